@@ -1,0 +1,138 @@
+"""The form of `providers/*.toml`: what can be ordered, from whom, within which limits, at what price.
+
+Read from outside, so pydantic; a wrong file is refused at start with the field's name.
+"""
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ltx_mcp.domain.request import AspectRatio, CameraMotion, Operation, Resolution
+
+Way = Literal["upload", "url", "data", "part", "file"]
+"""How a provider takes a medium: its upload call, a public URL, a data URI, a multipart file, a path on this disk."""
+
+
+class Facts(BaseModel):
+    """Frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Span(Facts):
+    """Every number from `low` to `high`; with `step`, only those a whole number of steps above `low`."""
+
+    low: Decimal = Field(alias="from")
+    high: Decimal = Field(alias="to")
+    step: Decimal | None = None
+
+    def nearest(self, asked: Decimal) -> Decimal:
+        """The admitted number closest to `asked`."""
+        inside = min(max(asked, self.low), self.high)
+        if self.step is None:
+            return inside
+        steps = ((inside - self.low) / self.step).to_integral_value()
+        return min(self.low + steps * self.step, self.high)
+
+    def __str__(self) -> str:
+        return f"{self.low} to {self.high}" + (f" in steps of {self.step}" if self.step else "")
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+class Choice(Facts):
+    """One of a list of numbers."""
+
+    values: tuple[Decimal, ...] = Field(min_length=1)
+
+    def nearest(self, asked: Decimal) -> Decimal:
+        """The admitted number closest to `asked`; the smaller of two equally close ones."""
+        return min(self.values, key=lambda value: (abs(value - asked), value))
+
+    def __str__(self) -> str:
+        return ", ".join(format(value, "f") for value in self.values)
+
+
+def _to_numbers(value: Any) -> Any:
+    return value if isinstance(value, dict | Span | Choice) else {"values": _as_list(value)}
+
+
+Numbers = Annotated[Span | Choice, BeforeValidator(_to_numbers)]
+
+
+class Limit(Facts):
+    """One row of an offer's matrix: a request is admitted when some row admits all three."""
+
+    duration: Numbers
+    fps: tuple[int, ...] = Field(min_length=1)
+    resolution: tuple[Resolution, ...] = Field(min_length=1)
+
+
+class PixelTier(Facts):
+    """USD per second for pictures of at most `up_to` pixels; without `up_to`, for all larger ones."""
+
+    usd_per_second: Decimal
+    up_to: int | None = None
+
+
+class Price(Facts):
+    """What a second costs, by resolution label or by pixel count; `as_of` and `source` go with every figure."""
+
+    as_of: date
+    source: str
+    usd_per_second: dict[Resolution, Decimal] = Field(default_factory=dict)
+    pixel_tiers: tuple[PixelTier, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way_to_price(self) -> "Price":
+        if bool(self.usd_per_second) == bool(self.pixel_tiers):
+            raise ValueError("give either usd_per_second or pixel_tiers")
+        return self
+
+
+class InputRule(Facts):
+    """What a provider accepts as one kind of medium, and by which ways."""
+
+    accepts: tuple[str, ...]
+    ways: tuple[Way, ...]
+    max_bytes: int | None = None
+
+
+class OfferFacts(Facts):
+    """One thing that can be ordered: a model doing an operation."""
+
+    model: str
+    operation: Operation
+    endpoint: str
+    limits: tuple[Limit, ...] = Field(min_length=1)
+    aspect_ratio: tuple[AspectRatio, ...] = Field(min_length=1)
+    price: Price
+    bills: Literal["output", "input", "new+context"] = "output"
+    camera_motion: tuple[CameraMotion, ...] = ("none",)
+    generate_audio: tuple[bool, ...] = (True, False)
+    media: tuple[str, ...] = ()
+    min_edge: int = 1
+    max_long_edge: int | None = None
+    max_short_edge: int | None = None
+
+
+class ProviderFacts(Facts):
+    """All that is known of one provider. `name` is the file's name."""
+
+    name: str
+    title: str
+    key_env: tuple[str, ...] = ()
+    url_env: dict[str, str] = Field(default_factory=dict)
+    url_default: dict[str, str] = Field(default_factory=dict)
+    is_preview: bool = False
+    repeatable: bool = False
+    slots: int | None = None
+    failure_is_free: bool = False
+    give_up_after_s: int = 3600
+    usd_per_credit: Decimal | None = None
+    inputs: dict[str, InputRule] = Field(default_factory=dict)
+    offer: tuple[OfferFacts, ...] = ()

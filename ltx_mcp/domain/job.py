@@ -1,0 +1,155 @@
+"""A job: its states, which may follow which, and the record everybody passes around.
+
+Money is not the state: `bill` says whether the price is held, booked or released.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from ltx_mcp.domain.errors import ErrorCode, Problem
+from ltx_mcp.domain.plan import Adjustment, Offer
+from ltx_mcp.domain.request import Input
+
+
+class State(StrEnum):
+    """Where a job is."""
+
+    QUEUED = "queued"
+    SUBMITTING = "submitting"
+    RUNNING = "running"
+    SAVING = "saving"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+class Bill(StrEnum):
+    """What became of the price."""
+
+    HELD = "held"
+    BOOKED = "booked"
+    RELEASED = "released"
+
+
+class Cancel(StrEnum):
+    """What became of a wish to cancel."""
+
+    NEVER_SENT = "never_sent"
+    STOPPED = "stopped"
+    ASKED = "asked"
+    NOT_POSSIBLE = "not_possible"
+
+
+LIVE = frozenset({State.QUEUED, State.SUBMITTING, State.RUNNING, State.SAVING})
+ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.UNKNOWN})
+ORDERED = frozenset({State.SUBMITTING, State.RUNNING})
+"""States in which a provider may be at work, or a renderer of this machine is."""
+
+MOVES: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.QUEUED, State.SUBMITTING, State.FAILED, State.CANCELLED}),
+    # back to queued only after a sure no, or where nothing is ordered and the work can be repeated
+    State.SUBMITTING: frozenset({State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED, State.UNKNOWN}),
+    State.RUNNING: frozenset({State.QUEUED, State.SAVING, State.FAILED, State.CANCELLED, State.UNKNOWN}),
+    State.SAVING: frozenset({State.QUEUED, State.SUCCEEDED, State.FAILED}),
+    # an answer that comes late, or a poll after the deadline, heals an unknown outcome
+    State.UNKNOWN: frozenset({State.RUNNING, State.SAVING, State.FAILED, State.CANCELLED}),
+    State.SUCCEEDED: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+
+def bill_after(state: State, error: ErrorCode | None, *, accepted: bool, failure_is_free: bool) -> Bill:
+    """What becomes of a held price when a job comes to `state`; `accepted`: the provider had taken the order."""
+    if state is State.SUCCEEDED or error is ErrorCode.EXPIRED:
+        return Bill.BOOKED
+    if state is State.FAILED:
+        return Bill.BOOKED if accepted and not failure_is_free else Bill.RELEASED
+    if state is State.CANCELLED:
+        return Bill.RELEASED
+    return Bill.HELD
+
+
+@dataclass(frozen=True)
+class Film:
+    """Figures measured from the file's streams; `duration` in seconds to the millisecond."""
+
+    duration: float
+    width: int
+    height: int
+    fps: float
+    frames: int
+    has_audio: bool
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of the store. `fence` grows with each claim; `revision` with each change."""
+
+    id: str
+    caller: str
+    request_key: str
+    normal: dict[str, str]
+    operation: str
+    prompt: str
+    state: State
+    bill: Bill
+    offers: tuple[Offer, ...]
+    offer_index: int
+    inputs: tuple[Input, ...]
+    cost_micro: int
+    charged_micro: int | None
+    waits_for: str
+    holder: str
+    sent_by: str
+    fence: int
+    revision: int
+    attempts: int
+    remote: dict[str, Any] | None
+    progress: float | None
+    queue_position: int | None
+    note: str
+    result_url: str
+    result_url_expires_at: datetime | None
+    film: Film | None
+    adjustments: tuple[Adjustment, ...]
+    error: Problem | None
+    cancel_wanted: bool
+    cancel: Cancel | None
+    next_at: datetime
+    created_at: datetime
+    ordered_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def offer(self) -> Offer:
+        """The offer being tried, or the one that was."""
+        return self.offers[self.offer_index]
+
+    @property
+    def live(self) -> bool:
+        """Something will still happen to it by itself."""
+        return self.state in LIVE
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The jobs this one is made from, each once."""
+        return tuple(dict.fromkeys(given.job_id for given in self.inputs if given.job_id))
+
+    @property
+    def all_adjustments(self) -> tuple[Adjustment, ...]:
+        """What we changed before the order, then what came back different."""
+        return self.offer.adjustments + self.adjustments
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a job's history."""
+
+    at: datetime
+    what: str
+    detail: dict[str, Any]

@@ -1,0 +1,41 @@
+"""Money: Decimal in thought, whole micro-dollars in the store, a JSON number of at most six decimals on the wire."""
+
+from decimal import ROUND_CEILING, Decimal
+
+from ltx_mcp.domain.facts import Price
+
+MICRO = Decimal(1_000_000)
+
+
+def make_price(price: Price, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
+    """USD for `seconds` billed seconds of a film of `pixels` per frame; None where the table has no row for it."""
+    for tier in price.pixel_tiers:
+        if tier.up_to is None or pixels <= tier.up_to:
+            return tier.usd_per_second * seconds
+    rates = {str(label): rate for label, rate in price.usd_per_second.items()}
+    return rates[resolution] * seconds if resolution in rates else None
+
+
+def to_credits(usd: Decimal, usd_per_credit: Decimal | None) -> int | None:
+    """Whole credits, rounded up, because a budget must hold whichever way a provider rounds."""
+    return None if usd_per_credit is None else int((usd / usd_per_credit).to_integral_value(ROUND_CEILING))
+
+
+def to_micro(usd: Decimal) -> int:
+    """Whole micro-dollars, rounded up: a budget never holds less than what may be charged."""
+    return int((usd * MICRO).to_integral_value(ROUND_CEILING))
+
+
+def from_micro(micro: int) -> Decimal:
+    """USD of whole micro-dollars."""
+    return Decimal(micro) / MICRO
+
+
+def to_wire(usd: Decimal) -> float:
+    """USD as a JSON number with at most six decimals."""
+    return float(round(usd, 6))
+
+
+def to_text(usd: Decimal) -> str:
+    """USD for a person: 0.24, 1.152, 0."""
+    return format(usd.normalize(), "f") if usd else "0"
