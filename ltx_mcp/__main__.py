@@ -1,0 +1,19 @@
+"""Where the program starts."""
+
+import sys
+
+
+def main() -> None:
+    """The console script."""
+    if sys.argv[1:] == ["--version"]:
+        from ltx_mcp import __version__
+
+        print(f"ltx-mcp {__version__}")
+        return
+    from ltx_mcp.cli.main import cli
+
+    cli(prog_name="ltx-mcp")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""`doctor`: what is there, a line each: OK, warning or failure, with what mends it."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import anyio
+import click
+
+from ltx_mcp import __version__
+from ltx_mcp.cli.common import told
+from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.domain.plan import Market
+from ltx_mcp.server.edge import make_config, read_edge
+from ltx_mcp.settings import Settings
+
+LOW_DISK_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was looked at."""
+
+    status: Literal["OK", "warning", "failure"]
+    what: str
+    found: str
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True)
+def doctor(as_json: bool) -> None:
+    """Say what is there and what is missing."""
+    with told():
+        settings, market = read_edge()
+        lines = [*_providers(market), *anyio.run(_state, settings, market), *_media()]
+    if as_json:
+        print(json.dumps([asdict(line) for line in lines]))
+    else:
+        print(f"ltx-mcp {__version__}, Python {sys.version.split()[0]}")
+        for line in lines:
+            print(f"{line.status:<8} {line.what}: {line.found}")
+    raise SystemExit(any(line.status == "failure" for line in lines))
+
+
+def _providers(market: Market) -> Iterator[Line]:
+    for facts in market.providers:
+        standing = market.standings[facts.name]
+        yield Line("OK" if standing.usable else "warning", f"provider {facts.name}", standing.why_not or facts.title)
+
+
+async def _state(settings: Settings, market: Market) -> list[Line]:
+    from ltx_mcp.jobs.service import Jobs
+
+    try:
+        config = make_config(settings, market, paths=True)
+        await (await Jobs.open(config)).stop()
+    except LtxError as error:
+        return [Line("failure", "state", str(error))]
+    free = shutil.disk_usage(settings.home).free
+    folders = os.pathsep.join(map(str, config.folders or ())) or "none (set LTX_MCP_INPUT_DIRS)"
+    return [
+        Line("OK", "state", f"{settings.home} can be written"),
+        Line("OK" if free > LOW_DISK_BYTES else "warning", "disk", f"{free / 2**30:.1f} GiB free"),
+        Line("OK", "picture paths may lie in", folders),
+    ]
+
+
+def _media() -> Iterator[Line]:
+    from importlib.util import find_spec
+
+    import av
+
+    codecs = {"libx264", "aac"} <= av.codecs_available
+    yield Line("OK" if codecs else "failure", "codecs", "H.264 and AAC" if codecs else "H.264 or AAC is missing in PyAV")
+    heif = find_spec("pillow_heif") is not None
+    yield Line("OK" if heif else "warning", "HEIC pictures", "yes" if heif else 'no; pip install "ltx-mcp[heif]"')

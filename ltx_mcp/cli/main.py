@@ -1,0 +1,51 @@
+"""The command line: which commands there are. Each one's file is imported only when it runs."""
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ltx_mcp import __version__
+
+COMMANDS = {
+    "serve": ("ltx_mcp.cli.serve", "Serve MCP over stdio, or over HTTP with --http."),
+    "work": ("ltx_mcp.cli.serve", "Work on jobs that are under way, without serving."),
+    "generate": ("ltx_mcp.cli.make", "Make a video from a prompt."),
+    "animate": ("ltx_mcp.cli.make", "Make a video from a picture."),
+    "estimate": ("ltx_mcp.cli.prices", "Show what a video would cost."),
+    "models": ("ltx_mcp.cli.prices", "Show what can be ordered."),
+    "jobs": ("ltx_mcp.cli.jobs", "List jobs, or show one."),
+    "doctor": ("ltx_mcp.cli.doctor", "Say what is there and what is missing."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and loads the one that is called."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """All names, in the order of help."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command itself."""
+        if name not in COMMANDS:
+            return None
+        command = getattr(import_module(COMMANDS[name][0]), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Help without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True)
+@click.version_option(__version__, prog_name="ltx-mcp", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(context: click.Context, **options: Any) -> None:
+    """LTX videos for LLM agents. Without a command: the MCP server on stdin and stdout."""
+    if context.invoked_subcommand is None:
+        command = cli.get_command(context, "serve")
+        assert command is not None
+        context.invoke(command)

@@ -1,0 +1,113 @@
+"""What a media argument can say, and what is known of a picture that was read.
+
+Syntax only: nothing is opened here.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode
+
+_JOB = re.compile(r"(job_[A-Za-z0-9]{8,64})(?:#(.*))?", re.DOTALL)
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_DATA = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
+_HTTPS = re.compile(r"https://[^/?#\s]", re.IGNORECASE)
+# Two letters at least: C:\ and C:/ begin a path.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_FORMS = (
+    "give an https URL, a data URI such as data:image/png;base64,…, a path inside the allowed folders,"
+    " or a job id such as job_…#last."
+)
+
+Moment = Literal["first", "last"] | float
+
+
+@dataclass(frozen=True)
+class JobMoment:
+    """A moment in another job's video: its first or last frame, or seconds from its start."""
+
+    job_id: str
+    moment: Moment = "last"
+
+
+@dataclass(frozen=True)
+class WebUrl:
+    """An https URL, as the caller wrote it; not yet known to be public."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class DataUri:
+    """The MIME type a data URI claims, and its base64 text as it came, not yet decoded."""
+
+    mime: str
+    payload: str
+
+
+@dataclass(frozen=True)
+class LocalPath:
+    """A path as the caller wrote it; `~` is not yet expanded, nothing is known to exist."""
+
+    path: str
+
+
+Reference = JobMoment | WebUrl | DataUri | LocalPath
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was copied, hashed and decoded once."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    format: str
+    width: int
+    height: int
+
+
+def read_reference(text: str, argument: str) -> Reference:
+    """What a media argument points at. A CallerError names the argument and the forms there are."""
+    text = text.strip()
+    if not text:
+        raise _refusal(argument, "is empty")
+    if "\0" in text:
+        raise _refusal(argument, "holds a NUL character")
+    if job := _JOB.fullmatch(text):
+        return JobMoment(job[1], "last" if job[2] is None else _read_moment(job[2], argument))
+    if _HTTPS.match(text):
+        return WebUrl(text)
+    if text[:5].lower() == "data:":
+        return _read_data_uri(text, argument)
+    if _SCHEME.match(text):
+        # Only the scheme is told back: the rest may be signed.
+        raise _refusal(argument, f"cannot be read from {text.split(':', 1)[0][:20]}:// like this")
+    return LocalPath(text)
+
+
+def _read_moment(text: str, argument: str) -> Moment:
+    if text == "first":
+        return "first"
+    if text == "last":
+        return "last"
+    if _SECONDS.fullmatch(text) and math.isfinite(seconds := float(text)):
+        return seconds
+    raise CallerError(
+        ErrorCode.INVALID_REQUEST,
+        f"{argument} names a moment that is not #first, #last or seconds such as #3.5; {_FORMS}",
+    )
+
+
+def _read_data_uri(text: str, argument: str) -> DataUri:
+    head = _DATA.match(text)
+    if head is None or "base64" not in [word.strip().lower() for word in head[2].split(";")]:
+        raise _refusal(argument, "is a data URI that is not base64")
+    return DataUri(head[1].strip().lower(), text[head.end() :])
+
+
+def _refusal(argument: str, why: str) -> CallerError:
+    return CallerError(ErrorCode.INVALID_REQUEST, f"{argument} {why}; {_FORMS}")

@@ -1,0 +1,69 @@
+"""Who is alive, where every process shares one kernel: each holds a lock on a file, and the kernel lets go at death.
+
+A suspended process still holds its lock, so it is never robbed.
+"""
+
+import secrets
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ltx_mcp.jobs.database import storage_failed
+
+
+class Life:
+    """This process's own proof of life, and a look at others'."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "workers"
+        self.worker = ""
+        self._lock: FileLock | None = None
+
+    def begin(self) -> None:
+        """Take a new name and lock it. Raises SetupError(storage_failed)."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            while self._lock is None:
+                name = "w_" + secrets.token_hex(8)
+                lock = FileLock(self._path(name), timeout=0)
+                lock.acquire()
+                # somebody clearing up may have removed the file between our making and our locking it
+                if self._path(name).exists():
+                    self.worker, self._lock = name, lock
+        except OSError as error:
+            raise storage_failed(self._folder, error) from error
+
+    def end(self) -> None:
+        """Let go; from now on this process counts as dead."""
+        if self._lock is not None:
+            self._lock.release()
+            self._path(self.worker).unlink(missing_ok=True)
+            self._lock = None
+
+    def is_dead(self, worker: str) -> bool:
+        """Whether the holder of this name is gone for good."""
+        if worker == self.worker:
+            return False
+        path = self._path(worker)
+        if not path.exists():
+            return True
+        lock = FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            return False
+        lock.release()
+        return True
+
+    def forget(self, worker: str) -> None:
+        """Remove a dead one's file."""
+        self._path(worker).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove the files of all the dead; called once in a process's life."""
+        for path in self._folder.glob("w_*.lock"):
+            if self.is_dead(path.stem):
+                path.unlink(missing_ok=True)
+
+    def _path(self, worker: str) -> Path:
+        return self._folder / f"{worker}.lock"

@@ -1,0 +1,114 @@
+"""Opens the database: durable where it must be, one writer at a time, every failure told with the path and the setting."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, InterfaceError
+
+from ltx_mcp.domain.errors import ErrorCode, SetupError
+from ltx_mcp.jobs.migrations import migrate
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BUSY_TIMEOUT_S = 15
+CONNECTIONS = 8
+
+
+class Database:
+    """A pool of connections; blocking inside, `do` is the way in for everything async."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._engine = _make_engine(path)
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    @classmethod
+    def open(cls, home: Path) -> "Database":
+        """The database in `home`, made or brought to today's form. Raises SetupError(storage_failed)."""
+        path = home / "jobs.sqlite"
+        try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_failed(home, error) from error
+        database = cls(path)
+        with database.write() as connection:
+            migrate(connection)
+        return database
+
+    @contextmanager
+    def write(self, durable: bool = True) -> Iterator[Connection]:
+        """One transaction that nobody else writes beside; `durable` ones survive a power cut."""
+        options = {"ltx_begin": "IMMEDIATE", "ltx_durable": durable}
+        with self._told(), self._engine.connect().execution_options(**options) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A snapshot to read from."""
+        with self._told(), self._engine.connect() as connection:
+            yield connection
+
+    async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run blocking `work` in a worker thread; a cancelled caller waits for it, so no connection is ever torn."""
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(CONNECTIONS)
+        return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), limiter=self._limiter)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (DatabaseError, InterfaceError) as error:
+            raise storage_failed(self._path, error.orig or error) from error
+        except sqlite3.Error as error:  # raised while connecting, before SQLAlchemy wraps it
+            raise storage_failed(self._path, error) from error
+
+
+def storage_failed(path: Path, reason: BaseException) -> SetupError:
+    """The error for state that cannot be kept: says where, why, and which setting moves it."""
+    return SetupError(
+        ErrorCode.STORAGE_FAILED,
+        f"{path} cannot be used: {_plain(reason)}.",
+        "Free space or mend its permissions, or set LTX_MCP_HOME to a folder on a local disk that can be written.",
+    )
+
+
+def _plain(reason: BaseException) -> str:
+    return (reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)).rstrip(".")
+
+
+def _make_engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_S},
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+    )
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: Any, record: Any) -> None:
+    # the driver must not begin by itself: BEGIN IMMEDIATE is ours to say
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _on_begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    level = "FULL" if options.get("ltx_durable", False) else "NORMAL"
+    connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+    connection.exec_driver_sql(f"BEGIN {options.get('ltx_begin', 'DEFERRED')}")

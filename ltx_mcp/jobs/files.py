@@ -1,0 +1,103 @@
+"""Films and inputs in folders of HOME: what is whole has its final name, everything else is a `.part` of one fence."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from ltx_mcp.domain.job import Film, Job
+from ltx_mcp.domain.price import from_micro, to_wire
+from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.database import storage_failed
+
+
+class Files:
+    """The folders `videos` and `inputs` of one home. Every failure is a SetupError(storage_failed)."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._videos = home / "videos"
+        self._inputs = home / "inputs"
+
+    def film(self, job_id: str) -> Path:
+        """Where a finished job's film lies."""
+        return self._videos / f"{job_id}.mp4"
+
+    def sheet(self, job_id: str) -> Path:
+        """Where its contact sheet lies."""
+        return self._videos / f"{job_id}.jpg"
+
+    def part(self, job: Job) -> Path:
+        """Where the holder of this fence, and nobody else, writes the film."""
+        with self._told():
+            self._videos.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._videos / f"{job.id}.{job.fence}.part"
+
+    def drop_parts(self, job_id: str) -> None:
+        """Remove what unfinished attempts left."""
+        for path in self._videos.glob(f"{job_id}.*part*"):
+            path.unlink(missing_ok=True)
+
+    def keep_film(self, job: Job, part: Path, film: Film) -> None:
+        """Give the film its final name, with a sidecar that tells another program what it is."""
+        with self._told():
+            sidecar = self._videos / f"{job.id}.json"
+            temporary = part.with_suffix(".json.part")
+            temporary.write_text(json.dumps(_about(job, film), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            os.replace(temporary, sidecar)
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, self.film(job.id))
+        self.drop_parts(job.id)
+
+    def input(self, given: Input) -> Path:
+        """Where the bytes of an input lie."""
+        return self._inputs / f"{given.sha256}.{given.format}"
+
+    def keep_input(self, given: Input, found: Path) -> None:
+        """Keep the bytes of an input under the name of their content; once is enough."""
+        kept = self.input(given)
+        with self._told():
+            self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not kept.exists():
+                temporary = self._inputs / f"{found.name}.part"
+                shutil.copyfile(found, temporary)
+                os.replace(temporary, kept)
+
+    def room(self) -> Path:
+        """A folder of the home for what is being made; on the same file system as what it becomes."""
+        with self._told():
+            self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._inputs
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise storage_failed(self._home, error) from error
+
+
+def _about(job: Job, film: Film) -> dict[str, object]:
+    offer = job.offer
+    return {
+        "job_id": job.id,
+        "operation": job.operation,
+        "prompt": job.prompt,
+        "provider": offer.provider,
+        "model": offer.model,
+        "cost_usd": to_wire(from_micro(job.cost_micro)),
+        "created_at": job.created_at.isoformat(),
+        "sources": list(job.sources),
+        "film": asdict(film),
+    }
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

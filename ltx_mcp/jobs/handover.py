@@ -1,0 +1,49 @@
+"""When a process ends and its jobs do not: one detached worker per home finishes them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+from filelock import FileLock, Timeout
+
+RETRY_S = 0.5
+DETACHED_PROCESS = 0x00000008
+
+
+def start_worker(home: Path) -> None:
+    """Start `ltx-mcp work --until-idle`: it outlives this process, its terminal and its process group."""
+    apart: dict[str, Any] = {"start_new_session": True}
+    if os.name == "nt":
+        apart = {"creationflags": DETACHED_PROCESS}
+    subprocess.Popen(
+        [sys.executable, "-m", "ltx_mcp", "work", "--until-idle"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=home,
+        close_fds=True,
+        **apart,
+    )
+
+
+async def alone(home: Path, work: Callable[[], Awaitable[None]], idle: Callable[[], Awaitable[bool]]) -> bool:
+    """Do `work` as the one idle worker of this home; false when another one left nothing to do.
+
+    A worker that is just about to end may not see the newest jobs, so this one waits for it rather than leave.
+    """
+    folder = home / "workers"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = FileLock(folder / "until-idle.lock", timeout=0)
+    while True:
+        try:
+            with lock:
+                await work()
+                return True
+        except Timeout:
+            if await idle():
+                return False
+            await anyio.sleep(RETRY_S)

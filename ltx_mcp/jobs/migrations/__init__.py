@@ -1,0 +1,39 @@
+"""Brings a database to the form this program knows, one numbered step at a time, and refuses one it does not know.
+
+A step is never changed once released: the next change is the next number.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from sqlalchemy import Connection, inspect, text
+
+from ltx_mcp.domain.errors import ErrorCode, SetupError
+
+STEPS = ("m0001_jobs",)
+
+
+def migrate(connection: Connection) -> None:
+    """Take the missing steps inside the caller's transaction.
+
+    Raises SetupError(storage_failed) when the database was written by a newer version.
+    """
+    found = _version(connection)
+    if found > len(STEPS):
+        raise SetupError(
+            ErrorCode.STORAGE_FAILED,
+            f"The database is at form {found}, written by a newer ltx-mcp; this version knows forms up to {len(STEPS)}.",
+            "Upgrade ltx-mcp, or set LTX_MCP_HOME to another folder.",
+        )
+    for number, name in enumerate(STEPS[found:], start=found + 1):
+        step: Callable[[Connection], None] = import_module(f"{__name__}.{name}").apply
+        step(connection)
+        connection.execute(text("DELETE FROM form"))
+        connection.execute(text("INSERT INTO form (version) VALUES (:version)"), {"version": number})
+
+
+def _version(connection: Connection) -> int:
+    if not inspect(connection).has_table("form"):
+        connection.execute(text("CREATE TABLE form (version INTEGER NOT NULL)"))
+        return 0
+    return connection.execute(text("SELECT max(version) FROM form")).scalar() or 0

@@ -1,0 +1,133 @@
+"""The loop: claims what is due, carries each claimed job step by step, and hands everything back when told to stop.
+
+A process that sees no live job runs no loop: it only looks again each minute.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import anyio
+
+from ltx_mcp.domain.errors import ErrorCode, LtxError
+from ltx_mcp.domain.job import Job
+from ltx_mcp.jobs.alive import Life
+from ltx_mcp.jobs.steps import Steps
+from ltx_mcp.jobs.store import LostClaimError, Store
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 60.0
+TICK_S = 0.25
+RETRY_S = 1.0
+
+
+class Runner:
+    """One process's part of the work. `slots` are the most jobs of a provider that may be held at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        steps: Steps,
+        life: Life,
+        slots: Mapping[str, int],
+        repeatable: frozenset[str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._steps = steps
+        self._life = life
+        self._slots = slots
+        self._repeatable = repeatable
+        self._now = now
+        self._wake = anyio.Event()
+
+    def wake(self) -> None:
+        """Look now: something was placed, or changed."""
+        self._wake.set()
+
+    async def run(self, *, until_idle: bool = False) -> None:
+        """Work until cancelled; with `until_idle`, until no live job is left in the whole database."""
+        async with anyio.create_task_group() as group:
+            while True:
+                pause = await self._round(group.start_soon)
+                if pause == LOOK_S and until_idle:
+                    return
+                with anyio.move_on_after(pause):
+                    await self._wake.wait()
+                self._wake = anyio.Event()
+
+    async def stop(self) -> int:
+        """After the loop was cancelled: hand back what was held. Returns how many live jobs anybody has left."""
+        with anyio.CancelScope(shield=True):
+            await self._store.do(self._store.let_go, self._life.worker, self._repeatable, self._now(), died=False)
+            left = await self._store.do(self._store.live)
+            await self._store.do(self._life.end)
+            return len(left)
+
+    async def _round(self, start: Callable[..., object]) -> float:
+        """Claim all that is due; returns how long to sleep."""
+        try:
+            while job := await self._store.do(self._store.claim, self._life.worker, self._slots, self._now()):
+                start(self._carry, job)
+            return await self._pause()
+        except LtxError as error:
+            # a full disk or a locked file must not end the loop: the jobs are still there
+            logger.error("%s", error)
+            return RETRY_S
+
+    async def _pause(self) -> float:
+        live = await self._store.do(self._store.live)
+        if not live:
+            return LOOK_S
+        await self._bury({holder for holder, _, _ in live if holder})
+        due = [(next_at - self._now()) for holder, _, next_at in live if not holder]
+        soonest = min(due, default=timedelta(seconds=1)).total_seconds()
+        return max(TICK_S, min(soonest, 1.0))
+
+    async def _bury(self, holders: set[str]) -> None:
+        """Hand back what the dead held."""
+        for worker in holders:
+            if await self._store.do(self._life.is_dead, worker):
+                await self._store.do(self._store.let_go, worker, self._repeatable, self._now(), died=True)
+                self._life.forget(worker)
+                self.wake()
+
+    async def _carry(self, job: Job) -> None:
+        """Step by step to the end, or until the job is handed back or taken away."""
+        try:
+            while job.live and job.holder == self._life.worker:
+                try:
+                    job = await self._step(job)
+                except LtxError as error:
+                    # the move itself failed: the store is out of reach, and the job stays ours until it is back
+                    logger.error("%s could not be moved: %s", job.id, error)
+                    await anyio.sleep(RETRY_S)
+        except LostClaimError:
+            logger.info("%s is not ours any more", job.id)
+        finally:
+            self.wake()
+
+    async def _step(self, job: Job) -> Job:
+        try:
+            return await self._steps.take(job)
+        except LtxError as error:
+            return await self._fail(job, error)
+        except LostClaimError:
+            raise
+        except Exception:
+            logger.exception("%s: a step broke", job.id)
+            broken = LtxError(ErrorCode.INTERNAL_ERROR, "Something broke in ltx-mcp while working on this job.")
+            return await self._fail(job, broken)
+
+    async def _fail(self, job: Job, error: LtxError) -> Job:
+        return await self._steps.fail(await self._latest(job), error)
+
+    async def _latest(self, job: Job) -> Job:
+        """The job as the step left it: it may have moved before it broke."""
+        latest = await self._store.do(self._store.get, job.id)
+        if latest is None or latest.holder != job.holder or not latest.live:
+            raise LostClaimError
+        return latest
+
+

@@ -1,0 +1,95 @@
+"""The tables as the code speaks of them. What a file on disk really has is decided by `migrations`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy.types import TypeDecorator
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC time, kept as whole microseconds since 1970: exact, sortable and the same in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
+        """To microseconds."""
+        return None if value is None else round(value.timestamp() * 1_000_000)
+
+    def process_result_value(self, value: Any | None, dialect: Any) -> datetime | None:
+        """From microseconds."""
+        return None if value is None else datetime.fromtimestamp(value / 1_000_000, UTC)
+
+
+metadata = MetaData()
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("caller", Text, nullable=False),
+    Column("request_key", Text),
+    Column("fingerprint", Text, nullable=False),
+    Column("normal", JSON, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("bill", Text, nullable=False),
+    Column("day", Text, nullable=False),
+    Column("offers", JSON, nullable=False),
+    Column("offer_index", Integer, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("inputs", JSON, nullable=False),
+    Column("cost_micro", BigInteger, nullable=False),
+    Column("charged_micro", BigInteger),
+    Column("waits_for", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("sent_by", Text, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("remote", JSON(none_as_null=True)),
+    Column("progress", Float),
+    Column("queue_position", Integer),
+    Column("note", Text, nullable=False),
+    Column("result_url", Text, nullable=False),
+    Column("result_url_expires_at", Moment),
+    Column("film", JSON(none_as_null=True)),
+    Column("adjustments", JSON, nullable=False),
+    Column("error", JSON(none_as_null=True)),
+    Column("cancel_wanted", Boolean, nullable=False),
+    Column("cancel", Text),
+    Column("next_at", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("ordered_at", Moment),
+    Column("finished_at", Moment),
+    Index("jobs_by_key", "caller", "request_key", unique=True),
+    Index("jobs_by_fingerprint", "caller", "fingerprint"),
+    Index("jobs_by_age", "caller", "created_at", "id"),
+    Index("jobs_by_state", "state", "next_at"),
+    Index("jobs_by_day", "day", "bill"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("job_id", Text, ForeignKey("jobs.id"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Index("events_by_job", "job_id", "id"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    Column("format", Text, primary_key=True),
+    Column("uri", Text, nullable=False),
+    Column("expires_at", Moment),
+    Column("created_at", Moment, nullable=False),
+)

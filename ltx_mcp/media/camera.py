@@ -1,0 +1,64 @@
+"""Where the preview's camera stands at a moment of the film, by the name of its motion."""
+
+import random
+from dataclasses import dataclass
+
+# A pan needs a margin around the picture: this much enlargement gives it.
+_MARGIN = 1.2
+_DOLLY = 1.35
+
+
+@dataclass(frozen=True)
+class View:
+    """x and y say how far the camera has gone right and down, from -1 to 1; blur is 0 when all is sharp."""
+
+    x: float = 0.0
+    y: float = 0.0
+    zoom: float = 1.0
+    blur: float = 0.0
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A move from one view to another, starting and stopping gently."""
+
+    start: View
+    end: View
+
+    def view(self, part: float) -> View:
+        """The view when `part` of the film, 0 to 1, has gone by."""
+        part = ease(part)
+        return View(
+            _between(self.start.x, self.end.x, part),
+            _between(self.start.y, self.end.y, part),
+            _between(self.start.zoom, self.end.zoom, part),
+            _between(self.start.blur, self.end.blur, part),
+        )
+
+
+_MOVES = {
+    "dolly_in": Camera(View(), View(zoom=_DOLLY)),
+    "dolly_out": Camera(View(zoom=_DOLLY), View()),
+    "dolly_left": Camera(View(x=1, zoom=_MARGIN), View(x=-1, zoom=_MARGIN)),
+    "dolly_right": Camera(View(x=-1, zoom=_MARGIN), View(x=1, zoom=_MARGIN)),
+    "jib_up": Camera(View(y=1, zoom=_MARGIN), View(y=-1, zoom=_MARGIN)),
+    "jib_down": Camera(View(y=-1, zoom=_MARGIN), View(y=1, zoom=_MARGIN)),
+    "static": Camera(View(), View()),
+    "focus_shift": Camera(View(blur=1), View()),
+}
+
+
+def make_camera(motion: str, rng: random.Random) -> Camera:
+    """The camera of a named motion; without one, a slow drift that begins on the whole picture."""
+    aim = rng.choice((-1.0, 1.0)) * rng.uniform(0.3, 0.8), rng.uniform(-0.5, 0.3)
+    return _MOVES.get(motion) or Camera(View(), View(*aim, zoom=1.12))
+
+
+def ease(part: float) -> float:
+    """Slow at both ends: 0 stays 0, 1 stays 1."""
+    part = min(1.0, max(0.0, part))
+    return part * part * (3 - 2 * part)
+
+
+def _between(start: float, end: float, part: float) -> float:
+    return start + (end - start) * part

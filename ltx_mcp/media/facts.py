@@ -1,0 +1,80 @@
+"""What the media code is told and what it answers: plain records that cross the pipe to the child process as JSON.
+
+Imports nothing heavy, so that the rest of the program can name these without loading a codec.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+FrameFormat = Literal["jpeg", "png"]
+
+
+@dataclass(frozen=True)
+class RenderOrder:
+    """A preview to draw. `image` and `end_image` are paths of pictures; duration is in seconds."""
+
+    prompt: str
+    width: int
+    height: int
+    fps: int
+    duration: float
+    audio: bool
+    camera_motion: str = "none"
+    image: str | None = None
+    end_image: str | None = None
+
+    @property
+    def frames(self) -> int:
+        """How many frames the film has."""
+        return max(1, round(self.duration * self.fps))
+
+
+@dataclass(frozen=True)
+class RenderNotes:
+    """What a drawn preview could not show: characters of the prompt no font of this machine has."""
+
+    missing_glyphs: int
+
+
+@dataclass(frozen=True)
+class PictureFacts:
+    """A whole, decodable picture; width and height are as seen, after EXIF rotation."""
+
+    format: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class FilmFacts:
+    """What a film's streams say; width and height are as seen, `audio_codec` is empty without sound."""
+
+    duration: float
+    width: int
+    height: int
+    fps: float
+    frames: int
+    has_audio: bool
+    size_bytes: int
+    video_codec: str
+    audio_codec: str
+
+
+@dataclass(frozen=True)
+class SheetFacts:
+    """A contact sheet on disk; `moments` are the times in seconds of its cells, in reading order."""
+
+    width: int
+    height: int
+    size_bytes: int
+    moments: list[float]
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """One frame on disk; `moment` is the time in seconds at which it is first shown."""
+
+    width: int
+    height: int
+    size_bytes: int
+    moment: float

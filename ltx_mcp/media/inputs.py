@@ -1,0 +1,273 @@
+"""Reads the pictures a caller hands over: an https URL, a data URI or a file, copied, hashed and looked at once.
+
+Which files may be read at all is decided here. What a media argument says is read in `domain/media.py`.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import unquote
+from uuid import uuid4
+
+from anyio import to_thread
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
+from ltx_mcp.domain.media import DataUri, LocalPath, Picture, WebUrl, read_reference
+from ltx_mcp.media.facts import PictureFacts
+
+__all__ = ["Fetch", "InputReader", "Look", "fetch_url", "input_folders", "read_reference"]
+
+MAX_BYTES = 50_000_000
+_CHUNK = 1 << 20
+_URL_SAFE = str.maketrans("-_", "+/")
+_PERSONAL = ("Pictures", "Videos", "Movies", "Downloads", "Desktop")
+
+Look = Callable[[Path], Awaitable[PictureFacts]]
+
+
+class Fetch(Protocol):
+    """Copies what a public https URL leads to into the new file `out`; gives the content type."""
+
+    async def __call__(self, url: str, out: Path, *, argument: str, max_bytes: int) -> str: ...
+
+
+class _Unreadable(Exception):
+    """Why a file or payload was given up, as the middle of a sentence for the caller."""
+
+
+async def fetch_url(url: str, out: Path, *, argument: str, max_bytes: int) -> str:
+    """The guarded fetch of `net.py`, which brings httpx with it and so is imported at the first URL."""
+    from ltx_mcp.net import fetch_public
+
+    return await fetch_public(url, out, argument=argument, max_bytes=max_bytes)
+
+
+def input_folders(setting: str | None, cwd: Path, home: Path) -> tuple[Path, ...]:
+    """The folders a path argument may lie in: those of LTX_MCP_INPUT_DIRS, or the working directory.
+
+    Desktop hosts start servers in `/` or the home folder; there it is the folders people keep media in.
+    """
+    named = [text.strip() for text in (setting or "").split(os.pathsep) if text.strip()]
+    if named:
+        return tuple(dict.fromkeys(cwd / _at_home(text, home) for text in named))
+    if cwd != Path(cwd.anchor) and not home.resolve().is_relative_to(cwd.resolve()):
+        return (cwd,)
+    return tuple(folder for folder in (home / name for name in _PERSONAL) if folder.is_dir())
+
+
+def _at_home(text: str, home: Path) -> Path:
+    if text == "~":
+        return home
+    return home / text[2:] if text.startswith(("~/", "~" + os.sep)) else Path(text)
+
+
+class InputReader:
+    """Turns a reference into a picture in the caller's own temporary folder, or into one clear CallerError.
+
+    `folders` are those a path may lie in; None is where paths mean nothing, as over HTTP. `look` decodes.
+    """
+
+    def __init__(
+        self,
+        folders: tuple[Path, ...] | None,
+        look: Look,
+        fetch: Fetch = fetch_url,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._folders = folders
+        self._look = look
+        self._fetch = fetch
+        self._max_bytes = max_bytes
+
+    async def read_picture(self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path) -> Picture:
+        """The picture, copied into the folder `into` under a random name; nothing stays there on failure."""
+        target = into / uuid4().hex
+        try:
+            with _storing(argument):
+                sha256, size_bytes = await self._copy(ref, argument, target)
+            facts = await self._look_at(target, argument)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        return Picture(target, sha256, size_bytes, facts.format, facts.width, facts.height)
+
+    async def _copy(self, ref: WebUrl | DataUri | LocalPath, argument: str, target: Path) -> tuple[str, int]:
+        """SHA-256 and size of what now stands in `target`."""
+        match ref:
+            case WebUrl(url):
+                await self._fetch(url, target, argument=argument, max_bytes=self._max_bytes)
+                return await to_thread.run_sync(_hash_file, target)
+            case DataUri():
+                return await to_thread.run_sync(_copy_data, ref, argument, target, self._max_bytes)
+            case LocalPath(path):
+                return await to_thread.run_sync(self._copy_path, path, argument, target)
+
+    async def _look_at(self, target: Path, argument: str) -> PictureFacts:
+        try:
+            return await self._look(target)
+        except CallerError as error:
+            if error.message.startswith((argument, f"The {argument} ")):
+                raise
+            raise CallerError(error.code, f"{argument}: {error.message}", error.hint) from error
+
+    def _copy_path(self, path: str, argument: str, target: Path) -> tuple[str, int]:
+        folders = self._folders
+        if folders is None:
+            raise CallerError(
+                ErrorCode.INVALID_REQUEST,
+                f"{argument} is a path, which is not accepted here;"
+                " give an https URL, a data URI or a job id such as job_…#last.",
+            )
+        listed = ", ".join(str(folder) for folder in folders) or "none (set LTX_MCP_INPUT_DIRS)"
+        allowed = f"files that are not hidden, of at most {_megabytes(self._max_bytes)}, in these folders: {listed}"
+        try:
+            found = _find(path, folders)
+            if found is None:
+                raise CallerError(
+                    ErrorCode.INVALID_REQUEST, f"{argument}: {path[:200]} may not be read; allowed are {allowed}."
+                )
+            with _opened(*found) as source:
+                return _copy_file(source, target, self._max_bytes)
+        except _Unreadable as error:
+            sentence = f"{argument}: {path[:200]} {error}; allowed are {allowed}."
+            raise CallerError(ErrorCode.INPUT_FAILED, sentence) from error
+
+
+@contextmanager
+def _storing(argument: str) -> Iterator[None]:
+    """What the caller's side can do wrong is raised as such before; an OSError left over is our own disk."""
+    try:
+        yield
+    except OSError as error:
+        raise SetupError(
+            ErrorCode.STORAGE_FAILED,
+            f"{argument} could not be kept on this machine: {error.strerror}.",
+            "Free space in the folder for temporary files (TMPDIR), or make it writable.",
+        ) from error
+
+
+def _find(path: str, folders: tuple[Path, ...]) -> tuple[Path, tuple[str, ...]] | None:
+    """The allowed folder a path lies in, and the way down from there: one where it exists, else the first."""
+    places = [place for folder in folders if (place := _place(path, folder)) is not None]
+    there = (place for place in places if os.path.isfile(place[0].joinpath(*place[1])))
+    return next(there, places[0] if places else None)
+
+
+def _place(path: str, folder: Path) -> tuple[Path, tuple[str, ...]] | None:
+    """Where a path lies below a folder once every link is followed; None is outside or hidden."""
+    try:
+        wanted = folder / Path(path).expanduser()
+        # On Windows even looking at \\server\share sends the user's credentials there: first by name alone.
+        if os.name == "nt" and not Path(os.path.normpath(wanted)).is_relative_to(os.path.normpath(folder)):
+            return None
+        root = folder.resolve()
+        parts = wanted.resolve().relative_to(root).parts
+    except (ValueError, RuntimeError, OSError):
+        return None
+    return None if any(part.startswith(".") for part in parts) else (root, parts)
+
+
+@contextmanager
+def _opened(root: Path, parts: tuple[str, ...]) -> Iterator[BinaryIO]:
+    """The file, opened so that no link put there since it was found can lead elsewhere."""
+    try:
+        descriptor = _open_below(root, parts)
+    except FileNotFoundError as error:
+        raise _Unreadable("does not exist") from error
+    except (OSError, ValueError) as error:
+        raise _Unreadable("cannot be opened") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _Unreadable("is not a regular file")
+    with open(descriptor, "rb") as source:
+        yield source
+
+
+if sys.platform == "win32":
+
+    def _open_below(root: Path, parts: tuple[str, ...]) -> int:
+        wanted = root.joinpath(*parts)
+        descriptor = os.open(wanted, os.O_RDONLY | os.O_BINARY)
+        # No openat there: what was opened must still be what the name, links followed, stands for.
+        if wanted.resolve() != wanted or not os.path.samestat(os.fstat(descriptor), os.stat(wanted)):
+            os.close(descriptor)
+            raise OSError("changed while it was opened")
+        return descriptor
+
+else:
+
+    def _open_below(root: Path, parts: tuple[str, ...]) -> int:
+        folder_flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+        folder = os.open(root, folder_flags)
+        try:
+            for part in parts[:-1]:
+                inner = os.open(part, folder_flags, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            # Without O_NONBLOCK a FIFO would hold this thread until somebody writes.
+            return os.open(
+                parts[-1] if parts else ".", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY, dir_fd=folder
+            )
+        finally:
+            os.close(folder)
+
+
+def _copy_file(source: BinaryIO, target: Path, max_bytes: int) -> tuple[str, int]:
+    if os.fstat(source.fileno()).st_size > max_bytes:
+        raise _Unreadable("is too large")
+    digest, size_bytes = hashlib.sha256(), 0
+    with target.open("xb") as out:
+        while chunk := _read(source):
+            size_bytes += len(chunk)
+            # Counted again: a file can grow while it is read.
+            if size_bytes > max_bytes:
+                raise _Unreadable("is too large")
+            digest.update(chunk)
+            out.write(chunk)
+    return digest.hexdigest(), size_bytes
+
+
+def _read(source: BinaryIO) -> bytes:
+    try:
+        return source.read(_CHUNK)
+    except OSError as error:
+        raise _Unreadable("cannot be read") from error
+
+
+def _hash_file(target: Path) -> tuple[str, int]:
+    with target.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+
+
+def _copy_data(ref: DataUri, argument: str, target: Path, max_bytes: int) -> tuple[str, int]:
+    try:
+        content = _decode(ref.payload, max_bytes)
+    except _Unreadable as error:
+        sentence = f"{argument} {error}; give base64 of a picture of at most {_megabytes(max_bytes)}."
+        raise CallerError(ErrorCode.INPUT_FAILED, sentence) from error
+    target.write_bytes(content)
+    return hashlib.sha256(content).hexdigest(), len(content)
+
+
+def _decode(payload: str, max_bytes: int) -> bytes:
+    """Base64 as people and models write it: wrapped, percent-encoded, URL-safe, with or without padding."""
+    text = "".join(unquote(payload).split()).translate(_URL_SAFE).rstrip("=")
+    if not text:
+        raise _Unreadable("is an empty data URI")
+    if len(text) * 3 // 4 > max_bytes:
+        raise _Unreadable("is too large")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _Unreadable("is a data URI whose base64 is damaged or cut short") from error
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:g} MB"

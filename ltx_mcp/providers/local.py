@@ -1,0 +1,46 @@
+"""The preview provider: draws on this machine what the offer says. Nothing is ordered, nothing is charged.
+
+It has no wire: `submit` only hands back held work, which a child process does when somebody holds it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ltx_mcp.domain.plan import Adjustment, Offer
+from ltx_mcp.media.facts import RenderOrder
+from ltx_mcp.media.worker import Media
+from ltx_mcp.providers.base import Delivered, Tell
+
+
+def _order(offer: Offer, uris: Mapping[str, str]) -> RenderOrder:
+    return RenderOrder(
+        prompt=offer.prompt,
+        width=offer.width,
+        height=offer.height,
+        fps=offer.fps,
+        duration=float(offer.duration),
+        audio=offer.generate_audio,
+        camera_motion=offer.camera_motion,
+        image=uris.get("image"),
+        end_image=uris.get("end_image"),
+    )
+
+
+class Local:
+    """Renders in a child process of `media`."""
+
+    def __init__(self, media: Media) -> None:
+        self._media = media
+
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Delivered:
+        """Held work that draws the film; cancelling it kills the child and leaves nothing."""
+        order = _order(offer, uris)
+
+        async def write(path: Path, tell: Tell) -> tuple[Adjustment, ...]:
+            notes = await self._media.render(order, path, tell)
+            if not notes.missing_glyphs:
+                return ()
+            told = f"{notes.missing_glyphs} characters have no font on this machine"
+            return (Adjustment("caption", "the whole prompt", told, "film"),)
+
+        return Delivered(write)

@@ -1,0 +1,70 @@
+"""Builds the server: tools, resources, and a lifespan that hands live jobs over when it ends."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from functools import partial
+from typing import Any, Literal, cast
+
+import anyio
+from mcp.server import MCPServer
+from mcp.server.context import CallNext, ServerRequestContext
+
+from ltx_mcp import __version__
+from ltx_mcp.domain.plan import Market
+from ltx_mcp.server.desk import Desk
+from ltx_mcp.server.edge import make_config
+from ltx_mcp.server.resources import add_resources
+from ltx_mcp.server.tools import make_tools
+from ltx_mcp.settings import Settings
+
+INSTRUCTIONS = (
+    "ltx-mcp makes LTX videos. 1. estimate_cost shows prices. 2. generate_video (from text) or animate_image (from a "
+    "picture) orders once and answers with a job_id. 3. check_job follows it: wait_seconds=45, call again while it "
+    "runs. 4. When it succeeded, look at the contact sheet, then show video_url. Never order again because an answer "
+    "is late; give a request_key and repeat it on a retry. Several shots: order them in one go, each with "
+    "image=job_…#last of the one before. Provider local draws a free preview on this machine, which is not LTX: say so."
+)
+
+
+def make_server(settings: Settings, market: Market, *, base_url: str = "") -> tuple[MCPServer[Desk], Callable[[], Desk | None]]:
+    """The server, and a look at its desk while it runs. `base_url`: films are reached over HTTP, not by path."""
+    desks: list[Desk] = []
+
+    @asynccontextmanager
+    async def lifespan(server: MCPServer[Desk]) -> AsyncIterator[Desk]:
+        async with anyio.create_task_group() as group:
+            config = partial(make_config, settings, market, paths=not base_url)
+            desk = Desk(settings.home, config, group, base_url)
+            desks.append(desk)
+            group.start_soon(desk.look_for_ownerless)
+            try:
+                yield desk
+            finally:
+                await desk.close()
+                desks.remove(desk)
+                group.cancel_scope.cancel()
+
+    level = cast(Literal["DEBUG", "INFO", "WARNING", "ERROR"], settings.log_level or "WARNING")
+    server = MCPServer[Desk](
+        "ltx-mcp",
+        title="LTX videos",
+        instructions=INSTRUCTIONS,
+        version=__version__,
+        tools=list(make_tools(market)),
+        lifespan=lifespan,
+        log_level=level,
+        middleware=[_mark_answered],
+    )
+    add_resources(server, market)
+    return server, lambda: desks[-1] if desks else None
+
+
+async def _mark_answered(context: ServerRequestContext[Any], call_next: CallNext) -> Any:
+    """Notice the first answer: what is heavy waits for it."""
+    result = await call_next(context)
+    if isinstance(context.lifespan_context, Desk):
+        context.lifespan_context.answered.set()
+    return result
+
+

@@ -1,0 +1,99 @@
+"""From a request model to a strict MCP tool: lean schemas, unknown arguments refused by name, our words in errors."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp.types import CallToolResult, ToolAnnotations
+from pydantic import BaseModel, Field, ValidationError
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.server.boundary import answered
+
+Call = Callable[[Any, Context[Any]], Awaitable[CallToolResult]]
+
+
+class ContractTool(Tool):
+    """A tool whose arguments are a request model; it never raises, and answers every failure in our words."""
+
+    model: type[BaseModel] = Field(exclude=True)
+
+    async def run(self, arguments: dict[str, Any], context: Context[Any], convert_result: bool = False) -> Any:
+        """Read the arguments, call the function, answer."""
+
+        async def call() -> CallToolResult:
+            return await self.fn(read_arguments(self.model, self.name, arguments), context)
+
+        return await answered(self.name, call)
+
+
+def make_tool(
+    call: Call,
+    arguments: type[BaseModel],
+    answer: type[BaseModel],
+    *,
+    title: str,
+    annotations: ToolAnnotations,
+    choices: Mapping[str, Sequence[str]],
+) -> ContractTool:
+    """A tool of `call`; `choices` are the values the facts allow for some of its arguments."""
+    parameters = lean(arguments.model_json_schema())
+    for name, allowed in choices.items():
+        if name in parameters["properties"]:
+            parameters["properties"][name]["enum"] = list(allowed)
+    schema = lean(answer.model_json_schema(mode="serialization"))
+    return ContractTool(
+        fn=call,
+        model=arguments,
+        name=call.__name__,  # type: ignore[attr-defined]
+        title=title,
+        description=" ".join((call.__doc__ or "").split()),
+        parameters=parameters,
+        fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=schema, output_model=answer),
+        is_async=True,
+        annotations=annotations,
+    )
+
+
+def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, Any]) -> Any:
+    """The request. Raises CallerError naming each argument that cannot be used and what is allowed."""
+    # a host that fills in every optional argument with null means "not given"
+    given = {
+        name: value
+        for name, value in arguments.items()
+        if value is not None or name not in model.model_fields or model.model_fields[name].is_required()
+    }
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        sentences = [_sentence(model, tool, each) for each in error.errors(include_url=False)]
+        raise CallerError(ErrorCode.INVALID_REQUEST, " ".join(dict.fromkeys(sentences))) from error
+
+
+def _sentence(model: type[BaseModel], tool: str, error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{name[:60]} is not an argument of {tool}; it takes {', '.join(model.model_fields)}."
+    if error["type"] == "missing":
+        return f"{name} is required."
+    message = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("Value error, ")
+    value = error["input"]
+    shown = f" (got {str(value)[:40]!r})" if isinstance(value, str | int | float) and len(str(value)) <= 100 else ""
+    return f"{name} {message}{shown}."
+
+
+def lean(node: Any) -> Any:
+    """A JSON schema without what no model reads: titles, class descriptions of records, and null branches."""
+    if isinstance(node, list):
+        return [lean(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    branches = node.get("anyOf", [])
+    if {"type": "null"} in branches:
+        rest = [each for each in branches if each != {"type": "null"}]
+        node = {name: value for name, value in node.items() if name not in ("anyOf", "default")}
+        node |= rest[0] if len(rest) == 1 else {"anyOf": rest}
+    dropped = ("title", "description") if node.get("type") == "object" and "properties" in node else ("title",)
+    return {name: lean(value) for name, value in node.items() if not (name in dropped and isinstance(value, str))}

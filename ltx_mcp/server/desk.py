@@ -1,0 +1,138 @@
+"""What a tool call works at: the Jobs of this process, opened when first needed, and how its films are reached."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+from mcp.server.mcpserver import Context
+
+from ltx_mcp.domain.job import Job
+from ltx_mcp.server.views import JobRef, JobView, Links, to_ref, to_view
+
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.service import Config, Jobs
+
+logger = logging.getLogger(__name__)
+
+FIRST_LOOK_S = 1.0
+CALLER = "local"
+
+
+class Desk:
+    """One server's connection to its jobs. `make_config` gives the plain values; `base_url` is set over HTTP."""
+
+    def __init__(
+        self, home: Path, make_config: Callable[[], "Config"], group: TaskGroup, base_url: str = ""
+    ) -> None:
+        self._home = home
+        self._make_config = make_config
+        self._group = group
+        self._base_url = base_url
+        self._jobs: Jobs | None = None
+        self._opening = anyio.Lock()
+        self._closed = False
+        self.answered = anyio.Event()
+
+    async def jobs(self) -> "Jobs":
+        """The open jobs; the first call imports the store and starts the runner."""
+        async with self._opening:
+            if self._jobs is None:
+                # a quarter of a second of imports: not on the event loop, where other calls wait
+                service = await anyio.to_thread.run_sync(_import_service)
+                config = await anyio.to_thread.run_sync(self._make_config)
+                jobs: Jobs = await service.Jobs.open(config)
+                await jobs.start(self._group)
+                self._jobs = jobs
+            return self._jobs
+
+    async def look_for_ownerless(self) -> None:
+        """A second after the first answer: jobs that a dead process left are taken over, where there are any."""
+        await self.answered.wait()
+        await anyio.sleep(FIRST_LOOK_S)
+        while not (self._home / "jobs.sqlite").exists():
+            await anyio.sleep(60)
+        try:
+            await self.jobs()
+        except Exception:
+            logger.exception("the jobs could not be opened")
+
+    async def close(self) -> None:
+        """Hand over what is under way: to a detached worker, when live jobs are left."""
+        if self._closed:
+            return
+        self._closed = True
+        with anyio.CancelScope(shield=True):
+            if self._jobs is not None and await self._jobs.stop():
+                await anyio.to_thread.run_sync(_start_worker, self._home)
+
+    def caller(self, context: Context[Any]) -> str:
+        """Whose jobs a call may see."""
+        return CALLER
+
+    @property
+    def links(self) -> Links:
+        """How films are reached from where the caller is."""
+        assert self._jobs is not None
+        base = self._base_url.rstrip("/")
+        return Links(self._jobs.film, (lambda job: f"{base}/videos/{job.id}.mp4") if base else None)
+
+    async def ref(self, job: Job, *, fresh: bool = True) -> JobRef:
+        """The short form of a job, as this caller reaches it."""
+        made = await self._shape(partial(to_ref, fresh=fresh), job)
+        assert isinstance(made, JobRef)
+        return made
+
+    async def view(self, job: Job) -> JobView:
+        """The whole form."""
+        made = await self._shape(to_view, job)
+        assert isinstance(made, JobView)
+        return made
+
+    async def _shape(self, form: Callable[..., JobRef | JobView], job: Job) -> JobRef | JobView:
+        jobs = await self.jobs()
+        is_preview = jobs.market.facts(job.offer.provider).is_preview
+        return form(job, self.links, is_preview=is_preview, line=await jobs.line(job), now=datetime.now(UTC))
+
+    def teller(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
+        """Tells a waiting caller how a job stands. Each report is larger than the one before, as the protocol asks."""
+        last = 0.0
+
+        async def tell(job: Job) -> None:
+            nonlocal last
+            last = max(job.progress or 0.0, last + 0.001)
+            await context.report_progress(last, 100, progress_text(job))
+
+        return tell
+
+
+def progress_text(job: Job) -> str:
+    """What a person reads while waiting."""
+    if job.waits_for:
+        return f"waiting for {job.waits_for}"
+    part = f" {job.progress:.0f} %" if job.progress else ""
+    return f"{job.state} at {job.offer.provider}{part}" + (f", {job.note}" if job.note else "")
+
+
+def desk_of(context: Context[Any]) -> Desk:
+    """The desk of the server a call came to."""
+    desk = context.request_context.lifespan_context
+    assert isinstance(desk, Desk)
+    return desk
+
+
+def _import_service() -> Any:
+    from ltx_mcp.jobs import service
+
+    return service
+
+
+def _start_worker(home: Path) -> None:
+    from ltx_mcp.jobs.handover import start_worker
+
+    start_worker(home)

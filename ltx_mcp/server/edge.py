@@ -1,0 +1,29 @@
+"""Where settings become plain values, for the server and the terminal alike."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ltx_mcp.domain.plan import Market
+from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.service import Config
+
+
+def read_edge() -> tuple[Settings, Market]:
+    """The settings of this process's environment and what can be bought with them. Raises SetupError."""
+    shipped = read_providers()
+    also = frozenset(name for facts in shipped for name in (*facts.key_env, *facts.url_env.values()))
+    settings = read_settings(also=also)
+    providers = read_providers(settings.models) if settings.models else shipped
+    return settings, make_market(providers, settings.providers, settings.lookup)
+
+
+def make_config(settings: Settings, market: Market, *, paths: bool) -> "Config":
+    """Plain values for Jobs; `paths` says whether callers share this machine's disk. Imports what is heavy."""
+    from ltx_mcp.jobs.service import Config
+    from ltx_mcp.media.inputs import input_folders
+
+    folders = input_folders(settings.input_dirs or None, Path.cwd(), Path.home()) if paths else None
+    return Config(settings.home, market, settings.budget_usd, folders)

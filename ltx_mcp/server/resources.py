@@ -1,0 +1,90 @@
+"""What can be read without a tool: a job, one of its frames, its film, and what can be ordered."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+
+from ltx_mcp.domain.errors import ErrorCode, LtxError
+from ltx_mcp.domain.plan import Market
+from ltx_mcp.server.desk import Desk, desk_of
+
+MOST_BLOB_BYTES = 4 * 1024 * 1024
+T = TypeVar("T")
+
+
+def add_resources(server: MCPServer[Any], market: Market) -> None:
+    """Register them all."""
+
+    @server.resource(
+        "ltx://models",
+        name="models",
+        title="What can be ordered",
+        description="Every provider, model and operation with its limits and prices, with date and source.",
+        mime_type="application/json",
+    )
+    def models() -> str:
+        return json.dumps([facts.model_dump(mode="json", by_alias=True) for facts in market.providers])
+
+    @server.resource(
+        "ltx://jobs/{job_id}",
+        name="job",
+        title="A job",
+        description="The same as check_job shows, without waiting.",
+        mime_type="application/json",
+    )
+    async def job(job_id: str, context: Context[Desk]) -> str:
+        async def read() -> str:
+            desk = desk_of(context)
+            found = await (await desk.jobs()).get(job_id, desk.caller(context))
+            return json.dumps((await desk.view(found)).to_wire())
+
+        return await _read(read)
+
+    @server.resource(
+        "ltx://jobs/{job_id}/frames/{seconds}",
+        name="frame",
+        title="One frame of a film",
+        description="The frame shown at this second, as JPEG.",
+        mime_type="image/jpeg",
+    )
+    async def frame(job_id: str, seconds: float, context: Context[Desk]) -> bytes:
+        async def read() -> bytes:
+            desk, jobs = desk_of(context), await desk_of(context).jobs()
+            return (await jobs.frame(await jobs.get(job_id, desk.caller(context)), seconds)).data
+
+        return await _read(read)
+
+    @server.resource(
+        "ltx://jobs/{job_id}/video",
+        name="video",
+        title="The film",
+        description="The MP4 itself, when it has at most 4 MB; a larger one is named by its link.",
+        mime_type="video/mp4",
+    )
+    async def video(job_id: str, context: Context[Desk]) -> bytes:
+        return await _read(lambda: _film(job_id, context))
+
+
+async def _film(job_id: str, context: Context[Desk]) -> bytes:
+    desk, jobs = desk_of(context), await desk_of(context).jobs()
+    view = await desk.view(await jobs.get(job_id, desk.caller(context)))
+    path = jobs.film(await jobs.get(job_id, desk.caller(context)))
+    if path is None:
+        raise LtxError(ErrorCode.INVALID_REQUEST, f"{view.job_id} is {view.state}; it has no film yet.")
+    if path.stat().st_size > MOST_BLOB_BYTES:
+        raise LtxError(
+            ErrorCode.INVALID_REQUEST, f"The film has {view.size_bytes:,} bytes, too many to send here: {view.video_url}"
+        )
+    return path.read_bytes()
+
+
+async def _read(read: Callable[[], Awaitable[T]]) -> T:
+    try:
+        return await read()
+    except LtxError as error:
+        kind = ResourceNotFoundError if error.code is ErrorCode.JOB_NOT_FOUND else ResourceError
+        raise kind(f"{error.code}: {error}") from error

@@ -1,0 +1,321 @@
+"""What callers are shown of a job: the typed answers of the tools, and the sentence that says what to do next.
+
+A field that is None is not known, and is not sent.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.plan import Adjustment, Offer, Plan
+from ltx_mcp.domain.price import from_micro, to_wire
+
+StateWord = Literal["queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"]
+CancelWord = Annotated[
+    Literal["never_sent", "stopped", "asked", "not_possible"], Field(description="What came of the wish to cancel")
+]
+
+
+class Answer(BaseModel):
+    """Sent without the fields that are not known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def to_wire(self) -> dict[str, Any]:
+        """As JSON: no nulls."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class Change(Answer):
+    """Something that is not as asked."""
+
+    field: str
+    asked: str
+    got: str
+    by: Literal["server", "provider", "film"]
+
+
+class Trouble(Answer):
+    """Why a job ended without a film, or why its outcome is not known."""
+
+    code: str
+    message: str
+    hint: str | None = None
+    provider_detail: str | None = None
+
+
+class JobRef(Answer):
+    """A job in short."""
+
+    job_id: str
+    state: StateWord
+    provider: str
+    model: str
+    is_preview: bool
+    cost_usd: float
+    video_url: str | None = None
+    adjustments: list[Change] = []
+    cancel: CancelWord | None = None
+    error: Trouble | None = None
+    next: str
+
+
+class JobView(Answer):
+    """A job with all that is known of it."""
+
+    job_id: str
+    state: StateWord
+    operation: str
+    provider: str
+    model: str
+    is_preview: Annotated[bool, Field(description="Drawn here, not by LTX")]
+    sources: Annotated[list[str], Field(description="Jobs it was made from")] = []
+    video_url: str | None = None
+    video_url_expires_at: str | None = None
+    file: Annotated[str | None, Field(description="Path on this machine")] = None
+    duration: Annotated[float | None, Field(description="s, measured")] = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    has_audio: bool | None = None
+    size_bytes: int | None = None
+    cost_usd: Annotated[float, Field(description="Quoted")]
+    charged_usd: Annotated[float | None, Field(description="The provider's figure")] = None
+    adjustments: list[Change] = []
+    queue_position: int | None = None
+    progress: Annotated[float | None, Field(description="0 to 100")] = None
+    cancel: CancelWord | None = None
+    error: Trouble | None = None
+    created_at: str
+    finished_at: str | None = None
+    next: str
+
+
+class Row(Answer):
+    """A job in a list."""
+
+    job_id: str
+    state: StateWord
+    operation: str
+    provider: str
+    cost_usd: float
+    prompt: str
+    sources: list[str] = []
+    created_at: str
+
+
+class JobList(Answer):
+    """One page, newest first."""
+
+    jobs: list[Row]
+    next_cursor: Annotated[str | None, Field(description="Absent on the last page")] = None
+
+
+class Quote(Answer):
+    """What one provider would take."""
+
+    provider: str
+    model: str
+    cost_usd: Annotated[float, Field(description="One video")]
+    total_usd: Annotated[float, Field(description="All count")]
+    credits: int | None = None
+    usable: bool
+    why_not: str | None = None
+    adjustments: list[Change] = []
+    as_of: str
+    source: str
+
+
+class Refused(Answer):
+    """What one provider does not offer."""
+
+    provider: str
+    model: str
+    reason: str
+
+
+class Money(Answer):
+    """Today's budget, UTC."""
+
+    limit_usd: float | None = None
+    spent_usd: float
+    reserved_usd: float
+    left_usd: float | None = None
+
+
+class Estimate(Answer):
+    """Prices side by side."""
+
+    quotes: list[Quote]
+    refused: list[Refused]
+    budget: Money
+
+
+@dataclass(frozen=True)
+class Links:
+    """How a film is reached: `url` over HTTP, else by path on this machine."""
+
+    path_of: Callable[[Job], Any]
+    url_of: Callable[[Job], str] | None = None
+
+    def video_url(self, job: Job, now: datetime) -> str | None:
+        """The provider's URL while it lives, then ours."""
+        expires = job.result_url_expires_at
+        if job.result_url and (expires is None or expires > now):
+            return job.result_url
+        path = self.path_of(job)
+        if path is None:
+            return None
+        return self.url_of(job) if self.url_of else str(path.as_uri())
+
+    def file(self, job: Job) -> str | None:
+        """The path, where the caller shares this machine."""
+        path = self.path_of(job)
+        return None if path is None or self.url_of else str(path)
+
+
+def to_time(at: datetime | None) -> str | None:
+    """ISO 8601 with Z, to the millisecond."""
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_changes(adjustments: tuple[Adjustment, ...]) -> list[Change]:
+    """Adjustments as callers see them."""
+    return [Change(field=each.field, asked=each.asked, got=each.got, by=each.by) for each in adjustments]
+
+
+def to_ref(job: Job, links: Links, *, is_preview: bool, line: int, now: datetime, fresh: bool = True) -> JobRef:
+    """The short form."""
+    return JobRef(
+        job_id=job.id,
+        state=job.state.value,
+        provider=job.offer.provider,
+        model=job.offer.model,
+        is_preview=is_preview,
+        cost_usd=to_wire(from_micro(job.cost_micro)),
+        video_url=links.video_url(job, now),
+        adjustments=to_changes(job.all_adjustments),
+        cancel=_cancel(job),
+        error=_trouble(job),
+        next=next_step(job, line=line, fresh=fresh, is_preview=is_preview),
+    )
+
+
+def to_view(job: Job, links: Links, *, is_preview: bool, line: int, now: datetime) -> JobView:
+    """The whole form."""
+    film = job.film
+    return JobView(
+        job_id=job.id,
+        state=job.state.value,
+        operation=job.operation,
+        provider=job.offer.provider,
+        model=job.offer.model,
+        is_preview=is_preview,
+        sources=list(job.sources),
+        video_url=links.video_url(job, now),
+        video_url_expires_at=to_time(job.result_url_expires_at),
+        file=links.file(job),
+        duration=film and film.duration,
+        width=film and film.width,
+        height=film and film.height,
+        fps=film and film.fps,
+        has_audio=film and film.has_audio,
+        size_bytes=film and film.size_bytes,
+        cost_usd=to_wire(from_micro(job.cost_micro)),
+        charged_usd=None if job.charged_micro is None else to_wire(from_micro(job.charged_micro)),
+        adjustments=to_changes(job.all_adjustments),
+        queue_position=(line or job.queue_position) if job.live else None,
+        progress=job.progress,
+        cancel=_cancel(job),
+        error=_trouble(job),
+        created_at=to_time(job.created_at) or "",
+        finished_at=to_time(job.finished_at),
+        next=next_step(job, line=line, fresh=True, is_preview=is_preview),
+    )
+
+
+def to_row(job: Job) -> Row:
+    """One line of a list."""
+    return Row(
+        job_id=job.id,
+        state=job.state.value,
+        operation=job.operation,
+        provider=job.offer.provider,
+        cost_usd=to_wire(from_micro(job.cost_micro)),
+        prompt=job.prompt if len(job.prompt) <= 80 else job.prompt[:79] + "…",
+        sources=list(job.sources),
+        created_at=to_time(job.created_at) or "",
+    )
+
+
+def to_estimate(plan: Plan, count: int, budget: Money, left: Decimal | None) -> Estimate:
+    """Usable quotes first, cheapest first in each half."""
+    over = "The day's budget does not reach."
+    usable = [_quote(offer, count, over if left is not None and offer.cost_usd > left else "") for offer in plan.offers]
+    others = [_quote(offer, count, why) for offer, why in plan.unusable]
+    ordered = sorted(usable + others, key=lambda quote: (not quote.usable, quote.cost_usd))
+    refused = [Refused(provider=each.provider, model=each.model, reason=each.reason) for each in plan.refused]
+    return Estimate(quotes=ordered, refused=refused, budget=budget)
+
+
+def _quote(offer: Offer, count: int, why_not: str) -> Quote:
+    return Quote(
+        provider=offer.provider,
+        model=offer.model,
+        cost_usd=to_wire(offer.cost_usd),
+        total_usd=to_wire(offer.cost_usd * count),
+        credits=offer.credits,
+        usable=not why_not,
+        why_not=why_not or None,
+        adjustments=to_changes(offer.adjustments),
+        as_of=offer.as_of,
+        source=offer.source,
+    )
+
+
+def _cancel(job: Job) -> Any:
+    if job.cancel is not None:
+        return job.cancel.value
+    return "asked" if job.cancel_wanted else None
+
+
+def _trouble(job: Job) -> Trouble | None:
+    if job.error is None:
+        return None
+    error = job.error
+    return Trouble(
+        code=error.code.value,
+        message=error.message,
+        hint=error.hint or None,
+        provider_detail=error.provider_detail or None,
+    )
+
+
+def next_step(job: Job, *, line: int, fresh: bool, is_preview: bool) -> str:
+    """One sentence: what the caller should do now."""
+    if job.state is State.SUCCEEDED:
+        preview = "Say it is a preview drawn on this machine, not LTX. " if is_preview else ""
+        step = f"{preview}Show video_url; check_job shows frames; {job.id}#last as image continues the shot."
+    elif job.state is State.UNKNOWN:
+        step = "Do not order it again: it may have been taken and charged. check_job may learn more."
+    elif job.state is State.FAILED:
+        hint = job.error.hint if job.error else ""
+        again = " A retry needs a new request_key." if job.request_key else ""
+        step = f"{hint or 'Change the request and order again.'}{again}"
+    elif job.state is State.CANCELLED:
+        step = "Nothing more happens; order again if it is wanted after all."
+    elif job.waits_for:
+        step = f"It begins when {job.waits_for} is done; follow with check_job, or list_jobs with wait_seconds."
+    else:
+        place = f"{line} must end before it begins. " if line else ""
+        step = f"{place}Call check_job with this job_id until it ends; do not order it again."
+    if fresh:
+        return step
+    return f"This request already had this job; for another take give a new request_key. {step}"
+
+
