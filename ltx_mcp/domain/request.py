@@ -25,27 +25,27 @@ Adjust = Literal["never", "nearest"]
 PromptText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=5000),
-    Field(description="What to film: subject, action, camera, light, sound"),
+    Field(description="Subject, action, camera, light, sound"),
 ]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, description="Seconds; which are allowed: ltx://models")]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, description="Seconds; allowed: ltx://models")]
 Size = Annotated[Resolution, Field(description="Short side")]
-FrameRate = Annotated[Fps, Field(description="Frames per second")]
+FrameRate = Annotated[Fps, Field(description="Frames/s")]
 Sound = Annotated[bool, Field(description="With sound")]
-Camera = Annotated[CameraMotion, Field(description="Camera move")]
-ProviderName = Annotated[str, Field(description="auto: the cheapest configured one")]
+Camera = Annotated[CameraMotion, Field(description="Where offered")]
+ProviderName = Annotated[str, Field(description="auto: cheapest configured")]
 ModelName = Annotated[str, Field(description="auto: any")]
 AdjustRule = Annotated[
-    Adjust, Field(description="nearest: duration, fps, resolution or input format may change to the nearest allowed")
+    Adjust, Field(description="nearest: duration, fps, resolution, input format may change")
 ]
-Cap = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Refuse above this price; 0: no cap")]
+Cap = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Refuse above; 0: no cap")]
 Key = Annotated[
     str,
     StringConstraints(max_length=200),
-    Field(description="Your name for this one video; repeat it on a retry: same key, same job"),
+    Field(description="Your name for it; same key on a retry: same job"),
 ]
-ShortWait = Annotated[float, Field(ge=0, le=50, allow_inf_nan=False, description="Seconds to wait for the end")]
-LongWait = Annotated[float, Field(ge=0, le=50, allow_inf_nan=False, description="Seconds to wait for the end")]
-JobId = Annotated[str, StringConstraints(min_length=1, max_length=100), Field(description="From a paid tool")]
+ShortWait = Annotated[float, Field(ge=0, le=50, allow_inf_nan=False, description="Wait for the end")]
+LongWait = Annotated[float, Field(ge=0, le=50, allow_inf_nan=False, description="Wait for the end")]
+JobId = Annotated[str, StringConstraints(min_length=1), Field(description="From a paid tool")]
 
 
 class Arguments(BaseModel):
@@ -80,7 +80,7 @@ class AnimateImage(Arguments):
         str,
         Field(
             min_length=1,
-            description="First frame: https URL, data URI, path in an allowed folder, or job_…#first, #last, #3.5 (s)",
+            description="First frame: URL, data URI, path or job_…#last (#first, #3.5)",
         ),
     ]
     end_image: Annotated[str, Field(description="Last frame, same forms")] = ""
@@ -121,9 +121,9 @@ class CheckJob(Arguments):
 
     job_id: JobId
     wait_seconds: LongWait = 25
-    frames: Annotated[bool, Field(description="Show a contact sheet when done")] = True
+    frames: Annotated[bool, Field(description="Show a contact sheet")] = True
     frame_at: Annotated[
-        float, Field(ge=-1, allow_inf_nan=False, description="Show the frame at this second instead; -1: none")
+        float, Field(ge=-1, allow_inf_nan=False, description="Show this second's frame instead; -1: none")
     ] = -1
 
 
@@ -141,9 +141,9 @@ class ListJobs(Arguments):
         Field(description="Only these; empty: all"),
     ] = ""
     limit: Annotated[int, Field(ge=1, le=100, description="Rows a page")] = 10
-    cursor: Annotated[str, Field(max_length=200, description="next_cursor of the page before")] = ""
+    cursor: Annotated[str, Field(description="next_cursor of the page before")] = ""
     wait_seconds: Annotated[
-        float, Field(ge=0, le=50, allow_inf_nan=False, description="Seconds to wait until a live job ends")
+        float, Field(ge=0, le=50, allow_inf_nan=False, description="Wait until a live one ends")
     ] = 0
 
 

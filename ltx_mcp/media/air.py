@@ -27,8 +27,8 @@ class _Kind:
 _KINDS = {
     "bokeh": _Kind(26, (0.8, 5.0), -0.012, 0.012, (0.05, 0.2), 0.8),
     "fireflies": _Kind(46, (0.5, 1.3), -0.008, 0.02, (0.0, 0.95), 1.7),
-    "snow": _Kind(130, (0.3, 1.2), 0.09, 0.012, (0.35, 0.85), 0.0),
-    "rain": _Kind(120, (1.5, 4.0), 0.9, 0.0, (0.12, 0.3), 0.0, "streak"),
+    "snow": _Kind(90, (0.3, 1.2), 0.09, 0.012, (0.35, 0.85), 0.0),
+    "rain": _Kind(70, (1.5, 4.0), 0.9, 0.0, (0.16, 0.36), 0.0, "streak"),
     "petals": _Kind(50, (0.6, 1.6), 0.05, 0.03, (0.5, 0.9), 0.0, "petal"),
     "embers": _Kind(60, (0.3, 1.0), -0.07, 0.015, (0.2, 0.95), 3.0),
 }
@@ -53,7 +53,7 @@ class Air:
         widths = [max(3, round(mean * (low + (high - low) * step / 4) / 100)) for step in range(5)]
         shapes = [_make_shape(self._kind.shape, width) for width in widths]
         self._sprites = [[_dimmed(shape, level / (_LEVELS - 1)) for level in range(_LEVELS)] for shape in shapes]
-        self._body = Image.new("RGB", (max(w.width for w in shapes), max(w.height for w in shapes)), _colour(mood))
+        self._bodies = [Image.new("RGB", shape.size, _colour(mood)) for shape in shapes]
         self._motes = [_make_mote(rng) for _ in range(self._kind.count)]
 
     def draw(self, canvas: Image.Image, view: View, seconds: float) -> None:
@@ -65,7 +65,7 @@ class Air:
             y = mote.y + self._kind.fall * (0.5 + mote.near) * seconds - down / canvas.height
             x, y = (x - 0.5) * zoom % 1.2 - 0.1, (y - 0.5) * zoom % 1.2 - 0.1
             at = (round(x * canvas.width) - sprite.width // 2, round(y * canvas.height) - sprite.height // 2)
-            canvas.paste(self._body.crop((0, 0, *sprite.size)), at, sprite)
+            canvas.paste(self._bodies[mote.sprite], at, sprite)
 
     def _level(self, mote: _Mote, seconds: float) -> int:
         low, high = self._kind.bright

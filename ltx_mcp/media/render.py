@@ -40,7 +40,7 @@ _BT709 = 1  # AVCOL_SPC_BT709, and the same number for primaries and transfer
 _NARROW = 1  # AVCOL_RANGE_MPEG
 _COLOURS = "out_color_matrix=bt709:out_range=tv"
 # One thread makes the same bytes every time, and drawing is the slower half anyway.
-_X264 = {"preset": "ultrafast", "crf": "26", "threads": "1"}
+_X264 = {"preset": "ultrafast", "crf": "28", "threads": "1"}
 
 
 class _Scene(Protocol):
@@ -202,7 +202,8 @@ class _Press:
 
 
 def _feed_once(paper: FilterContext, image: Image.Image, tick: Fraction) -> None:
-    frame = av.VideoFrame.from_image(image)
+    # from_image would drop the transparency.
+    frame = av.VideoFrame.from_bytes(image.tobytes(), image.width, image.height, "rgba")
     frame.pts, frame.time_base = 0, tick
     paper.push(frame)
     paper.push(None)

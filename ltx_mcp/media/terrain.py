@@ -132,7 +132,7 @@ def _profile(shape: str, width: int, rng: random.Random) -> list[float]:
         return _towers(width, rng)
     if shape == "peaks":
         line = noise_line(rng, width, 4, 6, Image.Resampling.BILINEAR)
-        return [part**1.4 for part in line]
+        return [part**1.8 for part in line]
     if shape == "dunes":
         line = noise_line(rng, width, 2, 2, Image.Resampling.BICUBIC)
         return [1 - abs(2 * part - 1) ** 1.3 for part in line]
@@ -192,10 +192,10 @@ def _grass(pen: ImageDraw.ImageDraw, heights: list[float], rng: random.Random, r
 def _windows(outline: Image.Image, depth: float, rng: random.Random) -> Image.Image:
     lights = Image.new("L", outline.size)
     pen = ImageDraw.Draw(lights)
-    step = max(4, round(5 + 5 * depth))
+    step = round(7 + 6 * depth)
     for y in range(step, outline.height, step):
         for x in range(step // 2, outline.width - step, step):
-            if rng.random() < 0.3 and outline.getpixel((x + step // 2, y - 3)) == 255:
+            if rng.random() < 0.27 and outline.getpixel((x + step // 2, y - 3)) == 255:
                 pen.rectangle((x, y, x + step // 3, y + step // 3), fill=rng.randint(70, 230))
     return lights
 

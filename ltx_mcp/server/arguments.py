@@ -12,6 +12,9 @@ from pydantic import BaseModel, Field, ValidationError
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.server.boundary import answered
 
+OBVIOUS = frozenset({"title", "minLength", "exclusiveMinimum", "additionalProperties"})
+"""Left out of the published schemas to keep the list short; every one of them is still enforced, and explained."""
+
 Call = Callable[[Any, Context[Any]], Awaitable[CallToolResult]]
 
 
@@ -43,7 +46,7 @@ def make_tool(
     for name, allowed in choices.items():
         if name in parameters["properties"]:
             parameters["properties"][name]["enum"] = list(allowed)
-    schema = lean(answer.model_json_schema(mode="serialization"))
+    schema = lean_answer(answer.model_json_schema(mode="serialization"))
     return ContractTool(
         fn=call,
         model=arguments,
@@ -85,15 +88,36 @@ def _sentence(model: type[BaseModel], tool: str, error: Any) -> str:
 
 
 def lean(node: Any) -> Any:
-    """A JSON schema without what no model reads: titles, class descriptions of records, and null branches."""
+    """A JSON schema without what no model reads: titles, docstrings of records, and bounds that go without saying."""
     if isinstance(node, list):
         return [lean(each) for each in node]
     if not isinstance(node, dict):
         return node
-    branches = node.get("anyOf", [])
-    if {"type": "null"} in branches:
-        rest = [each for each in branches if each != {"type": "null"}]
-        node = {name: value for name, value in node.items() if name not in ("anyOf", "default")}
-        node |= rest[0] if len(rest) == 1 else {"anyOf": rest}
-    dropped = ("title", "description") if node.get("type") == "object" and "properties" in node else ("title",)
-    return {name: lean(value) for name, value in node.items() if not (name in dropped and isinstance(value, str))}
+    dropped = OBVIOUS | {"description"} if "properties" in node and node.get("type") == "object" else OBVIOUS
+    # a property may have one of these names: then its value is a schema, not a word
+    return {name: lean(value) for name, value in node.items() if name not in dropped or isinstance(value, dict)}
+
+
+def lean_answer(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an answer: also without defaults, null branches (nulls are never sent), types that an enum
+    implies, and references, because each record is used once."""
+    records = lean(schema).get("$defs", {})
+
+    def shorten(node: Any) -> Any:
+        if isinstance(node, list):
+            return [shorten(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        if {"type": "null"} in node.get("anyOf", []):
+            kept = next(branch for branch in node["anyOf"] if branch != {"type": "null"})
+            return shorten({name: value for name, value in node.items() if name != "anyOf"} | kept)
+        if "$ref" in node:
+            record = shorten(records[node["$ref"].rsplit("/", 1)[-1]])
+            return {name: value for name, value in record.items() if name != "required"}
+        dropped = {"default", "type", "$defs"} if "enum" in node else {"default", "$defs"}
+        return {name: shorten(value) for name, value in node.items() if name not in dropped}
+
+    short: dict[str, Any] = shorten(lean(schema))
+    # the handle and the state are what every reader needs; the rest is said by being there
+    short["required"] = short["required"][:2]
+    return short

@@ -16,9 +16,7 @@ from ltx_mcp.domain.plan import Adjustment, Offer, Plan
 from ltx_mcp.domain.price import from_micro, to_wire
 
 StateWord = Literal["queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"]
-CancelWord = Annotated[
-    Literal["never_sent", "stopped", "asked", "not_possible"], Field(description="What came of the wish to cancel")
-]
+CancelWord = Literal["never_sent", "stopped", "asked", "not_possible"]
 
 
 class Answer(BaseModel):
@@ -37,7 +35,7 @@ class Change(Answer):
     field: str
     asked: str
     got: str
-    by: Literal["server", "provider", "film"]
+    by: str
 
 
 class Trouble(Answer):
@@ -89,7 +87,6 @@ class JobView(Answer):
     adjustments: list[Change] = []
     queue_position: int | None = None
     progress: Annotated[float | None, Field(description="0 to 100")] = None
-    cancel: CancelWord | None = None
     error: Trouble | None = None
     created_at: str
     finished_at: str | None = None
@@ -100,7 +97,7 @@ class Row(Answer):
     """A job in a list."""
 
     job_id: str
-    state: StateWord
+    state: str
     operation: str
     provider: str
     cost_usd: float
@@ -231,7 +228,6 @@ def to_view(job: Job, links: Links, *, is_preview: bool, line: int, now: datetim
         adjustments=to_changes(job.all_adjustments),
         queue_position=(line or job.queue_position) if job.live else None,
         progress=job.progress,
-        cancel=_cancel(job),
         error=_trouble(job),
         created_at=to_time(job.created_at) or "",
         finished_at=to_time(job.finished_at),

@@ -1,0 +1,38 @@
+# Everything sets itself up: Python 3.11 or newer, make and a package index are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check format bench docs wheel clean
+
+demo: .venv/ready
+	$(BIN)/python bench/demo.py
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+check: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/ready
+	$(BIN)/python -m bench
+
+docs: .venv/ready
+	$(BIN)/python docs/tables.py
+
+wheel: .venv/ready
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist
+
+clean:
+	rm -rf .venv dist build demo-output
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@

@@ -1,0 +1,126 @@
+"""Reads frames of a film exactly: the one that is shown at a moment, however far apart its key frames lie.
+
+Only files are opened, only as film containers: a playlist that names other files is not a film here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from PIL import Image
+
+from ltx_mcp.domain.errors import ErrorCode, LtxError
+
+_OPTIONS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm", "protocol_whitelist": "file"}
+_TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+_HALF_MS = 0.0005  # moments are told in whole milliseconds: one must find its own frame again
+
+
+@contextmanager
+def open_film(path: str | Path) -> Iterator["Film"]:
+    """The film in a file. LtxError (bad_reply) when it is none or cannot be decoded."""
+    try:
+        with av.open(f"file:{path}", options=_OPTIONS) as container:
+            stream = container.streams.best("video")
+            if not isinstance(stream, VideoStream):
+                raise _not_a_film("there is no picture in it")
+            stream.thread_type = "AUTO"
+            yield Film(container, stream)
+    except (FileNotFoundError, PermissionError) as error:
+        raise LtxError(ErrorCode.STORAGE_FAILED, f"The film cannot be read: {error.strerror}.") from error
+    except av.FFmpegError as error:
+        raise _not_a_film("it is damaged, cut short or of another kind") from error
+
+
+class Film:
+    """One open film, read forward; it jumps only where a key frame saves decoding."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self.container, self.stream = container, stream
+        self._frames = container.decode(stream)
+        self._shown: av.VideoFrame | None = None
+        self._next = self._take()
+        if self._next is None:
+            raise _not_a_film("not one frame of it can be decoded")
+        self.first = self._next
+        self._start = self._next.pts or 0
+
+    def seconds(self, frame: av.VideoFrame) -> float:
+        """When the frame is first shown, from the film's start, to the millisecond."""
+        return round(float(((frame.pts or 0) - self._start) * self._tick), 3)
+
+    def at(self, seconds: float) -> av.VideoFrame:
+        """The frame on the screen at a moment; the last one after the end. Moments may come in any order."""
+        target = self._start + int((seconds + _HALF_MS) / self._tick)
+        self._jump(target)
+        while self._next is not None and _pts(self._next) <= target:
+            self._advance()
+        shown = self._shown or self._next
+        if shown is None:
+            raise _not_a_film("a frame of it cannot be decoded")
+        return shown
+
+    def last(self) -> av.VideoFrame:
+        """The last frame that can be decoded."""
+        return self.at(self._length() + 1)
+
+    @property
+    def _tick(self) -> float:
+        return float(self.stream.time_base or 0) or 1 / 90_000
+
+    def _length(self) -> float:
+        ticks = self.stream.duration
+        return ticks * self._tick if ticks else (self.container.duration or 0) / av.time_base
+
+    def _jump(self, target: int) -> None:
+        """Goes to the key frame at or before the target, unless decoding on from here is shorter."""
+        here = _pts(self._shown or self._next)
+        key = self._key_before(target)
+        if here is not None and here <= target and (key is None or key <= here):
+            return
+        self.container.seek(target, stream=self.stream, backward=True)
+        self._frames = self.container.decode(self.stream)
+        self._shown, self._next = None, self._take()
+        if self._next is None or _pts(self._next) > target:
+            self._rewind()
+
+    def _rewind(self) -> None:
+        self.container.seek(self._start, stream=self.stream, backward=True)
+        self._frames = self.container.decode(self.stream)
+        self._shown, self._next = None, self._take()
+
+    def _key_before(self, target: int) -> int | None:
+        entries = self.stream.index_entries
+        place = entries.search_timestamp(target, backward=True)
+        return entries[place].timestamp if place >= 0 else None
+
+    def _advance(self) -> None:
+        self._shown, self._next = self._next, self._take()
+
+    def _take(self) -> av.VideoFrame | None:
+        while True:
+            try:
+                frame = next(self._frames)
+            except (StopIteration, av.error.InvalidDataError):
+                # A broken tail ends the film at its last whole frame.
+                return None
+            if frame.pts is not None:
+                return frame
+
+
+def upright(frame: av.VideoFrame) -> Image.Image:
+    """The frame as a picture, turned the way a player shows it."""
+    picture: Image.Image = frame.to_image()
+    turn = _TURNS.get(frame.rotation % 360)
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _pts(frame: av.VideoFrame | None) -> int:
+    ...
+
+
+def _not_a_film(why: str) -> LtxError:
+    return LtxError(ErrorCode.BAD_REPLY, f"The file is not a playable film: {why}.", "MP4, MOV, WebM and MKV are read.")

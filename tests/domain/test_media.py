@@ -1,0 +1,73 @@
+"""What a media argument may say."""
+
+import pytest
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.media import DataUri, JobMoment, LocalPath, Reference, WebUrl, read_reference
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("job_abcd1234", JobMoment("job_abcd1234", "last")),
+        ("job_abcd1234#last", JobMoment("job_abcd1234", "last")),
+        ("job_abcd1234#first", JobMoment("job_abcd1234", "first")),
+        ("job_abcd1234#3.5", JobMoment("job_abcd1234", 3.5)),
+        ("job_abcd1234#0", JobMoment("job_abcd1234", 0.0)),
+        (" job_abcd1234#12\n", JobMoment("job_abcd1234", 12.0)),
+        ("https://a.example/b.png?c=d#e", WebUrl("https://a.example/b.png?c=d#e")),
+        ("HTTPS://a.example", WebUrl("HTTPS://a.example")),
+        ("data:image/png;base64,AAAA", DataUri("image/png", "AAAA")),
+        ("DATA:Image/PNG;charset=x;BASE64, A A", DataUri("image/png", " A A")),
+        ("data:;base64,AAAA", DataUri("", "AAAA")),
+        ("pictures/a.png", LocalPath("pictures/a.png")),
+        ("~/a.png", LocalPath("~/a.png")),
+        ("/tmp/a b.png", LocalPath("/tmp/a b.png")),
+        ("C:\\Users\\me\\a.png", LocalPath("C:\\Users\\me\\a.png")),
+        ("c:/Users/me/a.png", LocalPath("c:/Users/me/a.png")),
+        ("job_short", LocalPath("job_short")),
+        ("job_abcd1234.png", LocalPath("job_abcd1234.png")),
+        ("12:30.png", LocalPath("12:30.png")),
+    ],
+)
+def test_a_reference_is_read_as_what_it_is(text: str, meant: Reference) -> None:
+    assert read_reference(text, "image") == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "  \n",
+        "http://a.example/b.png?sig=SIGNED",
+        "HTTP://a.example/b.png",
+        "file:///etc/passwd",
+        "file:/etc/passwd",
+        "ftp://a.example/b.png",
+        "s3://bucket/SIGNED",
+        "blob+x.y-z://SIGNED",
+        "https://",
+        "https:///b.png",
+        "data:image/png,raw",
+        "data:image/png;base64",
+        "data:image/png;base65,AAAA",
+        "a\0b.png",
+        "https://a.example/\0",
+        "job_abcd1234#",
+        "job_abcd1234#middle",
+        "job_abcd1234#-1",
+        "job_abcd1234#nan",
+        "job_abcd1234#inf",
+        "job_abcd1234#1e3",
+        "job_abcd1234#" + "9" * 400,
+        "job_abcd1234#3.5s",
+    ],
+)
+def test_a_reference_of_no_known_form_is_refused_with_the_forms_there_are(text: str) -> None:
+    with pytest.raises(CallerError) as raised:
+        read_reference(text, "end_image")
+    assert raised.value.code is ErrorCode.INVALID_REQUEST
+    assert raised.value.message.startswith("end_image ")
+    for form in ("https URL", "data URI", "path inside the allowed folders", "job_…#last"):
+        assert form in raised.value.message
+    assert "SIGNED" not in raised.value.message
