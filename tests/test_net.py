@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import logging
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -23,11 +24,6 @@ pytestmark = pytest.mark.anyio
 
 LOOPBACK = "127.0.0.1"
 Reply = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +88,6 @@ def moved(to: str, *headers: str) -> bytes:
     return answered(b"", f"Location: {to}", *headers, status="302 Found")
 
 
-def counts_as_public(address: Address) -> bool:
-    """The test server's address stands for the open internet; everything else is judged as it is."""
-    return str(address) == LOOPBACK or is_public(address)
-
-
 Get = Callable[..., Awaitable[str]]
 
 
@@ -117,7 +108,8 @@ def get(authority: trustme.CA, out: Path) -> Get:
             "timeout_s": 10,
             "resolver": Names(LOOPBACK),
             "trust": trust,
-            "allow": counts_as_public,
+            # The test server's address stands for the open internet; everything else is judged as it is.
+            "allow": lambda address: str(address) == LOOPBACK or is_public(address),
         }
         return await fetch_public(url, out, **given | changed)
 
@@ -169,14 +161,8 @@ async def test_redirects_end(server: Server, get: Get) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://films.example/a.png",
-        "ftp://films.example/a.png",
-        "file:///etc/hosts",
-        "https:///a.png",
-        "https://films.example:99999/a.png",
-        "https://films.example\n/a.png",
-        "films.example/a.png",
-        "",
+        *("http://films.example/a.png", "ftp://films.example/a.png", "file:///etc/hosts", "films.example/a.png", ""),
+        *("https:///a.png", "https://films.example:99999/a.png", "https://films.example\n/a.png"),
     ],
 )
 async def test_only_a_whole_https_url_is_fetched(get: Get, url: str) -> None:
@@ -191,12 +177,6 @@ async def test_a_url_with_a_password_is_refused_without_repeating_it(server: Ser
     assert "hunter2" not in message
 
 
-async def test_a_redirect_with_a_password_is_refused(server: Server, get: Get) -> None:
-    server.replies["/a"] = moved(f"https://me:hunter2@films.example:{server.port}/b")
-    assert "hunter2" not in await refusal(get(server.url("/a")))
-    assert len(server.heads) == 1
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "0x7f.1", "127.1"])
 async def test_this_machine_is_refused_however_it_is_written(server: Server, get: Get, out: Path, host: str) -> None:
     message = await refusal(get(server.url("/a", host), resolver=resolve, allow=is_public))
@@ -205,16 +185,11 @@ async def test_this_machine_is_refused_however_it_is_written(server: Server, get
     assert not out.exists()
 
 
-async def test_a_name_that_resolves_to_a_private_address_is_refused_without_telling_it(
-    server: Server, get: Get
-) -> None:
-    message = await refusal(get(server.url("/a"), resolver=Names("10.1.2.3")))
+@pytest.mark.parametrize("answer", ["10.1.2.3", f"{LOOPBACK} 10.1.2.3"])
+async def test_one_private_address_of_a_name_is_enough_to_refuse(server: Server, get: Get, answer: str) -> None:
+    message = await refusal(get(server.url("/a"), resolver=Names(answer)))
     assert "does not lead to a public address" in message
     assert "10.1.2.3" not in message
-
-
-async def test_one_private_address_among_public_ones_is_enough_to_refuse(server: Server, get: Get) -> None:
-    await refusal(get(server.url("/a"), resolver=Names(f"{LOOPBACK} 192.168.0.1")))
     assert server.heads == []
 
 
@@ -233,9 +208,10 @@ async def test_a_redirect_to_a_private_address_is_refused(server: Server, get: G
     assert not out.exists()
 
 
-async def test_a_redirect_to_plain_http_is_refused(server: Server, get: Get) -> None:
-    server.replies["/a"] = moved(f"http://films.example:{server.port}/b")
-    assert "https" in await refusal(get(server.url("/a")))
+@pytest.mark.parametrize("start", ["http://", "ftp://", "https://me:hunter2@"])
+async def test_a_redirect_to_anything_but_plain_https_is_refused(server: Server, get: Get, start: str) -> None:
+    server.replies["/a"] = moved(f"{start}films.example:{server.port}/b")
+    assert "hunter2" not in await refusal(get(server.url("/a")))
     assert len(server.heads) == 1
 
 
@@ -271,14 +247,18 @@ async def test_a_socket_that_ended_up_elsewhere_is_closed_before_a_byte_is_sent(
     assert server.heads == []
 
 
-async def test_the_next_address_is_tried_when_one_does_not_answer(server: Server, get: Get, out: Path) -> None:
-    server.replies["/a"] = answered(b"second")
+@pytest.mark.parametrize("answer", [f"::1 {LOOPBACK}", f"{LOOPBACK} ::1"])
+async def test_an_address_that_does_not_answer_is_passed_over(server: Server, get: Get, answer: str) -> None:
+    server.replies["/a"] = answered(b"x")
     # Nobody listens on IPv6 loopback at this port.
-    await get(server.url("/a"), resolver=Names(f"::1 {LOOPBACK}"), allow=lambda address: address.is_loopback)
-    assert out.read_bytes() == b"second"
+    await get(server.url("/a"), resolver=Names(answer), allow=lambda address: address.is_loopback)
 
 
-async def test_a_server_that_nobody_vouches_for_is_refused(server: Server, get: Get) -> None:
+async def test_a_server_that_only_the_environment_vouches_for_is_refused(
+    server: Server, get: Get, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     server.replies["/a"] = answered(b"x")
     assert "connection failed" in await refusal(get(server.url("/a"), trust=None))
     assert server.heads == []
@@ -320,9 +300,7 @@ async def test_an_unannounced_length_over_the_limit_is_cut_off_and_removed(serve
             kept.append(out.exists())
 
     server.replies["/a"] = endless
-    message = await refusal(get(server.url("/a")))
-    assert "is too large" in message
-    assert "at most 1 MB" in message
+    assert re.search("is too large; .* at most 1 MB", await refusal(get(server.url("/a"))))
     assert any(kept)
     assert not out.exists()
 
@@ -337,8 +315,7 @@ async def test_a_slow_server_is_given_up_in_total_time(server: Server, get: Get,
 
     server.replies["/a"] = dribble
     with anyio.fail_after(5):
-        message = await refusal(get(server.url("/a"), timeout_s=0.4))
-    assert "did not arrive within 0.4 s" in message
+        assert "did not arrive within 0.4 s" in await refusal(get(server.url("/a"), timeout_s=0.4))
     assert not out.exists()
 
 
@@ -380,13 +357,12 @@ async def test_a_compressed_body_is_refused_unread(server: Server, get: Get, out
     assert not out.exists()
 
 
-async def test_a_proxy_netrc_and_certificates_of_the_environment_are_ignored(
+async def test_proxies_and_netrc_of_the_environment_are_ignored(
     server: Server, get: Get, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine films.example login me password hunter2", encoding="utf-8")
     monkeypatch.setenv("NETRC", str(netrc))
-    monkeypatch.setenv("SSL_CERT_FILE", str(netrc))
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://{LOOPBACK}:9")
     server.replies["/a"] = answered(b"direct")
@@ -416,9 +392,3 @@ async def test_signed_queries_reach_neither_logs_nor_errors(
     assert len(server.heads) == 3
     assert "SIGNED" not in message + caplog.text
     assert f"films.example:{server.port}/a " in message
-
-
-def test_a_client_logs_urls_without_their_queries(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    logging.getLogger("httpx").info('HTTP Request: %s %s "%s"', "GET", "https://a.example/b?sig=SIGNED", "HTTP/1.1 200")
-    assert 'GET https://a.example/b?*** "HTTP/1.1 200"' in caplog.text

@@ -1,5 +1,6 @@
 """Which addresses are public, and what redaction strikes out."""
 
+import logging
 import time
 from ipaddress import ip_address
 
@@ -58,3 +59,9 @@ def test_redaction_of_a_long_line_is_quick() -> None:
     started_at = time.perf_counter()
     redact(text)
     assert time.perf_counter() - started_at < 2
+
+
+def test_a_client_logs_urls_without_their_queries(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("httpx").info('HTTP Request: %s %s "%s"', "GET", "https://a.example/b?sig=SIGNED", "HTTP/1.1 200")
+    assert 'GET https://a.example/b?*** "HTTP/1.1 200"' in caplog.text

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Operation = Literal["text_to_video", "image_to_video", "audio_to_video", "extend", "retake"]
 Resolution = Literal["720p", "1080p", "1440p", "2160p"]
@@ -29,7 +29,11 @@ PromptText = Annotated[
 ]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, description="Seconds; allowed: ltx://models")]
 Size = Annotated[Resolution, Field(description="Short side")]
-FrameRate = Annotated[Fps, Field(description="Frames/s")]
+FrameRate = Annotated[
+    Fps,
+    BeforeValidator(lambda value: int(value) if isinstance(value, str | float) and str(value).isdigit() else value),
+    Field(description="Frames/s"),
+]
 Sound = Annotated[bool, Field(description="With sound")]
 Camera = Annotated[CameraMotion, Field(description="Where offered")]
 ProviderName = Annotated[str, Field(description="auto: cheapest configured")]

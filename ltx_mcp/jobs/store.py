@@ -173,7 +173,7 @@ class Store:
         """Take the oldest job that is due and held by nobody; `slots` are the most a provider may have held."""
         free = and_(jobs.c.state.in_(LIVE), jobs.c.holder == "", jobs.c.waits_for == "", jobs.c.next_at <= now)
         with self._database.write(durable=False) as connection:
-            busy = dict(connection.execute(_held_by_provider()).tuples().all())
+            busy = {provider: held for provider, held in connection.execute(_held_by_provider())}
             full = [name for name, most in slots.items() if busy.get(name, 0) >= most]
             row = connection.execute(
                 select(jobs.c.id).where(free, jobs.c.provider.not_in(full)).order_by(jobs.c.created_at).limit(1)
@@ -283,7 +283,7 @@ class Store:
         """How often each of these jobs has changed."""
         with self._database.read() as connection:
             query = select(jobs.c.id, jobs.c.revision).where(jobs.c.id.in_(job_ids))
-            return dict(connection.execute(query).tuples().all())
+            return {job_id: revision for job_id, revision in connection.execute(query)}
 
     def live(self) -> list[tuple[str, str, datetime]]:
         """Holder, provider and next time of every live job that does not wait for another one."""
@@ -291,7 +291,7 @@ class Store:
             jobs.c.state.in_(LIVE), jobs.c.waits_for == ""
         )
         with self._database.read() as connection:
-            return [(holder, provider, next_at) for holder, provider, next_at in connection.execute(query).tuples()]
+            return [(holder, provider, next_at) for holder, provider, next_at in connection.execute(query)]
 
     def ahead(self, job: Job) -> int:
         """How many jobs of the same provider come before a queued one: held ones and older waiting ones."""
@@ -310,7 +310,7 @@ class Store:
         """All that happened to a job, oldest first."""
         query = select(events.c.at, events.c.what, events.c.detail).where(events.c.job_id == job_id)
         with self._database.read() as connection:
-            return [Event(*row) for row in connection.execute(query.order_by(events.c.id)).tuples()]
+            return [Event(*row) for row in connection.execute(query.order_by(events.c.id))]
 
     def budget(self, now: datetime) -> Budget:
         """Today's money."""
@@ -340,7 +340,7 @@ class Store:
     def _budget(self, connection: Connection, now: datetime) -> Budget:
         amount = func.coalesce(jobs.c.charged_micro, jobs.c.cost_micro)
         query = select(jobs.c.bill, func.sum(amount)).where(jobs.c.day == now.date().isoformat()).group_by(jobs.c.bill)
-        sums = dict(connection.execute(query).tuples().all())
+        sums = {bill: amount for bill, amount in connection.execute(query)}
         return Budget(self._limit, int(sums.get(Bill.BOOKED, 0)), int(sums.get(Bill.HELD, 0)))
 
     def _find(self, connection: Connection, caller: str | None, job_id: str) -> Job | None:

@@ -98,8 +98,12 @@ def make_caption(prompt: str, width: int, height: int, folders: Iterable[Path] |
 def _cleaned(prompt: str) -> str:
     """The prompt on one line, without control characters, invisible formatting and halves of characters."""
     text = unicodedata.normalize("NFC", " ".join(prompt.split()))
-    kept = (c for c in text if c in _JOINERS or (unicodedata.category(c) not in {"Cc", "Cf", "Cs"} and c not in _SELECTORS))
-    return " ".join("".join(kept).split())
+    return " ".join("".join(character for character in text if _is_kept(character)).split())
+
+
+def _is_kept(character: str) -> bool:
+    is_odd = character in _SELECTORS or unicodedata.category(character) in {"Cc", "Cf", "Cs"}
+    return character in _JOINERS or not is_odd
 
 
 def _clusters(text: str) -> list[str]:
@@ -195,8 +199,8 @@ def _draw(lines: list[list[_Piece]], note: str, rtl: bool, frame: tuple[int, int
     tall = step * len(lines) + (round(small * 1.7) if note else 0)
     box = (_even(width), min(_even(height), _even(tall + margin * 2.4)))
     image = Image.new("RGBA", box, (0, 0, 0, 0))
-    shade = Image.linear_gradient("L").point([round(185 * ease(level / 255) ** 0.8) for level in range(256)]).resize(box)
-    image.putalpha(shade)
+    shade = [round(185 * ease(level / 255) ** 0.8) for level in range(256)]
+    image.putalpha(Image.linear_gradient("L").point(shade).resize(box))
     pen = ImageDraw.Draw(image)
     y = box[1] - margin - tall + round(size * 1.05)
     for line in lines:

@@ -65,30 +65,31 @@ class Film:
 
     def last(self) -> av.VideoFrame:
         """The last frame that can be decoded."""
-        return self.at(self._length() + 1)
+        return self.at(self.length() + 1)
 
     @property
     def _tick(self) -> float:
         return float(self.stream.time_base or 0) or 1 / 90_000
 
-    def _length(self) -> float:
+    def length(self) -> float:
+        """Seconds of film, by the stream or, where it does not say, by the file."""
         ticks = self.stream.duration
         return ticks * self._tick if ticks else (self.container.duration or 0) / av.time_base
 
     def _jump(self, target: int) -> None:
-        """Goes to the key frame at or before the target, unless decoding on from here is shorter."""
-        here = _pts(self._shown or self._next)
-        key = self._key_before(target)
-        if here is not None and here <= target and (key is None or key <= here):
+        """Goes to a key frame at or before the target, unless decoding on from here is shorter."""
+        here, key = self._shown or self._next, self._key_before(target)
+        if here is not None and _pts(here) <= target and (key is None or key <= _pts(here)):
             return
-        self.container.seek(target, stream=self.stream, backward=True)
-        self._frames = self.container.decode(self.stream)
-        self._shown, self._next = None, self._take()
-        if self._next is None or _pts(self._next) > target:
-            self._rewind()
+        # An index counts in decoding order: the key frame it names can be shown after the target.
+        for back in (0.0, 2.0, 20.0):
+            self._seek(max(self._start, target - int(back / self._tick)))
+            if self._next is not None and _pts(self._next) <= target:
+                return
+        self._seek(self._start)
 
-    def _rewind(self) -> None:
-        self.container.seek(self._start, stream=self.stream, backward=True)
+    def _seek(self, pts: int) -> None:
+        self.container.seek(pts, stream=self.stream, backward=True)
         self._frames = self.container.decode(self.stream)
         self._shown, self._next = None, self._take()
 
@@ -111,15 +112,18 @@ class Film:
                 return frame
 
 
-def upright(frame: av.VideoFrame) -> Image.Image:
-    """The frame as a picture, turned the way a player shows it."""
-    picture: Image.Image = frame.to_image()
+def upright(frame: av.VideoFrame, edge: int | None = None) -> Image.Image:
+    """The frame as a picture, turned the way a player shows it, its long side at most `edge` pixels."""
+    scale = min(1.0, edge / max(frame.width, frame.height)) if edge else 1.0
+    size = {"width": max(1, round(frame.width * scale)), "height": max(1, round(frame.height * scale))}
+    how = "AREA" if scale < 1 else "BICUBIC"
+    picture: Image.Image = frame.to_image(**size, interpolation=how)  # type: ignore[no-untyped-call]
     turn = _TURNS.get(frame.rotation % 360)
     return picture if turn is None else picture.transpose(turn)
 
 
-def _pts(frame: av.VideoFrame | None) -> int:
-    ...
+def _pts(frame: av.VideoFrame) -> int:
+    return frame.pts or 0
 
 
 def _not_a_film(why: str) -> LtxError:

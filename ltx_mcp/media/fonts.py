@@ -12,12 +12,13 @@ from PIL import ImageFont
 
 # Plain faces first, then those that carry one script; a font's rank is the first prefix its file name begins with.
 _LIKELY = (
-    "notosans-regular inter-regular sfns segoeui helveticaneue roboto-regular opensans-regular ubuntu-r arial"
-    " liberationsans-regular dejavusans notosanscjk notosanssc notosansjp notosanskr notosanstc pingfang hiraginosansgb"
-    " msyh yugoth malgun stheiti wqy droidsansfallback sourcehansans simsun arialunicode notosansarabic geezapro"
-    " notosanshebrew arialhb notosansdevanagari nirmala kohinoor notosansthai leelaw thonburi notosans seguisym applesymbols"
-    " notoemoji seguiemj symbola freesans unifont"
-).split()
+    "notosans-regular", "inter-regular", "sfns", "segoeui", "helveticaneue", "roboto-regular", "opensans-regular",
+    "ubuntu-r", "arial", "liberationsans-regular", "dejavusans", "notosanscjk", "notosanssc", "notosansjp",
+    "notosanskr", "notosanstc", "pingfang", "hiraginosansgb", "msyh", "yugoth", "malgun", "stheiti", "wqy",
+    "droidsansfallback", "sourcehansans", "simsun", "arialunicode", "notosansarabic", "geezapro", "notosanshebrew",
+    "arialhb", "notosansdevanagari", "nirmala", "kohinoor", "notosansthai", "leelaw", "thonburi", "notosans",
+    "seguisym", "applesymbols", "notoemoji", "seguiemj", "symbola", "freesans", "unifont",
+)  # fmt: skip
 _STYLED = ("bold", "italic", "oblique", "light", "thin", "black", "heavy", "mono", "condensed", "serif", "narrow")
 # They have a glyph for everything, and it says nothing.
 _BLANK = ("lastresort", "adobeblank")

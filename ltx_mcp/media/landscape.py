@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 
 from ltx_mcp.media.air import Air
 from ltx_mcp.media.camera import View, make_camera
-from ltx_mcp.media.mood import Mood, make_mood, mix
+from ltx_mcp.media.mood import Colour, Mood, make_mood, mix
 from ltx_mcp.media.terrain import Size, fade, make_disc, make_ridges, noise_line, seen
 
 _BILINEAR = Image.Resampling.BILINEAR
@@ -57,6 +57,13 @@ def soften(picture: Image.Image, blur: float) -> Image.Image:
     return Image.blend(picture, soft, min(1.0, blur * 1.4))
 
 
+def colour_at(picture: Image.Image, x: int, y: int) -> Colour:
+    """The colour of one pixel of an RGB picture."""
+    pixel = picture.getpixel((x, y))
+    assert isinstance(pixel, tuple)
+    return int(pixel[0]), int(pixel[1]), int(pixel[2])
+
+
 def _make_sky(mood: Mood, size: Size, rng: random.Random) -> Image.Image:
     colours, horizon = mood.palette, round(size[1] * 0.66)
     upper = round(horizon * 0.55)
@@ -71,7 +78,7 @@ def _sow_stars(sky: Image.Image, rng: random.Random, horizon: int) -> None:
     for _ in range(sky.width * horizon // 1400):
         x, y = rng.randrange(sky.width - 1), rng.randrange(horizon)
         bright = rng.random() ** 3 * (1 - y / horizon)
-        tone = mix(sky.getpixel((x, y)), (255, 250, 240), 0.25 + 0.75 * bright)  # type: ignore[arg-type]
+        tone = mix(colour_at(sky, x, y), (255, 250, 240), 0.25 + 0.75 * bright)
         sky.paste(tone, (x, y, x + (2 if bright > 0.35 else 1), y + (2 if bright > 0.35 else 1)))
 
 
@@ -140,8 +147,9 @@ def _clouds(rng: random.Random) -> Image.Image:
         layer = Image.frombytes("L", cells, rng.randbytes(cells[0] * cells[1])).resize(size, Image.Resampling.BICUBIC)
         total = Image.blend(total, layer, 1.0 if octave == 0 else 0.36)
     billow = total.point([round(max(0, level - 128) * 1.9) for level in range(256)])
-    window = Image.linear_gradient("L").resize(size).point([round(255 * math.sin(i / 255 * math.pi)) for i in range(256)])
-    return ImageChops.multiply(billow, window)
+    # They thin out towards the upper and lower edge of the mask.
+    window = [round(255 * math.sin(level / 255 * math.pi)) for level in range(256)]
+    return ImageChops.multiply(billow, Image.linear_gradient("L").resize(size).point(window))
 
 
 def _curtain(rng: random.Random) -> Image.Image:
@@ -198,9 +206,9 @@ class _Water:
         room = canvas.height - line
         for aside, part, phase in self._glints:
             level = math.sin(seconds * 2.4 + phase)
-            if level > 0.1:
-                x = self._sun_x + aside * canvas.width * (0.015 + 0.06 * part)
+            x = self._sun_x + aside * canvas.width * (0.015 + 0.06 * part)
+            y = line + 2 + int(part * room)
+            if level > 0.1 and 0 <= x < canvas.width and y < canvas.height:
                 half = canvas.width * (0.002 + 0.008 * part) * level
-                y = line + 2 + int(part * room)
-                tone = mix(canvas.getpixel((min(canvas.width - 1, max(0, int(x))), min(canvas.height - 1, y))), self._light, 0.65 * level)  # type: ignore[arg-type]
+                tone = mix(colour_at(canvas, int(x), y), self._light, 0.65 * level)
                 canvas.paste(tone, (int(x - half), y, max(int(x - half) + 1, int(x + half)), y + 1 + int(part * 2)))

@@ -100,7 +100,8 @@ def _drawn(scene: _Scene, order: RenderOrder) -> Iterator[av.VideoFrame]:
 
 
 def _draw_frame(scene: _Scene, order: RenderOrder, number: int) -> av.VideoFrame:
-    frame = av.VideoFrame.from_image(scene.draw(number / max(1, order.frames - 1), number / order.fps))
+    picture = scene.draw(number / max(1, order.frames - 1), number / order.fps)
+    frame = av.VideoFrame.from_bytes(picture.tobytes(), picture.width, picture.height, "rgb24")
     frame.pts, frame.time_base = number, Fraction(1, order.fps)
     return frame
 

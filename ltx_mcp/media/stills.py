@@ -1,4 +1,4 @@
-"""The moving picture of the image preview: a slow pan and zoom over the caller's picture, ending on another if given."""
+"""The moving picture of the image preview: a slow pan and zoom over the caller's picture, or on to a second one."""
 
 import random
 
@@ -44,7 +44,7 @@ class Stills:
 
 
 def _open_filled(path: str, name: str, size: Size) -> Image.Image:
-    """The picture cropped around its middle to the frame's shape, a little larger than the frame so that zooms stay sharp."""
+    """The picture cropped around its middle to the frame's shape, with pixels to spare for zooming in."""
     width, height = round(size[0] * 1.2), round(size[1] * 1.2)
     picture = open_picture(path, name, edge=max(width, height))
     scale = min(picture.width / width, picture.height / height)

@@ -1,10 +1,10 @@
-"""The land of the text preview: ridges of hills, peaks, trees, dunes or towers, each drawn once and moved by the camera."""
+"""The land of the text preview: ridges of hills, peaks, trees, dunes or towers, drawn once and moved by the camera."""
 
 import math
 import random
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image, ImageDraw
 
@@ -28,7 +28,7 @@ class Ridge:
     outline: Image.Image
     body: Image.Image
     accent: Image.Image | None = None
-    accent_body: Image.Image | None = None
+    accent_colour: Colour = (255, 255, 255)
 
     def draw(self, canvas: Image.Image, view: View) -> None:
         """Draws the layer as the camera sees it: the nearer, the more it moves and grows."""
@@ -51,9 +51,9 @@ class Ridge:
         size = (canvas.width, last - first)
         body = self.body.crop((0, skip, size[0], skip + size[1]))
         canvas.paste(body, (0, first), self.outline.resize(size, Image.Resampling.BILINEAR, box))
-        if self.accent is not None and self.accent_body is not None:
-            body = self.accent_body.crop((0, 0, *size))
-            canvas.paste(body, (0, first), self.accent.resize(size, Image.Resampling.BILINEAR, box))
+        if self.accent is not None:
+            mask = self.accent.resize(size, Image.Resampling.BILINEAR, box)
+            canvas.paste(Image.new("RGB", size, self.accent_colour), (0, first), mask)
 
 
 def seen(view: View, depth: float, size: Size) -> tuple[float, float, float]:
@@ -92,13 +92,16 @@ def _make_ridge(layer: _Layer, size: Size, shades: tuple[Colour, Colour], mood: 
     outline = _outline(heights, (width, tall), layer.decorate, rng)
     body = fade(shades[0], shades[1], (size[0], round(size[1] * 0.35)), size[1] * 2)
     top = layer.base * size[1] - tall
+    ridge = Ridge(top, layer.depth, outline, body)
+    light = mood.palette.light
     if layer.accent == "windows":
-        lights = _windows(outline, layer.depth, rng)
-        return Ridge(top, layer.depth, outline, body, lights, Image.new("RGB", size, mix(mood.palette.light, (255, 196, 110), 0.6)))
+        return replace(
+            ridge, accent=_windows(outline, layer.depth, rng), accent_colour=mix(light, (255, 196, 110), 0.6)
+        )
     if layer.accent == "snow":
-        snow = mix(mood.palette.light, shades[0], 0.25)
-        return Ridge(top, layer.depth, outline, body, _snow(heights, (width, tall), rise, rng), Image.new("RGB", size, snow))
-    return Ridge(top, layer.depth, outline, body)
+        caps = _snow(heights, outline.size, rise, rng)
+        return replace(ridge, accent=caps, accent_colour=mix(light, shades[0], 0.25))
+    return ridge
 
 
 def make_disc(side: int, level: Callable[[float], float]) -> Image.Image:

@@ -1,7 +1,9 @@
 """Builds the server: tools, resources, and a lifespan that hands live jobs over when it ends."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from functools import partial
 from typing import Any, Literal, cast
@@ -45,17 +47,19 @@ def make_server(settings: Settings, market: Market, *, base_url: str = "") -> tu
                 desks.remove(desk)
                 group.cancel_scope.cancel()
 
+    logging.basicConfig(level=settings.log_level or "WARNING", format="%(levelname)s %(name)s: %(message)s")
     level = cast(Literal["DEBUG", "INFO", "WARNING", "ERROR"], settings.log_level or "WARNING")
-    server = MCPServer[Desk](
-        "ltx-mcp",
-        title="LTX videos",
-        instructions=INSTRUCTIONS,
-        version=__version__,
-        tools=list(make_tools(market)),
-        lifespan=lifespan,
-        log_level=level,
-        middleware=[_mark_answered],
-    )
+    with _without_rich():
+        server = MCPServer[Desk](
+            "ltx-mcp",
+            title="LTX videos",
+            instructions=INSTRUCTIONS,
+            version=__version__,
+            tools=list(make_tools(market)),
+            lifespan=lifespan,
+            log_level=level,
+            middleware=[_mark_answered],
+        )
     add_resources(server, market)
     return server, lambda: desks[-1] if desks else None
 
@@ -68,3 +72,17 @@ async def _mark_answered(context: ServerRequestContext[Any], call_next: CallNext
     return result
 
 
+
+
+@contextmanager
+def _without_rich() -> Iterator[None]:
+    """The SDK imports rich for a log handler where it finds it, 40 ms before the first answer; ours is set already."""
+    if "rich" in sys.modules:
+        yield
+        return
+    sys.modules["rich.console"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["rich.console"]
+        sys.modules.pop("rich", None)

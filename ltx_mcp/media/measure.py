@@ -1,0 +1,155 @@
+"""Facts of pictures and films, contact sheets and single frames. Runs in the child process, blocking."""
+
+import io
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from PIL import Image, ImageDraw, ImageFont
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.media import Moment
+from ltx_mcp.media.facts import FilmFacts, FrameFacts, FrameFormat, PictureFacts, SheetFacts
+from ltx_mcp.media.film import Film, open_film, upright
+from ltx_mcp.media.picture import measure_upright, open_header, picture_format
+
+SHEET_BYTES = 60_000
+_CELLS = 6
+_CELL_EDGE = 512
+_GAP = 4
+_QUALITIES = (85, 75, 65, 55, 48, 40)
+_SHRINK = 0.85
+_BACKGROUND = (14, 16, 22)
+
+
+def look_at_picture(path: str | Path) -> PictureFacts:
+    """The facts of a whole, decodable picture. CallerError (input_failed) lists what is accepted."""
+    with open_header(path) as image:
+        width, height = measure_upright(image)
+        return PictureFacts(picture_format(image), width, height)
+
+
+def measure_film(path: str | Path) -> FilmFacts:
+    """The facts of a film, from its streams and its first frame. LtxError (bad_reply) when it is none."""
+    with open_film(path) as film:
+        stream, sound = film.stream, film.container.streams.best("audio")
+        ticks = stream.duration
+        seconds = ticks * (stream.time_base or 0) if ticks else (film.container.duration or 0) / av.time_base
+        width, height = film.first.width, film.first.height
+        if film.first.rotation % 180:
+            width, height = height, width
+        return FilmFacts(
+            duration=round(float(seconds), 3),
+            width=width,
+            height=height,
+            fps=round(float(stream.average_rate or stream.guessed_rate or 0), 3),
+            frames=stream.frames or _count_frames(film),
+            has_audio=sound is not None,
+            size_bytes=Path(path).stat().st_size,
+            video_codec=stream.codec_context.name,
+            audio_codec=sound.codec_context.name if sound else "",
+        )
+
+
+def make_sheet(path: str | Path, out: Path) -> SheetFacts:
+    """A JPEG of six moments from the first frame to the last, each with its time, of at most 60,000 bytes."""
+    with open_film(path) as film:
+        end = film.seconds(film.last())
+        frames = [film.at(end * step / (_CELLS - 1)) for step in range(_CELLS)]
+        moments = [film.seconds(frame) for frame in frames]
+        cells = [upright(frame, _CELL_EDGE) for frame in frames]
+    for sheet in _shrinking_sheets(cells, moments):
+        for quality in _QUALITIES:
+            data = _encoded(sheet, "jpeg", quality)
+            if len(data) <= SHEET_BYTES:
+                _write(data, out)
+                return SheetFacts(*sheet.size, len(data), moments)
+    raise AssertionError("a sheet of tiny cells is still too large")
+
+
+def take_frame(
+    path: str | Path, moment: Moment, out: Path, fmt: FrameFormat = "jpeg", max_edge: int | None = None
+) -> FrameFacts:
+    """The frame shown at a moment in seconds, or the first or last one, as a picture file.
+
+    A moment outside the film is a CallerError (invalid_request) that names the range.
+    """
+    with open_film(path) as film:
+        frame = _find_frame(film, moment)
+        picture = upright(frame, max_edge)
+        data = _encoded(picture, fmt, 92)
+        _write(data, out)
+        return FrameFacts(*picture.size, len(data), film.seconds(frame))
+
+
+def _find_frame(film: Film, moment: Moment) -> av.VideoFrame:
+    if moment == "first":
+        return film.first
+    if moment == "last":
+        return film.last()
+    end = film.length()
+    if not 0 <= moment <= end + 0.001:  # false for NaN too
+        raise CallerError(ErrorCode.INVALID_REQUEST, f"The moment must lie between 0 and {end:g} s in this video.")
+    return film.at(moment)
+
+
+def _count_frames(film: Film) -> int:
+    film.container.seek(0)
+    return sum(1 for packet in film.container.demux(film.stream) if packet.size)
+
+
+def _shrinking_sheets(cells: list[Image.Image], moments: list[float]) -> Iterator[Image.Image]:
+    edge = max(cells[0].size)
+    while edge >= 48:
+        yield _arranged([_fitted(cell, edge) for cell in cells], moments)
+        edge = int(edge * _SHRINK)
+
+
+def _arranged(cells: list[Image.Image], moments: list[float]) -> Image.Image:
+    """Cells in reading order: three and three, or, when they are tall, side by side."""
+    width, height = cells[0].size
+    columns = _CELLS if height > width * 1.3 else _CELLS // 2
+    rows = _CELLS // columns
+    size = (columns * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP)
+    sheet = Image.new("RGB", size, _BACKGROUND)
+    for place, (cell, moment) in enumerate(zip(cells, moments, strict=True)):
+        row, column = divmod(place, columns)
+        sheet.paste(_stamped(cell, moment), (_GAP + column * (width + _GAP), _GAP + row * (height + _GAP)))
+    return sheet
+
+
+def _stamped(cell: Image.Image, moment: float) -> Image.Image:
+    cell = cell.copy()
+    size = max(13, round(math.sqrt(cell.width * cell.height) * 0.058))
+    font, text, pad = ImageFont.load_default(size), f"{moment:.1f} s", max(3, size // 3)
+    label = Image.new("RGBA", (round(font.getlength(text)) + 2 * pad, round(size * 1.1) + pad), (0, 0, 0, 150))
+    middle = (label.width / 2, label.height / 2)
+    ImageDraw.Draw(label).text(middle, text, (255, 255, 255, 255), font, anchor="mm")
+    cell.paste(label.convert("RGB"), (pad, pad), label.getchannel("A"))
+    return cell
+
+
+def _fitted(picture: Image.Image, edge: int) -> Image.Image:
+    scale = edge / max(picture.size)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def _encoded(picture: Image.Image, fmt: FrameFormat, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, fmt.upper(), quality=quality)
+    return buffer.getvalue()
+
+
+def _write(data: bytes, out: Path) -> None:
+    """Whole or not at all."""
+    temporary = out.with_name(f"{out.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,379 @@
+"""The child process in which pictures and films are decoded and drawn, and the parent's handle on it.
+
+A codec may crash, hang or eat memory over hostile bytes: here it takes a child along, never the server. Both sides
+speak JSON lines over the child's stdin and stdout. The parent's part imports no codec.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import anyio
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
+from ltx_mcp.domain.media import Moment
+from ltx_mcp.media.facts import (
+    FilmFacts,
+    FrameFacts,
+    FrameFormat,
+    PictureFacts,
+    RenderNotes,
+    RenderOrder,
+    SheetFacts,
+)
+
+Tell = Callable[[float], None]
+
+MEMORY_MIB = 4096
+_MAX_LINE = 1 << 20
+_PICTURE_S = 60.0
+_FILM_S = 120.0
+_RENDER_S = 120.0
+_RENDER_S_PER_PIXEL = 7e-8  # about twenty times what two cores need
+# Nothing else of the environment reaches the child: no key can leak from where no key is.
+_PASSED_ON = (
+    "PATH", "HOME", "USERPROFILE", "LOCALAPPDATA", "TMPDIR", "TEMP", "TMP", "LANG", "SYSTEMROOT", "WINDIR",
+    "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
+)  # fmt: skip
+
+
+class ChildFailed(LtxError):
+    """The child died or was stopped; `ended` says that it died by itself."""
+
+    def __init__(self, message: str, ended: bool = False) -> None:
+        super().__init__(ErrorCode.INTERNAL_ERROR, message)
+        self.ended = ended
+
+
+class Child:
+    """One child process, living as long as its `async with` block; one `run` at a time."""
+
+    def __init__(self, memory_mib: int = MEMORY_MIB) -> None:
+        self._memory_mib = memory_mib
+        self._process: Process | None = None
+        self._lines: BufferedByteReceiveStream | None = None
+        self._killed = False
+        self._runs = 0
+
+    async def __aenter__(self) -> "Child":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can still be given work."""
+        return not self._killed and self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Starts the process; it limits itself before it reads its first order."""
+        # -P: a file named av.py in the working directory is not the codec library.
+        command = [sys.executable, "-P", "-m", "ltx_mcp.media.worker", "--memory-mib", str(self._memory_mib)]
+        no_window = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+        self._process = await anyio.open_process(command, stderr=None, env=_environment(), creationflags=no_window)
+        assert self._process.stdout is not None
+        self._lines = BufferedByteReceiveStream(self._process.stdout)
+
+    async def run(
+        self, what: str, arguments: dict[str, Any], timeout_s: float, tell: Tell | None = None
+    ) -> dict[str, Any]:
+        """The result of one piece of work, which may raise, or ChildFailed. Cancelling it kills the child."""
+        self._runs += 1
+        answer: dict[str, Any] | None = None
+        try:
+            with anyio.fail_after(timeout_s):
+                await self._send({"id": self._runs, "what": what, "arguments": arguments})
+                answer = await self._receive(tell)
+        except TimeoutError:
+            raise ChildFailed(f"The work on the {what} was stopped after {timeout_s:g} s.") from None
+        except (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            raise ChildFailed(f"The process working on the {what} {await self._fate()}.", ended=True) from None
+        finally:
+            if answer is None:
+                await self.close()
+        if "error" in answer:
+            raise _to_error(answer["error"])
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def kill(self) -> None:
+        """Ends the process at once, without waiting for it."""
+        self._killed = True
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def close(self) -> None:
+        """Ends the process and waits until it is gone, even when the caller is being cancelled."""
+        self.kill()
+        if self._process is not None:
+            with anyio.CancelScope(shield=True):
+                await self._process.aclose()
+
+    async def _send(self, order: dict[str, Any]) -> None:
+        if self._process is None or self._process.stdin is None:
+            raise anyio.ClosedResourceError
+        await self._process.stdin.send(json.dumps(order).encode() + b"\n")
+
+    async def _receive(self, tell: Tell | None) -> dict[str, Any]:
+        assert self._lines is not None
+        while True:
+            line = await self._lines.receive_until(b"\n", _MAX_LINE)
+            answer = _read_line(line)
+            if answer.get("id") != self._runs:
+                continue
+            if "progress" not in answer:
+                return answer
+            if tell:
+                tell(answer["progress"])
+
+    async def _fate(self) -> str:
+        """How the process ended, in words."""
+        assert self._process is not None
+        with anyio.move_on_after(2):
+            await self._process.wait()
+        status = self._process.returncode
+        if status is None or status >= 0:
+            return f"ended too early, with status {status}"
+        return f"was ended by signal {-status}" + (", perhaps for lack of memory" if status == -9 else "")
+
+
+class Media:
+    """What the rest of the program uses: short work in one warm child, each render in a child of its own.
+
+    Needs a running asyncio loop, but no task group; `close` at shutdown.
+    """
+
+    def __init__(self, warm_s: float = 20, memory_mib: int = MEMORY_MIB) -> None:
+        self._warm_s, self._memory_mib = warm_s, memory_mib
+        self._lock = anyio.Lock()
+        self._warm: Child | None = None
+        self._idle: asyncio.TimerHandle | None = None
+
+    async def look_at_picture(self, path: str | Path) -> PictureFacts:
+        """The facts of a whole picture. CallerError (input_failed) where it is none."""
+        try:
+            return PictureFacts(**await self._call("picture", {"path": str(path)}, _PICTURE_S))
+        except ChildFailed as failure:
+            message = f"The picture could not be decoded here: {failure.message[0].lower()}{failure.message[1:]}"
+            raise CallerError(ErrorCode.INPUT_FAILED, message, "Send a smaller or another picture.") from failure
+
+    async def measure_film(self, path: str | Path) -> FilmFacts:
+        """The facts of a film. LtxError (bad_reply) where it is none."""
+        return FilmFacts(**await self._call("measure", {"path": str(path)}, _FILM_S))
+
+    async def make_sheet(self, path: str | Path, out: Path) -> SheetFacts:
+        """Writes a film's contact sheet to `out`, a JPEG of at most 60,000 bytes."""
+        return SheetFacts(**await self._call("sheet", {"path": str(path), "out": str(out)}, _FILM_S))
+
+    async def take_frame(
+        self, path: str | Path, moment: Moment, out: Path, fmt: FrameFormat = "jpeg", max_edge: int | None = None
+    ) -> FrameFacts:
+        """Writes the frame shown at a moment to `out`. CallerError (invalid_request) outside the film."""
+        arguments = {"path": str(path), "moment": moment, "out": str(out), "fmt": fmt, "max_edge": max_edge}
+        return FrameFacts(**await self._call("frame", arguments, _FILM_S))
+
+    async def render(self, order: RenderOrder, out: Path, tell: Tell | None = None) -> RenderNotes:
+        """Draws a preview into `out`; one that fails or is cancelled leaves no file."""
+        limit_s = _RENDER_S + order.frames * order.width * order.height * _RENDER_S_PER_PIXEL
+        notes: RenderNotes | None = None
+        try:
+            async with Child(self._memory_mib) as child:
+                arguments = {"order": asdict(order), "out": str(out)}
+                notes = RenderNotes(**await child.run("render", arguments, limit_s, tell))
+        finally:
+            if notes is None:
+                out.unlink(missing_ok=True)
+        return notes
+
+    async def close(self) -> None:
+        """Ends the warm child; a call it is working on fails."""
+        self._stop_clock()
+        child, self._warm = self._warm, None
+        if child is not None:
+            await child.close()
+
+    async def _call(self, what: str, arguments: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        async with self._lock:
+            self._stop_clock()
+            was_warm = self._warm is not None and self._warm.is_alive
+            try:
+                return await self._ask(what, arguments, timeout_s)
+            except ChildFailed as failure:
+                # A child that was warm may have died while idle: a fresh one tells whether the work is to blame.
+                if not (was_warm and failure.ended):
+                    raise
+                return await self._ask(what, arguments, timeout_s)
+            finally:
+                self._start_clock()
+
+    async def _ask(self, what: str, arguments: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        if self._warm is None or not self._warm.is_alive:
+            await self.close()
+            self._warm = Child(self._memory_mib)
+            await self._warm.start()
+        return await self._warm.run(what, arguments, timeout_s)
+
+    def _start_clock(self) -> None:
+        if self._warm is not None and self._warm.is_alive:
+            self._idle = asyncio.get_running_loop().call_later(self._warm_s, self._warm.kill)
+
+    def _stop_clock(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+
+def _environment() -> dict[str, str]:
+    passed = {k: v for k, v in os.environ.items() if k.upper() in _PASSED_ON or k.startswith("LC_")}
+    # The child finds every module where the parent did.
+    passed["PYTHONPATH"] = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    # Each arena reserves address space, which is what the child's memory limit counts.
+    return passed | {"MALLOC_ARENA_MAX": "2"}
+
+
+def _read_line(line: bytes) -> dict[str, Any]:
+    """The child's message; noise written before it took hold of its stdout is passed over."""
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _to_error(problem: dict[str, str]) -> LtxError:
+    if problem["kind"] == ChildFailed.__name__:
+        return ChildFailed(problem["message"])
+    kind = CallerError if problem["kind"] == CallerError.__name__ else LtxError
+    return kind(ErrorCode(problem["code"]), problem["message"], problem["hint"])
+
+
+Work = Callable[[dict[str, Any], Tell], Any]
+
+
+def _picture(arguments: dict[str, Any], tell: Tell) -> PictureFacts:
+    from ltx_mcp.media.measure import look_at_picture
+
+    return look_at_picture(**arguments)
+
+
+def _measure(arguments: dict[str, Any], tell: Tell) -> FilmFacts:
+    from ltx_mcp.media.measure import measure_film
+
+    return measure_film(**arguments)
+
+
+def _sheet(arguments: dict[str, Any], tell: Tell) -> SheetFacts:
+    from ltx_mcp.media.measure import make_sheet
+
+    return make_sheet(arguments["path"], Path(arguments["out"]))
+
+
+def _frame(arguments: dict[str, Any], tell: Tell) -> FrameFacts:
+    from ltx_mcp.media.measure import take_frame
+
+    return take_frame(**arguments | {"out": Path(arguments["out"])})
+
+
+def _render(arguments: dict[str, Any], tell: Tell) -> RenderNotes:
+    from ltx_mcp.media.render import render
+
+    return render(RenderOrder(**arguments["order"]), Path(arguments["out"]), tell)
+
+
+_WORK: dict[str, Work] = {
+    "picture": _picture,
+    "measure": _measure,
+    "sheet": _sheet,
+    "frame": _frame,
+    "render": _render,
+}
+
+
+def main() -> None:
+    """The child: answers orders from stdin until stdin ends, and then ends at once, whatever it is doing."""
+    wire = _claim_stdout()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--memory-mib", type=int, default=MEMORY_MIB)
+    _limit_self(parser.parse_args().memory_mib)
+    orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read_orders, args=(orders,), daemon=True).start()
+    while True:
+        _answer(json.loads(orders.get()), wire)
+
+
+def _claim_stdout() -> BinaryIO:
+    """The real stdout, for answers alone; everything else that is printed goes to stderr."""
+    wire = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return wire
+
+
+def _limit_self(memory_mib: int) -> None:
+    # The parent decides when the child ends; a Ctrl-C in the terminal reaches both.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(5)
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (memory_mib << 20, memory_mib << 20))
+
+
+def _read_orders(orders: queue.SimpleQueue[bytes]) -> None:
+    for line in sys.stdin.buffer:
+        orders.put(line)
+    # The parent closed the pipe, or is dead.
+    os._exit(0)
+
+
+def _answer(order: dict[str, Any], wire: BinaryIO) -> None:
+    def say(message: dict[str, Any]) -> None:
+        wire.write(json.dumps({"id": order["id"]} | message).encode() + b"\n")
+
+    try:
+        facts = _WORK[order["what"]](order["arguments"], lambda part: say({"progress": round(part, 4)}))
+    except Exception as error:
+        say({"error": _to_problem(error)})
+    else:
+        say({"result": asdict(facts)})
+
+
+def _to_problem(error: Exception) -> dict[str, str]:
+    if not isinstance(error, LtxError):
+        traceback.print_exception(error, file=sys.stderr)
+        error = _explained(error)
+    return {"code": error.code, "message": error.message, "hint": error.hint, "kind": type(error).__name__}
+
+
+def _explained(error: Exception) -> LtxError:
+    if isinstance(error, MemoryError):
+        return ChildFailed("It needs more memory than the process for pictures and films may use.")
+    if isinstance(error, OSError):
+        return LtxError(ErrorCode.STORAGE_FAILED, f"The file could not be written: {error.strerror}.")
+    return LtxError(ErrorCode.INTERNAL_ERROR, "The work on a picture or film failed here; the log has the details.")
+
+
+if __name__ == "__main__":
+    main()

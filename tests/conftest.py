@@ -1,0 +1,121 @@
+"""What the tests share: a clock to turn, an open store, a client in both protocol eras, and no way off loopback."""
+
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from mcp import Client
+
+from ltx_mcp.domain.plan import Market, choose
+from ltx_mcp.domain.request import GenerateVideo, normal_form, to_request
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.store import NewJob, Store
+from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.server.app import make_server
+from ltx_mcp.settings import read_settings
+
+Era = Literal["auto", "legacy"]
+ERAS: tuple[Era, ...] = ("auto", "legacy")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """asyncio is what hosts run."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection off loopback fails the test that made it."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            assert ipaddress.ip_address(address[0]).is_loopback, f"off loopback: {address}"
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+class Clock:
+    """A clock that stands until it is turned."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def turn(self, **by: float) -> None:
+        """Let this much time pass."""
+        self.time += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Noon."""
+    return Clock()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty home that does not exist yet."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def database(home: Path) -> Iterator[Database]:
+    """A database of its own."""
+    opened = Database.open(home)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    """A store without a budget."""
+    return Store(database)
+
+
+@pytest.fixture
+def market() -> Market:
+    """What ships, with no key set."""
+    return make_market(read_providers(), (), lambda name: "")
+
+
+@pytest.fixture
+def new_job(market: Market) -> Callable[..., NewJob]:
+    """Makes a planned text request, as `place` wants it."""
+
+    def make(caller: str = "local", request_key: str = "", **arguments: Any) -> NewJob:
+        request = to_request(GenerateVideo(**{"prompt": "a pond", **arguments}))
+        return NewJob(caller, request_key, normal_form(request, ()), choose(request, (), market), ())
+
+    return make
+
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture
+def connect(home: Path, market: Market, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Connect:
+    """An in-memory client of a server over this test's home; pictures may lie in the test's folder."""
+
+    @asynccontextmanager
+    async def connected(mode: Era = "auto", **options: Any) -> AsyncIterator[Client]:
+        settings = read_settings({"LTX_MCP_HOME": str(home), "LTX_MCP_INPUT_DIRS": str(tmp_path)})
+        server, _ = make_server(settings, market)
+        async with Client(server, mode=mode, **options) as client:
+            yield client
+
+    return connected
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tool snapshots are renewed on purpose only."""
+    parser.addoption("--renew-snapshots", action="store_true", help="write tests/snapshots anew")

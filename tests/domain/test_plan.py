@@ -1,0 +1,207 @@
+"""What can be ordered for a request, and what is said when nothing can."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, SetupError
+from ltx_mcp.domain.facts import ProviderFacts
+from ltx_mcp.domain.plan import Market, choose, film_size, make_offers
+from ltx_mcp.domain.request import EstimateCost, GenerateVideo, Input, Request, to_request
+from ltx_mcp.providers.table import make_market, read_providers
+
+FAST = {
+    "model": "fast",
+    "operation": "text_to_video",
+    "endpoint": "x/fast",
+    "limits": [
+        {"duration": [6, 8, 10], "fps": [24, 25, 48, 50], "resolution": ["1080p", "2160p"]},
+        {"duration": [12, 14, 16, 18, 20], "fps": [25], "resolution": ["1080p"]},
+    ],
+    "aspect_ratio": ["16:9", "9:16"],
+    "price": {"as_of": date(2026, 11, 1), "source": "s", "usd_per_second": {"1080p": "0.04", "2160p": "0.16"}},
+}
+TIERED = {
+    "model": "tiered",
+    "operation": "text_to_video",
+    "endpoint": "generate",
+    "limits": [{"duration": {"from": 4, "to": 10}, "fps": [25, 50], "resolution": ["720p", "1080p"]}],
+    "aspect_ratio": ["16:9", "1:1", "4:5"],
+    "min_edge": 512,
+    "max_long_edge": 1920,
+    "max_short_edge": 1080,
+    "price": {
+        "as_of": date(2026, 11, 1),
+        "source": "s",
+        "pixel_tiers": [{"up_to": 921600, "usd_per_second": "0.02"}, {"usd_per_second": "0.04"}],
+    },
+}
+
+
+def provider(name: str, *offers: dict[str, Any], **more: Any) -> ProviderFacts:
+    return ProviderFacts.model_validate({"name": name, "title": name, "offer": offers, **more})
+
+
+def market(*, keys: tuple[str, ...] = ("FAL_KEY", "BYTE_KEY"), order: tuple[str, ...] = ()) -> Market:
+    fal = provider("fal", FAST, key_env=["FAL_KEY"], usd_per_credit="0.01")
+    byte = provider("bytecompute", TIERED, key_env=["BYTE_KEY"])
+    values = dict.fromkeys(keys, "secret")
+    return make_market((fal, byte, *read_providers()), order, lambda name: values.get(name, ""))
+
+
+def ask(**arguments: Any) -> Request:
+    return to_request(GenerateVideo.model_validate({"prompt": "p", **arguments}))
+
+
+def refusal(request: Request, where: Market) -> LtxError:
+    with pytest.raises(LtxError) as caught:
+        choose(request, (), where)
+    return caught.value
+
+
+def test_the_cheapest_configured_provider_comes_first() -> None:
+    offers = choose(ask(resolution="720p", adjust="nearest", aspect_ratio="16:9"), (), market())
+    assert [offer.provider for offer in offers] == ["bytecompute"]
+    assert offers[0].cost_usd == Decimal("0.12")
+
+
+def test_at_equal_price_the_operators_order_decides() -> None:
+    assert [offer.provider for offer in choose(ask(), (), market())] == ["fal", "bytecompute"]
+    turned = choose(ask(), (), market(order=("bytecompute", "fal")))
+    assert [offer.provider for offer in turned] == ["bytecompute", "fal"]
+
+
+def test_the_preview_is_not_picked_while_something_real_is_configured() -> None:
+    assert "local" not in [offer.provider for offer in choose(ask(), (), market())]
+
+
+def test_the_preview_is_picked_when_nothing_is_configured() -> None:
+    assert [offer.provider for offer in choose(ask(), (), market(keys=()))] == ["local"]
+
+
+def test_the_preview_can_be_asked_for_by_name_at_any_time() -> None:
+    assert choose(ask(provider="local"), (), market())[0].provider == "local"
+
+
+def test_a_provider_without_its_key_is_named_with_the_variable() -> None:
+    error = refusal(ask(provider="fal"), market(keys=()))
+    assert isinstance(error, SetupError)
+    assert error.code is ErrorCode.MISSING_KEY
+    assert "FAL_KEY" in str(error)
+
+
+def test_a_long_film_at_the_wrong_rate_is_refused_with_the_matrix_and_the_nearest_price() -> None:
+    error = refusal(ask(provider="fal", duration=20, fps=24), market())
+    assert error.code is ErrorCode.NOT_SUPPORTED
+    assert "duration 12, 14, 16, 18, 20 at 25 fps in 1080p" in str(error)
+    assert "fps=25 at fal for 0.8 USD" in error.hint
+
+
+def test_nearest_changes_as_little_as_it_can_and_tells_it() -> None:
+    offer = choose(ask(provider="fal", duration=20, fps=24, adjust="nearest"), (), market())[0]
+    assert (offer.duration, offer.fps) == (20, 25)
+    assert [(change.field, change.asked, change.got, change.by) for change in offer.adjustments] == [
+        ("fps", "24", "25", "server")
+    ]
+
+
+def test_an_exact_offer_beats_a_cheaper_adjusted_one() -> None:
+    offers = choose(ask(duration=5, fps=50, resolution="720p", adjust="nearest"), (), market())
+    assert offers[0].provider == "bytecompute"
+    assert offers[0].adjustments == ()
+
+
+@pytest.mark.parametrize(("resolution", "ratio", "usd"), [("720p", "16:9", "0.02"), ("1080p", "16:9", "0.04")])
+def test_a_pixel_tier_prices_by_the_size_of_the_picture(resolution: str, ratio: str, usd: str) -> None:
+    request = ask(provider="bytecompute", duration=10, resolution=resolution, aspect_ratio=ratio)
+    assert choose(request, (), market())[0].cost_usd == Decimal(usd) * 10
+
+
+def test_a_frame_too_large_for_the_provider_is_refused_by_its_size() -> None:
+    narrow = provider("bytecompute", {**TIERED, "max_long_edge": 1280})
+    plan = make_offers(ask(provider="bytecompute"), (), make_market((narrow,), (), lambda name: ""))
+    assert plan.offers == ()
+    assert "1920x1080" in plan.refused[0].reason
+
+
+def test_credits_are_rounded_up() -> None:
+    plan = make_offers(ask(provider="fal", duration=6, resolution="1080p"), (), market())
+    assert plan.offers[0].credits == 24
+    odd = provider("fal", FAST, usd_per_credit="0.05")
+    assert make_offers(ask(provider="fal"), (), make_market((odd,), (), lambda name: "")).offers[0].credits == 5
+
+
+def test_a_price_above_the_cap_is_refused_with_the_price() -> None:
+    error = refusal(ask(provider="fal", resolution="2160p", max_cost_usd=0.5), market())
+    assert error.code is ErrorCode.OVER_BUDGET
+    assert "0.96 USD" in str(error)
+
+
+def test_without_a_cap_failover_stays_within_a_tenth_more() -> None:
+    offers = choose(ask(duration=10, resolution="1080p", fps=25), (), market())
+    assert [offer.provider for offer in offers] == ["fal", "bytecompute"]
+    dear = provider("bytecompute", {**TIERED, "price": {**FAST["price"], "usd_per_second": {"1080p": "0.05"}}})  # type: ignore[dict-item]
+    where = make_market((provider("fal", FAST), dear), (), lambda name: "")
+    assert [offer.provider for offer in choose(ask(duration=10), (), where)] == ["fal"]
+
+
+def test_auto_shape_is_the_offered_one_nearest_to_the_picture() -> None:
+    photo = Input(role="image", sha256="a", format="png", width=1000, height=1300)
+    request = Request(**{**vars(ask(provider="local")), "operation": "image_to_video", "aspect_ratio": "auto"})
+    assert choose(request, (photo,), market())[0].aspect_ratio == "3:4"
+
+
+def test_an_unsupported_picture_format_is_refused_or_converted() -> None:
+    picky = {**FAST, "operation": "image_to_video", "media": ["image"]}
+    rule = {"accepts": ["png"], "ways": ["upload"]}
+    where = make_market((provider("fal", picky, inputs={"image": rule}),), (), lambda name: "")
+    photo = Input(role="image", sha256="a", format="avif", width=1920, height=1080)
+    request = Request(**{**vars(ask()), "operation": "image_to_video"})
+    assert "avif" in make_offers(request, (photo,), where).refused[0].reason
+    near = Request(**{**vars(request), "adjust": "nearest"})
+    offer = make_offers(near, (photo,), where).offers[0]
+    assert offer.conversions == {"image": "png"}
+    assert [change.field for change in offer.adjustments] == ["image"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "allowed"),
+    [("provider", "sora", "auto, fal"), ("model", "ltx-9", "auto, fast"), ("operation", "dance", "text_to_video")],
+)
+def test_an_unknown_name_is_refused_with_the_known_ones(argument: str, value: str, allowed: str) -> None:
+    request = Request(**{**vars(ask()), argument: value})
+    error = refusal(request, market())
+    assert isinstance(error, CallerError)
+    assert argument in error.message
+    assert allowed in error.message
+
+
+def test_an_estimate_quotes_the_preview_beside_the_real_ones() -> None:
+    plan = make_offers(to_request(EstimateCost()), (), market(keys=("FAL_KEY",)))
+    assert {offer.provider for offer in plan.offers} == {"fal", "local"}
+    assert [(offer.provider, why) for offer, why in plan.unusable] == [("bytecompute", "bytecompute needs BYTE_KEY.")]
+
+
+@pytest.mark.parametrize(
+    ("resolution", "ratio", "size"),
+    [("1080p", "16:9", (1920, 1080)), ("2160p", "9:16", (2160, 3840)), ("720p", "4:5", (720, 900)), ("1440p", "1:1", (1440, 1440))],
+)
+def test_the_label_is_the_short_side(resolution: str, ratio: str, size: tuple[int, int]) -> None:
+    assert film_size(resolution, ratio) == size
+
+
+@given(
+    st.floats(min_value=0.1, max_value=500, allow_nan=False),
+    st.sampled_from([24, 25, 48, 50]),
+    st.sampled_from(["720p", "1080p", "1440p", "2160p"]),
+)
+def test_nearest_always_finds_something_a_row_admits(duration: float, fps: int, resolution: str) -> None:
+    where = market()
+    request = ask(provider="fal", duration=duration, fps=fps, resolution=resolution, adjust="nearest")
+    offer = choose(request, (), where)[0]
+    exact = ask(provider="fal", duration=float(offer.duration), fps=offer.fps, resolution=offer.resolution)
+    assert choose(exact, (), where)[0].adjustments == ()

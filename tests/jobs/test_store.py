@@ -1,0 +1,335 @@
+"""What the store promises: one job per request, moves along the table, money beside it, and a history of all of it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem, SetupError
+from ltx_mcp.domain.job import MOVES, Bill, Cancel, Job, State
+from ltx_mcp.domain.plan import Offer
+from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs import schema
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.store import LostClaimError, NewJob, Store
+from tests.conftest import Clock
+
+New = Callable[..., NewJob]
+LOCAL = frozenset({"local"})
+
+
+def priced(new: NewJob, *usd: str, provider: str = "fal") -> NewJob:
+    """The same request with these offers."""
+    offers: list[Offer] = [
+        replace(new.offers[0], provider=provider if not n else f"{provider}{n}", cost_usd=Decimal(each))
+        for n, each in enumerate(usd)
+    ]
+    return replace(new, offers=tuple(offers))
+
+
+def ordered(store: Store, new: NewJob, clock: Clock, worker: str = "w_a") -> Job:
+    """Placed, claimed and at the point where the order goes out."""
+    store.place(new, clock())
+    job = store.claim(worker, {}, clock())
+    assert job is not None
+    return store.move(job, State.SUBMITTING, clock(), sent_by=worker)
+
+
+def test_a_request_key_gives_the_same_job_for_ever(store: Store, new_job: New, clock: Clock) -> None:
+    first = store.place(new_job(request_key="k"), clock())
+    clock.turn(days=400)
+    again = store.place(new_job(request_key="k"), clock())
+    assert (again.job.id, first.fresh, again.fresh) == (first.job.id, True, False)
+
+
+def test_a_request_key_of_another_request_names_the_difference(store: Store, new_job: New, clock: Clock) -> None:
+    store.place(new_job(request_key="k"), clock())
+    with pytest.raises(CallerError, match=r"duration \('6' before\)") as caught:
+        store.place(new_job(request_key="k", duration=8), clock())
+    assert caught.value.code is ErrorCode.INVALID_REQUEST
+
+
+def test_a_request_key_belongs_to_its_caller(store: Store, new_job: New, clock: Clock) -> None:
+    mine = store.place(new_job(request_key="k"), clock()).job
+    theirs = store.place(new_job(caller="other", request_key="k"), clock()).job
+    assert mine.id != theirs.id
+
+
+def test_the_same_request_while_it_is_live_gives_one_job(store: Store, new_job: New, clock: Clock) -> None:
+    first = store.place(new_job(), clock()).job
+    clock.turn(hours=5)
+    assert store.place(new_job(), clock()).job.id == first.id
+    assert store.place(new_job(prompt="a lake"), clock()).job.id != first.id
+
+
+@pytest.mark.parametrize(("seconds", "same"), [(119, True), (121, False)])
+def test_the_same_request_shortly_after_success_gives_one_job(
+    store: Store, new_job: New, clock: Clock, seconds: int, same: bool
+) -> None:
+    job = ordered(store, new_job(), clock)
+    job = store.answer(job, State.RUNNING, clock(), "started")
+    job = store.move(job, State.SAVING, clock())
+    job = store.move(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    clock.turn(seconds=seconds)
+    assert (store.place(new_job(), clock()).job.id == job.id) is same
+
+
+@pytest.mark.parametrize("end", [State.FAILED, State.CANCELLED])
+def test_a_failed_or_cancelled_job_is_never_handed_back(store: Store, new_job: New, clock: Clock, end: State) -> None:
+    job = ordered(store, new_job(), clock)
+    job = store.move(job, end, clock())
+    assert store.place(new_job(), clock()).job.id != job.id
+
+
+def test_a_keyed_job_is_not_handed_to_a_request_without_a_key(store: Store, new_job: New, clock: Clock) -> None:
+    keyed = store.place(new_job(request_key="k"), clock()).job
+    assert store.place(new_job(), clock()).job.id != keyed.id
+
+
+def test_many_at_once_placing_one_request_get_one_job(home: Path, new_job: New, clock: Clock) -> None:
+    stores = [Database.open(home) for _ in range(8)]
+    start = threading.Barrier(8)
+
+    def place(database: Database) -> str:
+        start.wait()
+        return Store(database).place(new_job(), clock()).job.id
+
+    with ThreadPoolExecutor(8) as pool:
+        ids = set(pool.map(place, stores))
+    for database in stores:
+        database.close()
+    assert len(ids) == 1
+
+
+def test_the_days_budget_is_never_passed(database: Database, new_job: New, clock: Clock) -> None:
+    store = Store(database, budget_usd=Decimal("1.00"))
+    for n in range(3):
+        store.place(priced(new_job(prompt=f"p{n}"), "0.30"), clock())
+    with pytest.raises(CallerError, match=r"0\.1 USD are left") as caught:
+        store.place(priced(new_job(prompt="one too many"), "0.30"), clock())
+    assert caught.value.code is ErrorCode.OVER_BUDGET
+    clock.turn(hours=12)
+    assert store.place(priced(new_job(prompt="tomorrow"), "0.30"), clock()).fresh
+
+
+def test_a_released_price_can_be_spent_again(database: Database, new_job: New, clock: Clock) -> None:
+    store = Store(database, budget_usd=Decimal("0.30"))
+    first = store.place(priced(new_job(), "0.30"), clock()).job
+    store.wish_cancel("local", first.id, clock())
+    assert store.place(priced(new_job(prompt="other"), "0.30"), clock()).fresh
+
+
+def test_a_charge_counts_instead_of_the_quote(database: Database, new_job: New, clock: Clock) -> None:
+    store = Store(database, budget_usd=Decimal("1"))
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": 1}, charged_micro=290_000)
+    assert store.budget(clock()).held == 290_000
+
+
+def test_a_claim_takes_the_oldest_due_job_once(store: Store, new_job: New, clock: Clock) -> None:
+    first = store.place(new_job(), clock()).job
+    clock.turn(seconds=1)
+    second = store.place(new_job(prompt="b"), clock()).job
+    claimed = [store.claim(worker, {}, clock()) for worker in ("w_a", "w_b", "w_c")]
+    assert [job.id if job else None for job in claimed] == [first.id, second.id, None]
+
+
+def test_no_more_of_a_provider_are_held_than_it_has_slots(store: Store, new_job: New, clock: Clock) -> None:
+    for n in range(4):
+        store.place(new_job(prompt=f"p{n}"), clock())
+    claimed = [store.claim(f"w_{n}", {"local": 2}, clock()) for n in range(4)]
+    assert [job is not None for job in claimed] == [True, True, False, False]
+
+
+def test_a_move_off_the_table_is_a_bug_not_a_row(store: Store, new_job: New, clock: Clock) -> None:
+    job = ordered(store, new_job(), clock)
+    with pytest.raises(AssertionError):
+        store.move(job, State.SAVING, clock())
+    assert store.get(job.id).state is State.SUBMITTING  # type: ignore[union-attr]
+
+
+def test_nothing_follows_an_end() -> None:
+    assert {state for state in State if not MOVES[state]} == {State.SUCCEEDED, State.FAILED, State.CANCELLED}
+
+
+def test_the_fence_stops_a_holder_that_was_replaced(store: Store, new_job: New, clock: Clock) -> None:
+    job = ordered(store, new_job(), clock)
+    store.let_go("w_a", LOCAL, clock(), died=True)
+    again = store.claim("w_b", {}, clock())
+    assert again is not None
+    assert again.fence == job.fence + 1
+    with pytest.raises(LostClaimError):
+        store.note(job, progress=50.0)
+
+
+def test_a_dead_holder_of_an_order_leaves_it_unknown_with_its_money_held(
+    store: Store, new_job: New, clock: Clock
+) -> None:
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    store.let_go("w_a", LOCAL, clock(), died=True)
+    left = store.get(job.id)
+    assert left is not None
+    assert (left.state, left.bill) == (State.UNKNOWN, Bill.HELD)
+    assert left.error is not None
+    assert left.error.code is ErrorCode.OUTCOME_UNKNOWN
+
+
+def test_a_late_answer_heals_an_unknown_order(store: Store, new_job: New, clock: Clock) -> None:
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    store.let_go("w_a", LOCAL, clock(), died=True)
+    healed = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    assert (healed.state, healed.holder, healed.error) == (State.RUNNING, "w_a", None)
+
+
+def test_an_answer_of_anybody_but_the_sender_does_not_count(store: Store, new_job: New, clock: Clock) -> None:
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    with pytest.raises(LostClaimError):
+        store.answer(replace(job, holder="w_b"), State.RUNNING, clock(), "accepted", remote={})
+
+
+def test_a_preview_cut_short_is_queued_again(store: Store, new_job: New, clock: Clock) -> None:
+    job = store.answer(ordered(store, new_job(), clock), State.RUNNING, clock(), "started")
+    store.let_go("w_a", LOCAL, clock(), died=True)
+    left = store.get(job.id)
+    assert left is not None
+    assert (left.state, left.holder, left.attempts) == (State.QUEUED, "", 1)
+
+
+def test_an_accepted_order_is_followed_on_by_the_next_holder(store: Store, new_job: New, clock: Clock) -> None:
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    store.let_go("w_a", LOCAL, clock(), died=True)
+    again = store.claim("w_b", {}, clock())
+    assert again is not None
+    assert (again.state, again.remote) == (State.RUNNING, {"id": "r"})
+
+
+def test_a_sure_no_moves_the_money_to_the_next_offer(database: Database, new_job: New, clock: Clock) -> None:
+    store = Store(database, budget_usd=Decimal("1"))
+    job = ordered(store, priced(new_job(), "0.30", "0.40"), clock)
+    moved = store.move_on(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
+    assert (moved.state, moved.offer.provider, moved.bill) == (State.QUEUED, "fal1", Bill.HELD)
+    assert store.budget(clock()).held == 400_000
+
+
+def test_after_the_last_offer_a_sure_no_is_the_end(store: Store, new_job: New, clock: Clock) -> None:
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    ended = store.move_on(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
+    assert (ended.state, ended.bill) == (State.FAILED, Bill.RELEASED)
+    assert ended.error == Problem(ErrorCode.OUT_OF_CREDIT, "no credit")
+
+
+def test_cancelling_what_was_never_sent_costs_nothing(store: Store, new_job: New, clock: Clock) -> None:
+    job = store.place(priced(new_job(), "0.30"), clock()).job
+    cancelled = store.wish_cancel("local", job.id, clock())
+    assert cancelled is not None
+    assert (cancelled.state, cancelled.cancel, cancelled.bill) == (State.CANCELLED, Cancel.NEVER_SENT, Bill.RELEASED)
+
+
+def test_another_callers_job_cannot_be_cancelled_or_seen(store: Store, new_job: New, clock: Clock) -> None:
+    job = store.place(new_job(), clock()).job
+    assert store.wish_cancel("other", job.id, clock()) is None
+    assert store.get(job.id, "other") is None
+
+
+def test_an_end_wakes_the_jobs_that_waited_for_it(store: Store, new_job: New, clock: Clock) -> None:
+    shot = ordered(store, new_job(), clock)
+    chained = Input(role="image", job_id=shot.id, moment="last")
+    waiting = store.place(replace(new_job(prompt="next"), inputs=(chained,)), clock()).job
+    assert waiting.waits_for == shot.id
+    assert store.claim("w_b", {}, clock()) is None
+    store.move(shot, State.FAILED, clock())
+    claimed = store.claim("w_b", {}, clock())
+    assert claimed is not None
+    assert (claimed.id, claimed.sources) == (waiting.id, (shot.id,))
+
+
+def test_every_move_is_in_the_history(store: Store, new_job: New, clock: Clock) -> None:
+    job = ordered(store, new_job(), clock)
+    store.answer(job, State.RUNNING, clock(), "started")
+    store.let_go("w_a", LOCAL, clock(), died=False)
+    assert [event.what for event in store.history(job.id)] == ["placed", "submitting", "started", "handed_over"]
+
+
+def test_pages_are_newest_first_and_do_not_overlap(store: Store, new_job: New, clock: Clock) -> None:
+    ids = []
+    for n in range(5):
+        ids.append(store.place(new_job(prompt=f"p{n}"), clock()).job.id)
+        clock.turn(seconds=n % 2)
+    first = store.page("local", "", 3, None)
+    second = store.page("local", "", 3, (first[-1].created_at, first[-1].id))
+    assert {job.id for job in first} | {job.id for job in second} == set(ids)
+    assert len(first) + len(second) == 5
+    assert [job.created_at for job in first] == sorted((job.created_at for job in first), reverse=True)
+
+
+def test_an_upload_is_reused_until_it_expires(store: Store, clock: Clock) -> None:
+    photo = Input(role="image", sha256="abc", format="png")
+    expires = clock()
+    clock.turn(minutes=-10)
+    store.keep_upload("fal", "account", photo, "https://x/1", expires, clock())
+    assert store.uploaded("fal", "account", photo, clock()) == "https://x/1"
+    assert store.uploaded("fal", "other", photo, clock()) == ""
+    clock.turn(minutes=9, seconds=30)
+    assert store.uploaded("fal", "account", photo, clock()) == ""
+
+
+# -- the file ---------------------------------------------------------------------------------------------------
+
+
+def test_the_migrations_make_what_the_schema_says(database: Database) -> None:
+    with database.read() as connection:
+        found = {
+            table: {row[1] for row in connection.execute(text(f"PRAGMA table_info({table})"))}
+            for table in schema.metadata.tables
+        }
+        indexes = {row[0] for row in connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'index'"))}
+    assert found == {name: set(table.columns.keys()) for name, table in schema.metadata.tables.items()}
+    named = {str(index.name) for table in schema.metadata.tables.values() for index in table.indexes}
+    assert named <= indexes
+
+
+def test_an_older_program_refuses_a_newer_file(home: Path) -> None:
+    database = Database.open(home)
+    with database.write() as connection:
+        connection.execute(text("UPDATE form SET version = 99"))
+    database.close()
+    with pytest.raises(SetupError, match="newer ltx-mcp") as caught:
+        Database.open(home)
+    assert caught.value.code is ErrorCode.STORAGE_FAILED
+
+
+def test_opening_again_keeps_what_is_there(home: Path, new_job: New, clock: Clock) -> None:
+    first = Database.open(home)
+    job = Store(first).place(new_job(), clock()).job
+    first.close()
+    second = Database.open(home)
+    assert Store(second).get(job.id) == job
+    second.close()
+
+
+@pytest.fixture
+def broken_home(home: Path) -> Iterator[Path]:
+    """A home whose database is not one."""
+    home.mkdir()
+    (home / "jobs.sqlite").write_bytes(b"this is not a database" * 100)
+    yield home
+
+
+def test_a_corrupt_file_is_told_with_its_path_and_the_setting(broken_home: Path) -> None:
+    with pytest.raises(SetupError, match="LTX_MCP_HOME") as caught:
+        Database.open(broken_home)
+    assert str(broken_home / "jobs.sqlite") in caught.value.message
+
+
+def test_an_intent_is_synced_to_disk_and_progress_is_not(database: Database) -> None:
+    levels = {}
+    for durable in (True, False):
+        with database.write(durable=durable) as connection:
+            levels[durable] = connection.execute(text("PRAGMA synchronous")).scalar()
+    assert levels == {True: 2, False: 1}

@@ -1,0 +1,74 @@
+"""The tools as a client sees them before it calls any: names, schemas, hints, size. Renewed by `--renew-snapshots`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.types import Tool
+
+from tests.conftest import ERAS, Connect, Era
+
+pytestmark = pytest.mark.anyio
+
+SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
+CORE = ["generate_video", "animate_image", "check_job", "estimate_cost", "cancel_job", "list_jobs"]
+BUDGET_BYTES, INPUT_BUDGET_BYTES = 13_500, 7_500
+
+
+def as_json(tool: Tool) -> dict[str, Any]:
+    return tool.model_dump(by_alias=True, mode="json", exclude_none=True)
+
+
+def size(value: Any) -> int:
+    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+async def listed(connect: Connect, era: Era = "auto") -> list[Tool]:
+    async with connect(era) as client:
+        return (await client.list_tools()).tools
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_six_core_tools_are_listed_in_order(connect: Connect, era: Era) -> None:
+    assert [tool.name for tool in await listed(connect, era)] == CORE
+
+
+@pytest.mark.parametrize("name", CORE)
+async def test_a_tool_looks_as_its_snapshot_says(connect: Connect, name: str, request: pytest.FixtureRequest) -> None:
+    found = as_json(next(tool for tool in await listed(connect) if tool.name == name))
+    path = SNAPSHOTS / f"{name}.json"
+    if request.config.getoption("--renew-snapshots"):
+        path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert found == json.loads(path.read_text(encoding="utf-8"))
+
+
+async def test_every_hint_is_explicit_and_every_parameter_described(connect: Connect) -> None:
+    for tool in await listed(connect):
+        hints = as_json(tool)["annotations"]
+        assert {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"} <= hints.keys(), tool.name
+        for name, schema in tool.input_schema["properties"].items():
+            assert schema.get("description"), f"{tool.name}.{name}"
+        assert tool.output_schema is not None
+        assert tool.output_schema["properties"]
+
+
+async def test_descriptions_stay_readable(connect: Connect) -> None:
+    for tool in await listed(connect):
+        assert 40 <= len(tool.description or "") <= 600, tool.name
+        assert tool.title
+
+
+async def test_the_list_stays_within_its_budget(connect: Connect) -> None:
+    tools = [as_json(tool) for tool in await listed(connect)]
+    inputs = [{name: tool[name] for name in ("name", "description", "inputSchema")} for tool in tools]
+    assert size({"tools": tools}) <= BUDGET_BYTES
+    assert size(inputs) <= INPUT_BUDGET_BYTES
+
+
+async def test_the_instructions_lead_through_the_work(connect: Connect) -> None:
+    async with connect() as client:
+        instructions = client.instructions or ""
+    assert len(instructions) < 1500
+    for word in ("estimate_cost", "generate_video", "check_job", "request_key"):
+        assert word in instructions

@@ -1,0 +1,47 @@
+"""The pages say what the code does: tables are fresh, links lead somewhere, every code and setting is there."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from ltx_mcp.domain.errors import ErrorCode
+from ltx_mcp.settings import described
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def load_tables() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_of_a_page_are_what_the_code_says(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert load_tables().renewed(text) == text
+
+
+def test_every_error_code_has_a_meaning() -> None:
+    assert set(load_tables().MEANINGS) == set(ErrorCode)
+
+
+def test_every_setting_and_tool_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for row in described():
+        assert row["name"] in readme
+    for tool in sorted((ROOT / "tests" / "snapshots").glob("*.json")):
+        assert f"`{tool.stem}`" in readme
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target

@@ -1,0 +1,98 @@
+"""The house: each floor imports only from those above it, and what is heavy stays off the way to the first answer."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "ltx_mcp"
+FLOORS = ["settings", "domain", "net", "media", "providers", "jobs", "server", "cli"]
+# settings raise the domain's errors, and are read by nobody but the edge
+ALSO = {"settings": {"domain"}}
+READS_ENVIRONMENT = {"settings.py"}
+# the child process is given a short list of variables, so it has to name them
+MAY_NAME_ENVIRONMENT = READS_ENVIRONMENT | {"media/worker.py"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def floor_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Every module a file imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if node.module == "ltx_mcp"}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_floor_imports_only_from_those_above_it(path: Path) -> None:
+    floor = floor_of(path)
+    if floor in ("__init__", "__main__"):
+        return
+    allowed = set(FLOORS[: FLOORS.index(floor) + 1]) | ALSO.get(floor, set())
+    below = {name.split(".")[1] for name in imports(path) if name.startswith("ltx_mcp.")} - allowed - {"__version__"}
+    assert not below
+
+
+def test_the_domain_does_no_io_and_knows_no_clock() -> None:
+    for path in (PACKAGE / "domain").glob("*.py"):
+        heavy = {"os", "io", "time", "asyncio", "anyio", "socket", "subprocess", "sqlalchemy", "httpx"}
+        assert not heavy & {name.split(".")[0] for name in imports(path)}, path.name
+        source = path.read_text(encoding="utf-8")
+        assert "await " not in source
+        assert ".now(" not in source
+
+
+def test_only_the_net_speaks_http() -> None:
+    speakers = {str(path.relative_to(PACKAGE)) for path in MODULES if "httpx" in imports(path)}
+    assert speakers == {"net.py"}
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    readers = {
+        str(path.relative_to(PACKAGE))
+        for path in MODULES
+        if "os.environ" in path.read_text(encoding="utf-8") or "getenv" in path.read_text(encoding="utf-8")
+    }
+    assert readers <= MAY_NAME_ENVIRONMENT
+    assert readers >= READS_ENVIRONMENT
+
+
+def test_every_file_says_what_is_in_it_and_stays_short() -> None:
+    for path in MODULES:
+        source = path.read_text(encoding="utf-8")
+        if path.name == "__init__.py" and not source:
+            continue
+        assert ast.get_docstring(ast.parse(source)), path
+        assert len(source.splitlines()) <= 400, path
+
+
+def test_what_is_heavy_is_not_imported_on_the_way_to_the_first_answer() -> None:
+    code = (
+        "import sys; from ltx_mcp.server.edge import read_edge; from ltx_mcp.server.app import make_server; "
+        "make_server(*read_edge()); "
+        "print([name for name in ('sqlalchemy', 'av', 'PIL', 'httpx', 'rich', 'filelock') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["nonsense"], ["serve", "--nonsense"]])
+def test_version_and_usage_errors_come_without_the_sdk(arguments: list[str]) -> None:
+    code = (
+        "import sys; from ltx_mcp.__main__ import main\n"
+        f"sys.argv = ['ltx-mcp', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('SDK' if 'mcp' in sys.modules else 'light', file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stderr.strip().endswith("light")
