@@ -48,7 +48,10 @@ def report(view: dict[str, Any]) -> None:
     sound = "with sound" if view["has_audio"] else "silent"
     print(f"\njob id          {view['job_id']}")
     print(f"video           {view['video_url']}")
-    print(f"measured        {view['duration']:g} s, {view['width']}x{view['height']}, {view['fps']:g} fps, {sound}, ", end="")
+    print(
+        f"measured        {view['duration']:g} s, {view['width']}x{view['height']}, {view['fps']:g} fps, {sound}, ",
+        end="",
+    )
     print(f"{view['size_bytes'] / 1e6:.1f} MB")
     print(f"contact sheet   {Path(view['file']).with_suffix('.jpg')}")
     print("It is a preview drawn on this machine, not LTX.")

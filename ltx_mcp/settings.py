@@ -17,7 +17,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 def _setting(name: str, meaning: str, default: str) -> str:
     """A field of Settings, with the words the generated table shows."""
-    return field(default="", metadata={"name": PREFIX + name, "meaning": meaning, "default": default})  # type: ignore[no-any-return]
+    return field(default="", metadata={"name": PREFIX + name, "meaning": meaning, "default": default})
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,7 @@ def described() -> list[dict[str, str]]:
     return [dict(each.metadata) for each in fields(Settings) if each.metadata]
 
 
-def read_settings(
-    environment: Mapping[str, str] | None = None, also: frozenset[str] = frozenset()
-) -> Settings:
+def read_settings(environment: Mapping[str, str] | None = None, also: frozenset[str] = frozenset()) -> Settings:
     """The settings in `environment`; `also` are the names the providers' facts use.
 
     Raises SetupError for a name with our prefix that nothing acts on, and for a value that cannot be read.

@@ -33,12 +33,12 @@ def told() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_jobs(*, work: bool = False) -> "AsyncIterator[Jobs]":
+async def open_jobs(*, work: bool = False, home: str = "") -> "AsyncIterator[Jobs]":
     """The jobs of this machine; with `work` they are worked on here, and handed over when this ends before them."""
     from ltx_mcp.jobs.handover import start_worker
     from ltx_mcp.jobs.service import Jobs
 
-    settings, market = read_edge()
+    settings, market = read_edge(home)
     jobs = await Jobs.open(make_config(settings, market, paths=True))
     async with anyio.create_task_group() as group:
         if work:

@@ -75,6 +75,8 @@ def _media() -> Iterator[Line]:
     import av
 
     codecs = {"libx264", "aac"} <= av.codecs_available
-    yield Line("OK" if codecs else "failure", "codecs", "H.264 and AAC" if codecs else "H.264 or AAC is missing in PyAV")
+    yield Line(
+        "OK" if codecs else "failure", "codecs", "H.264 and AAC" if codecs else "H.264 or AAC is missing in PyAV"
+    )
     heif = find_spec("pillow_heif") is not None
     yield Line("OK" if heif else "warning", "HEIC pictures", "yes" if heif else 'no; pip install "ltx-mcp[heif]"')

@@ -43,7 +43,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, invoke_without_command=True)
 @click.version_option(__version__, prog_name="ltx-mcp", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(context: click.Context, **options: Any) -> None:
+def cli(context: click.Context, /, **options: Any) -> None:
     """LTX videos for LLM agents. Without a command: the MCP server on stdin and stdout."""
     if context.invoked_subcommand is None:
         command = cli.get_command(context, "serve")

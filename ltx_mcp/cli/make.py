@@ -33,7 +33,9 @@ def _options(model: type[BaseModel]) -> Callable[[Any], Any]:
                 continue
             flag = f"--{name.replace('_', '-')}"
             if field.annotation is bool:
-                option = click.option(f"{flag}/--no-{name.replace('_', '-')}", default=field.default, help=field.description)
+                option = click.option(
+                    f"{flag}/--no-{name.replace('_', '-')}", default=field.default, help=field.description
+                )
             else:
                 option = click.option(flag, default=str(field.default), show_default=True, help=field.description)
             function = option(function)

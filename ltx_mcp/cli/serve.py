@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -77,21 +78,22 @@ def _serve_http(host: str, port: int) -> None:
 
 @click.command()
 @click.option("--until-idle", is_flag=True, help="End when no job is under way any more.")
-def work(until_idle: bool) -> None:
+@click.option("--home", default="", hidden=True)
+def work(until_idle: bool, home: str) -> None:
     """Work on jobs that are under way, without serving."""
-    run(_until_idle if until_idle else _for_ever)
+    run(partial(_until_idle if until_idle else _for_ever, home))
 
 
-async def _for_ever() -> None:
-    async with open_jobs(work=True), anyio.create_task_group() as group:
+async def _for_ever(home: str) -> None:
+    async with open_jobs(work=True, home=home), anyio.create_task_group() as group:
         group.start_soon(_cancel_on_signal, group.cancel_scope)
         await anyio.sleep_forever()
 
 
-async def _until_idle() -> None:
+async def _until_idle(home: str) -> None:
     from ltx_mcp.jobs.handover import alone
 
-    async with open_jobs() as jobs, anyio.create_task_group() as group:
+    async with open_jobs(home=home) as jobs, anyio.create_task_group() as group:
         group.start_soon(_cancel_on_signal, group.cancel_scope)
         await alone(jobs.home, lambda: jobs.work(until_idle=True), jobs.is_idle)
         group.cancel_scope.cancel()

@@ -265,21 +265,21 @@ def _refusal(
         if rule.max_bytes and given.size_bytes > rule.max_bytes:
             return f"{given.role} has {given.size_bytes:,} bytes; at most {rule.max_bytes:,} are accepted."
         if given.format and given.format not in rule.accepts and request.adjust == "never":
-            return f"{given.role} is {given.format}; accepted: {', '.join(rule.accepts)}, or adjust=nearest converts it."
+            return (
+                f"{given.role} is {given.format}; accepted: {', '.join(rule.accepts)}, or adjust=nearest converts it."
+            )
     return ""
 
 
 def _conversions(inputs: Sequence[Input], provider: ProviderFacts) -> dict[str, str]:
     """By role, the format a medium must be converted to before this provider takes it."""
     return {
-        given.role: "png"
-        for given in inputs
-        if given.format and given.format not in provider.inputs["image"].accepts
+        given.role: "png" for given in inputs if given.format and given.format not in provider.inputs["image"].accepts
     }
 
 
 def _fit(request: Request, row: OfferFacts) -> tuple[Decimal, int, str] | str:
-    """Duration, fps and resolution as asked when a limit admits them; the nearest when that is allowed; else why not."""
+    """Duration, fps and resolution: as asked when a limit admits them, the nearest when allowed, else why not."""
     fits = [_nearest(request, limit) for limit in row.limits]
     best = min(fits, key=lambda fit: (_distance(request, *fit), fit[0]))
     if _distance(request, *best) == 0 or request.adjust == "nearest":
@@ -332,7 +332,9 @@ def _not_supported(
     near = make_offers(_with_nearest(request), inputs, market)
     offers = _within_auto(request, near.offers, market)
     names = {offer.provider for offer in offers} or {refusal.provider for refusal in refused}
-    reasons = [f"{refusal.provider} {refusal.model}: {refusal.reason}" for refusal in refused if refusal.provider in names]
+    reasons = [
+        f"{refusal.provider} {refusal.model}: {refusal.reason}" for refusal in refused if refusal.provider in names
+    ]
     hint = "estimate_cost and ltx://models show what each provider offers."
     if offers:
         best = offers[0]

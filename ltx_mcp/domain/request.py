@@ -38,9 +38,7 @@ Sound = Annotated[bool, Field(description="With sound")]
 Camera = Annotated[CameraMotion, Field(description="Where offered")]
 ProviderName = Annotated[str, Field(description="auto: cheapest configured")]
 ModelName = Annotated[str, Field(description="auto: any")]
-AdjustRule = Annotated[
-    Adjust, Field(description="nearest: duration, fps, resolution, input format may change")
-]
+AdjustRule = Annotated[Adjust, Field(description="nearest: duration, fps, resolution, input format may change")]
 Cap = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Refuse above; 0: no cap")]
 Key = Annotated[
     str,

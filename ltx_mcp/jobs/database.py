@@ -1,4 +1,4 @@
-"""Opens the database: durable where it must be, one writer at a time, every failure told with the path and the setting."""
+"""Opens the database: durable where it must be, one writer at a time, failures told with path and setting."""
 
 import sqlite3
 from collections.abc import Callable, Iterator

@@ -11,23 +11,29 @@ import anyio
 from filelock import FileLock, Timeout
 
 RETRY_S = 0.5
+MOST_LOG_BYTES = 1 << 20
 DETACHED_PROCESS = 0x00000008
 
 
 def start_worker(home: Path) -> None:
-    """Start `ltx-mcp work --until-idle`: it outlives this process, its terminal and its process group."""
+    """Start `ltx-mcp work --until-idle`: it outlives this process, its terminal and its process group.
+
+    What it has to say goes to `worker.log` in the home.
+    """
     apart: dict[str, Any] = {"start_new_session": True}
     if os.name == "nt":
         apart = {"creationflags": DETACHED_PROCESS}
-    subprocess.Popen(
-        [sys.executable, "-m", "ltx_mcp", "work", "--until-idle"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=home,
-        close_fds=True,
-        **apart,
-    )
+    log = home / "worker.log"
+    with log.open("ab" if log.exists() and log.stat().st_size < MOST_LOG_BYTES else "wb") as told:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ltx_mcp", "work", "--until-idle", "--home", str(home)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=told,
+            close_fds=True,
+            **apart,
+        )
+    process.returncode = 0  # nobody waits for it, on purpose: Popen must not warn that it still runs
 
 
 async def alone(home: Path, work: Callable[[], Awaitable[None]], idle: Callable[[], Awaitable[bool]]) -> bool:

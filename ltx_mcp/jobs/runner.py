@@ -49,21 +49,23 @@ class Runner:
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until cancelled; with `until_idle`, until no live job is left in the whole database."""
         async with anyio.create_task_group() as group:
-            while True:
-                pause = await self._round(group.start_soon)
-                if pause == LOOK_S and until_idle:
-                    return
-                with anyio.move_on_after(pause):
-                    await self._wake.wait()
-                self._wake = anyio.Event()
+            while (pause := await self._round(group.start_soon)) < LOOK_S or not until_idle:
+                await self._sleep(pause)
+
+    async def _sleep(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            await self._wake.wait()
+        self._wake = anyio.Event()
 
     async def stop(self) -> int:
         """After the loop was cancelled: hand back what was held. Returns how many live jobs anybody has left."""
+        left = 0
         with anyio.CancelScope(shield=True):
-            await self._store.do(self._store.let_go, self._life.worker, self._repeatable, self._now(), died=False)
-            left = await self._store.do(self._store.live)
+            if self._life.worker:
+                await self._store.do(self._store.let_go, self._life.worker, self._repeatable, self._now(), died=False)
+            left = len(await self._store.do(self._store.live))
             await self._store.do(self._life.end)
-            return len(left)
+        return left
 
     async def _round(self, start: Callable[..., object]) -> float:
         """Claim all that is due; returns how long to sleep."""
@@ -129,5 +131,3 @@ class Runner:
         if latest is None or latest.holder != job.holder or not latest.live:
             raise LostClaimError
         return latest
-
-

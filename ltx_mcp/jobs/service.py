@@ -4,7 +4,7 @@ import base64
 import binascii
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,20 +15,18 @@ from anyio.abc import TaskGroup
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Event, Job, State
-from ltx_mcp.domain.media import JobMoment, Picture, read_reference
 from ltx_mcp.domain.plan import LOCAL, Market, Plan, choose, make_offers
 from ltx_mcp.domain.request import (
     EstimateCost,
-    Input,
     ListJobs,
     PaidArguments,
-    media_arguments,
     normal_form,
     to_request,
 )
 from ltx_mcp.jobs.alive import Life
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.given import read_media
 from ltx_mcp.jobs.runner import Runner
 from ltx_mcp.jobs.steps import Steps, Tools
 from ltx_mcp.jobs.store import Budget, NewJob, Store
@@ -130,6 +128,7 @@ class Jobs:
 
     async def stop(self) -> int:
         """Stop working, hand back what was held, close everything; returns how many live jobs are left to others."""
+        left = 0
         with anyio.CancelScope(shield=True):
             if self._running is not None:
                 self._running.cancel()
@@ -137,7 +136,7 @@ class Jobs:
             left = await self._runner.stop()
             await self._media.close()
             self._database.close()
-            return left
+        return left
 
     # -- ordering -----------------------------------------------------------------------------------------------
 
@@ -146,8 +145,9 @@ class Jobs:
 
         Raises CallerError or SetupError, and then nothing was kept: no row, no file, no reservation.
         """
-        with tempfile.TemporaryDirectory(prefix="ltx-mcp-") as folder:
-            given = await self._read_media(arguments, caller, Path(folder))
+        folder = await self._store.do(tempfile.mkdtemp, prefix="ltx-mcp-")
+        try:
+            given = await read_media(arguments, caller, Path(folder), self._reader, self._store)
             inputs = tuple(each.input for each in given)
             request = to_request(arguments)
             normal = normal_form(request, inputs)
@@ -156,15 +156,15 @@ class Jobs:
                     each.check()
                 offers = choose(request, inputs, self._config.market)
             except LtxError:
-                same = await self._store.do(
-                    self._store.find_same, caller, arguments.request_key, normal, self._now()
-                )
+                same = await self._store.do(self._store.find_same, caller, arguments.request_key, normal, self._now())
                 if same is not None:
                     return Ordered(same, fresh=False)
                 raise
             for each in given:
                 if each.path is not None:
                     await self._store.do(self._files.keep_input, each.input, each.path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
         new = NewJob(caller, arguments.request_key, normal, offers, inputs)
         placed = await self._store.do(self._store.place, new, self._now())
         self._runner.wake()
@@ -207,9 +207,9 @@ class Jobs:
         before = await self._read_cursor(arguments.cursor, caller) if arguments.cursor else None
         query = (caller, arguments.state, arguments.limit + 1, before)
         found = await self._store.do(self._store.page, *query)
-        live = {job.id: job.revision for job in found if job.live}
+        live = {job.id for job in found[: arguments.limit] if job.live}
         if arguments.wait_seconds and live:
-            await self._one_ends(caller, set(live), arguments.wait_seconds)
+            await self._one_ends(caller, live, arguments.wait_seconds)
             found = await self._store.do(self._store.page, *query)
         shown = tuple(found[: arguments.limit])
         return Page(shown, _to_cursor(shown[-1]) if len(found) > arguments.limit else "")
@@ -314,28 +314,6 @@ class Jobs:
                     return
                 await self._watch.change({job.id: job.revision for job in jobs})
 
-    async def _read_media(self, arguments: PaidArguments, caller: str, folder: Path) -> list["_Given"]:
-        given = []
-        for role, text in media_arguments(arguments).items():
-            reference = read_reference(text, role)
-            if isinstance(reference, JobMoment):
-                given.append(await self._read_job(role, reference, caller))
-            else:
-                picture = await self._reader.read_picture(reference, role, folder)
-                given.append(_Given(_to_input(role, picture), picture.path))
-        return given
-
-    async def _read_job(self, role: str, reference: JobMoment, caller: str) -> "_Given":
-        source = await self._store.do(self._store.get, reference.job_id, caller)
-        if source is None:
-            raise CallerError(
-                ErrorCode.JOB_NOT_FOUND, f"{role}: there is no job {reference.job_id}.", "list_jobs shows the jobs there are."
-            )
-        moment = reference.moment if isinstance(reference.moment, str) else f"{reference.moment:g}"
-        size = source.film or source.offer
-        given = Input(role=role, job_id=source.id, moment=moment, width=size.width, height=size.height)
-        return _Given(given, None, _source_problem(role, source, reference))
-
     async def _read_cursor(self, cursor: str, caller: str) -> tuple[datetime, str]:
         try:
             job_id = base64.urlsafe_b64decode(cursor.encode()).decode()
@@ -349,46 +327,6 @@ class Jobs:
                 "Use next_cursor of an earlier answer, or leave cursor out to begin with the newest.",
             )
         return job.created_at, job.id
-
-
-@dataclass(frozen=True)
-class _Given:
-    """A medium of a request: what the row keeps, the bytes that were read, and what makes it unusable now."""
-
-    input: Input
-    path: Path | None = None
-    problem: CallerError | None = None
-
-    def check(self) -> None:
-        if self.problem is not None:
-            raise self.problem
-
-
-def _to_input(role: str, picture: Picture) -> Input:
-    return Input(
-        role=role,
-        sha256=picture.sha256,
-        format=picture.format,
-        size_bytes=picture.size_bytes,
-        width=picture.width,
-        height=picture.height,
-    )
-
-
-def _source_problem(role: str, source: Job, reference: JobMoment) -> CallerError | None:
-    if not source.live and source.state is not State.SUCCEEDED:
-        return CallerError(
-            ErrorCode.INPUT_FAILED,
-            f"{role}: {source.id} is {source.state}, so it has no film to take a frame from.",
-            "Use a job that succeeded or is still under way.",
-        )
-    length = source.film.duration if source.film else float(source.offer.duration)
-    if not isinstance(reference.moment, str) and reference.moment > length:
-        return CallerError(
-            ErrorCode.INVALID_REQUEST,
-            f"{role}: #{reference.moment:g} is beyond the end of {source.id}; allowed: 0 to {length:g} s, #first, #last.",
-        )
-    return None
 
 
 def _no_job(job_id: str) -> CallerError:
@@ -413,5 +351,3 @@ async def _fetch(url: str, path: Path) -> None:
     from ltx_mcp import net
 
     await net.fetch_public(url, path, argument="the provider's film", max_bytes=4 << 30, timeout_s=600)
-
-

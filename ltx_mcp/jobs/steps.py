@@ -7,6 +7,7 @@ Only these call adapters. Whether a step may be repeated is the state's business
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,14 @@ class Steps:
         path = files.room() / f"{source.id}.{given.moment}.{source.fence}.part.png"
         try:
             facts = await media.take_frame(files.film(source.id), _moment(given.moment), path, "png", None)
-            size = {"size_bytes": facts.size_bytes, "width": facts.width, "height": facts.height}
-            kept = replace(given, sha256=await self._store.do(digest_of, path), format="png", **size)
+            kept = replace(
+                given,
+                sha256=await self._store.do(digest_of, path),
+                format="png",
+                size_bytes=facts.size_bytes,
+                width=facts.width,
+                height=facts.height,
+            )
             await self._store.do(files.keep_input, kept, path)
         finally:
             path.unlink(missing_ok=True)
@@ -134,22 +141,27 @@ class Steps:
     async def _order(self, job: Job) -> Job:
         adapter = self._tools.adapters[job.offer.provider]
         uris = {given.role: await self._uri(job, adapter, given) for given in job.inputs}
+        ordered = job
         with anyio.CancelScope(shield=True):  # an answer that came must be written down, whoever stops us
-            try:
-                answer = await adapter.submit(job.offer, uris)
-            except ProviderError as error:
-                return await self._refused(job, error)
-            if isinstance(answer, Accepted):
-                return await self._answer(
-                    job,
-                    State.RUNNING,
-                    "accepted",
-                    remote=answer.remote,
-                    adjustments=answer.adjustments,
-                    charged_micro=None if answer.charged_usd is None else to_micro(answer.charged_usd),
-                )
-            self._held[job.id] = answer
-            return await self._answer(job, State.RUNNING, "started")
+            ordered = await self._submit(job, adapter, uris)
+        return ordered
+
+    async def _submit(self, job: Job, adapter: Provider, uris: Mapping[str, str]) -> Job:
+        try:
+            answer = await adapter.submit(job.offer, uris)
+        except ProviderError as error:
+            return await self._refused(job, error)
+        if isinstance(answer, Accepted):
+            return await self._answer(
+                job,
+                State.RUNNING,
+                "accepted",
+                remote=answer.remote,
+                adjustments=answer.adjustments,
+                charged_micro=_micro(answer.charged_usd),
+            )
+        self._held[job.id] = answer
+        return await self._answer(job, State.RUNNING, "started")
 
     async def _uri(self, job: Job, adapter: Provider, given: Input) -> str:
         if isinstance(adapter, Uploads):
@@ -181,23 +193,22 @@ class Steps:
         if job.remote is None:  # work we held and lost, with the store out of reach in between
             return await self._move(job, State.QUEUED, "again", progress=None, holder="")
         assert isinstance(adapter, Polls)
+        remote = job.remote
         if job.cancel_wanted and job.cancel is None:
-            asked = await adapter.cancel(job.remote) if isinstance(adapter, Cancels) else Cancel.NOT_POSSIBLE
+            asked = await adapter.cancel(remote) if isinstance(adapter, Cancels) else Cancel.NOT_POSSIBLE
             job = await self._store.do(self._store.note, job, cancel=asked)
         try:
-            seen = await adapter.poll(job.remote)
+            seen = await adapter.poll(remote)
         except ProviderError as error:
             job = await self._store.do(self._store.note, job, note=f"could not be asked: {error.message}")
             seen = Seen("waiting" if job.progress is None else "running", progress=job.progress, note=job.note)
         return await self._seen(job, seen)
 
     async def _seen(self, job: Job, seen: Seen) -> Job:
-        charged = {} if seen.charged_usd is None else {"charged_micro": to_micro(seen.charged_usd)}
+        charged: dict[str, Any] = {} if seen.charged_usd is None else {"charged_micro": _micro(seen.charged_usd)}
         if seen.status == "done":
-            found = {"result_url": seen.result_url, "result_url_expires_at": seen.result_url_expires_at}
-            return await self._move(
-                job, State.SAVING, adjustments=job.adjustments + seen.adjustments, **found, **charged
-            )
+            charged |= {"result_url": seen.result_url, "result_url_expires_at": seen.result_url_expires_at}
+            return await self._move(job, State.SAVING, adjustments=job.adjustments + seen.adjustments, **charged)
         if seen.status == "cancelled":
             return await self._move(job, State.CANCELLED, bill=Bill.RELEASED, cancel=Cancel.STOPPED)
         if seen.status == "failed":
@@ -276,7 +287,14 @@ class Steps:
         adjustments = job.adjustments + _differences(job, film)
         too_late = {"cancel": job.cancel or Cancel.NOT_POSSIBLE} if job.cancel_wanted else {}
         return await self._move(
-            job, State.SUCCEEDED, film=film, adjustments=adjustments, progress=100.0, note="", bill=Bill.BOOKED, **too_late
+            job,
+            State.SUCCEEDED,
+            film=film,
+            adjustments=adjustments,
+            progress=100.0,
+            note="",
+            bill=Bill.BOOKED,
+            **too_late,
         )
 
 
@@ -290,6 +308,10 @@ class _Pulse:
 
     def tell(self, done: float) -> None:
         self.done = done
+
+
+def _micro(usd: Decimal | None) -> int | None:
+    return None if usd is None else to_micro(usd)
 
 
 def _moment(text: str) -> Any:
@@ -308,12 +330,19 @@ def _differences(job: Job, film: Film) -> tuple[Adjustment, ...]:
     """What the film itself shows to be other than ordered."""
     offer = job.offer
     pairs = (
-        ("duration", f"{float(offer.duration):g}", f"{film.duration:g}", abs(film.duration - float(offer.duration)) > 0.1),
+        (
+            "duration",
+            f"{float(offer.duration):g}",
+            f"{film.duration:g}",
+            abs(film.duration - float(offer.duration)) > 0.1,
+        ),
         ("resolution", f"{offer.width}x{offer.height}", f"{film.width}x{film.height}", True),
         ("fps", str(offer.fps), f"{film.fps:g}", True),
         ("generate_audio", _yes(offer.generate_audio), _yes(film.has_audio), True),
     )
-    return tuple(Adjustment(name, asked, got, "film") for name, asked, got, matters in pairs if matters and asked != got)
+    return tuple(
+        Adjustment(name, asked, got, "film") for name, asked, got, matters in pairs if matters and asked != got
+    )
 
 
 def _yes(value: bool) -> str:

@@ -4,8 +4,6 @@ Blocking; async code calls these through `Database.do`. Who may move a job is de
 fence, along domain.job.MOVES.
 """
 
-import secrets
-import string
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -16,16 +14,16 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
-from ltx_mcp.domain.job import ENDED, LIVE, MOVES, Bill, Cancel, Event, Job, State, bill_after
+from ltx_mcp.domain.job import ENDED, LIVE, MOVES, Bill, Cancel, Event, Job, State
 from ltx_mcp.domain.plan import Offer
 from ltx_mcp.domain.price import from_micro, to_micro, to_text
 from ltx_mcp.domain.request import Input, fingerprint
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import to_columns, to_job
+from ltx_mcp.jobs.rules import for_history, handed_back, new_job_id, same_or_refused
 from ltx_mcp.jobs.schema import events, jobs, uploads
 
 REPEAT_WINDOW = timedelta(minutes=2)
-ALPHABET = string.ascii_letters + string.digits
 NOTHING = to_columns({"adjustments": (), "film": None, "error": None})
 
 
@@ -66,11 +64,6 @@ class Budget:
         return None if self.limit is None else max(0, self.limit - self.booked - self.held)
 
 
-def new_job_id() -> str:
-    """Unguessable, and never mistaken for a file or a URL."""
-    return "job_" + "".join(secrets.choice(ALPHABET) for _ in range(20))
-
-
 class Store:
     """The jobs of one database."""
 
@@ -107,10 +100,8 @@ class Store:
             row = connection.execute(
                 select(jobs).where(jobs.c.caller == caller, jobs.c.request_key == request_key)
             ).first()
-            return _same_key(to_job(row._mapping), normal) if row else None
-        recent = and_(
-            jobs.c.state.in_([State.SUCCEEDED, State.UNKNOWN]), jobs.c.finished_at >= now - REPEAT_WINDOW
-        )
+            return same_or_refused(to_job(row._mapping), normal) if row else None
+        recent = and_(jobs.c.state.in_([State.SUCCEEDED, State.UNKNOWN]), jobs.c.finished_at >= now - REPEAT_WINDOW)
         row = connection.execute(
             select(jobs)
             .where(jobs.c.caller == caller, jobs.c.fingerprint == fingerprint(normal), jobs.c.request_key.is_(None))
@@ -193,7 +184,7 @@ class Store:
             return self._moved(connection, job.id, to, now, what or str(to), changes)
 
     def answer(self, job: Job, to: State, now: datetime, what: str, **changes: Any) -> Job:
-        """The order's own answer, which may come after others gave the job up: it counts while `sent_by` is its sender."""
+        """The order's own answer, which may come after others gave the job up: it counts while `sent_by` says so."""
         open_states = [State.SUBMITTING, State.UNKNOWN]
         sent = (jobs.c.id == job.id, jobs.c.sent_by == job.holder, jobs.c.state.in_(open_states))
         healed = {"state": to, "holder": job.holder, "finished_at": None, "error": None}
@@ -254,7 +245,7 @@ class Store:
             held = connection.execute(select(jobs).where(jobs.c.holder == worker, jobs.c.state.in_(LIVE))).all()
             for row in held:
                 job = to_job(row._mapping)
-                changes = _handed_back(job, job.offer.provider in repeatable, died)
+                changes = handed_back(job, job.offer.provider in repeatable, died)
                 to = changes.get("state", job.state)
                 self._change(connection, (jobs.c.id == job.id,), self._ending(to, now) | changes | {"holder": ""})
                 self._moved(connection, job.id, to, now, "holder_died" if died else "handed_over", {"from": worker})
@@ -367,7 +358,7 @@ class Store:
         self, connection: Connection, job_id: str, to: State, now: datetime, what: str, detail: Mapping[str, Any]
     ) -> Job:
         """The event of a move; an end also wakes the jobs that waited for this one."""
-        self._record(connection, job_id, now, what, _for_history(detail))
+        self._record(connection, job_id, now, what, for_history(detail))
         if to in ENDED:
             woken = {"waits_for": "", "next_at": now, "revision": jobs.c.revision + 1}
             connection.execute(update(jobs).where(jobs.c.waits_for == job_id).values(**woken))
@@ -385,39 +376,6 @@ def _held_by_provider() -> Any:
     )
 
 
-def _same_key(job: Job, normal: dict[str, str]) -> Job:
-    different = sorted(
-        name for name in normal.keys() | job.normal.keys() if normal.get(name, "") != job.normal.get(name, "")
-    )
-    if not different:
-        return job
-    named = ", ".join(f"{name} ({_cut(job.normal.get(name, ''))} before)" for name in different)
-    raise CallerError(
-        ErrorCode.INVALID_REQUEST,
-        f"request_key {job.request_key!r} already names {job.id}, a request with other values: {named}.",
-        "Use a new request_key for another video, or repeat the request unchanged.",
-    )
-
-
-def _cut(value: str) -> str:
-    return repr(value if len(value) <= 40 else value[:37] + "...") if value else "none"
-
-
-def _handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
-    """What is sure about a job whose holder is gone."""
-    attempts = {"attempts": job.attempts + 1} if died else {}
-    if job.state is State.QUEUED or job.remote is not None or job.result_url:
-        return attempts
-    if repeatable:
-        return attempts | {"state": State.QUEUED, "progress": None, "sent_by": ""}
-    problem = Problem(
-        ErrorCode.OUTCOME_UNKNOWN,
-        "The process that placed this order ended before the answer came; it may have been taken and charged.",
-        "Do not order it again before looking at the provider's dashboard.",
-    )
-    return attempts | {"state": State.UNKNOWN, "error": problem}
-
-
 def _upload_key(provider: str, account: str, given: Input) -> tuple[Any, ...]:
     return (
         uploads.c.provider == provider,
@@ -425,14 +383,3 @@ def _upload_key(provider: str, account: str, given: Input) -> tuple[Any, ...]:
         uploads.c.sha256 == given.sha256,
         uploads.c.format == given.format,
     )
-
-
-def _for_history(detail: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a move's changes a reader of the history wants; URLs and records stay in the row."""
-    kept = {name: value for name, value in detail.items() if isinstance(value, str | int | float | bool)}
-    if isinstance(problem := detail.get("error"), Problem):
-        kept |= {"error": str(problem.code), "message": problem.message}
-    return {name: value for name, value in kept.items() if name not in ("result_url", "holder", "prompt") and value != ""}
-
-
-__all__ = ["Budget", "LostClaimError", "NewJob", "Placed", "Store", "bill_after"]

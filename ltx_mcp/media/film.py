@@ -23,16 +23,23 @@ _HALF_MS = 0.0005  # moments are told in whole milliseconds: one must find its o
 def open_film(path: str | Path) -> Iterator["Film"]:
     """The film in a file. LtxError (bad_reply) when it is none or cannot be decoded."""
     try:
-        with av.open(f"file:{path}", options=_OPTIONS) as container:
+        with _opened(path) as container:
             stream = container.streams.best("video")
             if not isinstance(stream, VideoStream):
                 raise _not_a_film("there is no picture in it")
             stream.thread_type = "AUTO"
+            # Each thread holds frames of its own; more of them save little and cost memory.
+            stream.thread_count = 4
             yield Film(container, stream)
-    except (FileNotFoundError, PermissionError) as error:
-        raise LtxError(ErrorCode.STORAGE_FAILED, f"The film cannot be read: {error.strerror}.") from error
     except av.FFmpegError as error:
         raise _not_a_film("it is damaged, cut short or of another kind") from error
+
+
+def _opened(path: str | Path) -> InputContainer:
+    try:
+        return av.open(f"file:{path}", options=_OPTIONS)
+    except (FileNotFoundError, PermissionError) as error:
+        raise LtxError(ErrorCode.STORAGE_FAILED, f"The film cannot be read: {error.strerror}.") from error
 
 
 class Film:

@@ -22,6 +22,18 @@ _LIKELY = (
 _STYLED = ("bold", "italic", "oblique", "light", "thin", "black", "heavy", "mono", "condensed", "serif", "narrow")
 # They have a glyph for everything, and it says nothing.
 _BLANK = ("lastresort", "adobeblank")
+_FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "/run/current-system/sw/share/X11/fonts",
+    "~/.local/share/fonts",
+    "~/.fonts",
+    "/System/Library/Fonts",
+    "/Library/Fonts",
+    "~/Library/Fonts",
+    r"C:\Windows\Fonts",
+    "~/AppData/Local/Microsoft/Windows/Fonts",
+)
 _SUFFIXES = (".ttf", ".otf", ".ttc")
 _MAX_FILES = 5000
 _MAX_FONTS = 250
@@ -32,16 +44,7 @@ _NOWHERE = "\U0010fffe"  # a noncharacter: every font answers it with its missin
 
 def font_folders() -> list[Path]:
     """The folders where Linux, macOS and Windows keep fonts, those of the user included."""
-    home = Path(os.path.expanduser("~"))
-    windows = os.environ.get("WINDIR", r"C:\Windows")
-    local = os.environ.get("LOCALAPPDATA", "")
-    folders = [
-        *map(Path, ("/usr/share/fonts", "/usr/local/share/fonts", "/run/current-system/sw/share/X11/fonts")),
-        *(home / part for part in (".local/share/fonts", ".fonts", "Library/Fonts")),
-        *map(Path, ("/System/Library/Fonts", "/Library/Fonts")),
-        Path(windows, "Fonts"),
-        *([Path(local, "Microsoft", "Windows", "Fonts")] if local else []),
-    ]
+    folders = [Path(os.path.expanduser(folder)) for folder in _FOLDERS]
     return [folder for folder in folders if folder.is_dir()]
 
 

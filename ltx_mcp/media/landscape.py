@@ -53,7 +53,7 @@ def soften(picture: Image.Image, blur: float) -> Image.Image:
     """The picture out of focus: 0 leaves it sharp, 1 is as soft as it gets."""
     if blur <= 0.01:
         return picture
-    soft = picture.reduce(max(2, max(picture.size) // 110)).resize(picture.size, Image.Resampling.BICUBIC)
+    soft = picture.reduce(max(2, max(picture.size) // 64)).resize(picture.size, Image.Resampling.BICUBIC)
     return Image.blend(picture, soft, min(1.0, blur * 1.4))
 
 

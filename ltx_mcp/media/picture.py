@@ -68,7 +68,10 @@ def open_header(path: str | Path, name: str = "picture") -> ImageFile.ImageFile:
     """
     with _telling(name):
         image = _identify(path, name)
-    _check_size(image.size, name)
+    width, height = image.size
+    if max(width, height) > MAX_EDGE or width * height > MAX_PIXELS:
+        image.close()
+        raise _too_large(name, f"is {width} x {height} pixels")
     return image
 
 
@@ -137,12 +140,6 @@ def _looks_like_heif(path: str | Path) -> bool:
     with open(path, "rb") as file:
         head = file.read(12)
     return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
-
-
-def _check_size(size: tuple[int, int], name: str) -> None:
-    width, height = size
-    if max(size) > MAX_EDGE or width * height > MAX_PIXELS:
-        raise _too_large(name, f"is {width} x {height} pixels")
 
 
 def _too_large(name: str, what: str) -> CallerError:

@@ -101,7 +101,7 @@ def _drawn(scene: _Scene, order: RenderOrder) -> Iterator[av.VideoFrame]:
 
 def _draw_frame(scene: _Scene, order: RenderOrder, number: int) -> av.VideoFrame:
     picture = scene.draw(number / max(1, order.frames - 1), number / order.fps)
-    frame = av.VideoFrame.from_bytes(picture.tobytes(), picture.width, picture.height, "rgb24")
+    frame: av.VideoFrame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]
     frame.pts, frame.time_base = number, Fraction(1, order.fps)
     return frame
 
@@ -111,7 +111,7 @@ class _Film:
 
     def __init__(self, container: OutputContainer, order: RenderOrder, overlays: list[Overlay]) -> None:
         self._container, self._order, self._overlays = container, order, overlays
-        self._stream = container.add_stream("libx264", rate=order.fps, options=_X264 | {"g": str(order.fps * 2)})
+        self._stream = container.add_stream("libx264", rate=order.fps, options=_X264 | {"g": str(order.fps)})
         self._stream.width, self._stream.height, self._stream.pix_fmt = order.width, order.height, "yuv420p"
         context = self._stream.codec_context
         context.color_primaries = context.color_trc = context.colorspace = _BT709

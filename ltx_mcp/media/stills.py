@@ -48,6 +48,7 @@ def _open_filled(path: str, name: str, size: Size) -> Image.Image:
     width, height = round(size[0] * 1.2), round(size[1] * 1.2)
     picture = open_picture(path, name, edge=max(width, height))
     scale = min(picture.width / width, picture.height / height)
-    left, top = (picture.width - width * scale) / 2, (picture.height - height * scale) / 2
-    box = (left, top, left + width * scale, top + height * scale)
+    # rounding may put an edge a hair outside the picture, which Pillow refuses
+    left, top = max(0.0, (picture.width - width * scale) / 2), max(0.0, (picture.height - height * scale) / 2)
+    box = (left, top, min(left + width * scale, picture.width), min(top + height * scale, picture.height))
     return picture.resize((width, height), Image.Resampling.LANCZOS, box)

@@ -324,7 +324,6 @@ def main() -> None:
 def _claim_stdout() -> BinaryIO:
     """The real stdout, for answers alone; everything else that is printed goes to stderr."""
     wire = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
     sys.stdout = sys.stderr
     return wire
 
@@ -354,7 +353,7 @@ def _answer(order: dict[str, Any], wire: BinaryIO) -> None:
 
     try:
         facts = _WORK[order["what"]](order["arguments"], lambda part: say({"progress": round(part, 4)}))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, the parent must hear of it)
         say({"error": _to_problem(error)})
     else:
         say({"result": asdict(facts)})

@@ -62,9 +62,7 @@ def _merge(base: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     return base | extra | {"offer": list(offers.values())}
 
 
-def make_market(
-    providers: tuple[ProviderFacts, ...], order: tuple[str, ...], lookup: Callable[[str], str]
-) -> Market:
+def make_market(providers: tuple[ProviderFacts, ...], order: tuple[str, ...], lookup: Callable[[str], str]) -> Market:
     """What could be bought now. `lookup` gives the value of a setting by its name, empty when it is not set.
 
     Raises SetupError for a provider in `order` that does not exist; an empty `order` is the default one.

@@ -4,7 +4,6 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -29,7 +28,9 @@ INSTRUCTIONS = (
 )
 
 
-def make_server(settings: Settings, market: Market, *, base_url: str = "") -> tuple[MCPServer[Desk], Callable[[], Desk | None]]:
+def make_server(
+    settings: Settings, market: Market, *, base_url: str = ""
+) -> tuple[MCPServer[Desk], Callable[[], Desk | None]]:
     """The server, and a look at its desk while it runs. `base_url`: films are reached over HTTP, not by path."""
     desks: list[Desk] = []
 
@@ -64,14 +65,12 @@ def make_server(settings: Settings, market: Market, *, base_url: str = "") -> tu
     return server, lambda: desks[-1] if desks else None
 
 
-async def _mark_answered(context: ServerRequestContext[Any], call_next: CallNext) -> Any:
+async def _mark_answered(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
     """Notice the first answer: what is heavy waits for it."""
-    result = await call_next(context)
-    if isinstance(context.lifespan_context, Desk):
-        context.lifespan_context.answered.set()
+    result = await call_next(ctx)
+    if isinstance(ctx.lifespan_context, Desk):
+        ctx.lifespan_context.answered.set()
     return result
-
-
 
 
 @contextmanager

@@ -27,7 +27,8 @@ class ContractTool(Tool):
         """Read the arguments, call the function, answer."""
 
         async def call() -> CallToolResult:
-            return await self.fn(read_arguments(self.model, self.name, arguments), context)
+            answer: CallToolResult = await self.fn(read_arguments(self.model, self.name, arguments), context)
+            return answer
 
         return await answered(self.name, call)
 
@@ -50,12 +51,13 @@ def make_tool(
     return ContractTool(
         fn=call,
         model=arguments,
-        name=call.__name__,  # type: ignore[attr-defined]
+        name=call.__name__,
         title=title,
         description=" ".join((call.__doc__ or "").split()),
         parameters=parameters,
         fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=schema, output_model=answer),
         is_async=True,
+        context_kwarg=None,
         annotations=annotations,
     )
 

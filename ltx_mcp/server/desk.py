@@ -27,9 +27,7 @@ CALLER = "local"
 class Desk:
     """One server's connection to its jobs. `make_config` gives the plain values; `base_url` is set over HTTP."""
 
-    def __init__(
-        self, home: Path, make_config: Callable[[], "Config"], group: TaskGroup, base_url: str = ""
-    ) -> None:
+    def __init__(self, home: Path, make_config: Callable[[], "Config"], group: TaskGroup, base_url: str = "") -> None:
         self._home = home
         self._make_config = make_config
         self._group = group

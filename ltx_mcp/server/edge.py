@@ -1,5 +1,6 @@
 """Where settings become plain values, for the server and the terminal alike."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,15 @@ if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Config
 
 
-def read_edge() -> tuple[Settings, Market]:
-    """The settings of this process's environment and what can be bought with them. Raises SetupError."""
+def read_edge(home: str = "") -> tuple[Settings, Market]:
+    """The settings of this process's environment, with another `home` if given, and what can be bought with them.
+
+    Raises SetupError.
+    """
     shipped = read_providers()
     also = frozenset(name for facts in shipped for name in (*facts.key_env, *facts.url_env.values()))
     settings = read_settings(also=also)
+    settings = replace(settings, home_text=home) if home else settings
     providers = read_providers(settings.models) if settings.models else shipped
     return settings, make_market(providers, settings.providers, settings.lookup)
 

@@ -14,7 +14,6 @@ from ltx_mcp.server.desk import CALLER, Desk
 def add_video_route(server: MCPServer[Any], desk_now: Callable[[], Desk | None]) -> None:
     """`GET /videos/{job_id}.mp4` for the jobs of this server."""
 
-    @server.custom_route("/videos/{name}", methods=["GET", "HEAD"])
     async def video(request: Request) -> Response:
         desk = desk_now()
         name = request.path_params["name"]
@@ -28,3 +27,5 @@ def add_video_route(server: MCPServer[Any], desk_now: Callable[[], Desk | None])
         if path is None:
             return PlainTextResponse("this job has no film", status_code=404)
         return FileResponse(path, media_type="video/mp4")
+
+    server.custom_route("/videos/{name}", methods=["GET", "HEAD"])(video)

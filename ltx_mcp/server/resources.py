@@ -77,7 +77,8 @@ async def _film(job_id: str, context: Context[Desk]) -> bytes:
         raise LtxError(ErrorCode.INVALID_REQUEST, f"{view.job_id} is {view.state}; it has no film yet.")
     if path.stat().st_size > MOST_BLOB_BYTES:
         raise LtxError(
-            ErrorCode.INVALID_REQUEST, f"The film has {view.size_bytes:,} bytes, too many to send here: {view.video_url}"
+            ErrorCode.INVALID_REQUEST,
+            f"The film has {view.size_bytes:,} bytes, too many to send here: {view.video_url}",
         )
     return path.read_bytes()
 

@@ -217,12 +217,12 @@ def to_view(job: Job, links: Links, *, is_preview: bool, line: int, now: datetim
         video_url=links.video_url(job, now),
         video_url_expires_at=to_time(job.result_url_expires_at),
         file=links.file(job),
-        duration=film and film.duration,
-        width=film and film.width,
-        height=film and film.height,
-        fps=film and film.fps,
-        has_audio=film and film.has_audio,
-        size_bytes=film and film.size_bytes,
+        duration=film.duration if film else None,
+        width=film.width if film else None,
+        height=film.height if film else None,
+        fps=film.fps if film else None,
+        has_audio=film.has_audio if film else None,
+        size_bytes=film.size_bytes if film else None,
         cost_usd=to_wire(from_micro(job.cost_micro)),
         charged_usd=None if job.charged_micro is None else to_wire(from_micro(job.charged_micro)),
         adjustments=to_changes(job.all_adjustments),
@@ -313,5 +313,3 @@ def next_step(job: Job, *, line: int, fresh: bool, is_preview: bool) -> str:
     if fresh:
         return step
     return f"This request already had this job; for another take give a new request_key. {step}"
-
-

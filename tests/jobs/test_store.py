@@ -1,7 +1,7 @@
 """What the store promises: one job per request, moves along the table, money beside it, and a history of all of it."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -314,11 +314,11 @@ def test_opening_again_keeps_what_is_there(home: Path, new_job: New, clock: Cloc
 
 
 @pytest.fixture
-def broken_home(home: Path) -> Iterator[Path]:
+def broken_home(home: Path) -> Path:
     """A home whose database is not one."""
     home.mkdir()
     (home / "jobs.sqlite").write_bytes(b"this is not a database" * 100)
-    yield home
+    return home
 
 
 def test_a_corrupt_file_is_told_with_its_path_and_the_setting(broken_home: Path) -> None:

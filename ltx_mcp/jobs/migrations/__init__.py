@@ -22,7 +22,7 @@ def migrate(connection: Connection) -> None:
     if found > len(STEPS):
         raise SetupError(
             ErrorCode.STORAGE_FAILED,
-            f"The database is at form {found}, written by a newer ltx-mcp; this version knows forms up to {len(STEPS)}.",
+            f"The database is at form {found}, written by a newer ltx-mcp; this one knows {len(STEPS)}.",
             "Upgrade ltx-mcp, or set LTX_MCP_HOME to another folder.",
         )
     for number, name in enumerate(STEPS[found:], start=found + 1):

@@ -1,0 +1,59 @@
+"""Rules about a job that need no database: whether a key still fits, what is sure when a holder is gone."""
+
+import secrets
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
+from ltx_mcp.domain.job import Job, State
+
+ALPHABET = string.ascii_letters + string.digits
+NOT_FOR_HISTORY = frozenset({"result_url", "holder", "prompt"})
+
+
+def new_job_id() -> str:
+    """Unguessable, and never mistaken for a file or a URL."""
+    return "job_" + "".join(secrets.choice(ALPHABET) for _ in range(20))
+
+
+def same_or_refused(job: Job, normal: dict[str, str]) -> Job:
+    """The job of a key when the request is still the same one. Raises CallerError naming what differs."""
+    different = sorted(
+        name for name in normal.keys() | job.normal.keys() if normal.get(name, "") != job.normal.get(name, "")
+    )
+    if not different:
+        return job
+    named = ", ".join(f"{name} ({_cut(job.normal.get(name, ''))} before)" for name in different)
+    raise CallerError(
+        ErrorCode.INVALID_REQUEST,
+        f"request_key {job.request_key!r} already names {job.id}, a request with other values: {named}.",
+        "Use a new request_key for another video, or repeat the request unchanged.",
+    )
+
+
+def _cut(value: str) -> str:
+    return repr(value if len(value) <= 40 else value[:37] + "...") if value else "none"
+
+
+def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
+    """What is sure about a job whose holder is gone."""
+    attempts = {"attempts": job.attempts + 1} if died else {}
+    if job.state is State.QUEUED or job.remote is not None or job.result_url:
+        return attempts
+    if repeatable:
+        return attempts | {"state": State.QUEUED, "progress": None, "sent_by": ""}
+    problem = Problem(
+        ErrorCode.OUTCOME_UNKNOWN,
+        "The process that placed this order ended before the answer came; it may have been taken and charged.",
+        "Do not order it again before looking at the provider's dashboard.",
+    )
+    return attempts | {"state": State.UNKNOWN, "error": problem}
+
+
+def for_history(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a move's changes a reader of the history wants; URLs and records stay in the row."""
+    kept = {name: value for name, value in detail.items() if isinstance(value, str | int | float | bool)}
+    if isinstance(problem := detail.get("error"), Problem):
+        kept |= {"error": str(problem.code), "message": problem.message}
+    return {name: value for name, value in kept.items() if name not in NOT_FOR_HISTORY and value != ""}

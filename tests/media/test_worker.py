@@ -1,0 +1,301 @@
+"""The child process: it answers, it obeys its limits, and it is gone when it should be. Real processes throughout."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import anyio
+import pytest
+from PIL import Image
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
+from ltx_mcp.media.facts import PictureFacts, RenderOrder
+from ltx_mcp.media.worker import Child, ChildFailed, Media
+
+pytestmark = pytest.mark.anyio
+
+SMALL = RenderOrder("green hills", 320, 180, 25, 0.4, audio=False)
+ENDLESS = RenderOrder("green hills", 3840, 2160, 50, 600.0, audio=False)
+procfs = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes through /proc")
+
+
+@pytest.fixture
+async def media() -> AsyncIterator[Media]:
+    made = Media()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (64, 36), "red").save(path)
+    return path
+
+
+def children_of(parent: int) -> list[int]:
+    """The workers among a process's children that are alive or not yet waited for."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split() if entry.name.isdigit() else []
+            if fields and int(fields[1]) == parent and b"ltx_mcp.media" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def workers() -> list[int]:
+    return children_of(os.getpid())
+
+
+def exists(process: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+
+
+async def until(condition: Callable[[], object], limit_s: float = 5) -> None:
+    with anyio.fail_after(limit_s):
+        while not condition():
+            await anyio.sleep(0.01)
+
+
+# -- it answers
+
+
+async def test_each_kind_of_work_comes_back_as_its_facts(media: Media, picture: Path, tmp_path: Path) -> None:
+    film = tmp_path / "film.part"
+    told: list[float] = []
+    assert (await media.render(SMALL, film, told.append)).missing_glyphs == 0
+    assert await media.look_at_picture(picture) == PictureFacts("png", 64, 36)
+    assert (await media.measure_film(film)).frames == 10
+    assert len((await media.make_sheet(film, tmp_path / "sheet.jpg")).moments) == 6
+    assert (await media.take_frame(film, "last", tmp_path / "a.png", "png", 160)).width == 160
+    assert (await media.take_frame(film, 0.2, tmp_path / "a.jpg")).moment == 0.2
+    assert told[-1] == 1.0
+
+
+async def test_an_error_of_the_caller_stays_one_across_the_pipe(media: Media, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("no picture", encoding="utf-8")
+    with pytest.raises(CallerError, match="PNG, JPEG") as caught:
+        await media.look_at_picture(tmp_path / "a.png")
+    assert (caught.value.code, bool(caught.value.hint)) == (ErrorCode.INPUT_FAILED, True)
+
+
+async def test_another_failure_keeps_its_code_across_the_pipe(media: Media, picture: Path) -> None:
+    with pytest.raises(LtxError) as caught:
+        await media.measure_film(picture)
+    assert type(caught.value) is LtxError
+    assert caught.value.code is ErrorCode.BAD_REPLY
+
+
+async def test_a_folder_that_is_not_there_is_a_storage_failure(media: Media, tmp_path: Path) -> None:
+    with pytest.raises(LtxError) as caught:
+        await media.render(SMALL, tmp_path / "nowhere" / "film.part")
+    assert caught.value.code is ErrorCode.STORAGE_FAILED
+
+
+async def test_a_bug_in_the_child_is_told_in_general_words_and_does_not_end_it(picture: Path) -> None:
+    async with Child() as child:
+        with pytest.raises(LtxError) as caught:
+            await child.run("picture", {"no_such_argument": 1}, 30)
+        assert caught.value.code is ErrorCode.INTERNAL_ERROR
+        assert "argument" not in caught.value.message
+        assert (await child.run("picture", {"path": str(picture)}, 30))["width"] == 64
+
+
+async def test_a_failed_render_leaves_no_file(media: Media, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_text("no picture", encoding="utf-8")
+    out = tmp_path / "film.part"
+    out.write_bytes(b"left over")
+    with pytest.raises(CallerError):
+        await media.render(replace(SMALL, image=str(tmp_path / "bad.png")), out)
+    assert not out.exists()
+
+
+# -- it is where it should be, and only there
+
+
+@procfs
+async def test_short_work_shares_one_warm_child(media: Media, picture: Path) -> None:
+    await media.look_at_picture(picture)
+    first = workers()
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(media.look_at_picture, picture)
+    assert workers() == first
+    assert len(first) == 1
+
+
+@procfs
+async def test_an_idle_child_is_closed_and_a_new_one_serves_the_next_call(picture: Path) -> None:
+    media = Media(warm_s=0.05)
+    await media.look_at_picture(picture)
+    await until(lambda: not workers())
+    assert (await media.look_at_picture(picture)).width == 64
+    await media.close()
+    assert not workers()
+
+
+@procfs
+async def test_a_warm_child_that_died_is_replaced(media: Media, picture: Path) -> None:
+    await media.look_at_picture(picture)
+    os.kill(workers()[0], signal.SIGKILL)
+    assert (await media.look_at_picture(picture)).width == 64
+
+
+@procfs
+async def test_cancelling_kills_the_child_within_a_second_and_leaves_nothing(media: Media, tmp_path: Path) -> None:
+    out = tmp_path / "film.part"
+    drawing = anyio.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(media.render, ENDLESS, out, lambda part: drawing.set())
+        with anyio.fail_after(20):
+            await drawing.wait()
+        begun = time.monotonic()
+        group.cancel_scope.cancel()
+    assert time.monotonic() - begun < 1
+    assert not workers()
+    assert not out.exists()
+
+
+@procfs
+async def test_cancelling_short_work_kills_the_warm_child(media: Media, picture: Path, tmp_path: Path) -> None:
+    await media.look_at_picture(picture)
+    (warm,) = workers()
+    os.mkfifo(tmp_path / "never.png")
+    with anyio.move_on_after(0.1) as scope:
+        await media.look_at_picture(tmp_path / "never.png")
+    assert scope.cancelled_caught
+    assert not exists(warm)
+    assert (await media.look_at_picture(picture)).width == 64
+
+
+@procfs
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+async def test_the_child_dies_with_its_parent_in_the_middle_of_a_render(end: signal.Signals, tmp_path: Path) -> None:
+    code = f"""
+        import anyio, sys
+        from pathlib import Path
+        from ltx_mcp.media.worker import Media, RenderOrder
+        order = RenderOrder(**{asdict(ENDLESS)!r})
+        anyio.run(Media().render, order, Path({str(tmp_path / "film.part")!r}), lambda part: print(part, flush=True))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    parent = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, env=environment())
+    assert parent.stdout is not None
+    with anyio.fail_after(20):
+        assert await parent.stdout.readline()
+    (child,) = children_of(parent.pid)
+    assert exists(child)
+    parent.send_signal(end)
+    await parent.wait()
+    await until(lambda: not exists(child), limit_s=2)
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+
+
+# -- its limits
+
+
+async def test_work_that_takes_too_long_is_stopped_and_said_to_be(tmp_path: Path) -> None:
+    async with Child() as child:
+        with pytest.raises(ChildFailed, match=r"stopped after 0\.5 s") as caught:
+            await child.run("render", {"order": asdict(ENDLESS), "out": str(tmp_path / "film")}, 0.5)
+        assert caught.value.code is ErrorCode.INTERNAL_ERROR
+        assert not child.is_alive
+
+
+@procfs
+async def test_a_child_that_is_killed_at_work_is_told_with_its_signal(media: Media, tmp_path: Path) -> None:
+    def kill(part: float) -> None:
+        os.kill(workers()[0], signal.SIGKILL)
+
+    with pytest.raises(ChildFailed, match="signal 9, perhaps for lack of memory"):
+        await media.render(ENDLESS, tmp_path / "film.part", kill)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="address space is limited on Linux")
+async def test_a_picture_beyond_the_memory_limit_is_refused_and_the_next_one_read(
+    picture: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (9_900, 9_900)).save(tmp_path / "large.png", compress_level=1)
+    media = Media(memory_mib=450)
+    with pytest.raises(CallerError, match="memory") as caught:
+        await media.look_at_picture(tmp_path / "large.png")
+    assert caught.value.code is ErrorCode.INPUT_FAILED
+    assert (await media.look_at_picture(picture)).width == 64
+    await media.close()
+
+
+@procfs
+async def test_no_key_reaches_the_child(media: Media, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FAL_KEY", "LTX_API_KEY", "LTX_MCP_DATABASE_URL", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "a-secret-value")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    await media.look_at_picture(picture)
+    given = Path(f"/proc/{workers()[0]}/environ").read_bytes()
+    assert b"a-secret-value" not in given
+    assert b"FAL_KEY" not in given
+    assert b"LC_ALL=C.UTF-8" in given
+
+
+async def test_what_is_printed_in_the_child_never_reaches_the_wire(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = """
+        import os, sys, threading, time
+        print("before the child is ready", flush=True)
+        def chatter():
+            while True:
+                print("noise from Python", flush=True)
+                os.write(1, b'{"id": 1, "result": {"format": "noise", "width": 0, "height": 0}}')
+                time.sleep(0.002)
+        def wait():
+            while sys.stdout is not sys.stderr:
+                time.sleep(0.001)
+            chatter()
+        threading.Thread(target=wait, daemon=True).start()
+    """
+    (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(noise), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    media = Media()
+    for _ in range(3):
+        assert await media.look_at_picture(picture) == PictureFacts("png", 64, 36)
+    film = tmp_path / "film.part"
+    await media.render(SMALL, film)
+    assert (await media.measure_film(film)).frames == 10
+    await media.close()
+    captured = capfd.readouterr()
+    assert "noise from Python" in captured.err
+    assert captured.out == ""
+
+
+async def test_a_module_in_the_working_directory_is_not_taken_for_ours(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("av.py", "json.py", "PIL.py"):
+        (tmp_path / name).write_text("raise SystemExit('a stranger was imported')", encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [os.path.abspath(entry) for entry in sys.path])
+    monkeypatch.chdir(tmp_path)
+    media = Media()
+    assert (await media.look_at_picture(picture)).width == 64
+    await media.close()
+
+
+def test_the_parents_side_loads_no_codec() -> None:
+    code = "import sys, ltx_mcp.media.worker; print([name for name in ('av', 'PIL') if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment())
+    assert found.stdout.strip() == "[]"
