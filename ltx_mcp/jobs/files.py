@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.job import Film, Job
 from ltx_mcp.domain.price import from_micro, to_wire
 from ltx_mcp.domain.request import Input
@@ -73,6 +74,10 @@ class Files:
         with self._told():
             self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._inputs
+
+    def failed(self, reason: Exception) -> SetupError:
+        """The error for something that could not be written here."""
+        return storage_failed(self._home, reason)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

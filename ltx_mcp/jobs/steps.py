@@ -13,7 +13,7 @@ from typing import Any
 
 import anyio
 
-from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, Problem, ProviderError
+from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, Problem, ProviderError, SetupError
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Bill, Cancel, Film, Job, State, bill_after
 from ltx_mcp.domain.plan import Adjustment
@@ -70,6 +70,8 @@ class Steps:
         accepted = job.state in (State.RUNNING, State.SAVING)
         free = self._tools.facts[job.offer.provider].failure_is_free
         bill = bill_after(State.FAILED, error.code, accepted=accepted, failure_is_free=free)
+        if error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, SetupError):
+            error = self._tools.files.failed(error)  # a child knows what went wrong, not which setting moves it
         return await self._move(job, State.FAILED, error=Problem.of(error), bill=bill)
 
     async def _move(self, job: Job, to: State, what: str = "", **changes: Any) -> Job:

@@ -88,12 +88,10 @@ class Film:
         here, key = self._shown or self._next, self._key_before(target)
         if here is not None and _pts(here) <= target and (key is None or key <= _pts(here)):
             return
-        # An index counts in decoding order: the key frame it names can be shown after the target.
-        for back in (0.0, 2.0, 20.0):
-            self._seek(max(self._start, target - int(back / self._tick)))
-            if self._next is not None and _pts(self._next) <= target:
-                return
-        self._seek(self._start)
+        self._seek(target)
+        if self._next is None or _pts(self._next) > target:
+            # The index pointed past the target, or past where the file breaks off: slower, but sure.
+            self._seek(self._start)
 
     def _seek(self, pts: int) -> None:
         self.container.seek(pts, stream=self.stream, backward=True)

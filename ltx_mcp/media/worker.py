@@ -324,6 +324,7 @@ def main() -> None:
 def _claim_stdout() -> BinaryIO:
     """The real stdout, for answers alone; everything else that is printed goes to stderr."""
     wire = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
     sys.stdout = sys.stderr
     return wire
 

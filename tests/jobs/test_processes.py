@@ -33,8 +33,10 @@ def environment(home: Path) -> dict[str, str]:
 class Server:
     """A server process spoken to line by line, so that it can be killed at any moment."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, most_file_bytes: int | None = None) -> None:
         command = [sys.executable, "-m", "ltx_mcp"]
+        if most_file_bytes is not None:
+            command = ["sh", "-c", f"ulimit -f {most_file_bytes // 512}; exec {sys.executable} -m ltx_mcp"]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment(home), start_new_session=True)
         self._id = 0

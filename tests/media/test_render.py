@@ -351,13 +351,28 @@ def empty(path: Path) -> None:
     path.touch()
 
 
-@pytest.mark.parametrize("spoil", [text_as_png, drawing, animation, cut_png, cut_jpeg, too_long, bomb, empty])
-def test_a_bad_picture_is_refused_with_what_is_allowed(spoil: Callable[[Path], None], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (text_as_png, "PNG, JPEG, WebP, AVIF"),
+        (drawing, "PNG, JPEG, WebP, AVIF"),
+        (animation, "PNG, JPEG, WebP, AVIF"),
+        (empty, "PNG, JPEG, WebP, AVIF"),
+        (cut_png, "damaged or cut short"),
+        (cut_jpeg, "damaged or cut short"),
+        (too_long, "16386 x 4 pixels: at most 16,384"),
+        (bomb, "16000 x 16000 pixels: at most 16,384 pixels on an edge and 100,000,000"),
+    ],
+)
+def test_a_bad_picture_is_refused_with_what_is_allowed(
+    spoil: Callable[[Path], None], words: str, tmp_path: Path
+) -> None:
     path = tmp_path / "a.png"
     spoil(path)
     with pytest.raises(CallerError, match=r"^The image .*(are accepted|are allowed)") as caught:
         drawn(replace(SMALL, image=str(path)), tmp_path)
     assert caught.value.code is ErrorCode.INPUT_FAILED
+    assert words in caught.value.message
 
 
 def test_an_error_says_which_picture_it_means(tmp_path: Path) -> None:

@@ -203,6 +203,38 @@ async def test_the_child_dies_with_its_parent_in_the_middle_of_a_render(end: sig
     await until(lambda: not exists(child), limit_s=2)
 
 
+@procfs
+async def test_a_blocked_child_dies_with_its_parent_too(tmp_path: Path) -> None:
+    pipe = tmp_path / "never.png"
+    os.mkfifo(pipe)
+    code = f"import anyio; from ltx_mcp.media.worker import Media; anyio.run(Media().look_at_picture, {str(pipe)!r})"
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, env=environment())
+    writer = await writing_end(pipe)
+    (child,) = children_of(parent.pid)
+    parent.kill()
+    await parent.wait()
+    await until(lambda: not exists(child), limit_s=2)
+    os.close(writer)
+
+
+async def writing_end(pipe: Path) -> int:
+    """The other end of a named pipe, once somebody reads from it."""
+    with anyio.fail_after(20):
+        while True:
+            try:
+                return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                await anyio.sleep(0.01)
+
+
+@procfs
+async def test_leaving_the_block_ends_the_child(picture: Path) -> None:
+    async with Child() as child:
+        await child.run("picture", {"path": str(picture)}, 30)
+        assert len(workers()) == 1
+    assert not workers()
+
+
 def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
 

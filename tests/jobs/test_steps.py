@@ -1,0 +1,269 @@
+"""A job's life with a provider that is really asked: accepted, refused, unknown, followed, saved. The film is a real one.
+
+The provider here is scripted in memory, because what is tested is what the steps make of its answers.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
+from ltx_mcp.domain.facts import ProviderFacts
+from ltx_mcp.domain.job import Bill, Cancel, Job, State
+from ltx_mcp.domain.plan import Offer
+from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.steps import Steps, Tools
+from ltx_mcp.jobs.store import LostClaimError, Store
+from ltx_mcp.media.facts import RenderOrder
+from ltx_mcp.media.worker import Media
+from ltx_mcp.providers.base import Accepted, Delivered, Seen, Uploaded
+from tests.conftest import Clock
+from tests.jobs.test_store import New, priced
+
+pytestmark = pytest.mark.anyio
+
+WORKER = "w_test"
+
+
+@dataclass
+class Scripted:
+    """A provider that answers what the test wrote down, and remembers what it was asked."""
+
+    answers: list[Any] = field(default_factory=list)
+    looks: list[Any] = field(default_factory=list)
+    account: str = "account"
+    orders: list[tuple[Offer, dict[str, str]]] = field(default_factory=list)
+    uploaded: list[Path] = field(default_factory=list)
+    cancelled: list[Mapping[str, Any]] = field(default_factory=list)
+
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted | Delivered:
+        self.orders.append((offer, dict(uris)))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, Accepted)
+        return answer
+
+    async def upload(self, path: Path, format: str) -> Uploaded:
+        self.uploaded.append(path)
+        return Uploaded(f"https://cdn.example/{path.name}")
+
+    async def poll(self, remote: Mapping[str, Any]) -> Seen:
+        look = self.looks.pop(0)
+        if isinstance(look, Exception):
+            raise look
+        assert isinstance(look, Seen)
+        return look
+
+    async def cancel(self, remote: Mapping[str, Any]) -> Cancel:
+        self.cancelled.append(remote)
+        return Cancel.ASKED
+
+
+@dataclass
+class Bench:
+    """A store, steps over it, and the scripted provider behind two names."""
+
+    store: Store
+    steps: Steps
+    files: Files
+    provider: Scripted
+    clock: Clock
+    fetched: list[str]
+
+    def begin(self, new: Any) -> Job:
+        self.store.place(new, self.clock())
+        job = self.store.claim(WORKER, {}, self.clock())
+        assert job is not None
+        return job
+
+    async def until(self, job: Job, *states: State) -> Job:
+        """Step on until one of these states."""
+        while job.state not in states:
+            job = await self.steps.take(job)
+        return job
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real film, half a second long."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    order = RenderOrder("a pond", 1920, 1080, 25, 0.48, True)
+
+    async def draw() -> None:
+        await Media().render(order, path)
+
+    anyio.run(draw)
+    return path
+
+
+@pytest.fixture
+async def bench(store: Store, home: Path, clock: Clock, film: Path) -> Any:
+    fetched: list[str] = []
+
+    async def fetch(url: str, path: Path) -> None:
+        fetched.append(url)
+        shutil.copyfile(film, path)
+
+    async def sleep(seconds: float) -> None:
+        clock.turn(seconds=seconds)
+        await anyio.lowlevel.checkpoint()
+
+    provider, files, media = Scripted(), Files(home), Media()
+    names = ("fal", "fal1")
+    facts = {name: ProviderFacts(name=name, title=name, give_up_after_s=600) for name in names}
+    tools = Tools(store, files, media, facts, dict.fromkeys(names, provider), fetch, clock, sleep)
+    yield Bench(store, Steps(tools), files, provider, clock, fetched)
+    await media.close()
+
+
+def no(code: ErrorCode, accepted: Any = "no") -> ProviderError:
+    return ProviderError(code, "it said no", provider="fal", accepted=accepted, detail="their words")
+
+
+DONE = Seen("done", result_url="https://media.example/film.mp4?signature=s")
+
+
+async def test_an_order_is_accepted_followed_fetched_and_booked(bench: Bench, new_job: New) -> None:
+    bench.provider.answers = [Accepted({"id": "r1"}, charged_usd=Decimal("0.29"))]
+    bench.provider.looks = [Seen("waiting", queue_position=3), Seen("running", progress=40.0), DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
+    assert (job.bill, job.cost_micro, job.charged_micro) == (Bill.BOOKED, 300_000, 290_000)
+    assert job.film is not None
+    assert (job.film.width, job.film.frames, job.film.has_audio) == (1920, 12, True)
+    assert bench.files.film(job.id).exists()
+    assert bench.files.sheet(job.id).exists()
+    assert len(bench.provider.orders) == 1
+
+
+async def test_the_result_url_is_kept_before_the_download(bench: Bench, new_job: New) -> None:
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
+    assert (job.result_url, bench.fetched) == (DONE.result_url, [])
+
+
+async def test_a_film_that_differs_from_the_order_is_told(bench: Bench, new_job: New) -> None:
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
+    assert [(each.field, each.asked, each.got, each.by) for each in job.adjustments] == [
+        ("duration", "6", "0.48", "film")
+    ]
+
+
+async def test_the_intent_is_in_the_store_before_the_provider_is_asked(bench: Bench, new_job: New) -> None:
+    job = await bench.steps.take(bench.begin(priced(new_job(), "0.30")))
+    assert (job.state, job.sent_by, bench.provider.orders) == (State.SUBMITTING, WORKER, [])
+
+
+async def test_a_sure_no_tries_the_next_offer_once(bench: Bench, new_job: New) -> None:
+    bench.provider.answers = [no(ErrorCode.OUT_OF_CREDIT), Accepted({"id": "r2"})]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.32")), State.SUBMITTING)
+    job = await bench.steps.take(job)
+    assert (job.state, job.holder, job.offer.provider) == (State.QUEUED, "", "fal1")
+    again = bench.store.claim(WORKER, {}, bench.clock())
+    assert again is not None
+    job = await bench.until(again, State.RUNNING)
+    assert [offer.provider for offer, _ in bench.provider.orders] == ["fal", "fal1"]
+    assert job.cost_micro == 320_000
+
+
+@pytest.mark.parametrize("code", [ErrorCode.CONTENT_REFUSED, ErrorCode.REJECTED])
+async def test_no_other_provider_is_a_way_around_a_filter(bench: Bench, new_job: New, code: ErrorCode) -> None:
+    bench.provider.answers = [no(code)]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.32")), State.FAILED)
+    assert (job.bill, len(bench.provider.orders)) == (Bill.RELEASED, 1)
+    assert job.error == Problem(code, "it said no", "", "their words")
+
+
+async def test_an_unclear_answer_is_unknown_and_keeps_the_money(bench: Bench, new_job: New) -> None:
+    bench.provider.answers = [no(ErrorCode.UNAVAILABLE, "unknown")]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.32")), State.UNKNOWN)
+    assert (job.bill, len(bench.provider.orders)) == (Bill.HELD, 1)
+    assert job.error is not None
+    assert job.error.code is ErrorCode.OUTCOME_UNKNOWN
+
+
+async def test_a_failed_look_is_not_a_failed_job(bench: Bench, new_job: New) -> None:
+    bench.provider.answers = [Accepted({"id": "r1"})]
+    bench.provider.looks = [no(ErrorCode.BAD_REPLY), no(ErrorCode.UNAVAILABLE), DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
+    assert job.state is State.SUCCEEDED
+
+
+async def test_a_failed_film_is_booked_when_failures_are_charged(bench: Bench, new_job: New) -> None:
+    bench.provider.answers = [Accepted({"id": "r1"})]
+    bench.provider.looks = [Seen("failed", problem=Problem(ErrorCode.CONTENT_REFUSED, "filtered"))]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
+    assert (job.bill, job.error) == (Bill.BOOKED, Problem(ErrorCode.CONTENT_REFUSED, "filtered"))
+
+
+async def test_an_order_that_never_ends_becomes_unknown_in_time(bench: Bench, new_job: New) -> None:
+    bench.provider.answers = [Accepted({"id": "r1"})]
+    bench.provider.looks = [Seen("running")] * 1000
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.UNKNOWN)
+    assert job.bill is Bill.HELD
+    assert 600 < (bench.clock() - (job.ordered_at or datetime.min)).total_seconds() < 620
+
+
+async def test_a_wish_to_cancel_is_passed_on_once_and_the_film_still_comes(bench: Bench, new_job: New) -> None:
+    bench.provider.answers = [Accepted({"id": "r1"})]
+    bench.provider.looks = [Seen("running"), Seen("running"), DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
+    bench.store.wish_cancel("local", job.id, bench.clock())
+    job = await bench.until(await bench.steps.take(job), State.SUCCEEDED)
+    assert (job.cancel, bench.provider.cancelled) == (Cancel.ASKED, [{"id": "r1"}])
+
+
+async def test_a_cancel_that_the_provider_confirms_releases_the_money(bench: Bench, new_job: New) -> None:
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [Seen("cancelled")]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.CANCELLED)
+    assert (job.bill, job.cancel) == (Bill.RELEASED, Cancel.STOPPED)
+
+
+async def test_a_medium_is_uploaded_once_and_its_address_ordered_with(bench: Bench, new_job: New, film: Path) -> None:
+    photo = Input(role="image", sha256="abc", format="png")
+    bench.files.keep_input(photo, film)
+    for prompt in ("one", "two"):
+        bench.provider.answers = [Accepted({"id": prompt})]
+        new = replace(priced(new_job(prompt=prompt), "0.30"), inputs=(photo,))
+        await bench.until(bench.begin(new), State.RUNNING)
+    assert len(bench.provider.uploaded) == 1
+    assert [uris for _, uris in bench.provider.orders] == [{"image": "https://cdn.example/abc.png"}] * 2
+
+
+async def test_a_job_cancelled_while_it_was_prepared_is_never_sent(bench: Bench, new_job: New) -> None:
+    job = bench.begin(priced(new_job(), "0.30"))
+    bench.store.wish_cancel("local", job.id, bench.clock())
+    with pytest.raises(LostClaimError):
+        await bench.steps.take(job)
+    assert bench.provider.orders == []
+
+
+async def test_what_is_not_a_film_fails_the_job_with_a_reason(bench: Bench, new_job: New) -> None:
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
+    bench.files.part(job).write_bytes(b"<html>sorry</html>")
+    with pytest.raises(LtxError) as caught:
+        await bench.steps.take(job)
+    assert caught.value.code is ErrorCode.BAD_REPLY
+    failed = await bench.steps.fail(job, caught.value)
+    assert (failed.state, failed.bill) == (State.FAILED, Bill.BOOKED)
+
+
+async def test_a_job_whose_every_holder_died_is_given_up(bench: Bench, new_job: New) -> None:
+    bench.store.place(priced(new_job(), "0.30"), bench.clock())
+    for _ in range(10):
+        assert bench.store.claim(WORKER, {}, bench.clock()) is not None
+        bench.store.let_go(WORKER, frozenset(), bench.clock(), died=True)
+    job = bench.store.claim(WORKER, {}, bench.clock())
+    assert job is not None
+    with pytest.raises(LtxError, match="10 attempts"):
+        await bench.steps.take(job)
