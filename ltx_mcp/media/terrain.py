@@ -77,7 +77,7 @@ def make_ridges(mood: Mood, size: Size, rng: random.Random) -> list[Ridge]:
 class _Layer:
     shape: str
     base: float  # where its valleys lie, in frame heights from the top
-    rise: float  # how far its summits rise above them, in short sides
+    rise: float  # how far its summits rise above them, in mean sides of the frame
     depth: float
     decorate: _Decorate | None = None
     accent: str = ""
@@ -85,7 +85,8 @@ class _Layer:
 
 def _make_ridge(layer: _Layer, size: Size, shades: tuple[Colour, Colour], mood: Mood, rng: random.Random) -> Ridge:
     width = round(size[0] * (1 + 2 * PAN * layer.depth)) + 4
-    rise = layer.rise * (min(size) + max(size)) / 2
+    # In a tall frame summits stay as wide as they are high.
+    rise = layer.rise * min((size[0] + size[1]) / 2, size[0] * 1.05)
     room = rise * 0.5 if layer.decorate else 0.0
     heights = [room + _PAD + (1 - part) * rise for part in _profile(layer.shape, width, rng)]
     tall = math.ceil(room + rise) + 2 * _PAD

@@ -106,7 +106,8 @@ class Child:
         except TimeoutError:
             raise ChildFailed(f"The work on the {what} was stopped after {timeout_s:g} s.") from None
         except (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            raise ChildFailed(f"The process working on the {what} {await self._fate()}.", ended=True) from None
+            by_itself = not self._killed
+            raise ChildFailed(f"The process working on the {what} {await self._fate()}.", ended=by_itself) from None
         finally:
             if answer is None:
                 await self.close()
@@ -149,6 +150,8 @@ class Child:
     async def _fate(self) -> str:
         """How the process ended, in words."""
         assert self._process is not None
+        if self._killed:
+            return "was stopped"
         with anyio.move_on_after(2):
             await self._process.wait()
         status = self._process.returncode

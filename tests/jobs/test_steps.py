@@ -1,4 +1,4 @@
-"""A job's life with a provider that is really asked: accepted, refused, unknown, followed, saved. The film is a real one.
+"""A job's life with a provider that is really asked: accepted, refused, unknown, followed, saved. The film is real.
 
 The provider here is scripted in memory, because what is tested is what the steps make of its answers.
 """

@@ -54,6 +54,12 @@ def test_a_request_key_of_another_request_names_the_difference(store: Store, new
     assert caught.value.code is ErrorCode.INVALID_REQUEST
 
 
+def test_cap_and_patience_do_not_make_another_request(store: Store, new_job: New, clock: Clock) -> None:
+    first = store.place(new_job(request_key="k"), clock()).job
+    again = store.place(new_job(request_key="k", max_cost_usd=3, wait_seconds=20), clock()).job
+    assert again.id == first.id
+
+
 def test_a_request_key_belongs_to_its_caller(store: Store, new_job: New, clock: Clock) -> None:
     mine = store.place(new_job(request_key="k"), clock()).job
     theirs = store.place(new_job(caller="other", request_key="k"), clock()).job
@@ -165,6 +171,18 @@ def test_the_fence_stops_a_holder_that_was_replaced(store: Store, new_job: New, 
     assert again.fence == job.fence + 1
     with pytest.raises(LostClaimError):
         store.note(job, progress=50.0)
+
+
+def test_a_holder_that_was_replaced_cannot_write_even_in_the_same_state(
+    store: Store, new_job: New, clock: Clock
+) -> None:
+    job = store.answer(ordered(store, priced(new_job(), "0.30"), clock), State.RUNNING, clock(), "accepted", remote={})
+    store.let_go("w_a", LOCAL, clock(), died=True)
+    assert store.claim("w_a", {}, clock()) is not None
+    with pytest.raises(LostClaimError):
+        store.note(job, progress=50.0)
+    with pytest.raises(LostClaimError):
+        store.move(job, State.SAVING, clock())
 
 
 def test_a_dead_holder_of_an_order_leaves_it_unknown_with_its_money_held(

@@ -283,6 +283,12 @@ def test_a_picture_is_measured_as_it_is_seen(kind: str, tmp_path: Path) -> None:
     assert look_at_picture(tmp_path / "a") == PictureFacts(kind, 80, 120)
 
 
+def test_a_jpeg_of_a_phone_that_holds_a_second_picture_is_a_jpeg(tmp_path: Path) -> None:
+    one, other = Image.new("RGB", (120, 80), "red"), Image.new("RGB", (60, 40), "blue")
+    one.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[other])
+    assert look_at_picture(tmp_path / "a.jpg") == PictureFacts("jpeg", 120, 80)
+
+
 def test_heif_is_read_where_its_package_is(tmp_path: Path) -> None:
     heif = pytest.importorskip("pillow_heif")
     heif.from_pillow(Image.new("RGB", (128, 64), "red")).save(tmp_path / "a.heic")

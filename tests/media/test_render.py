@@ -338,9 +338,17 @@ def too_long(path: Path) -> None:
     Image.new("1", (MAX_EDGE + 2, 4)).save(path, "PNG")
 
 
+def large(path: Path) -> None:
+    headed(path, 12_000)
+
+
 def bomb(path: Path) -> None:
-    """A tiny file whose header says 16,000 x 16,000 pixels."""
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 16_000, 16_000, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(9)))]
+    headed(path, 16_000)
+
+
+def headed(path: Path, edge: int) -> None:
+    """A tiny file whose header says that it is a square of that many pixels."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", edge, edge, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(9)))]
     body = [
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     ]
@@ -361,7 +369,8 @@ def empty(path: Path) -> None:
         (cut_png, "damaged or cut short"),
         (cut_jpeg, "damaged or cut short"),
         (too_long, "16386 x 4 pixels: at most 16,384"),
-        (bomb, "16000 x 16000 pixels: at most 16,384 pixels on an edge and 100,000,000"),
+        (large, "12000 x 12000 pixels: at most 16,384 pixels on an edge and 100,000,000"),
+        (bomb, "more pixels than are allowed: at most 16,384 pixels on an edge and 100,000,000"),
     ],
 )
 def test_a_bad_picture_is_refused_with_what_is_allowed(

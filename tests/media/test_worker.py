@@ -228,6 +228,23 @@ async def writing_end(pipe: Path) -> int:
 
 
 @procfs
+async def test_closing_stops_a_call_and_nothing_is_started_again(media: Media, picture: Path, tmp_path: Path) -> None:
+    await media.look_at_picture(picture)
+    os.mkfifo(tmp_path / "never.png")
+    async with anyio.create_task_group() as group:
+
+        async def look() -> None:
+            with pytest.raises(CallerError, match="was stopped"):
+                await media.look_at_picture(tmp_path / "never.png")
+
+        group.start_soon(look)
+        writer = await writing_end(tmp_path / "never.png")
+        await media.close()
+    os.close(writer)
+    assert not workers()
+
+
+@procfs
 async def test_leaving_the_block_ends_the_child(picture: Path) -> None:
     async with Child() as child:
         await child.run("picture", {"path": str(picture)}, 30)

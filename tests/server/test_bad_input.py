@@ -1,6 +1,7 @@
 """Every bad input is one clear sentence that names the argument; no job comes of it and nothing is left on disk."""
 
 import base64
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,19 @@ def text_of(result: CallToolResult) -> str:
     return block.text
 
 
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go in these tests."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
 async def nothing_came_of_it(client: Client, home: Path) -> None:
     listed = await client.call_tool("list_jobs", {})
     assert listed.structured_content == {"jobs": []}
-    kept = [path for folder in ("videos", "inputs") for path in (home / folder).rglob("*")]
+    kept = [path for folder in ("videos", "inputs", "../scratch") for path in (home / folder).rglob("*")]
     assert kept == []
 
 

@@ -29,7 +29,7 @@ async def answer(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content
     assert result.structured_content is not None
-    return result.structured_content
+    return dict(result.structured_content)
 
 
 async def finished(client: Client, job_id: str) -> dict[str, Any]:
@@ -56,8 +56,8 @@ def picture(path: Path, size: tuple[int, int], **options: Any) -> str:
 async def test_an_order_is_answered_at_once_and_ends_as_a_measured_film(connect: Connect, era: Era) -> None:
     told: list[tuple[float, str | None]] = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
-        told.append((done, message))
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, message))
 
     async with connect(era) as client:
         schemas = {tool.name: tool.output_schema or {} for tool in (await client.list_tools()).tools}
@@ -67,7 +67,7 @@ async def test_an_order_is_answered_at_once_and_ends_as_a_measured_film(connect:
         Draft202012Validator(schemas["generate_video"]).validate(placed)
         assert placed["is_preview"]
         result = await client.call_tool(
-            "check_job", {"job_id": placed["job_id"], "wait_seconds": 45}, progress_callback=progress
+            "check_job", {"job_id": placed["job_id"], "wait_seconds": 45}, progress_callback=note
         )
         view = result.structured_content or {}
         Draft202012Validator(schemas["check_job"]).validate(view)
@@ -165,14 +165,15 @@ async def test_a_chain_of_shots_ordered_at_once_comes_out_in_order(connect: Conn
 
 def frame_of(path: str, *, last: bool) -> Image.Image:
     with av.open(path) as film:
-        frames = [frame.to_image().resize((64, 36)) for frame in film.decode(video=0)]
-    return frames[-1 if last else 0]
+        frames: list[Any] = list(film.decode(video=0))
+        image: Image.Image = frames[-1 if last else 0].to_image().resize((64, 36))
+    return image
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
     """Mean difference of the upper half, where no caption is drawn, in grey levels."""
     pairs = zip(*(each.convert("L").crop((0, 6, 40, 22)).tobytes() for each in (one, other)), strict=True)
-    values = [abs(a - b) for a, b in pairs]
+    values: list[int] = [abs(a - b) for a, b in pairs]
     return sum(values) / len(values)
 
 

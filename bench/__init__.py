@@ -1,0 +1,1 @@
+"""Measurements, each a program that prints one table: `python -m bench`, or `python -m bench start list`."""

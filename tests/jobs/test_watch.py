@@ -1,0 +1,106 @@
+"""Waiting for a change: one query a tick for all, nothing while nobody waits, and the tick outlives its leader."""
+
+from collections.abc import Sequence
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from ltx_mcp.jobs.watch import Watch
+
+pytestmark = pytest.mark.anyio
+
+
+class Rows:
+    """Revisions to look at, a log of the looks, and a sleep that takes no time."""
+
+    def __init__(self) -> None:
+        self.now: dict[str, int] = {"a": 1, "b": 1}
+        self.looks: list[set[str]] = []
+
+    async def revisions(self, job_ids: Sequence[str]) -> dict[str, int]:
+        self.looks.append(set(job_ids))
+        await anyio.lowlevel.checkpoint()
+        return {job_id: self.now[job_id] for job_id in job_ids if job_id in self.now}
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.lowlevel.checkpoint()
+
+
+@pytest.fixture
+def rows() -> Rows:
+    return Rows()
+
+
+@pytest.fixture
+def watch(rows: Rows) -> Watch:
+    return Watch(rows.revisions, rows.sleep)
+
+
+async def test_a_change_that_was_there_already_is_told_at_the_first_look(watch: Watch, rows: Rows) -> None:
+    with anyio.fail_after(5):
+        await watch.change({"a": 0})
+    assert len(rows.looks) == 1
+
+
+async def test_a_vanished_job_counts_as_changed(watch: Watch, rows: Rows) -> None:
+    del rows.now["a"]
+    with anyio.fail_after(5):
+        await watch.change({"a": 1})
+
+
+async def test_one_look_serves_all_who_wait(watch: Watch, rows: Rows) -> None:
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.change, {"a": 1})
+            group.start_soon(watch.change, {"b": 1})
+            while {"a", "b"} not in rows.looks:
+                await anyio.lowlevel.checkpoint()
+            rows.now = {"a": 2, "b": 2}
+    assert {"a", "b"} in rows.looks
+
+
+async def test_when_the_leader_is_done_another_ticks_on(watch: Watch, rows: Rows) -> None:
+    told = []
+
+    async def wait(job_id: str) -> None:
+        await watch.change({job_id: 1})
+        told.append(job_id)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            for job_id in ("a", "b"):
+                group.start_soon(wait, job_id)
+            while not rows.looks:
+                await anyio.lowlevel.checkpoint()
+            rows.now["a"] = 2
+            while told != ["a"]:
+                await anyio.lowlevel.checkpoint()
+            rows.now["b"] = 2
+    assert told == ["a", "b"]
+
+
+async def test_when_the_leader_is_cancelled_another_ticks_on(watch: Watch, rows: Rows) -> None:
+    scope = anyio.CancelScope()
+
+    async def lead() -> None:
+        with scope:
+            await watch.change({"a": 1})
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(lead)
+            while not rows.looks:
+                await anyio.lowlevel.checkpoint()
+            group.start_soon(watch.change, {"b": 1})
+            await anyio.lowlevel.checkpoint()
+            scope.cancel()
+            rows.now["b"] = 2
+
+
+async def test_nothing_is_asked_while_nobody_waits(watch: Watch, rows: Rows) -> None:
+    await watch.change({"a": 0})
+    looked = len(rows.looks)
+    for _ in range(50):
+        await anyio.lowlevel.checkpoint()
+    assert len(rows.looks) == looked
