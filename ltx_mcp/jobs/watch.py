@@ -52,8 +52,9 @@ class Watch:
         self._led = True
         try:
             while not waiter.changed:
-                found = await self._revisions(list({job_id for each in self._waiters for job_id in each.seen}))
-                for each in self._waiters:
+                asked = list(self._waiters)  # whoever comes while the query runs is served by the next one
+                found = await self._revisions(list({job_id for each in asked for job_id in each.seen}))
+                for each in asked:
                     if any(found.get(job_id, -1) != revision for job_id, revision in each.seen.items()):
                         each.changed = True
                         each.woken.set()
