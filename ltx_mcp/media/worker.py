@@ -45,6 +45,13 @@ _PICTURE_S = 60.0
 _FILM_S = 120.0
 _RENDER_S = 120.0
 _RENDER_S_PER_PIXEL = 7e-8  # about twenty times what two cores need
+_BROKEN_PIPE = (
+    anyio.EndOfStream,
+    anyio.IncompleteRead,
+    anyio.DelimiterNotFound,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+)
 # Nothing else of the environment reaches the child: no key can leak from where no key is.
 _PASSED_ON = (
     "PATH", "HOME", "USERPROFILE", "LOCALAPPDATA", "TMPDIR", "TEMP", "TMP", "LANG", "SYSTEMROOT", "WINDIR",
@@ -105,7 +112,7 @@ class Child:
                 answer = await self._receive(tell)
         except TimeoutError:
             raise ChildFailed(f"The work on the {what} was stopped after {timeout_s:g} s.") from None
-        except (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except _BROKEN_PIPE:
             by_itself = not self._killed
             raise ChildFailed(f"The process working on the {what} {await self._fate()}.", ended=by_itself) from None
         finally:
