@@ -1,13 +1,18 @@
-"""What the commands share: exit codes, errors in one line, and open Jobs that hand over when the command ends."""
+"""What the commands share: exit codes, failures in one line, leaving on a signal, and open Jobs that hand over."""
 
+import logging
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
+from anyio.abc import TaskStatus
 
-from ltx_mcp.domain.errors import ErrorCode, LtxError
+from ltx_mcp.cli.words import spoken
+from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
 from ltx_mcp.server.edge import make_config, read_edge
 
@@ -17,9 +22,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 USAGE, REFUSED, STILL_RUNNING, FAILED, UNKNOWN = 2, 3, 4, 5, 6
-USAGE_CODES = frozenset({ErrorCode.INVALID_REQUEST, ErrorCode.NOT_SUPPORTED, ErrorCode.JOB_NOT_FOUND})
+USAGE_CODES = frozenset(
+    {ErrorCode.INVALID_REQUEST, ErrorCode.NOT_SUPPORTED, ErrorCode.JOB_NOT_FOUND, ErrorCode.INPUT_FAILED}
+)
 EXIT = {State.SUCCEEDED: 0, State.FAILED: FAILED, State.CANCELLED: FAILED, State.UNKNOWN: UNKNOWN}
 CALLER = "local"
+LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
+ENDING = (signal.SIGTERM, signal.SIGINT) if os.name == "nt" else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextmanager
@@ -27,9 +36,20 @@ def told() -> Iterator[None]:
     """An expected failure is one line on stderr and an exit code, not a traceback."""
     try:
         yield
-    except LtxError as error:
-        print(f"ltx-mcp: {error.code}: {error}", file=sys.stderr)
-        raise SystemExit(USAGE if error.code in USAGE_CODES else REFUSED) from error
+    except (LtxError, BaseExceptionGroup) as raised:
+        error = _lone(raised)
+        if not isinstance(error, LtxError):
+            raise
+        print(f"ltx-mcp: {error.code}: {spoken(str(error))}", file=sys.stderr)
+        callers_fault = error.code in USAGE_CODES and not isinstance(error, SetupError)
+        raise SystemExit(USAGE if callers_fault else REFUSED) from error
+
+
+def _lone(error: BaseException) -> BaseException:
+    """The one error inside the groups that task groups wrap around it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 @asynccontextmanager
@@ -39,6 +59,7 @@ async def open_jobs(*, work: bool = False, home: str = "") -> "AsyncIterator[Job
     from ltx_mcp.jobs.service import Jobs
 
     settings, market = read_edge(home)
+    logging.basicConfig(level=settings.log_level or "WARNING", format=LOG_FORMAT)
     jobs = await Jobs.open(make_config(settings, market, paths=True))
     async with anyio.create_task_group() as group:
         if work:
@@ -51,8 +72,24 @@ async def open_jobs(*, work: bool = False, home: str = "") -> "AsyncIterator[Job
                 start_worker(settings.home)
 
 
+@asynccontextmanager
+async def at_signal(leave: Callable[[], object]) -> AsyncIterator[None]:
+    """Call `leave` when this process is asked to end. Until this closes, asking again does not cut a handover short."""
+
+    async def listen(*, task_status: TaskStatus[None]) -> None:
+        with anyio.open_signal_receiver(*ENDING) as signals:
+            task_status.started()
+            async for _ in signals:
+                leave()
+
+    async with anyio.create_task_group() as group:
+        if os.name != "nt":  # event loops cannot listen to signals there: Ctrl-C is a KeyboardInterrupt
+            await group.start(listen)
+        yield
+        group.cancel_scope.cancel()
+
+
 def run(command: Callable[[], Awaitable[T]]) -> T:
     """Run an async command to its end, telling failures."""
     with told():
-        result: Any = anyio.run(command)
-    return result  # type: ignore[no-any-return]
+        return anyio.run(command)

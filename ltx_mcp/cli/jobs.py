@@ -1,57 +1,68 @@
-"""`jobs` and `jobs show`: what was ordered, and a job's whole timeline."""
+"""`jobs`, `jobs show` and `jobs cancel`: what was ordered, a job's whole timeline, and an end to it."""
 
-import json
+from functools import partial
 from typing import Any
 
-import anyio
 import click
 
-from ltx_mcp.cli.common import CALLER, open_jobs, run, told
-from ltx_mcp.cli.make import print_view, view_of
+from ltx_mcp.cli.common import CALLER, open_jobs, run
+from ltx_mcp.cli.options import as_json_option
+from ltx_mcp.cli.show import print_job, view_of
+from ltx_mcp.cli.words import one_line, print_json, print_table
 from ltx_mcp.domain.job import Event
 from ltx_mcp.domain.request import ListJobs
 from ltx_mcp.server.views import JobView, Row, to_row, to_time
 
 
 @click.group(invoke_without_command=True)
-@click.option("--limit", default=20, show_default=True, help="How many.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="How many.")
+@as_json_option
 @click.pass_context
 def jobs(context: click.Context, limit: int, as_json: bool) -> None:
     """List jobs, newest first; `jobs show JOB` prints one's whole timeline."""
     if context.invoked_subcommand is None:
-        _print_rows(run(lambda: _rows(limit)), as_json)
+        _print_rows(run(partial(_rows, limit)), as_json)
 
 
 async def _rows(limit: int) -> list[Row]:
     async with open_jobs() as found:
-        page = await found.page(ListJobs(limit=max(1, min(limit, 100))), CALLER)
+        page = await found.page(ListJobs(limit=limit), CALLER)
         return [to_row(job) for job in page.jobs]
 
 
 def _print_rows(rows: list[Row], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([row.to_wire() for row in rows], ensure_ascii=False))
-        return
-    for row in rows:
-        print(f"{row.job_id}  {row.state:<10}  {row.provider:<8}  {row.created_at}  {row.prompt}")
-    if not rows:
+        print_json([row.to_wire() for row in rows])
+    elif rows:
+        print_table([_cells(row) for row in rows])
+    else:
         print("No jobs.")
 
 
+def _cells(row: Row) -> dict[str, str]:
+    return {
+        "job": row.job_id,
+        "state": row.state,
+        "provider": row.provider,
+        "usd": f"{row.cost_usd:g}",
+        "created": row.created_at,
+        "prompt": row.prompt,
+    }
+
+
 @jobs.command()
-@click.argument("job_id")
-@click.option("--json", "as_json", is_flag=True)
+@click.argument("job_id", metavar="JOB")
+@as_json_option
 def show(job_id: str, as_json: bool) -> None:
-    """Print all that is known of JOB_ID and all that happened to it."""
-    with told():
-        view, history = anyio.run(_one, job_id)
-    print_view(view, as_json)
+    """Print all that is known of JOB and all that happened to it."""
+    view, history = run(partial(_one, job_id))
     if as_json:
+        print_json(view.to_wire())
         return
+    print_job(view)
     print()
     for event in history:
-        print(f"{to_time(event.at)}  {event.what:<14}  {_detail(event.detail)}")
+        print(f"{to_time(event.at)}  {event.what:<14}  {_detail(event.detail)}".rstrip())
 
 
 async def _one(job_id: str) -> tuple[JobView, list[Event]]:
@@ -61,4 +72,16 @@ async def _one(job_id: str) -> tuple[JobView, list[Event]]:
 
 
 def _detail(detail: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in detail.items())
+    return one_line(", ".join(f"{name} {value}" for name, value in detail.items()))
+
+
+@jobs.command()
+@click.argument("job_id", metavar="JOB")
+def cancel(job_id: str) -> None:
+    """Cancel JOB; an order that a provider already has may still be charged."""
+    print_job(run(partial(_cancelled, job_id)))
+
+
+async def _cancelled(job_id: str) -> JobView:
+    async with open_jobs() as found:
+        return view_of(found, await found.cancel(job_id, CALLER))

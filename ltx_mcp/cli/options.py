@@ -1,0 +1,82 @@
+"""Options made from the arguments of a tool, so that the terminal and the tools never differ."""
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import click
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from ltx_mcp.cli.words import option_name
+
+M = TypeVar("M", bound=BaseModel)
+
+HELP = {
+    "duration": "Length in seconds; ltx-mcp models shows what is allowed.",
+    "resolution": "Length of the short side.",
+    "aspect_ratio": "Shape of the picture; auto: the offered one nearest to IMAGE.",
+    "fps": "Frames per second.",
+    "generate_audio": "With sound or silent.",
+    "camera_motion": "How the camera moves, where that is offered.",
+    "provider": "Who makes it; auto: the cheapest that is configured.",
+    "model": "What makes it; auto: any.",
+    "adjust": "nearest: duration, fps, resolution or the picture's format may be changed to what is offered.",
+    "max_cost_usd": "Refuse above this price; 0: no cap.",
+    "request_key": "Your name for this video: the same key always gives the same job.",
+    "end_image": "Last frame, given like IMAGE.",
+    "operation": "What to price.",
+    "count": "How many such videos.",
+}
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def options_of(model: type[BaseModel], *hidden: str) -> Callable[[Any], Any]:
+    """One option for each argument of `model` but the `hidden` ones, with its default; the values stay text."""
+
+    def add(function: Any) -> Any:
+        for name, field in reversed(model.model_fields.items()):
+            if name not in hidden:
+                function = _option(name, field)(function)
+        return function
+
+    return add
+
+
+def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
+    text = HELP[name] if "auto" in _choices(field.annotation) else HELP[name].partition("; auto")[0]
+    if name in ("provider", "model"):
+        text = HELP[name]
+    if field.annotation is bool:
+        flags = f"{option_name(name)}/--no-{name.replace('_', '-')}"
+        return click.option(flags, default=field.default, show_default=True, help=text)
+    default = str(field.default)
+    return click.option(
+        option_name(name), default=default, show_default=bool(default), help=text, metavar=_metavar(field)
+    )
+
+
+def _metavar(field: FieldInfo) -> str:
+    choices = _choices(field.annotation)
+    if choices:
+        return f"[{'|'.join(choices)}]"
+    return "TEXT" if field.annotation is str else "NUMBER"
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The words an argument may be, in the order they are written; none where it is free."""
+    if get_origin(annotation) is Literal:
+        return [str(value) for value in get_args(annotation)]
+    return [choice for part in get_args(annotation) for choice in _choices(part)]
+
+
+def read_options(model: type[M], tool: str, options: dict[str, Any]) -> M:
+    """The request. Raises CallerError in the words `tool` would use."""
+    try:
+        return model.model_validate(options)
+    except ValidationError:
+        # brings the SDK with it, which only a refusal can wait for
+        from ltx_mcp.server.arguments import read_arguments
+
+        read: M = read_arguments(model, tool, options)
+        return read

@@ -1,0 +1,53 @@
+"""How a job is shown to a person: what was made, and all that is known of it."""
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ltx_mcp.cli.words import spoken
+from ltx_mcp.domain.job import Job
+from ltx_mcp.server.views import JobView, Links, to_view
+
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.service import Jobs
+
+PREVIEW = "A preview drawn on this machine, not LTX."
+
+
+def view_of(jobs: "Jobs", job: Job) -> JobView:
+    """A job as a person at this machine sees it."""
+    is_preview = jobs.market.facts(job.offer.provider).is_preview
+    return to_view(job, Links(jobs.film), is_preview=is_preview, line=0, now=datetime.now(UTC))
+
+
+def print_made(view: JobView) -> None:
+    """The film's path alone on stdout, where a program can take it; what there is to say about it on stderr."""
+    for line in _facts(view):
+        print(line, file=sys.stderr)
+    if place := view.file or view.video_url:
+        print(place)
+
+
+def print_job(view: JobView) -> None:
+    """All that is known."""
+    for line in [f"{view.job_id} {view.state}", *_facts(view), view.file or view.video_url]:
+        if line:
+            print(line)
+
+
+def _facts(view: JobView) -> list[str]:
+    lines = [f"{view.operation} at {view.provider} ({view.model}) for {view.cost_usd:g} USD"]
+    if view.progress is not None and view.finished_at is None:
+        lines.append(f"{view.progress:.0f} %")
+    if view.sources:
+        lines.append(f"Made from {', '.join(view.sources)}.")
+    if view.width:
+        sound = "with sound" if view.has_audio else "silent"
+        lines.append(f"{view.duration:g} s, {view.width}x{view.height}, {view.fps:g} fps, {sound}")
+    lines += [f"Changed: {each.field} {each.asked} -> {each.got} (by {each.by})." for each in view.adjustments]
+    if view.is_preview:
+        lines.append(PREVIEW)
+    if view.error:
+        told = " ".join(filter(None, (view.error.message, view.error.hint, view.error.provider_detail)))
+        lines.append(f"{view.error.code}: {told}")
+    return [spoken(line) for line in lines]

@@ -1,0 +1,66 @@
+"""How the commands speak: names of commands and options instead of tools and arguments, one line a thing, JSON."""
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ltx_mcp.domain.request import AnimateImage, EstimateCost, GenerateVideo
+
+COMMANDS = {
+    "generate_video": "ltx-mcp generate",
+    "animate_image": "ltx-mcp animate",
+    "estimate_cost": "ltx-mcp estimate",
+    "check_job": "ltx-mcp jobs show",
+    "cancel_job": "ltx-mcp jobs cancel",
+    "list_jobs": "ltx-mcp jobs",
+    "ltx://models": "ltx-mcp models",
+}
+ARGUMENTS = {
+    name for model in (GenerateVideo, AnimateImage, EstimateCost) for name in model.model_fields if name != "prompt"
+}
+# not inside a path, a quotation or a longer word: those are the caller's own words
+SPOKEN = re.compile(
+    r"(?<![\w/.'\"-])(?:(" + "|".join(map(re.escape, COMMANDS)) + r")(?!\w)"
+    r"|(" + "|".join(sorted(ARGUMENTS, key=len, reverse=True)) + r")(?:(=)|(?!\w)))"
+)
+
+
+def spoken(text: str) -> str:
+    """A sentence written for an agent, as a person at a terminal can follow it, on one line."""
+    return one_line(SPOKEN.sub(_as_typed, text))
+
+
+def _as_typed(found: re.Match[str]) -> str:
+    if found[1]:
+        return COMMANDS[found[1]]
+    # a single word such as `duration` is also plain English; with `=` or `_` it can only be the argument
+    if not found[3] and "_" not in found[2]:
+        return found[0]
+    return option_name(found[2]) + (" " if found[3] else "")
+
+
+def option_name(argument: str) -> str:
+    """What an argument of a tool is called on the command line."""
+    return f"--{argument.replace('_', '-')}"
+
+
+def one_line(text: str) -> str:
+    """Text of others on one line, without anything a terminal would obey."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout, readable where the terminal's encoding allows it."""
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(json.dumps(value, ensure_ascii=not unicode))
+
+
+def print_table(rows: Sequence[Mapping[str, str]]) -> None:
+    """Rows under their names, never cut or boxed: the same on a terminal and in a pipe. The last column may be long."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [[name.upper() for name in names], *([one_line(row.get(name, "")) for name in names] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
