@@ -24,20 +24,23 @@ CONNECTIONS = 8
 class Database:
     """A pool of connections; blocking inside, `do` is the way in for everything async."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self._path = path
-        self._engine = _make_engine(path)
+        self._engine = _make_engine(path, busy_timeout_s)
         self._limiter: anyio.CapacityLimiter | None = None
 
     @classmethod
-    def open(cls, home: Path) -> "Database":
-        """The database in `home`, made or brought to today's form. Raises SetupError(storage_failed)."""
+    def open(cls, home: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> "Database":
+        """The database in `home`, made or brought to today's form. Raises SetupError(storage_failed).
+
+        A writer waits `busy_timeout_s` for another process's transaction.
+        """
         path = home / "jobs.sqlite"
         try:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise storage_failed(home, error) from error
-        database = cls(path)
+        database = cls(path, busy_timeout_s)
         with database.write() as connection:
             migrate(connection)
         return database
@@ -88,10 +91,10 @@ def _plain(reason: BaseException) -> str:
     return (reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)).rstrip(".")
 
 
-def _make_engine(path: Path) -> Engine:
+def _make_engine(path: Path, busy_timeout_s: float) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
-        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_S},
+        connect_args={"check_same_thread": False, "timeout": busy_timeout_s},
         pool_size=CONNECTIONS,
         max_overflow=0,
     )

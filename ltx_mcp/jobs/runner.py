@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import anyio
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
-from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.job import Job, State
 from ltx_mcp.jobs.alive import Life
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import LostClaimError, Store
@@ -102,11 +102,14 @@ class Runner:
                 try:
                     job = await self._step(job)
                 except LtxError as error:
-                    # the move itself failed: the store is out of reach, and the job stays ours until it is back
+                    # the store is out of reach: the job stays ours, and nothing is decided until it is back
                     logger.error("%s could not be moved: %s", job.id, error)
                     await anyio.sleep(RETRY_S)
+                    job = await self._as_left(job)
         except LostClaimError:
             logger.info("%s is not ours any more", job.id)
+        except Exception:
+            logger.exception("%s: its error could not be written down", job.id)
         finally:
             self.wake()
 
@@ -114,6 +117,8 @@ class Runner:
         try:
             return await self._steps.take(job)
         except LtxError as error:
+            if error.code is ErrorCode.STORAGE_FAILED and _is_at_provider(job):
+                raise
             return await self._fail(job, error)
         except LostClaimError:
             raise
@@ -121,6 +126,12 @@ class Runner:
             logger.exception("%s: a step broke", job.id)
             broken = LtxError(ErrorCode.INTERNAL_ERROR, "Something broke in ltx-mcp while working on this job.")
             return await self._fail(job, broken)
+
+    async def _as_left(self, job: Job) -> Job:
+        try:
+            return await self._latest(job)
+        except LtxError:
+            return job
 
     async def _fail(self, job: Job, error: LtxError) -> Job:
         return await self._steps.fail(await self._latest(job), error)
@@ -131,3 +142,8 @@ class Runner:
         if latest is None or latest.holder != job.holder or not latest.live:
             raise LostClaimError
         return latest
+
+
+def _is_at_provider(job: Job) -> bool:
+    """Whether somebody else may be making, or has made, what a full disk here must not cost."""
+    return job.state is State.SUBMITTING or job.remote is not None or bool(job.result_url)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ ENDS_THE_JOB = frozenset({ErrorCode.CONTENT_REFUSED, ErrorCode.REJECTED})
 """Refusals that another provider must not be tried after."""
 
 Fetch = Callable[[str, Path], Awaitable[None]]
+Write = Callable[[], Awaitable[Job]]
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,16 @@ class Tools:
 
 
 class Steps:
-    """The steps over one set of tools. `held` is work only this process can finish."""
+    """The steps over one set of tools.
+
+    `_held` is work only this process can finish; `_answers` are what providers said to orders and is not yet written.
+    """
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._store = tools.store
         self._held: dict[str, Delivered] = {}
+        self._answers: dict[tuple[str, int], Write] = {}
 
     async def take(self, job: Job) -> Job:
         """The next step. Raises LostClaimError when the job is no longer ours, LtxError when the step failed."""
@@ -66,7 +72,10 @@ class Steps:
         return await step(job)
 
     async def fail(self, job: Job, error: LtxError) -> Job:
-        """End the job with this error, its money by the rules."""
+        """End the job with this error, its money by the rules; an order that broke half-way is unknown, not failed."""
+        if job.state is State.SUBMITTING and not self._tools.facts[job.offer.provider].repeatable:
+            problem = replace(Problem.of(error), code=ErrorCode.OUTCOME_UNKNOWN)
+            return await self._answer(job, State.UNKNOWN, "unknown", error=problem)
         accepted = job.state in (State.RUNNING, State.SAVING)
         free = self._tools.facts[job.offer.provider].failure_is_free
         bill = bill_after(State.FAILED, error.code, accepted=accepted, failure_is_free=free)
@@ -141,29 +150,36 @@ class Steps:
     # -- submitting: the one order ------------------------------------------------------------------------------
 
     async def _order(self, job: Job) -> Job:
-        adapter = self._tools.adapters[job.offer.provider]
-        uris = {given.role: await self._uri(job, adapter, given) for given in job.inputs}
-        ordered = job
-        with anyio.CancelScope(shield=True):  # an answer that came must be written down, whoever stops us
-            ordered = await self._submit(job, adapter, uris)
-        return ordered
+        """Send the order, once, and write down what was said to it, as often as it takes."""
+        sent = (job.id, job.fence)
+        if sent not in self._answers:
+            adapter = self._tools.adapters[job.offer.provider]
+            uris = {given.role: await self._uri(job, adapter, given) for given in job.inputs}
+            self._answers[sent] = partial(self._answer, job, State.UNKNOWN, "unknown", error=_no_answer(job))
+            with anyio.CancelScope(shield=True):  # an answer that came must be written down, whoever stops us
+                self._answers[sent] = await self._submit(job, adapter, uris)
+                return await self._write_down(sent)
+        return await self._write_down(sent)
 
-    async def _submit(self, job: Job, adapter: Provider, uris: Mapping[str, str]) -> Job:
+    async def _write_down(self, sent: tuple[str, int]) -> Job:
+        write = self._answers.pop(sent)
+        try:
+            return await write()
+        except LtxError:
+            self._answers[sent] = write
+            raise
+
+    async def _submit(self, job: Job, adapter: Provider, uris: Mapping[str, str]) -> Write:
         try:
             answer = await adapter.submit(job.offer, uris)
         except ProviderError as error:
-            return await self._refused(job, error)
+            return self._refused(job, error)
         if isinstance(answer, Accepted):
-            return await self._answer(
-                job,
-                State.RUNNING,
-                "accepted",
-                remote=answer.remote,
-                adjustments=answer.adjustments,
-                charged_micro=_micro(answer.charged_usd),
-            )
+            accepted = {"remote": answer.remote, "adjustments": answer.adjustments}
+            charged = _micro(answer.charged_usd)
+            return partial(self._answer, job, State.RUNNING, "accepted", **accepted, charged_micro=charged)
         self._held[job.id] = answer
-        return await self._answer(job, State.RUNNING, "started")
+        return partial(self._answer, job, State.RUNNING, "started")
 
     async def _uri(self, job: Job, adapter: Provider, given: Input) -> str:
         if isinstance(adapter, Uploads):
@@ -174,16 +190,16 @@ class Steps:
     async def _answer(self, job: Job, to: State, what: str, **changes: Any) -> Job:
         return await self._store.do(self._store.answer, job, to, self._tools.now(), what, **changes)
 
-    async def _refused(self, job: Job, error: ProviderError) -> Job:
+    def _refused(self, job: Job, error: ProviderError) -> Write:
         problem = Problem.of(error)
         if error.accepted == "unknown":
             unknown = replace(problem, code=ErrorCode.OUTCOME_UNKNOWN)
-            return await self._answer(job, State.UNKNOWN, "unknown", error=unknown)
+            return partial(self._answer, job, State.UNKNOWN, "unknown", error=unknown)
         if error.accepted == "no" and error.code not in ENDS_THE_JOB:
-            return await self._store.do(self._store.move_on, job, problem, self._tools.now())
+            return partial(self._store.do, self._store.move_on, job, problem, self._tools.now())
         free = error.accepted == "no" or self._tools.facts[job.offer.provider].failure_is_free
         bill = bill_after(State.FAILED, error.code, accepted=not free, failure_is_free=free)
-        return await self._answer(job, State.FAILED, "failed", error=problem, bill=bill)
+        return partial(self._answer, job, State.FAILED, "failed", error=problem, bill=bill)
 
     # -- running: follow it to its end --------------------------------------------------------------------------
 
@@ -318,6 +334,14 @@ def _micro(usd: Decimal | None) -> int | None:
 
 def _moment(text: str) -> Any:
     return text if text in ("first", "last") else float(text)
+
+
+def _no_answer(job: Job) -> Problem:
+    return Problem(
+        ErrorCode.OUTCOME_UNKNOWN,
+        f"The order to {job.offer.provider} broke half-way; it may have been taken and charged.",
+        "Do not order it again before looking at the provider's dashboard.",
+    )
 
 
 def _overdue_problem(job: Job) -> Problem:

@@ -4,6 +4,7 @@ The provider here is scripted in memory, because what is tested is what the step
 """
 
 import shutil
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,6 +20,7 @@ from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Bill, Cancel, Job, State
 from ltx_mcp.domain.plan import Offer
 from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.steps import Steps, Tools
 from ltx_mcp.jobs.store import LostClaimError, Store
@@ -256,6 +258,50 @@ async def test_what_is_not_a_film_fails_the_job_with_a_reason(bench: Bench, new_
     assert caught.value.code is ErrorCode.BAD_REPLY
     failed = await bench.steps.fail(job, caught.value)
     assert (failed.state, failed.bill) == (State.FAILED, Bill.BOOKED)
+
+
+async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent_again(
+    home: Path, new_job: New, clock: Clock
+) -> None:
+    """Another process holds the write lock while the provider answers."""
+    database = Database.open(home, busy_timeout_s=0.05)
+    blocker = sqlite3.connect(home / "jobs.sqlite", isolation_level=None)
+
+    class Blocked(Scripted):
+        async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted | Delivered:
+            blocker.execute("BEGIN IMMEDIATE")
+            return await super().submit(offer, uris)
+
+    provider = Blocked(answers=[Accepted({"id": "r1"})])
+    store, media = Store(database), Media()
+    facts = {"fal": ProviderFacts(name="fal", title="fal")}
+    steps = Steps(Tools(store, Files(home), media, facts, {"fal": provider}, no_fetch, clock))
+    store.place(priced(new_job(), "0.30"), clock())
+    job = store.claim(WORKER, {}, clock())
+    assert job is not None
+    job = await steps.take(job)
+    for _ in range(2):
+        with pytest.raises(LtxError) as caught:
+            await steps.take(job)
+        assert caught.value.code is ErrorCode.STORAGE_FAILED
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    job = await steps.take(job)
+    database.close()
+    assert (job.state, job.remote, len(provider.orders)) == (State.RUNNING, {"id": "r1"}, 1)
+
+
+async def no_fetch(url: str, path: Path) -> None:
+    raise AssertionError(url)
+
+
+async def test_an_order_that_breaks_half_way_is_unknown_and_never_sent_again(bench: Bench, new_job: New) -> None:
+    bench.provider.answers = [RuntimeError("a bug in the adapter, after the bytes left")]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.31")), State.SUBMITTING)
+    with pytest.raises(RuntimeError):
+        await bench.steps.take(job)
+    again = await bench.steps.take(job)
+    assert (again.state, again.bill, len(bench.provider.orders)) == (State.UNKNOWN, Bill.HELD, 1)
 
 
 async def test_a_job_whose_every_holder_died_is_given_up(bench: Bench, new_job: New) -> None:
