@@ -2,19 +2,48 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from mcp.server import MCPServer
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.domain.errors import CallerError, LtxError
 from ltx_mcp.server.desk import CALLER, Desk
 
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+MOST_BODY_BYTES = 72_000_000
+"""A call whose picture is a data URI of the most bytes that are accepted."""
 
-def add_video_route(server: MCPServer[Any], desk_now: Callable[[], Desk | None]) -> None:
-    """`GET /videos/{job_id}.mp4` for the jobs of this server."""
+
+def make_app(server: MCPServer[Any], desk_now: Callable[[], Desk | None], public_url: str = "") -> Starlette:
+    """MCP at /mcp and films at /videos, both only under this machine's own names and that of `public_url`."""
+    allowed = _allowed(public_url)
+    _add_video_route(server, desk_now, TransportSecurityMiddleware(allowed))
+    return server.streamable_http_app(transport_security=allowed, max_request_body_size=MOST_BODY_BYTES)
+
+
+def _allowed(public_url: str) -> TransportSecuritySettings:
+    """A page of another site may resolve its own name to this machine: then Host and Origin give it away."""
+    hosts = [form for name in LOOPBACK for form in (name, f"{name}:*")]
+    origins = [f"http://{host}" for host in hosts]
+    if public_url:
+        public = urlsplit(public_url)
+        hosts.append(public.netloc)
+        origins.append(f"{public.scheme}://{public.netloc}")
+    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
+
+
+def _add_video_route(
+    server: MCPServer[Any], desk_now: Callable[[], Desk | None], guard: TransportSecurityMiddleware
+) -> None:
+    """`GET /videos/{job_id}.mp4` for the jobs of this server. The SDK guards its own route only."""
 
     async def video(request: Request) -> Response:
+        if (refused := await guard.validate_request(request)) is not None:
+            return refused
         desk = desk_now()
         name = request.path_params["name"]
         if desk is None or not name.endswith(".mp4"):
@@ -22,8 +51,10 @@ def add_video_route(server: MCPServer[Any], desk_now: Callable[[], Desk | None])
         try:
             jobs = await desk.jobs()
             path = jobs.film(await jobs.get(name.removesuffix(".mp4"), CALLER))
+        except CallerError:
+            return PlainTextResponse("not found", status_code=404)
         except LtxError as error:
-            return PlainTextResponse(str(error), status_code=404)
+            return PlainTextResponse(error.code, status_code=503)
         if path is None:
             return PlainTextResponse("this job has no film", status_code=404)
         return FileResponse(path, media_type="video/mp4")

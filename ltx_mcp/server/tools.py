@@ -26,7 +26,7 @@ from ltx_mcp.domain.request import (
 from ltx_mcp.server.arguments import ContractTool, make_tool
 from ltx_mcp.server.boundary import refusal
 from ltx_mcp.server.desk import Desk, desk_of
-from ltx_mcp.server.views import Estimate, JobList, JobRef, JobView, Money, Refused, to_estimate, to_row
+from ltx_mcp.server.views import Change, Estimate, JobList, JobRef, JobView, Money, Refused, to_estimate, to_row
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 LOOK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
@@ -146,8 +146,8 @@ def _image(data: bytes, mime_type: str) -> ImageContent:
 
 def _ref_text(ref: JobRef, job: Job) -> str:
     price = to_text(from_micro(job.cost_micro))
-    changed = "".join(f"\nChanged: {each.field} {each.asked} -> {each.got}." for each in ref.adjustments[:1])
-    return f"{ref.job_id} {ref.state} at {ref.provider} ({ref.model}), {price} USD.{changed}\n{ref.next}"
+    first = f"{ref.job_id} {ref.state} at {ref.provider} ({ref.model}), {price} USD."
+    return "\n".join(filter(None, (first, ref.video_url, _changes_text(ref.adjustments), ref.next)))
 
 
 def _job_text(view: JobView) -> str:
@@ -155,16 +155,19 @@ def _job_text(view: JobView) -> str:
     if view.width:
         sound = "with sound" if view.has_audio else "silent"
         lines[0] += f": {view.duration:g} s, {view.width}x{view.height}, {view.fps:g} fps, {sound}."
-    if view.video_url:
-        lines.append(view.video_url)
-    if view.error:
-        lines.append(f"{view.error.code}: {view.error.message}")
-    return "\n".join([*lines, view.next])
+    trouble = f"{view.error.code}: {view.error.message}" if view.error else ""
+    return "\n".join(filter(None, (*lines, view.video_url or trouble, _changes_text(view.adjustments), view.next)))
+
+
+def _changes_text(changes: list[Change]) -> str:
+    told = ", ".join(f"{each.field} {each.asked} -> {each.got}" for each in changes)
+    return f"Changed: {told}." if told else ""
 
 
 def _estimate_text(estimate: Estimate) -> str:
     lines = [
-        f"{quote.provider} {quote.model}: {quote.total_usd:g} USD" + (f" ({quote.why_not})" if quote.why_not else "")
+        f"{quote.provider} {quote.model}: {quote.cost_usd:g} USD each, {quote.total_usd:g} USD in all."
+        + (f" Not now: {quote.why_not}" if quote.why_not else "")
         for quote in estimate.quotes[:3]
     ]
     return "\n".join(lines or [_refused_text(each) for each in estimate.refused[:3]]) or "Nobody offers this."

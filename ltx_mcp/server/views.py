@@ -296,7 +296,7 @@ def next_step(job: Job, *, line: int, fresh: bool, is_preview: bool) -> str:
     """One sentence: what the caller should do now."""
     if job.state is State.SUCCEEDED:
         preview = "Say it is a preview drawn on this machine, not LTX. " if is_preview else ""
-        step = f"{preview}Show video_url; check_job shows frames; {job.id}#last as image continues the shot."
+        step = f"{preview}Look at its frames (check_job), then show video_url; {job.id}#last as image continues it."
     elif job.state is State.UNKNOWN:
         step = "Do not order it again: it may have been taken and charged. check_job may learn more."
     elif job.state is State.FAILED:

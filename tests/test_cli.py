@@ -1,0 +1,552 @@
+"""The commands as a person or a script meets them: real processes, their exit codes, and what stands on which stream."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+import av
+import pytest
+from PIL import Image
+
+from ltx_mcp import __version__
+from ltx_mcp.cli.common import open_jobs
+from ltx_mcp.cli.words import spoken
+from ltx_mcp.domain.job import State
+from ltx_mcp.domain.request import GenerateVideo
+from ltx_mcp.server.views import JobView
+from tests.jobs.test_processes import INITIALIZE, Look, processes_of, wait_for
+
+Ended = subprocess.CompletedProcess[str]
+Command = Callable[..., Ended]
+
+COMMANDS = ["serve", "work", "generate", "animate", "estimate", "models", "jobs", "doctor"]
+SMALL = ["--resolution", "720p", "--fps", "24", "--no-generate-audio"]
+LONG = ["--duration", "20"]
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-7]|38|4[0-7]|48|9[0-7])[;m]")
+TOOL = re.compile(r"\b(list_jobs|check_job|estimate_cost|generate_video|animate_image)\b|ltx://|\w+_\w+=")
+
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and terminals")
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Ours, without the settings and terminal habits of whoever runs the tests."""
+    strange = ("LTX_", "FORCE_COLOR", "NO_COLOR", "PYTHONIOENCODING")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+    return {**kept, "LTX_MCP_HOME": str(home), **more}
+
+
+def command_in(folder: Path) -> Command:
+    """Runs `ltx-mcp` in `folder`, with its home below it."""
+
+    def run(*arguments: str, **more: str) -> Ended:
+        command = [sys.executable, "-m", "ltx_mcp", *arguments]
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=environment(folder / "home", **more),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+
+    return run
+
+
+@pytest.fixture
+def ltx(tmp_path: Path) -> Command:
+    return command_in(tmp_path)
+
+
+@pytest.fixture
+def queued(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Places an order that nobody works on yet."""
+    monkeypatch.chdir(tmp_path)
+
+    def place(prompt: str) -> str:
+        async def order() -> str:
+            async with open_jobs(home=str(home)) as jobs:
+                arguments = GenerateVideo(prompt=prompt, resolution="720p", fps=24, generate_audio=False)
+                return (await jobs.order(arguments, "local")).job.id
+
+        return anyio.run(order)
+
+    return place
+
+
+@pytest.fixture
+def look(home: Path) -> Iterator[Look]:
+    opened = Look(home)
+    yield opened
+    opened.database.close()
+
+
+class Film:
+    """One film made by `generate`, for the tests that only look."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ltx = command_in(folder)
+        self.order = ["generate", "a red kite\nover the dunes", *SMALL]
+        self.ended = self.ltx(*self.order)
+        self.path = Path(self.ended.stdout.removesuffix("\n"))
+        self.job_id = self.path.stem
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Film:
+    return Film(tmp_path_factory.mktemp("film"))
+
+
+# -- what there is ------------------------------------------------------------------------------------------------
+
+
+def test_version(ltx: Command) -> None:
+    assert ltx("--version").stdout == f"ltx-mcp {__version__}\n"
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_lists_every_command_and_the_exit_codes(ltx: Command, flag: str) -> None:
+    shown = ltx(flag)
+    assert shown.returncode == 0
+    assert re.findall(r"^  (\w+)  +[A-Z]", shown.stdout, re.MULTILINE) == COMMANDS
+    assert "4 still running" in shown.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_each_option_in_words_for_a_terminal(ltx: Command, command: str) -> None:
+    shown = ltx(command, "--help", COLUMNS="200").stdout
+    options = re.findall(r"^  (-.*)$", shown, re.MULTILINE)
+    assert options
+    for line in options:
+        assert re.search(r"\S {2,}\S", line), line
+    assert not TOOL.search(shown)
+
+
+def test_the_help_of_generate_shows_what_may_be_chosen_and_the_defaults(ltx: Command) -> None:
+    shown = " ".join(ltx("generate", "--help").stdout.split())
+    assert "--fps [24|25|48|50] Frames per second. [default: 25]" in shown
+    assert "--resolution [720p|1080p|1440p|2160p]" in shown
+    assert '[default: ""]' not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nonsense"], "nonsense"),
+        (["generate"], "PROMPT"),
+        (["generate", "x", "--seed", "1"], "--seed"),
+        (["animate", "picture.png"], "PROMPT"),
+        (["jobs", "--limit", "0"], "--limit"),
+        (["jobs", "nothere"], "nothere"),
+        (["serve", "--port", "8000"], "--http"),
+        (["serve", "--http", "--port", "99999"], "--port"),
+    ],
+)
+def test_a_usage_error_is_one_line_on_stderr_and_exit_code_2(ltx: Command, arguments: list[str], words: str) -> None:
+    ended = ltx(*arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("ltx-mcp: ")
+    assert words in ended.stderr
+    assert "--help" in ended.stderr
+
+
+# -- making a film ------------------------------------------------------------------------------------------------
+
+
+def test_generate_makes_a_film_and_prints_its_path_alone_on_stdout(film: Film) -> None:
+    assert film.ended.returncode == 0
+    assert film.ended.stdout == f"{film.path}\n"
+    with av.open(str(film.path)) as opened:
+        stream = opened.streams.video[0]
+        assert (stream.width, stream.height, stream.average_rate) == (1280, 720, 24)
+        assert not opened.streams.audio
+
+
+def test_generate_says_on_stderr_what_it_ordered_and_that_it_is_a_preview(film: Film) -> None:
+    told = film.ended.stderr.splitlines()
+    assert told[0] == f"{film.job_id} ordered: text_to_video at local (preview), 0 USD."
+    assert "6 s, 1280x720, 24 fps, silent" in told
+    assert "A preview drawn on this machine, not LTX." in told
+
+
+def test_without_a_terminal_nothing_moves(film: Film) -> None:
+    assert not CONTROL.search(film.ended.stdout + film.ended.stderr)
+
+
+def test_json_is_one_object_with_the_fields_of_a_job_view(film: Film) -> None:
+    ended = film.ltx(*film.order, "--json")
+    view = json.loads(ended.stdout)
+    assert ended.stdout.count("\n") == 1
+    assert JobView.model_validate(view).to_wire() == view
+    assert (view["job_id"], view["state"], view["is_preview"]) == (film.job_id, "succeeded", True)
+    assert (view["duration"], view["width"], view["height"], view["fps"]) == (6, 1280, 720, 24)
+    assert view["file"] == str(film.path)
+
+
+def test_the_same_order_again_is_the_same_film_and_says_how_to_get_another(film: Film) -> None:
+    again = film.ltx(*film.order)
+    assert (again.returncode, again.stdout) == (0, film.ended.stdout)
+    assert f"already had {film.job_id}" in again.stderr
+    assert "--request-key" in again.stderr
+
+
+def test_animate_starts_from_a_picture_of_this_machine(ltx: Command, tmp_path: Path) -> None:
+    Image.linear_gradient("L").resize((600, 800)).convert("RGB").save(tmp_path / "pier.png")
+    ended = ltx("animate", "pier.png", "waves roll in", *SMALL, "--json")
+    view = json.loads(ended.stdout)
+    assert (ended.returncode, view["operation"]) == (0, "image_to_video")
+    assert (view["width"], view["height"]) == (720, 960)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["generate", ""], "invalid_request", "prompt"),
+        (["generate", "x", "--provider", "sora"], "invalid_request", "auto, local"),
+        (["generate", "x", "--fps", "30"], "invalid_request", "24, 25, 48 or 50 (got '30')"),
+        (["generate", "x", "--duration", "7"], "not_supported", "Nearest: --duration 6"),
+        (["generate", "x", "--max-cost-usd=-1"], "invalid_request", "--max-cost-usd should be"),
+        (["animate", "missing.png", "x"], "input_failed", "image: missing.png does not exist"),
+        (["animate", "job_nothere#last", "x"], "invalid_request", "image"),
+        (["estimate", "--operation", "dance"], "invalid_request", "text_to_video"),
+        (["estimate", "--count", "many"], "invalid_request", "count"),
+        (["jobs", "show", "nothere"], "job_not_found", "ltx-mcp jobs shows"),
+        (["jobs", "cancel", "nothere"], "job_not_found", "nothere"),
+        (["jobs", "show", "\udcff\x1b[2J"], "invalid_request", "job_id"),
+    ],
+)
+def test_bad_input_is_a_sentence_for_a_person_and_exit_code_2(
+    ltx: Command, arguments: list[str], code: str, words: str
+) -> None:
+    ended = ltx(*arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"ltx-mcp: {code}: ")
+    assert ended.stderr.count("\n") == 1
+    assert words in ended.stderr
+    assert not CONTROL.search(ended.stderr)
+    assert not TOOL.search(ended.stderr)
+
+
+def test_what_the_settings_forbid_is_exit_code_3(ltx: Command) -> None:
+    ended = ltx("generate", "x", LTX_MCP_BUDGET_USD_PER_DAY="lots")
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr.startswith("ltx-mcp: invalid_request: LTX_MCP_BUDGET_USD_PER_DAY='lots' cannot be used")
+
+
+@pytest.mark.parametrize(
+    ("agent", "person"),
+    [
+        ("list_jobs shows the jobs there are.", "ltx-mcp jobs shows the jobs there are."),
+        ("estimate_cost and ltx://models show it.", "ltx-mcp estimate and ltx-mcp models show it."),
+        (
+            "Nearest: duration=6, fps=25; or pass adjust=nearest.",
+            "Nearest: --duration 6, --fps 25; or pass --adjust nearest.",
+        ),
+        ("duration 7 with fps 30 is not offered", "duration 7 with fps 30 is not offered"),
+        ("above max_cost_usd=0.02. Raise max_cost_usd.", "above --max-cost-usd 0.02. Raise --max-cost-usd."),
+        ("image: /pictures/request_key/aspect_ratio.png", "image: /pictures/request_key/aspect_ratio.png"),
+        ("the key 'request_key' of relist_jobs", "the key 'request_key' of relist_jobs"),
+        ("line\x1b[2J one\nline two", "line [2J one line two"),
+    ],
+)
+def test_words_for_an_agent_become_words_for_a_person(agent: str, person: str) -> None:
+    assert spoken(agent) == person
+
+
+# -- looking ------------------------------------------------------------------------------------------------------
+
+
+def test_jobs_lists_a_job_a_line_whatever_its_prompt_holds(film: Film) -> None:
+    listed = film.ltx("jobs")
+    head, row = listed.stdout.splitlines()
+    assert head.split() == ["JOB", "STATE", "PROVIDER", "USD", "CREATED", "PROMPT"]
+    assert row.split()[:4] == [film.job_id, "succeeded", "local", "0"]
+    assert row.endswith("a red kite over the dunes")
+    assert not CONTROL.search(listed.stdout)
+
+
+def test_jobs_json_is_a_list_of_rows(film: Film) -> None:
+    rows = json.loads(film.ltx("jobs", "--json").stdout)
+    assert [(row["job_id"], row["state"]) for row in rows] == [(film.job_id, "succeeded")]
+    assert rows[0]["prompt"] == "a red kite\nover the dunes"
+
+
+def test_jobs_without_any_says_so(ltx: Command) -> None:
+    assert ltx("jobs").stdout == "No jobs.\n"
+    assert json.loads(ltx("jobs", "--json").stdout) == []
+
+
+def test_jobs_show_prints_the_film_and_the_whole_timeline(film: Film) -> None:
+    shown = film.ltx("jobs", "show", film.job_id).stdout
+    about, _, timeline = shown.partition("\n\n")
+    assert about.splitlines()[0] == f"{film.job_id} succeeded"
+    assert str(film.path) in about.splitlines()
+    happened = [line.split()[1] for line in timeline.splitlines()]
+    assert happened[0] == "placed"
+    assert happened[-1] == "succeeded"
+    assert "started" in happened
+    assert not CONTROL.search(shown)
+
+
+def test_jobs_show_json_has_the_timeline_too(film: Film) -> None:
+    shown = json.loads(film.ltx("jobs", "show", film.job_id, "--json").stdout)
+    assert shown["job_id"] == film.job_id
+    assert shown["events"][0]["what"] == "placed"
+    assert shown["events"][-1]["what"] == "succeeded"
+
+
+def test_letters_the_terminal_lacks_are_no_failure(ltx: Command, queued: Callable[[str], str]) -> None:
+    queued("Möwe über 海")
+    listed = ltx("jobs", PYTHONIOENCODING="ascii")
+    assert listed.returncode == 0
+    assert "M\\xf6we" in listed.stdout
+    rows = json.loads(ltx("jobs", "--json", PYTHONIOENCODING="ascii").stdout)
+    assert rows[0]["prompt"] == "Möwe über 海"
+
+
+def test_jobs_cancel_ends_a_job_that_was_never_sent(ltx: Command, queued: Callable[[str], str]) -> None:
+    job_id = queued("a pond")
+    assert ltx("jobs", "cancel", job_id).stdout.startswith(f"{job_id} cancelled\n")
+    assert ltx("jobs", "show", job_id).stdout.startswith(f"{job_id} cancelled\n")
+
+
+def test_estimate_shows_the_price_of_one_and_of_all(ltx: Command) -> None:
+    assert ltx("estimate", "--count", "3").stdout.splitlines()[1].split()[:4] == ["local", "preview", "0", "0"]
+    quote = json.loads(ltx("estimate", "--count", "3", "--json").stdout)["quotes"][0]
+    assert (quote["provider"], quote["cost_usd"], quote["total_usd"], quote["usable"]) == ("local", 0, 0, True)
+
+
+def test_estimate_says_what_is_allowed_where_nothing_fits(ltx: Command) -> None:
+    shown = ltx("estimate", "--duration", "7")
+    assert shown.returncode == 0
+    assert "6 to 20 in steps of 2" in shown.stdout
+    refused = json.loads(ltx("estimate", "--duration", "7", "--json").stdout)["refused"]
+    assert refused[0]["provider"] == "local"
+
+
+def test_estimate_says_what_is_left_of_the_budget(ltx: Command) -> None:
+    shown = ltx("estimate", LTX_MCP_BUDGET_USD_PER_DAY="2.50")
+    assert shown.stdout.endswith("Left of today's budget (UTC): 2.5 of 2.5 USD.\n")
+
+
+def test_models_shows_every_limit_on_a_line_that_is_never_cut(ltx: Command) -> None:
+    shown = ltx("models", COLUMNS="40").stdout.splitlines()
+    assert shown[0].split() == ["PROVIDER", "MODEL", "OPERATION", "SECONDS", "FPS", "RESOLUTION", "USABLE"]
+    assert len(shown) == 3
+    assert "6 to 20 in steps of 2" in shown[1]
+    assert "720p, 1080p, 1440p, 2160p" in shown[1]
+
+
+def test_models_json_gives_the_facts_and_whether_each_provider_can_be_used(ltx: Command) -> None:
+    facts = {each["name"]: each for each in json.loads(ltx("models", "--json").stdout)}
+    assert facts["local"]["usable"] is True
+    assert facts["local"]["is_preview"] is True
+    assert {row["operation"] for row in facts["local"]["offer"]} == {"text_to_video", "image_to_video"}
+
+
+def test_doctor_is_content_with_a_machine_that_can_draw(ltx: Command) -> None:
+    ended = ltx("doctor")
+    assert ended.returncode == 0
+    assert re.search(r"^OK +codecs: H.264 and AAC$", ended.stdout, re.MULTILINE)
+    lines = json.loads(ltx("doctor", "--json").stdout)
+    assert {"OK"} <= {line["status"] for line in lines} <= {"OK", "warning"}
+
+
+def test_doctor_fails_where_the_home_cannot_be_made(tmp_path: Path, home: Path) -> None:
+    home.write_text("a file where the home should be", encoding="utf-8")
+    inside = str(home / "below")
+    ended = command_in(tmp_path)("doctor", LTX_MCP_HOME=inside)
+    assert ended.returncode == 1
+    assert re.search(rf"^failure +state: {re.escape(inside)} .*LTX_MCP_HOME", ended.stdout, re.MULTILINE)
+    lines = json.loads(command_in(tmp_path)("doctor", "--json", LTX_MCP_HOME=inside).stdout)
+    assert [line["what"] for line in lines if line["status"] == "failure"] == ["state"]
+
+
+def test_doctor_tells_a_bad_setting_as_a_failure_and_looks_at_the_rest(ltx: Command) -> None:
+    ended = ltx("doctor", LTX_MCP_LOG_LEVEL="loud")
+    assert ended.returncode == 1
+    assert re.search(r"^failure +settings: LTX_MCP_LOG_LEVEL='loud'", ended.stdout, re.MULTILINE)
+    assert "codecs" in ended.stdout
+
+
+# -- leaving and working on ---------------------------------------------------------------------------------------
+
+
+class Going:
+    """`generate` under way, as the leader of its own process group, like a command of an interactive shell."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "ltx_mcp", "generate", "a pond", *arguments]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            command, env=environment(home), stdout=pipe, stderr=pipe, encoding="utf-8", start_new_session=True
+        )
+        assert self.process.stderr is not None
+        self.job_id = self.process.stderr.readline().split()[0]
+
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
+        """What Ctrl-C does: every process of the group is told."""
+        os.killpg(self.process.pid, number)
+
+    def end(self) -> tuple[int, str, str]:
+        out, told = self.process.communicate(timeout=10)
+        return self.process.returncode, out, told
+
+
+@pytest.fixture
+def going(home: Path) -> Iterator[Callable[..., Going]]:
+    """Starts long orders; at the end no process works on the home any more."""
+    started: list[Going] = []
+
+    def start(*arguments: str) -> Going:
+        started.append(Going(home, *arguments))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.process.kill()
+        each.process.communicate()
+    wait_for(lambda: not processes_of(home), 60)
+
+
+@posix
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_find_it(
+    going: Callable[..., Going], look: Look, home: Path
+) -> None:
+    order = going(*LONG)
+    wait_for(lambda: (look.job(order.job_id).progress or 0) > 0, 20)
+    order.interrupt()
+    code, out, told = order.end()
+    assert (code, out) == (4, "")
+    assert f"Left running: {order.job_id}. ltx-mcp jobs show {order.job_id}" in told
+    assert "Traceback" not in told
+    wait_for(lambda: look.job(order.job_id).state is State.SUCCEEDED, 60)
+    wait_for(lambda: not processes_of(home), 10)
+    assert (home / "videos" / f"{order.job_id}.mp4").exists()
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_asking_twice_to_end_does_not_break_the_handover(
+    going: Callable[..., Going], look: Look, ltx: Command, number: signal.Signals
+) -> None:
+    order = going(*LONG, "--json")
+    wait_for(lambda: look.job(order.job_id).state is State.RUNNING, 20)
+    order.interrupt(number)
+    wait_for(lambda: "handed_back" in look.history(order.job_id) or order.process.poll() is not None, 5)
+    if order.process.poll() is None:
+        order.interrupt(number)
+    code, out, told = order.end()
+    assert code == 4
+    assert json.loads(out)["job_id"] == order.job_id
+    assert "Traceback" not in told
+    wait_for(lambda: look.history(order.job_id).count("started") == 2, 20)
+    assert "cancelled" in ltx("jobs", "cancel", order.job_id).stdout
+
+
+def test_a_worker_until_idle_ends_by_itself_when_there_is_nothing_to_do(ltx: Command) -> None:
+    ended = ltx("work", "--until-idle")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+@posix
+def test_two_workers_until_idle_render_a_queued_job_once(home: Path, look: Look, queued: Callable[[str], str]) -> None:
+    job_id = queued("a pond")
+    command = [sys.executable, "-m", "ltx_mcp", "work", "--until-idle"]
+    both = [subprocess.Popen(command, env=environment(home)) for _ in range(2)]
+    assert [process.wait(30) for process in both] == [0, 0]
+    assert look.job(job_id).state is State.SUCCEEDED
+    assert look.history(job_id).count("started") == 1
+    assert processes_of(home) == []
+
+
+# -- terminals ----------------------------------------------------------------------------------------------------
+
+
+class Terminal:
+    """A command with some of its streams on a terminal of 80 columns; the others are pipes."""
+
+    def __init__(self, home: Path, *arguments: str, on: Literal["stdin", "stderr"], **more: str) -> None:
+        import pty
+
+        self._ours, theirs = pty.openpty()
+        streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | {on: theirs}
+        env = environment(home, TERM="xterm-256color", COLUMNS="80", **more)
+        self.process = subprocess.Popen([sys.executable, "-m", "ltx_mcp", *arguments], env=env, **streams)
+        os.close(theirs)
+
+    def shown(self) -> str:
+        """Everything that appeared on the terminal until the command ended."""
+        found = b""
+        while True:
+            try:
+                part = os.read(self._ours, 4096)
+            except OSError:  # Linux says so when the last writer is gone
+                part = b""
+            if not part:
+                return found.decode()
+            found += part
+
+    def close(self) -> None:
+        os.close(self._ours)
+        self.process.kill()
+        self.process.communicate()
+
+
+@posix
+def test_the_server_on_a_terminal_says_what_it_waits_for_and_ends_at_ctrl_c(home: Path) -> None:
+    terminal = Terminal(home, on="stdin")
+    assert terminal.process.stderr is not None
+    told = terminal.process.stderr.readline().decode()
+    assert "waits for a host on stdin" in told
+    assert "ltx-mcp --help" in told
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.process.wait(10) == 0
+    terminal.close()
+
+
+@posix
+def test_a_terminal_sees_a_bar_while_the_path_goes_to_the_pipe(home: Path) -> None:
+    terminal = Terminal(home, "generate", "a pond", *SMALL, on="stderr", NO_COLOR="1")
+    shown = terminal.shown()
+    assert terminal.process.stdout is not None
+    path = terminal.process.stdout.read().decode()
+    terminal.close()
+    assert "running" in shown
+    assert "━" in shown
+    assert not COLOUR.search(shown)
+    assert path == f"{home / 'videos' / shown.split()[0]}.mp4\n"
+
+
+MESSAGES: list[dict[str, Any]] = [
+    {"id": 1, "method": "initialize", "params": INITIALIZE},
+    {"method": "notifications/initialized"},
+    {"id": 2, "method": "tools/list"},
+    {"id": 3, "method": "tools/call", "params": {"name": "generate_video", "arguments": {"prompt": ""}}},
+    {"id": 4, "method": "tools/call", "params": {"name": "estimate_cost", "arguments": {}}},
+]
+
+
+def test_in_a_pipe_the_server_writes_only_messages_to_stdout_and_nothing_to_stderr(home: Path) -> None:
+    pipe = subprocess.PIPE
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ltx_mcp"], env=environment(home), stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write("".join(json.dumps({"jsonrpc": "2.0", **each}) + "\n" for each in MESSAGES).encode())
+    server.stdin.flush()
+    answered = [json.loads(server.stdout.readline()) for _ in range(4)]
+    rest, told = server.communicate(timeout=10)
+    assert {each["id"] for each in answered} == {1, 2, 3, 4}
+    assert {each["jsonrpc"] for each in answered} == {"2.0"}
+    assert (server.returncode, rest, told) == (0, b"", b"")

@@ -1,0 +1,215 @@
+"""Settings: a name or value that nothing can act on stops the start, in words that say what to do about it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from ltx_mcp.domain.errors import SetupError
+from ltx_mcp.domain.plan import Market
+from ltx_mcp.server.edge import read_edge
+from ltx_mcp.settings import described, read_settings
+
+DESIGNED = ["DATABASE_URL", "VIDEO_STORE", "CONFIRM_ABOVE_USD", "TOKENS_FILE", "OIDC_ISSUER", "SIGNING_KEY", "WEBHOOKS"]
+OVERLAY = """
+name = "local"
+[[offer]]
+model = "{model}"
+operation = "text_to_video"
+endpoint = "preview"
+limits = [{{ duration = [3], fps = [24], resolution = ["720p"] }}]
+aspect_ratio = ["16:9"]
+price = {{ as_of = "2026-11-21", source = "a test", usd_per_second = {{ 720p = "0.5" }} }}
+"""
+
+Edge = Callable[..., Market]
+
+
+@pytest.fixture
+def edge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Edge:
+    """The market of a process whose environment has these settings, and no other of ours."""
+
+    def read(**values: str) -> Market:
+        for name in [name for name in os.environ if name.startswith("LTX_")]:
+            monkeypatch.delenv(name)
+        for name, value in values.items():
+            monkeypatch.setenv(f"LTX_MCP_{name}", value)
+        return read_edge()[1]
+
+    return read
+
+
+def overlay(folder: Path, text: str) -> str:
+    path = folder / "models.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+# -- names --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*DESIGNED, "HOEM", "home", ""])
+def test_a_name_that_nothing_acts_on_is_refused_by_name(name: str) -> None:
+    with pytest.raises(SetupError, match=rf"does not act on LTX_MCP_{name}\. .*Known: LTX_MCP_HOME, "):
+        read_settings({f"LTX_MCP_{name}": "x"})
+
+
+def test_every_unknown_name_is_told_at_once() -> None:
+    with pytest.raises(SetupError, match=r"LTX_MCP_COLOUR, LTX_MCP_SPEED\."):
+        read_settings({"LTX_MCP_SPEED": "", "LTX_MCP_HOME": "x", "LTX_MCP_COLOUR": "red"})
+
+
+def test_an_unknown_name_stops_a_process_and_is_named_without_a_traceback(tmp_path: Path) -> None:
+    environment = {**os.environ, "LTX_MCP_HOME": str(tmp_path / "home"), "LTX_MCP_SPEED": "fast"}
+    for command in (["doctor"], ["jobs"], ["serve"]):
+        arguments = [sys.executable, "-m", "ltx_mcp", *command]
+        ended = subprocess.run(arguments, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert ended.returncode in (1, 3)
+        assert "LTX_MCP_SPEED" in ended.stdout + ended.stderr
+        assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_names_of_the_facts_are_known_where_they_are_given() -> None:
+    address = {"LTX_MCP_FAL_QUEUE_URL": " http://127.0.0.1:1 "}
+    assert read_settings(address, frozenset(address)).lookup("LTX_MCP_FAL_QUEUE_URL") == "http://127.0.0.1:1"
+
+
+def test_other_programs_variables_are_nobodys_business() -> None:
+    assert read_settings({"LTX_API_KEY": "k", "LTXMCP_HOME": "x", "PATH": "/bin"}).home_text == ""
+
+
+# -- values -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING, ERROR"),
+        ("BUDGET_USD_PER_DAY", "abc", "an amount such as 5 or 2.50"),
+        ("BUDGET_USD_PER_DAY", "-1", "an amount such as 5 or 2.50"),
+        ("BUDGET_USD_PER_DAY", "NaN", "an amount such as 5 or 2.50"),
+        ("BUDGET_USD_PER_DAY", "Infinity", "an amount such as 5 or 2.50"),
+        ("BUDGET_USD_PER_DAY", "5 USD", "an amount such as 5 or 2.50"),
+        ("PUBLIC_URL", "films.example.com", "an address such as https://"),
+        ("PUBLIC_URL", "ftp://films.example.com", "an address such as https://"),
+        ("PUBLIC_URL", "https://", "an address such as https://"),
+        ("PUBLIC_URL", "https://films.example.com:port", "an address such as https://"),
+        ("PUBLIC_URL", "https://films.example.com/?a=1", "an address such as https://"),
+        ("HOME", "~nobody-of-this-name/ltx", "a path"),
+        ("MODELS", "~nobody-of-this-name/models.toml", "a path"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
+    with pytest.raises(SetupError) as raised:
+        read_settings({f"LTX_MCP_{name}": value})
+    assert f"LTX_MCP_{name}={value!r} cannot be used; give " in str(raised.value)
+    assert allowed in str(raised.value)
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SetupError, match=r"LTX_MCP_PUBLIC_URL cannot be used") as raised:
+        read_settings({"LTX_MCP_PUBLIC_URL": "https://me:hunter2@films.example.com"})
+    assert "hunter2" not in str(raised.value)
+
+
+def test_values_are_stripped_and_an_empty_one_is_the_default() -> None:
+    given = {
+        "HOME": " /srv/ltx ",
+        "PROVIDERS": " local , ,fal ",
+        "MODELS": "  ",
+        "BUDGET_USD_PER_DAY": " 2.50\n",
+        "LOG_LEVEL": " debug ",
+        "PUBLIC_URL": " https://films.example.com/ltx ",
+    }
+    settings = read_settings({f"LTX_MCP_{name}": value for name, value in given.items()})
+    assert settings.home == Path("/srv/ltx")
+    assert settings.providers == ("local", "fal")
+    assert settings.models is None
+    assert settings.budget_usd == Decimal("2.50")
+    assert settings.log_level == "DEBUG"
+    assert settings.public_url == "https://films.example.com/ltx"
+
+
+def test_nothing_set_is_no_limit_no_overlay_and_the_users_own_folder() -> None:
+    settings = read_settings({})
+    assert settings.home.is_absolute()
+    assert settings.home.name == "ltx-mcp"
+    assert (settings.providers, settings.models, settings.budget_usd) == ((), None, None)
+    assert (settings.log_level, settings.public_url, settings.input_dirs) == ("", "", "")
+
+
+def test_a_relative_home_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_settings({"LTX_MCP_HOME": "state"}).home == tmp_path / "state"
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    settings = read_settings({"LTX_MCP_HOME": "~/state", "LTX_MCP_MODELS": "~/models.toml"})
+    assert (settings.home, settings.models) == (tmp_path / "state", tmp_path / "models.toml")
+
+
+def test_the_repr_shows_no_key_of_the_environment() -> None:
+    settings = read_settings({"FAL_KEY": "secret-key", "PASSWORD": "hunter2", "LTX_MCP_HOME": "/srv/ltx"})
+    assert settings.lookup("FAL_KEY") == "secret-key"
+    assert "/srv/ltx" in repr(settings)
+    for hidden in ("secret-key", "hunter2", "FAL_KEY"):
+        assert hidden not in repr(settings)
+        assert hidden not in str(settings)
+
+
+def test_every_setting_is_described_for_the_table() -> None:
+    for row in described():
+        assert row["name"].startswith("LTX_MCP_")
+        assert row["meaning"]
+        assert row["default"]
+
+
+# -- what can be ordered ------------------------------------------------------------------------------------------
+
+
+def test_a_provider_nobody_knows_is_refused_naming_the_setting_and_who_there_is(edge: Edge) -> None:
+    with pytest.raises(SetupError, match=r"LTX_MCP_PROVIDERS names 'sora', which is none of .*local"):
+        edge(PROVIDERS="local,sora")
+
+
+def test_an_overlay_replaces_the_offer_of_its_model_and_operation(edge: Edge, tmp_path: Path) -> None:
+    market = edge(MODELS=overlay(tmp_path, OVERLAY.format(model="preview")))
+    offers = {(row.model, row.operation): row for row in market.facts("local").offer}
+    assert set(offers) == {("preview", "text_to_video"), ("preview", "image_to_video")}
+    assert str(offers["preview", "text_to_video"].limits[0].duration) == "3"
+    assert "6 to 20" in str(offers["preview", "image_to_video"].limits[0].duration)
+
+
+def test_an_overlay_adds_an_offer_of_another_model(edge: Edge, tmp_path: Path) -> None:
+    before = edge().facts("local")
+    after = edge(MODELS=overlay(tmp_path, OVERLAY.format(model="sketch"))).facts("local")
+    assert after.offer[:-1] == before.offer
+    assert (after.offer[-1].model, after.title) == ("sketch", before.title)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (OVERLAY.format(model="preview") + "\nslots = = 2", "models.toml"),
+        (OVERLAY.format(model="preview").replace('name = "local"', 'name = "sora"'), "name must be one of .*local"),
+        ("slots = 2", "name must be one of .*local"),
+        (OVERLAY.format(model="preview").replace("endpoint =", "endpiont ="), "endpiont"),
+        (OVERLAY.format(model="preview").replace('"720p"', '"721p"'), "resolution"),
+        ('name = "local"\nslots = "many"', "slots"),
+    ],
+)
+def test_a_broken_overlay_is_refused_naming_the_setting(edge: Edge, tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(SetupError, match=rf"(?s){words}.*LTX_MCP_MODELS"):
+        edge(MODELS=overlay(tmp_path, text))
+
+
+def test_an_overlay_that_is_not_there_is_refused_naming_the_setting(edge: Edge, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"(?s)nothere\.toml.*LTX_MCP_MODELS"):
+        edge(MODELS=str(tmp_path / "nothere.toml"))
