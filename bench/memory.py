@@ -7,7 +7,7 @@ from bench.process import Memory, family_memory, is_known, memory
 from bench.table import Row, Table, mib, ratios, times
 from bench.wire import BARE_WITHOUT_RICH, OURS, listed
 
-ROUNDS = 7
+ROUNDS = 5
 LIVES = 3
 BUDGET = 1.15
 TITLE = "memory: resident, ours against a bare server without rich"

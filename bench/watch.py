@@ -3,6 +3,7 @@
 import sqlite3
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,9 @@ from bench.process import cpu_s, is_known
 from bench.table import Row, Table, ms, percent
 from bench.wire import OURS, Server, cancel_all, listed, structured
 
-JOBS = 9
+JOBS = 7
 WAITS = 2
-WAIT_S = 8
+WAIT_S = 6
 TOLD_BUDGET_S = 0.1
 CPU_BUDGET = 1.0
 TOKEN = "bench"
@@ -40,19 +41,20 @@ def measure() -> Table:
             with listed(OURS, home) as waiter:
                 waiter.call("list_jobs")
                 endings = [_follow(number, holder, waiter, home, worker) for number in range(JOBS)]
-                idle, queued, running = _costs(holder, waiter, home, worker) if is_known() else ([], [], [])
+                costs = _costs(holder, waiter, home, worker) if is_known() else {}
             cancel_all(holder)
     rows = [
         Row("row changed -> the waiting call's progress says so", [each.noticed_s for each in endings], ms),
         Row("row changed -> the waiting call answers", [each.answered_s for each in endings], ms, TOLD_BUDGET_S),
     ]
-    if queued:
-        rows.append(Row("CPU of a core, job queued behind others", queued, percent, CPU_BUDGET))
-        rows.append(Row("CPU of a core, job running, progress told", running, percent, CPU_BUDGET))
-        rows.append(Row("CPU of a core, nobody waits", idle, percent))
+    if costs:
+        rows.append(Row("A's CPU, waiting for a job queued behind others", costs["queued"], percent, CPU_BUDGET))
+        rows.append(Row("A's CPU, waiting for a running job, progress told", costs["running"], percent, CPU_BUDGET))
+        rows.append(Row("A's CPU, nobody waits, jobs under way in B", costs["under_way"], percent))
+        rows.append(Row("A's CPU, nobody waits, no job", costs["idle"], percent))
     notes = [
-        f"{JOBS} previews in turn; CPU over waits of {WAIT_S} s. Counted from the time in the job's history, which is",
-        "taken before that move is committed: the holder's commit is in the figure.",
+        f"{JOBS} previews in turn; CPU over {WAIT_S} s each, as a share of one core. Counted from the time in the",
+        "job's history, which is taken before that move is committed: the holder's commit is in the figure.",
     ]
     return Table("watch: a call waits in process A, process B holds the job", rows, notes)
 
@@ -71,30 +73,34 @@ def _follow(number: int, holder: Server, waiter: Server, home: Path, worker: str
     return Ending(noticed_at - changed_at, answered_at - changed_at)
 
 
-def _costs(holder: Server, waiter: Server, home: Path, worker: str) -> tuple[list[float], list[float], list[float]]:
-    """Percent of a core: idle, waiting for a queued job, and for a running one, in turn."""
+def _costs(holder: Server, waiter: Server, home: Path, worker: str) -> dict[str, list[float]]:
+    """Percent of a core that the waiter uses, by what goes on; the three with jobs under way in turn."""
     jobs = [holder.call("generate_video", prompt=f"A glacier, take {number}", **LONG)["job_id"] for number in range(3)]
     for job_id in jobs[:2]:
         _check_holder(home, job_id, worker)
-    idle, queued, running = [], [], []
+    queued, running, under_way = [], [], []
     for _ in range(WAITS):
-        queued.append(_cost(waiter, jobs[2], "queued"))
-        running.append(_cost(waiter, jobs[0], "running"))
+        queued.append(_share(waiter, lambda: _wait_in_vain(waiter, jobs[2], "queued")))
+        running.append(_share(waiter, lambda: _wait_in_vain(waiter, jobs[0], "running")))
+        under_way.append(_share(waiter, lambda: time.sleep(WAIT_S)))
     cancel_all(holder)
-    began, before = time.monotonic(), cpu_s(waiter.pid)
-    time.sleep(WAIT_S)
-    idle.append((cpu_s(waiter.pid) - before) / (time.monotonic() - began) * 100)
-    return idle, queued, running
+    time.sleep(1)
+    idle = [_share(waiter, lambda: time.sleep(WAIT_S))]
+    return {"queued": queued, "running": running, "under_way": under_way, "idle": idle}
 
 
-def _cost(waiter: Server, job_id: str, state: str) -> float:
-    """Percent of a core that one wait used, to its answer."""
+def _share(waiter: Server, work: Callable[[], None]) -> float:
+    """Percent of a core that the process used while `work` went on."""
     began, before = time.monotonic(), cpu_s(waiter.pid)
+    work()
+    return (cpu_s(waiter.pid) - before) / (time.monotonic() - began) * 100
+
+
+def _wait_in_vain(waiter: Server, job_id: str, state: str) -> None:
+    """A wait that ends with the job as it was."""
     view = structured(waiter.receive(_wait(waiter, job_id, WAIT_S)))
-    used = (cpu_s(waiter.pid) - before) / (time.monotonic() - began) * 100
     if view["state"] != state:
         raise SystemExit(f"The job was {view['state']}, not {state}: {view}")
-    return used
 
 
 def _wait(waiter: Server, job_id: str, seconds: int) -> int:

@@ -23,7 +23,8 @@ RETRY_S = 1.0
 
 
 class Runner:
-    """One process's part of the work. `slots` are the most jobs of a provider that may be held at a time."""
+    """One process's part of the work. `slots` are the most jobs of a provider that may be held at a time;
+    `moved` is told after each step, so that callers of this process need not wait for a tick."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Runner:
         slots: Mapping[str, int],
         repeatable: frozenset[str],
         now: Callable[[], datetime],
+        moved: Callable[[], None],
     ) -> None:
         self._store = store
         self._steps = steps
@@ -40,6 +42,7 @@ class Runner:
         self._slots = slots
         self._repeatable = repeatable
         self._now = now
+        self._moved = moved
         self._wake = anyio.Event()
 
     def wake(self) -> None:
@@ -101,6 +104,7 @@ class Runner:
             while job.live and job.holder == self._life.worker:
                 try:
                     job = await self._step(job)
+                    self._moved()
                 except LtxError as error:
                     # the store is out of reach: the job stays ours, and nothing is decided until it is back
                     logger.error("%s could not be moved: %s", job.id, error)

@@ -88,9 +88,9 @@ class Jobs:
         self._files = Files(config.home)
         self._store = Store(database, budget_usd=config.budget_usd)
         self._life = Life(config.home)
-        self._runner = self._make_runner()
         self._reader = InputReader(config.folders, self._media.look_at_picture)
-        self._watch = Watch(lambda ids: self._store.do(self._store.revisions, ids))
+        self._watch = Watch(self._store.revisions)
+        self._runner = self._make_runner()
         self._running: anyio.CancelScope | None = None
         self._stopped = anyio.Event()
 
@@ -106,7 +106,7 @@ class Jobs:
         tools = Tools(self._store, self._files, self._media, facts, adapters, _fetch, self._now)
         slots = {name: each.slots for name, each in facts.items() if each.slots}
         repeatable = frozenset(name for name, each in facts.items() if each.repeatable)
-        return Runner(self._store, Steps(tools), self._life, slots, repeatable, self._now)
+        return Runner(self._store, Steps(tools), self._life, slots, repeatable, self._now, self._watch.wake)
 
     # -- life ---------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from ltx_mcp.jobs.store import LostClaimError, Store
 from ltx_mcp.media.worker import Media
 from ltx_mcp.providers.base import Accepted, Cancels, Delivered, Polls, Provider, Seen, Uploads
 
-PULSE_S = 0.25
+PULSE_S = 0.5
 POLL_S = 5.0
 MOST_ATTEMPTS = 10
 ENDS_THE_JOB = frozenset({ErrorCode.CONTENT_REFUSED, ErrorCode.REJECTED})

@@ -271,10 +271,9 @@ class Store:
             return [to_job(row._mapping) for row in rows]
 
     def revisions(self, job_ids: Sequence[str]) -> dict[str, int]:
-        """How often each of these jobs has changed."""
-        with self._database.read() as connection:
-            query = select(jobs.c.id, jobs.c.revision).where(jobs.c.id.in_(job_ids))
-            return {job_id: revision for job_id, revision in connection.execute(query)}
+        """How often each of these jobs has changed; asked twenty times a second, so not through SQLAlchemy."""
+        marks = ", ".join("?" * len(job_ids))
+        return dict(self._database.peek(f"SELECT id, revision FROM jobs WHERE id IN ({marks})", job_ids))
 
     def live(self) -> list[tuple[str, str, datetime]]:
         """Holder, provider and next time of every live job that does not wait for another one."""

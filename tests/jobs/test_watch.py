@@ -12,19 +12,15 @@ pytestmark = pytest.mark.anyio
 
 
 class Rows:
-    """Revisions to look at, a log of the looks, and a sleep that takes no time."""
+    """Revisions to look at, and a log of the looks."""
 
     def __init__(self) -> None:
         self.now: dict[str, int] = {"a": 1, "b": 1}
         self.looks: list[set[str]] = []
 
-    async def revisions(self, job_ids: Sequence[str]) -> dict[str, int]:
+    def revisions(self, job_ids: Sequence[str]) -> dict[str, int]:
         self.looks.append(set(job_ids))
-        await anyio.lowlevel.checkpoint()
         return {job_id: self.now[job_id] for job_id in job_ids if job_id in self.now}
-
-    async def sleep(self, seconds: float) -> None:
-        await anyio.lowlevel.checkpoint()
 
 
 @pytest.fixture
@@ -34,7 +30,7 @@ def rows() -> Rows:
 
 @pytest.fixture
 def watch(rows: Rows) -> Watch:
-    return Watch(rows.revisions, rows.sleep)
+    return Watch(rows.revisions, tick_s=0)
 
 
 async def test_a_change_that_was_there_already_is_told_at_the_first_look(watch: Watch, rows: Rows) -> None:
@@ -43,10 +39,22 @@ async def test_a_change_that_was_there_already_is_told_at_the_first_look(watch: 
     assert len(rows.looks) == 1
 
 
-async def test_a_vanished_job_counts_as_changed(watch: Watch, rows: Rows) -> None:
-    del rows.now["a"]
-    with anyio.fail_after(5):
+async def test_a_look_that_could_not_be_made_is_no_change(watch: Watch, rows: Rows) -> None:
+    rows.now = {}
+    with anyio.move_on_after(0.05) as waiting:
         await watch.change({"a": 1})
+    assert waiting.cancelled_caught
+
+
+async def test_a_change_of_this_process_is_told_without_waiting_for_a_tick(rows: Rows) -> None:
+    watch = Watch(rows.revisions, tick_s=3600)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.change, {"a": 1})
+            while not rows.looks:
+                await anyio.lowlevel.checkpoint()
+            rows.now["a"] = 2
+            watch.wake()
 
 
 async def test_one_look_serves_all_who_wait(watch: Watch, rows: Rows) -> None:
