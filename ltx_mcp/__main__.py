@@ -10,9 +10,9 @@ def main() -> None:
 
         print(f"ltx-mcp {__version__}")
         return
-    from ltx_mcp.cli.main import cli
+    from ltx_mcp.cli.main import start
 
-    cli(prog_name="ltx-mcp")
+    start()
 
 
 if __name__ == "__main__":

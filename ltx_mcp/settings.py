@@ -5,9 +5,10 @@ Names of keys and addresses are not here: the providers' facts name them, and `l
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 
@@ -80,33 +81,52 @@ def read_settings(environment: Mapping[str, str] | None = None, also: frozenset[
     """
     environment = os.environ if environment is None else environment
     known = {each.metadata["name"]: each.name for each in fields(Settings) if each.metadata}
-    for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known and name not in also:
-            raise SetupError(
-                ErrorCode.INVALID_REQUEST,
-                f"{name} is set, but this version does not act on it.",
-                f"Unset it. Known: {', '.join(known)}.",
-            )
+    strange = sorted(name for name in environment if name.startswith(PREFIX) and name not in also | known.keys())
+    if strange:
+        raise SetupError(
+            ErrorCode.INVALID_REQUEST,
+            f"This version does not act on {', '.join(strange)}.",
+            f"Correct or unset it. Known: {', '.join([*known, *sorted(also - known.keys())])}.",
+        )
     values = {attribute: environment.get(name, "").strip() for name, attribute in known.items()}
-    values["log_level"] = values["log_level"].upper()
     settings = Settings(**values, environment=environment)
     _check(settings)
-    return settings
+    return replace(settings, log_level=settings.log_level.upper())
 
 
 def _check(settings: Settings) -> None:
-    if settings.log_level and settings.log_level not in LOG_LEVELS:
+    if settings.log_level and settings.log_level.upper() not in LOG_LEVELS:
         raise _bad("LOG_LEVEL", settings.log_level, f"one of {', '.join(LOG_LEVELS)}")
-    if settings.budget_text:
+    if settings.budget_text and not _is_amount(settings.budget_text):
+        raise _bad("BUDGET_USD_PER_DAY", settings.budget_text, "an amount such as 5 or 2.50")
+    if settings.public_url and not _is_address(settings.public_url):
+        shown = "" if "@" in settings.public_url else settings.public_url
+        raise _bad("PUBLIC_URL", shown, "an address such as https://films.example.com")
+    for name, text in (("HOME", settings.home_text), ("MODELS", settings.models_text)):
         try:
-            amount = Decimal(settings.budget_text)
-        except InvalidOperation as error:
-            raise _bad("BUDGET_USD_PER_DAY", settings.budget_text, "an amount such as 5 or 2.50") from error
-        if not amount.is_finite() or amount < 0:
-            raise _bad("BUDGET_USD_PER_DAY", settings.budget_text, "an amount such as 5 or 2.50")
-    if settings.public_url and not settings.public_url.startswith(("http://", "https://")):
-        raise _bad("PUBLIC_URL", settings.public_url, "an address that starts with http:// or https://")
+            Path(text).expanduser()
+        except RuntimeError as error:
+            raise _bad(name, text, "a path; ~ can only be a home folder of this machine") from error
+
+
+def _is_amount(text: str) -> bool:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return False
+    return amount.is_finite() and amount >= 0
+
+
+def _is_address(text: str) -> bool:
+    """Whether films can be reached below it: a scheme, a host, and at most a path."""
+    try:
+        url = urlsplit(text)
+        whole = bool(url.hostname) and url.port != 0 and not any(each.isspace() for each in text)
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and whole and not (url.query or url.fragment or url.username)
 
 
 def _bad(name: str, value: str, allowed: str) -> SetupError:
-    return SetupError(ErrorCode.INVALID_REQUEST, f"{PREFIX}{name}={value!r} cannot be used; give {allowed}.")
+    shown = f"={value!r}" if value else ""
+    return SetupError(ErrorCode.INVALID_REQUEST, f"{PREFIX}{name}{shown} cannot be used; give {allowed}.")

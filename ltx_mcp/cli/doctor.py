@@ -1,6 +1,5 @@
 """`doctor`: what is there, a line each: OK, warning or failure, with what mends it."""
 
-import json
 import os
 import shutil
 import sys
@@ -12,7 +11,8 @@ import anyio
 import click
 
 from ltx_mcp import __version__
-from ltx_mcp.cli.common import told
+from ltx_mcp.cli.options import as_json_option
+from ltx_mcp.cli.words import one_line, print_json
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.server.edge import make_config, read_edge
@@ -31,19 +31,25 @@ class Line:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True)
+@as_json_option
 def doctor(as_json: bool) -> None:
-    """Say what is there and what is missing."""
-    with told():
-        settings, market = read_edge()
-        lines = [*_providers(market), *anyio.run(_state, settings, market), *_media()]
+    """Say what is there and what is missing; exit code 1 when something fails."""
+    lines = [*_edge(), *_media()]
     if as_json:
-        print(json.dumps([asdict(line) for line in lines]))
+        print_json([asdict(line) for line in lines])
     else:
         print(f"ltx-mcp {__version__}, Python {sys.version.split()[0]}")
         for line in lines:
-            print(f"{line.status:<8} {line.what}: {line.found}")
-    raise SystemExit(any(line.status == "failure" for line in lines))
+            print(f"{line.status:<8} {line.what}: {one_line(line.found)}")
+    raise SystemExit(int(any(line.status == "failure" for line in lines)))
+
+
+def _edge() -> list[Line]:
+    try:
+        settings, market = read_edge()
+    except LtxError as error:
+        return [Line("failure", "settings", str(error))]
+    return [*_providers(market), *anyio.run(_state, settings, market)]
 
 
 def _providers(market: Market) -> Iterator[Line]:
@@ -72,11 +78,14 @@ async def _state(settings: Settings, market: Market) -> list[Line]:
 def _media() -> Iterator[Line]:
     from importlib.util import find_spec
 
-    import av
+    try:
+        import av
 
-    codecs = {"libx264", "aac"} <= av.codecs_available
-    yield Line(
-        "OK" if codecs else "failure", "codecs", "H.264 and AAC" if codecs else "H.264 or AAC is missing in PyAV"
-    )
+        missing = {"libx264", "aac"} - av.codecs_available
+    except ImportError as error:
+        yield Line("failure", "codecs", f"PyAV cannot be loaded: {error}")
+    else:
+        found = f"{', '.join(sorted(missing))} is missing in PyAV" if missing else "H.264 and AAC"
+        yield Line("failure" if missing else "OK", "codecs", found)
     heif = find_spec("pillow_heif") is not None
     yield Line("OK" if heif else "warning", "HEIC pictures", "yes" if heif else 'no; pip install "ltx-mcp[heif]"')

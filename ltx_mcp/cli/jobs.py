@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from ltx_mcp.cli.common import CALLER, open_jobs, run
-from ltx_mcp.cli.options import as_json_option
+from ltx_mcp.cli.options import as_json_option, read_options
 from ltx_mcp.cli.show import print_job, view_of
 from ltx_mcp.cli.words import one_line, print_json, print_table
 from ltx_mcp.domain.job import Event
-from ltx_mcp.domain.request import ListJobs
+from ltx_mcp.domain.request import CancelJob, CheckJob, ListJobs
 from ltx_mcp.server.views import JobView, Row, to_row, to_time
 
 
@@ -57,7 +57,8 @@ def show(job_id: str, as_json: bool) -> None:
     """Print all that is known of JOB and all that happened to it."""
     view, history = run(partial(_one, job_id))
     if as_json:
-        print_json(view.to_wire())
+        events = [{"at": to_time(event.at), "what": event.what, "detail": event.detail} for event in history]
+        print_json(view.to_wire() | {"events": events})
         return
     print_job(view)
     print()
@@ -66,8 +67,9 @@ def show(job_id: str, as_json: bool) -> None:
 
 
 async def _one(job_id: str) -> tuple[JobView, list[Event]]:
+    arguments = read_options(CheckJob, "check_job", {"job_id": job_id})
     async with open_jobs() as found:
-        job = await found.get(job_id, CALLER)
+        job = await found.get(arguments.job_id, CALLER)
         return view_of(found, job), list(await found.history(job_id, CALLER))
 
 
@@ -83,5 +85,6 @@ def cancel(job_id: str) -> None:
 
 
 async def _cancelled(job_id: str) -> JobView:
+    arguments = read_options(CancelJob, "cancel_job", {"job_id": job_id})
     async with open_jobs() as found:
-        return view_of(found, await found.cancel(job_id, CALLER))
+        return view_of(found, await found.cancel(arguments.job_id, CALLER))

@@ -1,6 +1,8 @@
 """The command line: which commands there are. Each one's file is imported only when it runs."""
 
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -14,9 +16,14 @@ COMMANDS = {
     "animate": ("ltx_mcp.cli.make", "Make a video from a picture."),
     "estimate": ("ltx_mcp.cli.prices", "Show what a video would cost."),
     "models": ("ltx_mcp.cli.prices", "Show what can be ordered."),
-    "jobs": ("ltx_mcp.cli.jobs", "List jobs, or show one."),
+    "jobs": ("ltx_mcp.cli.jobs", "List jobs, show one, or cancel one."),
     "doctor": ("ltx_mcp.cli.doctor", "Say what is there and what is missing."),
 }
+EXIT_CODES = (
+    "Exit codes: 0 done, 2 the request cannot be used, 3 refused by settings, budget or disk, "
+    "4 still running, 5 failed or cancelled, 6 outcome unknown."
+)
+INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
@@ -40,7 +47,12 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, invoke_without_command=True)
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="ltx-mcp", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context, /, **options: Any) -> None:
@@ -49,3 +61,18 @@ def cli(context: click.Context, /, **options: Any) -> None:
         command = cli.get_command(context, "serve")
         assert command is not None
         context.invoke(command)
+
+
+def start() -> None:
+    """Run what the command line says. A usage error is one line and exit code 2."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a prompt in letters the terminal lacks is no failure
+    try:
+        sys.exit(cli.main(prog_name="ltx-mcp", standalone_mode=False))
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "ltx-mcp"
+        message = error.format_message().rstrip(".")
+        print(f"ltx-mcp: {message}. {command} --help shows what can be given.", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)

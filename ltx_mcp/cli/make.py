@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from ltx_mcp.domain.request import AnimateImage, GenerateVideo, PaidArguments
 from ltx_mcp.server.views import JobView
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.service import Jobs, Ordered
+    from ltx_mcp.jobs.service import Ordered
 
 LONG_S = 24 * 3600.0
 INTERRUPTED = 130
@@ -73,7 +72,7 @@ async def _order(model: type[PaidArguments], tool: str, options: dict[str, Any])
         with scope:
             ordered = await jobs.order(arguments, CALLER)
             job = ordered.job
-            _say_placed(jobs, ordered)
+            _say_placed(ordered)
             with _progress(job) as tell:
                 await jobs.wait(job, LONG_S, tell)
         if job is None:
@@ -81,15 +80,14 @@ async def _order(model: type[PaidArguments], tool: str, options: dict[str, Any])
         return view_of(jobs, await jobs.get(job.id, CALLER))
 
 
-def _say_placed(jobs: "Jobs", ordered: "Ordered") -> None:
+def _say_placed(ordered: "Ordered") -> None:
     job = ordered.job
-    if not ordered.fresh:
+    order = f"{job.operation} at {job.offer.provider} ({job.offer.model}), {to_text(from_micro(job.cost_micro))} USD"
+    if ordered.fresh:
+        print(f"{job.id} ordered: {order}.", file=sys.stderr)
+    else:
         print(f"This request already had {job.id}; for another take give a new --request-key.", file=sys.stderr)
-        return
-    preview = ", a preview and not LTX" if jobs.market.facts(job.offer.provider).is_preview else ""
-    price = to_text(from_micro(job.cost_micro))
-    print(f"{job.id} ordered at {job.offer.provider} ({job.offer.model}{preview}) for {price} USD.", file=sys.stderr)
-    for change in job.all_adjustments:
+    for change in job.offer.adjustments:
         print(f"Changed: {change.field} {change.asked} -> {change.got}.", file=sys.stderr)
 
 

@@ -14,12 +14,12 @@ M = TypeVar("M", bound=BaseModel)
 HELP = {
     "duration": "Length in seconds; ltx-mcp models shows what is allowed.",
     "resolution": "Length of the short side.",
-    "aspect_ratio": "Shape of the picture; auto: the offered one nearest to IMAGE.",
+    "aspect_ratio": "Shape of the film.",
     "fps": "Frames per second.",
     "generate_audio": "With sound or silent.",
     "camera_motion": "How the camera moves, where that is offered.",
-    "provider": "Who makes it; auto: the cheapest that is configured.",
-    "model": "What makes it; auto: any.",
+    "provider": "Who makes it. auto: the cheapest that is configured.",
+    "model": "What makes it. auto: any.",
     "adjust": "nearest: duration, fps, resolution or the picture's format may be changed to what is offered.",
     "max_cost_usd": "Refuse above this price; 0: no cap.",
     "request_key": "Your name for this video: the same key always gives the same job.",
@@ -44,23 +44,15 @@ def options_of(model: type[BaseModel], *hidden: str) -> Callable[[Any], Any]:
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
-    text = HELP[name] if "auto" in _choices(field.annotation) else HELP[name].partition("; auto")[0]
-    if name in ("provider", "model"):
-        text = HELP[name]
+    choices = _choices(field.annotation)
+    text = HELP[name] + (" auto: the offered one nearest to IMAGE." if "auto" in choices else "")
     if field.annotation is bool:
         flags = f"{option_name(name)}/--no-{name.replace('_', '-')}"
         return click.option(flags, default=field.default, show_default=True, help=text)
     default = str(field.default)
-    return click.option(
-        option_name(name), default=default, show_default=bool(default), help=text, metavar=_metavar(field)
-    )
-
-
-def _metavar(field: FieldInfo) -> str:
-    choices = _choices(field.annotation)
-    if choices:
-        return f"[{'|'.join(choices)}]"
-    return "TEXT" if field.annotation is str else "NUMBER"
+    free = "TEXT" if field.annotation is str else "NUMBER"
+    metavar = f"[{'|'.join(choices)}]" if choices else free
+    return click.option(option_name(name), default=default, show_default=bool(default), help=text, metavar=metavar)
 
 
 def _choices(annotation: Any) -> list[str]:

@@ -1,80 +1,95 @@
 """`estimate` and `models`: what a video would cost, and what there is."""
 
-import json
+from functools import partial
 from typing import Any
 
 import click
-from pydantic import ValidationError
 
-from ltx_mcp.cli.common import told
-from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.plan import make_offers
-from ltx_mcp.domain.price import to_text
-from ltx_mcp.domain.request import EstimateCost, to_request
+from ltx_mcp.cli.common import open_jobs, run, told
+from ltx_mcp.cli.options import as_json_option, options_of, read_options
+from ltx_mcp.cli.words import print_json, print_table, spoken
+from ltx_mcp.domain.facts import Limit, OfferFacts
+from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.price import from_micro, to_wire
+from ltx_mcp.domain.request import EstimateCost
 from ltx_mcp.server.edge import read_edge
+from ltx_mcp.server.views import Estimate, Money, to_estimate
 
 
 @click.command()
-@click.option("--operation", default="text_to_video", show_default=True)
-@click.option("--duration", default="6", show_default=True, help="Seconds.")
-@click.option("--resolution", default="1080p", show_default=True)
-@click.option("--aspect-ratio", default="16:9", show_default=True)
-@click.option("--fps", default="25", show_default=True)
-@click.option("--count", default="1", show_default=True, help="How many such videos.")
-@click.option("--json", "as_json", is_flag=True)
-def estimate(count: str, as_json: bool, **options: Any) -> None:
+@options_of(EstimateCost, "audio", "video", "context")
+@as_json_option
+def estimate(as_json: bool, **options: Any) -> None:
     """Show what a video would cost at each provider."""
-    with told():
-        try:
-            arguments = EstimateCost.model_validate({"count": count, **options})
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise CallerError(ErrorCode.INVALID_REQUEST, f"{first['loc'][0]}: {first['msg']}.") from error
-        _, market = read_edge()
-        plan = make_offers(to_request(arguments), (), market)
-    rows = [(offer, "") for offer in plan.offers] + list(plan.unusable)
-    table = [
-        {
-            "provider": offer.provider,
-            "model": offer.model,
-            "cost_usd": to_text(offer.cost_usd),
-            "total_usd": to_text(offer.cost_usd * arguments.count),
-            "note": why or f"as of {offer.as_of}",
-        }
-        for offer, why in rows
-    ] + [{"provider": no.provider, "model": no.model, "note": no.reason} for no in plan.refused]
-    _print(table, as_json)
+    found = run(partial(_estimate, options))
+    if as_json:
+        print_json(found.to_wire())
+        return
+    print_table(
+        [
+            {
+                "provider": quote.provider,
+                "model": quote.model,
+                "usd": f"{quote.cost_usd:g}",
+                "total": f"{quote.total_usd:g}",
+                "note": spoken(quote.why_not or f"as of {quote.as_of}"),
+            }
+            for quote in found.quotes
+        ]
+        + [{"provider": each.provider, "model": each.model, "note": spoken(each.reason)} for each in found.refused]
+    )
+    if found.budget.limit_usd is not None:
+        print(f"Left of today's budget (UTC): {found.budget.left_usd:g} of {found.budget.limit_usd:g} USD.")
+
+
+async def _estimate(options: dict[str, Any]) -> Estimate:
+    arguments = read_options(EstimateCost, "estimate_cost", options)
+    async with open_jobs() as jobs:
+        plan, budget = jobs.quotes(arguments), await jobs.budget()
+    money = Money(
+        limit_usd=None if budget.limit is None else to_wire(from_micro(budget.limit)),
+        spent_usd=to_wire(from_micro(budget.booked)),
+        reserved_usd=to_wire(from_micro(budget.held)),
+        left_usd=None if budget.left is None else to_wire(from_micro(budget.left)),
+    )
+    return to_estimate(plan, arguments.count, money, None if budget.left is None else from_micro(budget.left))
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True)
+@as_json_option
 def models(as_json: bool) -> None:
     """Show what can be ordered, and what each provider needs."""
     with told():
         _, market = read_edge()
-    table = [
-        {
-            "provider": facts.name,
-            "model": row.model,
-            "operation": row.operation,
-            "duration": "; ".join(str(limit.duration) for limit in row.limits),
-            "usable": market.standings[facts.name].why_not or "yes",
-        }
-        for facts in market.providers
-        for row in facts.offer
-    ]
-    _print(table, as_json)
-
-
-def _print(table: list[dict[str, str]], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(table))
+        print_json(_facts(market))
         return
-    from rich.console import Console
-    from rich.table import Table
+    print_table(
+        [
+            _cells(facts.name, row, limit, market.standings[facts.name].why_not or "yes")
+            for facts in market.providers
+            for row in facts.offer
+            for limit in row.limits
+        ]
+    )
 
-    names = list(dict.fromkeys(name for row in table for name in row))
-    shown = Table(*names)
-    for row in table:
-        shown.add_row(*(row.get(name, "") for name in names))
-    Console().print(shown)
+
+def _facts(market: Market) -> list[dict[str, Any]]:
+    """The facts as they are, and whether each provider could be used now."""
+    return [
+        facts.model_dump(mode="json", by_alias=True)
+        | {"usable": market.standings[facts.name].usable, "why_not": market.standings[facts.name].why_not}
+        for facts in market.providers
+    ]
+
+
+def _cells(provider: str, row: OfferFacts, limit: Limit, usable: str) -> dict[str, str]:
+    return {
+        "provider": provider,
+        "model": row.model,
+        "operation": row.operation,
+        "seconds": str(limit.duration),
+        "fps": ", ".join(map(str, limit.fps)),
+        "resolution": ", ".join(limit.resolution),
+        "usable": usable,
+    }

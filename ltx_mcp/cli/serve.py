@@ -1,7 +1,10 @@
 """`serve` and `work`: the server on stdio or HTTP, and the worker without a server."""
 
+import errno
+import gc
+import logging
 import os
-import signal
+import socket
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -9,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 import click
+from anyio.abc import TaskStatus
 
-from ltx_mcp.cli.common import open_jobs, run, told
+from ltx_mcp.cli.common import ENDING, at_signal, open_jobs, run
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.server.edge import read_edge
 
@@ -18,41 +22,50 @@ if TYPE_CHECKING:
     from ltx_mcp.server.desk import Desk
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-ENDING = (signal.SIGTERM, signal.SIGINT) if os.name == "nt" else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+HOST, PORT = "127.0.0.1", 8000
+GRACE_S = 1
+"""How long a call that still waits for a job may keep an HTTP server from ending."""
 
 
 @click.command()
 @click.option("--http", is_flag=True, help="Serve streamable HTTP at /mcp instead of stdio.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind; loopback only.")
-@click.option("--port", default=8000, show_default=True, help="Port to bind.")
-def serve(http: bool = False, host: str = "127.0.0.1", port: int = 8000) -> None:
+@click.option("--host", help=f"Address to bind, loopback only; needs --http.  [default: {HOST}]")
+@click.option("--port", type=click.IntRange(0, 65535), help=f"0: any that is free; needs --http.  [default: {PORT}]")
+def serve(http: bool = False, host: str | None = None, port: int | None = None) -> None:
     """Serve MCP over stdio, or over HTTP with --http."""
-    with told():
-        if http:
-            _serve_http(host, port)
-        else:
-            anyio.run(_serve_stdio)
+    if http:
+        run(partial(_serve_http, HOST if host is None else host, PORT if port is None else port))
+    elif host is not None or port is not None:
+        raise click.UsageError("--host and --port need --http.")
+    else:
+        run(_serve_stdio)
 
 
 async def _serve_stdio() -> None:
+    # hundreds of modules are loaded for the first answer, and none of it is garbage: a tenth of the start is saved
+    gc.disable()
     from ltx_mcp.server.app import make_server
 
     server, desk_now = make_server(*read_edge())
-    if sys.stdin.isatty():
-        print(
-            "ltx-mcp is an MCP server and waits for a host on stdin; Ctrl-C ends it. "
-            "For a person: ltx-mcp generate, ltx-mcp jobs, ltx-mcp --help.",
-            file=sys.stderr,
-        )
+    gc.freeze()
+    gc.enable()
     async with anyio.create_task_group() as group:
-        group.start_soon(_end_on_signal, desk_now)
+        if os.name != "nt":
+            await group.start(_end_on_signal, desk_now)
+        if sys.stdin is not None and sys.stdin.isatty():
+            print(
+                "ltx-mcp is an MCP server and waits for a host on stdin; Ctrl-C ends it. "
+                "For a person: ltx-mcp generate, ltx-mcp jobs, ltx-mcp --help.",
+                file=sys.stderr,
+            )
         await server.run_stdio_async()
         group.cancel_scope.cancel()
 
 
-async def _end_on_signal(desk_now: Callable[[], "Desk | None"]) -> None:
+async def _end_on_signal(desk_now: "Callable[[], Desk | None]", *, task_status: TaskStatus[None]) -> None:
     """Hand over and leave. The SDK's reader thread sits in read(2), so leaving is os._exit."""
     with anyio.open_signal_receiver(*ENDING) as signals:
+        task_status.started()
         async for _ in signals:
             desk = desk_now()
             if desk is not None:
@@ -60,20 +73,48 @@ async def _end_on_signal(desk_now: Callable[[], "Desk | None"]) -> None:
             os._exit(0)
 
 
-def _serve_http(host: str, port: int) -> None:
-    from ltx_mcp.server.app import make_server
-    from ltx_mcp.server.http import add_video_route
+async def _serve_http(host: str, port: int) -> None:
+    settings, market = read_edge()
+    with _listen(host, port) as listener:
+        import uvicorn
 
+        from ltx_mcp.server.app import make_server
+        from ltx_mcp.server.http import make_app
+
+        bound = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        server, desk_now = make_server(settings, market, base_url=settings.public_url or bound)
+        app = make_app(server, desk_now, settings.public_url)
+        web = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=GRACE_S))
+        print(f"ltx-mcp serves MCP at {bound}/mcp; Ctrl-C ends it.", file=sys.stderr, flush=True)
+
+        def leave() -> None:
+            web.should_exit = True
+            # calls that still wait are cut short, which uvicorn would tell with a traceback each
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
+        async with at_signal(leave):
+            await web.serve(sockets=[listener])
+            # asked to end twice, uvicorn leaves without the lifespan that hands over
+            if (desk := desk_now()) is not None:
+                await desk.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that accepts connections from this machine. Raises SetupError."""
     if host not in LOOPBACK:
         raise SetupError(
             ErrorCode.INVALID_REQUEST,
             f"--host {host} would let others order with your keys; this version serves {', '.join(LOOPBACK)} only.",
         )
-    settings, market = read_edge()
-    shown = f"[{host}]" if ":" in host else host
-    server, desk_now = make_server(settings, market, base_url=settings.public_url or f"http://{shown}:{port}")
-    add_video_route(server, desk_now)
-    server.run("streamable-http", host=host, port=port)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        taken = "another program has it" if error.errno == errno.EADDRINUSE else os.strerror(error.errno or 0)
+        message = f"Port {port} on {host} cannot be used: {taken}."
+        raise SetupError(
+            ErrorCode.INVALID_REQUEST, message, "Choose another with --port; 0 takes a free one."
+        ) from error
 
 
 @click.command()
@@ -85,22 +126,16 @@ def work(until_idle: bool, home: str) -> None:
 
 
 async def _for_ever(home: str) -> None:
-    async with open_jobs(work=True, home=home), anyio.create_task_group() as group:
-        group.start_soon(_cancel_on_signal, group.cancel_scope)
-        await anyio.sleep_forever()
+    scope = anyio.CancelScope()
+    async with at_signal(scope.cancel), open_jobs(work=True, home=home):
+        with scope:
+            await anyio.sleep_forever()
 
 
 async def _until_idle(home: str) -> None:
     from ltx_mcp.jobs.handover import alone
 
-    async with open_jobs(home=home) as jobs, anyio.create_task_group() as group:
-        group.start_soon(_cancel_on_signal, group.cancel_scope)
-        await alone(jobs.home, lambda: jobs.work(until_idle=True), jobs.is_idle)
-        group.cancel_scope.cancel()
-
-
-async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(*ENDING) as signals:
-        async for _ in signals:
-            scope.cancel()
-            return
+    scope = anyio.CancelScope()
+    async with at_signal(scope.cancel), open_jobs(home=home) as jobs:
+        with scope:
+            await alone(jobs.home, lambda: jobs.work(until_idle=True), jobs.is_idle)

@@ -21,8 +21,9 @@ def view_of(jobs: "Jobs", job: Job) -> JobView:
 
 
 def print_made(view: JobView) -> None:
-    """The film's path alone on stdout, where a program can take it; what there is to say about it on stderr."""
-    for line in _facts(view):
+    """The film's path alone on stdout, where a program can take it; on stderr what was not told when it was ordered."""
+    new = [change for change in view.adjustments if change.by != "server"]
+    for line in _facts(view.model_copy(update={"adjustments": new})):
         print(line, file=sys.stderr)
     if place := view.file or view.video_url:
         print(place)
@@ -30,13 +31,16 @@ def print_made(view: JobView) -> None:
 
 def print_job(view: JobView) -> None:
     """All that is known."""
-    for line in [f"{view.job_id} {view.state}", *_facts(view), view.file or view.video_url]:
-        if line:
-            print(line)
+    print(f"{view.job_id} {view.state}")
+    print(f"{view.operation} at {view.provider} ({view.model}), {view.cost_usd:g} USD")
+    for line in _facts(view):
+        print(line)
+    if place := view.file or view.video_url:
+        print(place)
 
 
 def _facts(view: JobView) -> list[str]:
-    lines = [f"{view.operation} at {view.provider} ({view.model}) for {view.cost_usd:g} USD"]
+    lines = []
     if view.progress is not None and view.finished_at is None:
         lines.append(f"{view.progress:.0f} %")
     if view.sources:
