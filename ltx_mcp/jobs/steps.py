@@ -4,11 +4,13 @@ Only these call adapters. Whether a step may be repeated is the state's business
 `saving` may, the order itself never.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,10 @@ from ltx_mcp.jobs.store import LostClaimError, Store
 from ltx_mcp.media.worker import Media
 from ltx_mcp.providers.base import Accepted, Cancels, Delivered, Polls, Provider, Seen, Uploads
 
+logger = logging.getLogger(__name__)
+
 PULSE_S = 0.5
+LOOKS_A_PULSE = 5
 POLL_S = 5.0
 MOST_ATTEMPTS = 10
 ENDS_THE_JOB = frozenset({ErrorCode.CONTENT_REFUSED, ErrorCode.REJECTED})
@@ -275,12 +280,17 @@ class Steps:
 
     async def _tell(self, pulse: "_Pulse", scope: anyio.CancelScope) -> None:
         """Write the progress down now and then, and learn from the row whether the film is still wanted."""
+        beats = count(1)
         while not (pulse.lost or pulse.job.cancel_wanted):
-            await self._tools.sleep(PULSE_S)
+            await self._tools.sleep(PULSE_S / LOOKS_A_PULSE)
             try:
-                pulse.job = await self._store.do(self._store.note, pulse.job, progress=round(pulse.done * 100, 1))
+                if next(beats) % LOOKS_A_PULSE == 0 or self._store.is_unwanted(pulse.job):
+                    done = round(pulse.done * 100, 1)
+                    pulse.job = await self._store.do(self._store.note, pulse.job, progress=done)
             except LostClaimError:
                 pulse.lost = True
+            except LtxError as error:
+                logger.warning("%s: %s", pulse.job.id, error)  # the film is worth more than its progress
         scope.cancel()
 
     # -- saving: the film is made, now it is kept ---------------------------------------------------------------

@@ -275,6 +275,11 @@ class Store:
         marks = ", ".join("?" * len(job_ids))
         return dict(self._database.peek(f"SELECT id, revision FROM jobs WHERE id IN ({marks})", job_ids))
 
+    def is_unwanted(self, job: Job) -> bool:
+        """Whether its holder should look again: it was cancelled, or taken away. Cheap enough for an event loop."""
+        found = self._database.peek("SELECT cancel_wanted, fence FROM jobs WHERE id = ?", (job.id,))
+        return any(wanted or fence != job.fence for wanted, fence in found)
+
     def live(self) -> list[tuple[str, str, datetime]]:
         """Holder, provider and next time of every live job that does not wait for another one."""
         query = select(jobs.c.holder, jobs.c.provider, jobs.c.next_at).where(

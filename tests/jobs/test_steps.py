@@ -295,6 +295,40 @@ async def no_fetch(url: str, path: Path) -> None:
     raise AssertionError(url)
 
 
+async def test_a_render_outlives_a_store_that_is_out_of_reach_for_a_while(
+    home: Path, new_job: New, clock: Clock, film: Path
+) -> None:
+    """The write lock is held by somebody else while the film is drawn and its progress should be told."""
+    database = Database.open(home, busy_timeout_s=0.01)
+    blocker = sqlite3.connect(home / "jobs.sqlite", isolation_level=None)
+
+    async def write(path: Path, tell: Any) -> tuple[()]:
+        blocker.execute("BEGIN IMMEDIATE")
+        await anyio.sleep(0.1)
+        blocker.execute("ROLLBACK")
+        shutil.copyfile(film, path)
+        return ()
+
+    class Held(Scripted):
+        async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted | Delivered:
+            return Delivered(write)
+
+    async def often(seconds: float) -> None:
+        await anyio.sleep(0.001)
+
+    store, media = Store(database), Media()
+    facts = {"fal": ProviderFacts(name="fal", title="fal")}
+    steps = Steps(Tools(store, Files(home), media, facts, {"fal": Held()}, no_fetch, clock, often))
+    store.place(priced(new_job(), "0"), clock())
+    job = store.claim(WORKER, {}, clock())
+    assert job is not None
+    while job.state is not State.SUCCEEDED:
+        job = await steps.take(job)
+    await media.close()
+    blocker.close()
+    database.close()
+
+
 async def test_an_order_that_breaks_half_way_is_unknown_and_never_sent_again(bench: Bench, new_job: New) -> None:
     bench.provider.answers = [RuntimeError("a bug in the adapter, after the bytes left")]
     job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.31")), State.SUBMITTING)
