@@ -27,6 +27,7 @@ from tests.jobs.test_processes import INITIALIZE, Look, media_children, processe
 
 Ended = subprocess.CompletedProcess[str]
 Command = Callable[..., Ended]
+Place = Callable[..., str]
 
 COMMANDS = ["serve", "work", "generate", "animate", "estimate", "models", "jobs", "doctor"]
 SMALL = ["--resolution", "720p", "--fps", "24", "--no-generate-audio"]
@@ -84,15 +85,17 @@ def ltx(tmp_path: Path) -> Command:
 
 
 @pytest.fixture
-def queued(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+def queued(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """Places an order that nobody works on yet."""
     monkeypatch.chdir(tmp_path)
 
-    def place(prompt: str) -> str:
+    def place(prompt: str, **arguments: Any) -> str:
+        small: dict[str, Any] = {"resolution": "720p", "fps": 24, "generate_audio": False}
+
         async def order() -> str:
             async with open_jobs(home=str(home)) as jobs:
-                arguments = GenerateVideo(prompt=prompt, resolution="720p", fps=24, generate_audio=False)
-                return (await jobs.order(arguments, "local")).job.id
+                asked = GenerateVideo(prompt=prompt, **small | arguments)
+                return (await jobs.order(asked, "local")).job.id
 
         return anyio.run(order)
 
@@ -256,6 +259,41 @@ def test_what_the_settings_forbid_is_exit_code_3(ltx: Command) -> None:
     assert ended.stderr.startswith("ltx-mcp: invalid_request: LTX_MCP_BUDGET_USD_PER_DAY='lots' cannot be used")
 
 
+DEAR = """
+name = "local"
+[[offer]]
+model = "preview"
+operation = "text_to_video"
+endpoint = "preview"
+limits = [{ duration = [6], fps = [25], resolution = ["1080p"] }]
+aspect_ratio = ["16:9"]
+price = { as_of = "2026-11-21", source = "a test", usd_per_second = { 1080p = "0.5" } }
+"""
+
+
+def test_a_price_above_the_callers_cap_is_exit_code_3(ltx: Command, tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text(DEAR, encoding="utf-8")
+    ended = ltx("generate", "x", "--max-cost-usd", "2.99", LTX_MCP_MODELS="models.toml")
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr.startswith("ltx-mcp: over_budget: The price is 3 USD at local, above --max-cost-usd 2.99.")
+
+
+def test_a_job_that_fails_is_exit_code_5_with_the_reason_on_stderr(
+    ltx: Command, home: Path, tmp_path: Path, queued: Place
+) -> None:
+    shot = queued("a pond", duration=20, resolution="2160p")
+    command = [sys.executable, "-m", "ltx_mcp", "animate", f"{shot}#last", "the pond freezes"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(home), stdout=pipe, stderr=pipe, encoding="utf-8"
+    ) as waiting:
+        first_line(waiting.stderr)
+        ltx("jobs", "cancel", shot)
+        out, told = waiting.communicate(timeout=20)
+    assert (waiting.returncode, out) == (5, "")
+    assert f"input_failed: image: {shot} is cancelled" in told
+
+
 @pytest.mark.parametrize(
     ("agent", "person"),
     [
@@ -317,20 +355,20 @@ def test_jobs_show_json_has_the_timeline_too(film: Film) -> None:
     assert shown["events"][-1]["what"] == "succeeded"
 
 
-def test_letters_the_terminal_lacks_are_no_failure(ltx: Command, queued: Callable[[str], str]) -> None:
+def test_letters_the_terminal_lacks_are_no_failure(ltx: Command, queued: Place) -> None:
     queued("Möwe über 海")
     listed = ltx("jobs", PYTHONIOENCODING="ascii")
     assert listed.returncode == 0
     assert "M\\xf6we" in listed.stdout
 
 
-def test_json_holds_every_letter_whatever_the_terminal_lacks(ltx: Command, queued: Callable[[str], str]) -> None:
+def test_json_holds_every_letter_whatever_the_terminal_lacks(ltx: Command, queued: Place) -> None:
     queued("Möwe über 海")
     rows = json.loads(ltx("jobs", "--json", PYTHONIOENCODING="ascii").stdout)
     assert rows[0]["prompt"] == "Möwe über 海"
 
 
-def test_jobs_cancel_ends_a_job_that_was_never_sent(ltx: Command, look: Look, queued: Callable[[str], str]) -> None:
+def test_jobs_cancel_ends_a_job_that_was_never_sent(ltx: Command, look: Look, queued: Place) -> None:
     job_id = queued("a pond")
     assert ltx("jobs", "cancel", job_id).stdout.startswith(f"{job_id} cancelled\n")
     assert look.job(job_id).state is State.CANCELLED
@@ -469,7 +507,7 @@ def test_a_worker_until_idle_ends_by_itself_when_there_is_nothing_to_do(ltx: Com
 
 
 @posix
-def test_two_workers_until_idle_render_a_queued_job_once(home: Path, look: Look, queued: Callable[[str], str]) -> None:
+def test_two_workers_until_idle_render_a_queued_job_once(home: Path, look: Look, queued: Place) -> None:
     job_id = queued("a pond")
     command = [sys.executable, "-m", "ltx_mcp", "work", "--until-idle"]
     both = [subprocess.Popen(command, env=environment(home)) for _ in range(2)]

@@ -10,6 +10,7 @@ import anyio
 import click
 
 from ltx_mcp.cli.common import CALLER, EXIT, STILL_RUNNING, at_signal, open_jobs, run
+from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.options import as_json_option, options_of, read_options
 from ltx_mcp.cli.show import print_made, view_of
 from ltx_mcp.cli.words import print_json
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Ordered
 
 LONG_S = 24 * 3600.0
-INTERRUPTED = 130
 Tell = Callable[[Job], Awaitable[None]]
 
 
