@@ -11,6 +11,7 @@ import pytest
 
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Market
+from ltx_mcp.providers.table import read_providers
 from ltx_mcp.server.edge import read_edge
 from ltx_mcp.settings import described, read_settings
 
@@ -212,3 +213,19 @@ def test_a_broken_overlay_is_refused_naming_the_setting(edge: Edge, tmp_path: Pa
 def test_an_overlay_that_is_not_there_is_refused_naming_the_setting(edge: Edge, tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"(?s)nothere\.toml.*LTX_MCP_MODELS"):
         edge(MODELS=str(tmp_path / "nothere.toml"))
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        'name = ["local"]',
+        'name = "local"\noffer = 3',
+        'name = "local"\noffer = [3]',
+        'name = "local"\n[[offer]]\nmodel = ["x"]',
+    ],
+)
+def test_an_overlay_of_another_shape_is_refused_by_name(tmp_path: Path, overlay: str) -> None:
+    path = tmp_path / "facts.toml"
+    path.write_text(overlay, encoding="utf-8")
+    with pytest.raises(SetupError, match="LTX_MCP_MODELS"):
+        read_providers(path)

@@ -10,10 +10,9 @@ from ltx_mcp.cli.options import as_json_option, options_of, read_options
 from ltx_mcp.cli.words import print_json, print_table, spoken
 from ltx_mcp.domain.facts import Limit, OfferFacts
 from ltx_mcp.domain.plan import Market
-from ltx_mcp.domain.price import from_micro, to_wire
 from ltx_mcp.domain.request import EstimateCost
 from ltx_mcp.server.edge import read_edge
-from ltx_mcp.server.views import Estimate, Money, to_estimate
+from ltx_mcp.server.views import Estimate, to_estimate
 
 
 @click.command()
@@ -45,14 +44,7 @@ def estimate(as_json: bool, **options: Any) -> None:
 async def _estimate(options: dict[str, Any]) -> Estimate:
     arguments = read_options(EstimateCost, "estimate_cost", options)
     async with open_jobs() as jobs:
-        plan, budget = jobs.quotes(arguments), await jobs.budget()
-    money = Money(
-        limit_usd=None if budget.limit is None else to_wire(from_micro(budget.limit)),
-        spent_usd=to_wire(from_micro(budget.booked)),
-        reserved_usd=to_wire(from_micro(budget.held)),
-        left_usd=None if budget.left is None else to_wire(from_micro(budget.left)),
-    )
-    return to_estimate(plan, arguments.count, money, None if budget.left is None else from_micro(budget.left))
+        return to_estimate(jobs.quotes(arguments), arguments.count, await jobs.budget())
 
 
 @click.command()

@@ -96,7 +96,10 @@ class Child:
         # -P: a file named av.py in the working directory is not the codec library.
         command = [sys.executable, "-P", "-m", "ltx_mcp.media.worker", "--memory-mib", str(self._memory_mib)]
         no_window = getattr(subprocess, "CREATE_NO_WINDOW", 0)
-        self._process = await anyio.open_process(command, stderr=None, env=_environment(), creationflags=no_window)
+        # A session of its own: a signal to the server's group must not reach a render before the server hands over.
+        self._process = await anyio.open_process(
+            command, stderr=None, env=_environment(), creationflags=no_window, start_new_session=True
+        )
         assert self._process.stdout is not None
         self._lines = BufferedByteReceiveStream(self._process.stdout)
 
@@ -340,8 +343,10 @@ def _claim_stdout() -> BinaryIO:
 
 
 def _limit_self(memory_mib: int) -> None:
-    # The parent decides when the child ends; a Ctrl-C in the terminal reaches both.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The parent decides when the child ends; a service manager signals every process of the service.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(5)
     with contextlib.suppress(ImportError, OSError, ValueError):

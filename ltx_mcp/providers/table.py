@@ -29,7 +29,8 @@ def read_providers(overlay: Path | None = None) -> tuple[ProviderFacts, ...]:
     try:
         facts = [ProviderFacts.model_validate(table) for table in by_name.values()]
     except ValidationError as error:
-        raise _bad_overlay(overlay, str(error)) from error
+        found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)[:5]]
+        raise _bad_overlay(overlay, "; ".join(found)) from error
     return tuple(sorted(facts, key=lambda each: _place(each.name)))
 
 
@@ -42,23 +43,31 @@ def _read_overlay(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise _bad_overlay(path, str(error)) from error
-    if table.get("name") not in known:
+    name, offers = table.get("name"), table.get("offer", [])
+    if not isinstance(name, str) or name not in known:
         raise _bad_overlay(path, f"name must be one of {', '.join(known)}")
+    if not isinstance(offers, list) or not all(isinstance(_key(offer), tuple) for offer in offers):
+        raise _bad_overlay(path, "each [[offer]] must have a model and an operation, as text")
     return table
+
+
+def _key(offer: Any) -> tuple[str, str] | None:
+    """What makes two offers of one provider the same."""
+    model, operation = (offer.get("model"), offer.get("operation")) if isinstance(offer, dict) else (None, None)
+    return (model, operation) if isinstance(model, str) and isinstance(operation, str) else None
 
 
 def _bad_overlay(path: Path | None, reason: str) -> SetupError:
     return SetupError(
         ErrorCode.INVALID_REQUEST,
-        f"The facts in {path} cannot be used: {reason}",
+        f"The facts in {path} cannot be used: {reason}.",
         "Mend the file or unset LTX_MCP_MODELS.",
     )
 
 
 def _merge(base: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     """Keys of `extra` win; an offer replaces the one for the same model and operation, else it is added."""
-    offers = {(offer.get("model"), offer.get("operation")): offer for offer in base.get("offer", [])}
-    offers |= {(offer.get("model"), offer.get("operation")): offer for offer in extra.get("offer", [])}
+    offers = {_key(offer): offer for offer in (*base.get("offer", []), *extra.get("offer", []))}
     return base | extra | {"offer": list(offers.values())}
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.plan import Market
-from ltx_mcp.domain.price import from_micro, to_text, to_wire
+from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.request import (
     AnimateImage,
     CancelJob,
@@ -26,7 +26,7 @@ from ltx_mcp.domain.request import (
 from ltx_mcp.server.arguments import ContractTool, make_tool
 from ltx_mcp.server.boundary import refusal
 from ltx_mcp.server.desk import Desk, desk_of
-from ltx_mcp.server.views import Change, Estimate, JobList, JobRef, JobView, Money, Refused, to_estimate, to_row
+from ltx_mcp.server.views import Change, Estimate, JobList, JobRef, JobView, Refused, to_estimate, to_row
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 LOOK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
@@ -70,15 +70,7 @@ async def estimate_cost(arguments: EstimateCost, context: Context[Desk]) -> Call
     """Price a video at every provider without ordering: what it costs, which providers can be used now and why others
     cannot, and what is left of today's budget. Free and instant; call it before a paid tool."""
     jobs = await desk_of(context).jobs()
-    plan = jobs.quotes(arguments)
-    budget = await jobs.budget()
-    money = Money(
-        limit_usd=None if budget.limit is None else to_wire(from_micro(budget.limit)),
-        spent_usd=to_wire(from_micro(budget.booked)),
-        reserved_usd=to_wire(from_micro(budget.held)),
-        left_usd=None if budget.left is None else to_wire(from_micro(budget.left)),
-    )
-    estimate = to_estimate(plan, arguments.count, money, None if budget.left is None else from_micro(budget.left))
+    estimate = to_estimate(jobs.quotes(arguments), arguments.count, await jobs.budget())
     return _answer(_estimate_text(estimate), estimate)
 
 

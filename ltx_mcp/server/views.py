@@ -6,14 +6,16 @@ A field that is None is not known, and is not sent.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.plan import Adjustment, Offer, Plan
 from ltx_mcp.domain.price import from_micro, to_wire
+
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.store import Budget
 
 StateWord = Literal["queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"]
 CancelWord = Literal["never_sent", "stopped", "asked", "not_possible"]
@@ -249,14 +251,22 @@ def to_row(job: Job) -> Row:
     )
 
 
-def to_estimate(plan: Plan, count: int, budget: Money, left: Decimal | None) -> Estimate:
+def to_estimate(plan: Plan, count: int, budget: "Budget") -> Estimate:
     """Usable quotes first, cheapest first in each half."""
+    left = None if budget.left is None else from_micro(budget.left)
     over = "The day's budget does not reach."
     usable = [_quote(offer, count, over if left is not None and offer.cost_usd > left else "") for offer in plan.offers]
     others = [_quote(offer, count, why) for offer, why in plan.unusable]
-    ordered = sorted(usable + others, key=lambda quote: (not quote.usable, quote.cost_usd))
-    refused = [Refused(provider=each.provider, model=each.model, reason=each.reason) for each in plan.refused]
-    return Estimate(quotes=ordered, refused=refused, budget=budget)
+    return Estimate(
+        quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.cost_usd)),
+        refused=[Refused(provider=each.provider, model=each.model, reason=each.reason) for each in plan.refused],
+        budget=Money(
+            limit_usd=None if budget.limit is None else to_wire(from_micro(budget.limit)),
+            spent_usd=to_wire(from_micro(budget.booked)),
+            reserved_usd=to_wire(from_micro(budget.held)),
+            left_usd=None if left is None else to_wire(left),
+        ),
+    )
 
 
 def _quote(offer: Offer, count: int, why_not: str) -> Quote:

@@ -29,7 +29,8 @@ from tests.test_cli import first_line, insist
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
 SMALL: dict[str, Any] = {"resolution": "720p", "fps": 24, "generate_audio": False}
-MIDDLE = SMALL | {"duration": 20}
+MIDDLE = SMALL | {"duration": 12}
+WAITED_FOR = SMALL | {"duration": 20}
 LONG: dict[str, Any] = {"resolution": "2160p", "duration": 20, "fps": 50}
 
 
@@ -318,7 +319,7 @@ async def test_a_waiting_call_does_not_keep_the_server_from_ending(
         ended.append(server.end(signal.SIGTERM))
 
     async with Client(server.url, mode=era) as client, anyio.create_task_group() as group:
-        job_id = structured(await client.call_tool("generate_video", {"prompt": "a pond", **MIDDLE}))["job_id"]
+        job_id = structured(await client.call_tool("generate_video", {"prompt": "a pond", **WAITED_FOR}))["job_id"]
         group.start_soon(to_thread.run_sync, end_it, job_id)
         with pytest.raises(MCPError):
             await client.call_tool("check_job", {"job_id": job_id, "wait_seconds": 45})
