@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-TICK_S = 0.05
+TICK_S = 0.06
 
 
 @dataclass(eq=False)
