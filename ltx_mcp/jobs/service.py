@@ -256,11 +256,6 @@ class Jobs:
             return None
         return Shown(await self._store.do(path.read_bytes), "image/jpeg")
 
-    def sheet_path(self, job: Job) -> Path | None:
-        """Where the contact sheet lies."""
-        path = self._files.sheet(job.id)
-        return path if self.film(job) is not None and path.exists() else None
-
     async def frame(self, job: Job, seconds: float) -> Shown:
         """One frame, at most 1024 pixels on the long side. Raises CallerError without a film or beyond its end."""
         film = self.film(job)
@@ -283,10 +278,6 @@ class Jobs:
     async def is_idle(self) -> bool:
         """Whether nothing is under way in the whole database."""
         return not await self._store.do(self._store.live)
-
-    def free_bytes(self) -> int:
-        """Room on the disk of the home."""
-        return shutil.disk_usage(self._config.home).free
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -71,8 +71,8 @@ def add_resources(server: MCPServer[Any], market: Market) -> None:
 
 async def _film(job_id: str, context: Context[Desk]) -> bytes:
     desk, jobs = desk_of(context), await desk_of(context).jobs()
-    view = await desk.view(await jobs.get(job_id, desk.caller(context)))
-    path = jobs.film(await jobs.get(job_id, desk.caller(context)))
+    job = await jobs.get(job_id, desk.caller(context))
+    view, path = await desk.view(job), jobs.film(job)
     if path is None:
         raise LtxError(ErrorCode.INVALID_REQUEST, f"{view.job_id} is {view.state}; it has no film yet.")
     if path.stat().st_size > MOST_BLOB_BYTES:
