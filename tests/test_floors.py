@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ltx_mcp"
-FLOORS = ["settings", "domain", "net", "media", "providers", "jobs", "server", "cli"]
+FLOORS = ["settings", "domain", "net", "media", "providers", "jobs", "server", "emulator", "cli"]
 # settings raise the domain's errors, and are read by nobody but the edge
 ALSO = {"settings": {"domain"}}
 READS_ENVIRONMENT = {"settings.py"}

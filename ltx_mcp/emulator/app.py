@@ -1,0 +1,172 @@
+"""All emulated providers on one loopback port, the films they deliver, and a control address for tests and people."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib import import_module, resources
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import anyio
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ltx_mcp.emulator.films import Films
+from ltx_mcp.emulator.wire import Emulator
+from ltx_mcp.emulator.world import Fault, World
+
+SHARED = frozenset({"__init__", "world", "films", "wire", "app"})
+EXPIRES_S = 24 * 3600
+
+
+def providers() -> list[ModuleType]:
+    """The emulated providers: every other file of this folder is one, with `NAME`, `KEY`, `settings` and `routes`."""
+    names = sorted(
+        file.name.removesuffix(".py") for file in resources.files(__package__).iterdir() if file.name.endswith(".py")
+    )
+    return [import_module(f"{__package__}.{name}") for name in names if name not in SHARED]
+
+
+def settings(base_url: str) -> dict[str, str]:
+    """The environment that points ltx-mcp at an emulator: a dummy key and the addresses of every provider."""
+    return {name: value for provider in providers() for name, value in provider.settings(base_url).items()}
+
+
+def make_world(**times: float) -> World:
+    """A world that takes the dummy keys, and no others."""
+    return World(**times, keys={provider.NAME: provider.KEY for provider in providers()})
+
+
+def make_app(world: World, folder: Path, base_url: str) -> ASGIApp:
+    """The ASGI app; `folder` keeps the drawn films."""
+    emulator = Emulator(world, Films(folder), base_url)
+    routes = [route for provider in providers() for route in provider.routes(emulator)]
+    app = Starlette(routes=[*routes, *_media(emulator), *_control(world)])
+
+    async def cuttable(scope: Scope, receive: Receive, send: Send) -> None:
+        # uvicorn gives no other way to break a connection without an answer, which is what is emulated here
+        cycle = getattr(send, "__self__", None)
+        scope["cut"] = cycle.transport.abort if cycle is not None else lambda: None
+        await app(scope, receive, send)
+
+    return cuttable
+
+
+def _media(emulator: Emulator) -> list[Route]:
+    """Where results lie: public, by Range too, gone after a day or at once where the order's fault says so."""
+    world = emulator.world
+
+    async def film(request: Request) -> Response:
+        order = world.by_media(request.path_params["media_id"])
+        gone = order and order.fault and order.fault.kind == "url_expires"
+        if order is None or gone or (world.now() - world.finished_at(order)).total_seconds() > EXPIRES_S:
+            return PlainTextResponse("expired", 403 if gone else 404)
+        return FileResponse(await emulator.films.path(order.film), media_type="video/mp4")
+
+    def refuse(fault: Fault) -> Response:
+        return PlainTextResponse("no", fault.options.get("status", 500))
+
+    return [emulator.route("media", "download", "/media/{media_id}.mp4", "GET", film, refuse)]
+
+
+def _control(world: World) -> list[Route]:
+    """What tests and people ask and tell the emulator itself."""
+
+    async def orders(request: Request) -> Response:
+        listed = [
+            {
+                "id": order.id,
+                "provider": order.provider,
+                "endpoint": order.endpoint,
+                "fields": order.fields,
+                "files": order.files,
+                "state": world.state(order),
+                "placed_at": order.placed_at.isoformat(),
+            }
+            for order in world.orders
+        ]
+        counts: dict[str, int] = {}
+        for order in world.orders:
+            counts[order.provider] = counts.get(order.provider, 0) + 1
+        return JSONResponse({"orders": listed, "counts": counts})
+
+    async def calls(request: Request) -> Response:
+        return JSONResponse([asdict(call) | {"at": call.at.isoformat()} for call in world.calls])
+
+    async def clock(request: Request) -> Response:
+        world.advance(float((await request.json())["advance_s"]))
+        return JSONResponse({"now": world.now().isoformat()})
+
+    async def times(request: Request) -> Response:
+        told = await request.json()
+        world.wait_s, world.work_s = float(told.get("wait_s", world.wait_s)), float(told.get("work_s", world.work_s))
+        return JSONResponse({"wait_s": world.wait_s, "work_s": world.work_s})
+
+    async def faults(request: Request) -> Response:
+        if request.method == "DELETE":
+            world.faults.clear()
+        if request.method == "POST":
+            told: dict[str, Any] = await request.json()
+            world.faults.append(Fault(**told))
+        return JSONResponse([asdict(fault) for fault in world.faults])
+
+    async def reset(request: Request) -> Response:
+        world.reset()
+        return JSONResponse({})
+
+    return [
+        Route("/control/orders", orders),
+        Route("/control/calls", calls),
+        Route("/control/clock", clock, methods=["POST"]),
+        Route("/control/times", times, methods=["POST"]),
+        Route("/control/faults", faults, methods=["GET", "POST", "DELETE"]),
+        Route("/control/reset", reset, methods=["POST"]),
+    ]
+
+
+@contextmanager
+def running(
+    folder: Path, *, world: World | None = None, tls: tuple[str, str] | None = None
+) -> Iterator[tuple[str, World]]:
+    """An emulator in a thread of this process, on a free loopback port; gives its address and its world.
+
+    `tls` are the files of a certificate and its key; without them it speaks plain HTTP.
+    """
+    import socket
+
+    world = world or make_world()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        base_url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
+        web = uvicorn.Server(make_web(make_app(world, folder, base_url), tls))
+        thread = threading.Thread(target=lambda: anyio.run(web.serve, [listener]), daemon=True)
+        thread.start()
+        try:
+            while not web.started and thread.is_alive():
+                thread.join(0.01)
+            yield base_url, world
+        finally:
+            web.should_exit = True
+            thread.join(10)
+
+
+def make_web(app: ASGIApp, tls: tuple[str, str] | None = None) -> uvicorn.Config:
+    """How uvicorn serves it: quiet, and without waiting for streams when it ends."""
+    certificate, key = tls or (None, None)
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
