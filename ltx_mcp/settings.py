@@ -55,11 +55,6 @@ class Settings:
         return tuple(name.strip() for name in self.providers_text.split(",") if name.strip())
 
     @property
-    def models(self) -> Path | None:
-        """The overlay of the facts."""
-        return Path(self.models_text).expanduser() if self.models_text else None
-
-    @property
     def budget_usd(self) -> Decimal | None:
         """USD per UTC day; None is no limit."""
         return Decimal(self.budget_text) if self.budget_text else None
@@ -72,6 +67,15 @@ class Settings:
 def described() -> list[dict[str, str]]:
     """Name, meaning and default of every setting, in order."""
     return [dict(each.metadata) for each in fields(Settings) if each.metadata]
+
+
+def read_overlay_path(environment: Mapping[str, str] | None = None) -> Path | None:
+    """The overlay of the facts alone: what it holds says which other settings there are."""
+    text = (os.environ if environment is None else environment).get(f"{PREFIX}MODELS", "").strip()
+    try:
+        return Path(text).expanduser() if text else None
+    except RuntimeError as error:
+        raise _bad("MODELS", text, "a path; ~ can only be a home folder of this machine") from error
 
 
 def read_settings(environment: Mapping[str, str] | None = None, also: frozenset[str] = frozenset()) -> Settings:

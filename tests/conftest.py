@@ -15,7 +15,7 @@ from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.request import GenerateVideo, normal_form, to_request
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import NewJob, Store
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.table import make_market, read_providers, setting_names
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 
@@ -40,6 +40,14 @@ def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have keys: no test, and no process of one, may find them."""
+    for facts in read_providers():
+        for name in setting_names(facts):
+            monkeypatch.delenv(name, raising=False)
 
 
 class Clock:

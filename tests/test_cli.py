@@ -22,6 +22,7 @@ from ltx_mcp.cli.common import open_jobs
 from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.request import GenerateVideo
+from ltx_mcp.providers.table import read_providers
 from ltx_mcp.server.views import Estimate, JobView
 from tests.jobs.test_processes import INITIALIZE, Look, media_children, processes_of, wait_for
 
@@ -29,7 +30,7 @@ Ended = subprocess.CompletedProcess[str]
 Command = Callable[..., Ended]
 Place = Callable[..., str]
 
-COMMANDS = ["serve", "work", "generate", "animate", "estimate", "models", "jobs", "doctor"]
+COMMANDS = ["serve", "work", "generate", "animate", "estimate", "models", "jobs", "doctor", "emulate"]
 SMALL = ["--resolution", "720p", "--fps", "24", "--no-generate-audio"]
 LONG = ["--duration", "20", "--no-generate-audio"]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
@@ -231,7 +232,7 @@ def test_animate_starts_from_a_picture_of_this_machine(ltx: Command, tmp_path: P
     ("arguments", "code", "words"),
     [
         (["generate", ""], "invalid_request", "prompt"),
-        (["generate", "x", "--provider", "sora"], "invalid_request", "auto, local"),
+        (["generate", "x", "--provider", "sora"], "invalid_request", "auto, fal"),
         (["generate", "x", "--fps", "30"], "invalid_request", "24, 25, 48 or 50 (got '30')"),
         (["generate", "x", "--duration", "7"], "not_supported", "Nearest: --duration 6"),
         (["animate", "missing.png", "x"], "input_failed", "image: missing.png does not exist"),
@@ -388,18 +389,22 @@ def test_estimate_says_what_is_allowed_where_nothing_fits(ltx: Command) -> None:
 
 
 def test_estimate_shows_the_price_and_what_is_left_of_the_budget(ltx: Command) -> None:
-    head, quote, budget = ltx("estimate", LTX_MCP_BUDGET_USD_PER_DAY="2.50").stdout.splitlines()
+    head, quote, *others, budget = ltx("estimate", LTX_MCP_BUDGET_USD_PER_DAY="2.50").stdout.splitlines()
     assert head.split() == ["PROVIDER", "MODEL", "USD", "TOTAL", "NOTE"]
     assert quote.split()[:4] == ["local", "preview", "0", "0"]
+    fal = next(line for line in others if line.split()[:2] == ["fal", "ltx-2.3-fast"])
+    assert fal.split()[2:4] == ["0.24", "0.24"]
+    assert fal.endswith("fal needs FAL_KEY.")
     assert budget == "Left of today's budget (UTC): 2.5 of 2.5 USD."
 
 
 def test_models_shows_every_limit_on_a_line_that_is_never_cut(ltx: Command) -> None:
     shown = ltx("models", COLUMNS="40").stdout.splitlines()
     assert shown[0].split() == ["PROVIDER", "MODEL", "OPERATION", "SECONDS", "FPS", "RESOLUTION", "USABLE"]
-    assert len(shown) == 3
-    assert "6 to 20 in steps of 2" in shown[1]
-    assert "720p, 1080p, 1440p, 2160p" in shown[1]
+    assert len(shown) == 1 + sum(len(row.limits) for facts in read_providers() for row in facts.offer)
+    preview = next(line for line in shown if line.startswith("local"))
+    assert "6 to 20 in steps of 2" in preview
+    assert "720p, 1080p, 1440p, 2160p" in preview
 
 
 def test_models_json_gives_the_facts_and_whether_each_provider_can_be_used(ltx: Command) -> None:

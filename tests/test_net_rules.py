@@ -6,7 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from ltx_mcp.net import is_public, redact
+from ltx_mcp.net.guard import is_public
+from ltx_mcp.net.redact import redact
 
 SPECIAL = """
     0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 100.127.255.255 127.0.0.1 127.255.0.1 169.254.169.254 172.16.0.1 172.31.9.9

@@ -13,7 +13,7 @@ from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.providers.table import read_providers
 from ltx_mcp.server.edge import read_edge
-from ltx_mcp.settings import described, read_settings
+from ltx_mcp.settings import described, read_overlay_path, read_settings
 
 DESIGNED = ["DATABASE_URL", "VIDEO_STORE", "CONFIRM_ABOVE_USD", "TOKENS_FILE", "OIDC_ISSUER", "SIGNING_KEY", "WEBHOOKS"]
 OVERLAY = """
@@ -130,7 +130,7 @@ def test_values_are_stripped_and_an_empty_one_is_the_default() -> None:
     settings = read_settings({f"LTX_MCP_{name}": value for name, value in given.items()})
     assert settings.home == Path("/srv/ltx")
     assert settings.providers == ("local", "fal")
-    assert settings.models is None
+    assert read_overlay_path({"LTX_MCP_MODELS": "  "}) is None
     assert settings.budget_usd == Decimal("2.50")
     assert settings.log_level == "DEBUG"
     assert settings.public_url == "https://films.example.com/ltx"
@@ -140,7 +140,7 @@ def test_nothing_set_is_no_limit_no_overlay_and_the_users_own_folder() -> None:
     settings = read_settings({})
     assert settings.home.is_absolute()
     assert settings.home.name == "ltx-mcp"
-    assert (settings.providers, settings.models, settings.budget_usd) == ((), None, None)
+    assert (settings.providers, read_overlay_path({}), settings.budget_usd) == ((), None, None)
     assert (settings.log_level, settings.public_url, settings.input_dirs) == ("", "", "")
 
 
@@ -152,8 +152,8 @@ def test_a_relative_home_is_made_absolute(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    settings = read_settings({"LTX_MCP_HOME": "~/state", "LTX_MCP_MODELS": "~/models.toml"})
-    assert (settings.home, settings.models) == (tmp_path / "state", tmp_path / "models.toml")
+    assert read_settings({"LTX_MCP_HOME": "~/state"}).home == tmp_path / "state"
+    assert read_overlay_path({"LTX_MCP_MODELS": "~/models.toml"}) == tmp_path / "models.toml"
 
 
 def test_the_repr_shows_no_key_of_the_environment() -> None:

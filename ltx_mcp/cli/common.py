@@ -1,8 +1,10 @@
-"""What the commands share: exit codes, failures in one line, leaving on a signal, and open Jobs that hand over."""
+"""What the commands share: exit codes, failures in one line, leaving on a signal, a port of this machine, open Jobs."""
 
+import errno
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,6 +29,7 @@ USAGE_CODES = frozenset(
 )
 EXIT = {State.SUCCEEDED: 0, State.FAILED: FAILED, State.CANCELLED: FAILED, State.UNKNOWN: UNKNOWN}
 CALLER = "local"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 ENDING = (signal.SIGTERM, signal.SIGINT) if os.name == "nt" else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -87,6 +90,24 @@ async def at_signal(leave: Callable[[], object]) -> AsyncIterator[None]:
             await group.start(listen)
         yield
         group.cancel_scope.cancel()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that accepts connections from this machine. Raises SetupError."""
+    if host not in LOOPBACK:
+        raise SetupError(
+            ErrorCode.INVALID_REQUEST,
+            f"--host {host} would let others order with your keys; this version serves {', '.join(LOOPBACK)} only.",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        taken = "another program has it" if error.errno == errno.EADDRINUSE else os.strerror(error.errno or 0)
+        message = f"Port {port} on {host} cannot be used: {taken}."
+        raise SetupError(
+            ErrorCode.INVALID_REQUEST, message, "Choose another with --port; 0 takes a free one."
+        ) from error
 
 
 def run(command: Callable[[], Awaitable[T]]) -> T:

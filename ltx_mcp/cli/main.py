@@ -18,6 +18,7 @@ COMMANDS = {
     "models": ("ltx_mcp.cli.prices", "Show what can be ordered."),
     "jobs": ("ltx_mcp.cli.jobs", "List jobs, show one, or cancel one."),
     "doctor": ("ltx_mcp.cli.doctor", "Say what is there and what is missing."),
+    "emulate": ("ltx_mcp.cli.emulate", "Serve emulated providers on this machine, where nothing costs."),
 }
 EXIT_CODES = (
     "Exit codes: 0 done, 2 the request cannot be used, 3 refused by settings, budget or disk, "

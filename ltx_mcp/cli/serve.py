@@ -1,10 +1,8 @@
 """`serve` and `work`: the server on stdio or HTTP, and the worker without a server."""
 
-import errno
 import gc
 import logging
 import os
-import socket
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -14,14 +12,12 @@ import anyio
 import click
 from anyio.abc import TaskStatus
 
-from ltx_mcp.cli.common import ENDING, at_signal, open_jobs, run
-from ltx_mcp.domain.errors import ErrorCode, SetupError
+from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.server.edge import read_edge
 
 if TYPE_CHECKING:
     from ltx_mcp.server.desk import Desk
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HOST, PORT = "127.0.0.1", 8000
 GRACE_S = 1
 """How long a call that still waits for a job may keep an HTTP server from ending."""
@@ -75,7 +71,7 @@ async def _end_on_signal(desk_now: "Callable[[], Desk | None]", *, task_status: 
 
 async def _serve_http(host: str, port: int) -> None:
     settings, market = read_edge()
-    with _listen(host, port) as listener:
+    with listen(host, port) as listener:
         import uvicorn
 
         from ltx_mcp.server.app import make_server
@@ -97,24 +93,6 @@ async def _serve_http(host: str, port: int) -> None:
             # asked to end twice, uvicorn leaves without the lifespan that hands over
             if (desk := desk_now()) is not None:
                 await desk.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A socket that accepts connections from this machine. Raises SetupError."""
-    if host not in LOOPBACK:
-        raise SetupError(
-            ErrorCode.INVALID_REQUEST,
-            f"--host {host} would let others order with your keys; this version serves {', '.join(LOOPBACK)} only.",
-        )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        taken = "another program has it" if error.errno == errno.EADDRINUSE else os.strerror(error.errno or 0)
-        message = f"Port {port} on {host} cannot be used: {taken}."
-        raise SetupError(
-            ErrorCode.INVALID_REQUEST, message, "Choose another with --port; 0 takes a free one."
-        ) from error
 
 
 @click.command()

@@ -95,11 +95,31 @@ class Price(Facts):
 
 
 class InputRule(Facts):
-    """What a provider accepts as one kind of medium, and by which ways."""
+    """What a provider accepts as one kind of medium, and by which ways, the best first."""
 
     accepts: tuple[str, ...]
-    ways: tuple[Way, ...]
+    ways: tuple[Way, ...] = Field(min_length=1)
     max_bytes: int | None = None
+
+
+class Pace(Facts):
+    """How often an order is asked after: every `first_s`, then `factor` times longer each time, up to `most_s`.
+
+    `jitter` is the part that chance may add, so that many orders are not asked after in step.
+    """
+
+    first_s: float = 5
+    factor: float = Field(default=1, ge=1)
+    most_s: float = 5
+    jitter: float = 0.2
+
+
+class Option(Facts):
+    """A setting of one provider with a few possible values, the default first."""
+
+    env: str
+    values: tuple[str, ...] = Field(min_length=1)
+    meaning: str
 
 
 class OfferFacts(Facts):
@@ -121,13 +141,17 @@ class OfferFacts(Facts):
 
 
 class ProviderFacts(Facts):
-    """All that is known of one provider. `name` is the file's name."""
+    """All that is known of one provider. `name` is the file's name; `rank` its place in `auto` at equal price."""
 
     name: str
     title: str
+    rank: int = 100
     key_env: tuple[str, ...] = ()
     url_env: dict[str, str] = Field(default_factory=dict)
     url_default: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, Option] = Field(default_factory=dict)
+    poll: Pace = Pace()
+    upload_lives_s: int | None = None
     is_preview: bool = False
     repeatable: bool = False
     slots: int | None = None

@@ -88,7 +88,8 @@ class Film:
 
 @dataclass(frozen=True)
 class Job:
-    """One row of the store. `fence` grows with each claim; `revision` with each change."""
+    """One row of the store. `fence` grows with each claim, `revision` with each change; `attempts` counts holders that
+    died, `tries` how often the present offer was turned away for now."""
 
     id: str
     caller: str
@@ -109,6 +110,7 @@ class Job:
     fence: int
     revision: int
     attempts: int
+    tries: int
     remote: dict[str, Any] | None
     progress: float | None
     queue_position: int | None

@@ -60,7 +60,7 @@ Reference = JobMoment | WebUrl | DataUri | LocalPath
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that was copied, hashed and decoded once."""
+    """A picture that was copied, hashed and decoded once; `turned`: upright only for those who read its EXIF."""
 
     path: Path
     sha256: str
@@ -68,6 +68,7 @@ class Picture:
     format: str
     width: int
     height: int
+    turned: bool = False
 
 
 def read_reference(text: str, argument: str) -> Reference:

@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import Literal
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.facts import Limit, OfferFacts, ProviderFacts
-from ltx_mcp.domain.price import make_price, to_credits, to_text
+from ltx_mcp.domain.facts import InputRule, Limit, OfferFacts, ProviderFacts
+from ltx_mcp.domain.price import from_credits, make_price, to_credits, to_text
 from ltx_mcp.domain.request import Input, Request
 
 LOCAL = "local"
@@ -32,7 +32,8 @@ class Adjustment:
 
 @dataclass(frozen=True)
 class Offer:
-    """One order, complete: an adapter translates it and decides nothing. `cost_usd` is its whole price."""
+    """One order, complete: an adapter translates it and decides nothing. `cost_usd` is its whole price; what a budget
+    holds for it may be more, where the provider counts in whole credits."""
 
     provider: str
     model: str
@@ -53,6 +54,12 @@ class Offer:
     source: str
     conversions: dict[str, str]
     adjustments: tuple[Adjustment, ...]
+    whole_credits_usd: Decimal | None = None
+
+    @property
+    def held_usd(self) -> Decimal:
+        """What a budget counts for it until the provider's own figure is known."""
+        return max(self.cost_usd, self.whole_credits_usd or Decimal())
 
 
 @dataclass(frozen=True)
@@ -225,6 +232,7 @@ def _offer(request: Request, inputs: Sequence[Input], provider: ProviderFacts, r
         source=row.price.source,
         conversions=_conversions(inputs, provider),
         adjustments=_adjustments(request, inputs, provider, fit),
+        whole_credits_usd=from_credits(cost_usd, provider.usd_per_credit),
     )
 
 
@@ -262,7 +270,8 @@ def _refusal(
         if given.role not in row.media:
             return f"{given.role} is not accepted."
         rule = provider.inputs["image"]
-        if rule.max_bytes and given.size_bytes > rule.max_bytes:
+        may_convert = request.adjust == "nearest" and _smaller_form(given, rule)
+        if _too_large(given, rule) and not may_convert:
             return f"{given.role} has {given.size_bytes:,} bytes; at most {rule.max_bytes:,} are accepted."
         if given.format and given.format not in rule.accepts and request.adjust == "never":
             return (
@@ -271,10 +280,29 @@ def _refusal(
     return ""
 
 
+def _too_large(given: Input, rule: InputRule) -> bool:
+    return rule.max_bytes is not None and given.size_bytes > rule.max_bytes
+
+
+def _smaller_form(given: Input, rule: InputRule) -> bool:
+    """Whether another format may bring a picture below the limit."""
+    return given.format != "jpeg" and "jpeg" in rule.accepts
+
+
 def _conversions(inputs: Sequence[Input], provider: ProviderFacts) -> dict[str, str]:
-    """By role, the format a medium must be converted to before this provider takes it."""
+    """By role, the format a medium is converted to before this provider gets it.
+
+    A picture that only its EXIF turns upright is turned in its pixels: no provider says whether it reads EXIF. What is
+    drawn on this machine is read as it is.
+    """
+    rule = provider.inputs.get("image")
+    if rule is None or rule.ways == ("file",):
+        return {}
+    target = "jpeg" if "jpeg" in rule.accepts else "png"
     return {
-        given.role: "png" for given in inputs if given.format and given.format not in provider.inputs["image"].accepts
+        given.role: target
+        for given in inputs
+        if given.format and (given.format not in rule.accepts or given.turned or _too_large(given, rule))
     }
 
 
@@ -318,11 +346,15 @@ def _adjustments(
     ]
     converted = _conversions(inputs, provider)
     changed += [
-        Adjustment(given.role, given.format, converted[given.role], "server")
+        Adjustment(given.role, _form(given), converted[given.role], "server")
         for given in inputs
         if given.role in converted
     ]
     return tuple(changed)
+
+
+def _form(given: Input) -> str:
+    return f"{given.format} turned by EXIF" if given.turned else given.format
 
 
 def _not_supported(

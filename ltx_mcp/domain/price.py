@@ -21,6 +21,12 @@ def to_credits(usd: Decimal, usd_per_credit: Decimal | None) -> int | None:
     return None if usd_per_credit is None else int((usd / usd_per_credit).to_integral_value(ROUND_CEILING))
 
 
+def from_credits(usd: Decimal, usd_per_credit: Decimal | None) -> Decimal | None:
+    """What the whole credits of a price are worth; None where nobody counts in credits."""
+    credits = to_credits(usd, usd_per_credit)
+    return None if credits is None or usd_per_credit is None else credits * usd_per_credit
+
+
 def to_micro(usd: Decimal) -> int:
     """Whole micro-dollars, rounded up: a budget never holds less than what may be charged."""
     return int((usd * MICRO).to_integral_value(ROUND_CEILING))

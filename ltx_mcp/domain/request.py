@@ -113,8 +113,8 @@ class EstimateCost(Arguments):
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     count: Annotated[int, Field(ge=1, le=1000, description="How many such videos")] = 1
-    audio: Annotated[str, Field(description="Input of audio_to_video")] = ""
-    video: Annotated[str, Field(description="Input of extend, retake")] = ""
+    audio: Annotated[str, Field(description="For audio_to_video")] = ""
+    video: Annotated[str, Field(description="For extend, retake")] = ""
     context: Annotated[float, Field(ge=0, le=20, description="Seconds, extend")] = 0
 
 
@@ -174,7 +174,8 @@ class Request:
 class Input:
     """One medium of a request: bytes we hold (`sha256`), or another job's film at a moment that may not exist yet.
 
-    `width` and `height` are pixels as shown; for a job that is still running they are what it ordered.
+    `width` and `height` are pixels as shown, `turned` says that only its EXIF turns it so; for a job that is still
+    running they are what it ordered.
     """
 
     role: str
@@ -183,6 +184,7 @@ class Input:
     size_bytes: int = 0
     width: int = 0
     height: int = 0
+    turned: bool = False
     job_id: str = ""
     moment: str = ""
 

@@ -18,10 +18,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ltx_mcp.emulator.films import Films
-from ltx_mcp.emulator.wire import Emulator
+from ltx_mcp.emulator.wire import KINDS, Emulator, Handler
 from ltx_mcp.emulator.world import Fault, World
 
-SHARED = frozenset({"__init__", "world", "films", "wire", "app"})
+SHARED = frozenset({"__init__", "world", "films", "wire", "app", "checks", "fal_files", "fal_inputs", "fal_words"})
 EXPIRES_S = 24 * 3600
 
 
@@ -64,8 +64,10 @@ def _media(emulator: Emulator) -> list[Route]:
 
     async def film(request: Request) -> Response:
         order = world.by_media(request.path_params["media_id"])
-        gone = order and order.fault and order.fault.kind == "url_expires"
-        if order is None or gone or (world.now() - world.finished_at(order)).total_seconds() > EXPIRES_S:
+        if order is None or world.state(order) != "done":
+            return PlainTextResponse("not found", 404)
+        gone = order.fault is not None and order.fault.kind == "url_expires"
+        if gone or (world.now() - world.finished_at(order)).total_seconds() > EXPIRES_S:
             return PlainTextResponse("expired", 403 if gone else 404)
         return FileResponse(await emulator.films.path(order.film), media_type="video/mp4")
 
@@ -113,7 +115,10 @@ def _control(world: World) -> list[Route]:
             world.faults.clear()
         if request.method == "POST":
             told: dict[str, Any] = await request.json()
-            world.faults.append(Fault(**told))
+            fault = Fault(**told)
+            if fault.step != "order" and fault.kind not in KINDS:
+                raise ValueError(f"no fault is called {fault.kind!r} at {fault.step}")
+            world.faults.append(fault)
         return JSONResponse([asdict(fault) for fault in world.faults])
 
     async def reset(request: Request) -> Response:
@@ -123,11 +128,23 @@ def _control(world: World) -> list[Route]:
     return [
         Route("/control/orders", orders),
         Route("/control/calls", calls),
-        Route("/control/clock", clock, methods=["POST"]),
-        Route("/control/times", times, methods=["POST"]),
-        Route("/control/faults", faults, methods=["GET", "POST", "DELETE"]),
+        Route("/control/clock", _explained(clock), methods=["POST"]),
+        Route("/control/times", _explained(times), methods=["POST"]),
+        Route("/control/faults", _explained(faults), methods=["GET", "POST", "DELETE"]),
         Route("/control/reset", reset, methods=["POST"]),
     ]
+
+
+def _explained(handler: Handler) -> Handler:
+    """What cannot be read is a 400 that says why."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except (TypeError, ValueError, KeyError) as error:
+            return PlainTextResponse(f"cannot be read: {error}", 400)
+
+    return answered
 
 
 @contextmanager
@@ -147,8 +164,10 @@ def running(
         thread = threading.Thread(target=lambda: anyio.run(web.serve, [listener]), daemon=True)
         thread.start()
         try:
-            while not web.started and thread.is_alive():
+            while not web.started:
                 thread.join(0.01)
+                if not thread.is_alive():
+                    raise RuntimeError("the emulator did not start")
             yield base_url, world
         finally:
             web.should_exit = True

@@ -28,7 +28,7 @@ class Films:
         async with self._locks[film]:
             if not path.exists():
                 self._folder.mkdir(parents=True, exist_ok=True)
-                part = path.with_suffix(f".{os.getpid()}.part")
+                part = path.with_suffix(f".{os.getpid()}-{id(self)}.part")
                 order = RenderOrder(CAPTION, film.width, film.height, film.fps, film.duration, film.audio)
                 await self._media.render(order, part)
                 os.replace(part, path)

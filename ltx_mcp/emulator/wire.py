@@ -3,7 +3,7 @@
 A provider's file gives handlers that behave; what goes wrong on the wire is done here, for all of them alike.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,11 @@ Refuse = Callable[[Fault], Response]
 """How one provider words the refusal a fault asks for; `options` may hold status, type, message, retry_after."""
 
 PAGE = "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
+KINDS = frozenset(
+    {"status", "locked", "content", "refuse", "drop_before", "drop_after", "cut", "truncated", "body", "wrong_type"}
+    | {"html", "html_after", "delay"}
+)
+"""What may go wrong at every step but `order`."""
 CREDENTIALS = ("authorization", "x-api-key", "cookie")
 
 
@@ -68,8 +73,8 @@ async def _with_fault(fault: Fault | None, request: Request, handler: Handler, r
             await anyio.sleep(options.get("seconds", 1.0))
             return await handler(request)
         case "truncated":
-            whole = await handler(request)
-            return Response(bytes(whole.body)[: len(whole.body) // 2], whole.status_code, media_type="application/json")
+            whole = await _collected(await handler(request), request)
+            return Response(whole.body[: len(whole.body) // 2], whole.status, media_type="application/json")
         case "body":
             await handler(request)
             return Response(
@@ -78,37 +83,53 @@ async def _with_fault(fault: Fault | None, request: Request, handler: Handler, r
         case "wrong_type":
             return HTMLResponse(PAGE, 200)
         case "cut":
-            return await _cut(await handler(request))
+            return await _cut(await handler(request), request)
     raise ValueError(f"no fault is called {fault.kind!r}")
 
 
-async def _cut(whole: Response) -> Response:
-    """The first half of a body whose whole length is announced; then the connection is gone."""
-    body = await _body(whole)
+@dataclass
+class _Sent:
+    """What a response sends."""
 
-    async def half() -> AsyncIterator[bytes]:
-        yield body[: len(body) // 2]
-
-    headers = {name: value for name, value in whole.headers.items() if name != "content-length"}
-    return Cut(half(), whole.status_code, headers | {"content-length": str(len(body))})
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
 
 
-async def _body(whole: Response) -> bytes:
-    """What a response would send, whatever kind it is."""
-    sent: list[bytes] = []
+async def _cut(whole: Response, request: Request) -> Response:
+    """The first half of a body whose whole length is announced, or a stream's first event; then nothing."""
+    if isinstance(whole, StreamingResponse):
+        first = await anext(aiter(whole.body_iterator))
+        sent = _Sent(
+            whole.status_code, list(whole.raw_headers), first.encode() if isinstance(first, str) else bytes(first)
+        )
+        return Cut(sent)
+    sent = await _collected(whole, request)
+    return Cut(_Sent(sent.status, sent.headers, sent.body[: len(sent.body) // 2]))
+
+
+async def _collected(whole: Response, request: Request) -> _Sent:
+    """What a response would send to this request, whatever kind it is."""
+    sent = _Sent(whole.status_code, [], b"")
 
     async def collect(message: Any) -> None:
-        sent.append(message.get("body", b""))
+        if message["type"] == "http.response.start":
+            sent.status, sent.headers = message["status"], list(message["headers"])
+        sent.body += message.get("body", b"")
 
     async def nothing() -> Any:
         await anyio.sleep_forever()
 
-    await whole({"type": "http", "method": "GET", "headers": []}, nothing, collect)
-    return b"".join(sent)
+    await whole({"type": "http", "method": request.method, "headers": request.scope["headers"]}, nothing, collect)
+    return sent
 
 
 class Dropped(Response):
     """No answer: the connection is cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.status_code = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Cut it."""
@@ -116,14 +137,17 @@ class Dropped(Response):
         await anyio.sleep(0.01)
 
 
-class Cut(StreamingResponse):
+class Cut(Response):
     """An answer that stops before its end."""
+
+    def __init__(self, sent: _Sent) -> None:
+        super().__init__(status_code=sent.status)
+        self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what there is, then cut the connection."""
-        try:
-            await self.stream_response(send)
-        finally:
-            await anyio.sleep(0.05)
-            scope["cut"]()
-            await anyio.sleep(0.01)
+        await send({"type": "http.response.start", "status": self._sent.status, "headers": self._sent.headers})
+        await send({"type": "http.response.body", "body": self._sent.body, "more_body": True})
+        await anyio.sleep(0.05)
+        scope["cut"]()
+        await anyio.sleep(0.01)

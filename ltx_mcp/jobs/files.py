@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from ltx_mcp.domain.errors import SetupError
+from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.job import Film, Job
 from ltx_mcp.domain.price import from_micro, to_wire
 from ltx_mcp.domain.request import Input
@@ -37,6 +37,15 @@ class Files:
         with self._told():
             self._videos.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._videos / f"{job.id}.{job.fence}.part"
+
+    def adopt_part(self, job: Job) -> None:
+        """Take over the whole film that an earlier holder had written. Raises SetupError when there is none."""
+        others = [path for path in self._videos.glob(f"{job.id}.*.part") if path != self.part(job)]
+        if not others:
+            message = "The film had come, but its file is gone from this disk."
+            raise SetupError(ErrorCode.STORAGE_FAILED, message, f"Look for {job.id}.*.part in {self._videos}.")
+        with self._told():
+            os.replace(max(others, key=lambda path: path.stat().st_mtime), self.part(job))
 
     def drop_parts(self, job_id: str) -> None:
         """Remove what unfinished attempts left."""

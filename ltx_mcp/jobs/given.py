@@ -62,6 +62,7 @@ def _to_input(role: str, picture: Picture) -> Input:
         size_bytes=picture.size_bytes,
         width=picture.width,
         height=picture.height,
+        turned=picture.turned,
     )
 
 

@@ -18,7 +18,7 @@ _RECORDS: dict[str, TypeAdapter[Any]] = {
     "error": TypeAdapter(Problem | None),
 }
 _WORDS = {"state": State, "bill": Bill, "cancel": Cancel}
-_NOT_IN_JOB = ("fingerprint", "day", "provider")
+_NOT_IN_JOB = ("fingerprint", "day", "provider", "held_micro")
 
 
 def to_job(row: Mapping[Any, Any]) -> Job:

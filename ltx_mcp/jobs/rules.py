@@ -41,6 +41,8 @@ def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
     attempts = {"attempts": job.attempts + 1} if died else {}
     if job.state is State.QUEUED or job.remote is not None or job.result_url:
         return attempts
+    if job.state is State.SAVING and not repeatable:  # the whole film is on this disk
+        return attempts
     if repeatable:
         return attempts | {"state": State.QUEUED, "progress": None, "sent_by": ""}
     problem = Problem(

@@ -66,14 +66,17 @@ class Runner:
         with anyio.CancelScope(shield=True):
             if self._life.worker:
                 await self._store.do(self._store.let_go, self._life.worker, self._repeatable, self._now(), died=False)
-            left = len(await self._store.do(self._store.live))
+            live = await self._store.do(self._store.live)
+            left = sum(each.provider in self._steps.able for each in live)
             await self._store.do(self._life.end)
         return left
 
     async def _round(self, start: Callable[..., object]) -> float:
-        """Claim all that is due; returns how long to sleep."""
+        """Claim all that is due and can be served from here; returns how long to sleep."""
         try:
-            while job := await self._store.do(self._store.claim, self._life.worker, self._slots, self._now()):
+            while job := await self._store.do(
+                self._store.claim, self._life.worker, self._slots, self._now(), self._steps.able
+            ):
                 start(self._carry, job)
             return await self._pause()
         except LtxError as error:
@@ -82,11 +85,14 @@ class Runner:
             return RETRY_S
 
     async def _pause(self) -> float:
-        live = await self._store.do(self._store.live)
+        live = [each for each in await self._store.do(self._store.live) if each.provider in self._steps.able]
         if not live:
             return LOOK_S
-        await self._bury({holder for holder, _, _ in live if holder})
-        due = [(next_at - self._now()) for holder, _, next_at in live if not holder]
+        await self._bury({each.holder for each in live if each.holder})
+        for each in live:
+            if each.wished_cancelled and each.holder == self._life.worker:
+                self._steps.ring(each.id)
+        due = [each.next_at - self._now() for each in live if not each.holder]
         soonest = min(due, default=timedelta(seconds=1)).total_seconds()
         return max(TICK_S, min(soonest, 1.0))
 

@@ -4,7 +4,7 @@ import base64
 import binascii
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Event, Job, State
-from ltx_mcp.domain.plan import LOCAL, Market, Plan, choose, make_offers
+from ltx_mcp.domain.plan import Market, Plan, choose, make_offers
 from ltx_mcp.domain.request import (
     EstimateCost,
     ListJobs,
@@ -28,29 +28,36 @@ from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.given import read_media
 from ltx_mcp.jobs.runner import Runner
-from ltx_mcp.jobs.steps import Steps, Tools
+from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Budget, NewJob, Store
+from ltx_mcp.jobs.tools import Tools
+from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.jobs.watch import Watch
 from ltx_mcp.media.inputs import InputReader
 from ltx_mcp.media.worker import Media
-from ltx_mcp.providers.base import Provider
-from ltx_mcp.providers.local import Local
+from ltx_mcp.net.download import Downloads
+from ltx_mcp.providers.adapters import make_adapters
+from ltx_mcp.providers.base import Prices
 
 WORD_S = 20.0
+CANCEL_S = 3.0
 HEARTBEAT_S = 10.0
 BEFORE_WORD = frozenset({State.QUEUED, State.SUBMITTING})
 
 Told = Callable[[Job], Awaitable[None]]
+Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Config:
-    """Plain values from the edge. `folders` are where paths may lie; None: paths are not accepted at all."""
+    """Plain values from the edge. `folders` are where paths may lie; None: paths are not accepted at all. `lookup`
+    gives the keys and addresses that the facts name."""
 
     home: Path
     market: Market
     budget_usd: Decimal | None
     folders: tuple[Path, ...] | None
+    lookup: Callable[[str], str] = lambda name: ""
 
 
 @dataclass(frozen=True)
@@ -80,9 +87,10 @@ class Shown:
 class Jobs:
     """One open home."""
 
-    def __init__(self, config: Config, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(self, config: Config, database: Database, now: Callable[[], datetime], sleep: Sleep) -> None:
         self._config = config
         self._now = now
+        self._sleep = sleep
         self._database = database
         self._media = Media()
         self._files = Files(config.home)
@@ -90,23 +98,43 @@ class Jobs:
         self._life = Life(config.home)
         self._reader = InputReader(config.folders, self._media.look_at_picture)
         self._watch = Watch(self._store.revisions)
+        self._adapters = make_adapters(config.market.providers, config.lookup, now, self._media)
+        self._steps = Steps(self._make_tools())
         self._runner = self._make_runner()
         self._running: anyio.CancelScope | None = None
         self._stopped = anyio.Event()
 
     @classmethod
-    async def open(cls, config: Config, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> "Jobs":
+    async def open(
+        cls,
+        config: Config,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Sleep = anyio.sleep,
+    ) -> "Jobs":
         """Open the home of `config`, making it when it is new. Raises SetupError(storage_failed)."""
         database = await anyio.to_thread.run_sync(Database.open, config.home)
-        return cls(config, database, now)
+        return cls(config, database, now, sleep)
+
+    def _make_tools(self) -> Tools:
+        facts = {each.name: each for each in self._config.market.providers}
+        return Tools(
+            self._store,
+            Shelf(self._database),
+            self._files,
+            self._media,
+            facts,
+            self._adapters.by_name,
+            Downloads().fetch,
+            self._now,
+            self._sleep,
+            near=self._adapters.near,
+        )
 
     def _make_runner(self) -> Runner:
-        facts = {each.name: each for each in self._config.market.providers}
-        adapters: dict[str, Provider] = {LOCAL: Local(self._media)}
-        tools = Tools(self._store, self._files, self._media, facts, adapters, _fetch, self._now)
-        slots = {name: each.slots for name, each in facts.items() if each.slots}
-        repeatable = frozenset(name for name, each in facts.items() if each.repeatable)
-        return Runner(self._store, Steps(tools), self._life, slots, repeatable, self._now, self._watch.wake)
+        facts = self._config.market.providers
+        slots = {each.name: each.slots for each in facts if each.slots}
+        repeatable = frozenset(each.name for each in facts if each.repeatable)
+        return Runner(self._store, self._steps, self._life, slots, repeatable, self._now, self._watch.wake)
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -134,6 +162,7 @@ class Jobs:
                 self._running.cancel()
                 await self._stopped.wait()
             left = await self._runner.stop()
+            await self._adapters.close()
             await self._media.close()
             self._database.close()
         return left
@@ -194,13 +223,38 @@ class Jobs:
             raise _no_job(job_id)
         return job
 
+    async def look(self, job_id: str, caller: str) -> Job:
+        """One job of this caller; one whose outcome is unknown is asked after once more, where that can be done.
+
+        Raises CallerError(job_not_found).
+        """
+        job = await self._store.do(self._store.ask_again, caller, job_id, self._now())
+        if job is None:
+            raise _no_job(job_id)
+        self._runner.wake()
+        return job
+
     async def cancel(self, job_id: str, caller: str) -> Job:
-        """Wish a job cancelled and say what came of it, which a running preview tells within a second."""
+        """Wish a job cancelled and say what came of it, which most providers tell within a second."""
         job = await self._store.do(self._store.wish_cancel, caller, job_id, self._now())
         if job is None:
             raise _no_job(job_id)
         self._runner.wake()
-        return await self.wait(job, 3.0, _nobody)
+        self._steps.ring(job_id)
+        with anyio.move_on_after(CANCEL_S):
+            await self._until(job, _cancel_is_decided, _nobody)
+        return await self._reload(job)
+
+    def hindrance(self, job: Job) -> str:
+        """What a live job that nobody works on waits for: a key or address this process does not have."""
+        if not job.live or job.holder or job.offer.provider in self._adapters.by_name:
+            return ""
+        return self._config.market.standings[job.offer.provider].why_not
+
+    async def prices(self, provider: str) -> Mapping[str, Decimal]:
+        """The provider's own prices by endpoint; empty where it cannot, or must not, be asked. Raises ProviderError."""
+        adapter = self._adapters.by_name.get(provider)
+        return await adapter.prices() if isinstance(adapter, Prices) else {}
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""
@@ -334,11 +388,9 @@ async def _has_ended(job: Job) -> bool:
     return not job.live
 
 
+async def _cancel_is_decided(job: Job) -> bool:
+    return not job.live or job.cancel is not None
+
+
 async def _nobody(job: Job) -> None:
     """Nobody listens."""
-
-
-async def _fetch(url: str, path: Path) -> None:
-    from ltx_mcp import net
-
-    await net.fetch_public(url, path, argument="the provider's film", max_bytes=4 << 30, timeout_s=600)

@@ -21,7 +21,7 @@ from ltx_mcp.domain.request import Input, fingerprint
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import to_columns, to_job
 from ltx_mcp.jobs.rules import for_history, handed_back, new_job_id, same_or_refused
-from ltx_mcp.jobs.schema import events, jobs, uploads
+from ltx_mcp.jobs.schema import events, jobs
 
 REPEAT_WINDOW = timedelta(minutes=2)
 NOTHING = to_columns({"adjustments": (), "film": None, "error": None})
@@ -48,6 +48,17 @@ class Placed:
 
     job: Job
     fresh: bool
+
+
+@dataclass(frozen=True)
+class Live:
+    """What a runner needs to know of a live job; `wished_cancelled` until the provider was told."""
+
+    id: str
+    holder: str
+    provider: str
+    next_at: datetime
+    wished_cancelled: bool
 
 
 @dataclass(frozen=True)
@@ -129,12 +140,14 @@ class Store:
                 "provider": offer.provider,
                 "inputs": new.inputs,
                 "cost_micro": to_micro(offer.cost_usd),
+                "held_micro": to_micro(offer.held_usd),
                 "waits_for": self._first_live(connection, new.inputs),
                 "holder": "",
                 "sent_by": "",
                 "fence": 0,
                 "revision": 0,
                 "attempts": 0,
+                "tries": 0,
                 "note": "",
                 "result_url": "",
                 "cancel_wanted": False,
@@ -150,7 +163,7 @@ class Store:
 
     def _check_budget(self, connection: Connection, offer: Offer, now: datetime) -> None:
         budget = self._budget(connection, now)
-        if budget.left is not None and to_micro(offer.cost_usd) > budget.left:
+        if budget.left is not None and to_micro(offer.held_usd) > budget.left:
             raise CallerError(
                 ErrorCode.OVER_BUDGET,
                 f"This costs {to_text(offer.cost_usd)} USD; {to_text(from_micro(budget.left))} USD are left of today's "
@@ -160,15 +173,19 @@ class Store:
 
     # -- holding and moving -------------------------------------------------------------------------------------
 
-    def claim(self, worker: str, slots: Mapping[str, int], now: datetime) -> Job | None:
-        """Take the oldest job that is due and held by nobody; `slots` are the most a provider may have held."""
+    def claim(
+        self, worker: str, slots: Mapping[str, int], now: datetime, able: AbstractSet[str] | None = None
+    ) -> Job | None:
+        """Take the oldest job that is due and held by nobody; `slots` are the most a provider may have held, `able`
+        the providers that can be served from here (None: all)."""
         free = and_(jobs.c.state.in_(LIVE), jobs.c.holder == "", jobs.c.waits_for == "", jobs.c.next_at <= now)
         with self._database.write(durable=False) as connection:
             busy = {provider: held for provider, held in connection.execute(_held_by_provider())}
             full = [name for name, most in slots.items() if busy.get(name, 0) >= most]
-            row = connection.execute(
-                select(jobs.c.id).where(free, jobs.c.provider.not_in(full)).order_by(jobs.c.created_at).limit(1)
-            ).first()
+            query = select(jobs.c.id).where(free, jobs.c.provider.not_in(full))
+            if able is not None:
+                query = query.where(jobs.c.provider.in_(able))
+            row = connection.execute(query.order_by(jobs.c.created_at).limit(1)).first()
             if row is None:
                 return None
             changes = {"holder": worker, "fence": jobs.c.fence + 1, "revision": jobs.c.revision + 1}
@@ -194,7 +211,7 @@ class Store:
 
     def move_on(self, job: Job, problem: Problem, now: datetime) -> Job:
         """After a sure no: give the price back, hold the next offer's, and queue again; the end where none is left."""
-        same = (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.state == State.SUBMITTING)
+        same = (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.state.in_([State.QUEUED, State.SUBMITTING]))
         refused = {"provider": job.offer.provider, "error": problem.code, "message": problem.message}
         with self._database.write() as connection:
             index = job.offer_index + 1
@@ -209,9 +226,29 @@ class Store:
                 return self._moved(connection, job.id, State.FAILED, now, "failed", refused)
             offer = job.offers[index]
             next_try = {"state": State.QUEUED, "bill": Bill.HELD, "offer_index": index, "provider": offer.provider}
-            next_try |= {"cost_micro": to_micro(offer.cost_usd), "sent_by": "", "holder": "", "next_at": now}
+            next_try |= {"cost_micro": to_micro(offer.cost_usd), "held_micro": to_micro(offer.held_usd), "tries": 0}
+            next_try |= {"sent_by": "", "holder": "", "next_at": now, "note": ""}
             self._change(connection, (jobs.c.id == job.id,), next_try)
             return self._moved(connection, job.id, State.QUEUED, now, "next_offer", refused)
+
+    def turn_away(self, job: Job, problem: Problem, now: datetime, wait: timedelta) -> Job:
+        """The provider surely did not take it, and asks to come back: the same offer again, `wait` from now."""
+        same = (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.state == State.SUBMITTING)
+        later = {"state": State.QUEUED, "sent_by": "", "holder": "", "next_at": now + wait, "note": problem.message}
+        detail = {"provider": job.offer.provider, "error": problem.code, "wait_s": round(wait.total_seconds(), 1)}
+        with self._database.write() as connection:
+            self._change(connection, same, later | {"tries": job.tries + 1})
+            return self._moved(connection, job.id, State.QUEUED, now, "turned_away", detail)
+
+    def ask_again(self, caller: str, job_id: str, now: datetime) -> Job | None:
+        """Have the provider asked once more about an order whose end nobody has seen, where it can be asked."""
+        with self._database.write() as connection:
+            job = self._find(connection, caller, job_id)
+            if job is None or job.state is not State.UNKNOWN or job.remote is None:
+                return job
+            again = {"state": State.RUNNING, "holder": "", "next_at": now, "finished_at": None}
+            self._change(connection, (jobs.c.id == job_id, jobs.c.state == State.UNKNOWN), again)
+            return self._moved(connection, job_id, State.RUNNING, now, "asked_again", {})
 
     def note(self, job: Job, **changes: Any) -> Job:
         """Progress and the like: no move, no event, and no fsync. Raises LostClaimError."""
@@ -280,13 +317,12 @@ class Store:
         found = self._database.peek("SELECT cancel_wanted, fence FROM jobs WHERE id = ?", (job.id,))
         return any(wanted or fence != job.fence for wanted, fence in found)
 
-    def live(self) -> list[tuple[str, str, datetime]]:
-        """Holder, provider and next time of every live job that does not wait for another one."""
-        query = select(jobs.c.holder, jobs.c.provider, jobs.c.next_at).where(
-            jobs.c.state.in_(LIVE), jobs.c.waits_for == ""
-        )
+    def live(self) -> list[Live]:
+        """Every live job that does not wait for another one."""
+        columns = (jobs.c.id, jobs.c.holder, jobs.c.provider, jobs.c.next_at, jobs.c.cancel_wanted, jobs.c.cancel)
+        query = select(*columns).where(jobs.c.state.in_(LIVE), jobs.c.waits_for == "")
         with self._database.read() as connection:
-            return [(holder, provider, next_at) for holder, provider, next_at in connection.execute(query)]
+            return [Live(*row[:4], row.cancel_wanted and row.cancel is None) for row in connection.execute(query)]
 
     def ahead(self, job: Job) -> int:
         """How many jobs of the same provider come before a queued one: held ones and older waiting ones."""
@@ -312,28 +348,10 @@ class Store:
         with self._database.read() as connection:
             return self._budget(connection, now)
 
-    # -- uploads ------------------------------------------------------------------------------------------------
-
-    def uploaded(self, provider: str, account: str, given: Input, now: datetime) -> str:
-        """Where this medium already lies at the provider; empty when it does not, or not for another minute."""
-        alive = or_(uploads.c.expires_at.is_(None), uploads.c.expires_at > now + timedelta(minutes=1))
-        query = select(uploads.c.uri).where(*_upload_key(provider, account, given), alive)
-        with self._database.read() as connection:
-            return connection.execute(query).scalar() or ""
-
-    def keep_upload(
-        self, provider: str, account: str, given: Input, uri: str, expires_at: datetime | None, now: datetime
-    ) -> None:
-        """Remember where a medium lies, instead of what was remembered before."""
-        with self._database.write() as connection:
-            connection.execute(uploads.delete().where(*_upload_key(provider, account, given)))
-            row = {"provider": provider, "account": account, "sha256": given.sha256, "format": given.format}
-            connection.execute(insert(uploads).values(**row, uri=uri, expires_at=expires_at, created_at=now))
-
     # -- inside a transaction -----------------------------------------------------------------------------------
 
     def _budget(self, connection: Connection, now: datetime) -> Budget:
-        amount = func.coalesce(jobs.c.charged_micro, jobs.c.cost_micro)
+        amount = func.coalesce(jobs.c.charged_micro, jobs.c.held_micro)
         query = select(jobs.c.bill, func.sum(amount)).where(jobs.c.day == now.date().isoformat()).group_by(jobs.c.bill)
         sums = {bill: amount for bill, amount in connection.execute(query)}
         return Budget(self._limit, int(sums.get(Bill.BOOKED, 0)), int(sums.get(Bill.HELD, 0)))
@@ -377,13 +395,4 @@ def _held_by_provider() -> Any:
         select(jobs.c.provider, func.count())
         .where(jobs.c.holder != "", jobs.c.state.in_(LIVE))
         .group_by(jobs.c.provider)
-    )
-
-
-def _upload_key(provider: str, account: str, given: Input) -> tuple[Any, ...]:
-    return (
-        uploads.c.provider == provider,
-        uploads.c.account == account,
-        uploads.c.sha256 == given.sha256,
-        uploads.c.format == given.format,
     )

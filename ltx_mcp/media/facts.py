@@ -38,11 +38,12 @@ class RenderNotes:
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """A whole, decodable picture; width and height are as seen, after EXIF rotation."""
+    """A whole, decodable picture; width and height are as seen, after EXIF rotation. `turned`: by EXIF alone."""
 
     format: str
     width: int
     height: int
+    turned: bool = False
 
 
 @dataclass(frozen=True)

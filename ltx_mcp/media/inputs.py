@@ -43,8 +43,8 @@ class _Unreadable(Exception):
 
 
 async def fetch_url(url: str, out: Path, *, argument: str, max_bytes: int) -> str:
-    """The guarded fetch of `net.py`, which brings httpx with it and so is imported at the first URL."""
-    from ltx_mcp.net import fetch_public
+    """The guarded fetch of `net`, which brings httpx with it and so is imported at the first URL."""
+    from ltx_mcp.net.guard import fetch_public
 
     return await fetch_public(url, out, argument=argument, max_bytes=max_bytes)
 
@@ -96,7 +96,7 @@ class InputReader:
         except BaseException:
             target.unlink(missing_ok=True)
             raise
-        return Picture(target, sha256, size_bytes, facts.format, facts.width, facts.height)
+        return Picture(target, sha256, size_bytes, facts.format, facts.width, facts.height, facts.turned)
 
     async def _copy(self, ref: WebUrl | DataUri | LocalPath, argument: str, target: Path) -> tuple[str, int]:
         """SHA-256 and size of what now stands in `target`."""

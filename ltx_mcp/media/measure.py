@@ -13,7 +13,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.media import Moment
 from ltx_mcp.media.facts import FilmFacts, FrameFacts, FrameFormat, PictureFacts, SheetFacts
 from ltx_mcp.media.film import Film, open_film, upright
-from ltx_mcp.media.picture import measure_upright, open_header, picture_format
+from ltx_mcp.media.picture import is_turned, measure_upright, open_header, picture_format
 
 SHEET_BYTES = 60_000
 _CELLS = 6
@@ -28,7 +28,7 @@ def look_at_picture(path: str | Path) -> PictureFacts:
     """The facts of a whole, decodable picture. CallerError (input_failed) lists what is accepted."""
     with open_header(path) as image:
         width, height = measure_upright(image)
-        return PictureFacts(picture_format(image), width, height)
+        return PictureFacts(picture_format(image), width, height, is_turned(image))
 
 
 def measure_film(path: str | Path) -> FilmFacts:

@@ -17,6 +17,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL import WebPImagePlugin as _webp
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.media.facts import PictureFacts
 
 MAX_EDGE = 16_384
 MAX_PIXELS = 100_000_000
@@ -85,9 +86,24 @@ def open_picture(path: str | Path, name: str = "picture", edge: int | None = Non
         return _flattened(upright)
 
 
+def convert_picture(path: str | Path, out: Path, target: str) -> PictureFacts:
+    """Write the picture to `out` as `target`, jpeg or png, as it is seen; gives the new picture's facts."""
+    with open_picture(path) as upright:
+        if target == "jpeg":
+            upright.save(out, "JPEG", quality=95, subsampling=0)
+        else:
+            upright.save(out, "PNG", compress_level=6)
+        return PictureFacts(target, *upright.size)
+
+
 def picture_format(image: ImageFile.ImageFile) -> str:
     """Our word for the format of an opened picture."""
     return _FORMATS[image.format or ""]
+
+
+def is_turned(image: ImageFile.ImageFile) -> bool:
+    """Whether it is seen upright only by those who read its EXIF orientation."""
+    return _orientation(image) in _TURNS
 
 
 def measure_upright(image: ImageFile.ImageFile, name: str = "picture") -> tuple[int, int]:

@@ -1,25 +1,20 @@
-"""The child process in which pictures and films are decoded and drawn, and the parent's handle on it.
+"""The parent's handle on the child process (child.py) in which pictures and films are decoded and drawn.
 
 A codec may crash, hang or eat memory over hostile bytes: here it takes a child along, never the server. Both sides
-speak JSON lines over the child's stdin and stdout. The parent's part imports no codec.
+speak JSON lines over the child's stdin and stdout. This part imports no codec.
 """
 
-import argparse
 import asyncio
 import contextlib
 import json
 import os
-import queue
-import signal
 import subprocess
 import sys
-import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import anyio
 from anyio.abc import Process
@@ -94,7 +89,7 @@ class Child:
     async def start(self) -> None:
         """Starts the process; it limits itself before it reads its first order."""
         # -P: a file named av.py in the working directory is not the codec library.
-        command = [sys.executable, "-P", "-m", "ltx_mcp.media.worker", "--memory-mib", str(self._memory_mib)]
+        command = [sys.executable, "-P", "-m", "ltx_mcp.media.child", "--memory-mib", str(self._memory_mib)]
         no_window = getattr(subprocess, "CREATE_NO_WINDOW", 0)
         # A session of its own: a signal to the server's group must not reach a render before the server hands over.
         self._process = await anyio.open_process(
@@ -190,6 +185,10 @@ class Media:
             message = f"The picture could not be decoded here: {failure.message[0].lower()}{failure.message[1:]}"
             raise CallerError(ErrorCode.INPUT_FAILED, message, "Send a smaller or another picture.") from failure
 
+    async def convert_picture(self, path: str | Path, out: Path, target: str) -> None:
+        """Writes the picture to `out` as jpeg or png, upright and without transparency."""
+        await self._call("convert", {"path": str(path), "out": str(out), "target": target}, _PICTURE_S)
+
     async def measure_film(self, path: str | Path) -> FilmFacts:
         """The facts of a film. LtxError (bad_reply) where it is none."""
         return FilmFacts(**await self._call("measure", {"path": str(path)}, _FILM_S))
@@ -278,117 +277,3 @@ def _to_error(problem: dict[str, str]) -> LtxError:
         return ChildFailed(problem["message"])
     kind = CallerError if problem["kind"] == CallerError.__name__ else LtxError
     return kind(ErrorCode(problem["code"]), problem["message"], problem["hint"])
-
-
-Work = Callable[[dict[str, Any], Tell], Any]
-
-
-def _picture(arguments: dict[str, Any], tell: Tell) -> PictureFacts:
-    from ltx_mcp.media.measure import look_at_picture
-
-    return look_at_picture(**arguments)
-
-
-def _measure(arguments: dict[str, Any], tell: Tell) -> FilmFacts:
-    from ltx_mcp.media.measure import measure_film
-
-    return measure_film(**arguments)
-
-
-def _sheet(arguments: dict[str, Any], tell: Tell) -> SheetFacts:
-    from ltx_mcp.media.measure import make_sheet
-
-    return make_sheet(arguments["path"], Path(arguments["out"]))
-
-
-def _frame(arguments: dict[str, Any], tell: Tell) -> FrameFacts:
-    from ltx_mcp.media.measure import take_frame
-
-    return take_frame(**arguments | {"out": Path(arguments["out"])})
-
-
-def _render(arguments: dict[str, Any], tell: Tell) -> RenderNotes:
-    from ltx_mcp.media.render import render
-
-    return render(RenderOrder(**arguments["order"]), Path(arguments["out"]), tell)
-
-
-_WORK: dict[str, Work] = {
-    "picture": _picture,
-    "measure": _measure,
-    "sheet": _sheet,
-    "frame": _frame,
-    "render": _render,
-}
-
-
-def main() -> None:
-    """The child: answers orders from stdin until stdin ends, and then ends at once, whatever it is doing."""
-    wire = _claim_stdout()
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--memory-mib", type=int, default=MEMORY_MIB)
-    _limit_self(parser.parse_args().memory_mib)
-    orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_read_orders, args=(orders,), daemon=True).start()
-    while True:
-        _answer(json.loads(orders.get()), wire)
-
-
-def _claim_stdout() -> BinaryIO:
-    """The real stdout, for answers alone; everything else that is printed goes to stderr."""
-    wire = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    return wire
-
-
-def _limit_self(memory_mib: int) -> None:
-    # The parent decides when the child ends; a service manager signals every process of the service.
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        os.nice(5)
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (memory_mib << 20, memory_mib << 20))
-
-
-def _read_orders(orders: queue.SimpleQueue[bytes]) -> None:
-    for line in sys.stdin.buffer:
-        orders.put(line)
-    # The parent closed the pipe, or is dead.
-    os._exit(0)
-
-
-def _answer(order: dict[str, Any], wire: BinaryIO) -> None:
-    def say(message: dict[str, Any]) -> None:
-        wire.write(json.dumps({"id": order["id"]} | message).encode() + b"\n")
-
-    try:
-        facts = _WORK[order["what"]](order["arguments"], lambda part: say({"progress": round(part, 4)}))
-    except Exception as error:  # noqa: BLE001 (whatever it is, the parent must hear of it)
-        say({"error": _to_problem(error)})
-    else:
-        say({"result": asdict(facts)})
-
-
-def _to_problem(error: Exception) -> dict[str, str]:
-    if not isinstance(error, LtxError):
-        traceback.print_exception(error, file=sys.stderr)
-        error = _explained(error)
-    return {"code": error.code, "message": error.message, "hint": error.hint, "kind": type(error).__name__}
-
-
-def _explained(error: Exception) -> LtxError:
-    if isinstance(error, MemoryError):
-        return ChildFailed("It needs more memory than the process for pictures and films may use.")
-    if isinstance(error, OSError):
-        return LtxError(ErrorCode.STORAGE_FAILED, f"The file could not be written: {error.strerror}.")
-    return LtxError(ErrorCode.INTERNAL_ERROR, "The work on a picture or film failed here; the log has the details.")
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,8 @@ Capabilities are separate protocols: an adapter has only the methods its service
 with isinstance. The wire itself is in the other files of this folder.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,11 +13,32 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from ltx_mcp.domain.errors import Problem
+from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Cancel
 from ltx_mcp.domain.plan import Adjustment, Offer
+from ltx_mcp.media.worker import Media
+from ltx_mcp.net.wire import Wire
 
 Tell = Callable[[float], None]
 """Called with the part done, 0 to 1, as often as the work likes."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What an adapter is made from. `urls` and `options` are by the names the facts give them, without a last slash."""
+
+    facts: ProviderFacts
+    wire: Wire
+    key: str
+    urls: Mapping[str, str]
+    options: Mapping[str, str]
+    now: Callable[[], datetime]
+    media: Media
+
+    @property
+    def account(self) -> str:
+        """A name for whose key it is, which does not give the key away."""
+        return hashlib.sha256(self.key.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -45,7 +67,7 @@ class Uploaded:
 
 @dataclass(frozen=True)
 class Seen:
-    """One look at an order. `progress` is 0 to 100 where the service counts."""
+    """One look at an order. `progress` is 0 to 100 where the service counts; a failure that is charged 0 is free."""
 
     status: Literal["waiting", "running", "done", "failed", "cancelled"]
     progress: float | None = None
@@ -83,6 +105,33 @@ class Polls(Protocol):
 
     async def poll(self, remote: Mapping[str, Any]) -> Seen:
         """Look once. A raised ProviderError is a failed look, never a failed job."""
+        ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """A service that tells by itself how an order stands."""
+
+    def follow(self, remote: Mapping[str, Any]) -> AsyncIterator[Seen]:
+        """Each change as it comes, the end last. Raises ProviderError when the stream breaks."""
+        ...
+
+
+@runtime_checkable
+class Delivers(Protocol):
+    """A service whose films are fetched by a call of its own, not from a public address."""
+
+    async def download(self, remote: Mapping[str, Any], path: Path) -> str:
+        """Write the film to `path`, or give the address it lies at. Raises ProviderError; expired when it is gone."""
+        ...
+
+
+@runtime_checkable
+class Prices(Protocol):
+    """A service that can be asked for its prices."""
+
+    async def prices(self) -> Mapping[str, Decimal]:
+        """USD per unit by endpoint; empty where it must not be asked. Raises ProviderError."""
         ...
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ltx_mcp.domain.plan import Adjustment, Offer
 from ltx_mcp.media.facts import RenderOrder
 from ltx_mcp.media.worker import Media
-from ltx_mcp.providers.base import Delivered, Tell
+from ltx_mcp.providers.base import Delivered, Setup, Tell
 
 
 def _order(offer: Offer, uris: Mapping[str, str]) -> RenderOrder:
@@ -44,3 +44,8 @@ class Local:
             return (Adjustment("caption", "the whole prompt", told, "film"),)
 
         return Delivered(write)
+
+
+def make_adapter(setup: Setup) -> Local:
+    """The adapter of this file."""
+    return Local(setup.media)

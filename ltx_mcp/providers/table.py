@@ -1,10 +1,12 @@
-"""Loads the facts of every provider, and says which of them could be used now."""
+"""Loads the facts of every provider, reads the settings they name, and says which of them could be used now."""
 
 import tomllib
 from collections.abc import Callable, Mapping
 from importlib import resources
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -12,7 +14,8 @@ from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.plan import LOCAL, Market, Standing
 
-DEFAULT_ORDER = ("fal", "ltx", "netwrck", "bytecompute")
+DOCUMENTED_PATHS = ("/v1", "/v2", "/api")
+"""What a provider's own paths begin with; an address that was copied with one of them at its end is meant without."""
 
 
 def read_providers(overlay: Path | None = None) -> tuple[ProviderFacts, ...]:
@@ -31,11 +34,7 @@ def read_providers(overlay: Path | None = None) -> tuple[ProviderFacts, ...]:
     except ValidationError as error:
         found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)[:5]]
         raise _bad_overlay(overlay, "; ".join(found)) from error
-    return tuple(sorted(facts, key=lambda each: _place(each.name)))
-
-
-def _place(name: str) -> tuple[int, str]:
-    return (DEFAULT_ORDER.index(name) if name in DEFAULT_ORDER else len(DEFAULT_ORDER), name)
+    return tuple(sorted(facts, key=lambda each: (each.rank, each.name)))
 
 
 def _read_overlay(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,22 +73,94 @@ def _merge(base: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
 def make_market(providers: tuple[ProviderFacts, ...], order: tuple[str, ...], lookup: Callable[[str], str]) -> Market:
     """What could be bought now. `lookup` gives the value of a setting by its name, empty when it is not set.
 
-    Raises SetupError for a provider in `order` that does not exist; an empty `order` is the default one.
+    Raises SetupError for a provider in `order` that does not exist, and for an address or option that cannot be used;
+    an empty `order` is the default one.
     """
     names = [facts.name for facts in providers]
     if strange := [name for name in order if name not in names]:
         raise SetupError(
             ErrorCode.INVALID_REQUEST, f"LTX_MCP_PROVIDERS names {strange[0]!r}, which is none of {', '.join(names)}."
         )
-    order = order or tuple(name for name in DEFAULT_ORDER if name in names)
+    order = order or tuple(facts.name for facts in providers if facts.name != LOCAL)
     standings = {facts.name: _standing(facts, order, lookup) for facts in providers}
     return Market(providers, standings, order)
 
 
 def _standing(facts: ProviderFacts, order: tuple[str, ...], lookup: Callable[[str], str]) -> Standing:
+    addresses = read_addresses(facts, lookup)
+    read_options(facts, lookup)
     if facts.name not in order and facts.name != LOCAL:
         return Standing(False, f"{facts.name} is not in LTX_MCP_PROVIDERS.")
-    if facts.key_env and not any(lookup(name) for name in facts.key_env):
+    if facts.key_env and not read_key(facts, lookup):
         return Standing(False, f"{facts.name} needs {' or '.join(facts.key_env)}.")
-    missing = [name for use, name in facts.url_env.items() if use not in facts.url_default and not lookup(name)]
+    missing = [name for use, name in facts.url_env.items() if use not in addresses]
     return Standing(False, f"{facts.name} needs {', '.join(missing)}.") if missing else Standing(True)
+
+
+def can_serve(facts: ProviderFacts, lookup: Callable[[str], str]) -> bool:
+    """Whether orders at this provider can be followed from here, whatever `auto` may choose."""
+    has_key = not facts.key_env or bool(read_key(facts, lookup))
+    return has_key and facts.url_env.keys() <= read_addresses(facts, lookup).keys()
+
+
+def read_key(facts: ProviderFacts, lookup: Callable[[str], str]) -> str:
+    """The first key that is set; empty when none is."""
+    return next((value for name in facts.key_env if (value := lookup(name))), "")
+
+
+def read_addresses(facts: ProviderFacts, lookup: Callable[[str], str]) -> dict[str, str]:
+    """The provider's addresses by use, without a slash at the end. Raises SetupError for one that cannot be used."""
+    given = {use: lookup(name) for use, name in facts.url_env.items()}
+    for use, text in given.items():
+        if text and not _is_safe(text):
+            shown = "" if "@" in text else f"={text!r}"
+            raise SetupError(
+                ErrorCode.INVALID_REQUEST,
+                f"{facts.url_env[use]}{shown} cannot be used.",
+                "Give an address such as https://api.example.com; plain http only for this machine.",
+            )
+    whole = facts.url_default | {use: text for use, text in given.items() if text}
+    return {use: _bare(text) for use, text in whole.items()}
+
+
+def _bare(address: str) -> str:
+    address = address.rstrip("/")
+    ending = next((path for path in DOCUMENTED_PATHS if address.endswith(path)), "")
+    return address.removesuffix(ending)
+
+
+def _is_safe(address: str) -> bool:
+    """Whether a key may go there: https, or http to this machine."""
+    try:
+        url = urlsplit(address)
+        if not url.hostname or url.query or url.fragment or url.username or url.port == 0:
+            return False
+    except ValueError:
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and is_near(address))
+
+
+def is_near(address: str) -> bool:
+    """Whether an address is on this machine."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def read_options(facts: ProviderFacts, lookup: Callable[[str], str]) -> dict[str, str]:
+    """The provider's own settings by name. Raises SetupError naming the values there are."""
+    chosen = {name: lookup(option.env) or option.values[0] for name, option in facts.options.items()}
+    for name, option in facts.options.items():
+        if chosen[name] not in option.values:
+            raise SetupError(
+                ErrorCode.INVALID_REQUEST,
+                f"{option.env}={chosen[name]!r} cannot be used; give one of {', '.join(option.values)}.",
+            )
+    return chosen
+
+
+def setting_names(facts: ProviderFacts) -> tuple[str, ...]:
+    """Every environment variable these facts name."""
+    return (*facts.key_env, *facts.url_env.values(), *(option.env for option in facts.options.values()))

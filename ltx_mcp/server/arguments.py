@@ -14,6 +14,10 @@ from ltx_mcp.server.boundary import answered
 
 OBVIOUS = frozenset({"title", "minLength", "exclusiveMinimum", "additionalProperties"})
 """Left out of the published schemas to keep the list short; every one of them is still enforced, and explained."""
+GOES_WITHOUT_SAYING: tuple[tuple[str, Any], ...] = (("default", ""), ("minimum", 0))
+"""So are an empty default of an argument that is not required, and that no amount is negative."""
+
+SHORT_FORM = "JobRef"
 
 Call = Callable[[Any, Context[Any]], Awaitable[CallToolResult]]
 
@@ -97,13 +101,18 @@ def lean(node: Any) -> Any:
         return node
     dropped = OBVIOUS | {"description"} if "properties" in node and node.get("type") == "object" else OBVIOUS
     # a property may have one of these names: then its value is a schema, not a word
-    return {name: lean(value) for name, value in node.items() if name not in dropped or isinstance(value, dict)}
+    return {
+        name: lean(value)
+        for name, value in node.items()
+        if isinstance(value, dict) or (name not in dropped and (name, value) not in GOES_WITHOUT_SAYING)
+    }
 
 
 def lean_answer(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema of an answer: also without defaults, null branches (nulls are never sent), types that an enum
-    implies, and references, because each record is used once."""
-    records = lean(schema).get("$defs", {})
+    implies, and references, because each record is used once. What the records inside a job's short form hold is said
+    once, in the answer of check_job."""
+    records = {} if schema.get("title") == SHORT_FORM else lean(schema).get("$defs", {})
 
     def shorten(node: Any) -> Any:
         if isinstance(node, list):
@@ -114,7 +123,7 @@ def lean_answer(schema: dict[str, Any]) -> dict[str, Any]:
             kept = next(branch for branch in node["anyOf"] if branch != {"type": "null"})
             return shorten({name: value for name, value in node.items() if name != "anyOf"} | kept)
         if "$ref" in node:
-            record = shorten(records[node["$ref"].rsplit("/", 1)[-1]])
+            record = shorten(records.get(node["$ref"].rsplit("/", 1)[-1], {"type": "object"}))
             return {name: value for name, value in record.items() if name != "required"}
         dropped = {"default", "type", "$defs"} if "enum" in node else {"default", "$defs"}
         return {name: shorten(value) for name, value in node.items() if name not in dropped}

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ltx_mcp.domain.plan import Market
-from ltx_mcp.providers.table import make_market, read_providers
-from ltx_mcp.settings import Settings, read_settings
+from ltx_mcp.providers.table import make_market, read_providers, setting_names
+from ltx_mcp.settings import Settings, read_overlay_path, read_settings
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Config
@@ -17,11 +17,9 @@ def read_edge(home: str = "") -> tuple[Settings, Market]:
 
     Raises SetupError.
     """
-    shipped = read_providers()
-    also = frozenset(name for facts in shipped for name in (*facts.key_env, *facts.url_env.values()))
-    settings = read_settings(also=also)
+    providers = read_providers(read_overlay_path())
+    settings = read_settings(also=frozenset(name for facts in providers for name in setting_names(facts)))
     settings = replace(settings, home_text=home) if home else settings
-    providers = read_providers(settings.models) if settings.models else shipped
     return settings, make_market(providers, settings.providers, settings.lookup)
 
 
@@ -31,4 +29,4 @@ def make_config(settings: Settings, market: Market, *, paths: bool) -> "Config":
     from ltx_mcp.media.inputs import input_folders
 
     folders = input_folders(settings.input_dirs or None, Path.cwd(), Path.home()) if paths else None
-    return Config(settings.home, market, settings.budget_usd, folders)
+    return Config(settings.home, market, settings.budget_usd, folders, settings.lookup)

@@ -53,7 +53,7 @@ async def check_job(arguments: CheckJob, context: Context[Desk]) -> CallToolResu
     it is done you see a contact sheet: look at it before you show the video or order again. Still running is a normal
     answer: call again."""
     desk, jobs = desk_of(context), await desk_of(context).jobs()
-    job = await jobs.get(arguments.job_id, desk.caller(context))
+    job = await jobs.look(arguments.job_id, desk.caller(context))
     if job.live:
         job = await jobs.wait(job, arguments.wait_seconds, desk.teller(context))
     view = await desk.view(job)

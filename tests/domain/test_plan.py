@@ -50,7 +50,8 @@ def market(*, keys: tuple[str, ...] = ("FAL_KEY", "BYTE_KEY"), order: tuple[str,
     fal = provider("fal", FAST, key_env=["FAL_KEY"], usd_per_credit="0.01")
     byte = provider("bytecompute", TIERED, key_env=["BYTE_KEY"])
     values = dict.fromkeys(keys, "secret")
-    return make_market((fal, byte, *read_providers()), order, lambda name: values.get(name, ""))
+    local = [facts for facts in read_providers() if facts.is_preview]
+    return make_market((fal, byte, *local), order, lambda name: values.get(name, ""))
 
 
 def ask(**arguments: Any) -> Request:

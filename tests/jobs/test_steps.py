@@ -16,14 +16,16 @@ import anyio
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
-from ltx_mcp.domain.facts import ProviderFacts
+from ltx_mcp.domain.facts import InputRule, ProviderFacts
 from ltx_mcp.domain.job import Bill, Cancel, Job, State
 from ltx_mcp.domain.plan import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
-from ltx_mcp.jobs.steps import Steps, Tools
+from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import LostClaimError, Store
+from ltx_mcp.jobs.tools import Tools
+from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.media.facts import RenderOrder
 from ltx_mcp.media.worker import Media
 from ltx_mcp.providers.base import Accepted, Delivered, Seen, Uploaded
@@ -33,6 +35,7 @@ from tests.jobs.test_store import New, priced
 pytestmark = pytest.mark.anyio
 
 WORKER = "w_test"
+PICTURES = {"image": InputRule(accepts=("png", "jpeg"), ways=("upload",))}
 
 
 @dataclass
@@ -80,6 +83,7 @@ class Bench:
     provider: Scripted
     clock: Clock
     fetched: list[str]
+    comes: list[bytes] = field(default_factory=list)
 
     def begin(self, new: Any) -> Job:
         self.store.place(new, self.clock())
@@ -108,12 +112,15 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def bench(store: Store, home: Path, clock: Clock, film: Path) -> Any:
+async def bench(store: Store, database: Database, home: Path, clock: Clock, film: Path) -> Any:
     fetched: list[str] = []
 
-    async def fetch(url: str, path: Path) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
         fetched.append(url)
-        shutil.copyfile(film, path)
+        if made.comes:
+            out.write_bytes(made.comes.pop(0))
+        else:
+            shutil.copyfile(film, out)
 
     async def sleep(seconds: float) -> None:
         clock.turn(seconds=seconds)
@@ -121,9 +128,10 @@ async def bench(store: Store, home: Path, clock: Clock, film: Path) -> Any:
 
     provider, files, media = Scripted(), Files(home), Media()
     names = ("fal", "fal1")
-    facts = {name: ProviderFacts(name=name, title=name, give_up_after_s=600) for name in names}
-    tools = Tools(store, files, media, facts, dict.fromkeys(names, provider), fetch, clock, sleep)
-    yield Bench(store, Steps(tools), files, provider, clock, fetched)
+    facts = {name: ProviderFacts(name=name, title=name, give_up_after_s=600, inputs=PICTURES) for name in names}
+    tools = Tools(store, Shelf(database), files, media, facts, dict.fromkeys(names, provider), fetch, clock, sleep)
+    made = Bench(store, Steps(tools), files, provider, clock, fetched)
+    yield made
     await media.close()
 
 
@@ -252,12 +260,19 @@ async def test_a_job_cancelled_while_it_was_prepared_is_never_sent(bench: Bench,
 async def test_what_is_not_a_film_fails_the_job_with_a_reason(bench: Bench, new_job: New) -> None:
     bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
-    bench.files.part(job).write_bytes(b"<html>sorry</html>")
+    bench.comes = [b"<html>sorry</html>"] * 9
     with pytest.raises(LtxError) as caught:
         await bench.steps.take(job)
     assert caught.value.code is ErrorCode.BAD_REPLY
-    failed = await bench.steps.fail(job, caught.value)
+    failed = await bench.steps.fail(bench.store.get(job.id) or job, caught.value)
     assert (failed.state, failed.bill) == (State.FAILED, Bill.BOOKED)
+
+
+async def test_a_page_in_the_films_place_is_not_taken_for_the_end(bench: Bench, new_job: New) -> None:
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.comes = [b"<html>sorry</html>"] * 2
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
+    assert (job.film is not None, len(bench.fetched)) == (True, 3)
 
 
 async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent_again(
@@ -275,7 +290,7 @@ async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent
     provider = Blocked(answers=[Accepted({"id": "r1"})])
     store, media = Store(database), Media()
     facts = {"fal": ProviderFacts(name="fal", title="fal")}
-    steps = Steps(Tools(store, Files(home), media, facts, {"fal": provider}, no_fetch, clock))
+    steps = Steps(Tools(store, Shelf(database), Files(home), media, facts, {"fal": provider}, no_fetch, clock))
     store.place(priced(new_job(), "0.30"), clock())
     job = store.claim(WORKER, {}, clock())
     assert job is not None
@@ -291,7 +306,7 @@ async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent
     assert (job.state, job.remote, len(provider.orders)) == (State.RUNNING, {"id": "r1"}, 1)
 
 
-async def no_fetch(url: str, path: Path) -> None:
+async def no_fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
     raise AssertionError(url)
 
 
@@ -318,7 +333,7 @@ async def test_a_render_outlives_a_store_that_is_out_of_reach_for_a_while(
 
     store, media = Store(database), Media()
     facts = {"fal": ProviderFacts(name="fal", title="fal")}
-    steps = Steps(Tools(store, Files(home), media, facts, {"fal": Held()}, no_fetch, clock, often))
+    steps = Steps(Tools(store, Shelf(database), Files(home), media, facts, {"fal": Held()}, no_fetch, clock, often))
     store.place(priced(new_job(), "0"), clock())
     job = store.claim(WORKER, {}, clock())
     assert job is not None

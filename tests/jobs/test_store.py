@@ -17,6 +17,7 @@ from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs import schema
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import LostClaimError, NewJob, Store
+from ltx_mcp.jobs.uploads import Shelf
 from tests.conftest import Clock
 
 New = Callable[..., NewJob]
@@ -286,15 +287,16 @@ def test_pages_are_newest_first_and_do_not_overlap(store: Store, new_job: New, c
     assert [job.created_at for job in first] == sorted((job.created_at for job in first), reverse=True)
 
 
-def test_an_upload_is_reused_until_it_expires(store: Store, clock: Clock) -> None:
+def test_an_upload_is_reused_until_it_expires(database: Database, clock: Clock) -> None:
+    shelf = Shelf(database)
     photo = Input(role="image", sha256="abc", format="png")
     expires = clock()
     clock.turn(minutes=-10)
-    store.keep_upload("fal", "account", photo, "https://x/1", expires, clock())
-    assert store.uploaded("fal", "account", photo, clock()) == "https://x/1"
-    assert store.uploaded("fal", "other", photo, clock()) == ""
-    clock.turn(minutes=9, seconds=30)
-    assert store.uploaded("fal", "account", photo, clock()) == ""
+    shelf.keep("fal", "account", photo, "https://x/1", expires, clock())
+    assert shelf.find("fal", "account", photo, clock()) == "https://x/1"
+    assert shelf.find("fal", "other", photo, clock()) == ""
+    clock.turn(minutes=6)
+    assert shelf.find("fal", "account", photo, clock()) == ""
 
 
 # -- the file ---------------------------------------------------------------------------------------------------

@@ -240,7 +240,9 @@ async def test_the_models_resource_gives_the_facts(connect: Connect) -> None:
     async with connect() as client:
         content = (await client.read_resource("ltx://models")).contents[0]
     assert isinstance(content, TextResourceContents)
-    assert json.loads(content.text)[0]["offer"][0]["model"] == "preview"
+    facts = {each["name"]: each for each in json.loads(content.text)}
+    assert facts["local"]["offer"][0]["model"] == "preview"
+    assert facts["fal"]["offer"][0]["price"]["usd_per_second"]["1080p"] == "0.04"
 
 
 async def test_list_jobs_pages_and_waits_for_the_next_end(connect: Connect) -> None:

@@ -1,0 +1,268 @@
+"""Running: an accepted order is followed to its end, by the provider's stream or by asking; held work is waited for."""
+
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, cast
+
+import anyio
+
+from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
+from ltx_mcp.domain.facts import Pace
+from ltx_mcp.domain.job import Bill, Cancel, Job, State, bill_after
+from ltx_mcp.domain.plan import Adjustment
+from ltx_mcp.jobs.ordering import Ordering, no_answer
+from ltx_mcp.jobs.store import LostClaimError
+from ltx_mcp.jobs.tools import Tools, to_micro_or_none
+from ltx_mcp.providers.base import Cancels, Delivered, Polls, Provider, Seen, Streams
+
+logger = logging.getLogger(__name__)
+
+PULSE_S = 0.5
+LOOKS_A_PULSE = 5
+MOST_STREAMS = 64
+STREAM_TRIES = 2
+FRESH_S = 120.0
+"""A provider that does not know an order this young may only be slow to learn of it."""
+MOST_RETRY_S = 300.0
+
+
+class Following:
+    """One look, one stream or one held work at a time; a failed look is never a failed job."""
+
+    def __init__(self, tools: Tools, ordering: Ordering) -> None:
+        self._tools = tools
+        self._store = tools.store
+        self._ordering = ordering
+        self._looks: Counter[str] = Counter()
+        self._broken_streams: Counter[str] = Counter()
+        self._streams = 0
+
+    async def step(self, job: Job) -> Job:
+        """Follow one job for a while: to its end, or to the next time it should be asked after."""
+        held = self._ordering.held.pop(job.id, None)
+        if held is not None:
+            return await self._hold(job, held)
+        if job.remote is None:
+            return await self._lost(job)
+        adapter = self._tools.adapters[job.offer.provider]
+        if job.cancel_wanted and job.cancel is None:
+            job = await self._pass_on_cancel(job, adapter)
+        if job.state is State.RUNNING and self._may_stream(job, adapter):
+            job = await self._stream(job, cast(Streams, adapter))
+        if job.state is State.RUNNING and not (job.cancel_wanted and job.cancel is None):
+            job = await self._ask(job, cast(Polls, adapter))
+        if job.state is not State.RUNNING:
+            del self._looks[job.id], self._broken_streams[job.id]
+        return job
+
+    async def _lost(self, job: Job) -> Job:
+        """Work we held and lost, with the store out of reach in between."""
+        if self._tools.facts[job.offer.provider].repeatable:
+            return await self._tools.move(job, State.QUEUED, "again", progress=None, holder="")
+        return await self._tools.move(job, State.UNKNOWN, error=no_answer(job))
+
+    async def _pass_on_cancel(self, job: Job, adapter: Provider) -> Job:
+        if not isinstance(adapter, Cancels):
+            return await self._tools.note(job, cancel=Cancel.NOT_POSSIBLE)
+        assert job.remote is not None
+        try:
+            said = await adapter.cancel(job.remote)
+        except ProviderError as error:
+            logger.info("%s: %s", job.id, error)
+            await self._tools.bells.rest(job.id, self._tools.facts[job.offer.provider].poll.first_s)
+            return await self._tools.reloaded(job)
+        if said is Cancel.STOPPED:
+            return await self._tools.move(job, State.CANCELLED, cancel=said, bill=Bill.RELEASED)
+        return await self._tools.note(job, cancel=said)
+
+    # -- the stream ---------------------------------------------------------------------------------------------
+
+    def _may_stream(self, job: Job, adapter: Provider) -> bool:
+        tried = self._broken_streams[job.id] >= STREAM_TRIES
+        return isinstance(adapter, Streams) and self._streams < MOST_STREAMS and not tried and self._left_s(job) > 0
+
+    def _left_s(self, job: Job) -> float:
+        return self._tools.facts[job.offer.provider].give_up_after_s - self._tools.age_s(job)
+
+    async def _stream(self, job: Job, adapter: Streams) -> Job:
+        """Follow the provider's own telling until it ends, breaks, runs out of time, or the job is wished cancelled."""
+        assert job.remote is not None
+        self._streams += 1
+        told = _Telling(job)
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._until_rung, job, group.cancel_scope)
+                await self._listen(told, adapter.follow(job.remote))
+                group.cancel_scope.cancel()
+        finally:
+            self._streams -= 1
+        if told.failure is not None:
+            raise told.failure
+        return told.job if told.job.state is not State.RUNNING else await self._tools.reloaded(told.job)
+
+    async def _until_rung(self, job: Job, scope: anyio.CancelScope) -> None:
+        await self._tools.bells.rest(job.id, self._left_s(job))
+        scope.cancel()
+
+    async def _listen(self, told: "_Telling", stream: AsyncIterator[Seen]) -> None:
+        try:
+            async with aclosing(cast(Any, stream)) as events:
+                async for seen in events:
+                    with anyio.CancelScope(shield=True):  # what was told is written down, whoever rings
+                        told.job = await self._take_in(told.job, seen)
+                    if told.job.state is not State.RUNNING:
+                        return
+            self._broken_streams[told.job.id] += 1  # it ended before the order did
+        except ProviderError as error:
+            logger.info("%s: %s", told.job.id, error)
+            self._broken_streams[told.job.id] += 1
+        except (LtxError, LostClaimError) as error:
+            told.failure = error
+
+    # -- asking -------------------------------------------------------------------------------------------------
+
+    async def _ask(self, job: Job, adapter: Polls) -> Job:
+        """Look once, then rest at the provider's pace."""
+        assert job.remote is not None
+        pace_s = self._pace_s(job)
+        try:
+            job = await self._take_in(job, await adapter.poll(job.remote))
+        except ProviderError as error:
+            if error.code is ErrorCode.EXPIRED and self._tools.age_s(job) > FRESH_S:
+                return await self._failed(job, Problem.of(error), free=False)
+            logger.info("%s: %s", job.id, error)
+            job = await self._tools.note(job, note=f"could not be asked: {error.message}")
+            pace_s = max(pace_s, min(error.retry_after_s or 0, MOST_RETRY_S))
+        if job.state is not State.RUNNING:
+            return job
+        if self._left_s(job) <= 0:
+            return await self._tools.move(job, State.UNKNOWN, error=_overdue(job))
+        await self._tools.bells.rest(job.id, min(pace_s, self._left_s(job) + 0.1))
+        return await self._tools.reloaded(job)
+
+    def _pace_s(self, job: Job) -> float:
+        pace: Pace = self._tools.facts[job.offer.provider].poll
+        before = self._looks[job.id]
+        self._looks[job.id] += 1
+        slow_s = min(pace.most_s, pace.first_s * pace.factor ** min(before, 50))
+        return slow_s * (1 + pace.jitter * self._tools.chance())
+
+    async def _take_in(self, job: Job, seen: Seen) -> Job:
+        """What a look or an event means for the job."""
+        charged: dict[str, Any] = {}
+        if seen.charged_usd is not None:
+            charged = {"charged_micro": to_micro_or_none(seen.charged_usd)}
+        if seen.status == "done":
+            found: dict[str, Any] = {"result_url": seen.result_url, "error": None} | charged
+            news = tuple(each for each in seen.adjustments if each not in job.adjustments)
+            return await self._tools.move(
+                job,
+                State.SAVING,
+                adjustments=job.adjustments + news,
+                note="",
+                result_url_expires_at=seen.result_url_expires_at,
+                **found,
+            )
+        if seen.status == "cancelled":
+            return await self._tools.move(job, State.CANCELLED, bill=Bill.RELEASED, cancel=Cancel.STOPPED, error=None)
+        if seen.status == "failed":
+            problem = seen.problem or Problem(ErrorCode.UNAVAILABLE, "The provider could not make it.")
+            return await self._failed(job, problem, free=seen.charged_usd == 0, **charged)
+        return await self._tools.note(
+            job, progress=seen.progress, queue_position=seen.queue_position, note=seen.note or _word(seen)
+        )
+
+    async def _failed(self, job: Job, problem: Problem, *, free: bool, **charged: Any) -> Job:
+        free = free or self._tools.facts[job.offer.provider].failure_is_free
+        bill = bill_after(State.FAILED, problem.code, accepted=True, failure_is_free=free)
+        return await self._tools.move(job, State.FAILED, error=problem, bill=bill, **charged)
+
+    # -- held work ----------------------------------------------------------------------------------------------
+
+    async def _hold(self, job: Job, held: Delivered) -> Job:
+        """Have the film written here, telling its progress, until it is whole, unwanted, or no longer ours."""
+        part = self._tools.files.part(job)
+        pulse = _Pulse(job, stops=self._tools.facts[job.offer.provider].repeatable)
+        failure: LtxError | None = None
+        adjustments: tuple[Adjustment, ...] = ()
+        whole = False
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._tell, pulse, group.cancel_scope)
+                try:
+                    adjustments = await held.write(part, pulse.tell)
+                    whole = True
+                except LtxError as error:
+                    failure = error
+                except OSError as error:
+                    failure = self._tools.files.failed(error)
+                group.cancel_scope.cancel()
+            if failure is not None:
+                raise failure
+            if pulse.lost:
+                raise LostClaimError
+            if not whole:
+                return await self._tools.move(job, State.CANCELLED, cancel=Cancel.STOPPED, bill=Bill.RELEASED)
+            job = pulse.job
+            return await self._tools.move(job, State.SAVING, adjustments=job.adjustments + adjustments, progress=100.0)
+        finally:
+            if not whole:
+                self._tools.files.drop_parts(job.id)
+
+    async def _tell(self, pulse: "_Pulse", scope: anyio.CancelScope) -> None:
+        """Write the progress down now and then, and learn from the row whether the film is still wanted."""
+        beats = count(1)
+        while not (pulse.lost or (pulse.job.cancel_wanted and pulse.stops)):
+            await self._tools.sleep(PULSE_S / LOOKS_A_PULSE)
+            try:
+                if next(beats) % LOOKS_A_PULSE == 0 or self._store.is_unwanted(pulse.job):
+                    pulse.job = await self._tools.note(pulse.job, progress=round(pulse.done * 100, 1))
+                    pulse.job = await self._tools.reloaded(pulse.job)
+                    if pulse.job.cancel_wanted and not pulse.stops:
+                        # paid for the moment it was sent: stopping would only lose the film
+                        pulse.job = await self._tools.note(pulse.job, cancel=Cancel.NOT_POSSIBLE)
+            except LostClaimError:
+                pulse.lost = True
+            except LtxError as error:
+                logger.warning("%s: %s", pulse.job.id, error)  # the film is worth more than its progress
+        scope.cancel()
+
+
+@dataclass
+class _Telling:
+    """How a job stands while a stream tells of it, and what our side failed at."""
+
+    job: Job
+    failure: LtxError | LostClaimError | None = None
+
+
+@dataclass
+class _Pulse:
+    """What held work tells while it runs, and what its row tells back; `stops`: a wish to cancel ends it."""
+
+    job: Job
+    stops: bool
+    done: float = 0.0
+    lost: bool = False
+
+    def tell(self, done: float) -> None:
+        self.done = done
+
+
+def _word(seen: Seen) -> str:
+    """What a person reads while the provider tells nothing more."""
+    if seen.status == "waiting" and seen.queue_position is not None:
+        return f"{seen.queue_position} before it in line"
+    return "waiting in line" if seen.status == "waiting" else "being made"
+
+
+def _overdue(job: Job) -> Problem:
+    return replace(
+        no_answer(job),
+        message=f"{job.offer.provider} took the order but has not finished it in time; it may still come.",
+        hint="check_job asks the provider again each time; do not order it again.",
+    )

@@ -1,0 +1,105 @@
+"""Submitting: the one order. It is sent once, and what was said to it is written down as often as that takes."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import anyio
+
+from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
+from ltx_mcp.domain.job import Job, State, bill_after
+from ltx_mcp.jobs.preparing import Preparing
+from ltx_mcp.jobs.tools import Tools, to_micro_or_none
+from ltx_mcp.providers.base import Accepted, Delivered, Provider
+
+ENDS_THE_JOB = frozenset({ErrorCode.CONTENT_REFUSED, ErrorCode.REJECTED})
+"""Refusals that another provider must not be tried after."""
+TRIES = 2
+"""How often an offer that is turned away for now is tried again before the next one."""
+TRIES_OF_LAST = 10
+FIRST_WAIT_S, MOST_WAIT_S = 2.0, 60.0
+
+Write = Callable[[], Awaitable[Job]]
+
+
+class Ordering:
+    """`held` is work that only this process can finish; `_answers` are what providers said and is not yet written."""
+
+    def __init__(self, tools: Tools, preparing: Preparing) -> None:
+        self._tools = tools
+        self._store = tools.store
+        self._preparing = preparing
+        self.held: dict[str, Delivered] = {}
+        self._answers: dict[tuple[str, int], Write] = {}
+
+    async def step(self, job: Job) -> Job:
+        """Send the order, once, and write down what was said to it."""
+        sent = (job.id, job.fence)
+        if sent not in self._answers:
+            adapter, uris = self._tools.adapters[job.offer.provider], self._preparing.ready.pop(sent, None)
+            if uris is None:  # the move here was written but not told: nothing was sent
+                again = Problem(ErrorCode.UNAVAILABLE, "prepared again")
+                return await self._store.do(self._store.turn_away, job, again, self._tools.now(), timedelta())
+            self._answers[sent] = partial(self.answer, job, State.UNKNOWN, "unknown", error=no_answer(job))
+            with anyio.CancelScope(shield=True):  # an answer that came must be written down, whoever stops us
+                self._answers[sent] = await self._submit(job, adapter, uris)
+                return await self._write_down(sent)
+        return await self._write_down(sent)
+
+    async def answer(self, job: Job, to: State, what: str, **changes: Any) -> Job:
+        """The move that an answer to the order makes, however late it comes."""
+        return await self._store.do(self._store.answer, job, to, self._tools.now(), what, **changes)
+
+    async def _write_down(self, sent: tuple[str, int]) -> Job:
+        write = self._answers.pop(sent)
+        try:
+            return await write()
+        except LtxError:
+            self._answers[sent] = write
+            raise
+
+    async def _submit(self, job: Job, adapter: Provider, uris: Mapping[str, str]) -> Write:
+        try:
+            answer = await adapter.submit(job.offer, uris)
+        except ProviderError as error:
+            return self._refused(job, error)
+        if isinstance(answer, Accepted):
+            accepted = {"remote": answer.remote, "adjustments": answer.adjustments}
+            charged = to_micro_or_none(answer.charged_usd)
+            return partial(self.answer, job, State.RUNNING, "accepted", **accepted, charged_micro=charged, note="")
+        self.held[job.id] = answer
+        return partial(self.answer, job, State.RUNNING, "started", note="")
+
+    def _refused(self, job: Job, error: ProviderError) -> Write:
+        problem = Problem.of(error)
+        if error.accepted == "unknown":
+            unknown = replace(problem, code=ErrorCode.OUTCOME_UNKNOWN, hint=DO_NOT_REPEAT)
+            return partial(self.answer, job, State.UNKNOWN, "unknown", error=unknown)
+        if error.accepted == "no" and error.code not in ENDS_THE_JOB:
+            return self._turned_away(job, error)
+        free = error.accepted == "no" or self._tools.facts[job.offer.provider].failure_is_free
+        bill = bill_after(State.FAILED, error.code, accepted=not free, failure_is_free=free)
+        return partial(self.answer, job, State.FAILED, "failed", error=problem, bill=bill)
+
+    def _turned_away(self, job: Job, error: ProviderError) -> Write:
+        """After a sure no: the same offer again when it was only too soon, else the next one."""
+        problem, now = Problem.of(error), self._tools.now()
+        is_last = job.offer_index + 1 == len(job.offers)
+        asked_s = error.retry_after_s or FIRST_WAIT_S * 2**job.tries
+        patient = job.tries < (TRIES_OF_LAST if is_last else TRIES) and (is_last or asked_s <= MOST_WAIT_S)
+        if error.code is not ErrorCode.RATE_LIMITED or not patient:
+            return partial(self._store.do, self._store.move_on, job, problem, now)
+        wait_s = min(asked_s, 10 * MOST_WAIT_S) + self._tools.chance()
+        said = replace(problem, message=f"{job.offer.provider} asks to wait {wait_s:.0f} s")
+        return partial(self._store.do, self._store.turn_away, job, said, now, timedelta(seconds=wait_s))
+
+
+DO_NOT_REPEAT = "Do not order it again before looking at the provider's dashboard."
+
+
+def no_answer(job: Job) -> Problem:
+    """What is known of an order that was sent and never answered."""
+    message = f"The order to {job.offer.provider} broke half-way; it may have been taken and charged."
+    return Problem(ErrorCode.OUTCOME_UNKNOWN, message, DO_NOT_REPEAT)

@@ -1,0 +1,143 @@
+"""Queued: everything before the order that can be repeated. Frames are taken, pictures converted and sent ahead."""
+
+import base64
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, Problem, ProviderError
+from ltx_mcp.domain.facts import InputRule
+from ltx_mcp.domain.job import Bill, Cancel, Job, State
+from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.files import digest_of
+from ltx_mcp.jobs.tools import Tools
+from ltx_mcp.providers.base import Uploads
+
+logger = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 10
+UPLOAD_TRIES = 3
+WORTH_A_RETRY = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED, ErrorCode.BAD_REPLY})
+
+
+class Preparing:
+    """Ends in the move to `submitting`; `ready` then has what the order points at, by role."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._store = tools.store
+        self.ready: dict[tuple[str, int], Mapping[str, str]] = {}
+
+    async def step(self, job: Job) -> Job:
+        """Prepare one job. Raises LtxError when it cannot be ordered at all."""
+        if job.cancel_wanted:
+            return await self._tools.move(job, State.CANCELLED, cancel=Cancel.STOPPED, bill=Bill.RELEASED)
+        if job.attempts >= MOST_ATTEMPTS:
+            raise LtxError(ErrorCode.INTERNAL_ERROR, f"Every process that worked on it ended: {job.attempts} attempts.")
+        for given in job.inputs:
+            if given.job_id and not given.sha256:
+                source = await self._store.do(self._store.get, given.job_id, job.caller)
+                if source is not None and source.live:
+                    return await self._tools.move(job, State.QUEUED, "waiting", waits_for=source.id, holder="")
+                job = await self._keep_inputs(job, given, await self._frame(given, source))
+        try:
+            uris = {given.role: await self._uri(job, given) for given in job.inputs}
+        except ProviderError as error:  # nothing is ordered yet, so every failure here is a sure no
+            return await self._store.do(self._store.move_on, job, Problem.of(error), self._tools.now())
+        now = self._tools.now()
+        moved = await self._tools.move(job, State.SUBMITTING, sent_by=job.holder, ordered_at=now, progress=None)
+        self.ready[moved.id, moved.fence] = uris
+        return moved
+
+    async def _frame(self, given: Input, source: Job | None) -> Input:
+        """The picture another job's film shows at the wanted moment, kept like any other input."""
+        if source is None or source.state is not State.SUCCEEDED:
+            state = source.state if source else "gone"
+            raise CallerError(
+                ErrorCode.INPUT_FAILED,
+                f"{given.role}: {given.job_id} is {state}, so it has no film to take a frame from.",
+                "Order that shot again, then this one.",
+            )
+        files, media = self._tools.files, self._tools.media
+        path = files.room() / f"{source.id}.{given.moment}.{source.fence}.part.png"
+        try:
+            facts = await media.take_frame(files.film(source.id), _moment(given.moment), path, "png", None)
+            kept = replace(
+                given,
+                sha256=await self._store.do(digest_of, path),
+                format="png",
+                size_bytes=facts.size_bytes,
+                width=facts.width,
+                height=facts.height,
+            )
+            await self._store.do(files.keep_input, kept, path)
+        finally:
+            path.unlink(missing_ok=True)
+        return kept
+
+    async def _keep_inputs(self, job: Job, old: Input, new: Input) -> Job:
+        inputs = tuple(new if given == old else given for given in job.inputs)
+        return await self._store.do(self._store.note, job, inputs=inputs)
+
+    # -- what the order points at -------------------------------------------------------------------------------
+
+    async def _uri(self, job: Job, given: Input) -> str:
+        """The medium in the provider's best way: an address of its own, a data URI, or a path for the adapter."""
+        rule = self._tools.facts[job.offer.provider].inputs["image"]
+        given = await self._fitting(job, given, rule)
+        path = self._tools.files.input(given)
+        match rule.ways[0]:
+            case "upload":
+                return await self._uploaded(job, given)
+            case "data":
+                content = base64.b64encode(await self._store.do(path.read_bytes)).decode()
+                return f"data:image/{given.format};base64,{content}"
+        return str(path)
+
+    async def _fitting(self, job: Job, given: Input, rule: InputRule) -> Input:
+        """The medium in the form that was planned for it; a frame of our own film in one that is small enough."""
+        target = job.offer.conversions.get(given.role, "")
+        too_large = rule.max_bytes is not None and given.size_bytes > rule.max_bytes
+        if not target and given.job_id and too_large and "jpeg" in rule.accepts:
+            target = "jpeg"
+        if not target:
+            return given
+        converted = replace(given, sha256=f"{given.sha256}-as", format=target)
+        path = self._tools.files.input(converted)
+        if not path.exists():
+            part = path.with_suffix(f".{job.fence}.part")
+            await self._tools.media.convert_picture(self._tools.files.input(given), part, target)
+            part.replace(path)
+        size_bytes = path.stat().st_size
+        if rule.max_bytes and size_bytes > rule.max_bytes:
+            raise CallerError(
+                ErrorCode.INPUT_FAILED,
+                f"{given.role} has {size_bytes:,} bytes even as {target}; "
+                f"{job.offer.provider} takes {rule.max_bytes:,}.",
+                "Give a smaller picture.",
+            )
+        return replace(converted, size_bytes=size_bytes)
+
+    async def _uploaded(self, job: Job, given: Input) -> str:
+        """Where the medium lies at the provider: sent now, unless it lies there already."""
+        adapter, shelf = self._tools.adapters[job.offer.provider], self._tools.shelf
+        assert isinstance(adapter, Uploads)
+        key = (job.offer.provider, adapter.account, given)
+        if uri := await shelf.do(shelf.find, *key, self._tools.now()):
+            return uri
+        for left in reversed(range(UPLOAD_TRIES)):
+            try:
+                sent = await adapter.upload(self._tools.files.input(given), given.format)
+                break
+            except ProviderError as error:
+                if not left or error.code not in WORTH_A_RETRY:
+                    raise
+                logger.info("%s: %s", job.id, error)
+                await self._tools.bells.rest(job.id, min(error.retry_after_s or UPLOAD_TRIES - left, 30))
+        await shelf.do(shelf.keep, *key, sent.uri, sent.expires_at, self._tools.now())
+        return sent.uri
+
+
+def _moment(text: str) -> Any:
+    return text if text in ("first", "last") else float(text)

@@ -1,0 +1,151 @@
+"""Saving: the film is made and paid; it is brought here, checked, measured and kept, however often that takes."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltx_mcp.domain.errors import ErrorCode, LtxError, ProviderError
+from ltx_mcp.domain.job import Bill, Cancel, Film, Job, State
+from ltx_mcp.domain.plan import Adjustment
+from ltx_mcp.jobs.tools import Tools
+from ltx_mcp.media.facts import FilmFacts
+from ltx_mcp.providers.base import Delivers, Polls
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S = 24 * 3600.0
+FIRST_WAIT_S, MOST_WAIT_S = 1.0, 60.0
+LOOKS_AT_GONE = 3
+LOOKS_AT_NO_FILM = 4
+"""A film's address that is gone, or leads to something else, may only not be ready everywhere yet."""
+
+
+@dataclass
+class _Trouble:
+    """What went wrong so far with bringing one film here."""
+
+    tries: int = 0
+    gone: int = 0
+    no_film: int = 0
+
+
+class Saving:
+    """Ends in `succeeded`; a film that cannot be had any more ends in an error, and stays paid."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._store = tools.store
+
+    async def step(self, job: Job) -> Job:
+        """Keep one film."""
+        files, media = self._tools.files, self._tools.media
+        part = files.part(job)
+        job, measured = await self._bring(job, part)
+        film = Film(
+            duration=measured.duration,
+            width=measured.width,
+            height=measured.height,
+            fps=measured.fps,
+            frames=measured.frames,
+            has_audio=measured.has_audio,
+            size_bytes=measured.size_bytes,
+        )
+        try:
+            await media.make_sheet(part, files.sheet(job.id))
+        except LtxError as error:
+            logger.warning("%s: no contact sheet: %s", job.id, error)  # the film is worth more than its picture
+        await self._store.do(files.keep_film, job, part, film)
+        too_late = {"cancel": job.cancel or Cancel.NOT_POSSIBLE} if job.cancel_wanted else {}
+        return await self._tools.move(
+            job,
+            State.SUCCEEDED,
+            film=film,
+            adjustments=job.adjustments + differences(job, film),
+            progress=100.0,
+            note="",
+            bill=Bill.BOOKED,
+            **too_late,
+        )
+
+    async def _bring(self, job: Job, part: Path) -> tuple[Job, FilmFacts]:
+        """The whole film in `part`, and its facts."""
+        trouble = _Trouble()
+        while True:
+            try:
+                await self._fetch(job, part)
+                return job, await self._tools.media.measure_film(part)
+            except OSError as error:
+                raise self._tools.files.failed(error) from error
+            except LtxError as error:
+                if error.code is ErrorCode.STORAGE_FAILED or not _is_remote(job):
+                    raise
+                job = await self._after(job, part, error, trouble)
+
+    async def _fetch(self, job: Job, part: Path) -> None:
+        """Bring what is missing. Held work is whole already, in a part of this holder or of one that died."""
+        adapter, provider = self._tools.adapters[job.offer.provider], job.offer.provider
+        url = job.result_url
+        if isinstance(adapter, Delivers) and job.remote is not None and not url:
+            url = await adapter.download(job.remote, part)
+        if url:
+            await self._tools.fetch(url, part, provider=provider, near=provider in self._tools.near)
+        elif not _is_remote(job) and not part.exists():
+            self._tools.files.adopt_part(job)
+
+    async def _after(self, job: Job, part: Path, error: LtxError, trouble: _Trouble) -> Job:
+        """After a try that failed: rest and try again while there is hope. Raises `error` when there is none."""
+        trouble.tries += 1
+        trouble.gone += error.code is ErrorCode.EXPIRED
+        if error.code in (ErrorCode.BAD_REPLY, ErrorCode.INTERNAL_ERROR):
+            trouble.no_film += 1
+            if trouble.no_film < LOOKS_AT_NO_FILM:
+                part.unlink(missing_ok=True)
+        spent = self._tools.age_s(job) > PATIENCE_S
+        if spent or trouble.gone >= LOOKS_AT_GONE or trouble.no_film >= LOOKS_AT_NO_FILM:
+            raise error
+        logger.info("%s: %s", job.id, error)
+        job = await self._tools.note(job, note=f"the film could not be fetched yet: {error.message}")
+        wait_s = min(MOST_WAIT_S, FIRST_WAIT_S * 2 ** min(trouble.tries - 1, 10))
+        asked_s = error.retry_after_s if isinstance(error, ProviderError) else None
+        await self._tools.bells.rest(job.id, max(wait_s, min(asked_s or 0, MOST_WAIT_S)))
+        job = await self._tools.reloaded(job)
+        return await self._look_again(job) if error.code is ErrorCode.EXPIRED else job
+
+    async def _look_again(self, job: Job) -> Job:
+        """Ask whether the film lies at another address by now."""
+        adapter = self._tools.adapters[job.offer.provider]
+        if not isinstance(adapter, Polls) or job.remote is None:
+            return job
+        try:
+            seen = await adapter.poll(job.remote)
+        except ProviderError as error:
+            logger.info("%s: %s", job.id, error)
+            return job
+        if seen.status != "done" or not seen.result_url:
+            return job
+        found = {"result_url": seen.result_url, "result_url_expires_at": seen.result_url_expires_at}
+        return await self._tools.note(job, **found)
+
+
+def _is_remote(job: Job) -> bool:
+    """Whether the film can be asked for again."""
+    return job.remote is not None or bool(job.result_url)
+
+
+def differences(job: Job, film: Film) -> tuple[Adjustment, ...]:
+    """What the film itself shows to be other than ordered."""
+    offer = job.offer
+    too_long = abs(film.duration - float(offer.duration)) > 0.1
+    pairs = (
+        ("duration", f"{float(offer.duration):g}", f"{film.duration:g}", too_long),
+        ("resolution", f"{offer.width}x{offer.height}", f"{film.width}x{film.height}", True),
+        ("fps", str(offer.fps), f"{film.fps:g}", True),
+        ("generate_audio", _yes(offer.generate_audio), _yes(film.has_audio), True),
+    )
+    return tuple(
+        Adjustment(name, asked, got, "film") for name, asked, got, matters in pairs if matters and asked != got
+    )
+
+
+def _yes(value: bool) -> str:
+    return "true" if value else "false"

@@ -1,0 +1,101 @@
+"""What the steps of a job work with: handed in, so that tests can turn the clock and stand in for a provider."""
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+import anyio
+
+from ltx_mcp.domain.facts import ProviderFacts
+from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.price import to_micro
+from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.store import LostClaimError, Store
+from ltx_mcp.jobs.uploads import Shelf
+from ltx_mcp.media.worker import Media
+from ltx_mcp.providers.base import Provider
+
+
+class Fetch(Protocol):
+    """Brings the file `out` to the end of the film at `url`, from where it stands; one try. Raises ProviderError."""
+
+    async def __call__(self, url: str, out: Any, *, provider: str, near: bool) -> None: ...
+
+
+class Bells:
+    """Wakes what rests for one job: somebody wishes it cancelled, or the process ends."""
+
+    def __init__(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._sleep = sleep
+        self._bells: dict[str, anyio.Event] = {}
+
+    def ring(self, job_id: str) -> None:
+        """End the job's rest now, if it rests in this process."""
+        if job_id in self._bells:
+            self._bells[job_id].set()
+
+    async def rest(self, job_id: str, seconds: float) -> bool:
+        """Rest until `seconds` are over; true when the bell ended it before."""
+        bell = self._bells.setdefault(job_id, anyio.Event())
+
+        async def sleep() -> None:
+            await self._sleep(seconds)
+            group.cancel_scope.cancel()
+
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(sleep)
+                await bell.wait()
+                group.cancel_scope.cancel()
+        finally:
+            self._bells.pop(job_id, None)
+        return bell.is_set()
+
+
+@dataclass(frozen=True)
+class Tools:
+    """`near` are the providers on this machine; `chance` gives numbers from 0 to 1."""
+
+    store: Store
+    shelf: Shelf
+    files: Files
+    media: Media
+    facts: Mapping[str, ProviderFacts]
+    adapters: Mapping[str, Provider]
+    fetch: Fetch
+    now: Callable[[], datetime]
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    chance: Callable[[], float] = random.random
+    near: frozenset[str] = frozenset()
+    bells: Bells = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bells", Bells(self.sleep))
+
+    async def move(self, job: Job, to: State, what: str = "", **changes: Any) -> Job:
+        """The holder's move."""
+        return await self.store.do(self.store.move, job, to, self.now(), what, **changes)
+
+    async def note(self, job: Job, **changes: Any) -> Job:
+        """Something worth knowing about a job; what is known already is not written again."""
+        news = {name: value for name, value in changes.items() if getattr(job, name) != value}
+        return await self.store.do(self.store.note, job, **news) if news else job
+
+    async def reloaded(self, job: Job) -> Job:
+        """The job as its row is now. Raises LostClaimError when it is not ours any more."""
+        latest = await self.store.do(self.store.get, job.id)
+        if latest is None or (latest.fence, latest.holder, latest.live) != (job.fence, job.holder, True):
+            raise LostClaimError
+        return latest
+
+    def age_s(self, job: Job) -> float:
+        """Seconds since it was ordered."""
+        return (self.now() - job.ordered_at).total_seconds() if job.ordered_at else 0.0
+
+
+def to_micro_or_none(usd: Decimal | None) -> int | None:
+    """Micro-dollars of a figure that may not be known."""
+    return None if usd is None else to_micro(usd)

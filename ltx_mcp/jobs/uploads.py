@@ -1,0 +1,46 @@
+"""Media that already lie at a provider, by account and content: no picture is sent there twice while it lives."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import insert, or_, select
+
+from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.schema import uploads
+
+SPARE = timedelta(minutes=5)
+"""An upload that ends sooner is not relied on: the provider reads it some time after the order."""
+
+
+class Shelf:
+    """The uploads of one database. Blocking; async code calls these through `Database.do`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.do = database.do
+
+    def find(self, provider: str, account: str, given: Input, now: datetime) -> str:
+        """Where this medium already lies; empty when it does not, or not for much longer."""
+        alive = or_(uploads.c.expires_at.is_(None), uploads.c.expires_at > now + SPARE)
+        query = select(uploads.c.uri).where(*_key(provider, account, given), alive)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar() or ""
+
+    def keep(
+        self, provider: str, account: str, given: Input, uri: str, expires_at: datetime | None, now: datetime
+    ) -> None:
+        """Remember where a medium lies, instead of what was remembered before."""
+        with self._database.write() as connection:
+            connection.execute(uploads.delete().where(*_key(provider, account, given)))
+            row = {"provider": provider, "account": account, "sha256": given.sha256, "format": given.format}
+            connection.execute(insert(uploads).values(**row, uri=uri, expires_at=expires_at, created_at=now))
+
+
+def _key(provider: str, account: str, given: Input) -> tuple[Any, ...]:
+    return (
+        uploads.c.provider == provider,
+        uploads.c.account == account,
+        uploads.c.sha256 == given.sha256,
+        uploads.c.format == given.format,
+    )

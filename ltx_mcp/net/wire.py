@@ -1,0 +1,286 @@
+"""Talking to a provider's own address: the one order on a fresh connection, and questions that may be asked again.
+
+Says of every failure whether the provider may have taken the order; what a status code means is said by the adapters.
+"""
+
+import json
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+from anyio import to_thread
+
+from ltx_mcp.domain.errors import Accepted, ErrorCode, ProviderError
+from ltx_mcp.net.guard import NEAR, Refused, Rules, hop
+from ltx_mcp.net.redact import redact
+
+MAX_REPLY_BYTES = 4 << 20
+CONNECT_S, READ_S = 10.0, 60.0
+ORDER_S = 120.0
+EVENTS_S = 40.0
+MAX_DETAIL = 500
+_CHUNK = 1 << 18
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
+"""What httpx raises before the first byte of a request is on its way: refused connections, DNS and TLS among them."""
+
+Files = Mapping[str, tuple[str | None, str | bytes, str | None]]
+"""Multipart fields: file name (None for a plain field), content and media type."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to a provider. `read_s` is the longest silence, in seconds."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    files: Files | None = None
+    read_s: float = READ_S
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer. `content` may be cut short when the connection broke after the status."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def ok(self) -> bool:
+        """A 2xx status."""
+        return 200 <= self.status_code < 300
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON; None where it is none."""
+        try:
+            return json.loads(self.content)
+        except ValueError:
+            return None
+
+    @property
+    def text(self) -> str:
+        """The body for a person; a page of HTML is only named."""
+        text = self.content.decode("utf-8", "replace").strip()
+        return "(an HTML page)" if text[:15].lower().startswith(("<!doctype", "<html")) else text
+
+    def retry_after_s(self, now: datetime) -> float | None:
+        """What Retry-After asks for, as seconds from `now`."""
+        return read_retry_after(self.headers.get("retry-after", ""), now)
+
+
+def read_retry_after(text: str, now: datetime) -> float | None:
+    """Seconds, of either form the header has; None where it says nothing."""
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Made once: loading the certificates takes longer than an order."""
+    return httpx.create_ssl_context()
+
+
+class Wire:
+    """One provider's line. `secrets` are struck out of everything it says; `near`: its address is on this machine."""
+
+    def __init__(self, provider: str, secrets: Iterable[str] = (), *, near: bool = False) -> None:
+        self.provider = provider
+        self.near = near
+        self._secrets = tuple(secrets)
+        self._pool: httpx.AsyncClient | None = None
+
+    async def order(self, call: Call) -> Reply:
+        """Send the one order, on a fresh connection, following nothing.
+
+        Any status is an answer. Raises ProviderError: accepted `no` when not a byte was sent, else `unknown`.
+        """
+        try:
+            with anyio.fail_after(ORDER_S):
+                async with self.held_order(call) as held:
+                    return await held.read()
+        except TimeoutError as error:
+            raise self.broken("did not answer the order in time", "unknown") from error
+
+    @asynccontextmanager
+    async def held_order(self, call: Call) -> AsyncGenerator["Held", None]:
+        """The order of a service that answers with the film: its body is read inside, under the same rule."""
+        async with self._client(fresh=True) as client:
+            try:
+                answer = await client.send(_request(client, call), stream=True)
+            except NEVER_SENT as error:
+                raise self.broken(f"could not be reached: {self._reason(error)}", "no") from error
+            except httpx.HTTPError as error:
+                raise self.broken(f"did not answer the order: {self._reason(error)}", "unknown") from error
+            try:
+                yield Held(self, answer, "unknown")
+            finally:
+                await answer.aclose()
+
+    async def ask(self, call: Call) -> Reply:
+        """A question about an order, or any other call that costs nothing. Raises ProviderError(unavailable)."""
+        try:
+            with anyio.fail_after(call.read_s + CONNECT_S):
+                async with self.held(call) as held:
+                    return await held.read()
+        except TimeoutError as error:
+            raise self.broken("could not be asked: no answer in time", "yes") from error
+
+    @asynccontextmanager
+    async def held(self, call: Call) -> AsyncGenerator["Held", None]:
+        """A question whose answer is large, or comes bit by bit. Raises ProviderError(unavailable)."""
+        try:
+            answer = await self._shared().send(_request(self._shared(), call), stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self.broken(f"could not be asked: {self._reason(error)}", "yes") from error
+        try:
+            yield Held(self, answer, "yes")
+        finally:
+            await answer.aclose()
+
+    async def events(self, call: Call) -> AsyncGenerator[str, None]:
+        """The `data:` payloads of a server-sent event stream, until the provider ends it. Raises ProviderError."""
+        async with self.held(call) as held:
+            if held.status_code != 200:
+                raise self.broken(f"answered HTTP {held.status_code} to a stream", "yes")
+            lines: list[str] = []
+            async with aclosing(held.lines()) as told:
+                async for line in told:
+                    if line.startswith("data:"):
+                        lines.append(line[5:].removeprefix(" "))
+                    elif not line and lines:
+                        yield "\n".join(lines)
+                        lines = []
+
+    async def put(self, url: str, path: Path, headers: Mapping[str, str], *, read_s: float = 300) -> None:
+        """Upload a file to where the provider pointed. No credential goes along. Raises ProviderError(unavailable)."""
+        size = str((await anyio.Path(path).stat()).st_size)
+        given = {"Content-Length": size, **headers}
+        try:
+            async with hop("PUT", url, self.rules, given, _chunks(path), read_s) as answer:
+                reply = await Held(self, answer, "no").read()
+        except (Refused, httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self.broken(f"gave an upload address that failed: {self._reason(error)}", "no") from error
+        if not reply.ok:
+            raise self.broken(f"answered HTTP {reply.status_code} to an upload", "no", self.detail(reply.text))
+
+    @property
+    def rules(self) -> Rules:
+        """Where this provider may point: public https addresses, and loopback ones when it is there itself."""
+        return NEAR if self.near else Rules()
+
+    def detail(self, text: str) -> str:
+        """The provider's own words, with every known secret struck out, and cut short."""
+        return redact(text, self._secrets)[:MAX_DETAIL]
+
+    def broken(self, what: str, accepted: Accepted, detail: str = "") -> ProviderError:
+        """The error of a line that failed."""
+        message = f"{self.provider} {what}."
+        return ProviderError(
+            ErrorCode.UNAVAILABLE, message, provider=self.provider, accepted=accepted, detail=self.detail(detail)
+        )
+
+    async def close(self) -> None:
+        """End the connections that were kept for questions."""
+        if self._pool is not None:
+            await self._pool.aclose()
+            self._pool = None
+
+    def _shared(self) -> httpx.AsyncClient:
+        if self._pool is None:
+            self._pool = self._client(fresh=False)
+        return self._pool
+
+    def _client(self, *, fresh: bool) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_keepalive_connections=0 if fresh else 20, max_connections=None if fresh else 200)
+        return httpx.AsyncClient(
+            verify=False if self.near else _trust(), limits=limits, trust_env=not self.near, follow_redirects=False
+        )
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError | httpx.TimeoutException):
+            return "no answer in time"
+        return self.detail(str(error)).strip().rstrip(".") or "the connection was cut"
+
+    def cut(self, error: Exception, accepted: Accepted) -> ProviderError:
+        """The error of an answer that broke off."""
+        return self.broken(f"broke off its answer: {self._reason(error)}", accepted)
+
+
+class Held:
+    """An answer of which only the head has come. `accepted` is what a broken body means for an order."""
+
+    def __init__(self, wire: Wire, answer: httpx.Response, accepted: Accepted) -> None:
+        self._wire = wire
+        self._answer = answer
+        self._accepted = accepted
+        self.status_code = answer.status_code
+        self.headers: Mapping[str, str] = dict(answer.headers)
+
+    async def read(self) -> Reply:
+        """The answer as far as it came: its status is worth knowing even when the rest never arrives."""
+        parts: list[bytes] = []
+        size = 0
+        with suppress(httpx.HTTPError):
+            async for chunk in self._answer.aiter_raw():
+                parts.append(chunk)
+                size += len(chunk)
+                if size > MAX_REPLY_BYTES:
+                    break
+        return Reply(self.status_code, self.headers, b"".join(parts))
+
+    async def lines(self) -> AsyncGenerator[str, None]:
+        """The body line by line, as it comes. Raises ProviderError when it breaks off."""
+        try:
+            async for line in self._answer.aiter_lines():
+                yield line
+        except httpx.HTTPError as error:
+            raise self._wire.cut(error, self._accepted) from error
+
+    async def save(self, path: Path, tell: Callable[[float], None] | None = None) -> None:
+        """The body into a file, telling the part that has come. Raises ProviderError when it breaks off."""
+        whole = int(self.headers.get("content-length", "0") or 0)
+        with await to_thread.run_sync(path.open, "wb") as file:
+            try:
+                async for chunk in self._answer.aiter_raw():
+                    await to_thread.run_sync(file.write, chunk)
+                    if tell and whole:
+                        tell(file.tell() / whole)
+            except httpx.HTTPError as error:
+                raise self._wire.cut(error, self._accepted) from error
+
+
+def _request(client: httpx.AsyncClient, call: Call) -> httpx.Request:
+    timeout = httpx.Timeout(call.read_s, connect=CONNECT_S)
+    headers = {"User-Agent": "ltx-mcp", "Accept-Encoding": "identity", **call.headers}
+    return client.build_request(
+        call.method,
+        call.url,
+        headers=headers,
+        params=dict(call.params) or None,
+        json=call.body,
+        files=dict(call.files) if call.files is not None else None,
+        timeout=timeout,
+    )
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    async with await anyio.open_file(path, "rb") as file:
+        while chunk := await file.read(_CHUNK):
+            yield chunk

@@ -1,0 +1,156 @@
+"""ByteCompute's LTX-2.3: its model page, read 2026-11-21. Every call is a POST; an order is always a multipart form.
+
+Certain from the page: the fields, `adjustments`, the status `completed`, 409 for an early download, the form of an
+error. Assumed, because no page says it: where the id stands, other status words, what `adjustments` holds, and
+whether a download answers with the film or with its address.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ltx_mcp.domain.errors import ErrorCode, ProviderError
+from ltx_mcp.domain.plan import Adjustment, Offer
+from ltx_mcp.net.wire import Call, Files, Reply
+from ltx_mcp.providers.base import Accepted, Seen, Setup
+from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
+
+DONE = frozenset({"completed", "complete", "succeeded", "success", "done"})
+WAITING = frozenset({"queued", "pending", "accepted", "submitted"})
+RUNNING = frozenset({"processing", "running", "in_progress", "generating"})
+FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled", "expired"})
+FILTERS = ("content policy", "content_policy", "moderation", "nsfw", "safety")
+URL_FIELDS = ("url", "video_url", "download_url")
+FILM_S = 120.0
+
+
+def _form(offer: Offer, paths: Mapping[str, str]) -> Files:
+    """The form: the size as WIDTHxHEIGHT, because a preset says nothing about the tier that is billed."""
+    texts = {
+        "model": offer.endpoint,
+        "prompt": offer.prompt,
+        "duration": f"{offer.duration:f}",
+        "resolution": f"{offer.width}x{offer.height}",
+        "fps": str(offer.fps),
+    }
+    names = {"image": "first_frame", "end_image": "last_frame"} if "end_image" in paths else {"image": "image"}
+    files: dict[str, tuple[str | None, str | bytes, str | None]] = {
+        name: (None, text, None) for name, text in texts.items()
+    }
+    for role, path in paths.items():
+        kind = Path(path).suffix.removeprefix(".")
+        files[names[role]] = (f"{names[role]}.{kind}", Path(path).read_bytes(), f"image/{kind}")
+    return files
+
+
+def _error_of(reply: Reply) -> str:
+    body = reply.json if isinstance(reply.json, dict) else {}
+    error = body.get("error")
+    return str(error.get("message", "")) if isinstance(error, dict) else str(error or reply.text)
+
+
+def _job_id(body: Any) -> str:
+    """The id, at any of the places it may stand."""
+    if not isinstance(body, dict):
+        return ""
+    for holder in (body, body.get("job"), body.get("data")):
+        if isinstance(holder, dict) and (found := holder.get("id") or holder.get("job_id")):
+            return str(found)
+    return ""
+
+
+def _adjustments(setup: Setup, body: Any) -> tuple[Adjustment, ...]:
+    """What the provider says it changed. An element of a form nobody documented is told as it came."""
+    told = body.get("adjustments") if isinstance(body, dict) else None
+    if isinstance(told, dict):
+        told = [
+            {"field": name, **(value if isinstance(value, dict) else {"applied": value})}
+            for name, value in told.items()
+        ]
+    return tuple(_adjustment(setup, each) for each in (told if isinstance(told, list) else [told]) if each)
+
+
+def _adjustment(setup: Setup, each: Any) -> Adjustment:
+    values = each if isinstance(each, dict) else {}
+    asked = next((values[name] for name in ("requested", "asked", "from", "original") if name in values), "")
+    got = next((values[name] for name in ("applied", "got", "to", "adjusted", "actual") if name in values), None)
+    if "field" not in values or got is None:
+        return Adjustment("order", "as asked", setup.wire.detail(json.dumps(each))[:200], "provider")
+    return Adjustment(str(values["field"])[:40], str(asked)[:40], str(got)[:40], "provider")
+
+
+def _read_job(setup: Setup, body: Any) -> Seen:
+    """One state of a job. A word that is in no table is a failed look, never a failed job."""
+    word = str(body.get("status", "")).lower() if isinstance(body, dict) else ""
+    if word in WAITING:
+        return Seen("waiting")
+    if word in RUNNING:
+        return Seen("running")
+    if word in DONE:
+        return Seen("done", adjustments=_adjustments(setup, body))
+    if word in FAILED:
+        error = body.get("error")
+        words = str(error.get("message", "")) if isinstance(error, dict) else str(error or f"status {word}")
+        return Seen("failed", problem=film_failed(setup, _code(words) or ErrorCode.UNAVAILABLE, words))
+    raise bad_reply(setup, f"status {word!r}")
+
+
+def _code(words: str) -> ErrorCode | None:
+    return ErrorCode.CONTENT_REFUSED if any(word in words.lower() for word in FILTERS) else None
+
+
+class ByteCompute:
+    """Orders a job, asks after it, and downloads by a call of its own."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._wire = setup.wire
+        self._api = f"{setup.urls['api']}/v1"
+        self._headers = {"Authorization": f"Bearer {setup.key}"}
+
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted:
+        """Place the order. Any 2xx with an id is a yes."""
+        files = _form(offer, uris)
+        reply = await self._wire.order(Call("POST", f"{self._api}/generate", self._headers, files=files))
+        if not reply.ok:
+            words = _error_of(reply)
+            code = _code(words) if reply.status_code in (400, 403, 422) else None
+            raise order_refused(self._setup, reply, words, code)
+        if not (job_id := _job_id(reply.json)):
+            raise order_unclear(self._setup, reply)
+        return Accepted({"id": job_id}, adjustments=_adjustments(self._setup, reply.json))
+
+    async def poll(self, remote: Mapping[str, Any]) -> Seen:
+        """Look at the job."""
+        reply = await self._wire.ask(self._call(remote, ""))
+        if not reply.ok:
+            raise look_failed(self._setup, reply, _error_of(reply))
+        return _read_job(self._setup, reply.json)
+
+    async def download(self, remote: Mapping[str, Any], path: Path) -> str:
+        """The film's bytes into `path`, or the address where they lie."""
+        async with self._wire.held(self._call(remote, "/download")) as held:
+            if held.status_code == 200 and "json" not in held.headers.get("content-type", ""):
+                await held.save(path)
+                return ""
+            reply = await held.read()
+        if not reply.ok:
+            raise self._not_delivered(reply)
+        body = reply.json if isinstance(reply.json, dict) else {}
+        url = next((body[name] for name in URL_FIELDS if isinstance(body.get(name), str)), "")
+        if not url:
+            raise bad_reply(self._setup, reply.text)
+        return str(url)
+
+    def _not_delivered(self, reply: Reply) -> ProviderError:
+        return look_failed(self._setup, reply, _error_of(reply))
+
+    def _call(self, remote: Mapping[str, Any], what: str) -> Call:
+        return Call("POST", f"{self._api}/jobs/{quote(remote['id'], safe='')}{what}", self._headers, read_s=FILM_S)
+
+
+def make_adapter(setup: Setup) -> ByteCompute:
+    """The adapter of this file."""
+    return ByteCompute(setup)

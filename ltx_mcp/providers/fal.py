@@ -1,0 +1,230 @@
+"""fal.ai, by its queue API: docs.fal.ai (queue, inference, errors) and the source of fal-client 1.0.3, read 2026-11-21.
+
+The three addresses an order is followed at are those its answer gave. One that is missing, or that points away from
+the queue's own host, is replaced by the documented form: a paid film is not lost over it, and the key stays here.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from ltx_mcp.domain.errors import ErrorCode, ProviderError
+from ltx_mcp.domain.job import Cancel
+from ltx_mcp.domain.plan import Offer
+from ltx_mcp.net.wire import EVENTS_S, Call, Reply
+from ltx_mcp.providers.base import Accepted, Seen, Setup, Uploaded
+from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
+
+PRICES_URL = "https://api.fal.ai/v1/models/pricing"
+BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
+FIELDS = {"image": "image_url", "end_image": "end_image_url"}
+CANCELS = {
+    "OK": Cancel.STOPPED,
+    "CANCELLATION_REQUESTED": Cancel.ASKED,
+    "ALREADY_COMPLETED": Cancel.NOT_POSSIBLE,
+    "NOT_FOUND": Cancel.NOT_POSSIBLE,
+}
+BILLING = "x-fal-billable-units"
+
+
+def _body(offer: Offer, uris: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "prompt": offer.prompt,
+        "duration": int(offer.duration),
+        "resolution": offer.resolution,
+        "aspect_ratio": offer.aspect_ratio,
+        "fps": offer.fps,
+        "generate_audio": offer.generate_audio,
+        **{FIELDS[role]: uri for role, uri in uris.items()},
+    }
+
+
+def _error_text(reply: Reply) -> tuple[str, str]:
+    """The kind and the words of an error, of either form fal has; the echoed input is left out."""
+    body = reply.json if isinstance(reply.json, dict) else {}
+    detail = body.get("detail")
+    if isinstance(detail, list) and detail and isinstance(detail[0], dict):
+        first = detail[0]
+        where = ".".join(str(part) for part in first.get("loc") or () if part != "body")
+        return str(first.get("type", "")), ": ".join(filter(None, (where, str(first.get("msg", "")))))
+    kind = str(body.get("error_type") or reply.headers.get("x-fal-error-type", ""))
+    return kind, str(detail) if detail else reply.text
+
+
+def _code(reply: Reply, kind: str, words: str) -> ErrorCode | None:
+    """Where fal's own words say more than the status."""
+    if kind == "content_policy_violation":
+        return ErrorCode.CONTENT_REFUSED
+    if reply.status_code == 403 and ("locked" in words.lower() or "balance" in words.lower()):
+        return ErrorCode.OUT_OF_CREDIT
+    return None
+
+
+class Fal:
+    """Orders through the queue; follows by the event stream, or by asking."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._wire = setup.wire
+        self._queue = setup.urls["queue"]
+        self._headers = {"Authorization": f"Key {setup.key}"}
+        self.account = setup.account
+
+    async def upload(self, path: Path, format: str) -> Uploaded:
+        """Send a picture to fal's CDN: an address is asked for, then the bytes are put there without the key."""
+        kind = f"image/{format}"
+        url = f"{self._setup.urls['rest']}/storage/upload/initiate?storage_type=fal-cdn-v3"
+        body = {"content_type": kind, "file_name": f"picture.{format}"}
+        reply = await self._wire.ask(Call("POST", url, self._headers, body=body))
+        place = reply.json if isinstance(reply.json, dict) else {}
+        if not reply.ok or not isinstance(place.get("upload_url"), str) or not isinstance(place.get("file_url"), str):
+            raise _upload_refused(self._setup, reply)
+        await self._wire.put(place["upload_url"], path, {"Content-Type": kind})
+        return Uploaded(place["file_url"], self._setup.now() + timedelta(seconds=self._setup.facts.upload_lives_s or 0))
+
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted:
+        """Queue the order. Any 2xx with a request id is a yes."""
+        call = Call("POST", f"{self._queue}/{offer.endpoint}", self._headers, body=_body(offer, uris))
+        reply = await self._wire.order(call)
+        if not reply.ok:
+            kind, words = _error_text(reply)
+            raise order_refused(self._setup, reply, words, _code(reply, kind, words))
+        answer = reply.json if isinstance(reply.json, dict) else {}
+        request_id = answer.get("request_id")
+        if not isinstance(request_id, str) or not request_id:
+            raise order_unclear(self._setup, reply)
+        # the sub-path of the endpoint is dropped in these addresses
+        app = "/".join(offer.endpoint.split("/")[:2])
+        base = f"{self._queue}/{app}/requests/{quote(request_id, safe='')}"
+        remote = {
+            "request_id": request_id,
+            "status_url": self._own(answer.get("status_url"), f"{base}/status"),
+            "response_url": self._own(answer.get("response_url"), base),
+            "cancel_url": self._own(answer.get("cancel_url"), f"{base}/cancel"),
+            "seconds": str(offer.duration),
+            "usd_per_second": str(offer.cost_usd / offer.duration),
+        }
+        return Accepted(remote)
+
+    def _own(self, url: Any, documented: str) -> str:
+        """The address the answer gave when it is the queue's own, else the documented one."""
+        ours = urlsplit(self._queue)
+        try:
+            given = urlsplit(url if isinstance(url, str) else "")
+            same = (given.scheme, given.port) == (ours.scheme, ours.port) and not given.username
+        except ValueError:
+            return documented
+        hosts = (ours.hostname, BACKUP_HOSTS.get(ours.hostname or ""))
+        return str(url) if same and given.hostname and given.hostname in hosts else documented
+
+    async def poll(self, remote: Mapping[str, Any]) -> Seen:
+        """Ask for the status, and once it is complete for the result."""
+        reply = await self._wire.ask(Call("GET", remote["status_url"], self._headers, {"logs": "1"}))
+        if not reply.ok:
+            raise look_failed(self._setup, reply, _error_text(reply)[1])
+        return await self._read_status(reply.json, remote)
+
+    async def follow(self, remote: Mapping[str, Any]) -> AsyncIterator[Seen]:
+        """The event stream: the same objects as the status, pushed; it ends after COMPLETED."""
+        call = Call("GET", f"{remote['status_url']}/stream", self._headers, {"logs": "1"}, read_s=EVENTS_S)
+        async with aclosing(self._wire.events(call)) as events:
+            async for text in events:
+                try:
+                    status = json.loads(text)
+                except ValueError as error:
+                    raise bad_reply(self._setup, text) from error
+                seen = await self._read_status(status, remote)
+                yield seen
+                if seen.status not in ("waiting", "running"):
+                    return
+
+    async def _read_status(self, status: Any, remote: Mapping[str, Any]) -> Seen:
+        word = status.get("status") if isinstance(status, dict) else None
+        if word == "IN_QUEUE":
+            position = status.get("queue_position")
+            return Seen("waiting", queue_position=position if isinstance(position, int) else None)
+        if word == "IN_PROGRESS":
+            return Seen("running", note=self._last_log(status.get("logs")))
+        if word != "COMPLETED":
+            raise bad_reply(self._setup, f"status {word!r}")
+        if status.get("error_type") == "client_cancelled":
+            return Seen("cancelled")
+        return await self._result(remote)
+
+    def _last_log(self, logs: Any) -> str:
+        lines = [line.get("message") for line in logs or () if isinstance(line, dict)] if isinstance(logs, list) else []
+        return self._wire.detail(" ".join(str(lines[-1]).split()))[:80] if lines else ""
+
+    async def _result(self, remote: Mapping[str, Any]) -> Seen:
+        reply = await self._wire.ask(Call("GET", remote["response_url"], self._headers))
+        body = reply.json if isinstance(reply.json, dict) else None
+        if reply.ok:
+            video = body.get("video") if body else None
+            url = video.get("url") if isinstance(video, dict) else None
+            if not isinstance(url, str) or not url:
+                raise bad_reply(self._setup, reply.text)
+            return Seen("done", result_url=url, charged_usd=_charged(reply, remote))
+        if body is None or reply.status_code in (401, 403, 404, 408, 429):
+            raise look_failed(self._setup, reply, _error_text(reply)[1])
+        kind, words = _error_text(reply)
+        if reply.status_code >= 500 or kind in ("request_timeout", "startup_timeout"):
+            # fal never bills a 5xx
+            return Seen("failed", problem=film_failed(self._setup, ErrorCode.UNAVAILABLE, words), charged_usd=Decimal())
+        code = _code(reply, kind, words) or ErrorCode.REJECTED
+        return Seen("failed", problem=film_failed(self._setup, code, words))
+
+    async def cancel(self, remote: Mapping[str, Any]) -> Cancel:
+        """Ask for a stop: certain while it is queued; a running one may still finish, and be charged."""
+        reply = await self._wire.ask(Call("PUT", remote["cancel_url"], self._headers))
+        body = reply.json if isinstance(reply.json, dict) else {}
+        if (word := CANCELS.get(str(body.get("status")))) is not None:
+            return word
+        if isinstance(body.get("success"), bool):  # the form one of fal's schemas shows
+            return Cancel.ASKED if body["success"] else Cancel.NOT_POSSIBLE
+        raise look_failed(self._setup, reply)
+
+    async def prices(self) -> Mapping[str, Decimal]:
+        """fal's own price of a unit by endpoint; nothing is asked when the queue is not fal's own."""
+        if self._queue != self._setup.facts.url_default["queue"]:
+            return {}
+        return await self.ask_prices(PRICES_URL)
+
+    async def ask_prices(self, url: str) -> Mapping[str, Decimal]:
+        """The price call at an address."""
+        endpoints = ",".join(dict.fromkeys(row.endpoint for row in self._setup.facts.offer))
+        reply = await self._wire.ask(Call("GET", url, self._headers, {"endpoint_id": endpoints}))
+        rows = reply.json.get("prices") if isinstance(reply.json, dict) else None
+        if not reply.ok or not isinstance(rows, list):
+            raise look_failed(self._setup, reply)
+        try:
+            return {str(row["endpoint_id"]): Decimal(str(row["unit_price"])) for row in rows}
+        except (TypeError, KeyError, InvalidOperation) as error:
+            raise bad_reply(self._setup, reply.text) from error
+
+
+def _upload_refused(setup: Setup, reply: Reply) -> ProviderError:
+    """Nothing was ordered yet, so the next offer may be tried."""
+    kind, words = _error_text(reply)
+    code = _code(reply, kind, words) or (ErrorCode.BAD_REPLY if reply.ok else None)
+    return order_refused(setup, reply, words, code, sure=True)
+
+
+def _charged(reply: Reply, remote: Mapping[str, Any]) -> Decimal | None:
+    """USD by the units fal counted. Assumed: a unit is a second at the price of the ordered size; where the units are
+    more than the film has seconds they are read as weighted by size, which no page says and cannot be priced."""
+    try:
+        units = Decimal(reply.headers.get(BILLING, ""))
+        seconds, rate = Decimal(remote["seconds"]), Decimal(remote["usd_per_second"])
+    except (InvalidOperation, KeyError):
+        return None
+    return units * rate if units.is_finite() and 0 <= units <= seconds + 1 else None
+
+
+def make_adapter(setup: Setup) -> Fal:
+    """The adapter of this file."""
+    return Fal(setup)

@@ -1,0 +1,152 @@
+"""LTX, Lightricks' own API: its reference page of v1 text-to-video, and docs.ltx.io (async jobs, errors, inputs) as of
+2026-09. v2 answers an order with a job to ask after; v1 answers with the film itself, in one long call.
+"""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ltx_mcp.domain.errors import ErrorCode, ProviderError
+from ltx_mcp.domain.plan import Adjustment, Offer
+from ltx_mcp.net.wire import Call, Reply
+from ltx_mcp.providers.base import Accepted, Delivered, Seen, Setup, Tell, Uploaded
+from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
+
+FIELDS = {"image": "image_uri", "end_image": "last_frame_uri"}
+KINDS = {
+    "authentication_error": ErrorCode.KEY_REJECTED,
+    "permission_error": ErrorCode.KEY_REJECTED,
+    "insufficient_funds_error": ErrorCode.OUT_OF_CREDIT,
+    "content_filtered_error": ErrorCode.CONTENT_REFUSED,
+    "invalid_request_error": ErrorCode.REJECTED,
+    "not_found_error": ErrorCode.UNAVAILABLE,
+    "concurrency_limit_error": ErrorCode.RATE_LIMITED,
+    "rate_limit_error": ErrorCode.RATE_LIMITED,
+}
+TURNED_AWAY = {503: {"service_unavailable", "service_unavailable_error"}, 529: {"overloaded_error"}}
+"""LTX's own words for not having taken the order; the same status from a gateway is not a sure no."""
+SLOT_S, PUT_S = 90.0, 300.0  # a slot has been seen to take more than 30 s
+FILM_S = 1200.0
+
+
+def _body(offer: Offer, uris: Mapping[str, str]) -> dict[str, Any]:
+    camera = {} if offer.camera_motion == "none" else {"camera_motion": offer.camera_motion}
+    return {
+        "prompt": offer.prompt,
+        "model": offer.model.replace(".", "-"),
+        "duration": int(offer.duration),
+        "resolution": f"{offer.width}x{offer.height}",
+        "fps": offer.fps,
+        "generate_audio": offer.generate_audio,
+        **camera,
+        **{FIELDS[role]: uri for role, uri in uris.items()},
+    }
+
+
+def _error_of(body: Any) -> tuple[str, str]:
+    """Type and message of LTX's own error; empty where it is not one."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return "", ""
+    return str(error.get("type", "")), str(error.get("message", ""))
+
+
+def _refused(setup: Setup, reply: Reply) -> ProviderError:
+    kind, words = _error_of(reply.json)
+    sure = True if kind in TURNED_AWAY.get(reply.status_code, ()) else None
+    return order_refused(setup, reply, words or reply.text, KINDS.get(kind), sure=sure)
+
+
+def _read_job(setup: Setup, job: Any) -> Seen:
+    """One state of a v2 job. Of the result every address is looked at, `video_url` first."""
+    status = job.get("status") if isinstance(job, dict) else None
+    if status in ("pending", "processing"):
+        return Seen("waiting" if status == "pending" else "running")
+    if status == "failed":
+        kind, words = _error_of(job)
+        code = ErrorCode.CONTENT_REFUSED if kind == "content_filtered_error" else ErrorCode.UNAVAILABLE
+        return Seen("failed", problem=film_failed(setup, code, words))
+    result = job.get("result") if status == "completed" else None
+    if isinstance(result, dict):
+        urls = [result.get("video_url"), *result.values()]
+        url = next((each for each in urls if isinstance(each, str) and each), "")
+        if url:
+            return Seen("done", result_url=url)
+    raise bad_reply(setup, f"status {status!r}" if status != "completed" else "completed without a film")
+
+
+class Uploading:
+    """What both versions share: upload slots."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._wire = setup.wire
+        self._api = setup.urls["api"]
+        self._headers = {"Authorization": f"Bearer {setup.key}"}
+        self.account = setup.account
+
+    async def upload(self, path: Path, format: str) -> Uploaded:
+        """Ask for a slot, then put the bytes there with every header it wants and no key."""
+        reply = await self._wire.ask(Call("POST", f"{self._api}/v1/upload", self._headers, read_s=SLOT_S))
+        slot = reply.json if isinstance(reply.json, dict) else {}
+        url, uri, wanted = slot.get("upload_url"), slot.get("storage_uri"), slot.get("required_headers", {})
+        if not reply.ok:
+            raise order_refused(self._setup, reply, _error_of(reply.json)[1] or reply.text, sure=True)
+        if not isinstance(url, str) or not isinstance(uri, str) or not isinstance(wanted, dict):
+            raise order_refused(self._setup, reply, reply.text, ErrorCode.BAD_REPLY, sure=True)
+        headers = {"Content-Type": f"image/{format}", **{str(name): str(value) for name, value in wanted.items()}}
+        await self._wire.put(url, path, headers, read_s=PUT_S)
+        return Uploaded(uri, self._setup.now() + timedelta(seconds=self._setup.facts.upload_lives_s or 0))
+
+
+class Ltx(Uploading):
+    """v2: an order is accepted with an id, and asked after under the endpoint it was sent to."""
+
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted:
+        """Place the order. Any 2xx with an id is a yes."""
+        url = f"{self._api}/v2/{offer.endpoint}"
+        reply = await self._wire.order(Call("POST", url, self._headers, body=_body(offer, uris)))
+        if not reply.ok:
+            raise _refused(self._setup, reply)
+        job_id = reply.json.get("id") if isinstance(reply.json, dict) else None
+        if not isinstance(job_id, str) or not job_id:
+            raise order_unclear(self._setup, reply)
+        return Accepted({"endpoint": offer.endpoint, "id": job_id})
+
+    async def poll(self, remote: Mapping[str, Any]) -> Seen:
+        """Look at the job."""
+        url = f"{self._api}/v2/{remote['endpoint']}/{quote(remote['id'], safe='')}"
+        reply = await self._wire.ask(Call("GET", url, self._headers))
+        if not reply.ok:
+            raise look_failed(self._setup, reply, _error_of(reply.json)[1])
+        return _read_job(self._setup, reply.json)
+
+
+class LtxV1(Uploading):
+    """v1: the answer to the order is the film. A connection that dies before its end leaves the outcome unknown."""
+
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Delivered:
+        """Place the order and wait for the head of its answer, which comes when the film is made."""
+        url = f"{self._api}/v1/{offer.endpoint}"
+        call = Call("POST", url, self._headers, body=_body(offer, uris), read_s=FILM_S)
+        stack = AsyncExitStack()
+        held = await stack.enter_async_context(self._wire.held_order(call))
+        if held.status_code != 200:
+            reply = await held.read()
+            await stack.aclose()
+            raise _refused(self._setup, reply) if not reply.ok else order_unclear(self._setup, reply)
+
+        async def write(path: Path, tell: Tell) -> tuple[Adjustment, ...]:
+            async with stack:
+                await held.save(path, tell)
+            return ()
+
+        return Delivered(write)
+
+
+def make_adapter(setup: Setup) -> Ltx | LtxV1:
+    """The adapter of the version that LTX_MCP_LTX_API names."""
+    return LtxV1(setup) if setup.options.get("api") == "v1" else Ltx(setup)

@@ -1,0 +1,129 @@
+"""Netwrck, a reseller of LTX 2.3: its two pages of LTX text and image to video, read 2026-11-21.
+
+Always response_mode=polling: an inline answer that is cut off leaves no id to ask after. The key travels in bodies
+and in the query of the status call, so no address of this provider is written down unredacted. Assumed, because no
+page says it: other status words, and that a completed job without a film, or with an error, has failed.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import quote
+
+from ltx_mcp.domain.errors import ErrorCode, ProviderError
+from ltx_mcp.domain.plan import Offer
+from ltx_mcp.net.wire import Call, Reply
+from ltx_mcp.providers.base import Accepted, Seen, Setup
+from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
+
+FIELDS = {"image": "image_url", "end_image": "end_image_url"}
+DONE = frozenset({"completed", "complete", "succeeded", "success", "ok"})
+WAITING = frozenset({"in_queue", "queued", "pending", "starting"})
+RUNNING = frozenset({"in_progress", "processing", "running"})
+FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled", "expired", "timeout"})
+FILTERS = ("content policy", "content_policy", "moderation", "nsfw", "safety")
+
+
+def _body(offer: Offer, uris: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "prompt": offer.prompt,
+        "duration": int(offer.duration),
+        "resolution": offer.resolution,
+        "aspect_ratio": offer.aspect_ratio,
+        "fps": offer.fps,
+        "generate_audio": offer.generate_audio,
+        "response_mode": "polling",
+        **{FIELDS[role]: uri for role, uri in uris.items()},
+    }
+
+
+def _error_text(reply: Reply) -> str:
+    body = reply.json if isinstance(reply.json, dict) else {}
+    return str(body.get("error") or body.get("detail") or body.get("message") or reply.text)
+
+
+def _code(words: str) -> ErrorCode | None:
+    """A filter's refusal, told apart from a malformed order by its words: no page gives it a status of its own."""
+    return ErrorCode.CONTENT_REFUSED if any(word in words.lower() for word in FILTERS) else None
+
+
+def _charged(setup: Setup, body: Mapping[str, Any]) -> Decimal | None:
+    """The server's own figure in USD; its credits where it gives no other."""
+    per_credit = setup.facts.usd_per_credit or Decimal()
+    for name, usd in (("cost_usd", Decimal(1)), ("credits_charged", per_credit)):
+        try:
+            amount = Decimal(str(body[name])) * usd
+        except (KeyError, InvalidOperation):
+            continue
+        if amount.is_finite() and amount >= 0:
+            return amount
+    return None
+
+
+def _url(body: Mapping[str, Any]) -> str:
+    """The film's address, at any of the places it may stand."""
+    for holder in (body.get("result"), body):
+        video = holder.get("video") if isinstance(holder, dict) else None
+        url = video.get("url") if isinstance(video, dict) else None
+        if isinstance(url, str) and url:
+            return url
+    result = body.get("result")
+    url = result.get("url") if isinstance(result, dict) else None
+    return url if isinstance(url, str) else ""
+
+
+def _read_job(setup: Setup, body: Any) -> Seen:
+    """One state of a job. A word that is in no table is a failed look, never a failed job."""
+    if not isinstance(body, dict):
+        raise bad_reply(setup, str(body))
+    word, charged = str(body.get("status", "in_progress")).lower(), _charged(setup, body)
+    if word in WAITING:
+        return Seen("waiting")
+    if word in RUNNING:
+        return Seen("running")
+    url = "" if body.get("error") else _url(body)
+    if word in DONE and url:
+        return Seen("done", result_url=url, charged_usd=charged)
+    if word in DONE | FAILED:
+        words = str(body.get("error") or f"status {word} without a film")
+        return Seen("failed", problem=film_failed(setup, _code(words) or ErrorCode.UNAVAILABLE, words))
+    raise bad_reply(setup, f"status {word!r}")
+
+
+class Netwrck:
+    """Orders in polling mode."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._wire = setup.wire
+        self._api = f"{setup.urls['api']}/api"
+
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted:
+        """Place the order. Any 2xx with a job id is a yes; the figures it gives are what will be charged on success."""
+        body = {"api_key": self._setup.key, **_body(offer, uris)}
+        reply = await self._wire.order(Call("POST", f"{self._api}/{offer.endpoint}", body=body))
+        if not reply.ok:
+            raise self._refused(reply)
+        answer = reply.json if isinstance(reply.json, dict) else {}
+        job_id = answer.get("job_id")
+        if not isinstance(job_id, str | int) or not str(job_id):
+            raise order_unclear(self._setup, reply)
+        return Accepted({"job_id": str(job_id)}, charged_usd=_charged(self._setup, answer))
+
+    def _refused(self, reply: Reply) -> ProviderError:
+        words = _error_text(reply)
+        code = _code(words) if reply.status_code in (400, 403, 422) else None
+        return order_refused(self._setup, reply, words, code)
+
+    async def poll(self, remote: Mapping[str, Any]) -> Seen:
+        """Look at the job."""
+        url = f"{self._api}/fal/status/{quote(remote['job_id'], safe='')}"
+        reply = await self._wire.ask(Call("GET", url, params={"api_key": self._setup.key}))
+        if not reply.ok:
+            raise look_failed(self._setup, reply, _error_text(reply))
+        return _read_job(self._setup, reply.json)
+
+
+def make_adapter(setup: Setup) -> Netwrck:
+    """The adapter of this file."""
+    return Netwrck(setup)

@@ -1,0 +1,105 @@
+"""What a provider's refusal means, in our words: the same rule for every one of them.
+
+An order that was answered with one of SURE_NO was not taken. Everything else is unknown, unless an adapter knows
+its provider better and says so.
+"""
+
+from ltx_mcp.domain.errors import Accepted, ErrorCode, Problem, ProviderError
+from ltx_mcp.net.wire import Reply
+from ltx_mcp.providers.base import Setup
+
+SURE_NO = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
+BY_STATUS = {
+    400: ErrorCode.REJECTED,
+    401: ErrorCode.KEY_REJECTED,
+    402: ErrorCode.OUT_OF_CREDIT,
+    403: ErrorCode.KEY_REJECTED,
+    413: ErrorCode.REJECTED,
+    415: ErrorCode.REJECTED,
+    422: ErrorCode.REJECTED,
+    429: ErrorCode.RATE_LIMITED,
+}
+REQUEST_ID = ("x-request-id", "x-fal-request-id")
+
+
+def order_refused(
+    setup: Setup, reply: Reply, detail: str, code: ErrorCode | None = None, *, sure: bool | None = None
+) -> ProviderError:
+    """The error of an order that was not answered with a 2xx. `sure` overrules what the status says."""
+    certain = reply.status_code in SURE_NO if sure is None else sure
+    return _error(setup, reply, detail, code, "no" if certain else "unknown")
+
+
+def order_unclear(setup: Setup, reply: Reply) -> ProviderError:
+    """The error of a 2xx in which no order can be found: it may have been taken."""
+    message = f"{setup.facts.name} answered the order with HTTP {reply.status_code} and nothing that names it."
+    return _made(setup, reply, ErrorCode.BAD_REPLY, message, "", reply.text, "unknown")
+
+
+def look_failed(setup: Setup, reply: Reply, detail: str = "") -> ProviderError:
+    """The error of a question that was not answered: expired where the provider itself says it knows of no such job."""
+    own_words = isinstance(reply.json, dict)
+    code = ErrorCode.EXPIRED if reply.status_code in (404, 410) and own_words else None
+    if reply.ok:
+        code = ErrorCode.BAD_REPLY
+    return _error(setup, reply, detail or reply.text, code, "yes")
+
+
+def bad_reply(setup: Setup, what: str) -> ProviderError:
+    """The error of an answer that cannot be understood, to a question that may be asked again."""
+    name = setup.facts.name
+    message, detail = f"{name} answered in a way that is not understood.", setup.wire.detail(what)
+    return ProviderError(ErrorCode.BAD_REPLY, message, provider=name, accepted="yes", detail=detail)
+
+
+def film_failed(setup: Setup, code: ErrorCode, detail: str) -> Problem:
+    """Why an order that was taken ended without a film."""
+    message, hint = _sentence(setup, code, "")
+    if code is ErrorCode.UNAVAILABLE:
+        message = f"{setup.facts.name} took the order but could not make the film."
+    return Problem(code, message, hint, setup.wire.detail(detail))
+
+
+def _error(setup: Setup, reply: Reply, detail: str, code: ErrorCode | None, accepted: Accepted) -> ProviderError:
+    code = code or BY_STATUS.get(reply.status_code, ErrorCode.UNAVAILABLE)
+    message, hint = _sentence(setup, code, f" (HTTP {reply.status_code})")
+    return _made(setup, reply, code, message, hint, detail, accepted)
+
+
+def _made(
+    setup: Setup, reply: Reply, code: ErrorCode, message: str, hint: str, detail: str, accepted: Accepted
+) -> ProviderError:
+    return ProviderError(
+        code,
+        message,
+        hint,
+        provider=setup.facts.name,
+        accepted=accepted,
+        status_code=reply.status_code,
+        request_id=next((reply.headers[name] for name in REQUEST_ID if name in reply.headers), "")[:80],
+        detail=setup.wire.detail(detail),
+        retry_after_s=reply.retry_after_s(setup.now()),
+    )
+
+
+def _sentence(setup: Setup, code: ErrorCode, status: str) -> tuple[str, str]:
+    name, keys = setup.facts.name, " or ".join(setup.facts.key_env)
+    match code:
+        case ErrorCode.KEY_REJECTED:
+            return f"{name} does not accept the key{status}.", f"Check {keys}, or choose another provider."
+        case ErrorCode.OUT_OF_CREDIT:
+            return f"The account at {name} has no credit left{status}.", "Top it up, or choose another provider."
+        case ErrorCode.RATE_LIMITED:
+            return f"{name} has too many orders of this account at once{status}.", "Order again in a few minutes."
+        case ErrorCode.CONTENT_REFUSED:
+            return (
+                f"{name} refused what the prompt or a picture shows{status}.",
+                "Change the prompt or the picture; another provider is not a way around a filter.",
+            )
+        case ErrorCode.REJECTED:
+            return f"{name} refused the order as it was put{status}.", "provider_detail says why; change the request."
+        case ErrorCode.EXPIRED:
+            return f"{name} does not know this order any more{status}.", "The film is gone there; ask its support."
+        case ErrorCode.BAD_REPLY:
+            return f"{name} answered in a way that is not understood{status}.", ""
+    return f"{name} cannot be used now{status}.", "Order again in a few minutes, or choose another provider."

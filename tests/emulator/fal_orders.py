@@ -1,0 +1,58 @@
+"""What the tests of the emulated fal.ai share: a client with the key, a world that stands still, an order to place."""
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from ltx_mcp.emulator.fal import KEY
+from ltx_mcp.emulator.world import World
+from tests.emulator.running import Emulated
+
+FAST = "/fal-ai/ltx-2.3/text-to-video/fast"
+PRO = "/fal-ai/ltx-2.3/text-to-video"
+IMAGE = "/fal-ai/ltx-2.3/image-to-video"
+PROMPT = {"prompt": "a pond"}
+ELSEWHERE = "https://pictures.example.com/pond.png"
+
+Submit = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def world(emulator: Emulated) -> World:
+    """A world that stands still unless a test turns its clock: a minute of waiting, two of work."""
+    emulator[1].wait_s, emulator[1].work_s = 60, 120
+    return emulator[1]
+
+
+@pytest.fixture
+def fal(emulator: Emulated, world: World) -> Iterator[httpx.Client]:
+    """A client with the right key."""
+    with httpx.Client(base_url=emulator[0], headers={"Authorization": f"Key {KEY}"}, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def submit(fal: httpx.Client) -> Submit:
+    """Places an order and gives fal's answer."""
+
+    def place(path: str = FAST, headers: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
+        answer = fal.post(path, json=PROMPT | fields, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    return place
+
+
+def picture(kind: str = "PNG") -> bytes:
+    with io.BytesIO() as out:
+        Image.new("RGB", (64, 36)).save(out, kind)
+        return out.getvalue()
+
+
+def data_uri(data: bytes, kind: str = "image/png") -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,289 @@
+"""What all emulated providers share: the clock, faults as a real client meets them, films, control addresses."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ltx_mcp.emulator.app import running
+from ltx_mcp.emulator.fal import KEY
+from ltx_mcp.emulator.wire import KINDS
+from ltx_mcp.emulator.world import Fault, FilmSpec, Order, World
+from tests.emulator.running import Emulated, emulator, emulator_films
+
+__all__ = ["emulator", "emulator_films"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "emulator.md"
+SUBMIT = "/fal-ai/ltx-2.3/text-to-video/fast"
+FILM = FilmSpec(1920, 1080, 25, 6)
+
+
+@pytest.fixture
+def world(emulator: Emulated) -> World:
+    """The emulator's world."""
+    return emulator[1]
+
+
+@pytest.fixture
+def client(emulator: Emulated) -> Iterator[httpx.Client]:
+    """A client with fal's key."""
+    with httpx.Client(base_url=emulator[0], headers={"Authorization": f"Key {KEY}"}, timeout=30) as opened:
+        yield opened
+
+
+def place(world: World, number: int = 1) -> Order:
+    return world.place("fal", SUBMIT[1:], {}, FILM, order_id=f"order-{number}", start_timeout_s=None)
+
+
+def finished(world: World) -> str:
+    """The path of a film that is done."""
+    order = place(world)
+    world.advance(1000)
+    return f"/media/{order.media_id}.mp4"
+
+
+def submit(client: httpx.Client) -> httpx.Response:
+    return client.post(SUBMIT, json={"prompt": "a pond"})
+
+
+def test_an_order_waits_then_runs_then_is_done_by_the_worlds_clock() -> None:
+    world = World(wait_s=10, work_s=20)
+    order = place(world)
+    states = [world.state(order)]
+    for _ in range(3):
+        world.advance(10.5)
+        states.append(world.state(order))
+    assert states == ["waiting", "running", "running", "done"]
+
+
+def test_the_position_counts_those_of_the_same_provider_that_wait() -> None:
+    world = World(wait_s=10)
+    first, second = place(world, 1), place(world, 2)
+    world.place("ltx", "x", {}, FILM, order_id="other")
+    assert (world.position(first), world.position(second)) == (0, 1)
+    first.cancelled_at = world.now()
+    assert world.position(second) == 0
+
+
+def test_a_fault_happens_as_often_as_it_was_told_at_its_step_and_provider_only() -> None:
+    world = World()
+    fault = Fault("fal", "submit", "locked", times=2)
+    anywhere = Fault("*", "poll", "html")
+    world.faults += [fault, anywhere]
+    assert [world.take("ltx", "submit"), world.take("fal", "poll"), world.take("ltx", "poll")] == [None, anywhere, None]
+    assert [world.take("fal", "submit") for _ in range(3)] == [fault, fault, None]
+
+
+def test_a_reset_forgets_all_but_the_clock() -> None:
+    world = World()
+    place(world)
+    world.faults.append(Fault("fal", "submit", "locked"))
+    world.uploads["1"] = {}
+    world.advance(1000)
+    before = world.now()
+    world.reset()
+    assert (world.orders, world.calls, world.faults, world.uploads) == ([], [], [], {})
+    assert world.now() >= before
+
+
+def test_a_connection_dropped_before_the_order_leaves_none(client: httpx.Client, world: World) -> None:
+    world.faults.append(Fault("fal", "submit", "drop_before"))
+    with pytest.raises(httpx.TransportError):
+        submit(client)
+    assert world.orders == []
+    assert world.calls[-1].status == 0
+    assert submit(client).status_code == 200
+
+
+def test_a_connection_dropped_after_the_order_leaves_one(client: httpx.Client, world: World) -> None:
+    world.faults.append(Fault("fal", "submit", "drop_after"))
+    with pytest.raises(httpx.TransportError):
+        submit(client)
+    assert len(world.orders) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "orders"), [("html", 502, 0), ("html_after", 200, 1), ("wrong_type", 200, 0)]
+)
+def test_a_page_comes_where_json_was_due(
+    client: httpx.Client, world: World, kind: str, status: int, orders: int
+) -> None:
+    world.faults.append(Fault("fal", "submit", kind))
+    answer = submit(client)
+    assert (answer.status_code, len(world.orders)) == (status, orders)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.text.startswith("<html>")
+
+
+def test_a_truncated_answer_is_whole_http_and_broken_json(client: httpx.Client, world: World) -> None:
+    world.faults.append(Fault("fal", "submit", "truncated"))
+    answer = submit(client)
+    assert answer.status_code == 200
+    assert answer.text.startswith('{"')
+    with pytest.raises(json.JSONDecodeError):
+        answer.json()
+    assert len(world.orders) == 1
+
+
+def test_an_answer_may_be_any_text(client: httpx.Client, world: World) -> None:
+    world.faults.append(Fault("fal", "submit", "body", options={"body": '{"request_id": 7}', "status": 201}))
+    answer = submit(client)
+    assert (answer.status_code, answer.json(), len(world.orders)) == (201, {"request_id": 7}, 1)
+
+
+def test_a_delay_outlasts_a_client_that_has_no_patience(client: httpx.Client, world: World) -> None:
+    world.faults.append(Fault("fal", "submit", "delay", options={"seconds": 0.5}))
+    with pytest.raises(httpx.ReadTimeout):
+        client.post(SUBMIT, json={"prompt": "a pond"}, timeout=0.1)
+    world.faults.append(Fault("fal", "submit", "delay", options={"seconds": 0.2}))
+    began = time.monotonic()
+    assert submit(client).status_code == 200
+    assert time.monotonic() - began >= 0.2
+
+
+def half(client: httpx.Client, path: str, **headers: str) -> tuple[httpx.Response, bytes]:
+    """An answer that breaks off, and what came of it."""
+    got: list[bytes] = []
+    with client.stream("GET", path, headers=headers) as answer:
+        chunks = answer.iter_raw()
+        with pytest.raises(httpx.RemoteProtocolError):
+            got.extend(chunks)
+    return answer, b"".join(got)
+
+
+def test_a_download_that_is_cut_goes_on_by_range_and_may_be_cut_again(client: httpx.Client, world: World) -> None:
+    path = finished(world)
+    whole = client.get(path).content
+    world.faults.append(Fault("media", "download", "cut", times=2))
+    first, got = half(client, path)
+    assert (first.status_code, int(first.headers["content-length"])) == (200, len(whole))
+    assert 0 < len(got) <= len(whole) // 2
+    second, more = half(client, path, Range=f"bytes={len(got)}-")
+    assert (second.status_code, second.headers["content-range"]) == (
+        206,
+        f"bytes {len(got)}-{len(whole) - 1}/{len(whole)}",
+    )
+    assert int(second.headers["content-length"]) == len(whole) - len(got)
+    got += more
+    last = client.get(path, headers={"Range": f"bytes={len(got)}-"})
+    assert (last.status_code, got + last.content) == (206, whole)
+
+
+def test_a_stream_that_is_cut_has_told_its_first_event(client: httpx.Client, world: World) -> None:
+    world.wait_s = 60
+    told = submit(client).json()
+    world.faults.append(Fault("fal", "stream", "cut"))
+    answer, got = half(client, told["status_url"] + "/stream")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert got.startswith(b'data: {"status": "IN_QUEUE"')
+
+
+def test_a_film_is_given_by_range(client: httpx.Client, world: World) -> None:
+    path = finished(world)
+    whole = client.get(path)
+    assert whole.content[4:8] == b"ftyp"
+    assert whole.headers["accept-ranges"] == "bytes"
+    part = client.get(path, headers={"Range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, whole.content[100:200])
+    assert client.get(path, headers={"Range": f"bytes={len(whole.content)}-"}).status_code == 416
+    head = client.head(path)
+    assert (head.headers["content-length"], head.content) == (str(len(whole.content)), b"")
+
+
+def test_a_film_is_there_from_its_end_for_one_day(client: httpx.Client, world: World) -> None:
+    order = place(world)
+    path = f"/media/{order.media_id}.mp4"
+    assert client.get(path).status_code == 404
+    world.advance(1 + world.wait_s + world.work_s)
+    assert client.head(path).status_code == 200
+    world.advance(24 * 3600)
+    assert client.head(path).status_code == 404
+
+
+def test_a_download_is_refused_with_the_status_that_was_asked_for(client: httpx.Client, world: World) -> None:
+    path = finished(world)
+    world.faults.append(Fault("media", "download", "status", options={"status": 503}))
+    assert [client.head(path).status_code for _ in range(2)] == [503, 200]
+
+
+def test_the_control_address_tells_orders_and_calls(client: httpx.Client, emulator: Emulated, world: World) -> None:
+    told = submit(client).json()
+    httpx.get(told["status_url"])
+    listed = client.get("/control/orders").json()
+    [order] = listed["orders"]
+    assert listed["counts"] == {"fal": 1}
+    assert (order["id"], order["provider"], order["endpoint"]) == (told["request_id"], "fal", SUBMIT[1:])
+    assert (order["fields"], order["files"], order["state"]) == ({"prompt": "a pond"}, {}, "waiting")
+    calls = client.get("/control/calls").json()
+    seen = [(call["step"], call["method"], call["status"], call["authorized"]) for call in calls]
+    assert seen == [("submit", "POST", 200, True), ("poll", "GET", 401, False)]
+    assert calls[0]["path"] == SUBMIT
+
+
+def test_the_control_address_turns_the_clock_and_sets_the_times(client: httpx.Client, world: World) -> None:
+    before = world.now()
+    client.post("/control/clock", json={"advance_s": 3600})
+    assert (world.now() - before).total_seconds() == pytest.approx(3600, abs=5)
+    assert client.post("/control/times", json={"wait_s": 7}).json() == {"wait_s": 7, "work_s": 1.5}
+    assert (world.wait_s, world.work_s) == (7, 1.5)
+
+
+def test_the_control_address_takes_shows_and_forgets_faults(client: httpx.Client, world: World) -> None:
+    fault = {"provider": "fal", "step": "submit", "kind": "status", "times": 2, "options": {"status": 429}}
+    assert client.post("/control/faults", json=fault).json() == [fault]
+    assert submit(client).status_code == 429
+    assert client.get("/control/faults").json() == [fault | {"times": 1}]
+    assert client.delete("/control/faults").json() == []
+    assert submit(client).status_code == 200
+    client.post("/control/reset")
+    assert client.get("/control/orders").json() == {"orders": [], "counts": {}}
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("faults", {"provider": "fal", "step": "submit", "kind": "explode"}),
+        ("faults", {"provider": "fal", "step": "submit"}),
+        ("faults", {"provider": "fal", "step": "submit", "kind": "html", "often": 2}),
+        ("clock", {}),
+        ("times", {"wait_s": "long"}),
+    ],
+)
+def test_the_control_address_says_what_it_cannot_read(
+    client: httpx.Client, world: World, path: str, told: dict[str, Any]
+) -> None:
+    answer = client.post(f"/control/{path}", json=told)
+    assert (answer.status_code, world.faults) == (400, [])
+    assert answer.text.startswith("cannot be read")
+
+
+def test_an_emulator_ends_soon_though_a_stream_is_open(emulator_films: Path) -> None:
+    with httpx.Client(headers={"Authorization": f"Key {KEY}"}, timeout=10) as client:
+        with running(emulator_films) as (base_url, world):
+            world.wait_s = 600
+            told = client.post(base_url + SUBMIT, json={"prompt": "a pond"}).json()
+            opened = client.send(client.build_request("GET", told["status_url"] + "/stream"), stream=True)
+            lines = opened.iter_lines()
+            first = next(lines)
+            began = time.monotonic()
+        assert time.monotonic() - began < 2
+        opened.close()
+    assert "IN_QUEUE" in first
+
+
+def test_every_fault_and_control_address_is_on_the_page(client: httpx.Client, world: World) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert [kind for kind in sorted(KINDS) if f"`{kind}`" not in page] == []
+    for path in ("orders", "calls", "clock", "times", "faults", "reset"):
+        assert f"/control/{path}" in page
+    for kind in sorted(KINDS):
+        options = {"body": "", "seconds": 0}
+        world.faults.append(Fault("fal", "prices", kind, options=options))
+        try:
+            assert client.get("/v1/models/pricing").status_code < 600
+        except httpx.TransportError:
+            assert kind in ("drop_before", "drop_after", "cut")

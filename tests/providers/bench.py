@@ -1,0 +1,186 @@
+"""A real `Jobs` over the emulator's real socket, in a home of its own and in a time that runs faster.
+
+Not a test. A poll's rest of five seconds takes some milliseconds here, and the hour after which an order is given up
+a fraction of a second, because the clock and the sleep that `Jobs` is given run `factor` times as fast, together.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import anyio
+
+from ltx_mcp.domain.job import Event, Job
+from ltx_mcp.domain.plan import Market, Offer, choose
+from ltx_mcp.domain.request import AnimateImage, GenerateVideo, Input, PaidArguments, to_request
+from ltx_mcp.emulator.app import settings
+from ltx_mcp.emulator.world import Order, World
+from ltx_mcp.jobs.service import Config, Jobs
+from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.server.views import JobRef, JobView, Links, to_ref, to_view
+
+REMOTE = ("fal", "ltx", "netwrck", "bytecompute")
+FACTOR = 500.0
+NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+TICK_S = 0.01
+CALLER = "local"
+WIRE = Path(__file__).parent / "wire"
+Lookup = Callable[[str], str]
+
+
+class FastTime:
+    """A clock and a sleep that agree with each other: a second of theirs lasts 1 / `factor` seconds."""
+
+    def __init__(self, factor: float = FACTOR) -> None:
+        self.factor = factor
+        self._since, self._at = monotonic(), NOON
+
+    def now(self) -> datetime:
+        """Noon, and what has passed since."""
+        return self._at + timedelta(seconds=(monotonic() - self._since) * self.factor)
+
+    def run(self, factor: float) -> None:
+        """Run this fast from here on."""
+        self._at, self._since, self.factor = self.now(), monotonic(), factor
+
+    async def sleep(self, seconds: float) -> None:
+        """Rest that long, by this clock."""
+        await anyio.sleep(max(0.0, seconds) / self.factor)
+
+
+@dataclass
+class Bench:
+    """An open home, the world behind the providers it orders from, and the settings that lead there."""
+
+    jobs: Jobs
+    world: World
+    home: Path
+    env: dict[str, str]
+    time: FastTime
+    changes: dict[str, list[Job]] = field(default_factory=dict)
+
+    async def place(self, arguments: PaidArguments) -> Job:
+        """Place a request, and let the job be carried on in the background."""
+        return (await self.jobs.order(arguments, CALLER)).job
+
+    async def end(self, job: Job, *, within_s: float = 20) -> Job:
+        """The job at its end; every change on the way is kept in `changes`."""
+        seen = self.changes.setdefault(job.id, [])
+
+        async def told(now: Job) -> None:
+            seen.append(now)
+
+        ended = await self.jobs.wait(job, within_s, told)
+        assert not ended.live, f"{ended.state} after {within_s} s: {ended.note}"
+        return ended
+
+    async def until(self, job: Job, *states: str, within_s: float = 10) -> Job:
+        """The job as soon as it is in one of these states."""
+        with anyio.fail_after(within_s):
+            while True:
+                job = await self.jobs.get(job.id, CALLER)
+                if job.state in states:
+                    return job
+                assert job.live, f"{job.state} instead of {states}: {job.error}"
+                await anyio.sleep(0.005)
+
+    async def order(self, arguments: PaidArguments) -> Job:
+        """Place a request and wait for its end."""
+        return await self.end(await self.place(arguments))
+
+    async def history(self, job: Job) -> list[Event]:
+        """All that happened to a job."""
+        return list(await self.jobs.history(job.id, CALLER))
+
+    def states(self, job: Job) -> list[str]:
+        """The states that were seen on the way, each once in a row."""
+        seen = [each.state.value for each in self.changes.get(job.id, [])]
+        return [state for at, state in enumerate(seen) if at == 0 or seen[at - 1] != state]
+
+    def view(self, job: Job) -> JobView:
+        """What check_job answers with."""
+        return to_view(job, Links(self.jobs.film), is_preview=False, line=0, now=self.time.now())
+
+    def ref(self, job: Job) -> JobRef:
+        """What a paid tool answers with."""
+        return to_ref(job, Links(self.jobs.film), is_preview=False, line=0, now=self.time.now())
+
+    def orders(self, provider: str = "") -> list[Order]:
+        """What the emulator took."""
+        return [each for each in self.world.orders if provider in ("", each.provider)]
+
+    def count(self, provider: str, step: str) -> int:
+        """How often one call was made."""
+        return sum((each.provider, each.step) == (provider, step) for each in self.world.calls)
+
+
+@asynccontextmanager
+async def opened(
+    home: Path,
+    emulated: tuple[str, World],
+    *,
+    factor: float = FACTOR,
+    folders: tuple[Path, ...] = (),
+    env: Mapping[str, str] | None = None,
+    providers: tuple[str, ...] = (),
+    budget_usd: Decimal | None = None,
+) -> AsyncIterator[Bench]:
+    """An open home; `env` is laid over the emulator's own settings, and an empty value takes one away."""
+    base_url, world = emulated
+    world.wait_s, world.work_s = 0.0, 0.05
+    given = settings(base_url) | dict(env or {})
+    market, time = market_of(given, providers), FastTime(factor)
+    config = Config(home, market, budget_usd, folders, lookup_in(given))
+    async with anyio.create_task_group() as group:
+        jobs = await Jobs.open(config, time.now, time.sleep)
+        await jobs.start(group)
+        group.start_soon(_tick, jobs)
+        try:
+            yield Bench(jobs, world, home, given, time)
+        finally:
+            await jobs.stop()
+            group.cancel_scope.cancel()
+
+
+async def _tick(jobs: Jobs) -> None:
+    """The runner rests in real seconds for a time that passes faster here, so it is woken often."""
+    while True:
+        await anyio.sleep(TICK_S)
+        jobs._runner.wake()
+
+
+def lookup_in(env: Mapping[str, str]) -> Lookup:
+    """The value of a setting by its name."""
+    return lambda name: env.get(name, "")
+
+
+def market_of(env: Mapping[str, str], providers: tuple[str, ...] = ()) -> Market:
+    """What could be bought with these settings."""
+    return make_market(read_providers(), providers, lookup_in(env))
+
+
+def offers(market: Market, arguments: PaidArguments, *inputs: Input) -> tuple[Offer, ...]:
+    """The offers a request leads to, in order. Raises CallerError."""
+    return choose(to_request(arguments), inputs, market)
+
+
+def text(**changed: Any) -> GenerateVideo:
+    """A text request, six seconds of 1080p."""
+    return GenerateVideo(**{"prompt": "a pond at dawn", **changed})
+
+
+def image(picture: Path | str, **changed: Any) -> AnimateImage:
+    """An image request, six seconds of 1080p."""
+    return AnimateImage(**{"prompt": "the water moves", "image": str(picture), **changed})
+
+
+def wire_fixture(provider: str) -> dict[str, Any]:
+    """What the provider's pages say an order of ours looks like on the wire."""
+    read: dict[str, Any] = json.loads((WIRE / f"{provider}.json").read_text(encoding="utf-8"))
+    return read

@@ -1,0 +1,304 @@
+"""What can go wrong at each provider and step, and what becomes of the job and its money then: one table.
+
+Data only: tests/providers/test_faults.py makes each of these happen at the emulator, and the docs show them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ltx_mcp.domain.errors import ErrorCode
+from ltx_mcp.domain.job import Bill, State
+
+V1 = "ltx v1"
+"""LTX with LTX_MCP_LTX_API=v1, which answers the order with the film itself."""
+REMOTE = ("fal", "ltx", "netwrck", "bytecompute")
+OFTEN = 99
+
+
+@dataclass(frozen=True)
+class End:
+    """How a job ends. `orders` is how many the provider has taken."""
+
+    state: State
+    code: ErrorCode | None
+    bill: Bill
+    orders: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that goes wrong, `times` times, at one step. `deadline`: the job ends only when it is given up."""
+
+    provider: str
+    step: str
+    kind: str
+    end: End
+    reader: str
+    times: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+    deadline: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the row is called in a list."""
+        what = f"{self.kind} {self.options['status']}" if "status" in self.options else self.kind
+        extra = [f"{key}={value}" for key, value in self.options.items() if key not in ("status", "body")]
+        often = f" x{self.times}" if self.times > 1 else ""
+        return " ".join([self.provider, self.step, what, *extra]) + often
+
+
+FILM = End(State.SUCCEEDED, None, Bill.BOOKED, 1)
+UNSURE = End(State.UNKNOWN, ErrorCode.OUTCOME_UNKNOWN, Bill.HELD, 1)
+UNSEEN = End(State.UNKNOWN, ErrorCode.OUTCOME_UNKNOWN, Bill.HELD, 0)
+"""Not taken, as the emulator knows; we do not."""
+
+
+def refused(code: ErrorCode) -> End:
+    """A sure no: nothing was taken and nothing is charged."""
+    return End(State.FAILED, code, Bill.RELEASED, 0)
+
+
+def paid(code: ErrorCode) -> End:
+    """Taken, and ended without a film, at a provider that may charge it."""
+    return End(State.FAILED, code, Bill.BOOKED, 1)
+
+
+def free(code: ErrorCode) -> End:
+    """Taken, and ended without a film, where that is free."""
+    return End(State.FAILED, code, Bill.RELEASED, 1)
+
+
+Fault = tuple[str, dict[str, Any]]
+
+
+def status(code: int, **options: Any) -> Fault:
+    """This status, in the provider's own words."""
+    return "status", {"status": code, **options}
+
+
+def plain(kind: str) -> Fault:
+    """A fault without options."""
+    return kind, {}
+
+
+def body(text: str, **options: Any) -> Fault:
+    """This text instead of the answer."""
+    return "body", {"body": text, **options}
+
+
+def _rows(
+    providers: Sequence[str], step: str, table: Sequence[tuple[Fault, End, str]], times: int = 1, deadline: bool = False
+) -> Iterator[Row]:
+    for provider in providers:
+        for (kind, options), end, reader in table:
+            yield Row(provider, step, kind, end, reader, times, options, deadline)
+
+
+NOT_SENT_AGAIN = "It may have been taken, so it is never sent again; look at the provider's dashboard."
+OTHER_OFFER = "Surely not taken: another provider is tried where one fits, else the job fails and costs nothing."
+SUBMIT = (
+    (status(400), refused(ErrorCode.REJECTED), "The order is malformed for this provider: change the request."),
+    (status(401), refused(ErrorCode.KEY_REJECTED), OTHER_OFFER),
+    (plain("locked"), refused(ErrorCode.OUT_OF_CREDIT), OTHER_OFFER),
+    (status(403), refused(ErrorCode.KEY_REJECTED), OTHER_OFFER),
+    (status(404), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
+    (status(405), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
+    (status(408), UNSEEN, NOT_SENT_AGAIN),
+    (status(409), UNSEEN, NOT_SENT_AGAIN),
+    (status(413), refused(ErrorCode.REJECTED), "The picture is too large for this provider: give a smaller one."),
+    (status(415), refused(ErrorCode.REJECTED), "The order is malformed for this provider: change the request."),
+    (plain("refuse"), refused(ErrorCode.REJECTED), "The provider names the value it does not allow: change it."),
+    (plain("content"), refused(ErrorCode.CONTENT_REFUSED), "A filter: change the prompt or the picture."),
+    (status(429), FILM, "Too many at once: the same order is tried again by itself."),
+    (status(429, retry_after=7), FILM, "Tried again after the time the provider asks for."),
+    (status(500), UNSEEN, NOT_SENT_AGAIN),
+    (status(502), UNSEEN, NOT_SENT_AGAIN),
+    (status(504), UNSEEN, NOT_SENT_AGAIN),
+    (plain("html"), UNSEEN, NOT_SENT_AGAIN),
+    (("html", {"status": 503}), UNSEEN, NOT_SENT_AGAIN),
+    (plain("wrong_type"), UNSEEN, NOT_SENT_AGAIN),
+    (plain("drop_before"), UNSEEN, NOT_SENT_AGAIN),
+    (plain("drop_after"), UNSURE, NOT_SENT_AGAIN),
+    (("delay", {"seconds": 0.1}), FILM, "A slow answer is waited for."),
+)
+HALF_ANSWERS = (
+    (plain("html_after"), UNSURE, NOT_SENT_AGAIN),
+    (plain("truncated"), UNSURE, NOT_SENT_AGAIN),
+    (plain("cut"), UNSURE, NOT_SENT_AGAIN),
+    (body('{"accepted": true}'), UNSURE, "An answer without an id: it may have been taken, and cannot be followed."),
+    (body(""), UNSURE, "An answer without an id: it may have been taken, and cannot be followed."),
+)
+TURNED_AWAY = (
+    (status(503), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
+    (status(529), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
+)
+"""LTX says in words of its own that it has not taken the order; nobody else does."""
+BUSY = ((status(503), UNSEEN, NOT_SENT_AGAIN), (status(529), UNSEEN, NOT_SENT_AGAIN))
+
+AGAIN = "Nothing is ordered yet: the picture is sent again."
+UPLOAD = (
+    (status(401), refused(ErrorCode.KEY_REJECTED), OTHER_OFFER),
+    (plain("locked"), refused(ErrorCode.OUT_OF_CREDIT), OTHER_OFFER),
+    (status(403), refused(ErrorCode.KEY_REJECTED), OTHER_OFFER),
+    (status(404), FILM, AGAIN),
+    (status(429), FILM, AGAIN),
+    (status(429, retry_after=7), FILM, AGAIN),
+    (status(500), FILM, AGAIN),
+    (status(503), FILM, AGAIN),
+    (plain("html"), FILM, AGAIN),
+    (plain("html_after"), FILM, AGAIN),
+    (plain("truncated"), FILM, AGAIN),
+    (plain("cut"), FILM, AGAIN),
+    (plain("drop_before"), FILM, AGAIN),
+    (plain("drop_after"), FILM, AGAIN),
+    (body("{}"), FILM, AGAIN),
+    (("delay", {"seconds": 0.1}), FILM, "A slow answer is waited for."),
+)
+UPLOAD_OFTEN = (
+    (status(503), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
+    (plain("drop_before"), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
+)
+PUT = (
+    (status(403), FILM, "A new place is asked for and the picture is sent there."),
+    (status(500), FILM, "A new place is asked for and the picture is sent there."),
+    (status(503), FILM, "A new place is asked for and the picture is sent there."),
+    (plain("drop_before"), FILM, "A new place is asked for and the picture is sent there."),
+    (plain("drop_after"), FILM, "A new place is asked for and the picture is sent there."),
+    (plain("html"), FILM, "A new place is asked for and the picture is sent there."),
+)
+
+LOOK = "A failed look is not a failed job: it is asked again."
+POLL = (
+    (status(400), FILM, LOOK),
+    (status(401), FILM, LOOK),
+    (plain("locked"), FILM, LOOK),
+    (status(403), FILM, LOOK),
+    (status(404), FILM, "An order this young may only not be known everywhere yet: it is asked again."),
+    (status(409), FILM, LOOK),
+    (status(422), FILM, LOOK),
+    (status(429), FILM, LOOK),
+    (status(429, retry_after=30), FILM, "Asked again, but not before the time the provider asks for."),
+    (status(500), FILM, LOOK),
+    (status(503), FILM, LOOK),
+    (status(529), FILM, LOOK),
+    (status(504), FILM, LOOK),
+    (plain("html"), FILM, LOOK),
+    (plain("wrong_type"), FILM, LOOK),
+    (plain("truncated"), FILM, LOOK),
+    (plain("cut"), FILM, LOOK),
+    (plain("drop_before"), FILM, LOOK),
+    (body('{"status": "hibernating"}'), FILM, "A state nobody documented is not an end: it is asked again."),
+    (body("[]"), FILM, LOOK),
+    (body("[" * 100_000), FILM, "An answer made to break its reader is only a failed look."),
+)
+LOOK_OFTEN = "Nobody could see how it ended: the price stays held, and each check_job asks again."
+POLL_OFTEN = (
+    (status(500), UNSURE, LOOK_OFTEN),
+    (status(401), UNSURE, LOOK_OFTEN),
+)
+FORGOTTEN = (status(404), paid(ErrorCode.EXPIRED), "The provider does not know the order any more: the film is gone.")
+
+STREAM = (
+    (status(401), FILM, "Followed by asking instead."),
+    (status(404), FILM, "Followed by asking instead."),
+    (status(500), FILM, "Followed by asking instead."),
+    (plain("html"), FILM, "Followed by asking instead."),
+    (plain("wrong_type"), FILM, "Followed by asking instead."),
+    (plain("drop_before"), FILM, "Followed by asking instead."),
+    (plain("cut"), FILM, "Followed by asking instead."),
+    (body("data: nonsense\n\n", type="text/event-stream"), FILM, "Followed by asking instead."),
+    (body('data: {"status": "ODD"}\n\n', type="text/event-stream"), FILM, "Followed by asking instead."),
+)
+RESULT = (
+    (status(401), FILM, LOOK),
+    (status(403), FILM, LOOK),
+    (status(404), FILM, LOOK),
+    (status(408), FILM, LOOK),
+    (status(429), FILM, LOOK),
+    (status(500), FILM, "The order is done, only its result cannot be read: it is asked again."),
+    (status(503), FILM, "The order is done, only its result cannot be read: it is asked again."),
+    (plain("html"), FILM, LOOK),
+    (plain("wrong_type"), FILM, LOOK),
+    (plain("truncated"), FILM, LOOK),
+    (plain("cut"), FILM, LOOK),
+    (plain("drop_before"), FILM, LOOK),
+    (body("{}"), FILM, LOOK),
+)
+
+FETCH = "The film is paid: it is fetched again, from where it stopped where the provider allows that."
+DOWNLOAD = (
+    (status(404), FILM, "Not there yet, perhaps: the provider is asked for its address and it is fetched again."),
+    (status(403), FILM, "Not there yet, perhaps: the provider is asked for its address and it is fetched again."),
+    (status(429), FILM, FETCH),
+    (status(500), FILM, FETCH),
+    (status(503), FILM, FETCH),
+    (plain("cut"), FILM, FETCH),
+    (plain("drop_before"), FILM, FETCH),
+    (plain("html"), FILM, FETCH),
+    (plain("wrong_type"), FILM, "What came is not a film: it is fetched again."),
+    (plain("truncated"), FILM, "What came is not a whole film: it is fetched again."),
+    (("delay", {"seconds": 0.1}), FILM, "A slow film is waited for."),
+)
+DOWNLOAD_OFTEN = (
+    (status(404), paid(ErrorCode.EXPIRED), "The film is gone from its address; it was made and paid."),
+    (plain("wrong_type"), paid(ErrorCode.BAD_REPLY), "What lies at the film's address is not a film."),
+)
+
+CANCEL = End(State.CANCELLED, None, Bill.RELEASED, 1)
+CANCELS = (
+    (status(500), CANCEL, "The wish is passed on again until the provider answers it."),
+    (status(429), CANCEL, "The wish is passed on again until the provider answers it."),
+    (plain("html"), CANCEL, "The wish is passed on again until the provider answers it."),
+    (plain("drop_before"), CANCEL, "The wish is passed on again until the provider answers it."),
+    (plain("drop_after"), CANCEL, "The provider had stopped it, and says so when asked again."),
+    (body('{"success": false}'), CANCEL, "Whatever this answer meant, how it ends is what counts."),
+)
+
+NO_FILM = "It was taken and ended without a film"
+FAILS = plain("fails"), plain("content")
+ENDINGS = {
+    "fal": (free(ErrorCode.UNAVAILABLE), paid(ErrorCode.CONTENT_REFUSED)),
+    "ltx": (paid(ErrorCode.UNAVAILABLE), paid(ErrorCode.CONTENT_REFUSED)),
+    "netwrck": (free(ErrorCode.UNAVAILABLE), free(ErrorCode.CONTENT_REFUSED)),
+    "bytecompute": (paid(ErrorCode.UNAVAILABLE), paid(ErrorCode.CONTENT_REFUSED)),
+    V1: (UNSURE, End(State.FAILED, ErrorCode.CONTENT_REFUSED, Bill.RELEASED, 1)),
+}
+CHARGED = {Bill.RELEASED: "; it is free.", Bill.BOOKED: "; it may be charged.", Bill.HELD: " or was cut; not known."}
+SMALLER = plain("smaller_film"), FILM, "The film is kept, and what differs from the order is told."
+NEVER = (
+    (plain("never_finishes"), UNSURE, LOOK_OFTEN),
+    (plain("unknown_state"), UNSURE, LOOK_OFTEN),
+)
+
+FAULTS: tuple[Row, ...] = (
+    *_rows((*REMOTE, V1), "submit", SUBMIT),
+    *_rows(REMOTE, "submit", HALF_ANSWERS),
+    *_rows(("ltx", V1), "submit", TURNED_AWAY),
+    *_rows(("fal", "netwrck", "bytecompute"), "submit", BUSY),
+    *_rows(REMOTE, "submit", [(status(429), refused(ErrorCode.RATE_LIMITED), OTHER_OFFER)], OFTEN),
+    *_rows((V1,), "submit", [(plain("html_after"), UNSURE, NOT_SENT_AGAIN)]),
+    *_rows((V1,), "submit", [(plain("cut"), UNSURE, "The film broke off, and nobody else can have it.")]),
+    *_rows(("fal", "ltx"), "upload", UPLOAD),
+    *_rows(("fal", "ltx"), "upload", UPLOAD_OFTEN, OFTEN),
+    *_rows(("fal", "ltx"), "put", PUT),
+    *_rows(("fal", "ltx"), "put", [(status(500), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER)], OFTEN),
+    *_rows(REMOTE, "poll", POLL),
+    *_rows(REMOTE, "poll", [*POLL_OFTEN, FORGOTTEN], OFTEN, deadline=True),
+    *_rows(("fal",), "stream", STREAM, OFTEN),
+    *_rows(("fal",), "result", RESULT),
+    *_rows(REMOTE, "download", DOWNLOAD),
+    *_rows(REMOTE, "download", DOWNLOAD_OFTEN, OFTEN),
+    *_rows(("fal",), "cancel", CANCELS),
+    *(
+        Row(provider, "order", kind, end, NO_FILM + CHARGED[end.bill])
+        for provider, ends in ENDINGS.items()
+        for (kind, _), end in zip(FAILS, ends, strict=True)
+    ),
+    *_rows(("fal",), "order", [(plain("refused"), paid(ErrorCode.REJECTED), "Only the result says what was wrong.")]),
+    *_rows((*REMOTE, V1), "order", [SMALLER]),
+    *_rows(REMOTE, "order", NEVER, deadline=True),
+    *_rows(REMOTE, "order", [(plain("url_expires"), paid(ErrorCode.EXPIRED), "The film was gone before it came.")]),
+    *_rows(("bytecompute",), "order", [(plain("adjusts"), FILM, "What the provider changed is told.")]),
+    *_rows(("bytecompute",), "order", [(plain("json_download"), FILM, "The film is fetched from where it says.")]),
+)

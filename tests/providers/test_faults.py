@@ -1,0 +1,109 @@
+"""Whatever goes wrong at a provider, the job ends as tests/providers/faults.py says, and is never ordered twice."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from PIL import Image
+
+from ltx_mcp.domain.errors import ErrorCode
+from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.request import PaidArguments
+from ltx_mcp.emulator.app import running
+from ltx_mcp.emulator.world import Fault, World
+from tests.emulator.running import emulator_films
+from tests.providers.bench import FACTOR, Bench, image, opened, text
+from tests.providers.faults import FAULTS, OFTEN, V1, Row
+
+__all__ = ["FAULTS", "emulator_films"]
+
+pytestmark = pytest.mark.anyio
+
+DEADLINE_FACTOR = 20_000.0
+LONGEST_S = 20.0
+DO_NOT = "Do not order it again"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One loop for the whole table: a bench is opened once for all its rows."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def emulated(emulator_films: Path) -> Iterator[tuple[str, World]]:
+    with running(emulator_films) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def bench(emulated: tuple[str, World], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    async with opened(tmp_path_factory.mktemp("v2") / "home", emulated, folders=(Path("/"),)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def bench_v1(emulated: tuple[str, World], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    home = tmp_path_factory.mktemp("v1") / "home"
+    async with opened(home, emulated, folders=(Path("/"),), env={"LTX_MCP_LTX_API": "v1"}) as made:
+        yield made
+
+
+@pytest.mark.parametrize("row", FAULTS, ids=[row.name for row in FAULTS])
+async def test_the_job_ends_as_the_table_says(row: Row, bench: Bench, bench_v1: Bench, tmp_path: Path) -> None:
+    used = bench_v1 if row.provider == V1 else bench
+    used.world.reset()
+    used.world.wait_s, used.world.work_s = (0.3, 0.3) if row.step == "cancel" else (0.0, 0.05)
+    used.world.faults = faults(row)
+    used.time.run(DEADLINE_FACTOR if row.deadline else FACTOR)
+    job = await used.place(arguments(row, tmp_path))
+    if row.step == "cancel":
+        await used.until(job, State.RUNNING)
+        await used.jobs.cancel(job.id, job.caller)
+    job = await used.end(job, within_s=LONGEST_S)
+    assert all(fault.times < row.times for fault in used.world.faults[-1:]), "the fault was never met"
+    code = job.error.code if job.error else None
+    assert (job.state, code, job.bill, len(used.orders())) == (
+        row.end.state,
+        row.end.code,
+        row.end.bill,
+        row.end.orders,
+    )
+    check_words(used, job)
+    if job.state is State.SUCCEEDED:
+        assert used.jobs.film(job) is not None
+        assert ("film" in {each.by for each in job.all_adjustments}) == (row.kind in ("smaller_film", "adjusts"))
+
+
+def faults(row: Row) -> list[Fault]:
+    """The row's fault last; fal is asked only where its stream cannot be had."""
+    provider = row.provider.split()[0]
+    no_stream = [Fault("fal", "stream", "status", OFTEN, {"status": 503})] if row.step == "poll" else []
+    media = "media" if row.step == "download" and provider != "bytecompute" else provider
+    return [*no_stream, Fault(media, row.step, row.kind, row.times, dict(row.options))]
+
+
+def arguments(row: Row, folder: Path) -> PaidArguments:
+    """A request of its own, with a picture of its own where the fault is on the picture's way."""
+    prompt, provider = f"a pond: {row.name}", row.provider.split()[0]
+    if row.step not in ("upload", "put"):
+        return text(prompt=prompt, provider=provider)
+    path = folder / "pond.png"
+    Image.frombytes("RGB", (64, 36), prompt.encode().ljust(64 * 36 * 3)).save(path)
+    return image(path, prompt=prompt, provider=provider)
+
+
+def check_words(used: Bench, job: Job) -> None:
+    """What a reader is told is a whole sentence that helps, and forbids what would be paid twice."""
+    view = used.view(job)
+    assert view.next.endswith(".")
+    if job.state is State.UNKNOWN:
+        assert DO_NOT in view.next
+    if job.state in (State.FAILED, State.UNKNOWN):
+        assert job.error is not None
+        assert job.error.message.endswith(".")
+        assert job.error.hint, f"no hint: {job.error.message}"
+        assert job.error.code in ErrorCode
+        if job.bill is Bill.BOOKED and job.error.code in (ErrorCode.EXPIRED, ErrorCode.BAD_REPLY):
+            assert "Change the request" not in view.next
