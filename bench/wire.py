@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ class Told:
 class Server:
     """One server process, from spawn to end. `spawned_at` is on the clock of time.perf_counter."""
 
-    def __init__(self, module: str, home: Path, era: Era = HANDSHAKE) -> None:
+    def __init__(self, module: str, home: Path, era: Era = HANDSHAKE, more: Mapping[str, str] | None = None) -> None:
         self._era = era
         self._asked = 0
         self.told: list[Told] = []
@@ -49,7 +49,7 @@ class Server:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
-            env=environment(home),
+            env=environment(home) | dict(more or {}),
         )
         self._guard = threading.Timer(MOST_S, self._process.kill)
         self._guard.daemon = True
@@ -166,9 +166,9 @@ def environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def listed(module: str, home: Path, era: Era = HANDSHAKE) -> Iterator[Server]:
-    """A server that has answered its first tools/list."""
-    with Server(module, home, era) as server:
+def listed(module: str, home: Path, era: Era = HANDSHAKE, more: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A server that has answered its first tools/list; `more` goes into its environment."""
+    with Server(module, home, era, more) as server:
         server.hello()
         server.ask("tools/list", {})
         yield server
