@@ -3,9 +3,10 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 import click
@@ -14,9 +15,13 @@ from ltx_mcp import __version__
 from ltx_mcp.cli.options import as_json_option
 from ltx_mcp.cli.words import one_line, print_json
 from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.server.edge import make_config, read_edge
 from ltx_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.service import Jobs
 
 LOW_DISK_BYTES = 1 << 30
 
@@ -63,7 +68,9 @@ async def _state(settings: Settings, market: Market) -> list[Line]:
 
     try:
         config = make_config(settings, market, paths=True)
-        await (await Jobs.open(config)).stop()
+        jobs = await Jobs.open(config)
+        prices = [line for facts in market.providers for line in await _prices(jobs, facts)]
+        await jobs.stop()
     except LtxError as error:
         return [Line("failure", "state", str(error))]
     free = shutil.disk_usage(settings.home).free
@@ -72,7 +79,28 @@ async def _state(settings: Settings, market: Market) -> list[Line]:
         Line("OK", "state", f"{settings.home} can be written"),
         Line("OK" if free > LOW_DISK_BYTES else "warning", "disk", f"{free / 2**30:.1f} GiB free"),
         Line("OK", "picture paths may lie in", folders),
+        *prices,
     ]
+
+
+async def _prices(jobs: "Jobs", facts: ProviderFacts) -> list[Line]:
+    """The table's prices beside the provider's own, where it can be asked."""
+    what = f"prices of {facts.name}"
+    try:
+        theirs = await jobs.prices(facts.name)
+    except LtxError as error:
+        return [Line("warning", what, str(error))]
+    lines = [Line("warning", what, text) for row in facts.offer if (text := price_difference(row, theirs))]
+    return lines or ([Line("OK", what, "as in the table")] if theirs else [])
+
+
+def price_difference(row: OfferFacts, theirs: Mapping[str, Decimal]) -> str:
+    """Where a provider's own price of a unit is not the table's price of a second at the smallest size."""
+    ours = min(row.price.usd_per_second.values(), default=None)
+    told = theirs.get(row.endpoint)
+    if ours is None or told is None or told == ours:
+        return ""
+    return f"{row.endpoint} costs {told:f} USD a unit there, {ours:f} a second here (as of {row.price.as_of})"
 
 
 def _media() -> Iterator[Line]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.job import Job
-from ltx_mcp.server.views import JobView, Links, to_view
+from ltx_mcp.server.views import JobView, Links, Standing, to_view
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
@@ -17,7 +17,7 @@ PREVIEW = "A preview drawn on this machine, not LTX."
 def view_of(jobs: "Jobs", job: Job) -> JobView:
     """A job as a person at this machine sees it."""
     is_preview = jobs.market.facts(job.offer.provider).is_preview
-    return to_view(job, Links(jobs.film), is_preview=is_preview, line=0, now=datetime.now(UTC))
+    return to_view(job, Links(jobs.film), Standing(is_preview, 0, jobs.hindrance(job)), datetime.now(UTC))
 
 
 def print_made(view: JobView) -> None:

@@ -98,11 +98,23 @@ def _trust() -> ssl.SSLContext:
 
 
 class Wire:
-    """One provider's line. `secrets` are struck out of everything it says; `near`: its address is on this machine."""
+    """One provider's line. `secrets` are struck out of everything it says; `near`: its address is on this machine.
 
-    def __init__(self, provider: str, secrets: Iterable[str] = (), *, near: bool = False) -> None:
+    `connect_s` and `order_s` are how long a connection and the whole order may take, in seconds.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        secrets: Iterable[str] = (),
+        *,
+        near: bool = False,
+        connect_s: float = CONNECT_S,
+        order_s: float = ORDER_S,
+    ) -> None:
         self.provider = provider
         self.near = near
+        self._connect_s, self._order_s = connect_s, order_s
         self._secrets = tuple(secrets)
         self._pool: httpx.AsyncClient | None = None
 
@@ -112,7 +124,7 @@ class Wire:
         Any status is an answer. Raises ProviderError: accepted `no` when not a byte was sent, else `unknown`.
         """
         try:
-            with anyio.fail_after(ORDER_S):
+            with anyio.fail_after(self._order_s):
                 async with self.held_order(call) as held:
                     return await held.read()
         except TimeoutError as error:
@@ -123,7 +135,7 @@ class Wire:
         """The order of a service that answers with the film: its body is read inside, under the same rule."""
         async with self._client(fresh=True) as client:
             try:
-                answer = await client.send(_request(client, call), stream=True)
+                answer = await client.send(_request(client, call, self._connect_s), stream=True)
             except NEVER_SENT as error:
                 raise self.broken(f"could not be reached: {self._reason(error)}", "no") from error
             except httpx.HTTPError as error:
@@ -136,7 +148,7 @@ class Wire:
     async def ask(self, call: Call) -> Reply:
         """A question about an order, or any other call that costs nothing. Raises ProviderError(unavailable)."""
         try:
-            with anyio.fail_after(call.read_s + CONNECT_S):
+            with anyio.fail_after(call.read_s + self._connect_s):
                 async with self.held(call) as held:
                     return await held.read()
         except TimeoutError as error:
@@ -146,7 +158,7 @@ class Wire:
     async def held(self, call: Call) -> AsyncGenerator["Held", None]:
         """A question whose answer is large, or comes bit by bit. Raises ProviderError(unavailable)."""
         try:
-            answer = await self._shared().send(_request(self._shared(), call), stream=True)
+            answer = await self._shared().send(_request(self._shared(), call, self._connect_s), stream=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self.broken(f"could not be asked: {self._reason(error)}", "yes") from error
         try:
@@ -266,8 +278,8 @@ class Held:
                 raise self._wire.cut(error, self._accepted) from error
 
 
-def _request(client: httpx.AsyncClient, call: Call) -> httpx.Request:
-    timeout = httpx.Timeout(call.read_s, connect=CONNECT_S)
+def _request(client: httpx.AsyncClient, call: Call, connect_s: float) -> httpx.Request:
+    timeout = httpx.Timeout(call.read_s, connect=connect_s)
     headers = {"User-Agent": "ltx-mcp", "Accept-Encoding": "identity", **call.headers}
     return client.build_request(
         call.method,

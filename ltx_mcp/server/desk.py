@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from mcp.server.mcpserver import Context
 
 from ltx_mcp.domain.job import Job
-from ltx_mcp.server.views import JobRef, JobView, Links, to_ref, to_view
+from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Config, Jobs
@@ -95,7 +95,8 @@ class Desk:
     async def _shape(self, form: Callable[..., JobRef | JobView], job: Job) -> JobRef | JobView:
         jobs = await self.jobs()
         is_preview = jobs.market.facts(job.offer.provider).is_preview
-        return form(job, self.links, is_preview=is_preview, line=await jobs.line(job), now=datetime.now(UTC))
+        standing = Standing(is_preview, await jobs.line(job), jobs.hindrance(job))
+        return form(job, self.links, standing, datetime.now(UTC))
 
     def teller(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
         """Tells a waiting caller how a job stands. Each report is larger than the one before, as the protocol asks."""

@@ -139,7 +139,8 @@ def _image(data: bytes, mime_type: str) -> ImageContent:
 def _ref_text(ref: JobRef, job: Job) -> str:
     price = to_text(from_micro(job.cost_micro))
     first = f"{ref.job_id} {ref.state} at {ref.provider} ({ref.model}), {price} USD."
-    return "\n".join(filter(None, (first, ref.video_url, _changes_text(ref.adjustments), ref.next)))
+    trouble = ref.error.message if ref.error else ""
+    return "\n".join(filter(None, (first, ref.video_url, trouble, _changes_text(ref.adjustments), ref.next)))
 
 
 def _job_text(view: JobView) -> str:
@@ -147,6 +148,8 @@ def _job_text(view: JobView) -> str:
     if view.width:
         sound = "with sound" if view.has_audio else "silent"
         lines[0] += f": {view.duration:g} s, {view.width}x{view.height}, {view.fps:g} fps, {sound}."
+    if view.charged_usd is not None and view.charged_usd != view.cost_usd:
+        lines.append(f"Charged {view.charged_usd:g} USD; quoted {view.cost_usd:g}.")
     trouble = f"{view.error.code}: {view.error.message}" if view.error else ""
     return "\n".join(filter(None, (*lines, view.video_url or trouble, _changes_text(view.adjustments), view.next)))
 
@@ -158,9 +161,10 @@ def _changes_text(changes: list[Change]) -> str:
 
 def _estimate_text(estimate: Estimate) -> str:
     lines = [
-        f"{quote.provider} {quote.model}: {quote.cost_usd:g} USD each, {quote.total_usd:g} USD in all."
+        f"{quote.provider} {quote.model}: {quote.cost_usd:g} USD each, {quote.total_usd:g} USD in all"
+        + (f", {quote.credits} credits each." if quote.credits else ".")
         + (f" Not now: {quote.why_not}" if quote.why_not else "")
-        for quote in estimate.quotes[:3]
+        for quote in estimate.quotes[:4]
     ]
     return "\n".join(lines or [_refused_text(each) for each in estimate.refused[:3]]) or "Nobody offers this."
 

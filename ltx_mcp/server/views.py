@@ -178,6 +178,15 @@ class Links:
         return None if path is None or self.url_of else str(path)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a job stands besides its row: `line` jobs before it, and the `hindrance` that keeps everybody from it."""
+
+    is_preview: bool = False
+    line: int = 0
+    hindrance: str = ""
+
+
 def to_time(at: datetime | None) -> str | None:
     """ISO 8601 with Z, to the millisecond."""
     return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -188,24 +197,24 @@ def to_changes(adjustments: tuple[Adjustment, ...]) -> list[Change]:
     return [Change(field=each.field, asked=each.asked, got=each.got, by=each.by) for each in adjustments]
 
 
-def to_ref(job: Job, links: Links, *, is_preview: bool, line: int, now: datetime, fresh: bool = True) -> JobRef:
+def to_ref(job: Job, links: Links, standing: Standing, now: datetime, *, fresh: bool = True) -> JobRef:
     """The short form."""
     return JobRef(
         job_id=job.id,
         state=job.state.value,
         provider=job.offer.provider,
         model=job.offer.model,
-        is_preview=is_preview,
+        is_preview=standing.is_preview,
         cost_usd=to_wire(from_micro(job.cost_micro)),
         video_url=links.video_url(job, now),
         adjustments=to_changes(job.all_adjustments),
         cancel=_cancel(job),
         error=_trouble(job),
-        next=next_step(job, line=line, fresh=fresh, is_preview=is_preview),
+        next=next_step(job, standing, fresh=fresh),
     )
 
 
-def to_view(job: Job, links: Links, *, is_preview: bool, line: int, now: datetime) -> JobView:
+def to_view(job: Job, links: Links, standing: Standing, now: datetime) -> JobView:
     """The whole form."""
     film = job.film
     return JobView(
@@ -214,7 +223,7 @@ def to_view(job: Job, links: Links, *, is_preview: bool, line: int, now: datetim
         operation=job.operation,
         provider=job.offer.provider,
         model=job.offer.model,
-        is_preview=is_preview,
+        is_preview=standing.is_preview,
         sources=list(job.sources),
         video_url=links.video_url(job, now),
         video_url_expires_at=to_time(job.result_url_expires_at),
@@ -228,12 +237,12 @@ def to_view(job: Job, links: Links, *, is_preview: bool, line: int, now: datetim
         cost_usd=to_wire(from_micro(job.cost_micro)),
         charged_usd=None if job.charged_micro is None else to_wire(from_micro(job.charged_micro)),
         adjustments=to_changes(job.all_adjustments),
-        queue_position=(line or job.queue_position) if job.live else None,
+        queue_position=(standing.line or job.queue_position) if job.live else None,
         progress=job.progress,
         error=_trouble(job),
         created_at=to_time(job.created_at) or "",
         finished_at=to_time(job.finished_at),
-        next=next_step(job, line=line, fresh=True, is_preview=is_preview),
+        next=next_step(job, standing),
     )
 
 
@@ -302,23 +311,26 @@ def _trouble(job: Job) -> Trouble | None:
     )
 
 
-def next_step(job: Job, *, line: int, fresh: bool, is_preview: bool) -> str:
+def next_step(job: Job, standing: Standing, *, fresh: bool = True) -> str:
     """One sentence: what the caller should do now."""
     if job.state is State.SUCCEEDED:
-        preview = "Say it is a preview drawn on this machine, not LTX. " if is_preview else ""
+        preview = "Say it is a preview drawn on this machine, not LTX. " if standing.is_preview else ""
         step = f"{preview}Look at its frames (check_job), then show video_url; {job.id}#last as image continues it."
     elif job.state is State.UNKNOWN:
-        step = "Do not order it again: it may have been taken and charged. check_job may learn more."
+        more = "check_job asks the provider again." if job.remote else "A person must look at the provider's dashboard."
+        step = f"Do not order it again: it may have been taken and charged. {more}"
     elif job.state is State.FAILED:
         hint = job.error.hint if job.error else ""
         again = " A retry needs a new request_key." if job.request_key else ""
         step = f"{hint or 'Change the request and order again.'}{again}"
     elif job.state is State.CANCELLED:
         step = "Nothing more happens; order again if it is wanted after all."
+    elif standing.hindrance:
+        step = f"Nobody works on it: {standing.hindrance} With that set, it goes on by itself; do not order it again."
     elif job.waits_for:
         step = f"It begins when {job.waits_for} is done; follow with check_job, or list_jobs with wait_seconds."
     else:
-        place = f"{line} must end before it begins. " if line else ""
+        place = f"{standing.line} must end before it begins. " if standing.line else ""
         step = f"{place}Call check_job with this job_id until it ends; do not order it again."
     if fresh:
         return step

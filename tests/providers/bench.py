@@ -23,7 +23,7 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Order, World
 from ltx_mcp.jobs.service import Config, Jobs
 from ltx_mcp.providers.table import make_market, read_providers
-from ltx_mcp.server.views import JobRef, JobView, Links, to_ref, to_view
+from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
 
 REMOTE = ("fal", "ltx", "netwrck", "bytecompute")
 FACTOR = 500.0
@@ -105,11 +105,11 @@ class Bench:
 
     def view(self, job: Job) -> JobView:
         """What check_job answers with."""
-        return to_view(job, Links(self.jobs.film), is_preview=False, line=0, now=self.time.now())
+        return to_view(job, Links(self.jobs.film), Standing(), self.time.now())
 
     def ref(self, job: Job) -> JobRef:
         """What a paid tool answers with."""
-        return to_ref(job, Links(self.jobs.film), is_preview=False, line=0, now=self.time.now())
+        return to_ref(job, Links(self.jobs.film), Standing(), self.time.now())
 
     def orders(self, provider: str = "") -> list[Order]:
         """What the emulator took."""
