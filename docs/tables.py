@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -40,8 +41,67 @@ MEANINGS = {
 
 def settings() -> str:
     """Every environment variable this version acts on."""
-    rows = [f"| `{row['name']}` | {row['meaning']} | {row['default']} |" for row in described()]
-    return "\n".join(["| setting | meaning | default |", "|---|---|---|", *rows])
+    rows = [(row["name"], row["meaning"], row["default"]) for row in described()]
+    rows += [
+        (option.env, option.meaning, option.values[0])
+        for facts in read_providers()
+        for option in facts.options.values()
+    ]
+    shown = [f"| `{name}` | {meaning} | {default} |" for name, meaning, default in rows]
+    return "\n".join(["| setting | meaning | default |", "|---|---|---|", *shown])
+
+
+def providers() -> str:
+    """What each provider is, and how it is set up."""
+    rows = []
+    for facts in read_providers():
+        keys = " or ".join(f"`{name}`" for name in facts.key_env) or "none"
+        urls = [
+            f"`{name}` ({facts.url_default.get(use, 'no default: must be set')})" for use, name in facts.url_env.items()
+        ]
+        failure = "costs nothing" if facts.failure_is_free else "may be charged"
+        rows.append(f"| {facts.name} | {facts.title} | {keys} | {', '.join(urls) or 'none'} | {failure} |")
+    return "\n".join(["| provider | who | key | address | a failed film |", "|---|---|---|---|---|", *rows])
+
+
+def prices() -> str:
+    """USD a second by provider, model and operation, with date and source."""
+    rows = []
+    for facts in read_providers():
+        for row in facts.offer:
+            price = row.price
+            rates = [f"{label} {rate.normalize():f}" for label, rate in price.usd_per_second.items()]
+            for tier in price.pixel_tiers:
+                size = f"up to {tier.up_to:,} pixels" if tier.up_to else "larger"
+                rates.append(f"{size} {tier.usd_per_second.normalize():f}")
+            cells = (facts.name, row.model, row.operation, ", ".join(rates), str(price.as_of), price.source)
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(
+        ["| provider | model | operation | USD a second | as of | source |", "|---|---|---|---|---|---|", *rows]
+    )
+
+
+def faults() -> str:
+    """What can go wrong at each provider and step, as the tests make it happen."""
+    rows = [
+        f"| {row.provider} | {row.step} | {row.name.removeprefix(f'{row.provider} {row.step} ')} "
+        f"| {row.end.state} | {row.end.code or ''} | {row.end.bill} | {row.end.orders} | {row.reader} |"
+        for row in _faults()
+    ]
+    head = [
+        "| at | step | what goes wrong | ends | code | price | orders taken | for the reader |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *rows])
+
+
+def _faults() -> list[Any]:
+    sys.path.insert(0, str(ROOT))
+    try:
+        from tests.providers.faults import FAULTS
+    finally:
+        sys.path.remove(str(ROOT))
+    return list(FAULTS)
 
 
 def tools() -> str:
@@ -62,16 +122,18 @@ def models() -> str:
     """What can be ordered, from the facts."""
     rows = [
         f"| {facts.name} | {row.model} | {row.operation} | {'; '.join(str(limit.duration) for limit in row.limits)} "
-        f"| {', '.join(dict.fromkeys(label for limit in row.limits for label in limit.resolution))} "
-        f"| {row.price.as_of} |"
+        f"| {'; '.join(', '.join(map(str, limit.fps)) for limit in row.limits)} "
+        f"| {'; '.join(', '.join(limit.resolution) for limit in row.limits)} | {', '.join(row.aspect_ratio)} |"
         for facts in read_providers()
         for row in facts.offer
     ]
-    head = ["| provider | model | operation | seconds | resolution | as of |", "|---|---|---|---|---|---|"]
+    head = ["| provider | model | operation | seconds | fps | resolution | shape |", "|---|---|---|---|---|---|---|"]
     return "\n".join([*head, *rows])
 
 
-TABLES: dict[str, Callable[[], str]] = {"settings": settings, "tools": tools, "errors": errors, "models": models}
+TABLES: dict[str, Callable[[], str]] = {
+    table.__name__: table for table in (settings, tools, errors, models, providers, prices, faults)
+}
 
 
 def renewed(text: str) -> str:

@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode
+from ltx_mcp.providers.table import read_providers, setting_names
 from ltx_mcp.settings import described
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +38,9 @@ def test_every_setting_and_tool_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for row in described():
         assert row["name"] in readme
+    for facts in read_providers():
+        for name in setting_names(facts):
+            assert name in readme
     for tool in sorted((ROOT / "tests" / "snapshots").glob("*.json")):
         assert f"`{tool.stem}`" in readme
 
