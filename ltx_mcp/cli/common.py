@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -70,9 +71,7 @@ async def open_jobs(*, work: bool = False, home: str = "") -> "AsyncIterator[Job
         try:
             yield jobs
         finally:
-            left = await jobs.stop()
-            if left and work:
-                start_worker(settings.home)
+            await jobs.stop(partial(anyio.to_thread.run_sync, start_worker, settings.home) if work else None)
 
 
 @asynccontextmanager

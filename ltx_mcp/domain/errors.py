@@ -92,6 +92,8 @@ class Problem:
 
     @classmethod
     def of(cls, error: LtxError) -> "Problem":
-        """The record of a raised error; text of a provider stays in `provider_detail`."""
+        """The record of a raised error; text of a provider stays in `provider_detail`, with its request's id."""
         detail = error.detail if isinstance(error, ProviderError) else ""
+        if isinstance(error, ProviderError) and error.request_id:
+            detail = f"{detail} (request id {error.request_id})".strip()
         return cls(error.code, error.message, error.hint, detail)

@@ -32,6 +32,7 @@ class Ordering:
         self._store = tools.store
         self._preparing = preparing
         self.held: dict[str, Delivered] = {}
+        self._waits: set[anyio.CancelScope] = set()
         self._answers: dict[tuple[str, int], Write] = {}
 
     async def step(self, job: Job) -> Job:
@@ -44,9 +45,17 @@ class Ordering:
                 return await self._store.do(self._store.turn_away, job, again, self._tools.now(), timedelta())
             self._answers[sent] = partial(self.answer, job, State.UNKNOWN, "unknown", error=no_answer(job))
             with anyio.CancelScope(shield=True):  # an answer that came must be written down, whoever stops us
-                self._answers[sent] = await self._submit(job, adapter, uris)
+                with anyio.CancelScope() as wait:
+                    self._waits.add(wait)
+                    self._answers[sent] = await self._submit(job, adapter, uris)
+                self._waits.discard(wait)
                 return await self._write_down(sent)
         return await self._write_down(sent)
+
+    def give_up(self) -> None:
+        """Wait for no answer any more: what was not answered yet is written down as unknown."""
+        for wait in self._waits:
+            wait.cancel()
 
     async def answer(self, job: Job, to: State, what: str, **changes: Any) -> Job:
         """The move that an answer to the order makes, however late it comes."""

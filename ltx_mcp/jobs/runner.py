@@ -4,7 +4,7 @@ A process that sees no live job runs no loop: it only looks again each minute.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 import anyio
@@ -20,6 +20,10 @@ logger = logging.getLogger(__name__)
 LOOK_S = 60.0
 TICK_S = 0.25
 RETRY_S = 1.0
+LEAVE_S, LAST_ANSWER_S = 1.5, 20.0
+
+HandOver = Callable[[], Awaitable[None]]
+"""Starts another process that works on."""
 
 
 class Runner:
@@ -44,32 +48,61 @@ class Runner:
         self._now = now
         self._moved = moved
         self._wake = anyio.Event()
+        self._running: anyio.CancelScope | None = None
+        self._stopped = anyio.Event()
 
     def wake(self) -> None:
         """Look now: something was placed, or changed."""
         self._wake.set()
 
     async def run(self, *, until_idle: bool = False) -> None:
-        """Work until cancelled; with `until_idle`, until no live job is left in the whole database."""
-        async with anyio.create_task_group() as group:
-            while (pause := await self._round(group.start_soon)) < LOOK_S or not until_idle:
-                await self._sleep(pause)
+        """Work until `stop`; with `until_idle`, until no live job is left that can be served from here."""
+        try:
+            with anyio.CancelScope() as self._running:
+                async with anyio.create_task_group() as group:
+                    while (pause := await self._round(group.start_soon)) < LOOK_S or not until_idle:
+                        await self._sleep(pause)
+        finally:
+            self._stopped.set()
 
     async def _sleep(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
             await self._wake.wait()
         self._wake = anyio.Event()
 
-    async def stop(self) -> int:
-        """After the loop was cancelled: hand back what was held. Returns how many live jobs anybody has left."""
-        left = 0
-        with anyio.CancelScope(shield=True):
-            if self._life.worker:
-                await self._store.do(self._store.let_go, self._life.worker, self._repeatable, self._now(), died=False)
-            live = await self._store.do(self._store.live)
-            left = sum(each.provider in self._steps.able for each in live)
-            await self._store.do(self._life.end)
+    async def stop(self, hand_over: HandOver | None = None) -> int:
+        """Stop the loop and hand back what was held. Returns how many live jobs are left to others.
+
+        `hand_over` is called when there are any: after LEAVE_S at the latest, even while the answer to an order is
+        still waited for, because whoever ends this process may not wait with us.
+        """
+        if self._running is not None:
+            self._running.cancel()
+            await self._end_work(hand_over)
+        if self._life.worker:
+            await self._store.do(self._store.let_go, self._life.worker, self._repeatable, self._now(), died=False)
+        live = await self._store.do(self._store.live)
+        left = sum(each.provider in self._steps.able for each in live)
+        if left and hand_over:
+            await hand_over()
+        await self._store.do(self._life.end)
         return left
+
+    async def _end_work(self, hand_over: HandOver | None) -> None:
+        if await self._stopped_within(LEAVE_S):
+            return
+        kept = (State.SUBMITTING,)
+        await self._store.do(self._store.let_go, self._life.worker, self._repeatable, self._now(), died=False, but=kept)
+        if hand_over:
+            await hand_over()
+        if not await self._stopped_within(LAST_ANSWER_S):
+            self._steps.give_up()
+            await self._stopped.wait()
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with anyio.move_on_after(seconds):
+            await self._stopped.wait()
+        return self._stopped.is_set()
 
     async def _round(self, start: Callable[..., object]) -> float:
         """Claim all that is due and can be served from here; returns how long to sleep."""

@@ -27,7 +27,7 @@ from ltx_mcp.jobs.alive import Life
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.given import read_media
-from ltx_mcp.jobs.runner import Runner
+from ltx_mcp.jobs.runner import HandOver, Runner
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Budget, NewJob, Store
 from ltx_mcp.jobs.tools import Tools
@@ -101,8 +101,6 @@ class Jobs:
         self._adapters = make_adapters(config.market.providers, config.lookup, now, self._media)
         self._steps = Steps(self._make_tools())
         self._runner = self._make_runner()
-        self._running: anyio.CancelScope | None = None
-        self._stopped = anyio.Event()
 
     @classmethod
     async def open(
@@ -148,20 +146,15 @@ class Jobs:
         """Work until `stop`, or until nothing is left to do."""
         if not self._life.worker:
             await self._store.do(self._life.begin)
-        try:
-            with anyio.CancelScope() as self._running:
-                await self._runner.run(until_idle=until_idle)
-        finally:
-            self._stopped.set()
+        await self._runner.run(until_idle=until_idle)
 
-    async def stop(self) -> int:
-        """Stop working, hand back what was held, close everything; returns how many live jobs are left to others."""
-        left = 0
+    async def stop(self, hand_over: HandOver | None = None) -> int:
+        """Stop working, hand back what was held, close everything; returns how many live jobs are left to others.
+
+        `hand_over` is called when there are any.
+        """
         with anyio.CancelScope(shield=True):
-            if self._running is not None:
-                self._running.cancel()
-                await self._stopped.wait()
-            left = await self._runner.stop()
+            left = await self._runner.stop(hand_over)
             await self._adapters.close()
             await self._media.close()
             self._database.close()

@@ -38,6 +38,10 @@ class Steps:
         """Something about this job changed: if it rests here, it should look."""
         self._tools.bells.ring(job_id)
 
+    def give_up(self) -> None:
+        """Wait for no provider's answer to an order any more."""
+        self._ordering.give_up()
+
     async def take(self, job: Job) -> Job:
         """The next step. Raises LostClaimError when the job is no longer ours, LtxError when the step failed."""
         return await self._steps[job.state](job)

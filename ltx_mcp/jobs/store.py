@@ -1,7 +1,6 @@
 """What is remembered: each method is one transaction, and every move of a job writes its event in the same one.
 
-Blocking; async code calls these through `Database.do`. Who may move a job is decided here: its holder, under its
-fence, along domain.job.MOVES.
+Blocking; async code calls these through `Database.do`. Only a job's holder moves it, under its fence, along MOVES.
 """
 
 from collections.abc import Mapping, Sequence
@@ -265,21 +264,24 @@ class Store:
                 return job
             here = (jobs.c.id == job_id,)
             if job.state is State.QUEUED:
-                end = self._ending(State.CANCELLED, now) | {"state": State.CANCELLED, "cancel": Cancel.NEVER_SENT}
-                self._change(connection, here, end | {"bill": Bill.RELEASED, "cancel_wanted": True})
+                never = {"state": State.CANCELLED, "cancel": Cancel.NEVER_SENT, "bill": Bill.RELEASED}
+                self._change(connection, here, self._ending(State.CANCELLED, now) | never | {"cancel_wanted": True})
                 return self._moved(connection, job_id, State.CANCELLED, now, "cancelled", {})
             late = {"cancel": Cancel.NOT_POSSIBLE} if job.state is State.SAVING else {}
             self._change(connection, here, {"cancel_wanted": True} | late)
             self._record(connection, job_id, now, "cancel_wanted", {})
             return self._load(connection, job_id)
 
-    def let_go(self, worker: str, repeatable: AbstractSet[str], now: datetime, *, died: bool) -> int:
-        """Hand back what `worker` held, by what is sure about each job; returns how many.
+    def let_go(
+        self, worker: str, repeatable: AbstractSet[str], now: datetime, *, died: bool, but: Sequence[State] = ()
+    ) -> int:
+        """Hand back what `worker` held, but for the states `but`, by what is sure about each job; returns how many.
 
         `repeatable` are the providers with whom nothing is ordered, so that work cut short can be done again.
         """
+        mine = (jobs.c.holder == worker, jobs.c.state.in_(LIVE - frozenset(but)))
         with self._database.write() as connection:
-            held = connection.execute(select(jobs).where(jobs.c.holder == worker, jobs.c.state.in_(LIVE))).all()
+            held = connection.execute(select(jobs).where(*mine)).all()
             for row in held:
                 job = to_job(row._mapping)
                 changes = handed_back(job, job.offer.provider in repeatable, died)
@@ -308,7 +310,7 @@ class Store:
             return [to_job(row._mapping) for row in rows]
 
     def revisions(self, job_ids: Sequence[str]) -> dict[str, int]:
-        """How often each of these jobs has changed; asked twenty times a second, so not through SQLAlchemy."""
+        """How often each of these jobs has changed; asked many times a second, so not through SQLAlchemy."""
         marks = ", ".join("?" * len(job_ids))
         return dict(self._database.peek(f"SELECT id, revision FROM jobs WHERE id IN ({marks})", job_ids))
 

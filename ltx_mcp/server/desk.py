@@ -66,8 +66,8 @@ class Desk:
             return
         self._closed = True
         with anyio.CancelScope(shield=True):
-            if self._jobs is not None and await self._jobs.stop():
-                await anyio.to_thread.run_sync(_start_worker, self._home)
+            if self._jobs is not None:
+                await self._jobs.stop(partial(anyio.to_thread.run_sync, _start_worker, self._home))
 
     def caller(self, context: Context[Any]) -> str:
         """Whose jobs a call may see."""
