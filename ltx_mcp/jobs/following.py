@@ -178,6 +178,8 @@ class Following:
 
     async def _failed(self, job: Job, problem: Problem, *, free: bool, **charged: Any) -> Job:
         free = free or self._tools.facts[job.offer.provider].failure_is_free
+        if free and job.charged_micro is not None:
+            charged = {"charged_micro": 0}  # what was announced with the order is charged for a film only
         bill = bill_after(State.FAILED, problem.code, accepted=True, failure_is_free=free)
         return await self._tools.move(job, State.FAILED, error=problem, bill=bill, **charged)
 

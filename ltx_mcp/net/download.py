@@ -6,7 +6,7 @@ import httpx
 from anyio import to_thread
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
-from ltx_mcp.net.guard import NEAR, Refused, Rules, get
+from ltx_mcp.net.guard import Refused, Rules, get, provider_rules
 
 READ_S = 60.0
 MAX_BYTES = 8 << 30
@@ -25,7 +25,7 @@ class Downloads:
         Raises ProviderError: expired when the address does not lead to the film any more, else unavailable.
         """
         try:
-            await self._fetch(url, out, provider, NEAR if near else Rules())
+            await self._fetch(url, out, provider, provider_rules(near=near))
         except Refused as error:
             raise _error(ErrorCode.UNAVAILABLE, provider, f"pointed at a film whose address {error}") from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:

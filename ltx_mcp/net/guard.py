@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from socket import SOCK_STREAM
@@ -38,6 +39,13 @@ _NOT_PUBLIC_V4 = tuple(
 _PUBLIC_V6 = ip_network("2000::/3")
 _NOT_PUBLIC_V6 = tuple(ip_network(text) for text in ("2001::/23", "2001:db8::/32", "3fff::/20"))
 _NAT64 = ip_network("64:ff9b::/96")
+
+
+@cache
+def trusted(*, environment: bool) -> ssl.SSLContext:
+    """The certificates that are trusted, with `environment` also those SSL_CERT_FILE names; read once, because that
+    takes longer than an order."""
+    return httpx.create_ssl_context(trust_env=environment)
 
 
 class Refused(Exception):
@@ -77,8 +85,10 @@ class Rules:
     plain: bool = False
 
 
-NEAR = Rules(allow=is_public_or_loopback, plain=True)
-"""For what a provider on this machine points at."""
+def provider_rules(*, near: bool) -> Rules:
+    """For what a provider points at: public addresses, and this machine's own when the provider is there itself."""
+    trust = trusted(environment=True)
+    return Rules(trust=trust, allow=is_public_or_loopback, plain=True) if near else Rules(trust=trust)
 
 
 async def fetch_public(
@@ -155,7 +165,7 @@ async def hop(
 ) -> AsyncIterator[httpx.Response]:
     """One request, on a transport of its own: nothing learned from one server is shown to the next."""
     url = _checked(httpx.URL(url), rules)
-    verify = True if rules.trust is None else rules.trust
+    verify = trusted(environment=False) if rules.trust is None else rules.trust
     addresses = await _vetted(url, rules)
 
     def request(address: Address) -> httpx.Request:

@@ -4,13 +4,11 @@ Says of every failure whether the provider may have taken the order; what a stat
 """
 
 import json
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ import httpx
 from anyio import to_thread
 
 from ltx_mcp.domain.errors import Accepted, ErrorCode, ProviderError
-from ltx_mcp.net.guard import NEAR, Refused, Rules, hop
+from ltx_mcp.net.guard import Refused, Rules, hop, provider_rules, trusted
 from ltx_mcp.net.redact import redact
 
 MAX_REPLY_BYTES = 4 << 20
@@ -89,12 +87,6 @@ def read_retry_after(text: str, now: datetime) -> float | None:
     except ValueError:
         return None
     return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """Made once: loading the certificates takes longer than an order."""
-    return httpx.create_ssl_context()
 
 
 class Wire:
@@ -195,7 +187,7 @@ class Wire:
     @property
     def rules(self) -> Rules:
         """Where this provider may point: public https addresses, and loopback ones when it is there itself."""
-        return NEAR if self.near else Rules()
+        return provider_rules(near=self.near)
 
     def detail(self, text: str) -> str:
         """The provider's own words, with every known secret struck out, and cut short."""
@@ -222,7 +214,7 @@ class Wire:
     def _client(self, *, fresh: bool) -> httpx.AsyncClient:
         limits = httpx.Limits(max_keepalive_connections=0 if fresh else 20, max_connections=None if fresh else 200)
         return httpx.AsyncClient(
-            verify=False if self.near else _trust(), limits=limits, trust_env=not self.near, follow_redirects=False
+            verify=trusted(environment=True), limits=limits, trust_env=not self.near, follow_redirects=False
         )
 
     def _reason(self, error: Exception) -> str:
