@@ -12,7 +12,7 @@ from ltx_mcp.domain.facts import Limit, OfferFacts
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.domain.request import EstimateCost
 from ltx_mcp.server.edge import read_edge
-from ltx_mcp.server.views import Estimate, to_estimate
+from ltx_mcp.server.views import Estimate, Quote, to_estimate
 
 
 @click.command()
@@ -31,7 +31,7 @@ def estimate(as_json: bool, **options: Any) -> None:
                 "model": quote.model,
                 "usd": f"{quote.cost_usd:g}",
                 "total": f"{quote.total_usd:g}",
-                "note": spoken(quote.why_not or f"as of {quote.as_of}"),
+                "note": _note(quote),
             }
             for quote in found.quotes
         ]
@@ -39,6 +39,11 @@ def estimate(as_json: bool, **options: Any) -> None:
     )
     if found.budget.limit_usd is not None:
         print(f"Left of today's budget (UTC): {found.budget.left_usd:g} of {found.budget.limit_usd:g} USD.")
+
+
+def _note(quote: Quote) -> str:
+    credits = f"{quote.credits} credits each; " if quote.credits else ""
+    return credits + spoken(quote.why_not or f"as of {quote.as_of}")
 
 
 async def _estimate(options: dict[str, Any]) -> Estimate:

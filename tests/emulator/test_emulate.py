@@ -14,7 +14,7 @@ import httpx
 import pytest
 import trustme
 
-from tests.test_cli import first_line
+from tests.cli.conftest import first_line
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 

@@ -22,9 +22,9 @@ from mcp.types import CallToolResult, TextContent
 from PIL import Image
 
 from ltx_mcp.domain.job import State
+from tests.cli.conftest import first_line, insist
 from tests.conftest import ERAS, Era
 from tests.jobs.test_processes import Look, processes_of, wait_for
-from tests.test_cli import first_line, insist
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 

@@ -1,0 +1,119 @@
+"""What the tests of the commands share: running one in a folder of its own, looking into its home, a film made once."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, AnyStr
+
+import anyio
+import pytest
+
+from ltx_mcp.cli.common import open_jobs
+from ltx_mcp.domain.request import GenerateVideo
+from tests.jobs.test_processes import Look
+
+Ended = subprocess.CompletedProcess[str]
+Command = Callable[..., Ended]
+Place = Callable[..., str]
+
+COMMANDS = ["serve", "work", "generate", "animate", "estimate", "models", "jobs", "doctor", "emulate"]
+SMALL = ["--resolution", "720p", "--fps", "24", "--no-generate-audio"]
+LONG = ["--duration", "20", "--no-generate-audio"]
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-7]|38|4[0-7]|48|9[0-7])[;m]")
+TOOL = re.compile(r"\b(list_jobs|check_job|estimate_cost|generate_video|animate_image)\b|ltx://|\w+_\w+=")
+
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and terminals")
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Ours, without the settings and terminal habits of whoever runs the tests."""
+    strange = ("LTX_", "FORCE_COLOR", "NO_COLOR", "PYTHONIOENCODING")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+    return {**kept, "LTX_MCP_HOME": str(home), **more}
+
+
+def first_line(stream: IO[AnyStr] | None) -> AnyStr:
+    """What a process says first; it must come within 20 seconds."""
+    assert stream is not None
+    assert select.select([stream], [], [], 20)[0], "it says nothing"
+    return stream.readline()
+
+
+def insist(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Ask a process to end each 5 ms until it did."""
+    end = time.monotonic() + 10
+    while process.poll() is None and time.monotonic() < end:
+        process.send_signal(number)
+        time.sleep(0.005)
+
+
+def command_in(folder: Path) -> Command:
+    """Runs `ltx-mcp` in `folder`, with its home below it."""
+
+    def run(*arguments: str, **more: str) -> Ended:
+        command = [sys.executable, "-m", "ltx_mcp", *arguments]
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=environment(folder / "home", **more),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+
+    return run
+
+
+@pytest.fixture
+def ltx(tmp_path: Path) -> Command:
+    return command_in(tmp_path)
+
+
+@pytest.fixture
+def queued(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Places an order that nobody works on yet."""
+    monkeypatch.chdir(tmp_path)
+
+    def place(prompt: str, **arguments: Any) -> str:
+        small: dict[str, Any] = {"resolution": "720p", "fps": 24, "generate_audio": False}
+
+        async def order() -> str:
+            async with open_jobs(home=str(home)) as jobs:
+                asked = GenerateVideo(prompt=prompt, **small | arguments)
+                return (await jobs.order(asked, "local")).job.id
+
+        return anyio.run(order)
+
+    return place
+
+
+@pytest.fixture
+def look(home: Path) -> Iterator[Look]:
+    opened = Look(home)
+    yield opened
+    opened.database.close()
+
+
+class Film:
+    """One film made by `generate`, for the tests that only look."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.ltx = command_in(folder)
+        self.order = ["generate", "a red kite\nover the dunes", *SMALL]
+        self.ended = self.ltx(*self.order)
+        self.path = Path(self.ended.stdout.removesuffix("\n"))
+        self.job_id = self.path.stem
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Film:
+    return Film(tmp_path_factory.mktemp("film"))
