@@ -1,0 +1,148 @@
+"""What is fal's alone: the addresses its answers name, its price call, its two ways to say that a film failed."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ltx_mcp.cli.doctor import price_difference
+from ltx_mcp.domain.errors import ErrorCode, ProviderError
+from ltx_mcp.domain.plan import Offer, make_offers
+from ltx_mcp.domain.request import GenerateVideo, to_request
+from ltx_mcp.emulator.app import settings
+from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.media.worker import Media
+from ltx_mcp.net.wire import Reply, Wire
+from ltx_mcp.providers.base import Setup
+from ltx_mcp.providers.fal import Fal, _charged
+from ltx_mcp.providers.table import make_market, read_providers
+from tests.emulator.running import Emulated, emulator, emulator_films
+
+__all__ = ["emulator", "emulator_films"]
+
+pytestmark = pytest.mark.anyio
+
+FACTS = next(facts for facts in read_providers() if facts.name == "fal")
+
+
+def made(base_url: str, queue: str = "") -> Fal:
+    wire = Wire("fal", near=True)
+    urls = {"queue": queue or base_url, "rest": base_url}
+    return Fal(Setup(FACTS, wire, settings(base_url)["FAL_KEY"], urls, {}, lambda: datetime.now(UTC), Media()))
+
+
+@pytest.fixture
+async def fal(emulator: Emulated) -> AsyncIterator[Fal]:
+    adapter = made(emulator[0])
+    yield adapter
+    await adapter._wire.close()
+
+
+def offer(**arguments: Any) -> Offer:
+    market = make_market((FACTS,), (), lambda name: "")
+    request = to_request(GenerateVideo(prompt="a pond", provider="fal", model="ltx-2.3-fast", **arguments))
+    return make_offers(request, (), market).unusable[0][0]
+
+
+def answers(world: World, step: str, body: Any, status: int = 200) -> None:
+    world.faults.append(Fault("fal", step, "body", options={"body": json.dumps(body), "status": status}))
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "https://evil.example/fal-ai/ltx-2.3/requests/r1/status",
+        "http://127.0.0.1:9/fal-ai/ltx-2.3/requests/r1/status",
+        "http://user:pass@127.0.0.1/x",
+        "http://[::1",
+        "",
+        None,
+        7,
+    ],
+)
+async def test_an_address_that_is_not_the_queues_own_is_replaced_by_the_documented_one(
+    fal: Fal, emulator: Emulated, foreign: Any
+) -> None:
+    base_url, world = emulator
+    answers(world, "submit", {"request_id": "r1", "status_url": foreign, "response_url": foreign})
+    remote = (await fal.submit(offer(), {})).remote
+    assert remote["status_url"] == f"{base_url}/fal-ai/ltx-2.3/requests/r1/status"
+    assert remote["response_url"] == f"{base_url}/fal-ai/ltx-2.3/requests/r1"
+    assert remote["cancel_url"] == f"{base_url}/fal-ai/ltx-2.3/requests/r1/cancel"
+
+
+async def test_the_addresses_of_the_answer_are_used_as_they_are(fal: Fal, emulator: Emulated) -> None:
+    base_url, world = emulator
+    own = {f"{name}_url": f"{base_url}/some/where/{name}" for name in ("status", "response", "cancel")}
+    answers(world, "submit", {"request_id": "r1", **own})
+    remote = (await fal.submit(offer(), {})).remote
+    assert own.items() <= remote.items()
+
+
+async def test_the_backup_host_of_the_queue_is_the_queues_own() -> None:
+    fal = made("http://127.0.0.1:1", "https://queue.fal.run")
+    assert fal._own("https://queue.falrun.com/x", "no") == "https://queue.falrun.com/x"
+    assert fal._own("https://queue.fal.run.evil.example/x", "no") == "no"
+
+
+async def test_a_refusal_that_only_the_result_tells_is_one(fal: Fal, emulator: Emulated) -> None:
+    """fal takes an order unread: what its model refuses is COMPLETED, and a 422 in the result."""
+    _, world = emulator
+    world.wait_s = world.work_s = 0
+    world.faults.append(Fault("fal", "order", "refused"))
+    seen = await fal.poll((await fal.submit(offer(), {})).remote)
+    assert (seen.status, seen.problem and seen.problem.code) == ("failed", ErrorCode.REJECTED)
+
+
+async def test_what_the_runner_failed_at_costs_nothing(fal: Fal, emulator: Emulated) -> None:
+    _, world = emulator
+    world.wait_s = world.work_s = 0
+    world.faults.append(Fault("fal", "order", "fails"))
+    seen = await fal.poll((await fal.submit(offer(), {})).remote)
+    assert (seen.status, seen.charged_usd) == ("failed", Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("units", "charged"),
+    [("6", "0.24"), ("6.04", "0.2416"), ("0", "0"), ("24", None), ("", None), ("NaN", None), ("-1", None), ("x", None)],
+)
+async def test_the_units_fal_counted_are_the_charge_where_they_can_be_seconds(
+    fal: Fal, emulator: Emulated, units: str, charged: str | None
+) -> None:
+    remote = (await fal.submit(offer(), {})).remote
+    found = _charged(Reply(200, {"x-fal-billable-units": units}, b""), remote)
+    assert found == (None if charged is None else Decimal(charged))
+
+
+async def test_doctor_asks_fals_own_prices_only_at_fals_own_address(fal: Fal, emulator: Emulated) -> None:
+    assert await fal.prices() == {}
+    assert [call for call in emulator[1].calls if call.step == "prices"] == []
+
+
+async def test_a_price_that_differs_from_the_table_is_told(fal: Fal, emulator: Emulated) -> None:
+    base_url, world = emulator
+    theirs = await fal.ask_prices(f"{base_url}/v1/models/pricing")
+    assert theirs["fal-ai/ltx-2.3/text-to-video/fast"] == Decimal("0.04")
+    fast = FACTS.offer[0]
+    assert price_difference(fast, theirs) == ""
+    raised = {**theirs, fast.endpoint: Decimal("0.06")}
+    assert price_difference(fast, raised) == (
+        "fal-ai/ltx-2.3/text-to-video/fast costs 0.06 USD a unit there, 0.04 a second here (as of 2026-11-21)"
+    )
+    answers(world, "prices", {"prices": [{"endpoint_id": "x"}]})
+    with pytest.raises(ProviderError) as caught:
+        await fal.ask_prices(f"{base_url}/v1/models/pricing")
+    assert caught.value.code is ErrorCode.BAD_REPLY
+
+
+async def test_the_key_goes_neither_to_the_upload_nor_to_the_media_host(
+    fal: Fal, emulator: Emulated, tmp_path: Path
+) -> None:
+    picture = tmp_path / "p.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    await fal.upload(picture, "png")
+    assert [(call.step, call.authorized) for call in emulator[1].calls] == [("upload", True), ("put", False)]
