@@ -48,6 +48,8 @@ def _facts(view: JobView) -> list[str]:
     if view.width:
         sound = "with sound" if view.has_audio else "silent"
         lines.append(f"{view.duration:g} s, {view.width}x{view.height}, {view.fps:g} fps, {sound}")
+    if view.charged_usd is not None and view.charged_usd != view.cost_usd:
+        lines.append(f"Charged {view.charged_usd:g} USD, by the provider's own figure.")
     lines += [f"Changed: {each.field} {each.asked} -> {each.got} (by {each.by})." for each in view.adjustments]
     if view.is_preview:
         lines.append(PREVIEW)

@@ -94,7 +94,7 @@ class Store:
                 return Placed(found, fresh=False)
             self._check_budget(connection, new.offers[0], now)
             job_id = new_job_id()
-            connection.execute(insert(jobs).values(**self._first_row(connection, job_id, new, now)))
+            connection.execute(insert(jobs), self._first_row(connection, job_id, new, now))
             self._record(connection, job_id, now, "placed", {"provider": new.offers[0].provider})
             return Placed(self._load(connection, job_id), fresh=True)
 
@@ -389,7 +389,7 @@ class Store:
         return self._load(connection, job_id)
 
     def _record(self, connection: Connection, job_id: str, now: datetime, what: str, detail: Mapping[str, Any]) -> None:
-        connection.execute(insert(events).values(job_id=job_id, at=now, what=what, detail=dict(detail)))
+        connection.execute(insert(events), {"job_id": job_id, "at": now, "what": what, "detail": dict(detail)})
 
 
 def _held_by_provider() -> Any:
