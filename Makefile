@@ -2,10 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench docs wheel clean
+.PHONY: demo demo-providers test check format bench docs wheel clean
 
 demo: .venv/ready
-	$(BIN)/python bench/demo.py
+	$(BIN)/python -m bench.demo
+
+demo-providers: .venv/ready
+	$(BIN)/python -m bench.demo_providers
 
 test: .venv/ready
 	$(BIN)/python -m pytest

@@ -27,7 +27,7 @@ class Settings:
 
     home_text: str = _setting("HOME", "folder for the database, films and inputs", "the user's data folder")
     providers_text: str = _setting(
-        "PROVIDERS", "providers `auto` may use, in order, separated by commas", "fal,ltx,netwrck,bytecompute"
+        "PROVIDERS", "providers `auto` may use, in order, separated by commas", "all but local, as listed above"
     )
     input_dirs: str = _setting(
         "INPUT_DIRS",

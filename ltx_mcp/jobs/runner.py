@@ -118,10 +118,11 @@ class Runner:
             return RETRY_S
 
     async def _pause(self) -> float:
-        live = [each for each in await self._store.do(self._store.live) if each.provider in self._steps.able]
+        every = await self._store.do(self._store.live)
+        await self._bury({each.holder for each in every if each.holder})
+        live = [each for each in every if each.provider in self._steps.able]
         if not live:
             return LOOK_S
-        await self._bury({each.holder for each in live if each.holder})
         for each in live:
             if each.wished_cancelled and each.holder == self._life.worker:
                 self._steps.ring(each.id)

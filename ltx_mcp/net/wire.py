@@ -26,8 +26,11 @@ ORDER_S = 120.0
 EVENTS_S = 40.0
 MAX_DETAIL = 500
 _CHUNK = 1 << 18
-NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
-"""What httpx raises before the first byte of a request is on its way: refused connections, DNS and TLS among them."""
+NEVER_SENT = (
+    *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
+    *(httpx.UnsupportedProtocol, httpx.InvalidURL),
+)
+"""What httpx raises before the first byte of a request is on its way: refused connections, DNS, TLS, a proxy's no."""
 
 Files = Mapping[str, tuple[str | None, str | bytes, str | None]]
 """Multipart fields: file name (None for a plain field), content and media type."""
@@ -64,7 +67,7 @@ class Reply:
         """The body as JSON; None where it is none."""
         try:
             return json.loads(self.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     @property
