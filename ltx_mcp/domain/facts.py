@@ -141,7 +141,8 @@ class OfferFacts(Facts):
 
 
 class ProviderFacts(Facts):
-    """All that is known of one provider. `name` is the file's name; `rank` its place in `auto` at equal price."""
+    """All that is known of one provider. `name` is the file's name; `rank` its place in `auto` at equal price;
+    `upload_lives_s` and `film_lives_s` how long what lies there can be relied on, in seconds."""
 
     name: str
     title: str
@@ -152,6 +153,7 @@ class ProviderFacts(Facts):
     options: dict[str, Option] = Field(default_factory=dict)
     poll: Pace = Pace()
     upload_lives_s: int | None = None
+    film_lives_s: int | None = None
     is_preview: bool = False
     repeatable: bool = False
     slots: int | None = None

@@ -3,6 +3,7 @@
 import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -170,6 +171,14 @@ async def test_a_failure_that_is_charged_nothing_frees_the_money(bench: Bench, n
     bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [failed]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
     assert (job.bill, job.charged_micro) == (Bill.RELEASED, 0)
+
+
+async def test_an_address_nobody_dates_is_relied_on_for_as_long_as_the_facts_say(bench: Bench, new_job: New) -> None:
+    facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"film_lives_s": 3600})}
+    bench.steps = Steps(replace(bench.steps._tools, facts=facts))
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
+    assert job.result_url_expires_at == bench.clock() + timedelta(hours=1)
 
 
 async def test_an_unknown_order_is_asked_after_again_and_healed(bench: Bench, new_job: New) -> None:
