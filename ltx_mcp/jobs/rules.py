@@ -53,6 +53,15 @@ def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
     return attempts | {"state": State.UNKNOWN, "error": problem}
 
 
+def next_offer(job: Job, code: ErrorCode) -> int:
+    """The place of the offer to try after a sure no; past the end when there is none. Where the account is what was
+    refused, the same provider is not asked again."""
+    account = code in (ErrorCode.KEY_REJECTED, ErrorCode.OUT_OF_CREDIT)
+    later = range(job.offer_index + 1, len(job.offers))
+    fit = (index for index in later if not account or job.offers[index].provider != job.offer.provider)
+    return next(fit, len(job.offers))
+
+
 def for_history(detail: Mapping[str, Any]) -> dict[str, Any]:
     """What of a move's changes a reader of the history wants; URLs and records stay in the row."""
     kept = {name: value for name, value in detail.items() if isinstance(value, str | int | float | bool)}

@@ -4,6 +4,7 @@ A process that sees no live job runs no loop: it only looks again each minute.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
@@ -19,7 +20,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 60.0
 TICK_S = 0.25
-RETRY_S = 1.0
+RETRY_S, MOST_RETRY_S = 1.0, 60.0
+MOST_BREAKS = 8
 LEAVE_S, LAST_ANSWER_S = 1.5, 20.0
 
 HandOver = Callable[[], Awaitable[None]]
@@ -48,6 +50,7 @@ class Runner:
         self._now = now
         self._moved = moved
         self._wake = anyio.Event()
+        self._breaks: Counter[str] = Counter()
         self._running: anyio.CancelScope | None = None
         self._stopped = anyio.Event()
 
@@ -148,13 +151,14 @@ class Runner:
                 except LtxError as error:
                     # the store is out of reach: the job stays ours, and nothing is decided until it is back
                     logger.error("%s could not be moved: %s", job.id, error)
-                    await anyio.sleep(RETRY_S)
+                    await anyio.sleep(min(MOST_RETRY_S, RETRY_S * 2 ** self._breaks[job.id]))
                     job = await self._as_left(job)
         except LostClaimError:
             logger.info("%s is not ours any more", job.id)
         except Exception:
             logger.exception("%s: its error could not be written down", job.id)
         finally:
+            del self._breaks[job.id]
             self.wake()
 
     async def _step(self, job: Job) -> Job:
@@ -166,9 +170,12 @@ class Runner:
             return await self._fail(job, error)
         except LostClaimError:
             raise
-        except Exception:
+        except Exception as error:
             logger.exception("%s: a step broke", job.id)
+            self._breaks[job.id] += 1
             broken = LtxError(ErrorCode.INTERNAL_ERROR, "Something broke in ltx-mcp while working on this job.")
+            if _is_at_provider(job) and self._breaks[job.id] < MOST_BREAKS:
+                raise broken from error  # a fault of ours must not cost what is paid: it may pass
             return await self._fail(job, broken)
 
     async def _as_left(self, job: Job) -> Job:

@@ -52,11 +52,18 @@ class Steps:
         if job.state is State.SUBMITTING and not facts.repeatable:
             problem = replace(Problem.of(error), code=ErrorCode.OUTCOME_UNKNOWN)
             return await self._ordering.answer(job, State.UNKNOWN, "unknown", error=problem)
-        if job.state is State.RUNNING and isinstance(error, ProviderError) and error.accepted == "unknown":
+        if job.state is State.RUNNING and _leaves_open(job, error):
             problem = replace(no_answer(job), provider_detail=error.message)
             return await self._tools.move(job, State.UNKNOWN, error=problem)
         accepted = job.state in (State.RUNNING, State.SAVING)
-        bill = bill_after(State.FAILED, error.code, accepted=accepted, failure_is_free=facts.failure_is_free)
+        free = facts.failure_is_free and (job.state is not State.SAVING or facts.repeatable)  # the film was made
+        bill = bill_after(State.FAILED, error.code, accepted=accepted, failure_is_free=free)
         if error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, SetupError):
             error = self._tools.files.failed(error)  # a child knows what went wrong, not which setting moves it
         return await self._tools.move(job, State.FAILED, error=Problem.of(error), bill=bill)
+
+
+def _leaves_open(job: Job, error: LtxError) -> bool:
+    """Whether a running order may still come to its end at the provider, whatever went wrong here."""
+    broke_off = isinstance(error, ProviderError) and error.accepted == "unknown"
+    return broke_off or (error.code is ErrorCode.INTERNAL_ERROR and job.remote is not None)

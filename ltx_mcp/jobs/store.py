@@ -19,7 +19,7 @@ from ltx_mcp.domain.price import from_micro, to_micro, to_text
 from ltx_mcp.domain.request import Input, fingerprint
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import to_columns, to_job
-from ltx_mcp.jobs.rules import for_history, handed_back, new_job_id, same_or_refused
+from ltx_mcp.jobs.rules import for_history, handed_back, new_job_id, next_offer, same_or_refused
 from ltx_mcp.jobs.schema import events, jobs
 
 REPEAT_WINDOW = timedelta(minutes=2)
@@ -213,7 +213,7 @@ class Store:
         same = (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.state.in_([State.QUEUED, State.SUBMITTING]))
         refused = {"provider": job.offer.provider, "error": problem.code, "message": problem.message}
         with self._database.write() as connection:
-            index = job.offer_index + 1
+            index = next_offer(job, problem.code)
             self._change(connection, same, {"bill": Bill.RELEASED})
             try:
                 if index == len(job.offers):

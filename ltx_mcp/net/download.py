@@ -63,4 +63,5 @@ async def _append(answer: httpx.Response, out: Path, provider: str, *, from_star
 
 
 def _error(code: ErrorCode, provider: str, what: str) -> ProviderError:
-    return ProviderError(code, f"{provider} {what}.", provider=provider, accepted="yes")
+    hint = "It was made and paid: ask the provider's support for it."
+    return ProviderError(code, f"{provider} {what}.", hint, provider=provider, accepted="yes")

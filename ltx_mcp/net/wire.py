@@ -28,7 +28,7 @@ MAX_DETAIL = 500
 _CHUNK = 1 << 18
 NEVER_SENT = (
     *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
-    *(httpx.UnsupportedProtocol, httpx.InvalidURL),
+    *(httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError, UnicodeError),
 )
 """What httpx raises before the first byte of a request is on its way: refused connections, DNS, TLS, a proxy's no."""
 
@@ -154,7 +154,7 @@ class Wire:
         """A question whose answer is large, or comes bit by bit. Raises ProviderError(unavailable)."""
         try:
             answer = await self._shared().send(_request(self._shared(), call, self._connect_s), stream=True)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self.broken(f"could not be asked: {self._reason(error)}", "yes") from error
         try:
             yield Held(self, answer, "yes")
@@ -194,13 +194,14 @@ class Wire:
 
     def detail(self, text: str) -> str:
         """The provider's own words, with every known secret struck out, and cut short."""
-        return redact(text, self._secrets)[:MAX_DETAIL]
+        return redact(text, self._secrets)[:MAX_DETAIL].encode("utf-8", "replace").decode()
 
     def broken(self, what: str, accepted: Accepted, detail: str = "") -> ProviderError:
         """The error of a line that failed."""
         message = f"{self.provider} {what}."
+        hint = "Order again in a few minutes, or choose another provider."
         return ProviderError(
-            ErrorCode.UNAVAILABLE, message, provider=self.provider, accepted=accepted, detail=self.detail(detail)
+            ErrorCode.UNAVAILABLE, message, hint, provider=self.provider, accepted=accepted, detail=self.detail(detail)
         )
 
     async def close(self) -> None:
@@ -223,6 +224,9 @@ class Wire:
     def _reason(self, error: Exception) -> str:
         if isinstance(error, TimeoutError | httpx.TimeoutException):
             return "no answer in time"
+        if isinstance(error, httpx.LocalProtocolError | UnicodeError):
+            # what httpx says here repeats the header, key and all
+            return "the key, or another header, holds signs that cannot be sent"
         return self.detail(str(error)).strip().rstrip(".") or "the connection was cut"
 
     def cut(self, error: Exception, accepted: Accepted) -> ProviderError:

@@ -6,7 +6,7 @@ with isinstance. The wire itself is in the other files of this folder.
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +29,7 @@ class Setup:
 
     facts: ProviderFacts
     wire: Wire
-    key: str
+    key: str = field(repr=False)
     urls: Mapping[str, str]
     options: Mapping[str, str]
     now: Callable[[], datetime]

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.plan import Adjustment, Offer
-from ltx_mcp.net.wire import Call, Files, Reply
+from ltx_mcp.net.wire import READ_S, Call, Files, Reply
 from ltx_mcp.providers.base import Accepted, Seen, Setup
 from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
 
@@ -78,7 +78,8 @@ def _adjustment(setup: Setup, each: Any) -> Adjustment:
     got = next((values[name] for name in ("applied", "got", "to", "adjusted", "actual") if name in values), None)
     if "field" not in values or got is None:
         return Adjustment("order", "as asked", setup.wire.detail(json.dumps(each))[:200], "provider")
-    return Adjustment(str(values["field"])[:40], str(asked)[:40], str(got)[:40], "provider")
+    name, before, after = (setup.wire.detail(str(word))[:40] for word in (values["field"], asked, got))
+    return Adjustment(name, before, after, "provider")
 
 
 def _read_job(setup: Setup, body: Any) -> Seen:
@@ -131,7 +132,7 @@ class ByteCompute:
 
     async def download(self, remote: Mapping[str, Any], path: Path) -> str:
         """The film's bytes into `path`, or the address where they lie."""
-        async with self._wire.held(self._call(remote, "/download")) as held:
+        async with self._wire.held(self._call(remote, "/download", FILM_S)) as held:
             if held.status_code == 200 and "json" not in held.headers.get("content-type", ""):
                 await held.save(path)
                 return ""
@@ -147,8 +148,8 @@ class ByteCompute:
     def _not_delivered(self, reply: Reply) -> ProviderError:
         return look_failed(self._setup, reply, _error_of(reply))
 
-    def _call(self, remote: Mapping[str, Any], what: str) -> Call:
-        return Call("POST", f"{self._api}/jobs/{quote(remote['id'], safe='')}{what}", self._headers, read_s=FILM_S)
+    def _call(self, remote: Mapping[str, Any], what: str, read_s: float = READ_S) -> Call:
+        return Call("POST", f"{self._api}/jobs/{quote(remote['id'], safe='')}{what}", self._headers, read_s=read_s)
 
 
 def make_adapter(setup: Setup) -> ByteCompute:

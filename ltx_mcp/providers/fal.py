@@ -136,7 +136,7 @@ class Fal:
             async for text in events:
                 try:
                     status = json.loads(text)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise bad_reply(self._setup, text) from error
                 seen = await self._read_status(status, remote)
                 yield seen
@@ -146,21 +146,22 @@ class Fal:
     async def _read_status(self, status: Any, remote: Mapping[str, Any]) -> Seen:
         word = status.get("status") if isinstance(status, dict) else None
         if word == "IN_QUEUE":
-            position = status.get("queue_position")
-            return Seen("waiting", queue_position=position if isinstance(position, int) else None)
+            return Seen("waiting", queue_position=_position(status.get("queue_position")))
         if word == "IN_PROGRESS":
             return Seen("running", note=self._last_log(status.get("logs")))
         if word != "COMPLETED":
             raise bad_reply(self._setup, f"status {word!r}")
         if status.get("error_type") == "client_cancelled":
             return Seen("cancelled")
-        return await self._result(remote)
+        return await self._result(remote, failed=bool(status.get("error") or status.get("error_type")))
 
     def _last_log(self, logs: Any) -> str:
         lines = [line.get("message") for line in logs or () if isinstance(line, dict)] if isinstance(logs, list) else []
         return self._wire.detail(" ".join(str(lines[-1]).split()))[:80] if lines else ""
 
-    async def _result(self, remote: Mapping[str, Any]) -> Seen:
+    async def _result(self, remote: Mapping[str, Any], *, failed: bool) -> Seen:
+        """The film, or the model's own error. `failed`: the status said so; without that, a 5xx that is not of the
+        model's form is the queue's own trouble and may pass."""
         reply = await self._wire.ask(Call("GET", remote["response_url"], self._headers))
         body = reply.json if isinstance(reply.json, dict) else None
         if reply.ok:
@@ -169,7 +170,8 @@ class Fal:
             if not isinstance(url, str) or not url:
                 raise bad_reply(self._setup, reply.text)
             return Seen("done", result_url=url, charged_usd=_charged(reply, remote))
-        if body is None or reply.status_code in (401, 403, 404, 408, 429):
+        passing = reply.status_code >= 500 and not failed and not isinstance((body or {}).get("detail"), list)
+        if body is None or passing or reply.status_code in (401, 403, 404, 408, 429):
             raise look_failed(self._setup, reply, _error_text(reply)[1])
         kind, words = _error_text(reply)
         if reply.status_code >= 500 or kind in ("request_timeout", "startup_timeout"):
@@ -212,6 +214,11 @@ def _upload_refused(setup: Setup, reply: Reply) -> ProviderError:
     kind, words = _error_text(reply)
     code = _code(reply, kind, words) or (ErrorCode.BAD_REPLY if reply.ok else None)
     return order_refused(setup, reply, words, code, sure=True)
+
+
+def _position(told: Any) -> int | None:
+    """How many orders come before ours; None for what cannot be one."""
+    return told if isinstance(told, int) and not isinstance(told, bool) and 0 <= told < 2**31 else None
 
 
 def _charged(reply: Reply, remote: Mapping[str, Any]) -> Decimal | None:

@@ -134,7 +134,8 @@ class LtxV1(Uploading):
         call = Call("POST", url, self._headers, body=_body(offer, uris), read_s=FILM_S)
         stack = AsyncExitStack()
         held = await stack.enter_async_context(self._wire.held_order(call))
-        if held.status_code != 200:
+        is_film = held.headers.get("content-type", "").startswith(("video/", "application/octet-stream"))
+        if held.status_code != 200 or not is_film:
             reply = await held.read()
             await stack.aclose()
             raise _refused(self._setup, reply) if not reply.ok else order_unclear(self._setup, reply)

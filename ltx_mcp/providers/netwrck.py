@@ -21,6 +21,7 @@ DONE = frozenset({"completed", "complete", "succeeded", "success", "ok"})
 WAITING = frozenset({"in_queue", "queued", "pending", "starting"})
 RUNNING = frozenset({"in_progress", "processing", "running"})
 FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled", "expired", "timeout"})
+MOST_USD = 10_000
 FILTERS = ("content policy", "content_policy", "moderation", "nsfw", "safety")
 
 
@@ -55,7 +56,7 @@ def _charged(setup: Setup, body: Mapping[str, Any]) -> Decimal | None:
             amount = Decimal(str(body[name])) * usd
         except (KeyError, InvalidOperation):
             continue
-        if amount.is_finite() and amount >= 0:
+        if amount.is_finite() and 0 <= amount < MOST_USD:
             return amount
     return None
 

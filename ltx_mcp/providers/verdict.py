@@ -76,10 +76,15 @@ def _made(
         provider=setup.facts.name,
         accepted=accepted,
         status_code=reply.status_code,
-        request_id=next((reply.headers[name] for name in REQUEST_ID if name in reply.headers), "")[:80],
+        request_id=_request_id(setup, reply),
         detail=setup.wire.detail(detail),
         retry_after_s=reply.retry_after_s(setup.now()),
     )
+
+
+def _request_id(setup: Setup, reply: Reply) -> str:
+    found = next((reply.headers[name] for name in REQUEST_ID if name in reply.headers), "")
+    return setup.wire.detail(found)[:80]
 
 
 def _sentence(setup: Setup, code: ErrorCode, status: str) -> tuple[str, str]:

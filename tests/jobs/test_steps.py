@@ -185,6 +185,15 @@ async def test_a_sure_no_tries_the_next_offer_once(bench: Bench, new_job: New) -
     assert job.cost_micro == 320_000
 
 
+async def test_an_account_that_is_refused_is_not_asked_for_another_model(bench: Bench, new_job: New) -> None:
+    new = priced(new_job(), "0.30", "0.31", "0.32")
+    same = replace(new.offers[1], provider="fal")
+    bench.provider.answers = [no(ErrorCode.KEY_REJECTED)]
+    job = bench.begin(replace(new, offers=(new.offers[0], same, replace(new.offers[2], provider="fal1"))))
+    job = await bench.steps.take(await bench.until(job, State.SUBMITTING))
+    assert (job.offer_index, job.offer.provider) == (2, "fal1")
+
+
 @pytest.mark.parametrize("code", [ErrorCode.CONTENT_REFUSED, ErrorCode.REJECTED])
 async def test_no_other_provider_is_a_way_around_a_filter(bench: Bench, new_job: New, code: ErrorCode) -> None:
     bench.provider.answers = [no(code)]

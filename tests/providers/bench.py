@@ -22,10 +22,11 @@ from ltx_mcp.domain.request import AnimateImage, GenerateVideo, Input, PaidArgum
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Order, World
 from ltx_mcp.jobs.service import Config, Jobs
+from ltx_mcp.media.inputs import Fetch, InputReader
 from ltx_mcp.providers.table import make_market, read_providers
 from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
 
-REMOTE = ("fal", "ltx", "netwrck", "bytecompute")
+REMOTE = tuple(facts.name for facts in read_providers() if not facts.is_preview)
 FACTOR = 500.0
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 TICK_S = 0.01
@@ -48,6 +49,10 @@ class FastTime:
     def run(self, factor: float) -> None:
         """Run this fast from here on."""
         self._at, self._since, self.factor = self.now(), monotonic(), factor
+
+    def turn(self, seconds: float) -> None:
+        """Let this much time pass at once."""
+        self._at += timedelta(seconds=seconds)
 
     async def sleep(self, seconds: float) -> None:
         """Rest that long, by this clock."""
@@ -130,8 +135,10 @@ async def opened(
     env: Mapping[str, str] | None = None,
     providers: tuple[str, ...] = (),
     budget_usd: Decimal | None = None,
+    fetch: Fetch | None = None,
 ) -> AsyncIterator[Bench]:
-    """An open home; `env` is laid over the emulator's own settings, and an empty value takes one away."""
+    """An open home; `env` is laid over the emulator's own settings, and an empty value takes one away. `fetch` is for
+    callers' URLs, where the one that ships would refuse a test's own server."""
     base_url, world = emulated
     world.wait_s, world.work_s = 0.0, 0.05
     given = settings(base_url) | dict(env or {})
@@ -139,6 +146,8 @@ async def opened(
     config = Config(home, market, budget_usd, folders, lookup_in(given))
     async with anyio.create_task_group() as group:
         jobs = await Jobs.open(config, time.now, time.sleep)
+        if fetch is not None:
+            jobs._reader = InputReader(folders, jobs._media.look_at_picture, fetch)
         await jobs.start(group)
         group.start_soon(_tick, jobs)
         try:

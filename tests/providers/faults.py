@@ -28,7 +28,8 @@ class End:
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that goes wrong, `times` times, at one step. `deadline`: the job ends only when it is given up."""
+    """What goes wrong, `times` times, at one step; several `statuses` come one after the other. `deadline`: the job
+    ends only when it is given up."""
 
     provider: str
     step: str
@@ -37,15 +38,15 @@ class Row:
     reader: str
     times: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
+    statuses: tuple[int, ...] = ()
     deadline: bool = False
 
     @property
     def name(self) -> str:
         """What the row is called in a list."""
-        what = f"{self.kind} {self.options['status']}" if "status" in self.options else self.kind
-        extra = [f"{key}={value}" for key, value in self.options.items() if key not in ("status", "body")]
+        extra = [f"{key}={str(value)[:24].strip() or 'nothing'}" for key, value in self.options.items()]
         often = f" x{self.times}" if self.times > 1 else ""
-        return " ".join([self.provider, self.step, what, *extra]) + often
+        return " ".join([self.provider, self.step, self.kind, *map(str, self.statuses), *extra]) + often
 
 
 FILM = End(State.SUCCEEDED, None, Bill.BOOKED, 1)
@@ -69,30 +70,30 @@ def free(code: ErrorCode) -> End:
     return End(State.FAILED, code, Bill.RELEASED, 1)
 
 
-Fault = tuple[str, dict[str, Any]]
+Fault = tuple[str, tuple[int, ...], dict[str, Any]]
 
 
-def status(code: int, **options: Any) -> Fault:
-    """This status, in the provider's own words."""
-    return "status", {"status": code, **options}
+def status(*codes: int, **options: Any) -> Fault:
+    """These statuses, one after the other, in the provider's own words."""
+    return "status", codes, options
 
 
-def plain(kind: str) -> Fault:
-    """A fault without options."""
-    return kind, {}
+def plain(kind: str, **options: Any) -> Fault:
+    """Any other fault."""
+    return kind, (), options
 
 
 def body(text: str, **options: Any) -> Fault:
     """This text instead of the answer."""
-    return "body", {"body": text, **options}
+    return "body", (), {"body": text, **options}
 
 
 def _rows(
     providers: Sequence[str], step: str, table: Sequence[tuple[Fault, End, str]], times: int = 1, deadline: bool = False
 ) -> Iterator[Row]:
     for provider in providers:
-        for (kind, options), end, reader in table:
-            yield Row(provider, step, kind, end, reader, times, options, deadline)
+        for (kind, statuses, options), end, reader in table:
+            yield Row(provider, step, kind, end, reader, times, options, statuses, deadline)
 
 
 NOT_SENT_AGAIN = "It may have been taken, so it is never sent again; look at the provider's dashboard."
@@ -116,11 +117,11 @@ SUBMIT = (
     (status(502), UNSEEN, NOT_SENT_AGAIN),
     (status(504), UNSEEN, NOT_SENT_AGAIN),
     (plain("html"), UNSEEN, NOT_SENT_AGAIN),
-    (("html", {"status": 503}), UNSEEN, NOT_SENT_AGAIN),
+    (plain("html", status=503), UNSEEN, NOT_SENT_AGAIN),
     (plain("wrong_type"), UNSEEN, NOT_SENT_AGAIN),
     (plain("drop_before"), UNSEEN, NOT_SENT_AGAIN),
     (plain("drop_after"), UNSURE, NOT_SENT_AGAIN),
-    (("delay", {"seconds": 0.1}), FILM, "A slow answer is waited for."),
+    (plain("delay", seconds=0.1), FILM, "A slow answer is waited for."),
 )
 HALF_ANSWERS = (
     (plain("html_after"), UNSURE, NOT_SENT_AGAIN),
@@ -137,60 +138,48 @@ TURNED_AWAY = (
 BUSY = ((status(503), UNSEEN, NOT_SENT_AGAIN), (status(529), UNSEEN, NOT_SENT_AGAIN))
 
 AGAIN = "Nothing is ordered yet: the picture is sent again."
-UPLOAD = (
+UPLOAD_REFUSED = (
     (status(401), refused(ErrorCode.KEY_REJECTED), OTHER_OFFER),
     (plain("locked"), refused(ErrorCode.OUT_OF_CREDIT), OTHER_OFFER),
     (status(403), refused(ErrorCode.KEY_REJECTED), OTHER_OFFER),
-    (status(404), FILM, AGAIN),
-    (status(429), FILM, AGAIN),
-    (status(429, retry_after=7), FILM, AGAIN),
-    (status(500), FILM, AGAIN),
-    (status(503), FILM, AGAIN),
-    (plain("html"), FILM, AGAIN),
-    (plain("html_after"), FILM, AGAIN),
-    (plain("truncated"), FILM, AGAIN),
-    (plain("cut"), FILM, AGAIN),
-    (plain("drop_before"), FILM, AGAIN),
-    (plain("drop_after"), FILM, AGAIN),
-    (body("{}"), FILM, AGAIN),
-    (("delay", {"seconds": 0.1}), FILM, "A slow answer is waited for."),
-)
-UPLOAD_OFTEN = (
     (status(503), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
     (plain("drop_before"), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
 )
+UPLOAD = (
+    (status(404), FILM, AGAIN),
+    (status(429, retry_after=7), FILM, AGAIN),
+    (status(500, 503), FILM, AGAIN),
+    (plain("html_after"), FILM, AGAIN),
+    (plain("truncated"), FILM, AGAIN),
+    (plain("drop_before"), FILM, AGAIN),
+    (plain("drop_after"), FILM, AGAIN),
+    (body("{}"), FILM, AGAIN),
+)
+NEW_PLACE = "A new place is asked for, and the picture is sent there."
 PUT = (
-    (status(403), FILM, "A new place is asked for and the picture is sent there."),
-    (status(500), FILM, "A new place is asked for and the picture is sent there."),
-    (status(503), FILM, "A new place is asked for and the picture is sent there."),
-    (plain("drop_before"), FILM, "A new place is asked for and the picture is sent there."),
-    (plain("drop_after"), FILM, "A new place is asked for and the picture is sent there."),
-    (plain("html"), FILM, "A new place is asked for and the picture is sent there."),
+    (status(403, 412), FILM, NEW_PLACE),
+    (status(500, 503), FILM, NEW_PLACE),
+    (plain("drop_before"), FILM, NEW_PLACE),
+    (plain("drop_after"), FILM, NEW_PLACE),
+    (plain("html"), FILM, NEW_PLACE),
 )
 
 LOOK = "A failed look is not a failed job: it is asked again."
 POLL = (
-    (status(400), FILM, LOOK),
-    (status(401), FILM, LOOK),
-    (plain("locked"), FILM, LOOK),
-    (status(403), FILM, LOOK),
+    (status(400, 401, 402, 403, 409, 422, 429), FILM, LOOK),
     (status(404), FILM, "An order this young may only not be known everywhere yet: it is asked again."),
-    (status(409), FILM, LOOK),
-    (status(422), FILM, LOOK),
-    (status(429), FILM, LOOK),
     (status(429, retry_after=30), FILM, "Asked again, but not before the time the provider asks for."),
-    (status(500), FILM, LOOK),
-    (status(503), FILM, LOOK),
-    (status(529), FILM, LOOK),
-    (status(504), FILM, LOOK),
-    (plain("html"), FILM, LOOK),
+    (status(500, 502, 503, 504, 529), FILM, LOOK),
     (plain("wrong_type"), FILM, LOOK),
     (plain("truncated"), FILM, LOOK),
     (plain("cut"), FILM, LOOK),
     (plain("drop_before"), FILM, LOOK),
     (body('{"status": "hibernating"}'), FILM, "A state nobody documented is not an end: it is asked again."),
-    (body("[]"), FILM, LOOK),
     (body("[" * 100_000), FILM, "An answer made to break its reader is only a failed look."),
+)
+FAL_POLL = (
+    (body('{"status": "IN_QUEUE", "queue_position": 99999999999999999999}'), FILM, "A figure no queue can have."),
+    (body('{"status": "IN_PROGRESS", "logs": [{"message": "cut: \\ud83d"}]}'), FILM, "A log cut within a sign."),
 )
 LOOK_OFTEN = "Nobody could see how it ended: the price stays held, and each check_job asks again."
 POLL_OFTEN = (
@@ -199,23 +188,18 @@ POLL_OFTEN = (
 )
 FORGOTTEN = (status(404), paid(ErrorCode.EXPIRED), "The provider does not know the order any more: the film is gone.")
 
+ASKED_INSTEAD = "Followed by asking instead."
 STREAM = (
-    (status(401), FILM, "Followed by asking instead."),
-    (status(404), FILM, "Followed by asking instead."),
-    (status(500), FILM, "Followed by asking instead."),
-    (plain("html"), FILM, "Followed by asking instead."),
-    (plain("wrong_type"), FILM, "Followed by asking instead."),
-    (plain("drop_before"), FILM, "Followed by asking instead."),
-    (plain("cut"), FILM, "Followed by asking instead."),
-    (body("data: nonsense\n\n", type="text/event-stream"), FILM, "Followed by asking instead."),
-    (body('data: {"status": "ODD"}\n\n', type="text/event-stream"), FILM, "Followed by asking instead."),
+    (status(404), FILM, ASKED_INSTEAD),
+    (status(500), FILM, ASKED_INSTEAD),
+    (plain("wrong_type"), FILM, ASKED_INSTEAD),
+    (plain("drop_before"), FILM, ASKED_INSTEAD),
+    (plain("cut"), FILM, ASKED_INSTEAD),
+    (body("data: nonsense\n\n", type="text/event-stream"), FILM, ASKED_INSTEAD),
+    (body('data: {"status": "ODD"}\n\n', type="text/event-stream"), FILM, ASKED_INSTEAD),
 )
 RESULT = (
-    (status(401), FILM, LOOK),
-    (status(403), FILM, LOOK),
-    (status(404), FILM, LOOK),
-    (status(408), FILM, LOOK),
-    (status(429), FILM, LOOK),
+    (status(401, 403, 404, 408, 429), FILM, LOOK),
     (status(500), FILM, "The order is done, only its result cannot be read: it is asked again."),
     (status(503), FILM, "The order is done, only its result cannot be read: it is asked again."),
     (plain("html"), FILM, LOOK),
@@ -228,17 +212,12 @@ RESULT = (
 
 FETCH = "The film is paid: it is fetched again, from where it stopped where the provider allows that."
 DOWNLOAD = (
-    (status(404), FILM, "Not there yet, perhaps: the provider is asked for its address and it is fetched again."),
-    (status(403), FILM, "Not there yet, perhaps: the provider is asked for its address and it is fetched again."),
-    (status(429), FILM, FETCH),
-    (status(500), FILM, FETCH),
-    (status(503), FILM, FETCH),
+    (status(404, 403), FILM, "Not there yet, perhaps: its address is asked for, and it is fetched again."),
+    (status(429, 500, 502, 503), FILM, FETCH),
     (plain("cut"), FILM, FETCH),
     (plain("drop_before"), FILM, FETCH),
-    (plain("html"), FILM, FETCH),
     (plain("wrong_type"), FILM, "What came is not a film: it is fetched again."),
     (plain("truncated"), FILM, "What came is not a whole film: it is fetched again."),
-    (("delay", {"seconds": 0.1}), FILM, "A slow film is waited for."),
 )
 DOWNLOAD_OFTEN = (
     (status(404), paid(ErrorCode.EXPIRED), "The film is gone from its address; it was made and paid."),
@@ -246,11 +225,12 @@ DOWNLOAD_OFTEN = (
 )
 
 CANCEL = End(State.CANCELLED, None, Bill.RELEASED, 1)
+PASSED_ON = "The wish is passed on again until the provider answers it."
 CANCELS = (
-    (status(500), CANCEL, "The wish is passed on again until the provider answers it."),
-    (status(429), CANCEL, "The wish is passed on again until the provider answers it."),
-    (plain("html"), CANCEL, "The wish is passed on again until the provider answers it."),
-    (plain("drop_before"), CANCEL, "The wish is passed on again until the provider answers it."),
+    (status(500), CANCEL, PASSED_ON),
+    (status(429), CANCEL, PASSED_ON),
+    (plain("html"), CANCEL, PASSED_ON),
+    (plain("drop_before"), CANCEL, PASSED_ON),
     (plain("drop_after"), CANCEL, "The provider had stopped it, and says so when asked again."),
     (body('{"success": false}'), CANCEL, "Whatever this answer meant, how it ends is what counts."),
 )
@@ -276,15 +256,16 @@ FAULTS: tuple[Row, ...] = (
     *_rows(REMOTE, "submit", HALF_ANSWERS),
     *_rows(("ltx", V1), "submit", TURNED_AWAY),
     *_rows(("fal", "netwrck", "bytecompute"), "submit", BUSY),
-    *_rows(REMOTE, "submit", [(status(429), refused(ErrorCode.RATE_LIMITED), OTHER_OFFER)], OFTEN),
+    *_rows(REMOTE, "submit", [(status(429), refused(ErrorCode.RATE_LIMITED), OTHER_OFFER)], OFTEN, deadline=True),
     *_rows((V1,), "submit", [(plain("html_after"), UNSURE, NOT_SENT_AGAIN)]),
     *_rows((V1,), "submit", [(plain("cut"), UNSURE, "The film broke off, and nobody else can have it.")]),
     *_rows(("fal", "ltx"), "upload", UPLOAD),
-    *_rows(("fal", "ltx"), "upload", UPLOAD_OFTEN, OFTEN),
+    *_rows(("fal", "ltx"), "upload", UPLOAD_REFUSED, OFTEN),
     *_rows(("fal", "ltx"), "put", PUT),
     *_rows(("fal", "ltx"), "put", [(status(500), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER)], OFTEN),
     *_rows(REMOTE, "poll", POLL),
     *_rows(REMOTE, "poll", [*POLL_OFTEN, FORGOTTEN], OFTEN, deadline=True),
+    *_rows(("fal",), "poll", FAL_POLL),
     *_rows(("fal",), "stream", STREAM, OFTEN),
     *_rows(("fal",), "result", RESULT),
     *_rows(REMOTE, "download", DOWNLOAD),
@@ -293,7 +274,7 @@ FAULTS: tuple[Row, ...] = (
     *(
         Row(provider, "order", kind, end, NO_FILM + CHARGED[end.bill])
         for provider, ends in ENDINGS.items()
-        for (kind, _), end in zip(FAILS, ends, strict=True)
+        for (kind, _, _), end in zip(FAILS, ends, strict=True)
     ),
     *_rows(("fal",), "order", [(plain("refused"), paid(ErrorCode.REJECTED), "Only the result says what was wrong.")]),
     *_rows((*REMOTE, V1), "order", [SMALLER]),

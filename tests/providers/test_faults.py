@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import anyio
 import pytest
 from PIL import Image
 
@@ -54,7 +53,7 @@ async def bench_v1(emulated: tuple[str, World], tmp_path_factory: pytest.TempPat
 async def test_the_job_ends_as_the_table_says(row: Row, bench: Bench, bench_v1: Bench, tmp_path: Path) -> None:
     used = bench_v1 if row.provider == V1 else bench
     used.world.reset()
-    used.world.wait_s, used.world.work_s = (0.3, 0.3) if row.step == "cancel" else (0.0, 0.05)
+    used.world.wait_s, used.world.work_s = (0.3, 0.3) if row.step == "cancel" else (0.0, 0.0)
     used.world.faults = faults(row)
     used.time.run(DEADLINE_FACTOR if row.deadline else FACTOR)
     job = await used.place(arguments(row, tmp_path))
@@ -81,17 +80,21 @@ def faults(row: Row) -> list[Fault]:
     provider = row.provider.split()[0]
     no_stream = [Fault("fal", "stream", "status", OFTEN, {"status": 503})] if row.step == "poll" else []
     media = "media" if row.step == "download" and provider != "bytecompute" else provider
-    return [*no_stream, Fault(media, row.step, row.kind, row.times, dict(row.options))]
+    each = [{"status": code, **row.options} for code in row.statuses] or [dict(row.options)]
+    return [*no_stream, *(Fault(media, row.step, row.kind, row.times, options) for options in each)]
 
 
 def arguments(row: Row, folder: Path) -> PaidArguments:
     """A request of its own, with a picture of its own where the fault is on the picture's way."""
-    prompt, provider = f"a pond: {row.name}", row.provider.split()[0]
+    provider = row.provider.split()[0]
+    model = "auto" if provider in ("netwrck", "bytecompute") else "ltx-2.3-fast"
+    resolution = "720p" if provider in ("ltx", "bytecompute") else "1080p"
+    prompt = f"a pond: {row.name}"
     if row.step not in ("upload", "put"):
-        return text(prompt=prompt, provider=provider)
+        return text(prompt=prompt, provider=provider, model=model, resolution=resolution)
     path = folder / "pond.png"
     Image.frombytes("RGB", (64, 36), prompt.encode().ljust(64 * 36 * 3)).save(path)
-    return image(path, prompt=prompt, provider=provider)
+    return image(path, prompt=prompt, provider=provider, model=model, resolution=resolution)
 
 
 def check_words(used: Bench, job: Job) -> None:

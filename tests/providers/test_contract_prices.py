@@ -1,0 +1,204 @@
+"""Prices to the cent, as each provider states them, and what `auto` makes of them."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
+from ltx_mcp.domain.job import Bill, State
+from ltx_mcp.domain.plan import make_offers
+from ltx_mcp.domain.request import Input, to_request
+from ltx_mcp.emulator.app import settings
+from ltx_mcp.emulator.world import Fault, World
+from tests.emulator.running import emulator, emulator_films
+from tests.providers.bench import REMOTE, Bench, image, market_of, offers, opened, text
+
+__all__ = ["emulator", "emulator_films"]
+
+pytestmark = pytest.mark.anyio
+
+EVERYTHING = settings("http://127.0.0.1:1")
+SIZES = ("720p", "1080p", "1440p", "2160p")
+PICTURE = Input(role="image", sha256="a", format="png", size_bytes=9, width=64, height=36)
+
+
+def usd(provider: str, model: str = "auto", *, picture: bool = False, **asked: Any) -> Decimal:
+    """The price of the one offer this leads to."""
+    given = {"provider": provider, "model": model, "aspect_ratio": "16:9", **asked}
+    request = to_request(image("x.png", **given) if picture else text(**given))
+    found = make_offers(request, (PICTURE,) if picture else (), market_of(EVERYTHING)).offers
+    return next(offer.cost_usd for offer in found if model in ("auto", offer.model))
+
+
+PER_SECOND = [
+    ("fal", "ltx-2.3-fast", False, {"1080p": "0.04", "1440p": "0.08", "2160p": "0.16"}),
+    ("fal", "ltx-2.3-pro", False, {"1080p": "0.08", "1440p": "0.16", "2160p": "0.32"}),
+    ("fal", "ltx-2.3-fast", True, {"1080p": "0.06", "1440p": "0.12", "2160p": "0.24"}),
+    ("fal", "ltx-2.3-pro", True, {"1080p": "0.06", "1440p": "0.12", "2160p": "0.24"}),
+    *(
+        ("ltx", model, picture, dict(zip(SIZES, rates.split(), strict=True)))
+        for picture in (False, True)
+        for model, rates in (
+            ("ltx-2.5-fast", "0.09 0.13 0.19 0.30"),
+            ("ltx-2.5-pro", "0.12 0.17 0.25 0.39"),
+            ("ltx-2.3-fast", "0.03 0.06 0.12 0.24"),
+            ("ltx-2.3-pro", "0.04 0.08 0.16 0.32"),
+        )
+    ),
+    *(
+        ("netwrck", "ltx-2.3", picture, {"1080p": "0.048", "1440p": "0.096", "2160p": "0.192"})
+        for picture in (False, True)
+    ),
+    *(("bytecompute", "ltx-2.3", picture, {"720p": "0.02", "1080p": "0.04"}) for picture in (False, True)),
+    *(("local", "preview", picture, dict.fromkeys(SIZES, "0")) for picture in (False, True)),
+]
+
+
+@pytest.mark.parametrize("duration", [6, 8, 10])
+@pytest.mark.parametrize(("provider", "model", "picture", "rates"), PER_SECOND)
+def test_a_film_costs_its_seconds(
+    provider: str, model: str, picture: bool, rates: dict[str, str], duration: int
+) -> None:
+    found = {size: usd(provider, model, picture=picture, resolution=size, duration=duration) for size in rates}
+    assert found == {size: Decimal(rate) * duration for size, rate in rates.items()}
+
+
+@pytest.mark.parametrize(
+    ("duration", "resolution", "price", "credits"),
+    [
+        (6, "1080p", "0.288", 29),
+        (8, "1080p", "0.384", 39),
+        (10, "1080p", "0.48", 48),
+        (14, "1080p", "0.672", 68),
+        (20, "1080p", "0.96", 96),
+        (6, "2160p", "1.152", 116),
+    ],
+)
+def test_netwrck_counts_in_whole_credits(duration: int, resolution: str, price: str, credits: int) -> None:
+    asked = text(provider="netwrck", duration=duration, resolution=resolution)
+    (offer,) = offers(market_of(EVERYTHING), asked)
+    assert (offer.cost_usd, offer.credits, offer.held_usd) == (Decimal(price), credits, Decimal(credits) / 100)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "aspect_ratio", "rate"),
+    [
+        ("720p", "16:9", "0.02"),  # 1280 x 720 = 921,600 pixels exactly
+        ("720p", "9:16", "0.02"),
+        ("720p", "1:1", "0.02"),
+        ("1080p", "1:1", "0.04"),
+        ("1080p", "4:5", "0.04"),
+        ("1080p", "16:9", "0.04"),
+    ],
+)
+def test_bytecompute_has_two_tiers_by_pixels(resolution: str, aspect_ratio: str, rate: str) -> None:
+    for duration in (4, 5, 10):
+        asked: dict[str, Any] = {"duration": duration, "resolution": resolution, "aspect_ratio": aspect_ratio}
+        assert usd("bytecompute", **asked) == Decimal(rate) * duration
+
+
+async def test_a_budget_holds_netwrcks_whole_credits(emulator: tuple[str, World], home: Path) -> None:
+    async with opened(home, emulator, budget_usd=Decimal("0.289")) as bench:
+        with pytest.raises(CallerError) as raised:
+            await bench.place(text(provider="netwrck"))
+        assert raised.value.code is ErrorCode.OVER_BUDGET
+
+
+async def test_a_budget_of_29_cents_is_enough_and_ends_with_what_was_charged(
+    emulator: tuple[str, World], home: Path
+) -> None:
+    async with opened(home, emulator, budget_usd=Decimal("0.29")) as bench:
+        bench.world.faults.append(Fault("netwrck", "submit", "delay", 1, {"seconds": 0.3}))
+        job = await bench.place(text(provider="netwrck"))
+        assert ((await bench.jobs.budget()).held, job.cost_micro) == (290_000, 288_000)
+        job = await bench.end(job)
+        budget = await bench.jobs.budget()
+        assert (job.state, budget.held, budget.booked, budget.left) == (State.SUCCEEDED, 0, 288_000, 2_000)
+
+
+# auto
+
+
+def order_of(**asked: Any) -> list[str]:
+    return [offer.provider for offer in offers(market_of(EVERYTHING), text(**asked))]
+
+
+def test_auto_tries_the_cheapest_first_and_of_equals_the_preferred() -> None:
+    assert order_of() == ["fal", "bytecompute"]
+    assert order_of(max_cost_usd=1) == ["fal", "bytecompute", "netwrck", "ltx", "fal", "ltx", "ltx"]
+    assert order_of(resolution="720p")[0] == "bytecompute"
+    swapped = market_of(EVERYTHING, ("bytecompute", "ltx", "fal"))
+    assert [offer.provider for offer in offers(swapped, text())] == ["bytecompute", "fal"]
+
+
+def test_auto_never_costs_more_than_a_tenth_above_the_first_offer_unless_a_cap_says_so() -> None:
+    for asked in (text(), text(resolution="1440p"), text(duration=20), text(max_cost_usd=0.36)):
+        found = offers(market_of(EVERYTHING), asked)
+        cap = Decimal(str(asked.max_cost_usd)) if asked.max_cost_usd else found[0].cost_usd * Decimal("1.1")
+        assert all(offer.cost_usd <= cap for offer in found)
+        assert [offer.cost_usd for offer in found] == sorted(offer.cost_usd for offer in found)
+
+
+def test_a_cap_below_every_price_names_the_cheapest() -> None:
+    with pytest.raises(CallerError, match=r"0\.24 USD at fal") as raised:
+        offers(market_of(EVERYTHING), text(max_cost_usd=0.2))
+    assert raised.value.code is ErrorCode.OVER_BUDGET
+
+
+def test_auto_takes_the_preview_only_where_nothing_is_configured() -> None:
+    assert [offer.provider for offer in offers(market_of({}), text())] == ["local"]
+    assert "local" not in order_of(max_cost_usd=9)
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+def test_a_provider_without_its_key_says_which_one_is_missing(provider: str) -> None:
+    key = next(name for name in EVERYTHING if name.endswith("_KEY") and provider.upper() in name)
+    with pytest.raises(SetupError, match=key):
+        offers(market_of({**EVERYTHING, key: ""}), text(provider=provider))
+
+
+async def ordered(bench: Bench, *faults: Fault) -> tuple[list[str], Any]:
+    bench.world.faults = list(faults)
+    job = await bench.order(text(max_cost_usd=1))
+    return [each.provider for each in bench.orders()], job
+
+
+async def test_after_a_sure_no_the_next_offer_is_ordered(emulator: tuple[str, World], home: Path) -> None:
+    async with opened(home, emulator) as bench:
+        took, job = await ordered(bench, Fault("fal", "submit", "locked"), Fault("bytecompute", "submit", "locked"))
+        assert (took, job.offer.provider, job.state, job.cost_micro) == (
+            ["netwrck"],
+            "netwrck",
+            State.SUCCEEDED,
+            288_000,
+        )
+        assert [each.what for each in await bench.history(job)].count("next_offer") == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "bill"),
+    [
+        (Fault("fal", "submit", "drop_after"), State.UNKNOWN, Bill.HELD),
+        (Fault("fal", "submit", "html"), State.UNKNOWN, Bill.HELD),
+        (Fault("fal", "submit", "status", 1, {"status": 500}), State.UNKNOWN, Bill.HELD),
+        (Fault("fal", "submit", "content"), State.FAILED, Bill.RELEASED),
+        (Fault("fal", "submit", "refuse"), State.FAILED, Bill.RELEASED),
+        (Fault("fal", "order", "fails"), State.FAILED, Bill.RELEASED),
+    ],
+)
+async def test_after_anything_else_nobody_else_is_asked(
+    emulator: tuple[str, World], home: Path, fault: Fault, state: State, bill: Bill
+) -> None:
+    async with opened(home, emulator) as bench:
+        took, job = await ordered(bench, Fault(fault.provider, fault.step, fault.kind, 1, fault.options))
+        assert (set(took) <= {"fal"}, job.state, job.bill) == (True, state, bill)
+        assert {each.provider for each in bench.world.calls} == {"fal"}
+
+
+async def test_a_budget_also_stops_the_next_offer(emulator: tuple[str, World], home: Path) -> None:
+    async with opened(home, emulator, budget_usd=Decimal("0.24")) as bench:
+        took, job = await ordered(bench, Fault("fal", "submit", "locked"), Fault("bytecompute", "submit", "locked"))
+        assert (took, job.state, job.bill) == ([], State.FAILED, Bill.RELEASED)
+        assert (await bench.jobs.budget()).held == 0

@@ -1,0 +1,236 @@
+"""Every way the one order can go wrong on its way there and back, for each provider: taken or not, and the money."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+import anyio
+import pytest
+
+from ltx_mcp.domain.errors import ErrorCode, ProviderError
+from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.plan import Offer, choose
+from ltx_mcp.domain.request import normal_form, to_request
+from ltx_mcp.emulator.app import settings
+from ltx_mcp.emulator.world import Fault
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.steps import Steps
+from ltx_mcp.jobs.store import NewJob, Store
+from ltx_mcp.jobs.tools import Tools
+from ltx_mcp.jobs.uploads import Shelf
+from ltx_mcp.media.worker import Media
+from ltx_mcp.net.wire import Wire
+from ltx_mcp.providers.base import Accepted, Delivered, Provider, Setup
+from tests.conftest import Clock
+from tests.providers import raw
+from tests.providers.bench import REMOTE, market_of, text
+from tests.providers.raw import Raw, answer, says
+
+pytestmark = pytest.mark.anyio
+
+V1 = "ltx v1"
+EVERYBODY = (*REMOTE, V1)
+WORKER = "w_test"
+SHORT_S = 0.1
+PAGE = b"<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
+HTML = "Content-Type: text/html"
+
+Expected = tuple[str, ErrorCode, State, Bill]
+UNKNOWN: Expected = ("unknown", ErrorCode.OUTCOME_UNKNOWN, State.UNKNOWN, Bill.HELD)
+
+
+def no(code: ErrorCode) -> Expected:
+    """Surely not taken; too many at once is tried again after a while."""
+    if code is ErrorCode.RATE_LIMITED:
+        return "no", code, State.QUEUED, Bill.HELD
+    return "no", code, State.FAILED, Bill.RELEASED
+
+
+BY_STATUS = {
+    400: no(ErrorCode.REJECTED),
+    401: no(ErrorCode.KEY_REJECTED),
+    402: no(ErrorCode.OUT_OF_CREDIT),
+    403: no(ErrorCode.KEY_REJECTED),
+    404: no(ErrorCode.UNAVAILABLE),
+    405: no(ErrorCode.UNAVAILABLE),
+    408: UNKNOWN,
+    409: UNKNOWN,
+    413: no(ErrorCode.REJECTED),
+    415: no(ErrorCode.REJECTED),
+    422: no(ErrorCode.REJECTED),
+    429: no(ErrorCode.RATE_LIMITED),
+    500: UNKNOWN,
+    502: UNKNOWN,
+    503: UNKNOWN,
+    504: UNKNOWN,
+    529: UNKNOWN,
+}
+OWN_WORDS = {
+    ("ltx", 422): no(ErrorCode.CONTENT_REFUSED),
+    ("ltx", 503): no(ErrorCode.UNAVAILABLE),
+    ("ltx", 529): no(ErrorCode.UNAVAILABLE),
+}
+"""Where a provider's own words say more than the status does."""
+
+
+@dataclass
+class Heard:
+    """An adapter, and what it raised."""
+
+    adapter: Provider
+    errors: list[ProviderError] = field(default_factory=list)
+
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted | Delivered:
+        try:
+            return await self.adapter.submit(offer, uris)
+        except ProviderError as error:
+            self.errors.append(error)
+            raise
+
+
+@dataclass
+class Sent:
+    """One order on its way: its job about to be submitted, and the steps that carry it."""
+
+    store: Store
+    steps: Steps
+    heard: Heard
+    job: Job
+
+    async def outcome(self) -> Expected:
+        """Send it, and say what became of it."""
+        with anyio.fail_after(10):
+            self.job = await self.steps.take(self.job)
+        error = self.heard.errors[-1]
+        code = self.job.error.code if self.job.error else error.code
+        return error.accepted, code, self.job.state, self.job.bill
+
+
+Prepare = Callable[..., AbstractAsyncContextManager[Sent]]
+
+
+@pytest.fixture
+def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepare:
+    """Makes the order of a provider ready to be sent to an address, by the real adapter and the real steps."""
+
+    @asynccontextmanager
+    async def prepared(provider: str, url: str, *, near: bool = True, key: str = "emulated") -> AsyncIterator[Sent]:
+        name, media = provider.split()[0], Media()
+        market = market_of(settings("http://127.0.0.1:1"))
+        facts = market.facts(name)
+        wire = Wire(name, [key], near=near, connect_s=SHORT_S, order_s=3 * SHORT_S)
+        options = {"api": "v1"} if provider == V1 else {}
+        setup = Setup(facts, wire, key, dict.fromkeys(facts.url_env, url), options, clock, media)
+        heard = Heard(import_module(f"ltx_mcp.providers.{name}").make_adapter(setup))
+        steps = Steps(
+            Tools(
+                store, Shelf(database), Files(home), media, {name: facts}, {name: heard}, no_fetch, clock, none_at_all
+            )
+        )
+        request = to_request(text(provider=name))
+        store.place(NewJob("local", "", normal_form(request, ()), choose(request, (), market), ()), clock())
+        job = store.claim(WORKER, {}, clock())
+        assert job is not None
+        yield Sent(store, steps, heard, await steps.take(job))
+        await wire.close()
+        await media.close()
+
+    return prepared
+
+
+async def no_fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
+    raise AssertionError(url)
+
+
+async def none_at_all(seconds: float) -> None:
+    await anyio.lowlevel.checkpoint()
+
+
+def in_own_words(provider: str, status: int) -> bytes:
+    """How this provider puts this status."""
+    name = provider.split()[0]
+    said = import_module(f"ltx_mcp.emulator.{name}").refuse(Fault(name, "submit", "status", 1, {"status": status}))
+    headers = [f"{key}: {value}" for key, value in said.headers.items() if key != "content-length"]
+    return answer(status, said.body, *headers)
+
+
+async def sent_to(prepare: Prepare, provider: str, deed: raw.Deed) -> tuple[Expected, Raw]:
+    async with raw.serving(deed) as server, prepare(provider, server.url) as sent:
+        return await sent.outcome(), server
+
+
+@pytest.mark.parametrize("provider", EVERYBODY)
+@pytest.mark.parametrize("status", BY_STATUS)
+async def test_a_status_in_the_providers_own_words(prepare: Prepare, provider: str, status: int) -> None:
+    outcome, server = await sent_to(prepare, provider, says(in_own_words(provider, status)))
+    assert outcome == OWN_WORDS.get((provider.split()[0], status), BY_STATUS[status])
+    assert (len(server.requests), server.connections) == (1, 1)
+
+
+@pytest.mark.parametrize("provider", EVERYBODY)
+@pytest.mark.parametrize("status", BY_STATUS)
+async def test_a_status_on_a_page_of_html(prepare: Prepare, provider: str, status: int) -> None:
+    outcome, server = await sent_to(prepare, provider, says(answer(status, PAGE, HTML)))
+    assert (outcome, len(server.requests)) == (BY_STATUS[status], 1)
+
+
+@pytest.mark.parametrize("provider", EVERYBODY)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_never_followed(prepare: Prepare, provider: str, status: int) -> None:
+    async with raw.serving(says(answer(200, b"{}"))) as elsewhere:
+        moved = says(answer(status, b"", f"Location: {elsewhere.url}/taken"))
+        outcome, server = await sent_to(prepare, provider, moved)
+        assert (outcome, len(server.requests), elsewhere.connections) == (UNKNOWN, 1, 0)
+
+
+HALF = {
+    "half a JSON body": answer(200, b'{"id": "1", "job_id": "1", "request_id": "1', length=4000),
+    "a body cut by its own length": answer(202, b'{"id": "1", "job_'),
+    "no id": answer(200, b'{"accepted": true}', "Content-Type: application/json"),
+    "an empty id": answer(200, b'{"id": "", "job_id": "", "request_id": ""}', "Content-Type: application/json"),
+    "null": answer(200, b"null", "Content-Type: application/json"),
+    "a list": answer(201, b'["1"]', "Content-Type: application/json"),
+    "nothing": answer(200),
+    "204": answer(204),
+    "a page": answer(200, PAGE, HTML),
+    "a huge body": answer(200, b'{"id": "1", "job_id": "1", "request_id": "1", "x": "' + b"x" * (5 << 20) + b'"}'),
+    "a nest of brackets": answer(200, b"[" * 100_000, "Content-Type: application/json"),
+    "bytes that are no text": answer(200, bytes(range(128, 256)), "Content-Type: application/json"),
+    "no HTTP": b"220 smtp.example ready\r\n",
+    "only a greeting": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
+}
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+@pytest.mark.parametrize("what", HALF)
+async def test_an_answer_that_names_no_order_is_unknown(prepare: Prepare, provider: str, what: str) -> None:
+    outcome, server = await sent_to(prepare, provider, says(HALF[what]))
+    assert (outcome, len(server.requests), server.connections) == (UNKNOWN, 1, 1)
+
+
+@pytest.mark.parametrize("what", ["no HTTP", "only a greeting", "half a head", "nothing", "204", "a page", "no id"])
+async def test_an_answer_without_a_film_is_unknown_where_the_film_was_due(prepare: Prepare, what: str) -> None:
+    outcome, server = await sent_to(prepare, V1, says(HALF[what]))
+    assert (outcome, len(server.requests)) == (UNKNOWN, 1)
+
+
+BROKEN = {
+    "reset at once": (raw.reset_at_once, 0),
+    "reset after the request": (raw.reset_after, 1),
+    "hung up after the request": (raw.close_after, 1),
+    "nothing is read": (raw.never_reads, 0),
+    "nothing is answered": (raw.never_answers, 1),
+    "an answer without end": (raw.dribbles(200), 1),
+}
+
+
+@pytest.mark.parametrize("provider", REMOTE)
+@pytest.mark.parametrize("what", BROKEN)
+async def test_a_connection_that_breaks_after_it_stood_is_unknown(prepare: Prepare, provider: str, what: str) -> None:
+    deed, whole = BROKEN[what]
+    outcome, server = await sent_to(prepare, provider, deed)
+    assert (outcome, len(server.requests), server.connections) == (UNKNOWN, whole, 1)
