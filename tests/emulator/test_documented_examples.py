@@ -232,7 +232,9 @@ def test_netwrcks_table_of_errors_holds(
 @needs_curl
 async def test_ltxs_example_writes_the_film_that_was_asked_for(base_url: str, world: World, tmp_path: Path) -> None:
     await anyio.to_thread.run_sync(curl, LTX_TEXT, "https://api.ltx.video", base_url, ltx.KEY, tmp_path)
-    film = await Media().measure_film(tmp_path / "generated_video.mp4")
+    media = Media()
+    film = await media.measure_film(tmp_path / "generated_video.mp4")
+    await media.close()
     assert (film.width, film.height, film.fps, film.duration, film.has_audio) == (1920, 1080, 24, 8, True)
     assert world.orders[0].endpoint == "/v1/text-to-video"
 
