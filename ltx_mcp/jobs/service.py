@@ -224,7 +224,8 @@ class Jobs:
         job = await self._store.do(self._store.ask_again, caller, job_id, self._now())
         if job is None:
             raise _no_job(job_id)
-        self._runner.wake()
+        if job.state is State.RUNNING and not job.holder:
+            self._runner.wake()
         return job
 
     async def cancel(self, job_id: str, caller: str) -> Job:
