@@ -13,6 +13,8 @@ from mcp import Client
 
 from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.request import GenerateVideo, normal_form, to_request
+from ltx_mcp.emulator.app import running
+from ltx_mcp.emulator.world import World
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import NewJob, Store
 from ltx_mcp.providers.table import make_market, read_providers, setting_names
@@ -20,6 +22,8 @@ from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 
 Era = Literal["auto", "legacy"]
+Emulated = tuple[str, World]
+"""The address of an emulator, and the world behind it."""
 ERAS: tuple[Era, ...] = ("auto", "legacy")
 
 
@@ -48,6 +52,19 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for facts in read_providers():
         for name in setting_names(facts):
             monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def emulator_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the emulated films of the whole run are kept; each is drawn once, when it is first downloaded."""
+    return tmp_path_factory.getbasetemp() / "films"
+
+
+@pytest.fixture
+def emulator(emulator_films: Path) -> Iterator[Emulated]:
+    """All emulated providers, over a real socket."""
+    with running(emulator_films) as address_and_world:
+        yield address_and_world
 
 
 class Clock:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ltx_mcp.emulator.fal import KEY
 from ltx_mcp.emulator.world import World
-from tests.emulator.running import Emulated
+from tests.conftest import Emulated
 
 FAST = "/fal-ai/ltx-2.3/text-to-video/fast"
 PRO = "/fal-ai/ltx-2.3/text-to-video"

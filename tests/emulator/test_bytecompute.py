@@ -2,39 +2,21 @@
 
 import base64
 import hashlib
-import io
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
 
 from ltx_mcp.emulator import bytecompute
-from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.world import Fault, World
+from tests.emulator.conftest import Service, picture
 
 TEXTS = {"model": "Lightricks/LTX-2.3", "prompt": "A kettle boils", "duration": "4", "resolution": "512x512"}
 AUTH = {"authorization": f"Bearer {bytecompute.KEY}"}
 DAY_S = 24 * 3600
 
-Service = tuple[str, World]
 Part = tuple[str | None, str] | tuple[str | None, bytes, str]
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One emulator for this file."""
-    with running(tmp_path_factory.getbasetemp() / "films") as address_and_world:
-        yield address_and_world
-
-
-@pytest.fixture
-def world(service: Service) -> World:
-    """Its world, empty, where an order waits and runs for a thousand seconds each."""
-    service[1].reset()
-    service[1].wait_s = service[1].work_s = 1000
-    return service[1]
 
 
 @pytest.fixture
@@ -42,13 +24,6 @@ def http(service: Service, world: World) -> Iterator[httpx.Client]:
     """A client that has the key."""
     with httpx.Client(base_url=service[0], headers=AUTH, timeout=60, trust_env=False) as client:
         yield client
-
-
-def picture(kind: str = "png") -> bytes:
-    """A small picture."""
-    kept = io.BytesIO()
-    Image.new("RGB", (8, 8), "teal").save(kept, kind)
-    return kept.getvalue()
 
 
 def part(kind: str = "png", called: str | None = None) -> Part:

@@ -13,9 +13,7 @@ from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.fal import KEY
 from ltx_mcp.emulator.wire import KINDS
 from ltx_mcp.emulator.world import Fault, FilmSpec, Order, World
-from tests.emulator.running import Emulated, emulator, emulator_films
-
-__all__ = ["emulator", "emulator_films"]
+from tests.conftest import Emulated
 
 PAGE = Path(__file__).parents[2] / "docs" / "emulator.md"
 SUBMIT = "/fal-ai/ltx-2.3/text-to-video/fast"

@@ -6,7 +6,6 @@ What curl shows is sent by curl, what `requests` or a JSON body shows by httpx. 
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,13 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator import bytecompute, ltx, netwrck
-from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.media.worker import Media
+from tests.emulator.conftest import Service
 
 pytestmark = pytest.mark.anyio
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
-Service = tuple[str, World]
 
 NETWRCK_TEXT_QUICK_START = r"""
 curl -X POST https://beta.netwrck.com/api/ltx-text-to-video \
@@ -81,13 +79,6 @@ curl -X POST https://api.ltx.video/v1/text-to-video \
  "resolution": "1920x1080"
  }' \
  -o generated_video.mp4"""
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One emulator for this file."""
-    with running(tmp_path_factory.getbasetemp() / "films") as address_and_world:
-        yield address_and_world
 
 
 @pytest.fixture

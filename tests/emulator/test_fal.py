@@ -15,10 +15,10 @@ from ltx_mcp.emulator.fal import KEY, Queue
 from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.wire import Emulator
 from ltx_mcp.emulator.world import Fault, FilmSpec, World
+from tests.conftest import Emulated
 from tests.emulator.fal_orders import ELSEWHERE, FAST, IMAGE, PRO, PROMPT, Submit, fal, submit, world
-from tests.emulator.running import Emulated, emulator, emulator_films
 
-__all__ = ["emulator", "emulator_films", "fal", "submit", "world"]
+__all__ = ["fal", "submit", "world"]
 
 FILM = FilmSpec(1920, 1080, 25, 6)
 

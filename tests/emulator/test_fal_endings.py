@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator.world import Fault, World
+from tests.conftest import Emulated
 from tests.emulator.fal_orders import Submit, fal, submit, world
-from tests.emulator.running import Emulated, emulator, emulator_films
 
-__all__ = ["emulator", "emulator_films", "fal", "submit", "world"]
+__all__ = ["fal", "submit", "world"]
 
 
 def test_the_result_is_the_address_of_the_film_and_the_seconds_that_are_billed(

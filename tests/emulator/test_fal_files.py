@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator.world import World
+from tests.conftest import Emulated
 from tests.emulator.fal_orders import ELSEWHERE, FAST, IMAGE, PRO, PROMPT, Submit, data_uri, fal, picture, submit, world
-from tests.emulator.running import Emulated, emulator, emulator_films
 
-__all__ = ["emulator", "emulator_films", "fal", "submit", "world"]
+__all__ = ["fal", "submit", "world"]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "AVIF"])

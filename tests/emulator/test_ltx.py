@@ -1,7 +1,6 @@
 """The emulated LTX API keeps to its pages: jobs, films in the answer, uploads, and refusals in its own words."""
 
 import base64
-import io
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -10,33 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
 
 from ltx_mcp.emulator import ltx
-from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.world import Fault, World
+from tests.emulator.conftest import Service, picture
 
 BODY = {"prompt": "A kettle boils", "model": "ltx-2-3-fast", "duration": 6, "resolution": "1280x720"}
 AUTH = {"authorization": f"Bearer {ltx.KEY}"}
 WHOLE_UPLOAD = {**ltx.REQUIRED_HEADERS, "content-type": "image/png"}
 DAY_S = 24 * 3600
-
-Service = tuple[str, World]
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One emulator for this file."""
-    with running(tmp_path_factory.getbasetemp() / "films") as address_and_world:
-        yield address_and_world
-
-
-@pytest.fixture
-def world(service: Service) -> World:
-    """Its world, empty, where an order waits and runs for a thousand seconds each."""
-    service[1].reset()
-    service[1].wait_s = service[1].work_s = 1000
-    return service[1]
 
 
 @pytest.fixture
@@ -44,13 +25,6 @@ def http(service: Service, world: World) -> Iterator[httpx.Client]:
     """A client that has the key."""
     with httpx.Client(base_url=service[0], headers=AUTH, timeout=60, trust_env=False) as client:
         yield client
-
-
-def picture(kind: str = "png") -> bytes:
-    """A small picture."""
-    kept = io.BytesIO()
-    Image.new("RGB", (8, 8), "teal").save(kept, kind)
-    return kept.getvalue()
 
 
 def data_uri(kind: str = "png", content: bytes | None = None, called: str | None = None) -> str:

@@ -12,28 +12,11 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.emulator import netwrck
-from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.world import Fault, World
+from tests.emulator.conftest import Service
 
 TEXT, PICTURE = "/api/ltx-text-to-video", "/api/ltx-2.3-image-to-video"
 BODY = {"api_key": netwrck.KEY, "prompt": "A kettle boils", "response_mode": "polling"}
-
-Service = tuple[str, World]
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One emulator for this file."""
-    with running(tmp_path_factory.getbasetemp() / "films") as address_and_world:
-        yield address_and_world
-
-
-@pytest.fixture
-def world(service: Service) -> World:
-    """Its world, empty, where an order waits and runs for a thousand seconds each."""
-    service[1].reset()
-    service[1].wait_s = service[1].work_s = 1000
-    return service[1]
 
 
 @pytest.fixture

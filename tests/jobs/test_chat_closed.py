@@ -15,10 +15,10 @@ import pytest
 from ltx_mcp.domain.job import State
 from ltx_mcp.emulator.app import make_world, running, settings
 from ltx_mcp.emulator.world import World
-from tests.emulator.running import Emulated, emulator_films
+from tests.conftest import Emulated
 from tests.jobs.test_processes import Look, Server, environment, look, processes_of, servers, wait_for
 
-__all__ = ["emulator_films", "look", "servers"]
+__all__ = ["look", "servers"]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 

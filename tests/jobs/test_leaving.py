@@ -13,9 +13,7 @@ from ltx_mcp.emulator.world import Fault
 from ltx_mcp.jobs import runner
 from ltx_mcp.jobs.service import Config, Jobs
 from ltx_mcp.providers.table import make_market, read_providers
-from tests.emulator.running import Emulated, emulator, emulator_films
-
-__all__ = ["emulator", "emulator_films"]
+from tests.conftest import Emulated
 
 pytestmark = pytest.mark.anyio
 

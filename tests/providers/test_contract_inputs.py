@@ -4,7 +4,7 @@ import base64
 import hashlib
 import io
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,16 +15,12 @@ import trustme
 from PIL import Image
 
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.checks import decode_data_uri
 from ltx_mcp.emulator.world import Order, World
 from ltx_mcp.net.guard import Address, fetch_public
-from tests.emulator.running import emulator_films
 from tests.providers import raw
 from tests.providers.bench import REMOTE, Bench, image, opened, text
 from tests.providers.raw import Raw, answer, says
-
-__all__ = ["emulator_films"]
 
 pytestmark = pytest.mark.anyio
 
@@ -37,18 +33,6 @@ FIELDS = {
 ORIENTATION = 0x0112
 SIDEWAYS = 6
 PLACED = (State.RUNNING, State.SAVING, State.SUCCEEDED)
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One loop: a bench is opened once for the whole file."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def emulated(emulator_films: Path) -> Iterator[tuple[str, World]]:
-    with running(emulator_films) as made:
-        yield made
 
 
 class Web:

@@ -1,19 +1,14 @@
 """An order's life at each provider, seen through `Jobs`: waiting, running, done; cancelled; failed in its own words."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Bill, Cancel, State
-from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.world import Fault, World
-from tests.emulator.running import emulator_films
 from tests.providers.bench import REMOTE, Bench, opened, text
-
-__all__ = ["emulator_films"]
 
 pytestmark = pytest.mark.anyio
 
@@ -31,18 +26,6 @@ ASKED_FOR = {
     "netwrck": {"submit", "poll"},
     "bytecompute": {"submit", "poll", "download"},
 }
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One loop: a bench is opened once for the whole file."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def emulated(emulator_films: Path) -> Iterator[tuple[str, World]]:
-    with running(emulator_films) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

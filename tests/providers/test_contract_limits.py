@@ -13,16 +13,12 @@ from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.facts import Limit, OfferFacts, ProviderFacts, Span
 from ltx_mcp.domain.plan import Market, Offer, film_size, make_offers
 from ltx_mcp.domain.request import Input, Request, to_request
-from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.world import FilmSpec, World
 from ltx_mcp.providers.adapters import Adapters
 from ltx_mcp.providers.base import Accepted, Delivered
 from ltx_mcp.providers.table import read_providers
-from tests.emulator.running import emulator_films
 from tests.providers.adapted import adapters_at
 from tests.providers.bench import image, text
-
-__all__ = ["emulator_films"]
 
 pytestmark = pytest.mark.anyio
 
@@ -32,18 +28,6 @@ RATES, LABELS = (24, 25, 48, 50), ("720p", "1080p", "1440p", "2160p")
 RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4", "4:5")
 PICTURE = "https://pictures.example/pond.png"
 NEGOTIATES, DRAWN = "bytecompute", "local"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One loop for all rows."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def emulated(emulator_films: Path) -> Iterator[tuple[str, World]]:
-    with running(emulator_films) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,7 @@ from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault, World
-from tests.emulator.running import emulator, emulator_films
 from tests.providers.bench import REMOTE, Bench, image, market_of, offers, opened, text
-
-__all__ = ["emulator", "emulator_films"]
 
 pytestmark = pytest.mark.anyio
 

@@ -20,9 +20,7 @@ from ltx_mcp.net.wire import Reply, Wire
 from ltx_mcp.providers.base import Setup
 from ltx_mcp.providers.fal import Fal, _charged
 from ltx_mcp.providers.table import make_market, read_providers
-from tests.emulator.running import Emulated, emulator, emulator_films
-
-__all__ = ["emulator", "emulator_films"]
+from tests.conftest import Emulated
 
 pytestmark = pytest.mark.anyio
 

@@ -1,6 +1,6 @@
 """Whatever goes wrong at a provider, the job ends as tests/providers/faults.py says, and is never ordered twice."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -9,31 +9,17 @@ from PIL import Image
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.domain.request import PaidArguments
-from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.world import Fault, World
-from tests.emulator.running import emulator_films
 from tests.providers.bench import FACTOR, Bench, image, opened, text
 from tests.providers.faults import FAULTS, OFTEN, V1, Row
 
-__all__ = ["FAULTS", "emulator_films"]
+__all__ = ["FAULTS"]
 
 pytestmark = pytest.mark.anyio
 
 DEADLINE_FACTOR = 20_000.0
 LONGEST_S = 20.0
 DO_NOT = "Do not order it again"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One loop for the whole table: a bench is opened once for all its rows."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def emulated(emulator_films: Path) -> Iterator[tuple[str, World]]:
-    with running(emulator_films) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,6 @@ import trustme
 from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.fal import KEY
 from ltx_mcp.emulator.world import Fault, World
-from tests.emulator.running import emulator_films
-
-__all__ = ["emulator_films"]
 
 SCRIPT = Path(__file__).parent / "official_fal.py"
 Official = Callable[[str], dict[str, Any]]

@@ -13,15 +13,12 @@ from PIL import Image
 
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.request import EstimateCost, ListJobs
-from ltx_mcp.emulator.app import running, settings
+from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.server.views import to_estimate, to_row
-from tests.emulator.running import emulator_films
 from tests.providers import raw
 from tests.providers.bench import CALLER, REMOTE, Bench, image, opened, text
 from tests.providers.raw import Line, Raw, Request, answer
-
-__all__ = ["emulator_films"]
 
 pytestmark = pytest.mark.anyio
 
@@ -39,12 +36,6 @@ FAULTS = [
     Fault("media", "download", "cut"),
     Fault("bytecompute", "download", "cut"),
 ]
-
-
-@pytest.fixture(scope="module")
-def emulated(emulator_films: Path) -> Iterator[tuple[str, World]]:
-    with running(emulator_films) as made:
-        yield made
 
 
 def forms(key: str) -> set[bytes]:

@@ -1,0 +1,35 @@
+"""What the tests of one emulated provider share: an emulator for the whole file, whose world is empty for each test."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ltx_mcp.emulator.app import running
+from ltx_mcp.emulator.world import World
+
+Service = tuple[str, World]
+
+
+@pytest.fixture(scope="module")
+def service(emulator_films: Path) -> Iterator[Service]:
+    """One emulator for a file of tests."""
+    with running(emulator_films) as address_and_world:
+        yield address_and_world
+
+
+@pytest.fixture
+def world(service: Service) -> World:
+    """Its world, empty, where an order waits and runs for a thousand seconds each."""
+    service[1].reset()
+    service[1].wait_s = service[1].work_s = 1000
+    return service[1]
+
+
+def picture(kind: str = "png") -> bytes:
+    """A small picture."""
+    kept = io.BytesIO()
+    Image.new("RGB", (8, 8), "teal").save(kept, kind)
+    return kept.getvalue()

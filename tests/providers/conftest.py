@@ -1,0 +1,22 @@
+"""What the tests of the providers share: one emulator and one event loop for a whole file of tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ltx_mcp.emulator.app import running
+from ltx_mcp.emulator.world import World
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One loop for all tests of a file."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def emulated(emulator_films: Path) -> Iterator[tuple[str, World]]:
+    """One emulator for all tests of a file."""
+    with running(emulator_films) as made:
+        yield made
