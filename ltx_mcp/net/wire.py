@@ -128,7 +128,7 @@ class Wire:
     @asynccontextmanager
     async def held_order(self, call: Call) -> AsyncGenerator["Held", None]:
         """The order of a service that answers with the film: its body is read inside, under the same rule."""
-        async with self._client(fresh=True) as client:
+        async with self._client() as client:
             try:
                 answer = await client.send(_request(client, call, self._connect_s), stream=True)
             except NEVER_SENT as error:
@@ -212,11 +212,11 @@ class Wire:
 
     def _shared(self) -> httpx.AsyncClient:
         if self._pool is None:
-            self._pool = self._client(fresh=False)
+            self._pool = self._client()
         return self._pool
 
-    def _client(self, *, fresh: bool) -> httpx.AsyncClient:
-        limits = httpx.Limits(max_keepalive_connections=0 if fresh else 20, max_connections=None if fresh else 200)
+    def _client(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_keepalive_connections=20, max_connections=200)
         return httpx.AsyncClient(
             verify=trusted(environment=True), limits=limits, trust_env=not self.near, follow_redirects=False
         )

@@ -96,6 +96,21 @@ async def test_a_refusal_that_only_the_result_tells_is_one(fal: Fal, emulator: E
     assert (seen.status, seen.problem and seen.problem.code) == ("failed", ErrorCode.REJECTED)
 
 
+async def test_a_404_of_a_gateway_does_not_say_that_the_order_is_gone(fal: Fal, emulator: Emulated) -> None:
+    _, world = emulator
+    remote = (await fal.submit(offer(), {})).remote
+    world.faults += [
+        Fault("fal", "poll", "html", options={"status": 404}),
+        Fault("fal", "poll", "status", options={"status": 404}),
+    ]
+    codes = []
+    for _ in range(2):
+        with pytest.raises(ProviderError) as caught:
+            await fal.poll(remote)
+        codes.append(caught.value.code)
+    assert codes == [ErrorCode.UNAVAILABLE, ErrorCode.EXPIRED]
+
+
 async def test_what_the_runner_failed_at_costs_nothing(fal: Fal, emulator: Emulated) -> None:
     _, world = emulator
     world.wait_s = world.work_s = 0

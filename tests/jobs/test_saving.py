@@ -1,0 +1,137 @@
+"""A film that is made and paid: brought here whatever stands in the way, and never given up for less than itself."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
+from ltx_mcp.domain.facts import InputRule
+from ltx_mcp.domain.job import Bill, State
+from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.steps import Steps
+from ltx_mcp.media.facts import SheetFacts
+from ltx_mcp.media.worker import Media
+from ltx_mcp.providers.base import Accepted, Delivered, Seen
+from tests.jobs.test_steps import DONE, WORKER, Bench, Scripted, bench, film
+from tests.jobs.test_store import New, priced
+
+__all__ = ["bench", "film"]
+
+pytestmark = pytest.mark.anyio
+
+
+def gone() -> ProviderError:
+    return ProviderError(ErrorCode.EXPIRED, "gone", provider="fal", accepted="yes")
+
+
+async def test_a_film_whose_address_is_gone_is_looked_for_at_its_new_one(
+    bench: Bench, new_job: New, film: Path
+) -> None:
+    """LTX may sign its address anew when the job is asked after again."""
+    asked: list[str] = []
+
+    async def fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
+        asked.append(url)
+        if url == DONE.result_url:
+            raise gone()
+        out.write_bytes(film.read_bytes())
+
+    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.provider.answers = [Accepted({"id": "r1"})]
+    bench.provider.looks = [DONE, replace(DONE, result_url="https://media.example/new.mp4")]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
+    assert asked == [DONE.result_url, "https://media.example/new.mp4"]
+    assert job.result_url == "https://media.example/new.mp4"
+
+
+async def test_a_film_that_stays_gone_has_expired_and_stays_paid(bench: Bench, new_job: New) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
+        raise gone()
+
+    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE] * 9
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
+    with pytest.raises(LtxError) as caught:
+        await bench.steps.take(job)
+    job = await bench.steps.fail(bench.store.get(job.id) or job, caught.value)
+    assert (job.error and job.error.code, job.bill) == (ErrorCode.EXPIRED, Bill.BOOKED)
+
+
+async def test_a_film_without_a_contact_sheet_is_still_a_film(bench: Bench, new_job: New) -> None:
+    class NoSheet(Media):
+        async def make_sheet(self, path: str | Path, out: Path) -> SheetFacts:
+            raise LtxError(ErrorCode.INTERNAL_ERROR, "no sheet today")
+
+    media = NoSheet()
+    bench.steps = Steps(replace(bench.steps._tools, media=media))
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
+    await media.close()
+    assert job.film is not None
+    assert bench.files.film(job.id).exists()
+
+
+async def test_a_disk_that_is_full_during_the_download_ends_nothing(bench: Bench, new_job: New) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
+        raise OSError(28, "No space left on device")
+
+    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
+    with pytest.raises(LtxError) as caught:
+        await bench.steps.take(job)
+    assert caught.value.code is ErrorCode.STORAGE_FAILED
+    latest = bench.store.get(job.id)
+    assert latest is not None
+    assert (latest.state, latest.result_url) == (State.SAVING, DONE.result_url)
+
+
+async def test_what_was_announced_for_a_film_that_failed_for_free_is_not_told_as_charged(
+    bench: Bench, new_job: New
+) -> None:
+    facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"failure_is_free": True})}
+    bench.steps = Steps(replace(bench.steps._tools, facts=facts))
+    bench.provider.answers = [Accepted({"id": "r1"}, charged_usd=Decimal("0.29"))]
+    bench.provider.looks = [Seen("failed", problem=Problem(ErrorCode.UNAVAILABLE, "broken"))]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
+    assert (job.bill, job.charged_micro) == (Bill.RELEASED, 0)
+
+
+async def test_a_paid_film_that_was_held_and_lost_is_unknown_and_not_ordered_again(bench: Bench, new_job: New) -> None:
+    class Held(Scripted):
+        async def submit(self, offer: Any, uris: Mapping[str, str]) -> Accepted | Delivered:
+            return Delivered(self._never)
+
+        async def _never(self, path: Path, tell: Any) -> tuple[()]:
+            raise AssertionError
+
+    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}))
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
+    fresh = Steps(replace(bench.steps._tools))
+    job = await fresh.take(job)
+    assert (job.state, job.bill) == (State.UNKNOWN, Bill.HELD)
+
+
+async def test_a_frame_of_our_own_film_that_is_too_large_goes_as_jpeg(
+    bench: Bench, new_job: New, tmp_path: Path
+) -> None:
+    """A 4K frame as PNG is more than LTX takes, and nobody was asked about its format."""
+    noise = tmp_path / "frame.png"
+    Image.effect_noise((1280, 720), 60).convert("RGB").save(noise)
+    size = noise.stat().st_size
+    rule = InputRule(accepts=("png", "jpeg"), ways=("upload",), max_bytes=size - 1)
+    facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"inputs": {"image": rule}})}
+    bench.steps = Steps(replace(bench.steps._tools, facts=facts))
+    frame = Input(role="image", sha256="f", format="png", size_bytes=size, job_id="job_x", moment="last")
+    bench.files.keep_input(frame, noise)
+    bench.provider.answers = [Accepted({"id": "r1"})]
+    await bench.until(bench.begin(replace(priced(new_job(), "0.30"), inputs=(frame,))), State.RUNNING)
+    sent = bench.provider.uploaded[0]
+    with Image.open(sent) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (1280, 720))
+    assert bench.store.claim(WORKER, {}, bench.clock()) is None
