@@ -33,15 +33,17 @@ async def opened(home: Path, base_url: str) -> Jobs:
 
 
 @pytest.mark.parametrize(
-    ("delay_s", "state"), [(3.0, State.RUNNING), (60.0, State.UNKNOWN)], ids=["it answers", "it does not"]
+    ("delay_s", "last_s", "state"),
+    [(6.0, 20.0, State.RUNNING), (60.0, 3.0, State.UNKNOWN)],
+    ids=["it answers", "it does not"],
 )
 async def test_an_order_in_flight_is_waited_for_after_the_rest_was_handed_over(
-    home: Path, emulator: Emulated, monkeypatch: pytest.MonkeyPatch, delay_s: float, state: State
+    home: Path, emulator: Emulated, monkeypatch: pytest.MonkeyPatch, delay_s: float, last_s: float, state: State
 ) -> None:
     base_url, world = emulator
     world.work_s = 600
     handed: list[tuple[float, dict[str, str]]] = []
-    monkeypatch.setattr(runner, "LAST_ANSWER_S", 4.0)
+    monkeypatch.setattr(runner, "LAST_ANSWER_S", last_s)
     jobs = await opened(home, base_url)
     async with anyio.create_task_group() as group:
         await jobs.start(group)
@@ -58,7 +60,7 @@ async def test_an_order_in_flight_is_waited_for_after_the_rest_was_handed_over(
             handed.append((anyio.current_time() - began, {row.prompt: row.holder for row in rows}))
 
         await jobs.stop(hand_over)
-    assert 1.4 < handed[0][0] < 3.0
+    assert 1.4 < handed[0][0] < 5.0
     assert handed[0][1]["followed"] == ""
     assert handed[0][1]["slow"] != ""
     again = await opened(home, base_url)
