@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
@@ -117,6 +118,21 @@ async def test_an_address_that_is_gone_is_told_as_expired(host: Host, tmp_path: 
 async def test_any_other_status_may_pass(host: Host, tmp_path: Path, status: int) -> None:
     host.statuses = [status]
     assert (await fails(Downloads(), host, tmp_path / "film.part")).code is ErrorCode.UNAVAILABLE
+
+
+async def test_a_host_that_falls_silent_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    async def stalls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\nETag: "one"\r\n\r\nhalf')
+        await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(stalls, "127.0.0.1")
+    host, out = Host(listener.sockets[0].getsockname()[1]), tmp_path / "film.part"
+    with anyio.fail_after(10):
+        assert (await fails(Downloads(read_s=0.2), host, out)).code is ErrorCode.UNAVAILABLE
+    listener.close()
+    assert out.read_bytes() == b"half"
 
 
 async def test_a_provider_elsewhere_may_not_point_at_this_machine(host: Host, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, cast
 
@@ -165,7 +164,7 @@ class Following:
                 State.SAVING,
                 adjustments=job.adjustments + news,
                 note="",
-                result_url_expires_at=seen.result_url_expires_at or self._expiry(job, seen),
+                result_url_expires_at=self._tools.expiry(job, seen),
                 **found,
             )
         if seen.status == "cancelled":
@@ -176,11 +175,6 @@ class Following:
         return await self._tools.note(
             job, progress=seen.progress, queue_position=seen.queue_position, note=seen.note or _word(seen)
         )
-
-    def _expiry(self, job: Job, seen: Seen) -> datetime | None:
-        """Until when the film's address can be relied on, where only the facts say it."""
-        lives_s = self._tools.facts[job.offer.provider].film_lives_s
-        return self._tools.now() + timedelta(seconds=lives_s) if lives_s and seen.result_url else None
 
     async def _failed(self, job: Job, problem: Problem, *, free: bool, **charged: Any) -> Job:
         free = free or self._tools.facts[job.offer.provider].failure_is_free

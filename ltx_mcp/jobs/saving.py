@@ -123,8 +123,8 @@ class Saving:
             return job
         if seen.status != "done" or not seen.result_url:
             return job
-        found = {"result_url": seen.result_url, "result_url_expires_at": seen.result_url_expires_at}
-        return await self._tools.note(job, **found)
+        expires_at = self._tools.expiry(job, seen)
+        return await self._tools.note(job, result_url=seen.result_url, result_url_expires_at=expires_at)
 
 
 def _is_remote(job: Job) -> bool:

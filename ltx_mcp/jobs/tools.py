@@ -3,7 +3,7 @@
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.store import LostClaimError, Store
 from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.media.worker import Media
-from ltx_mcp.providers.base import Provider
+from ltx_mcp.providers.base import Provider, Seen
 
 
 class Fetch(Protocol):
@@ -26,7 +26,7 @@ class Fetch(Protocol):
 
 
 class Bells:
-    """Wakes what rests for one job: somebody wishes it cancelled, or the process ends."""
+    """Wakes what rests for one job, because somebody wishes it cancelled."""
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         self._sleep = sleep
@@ -37,8 +37,8 @@ class Bells:
         if job_id in self._bells:
             self._bells[job_id].set()
 
-    async def rest(self, job_id: str, seconds: float) -> bool:
-        """Rest until `seconds` are over; true when the bell ended it before."""
+    async def rest(self, job_id: str, seconds: float) -> None:
+        """Rest until `seconds` are over, or until the bell rings."""
         bell = self._bells.setdefault(job_id, anyio.Event())
 
         async def sleep() -> None:
@@ -52,7 +52,6 @@ class Bells:
                 group.cancel_scope.cancel()
         finally:
             self._bells.pop(job_id, None)
-        return bell.is_set()
 
 
 @dataclass(frozen=True)
@@ -90,6 +89,12 @@ class Tools:
         if latest is None or (latest.fence, latest.holder, latest.live) != (job.fence, job.holder, True):
             raise LostClaimError
         return latest
+
+    def expiry(self, job: Job, seen: Seen) -> datetime | None:
+        """Until when the address of a film can be relied on: as the provider says, else as its facts say."""
+        lives_s = self.facts[job.offer.provider].film_lives_s
+        by_facts = self.now() + timedelta(seconds=lives_s) if lives_s and seen.result_url else None
+        return seen.result_url_expires_at or by_facts
 
     def age_s(self, job: Job) -> float:
         """Seconds since it was ordered."""

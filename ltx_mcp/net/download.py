@@ -14,9 +14,13 @@ GONE = frozenset({401, 403, 404, 410})
 
 
 class Downloads:
-    """Downloads under way, each known by its file. Remembers what version of a film the bytes so far belong to."""
+    """Downloads under way, each known by its file. Remembers what version of a film the bytes so far belong to.
 
-    def __init__(self) -> None:
+    `read_s` is how long a host may be silent, in seconds, before a try has failed.
+    """
+
+    def __init__(self, read_s: float = READ_S) -> None:
+        self._read_s = read_s
         self._versions: dict[Path, str] = {}
 
     async def fetch(self, url: str, out: Path, *, provider: str, near: bool) -> None:
@@ -36,7 +40,7 @@ class Downloads:
         have = out.stat().st_size if out.exists() else 0
         version = self._versions.get(out, "")
         headers = {"Range": f"bytes={have}-", "If-Range": version} if have and version else {}
-        async with get(url, rules, headers=headers) as answer:
+        async with get(url, rules, headers=headers, read_s=self._read_s) as answer:
             if answer.status_code in GONE:
                 raise _error(ErrorCode.EXPIRED, provider, f"answers HTTP {answer.status_code} where the film was")
             if answer.status_code not in (200, 206):

@@ -127,15 +127,21 @@ async def _fetch(address: str, out: Path, rules: Rules, max_bytes: int, redirect
 
 @asynccontextmanager
 async def get(
-    address: str, rules: Rules, *, headers: Mapping[str, str] | None = None, redirects: int = 3
+    address: str,
+    rules: Rules,
+    *,
+    headers: Mapping[str, str] | None = None,
+    redirects: int = 3,
+    read_s: float | None = None,
 ) -> AsyncIterator[httpx.Response]:
     """The answer to a GET after at most `redirects` redirects, each hop vetted anew; the body is not yet read.
+    `read_s` is the longest silence; without it the caller must bound the whole.
 
     Raises Refused, httpx.HTTPError, httpx.InvalidURL or ValueError.
     """
     url = _checked(httpx.URL(address), rules)
     for _ in range(redirects + 1):
-        async with hop("GET", url, rules, headers or {}) as answer:
+        async with hop("GET", url, rules, headers or {}, read_s=read_s) as answer:
             if not answer.has_redirect_location:
                 yield answer
                 return

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,14 @@ async def test_a_film_whose_address_is_gone_is_looked_for_at_its_new_one(
             raise gone()
         out.write_bytes(film.read_bytes())
 
-    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"film_lives_s": 3600})}
+    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch, facts=facts))
     bench.provider.answers = [Accepted({"id": "r1"})]
     bench.provider.looks = [DONE, replace(DONE, result_url="https://media.example/new.mp4")]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
     assert asked == [DONE.result_url, "https://media.example/new.mp4"]
     assert job.result_url == "https://media.example/new.mp4"
+    assert job.result_url_expires_at == bench.clock() + timedelta(hours=1)
 
 
 async def test_a_film_that_stays_gone_has_expired_and_stays_paid(bench: Bench, new_job: New) -> None:
