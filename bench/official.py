@@ -14,15 +14,15 @@ ENDPOINT = "fal-ai/ltx-2.3/text-to-video/fast"
 
 def main(orders: int) -> None:
     """Subscribe to one order after the other."""
+    submitted: list[float] = []
+
+    def note(request_id: str) -> None:
+        submitted.append(time.time())
+
     for number in range(orders):
         began = time.time()
-        submitted: list[float] = []
-        fal_client.subscribe(
-            ENDPOINT,
-            arguments={"prompt": f"A lighthouse, take {number}"},
-            on_enqueue=lambda request_id, at=submitted: at.append(time.time()),  # type: ignore[misc]
-        )
-        print(json.dumps({"began": began, "submitted": submitted[0], "ended": time.time()}), flush=True)
+        fal_client.subscribe(ENDPOINT, arguments={"prompt": f"A lighthouse, take {number}"}, on_enqueue=note)
+        print(json.dumps({"began": began, "submitted": submitted[-1], "ended": time.time()}), flush=True)
 
 
 main(int(sys.argv[1]))

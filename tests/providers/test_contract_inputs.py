@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pillow_heif
 import pytest
@@ -128,10 +129,10 @@ def as_sent(bench: Bench, order: Order) -> Image.Image:
     return Image.open(io.BytesIO(path.read_bytes()))
 
 
-def drawn(path: Path, size: tuple[int, int], seed: int, **options: object) -> Path:
+def drawn(path: Path, size: tuple[int, int], seed: int, **options: Any) -> Path:
     """A picture of its own at every seed."""
     picture = Image.effect_noise((size[0] // 8, size[1] // 8), 40 + seed).resize(size).convert("RGB")
-    picture.save(path, **options)  # type: ignore[arg-type]
+    picture.save(path, **options)
     return path
 
 

@@ -8,6 +8,7 @@ import pytest
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Bill, Cancel, State
 from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.providers.base import Cancels
 from tests.providers.bench import REMOTE, Bench, opened, text
 
 pytestmark = pytest.mark.anyio
@@ -123,7 +124,8 @@ async def test_a_cancel_that_fal_answers_with_already_completed_is_not_possible(
     job = await bench.order(text(provider="fal", prompt="too late"))
     adapter = bench.jobs._adapters.by_name["fal"]
     assert job.remote is not None
-    assert await adapter.cancel(job.remote) is Cancel.NOT_POSSIBLE  # type: ignore[attr-defined]
+    assert isinstance(adapter, Cancels)
+    assert await adapter.cancel(job.remote) is Cancel.NOT_POSSIBLE
 
 
 @pytest.mark.parametrize("provider", ["fal", "netwrck"])
