@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 V1 = "ltx v1"
 EVERYBODY = (*REMOTE, V1)
 WORKER = "w_test"
-SHORT_S = 0.1
+SHORT_S = 0.4
 PAGE = b"<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
 HTML = "Content-Type: text/html"
 
