@@ -71,6 +71,8 @@ jobs = Table(
     Index("jobs_by_age", "caller", "created_at", "id"),
     Index("jobs_by_state", "state", "next_at"),
     Index("jobs_by_day", "day", "bill"),
+    Index("jobs_by_holder", "holder", "state"),
+    Index("jobs_by_wait", "waits_for"),
 )
 
 events = Table(
@@ -94,4 +96,21 @@ uploads = Table(
     Column("uri", Text, nullable=False),
     Column("expires_at", Moment),
     Column("created_at", Moment, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("beat_at", Moment, nullable=False),
+)
+
+asked = Table(
+    "asked",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("cost_micro", BigInteger, nullable=False),
+    Column("asked_at", Moment, nullable=False),
 )

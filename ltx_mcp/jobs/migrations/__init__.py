@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 
-STEPS = ("m0001_jobs", "m0002_tries")
+STEPS = ("m0001_jobs", "m0002_tries", "m0003_shared")
 
 
 def migrate(connection: Connection) -> None:
