@@ -16,7 +16,8 @@ from bench.wire import BARE, OURS, Server, cancel_all, listed
 from ltx_mcp.domain.plan import choose
 from ltx_mcp.domain.request import GenerateVideo, normal_form, to_request
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.store import NewJob, Store
+from ltx_mcp.jobs.rows import NewJob
+from ltx_mcp.jobs.store import Store
 from ltx_mcp.providers.table import make_market, read_providers
 
 CALLS = 15

@@ -21,7 +21,7 @@ MEANINGS = {
     ErrorCode.INVALID_REQUEST: "An argument or setting cannot be used; the sentence names it and what is allowed.",
     ErrorCode.NOT_SUPPORTED: "No provider offers this combination; the nearest one is named with its price.",
     ErrorCode.OVER_BUDGET: "Above `max_cost_usd` or today's budget; says what is left.",
-    ErrorCode.NEEDS_CONFIRMATION: "A person must agree to the price first.",
+    ErrorCode.NEEDS_CONFIRMATION: "A person must agree to the price first; says how, or that they declined.",
     ErrorCode.JOB_NOT_FOUND: "No such job for this caller.",
     ErrorCode.INPUT_FAILED: "A picture could not be read, or the job it comes from has no film.",
     ErrorCode.MISSING_KEY: "The provider's key is not set.",
@@ -59,9 +59,12 @@ def providers() -> str:
         urls = [
             f"`{name}` ({facts.url_default.get(use, 'no default: must be set')})" for use, name in facts.url_env.items()
         ]
+        where = "renders on a machine" if facts.repeatable else "orders of an account"
+        at_once = f"{facts.slots} {where}" if facts.slots else "any"
         failure = "costs nothing" if facts.failure_is_free else "may be charged"
-        rows.append(f"| {facts.name} | {facts.title} | {keys} | {', '.join(urls) or 'none'} | {failure} |")
-    return "\n".join(["| provider | who | key | address | a failed film |", "|---|---|---|---|---|", *rows])
+        rows.append(f"| {facts.name} | {facts.title} | {keys} | {', '.join(urls) or 'none'} | {failure} | {at_once} |")
+    head = ["| provider | who | key | address | a failed film | at a time |", "|---|---|---|---|---|---|"]
+    return "\n".join([*head, *rows])
 
 
 def prices() -> str:

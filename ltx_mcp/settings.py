@@ -16,9 +16,10 @@ PREFIX = "LTX_MCP_"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
-def _setting(name: str, meaning: str, default: str) -> str:
+def _setting(name: str, meaning: str, default: str, *, is_secret: bool = False) -> str:
     """A field of Settings, with the words the generated table shows."""
-    return field(default="", metadata={"name": PREFIX + name, "meaning": meaning, "default": default})
+    words = {"name": PREFIX + name, "meaning": meaning, "default": default}
+    return field(default="", repr=not is_secret, metadata=words)
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class Settings:
     """The values as text, checked; the properties give them their types."""
 
     home_text: str = _setting("HOME", "folder for the database, films and inputs", "the user's data folder")
+    database_url: str = _setting(
+        "DATABASE_URL",
+        "PostgreSQL database that several servers share, as postgresql://user:password@host/name",
+        "a SQLite file in HOME",
+        is_secret=True,
+    )
+    keep_text: str = _setting(
+        "KEEP_DAYS", "days after which an ended job, its film and its history are removed", "kept for ever"
+    )
     providers_text: str = _setting(
         "PROVIDERS", "providers `auto` may use, in order, separated by commas", "all but local, as listed above"
     )
@@ -36,6 +46,7 @@ class Settings:
     )
     models_text: str = _setting("MODELS", "a TOML file laid over one provider's facts", "none")
     budget_text: str = _setting("BUDGET_USD_PER_DAY", "most USD that may be ordered in one UTC day", "no limit")
+    confirm_text: str = _setting("CONFIRM_ABOVE_USD", "a person must agree to a price above this many USD", "off")
     log_level: str = _setting("LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR, to stderr", "WARNING")
     public_url: str = _setting("PUBLIC_URL", "address under which `serve --http` is reached", "the bound address")
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -58,6 +69,16 @@ class Settings:
     def budget_usd(self) -> Decimal | None:
         """USD per UTC day; None is no limit."""
         return Decimal(self.budget_text) if self.budget_text else None
+
+    @property
+    def confirm_above_usd(self) -> Decimal | None:
+        """USD above which a person must agree; None is never."""
+        return Decimal(self.confirm_text) if self.confirm_text else None
+
+    @property
+    def keep_days(self) -> int | None:
+        """Days an ended job is kept; None is for ever."""
+        return int(self.keep_text) if self.keep_text else None
 
     def lookup(self, name: str) -> str:
         """The value of a key or address the facts name; empty when it is not set."""
@@ -101,8 +122,13 @@ def read_settings(environment: Mapping[str, str] | None = None, also: frozenset[
 def _check(settings: Settings) -> None:
     if settings.log_level and settings.log_level.upper() not in LOG_LEVELS:
         raise _bad("LOG_LEVEL", settings.log_level, f"one of {', '.join(LOG_LEVELS)}")
-    if settings.budget_text and not _is_amount(settings.budget_text):
-        raise _bad("BUDGET_USD_PER_DAY", settings.budget_text, "an amount such as 5 or 2.50")
+    if settings.database_url and urlsplit(settings.database_url).scheme not in ("postgresql", "postgres"):
+        raise _bad("DATABASE_URL", "", "an address such as postgresql://user:password@host:5432/name")
+    if settings.keep_text and not (settings.keep_text.isdecimal() and int(settings.keep_text) > 0):
+        raise _bad("KEEP_DAYS", settings.keep_text, "a whole number of days, at least 1")
+    for name, text in (("BUDGET_USD_PER_DAY", settings.budget_text), ("CONFIRM_ABOVE_USD", settings.confirm_text)):
+        if text and not _is_amount(text):
+            raise _bad(name, text, "an amount such as 5 or 2.50")
     if settings.public_url and not _is_address(settings.public_url):
         shown = "" if "@" in settings.public_url else settings.public_url
         raise _bad("PUBLIC_URL", shown, "an address such as https://films.example.com")

@@ -16,10 +16,12 @@ from ltx_mcp.domain.request import GenerateVideo, normal_form, to_request
 from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.world import World
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.store import NewJob, Store
+from ltx_mcp.jobs.rows import NewJob
+from ltx_mcp.jobs.store import Store
 from ltx_mcp.providers.table import make_market, read_providers, setting_names
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
+from tests.databases import PostgresServer
 
 Era = Literal["auto", "legacy"]
 Emulated = tuple[str, World]
@@ -93,10 +95,27 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL of this run, over a socket of its own."""
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Where this test's jobs are: in its home (empty), or in a new PostgreSQL database."""
+    if request.param == "sqlite":
+        return ""
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
 @pytest.fixture
-def database(home: Path) -> Iterator[Database]:
+def database(home: Path, database_url: str) -> Iterator[Database]:
     """A database of its own."""
-    opened = Database.open(home)
+    opened = Database.open(home, database_url)
     yield opened
     opened.close()
 

@@ -15,7 +15,7 @@ from ltx_mcp.providers.table import read_providers
 from ltx_mcp.server.edge import read_edge
 from ltx_mcp.settings import described, read_overlay_path, read_settings
 
-DESIGNED = ["DATABASE_URL", "VIDEO_STORE", "CONFIRM_ABOVE_USD", "TOKENS_FILE", "OIDC_ISSUER", "SIGNING_KEY", "WEBHOOKS"]
+DESIGNED = ["VIDEO_STORE", "TOKENS_FILE", "OIDC_ISSUER", "SIGNING_KEY", "WEBHOOKS"]
 OVERLAY = """
 name = "local"
 [[offer]]
@@ -96,6 +96,8 @@ def test_other_programs_variables_are_nobodys_business() -> None:
         ("BUDGET_USD_PER_DAY", "NaN", "an amount such as 5 or 2.50"),
         ("BUDGET_USD_PER_DAY", "Infinity", "an amount such as 5 or 2.50"),
         ("BUDGET_USD_PER_DAY", "5 USD", "an amount such as 5 or 2.50"),
+        ("CONFIRM_ABOVE_USD", "-1", "an amount such as 5 or 2.50"),
+        ("CONFIRM_ABOVE_USD", "NaN", "an amount such as 5 or 2.50"),
         ("PUBLIC_URL", "films.example.com", "an address such as https://"),
         ("PUBLIC_URL", "ftp://films.example.com", "an address such as https://"),
         ("PUBLIC_URL", "https://", "an address such as https://"),
@@ -124,6 +126,7 @@ def test_values_are_stripped_and_an_empty_one_is_the_default() -> None:
         "PROVIDERS": " local , ,fal ",
         "MODELS": "  ",
         "BUDGET_USD_PER_DAY": " 2.50\n",
+        "CONFIRM_ABOVE_USD": " 0 ",
         "LOG_LEVEL": " debug ",
         "PUBLIC_URL": " https://films.example.com/ltx ",
     }
@@ -132,6 +135,7 @@ def test_values_are_stripped_and_an_empty_one_is_the_default() -> None:
     assert settings.providers == ("local", "fal")
     assert read_overlay_path({"LTX_MCP_MODELS": "  "}) is None
     assert settings.budget_usd == Decimal("2.50")
+    assert settings.confirm_above_usd == Decimal(0)
     assert settings.log_level == "DEBUG"
     assert settings.public_url == "https://films.example.com/ltx"
 
@@ -141,6 +145,7 @@ def test_nothing_set_is_no_limit_no_overlay_and_the_users_own_folder() -> None:
     assert settings.home.is_absolute()
     assert settings.home.name == "ltx-mcp"
     assert (settings.providers, read_overlay_path({}), settings.budget_usd) == ((), None, None)
+    assert settings.confirm_above_usd is None
     assert (settings.log_level, settings.public_url, settings.input_dirs) == ("", "", "")
 
 
@@ -229,3 +234,24 @@ def test_an_overlay_of_another_shape_is_refused_by_name(tmp_path: Path, overlay:
     path.write_text(overlay, encoding="utf-8")
     with pytest.raises(SetupError, match="LTX_MCP_MODELS"):
         read_providers(path)
+
+
+def test_a_database_of_another_kind_is_refused_without_showing_its_password() -> None:
+    with pytest.raises(SetupError, match="postgresql://user:password") as caught:
+        read_settings({"LTX_MCP_DATABASE_URL": "mysql://u:s3cret@host/db"})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_address_of_the_database_is_not_in_what_settings_show() -> None:
+    assert "s3cret" not in repr(read_settings({"LTX_MCP_DATABASE_URL": "postgresql://u:s3cret@host/db"}))
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "1.5", "soon"])
+def test_only_whole_days_are_kept(days: str) -> None:
+    with pytest.raises(SetupError, match="at least 1"):
+        read_settings({"LTX_MCP_KEEP_DAYS": days})
+
+
+def test_days_to_keep_are_off_by_default() -> None:
+    assert read_settings({}).keep_days is None
+    assert read_settings({"LTX_MCP_KEEP_DAYS": "30"}).keep_days == 30

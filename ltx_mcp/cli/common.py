@@ -20,7 +20,9 @@ from ltx_mcp.domain.job import State
 from ltx_mcp.server.edge import make_config, read_edge
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.service import Jobs
+    from ltx_mcp.jobs.service import Config, Jobs
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -30,6 +32,7 @@ USAGE_CODES = frozenset(
 )
 EXIT = {State.SUCCEEDED: 0, State.FAILED: FAILED, State.CANCELLED: FAILED, State.UNKNOWN: UNKNOWN}
 CALLER = "local"
+OPEN_AGAIN_S = 2.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 ENDING = (signal.SIGTERM, signal.SIGINT) if os.name == "nt" else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -57,14 +60,16 @@ def _lone(error: BaseException) -> BaseException:
 
 
 @asynccontextmanager
-async def open_jobs(*, work: bool = False, home: str = "") -> "AsyncIterator[Jobs]":
-    """The jobs of this machine; with `work` they are worked on here, and handed over when this ends before them."""
+async def open_jobs(*, work: bool = False, home: str = "", patience_s: float = 0) -> "AsyncIterator[Jobs]":
+    """The jobs of this machine; with `work` they are worked on here, and handed over when this ends before them.
+
+    A database that is out of reach is tried again for `patience_s`.
+    """
     from ltx_mcp.jobs.handover import start_worker
-    from ltx_mcp.jobs.service import Jobs
 
     settings, market = read_edge(home)
     logging.basicConfig(level=settings.log_level or "WARNING", format=LOG_FORMAT)
-    jobs = await Jobs.open(make_config(settings, market, paths=True))
+    jobs = await _opened(make_config(settings, market, paths=True), patience_s)
     async with anyio.create_task_group() as group:
         if work:
             await jobs.start(group)
@@ -72,6 +77,21 @@ async def open_jobs(*, work: bool = False, home: str = "") -> "AsyncIterator[Job
             yield jobs
         finally:
             await jobs.stop(partial(anyio.to_thread.run_sync, start_worker, settings.home) if work else None)
+
+
+async def _opened(config: "Config", patience_s: float) -> "Jobs":
+    from ltx_mcp.jobs.database import OutOfReachError
+    from ltx_mcp.jobs.service import Jobs
+
+    until = anyio.current_time() + patience_s
+    while True:
+        try:
+            return await Jobs.open(config)
+        except OutOfReachError as error:
+            if anyio.current_time() >= until:
+                raise
+            logger.warning("%s", error)
+            await anyio.sleep(OPEN_AGAIN_S)
 
 
 @asynccontextmanager

@@ -77,6 +77,7 @@ async def _state(settings: Settings, market: Market) -> list[Line]:
     folders = os.pathsep.join(map(str, config.folders or ())) or "none (set LTX_MCP_INPUT_DIRS)"
     return [
         Line("OK", "state", f"{settings.home} can be written"),
+        Line("OK", "database", "PostgreSQL, shared" if settings.database_url else "SQLite in the home"),
         Line("OK" if free > LOW_DISK_BYTES else "warning", "disk", f"{free / 2**30:.1f} GiB free"),
         Line("OK", "picture paths may lie in", folders),
         *prices,

@@ -1,4 +1,4 @@
-"""`jobs`, `jobs show` and `jobs cancel`: what was ordered, a job's whole timeline, and an end to it."""
+"""`jobs`, `jobs --spend`, `jobs show` and `jobs cancel`: what was ordered and spent, a job's timeline, and an end."""
 
 from functools import partial
 from typing import Any
@@ -7,7 +7,9 @@ import click
 
 from ltx_mcp.cli.common import CALLER, open_jobs, run
 from ltx_mcp.cli.options import as_json_option, read_options
+from ltx_mcp.cli.settle import adopt, resolve
 from ltx_mcp.cli.show import print_job, view_of
+from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
 from ltx_mcp.cli.words import one_line, print_json, print_table
 from ltx_mcp.domain.job import Event
 from ltx_mcp.domain.request import CancelJob, CheckJob, ListJobs
@@ -16,11 +18,19 @@ from ltx_mcp.server.views import JobView, Row, to_row, to_time
 
 @click.group(invoke_without_command=True)
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="How many.")
+@click.option("--spend", is_flag=True, help="Show what was spent instead, by UTC day, provider and model.")
+@click.option("--days", type=click.IntRange(1, 3650), help=f"How many days of it; needs --spend.  [default: {DAYS}]")
 @as_json_option
 @click.pass_context
-def jobs(context: click.Context, limit: int, as_json: bool) -> None:
+def jobs(context: click.Context, limit: int, spend: bool, days: int | None, as_json: bool) -> None:
     """List jobs, newest first; `jobs show JOB` prints one's whole timeline."""
-    if context.invoked_subcommand is None:
+    if context.invoked_subcommand is not None:
+        return
+    if spend:
+        print_spend(run(partial(read_spend, days or DAYS)), as_json)
+    elif days is not None:
+        raise click.UsageError("--days needs --spend.")
+    else:
         _print_rows(run(partial(_rows, limit)), as_json)
 
 
@@ -88,3 +98,7 @@ async def _cancelled(job_id: str) -> JobView:
     arguments = read_options(CancelJob, "cancel_job", {"job_id": job_id})
     async with open_jobs() as found:
         return view_of(found, await found.cancel(arguments.job_id, CALLER))
+
+
+jobs.add_command(resolve)
+jobs.add_command(adopt)

@@ -13,43 +13,53 @@ from ltx_mcp.cli.common import CALLER, EXIT, STILL_RUNNING, at_signal, open_jobs
 from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.options import as_json_option, options_of, read_options
 from ltx_mcp.cli.show import print_made, view_of
-from ltx_mcp.cli.words import print_json
+from ltx_mcp.cli.words import one_line, print_json
+from ltx_mcp.domain.consent import Answer, Question
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.request import AnimateImage, GenerateVideo, PaidArguments
 from ltx_mcp.server.views import JobView
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.service import Ordered
+    from ltx_mcp.jobs.placing import Ordered
 
 LONG_S = 24 * 3600.0
 Tell = Callable[[Job], Awaitable[None]]
 
 
+yes_option = click.option("--yes", is_flag=True, help="Agree to a price above LTX_MCP_CONFIRM_ABOVE_USD.")
+
+
 @click.command()
 @click.argument("prompt")
 @options_of(GenerateVideo, "prompt", "wait_seconds")
+@yes_option
 @as_json_option
-def generate(prompt: str, as_json: bool, **options: Any) -> None:
+def generate(prompt: str, yes: bool, as_json: bool, **options: Any) -> None:
     """Make a video from PROMPT and print the path of the film."""
-    _make(GenerateVideo, "generate_video", {"prompt": prompt, **options}, as_json)
+    _make(GenerateVideo, "generate_video", {"prompt": prompt, **options}, yes, as_json)
 
 
 @click.command()
 @click.argument("image")
 @click.argument("prompt")
 @options_of(AnimateImage, "prompt", "image", "wait_seconds")
+@yes_option
 @as_json_option
-def animate(image: str, prompt: str, as_json: bool, **options: Any) -> None:
+def animate(image: str, prompt: str, yes: bool, as_json: bool, **options: Any) -> None:
     """Make a video that starts from IMAGE and follows PROMPT, and print the path of the film.
 
     IMAGE is a path, an https URL or a frame of another job, such as job_…#last.
     """
-    _make(AnimateImage, "animate_image", {"image": image, "prompt": prompt, **options}, as_json)
+    _make(AnimateImage, "animate_image", {"image": image, "prompt": prompt, **options}, yes, as_json)
 
 
-def _make(model: type[PaidArguments], tool: str, options: dict[str, Any], as_json: bool) -> None:
-    view = run(partial(_order, model, tool, options))
+def _make(model: type[PaidArguments], tool: str, options: dict[str, Any], yes: bool, as_json: bool) -> None:
+    can_ask = yes or (sys.stdin.isatty() and sys.stderr.isatty())
+    view = run(partial(_order, model, tool, options, None, can_ask))
+    while isinstance(view, Question):
+        agreed = yes or click.confirm(one_line(view.text), err=True)
+        view = run(partial(_order, model, tool, options, Answer(view.token, agreed), can_ask))
     if view is None:
         print("ltx-mcp: stopped while ordering; ltx-mcp jobs shows whether there is a job.", file=sys.stderr)
         raise SystemExit(INTERRUPTED)
@@ -64,13 +74,18 @@ def _make(model: type[PaidArguments], tool: str, options: dict[str, Any], as_jso
     raise SystemExit(code)
 
 
-async def _order(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> JobView | None:
-    """The job at its end, or as it is when a signal says to leave; None when that comes before the order is known."""
+async def _order(
+    model: type[PaidArguments], tool: str, options: dict[str, Any], answer: Answer | None, can_ask: bool
+) -> JobView | Question | None:
+    """The job at its end, or as it is when a signal says to leave; None when that comes before the order is known. The
+    question where somebody must agree to the price first."""
     arguments = read_options(model, tool, options)
     scope, job = anyio.CancelScope(), None
     async with at_signal(scope.cancel), open_jobs(work=True) as jobs:
         with scope:
-            ordered = await jobs.order(arguments, CALLER)
+            ordered = await jobs.order(arguments, CALLER, answer, can_ask=can_ask)
+            if isinstance(ordered, Question):
+                return ordered
             job = ordered.job
             _say_placed(ordered)
             with _progress(job) as tell:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ltx_mcp.server.desk import Desk
 
 HOST, PORT = "127.0.0.1", 8000
+PATIENCE_S = 600.0
+"""How long a worker waits for a database that is out of reach before it ends."""
 GRACE_S = 1
 """How long a call that still waits for a job may keep an HTTP server from ending."""
 
@@ -105,7 +107,7 @@ def work(until_idle: bool, home: str) -> None:
 
 async def _for_ever(home: str) -> None:
     scope = anyio.CancelScope()
-    async with at_signal(scope.cancel), open_jobs(work=True, home=home):
+    async with at_signal(scope.cancel), open_jobs(work=True, home=home, patience_s=PATIENCE_S):
         with scope:
             await anyio.sleep_forever()
 
@@ -114,6 +116,6 @@ async def _until_idle(home: str) -> None:
     from ltx_mcp.jobs.handover import alone
 
     scope = anyio.CancelScope()
-    async with at_signal(scope.cancel), open_jobs(home=home) as jobs:
+    async with at_signal(scope.cancel), open_jobs(home=home, patience_s=PATIENCE_S) as jobs:
         with scope:
             await alone(jobs.home, lambda: jobs.work(until_idle=True), jobs.is_idle)

@@ -142,7 +142,8 @@ class OfferFacts(Facts):
 
 class ProviderFacts(Facts):
     """All that is known of one provider. `name` is the file's name; `rank` its place in `auto` at equal price;
-    `upload_lives_s` and `film_lives_s` how long what lies there can be relied on, in seconds."""
+    `upload_lives_s` and `film_lives_s` how long what lies there can be relied on, in seconds; `slots` how many orders
+    an account may have under way, or where nothing is ordered (`repeatable`) a machine; None: any."""
 
     name: str
     title: str

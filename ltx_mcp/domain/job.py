@@ -54,8 +54,8 @@ MOVES: dict[State, frozenset[State]] = {
     State.SUBMITTING: frozenset({State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED, State.UNKNOWN}),
     State.RUNNING: frozenset({State.QUEUED, State.SAVING, State.FAILED, State.CANCELLED, State.UNKNOWN}),
     State.SAVING: frozenset({State.QUEUED, State.SUCCEEDED, State.FAILED}),
-    # an answer that comes late, or a poll after the deadline, heals an unknown outcome
-    State.UNKNOWN: frozenset({State.RUNNING, State.SAVING, State.FAILED, State.CANCELLED}),
+    # an answer that comes late, or a poll after the deadline, heals an unknown outcome; a person may say: order again
+    State.UNKNOWN: frozenset({State.QUEUED, State.RUNNING, State.SAVING, State.FAILED, State.CANCELLED}),
     State.SUCCEEDED: frozenset(),
     State.FAILED: frozenset(),
     State.CANCELLED: frozenset(),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
 Operation = Literal["text_to_video", "image_to_video", "audio_to_video", "extend", "retake"]
 Resolution = Literal["720p", "1080p", "1440p", "2160p"]
@@ -51,9 +51,16 @@ JobId = Annotated[str, StringConstraints(min_length=1), Field(description="From 
 
 
 class Arguments(BaseModel):
-    """What every tool's arguments share: frozen, and an unknown name is an error."""
+    """What every tool's arguments share: frozen; an unknown name is an error, and NUL, which no database keeps."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("should not hold a NUL character")
+        return value
 
 
 class GenerateVideo(Arguments):

@@ -1,18 +1,54 @@
-"""Who is alive, where every process shares one kernel: each holds a lock on a file, and the kernel lets go at death.
-
-A suspended process still holds its lock, so it is never robbed.
+"""Who is alive. Where every process shares one kernel each holds a lock on a file, and the kernel lets go at death;
+a suspended process still holds its lock, so it is never robbed. Elsewhere `beats.py` has the proof of life.
 """
 
+import hashlib
+import platform
 import secrets
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 
 from ltx_mcp.jobs.database import storage_failed
 
 
-class Life:
-    """This process's own proof of life, and a look at others'."""
+class Life(Protocol):
+    """This process's own proof of life, and a look at others'. Blocking."""
+
+    worker: str
+
+    def begin(self) -> None:
+        """Take a new name and be alive under it. Raises SetupError(storage_failed)."""
+
+    def beat(self) -> None:
+        """Still alive; to be called every second or so while work is held."""
+
+    def end(self) -> None:
+        """From now on this process counts as dead."""
+
+    def is_dead(self, worker: str) -> bool:
+        """Whether the holder of this name is gone for good."""
+
+    def forget(self, worker: str) -> None:
+        """Remove the traces of a dead one."""
+
+    def sweep(self) -> None:
+        """Remove the traces of all the dead; called once in a process's life."""
+
+
+def machine() -> str:
+    """A short name of this machine, as it stands in the names of its workers."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def new_worker() -> str:
+    """A name nobody has had."""
+    return f"w_{machine()}_{secrets.token_hex(8)}"
+
+
+class Locks:
+    """Proof of life by locked files in `HOME/workers`."""
 
     def __init__(self, home: Path) -> None:
         self._folder = home / "workers"
@@ -24,7 +60,7 @@ class Life:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             while self._lock is None:
-                name = "w_" + secrets.token_hex(8)
+                name = new_worker()
                 lock = FileLock(self._path(name), timeout=0)
                 lock.acquire()
                 # somebody clearing up may have removed the file between our making and our locking it
@@ -32,6 +68,9 @@ class Life:
                     self.worker, self._lock = name, lock
         except OSError as error:
             raise storage_failed(self._folder, error) from error
+
+    def beat(self) -> None:
+        """The kernel does it."""
 
     def end(self) -> None:
         """Let go; from now on this process counts as dead."""

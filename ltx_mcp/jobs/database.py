@@ -1,15 +1,19 @@
-"""Opens the database: durable where it must be, one writer at a time, failures told with path and setting."""
+"""A pool of connections to the one database: transactions, tiny reads, failures told with place and setting.
+
+What SQLite and PostgreSQL do differently is in a file each.
+"""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError, InterfaceError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InterfaceError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.jobs.migrations import migrate
@@ -19,86 +23,135 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 15
 CONNECTIONS = 8
+DEADLOCK_TRIES = 3
+OUR_MISTAKES = (DataError, IntegrityError, ProgrammingError)
+"""Statements that no other time or place would make right."""
+
+
+class OutOfReachError(SetupError):
+    """The database cannot be used just now. What was being written may or may not be there."""
+
+
+class Kind(Protocol):
+    """What a kind of database does in its own way. `shared`: its processes may run on several machines, and
+    `tick_s` is how often one may be asked for changes."""
+
+    shared: bool
+    tick_s: float
+
+    def make_engine(self, connections: int) -> Engine:
+        """The pool."""
+
+    def lock(self, connection: Connection, name: str) -> None:
+        """Let nobody else past this name before the transaction ends."""
+
+    async def peek(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """Rows of a tiny read, `?` for values; so cheap that a loop may ask many times a second. Empty when just now
+        nothing can be read."""
+
+    def failed(self, error: Exception) -> OutOfReachError:
+        """The error for a database that cannot be used."""
+
+    def is_undone(self, error: BaseException | None) -> bool:
+        """Whether a failed transaction was surely undone, and may succeed the next time."""
+
+    def close(self) -> None:
+        """Give back what is not in the pool."""
 
 
 class Database:
-    """A pool of connections; blocking inside, `do` is the way in for everything async."""
+    """Blocking inside; `do` is the way in for everything async."""
 
-    def __init__(self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        self._path = path
-        self._engine = _make_engine(path, busy_timeout_s)
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self._engine = kind.make_engine(CONNECTIONS)
         self._limiter: anyio.CapacityLimiter | None = None
-        self._peeking: sqlite3.Connection | None = None
 
     @classmethod
-    def open(cls, home: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> "Database":
-        """The database in `home`, made or brought to today's form. Raises SetupError(storage_failed).
+    def open(cls, home: Path, url: str = "", busy_timeout_s: float = BUSY_TIMEOUT_S) -> "Database":
+        """The database at `url`, or else in `home`, made or brought to today's form. Raises SetupError(storage_failed).
 
         A writer waits `busy_timeout_s` for another process's transaction.
         """
-        path = home / "jobs.sqlite"
         try:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise storage_failed(home, error) from error
-        database = cls(path, busy_timeout_s)
-        with database.write() as connection:
-            migrate(connection)
+        database = cls(_make_kind(home, url, busy_timeout_s))
+        try:
+            with database.write() as connection:
+                database.lock(connection, "migrate")
+                migrate(connection)
+        except BaseException:
+            database.close()
+            raise
         return database
 
     @contextmanager
     def write(self, durable: bool = True) -> Iterator[Connection]:
-        """One transaction that nobody else writes beside; `durable` ones survive a power cut."""
-        options = {"ltx_begin": "IMMEDIATE", "ltx_durable": durable}
+        """One transaction; on SQLite nobody else writes beside it. `durable` ones survive a power cut."""
+        options = {"ltx_write": True, "ltx_durable": durable}
         with self._told(), self._engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A snapshot to read from."""
+        """Something to read from."""
         with self._told(), self._engine.connect() as connection:
             yield connection
 
-    def peek(self, query: str, values: Sequence[Any]) -> list[Any]:
-        """Rows of a tiny read, on the caller's own thread: some 40 microseconds, so an event loop may do it.
+    def lock(self, connection: Connection, name: str) -> None:
+        """Let nobody else past this name before the transaction ends."""
+        self.kind.lock(connection, name)
 
-        Empty when the file is locked just now, which a reader of a WAL file meets only around a recovery.
-        """
-        with self._told():
-            if self._peeking is None:
-                self._peeking = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
-            try:
-                return self._peeking.execute(query, values).fetchall()
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                    return []
-                raise
+    async def peek(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """Rows of a tiny read; see Kind."""
+        return await self.kind.peek(query, values)
 
     async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run blocking `work` in a worker thread; a cancelled caller waits for it, so no connection is ever torn."""
+        """Run blocking `work` in a worker thread; a cancelled caller waits for it, so no connection is ever torn.
+
+        Work that the database surely undid, because two transactions stood in each other's way, is done again.
+        """
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(CONNECTIONS)
-        return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), limiter=self._limiter)
+        for left in reversed(range(DEADLOCK_TRIES)):
+            try:
+                return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), limiter=self._limiter)
+            except OutOfReachError as error:
+                if not left or not self.kind.is_undone(error.__cause__):
+                    raise
+        raise AssertionError("unreachable")
 
     def close(self) -> None:
         """Give all connections back."""
         self._engine.dispose()
-        if self._peeking is not None:
-            self._peeking.close()
+        self.kind.close()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (DatabaseError, InterfaceError) as error:
-            raise storage_failed(self._path, error.orig or error) from error
-        except sqlite3.Error as error:  # raised while connecting, before SQLAlchemy wraps it
-            raise storage_failed(self._path, error) from error
+        except OUR_MISTAKES:
+            raise
+        except (DatabaseError, InterfaceError, PoolTimeout, sqlite3.Error) as error:
+            # the driver's own is raised while connecting, before SQLAlchemy wraps it
+            raise self.kind.failed(error) from error
 
 
-def storage_failed(path: Path, reason: BaseException) -> SetupError:
-    """The error for state that cannot be kept: says where, why, and which setting moves it."""
-    return SetupError(
+def _make_kind(home: Path, url: str, busy_timeout_s: float) -> Kind:
+    if url:
+        from ltx_mcp.jobs.postgres import Postgres
+
+        return Postgres(url, busy_timeout_s)
+    from ltx_mcp.jobs.sqlite import Sqlite
+
+    return Sqlite(home / "jobs.sqlite", busy_timeout_s)
+
+
+def storage_failed(path: Path, reason: BaseException, kind: type[SetupError] = SetupError) -> SetupError:
+    """The error for state that cannot be kept in a folder: says where, why, and which setting moves it."""
+    return kind(
         ErrorCode.STORAGE_FAILED,
         f"{path} cannot be used: {_plain(reason)}.",
         "Free space or mend its permissions, or set LTX_MCP_HOME to a folder on a local disk that can be written.",
@@ -107,29 +160,3 @@ def storage_failed(path: Path, reason: BaseException) -> SetupError:
 
 def _plain(reason: BaseException) -> str:
     return (reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)).rstrip(".")
-
-
-def _make_engine(path: Path, busy_timeout_s: float) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}",
-        connect_args={"check_same_thread": False, "timeout": busy_timeout_s},
-        pool_size=CONNECTIONS,
-        max_overflow=0,
-    )
-    event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
-    return engine
-
-
-def _on_connect(connection: Any, record: Any) -> None:
-    # the driver must not begin by itself: BEGIN IMMEDIATE is ours to say
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _on_begin(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    level = "FULL" if options.get("ltx_durable", False) else "NORMAL"
-    connection.exec_driver_sql(f"PRAGMA synchronous={level}")
-    connection.exec_driver_sql(f"BEGIN {options.get('ltx_begin', 'DEFERRED')}")

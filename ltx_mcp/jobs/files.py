@@ -4,9 +4,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Container, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
@@ -51,6 +52,22 @@ class Files:
         """Remove what unfinished attempts left."""
         for path in self._videos.glob(f"{job_id}.*part*"):
             path.unlink(missing_ok=True)
+
+    def remove_film(self, job_id: str) -> None:
+        """Remove a film with all that belongs to it, for good."""
+        with self._told():
+            for path in (self.film(job_id), self.sheet(job_id), self._videos / f"{job_id}.json"):
+                path.unlink(missing_ok=True)
+        self.drop_parts(job_id)
+
+    def remove_inputs(self, used: Container[str], before: datetime) -> None:
+        """Remove inputs whose content is not `used` any more and that came before this time."""
+        for path in self._inputs.glob("*"):
+            with suppress(FileNotFoundError), self._told():
+                if path.name.partition(".")[0].removesuffix("-as") in used:
+                    continue
+                if path.stat().st_mtime < before.timestamp():
+                    path.unlink()
 
     def keep_film(self, job: Job, part: Path, film: Film) -> None:
         """Give the film its final name, with a sidecar that tells another program what it is."""

@@ -15,7 +15,7 @@ from ltx_mcp.domain.facts import Pace
 from ltx_mcp.domain.job import Bill, Cancel, Job, State, bill_after
 from ltx_mcp.domain.plan import Adjustment
 from ltx_mcp.jobs.ordering import Ordering, no_answer
-from ltx_mcp.jobs.store import LostClaimError
+from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools, to_micro_or_none
 from ltx_mcp.providers.base import Cancels, Delivered, Polls, Provider, Seen, Streams
 
@@ -221,7 +221,7 @@ class Following:
         while not (pulse.lost or (pulse.job.cancel_wanted and pulse.stops)):
             await self._tools.sleep(PULSE_S / LOOKS_A_PULSE)
             try:
-                if next(beats) % LOOKS_A_PULSE == 0 or self._store.is_unwanted(pulse.job):
+                if next(beats) % LOOKS_A_PULSE == 0 or await self._store.is_unwanted(pulse.job):
                     pulse.job = await self._tools.note(pulse.job, progress=round(pulse.done * 100, 1))
                     pulse.job = await self._tools.reloaded(pulse.job)
                     if pulse.job.cancel_wanted and not pulse.stops:

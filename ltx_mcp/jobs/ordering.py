@@ -1,5 +1,6 @@
 """Submitting: the one order. It is sent once, and what was said to it is written down as often as that takes."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -11,8 +12,11 @@ import anyio
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.job import Job, State, bill_after
 from ltx_mcp.jobs.preparing import Preparing
+from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools, to_micro_or_none
 from ltx_mcp.providers.base import Accepted, Delivered, Provider
+
+logger = logging.getLogger(__name__)
 
 ENDS_THE_JOB = frozenset({ErrorCode.CONTENT_REFUSED, ErrorCode.REJECTED})
 """Refusals that another provider must not be tried after."""
@@ -59,7 +63,22 @@ class Ordering:
 
     async def answer(self, job: Job, to: State, what: str, **changes: Any) -> Job:
         """The move that an answer to the order makes, however late it comes."""
-        return await self._store.do(self._store.answer, job, to, self._tools.now(), what, **changes)
+        try:
+            answered = await self._store.do(self._store.answer, job, to, self._tools.now(), what, **changes)
+        except LostClaimError:
+            await self._tell_lost(job, changes.get("remote"))
+            raise
+        self._tools.watch_price(job, changes)
+        return answered
+
+    async def _tell_lost(self, job: Job, remote: dict[str, Any] | None) -> None:
+        """An order that was taken, and has no job any more that could follow it: a person should know."""
+        latest = await self._store.do(self._store.get, job.id)
+        if remote is None or latest is None or latest.remote == remote:
+            return
+        logger.warning(
+            "%s: %s took the order, but somebody had settled the job: %s", job.id, job.offer.provider, remote
+        )
 
     async def _write_down(self, sent: tuple[str, int]) -> Job:
         write = self._answers.pop(sent)

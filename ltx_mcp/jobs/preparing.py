@@ -39,7 +39,7 @@ class Preparing:
             if given.job_id and not given.sha256:
                 source = await self._store.do(self._store.get, given.job_id, job.caller)
                 if source is not None and source.live:
-                    return await self._tools.move(job, State.QUEUED, "waiting", waits_for=source.id, holder="")
+                    return await self._store.do(self._store.wait_for_sources, job, self._tools.now())
                 job = await self._keep_inputs(job, given, await self._frame(given, source))
         try:
             uris = {given.role: await self._uri(job, given) for given in job.inputs}

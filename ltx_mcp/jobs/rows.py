@@ -1,14 +1,20 @@
-"""Between a row of the `jobs` table and the Job everybody else speaks of."""
+"""Rows of the `jobs` table inside somebody's transaction: a row as a Job, a change under its conditions, its event."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, insert, select, update
 
 from ltx_mcp.domain.errors import Problem
-from ltx_mcp.domain.job import Bill, Cancel, Film, Job, State
+from ltx_mcp.domain.job import ENDED, LIVE, Bill, Cancel, Film, Job, State
 from ltx_mcp.domain.plan import Adjustment, Offer
-from ltx_mcp.domain.request import Input
+from ltx_mcp.domain.price import to_micro
+from ltx_mcp.domain.request import Input, fingerprint
+from ltx_mcp.jobs.rules import for_history, new_job_id
+from ltx_mcp.jobs.schema import events, jobs
 
 _RECORDS: dict[str, TypeAdapter[Any]] = {
     "offers": TypeAdapter(tuple[Offer, ...]),
@@ -21,6 +27,24 @@ _WORDS = {"state": State, "bill": Bill, "cancel": Cancel}
 _NOT_IN_JOB = ("fingerprint", "day", "provider", "held_micro")
 
 
+ASK_AFTER = timedelta(minutes=30)
+
+
+class LostClaimError(Exception):
+    """The job is no longer ours to move: cancelled, or taken by another process. Not a failure of the job."""
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A checked, planned and priced request, about to become a row."""
+
+    caller: str
+    request_key: str
+    normal: dict[str, str]
+    offers: tuple[Offer, ...]
+    inputs: tuple[Input, ...]
+
+
 def to_job(row: Mapping[Any, Any]) -> Job:
     """The record of a row."""
     values = {name: _read(name, value) for name, value in row.items() if name not in _NOT_IN_JOB}
@@ -31,6 +55,103 @@ def to_job(row: Mapping[Any, Any]) -> Job:
 def to_columns(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as the table keeps them; the names are the record's own."""
     return {name: _write(name, value) for name, value in values.items()}
+
+
+def find(connection: Connection, caller: str | None, job_id: str, *, lock: bool = False) -> Job | None:
+    """One job; with `caller`, only that caller's; with `lock`, nobody else changes it before this transaction ends."""
+    query = select(jobs).where(jobs.c.id == job_id)
+    if caller is not None:
+        query = query.where(jobs.c.caller == caller)
+    if lock:
+        query = query.with_for_update()
+    row: Row[Any] | None = connection.execute(query).first()
+    return to_job(row._mapping) if row else None
+
+
+def load(connection: Connection, job_id: str) -> Job:
+    """A job that must be there."""
+    job = find(connection, None, job_id)
+    assert job is not None
+    return job
+
+
+def change(connection: Connection, where: Sequence[Any], changes: Mapping[str, Any]) -> None:
+    """Change the one row that meets the conditions. Raises LostClaimError when none does."""
+    values = to_columns(changes) | {"revision": jobs.c.revision + 1}
+    if connection.execute(update(jobs).where(*where).values(**values)).rowcount != 1:
+        raise LostClaimError
+
+
+def ending(to: State, now: datetime) -> dict[str, Any]:
+    """What an end changes beside the state; one that may have been missed is looked for again after a while."""
+    if to is State.UNKNOWN:
+        return {"finished_at": now, "holder": "", "next_at": now + ASK_AFTER}
+    return {"finished_at": now, "holder": ""} if to in ENDED else {}
+
+
+def moved(connection: Connection, job_id: str, to: State, now: datetime, what: str, detail: Mapping[str, Any]) -> Job:
+    """The event of a move; an end also wakes the jobs that waited for this one."""
+    record(connection, job_id, now, what, for_history(detail))
+    if to in ENDED:
+        woken = {"waits_for": "", "next_at": now, "revision": jobs.c.revision + 1}
+        connection.execute(update(jobs).where(jobs.c.waits_for == job_id).values(**woken))
+    return load(connection, job_id)
+
+
+def record(connection: Connection, job_id: str, now: datetime, what: str, detail: Mapping[str, Any]) -> None:
+    """One line of a job's history."""
+    connection.execute(insert(events), {"job_id": job_id, "at": now, "what": what, "detail": dict(detail)})
+
+
+def first_live(connection: Connection, inputs: Sequence[Input]) -> str:
+    """The first job these inputs are made from that has not ended; it cannot end before this transaction does."""
+    ids = [given.job_id for given in inputs if given.job_id]
+    if not ids:
+        return ""
+    query = select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)
+    found = {row.id for row in connection.execute(query.with_for_update(read=True)) if row.state in LIVE}
+    return next((job_id for job_id in ids if job_id in found), "")
+
+
+def day_of(at: datetime) -> str:
+    """The UTC day whose budget counts it."""
+    return at.date().isoformat()
+
+
+def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, **changed: Any) -> Job:
+    """A new row with its first event, its first offer's price held; `changed` is laid over how a new job stands."""
+    offer, job_id = new.offers[0], new_job_id()
+    held_micro = to_micro(offer.held_usd)
+    values = {
+        "id": job_id,
+        "caller": new.caller,
+        "request_key": new.request_key or None,
+        "fingerprint": fingerprint(new.normal),
+        "normal": new.normal,
+        "operation": offer.operation,
+        "prompt": offer.prompt,
+        "state": State.QUEUED,
+        "bill": Bill.HELD,
+        "day": day_of(now),
+        "offers": new.offers,
+        "offer_index": 0,
+        "provider": offer.provider,
+        "inputs": new.inputs,
+        "cost_micro": to_micro(offer.cost_usd),
+        "held_micro": held_micro,
+        "waits_for": first_live(connection, new.inputs),
+        **dict.fromkeys(("holder", "sent_by", "note", "result_url"), ""),
+        **dict.fromkeys(("fence", "revision", "attempts", "tries"), 0),
+        "adjustments": (),
+        "film": None,
+        "error": None,
+        "cancel_wanted": False,
+        "next_at": now,
+        "created_at": now,
+    }
+    connection.execute(insert(jobs), to_columns(values | changed))
+    record(connection, job_id, now, what, {"provider": offer.provider, "held_micro": held_micro})
+    return load(connection, job_id)
 
 
 def _read(name: str, value: Any) -> Any:

@@ -6,15 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
-from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.price import from_micro, to_text
 
 ALPHABET = string.ascii_letters + string.digits
 NOT_FOR_HISTORY = frozenset({"result_url", "holder", "prompt"})
+ROUNDING_MICRO = 10_000
+"""A charge that differs from its quote by less than a cent is only rounded."""
 
 
 def new_job_id() -> str:
     """Unguessable, and never mistaken for a file or a URL."""
     return "job_" + "".join(secrets.choice(ALPHABET) for _ in range(20))
+
+
+def machine_of(worker: str) -> str:
+    """What the names of all workers of one machine begin with."""
+    return worker.rpartition("_")[0]
 
 
 def same_or_refused(job: Job, normal: dict[str, str]) -> Job:
@@ -68,3 +76,19 @@ def for_history(detail: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(problem := detail.get("error"), Problem):
         kept |= {"error": str(problem.code), "message": problem.message}
     return {name: value for name, value in kept.items() if name not in NOT_FOR_HISTORY and value != ""}
+
+
+def price_drift(job: Job, changes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a change of `job` tells of a price that is not as quoted; None where it tells nothing new."""
+    charged = changes.get("charged_micro")
+    if charged is None or charged == job.charged_micro or changes.get("bill") is Bill.RELEASED:
+        return None
+    if abs(charged - job.cost_micro) < ROUNDING_MICRO:
+        return None
+    return {
+        "provider": job.offer.provider,
+        "model": job.offer.model,
+        "quoted_usd": to_text(from_micro(job.cost_micro)),
+        "charged_usd": to_text(from_micro(charged)),
+        "as_of": job.offer.as_of,
+    }

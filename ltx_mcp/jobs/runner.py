@@ -13,8 +13,10 @@ import anyio
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.jobs.alive import Life
+from ltx_mcp.jobs.database import OutOfReachError
+from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.steps import Steps
-from ltx_mcp.jobs.store import LostClaimError, Store
+from ltx_mcp.jobs.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class Runner:
         self._moved = moved
         self._wake = anyio.Event()
         self._breaks: Counter[str] = Counter()
+        self._carried: set[str] = set()
+        self._ask_due_at = 0.0
         self._running: anyio.CancelScope | None = None
         self._stopped = anyio.Event()
 
@@ -77,8 +81,18 @@ class Runner:
         """Stop the loop and hand back what was held. Returns how many live jobs are left to others.
 
         `hand_over` is called when there are any: after LEAVE_S at the latest, even while the answer to an order is
-        still waited for, because whoever ends this process may not wait with us.
+        still waited for, because whoever ends this process may not wait with us. It is also called when the database
+        is out of reach just now: whoever finds it again takes over from the dead.
         """
+        try:
+            return await self._leave(hand_over)
+        except OutOfReachError as error:
+            logger.error("%s", error)
+            if hand_over and self._life.worker:
+                await hand_over()
+            return 0
+
+    async def _leave(self, hand_over: HandOver | None) -> int:
         if self._running is not None:
             self._running.cancel()
             await self._end_work(hand_over)
@@ -110,25 +124,38 @@ class Runner:
     async def _round(self, start: Callable[..., object]) -> float:
         """Claim all that is due and can be served from here; returns how long to sleep."""
         try:
-            while job := await self._store.do(
-                self._store.claim, self._life.worker, self._slots, self._now(), self._steps.able
-            ):
+            await self._store.do(self._life.beat)
+            while job := await self._claim():
+                self._carried.add(job.id)
                 start(self._carry, job)
-            return await self._pause()
+            return await self._pause(start)
         except LtxError as error:
             # a full disk or a locked file must not end the loop: the jobs are still there
             logger.error("%s", error)
             return RETRY_S
 
-    async def _pause(self) -> float:
+    async def _claim(self) -> Job | None:
+        here = (self._life.worker, self._slots, self._now(), self._steps.able, self._repeatable)
+        return await self._store.do(self._store.claim, *here)
+
+    async def _pause(self, start: Callable[..., object]) -> float:
+        if anyio.current_time() >= self._ask_due_at:
+            self._ask_due_at = anyio.current_time() + LOOK_S
+            await self._store.do(self._store.ask_due, self._now())
         every = await self._store.do(self._store.live)
         await self._bury({each.holder for each in every if each.holder})
         live = [each for each in every if each.provider in self._steps.able]
         if not live:
             return LOOK_S
         for each in live:
-            if each.wished_cancelled and each.holder == self._life.worker:
+            if each.holder != self._life.worker:
+                continue
+            if each.wished_cancelled:
                 self._steps.ring(each.id)
+            if each.id not in self._carried and (job := await self._store.do(self._store.get, each.id)):
+                # claimed, or kept, by a transaction whose success was not told to us
+                self._carried.add(job.id)
+                start(self._carry, job)
         due = [each.next_at - self._now() for each in live if not each.holder]
         soonest = min(due, default=timedelta(seconds=1)).total_seconds()
         return max(TICK_S, min(soonest, 1.0))
@@ -138,7 +165,7 @@ class Runner:
         for worker in holders:
             if await self._store.do(self._life.is_dead, worker):
                 await self._store.do(self._store.let_go, worker, self._repeatable, self._now(), died=True)
-                self._life.forget(worker)
+                await self._store.do(self._life.forget, worker)
                 self.wake()
 
     async def _carry(self, job: Job) -> None:
@@ -159,13 +186,14 @@ class Runner:
             logger.exception("%s: its error could not be written down", job.id)
         finally:
             del self._breaks[job.id]
+            self._carried.discard(job.id)
             self.wake()
 
     async def _step(self, job: Job) -> Job:
         try:
             return await self._steps.take(job)
         except LtxError as error:
-            if error.code is ErrorCode.STORAGE_FAILED and _is_at_provider(job):
+            if isinstance(error, OutOfReachError) or (error.code is ErrorCode.STORAGE_FAILED and _is_at_provider(job)):
                 raise
             return await self._fail(job, error)
         except LostClaimError:

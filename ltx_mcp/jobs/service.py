@@ -1,35 +1,36 @@
 """Jobs: everything the server and the terminal ever call. Places, waits, looks; the runner does the work."""
 
-import base64
-import binascii
-import shutil
+import math
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import overload
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
+from ltx_mcp.domain.consent import Answer, Question
+from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Event, Job, State
-from ltx_mcp.domain.plan import Market, Plan, choose, make_offers
-from ltx_mcp.domain.request import (
-    EstimateCost,
-    ListJobs,
-    PaidArguments,
-    normal_form,
-    to_request,
-)
-from ltx_mcp.jobs.alive import Life
+from ltx_mcp.domain.plan import Market, Plan, make_offers
+from ltx_mcp.domain.request import EstimateCost, ListJobs, PaidArguments, to_request
+from ltx_mcp.jobs.alive import Life, Locks
+from ltx_mcp.jobs.beats import Beats
+from ltx_mcp.jobs.consents import Consents
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
-from ltx_mcp.jobs.given import read_media
+from ltx_mcp.jobs.ledger import Budget
+from ltx_mcp.jobs.paging import Page, read_cursor, to_cursor
+from ltx_mcp.jobs.person import Person, Verdicts
+from ltx_mcp.jobs.placing import Ordered, Placing
+from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.runner import HandOver, Runner
+from ltx_mcp.jobs.spend import Spend, read_spend
 from ltx_mcp.jobs.steps import Steps
-from ltx_mcp.jobs.store import Budget, NewJob, Store
+from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.jobs.watch import Watch
@@ -51,29 +52,17 @@ Sleep = Callable[[float], Awaitable[None]]
 @dataclass(frozen=True)
 class Config:
     """Plain values from the edge. `folders` are where paths may lie; None: paths are not accepted at all. `lookup`
-    gives the keys and addresses that the facts name."""
+    gives the keys and addresses that the facts name. Above `confirm_above_usd` a person must agree; None: never.
+    Without `database_url` the database is a file in `home`. What ended `keep_days` ago is removed; None: never."""
 
     home: Path
     market: Market
     budget_usd: Decimal | None
     folders: tuple[Path, ...] | None
     lookup: Callable[[str], str] = lambda name: ""
-
-
-@dataclass(frozen=True)
-class Ordered:
-    """The job of a request; `fresh` is false when the request already had it."""
-
-    job: Job
-    fresh: bool
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some of a caller's jobs, newest first; `next_cursor` is empty on the last page."""
-
-    jobs: tuple[Job, ...]
-    next_cursor: str
+    confirm_above_usd: Decimal | None = None
+    database_url: str = field(default="", repr=False)
+    keep_days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,12 +84,13 @@ class Jobs:
         self._media = Media()
         self._files = Files(config.home)
         self._store = Store(database, budget_usd=config.budget_usd)
-        self._life = Life(config.home)
-        self._reader = InputReader(config.folders, self._media.look_at_picture)
-        self._watch = Watch(self._store.revisions)
+        self._life: Life = Beats(database) if database.kind.shared else Locks(config.home)
+        self._placing = self._make_placing()
+        self._watch = Watch(self._store.revisions, database.kind.tick_s)
         self._adapters = make_adapters(config.market.providers, config.lookup, now, self._media)
         self._steps = Steps(self._make_tools())
         self._runner = self._make_runner()
+        self._clearing = anyio.CancelScope()
 
     @classmethod
     async def open(
@@ -110,7 +100,7 @@ class Jobs:
         sleep: Sleep = anyio.sleep,
     ) -> "Jobs":
         """Open the home of `config`, making it when it is new. Raises SetupError(storage_failed)."""
-        database = await anyio.to_thread.run_sync(Database.open, config.home)
+        database = await anyio.to_thread.run_sync(Database.open, config.home, config.database_url)
         return cls(config, database, now, sleep)
 
     def _make_tools(self) -> Tools:
@@ -128,6 +118,18 @@ class Jobs:
             near=self._adapters.near,
         )
 
+    def _make_placing(self) -> Placing:
+        reader = InputReader(self._config.folders, self._media.look_at_picture)
+        return Placing(
+            self._config.market,
+            self._store,
+            Consents(self._database),
+            self._files,
+            reader,
+            self._now,
+            self._config.confirm_above_usd,
+        )
+
     def _make_runner(self) -> Runner:
         facts = self._config.market.providers
         slots = {each.name: each.slots for each in facts if each.slots}
@@ -141,6 +143,13 @@ class Jobs:
         await self._store.do(self._life.begin)
         await self._store.do(self._life.sweep)
         group.start_soon(self.work)
+        if self._config.keep_days is not None:
+            retention = Retention(self._database, self._files, self._config.keep_days)
+            group.start_soon(self._clear_up, retention)
+
+    async def _clear_up(self, retention: Retention) -> None:
+        with self._clearing:
+            await retention.run(self._now, self._sleep)
 
     async def work(self, *, until_idle: bool = False) -> None:
         """Work until `stop`, or until nothing is left to do."""
@@ -153,6 +162,7 @@ class Jobs:
 
         `hand_over` is called when there are any.
         """
+        self._clearing.cancel()
         with anyio.CancelScope(shield=True):
             left = await self._runner.stop(hand_over)
             await self._adapters.close()
@@ -162,41 +172,28 @@ class Jobs:
 
     # -- ordering -----------------------------------------------------------------------------------------------
 
-    async def order(self, arguments: PaidArguments, caller: str) -> Ordered:
-        """The job of this request: placed now, or the one it already has.
+    @overload
+    async def order(self, arguments: PaidArguments, caller: str) -> Ordered: ...
 
-        Raises CallerError or SetupError, and then nothing was kept: no row, no file, no reservation.
-        """
-        folder = await self._store.do(tempfile.mkdtemp, prefix="ltx-mcp-")
-        try:
-            given = await read_media(arguments, caller, Path(folder), self._reader, self._store)
-            inputs = tuple(each.input for each in given)
-            request = to_request(arguments)
-            normal = normal_form(request, inputs)
-            try:
-                for each in given:
-                    each.check()
-                offers = choose(request, inputs, self._config.market)
-            except LtxError:
-                same = await self._store.do(self._store.find_same, caller, arguments.request_key, normal, self._now())
-                if same is not None:
-                    return Ordered(same, fresh=False)
-                raise
-            for each in given:
-                if each.path is not None:
-                    await self._store.do(self._files.keep_input, each.input, each.path)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        new = NewJob(caller, arguments.request_key, normal, offers, inputs)
-        placed = await self._store.do(self._store.place, new, self._now())
+    @overload
+    async def order(
+        self, arguments: PaidArguments, caller: str, answer: Answer | None, *, can_ask: bool
+    ) -> Ordered | Question: ...
+
+    async def order(
+        self, arguments: PaidArguments, caller: str, answer: Answer | None = None, *, can_ask: bool = False
+    ) -> Ordered | Question:
+        """The job of this request: placed now, or the one it already has; see Placing. Only with `can_ask` is it ever
+        a question. Raises CallerError or SetupError."""
+        ordered = await self._placing.order(arguments, caller, answer, can_ask=can_ask)
         self._runner.wake()
-        return Ordered(placed.job, placed.fresh)
+        return ordered
 
-    async def word(self, job: Job, wait_s: float, told: Told) -> Job:
+    async def word(self, job: Job, wait_s: float, told: Told, most_s: float = math.inf) -> Job:
         """The job once the provider has answered, or it is known that the job must wait its turn; then, within
-        `wait_s` from now, at its end."""
-        began = anyio.current_time()
-        with anyio.move_on_after(max(WORD_S, wait_s)):
+        `wait_s` from now, at its end. All of it within `most_s`."""
+        began, wait_s = anyio.current_time(), min(wait_s, most_s)
+        with anyio.move_on_after(min(max(WORD_S, wait_s), most_s)):
             await self._until(job, self._has_word, told)
         return await self.wait(await self._reload(job), began + wait_s - anyio.current_time(), told)
 
@@ -250,9 +247,14 @@ class Jobs:
         adapter = self._adapters.by_name.get(provider)
         return await adapter.prices() if isinstance(adapter, Prices) else {}
 
+    @property
+    def person(self) -> Person:
+        """What a person may settle, and no agent."""
+        return Person(Verdicts(self._database), self._config.market, self._adapters.by_name, self._now)
+
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""
-        before = await self._read_cursor(arguments.cursor, caller) if arguments.cursor else None
+        before = await read_cursor(self._store, arguments.cursor, caller) if arguments.cursor else None
         query = (caller, arguments.state, arguments.limit + 1, before)
         found = await self._store.do(self._store.page, *query)
         live = {job.id for job in found[: arguments.limit] if job.live}
@@ -260,7 +262,7 @@ class Jobs:
             await self._one_ends(caller, live, arguments.wait_seconds)
             found = await self._store.do(self._store.page, *query)
         shown = tuple(found[: arguments.limit])
-        return Page(shown, _to_cursor(shown[-1]) if len(found) > arguments.limit else "")
+        return Page(shown, to_cursor(shown[-1]) if len(found) > arguments.limit else "")
 
     def quotes(self, arguments: EstimateCost) -> Plan:
         """Everything that could be ordered for this, what stands in the way of the rest, and why others refuse."""
@@ -275,6 +277,14 @@ class Jobs:
     async def budget(self) -> Budget:
         """Today's money."""
         return await self._store.do(self._store.budget, self._now())
+
+    async def spend(self, caller: str, last: date | None = None, days: int = 1) -> Spend:
+        """What this caller ordered on the `days` UTC days that end with `last`, which is today where it is None, and
+        the whole database's budget of that last day."""
+        now = self._now()
+        at = now if last is None else datetime(last.year, last.month, last.day, tzinfo=UTC)
+        budget = await self._store.do(self._store.budget, at)
+        return await self._store.do(read_spend, self._database, caller, at.date(), days, budget)
 
     @property
     def market(self) -> Market:
@@ -353,29 +363,11 @@ class Jobs:
                     return
                 await self._watch.change({job.id: job.revision for job in jobs})
 
-    async def _read_cursor(self, cursor: str, caller: str) -> tuple[datetime, str]:
-        try:
-            job_id = base64.urlsafe_b64decode(cursor.encode()).decode()
-            job = await self._store.do(self._store.get, job_id, caller)
-        except (binascii.Error, ValueError):
-            job = None
-        if job is None:
-            raise CallerError(
-                ErrorCode.INVALID_REQUEST,
-                "cursor: no page of list_jobs gave this one.",
-                "Use next_cursor of an earlier answer, or leave cursor out to begin with the newest.",
-            )
-        return job.created_at, job.id
-
 
 def _no_job(job_id: str) -> CallerError:
     return CallerError(
         ErrorCode.JOB_NOT_FOUND, f"There is no job {job_id[:40]}.", "list_jobs shows the jobs there are."
     )
-
-
-def _to_cursor(job: Job) -> str:
-    return base64.urlsafe_b64encode(job.id.encode()).decode()
 
 
 async def _has_ended(job: Job) -> bool:

@@ -1,5 +1,6 @@
 """What the steps of a job work with: handed in, so that tests can turn the clock and stand in for a provider."""
 
+import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,10 +14,14 @@ from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.jobs.files import Files
-from ltx_mcp.jobs.store import LostClaimError, Store
+from ltx_mcp.jobs.rows import LostClaimError
+from ltx_mcp.jobs.rules import price_drift
+from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.media.worker import Media
 from ltx_mcp.providers.base import Provider, Seen
+
+logger = logging.getLogger(__name__)
 
 
 class Fetch(Protocol):
@@ -70,13 +75,32 @@ class Tools:
     chance: Callable[[], float] = random.random
     near: frozenset[str] = frozenset()
     bells: Bells = field(init=False)
+    drifting: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bells", Bells(self.sleep))
 
     async def move(self, job: Job, to: State, what: str = "", **changes: Any) -> Job:
         """The holder's move."""
-        return await self.store.do(self.store.move, job, to, self.now(), what, **changes)
+        moved = await self.store.do(self.store.move, job, to, self.now(), what, **changes)
+        self.watch_price(job, changes)
+        return moved
+
+    def watch_price(self, job: Job, changes: Mapping[str, Any]) -> None:
+        """Say in the log when a provider charges another price than was quoted: once for each of its models."""
+        drift = price_drift(job, changes)
+        if drift is None or (drift["provider"], drift["model"]) in self.drifting:
+            return
+        self.drifting.add((drift["provider"], drift["model"]))
+        logger.warning(
+            "%s: %s (%s) charged %s USD, quoted %s; the prices as of %s may be outdated: ltx-mcp jobs --spend",
+            job.id,
+            drift["provider"],
+            drift["model"],
+            drift["charged_usd"],
+            drift["quoted_usd"],
+            drift["as_of"],
+        )
 
     async def note(self, job: Job, **changes: Any) -> Job:
         """Something worth knowing about a job; what is known already is not written again."""

@@ -3,12 +3,10 @@
 Nothing runs while nobody waits.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import anyio
-
-TICK_S = 0.06
 
 
 @dataclass(eq=False)
@@ -19,9 +17,9 @@ class _Waiter:
 
 
 class Watch:
-    """Waiting callers of one process. `revisions` answers for many jobs at once, fast: it runs on the event loop."""
+    """Waiting callers of one process. `revisions` answers for many jobs at once."""
 
-    def __init__(self, revisions: Callable[[Sequence[str]], dict[str, int]], tick_s: float = TICK_S) -> None:
+    def __init__(self, revisions: Callable[[Sequence[str]], Awaitable[dict[str, int]]], tick_s: float) -> None:
         self._revisions = revisions
         self._tick_s = tick_s
         self._waiters: set[_Waiter] = set()
@@ -53,7 +51,7 @@ class Watch:
         self._led = True
         try:
             while True:
-                self._look()
+                await self._look()
                 if waiter.changed:
                     return
                 with anyio.move_on_after(self._tick_s):
@@ -62,8 +60,8 @@ class Watch:
         finally:
             self._led = False
 
-    def _look(self) -> None:
-        found = self._revisions(list({job_id for each in self._waiters for job_id in each.seen}))
+    async def _look(self) -> None:
+        found = await self._revisions(list({job_id for each in self._waiters for job_id in each.seen}))
         for each in self._waiters:
             if any(found.get(job_id, revision) != revision for job_id, revision in each.seen.items()):
                 each.changed = True

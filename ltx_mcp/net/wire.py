@@ -4,11 +4,13 @@ Says of every failure whether the provider may have taken the order; what a stat
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ CONNECT_S, READ_S = 10.0, 60.0
 ORDER_S = 120.0
 EVENTS_S = 40.0
 MAX_DETAIL = 500
+MAX_DEPTH = 100
+MAX_RETRY_AFTER_S = 86_400.0
+_NEVER_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _CHUNK = 1 << 18
 NEVER_SENT = (
     *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
@@ -65,10 +70,7 @@ class Reply:
     @property
     def json(self) -> Any:
         """The body as JSON; None where it is none."""
-        try:
-            return json.loads(self.content)
-        except (ValueError, RecursionError):
-            return None
+        return read_json(self.content)
 
     @property
     def text(self) -> str:
@@ -81,15 +83,29 @@ class Reply:
         return read_retry_after(self.headers.get("retry-after", ""), now)
 
 
+def read_json(text: str | bytes) -> Any:
+    """JSON; None where it is none, or so deep that whatever is done with it next could overflow."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    level = [found]
+    for _ in range(MAX_DEPTH):
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = list(chain.from_iterable(inner))
+    return None if level else found
+
+
 def read_retry_after(text: str, now: datetime) -> float | None:
-    """Seconds, of either form the header has; None where it says nothing."""
+    """Seconds, of either form the header has, a day at most; None where it says nothing."""
     if text.strip().isdecimal():
-        return float(text)
+        return min(float(text), MAX_RETRY_AFTER_S)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        wait_s = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
+    return min(max(0.0, wait_s), MAX_RETRY_AFTER_S)
 
 
 class Wire:
@@ -167,13 +183,17 @@ class Wire:
             if held.status_code != 200:
                 raise self.broken(f"answered HTTP {held.status_code} to a stream", "yes")
             lines: list[str] = []
+            size = 0
             async with aclosing(held.lines()) as told:
                 async for line in told:
                     if line.startswith("data:"):
                         lines.append(line[5:].removeprefix(" "))
+                        size += len(line)
                     elif not line and lines:
                         yield "\n".join(lines)
-                        lines = []
+                        lines, size = [], 0
+                    if size > MAX_REPLY_BYTES:
+                        raise self.broken("sent an event without end", "yes")
 
     async def put(self, url: str, path: Path, headers: Mapping[str, str], *, read_s: float = 300) -> None:
         """Upload a file to where the provider pointed. No credential goes along. Raises ProviderError(unavailable)."""
@@ -182,7 +202,7 @@ class Wire:
         try:
             async with hop("PUT", url, self.rules, given, _chunks(path), read_s) as answer:
                 reply = await Held(self, answer, "no").read()
-        except (Refused, httpx.HTTPError, httpx.InvalidURL) as error:
+        except (Refused, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise self.broken(f"gave an upload address that failed: {self._reason(error)}", "no") from error
         if not reply.ok:
             raise self.broken(f"answered HTTP {reply.status_code} to an upload", "no", self.detail(reply.text))
@@ -193,8 +213,8 @@ class Wire:
         return provider_rules(near=self.near)
 
     def detail(self, text: str) -> str:
-        """The provider's own words, with every known secret struck out, and cut short."""
-        return redact(text, self._secrets)[:MAX_DETAIL].encode("utf-8", "replace").decode()
+        """The provider's own words, with every known secret struck out, cut short, and without what no text holds."""
+        return _NEVER_TEXT.sub("\N{REPLACEMENT CHARACTER}", redact(text, self._secrets)[:MAX_DETAIL])
 
     def broken(self, what: str, accepted: Accepted, detail: str = "") -> ProviderError:
         """The error of a line that failed."""
@@ -257,10 +277,17 @@ class Held:
         return Reply(self.status_code, self.headers, b"".join(parts))
 
     async def lines(self) -> AsyncGenerator[str, None]:
-        """The body line by line, as it comes. Raises ProviderError when it breaks off."""
+        """The body line by line, as it comes, whatever its head says of its encoding. Raises ProviderError when it
+        breaks off, or a line does not end."""
+        rest = b""
         try:
-            async for line in self._answer.aiter_lines():
-                yield line
+            async for chunk in self._answer.aiter_raw():
+                # not splitlines: U+2028 and the like may stand inside JSON
+                *whole, rest = (rest + chunk).split(b"\n")
+                for line in whole:
+                    yield line.removesuffix(b"\r").decode("utf-8", "replace")
+                if len(rest) > MAX_REPLY_BYTES:
+                    raise self._wire.broken("sent a line without end", self._accepted)
         except httpx.HTTPError as error:
             raise self._wire.cut(error, self._accepted) from error
 

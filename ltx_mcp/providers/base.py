@@ -21,6 +21,8 @@ from ltx_mcp.net.wire import Wire
 
 Tell = Callable[[float], None]
 """Called with the part done, 0 to 1, as often as the work likes."""
+MOST_SIGNS = 8_192
+"""The longest id or address that is believed."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,12 @@ class Seen:
     problem: Problem | None = None
 
 
+def read_word(value: Any) -> str:
+    """An id or address as a service gave it; empty where it is none that can be kept and sent again."""
+    word = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return word if word.isprintable() and word.strip() and len(word) <= MOST_SIGNS else ""
+
+
 class Provider(Protocol):
     """Every adapter can be ordered from."""
 
@@ -105,6 +113,15 @@ class Polls(Protocol):
 
     async def poll(self, remote: Mapping[str, Any]) -> Seen:
         """Look once. A raised ProviderError is a failed look, never a failed job."""
+        ...
+
+
+@runtime_checkable
+class Names(Protocol):
+    """A service whose orders can be found again by a name alone, as its dashboard shows it."""
+
+    def remote_of(self, offer: Offer, remote_id: str) -> dict[str, Any]:
+        """What an order of this name is followed by."""
         ...
 
 

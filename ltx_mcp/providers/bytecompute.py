@@ -14,7 +14,7 @@ from urllib.parse import quote
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.plan import Adjustment, Offer
 from ltx_mcp.net.wire import READ_S, Call, Files, Reply
-from ltx_mcp.providers.base import Accepted, Seen, Setup
+from ltx_mcp.providers.base import Accepted, Seen, Setup, read_word
 from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
 
 DONE = frozenset({"completed", "complete", "succeeded", "success", "done"})
@@ -55,10 +55,9 @@ def _job_id(body: Any) -> str:
     """The id, at any of the places it may stand."""
     if not isinstance(body, dict):
         return ""
-    for holder in (body, body.get("job"), body.get("data")):
-        if isinstance(holder, dict) and (found := holder.get("id") or holder.get("job_id")):
-            return str(found)
-    return ""
+    holders = [each for each in (body, body.get("job"), body.get("data")) if isinstance(each, dict)]
+    words = (read_word(holder.get(name)) for holder in holders for name in ("id", "job_id"))
+    return next(filter(None, words), "")
 
 
 def _adjustments(setup: Setup, body: Any) -> tuple[Adjustment, ...]:
@@ -121,7 +120,11 @@ class ByteCompute:
             raise order_refused(self._setup, reply, words, code)
         if not (job_id := _job_id(reply.json)):
             raise order_unclear(self._setup, reply)
-        return Accepted({"id": job_id}, adjustments=_adjustments(self._setup, reply.json))
+        return Accepted(self.remote_of(offer, job_id), adjustments=_adjustments(self._setup, reply.json))
+
+    def remote_of(self, offer: Offer, remote_id: str) -> dict[str, Any]:
+        """A job is asked after by its id alone."""
+        return {"id": remote_id}
 
     async def poll(self, remote: Mapping[str, Any]) -> Seen:
         """Look at the job."""
@@ -140,10 +143,10 @@ class ByteCompute:
         if not reply.ok:
             raise self._not_delivered(reply)
         body = reply.json if isinstance(reply.json, dict) else {}
-        url = next((body[name] for name in URL_FIELDS if isinstance(body.get(name), str)), "")
+        url = next(filter(None, (read_word(body.get(name)) for name in URL_FIELDS)), "")
         if not url:
             raise bad_reply(self._setup, reply.text)
-        return str(url)
+        return url
 
     def _not_delivered(self, reply: Reply) -> ProviderError:
         return look_failed(self._setup, reply, _error_of(reply))

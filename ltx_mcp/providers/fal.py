@@ -4,7 +4,6 @@ The three addresses an order is followed at are those its answer gave. One that 
 the queue's own host, is replaced by the documented form: a paid film is not lost over it, and the key stays here.
 """
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import timedelta
@@ -16,8 +15,8 @@ from urllib.parse import quote, urlsplit
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import Cancel
 from ltx_mcp.domain.plan import Offer
-from ltx_mcp.net.wire import EVENTS_S, Call, Reply
-from ltx_mcp.providers.base import Accepted, Seen, Setup, Uploaded
+from ltx_mcp.net.wire import EVENTS_S, Call, Reply, read_json
+from ltx_mcp.providers.base import Accepted, Seen, Setup, Uploaded, read_word
 from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
 
 PRICES_URL = "https://api.fal.ai/v1/models/pricing"
@@ -50,7 +49,8 @@ def _error_text(reply: Reply) -> tuple[str, str]:
     detail = body.get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):
         first = detail[0]
-        where = ".".join(str(part) for part in first.get("loc") or () if part != "body")
+        place = first.get("loc")
+        where = ".".join(str(part) for part in place if part != "body") if isinstance(place, list) else ""
         return str(first.get("type", "")), ": ".join(filter(None, (where, str(first.get("msg", "")))))
     kind = str(body.get("error_type") or reply.headers.get("x-fal-error-type", ""))
     return kind, str(detail) if detail else reply.text
@@ -82,10 +82,11 @@ class Fal:
         body = {"content_type": kind, "file_name": f"picture.{format}"}
         reply = await self._wire.ask(Call("POST", url, self._headers, body=body))
         place = reply.json if isinstance(reply.json, dict) else {}
-        if not reply.ok or not isinstance(place.get("upload_url"), str) or not isinstance(place.get("file_url"), str):
+        put_url, file_url = read_word(place.get("upload_url")), read_word(place.get("file_url"))
+        if not reply.ok or not put_url or not file_url:
             raise _upload_refused(self._setup, reply)
-        await self._wire.put(place["upload_url"], path, {"Content-Type": kind})
-        return Uploaded(place["file_url"], self._setup.now() + timedelta(seconds=self._setup.facts.upload_lives_s or 0))
+        await self._wire.put(put_url, path, {"Content-Type": kind})
+        return Uploaded(file_url, self._setup.now() + timedelta(seconds=self._setup.facts.upload_lives_s or 0))
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted:
         """Queue the order. Any 2xx with a request id is a yes."""
@@ -95,27 +96,31 @@ class Fal:
             kind, words = _error_text(reply)
             raise order_refused(self._setup, reply, words, _code(reply, kind, words))
         answer = reply.json if isinstance(reply.json, dict) else {}
-        request_id = answer.get("request_id")
-        if not isinstance(request_id, str) or not request_id:
+        request_id = read_word(answer.get("request_id"))
+        if not request_id:
             raise order_unclear(self._setup, reply)
-        # the sub-path of the endpoint is dropped in these addresses
+        remote = self.remote_of(offer, request_id)
+        urls = [name for name in remote if name.endswith("_url")]
+        return Accepted(remote | {name: self._own(answer.get(name), remote[name]) for name in urls})
+
+    def remote_of(self, offer: Offer, remote_id: str) -> dict[str, Any]:
+        """The documented addresses of an order; they leave the endpoint's sub-path out."""
         app = "/".join(offer.endpoint.split("/")[:2])
-        base = f"{self._queue}/{app}/requests/{quote(request_id, safe='')}"
-        remote = {
-            "request_id": request_id,
-            "status_url": self._own(answer.get("status_url"), f"{base}/status"),
-            "response_url": self._own(answer.get("response_url"), base),
-            "cancel_url": self._own(answer.get("cancel_url"), f"{base}/cancel"),
+        base = f"{self._queue}/{app}/requests/{quote(remote_id, safe='')}"
+        return {
+            "request_id": remote_id,
+            "status_url": f"{base}/status",
+            "response_url": base,
+            "cancel_url": f"{base}/cancel",
             "seconds": str(offer.duration),
             "usd_per_second": str(offer.cost_usd / offer.duration),
         }
-        return Accepted(remote)
 
     def _own(self, url: Any, documented: str) -> str:
         """The address the answer gave when it is the queue's own, else the documented one."""
         ours = urlsplit(self._queue)
         try:
-            given = urlsplit(url if isinstance(url, str) else "")
+            given = urlsplit(read_word(url))
             same = (given.scheme, given.port) == (ours.scheme, ours.port) and not given.username
         except ValueError:
             return documented
@@ -134,10 +139,9 @@ class Fal:
         call = Call("GET", f"{remote['status_url']}/stream", self._headers, {"logs": "1"}, read_s=EVENTS_S)
         async with aclosing(self._wire.events(call)) as events:
             async for text in events:
-                try:
-                    status = json.loads(text)
-                except (ValueError, RecursionError) as error:
-                    raise bad_reply(self._setup, text) from error
+                status = read_json(text)
+                if status is None:
+                    raise bad_reply(self._setup, text)
                 seen = await self._read_status(status, remote)
                 yield seen
                 if seen.status not in ("waiting", "running"):
@@ -166,8 +170,8 @@ class Fal:
         body = reply.json if isinstance(reply.json, dict) else None
         if reply.ok:
             video = body.get("video") if body else None
-            url = video.get("url") if isinstance(video, dict) else None
-            if not isinstance(url, str) or not url:
+            url = read_word(video.get("url")) if isinstance(video, dict) else ""
+            if not url:
                 raise bad_reply(self._setup, reply.text)
             return Seen("done", result_url=url, charged_usd=_charged(reply, remote))
         passing = reply.status_code >= 500 and not failed and not isinstance((body or {}).get("detail"), list)

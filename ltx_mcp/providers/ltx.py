@@ -12,7 +12,7 @@ from urllib.parse import quote
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.plan import Adjustment, Offer
 from ltx_mcp.net.wire import Call, Reply
-from ltx_mcp.providers.base import Accepted, Delivered, Seen, Setup, Tell, Uploaded
+from ltx_mcp.providers.base import Accepted, Delivered, Seen, Setup, Tell, Uploaded, read_word
 from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
 
 FIELDS = {"image": "image_uri", "end_image": "last_frame_uri"}
@@ -72,7 +72,7 @@ def _read_job(setup: Setup, job: Any) -> Seen:
     result = job.get("result") if status == "completed" else None
     if isinstance(result, dict):
         urls = [result.get("video_url"), *result.values()]
-        url = next((each for each in urls if isinstance(each, str) and each), "")
+        url = next(filter(None, map(read_word, urls)), "")
         if url:
             return Seen("done", result_url=url)
     raise bad_reply(setup, f"status {status!r}" if status != "completed" else "completed without a film")
@@ -92,10 +92,11 @@ class Uploading:
         """Ask for a slot, then put the bytes there with every header it wants and no key."""
         reply = await self._wire.ask(Call("POST", f"{self._api}/v1/upload", self._headers, read_s=SLOT_S))
         slot = reply.json if isinstance(reply.json, dict) else {}
-        url, uri, wanted = slot.get("upload_url"), slot.get("storage_uri"), slot.get("required_headers", {})
+        url, uri = read_word(slot.get("upload_url")), read_word(slot.get("storage_uri"))
+        wanted = slot.get("required_headers", {})
         if not reply.ok:
             raise order_refused(self._setup, reply, _error_of(reply.json)[1] or reply.text, sure=True)
-        if not isinstance(url, str) or not isinstance(uri, str) or not isinstance(wanted, dict):
+        if not url or not uri or not isinstance(wanted, dict):
             raise order_refused(self._setup, reply, reply.text, ErrorCode.BAD_REPLY, sure=True)
         headers = {"Content-Type": f"image/{format}", **{str(name): str(value) for name, value in wanted.items()}}
         await self._wire.put(url, path, headers, read_s=PUT_S)
@@ -111,10 +112,14 @@ class Ltx(Uploading):
         reply = await self._wire.order(Call("POST", url, self._headers, body=_body(offer, uris)))
         if not reply.ok:
             raise _refused(self._setup, reply)
-        job_id = reply.json.get("id") if isinstance(reply.json, dict) else None
-        if not isinstance(job_id, str) or not job_id:
+        job_id = read_word(reply.json.get("id")) if isinstance(reply.json, dict) else ""
+        if not job_id:
             raise order_unclear(self._setup, reply)
-        return Accepted({"endpoint": offer.endpoint, "id": job_id})
+        return Accepted(self.remote_of(offer, job_id))
+
+    def remote_of(self, offer: Offer, remote_id: str) -> dict[str, Any]:
+        """A job is asked after under the endpoint it was sent to."""
+        return {"endpoint": offer.endpoint, "id": remote_id}
 
     async def poll(self, remote: Mapping[str, Any]) -> Seen:
         """Look at the job."""

@@ -6,14 +6,14 @@ page says it: other status words, and that a completed job without a film, or wi
 """
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.plan import Offer
 from ltx_mcp.net.wire import Call, Reply
-from ltx_mcp.providers.base import Accepted, Seen, Setup
+from ltx_mcp.providers.base import Accepted, Seen, Setup, read_word
 from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
 
 FIELDS = {"image": "image_url", "end_image": "end_image_url"}
@@ -54,7 +54,7 @@ def _charged(setup: Setup, body: Mapping[str, Any]) -> Decimal | None:
     for name, usd in (("cost_usd", Decimal(1)), ("credits_charged", per_credit)):
         try:
             amount = Decimal(str(body[name])) * usd
-        except (KeyError, InvalidOperation):
+        except (KeyError, ArithmeticError):
             continue
         if amount.is_finite() and 0 <= amount < MOST_USD:
             return amount
@@ -65,12 +65,10 @@ def _url(body: Mapping[str, Any]) -> str:
     """The film's address, at any of the places it may stand."""
     for holder in (body.get("result"), body):
         video = holder.get("video") if isinstance(holder, dict) else None
-        url = video.get("url") if isinstance(video, dict) else None
-        if isinstance(url, str) and url:
+        if isinstance(video, dict) and (url := read_word(video.get("url"))):
             return url
     result = body.get("result")
-    url = result.get("url") if isinstance(result, dict) else None
-    return url if isinstance(url, str) else ""
+    return read_word(result.get("url")) if isinstance(result, dict) else ""
 
 
 def _read_job(setup: Setup, body: Any) -> Seen:
@@ -106,10 +104,14 @@ class Netwrck:
         if not reply.ok:
             raise self._refused(reply)
         answer = reply.json if isinstance(reply.json, dict) else {}
-        job_id = answer.get("job_id")
-        if not isinstance(job_id, str | int) or not str(job_id):
+        job_id = read_word(answer.get("job_id"))
+        if not job_id:
             raise order_unclear(self._setup, reply)
-        return Accepted({"job_id": str(job_id)}, charged_usd=_charged(self._setup, answer))
+        return Accepted(self.remote_of(offer, job_id), charged_usd=_charged(self._setup, answer))
+
+    def remote_of(self, offer: Offer, remote_id: str) -> dict[str, Any]:
+        """A job is asked after by its id alone."""
+        return {"job_id": remote_id}
 
     def _refused(self, reply: Reply) -> ProviderError:
         words = _error_text(reply)

@@ -6,7 +6,7 @@ from typing import Any
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
-from mcp.types import CallToolResult, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
@@ -19,7 +19,7 @@ GOES_WITHOUT_SAYING: tuple[tuple[str, Any], ...] = (("default", ""), ("minimum",
 
 SHORT_FORM = "JobRef"
 
-Call = Callable[[Any, Context[Any]], Awaitable[CallToolResult]]
+Call = Callable[[Any, Context[Any]], Awaitable[CallToolResult | InputRequiredResult]]
 
 
 class ContractTool(Tool):
@@ -30,8 +30,10 @@ class ContractTool(Tool):
     async def run(self, arguments: dict[str, Any], context: Context[Any], convert_result: bool = False) -> Any:
         """Read the arguments, call the function, answer."""
 
-        async def call() -> CallToolResult:
-            answer: CallToolResult = await self.fn(read_arguments(self.model, self.name, arguments), context)
+        async def call() -> CallToolResult | InputRequiredResult:
+            answer: CallToolResult | InputRequiredResult = await self.fn(
+                read_arguments(self.model, self.name, arguments), context
+            )
             return answer
 
         return await answered(self.name, call)
@@ -88,9 +90,13 @@ def _sentence(model: type[BaseModel], tool: str, error: Any) -> str:
     if error["type"] == "missing":
         return f"{name} is required."
     message = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("Value error, ")
-    value = error["input"]
-    shown = f" (got {str(value)[:40]!r})" if isinstance(value, str | int | float) and len(str(value)) <= 100 else ""
-    return f"{name} {message}{shown}."
+    return f"{name} {message}{_shown(error['input'])}."
+
+
+def _shown(value: Any) -> str:
+    """What was given, where it is short; a whole number beyond some thousand digits cannot even be written."""
+    short = value.bit_length() < 256 if isinstance(value, int) else isinstance(value, str | float)
+    return f" (got {str(value)[:40]!r})" if short and len(str(value)) <= 100 else ""
 
 
 def lean(node: Any) -> Any:

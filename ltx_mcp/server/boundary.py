@@ -5,14 +5,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mcp.shared.exceptions import MCPError
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult, InputRequiredResult, TextContent
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 
 logger = logging.getLogger(__name__)
 
 
-async def answered(name: str, call: Callable[[], Awaitable[CallToolResult]]) -> CallToolResult:
+async def answered(
+    name: str, call: Callable[[], Awaitable[CallToolResult | InputRequiredResult]]
+) -> CallToolResult | InputRequiredResult:
     """The answer of `call`, or its failure in words that say what to do."""
     try:
         return await call()

@@ -12,6 +12,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 from mcp.server.mcpserver import Context
 
+from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
 
@@ -20,15 +21,25 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIRST_LOOK_S = 1.0
+FIRST_LOOK_S, LOOK_S = 1.0, 60.0
 CALLER = "local"
 
 
 class Desk:
-    """One server's connection to its jobs. `make_config` gives the plain values; `base_url` is set over HTTP."""
+    """One server's connection to its jobs. `make_config` gives the plain values; `base_url` is set over HTTP, and
+    `shared` where the jobs are not in the home."""
 
-    def __init__(self, home: Path, make_config: Callable[[], "Config"], group: TaskGroup, base_url: str = "") -> None:
+    def __init__(
+        self,
+        home: Path,
+        make_config: Callable[[], "Config"],
+        group: TaskGroup,
+        base_url: str = "",
+        *,
+        shared: bool = False,
+    ) -> None:
         self._home = home
+        self._shared = shared
         self._make_config = make_config
         self._group = group
         self._base_url = base_url
@@ -53,12 +64,20 @@ class Desk:
         """A second after the first answer: jobs that a dead process left are taken over, where there are any."""
         await self.answered.wait()
         await anyio.sleep(FIRST_LOOK_S)
-        while not (self._home / "jobs.sqlite").exists():
-            await anyio.sleep(60)
+        while not await self._opened():
+            await anyio.sleep(LOOK_S)
+
+    async def _opened(self) -> bool:
+        if not self._shared and not (self._home / "jobs.sqlite").exists():
+            return False
         try:
             await self.jobs()
+        except LtxError as error:
+            logger.error("the jobs could not be opened: %s", error)
+            return False
         except Exception:
             logger.exception("the jobs could not be opened")
+        return True
 
     async def close(self) -> None:
         """Hand over what is under way: to a detached worker, when live jobs are left."""

@@ -29,4 +29,13 @@ def make_config(settings: Settings, market: Market, *, paths: bool) -> "Config":
     from ltx_mcp.media.inputs import input_folders
 
     folders = input_folders(settings.input_dirs or None, Path.cwd(), Path.home()) if paths else None
-    return Config(settings.home, market, settings.budget_usd, folders, settings.lookup)
+    return Config(
+        settings.home,
+        market,
+        settings.budget_usd,
+        folders,
+        settings.lookup,
+        settings.confirm_above_usd,
+        settings.database_url,
+        settings.keep_days,
+    )

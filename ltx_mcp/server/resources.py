@@ -1,4 +1,4 @@
-"""What can be read without a tool: a job, one of its frames, its film, and what can be ordered."""
+"""What can be read without a tool: a job, one of its frames, its film, what can be ordered, and what was spent."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -11,6 +11,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.server.desk import Desk, desk_of
+from ltx_mcp.server.spending import read_day, to_spend_view
 
 MOST_BLOB_BYTES = 4 * 1024 * 1024
 T = TypeVar("T")
@@ -67,6 +68,20 @@ def add_resources(server: MCPServer[Any], market: Market) -> None:
     )
     async def video(job_id: str, context: Context[Desk]) -> bytes:
         return await _read(lambda: _film(job_id, context))
+
+    @server.resource(
+        "ltx://spend/{day}",
+        name="spend",
+        title="What a day cost",
+        description="Videos, prices and charges of a UTC day (YYYY-MM-DD, or today) by provider and model; its budget.",
+        mime_type="application/json",
+    )
+    async def spend(day: str, context: Context[Desk]) -> str:
+        async def read() -> str:
+            desk, jobs = desk_of(context), await desk_of(context).jobs()
+            return json.dumps(to_spend_view(await jobs.spend(desk.caller(context), read_day(day))).to_wire())
+
+        return await _read(read)
 
 
 async def _film(job_id: str, context: Context[Desk]) -> bytes:

@@ -8,9 +8,10 @@ from typing import Any
 
 import anyio
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, ContentBlock, ImageContent, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import BaseModel
 
+from ltx_mcp.domain.consent import Question
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.domain.price import from_micro, to_text
@@ -23,6 +24,7 @@ from ltx_mcp.domain.request import (
     ListJobs,
     PaidArguments,
 )
+from ltx_mcp.server import asking
 from ltx_mcp.server.arguments import ContractTool, make_tool
 from ltx_mcp.server.boundary import refusal
 from ltx_mcp.server.desk import Desk, desk_of
@@ -32,16 +34,18 @@ READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_h
 LOOK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 PAID = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True)
 STOP = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
+MOST_S = 50.0
+"""How long a call may take that asks a person, orders, and waits for the provider's word."""
 
 
-async def generate_video(arguments: GenerateVideo, context: Context[Desk]) -> CallToolResult:
+async def generate_video(arguments: GenerateVideo, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
     """Make a video from a text prompt. Places one paid order (free for provider local, a preview) and answers at
     once with a job_id; follow it with check_job. Never repeat it because an answer is late: the job survives
     time-outs and restarts. Price first: estimate_cost. To start from a picture use animate_image."""
     return await _order(arguments, context)
 
 
-async def animate_image(arguments: AnimateImage, context: Context[Desk]) -> CallToolResult:
+async def animate_image(arguments: AnimateImage, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
     """Make a video that starts from a picture, and can end on another (end_image). Ordered, priced and followed like
     generate_video. image may be another job: job_…#last continues that shot, even before it is done, so a chain of
     shots can be ordered in one go."""
@@ -116,12 +120,21 @@ def make_tools(market: Market) -> list[ContractTool]:
     ]
 
 
-async def _order(arguments: PaidArguments, context: Context[Desk]) -> CallToolResult:
+async def _order(arguments: PaidArguments, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
     began = anyio.current_time()
     desk, jobs = desk_of(context), await desk_of(context).jobs()
-    ordered = await jobs.order(arguments, desk.caller(context))
-    wait_s = arguments.wait_seconds - (anyio.current_time() - began)
-    job = await jobs.word(ordered.job, max(0.0, wait_s), desk.teller(context)) if ordered.job.live else ordered.job
+    caller, can_ask, answer = desk.caller(context), asking.can_ask(context), asking.read_answer(context)
+    ordered = await jobs.order(arguments, caller, answer, can_ask=can_ask)
+    while isinstance(ordered, Question):
+        if asking.asks_by_answer(context):
+            return asking.to_result(ordered)
+        answer = await asking.ask(context, ordered, began + asking.ASK_S - anyio.current_time())
+        ordered = await jobs.order(arguments, caller, answer, can_ask=answer is not None)
+    took_s = anyio.current_time() - began
+    job = ordered.job
+    if job.live:
+        wait_s = max(0.0, arguments.wait_seconds - took_s)
+        job = await jobs.word(job, wait_s, desk.teller(context), MOST_S - took_s)
     ref = await desk.ref(job, fresh=ordered.fresh)
     if job.state in (State.FAILED, State.CANCELLED) and job.error is not None:
         return refusal(job.error.code, f"{job.id} {job.state}. {job.error.message} {ref.next}", ref.to_wire())

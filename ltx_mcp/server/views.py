@@ -15,7 +15,7 @@ from ltx_mcp.domain.plan import Adjustment, Offer, Plan
 from ltx_mcp.domain.price import from_micro, to_wire
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.store import Budget
+    from ltx_mcp.jobs.ledger import Budget
 
 StateWord = Literal["queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"]
 CancelWord = Literal["never_sent", "stopped", "asked", "not_possible"]
@@ -269,12 +269,17 @@ def to_estimate(plan: Plan, count: int, budget: "Budget") -> Estimate:
     return Estimate(
         quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.cost_usd)),
         refused=[Refused(provider=each.provider, model=each.model, reason=each.reason) for each in plan.refused],
-        budget=Money(
-            limit_usd=None if budget.limit is None else to_wire(from_micro(budget.limit)),
-            spent_usd=to_wire(from_micro(budget.booked)),
-            reserved_usd=to_wire(from_micro(budget.held)),
-            left_usd=None if left is None else to_wire(left),
-        ),
+        budget=to_money(budget),
+    )
+
+
+def to_money(budget: "Budget") -> Money:
+    """A day's budget as callers see it."""
+    return Money(
+        limit_usd=None if budget.limit is None else to_wire(from_micro(budget.limit)),
+        spent_usd=to_wire(from_micro(budget.booked)),
+        reserved_usd=to_wire(from_micro(budget.held)),
+        left_usd=None if budget.left is None else to_wire(from_micro(budget.left)),
     )
 
 
@@ -317,7 +322,8 @@ def next_step(job: Job, standing: Standing, *, fresh: bool = True) -> str:
         preview = "Say it is a preview drawn on this machine, not LTX. " if standing.is_preview else ""
         step = f"{preview}Look at its frames (check_job), then show video_url; {job.id}#last as image continues it."
     elif job.state is State.UNKNOWN:
-        more = "check_job asks the provider again." if job.remote else "A person must look at the provider's dashboard."
+        settle = f"After a look at the provider's dashboard a person can settle it: ltx-mcp jobs resolve {job.id}."
+        more = "check_job asks the provider again." if job.remote else settle
         step = f"Do not order it again: it may have been taken and charged. {more}"
     elif job.state is State.FAILED:
         hint = job.error.hint if job.error else ""

@@ -1,17 +1,24 @@
-"""A fault of ours while a provider works: the loop tries again, and what is paid is not given up over it."""
+"""A fault of ours, or a database that goes away, while a provider works: the loop tries again, nothing is ordered
+twice, and what is paid is not given up over it.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.jobs import runner
-from ltx_mcp.jobs.alive import Life
+from ltx_mcp.jobs.alive import Life, Locks
+from ltx_mcp.jobs.beats import Beats
+from ltx_mcp.jobs.database import Database, OutOfReachError
 from ltx_mcp.jobs.runner import Runner
 from ltx_mcp.jobs.steps import Steps
+from ltx_mcp.jobs.store import Store
 from ltx_mcp.providers.base import Accepted, Seen
 from tests.jobs.test_steps import DONE, Bench, Scripted, bench, film
 from tests.jobs.test_store import New, priced
@@ -33,8 +40,8 @@ class Broken(Scripted):
 
 
 @pytest.fixture
-async def life(bench: Bench) -> AsyncIterator[Life]:
-    made = Life(bench.files._home)
+async def life(database: Database, home: Path) -> AsyncIterator[Life]:
+    made: Life = Beats(database) if database.kind.shared else Locks(home)
     made.begin()
     yield made
     made.end()
@@ -74,3 +81,48 @@ async def test_a_bug_in_a_look_does_not_cost_the_film(
         assert (job.state, job.bill) == (State.UNKNOWN, Bill.HELD)
         assert bench.store.ask_again("local", job.id, bench.clock()) is not None
     assert len(provider.orders) == 1
+
+
+class Forgetful(Store):
+    """A store on a wire that breaks right after a commit: what was done is not told, once for each of `methods`, and
+    the `then` next calls find nobody there."""
+
+    methods: tuple[str, ...] = ()
+    then = 0
+    _down = 0
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        inner = database.do
+        broken: set[str] = set()
+
+        async def do(work: Any, *args: Any, **kwargs: Any) -> Any:
+            name = getattr(work, "__name__", "")
+            if self._down:
+                self._down -= 1
+                raise OutOfReachError(ErrorCode.STORAGE_FAILED, "nobody there")
+            result = await inner(work, *args, **kwargs)
+            if name in self.methods and name not in broken and result is not None:
+                broken.add(name)
+                self._down = self.then
+                raise OutOfReachError(ErrorCode.STORAGE_FAILED, "the connection broke")
+            return result
+
+        self.do = do
+
+
+@pytest.mark.parametrize("then", [0, 1, 3])
+@pytest.mark.parametrize("method", ["claim", "move", "answer", "live"])
+async def test_a_commit_that_was_not_told_costs_neither_the_job_nor_a_second_order(
+    bench: Bench, database: Database, life: Life, new_job: New, monkeypatch: pytest.MonkeyPatch, method: str, then: int
+) -> None:
+    monkeypatch.setattr(runner, "RETRY_S", 0.01)
+    placed = bench.store.place(priced(new_job(), "0.30"), bench.clock()).job
+    store = Forgetful(database)
+    store.methods, store.then = (method,), then
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE] * 5
+    bench.steps = Steps(replace(bench.steps._tools, store=store))
+    bench.store = store
+    job = await ended(bench, life, placed.id)
+    assert (job.state, len(bench.provider.orders)) == (State.SUCCEEDED, 1)
+    assert not store.methods or store._down == 0

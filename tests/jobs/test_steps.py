@@ -22,8 +22,9 @@ from ltx_mcp.domain.plan import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.steps import Steps
-from ltx_mcp.jobs.store import LostClaimError, Store
+from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.media.facts import RenderOrder

@@ -1,22 +1,18 @@
 """What the store promises: one job per request, moves along the table, money beside it, and a history of all of it."""
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
-from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem, SetupError
+from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
 from ltx_mcp.domain.job import MOVES, Bill, Cancel, Job, State
 from ltx_mcp.domain.plan import Offer
 from ltx_mcp.domain.request import Input
-from ltx_mcp.jobs import schema
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.store import LostClaimError, NewJob, Store
+from ltx_mcp.jobs.rows import LostClaimError, NewJob
+from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.uploads import Shelf
 from tests.conftest import Clock
 
@@ -96,21 +92,6 @@ def test_a_failed_or_cancelled_job_is_never_handed_back(store: Store, new_job: N
 def test_a_keyed_job_is_not_handed_to_a_request_without_a_key(store: Store, new_job: New, clock: Clock) -> None:
     keyed = store.place(new_job(request_key="k"), clock()).job
     assert store.place(new_job(), clock()).job.id != keyed.id
-
-
-def test_many_at_once_placing_one_request_get_one_job(home: Path, new_job: New, clock: Clock) -> None:
-    stores = [Database.open(home) for _ in range(8)]
-    start = threading.Barrier(8)
-
-    def place(database: Database) -> str:
-        start.wait()
-        return Store(database).place(new_job(), clock()).job.id
-
-    with ThreadPoolExecutor(8) as pool:
-        ids = set(pool.map(place, stores))
-    for database in stores:
-        database.close()
-    assert len(ids) == 1
 
 
 def test_the_days_budget_is_never_passed(database: Database, new_job: New, clock: Clock) -> None:
@@ -297,59 +278,3 @@ def test_an_upload_is_reused_until_it_expires(database: Database, clock: Clock) 
     assert shelf.find("fal", "other", photo, clock()) == ""
     clock.turn(minutes=6)
     assert shelf.find("fal", "account", photo, clock()) == ""
-
-
-# -- the file ---------------------------------------------------------------------------------------------------
-
-
-def test_the_migrations_make_what_the_schema_says(database: Database) -> None:
-    with database.read() as connection:
-        found = {
-            table: {row[1] for row in connection.execute(text(f"PRAGMA table_info({table})"))}
-            for table in schema.metadata.tables
-        }
-        indexes = {row[0] for row in connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'index'"))}
-    assert found == {name: set(table.columns.keys()) for name, table in schema.metadata.tables.items()}
-    named = {str(index.name) for table in schema.metadata.tables.values() for index in table.indexes}
-    assert named <= indexes
-
-
-def test_an_older_program_refuses_a_newer_file(home: Path) -> None:
-    database = Database.open(home)
-    with database.write() as connection:
-        connection.execute(text("UPDATE form SET version = 99"))
-    database.close()
-    with pytest.raises(SetupError, match="newer ltx-mcp") as caught:
-        Database.open(home)
-    assert caught.value.code is ErrorCode.STORAGE_FAILED
-
-
-def test_opening_again_keeps_what_is_there(home: Path, new_job: New, clock: Clock) -> None:
-    first = Database.open(home)
-    job = Store(first).place(new_job(), clock()).job
-    first.close()
-    second = Database.open(home)
-    assert Store(second).get(job.id) == job
-    second.close()
-
-
-@pytest.fixture
-def broken_home(home: Path) -> Path:
-    """A home whose database is not one."""
-    home.mkdir()
-    (home / "jobs.sqlite").write_bytes(b"this is not a database" * 100)
-    return home
-
-
-def test_a_corrupt_file_is_told_with_its_path_and_the_setting(broken_home: Path) -> None:
-    with pytest.raises(SetupError, match="LTX_MCP_HOME") as caught:
-        Database.open(broken_home)
-    assert str(broken_home / "jobs.sqlite") in caught.value.message
-
-
-def test_an_intent_is_synced_to_disk_and_progress_is_not(database: Database) -> None:
-    levels = {}
-    for durable in (True, False):
-        with database.write(durable=durable) as connection:
-            levels[durable] = connection.execute(text("PRAGMA synchronous")).scalar()
-    assert levels == {True: 2, False: 1}

@@ -18,7 +18,7 @@ class Rows:
         self.now: dict[str, int] = {"a": 1, "b": 1}
         self.looks: list[set[str]] = []
 
-    def revisions(self, job_ids: Sequence[str]) -> dict[str, int]:
+    async def revisions(self, job_ids: Sequence[str]) -> dict[str, int]:
         self.looks.append(set(job_ids))
         return {job_id: self.now[job_id] for job_id in job_ids if job_id in self.now}
 

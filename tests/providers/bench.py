@@ -147,7 +147,7 @@ async def opened(
     async with anyio.create_task_group() as group:
         jobs = await Jobs.open(config, time.now, time.sleep)
         if fetch is not None:
-            jobs._reader = InputReader(folders, jobs._media.look_at_picture, fetch)
+            jobs._placing.reader = InputReader(folders, jobs._media.look_at_picture, fetch)
         await jobs.start(group)
         group.start_soon(_tick, jobs)
         try:

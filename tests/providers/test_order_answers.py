@@ -17,8 +17,9 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.steps import Steps
-from ltx_mcp.jobs.store import NewJob, Store
+from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.media.worker import Media

@@ -1,0 +1,118 @@
+"""What the database says after a run, read past the product's own store: rows, history, and the money replayed."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, func, select
+from sqlalchemy.engine import make_url
+
+from ltx_mcp.domain.errors import ErrorCode
+from ltx_mcp.domain.job import LIVE, Bill, Job
+from ltx_mcp.domain.price import to_micro
+from ltx_mcp.jobs.rows import to_job
+from ltx_mcp.jobs.schema import events, jobs
+
+IDS = ("request_id", "job_id", "id")
+ACCOUNT = (ErrorCode.KEY_REJECTED, ErrorCode.OUT_OF_CREDIT)
+PREFIX = "postgresql"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One event, with its place in the order of all."""
+
+    number: int
+    job_id: str
+    at: datetime
+    what: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Books:
+    """All jobs and all events."""
+
+    jobs: Mapping[str, Job]
+    lines: Sequence[Line]
+    bookings: Mapping[str, str]
+
+    def history(self, job_id: str) -> list[Line]:
+        """One job's events, oldest first."""
+        return [line for line in self.lines if line.job_id == job_id]
+
+    def by_prompt(self) -> dict[str, list[Job]]:
+        """Jobs by what was asked for, oldest first: every request of a run has words of its own."""
+        found: dict[str, list[Job]] = defaultdict(list)
+        for job in sorted(self.jobs.values(), key=lambda job: job.created_at):
+            found[job.prompt].append(job)
+        return found
+
+
+def connect(url: str, home: Path) -> Engine:
+    """The run's database: that of `url`, or the SQLite file in `home`."""
+    if not url.startswith(PREFIX):
+        return create_engine(f"sqlite:///{home / 'jobs.sqlite'}")
+    return create_engine(make_url(url).set(drivername=f"{PREFIX}+psycopg"))
+
+
+def count_live(engine: Engine) -> int:
+    """How many jobs something still happens to."""
+    with engine.connect() as connection:
+        query = select(func.count()).select_from(jobs).where(jobs.c.state.in_(LIVE))
+        return int(connection.execute(query).scalar_one())
+
+
+def read_books(engine: Engine) -> Books:
+    """Everything, at one moment."""
+    with engine.connect() as connection:
+        rows = connection.execute(select(jobs)).all()
+        columns = (events.c.id, events.c.job_id, events.c.at, events.c.what, events.c.detail)
+        lines = [Line(*row) for row in connection.execute(select(*columns).order_by(events.c.id))]
+    found = {row.id: to_job(row._mapping) for row in rows}
+    return Books(found, lines, {row.id: row.bill for row in rows})
+
+
+def remote_id(job: Job) -> str:
+    """The order's name at its provider, where one was told."""
+    remote = job.remote or {}
+    return next((str(remote[name]) for name in IDS if name in remote), "")
+
+
+def replay_money(books: Books) -> tuple[int, list[str]]:
+    """The most that was ever held and booked at once, in micro-dollars, and every job whose last entry is not what
+    its row says. Events are taken in the order of their numbers."""
+    amounts: Counter[str] = Counter()
+    offers: Counter[str] = Counter()
+    most, bills = 0, {}
+    for line in books.lines:
+        job = books.jobs[line.job_id]
+        if line.what == "placed":
+            bills[job.id] = str(Bill.HELD)
+        elif line.what == "next_offer":
+            offers[job.id] = _next_offer(job, offers[job.id], str(line.detail.get("error")))
+        elif line.what in ("failed", "cancelled") and "bill" not in line.detail:
+            bills[job.id] = str(Bill.RELEASED)
+        bills[job.id] = str(line.detail.get("bill", bills.get(job.id, Bill.HELD)))
+        kept = bills[job.id] != Bill.RELEASED
+        amounts[job.id] = _amount(job, offers[job.id], line) if kept else 0
+        most = max(most, amounts.total())
+    wrong = [job_id for job_id, bill in books.bookings.items() if bills.get(job_id) != bill]
+    return most, wrong
+
+
+def _amount(job: Job, offer_index: int, line: Line) -> int:
+    ended_as_row = offer_index == job.offer_index and line.what not in ("placed", "next_offer")
+    if ended_as_row and job.charged_micro is not None:
+        return job.charged_micro
+    return to_micro(job.offers[offer_index].held_usd)
+
+
+def _next_offer(job: Job, index: int, error: str) -> int:
+    refused = job.offers[index].provider
+    later = range(index + 1, len(job.offers))
+    fit = (each for each in later if error not in ACCOUNT or job.offers[each].provider != refused)
+    return next(fit, index)

@@ -1,0 +1,54 @@
+"""`jobs --spend`: what was spent, a line for each UTC day, provider and model, and whose prices are not as quoted."""
+
+from ltx_mcp.cli.common import CALLER, open_jobs
+from ltx_mcp.cli.words import one_line, print_json, print_table
+from ltx_mcp.server.spending import DriftRow, SpendView, SpentRow, to_spend_view
+
+DAYS = 30
+
+
+async def read_spend(days: int) -> SpendView:
+    """What was spent from here on the last `days` days."""
+    async with open_jobs() as jobs:
+        return to_spend_view(await jobs.spend(CALLER, days=days))
+
+
+def print_spend(view: SpendView, as_json: bool) -> None:
+    """As JSON, or as a table with what should be known beside it."""
+    if as_json:
+        print_json(view.to_wire())
+        return
+    if view.rows:
+        print_table([_cells(row) for row in view.rows])
+    else:
+        print("Nothing was ordered.")
+    for drift in view.drifts:
+        print(_drift(drift))
+    budget = view.budget
+    print(f"Today (UTC): {budget.spent_usd:g} USD spent, {budget.reserved_usd:g} reserved", end="")
+    print("." if budget.limit_usd is None else f", {budget.left_usd:g} left of {budget.limit_usd:g}.")
+
+
+def _cells(row: SpentRow) -> dict[str, str]:
+    return {
+        "day": row.day,
+        "provider": row.provider,
+        "model": row.model,
+        "videos": str(row.videos),
+        "held": str(row.held),
+        "booked": str(row.booked),
+        "released": str(row.released),
+        "quoted": f"{row.quoted_usd:g}",
+        "spent": f"{row.spent_usd:g}",
+        "reserved": f"{row.reserved_usd:g}",
+        "charged": "" if row.charged_usd is None else f"{row.charged_usd:g}",
+        "drift": "" if row.drift_usd is None else f"{row.drift_usd:+g}" if row.drift_usd else "0",
+    }
+
+
+def _drift(drift: DriftRow) -> str:
+    videos = "1 video" if drift.videos == 1 else f"{drift.videos} videos"
+    return one_line(
+        f"{drift.provider} {drift.model} charged {drift.charged_usd:g} USD, quoted {drift.quoted_usd:g}, for {videos} "
+        f"since {drift.since}: the price table, as of {drift.as_of}, may be outdated."
+    )

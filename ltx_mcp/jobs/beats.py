@@ -1,0 +1,90 @@
+"""Who is alive, where processes share only a database: each has a row that it renews, by the database's clock.
+
+A process that was silent for LEASE_S counts as dead and its jobs are taken over; if it lives after all, its fence
+keeps it from writing, and the answer to an order it had sent still counts.
+"""
+
+import platform
+from datetime import datetime, timedelta
+from time import monotonic
+
+from sqlalchemy import Connection, delete, insert, select, text, update
+
+from ltx_mcp.jobs.alive import new_worker
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.schema import Moment, workers
+
+BEAT_S = 5.0
+LEASE_S = 30.0
+KEPT = timedelta(hours=1)
+CLOCK = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS at").columns(at=Moment)
+UP_SINCE = text("SELECT CAST(extract(epoch FROM pg_postmaster_start_time()) * 1000000 AS BIGINT) AS at").columns(
+    at=Moment
+)
+
+
+class Beats:
+    """Proof of life by a row in `workers`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.worker = ""
+        self._beaten_at: datetime | None = None
+        self._next_s = 0.0
+        self._judges_from: datetime | None = None
+
+    def begin(self) -> None:
+        """Take a new name and write it down. Raises SetupError(storage_failed)."""
+        name = new_worker()
+        with self._database.write(durable=False) as connection:
+            self._write(connection, name)
+        self.worker = name
+
+    def beat(self) -> None:
+        """Renew the row, every BEAT_S at most. Raises SetupError(storage_failed)."""
+        if not self.worker or monotonic() < self._next_s:
+            return
+        with self._database.write(durable=False) as connection:
+            self._write(connection, self.worker)
+
+    def _write(self, connection: Connection, name: str) -> None:
+        now: datetime = connection.execute(CLOCK).scalar_one()
+        renewed = update(workers).where(workers.c.name == name).values(beat_at=now)
+        if connection.execute(renewed).rowcount == 0:
+            connection.execute(insert(workers).values(name=name, host=platform.node(), beat_at=now))
+        if self._beaten_at is not None and now - self._beaten_at > timedelta(seconds=LEASE_S / 2):
+            # the database was out of reach for us, so perhaps for everybody: their silence proves nothing yet
+            self._judges_from = now + timedelta(seconds=LEASE_S)
+        self._beaten_at, self._next_s = now, monotonic() + BEAT_S
+
+    def end(self) -> None:
+        """Remove the row. Raises SetupError(storage_failed)."""
+        if self.worker:
+            self.forget(self.worker)
+            self.worker = ""
+
+    def is_dead(self, worker: str) -> bool:
+        """Whether nobody has renewed this row for LEASE_S, in which the database, and we, could have been told."""
+        if worker == self.worker:
+            return False
+        with self._database.read() as connection:
+            now: datetime = connection.execute(CLOCK).scalar_one()
+            beat_at = connection.execute(select(workers.c.beat_at).where(workers.c.name == worker)).scalar()
+            if beat_at is None:
+                return True
+            up_since: datetime = connection.execute(UP_SINCE).scalar_one()
+        if self._judges_from is not None and now < self._judges_from:
+            return False
+        silent: timedelta = now - max(beat_at, up_since)
+        return silent > timedelta(seconds=LEASE_S)
+
+    def forget(self, worker: str) -> None:
+        """Remove a row."""
+        with self._database.write(durable=False) as connection:
+            connection.execute(delete(workers).where(workers.c.name == worker))
+
+    def sweep(self) -> None:
+        """Remove the rows of those who have been silent for an hour."""
+        with self._database.write(durable=False) as connection:
+            now: datetime = connection.execute(CLOCK).scalar_one()
+            connection.execute(delete(workers).where(workers.c.beat_at < now - KEPT))

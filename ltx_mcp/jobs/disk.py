@@ -1,0 +1,46 @@
+"""What kind of disk a home lies on: SQLite's locks, which keep an order from being paid twice, need a local one."""
+
+import logging
+from pathlib import Path
+
+from ltx_mcp.domain.errors import ErrorCode, SetupError
+
+logger = logging.getLogger(__name__)
+
+MOUNTS = Path("/proc/self/mountinfo")
+NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs"})
+"""Locks and shared memory do not hold between the machines that use these."""
+DOUBTFUL = frozenset({"9p", "virtiofs", "ceph", "lustre", "glusterfs", "fuse.glusterfs", "gpfs", "ocfs2", "vboxsf"})
+"""Fine while one machine alone uses the folder."""
+
+
+def check_disk(home: Path, mounts: Path = MOUNTS) -> None:
+    """Raises SetupError(storage_failed) for a home on a network disk; warns where it may be one. Linux only: other
+    systems do not say it in a file."""
+    try:
+        kind = find_file_system(home.resolve(), mounts.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return
+    if kind in NETWORK:
+        raise SetupError(
+            ErrorCode.STORAGE_FAILED,
+            f"{home} lies on a network disk ({kind}), where a database file is not safe: two processes could order "
+            "the same video.",
+            "Set LTX_MCP_HOME to a folder on a local disk, or LTX_MCP_DATABASE_URL to a PostgreSQL database.",
+        )
+    if kind in DOUBTFUL:
+        logger.warning("%s lies on a %s disk: only processes of one machine may use it at a time.", home, kind)
+
+
+def find_file_system(path: Path, mountinfo: str) -> str:
+    """The type of the file system a path lies on, by the text of mountinfo; empty when it is not told."""
+    found, longest = "", -1
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        if len(fields) < 5 or not after:
+            continue
+        point = fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
+        if path.is_relative_to(point) and len(point) >= longest:  # of two mounts on one point the later one shows
+            found, longest = after.split()[0], len(point)
+    return found

@@ -1,0 +1,43 @@
+"""The money of one UTC day, inside somebody's transaction: what is booked and held, and whether a price still fits."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.job import Bill
+from ltx_mcp.domain.plan import Offer
+from ltx_mcp.domain.price import from_micro, to_micro, to_text
+from ltx_mcp.jobs.schema import jobs
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One UTC day's money in micro-dollars; `limit` None is no limit."""
+
+    limit: int | None
+    booked: int
+    held: int
+
+    @property
+    def left(self) -> int | None:
+        """What may still be ordered on that day."""
+        return None if self.limit is None else max(0, self.limit - self.booked - self.held)
+
+    def check(self, offer: Offer) -> None:
+        """Raises CallerError(over_budget), saying what is left, when `offer` does not fit."""
+        if self.left is not None and to_micro(offer.held_usd) > self.left:
+            raise CallerError(
+                ErrorCode.OVER_BUDGET,
+                f"This costs {to_text(offer.cost_usd)} USD; {to_text(from_micro(self.left))} USD are left of today's "
+                f"budget of {to_text(from_micro(self.limit or 0))} USD.",
+                "Ask for less, wait until 00:00 UTC, or let the operator raise LTX_MCP_BUDGET_USD_PER_DAY.",
+            )
+
+
+def read_budget(connection: Connection, day: str, limit: int | None) -> Budget:
+    """The money of `day`: the provider's own figure where it told one, else what is held for the job."""
+    amount = func.coalesce(jobs.c.charged_micro, jobs.c.held_micro)
+    query = select(jobs.c.bill, func.sum(amount)).where(jobs.c.day == day).group_by(jobs.c.bill)
+    sums = {bill: int(total) for bill, total in connection.execute(query)}
+    return Budget(limit, sums.get(Bill.BOOKED, 0), sums.get(Bill.HELD, 0))

@@ -1,0 +1,39 @@
+"""Pages of a caller's jobs, and the cursors between them."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import datetime
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.job import Job
+from ltx_mcp.jobs.store import Store
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of a caller's jobs, newest first; `next_cursor` is empty on the last page."""
+
+    jobs: tuple[Job, ...]
+    next_cursor: str
+
+
+def to_cursor(last: Job) -> str:
+    """What leads to the jobs older than the last one of a page."""
+    return base64.urlsafe_b64encode(last.id.encode()).decode()
+
+
+async def read_cursor(store: Store, cursor: str, caller: str) -> tuple[datetime, str]:
+    """The time and id of the job a page ended with. Raises CallerError for a cursor that no page gave."""
+    try:
+        job_id = base64.urlsafe_b64decode(cursor.encode()).decode()
+        job = await store.do(store.get, job_id, caller)
+    except (binascii.Error, ValueError):
+        job = None
+    if job is None:
+        raise CallerError(
+            ErrorCode.INVALID_REQUEST,
+            "cursor: no page of list_jobs gave this one.",
+            "Use next_cursor of an earlier answer, or leave cursor out to begin with the newest.",
+        )
+    return job.created_at, job.id

@@ -1,0 +1,183 @@
+"""What only a person may settle: an order whose outcome nobody knows, and one that was found at its provider."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Text, cast, select
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem, SetupError
+from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.plan import Market, choose
+from ltx_mcp.domain.request import PaidArguments, normal_form, to_request
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.rows import NewJob, change, ending, find, insert_job, moved, to_job
+from ltx_mcp.jobs.schema import jobs
+from ltx_mcp.providers.base import Names, Provider
+
+NAME = re.compile(r"[\w.:-]{1,200}", re.ASCII)
+
+
+class Verdict(StrEnum):
+    """What a person found out about an order nobody has an answer to."""
+
+    CHARGED = "charged"
+    NOT_CHARGED = "not-charged"
+    RETRY = "retry"
+
+
+class Verdicts:
+    """The verdicts over one database. Blocking; async code calls these through `Database.do`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.do = database.do
+
+    def resolve(self, job_id: str, verdict: Verdict, now: datetime) -> Job:
+        """Book or release the price of an unknown job, or order it again. Raises CallerError for any other job."""
+        with self._database.write() as connection:
+            job = self._unknown(find(connection, None, job_id, lock=True), job_id)
+            changes = _settled(job, verdict)
+            to = changes["state"]
+            change(connection, (jobs.c.id == job_id,), ending(to, now) | {"next_at": now} | changes)
+            return moved(connection, job_id, to, now, f"resolved_{verdict.value}", {"bill": changes["bill"]})
+
+    def adopt(self, job_id: str, remote: Mapping[str, Any], now: datetime) -> Job:
+        """Follow this order of the provider as the one an unknown job had sent. Raises CallerError."""
+        with self._database.write() as connection:
+            job = self._unknown(find(connection, None, job_id, lock=True), job_id)
+            follow = {
+                "state": State.RUNNING,
+                "remote": dict(remote),
+                "error": None,
+                "finished_at": None,
+                "next_at": now,
+            }
+            change(connection, (jobs.c.id == job.id,), follow)
+            return moved(connection, job.id, State.RUNNING, now, "adopted", {})
+
+    def adopt_new(self, new: NewJob, remote: Mapping[str, Any], now: datetime) -> Job:
+        """A new job that follows this order. It is paid already, so no budget is asked, but one counts it."""
+        with self._database.write() as connection:
+            follow = {"state": State.RUNNING, "remote": dict(remote), "ordered_at": now}
+            return insert_job(connection, new, now, "adopted", **follow)
+
+    def followers(self, provider: str, remote_id: str) -> Sequence[Job]:
+        """The jobs that follow, or followed, an order of this name."""
+        named = cast(jobs.c.remote, Text).contains(f'"{remote_id}"', autoescape=True)
+        return self._select(jobs.c.provider == provider, named)
+
+    def unknown(self, provider: str) -> Sequence[Job]:
+        """The jobs of a provider that may have an order nobody has an answer to."""
+        return self._select(jobs.c.provider == provider, jobs.c.state == State.UNKNOWN, jobs.c.remote.is_(None))
+
+    def _select(self, *where: Any) -> Sequence[Job]:
+        with self._database.read() as connection:
+            rows = connection.execute(select(jobs).where(*where).order_by(jobs.c.created_at.desc())).all()
+            return [to_job(row._mapping) for row in rows]
+
+    def _unknown(self, job: Job | None, job_id: str) -> Job:
+        if job is None:
+            raise CallerError(ErrorCode.JOB_NOT_FOUND, f"There is no job {job_id[:40]}.", "ltx-mcp jobs lists them.")
+        if job.state is not State.UNKNOWN:
+            raise CallerError(
+                ErrorCode.INVALID_REQUEST,
+                f"{job.id} is {job.state}; only a job whose outcome is unknown can be settled by a person.",
+                "ltx-mcp jobs cancel ends a live one." if job.live else "",
+            )
+        return job
+
+
+@dataclass(frozen=True)
+class Person:
+    """What the terminal calls for a person: verdicts, and orders found by their name at a provider."""
+
+    verdicts: Verdicts
+    market: Market
+    adapters: Mapping[str, Provider]
+    now: Callable[[], datetime]
+
+    async def resolve(self, job_id: str, verdict: Verdict) -> Job:
+        """Settle a job whose outcome is unknown. Raises CallerError for any other."""
+        return await self.verdicts.do(self.verdicts.resolve, job_id, verdict, self.now())
+
+    async def adopt(self, provider: str, remote_id: str, job_id: str) -> Job:
+        """Follow an order as the one this unknown job had sent. Raises CallerError."""
+        followed = await self._follower(provider, remote_id)
+        if followed is not None:
+            return followed
+        job = next((each for each in await self._unknown(provider) if each.id == job_id), None)
+        if job is None:
+            raise CallerError(
+                ErrorCode.INVALID_REQUEST,
+                f"{job_id[:40]} is not a job of {provider} whose outcome is unknown.",
+                await self._choices(provider),
+            )
+        remote = self._names(provider).remote_of(job.offer, remote_id)
+        return await self.verdicts.do(self.verdicts.adopt, job.id, remote, self.now())
+
+    async def adopt_new(self, provider: str, remote_id: str, arguments: PaidArguments, caller: str) -> Job:
+        """Follow an order that no job of this database had sent, as a new job of such a request. Raises CallerError."""
+        followed = await self._follower(provider, remote_id)
+        if followed is not None:
+            return followed
+        request = to_request(arguments)
+        offer = choose(request, (), self.market)[0]
+        remote = self._names(provider).remote_of(offer, remote_id)
+        normal = normal_form(request, ()) | {"adopted": f"{provider} {remote_id}"}
+        new = NewJob(caller, "", normal, (offer,), ())
+        return await self.verdicts.do(self.verdicts.adopt_new, new, remote, self.now())
+
+    async def check_new(self, provider: str) -> None:
+        """Raises CallerError while there are unknown jobs that a found order may belong to."""
+        if await self._unknown(provider):
+            raise CallerError(
+                ErrorCode.INVALID_REQUEST,
+                f"There are jobs of {provider} whose outcome is unknown, and this may be one of their orders.",
+                f"{await self._choices(provider)} Say --new when it is none of them.",
+            )
+
+    async def _follower(self, provider: str, remote_id: str) -> Job | None:
+        self._names(provider)
+        if not NAME.fullmatch(remote_id):
+            raise CallerError(ErrorCode.INVALID_REQUEST, "REMOTE_ID is 1 to 200 letters, digits and any of - _ . :")
+        found = await self.verdicts.do(self.verdicts.followers, provider, remote_id)
+        return found[0] if found else None
+
+    async def _unknown(self, provider: str) -> Sequence[Job]:
+        return await self.verdicts.do(self.verdicts.unknown, provider)
+
+    async def _choices(self, provider: str) -> str:
+        told = ", ".join(
+            f"{job.id} ({job.prompt[:40]!r}, {job.created_at:%d %b %H:%M})" for job in await self._unknown(provider)
+        )
+        return f"Give --job with one of these: {told}." if told else f"There is no such job of {provider}."
+
+    def _names(self, provider: str) -> Names:
+        adapter = self.adapters.get(provider)
+        if isinstance(adapter, Names):
+            return adapter
+        standing = self.market.standings.get(provider)
+        if standing is None:
+            known = ", ".join(facts.name for facts in self.market.providers)
+            raise CallerError(ErrorCode.INVALID_REQUEST, f"{provider[:40]!r} is no provider; there are {known}.")
+        why = standing.why_not or f"Orders of {provider} have no name that they could be asked after by."
+        raise SetupError(ErrorCode.MISSING_KEY if standing.why_not else ErrorCode.NOT_SUPPORTED, why)
+
+
+def _settled(job: Job, verdict: Verdict) -> dict[str, Any]:
+    """How the row stands after a verdict."""
+    if verdict is Verdict.RETRY:
+        fresh = dict.fromkeys(("remote", "error", "ordered_at", "finished_at", "progress", "cancel"))
+        return fresh | {"state": State.QUEUED, "bill": Bill.HELD, "sent_by": "", "note": "", "attempts": 0, "tries": 0}
+    charged = verdict is Verdict.CHARGED
+    found = "charged, without a film" if charged else "not charged"
+    problem = Problem(
+        ErrorCode.OUTCOME_UNKNOWN,
+        f"The answer of {job.offer.provider} never came; a person found that it was {found}.",
+        "Ask the user before ordering it again." if charged else "It can be ordered again.",
+    )
+    return {"state": State.FAILED, "bill": Bill.BOOKED if charged else Bill.RELEASED, "error": problem}

@@ -1,0 +1,102 @@
+"""Placing: from a caller's arguments to the one job of their request, or to the question a person answers first."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+from ltx_mcp.domain.consent import Answer, Question, covered, needs_consent
+from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.plan import Market, Offer, choose
+from ltx_mcp.domain.request import PaidArguments, normal_form, to_request
+from ltx_mcp.jobs.consents import Consents, Wish
+from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.given import read_media
+from ltx_mcp.jobs.rows import NewJob
+from ltx_mcp.jobs.store import Store
+from ltx_mcp.media.inputs import InputReader
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """The job of a request; `fresh` is false when the request already had it."""
+
+    job: Job
+    fresh: bool
+
+
+@dataclass
+class Placing:
+    """Where requests become rows. Above `confirm_above_usd` a person must agree first; None is never."""
+
+    market: Market
+    store: Store
+    consents: Consents
+    files: Files
+    reader: InputReader
+    now: Callable[[], datetime]
+    confirm_above_usd: Decimal | None = None
+
+    async def order(
+        self, arguments: PaidArguments, caller: str, answer: Answer | None = None, *, can_ask: bool = False
+    ) -> Ordered | Question:
+        """The job of this request: placed now, or the one it already has. With `can_ask` it may be the question to
+        put to a person, whose `answer` comes with the same arguments again.
+
+        Raises CallerError or SetupError. Unless a job is returned nothing was kept: no row, no file, no reservation.
+        """
+        folder = await self.store.do(tempfile.mkdtemp, prefix="ltx-mcp-")
+        try:
+            given = await read_media(arguments, caller, Path(folder), self.reader, self.store)
+            inputs = tuple(each.input for each in given)
+            request = to_request(arguments)
+            normal = normal_form(request, inputs)
+            try:
+                for each in given:
+                    each.check()
+                offers = covered(choose(request, inputs, self.market), self.confirm_above_usd)
+            except LtxError:
+                same = await self._same(caller, arguments.request_key, normal)
+                if same is not None:
+                    return same
+                raise
+            wish = self._wish(caller, arguments.request_key, normal, offers, capped=request.max_cost_usd is not None)
+            if wish is not None and (found := await self._settle(wish, answer, can_ask)) is not None:
+                return found
+            for each in given:
+                if each.path is not None:
+                    await self.store.do(self.files.keep_input, each.input, each.path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        new = NewJob(caller, arguments.request_key, normal, offers, inputs)
+        placed = await self.store.do(self.store.place, new, self.now())
+        if wish is not None:
+            await self.store.do(self.consents.forget, wish)
+        return Ordered(placed.job, placed.fresh)
+
+    def _wish(
+        self, caller: str, request_key: str, normal: dict[str, str], offers: tuple[Offer, ...], *, capped: bool
+    ) -> Wish | None:
+        """What a person must agree to; None where the price needs nobody's consent."""
+        above_usd = self.confirm_above_usd
+        if above_usd is None or not needs_consent(offers, above_usd):
+            return None
+        return Wish(caller, request_key, normal, offers, above_usd, capped)
+
+    async def _same(self, caller: str, request_key: str, normal: dict[str, str]) -> Ordered | None:
+        job = await self.store.do(self.store.find_same, caller, request_key, normal, self.now())
+        return None if job is None else Ordered(job, fresh=False)
+
+    async def _settle(self, wish: Wish, answer: Answer | None, can_ask: bool) -> Ordered | Question | None:
+        """None when the price is agreed to. A job that is there already is the answer, and nobody is asked about what
+        the budget would refuse."""
+        same = await self._same(wish.caller, wish.request_key, wish.normal)
+        if same is not None:
+            return same
+        budget = await self.store.do(self.store.budget, self.now())
+        budget.check(wish.offers[0])
+        return await self.store.do(self.consents.settle, wish, answer, self.now(), can_ask=can_ask)

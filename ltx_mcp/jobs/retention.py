@@ -1,0 +1,78 @@
+"""Removing what ended long ago, where the operator asked for it: films, inputs, histories and rows.
+
+What still matters stays: money that is not settled, the shots that live jobs are made from, and the row of every
+request_key, because the same key gives the same job for ever.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, exists, select
+
+from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.domain.job import ENDED, LIVE, Bill
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.schema import events, jobs, uploads
+
+logger = logging.getLogger(__name__)
+
+EVERY_S = 3600.0
+BATCH = 200
+
+
+class Retention:
+    """The clearing of one database and one home. Blocking; async code calls it through `Database.do`."""
+
+    def __init__(self, database: Database, files: Files, keep_days: int) -> None:
+        self._database = database
+        self._files = files
+        self._keep = timedelta(days=keep_days)
+
+    async def run(self, now: Callable[[], datetime], sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Clear up each hour."""
+        while True:
+            try:
+                if cleared := await self._database.do(self.clear, now()):
+                    logger.info("%d old jobs were removed", cleared)
+            except LtxError as error:
+                logger.error("old jobs could not be removed: %s", error)
+            await sleep(EVERY_S)
+
+    def clear(self, now: datetime) -> int:
+        """Remove everything that ended before its time; returns how many jobs. Raises SetupError(storage_failed)."""
+        cleared = 0
+        while old := self._old(now - self._keep):
+            for job_id in old:
+                self._files.remove_film(job_id)  # before the row: what a crash leaves is found again
+            self._remove(old)
+            cleared += len(old)
+        with self._database.write(durable=False) as connection:
+            connection.execute(delete(uploads).where(uploads.c.expires_at < now))
+        self._files.remove_inputs(self._used(), now - self._keep)
+        return cleared
+
+    def _old(self, before: datetime) -> list[str]:
+        has_history = exists().where(events.c.job_id == jobs.c.id)
+        settled = (jobs.c.state.in_(ENDED), jobs.c.bill != Bill.HELD, jobs.c.finished_at < before, has_history)
+        with self._database.read() as connection:
+            live = connection.execute(select(jobs.c.inputs).where(jobs.c.state.in_(LIVE))).scalars()
+            needed = {given["job_id"] for given in _each(live)}
+            query = select(jobs.c.id).where(*settled, jobs.c.id.not_in(needed)).limit(BATCH)
+            return list(connection.execute(query).scalars())
+
+    def _remove(self, job_ids: list[str]) -> None:
+        with self._database.write() as connection:
+            connection.execute(delete(events).where(events.c.job_id.in_(job_ids)))
+            connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids), jobs.c.request_key.is_(None)))
+
+    def _used(self) -> set[str]:
+        """The content of every input of a job that is still there."""
+        with self._database.read() as connection:
+            return {given["sha256"] for given in _each(connection.execute(select(jobs.c.inputs)).scalars())}
+
+
+def _each(inputs: Iterable[list[dict[str, Any]]]) -> Iterable[dict[str, Any]]:
+    return (given for row in inputs for given in row)

@@ -1,0 +1,155 @@
+"""What was ordered and what it came to, by UTC day, provider and model; and where a provider charges other prices than
+the table has."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, func, select
+
+from ltx_mcp.domain.job import Bill
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.ledger import Budget
+from ltx_mcp.jobs.rules import ROUNDING_MICRO
+from ltx_mcp.jobs.schema import jobs
+
+
+@dataclass(frozen=True)
+class Spent:
+    """One day's jobs of one provider and model; money in micro-dollars. `held`, `booked` and `released` count jobs.
+
+    `charged` is the provider's own figure, summed over the jobs it told one for and None where it told none; `drift`
+    is how much more that is than was quoted for the same jobs. What was released was not charged.
+    """
+
+    day: str
+    provider: str
+    model: str
+    videos: int
+    held: int
+    booked: int
+    released: int
+    quoted_micro: int
+    spent_micro: int
+    reserved_micro: int
+    charged_micro: int | None
+    drift_micro: int | None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A provider and model whose charges were other than quoted, by more than rounding to a cent: for `videos` jobs
+    since the day `since`, quoted from a table of prices as of `as_of`."""
+
+    provider: str
+    model: str
+    videos: int
+    quoted_micro: int
+    charged_micro: int
+    since: str
+    as_of: str
+
+
+@dataclass(frozen=True)
+class Spend:
+    """Newest day first; `budget` is the whole database's, on the last of the days."""
+
+    rows: tuple[Spent, ...]
+    drifts: tuple[Drift, ...]
+    budget: Budget
+
+
+def read_spend(database: Database, caller: str, last: date, days: int, budget: Budget) -> Spend:
+    """The jobs of one caller, of the `days` UTC days that end with `last`. Blocking."""
+    first = last - timedelta(days=days - 1)
+    here = and_(jobs.c.caller == caller, jobs.c.day >= first.isoformat(), jobs.c.day <= last.isoformat())
+    with database.read() as connection:
+        tried = connection.execute(select(func.max(jobs.c.offer_index)).where(here)).scalar()
+        if tried is None:
+            return Spend((), (), budget)
+        ordered = _ordered(here, tried)
+        rows = tuple(_to_spent(row) for row in connection.execute(_by_day(ordered)))
+        drifts = tuple(_to_drift(row) for row in connection.execute(_drifting(ordered)))
+    return Spend(rows, drifts, budget)
+
+
+def _ordered(here: ColumnElement[bool], tried: int) -> Any:
+    """Each job with the model and date of the offer it is at, which are inside its JSON."""
+
+    def of_offer(name: str) -> Any:
+        parts = ((jobs.c.offer_index == at, jobs.c.offers[(at, name)].as_string()) for at in range(tried + 1))
+        return case(*parts)
+
+    columns = (jobs.c.day, jobs.c.provider, jobs.c.bill, jobs.c.cost_micro, jobs.c.held_micro, jobs.c.charged_micro)
+    return select(*columns, of_offer("model").label("model"), of_offer("as_of").label("as_of")).where(here).subquery()
+
+
+def _by_day(ordered: Any) -> Any:
+    bill, charged = ordered.c.bill, ordered.c.charged_micro
+    counts = func.coalesce(charged, ordered.c.held_micro)
+    told = and_(charged.is_not(None), bill != Bill.RELEASED.value)
+
+    def number(of: Bill) -> Any:
+        return _sum(bill == of.value, 1).label(of.value)
+
+    group = (ordered.c.day, ordered.c.provider, ordered.c.model)
+    return (
+        select(
+            *group,
+            func.count().label("videos"),
+            *(number(each) for each in Bill),
+            func.sum(ordered.c.cost_micro).label("quoted"),
+            _sum(bill == Bill.BOOKED.value, counts).label("spent"),
+            _sum(bill == Bill.HELD.value, counts).label("reserved"),
+            _sum(told, 1).label("told"),
+            _sum(told, charged).label("charged"),
+            _sum(told, charged - ordered.c.cost_micro).label("drift"),
+        )
+        .group_by(*group)
+        .order_by(ordered.c.day.desc(), ordered.c.provider, ordered.c.model)
+    )
+
+
+def _drifting(ordered: Any) -> Any:
+    charged, quoted = ordered.c.charged_micro, ordered.c.cost_micro
+    drifts = and_(ordered.c.bill != Bill.RELEASED.value, func.abs(charged - quoted) >= ROUNDING_MICRO)
+    group = (ordered.c.provider, ordered.c.model)
+    return (
+        select(
+            *group,
+            func.count().label("videos"),
+            func.sum(quoted).label("quoted"),
+            func.sum(charged).label("charged"),
+            func.min(ordered.c.day).label("since"),
+            func.max(ordered.c.as_of).label("as_of"),
+        )
+        .where(drifts)
+        .group_by(*group)
+        .order_by(*group)
+    )
+
+
+def _sum(when: Any, amount: Any) -> Any:
+    return func.sum(case((when, amount), else_=0))
+
+
+def _to_spent(row: Any) -> Spent:
+    told = int(row.told) > 0
+    return Spent(
+        day=row.day,
+        provider=row.provider,
+        model=row.model,
+        videos=int(row.videos),
+        held=int(row.held),
+        booked=int(row.booked),
+        released=int(row.released),
+        quoted_micro=int(row.quoted),  # sums are Decimal on PostgreSQL
+        spent_micro=int(row.spent),
+        reserved_micro=int(row.reserved),
+        charged_micro=int(row.charged) if told else None,
+        drift_micro=int(row.drift) if told else None,
+    )
+
+
+def _to_drift(row: Any) -> Drift:
+    return Drift(row.provider, row.model, int(row.videos), int(row.quoted), int(row.charged), row.since, row.as_of)

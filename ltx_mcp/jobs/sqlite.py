@@ -1,0 +1,86 @@
+"""SQLite: a file in HOME, one writer at a time, synced to disk where it must be."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from ltx_mcp.jobs.database import OutOfReachError, storage_failed
+from ltx_mcp.jobs.disk import check_disk
+
+TICK_S = 0.06
+
+
+class Sqlite:
+    """One file. Every writing transaction begins as a writer, so what it read cannot change under it."""
+
+    shared = False
+    tick_s = TICK_S
+
+    def __init__(self, path: Path, busy_timeout_s: float) -> None:
+        check_disk(path.parent)
+        self._path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._peeking: sqlite3.Connection | None = None
+
+    def make_engine(self, connections: int) -> Engine:
+        """The pool."""
+        engine = create_engine(
+            f"sqlite:///{self._path}",
+            connect_args={"check_same_thread": False, "timeout": self._busy_timeout_s},
+            pool_size=connections,
+            max_overflow=0,
+        )
+        event.listen(engine, "connect", _on_connect)
+        event.listen(engine, "begin", _on_begin)
+        return engine
+
+    def lock(self, connection: Connection, name: str) -> None:
+        """Nothing to do: there is one writer."""
+
+    async def peek(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """Some 40 microseconds, so the event loop does it itself.
+
+        Nothing when the file is locked just now, which a reader of a WAL file meets only around a recovery.
+        """
+        try:
+            if self._peeking is None:
+                self._peeking = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
+            return self._peeking.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                return []
+            raise self.failed(error) from error
+
+    def failed(self, error: Exception) -> OutOfReachError:
+        """The file, what is wrong with it, and the setting that moves it."""
+        reason = error.orig if isinstance(error, DBAPIError) else None
+        failed = storage_failed(self._path, reason or error, OutOfReachError)
+        assert isinstance(failed, OutOfReachError)
+        return failed
+
+    def is_undone(self, error: BaseException | None) -> bool:
+        """Writers wait for each other instead."""
+        return False
+
+    def close(self) -> None:
+        """Close what peeks."""
+        if self._peeking is not None:
+            self._peeking.close()
+
+
+def _on_connect(connection: Any, record: Any) -> None:
+    # the driver must not begin by itself: BEGIN IMMEDIATE is ours to say
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _on_begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    level = "FULL" if options.get("ltx_durable", False) else "NORMAL"
+    connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("ltx_write") else "BEGIN DEFERRED")

@@ -1,0 +1,56 @@
+"""Asking a person, through their host, whether a price is right.
+
+Hosts of today's protocol get the question as the answer to the call and send the call again with what was said; the
+SDK seals our token in between. Older ones are asked in the middle of the call.
+"""
+
+from typing import Any
+
+import anyio
+from mcp.server.mcpserver import Context
+from mcp.shared.exceptions import MCPError
+from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
+from mcp_types.version import is_version_at_least
+from pydantic import ValidationError
+
+from ltx_mcp.domain.consent import Answer, Question
+
+ASK_S = 40.0
+PRICE = "price"
+ASKS_BY_ANSWER = "2026-07-28"
+NOTHING_TO_FILL_IN: dict[str, Any] = {"type": "object", "properties": {}}
+
+
+def can_ask(context: Context[Any]) -> bool:
+    """Whether the host declares that it puts questions to a person."""
+    declared = context.client_capabilities
+    asks = declared.elicitation if declared else None
+    return asks is not None and (asks.form is not None or asks.url is None)
+
+
+def asks_by_answer(context: Context[Any]) -> bool:
+    """Whether a question is an answer to the call, and not a request of its own."""
+    return is_version_at_least(context.protocol_version or "", ASKS_BY_ANSWER)
+
+
+def to_result(question: Question) -> InputRequiredResult:
+    """The question as an answer to the call."""
+    params = ElicitRequestFormParams(message=question.text, requested_schema=NOTHING_TO_FILL_IN)
+    return InputRequiredResult(input_requests={PRICE: ElicitRequest(params=params)}, request_state=question.token)
+
+
+def read_answer(context: Context[Any]) -> Answer | None:
+    """What was said to the question of an earlier round. Without our token, which nobody can forge, a yes is none."""
+    said = (context.input_responses or {}).get(PRICE)
+    return Answer(context.request_state or "", said.action == "accept") if isinstance(said, ElicitResult) else None
+
+
+async def ask(context: Context[Any], question: Question, seconds: float) -> Answer | None:
+    """Ask in the middle of the call; None when no answer came in time, or none that can be read."""
+    with anyio.move_on_after(seconds):
+        try:
+            said = await context.session.elicit_form(question.text, NOTHING_TO_FILL_IN, context.request_id)
+        except (MCPError, ValidationError):
+            return None
+        return Answer(question.token, said.action == "accept")
+    return None

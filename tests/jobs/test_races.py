@@ -1,0 +1,201 @@
+"""Many processes and threads that want the same thing at once, on both databases: the last dollar, the one job of a
+request, a provider's places, a shot that ends while the next one is placed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
+from ltx_mcp.domain.job import State
+from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.store import Store
+from tests.conftest import Clock
+from tests.jobs.test_store import New, ordered, priced
+
+T = TypeVar("T")
+AT_ONCE = 8
+
+CALLERS = """
+import json, sys, anyio
+from ltx_mcp.cli.common import open_jobs
+from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.domain.request import GenerateVideo
+
+async def main(mine):
+    async def call(jobs, prompt):
+        try:
+            ordered = await jobs.order(GenerateVideo(prompt=prompt, provider="fal"), "local")
+            said.append({"job": ordered.job.id})
+        except LtxError as error:
+            said.append({"error": error.code, "text": str(error)})
+
+    said = []
+    async with open_jobs() as jobs:
+        print("ready", flush=True)
+        sys.stdin.read()
+        async with anyio.create_task_group() as group:
+            for n in range(16):
+                group.start_soon(call, jobs, f"pond {mine}-{n}")
+    print(json.dumps(said), flush=True)
+
+anyio.run(main, sys.argv[1])
+"""
+
+
+def at_once(work: Callable[[int], T], many: int = AT_ONCE) -> list[T]:
+    """What each of these threads came to, all started at the same moment."""
+    start = threading.Barrier(many)
+
+    def begin(n: int) -> T:
+        start.wait()
+        return work(n)
+
+    with ThreadPoolExecutor(many) as pool:
+        return list(pool.map(begin, range(many)))
+
+
+def test_64_callers_in_4_processes_never_pass_the_budget_by_a_cent(home: Path, database_url: str) -> None:
+    env = {**os.environ, "LTX_MCP_HOME": str(home), "FAL_KEY": "k:1", "LTX_MCP_BUDGET_USD_PER_DAY": "1"}
+    env |= {"LTX_MCP_DATABASE_URL": database_url} if database_url else {}
+    pipe = subprocess.PIPE
+    commands = [[sys.executable, "-c", CALLERS, str(n)] for n in range(4)]
+    started = [subprocess.Popen(each, stdin=pipe, stdout=pipe, env=env) for each in commands]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.close()
+    said: list[dict[str, Any]] = []
+    for process in started:
+        assert process.stdout is not None
+        with process.stdout:
+            said += json.loads(process.stdout.read())
+        assert process.wait(30) == 0
+    placed = [each["job"] for each in said if "job" in each]
+    refused = [each for each in said if "error" in each]
+    database = Database.open(home, database_url)
+    events = [event for job_id in placed for event in Store(database).history(job_id)]
+    database.close()
+    assert len(placed) + len(refused) == 64
+    assert sum(event.detail["held_micro"] for event in events if event.what == "placed") == 960_000
+    assert len(set(placed)) == 4
+    assert {each["error"] for each in refused} == {"over_budget"}
+    assert all("0.04 USD are left of today's budget of 1 USD" in each["text"] for each in refused)
+
+
+def test_many_threads_placing_one_request_get_one_job(
+    home: Path, database_url: str, new_job: New, clock: Clock
+) -> None:
+    opened = [Database.open(home, database_url) for _ in range(AT_ONCE)]
+    ids = at_once(lambda n: Store(opened[n]).place(new_job(), clock()).job.id)
+    for database in opened:
+        database.close()
+    assert len(set(ids)) == 1
+
+
+def test_many_threads_placing_one_key_with_different_requests_get_one_job_and_refusals(
+    database: Database, new_job: New, clock: Clock
+) -> None:
+    def place(n: int) -> str:
+        try:
+            return Store(database).place(new_job(request_key="k", prompt=f"pond {n}"), clock()).job.id
+        except CallerError as error:
+            return error.code
+
+    said = at_once(place)
+    assert sorted(each for each in said if not each.startswith("job_")) == ["invalid_request"] * (AT_ONCE - 1)
+
+
+def test_next_offers_at_once_do_not_pass_the_budget(database: Database, new_job: New, clock: Clock) -> None:
+    store = Store(database, budget_usd=Decimal("2.00"))
+    jobs = [ordered(store, priced(new_job(prompt=f"p{n}"), "0.20", "0.40"), clock) for n in range(AT_ONCE)]
+    problem = Problem(ErrorCode.OUT_OF_CREDIT, "no credit")
+    at_once(lambda n: store.move_on(jobs[n], problem, clock()))
+    budget = store.budget(clock())
+    assert budget.held + budget.booked <= 2_000_000
+    states = [found.state for job in jobs if (found := store.get(job.id))]
+    assert states.count(State.QUEUED) == budget.held // 400_000
+    assert State.FAILED in states
+
+
+def test_a_providers_places_are_never_overfilled(database: Database, new_job: New, clock: Clock) -> None:
+    store = Store(database)
+    for n in range(AT_ONCE):
+        store.place(priced(new_job(prompt=f"p{n}"), "0.30"), clock())
+    claimed = at_once(lambda n: store.claim(f"w_{n}_x", {"fal": 3}, clock()))
+    assert sum(job is not None for job in claimed) == 3
+
+
+def test_places_on_a_machine_are_counted_for_that_machine(database: Database, new_job: New, clock: Clock) -> None:
+    store, here = Store(database), frozenset({"local"})
+    for n in range(AT_ONCE):
+        store.place(new_job(prompt=f"p{n}"), clock())
+    claimed = at_once(lambda n: store.claim(f"w_m{n % 2}_{n}", {"local": 2}, clock(), None, here))
+    workers = sorted(job.holder[:4] for job in claimed if job is not None)
+    assert workers == ["w_m0", "w_m0", "w_m1", "w_m1"]
+
+
+def test_no_job_is_claimed_by_two(database: Database, new_job: New, clock: Clock) -> None:
+    store = Store(database)
+    for n in range(20):
+        store.place(new_job(prompt=f"p{n}"), clock())
+
+    def claim(n: int) -> list[str]:
+        found = []
+        while job := store.claim(f"w_{n}", {}, clock()):
+            found.append(job.id)
+        return found
+
+    claimed = [job_id for each in at_once(claim) for job_id in each]
+    assert (len(claimed), len(set(claimed))) == (20, 20)
+
+
+@pytest.mark.parametrize("n", range(10))
+def test_a_shot_that_ends_while_the_next_is_placed_does_not_leave_it_waiting(
+    database: Database, new_job: New, clock: Clock, n: int
+) -> None:
+    store = Store(database)
+    shot = ordered(store, new_job(), clock)
+    chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot.id, moment="last"),))
+
+    def work(which: int) -> Any:
+        return store.place(chained, clock()) if which else store.move(shot, State.FAILED, clock())
+
+    at_once(work, 2)
+    claimed = store.claim("w_b", {}, clock())
+    assert claimed is not None
+    assert claimed.sources == (shot.id,)
+
+
+def test_a_job_that_would_wait_for_one_that_has_ended_is_due_at_once(store: Store, new_job: New, clock: Clock) -> None:
+    shot = ordered(store, new_job(), clock)
+    chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot.id, moment="last"),))
+    placed = store.place(chained, clock()).job
+    assert placed.waits_for == shot.id
+    store.move(shot, State.FAILED, clock())
+    claimed = store.claim("w_b", {}, clock())
+    assert claimed is not None
+    assert store.wait_for_sources(claimed, clock()).waits_for == ""
+    assert store.claim("w_b", {}, clock()) is not None
+
+
+def test_a_clock_that_was_set_back_does_not_put_a_job_off_for_long(store: Store, new_job: New, clock: Clock) -> None:
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    store.turn_away(job, Problem(ErrorCode.RATE_LIMITED, "later"), clock(), timedelta(minutes=10))
+    assert store.claim("w_b", {}, clock()) is None
+    clock.turn(hours=-3)
+    assert store.claim("w_b", {}, clock()) is not None

@@ -1,0 +1,145 @@
+"""Clearing up what ended long ago: only where it was asked for, and never what still matters."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+
+from ltx_mcp.domain.job import Bill, State
+from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.retention import Retention
+from ltx_mcp.jobs.service import Config, Jobs
+from ltx_mcp.jobs.store import Store
+from ltx_mcp.jobs.uploads import Shelf
+from tests.conftest import Clock
+from tests.jobs.test_store import New, ordered, priced
+
+DAYS = 30
+
+
+@pytest.fixture
+def files(home: Path) -> Files:
+    """The home's folders."""
+    return Files(home)
+
+
+@pytest.fixture
+def retention(database: Database, files: Files) -> Retention:
+    """What ended thirty days ago is removed."""
+    return Retention(database, files, DAYS)
+
+
+def finished(store: Store, files: Files, new_job: New, clock: Clock, **arguments: str) -> str:
+    """A succeeded job with files like those of a film."""
+    job = ordered(store, priced(new_job(**arguments), "0.30"), clock)
+    job = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    job = store.move(store.move(job, State.SAVING, clock()), State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    files.part(job)
+    for path in films_of(files, job.id):
+        path.write_bytes(b"film")
+    return job.id
+
+
+def films_of(files: Files, job_id: str) -> list[Path]:
+    return [files.film(job_id), files.sheet(job_id), files.film(job_id).with_suffix(".json")]
+
+
+def test_a_job_its_history_and_its_film_go_when_their_time_is_over(
+    store: Store, files: Files, retention: Retention, new_job: New, clock: Clock
+) -> None:
+    job_id = finished(store, files, new_job, clock)
+    clock.turn(days=DAYS - 1)
+    assert retention.clear(clock()) == 0
+    assert store.get(job_id) is not None
+    clock.turn(days=2)
+    assert retention.clear(clock()) == 1
+    assert (store.get(job_id), store.history(job_id)) == (None, [])
+    assert not any(path.exists() for path in films_of(files, job_id))
+
+
+def test_a_request_key_gives_the_same_job_even_after_its_film_is_gone(
+    store: Store, files: Files, retention: Retention, new_job: New, clock: Clock
+) -> None:
+    job_id = finished(store, files, new_job, clock, request_key="shot-1")
+    clock.turn(days=DAYS + 1)
+    assert (retention.clear(clock()), retention.clear(clock())) == (1, 0)
+    again = store.place(priced(new_job(request_key="shot-1"), "0.30"), clock())
+    assert (again.job.id, again.fresh) == (job_id, False)
+    assert not files.film(job_id).exists()
+
+
+def test_a_job_whose_money_is_not_settled_stays(
+    store: Store, files: Files, retention: Retention, new_job: New, clock: Clock
+) -> None:
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    store.let_go(job.holder, frozenset(), clock(), died=True)
+    clock.turn(days=DAYS + 1)
+    assert retention.clear(clock()) == 0
+    left = store.get(job.id)
+    assert left is not None
+    assert (left.state, left.bill) == (State.UNKNOWN, Bill.HELD)
+
+
+def test_a_shot_that_a_live_job_is_made_from_stays(
+    store: Store, files: Files, retention: Retention, new_job: New, clock: Clock
+) -> None:
+    shot = finished(store, files, new_job, clock)
+    clock.turn(days=DAYS + 1)
+    chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot, moment="last"),))
+    store.place(chained, clock())
+    assert retention.clear(clock()) == 0
+    assert files.film(shot).exists()
+
+
+def test_inputs_go_when_no_job_uses_them_any_more(
+    store: Store, files: Files, retention: Retention, new_job: New, clock: Clock
+) -> None:
+    used, unused = (Input(role="image", sha256=name * 64, format="png") for name in "ab")
+    converted = Input(role="image", sha256=f"{'a' * 64}-as", format="jpeg")
+    new = Input(role="image", sha256="c" * 64, format="png")
+    files.room()
+    for given in (used, unused, converted, new):
+        files.input(given).write_bytes(b"picture")
+        os.utime(files.input(given), (clock().timestamp(),) * 2)
+    store.place(replace(new_job(), inputs=(used,)), clock())
+    clock.turn(days=DAYS + 1)
+    os.utime(files.input(new), (clock().timestamp(),) * 2)
+    retention.clear(clock())
+    assert [files.input(each).exists() for each in (used, converted, unused, new)] == [True, True, False, True]
+
+
+def test_uploads_that_expired_are_forgotten(database: Database, retention: Retention, clock: Clock) -> None:
+    shelf, photo = Shelf(database), Input(role="image", sha256="abc", format="png")
+    shelf.keep("fal", "account", photo, "https://x/1", clock(), clock())
+    clock.turn(days=1)
+    retention.clear(clock())
+    clock.turn(days=-2)
+    assert shelf.find("fal", "account", photo, clock()) == ""
+
+
+@pytest.mark.anyio
+async def test_the_setting_clears_the_home_while_jobs_are_open_and_lets_them_close(
+    home: Path, market: Market, new_job: New, clock: Clock
+) -> None:
+    database = Database.open(home)
+    job_id = finished(Store(database), Files(home), new_job, clock)
+    clock.turn(days=DAYS + 1)
+    looked = anyio.Event()
+
+    async def sleep(seconds: float) -> None:
+        looked.set()
+        await anyio.sleep_forever()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            jobs = await Jobs.open(Config(home, market, None, (), keep_days=DAYS), clock, sleep)
+            await jobs.start(group)
+            await looked.wait()
+            await jobs.stop()
+    assert Store(database).get(job_id) is None
+    database.close()

@@ -1,0 +1,333 @@
+"""Whatever a provider says, over a real socket: an adapter gives its documented record or raises ProviderError.
+
+REPLY_EXAMPLES=2000 looks longer, and at other examples each time.
+"""
+
+import json
+import math
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ltx_mcp.domain.errors import Problem, ProviderError
+from ltx_mcp.domain.job import Cancel, Job, State
+from ltx_mcp.domain.plan import Offer, choose
+from ltx_mcp.domain.price import to_micro
+from ltx_mcp.domain.request import normal_form, to_request
+from ltx_mcp.emulator.app import settings as emulated
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.rows import NewJob
+from ltx_mcp.jobs.store import Store
+from ltx_mcp.media.worker import Media
+from ltx_mcp.net.wire import Wire
+from ltx_mcp.providers.base import Accepted, Delivered, Seen, Setup, Uploaded
+from tests.providers.bench import NOON, REMOTE, market_of, text
+from tests.providers.raw import Line, Raw, serving
+from tests.providers.said import (
+    CANCELLED,
+    FILM_URL,
+    KEY,
+    LOOKS,
+    ODD_PLACES,
+    ORDERED,
+    RESULTS,
+    SLOTS,
+    SURE_NO,
+    Said,
+    nest,
+    replies,
+    streams,
+)
+
+LONGER = "REPLY_EXAMPLES" in os.environ
+EXAMPLES = settings(
+    max_examples=int(os.environ.get("REPLY_EXAMPLES", "60")),
+    deadline=None,
+    derandomize=not LONGER,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+EVERYBODY = (*REMOTE, "ltx v1")
+OWN_NO = {503: ("service_unavailable", "service_unavailable_error"), 529: ("overloaded_error",)}
+MOST_MICRO = 10_000 * 1_000_000
+
+
+# -- who hears it -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Ear:
+    """A server that says what it is told to, every adapter pointed at it, and a job to write down what came of it."""
+
+    portal: BlockingPortal
+    server: Raw
+    store: Store
+    job: Job
+    folder: Path
+    adapters: dict[str, Any]
+    offers: dict[str, Offer]
+    script: list[Said] = field(default_factory=list)
+
+    async def deed(self, line: Line) -> None:
+        await line.read()
+        await line.say((self.script.pop(0) if len(self.script) > 1 else self.script[0]).at(self.server.url))
+
+    def hear(self, said: list[Said], call: Callable[[], Awaitable[Any]]) -> Any:
+        """What an adapter makes of these replies: its record, or its ProviderError, within some seconds."""
+        self.script[:] = said
+
+        async def bounded() -> Any:
+            with anyio.fail_after(10):
+                return await call()
+
+        try:
+            return self.portal.call(bounded)
+        except ProviderError as raised:
+            self.check_error(raised)
+            return raised
+
+    def check_error(self, error: ProviderError) -> None:
+        assert error.accepted in ("yes", "no", "unknown")
+        assert error.retry_after_s is None or 0 <= error.retry_after_s < math.inf
+        assert len(error.detail) <= 500
+        assert len(error.request_id) <= 80
+        self.keeps(error=Problem.of(error))
+        secret_free(error.message, error.hint, error.detail, error.request_id)
+
+    def keeps(self, **changes: Any) -> None:
+        """It can be written down, and reads the same afterwards."""
+        storable(changes)
+        kept = self.store.note(self.job, **changes)
+        assert {name: getattr(kept, name) for name in changes} == changes
+
+
+def storable(value: Any) -> None:
+    """No text that a database refuses, and no number beyond its columns."""
+    match value:
+        case str():
+            assert "\0" not in value
+            assert value.encode() is not None
+        case dict():
+            storable(list(value) + list(value.values()))
+        case list() | tuple():
+            for each in value:
+                storable(each)
+        case float():
+            assert math.isfinite(value)
+        case int():
+            assert -(2**63) <= value < 2**63
+        case _ if hasattr(value, "__dataclass_fields__"):
+            storable(vars(value))
+
+
+def secret_free(*said: str) -> None:
+    assert all(KEY not in each for each in said)
+
+
+@asynccontextmanager
+async def listening(portal: BlockingPortal, store: Store, folder: Path) -> AsyncIterator[Ear]:
+    made: list[Ear] = []
+
+    async def deed(line: Line) -> None:
+        await made[0].deed(line)
+
+    async with serving(deed) as server:
+        market, media = market_of(emulated(server.url)), Media()
+        wires = {name: Wire(name, [KEY], near=True, connect_s=2, order_s=5) for name in REMOTE}
+        offers, adapters = {}, {}
+        for who in EVERYBODY:
+            name = who.split()[0]
+            facts, options = market.facts(name), {"api": "v1"} if who == "ltx v1" else {}
+            urls = dict.fromkeys(facts.url_env, server.url)
+            setup = Setup(facts, wires[name], KEY, urls, options, lambda: NOON, media)
+            adapters[who] = import_module(f"ltx_mcp.providers.{name}").make_adapter(setup)
+            offers[who] = choose(to_request(text(provider=name)), (), market)[0]
+        request = to_request(text(provider="fal"))
+        store.place(NewJob("local", "", normal_form(request, ()), choose(request, (), market), ()), NOON)
+        job = store.claim("w_a", {}, NOON)
+        assert job is not None
+        job = store.move(job, State.SUBMITTING, NOON, sent_by="w_a")
+        job = store.answer(job, State.RUNNING, NOON, "accepted", remote={})
+        made.append(Ear(portal, server, store, job, folder, adapters, offers))
+        yield made[0]
+        for wire in wires.values():
+            await wire.close()
+        await media.close()
+
+
+@pytest.fixture(scope="module")
+def ear(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ear]:
+    """One for all examples of this file, in an event loop of its own."""
+    folder = tmp_path_factory.mktemp("ear")
+    database = Database.open(folder)
+    (folder / "picture.png").write_bytes(b"a picture")
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(listening(portal, Store(database), folder)) as made,
+    ):
+        yield made
+    database.close()
+
+
+def remote_of(name: str, url: str) -> dict[str, Any]:
+    """Where an order that was taken is asked after."""
+    if name == "fal":
+        addresses = {f"{what}_url": f"{url}/{what}" for what in ("status", "response", "cancel")}
+        return {"request_id": "r", **addresses, "seconds": "6", "usd_per_second": "0.04"}
+    return {"job_id": "j", "id": "i", "endpoint": "text-to-video"}
+
+
+def check_seen(ear: Ear, seen: Any, *, delivers: bool) -> None:
+    assert isinstance(seen, Seen)
+    assert seen.status in ("waiting", "running", "done", "failed", "cancelled")
+    assert seen.progress is None or 0 <= seen.progress <= 100
+    assert seen.queue_position is None or 0 <= seen.queue_position < 2**31
+    assert (seen.problem is not None) is (seen.status == "failed")
+    assert bool(seen.result_url) is (seen.status == "done" and not delivers)
+    assert len(seen.note) <= 80
+    problem = [seen.problem.message, seen.problem.provider_detail] if seen.problem else []
+    secret_free(seen.note, *problem, *(word for each in seen.adjustments for word in (each.asked, each.got)))
+    ear.keeps(note=seen.note, result_url=seen.result_url, error=seen.problem, adjustments=seen.adjustments)
+    check_charge(seen.charged_usd)
+
+
+def check_charge(usd: Any) -> None:
+    assert usd is None or (isinstance(usd, Decimal) and usd.is_finite() and 0 <= to_micro(usd) < MOST_MICRO)
+
+
+def scalars(value: Any) -> set[str]:
+    """Every text and whole number in some JSON, as text."""
+    if isinstance(value, dict):
+        return scalars(list(value.values()))
+    if isinstance(value, list):
+        return {each for inner in value for each in scalars(inner)}
+    return {str(value)} if isinstance(value, str | int) and not isinstance(value, bool) else set()
+
+
+def may_be_no(who: str, said: Said) -> bool:
+    """Whether this reply surely says that the order was not taken."""
+    error = said.json.get("error") if isinstance(said.json, dict) else None
+    kind = error.get("type") if isinstance(error, dict) else None
+    own = who.startswith("ltx") and isinstance(kind, str) and kind in OWN_NO.get(said.status, ())
+    return said.raw is None and (said.status in SURE_NO or own)
+
+
+# -- the promises -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_any_reply_to_an_order(ear: Ear, who: str) -> None:
+    refusal = {"error": {"type": "service_unavailable", "message": "busy"}}
+
+    @EXAMPLES
+    @given(replies(ORDERED[who.split()[0]], refusal, {"detail": "User is locked"}))
+    def check(said: Said) -> None:
+        adapter = ear.adapters[who]
+        got = ear.hear([said], lambda: adapter.submit(ear.offers[who], {}))
+        if isinstance(got, ProviderError):
+            assert got.accepted in ("no", "unknown")
+            assert got.accepted == "unknown" or may_be_no(who, said)
+            return
+        assert said.raw is not None or 200 <= said.status < 300
+        if who == "ltx v1":
+            assert isinstance(got, Delivered)
+            kept = ear.hear([said], lambda: got.write(ear.folder / "film", lambda done: None))
+            assert kept == () or isinstance(kept, ProviderError)
+            return
+        assert isinstance(got, Accepted)
+        name = next(got.remote[name] for name in ("request_id", "job_id", "id") if name in got.remote)
+        assert name in scalars(said.json)
+        check_charge(got.charged_usd)
+        assert json.loads(json.dumps(got.remote, allow_nan=False)) == got.remote
+        ear.keeps(remote=got.remote, adjustments=got.adjustments)
+        asked = len(ear.server.requests)
+        ear.hear([Said(500)], lambda: adapter.poll(got.remote))
+        assert len(ear.server.requests) > asked, "what was taken cannot be asked after"
+
+    check()
+
+
+@pytest.mark.parametrize("name", REMOTE)
+def test_any_reply_to_a_look(ear: Ear, name: str) -> None:
+    @EXAMPLES
+    @given(replies(*LOOKS[name]), replies(*RESULTS))
+    def check(first: Said, second: Said) -> None:
+        seen = ear.hear([first, second], lambda: ear.adapters[name].poll(remote_of(name, ear.server.url)))
+        if isinstance(seen, ProviderError):
+            assert seen.accepted == "yes", "a failed look is no word about the order"
+        else:
+            check_seen(ear, seen, delivers=name == "bytecompute")
+
+    check()
+
+
+@pytest.mark.parametrize("name", REMOTE)
+@pytest.mark.parametrize("status", [200, 422])
+def test_json_that_is_as_deep_as_can_be_read(ear: Ear, name: str, status: int) -> None:
+    for depth in range(sys.getrecursionlimit() - 120, sys.getrecursionlimit()):
+        said = Said(status, nest(depth).encode())
+        assert isinstance(ear.hear([said], lambda: ear.adapters[name].submit(ear.offers[name], {})), ProviderError)
+        assert isinstance(
+            ear.hear([said], lambda: ear.adapters[name].poll(remote_of(name, ear.server.url))), ProviderError
+        )
+
+
+@EXAMPLES
+@given(said=streams(*LOOKS["fal"]), result=replies(*RESULTS))
+def test_any_stream_of_events(ear: Ear, said: Said, result: Said) -> None:
+    async def follow() -> list[Seen]:
+        return [seen async for seen in ear.adapters["fal"].follow(remote_of("fal", ear.server.url))]
+
+    told = ear.hear([said, result], follow)
+    if not isinstance(told, ProviderError):
+        for seen in told:
+            check_seen(ear, seen, delivers=False)
+        assert all(seen.status in ("waiting", "running") for seen in told[:-1])
+
+
+@pytest.mark.parametrize("name", SLOTS)
+def test_any_reply_to_an_upload(ear: Ear, name: str) -> None:
+    places = st.sampled_from(ODD_PLACES).map(lambda url: SLOTS[name] | {"upload_url": url})
+
+    @EXAMPLES
+    @given(replies(SLOTS[name]) | places.map(lambda slot: Said(body=json.dumps(slot).encode())), replies())
+    def check(slot: Said, put: Said) -> None:
+        path = ear.folder / "picture.png"
+        sent = ear.hear([slot, put], lambda: ear.adapters[name].upload(path, "png"))
+        if isinstance(sent, ProviderError):
+            assert sent.accepted in ("no", "yes"), "nothing was ordered yet"
+            return
+        assert isinstance(sent, Uploaded)
+        assert sent.uri
+        storable(sent.uri)
+
+    check()
+
+
+@EXAMPLES
+@given(said=replies(*CANCELLED))
+def test_any_reply_to_a_cancel(ear: Ear, said: Said) -> None:
+    got = ear.hear([said], lambda: ear.adapters["fal"].cancel(remote_of("fal", ear.server.url)))
+    assert isinstance(got, Cancel | ProviderError)
+
+
+@EXAMPLES
+@given(said=replies({"url": FILM_URL}, {"error": {"message": "too early"}}))
+def test_any_reply_to_a_download(ear: Ear, said: Said) -> None:
+    remote = remote_of("bytecompute", ear.server.url)
+    url = ear.hear([said], lambda: ear.adapters["bytecompute"].download(remote, ear.folder / "film"))
+    if not isinstance(url, ProviderError):
+        assert isinstance(url, str)
+        storable(url)
