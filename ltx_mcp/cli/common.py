@@ -47,7 +47,8 @@ def told() -> Iterator[None]:
         error = _lone(raised)
         if not isinstance(error, LtxError):
             raise
-        print(f"ltx-mcp: {error.code}: {spoken(str(error))}", file=sys.stderr)
+        where = getattr(error, "where", "")
+        print(f"ltx-mcp: {error.code}: {spoken(f'{error} {where}'.rstrip())}", file=sys.stderr)
         callers_fault = error.code in USAGE_CODES and not isinstance(error, SetupError)
         raise SystemExit(USAGE if callers_fault else REFUSED) from error
 

@@ -72,7 +72,7 @@ async def _state(settings: Settings, market: Market) -> list[Line]:
         prices = [line for facts in market.providers for line in await _prices(jobs, facts)]
         await jobs.stop()
     except LtxError as error:
-        return [Line("failure", "state", str(error))]
+        return [Line("failure", "state", f"{error} {getattr(error, 'where', '')}".rstrip())]
     free = shutil.disk_usage(settings.home).free
     folders = os.pathsep.join(map(str, config.folders or ())) or "none (set LTX_MCP_INPUT_DIRS)"
     return [

@@ -60,7 +60,8 @@ class Beats:
     def end(self) -> None:
         """Remove the row. Raises SetupError(storage_failed)."""
         if self.worker:
-            self.forget(self.worker)
+            with self._database.write(durable=False) as connection:
+                connection.execute(delete(workers).where(workers.c.name == self.worker))
             self.worker = ""
 
     def is_dead(self, worker: str) -> bool:
@@ -73,15 +74,15 @@ class Beats:
             if beat_at is None:
                 return True
             up_since: datetime = connection.execute(UP_SINCE).scalar_one()
+        if self._beaten_at is None or now - self._beaten_at > timedelta(seconds=LEASE_S / 2):
+            return False  # we could not beat either
         if self._judges_from is not None and now < self._judges_from:
             return False
         silent: timedelta = now - max(beat_at, up_since)
         return silent > timedelta(seconds=LEASE_S)
 
     def forget(self, worker: str) -> None:
-        """Remove a row."""
-        with self._database.write(durable=False) as connection:
-            connection.execute(delete(workers).where(workers.c.name == worker))
+        """Nothing yet: one that was buried alive beats again. `sweep` removes the row in time."""
 
     def sweep(self) -> None:
         """Remove the rows of those who have been silent for an hour."""

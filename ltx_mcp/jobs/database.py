@@ -29,7 +29,10 @@ OUR_MISTAKES = (DataError, IntegrityError, ProgrammingError)
 
 
 class OutOfReachError(SetupError):
-    """The database cannot be used just now. What was being written may or may not be there."""
+    """The database cannot be used just now. What was being written may or may not be there. `where` is for the
+    operator's eyes: the place, and what the driver said."""
+
+    where = ""
 
 
 class Kind(Protocol):
@@ -143,7 +146,7 @@ def _make_kind(home: Path, url: str, busy_timeout_s: float) -> Kind:
     if url:
         from ltx_mcp.jobs.postgres import Postgres
 
-        return Postgres(url, busy_timeout_s)
+        return Postgres(url)
     from ltx_mcp.jobs.sqlite import Sqlite
 
     return Sqlite(home / "jobs.sqlite", busy_timeout_s)

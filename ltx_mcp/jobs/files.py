@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -24,6 +25,7 @@ class Files:
         self._home = home
         self._videos = home / "videos"
         self._inputs = home / "inputs"
+        self._incoming = home / "incoming"
 
     def film(self, job_id: str) -> Path:
         """Where a finished job's film lies."""
@@ -100,6 +102,19 @@ class Files:
         with self._told():
             self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._inputs
+
+    def new_folder(self) -> str:
+        """A folder for what a call brings, which removes it again."""
+        with self._told():
+            self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return tempfile.mkdtemp(dir=self._incoming)
+
+    def sweep(self, before: datetime) -> None:
+        """Remove what calls of killed processes brought before this time."""
+        for folder in self._incoming.glob("*"):
+            with suppress(OSError):
+                if folder.stat().st_mtime < before.timestamp():
+                    shutil.rmtree(folder)
 
     def failed(self, reason: Exception) -> SetupError:
         """The error for something that could not be written here."""

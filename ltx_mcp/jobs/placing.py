@@ -1,7 +1,6 @@
 """Placing: from a caller's arguments to the one job of their request, or to the question a person answers first."""
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,7 +48,7 @@ class Placing:
 
         Raises CallerError or SetupError. Unless a job is returned nothing was kept: no row, no file, no reservation.
         """
-        folder = await self.store.do(tempfile.mkdtemp, prefix="ltx-mcp-")
+        folder = await self.store.do(self.files.new_folder)
         try:
             given = await read_media(arguments, caller, Path(folder), self.reader, self.store)
             inputs = tuple(each.input for each in given)
@@ -74,8 +73,6 @@ class Placing:
             shutil.rmtree(folder, ignore_errors=True)
         new = NewJob(caller, arguments.request_key, normal, offers, inputs)
         placed = await self.store.do(self.store.place, new, self.now())
-        if wish is not None:
-            await self.store.do(self.consents.forget, wish)
         return Ordered(placed.job, placed.fresh)
 
     def _wish(

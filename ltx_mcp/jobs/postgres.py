@@ -1,23 +1,29 @@
 """PostgreSQL: one database for the processes of several machines. Connections that broke are made anew."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.jobs.database import OutOfReachError
 
+logger = logging.getLogger(__name__)
+
 TICK_S = 0.1
 CONNECT_TIMEOUT_S = 5
-STATEMENT_TIMEOUT_S = 30
+LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S = 10, 12
+POOL_TIMEOUT_S = 10
 SILENCE_S = 15
-"""How long a connection may be silent in the middle of a statement before it counts as broken."""
+"""How long a server that says nothing at all is waited for: longer than it may take to refuse."""
 DEADLOCK = "40P01"
-NOW = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)")
+TELL_EVERY_S = 60.0
 
 
 class Postgres:
@@ -26,36 +32,37 @@ class Postgres:
     shared = True
     tick_s = TICK_S
 
-    def __init__(self, url: str, busy_timeout_s: float) -> None:
+    def __init__(self, url: str) -> None:
         self._url = read_url(url)
-        self._busy_timeout_s = busy_timeout_s
         self._engine: Engine | None = None
+        self._tell_at = 0.0
 
     def make_engine(self, connections: int) -> Engine:
         """The pool; a connection is tried before it is used, so that a restart costs nobody an error."""
-        limits = {"statement_timeout": STATEMENT_TIMEOUT_S, "lock_timeout": self._busy_timeout_s}
         try:
-            self._engine = create_engine(
-                self._url,
-                connect_args={
-                    "connect_timeout": CONNECT_TIMEOUT_S,
-                    "application_name": "ltx-mcp",
-                    "options": " ".join(f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()),
-                    "keepalives_idle": SILENCE_S,
-                    "tcp_user_timeout": SILENCE_S * 1000,
-                    "prepare_threshold": None,  # poolers in between may hand the next statement to another session
-                },
-                pool_size=connections,
-                max_overflow=0,
-                pool_pre_ping=True,
-                pool_timeout=STATEMENT_TIMEOUT_S,
-            )
+            from ltx_mcp.jobs.impatient import Connection as Impatient
         except ModuleNotFoundError as error:
             raise SetupError(
                 ErrorCode.STORAGE_FAILED,
                 "LTX_MCP_DATABASE_URL names a PostgreSQL database, and its driver psycopg is not installed.",
                 "Install ltx-mcp[postgres].",
             ) from error
+        limits = {"statement_timeout": STATEMENT_TIMEOUT_S, "lock_timeout": LOCK_TIMEOUT_S}
+        address = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._engine = create_engine(
+            self._url,
+            creator=lambda: Impatient.connect(
+                address,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                application_name="ltx-mcp",
+                options=" ".join(f"-c {name}={seconds * 1000}" for name, seconds in limits.items()),
+                prepare_threshold=None,  # poolers in between may hand the next statement to another session
+            ),
+            pool_size=connections,
+            max_overflow=0,
+            pool_pre_ping=True,
+            pool_timeout=POOL_TIMEOUT_S,
+        )
         event.listen(self._engine, "begin", _on_begin)
         return self._engine
 
@@ -68,7 +75,8 @@ class Postgres:
         """In a thread of its own, because the database is at the end of a wire; nothing while it is out of reach."""
         import anyio.to_thread
 
-        return await anyio.to_thread.run_sync(self._peek, query.replace("?", "%s"), tuple(values))
+        question = query.replace("?", "%s"), tuple(values)
+        return await anyio.to_thread.run_sync(self._peek, *question, abandon_on_cancel=True)
 
     def _peek(self, query: str, values: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
         assert self._engine is not None
@@ -79,14 +87,18 @@ class Postgres:
             return []
 
     def failed(self, error: Exception) -> OutOfReachError:
-        """The place without the password, the first line of what the driver said, and what a caller can do."""
-        reason = str(error.orig if isinstance(error, DBAPIError) else error).strip().partition("\n")[0]
-        return OutOfReachError(
+        """What a caller can do; the place and what the driver said are only for who runs the server."""
+        failed = OutOfReachError(
             ErrorCode.STORAGE_FAILED,
-            f"The database {self._url.database or ''} at {_place(self._url)} cannot be used: {reason.rstrip('.')}.",
-            "Jobs under way are not lost. Try the same call again in a minute: a repeated request is still one job. "
-            "LTX_MCP_DATABASE_URL says which database it is.",
+            "The database that keeps the jobs is out of reach just now.",
+            "Jobs under way are not lost. Try the same call again in a minute: a repeated request is still one job.",
         )
+        reason = "all connections are in use" if isinstance(error, PoolTimeout) else _first_line(error)
+        failed.where = f"LTX_MCP_DATABASE_URL, {self._url.database or ''} at {_place(self._url)}: {reason}"
+        if monotonic() >= self._tell_at:
+            self._tell_at = monotonic() + TELL_EVERY_S
+            logger.error("%s", failed.where)
+        return failed
 
     def is_undone(self, error: BaseException | None) -> bool:
         """After a deadlock one of the two is undone as a whole."""
@@ -108,6 +120,10 @@ def read_url(url: str) -> URL:
             "LTX_MCP_DATABASE_URL cannot be used; give an address such as postgresql://user:password@host:5432/name.",
         )
     return read.set(drivername="postgresql+psycopg")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error.orig if isinstance(error, DBAPIError) else error).strip().partition("\n")[0]
 
 
 def _place(url: URL) -> str:

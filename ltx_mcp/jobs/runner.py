@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 60.0
 TICK_S = 0.25
-RETRY_S, MOST_RETRY_S = 1.0, 60.0
+RETRY_S, MOST_RETRY_S, MOST_OUTAGE_S = 1.0, 60.0, 8.0
 MOST_BREAKS = 8
 LEAVE_S, LAST_ANSWER_S = 1.5, 20.0
 
@@ -87,7 +87,7 @@ class Runner:
         try:
             return await self._leave(hand_over)
         except OutOfReachError as error:
-            logger.error("%s", error)
+            _log("nothing could be handed back", error)
             if hand_over and self._life.worker:
                 await hand_over()
             return 0
@@ -131,7 +131,7 @@ class Runner:
             return await self._pause(start)
         except LtxError as error:
             # a full disk or a locked file must not end the loop: the jobs are still there
-            logger.error("%s", error)
+            _log("nothing could be taken up", error)
             return RETRY_S
 
     async def _claim(self) -> Job | None:
@@ -170,15 +170,19 @@ class Runner:
 
     async def _carry(self, job: Job) -> None:
         """Step by step to the end, or until the job is handed back or taken away."""
+        tries = 0
         try:
             while job.live and job.holder == self._life.worker:
                 try:
                     job = await self._step(job)
                     self._moved()
+                    tries = 0
                 except LtxError as error:
                     # the store is out of reach: the job stays ours, and nothing is decided until it is back
-                    logger.error("%s could not be moved: %s", job.id, error)
-                    await anyio.sleep(min(MOST_RETRY_S, RETRY_S * 2 ** self._breaks[job.id]))
+                    _log(f"{job.id} could not be moved", error)
+                    pause_s = min(MOST_OUTAGE_S, RETRY_S * 2**tries)
+                    await anyio.sleep(max(pause_s, min(MOST_RETRY_S, RETRY_S * 2 ** self._breaks[job.id])))
+                    tries = min(tries + 1, MOST_BREAKS)
                     job = await self._as_left(job)
         except LostClaimError:
             logger.info("%s is not ours any more", job.id)
@@ -221,6 +225,12 @@ class Runner:
         if latest is None or latest.holder != job.holder or not latest.live:
             raise LostClaimError
         return latest
+
+
+def _log(what: str, error: LtxError) -> None:
+    """One line for the operator; a database that is away says so itself, not once for each job."""
+    away = isinstance(error, OutOfReachError) and bool(error.where)
+    logger.log(logging.INFO if away else logging.ERROR, "%s: %s", what, error)
 
 
 def _is_at_provider(job: Job) -> bool:

@@ -4,7 +4,7 @@ import math
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import overload
@@ -42,6 +42,7 @@ from ltx_mcp.providers.base import Prices
 
 WORD_S = 20.0
 CANCEL_S = 3.0
+BROUGHT_FOR = timedelta(hours=1)
 HEARTBEAT_S = 10.0
 BEFORE_WORD = frozenset({State.QUEUED, State.SUBMITTING})
 
@@ -142,6 +143,7 @@ class Jobs:
         """Begin to work in the background."""
         await self._store.do(self._life.begin)
         await self._store.do(self._life.sweep)
+        await self._store.do(self._files.sweep, datetime.now(UTC) - BROUGHT_FOR)
         group.start_soon(self.work)
         if self._config.keep_days is not None:
             retention = Retention(self._database, self._files, self._config.keep_days)

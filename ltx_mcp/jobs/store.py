@@ -17,6 +17,7 @@ from ltx_mcp.domain.job import LIVE, MOVES, ORDERED, Bill, Cancel, Event, Job, S
 from ltx_mcp.domain.plan import Offer
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import fingerprint
+from ltx_mcp.jobs.consents import name_of, use_up
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.ledger import Budget, read_budget
 from ltx_mcp.jobs.rows import (
@@ -32,7 +33,7 @@ from ltx_mcp.jobs.rows import (
     record,
     to_job,
 )
-from ltx_mcp.jobs.rules import handed_back, machine_of, next_offer, same_or_refused
+from ltx_mcp.jobs.rules import handed_back, machine_of, next_offer, price_drift, same_or_refused
 from ltx_mcp.jobs.schema import events, jobs
 
 REPEAT_WINDOW = timedelta(minutes=2)
@@ -81,6 +82,7 @@ class Store:
             if found := self._same(connection, new.caller, new.request_key, new.normal, now):
                 return Placed(found, fresh=False)
             self._check_budget(connection, new.offers[0], now)
+            use_up(connection, new.caller, name_of(new.normal, new.request_key))
             return Placed(insert_job(connection, new, now, "placed"), fresh=True)
 
     def find_same(self, caller: str, request_key: str, normal: dict[str, str], now: datetime) -> Job | None:
@@ -156,15 +158,17 @@ class Store:
         same = (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.holder == job.holder, jobs.c.state == job.state)
         with self._database.write() as connection:
             change(connection, same, ending(to, now) | {"state": to} | changes)
+            _tell_drift(connection, job, now, changes)
             return moved(connection, job.id, to, now, what or str(to), changes)
 
     def answer(self, job: Job, to: State, now: datetime, what: str, **changes: Any) -> Job:
         """The order's own answer, which may come after others gave the job up: it counts while `sent_by` says so."""
         is_open = jobs.c.state.in_([State.SUBMITTING, State.UNKNOWN])
         sent = (jobs.c.id == job.id, jobs.c.sent_by == job.holder, jobs.c.fence == job.fence, is_open)
-        healed = {"state": to, "holder": job.holder, "finished_at": None, "error": None}
+        healed = {"state": to, "holder": job.holder, "finished_at": None, "error": None, "next_at": now}
         with self._database.write() as connection:
             change(connection, sent, healed | ending(to, now) | changes)
+            _tell_drift(connection, job, now, changes)
             return moved(connection, job.id, to, now, what, changes)
 
     def move_on(self, job: Job, problem: Problem, now: datetime) -> Job:
@@ -267,7 +271,9 @@ class Store:
                 job = to_job(row._mapping)
                 changes = handed_back(job, job.offer.provider in repeatable, died)
                 to = changes.get("state", job.state)
-                change(connection, (jobs.c.id == job.id,), ending(to, now) | changes | {"holder": ""})
+                change(
+                    connection, (jobs.c.id == job.id,), {"next_at": now} | ending(to, now) | changes | {"holder": ""}
+                )
                 moved(connection, job.id, to, now, "holder_died" if died else "handed_over", {"from": worker})
             return len(held)
 
@@ -326,6 +332,12 @@ class Store:
         """Today's money."""
         with self._database.read() as connection:
             return read_budget(connection, day_of(now), self._limit)
+
+
+def _tell_drift(connection: Connection, job: Job, now: datetime, changes: Mapping[str, Any]) -> None:
+    """Another price than the quoted one is told in the history, once: when its figure first comes."""
+    if drift := price_drift(job, changes):
+        record(connection, job.id, now, "price_drift", drift)
 
 
 def _is_under_way() -> Any:

@@ -10,7 +10,6 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ CONNECT_S, READ_S = 10.0, 60.0
 ORDER_S = 120.0
 EVENTS_S = 40.0
 MAX_DETAIL = 500
-MAX_DEPTH = 100
 MAX_RETRY_AFTER_S = 86_400.0
 _NEVER_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _CHUNK = 1 << 18
@@ -84,16 +82,11 @@ class Reply:
 
 
 def read_json(text: str | bytes) -> Any:
-    """JSON; None where it is none, or so deep that whatever is done with it next could overflow."""
+    """JSON; None where it is none."""
     try:
-        found = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
         return None
-    level = [found]
-    for _ in range(MAX_DEPTH):
-        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
-        level = list(chain.from_iterable(inner))
-    return None if level else found
 
 
 def read_retry_after(text: str, now: datetime) -> float | None:

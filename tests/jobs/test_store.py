@@ -34,7 +34,7 @@ def ordered(store: Store, new: NewJob, clock: Clock, worker: str = "w_a") -> Job
     store.place(new, clock())
     job = store.claim(worker, {}, clock())
     assert job is not None
-    return store.move(job, State.SUBMITTING, clock(), sent_by=worker)
+    return store.move(job, State.SUBMITTING, clock(), sent_by=worker, ordered_at=clock())
 
 
 def test_a_request_key_gives_the_same_job_for_ever(store: Store, new_job: New, clock: Clock) -> None:
@@ -184,6 +184,36 @@ def test_a_late_answer_heals_an_unknown_order(store: Store, new_job: New, clock:
     store.let_go("w_a", LOCAL, clock(), died=True)
     healed = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
     assert (healed.state, healed.holder, healed.error) == (State.RUNNING, "w_a", None)
+
+
+def test_a_healed_order_that_is_handed_back_is_followed_at_once(store: Store, new_job: New, clock: Clock) -> None:
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    store.let_go("w_a", LOCAL, clock(), died=True)
+    store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    store.let_go("w_a", LOCAL, clock(), died=True)
+    assert store.claim("w_b", {}, clock()) is not None
+
+
+def test_an_order_whose_end_nobody_saw_is_asked_after_again_by_itself(store: Store, new_job: New, clock: Clock) -> None:
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    job = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    store.move(job, State.UNKNOWN, clock())
+    clock.turn(minutes=29)
+    assert store.ask_due(clock()) == 0
+    clock.turn(minutes=2)
+    assert store.ask_due(clock()) == 1
+    assert store.claim("w_b", {}, clock()) is not None
+
+
+def test_an_order_without_a_name_or_of_yesterday_is_not_asked_after(store: Store, new_job: New, clock: Clock) -> None:
+    nameless = ordered(store, priced(new_job(prompt="one"), "0.30"), clock)
+    store.let_go("w_a", LOCAL, clock(), died=True)
+    old = ordered(store, priced(new_job(prompt="two"), "0.30"), clock)
+    old = store.answer(old, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    store.move(old, State.UNKNOWN, clock())
+    clock.turn(hours=25)
+    assert store.ask_due(clock()) == 0
+    assert nameless.remote is None
 
 
 def test_an_answer_of_anybody_but_the_sender_does_not_count(store: Store, new_job: New, clock: Clock) -> None:

@@ -86,16 +86,16 @@ ODD_TEXTS = [
 
 
 def nest(depth: int) -> str:
-    """A status, and an error, as deep as that."""
+    """An order with a status, an error and adjustments as deep as that."""
     deep = "[" * depth + "]" * depth
-    return f'{{"status": {deep}, "error": {deep}}}'
+    return f'{{"id": "i", "status": {deep}, "error": {deep}, "adjustments": {deep}}}'
 
 
 texts = st.sampled_from(ODD_TEXTS) | st.text(max_size=20)
 numbers = st.integers(-(2**70), 2**70) | st.floats() | st.sampled_from([10**400, -1, 101, 2**31, 2**63])
 leaves = st.none() | st.booleans() | numbers | texts
 values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3))
-nests = st.integers(20, 3000).map(nest)
+nests = st.integers(20, 1100).map(nest)
 
 
 def complaint(words: str) -> list[Any]:

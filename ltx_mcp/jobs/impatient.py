@@ -1,0 +1,38 @@
+"""A connection to PostgreSQL that does not wait for ever: a server, or a network, that falls silent in the middle of a
+statement refuses nothing, and its own time limits are silent with it.
+"""
+
+from collections.abc import Generator
+from time import monotonic
+from typing import Any, TypeVar
+
+import psycopg
+
+from ltx_mcp.jobs.postgres import SILENCE_S
+
+T = TypeVar("T")
+
+
+class Connection(psycopg.Connection[Any]):
+    """Closed, with an error, when nothing came for SILENCE_S."""
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
+        """As the driver does, which looks up from its socket every now and then."""
+        return super().wait(self._watched(gen), *args, **kwargs)
+
+    def _watched(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        last = monotonic()
+        try:
+            state = next(gen)
+            while True:
+                ready = yield state
+                if ready:
+                    last = monotonic()
+                elif monotonic() - last > SILENCE_S:
+                    gen.close()
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"nothing came for {SILENCE_S} s")
+                state = gen.send(ready)
+        except StopIteration as end:
+            result: T = end.value
+            return result
