@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-providers test check format bench docs wheel clean
+.PHONY: demo demo-providers test check format bench chaos docs wheel clean
 
 demo: .venv/ready
 	$(BIN)/python -m bench.demo
@@ -24,6 +24,14 @@ format: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m bench
+
+# Ten minutes each: real servers, kill -9, faults at the emulated providers, a database that goes away.
+chaos: .venv/ready
+	$(BIN)/python -m bench.chaos
+	$(BIN)/python -m bench.chaos --database postgres --processes 4
+	$(BIN)/python -m bench.outage
+	$(BIN)/python -m bench.outage --mode freeze --rate 1
+	$(BIN)/python -m bench.thousand
 
 docs: .venv/ready
 	$(BIN)/python docs/tables.py

@@ -45,10 +45,10 @@ class Books:
         return [line for line in self.lines if line.job_id == job_id]
 
     def by_prompt(self) -> dict[str, list[Job]]:
-        """Jobs by what was asked for, oldest first: every request of a run has words of its own."""
+        """Jobs by what was asked for, first placed first: every request of a run has words of its own."""
         found: dict[str, list[Job]] = defaultdict(list)
-        for job in sorted(self.jobs.values(), key=lambda job: job.created_at):
-            found[job.prompt].append(job)
+        for job_id in dict.fromkeys(line.job_id for line in self.lines):
+            found[self.jobs[job_id].prompt].append(self.jobs[job_id])
         return found
 
 

@@ -151,13 +151,14 @@ def find_twins(seen: Evidence) -> list[str]:
     """A key that got two jobs, by the callers' word or the database's; or a request without a key that got a second
     job while the first was alive, or had just succeeded."""
     found = [each.request_key for each in seen.told if each.request_key and len(each.job_ids) > 1]
-    for prompt, jobs in seen.books.by_prompt().items():
+    for jobs in seen.books.by_prompt().values():
         for before, after in pairwise(jobs):
-            ended = before.finished_at is not None and before.finished_at <= after.created_at
+            # by the numbers of their events: a time was taken before the lock was waited for
+            last, first = seen.books.history(before.id)[-1], seen.books.history(after.id)[0]
             gone = before.state in (State.FAILED, State.CANCELLED)
             old = before.finished_at is not None and after.created_at - before.finished_at > REPEAT_WINDOW
-            if before.request_key or not ended or not (gone or old):
-                found.append(prompt)
+            if before.request_key or last.number > first.number or not (gone or old):
+                found += [before.id, after.id]
     return found
 
 

@@ -50,17 +50,20 @@ class Files:
         with self._told():
             os.replace(max(others, key=lambda path: path.stat().st_mtime), self.part(job))
 
-    def drop_parts(self, job_id: str) -> None:
-        """Remove what unfinished attempts left."""
-        for path in self._videos.glob(f"{job_id}.*part*"):
-            path.unlink(missing_ok=True)
+    def drop_parts(self, job: Job) -> None:
+        """Remove what unfinished attempts left, but for those of a later holder, who may be at work."""
+        for path in self._videos.glob(f"{job.id}.*part*"):
+            fence = path.name.removeprefix(f"{job.id}.").partition(".")[0]
+            if not fence.isdecimal() or int(fence) <= job.fence:
+                path.unlink(missing_ok=True)
 
     def remove_film(self, job_id: str) -> None:
         """Remove a film with all that belongs to it, for good."""
         with self._told():
             for path in (self.film(job_id), self.sheet(job_id), self._videos / f"{job_id}.json"):
                 path.unlink(missing_ok=True)
-        self.drop_parts(job_id)
+            for path in self._videos.glob(f"{job_id}.*part*"):
+                path.unlink(missing_ok=True)
 
     def remove_inputs(self, used: Container[str], before: datetime) -> None:
         """Remove inputs whose content is not `used` any more and that came before this time."""
@@ -81,7 +84,7 @@ class Files:
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(part, self.film(job.id))
-        self.drop_parts(job.id)
+        self.drop_parts(job)
 
     def input(self, given: Input) -> Path:
         """Where the bytes of an input lie."""
@@ -94,8 +97,11 @@ class Files:
             self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not kept.exists():
                 temporary = self._inputs / f"{found.name}.part"
-                shutil.copyfile(found, temporary)
-                os.replace(temporary, kept)
+                try:
+                    shutil.copyfile(found, temporary)
+                    os.replace(temporary, kept)
+                finally:
+                    temporary.unlink(missing_ok=True)
 
     def room(self) -> Path:
         """A folder of the home for what is being made; on the same file system as what it becomes."""

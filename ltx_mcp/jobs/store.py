@@ -81,6 +81,7 @@ class Store:
             self._database.lock(connection, f"request {new.caller} {name}")
             if found := self._same(connection, new.caller, new.request_key, new.normal, now):
                 return Placed(found, fresh=False)
+            self._lock_day(connection, now)
             self._check_budget(connection, new.offers[0], now)
             use_up(connection, new.caller, name_of(new.normal, new.request_key))
             return Placed(insert_job(connection, new, now, "placed"), fresh=True)
@@ -107,10 +108,14 @@ class Store:
         ).first()
         return to_job(row._mapping) if row else None
 
-    def _check_budget(self, connection: Connection, offer: Offer, day: datetime) -> None:
+    def _lock_day(self, connection: Connection, day: datetime) -> None:
         """Nobody else reserves of this day's money before this transaction ends."""
         if self._limit is not None:
             self._database.lock(connection, f"budget {day_of(day)}")
+
+    def _check_budget(self, connection: Connection, offer: Offer, day: datetime) -> None:
+        """Raises CallerError when the day's money does not reach; it must be locked."""
+        if self._limit is not None:
             read_budget(connection, day_of(day), self._limit).check(offer)
 
     # -- holding and moving -------------------------------------------------------------------------------------
@@ -177,6 +182,7 @@ class Store:
         refused: dict[str, Any] = {"provider": job.offer.provider, "error": problem.code, "message": problem.message}
         with self._database.write() as connection:
             index = next_offer(job, problem.code)
+            self._lock_day(connection, job.created_at)  # before any row, as `place` does
             change(connection, same, {"bill": Bill.RELEASED})
             try:
                 if index == len(job.offers):

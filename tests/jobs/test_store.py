@@ -286,6 +286,17 @@ def test_every_move_is_in_the_history(store: Store, new_job: New, clock: Clock) 
     assert [event.what for event in store.history(job.id)] == ["placed", "submitting", "started", "handed_over"]
 
 
+def test_another_price_than_the_quoted_one_is_told_in_the_history_once(
+    store: Store, new_job: New, clock: Clock
+) -> None:
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    job = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"}, charged_micro=400_000)
+    job = store.move(job, State.SAVING, clock(), charged_micro=400_000)
+    store.move(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    told = [event.detail for event in store.history(job.id) if event.what == "price_drift"]
+    assert [(each["quoted_usd"], each["charged_usd"]) for each in told] == [("0.3", "0.4")]
+
+
 def test_pages_are_newest_first_and_do_not_overlap(store: Store, new_job: New, clock: Clock) -> None:
     ids = []
     for n in range(5):
