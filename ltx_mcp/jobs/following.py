@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, cast
@@ -28,6 +28,8 @@ STREAM_TRIES = 2
 FRESH_S = 120.0
 """A provider that does not know an order this young may only be slow to learn of it."""
 MOST_RETRY_S = 300.0
+LATE_LOOKS = 3
+"""How many looks may fail after the deadline before an order is given up."""
 
 
 class Following:
@@ -39,6 +41,7 @@ class Following:
         self._ordering = ordering
         self._looks: Counter[str] = Counter()
         self._broken_streams: Counter[str] = Counter()
+        self._late_failures: Counter[str] = Counter()
         self._streams = 0
 
     async def step(self, job: Job) -> Job:
@@ -56,7 +59,7 @@ class Following:
         if job.state is State.RUNNING and not (job.cancel_wanted and job.cancel is None):
             job = await self._ask(job, cast(Polls, adapter))
         if job.state is not State.RUNNING:
-            del self._looks[job.id], self._broken_streams[job.id]
+            del self._looks[job.id], self._broken_streams[job.id], self._late_failures[job.id]
         return job
 
     async def _lost(self, job: Job) -> Job:
@@ -126,22 +129,26 @@ class Following:
     # -- asking -------------------------------------------------------------------------------------------------
 
     async def _ask(self, job: Job, adapter: Polls) -> Job:
-        """Look once, then rest at the provider's pace."""
+        """Look once, then rest at the provider's pace. After the deadline it is given up, but not before a look that
+        began after it: this machine may have slept, and its network may still do."""
         assert job.remote is not None
-        pace_s = self._pace_s(job)
+        pace_s, late, answered = self._pace_s(job), self._left_s(job) <= 0, False
         try:
             job = await self._take_in(job, await adapter.poll(job.remote))
+            answered = True
         except ProviderError as error:
             if error.code is ErrorCode.EXPIRED and self._tools.age_s(job) > FRESH_S:
                 return await self._failed(job, Problem.of(error), free=False)
             logger.info("%s: %s", job.id, error)
             job = await self._tools.note(job, note=f"could not be asked: {error.message}")
             pace_s = max(pace_s, min(error.retry_after_s or 0, MOST_RETRY_S))
+            self._late_failures[job.id] += late
         if job.state is not State.RUNNING:
             return job
-        if self._left_s(job) <= 0:
+        if late and (answered or self._late_failures[job.id] >= LATE_LOOKS):
             return await self._tools.move(job, State.UNKNOWN, error=_overdue(job))
-        await self._tools.bells.rest(job.id, min(pace_s, self._left_s(job) + 0.1))
+        left_s = self._left_s(job)
+        await self._tools.bells.rest(job.id, pace_s if left_s <= 0 else min(pace_s, left_s + 0.1))
         return await self._tools.reloaded(job)
 
     def _pace_s(self, job: Job) -> float:
@@ -209,11 +216,31 @@ class Following:
                 raise LostClaimError
             if not whole:
                 return await self._tools.move(job, State.CANCELLED, cancel=Cancel.STOPPED, bill=Bill.RELEASED)
-            job = pulse.job
-            return await self._tools.move(job, State.SAVING, adjustments=job.adjustments + adjustments, progress=100.0)
+            return await self._is_here(pulse, adjustments)
         finally:
             if not whole:
-                self._tools.files.drop_parts(job.id)
+                self._tools.files.drop_parts(job)
+
+    async def _is_here(self, pulse: "_Pulse", adjustments: tuple[Adjustment, ...]) -> Job:
+        for left in (1, 0):
+            all_told = pulse.job.adjustments + adjustments
+            try:
+                return await self._tools.move(pulse.job, State.SAVING, adjustments=all_told, progress=100.0)
+            except LostClaimError:
+                if not left or not await self._take_back(pulse):
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _take_back(self, pulse: "_Pulse") -> bool:
+        """Whether paid work is ours again that others gave up, because we were silent for so long; while nobody has
+        settled it, its film can only come from here."""
+        if pulse.stops:
+            return False
+        try:
+            pulse.job = await self._ordering.answer(pulse.job, State.RUNNING, "started")
+        except LostClaimError:
+            return False
+        return True
 
     async def _tell(self, pulse: "_Pulse", scope: anyio.CancelScope) -> None:
         """Write the progress down now and then, and learn from the row whether the film is still wanted."""
@@ -228,7 +255,8 @@ class Following:
                         # paid for the moment it was sent: stopping would only lose the film
                         pulse.job = await self._tools.note(pulse.job, cancel=Cancel.NOT_POSSIBLE)
             except LostClaimError:
-                pulse.lost = True
+                with suppress(LtxError):
+                    pulse.lost = not await self._take_back(pulse)
             except LtxError as error:
                 logger.warning("%s: %s", pulse.job.id, error)  # the film is worth more than its progress
         scope.cancel()

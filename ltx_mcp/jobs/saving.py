@@ -1,12 +1,15 @@
 """Saving: the film is made and paid; it is brought here, checked, measured and kept, however often that takes."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltx_mcp.domain.errors import ErrorCode, LtxError, ProviderError
+from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.job import Bill, Cancel, Film, Job, State
 from ltx_mcp.domain.plan import Adjustment
+from ltx_mcp.jobs.database import OutOfReachError
+from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.media.facts import FilmFacts
 from ltx_mcp.providers.base import Delivers, Polls
@@ -14,6 +17,8 @@ from ltx_mcp.providers.base import Delivers, Polls
 logger = logging.getLogger(__name__)
 
 PATIENCE_S = 24 * 3600.0
+TRIES_WHEN_LATE = 10
+"""So often is even an old order's film tried: the clock may have gone on while this machine slept."""
 FIRST_WAIT_S, MOST_WAIT_S = 1.0, 60.0
 LOOKS_AT_GONE = 3
 LOOKS_AT_NO_FILM = 4
@@ -37,10 +42,24 @@ class Saving:
         self._store = tools.store
 
     async def step(self, job: Job) -> Job:
-        """Keep one film."""
+        """Keep one film. A disk that is full is told, and the film asked for again."""
+        part = self._tools.files.part(job)
+        try:
+            return await self._keep(job, part)
+        except LostClaimError:
+            if _is_remote(job):
+                part.unlink(missing_ok=True)
+            raise
+        except LtxError as error:
+            if error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, OutOfReachError) and _is_remote(job):
+                with suppress(LtxError):  # the same disk may have no room for this either
+                    await self._tools.note(job, error=Problem.of(error), note=f"it waits: {error.message}")
+            raise
+
+    async def _keep(self, job: Job, part: Path) -> Job:
         files, media = self._tools.files, self._tools.media
-        part = files.part(job)
         job, measured = await self._bring(job, part)
+        job = await self._tools.reloaded(job)  # who was taken for dead meanwhile must not write over another's film
         film = Film(
             duration=measured.duration,
             width=measured.width,
@@ -54,6 +73,7 @@ class Saving:
             await media.make_sheet(part, files.sheet(job.id))
         except LtxError as error:
             logger.warning("%s: no contact sheet: %s", job.id, error)  # the film is worth more than its picture
+        job = await self._tools.reloaded(job)
         await self._store.do(files.keep_film, job, part, film)
         too_late = {"cancel": job.cancel or Cancel.NOT_POSSIBLE} if job.cancel_wanted else {}
         return await self._tools.move(
@@ -63,6 +83,7 @@ class Saving:
             adjustments=job.adjustments + differences(job, film),
             progress=100.0,
             note="",
+            error=None,
             bill=Bill.BOOKED,
             **too_late,
         )
@@ -100,7 +121,7 @@ class Saving:
             trouble.no_film += 1
             if trouble.no_film < LOOKS_AT_NO_FILM:
                 part.unlink(missing_ok=True)
-        spent = self._tools.age_s(job) > PATIENCE_S
+        spent = self._tools.age_s(job) > PATIENCE_S and trouble.tries >= TRIES_WHEN_LATE
         if spent or trouble.gone >= LOOKS_AT_GONE or trouble.no_film >= LOOKS_AT_NO_FILM:
             raise error
         logger.info("%s: %s", job.id, error)

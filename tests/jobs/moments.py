@@ -1,5 +1,5 @@
-"""Moments in a job's life that a real process can be stopped or killed at: an answer kept back, a database held. Not a
-test.
+"""Moments in a job's life that a real process can be stopped or killed at: an answer kept back, a database held; and
+what is to be true afterwards. Not a test.
 """
 
 import socket
@@ -14,10 +14,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from tests.jobs.test_processes import Server, environment
+from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.emulator.app import make_world, running, settings
+from ltx_mcp.emulator.world import World
+from tests.conftest import Emulated
+from tests.jobs.test_processes import Look, Server, environment, noticed_s, processes_of, wait_for
 
 MOST_S = 120.0
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+on_postgres = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+"""There a death is noticed only when a lease has run out, so only what depends on leases is tried on both."""
+
+ORDER = {"prompt": "a pond", "resolution": "1080p", "duration": 6, "fps": 25}
+SOON_S, SAVED_S, GONE_S = 15.0, 40.0, 15.0
+WORK_S = 1.0
+LONG_S = 600.0
+SUBMITS = {"fal": "POST /fal-ai/", "ltx": "POST /v2/text", "netwrck": "POST /api/", "bytecompute": "POST /v1/generate"}
+ADDRESSES = {
+    "fal": "LTX_MCP_FAL_QUEUE_URL",
+    "fal files": "LTX_MCP_FAL_REST_URL",
+    "ltx": "LTX_MCP_LTX_URL",
+    "netwrck": "LTX_MCP_NETWRCK_URL",
+    "bytecompute": "LTX_MCP_BYTECOMPUTE_URL",
+}
 
 
 @dataclass
@@ -148,35 +169,85 @@ def ltx(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment(home), stdout=pipe, stderr=pipe, encoding="utf-8", timeout=60)
 
 
-@contextmanager
-def small_disk(folder: Path, size_bytes: int) -> Iterator[None]:
-    """A real file system of this size at `folder`; the test is skipped where nobody lets us mount one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    words = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=700", "ltx-mcp-test", str(folder)]
-    try:
-        mounted = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command here")
-    if mounted.returncode:
-        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+@pytest.fixture
+def emulator(emulator_films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated]:
+    """Emulated providers, and an environment that leads every process started from here to them."""
+    with running(emulator_films, world=make_world(wait_s=0.1, work_s=WORK_S)) as (base_url, world):
+        for name, value in settings(base_url).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("LTX_MCP_INPUT_DIRS", str(tmp_path))
+        yield base_url, world
 
 
-def make_read_only(folder: Path) -> None:
-    """Let nothing be written on the small disk at `folder` any more."""
-    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+@pytest.fixture
+def world(emulator: Emulated) -> World:
+    """What the providers were sent."""
+    return emulator[1]
 
 
-def fill(folder: Path, leave_bytes: int = 0) -> Path:
-    """Fill the disk that `folder` lies on but for this much; the file that fills it."""
-    ballast = folder / "ballast"
-    with ballast.open("wb") as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-            file.flush()
-    with ballast.open("rb+") as file:
-        file.truncate(max(0, ballast.stat().st_size - leave_bytes))
-    return ballast
+@pytest.fixture
+def relay(emulator: Emulated, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    """A way to all providers on which answers can be kept back."""
+    with relayed(emulator[0]) as made:
+        for name in ADDRESSES.values():
+            monkeypatch.setenv(name, made.url)
+        yield made
+
+
+def only_job(look: Look) -> Job:
+    """The one job there is."""
+    jobs = look.store.page("local", "", 10, None)
+    assert len(jobs) == 1
+    return jobs[0]
+
+
+def at(look: Look, state: State) -> Job:
+    """The one job, once it is in this state."""
+
+    def there() -> Job | None:
+        jobs = look.store.page("local", state.value, 10, None)
+        return jobs[0] if jobs else None
+
+    wait_for(there, SOON_S)
+    return only_job(look)
+
+
+def check_saved(look: Look, home: Path, *job_ids: str) -> None:
+    """The films lie in the home within a bounded time, whole, each with its sheet and its facts, and nothing else."""
+    wait_for(lambda: all(look.job(job_id).state is State.SUCCEEDED for job_id in job_ids), SAVED_S)
+    names = {f"{job_id}{kind}" for job_id in job_ids for kind in (".jpg", ".json", ".mp4")}
+    assert {path.name for path in (home / "videos").iterdir()} == names
+    for job_id in job_ids:
+        film = look.job(job_id).film
+        assert film is not None
+        assert (film.width, film.height, film.duration) == (1920, 1080, 6.0)
+        assert film.size_bytes == (home / "videos" / f"{job_id}.mp4").stat().st_size
+
+
+def check_unknown(look: Look, job_id: str) -> None:
+    """It is known that nothing is known, and the money is held."""
+    wait_for(lambda: look.job(job_id).state is State.UNKNOWN, noticed_s())
+    job = look.job(job_id)
+    assert (job.bill, job.error and job.error.code) == (Bill.HELD, "outcome_unknown")
+    assert look.store.budget(job.created_at).held == job.offer.held_usd * 1_000_000
+
+
+def forbids_another(view: dict[str, Any], job_id: str) -> bool:
+    """Whether an answer leads to the same job and says not to order again."""
+    same = (view["job_id"], view["state"], view["error"]["code"]) == (job_id, "unknown", "outcome_unknown")
+    return same and "Do not order it again" in view["next"]
+
+
+def animate(server: Server, folder: Path, provider: str) -> dict[str, Any]:
+    """An order of a picture, whose answer is not waited for; its arguments."""
+    picture = folder / "pond.png"
+    if not picture.exists():
+        Image.effect_noise((640, 360), 60).convert("RGB").save(picture)
+    arguments = {"image": str(picture), "provider": provider, "request_key": "shot-1", **ORDER}
+    begin(server, "animate_image", **arguments)
+    return arguments
+
+
+def others(home: Path, server: Server) -> list[int]:
+    """All processes on this home but the server."""
+    return [pid for pid in processes_of(home) if pid != server.process.pid]

@@ -7,150 +7,70 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
 
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.emulator.app import make_world, running, settings
 from ltx_mcp.emulator.world import Fault, World
 from tests.conftest import Emulated
-from tests.jobs.moments import Relay, begin, held, ltx, relayed, told
-from tests.jobs.test_processes import Look, Server, look, noticed_s, on_database, processes_of, servers, wait_for
+from tests.jobs.moments import (
+    LONG_S,
+    ORDER,
+    SAVED_S,
+    SOON_S,
+    SUBMITS,
+    WORK_S,
+    Relay,
+    animate,
+    at,
+    begin,
+    check_saved,
+    check_unknown,
+    emulator,
+    forbids_another,
+    held,
+    ltx,
+    on_postgres,
+    on_sqlite,
+    only_job,
+    relay,
+    told,
+    world,
+)
+from tests.jobs.test_processes import Look, Server, look, noticed_s, on_database, servers, wait_for
 
-__all__ = ["look", "on_database", "servers"]
+__all__ = ["emulator", "look", "on_database", "relay", "servers", "world"]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-on_postgres = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-"""There a death is noticed only when a lease has run out, so only what depends on leases is tried on both."""
-
-ORDER = {"prompt": "a pond", "resolution": "1080p", "duration": 6, "fps": 25}
-SOON_S, SAVED_S, GONE_S = 15.0, 40.0, 15.0
-WORK_S = 1.0
-LONG_S = 600.0
-SUBMITS = {"fal": "POST /fal-ai/", "ltx": "POST /v2/text", "netwrck": "POST /api/", "bytecompute": "POST /v1/generate"}
-ADDRESSES = {
-    "fal": "LTX_MCP_FAL_QUEUE_URL",
-    "ltx": "LTX_MCP_LTX_URL",
-    "netwrck": "LTX_MCP_NETWRCK_URL",
-    "bytecompute": "LTX_MCP_BYTECOMPUTE_URL",
-}
-
 Start = Callable[[], Server]
-
-
-@pytest.fixture
-def emulator(emulator_films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated]:
-    """Emulated providers, and an environment that leads every process started from here to them."""
-    with running(emulator_films, world=make_world(wait_s=0.1, work_s=WORK_S)) as (base_url, world):
-        for name, value in settings(base_url).items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("LTX_MCP_INPUT_DIRS", str(tmp_path))
-        yield base_url, world
-
-
-@pytest.fixture
-def world(emulator: Emulated) -> World:
-    """What the providers were sent."""
-    return emulator[1]
-
-
-@pytest.fixture
-def relay(emulator: Emulated, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
-    """A way to all providers on which answers can be kept back."""
-    with relayed(emulator[0]) as made:
-        for name in ADDRESSES.values():
-            monkeypatch.setenv(name, made.url)
-        yield made
-
-
-def only_job(look: Look) -> Job:
-    """The one job there is."""
-    jobs = look.store.page("local", "", 10, None)
-    assert len(jobs) == 1
-    return jobs[0]
-
-
-def at(look: Look, state: State) -> Job:
-    """The one job, once it is in this state."""
-
-    def there() -> Job | None:
-        jobs = look.store.page("local", state.value, 10, None)
-        return jobs[0] if jobs else None
-
-    wait_for(there, SOON_S)
-    return only_job(look)
-
-
-def check_saved(look: Look, home: Path, *job_ids: str) -> None:
-    """The films lie in the home within a bounded time, whole, each with its sheet and its facts, and nothing else."""
-    wait_for(lambda: all(look.job(job_id).state is State.SUCCEEDED for job_id in job_ids), SAVED_S)
-    names = {f"{job_id}{kind}" for job_id in job_ids for kind in (".jpg", ".json", ".mp4")}
-    assert {path.name for path in (home / "videos").iterdir()} == names
-    for job_id in job_ids:
-        film = look.job(job_id).film
-        assert film is not None
-        assert (film.width, film.height, film.duration) == (1920, 1080, 6.0)
-        assert film.size_bytes == (home / "videos" / f"{job_id}.mp4").stat().st_size
-
-
-def check_unknown(look: Look, job_id: str) -> None:
-    """It is known that nothing is known, and the money is held."""
-    wait_for(lambda: look.job(job_id).state is State.UNKNOWN, noticed_s())
-    job = look.job(job_id)
-    assert (job.bill, job.error and job.error.code) == (Bill.HELD, "outcome_unknown")
-    assert look.store.budget(job.created_at).held == job.offer.held_usd * 1_000_000
-
-
-def forbids_another(view: dict[str, Any], job_id: str) -> bool:
-    """Whether an answer leads to the same job and says not to order again."""
-    same = (view["job_id"], view["state"], view["error"]["code"]) == (job_id, "unknown", "outcome_unknown")
-    return same and "Do not order it again" in view["next"]
 
 
 # -- before the order -------------------------------------------------------------------------------------------------
 
 
 @on_sqlite
-def test_a_server_killed_before_the_job_was_written_down_leaves_nothing_and_the_same_key_orders_once(
-    world: World, servers: Start, look: Look, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_server_killed_before_the_job_was_written_down_leaves_none_and_the_same_key_orders_once(
+    world: World, servers: Start, look: Look, home: Path, tmp_path: Path
 ) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setenv("TMPDIR", str(scratch))
     first = servers()
     first.call("list_jobs")
     with held(home):
-        begin(first, "generate_video", provider="ltx", request_key="shot-1", **ORDER)
-        wait_for(lambda: list(scratch.iterdir()), SOON_S)  # it is being placed
+        arguments = animate(first, tmp_path, "fal")
+        wait_for(lambda: list(home.glob("inputs/*.png")), SOON_S)  # the job's row comes next
         first.kill()
     assert look.store.page("local", "", 10, None) == []
     second = servers()
-    placed = [second.call("generate_video", provider="ltx", request_key="shot-1", **ORDER) for _ in range(2)]
-    assert placed[0]["job_id"] == placed[1]["job_id"]
-    check_saved(look, home, placed[0]["job_id"])
-    assert len(world.orders) == 1
-
-
-def animate(server: Server, folder: Path, provider: str) -> dict[str, Any]:
-    """An order of a picture, whose answer is not waited for; its arguments."""
-    picture = folder / "pond.png"
-    if not picture.exists():
-        Image.effect_noise((640, 360), 60).convert("RGB").save(picture)
-    arguments = {"image": str(picture), "provider": provider, "request_key": "shot-1", **ORDER}
-    begin(server, "animate_image", **arguments)
-    return arguments
+    placed = [second.call("animate_image", **arguments)["job_id"] for _ in range(2)]
+    check_saved(look, home, placed[0])
+    assert (placed[0], len(world.orders)) == (placed[1], 1)
 
 
 @on_sqlite
-@pytest.mark.parametrize("step", ["upload", "put"])
 def test_a_server_killed_while_a_picture_is_sent_ahead_is_followed_by_one_that_orders_once(
-    step: str, world: World, servers: Start, look: Look, home: Path, tmp_path: Path
+    world: World, servers: Start, look: Look, home: Path, tmp_path: Path
 ) -> None:
-    world.faults.append(Fault("fal", step, "delay", options={"seconds": LONG_S}))
+    world.faults.append(Fault("fal", "put", "delay", options={"seconds": LONG_S}))
     first = servers()
     arguments = animate(first, tmp_path, "fal")
     wait_for(lambda: world.faults[0].times == 0, SOON_S)
@@ -169,9 +89,9 @@ def test_a_server_killed_while_a_picture_is_sent_ahead_is_followed_by_one_that_o
 def test_a_server_killed_just_before_it_writes_down_that_it_will_order_has_not_ordered(
     world: World, relay: Relay, servers: Start, look: Look, home: Path, tmp_path: Path
 ) -> None:
-    kept = relay.keep("POST /v1/upload")
+    kept = relay.keep("POST /storage/upload/initiate")
     first = servers()
-    animate(first, tmp_path, "ltx")
+    animate(first, tmp_path, "fal")
     kept.wait()
     with held(home):
         kept.go.set()
@@ -207,9 +127,7 @@ def connections(listener: socket.socket) -> int:
 
 
 @on_sqlite
-@pytest.mark.parametrize("key", ["shot-1", ""])
 def test_an_order_nobody_read_is_unknown_and_never_sent_again(
-    key: str,
     silent: socket.socket,
     emulator: Emulated,
     servers: Start,
@@ -219,7 +137,7 @@ def test_an_order_nobody_read_is_unknown_and_never_sent_again(
 ) -> None:
     monkeypatch.setenv("LTX_MCP_LTX_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
     first = servers()
-    arguments = {"provider": "ltx", "request_key": key, **ORDER}
+    arguments = {"provider": "ltx", **ORDER}
     begin(first, "generate_video", **arguments)
     job = at(look, State.SUBMITTING)
     first.kill()
@@ -248,19 +166,19 @@ def taken_and_killed(relay: Relay, world: World, servers: Start, look: Look, pro
 def test_an_order_whose_answer_was_lost_is_unknown_until_a_person_adopts_it_and_its_film_comes(
     world: World, relay: Relay, servers: Start, look: Look, home: Path
 ) -> None:
-    job = taken_and_killed(relay, world, servers, look, "ltx")
+    job = taken_and_killed(relay, world, servers, look, "fal")
     second = servers()
     check_unknown(look, job.id)
-    repeated = told(second, "generate_video", provider="ltx", request_key="shot-1", **ORDER)
+    repeated = told(second, "generate_video", provider="fal", request_key="shot-1", **ORDER)
     assert forbids_another(repeated, job.id)
     assert len(world.orders) == 1
-    adopted = ltx(home, "jobs", "adopt", "ltx", world.orders[0].id, "--job", job.id)
+    adopted = ltx(home, "jobs", "adopt", "fal", world.orders[0].id, "--job", job.id)
     assert (adopted.returncode, adopted.stderr) == (0, "")
     assert adopted.stdout.splitlines()[0] == f"{job.id} running"
     check_saved(look, home, job.id)
     assert look.job(job.id).bill is Bill.BOOKED
     assert len(world.orders) == 1
-    again = ltx(home, "jobs", "adopt", "ltx", world.orders[0].id, "--job", job.id)
+    again = ltx(home, "jobs", "adopt", "fal", world.orders[0].id, "--job", job.id)
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, f"{job.id} succeeded")
 
 
@@ -379,7 +297,7 @@ def test_an_order_is_followed_on_when_its_follower_is_killed(
 
 
 @on_sqlite
-@pytest.mark.parametrize(("provider", "host"), [("netwrck", "media"), ("bytecompute", "bytecompute")])
+@pytest.mark.parametrize(("provider", "host"), [("fal", "media"), ("bytecompute", "bytecompute")])
 def test_a_film_of_which_half_had_come_when_its_server_was_killed_is_brought_whole(
     provider: str, host: str, world: World, servers: Start, look: Look, home: Path
 ) -> None:
@@ -398,91 +316,47 @@ def test_a_film_of_which_half_had_come_when_its_server_was_killed_is_brought_who
     assert len(world.orders) == 1
 
 
-# -- while it leaves --------------------------------------------------------------------------------------------------
-
-
-def at_once(look: Look, job_id: str, home: Path) -> bool:
-    """Nothing is waited for."""
-    return True
-
-
-def when_handed_over(look: Look, job_id: str, home: Path) -> bool:
-    """The job is nobody's any more."""
-    return "handed_over" in look.history(job_id)
-
-
-def when_a_worker_began(look: Look, job_id: str, home: Path) -> bool:
-    """Another process was started for it."""
-    return len(processes_of(home)) > 1
-
-
-@on_sqlite
-@pytest.mark.parametrize("asked", ["stdin", "SIGTERM"])
-@pytest.mark.parametrize("moment", [at_once, when_handed_over, when_a_worker_began])
-def test_a_server_killed_while_it_hands_over_loses_nothing(
-    asked: str,
-    moment: Callable[[Look, str, Path], bool],
-    world: World,
-    servers: Start,
-    look: Look,
-    home: Path,
-) -> None:
-    first = servers()
-    job_id = first.call("generate_video", provider="fal", **ORDER)["job_id"]
-    if asked == "stdin":
-        assert first.process.stdin is not None
-        first.process.stdin.close()
-    else:
-        first.process.send_signal(signal.SIGTERM)
-    wait_for(lambda: moment(look, job_id, home), SOON_S)
-    first.kill()
-    servers()
-    check_saved(look, home, job_id)
-    assert len(world.orders) == 1
-    assert look.history(job_id).count("succeeded") == 1
-
-
-@on_sqlite
-def test_a_server_killed_while_it_still_waits_for_an_answer_after_the_handover_leaves_one_order_and_it_is_unknown(
-    world: World, relay: Relay, servers: Start, look: Look, home: Path
-) -> None:
-    relay.keep(SUBMITS["bytecompute"])
-    first = servers()
-    begin(first, "generate_video", provider="bytecompute", **ORDER)
-    wait_for(lambda: world.orders, SOON_S)
-    assert first.process.stdin is not None
-    first.process.stdin.close()
-    wait_for(lambda: len(processes_of(home)) > 1, SOON_S)
-    job = only_job(look)
-    assert job.state is State.SUBMITTING  # it still waits
-    first.kill()
-    check_unknown(look, job.id)
-    wait_for(lambda: not processes_of(home), GONE_S)
-    assert len(world.orders) == 1
-
-
 # -- taken for dead ---------------------------------------------------------------------------------------------------
 
 
 @on_postgres
 def test_a_server_that_wakes_after_its_lease_ran_out_orders_nothing_and_writes_over_nothing(
-    world: World, relay: Relay, servers: Start, look: Look, home: Path
+    world: World,
+    relay: Relay,
+    servers: Start,
+    look: Look,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """One job is at the provider, the film of the other on its way here, when the first server is stopped."""
-    world.work_s = LONG_S
-    first = servers()
-    at_provider = first.call("generate_video", provider="netwrck", **ORDER)["job_id"]
+    """One job is at its provider, and the film of the other on its way here, while the first server is stopped."""
+    monkeypatch.setenv("LTX_MCP_LOG_LEVEL", "INFO")
+    world.faults.append(Fault("netwrck", "order", "never_finishes"))
     kept = relay.keep("/download")
+    first = servers()
+    followed = first.call("generate_video", provider="netwrck", **ORDER)["job_id"]
     coming = first.call("generate_video", provider="bytecompute", **ORDER)["job_id"]
-    world.work_s = WORK_S
-    ordered = next(order for order in world.orders if order.provider == "netwrck")
-    ordered.facts["never"] = True
     kept.wait()
     first.process.send_signal(signal.SIGSTOP)
     try:
         servers()
-        for job_id in (at_provider, coming):
-            wait_for(lambda: "holder_died" in look.history(job_id), noticed_s())
-        check_saved(look, home, coming)
+        wait_for(lambda: all("holder_died" in look.history(job_id) for job_id in (followed, coming)), noticed_s())
+        wait_for(lambda: look.job(coming).state is State.SUCCEEDED, SAVED_S)
+        whole = (home / "videos" / f"{coming}.mp4").stat()
+        capfd.readouterr()
     finally:
         first.process.send_signal(signal.SIGCONT)
+    kept.go.set()
+    world.orders[0].fault = None
+    logged = ""
+
+    def both_left() -> bool:
+        nonlocal logged
+        logged += capfd.readouterr().err
+        return all(f"{job_id} is not ours any more" in logged for job_id in (followed, coming))
+
+    wait_for(both_left, SAVED_S)
+    check_saved(look, home, followed, coming)
+    assert (home / "videos" / f"{coming}.mp4").stat().st_ino == whole.st_ino
+    assert [look.history(job_id).count("succeeded") for job_id in (followed, coming)] == [1, 1]
+    assert sorted(order.provider for order in world.orders) == ["bytecompute", "netwrck"]

@@ -98,19 +98,20 @@ values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dic
 nests = st.integers(20, 1100).map(nest)
 
 
-def complaint(words: str) -> list[Any]:
+def complaint(words: Any) -> list[Any]:
     """These words, at every place where somebody puts the reason of a refusal."""
     return [
         *({"error": words}, {"detail": words}, {"message": words}, {"status": words}),
         {"error": {"type": words, "message": words}},
-        {"detail": [{"loc": [words, 1], "msg": words, "type": words}]},
+        *({"detail": [{"loc": place, "msg": words, "type": words}]} for place in (words, [words, 1])),
         {"status": "failed", "error": {"message": words}},
         {"status": "IN_PROGRESS", "logs": [{"message": words}]},
+        {"id": words, "job_id": words, "request_id": words},
         {"id": "i", "adjustments": [{"field": words, "requested": words, "applied": words}]},
     ]
 
 
-complaints = texts.flatmap(lambda words: st.sampled_from(complaint(words)))
+complaints = (texts | texts | values).flatmap(lambda words: st.sampled_from(complaint(words)))
 
 
 @st.composite
@@ -184,7 +185,8 @@ heads = st.lists(
     max_size=3,
     unique_by=lambda head: head.split(":")[0],
 )
-statuses = st.sampled_from([200, 200, 200, 201, 202, *sorted(SURE_NO), 409, 500, 503, 529]) | st.integers(100, 999)
+any_status = st.integers(100, 999)
+statuses = st.sampled_from([200, 200, 201, 202]) | st.sampled_from([*sorted(SURE_NO), 409, 500, 503, 529]) | any_status
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ltx_mcp.domain.errors import Problem, ProviderError
@@ -52,7 +52,7 @@ from tests.providers.said import (
 
 LONGER = "REPLY_EXAMPLES" in os.environ
 EXAMPLES = settings(
-    max_examples=int(os.environ.get("REPLY_EXAMPLES", "60")),
+    max_examples=int(os.environ.get("REPLY_EXAMPLES", "100")),
     deadline=None,
     derandomize=not LONGER,
     database=None,
@@ -223,6 +223,15 @@ def may_be_no(who: str, said: Said) -> bool:
     return said.raw is None and (said.status in SURE_NO or own)
 
 
+def named(name: Any, **also: Any) -> Said:
+    """An order that was taken under this name, wherever names stand."""
+    return Said(body=json.dumps({"id": name, "job_id": name, "request_id": name, **also}).encode())
+
+
+COMPLETED = Said(body=b'{"status": "COMPLETED"}')
+EVENT = b'data: {"status": "COMPLETED"}\n\n'
+FILM = json.dumps(RESULTS[0]).encode()
+
 # -- the promises -----------------------------------------------------------------------------------------------
 
 
@@ -231,6 +240,14 @@ def test_any_reply_to_an_order(ear: Ear, who: str) -> None:
     refusal = {"error": {"type": "service_unavailable", "message": "busy"}}
 
     @EXAMPLES
+    @example(named("a\0b"))
+    @example(named("\ud800"))
+    @example(named(True))
+    @example(named("i", cost_usd="1e999999999"))
+    @example(named("i", cost_usd=-5, credits_charged="NaN"))
+    @example(Said(body=b"<html>", heads=("Content-Type: text/html",)))
+    @example(Said(422, b'{"detail": [{"loc": 5}]}'))
+    @example(Said(422, b'{"error": "\\u0000", "detail": "\\ud800"}'))
     @given(replies(ORDERED[who.split()[0]], refusal, {"detail": "User is locked"}))
     def check(said: Said) -> None:
         adapter = ear.adapters[who]
@@ -242,6 +259,8 @@ def test_any_reply_to_an_order(ear: Ear, who: str) -> None:
         assert said.raw is not None or 200 <= said.status < 300
         if who == "ltx v1":
             assert isinstance(got, Delivered)
+            films = ("content-type: video/", "content-type: application/octet-stream")
+            assert any(head.lower().startswith(films) for head in said.heads), "a page is no film"
             kept = ear.hear([said], lambda: got.write(ear.folder / "film", lambda done: None))
             assert kept == () or isinstance(kept, ProviderError)
             return
@@ -261,6 +280,12 @@ def test_any_reply_to_an_order(ear: Ear, who: str) -> None:
 @pytest.mark.parametrize("name", REMOTE)
 def test_any_reply_to_a_look(ear: Ear, name: str) -> None:
     @EXAMPLES
+    @example(COMPLETED, Said(body=FILM, heads=("x-fal-billable-units: 1e999999999",)))
+    @example(COMPLETED, Said(body=FILM, heads=("x-fal-billable-units: 99999999",)))
+    @example(COMPLETED, Said(body=b'{"video": {"url": "\\u0000"}}'))
+    @example(Said(body=b'{"status": "IN_QUEUE", "queue_position": 1e400}'), COMPLETED)
+    @example(Said(body=b'{"status": "IN_QUEUE", "queue_position": 9999999999999999999}'), COMPLETED)
+    @example(Said(body=json.dumps({"status": "IN_PROGRESS", "logs": [{"message": "x" * 900}]}).encode()), COMPLETED)
     @given(replies(*LOOKS[name]), replies(*RESULTS))
     def check(first: Said, second: Said) -> None:
         seen = ear.hear([first, second], lambda: ear.adapters[name].poll(remote_of(name, ear.server.url)))
@@ -273,6 +298,8 @@ def test_any_reply_to_a_look(ear: Ear, name: str) -> None:
 
 
 @EXAMPLES
+@example(said=Said(body=EVENT, heads=("Content-Type: text/event-stream; charset=undefined",)), result=COMPLETED)
+@example(said=Said(body=EVENT + b"\n" + EVENT, heads=()), result=Said(body=FILM))
 @given(said=streams(*LOOKS["fal"]), result=replies(*RESULTS))
 def test_any_stream_of_events(ear: Ear, said: Said, result: Said) -> None:
     async def follow() -> list[Seen]:
@@ -287,10 +314,12 @@ def test_any_stream_of_events(ear: Ear, said: Said, result: Said) -> None:
 
 @pytest.mark.parametrize("name", SLOTS)
 def test_any_reply_to_an_upload(ear: Ear, name: str) -> None:
+    odd_uri = SLOTS[name] | {"storage_uri": "a\0b", "file_url": "a\0b"}
     wanted = st.dictionaries(texts, texts, max_size=2).map(lambda heads: SLOTS[name] | {"required_headers": heads})
     places = wanted | st.sampled_from(ODD_PLACES).map(lambda url: SLOTS[name] | {"upload_url": url})
 
     @EXAMPLES
+    @example(Said(body=json.dumps(odd_uri).encode()), Said())
     @given(replies(SLOTS[name]) | places.map(lambda slot: Said(body=json.dumps(slot).encode())), replies())
     def check(slot: Said, put: Said) -> None:
         path = ear.folder / "picture.png"
@@ -313,6 +342,7 @@ def test_any_reply_to_a_cancel(ear: Ear, said: Said) -> None:
 
 
 @EXAMPLES
+@example(said=Said(body=b'{"url": "\\u0000", "video_url": 5}', heads=("Content-Type: application/json",)))
 @given(said=replies({"url": FILM_URL}, {"error": {"message": "too early"}}))
 def test_any_reply_to_a_download(ear: Ear, said: Said) -> None:
     remote = remote_of("bytecompute", ear.server.url)

@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from mcp import Client
@@ -249,6 +249,9 @@ def test_any_json_at_all(server: Server, tool: str) -> None:
 @pytest.mark.parametrize("tool", VALID)
 def test_arguments_that_are_nearly_right(server: Server, tool: str) -> None:
     @EXAMPLES
+    @example(VALID[tool])
+    @example(dict.fromkeys(VALID[tool], "{huge}"))
+    @example({name: "a\0b" if isinstance(value, str) else value for name, value in VALID[tool].items()})
     @given(nearly(VALID[tool]))
     def check(arguments: dict[str, Any]) -> None:
         server.check(tool, arguments)

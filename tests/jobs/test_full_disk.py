@@ -1,0 +1,180 @@
+"""A disk that is full or cannot be written: real small file systems, where one may be mounted. What is paid waits for
+room, what is not yet ordered is not, and nothing half-written has a final name.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.types import TextContent
+from PIL import Image
+
+from ltx_mcp.domain.errors import ErrorCode, SetupError
+from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.request import ListJobs, PaidArguments
+from ltx_mcp.jobs.database import Database
+from tests.conftest import Connect, Emulated
+from tests.jobs.moments import ltx
+from tests.providers.bench import CALLER, Bench, image, opened, text
+
+pytestmark = pytest.mark.anyio
+
+SIZE_BYTES = 12 << 20
+SOON_S, SAVED_S = 15.0, 30.0
+
+
+@contextmanager
+def small_disk(folder: Path, size_bytes: int) -> Iterator[None]:
+    """A real file system of this size at `folder`; the test is skipped where nobody lets us mount one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=700", "ltx-mcp-test", str(folder)]
+    try:
+        mounted = subprocess.run(words, capture_output=True, encoding="utf-8", check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command here")
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def make_read_only(folder: Path) -> None:
+    """Let nothing be written on the small disk at `folder` any more."""
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+
+
+def fill(folder: Path, leave_bytes: int = 0) -> Path:
+    """Fill the disk that `folder` lies on but for this much; the file that fills it."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    with ballast.open("rb+") as file:
+        file.truncate(max(0, ballast.stat().st_size - leave_bytes))
+    return ballast
+
+
+async def told_full(bench: Bench, job: Job) -> Job:
+    """The job, once it is told that there is no room for its film."""
+    with anyio.fail_after(SOON_S):
+        while (job := await bench.jobs.get(job.id, CALLER)).error is None:
+            assert job.live
+            await anyio.sleep(0.01)
+    return job
+
+
+async def test_a_film_for_which_the_disk_has_no_room_waits_and_says_so_and_comes_when_there_is_room(
+    home: Path, emulator: Emulated
+) -> None:
+    videos = home / "videos"
+    with small_disk(videos, SIZE_BYTES):
+        ballast = fill(videos, leave_bytes=500_000)
+        async with opened(home, emulator) as bench:
+            job = await told_full(bench, await bench.place(text(provider="fal")))
+            view = bench.view(job)
+            assert (view.state, view.error and view.error.code) == ("saving", "storage_failed")
+            assert view.error is not None
+            assert "LTX_MCP_HOME" in (view.error.hint or "")
+            assert "No space left" in job.note
+            assert {path.suffix for path in videos.iterdir() if path != ballast} <= {".part"}
+            ballast.unlink()
+            job = await bench.end(job, within_s=SAVED_S)
+            assert (job.state, job.bill, job.error, len(bench.orders())) == (State.SUCCEEDED, Bill.BOOKED, None, 1)
+            assert {path.suffix for path in videos.iterdir()} == {".mp4", ".json", ".jpg"}
+
+
+async def test_a_disk_that_is_full_for_the_database_too_costs_no_film_and_no_second_order(
+    home: Path, emulator: Emulated
+) -> None:
+    with small_disk(home, SIZE_BYTES):
+        async with opened(home, emulator) as bench:
+            bench.world.work_s = 600
+            job = await bench.until(await bench.place(text(provider="ltx")), State.RUNNING)
+            ballast = fill(home)
+            bench.world.work_s = 0
+            asked = bench.count("ltx", "poll")
+            with anyio.fail_after(SOON_S):
+                while bench.count("ltx", "poll") < asked + 2:
+                    await anyio.sleep(0.01)
+            assert not list((home / "videos").glob("*.mp4"))
+            ballast.unlink()
+            job = await bench.end(job, within_s=SAVED_S)
+            assert (job.state, job.bill, len(bench.orders())) == (State.SUCCEEDED, Bill.BOOKED, 1)
+
+
+@pytest.mark.parametrize(("what", "room"), [("words", 0.0), ("picture", 0.0), ("picture", 0.5), ("picture", 1.5)])
+async def test_an_order_for_which_the_disk_has_no_room_is_refused_whole_and_can_be_repeated(
+    what: str, room: float, home: Path, emulator: Emulated, tmp_path: Path
+) -> None:
+    """`room`: for how many copies of the picture there is some; it is copied when it is read and when it is kept."""
+    picture = tmp_path / "pond.png"
+    Image.effect_noise((800, 600), 60).convert("RGB").save(picture)
+    arguments: PaidArguments = text(request_key="k") if what == "words" else image(picture, request_key="k")
+    with small_disk(home, SIZE_BYTES):
+        async with opened(home, emulator, folders=(tmp_path,)) as bench:
+            await bench.jobs.page(ListJobs(), CALLER)
+            ballast = fill(home, leave_bytes=int(room * picture.stat().st_size))
+            with pytest.raises(SetupError) as caught:
+                await bench.jobs.order(arguments, CALLER)
+            assert caught.value.code is ErrorCode.STORAGE_FAILED
+            assert "LTX_MCP_HOME" in caught.value.hint or what == "picture"
+            assert (await bench.jobs.page(ListJobs(), CALLER)).jobs == ()
+            assert [path for folder in ("inputs", "incoming") for path in (home / folder).glob("**/*")] == []
+            assert bench.orders() == []
+            ballast.unlink()
+            job = await bench.order(arguments)
+            assert (job.state, len(bench.orders())) == (State.SUCCEEDED, 1)
+
+
+# -- a disk that cannot be written ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def read_only_home(home: Path, used: bool) -> Iterator[None]:
+    """A home that nothing can be written to, with a database from better days or without."""
+    with small_disk(home, SIZE_BYTES):
+        if used:
+            Database.open(home).close()
+        make_read_only(home)
+        yield
+
+
+async def answered(client: Client, tool: str, **arguments: str) -> str:
+    """What a call that cannot succeed is told."""
+    result = await client.call_tool(tool, arguments)
+    assert result.is_error
+    block = result.content[0]
+    assert isinstance(block, TextContent)
+    return block.text
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
+async def test_a_home_that_became_read_only_is_told_by_the_tools_with_the_setting(
+    used: bool, connect: Connect, home: Path
+) -> None:
+    with read_only_home(home, used):
+        async with connect() as client:
+            for told in (
+                await answered(client, "generate_video", prompt="a pond"),
+                await answered(client, "list_jobs"),
+            ):
+                assert told.startswith("storage_failed: ")
+                assert str(home) in told
+                assert "LTX_MCP_HOME" in told
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
+def test_a_home_that_became_read_only_is_told_by_the_commands_with_the_setting(used: bool, home: Path) -> None:
+    with read_only_home(home, used):
+        ended: list[subprocess.CompletedProcess[str]] = [ltx(home, "generate", "a pond"), ltx(home, "jobs")]
+    for each in ended:
+        assert (each.returncode, each.stdout) == (3, "")
+        assert each.stderr.startswith("ltx-mcp: storage_failed: ")
+        assert each.stderr.count("\n") == 1
+        assert "LTX_MCP_HOME" in each.stderr
