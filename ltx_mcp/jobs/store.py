@@ -160,7 +160,7 @@ class Store:
     def move(self, job: Job, to: State, now: datetime, what: str = "", **changes: Any) -> Job:
         """The holder's next step, with its event. Raises LostClaimError when the job is no longer as `job` says."""
         assert to in MOVES[job.state], f"{job.state} -> {to}"
-        same = (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.holder == job.holder, jobs.c.state == job.state)
+        same = _as_held(job)
         with self._database.write() as connection:
             change(connection, same, ending(to, now) | {"state": to} | changes)
             _tell_drift(connection, job, now, changes)
@@ -178,7 +178,8 @@ class Store:
 
     def move_on(self, job: Job, problem: Problem, now: datetime) -> Job:
         """After a sure no: give the price back, hold the next offer's, and queue again; the end where none is left."""
-        same = (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.state.in_([State.QUEUED, State.SUBMITTING]))
+        assert job.state in (State.QUEUED, State.SUBMITTING), job.state
+        same = _as_held(job)
         refused: dict[str, Any] = {"provider": job.offer.provider, "error": problem.code, "message": problem.message}
         with self._database.write() as connection:
             index = next_offer(job, problem.code)
@@ -202,7 +203,8 @@ class Store:
 
     def turn_away(self, job: Job, problem: Problem, now: datetime, wait: timedelta) -> Job:
         """The provider surely did not take it, and asks to come back: the same offer again, `wait` from now."""
-        same = (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.state == State.SUBMITTING)
+        assert job.state is State.SUBMITTING, job.state
+        same = _as_held(job)
         later = {"state": State.QUEUED, "sent_by": "", "holder": "", "next_at": now + wait, "note": problem.message}
         detail = {"provider": job.offer.provider, "error": problem.code, "wait_s": round(wait.total_seconds(), 1)}
         with self._database.write() as connection:
@@ -211,7 +213,7 @@ class Store:
 
     def wait_for_sources(self, job: Job, now: datetime) -> Job:
         """Hand a job back until the first one it is made from has ended; at once due again when none is under way."""
-        same = (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.holder == job.holder, jobs.c.state == job.state)
+        same = _as_held(job)
         with self._database.write() as connection:
             waits_for = first_live(connection, job.inputs)
             change(connection, same, {"waits_for": waits_for, "holder": "", "next_at": now})
@@ -242,7 +244,7 @@ class Store:
 
     def note(self, job: Job, **changes: Any) -> Job:
         """Progress and the like: no move, no event, and no fsync. Raises LostClaimError."""
-        same = (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.holder == job.holder, jobs.c.state == job.state)
+        same = _as_held(job)
         with self._database.write(durable=False) as connection:
             change(connection, same, changes)
             return load(connection, job.id)
@@ -338,6 +340,11 @@ class Store:
         """Today's money."""
         with self._database.read() as connection:
             return read_budget(connection, day_of(now), self._limit)
+
+
+def _as_held(job: Job) -> tuple[Any, ...]:
+    """Whether the row is still as its holder's record says."""
+    return (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.holder == job.holder, jobs.c.state == job.state)
 
 
 def _tell_drift(connection: Connection, job: Job, now: datetime, changes: Mapping[str, Any]) -> None:

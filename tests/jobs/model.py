@@ -21,7 +21,8 @@ from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.store import Store
 
-NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+START = datetime(2026, 11, 21, 23, 58, tzinfo=UTC)
+"""Near midnight, because a day's money ends there."""
 HELD, BOOKED, RELEASED = Bill.HELD, Bill.BOOKED, Bill.RELEASED
 REPEATABLE = frozenset({"local"})
 
@@ -96,7 +97,7 @@ class Model(RuleBasedStateMachine):
         self.database = self.open.enter_context(type(self).open_database())
         self.store = Store(self.database)
         self.limit: int | None = None
-        self.now = NOON
+        self.now = START
         self.shots: dict[str, Shot] = {}
         self.hands: dict[str, Job] = {}
         self.rows: dict[str, tuple[Any, ...]] = {}
