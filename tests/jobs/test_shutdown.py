@@ -105,6 +105,8 @@ def test_a_server_asked_to_end_while_it_waits_for_an_answer_hands_over_in_two_se
     assert server.process.wait(10) == 0
     check_saved(look, home, job.id)
     assert len(world.orders) == 1
+    assert "unknown" not in look.history(job.id)
+    assert "handed_over" not in look.history(job.id)[: look.history(job.id).index("accepted")]
     wait_for(lambda: not processes_of(home), GONE_S)
 
 

@@ -194,13 +194,17 @@ def test_a_healed_order_that_is_handed_back_is_followed_at_once(store: Store, ne
     assert store.claim("w_b", {}, clock()) is not None
 
 
-def test_an_order_whose_end_nobody_saw_is_asked_after_again_by_itself(store: Store, new_job: New, clock: Clock) -> None:
+@pytest.mark.parametrize("set_back", [False, True])
+def test_an_order_whose_end_nobody_saw_is_asked_after_again_by_itself(
+    store: Store, new_job: New, clock: Clock, set_back: bool
+) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
     job = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
     store.move(job, State.UNKNOWN, clock())
     clock.turn(minutes=29)
     assert store.ask_due(clock()) == 0
-    clock.turn(minutes=2)
+    clock.turn(minutes=-29 if set_back else 2)
+    clock.turn(hours=-3 if set_back else 0)
     assert store.ask_due(clock()) == 1
     assert store.claim("w_b", {}, clock()) is not None
 
@@ -245,6 +249,18 @@ def test_a_sure_no_moves_the_money_to_the_next_offer(database: Database, new_job
     moved = store.move_on(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
     assert (moved.state, moved.offer.provider, moved.bill) == (State.QUEUED, "fal1", Bill.HELD)
     assert store.budget(clock()).held == 400_000
+
+
+def test_a_next_offer_is_counted_on_the_day_of_its_job(database: Database, new_job: New, clock: Clock) -> None:
+    store = Store(database, budget_usd=Decimal("0.50"))
+    clock.turn(hours=11, minutes=59)
+    store.place(priced(new_job(prompt="other"), "0.20"), clock())
+    other = store.claim("w_b", {}, clock())
+    assert other is not None
+    job = ordered(store, priced(new_job(), "0.30", "0.40"), clock)
+    clock.turn(minutes=2)
+    moved = store.move_on(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
+    assert (moved.state, moved.bill) == (State.FAILED, Bill.RELEASED)
 
 
 def test_after_the_last_offer_a_sure_no_is_the_end(store: Store, new_job: New, clock: Clock) -> None:
