@@ -82,10 +82,11 @@ async def measure(number: int, wait_s: float, work_s: float, folder: Path) -> tu
         anyio.create_task_group() as group,
     ):
         command = [sys.executable, "-m", "bench.thousand", "--serve", str(figures)]
+        account = folder / "ltx.toml"
+        account.write_text(f'name = "ltx"\nslots = {number}\n', encoding="utf-8")
+        environment = server_environment(home, emulator, {"LTX_MCP_MODELS": str(account)})
         with log.open("ab") as told:
-            process = await anyio.open_process(
-                command, env=server_environment(home, emulator, {}), cwd=ROOT, stderr=told
-            )
+            process = await anyio.open_process(command, env=environment, cwd=ROOT, stderr=told)
         server = Server(process)
         group.start_soon(server.listen)
         run = Run()
@@ -104,8 +105,9 @@ async def measure(number: int, wait_s: float, work_s: float, folder: Path) -> tu
     notes = [
         f"{number} jobs, a quarter at each emulated provider. Orders wait {wait_s:g} s and take {run.work_s:.0f} s, so "
         "that the first ends",
-        f"after the last was placed; {AT_ONCE} callers place them one after the other. The server is the one of stdio",
-        f"with a ticker of {TICK_S * 1000:g} ms beside it; the emulator and the callers share its machine.",
+        f"after the last was placed; {AT_ONCE} callers place them one after the other. LTX admits all of its orders at",
+        "once, by an overlay of its facts: by default two run there and the rest wait here. The server is the one of",
+        f"stdio with a ticker of {TICK_S * 1000:g} ms beside it; the emulator and the callers share its machine.",
         *(f"Refused: {text}" for text in dict.fromkeys(run.refused)),
     ]
     return Table("thousand: jobs in flight in one server process", rows, notes), strange_lines([log])

@@ -14,6 +14,7 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import Pace
 from ltx_mcp.domain.job import Bill, Cancel, Job, State, bill_after
 from ltx_mcp.domain.plan import Adjustment
+from ltx_mcp.domain.words import ordinal
 from ltx_mcp.jobs.ordering import Ordering, no_answer
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools, to_micro_or_none
@@ -286,8 +287,8 @@ class _Pulse:
 def _word(seen: Seen) -> str:
     """What a person reads while the provider tells nothing more."""
     if seen.status == "waiting" and seen.queue_position is not None:
-        return f"{seen.queue_position} before it in line"
-    return "waiting in line" if seen.status == "waiting" else "being made"
+        return f"{ordinal(seen.queue_position + 1)} in line"
+    return "waiting in line" if seen.status == "waiting" else "rendering"
 
 
 def _overdue(job: Job) -> Problem:

@@ -14,6 +14,7 @@ from mcp.server.mcpserver import Context
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
+from ltx_mcp.server.texts import stage_text
 from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
 
 if TYPE_CHECKING:
@@ -111,11 +112,17 @@ class Desk:
         assert isinstance(made, JobView)
         return made
 
+    async def stage(self, job: Job) -> str:
+        """What happens to it now, in a few words; empty when it has ended."""
+        return stage_text(job, await self._standing(job), datetime.now(UTC)) if job.live else ""
+
     async def _shape(self, form: Callable[..., JobRef | JobView], job: Job) -> JobRef | JobView:
+        return form(job, self.links, await self._standing(job), datetime.now(UTC))
+
+    async def _standing(self, job: Job) -> Standing:
         jobs = await self.jobs()
         is_preview = jobs.market.facts(job.offer.provider).is_preview
-        standing = Standing(is_preview, await jobs.line(job), jobs.hindrance(job))
-        return form(job, self.links, standing, datetime.now(UTC))
+        return Standing(is_preview, await jobs.line(job), jobs.hindrance(job))
 
     def teller(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
         """Tells a waiting caller how a job stands. Each report is larger than the one before, as the protocol asks."""
@@ -124,17 +131,9 @@ class Desk:
         async def tell(job: Job) -> None:
             nonlocal last
             last = max(job.progress or 0.0, last + 0.001)
-            await context.report_progress(last, 100, progress_text(job))
+            await context.report_progress(last, 100, await self.stage(job))
 
         return tell
-
-
-def progress_text(job: Job) -> str:
-    """What a person reads while waiting."""
-    if job.waits_for:
-        return f"waiting for {job.waits_for}"
-    part = f" {job.progress:.0f} %" if job.progress else ""
-    return f"{job.state} at {job.offer.provider}{part}" + (f", {job.note}" if job.note else "")
 
 
 def desk_of(context: Context[Any]) -> Desk:

@@ -3,18 +3,15 @@
 Docstrings are product text: a model reads them to decide which tool to call.
 """
 
-import base64
 from typing import Any
 
 import anyio
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult, ContentBlock, ImageContent, InputRequiredResult, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel
 
 from ltx_mcp.domain.consent import Question
-from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.plan import Market
-from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.request import (
     AnimateImage,
     CancelJob,
@@ -25,10 +22,11 @@ from ltx_mcp.domain.request import (
     PaidArguments,
 )
 from ltx_mcp.server import asking
+from ltx_mcp.server.answers import answer, image, job_answer
 from ltx_mcp.server.arguments import ContractTool, make_tool
-from ltx_mcp.server.boundary import refusal
 from ltx_mcp.server.desk import Desk, desk_of
-from ltx_mcp.server.views import Change, Estimate, JobList, JobRef, JobView, Refused, to_estimate, to_row
+from ltx_mcp.server.texts import estimate_text, job_text
+from ltx_mcp.server.views import Estimate, JobList, JobRef, JobView, to_estimate, to_row
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 LOOK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
@@ -61,13 +59,12 @@ async def check_job(arguments: CheckJob, context: Context[Desk]) -> CallToolResu
     if job.live:
         job = await jobs.wait(job, arguments.wait_seconds, desk.teller(context))
     view = await desk.view(job)
-    content: list[ContentBlock] = [TextContent(type="text", text=_job_text(view))]
-    if arguments.frame_at >= 0:
+    shown = None
+    if arguments.frame_at >= 0 and not job.live:
         shown = await jobs.frame(job, arguments.frame_at)
-        content.append(_image(shown.data, shown.mime_type))
-    elif arguments.frames and (sheet := await jobs.sheet(job)):
-        content.append(_image(sheet.data, sheet.mime_type))
-    return CallToolResult(content=content, structured_content=view.to_wire())
+    elif arguments.frames:
+        shown = await jobs.sheet(job)
+    return answer(job_text(view, await desk.stage(job)), view, *([image(shown.data, shown.mime_type)] if shown else []))
 
 
 async def estimate_cost(arguments: EstimateCost, context: Context[Desk]) -> CallToolResult:
@@ -75,7 +72,7 @@ async def estimate_cost(arguments: EstimateCost, context: Context[Desk]) -> Call
     cannot, and what is left of today's budget. Free and instant; call it before a paid tool."""
     jobs = await desk_of(context).jobs()
     estimate = to_estimate(jobs.quotes(arguments), arguments.count, await jobs.budget())
-    return _answer(_estimate_text(estimate), estimate)
+    return answer(estimate_text(estimate), estimate)
 
 
 async def cancel_job(arguments: CancelJob, context: Context[Desk]) -> CallToolResult:
@@ -84,7 +81,7 @@ async def cancel_job(arguments: CancelJob, context: Context[Desk]) -> CallToolRe
     desk, jobs = desk_of(context), await desk_of(context).jobs()
     job = await jobs.cancel(arguments.job_id, desk.caller(context))
     ref = await desk.ref(job)
-    return _answer(f"{ref.job_id} {ref.state}" + (f" ({ref.cancel})" if ref.cancel else "") + f". {ref.next}", ref)
+    return answer(f"{ref.job_id} {ref.state}" + (f" ({ref.cancel})" if ref.cancel else "") + f". {ref.next}", ref)
 
 
 async def list_jobs(arguments: ListJobs, context: Context[Desk]) -> CallToolResult:
@@ -95,7 +92,7 @@ async def list_jobs(arguments: ListJobs, context: Context[Desk]) -> CallToolResu
     listed = JobList(jobs=[to_row(job) for job in page.jobs], next_cursor=page.next_cursor or None)
     lines = [f"{row.job_id} {row.state} {row.provider}: {row.prompt}" for row in listed.jobs]
     more = ["More: pass next_cursor as cursor."] if listed.next_cursor else []
-    return _answer("\n".join([*lines, *more]) or "No jobs.", listed)
+    return answer("\n".join([*lines, *more]) or "No jobs.", listed)
 
 
 def make_tools(market: Market) -> list[ContractTool]:
@@ -123,64 +120,16 @@ def make_tools(market: Market) -> list[ContractTool]:
 async def _order(arguments: PaidArguments, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
     began = anyio.current_time()
     desk, jobs = desk_of(context), await desk_of(context).jobs()
-    caller, can_ask, answer = desk.caller(context), asking.can_ask(context), asking.read_answer(context)
-    ordered = await jobs.order(arguments, caller, answer, can_ask=can_ask)
+    caller, can_ask, said = desk.caller(context), asking.can_ask(context), asking.read_answer(context)
+    ordered = await jobs.order(arguments, caller, said, can_ask=can_ask)
     while isinstance(ordered, Question):
         if asking.asks_by_answer(context):
             return asking.to_result(ordered)
-        answer = await asking.ask(context, ordered, began + asking.ASK_S - anyio.current_time())
-        ordered = await jobs.order(arguments, caller, answer, can_ask=answer is not None)
+        said = await asking.ask(context, ordered, began + asking.ASK_S - anyio.current_time())
+        ordered = await jobs.order(arguments, caller, said, can_ask=said is not None)
     took_s = anyio.current_time() - began
     job = ordered.job
     if job.live:
         wait_s = max(0.0, arguments.wait_seconds - took_s)
         job = await jobs.word(job, wait_s, desk.teller(context), MOST_S - took_s)
-    ref = await desk.ref(job, fresh=ordered.fresh)
-    if job.state in (State.FAILED, State.CANCELLED) and job.error is not None:
-        return refusal(job.error.code, f"{job.id} {job.state}. {job.error.message} {ref.next}", ref.to_wire())
-    return _answer(_ref_text(ref, job), ref)
-
-
-def _answer(text: str, answer: Estimate | JobList | JobRef) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=answer.to_wire())
-
-
-def _image(data: bytes, mime_type: str) -> ImageContent:
-    return ImageContent(type="image", data=base64.b64encode(data).decode(), mime_type=mime_type)
-
-
-def _ref_text(ref: JobRef, job: Job) -> str:
-    price = to_text(from_micro(job.cost_micro))
-    first = f"{ref.job_id} {ref.state} at {ref.provider} ({ref.model}), {price} USD."
-    trouble = ref.error.message if ref.error else ""
-    return "\n".join(filter(None, (first, ref.video_url, trouble, _changes_text(ref.adjustments), ref.next)))
-
-
-def _job_text(view: JobView) -> str:
-    lines = [f"{view.job_id} {view.state}" + (f", {view.progress:.0f} %" if view.progress and not view.width else "")]
-    if view.width:
-        sound = "with sound" if view.has_audio else "silent"
-        lines[0] += f": {view.duration:g} s, {view.width}x{view.height}, {view.fps:g} fps, {sound}."
-    if view.charged_usd is not None and view.charged_usd != view.cost_usd:
-        lines.append(f"Charged {view.charged_usd:g} USD; quoted {view.cost_usd:g}.")
-    trouble = f"{view.error.code}: {view.error.message}" if view.error else ""
-    return "\n".join(filter(None, (*lines, view.video_url or trouble, _changes_text(view.adjustments), view.next)))
-
-
-def _changes_text(changes: list[Change]) -> str:
-    told = ", ".join(f"{each.field} {each.asked} -> {each.got}" for each in changes)
-    return f"Changed: {told}." if told else ""
-
-
-def _estimate_text(estimate: Estimate) -> str:
-    lines = [
-        f"{quote.provider} {quote.model}: {quote.cost_usd:g} USD each, {quote.total_usd:g} USD in all"
-        + (f", {quote.credits} credits each." if quote.credits else ".")
-        + (f" Not now: {quote.why_not}" if quote.why_not else "")
-        for quote in estimate.quotes[:4]
-    ]
-    return "\n".join(lines or [_refused_text(each) for each in estimate.refused[:3]]) or "Nobody offers this."
-
-
-def _refused_text(refused: Refused) -> str:
-    return f"{refused.provider} {refused.model}: {refused.reason}"
+    return await job_answer(desk, job, fresh=ordered.fresh)

@@ -15,10 +15,10 @@ pytestmark = pytest.mark.anyio
 
 LIFE = ["queued", "submitting", "running", "saving", "succeeded"]
 NOTES = {
-    "fal": {"0 before it in line"},
-    "ltx": {"waiting in line", "being made"},
-    "netwrck": {"being made"},
-    "bytecompute": {"waiting in line", "being made"},
+    "fal": {"1st in line"},
+    "ltx": {"waiting in line", "rendering"},
+    "netwrck": {"rendering"},
+    "bytecompute": {"waiting in line", "rendering"},
 }
 """What a reader is told meanwhile; fal's log lines come besides, and Netwrck has one word for both."""
 ASKED_FOR = {

@@ -1,0 +1,29 @@
+"""Answers of the tools: a short text, the structure, and pictures."""
+
+import base64
+
+from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
+
+from ltx_mcp.domain.job import Job, State
+from ltx_mcp.server.boundary import refusal
+from ltx_mcp.server.desk import Desk
+from ltx_mcp.server.texts import ref_text
+from ltx_mcp.server.views import Answer
+
+
+def answer(text: str, structure: Answer, *shown: ContentBlock) -> CallToolResult:
+    """What a call that did its work gives back."""
+    return CallToolResult(content=[TextContent(type="text", text=text), *shown], structured_content=structure.to_wire())
+
+
+def image(data: bytes, mime_type: str) -> ImageContent:
+    """A picture the model sees."""
+    return ImageContent(type="image", data=base64.b64encode(data).decode(), mime_type=mime_type)
+
+
+async def job_answer(desk: Desk, job: Job, *, fresh: bool = True) -> CallToolResult:
+    """A job's short form; one that failed, or was cancelled for a reason, did not do what was asked: isError."""
+    ref = await desk.ref(job, fresh=fresh)
+    if job.state in (State.FAILED, State.CANCELLED) and job.error is not None:
+        return refusal(job.error.code, f"{job.id} {job.state}. {job.error.message} {ref.next}", ref.to_wire())
+    return answer(ref_text(ref, job), ref)

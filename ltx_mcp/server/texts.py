@@ -1,0 +1,71 @@
+"""The short text beside the structure of each answer, and what is said while a call waits."""
+
+from datetime import datetime
+
+from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.price import from_micro, to_text
+from ltx_mcp.domain.words import clock, ordinal
+from ltx_mcp.server.views import Change, Estimate, JobRef, JobView, Refused, Standing
+
+
+def stage_text(job: Job, standing: Standing, now: datetime) -> str:
+    """What happens to a live job now: "at fal: 3rd in line, 0:42". The time is that since it was placed."""
+    provider = "this machine" if standing.is_preview else job.offer.provider
+    percent = f"{job.progress:.0f} %" if job.progress else ""
+    if job.waits_for:
+        what = f"waiting for {job.waits_for}"
+    elif job.state is State.QUEUED and standing.line:
+        what = f"{ordinal(standing.line + 1)} in line here for {provider}"
+    elif job.state is State.QUEUED:
+        what = ", ".join(filter(None, (f"preparing the order for {provider}", job.note)))
+    elif job.state is State.SUBMITTING:
+        what = f"sending the order to {provider}"
+    elif job.state is State.RUNNING and standing.is_preview:
+        what = ", ".join(filter(None, ("drawing on this machine", percent)))
+    elif job.state is State.RUNNING:
+        what = f"at {provider}: " + ", ".join(filter(None, (job.note or "taken", percent)))
+    else:
+        what = "saving the film"
+    return f"{what}, {clock(max(0.0, (now - job.created_at).total_seconds()))}"
+
+
+def ref_text(ref: JobRef, job: Job) -> str:
+    """A job in short, and what to do next."""
+    price = to_text(from_micro(job.cost_micro))
+    first = f"{ref.job_id} {ref.state} at {ref.provider} ({ref.model}), {price} USD."
+    trouble = ref.error.message if ref.error else ""
+    return "\n".join(filter(None, (first, ref.video_url, trouble, changes_text(ref.adjustments), ref.next)))
+
+
+def job_text(view: JobView, stage: str) -> str:
+    """How a job stands: `stage` while it lives, then the film's figures or what went wrong, and what to do next."""
+    first = f"{view.job_id} {view.state}" + (f" ({stage})" if stage else "")
+    if view.width:
+        sound = "with sound" if view.has_audio else "silent"
+        first += f": {view.duration:g} s, {view.width}x{view.height}, {view.fps:g} fps, {sound}"
+    lines = [f"{first}."]
+    if view.charged_usd is not None and view.charged_usd != view.cost_usd:
+        lines.append(f"Charged {view.charged_usd:g} USD; quoted {view.cost_usd:g}.")
+    trouble = f"{view.error.code}: {view.error.message}" if view.error else ""
+    return "\n".join(filter(None, (*lines, view.video_url or trouble, changes_text(view.adjustments), view.next)))
+
+
+def changes_text(changes: list[Change]) -> str:
+    """What is not as asked; empty when all is."""
+    told = ", ".join(f"{each.field} {each.asked} -> {each.got}" for each in changes)
+    return f"Changed: {told}." if told else ""
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """The first quotes, or why nobody offers it."""
+    lines = [
+        f"{quote.provider} {quote.model}: {quote.cost_usd:g} USD each, {quote.total_usd:g} USD in all"
+        + (f", {quote.credits} credits each." if quote.credits else ".")
+        + (f" Not now: {quote.why_not}" if quote.why_not else "")
+        for quote in estimate.quotes[:4]
+    ]
+    return "\n".join(lines or [_refused_text(each) for each in estimate.refused[:3]]) or "Nobody offers this."
+
+
+def _refused_text(refused: Refused) -> str:
+    return f"{refused.provider} {refused.model}: {refused.reason}"

@@ -1,0 +1,50 @@
+"""What a waiting person or agent reads of a job under way."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.words import clock, ordinal
+from ltx_mcp.jobs.rows import NewJob
+from ltx_mcp.jobs.store import Store
+from ltx_mcp.server.texts import stage_text
+from ltx_mcp.server.views import Standing
+from tests.conftest import Clock
+
+AFTER = timedelta(seconds=42)
+
+
+@pytest.fixture
+def placed(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
+    job = store.place(new_job(), clock()).job
+    return replace(job, offers=(replace(job.offer, provider="fal"),))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("row", "standing", "words"),
+    [
+        ({}, Standing(), "preparing the order for fal, 0:42"),
+        ({"waits_for": "job_a"}, Standing(line=2), "waiting for job_a, 0:42"),
+        ({}, Standing(line=2), "3rd in line here for fal, 0:42"),
+        ({"state": State.SUBMITTING}, Standing(), "sending the order to fal, 0:42"),
+        ({"state": State.RUNNING}, Standing(), "at fal: taken, 0:42"),
+        ({"state": State.RUNNING, "note": "3rd in line"}, Standing(), "at fal: 3rd in line, 0:42"),
+        ({"state": State.RUNNING, "note": "rendering", "progress": 61.6}, Standing(), "at fal: rendering, 62 %, 0:42"),
+        ({"state": State.RUNNING, "progress": 12.0}, Standing(is_preview=True), "drawing on this machine, 12 %, 0:42"),
+        ({"state": State.SAVING}, Standing(), "saving the film, 0:42"),
+    ],
+)
+def test_the_stage_of_a_live_job_is_said(placed: Job, row: dict[str, Any], standing: Standing, words: str) -> None:
+    assert stage_text(replace(placed, **row), standing, placed.created_at + AFTER) == words
+
+
+def test_numbers_are_said_as_people_say_them() -> None:
+    assert [ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 111, 122)] == [
+        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "111th", "122nd",
+    ]  # fmt: skip
+    assert [clock(seconds) for seconds in (0, 9.9, 61, 3909)] == ["0:00", "0:09", "1:01", "1:05:09"]
