@@ -13,18 +13,26 @@ from mcp.server.context import CallNext, ServerRequestContext
 
 from ltx_mcp import __version__
 from ltx_mcp.domain.plan import Market
+from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.desk import Desk
 from ltx_mcp.server.edge import make_config
+from ltx_mcp.server.prompts import add_prompts
 from ltx_mcp.server.resources import add_resources
 from ltx_mcp.server.tools import make_tools
 from ltx_mcp.settings import Settings
 
 INSTRUCTIONS = (
-    "ltx-mcp makes LTX videos. 1. estimate_cost shows prices. 2. generate_video (from text) or animate_image (from a "
-    "picture) orders once and answers with a job_id. 3. check_job follows it: wait_seconds=45, call again while it "
-    "runs. 4. When it succeeded, look at the contact sheet, then show video_url. Never order again because an answer "
-    "is late; give a request_key and repeat it on a retry. Several shots: order them in one go, each with "
-    "image=job_…#last of the one before. Provider local draws a free preview on this machine, which is not LTX: say so."
+    "ltx-mcp makes LTX videos. 1. estimate_cost shows prices; tell the user before you order. 2. generate_video (from "
+    "text) or animate_image (from a picture) orders once and answers with a job_id. Prompt: one paragraph in the "
+    "present tense of what is seen and heard: shot size, subject and action, camera, light, sound; one action for "
+    "every 2 to 3 seconds. 3. check_job follows it: wait_seconds=45, call again while it runs. 4. When it succeeded, "
+    "look at the contact sheet, or one moment with frame_at, before you show video_url. 5. Refine: another take is "
+    "another order with a new request_key; change one thing, and ask the user before you spend more. Never order "
+    "again because an answer is late or a state is unknown; repeat a lost call with the same request_key: it gives "
+    "the same job and costs nothing. Several shots: order them in one go, each with image=job_…#last of the one "
+    "before. Errors name the argument and what is allowed. Provider local draws a free preview on this machine, which "
+    "is not LTX: say so. Prompts direct_video and storyboard hold the whole guide; ltx://models what can be ordered, "
+    "ltx://spend/today what it cost."
 )
 
 
@@ -61,8 +69,14 @@ def make_server(
             log_level=level,
             middleware=[_mark_answered],
         )
+
+    def desk_now() -> Desk | None:
+        return desks[-1] if desks else None
+
     add_resources(server, market)
-    return server, lambda: desks[-1] if desks else None
+    add_prompts(server, market)
+    add_completions(server, market, desk_now)
+    return server, desk_now
 
 
 async def _mark_answered(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:

@@ -65,10 +65,11 @@ class Desk:
         """A second after the first answer: jobs that a dead process left are taken over, where there are any."""
         await self.answered.wait()
         await anyio.sleep(FIRST_LOOK_S)
-        while not await self._opened():
+        while not await self.has_jobs():
             await anyio.sleep(LOOK_S)
 
-    async def _opened(self) -> bool:
+    async def has_jobs(self) -> bool:
+        """Whether there is anything to look at; what is there is opened, as far as it can be."""
         if not self._shared and not (self._home / "jobs.sqlite").exists():
             return False
         try:
@@ -89,7 +90,7 @@ class Desk:
             if self._jobs is not None:
                 await self._jobs.stop(partial(anyio.to_thread.run_sync, _start_worker, self._home))
 
-    def caller(self, context: Context[Any]) -> str:
+    def caller(self, context: Any = None) -> str:
         """Whose jobs a call may see."""
         return CALLER
 

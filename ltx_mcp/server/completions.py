@@ -1,0 +1,80 @@
+"""What a host can offer while a person fills in a prompt or a resource address: models, jobs, days, moments."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mcp.server import MCPServer
+from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
+
+from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.domain.facts import Choice
+from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.request import ListJobs
+from ltx_mcp.server.desk import Desk
+
+MOST = 100
+DAYS = 14
+SHOTS = tuple(map(str, range(1, 13)))
+
+
+def add_completions(server: MCPServer[Any], market: Market, desk_now: Callable[[], Desk | None]) -> None:
+    """Register the one handler there is."""
+
+    # the SDK's decorator has no types
+    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
+    async def complete(
+        ref: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
+    ) -> Completion:
+        given = (context.arguments if context else None) or {}
+        words = _from_facts(market, argument.name, given)
+        if words is None:
+            words = await _from_jobs(desk_now(), argument.name, given)
+        return _matching(words, argument.value)
+
+
+def _matching(words: Iterable[str], begun: str) -> Completion:
+    found = [word for word in dict.fromkeys(words) if word.casefold().startswith(begun.casefold())]
+    return Completion(values=found[:MOST], total=len(found), has_more=len(found) > MOST)
+
+
+def _from_facts(market: Market, name: str, given: dict[str, str]) -> Sequence[str] | None:
+    """What is known without any job; None for another argument."""
+    rows = [row for facts in market.providers for row in facts.offer if not facts.is_preview]
+    if name == "model":
+        return ["auto", *(row.model for row in rows)]
+    if name == "provider":
+        return ["auto", *(facts.name for facts in market.providers)]
+    if name == "duration":
+        limits = [limit for row in rows if given.get("model", "auto") in ("auto", row.model) for limit in row.limits]
+        listed = {value for limit in limits if isinstance(limit.duration, Choice) for value in limit.duration.values}
+        return [format(value.normalize(), "f") for value in sorted(listed)]
+    if name == "shots":
+        return SHOTS
+    if name == "day":
+        today = datetime.now(UTC).date()
+        return ["today", *((today - timedelta(days=back)).isoformat() for back in range(DAYS))]
+    return None
+
+
+async def _from_jobs(desk: Desk | None, name: str, given: dict[str, str]) -> Sequence[str]:
+    """Recent jobs of this caller, and moments of a film; nothing where there are no jobs yet."""
+    if desk is None or name not in ("job_id", "image", "seconds") or not await desk.has_jobs():
+        return ()
+    jobs = await desk.jobs()
+    if name == "seconds":
+        try:
+            return _moments(await jobs.get(given.get("job_id", ""), desk.caller()))
+        except LtxError:
+            return ()
+    recent = (await jobs.page(ListJobs(limit=MOST), desk.caller())).jobs
+    if name == "job_id":
+        return [job.id for job in recent]
+    return [f"{job.id}#last" for job in recent if job.live or job.film]
+
+
+def _moments(job: Job) -> Sequence[str]:
+    return [str(second) for second in range(int(job.film.duration) + 1)] if job.film else ()

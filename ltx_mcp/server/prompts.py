@@ -1,0 +1,195 @@
+"""What a person can ask for by name: directing one LTX video, and planning a chain of shots within a budget.
+
+How LTX wants to be prompted is said here; what can be ordered and for how much comes from the facts and estimate_cost.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any
+
+from mcp.server import MCPServer
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS
+from pydantic import Field
+
+from ltx_mcp.domain.facts import OfferFacts
+from ltx_mcp.domain.plan import LOCAL, Market
+
+MOST_SHOTS = 12
+
+RULES = """\
+- One paragraph of plain English prose in the present tense, in the order things happen. No lists, tags or headings.
+- Only what can be seen and heard. Not "she is nervous": she turns the ring on her finger and glances at the door.
+- Begin with shot size, viewpoint and style; then who does what, and how it moves; looks; place; the camera and where it
+  ends; light; sound where it happens; the last state.
+- One main action for every two or three seconds, one camera move in a shot, or "the camera stays fixed". Brisk verbs
+  and surroundings that move on their own keep the pace real.
+- One light source with a reason to be there, the same to the end. Say how many people there are and where each stands.
+- Sound: the room or weather, the sounds of the actions, music or none. Speech: who by look, what voice, then the exact
+  words in quotes, in the language to be heard. Nobody speaks: no verb of speaking, and fill the sound otherwise.
+- Say what should be there, not what should not: there is no negative prompt and no seed.
+- LTX is weak at readable text and logos, crowds doing different things, juggling, jumping, mixed light: avoid them."""
+
+WITH_PICTURE = """\
+The picture carries looks, place and light; the prompt carries time. Look at it first. Name its subject briefly and
+correctly ("the woman in the grey coat"), then begin at once with what moves, as a verb in the first sentence; a wrong
+detail can cause a cut. Say how the camera behaves, how light and air change, and what is heard."""
+
+WITHOUT_SOUND = "Without sound (generate_audio=false) leave speech out, or mouths move silently."
+
+REFINE = """\
+A contact sheet shows framing, people, light, text and cuts; not speed between its pictures, flicker, lip sync or sound:
+say so instead of guessing. There is no seed, so one bad take may be chance and the same fault twice is the prompt.
+Change one cause at a time and keep the sentences that worked:
+pictures almost equal: put motion into the first sentence; an action missing or half done: fewer actions or more
+seconds; face or clothes change: three marks of that person, closer, no full turn; the camera moves and should not: say
+that it stays fixed; an unasked cut: "one continuous shot" and fewer looks; letters appear: plain surfaces.
+After three rounds change the method: split the shot, or start from a good frame with animate_image. Each take costs:
+tell the user what has been spent, and ask before going on."""
+
+AMOUNTS = (
+    (6, "60 to 110 words, one or two actions, at most 10 spoken words"),
+    (8, "80 to 130 words, two or three actions, at most 15 spoken words"),
+    (10, "100 to 170 words, three or four actions, at most 20 spoken words"),
+    (20, "150 to 200 words in three phases, five to seven actions, 25 to 40 spoken words with pauses"),
+)
+"""How much fits, by the most seconds it is meant for."""
+AMOUNT_OF_2_5 = "LTX-2.5 wants 150 to 220 words at every length; spend what is left on looks, light and sound."
+
+Text = Annotated[str, Field(description="What the video should show, in any language")]
+SecondsText = Annotated[str, Field(description="Seconds of the video, 6 if not given")]
+ModelText = Annotated[str, Field(description="A model of ltx://models, or auto")]
+PictureText = Annotated[str, Field(description="First frame: URL, path or job_…#last; empty for none")]
+
+
+def add_prompts(server: MCPServer[Any], market: Market) -> None:
+    """Register them all."""
+
+    @server.prompt(title="Direct an LTX video")
+    def direct_video(
+        idea: Text, duration: SecondsText = "6", model: ModelText = "auto", image: PictureText = ""
+    ) -> str:
+        """Turn an idea into a prompt that LTX films well, order one take, look at it and refine it."""
+        return _direct(market, _filled("idea", idea), _number("duration", duration), model, image)
+
+    @server.prompt(title="Plan a chain of shots")
+    def storyboard(
+        story: Annotated[str, Field(description="What happens, in any language")],
+        shots: Annotated[str, Field(description="How many shots, 3 if not given")] = "3",
+        budget_usd: Annotated[str, Field(description="The most all of it may cost, USD; empty: ask the user")] = "",
+        duration: Annotated[str, Field(description="Seconds of each shot, 6 if not given")] = "6",
+    ) -> str:
+        """Plan shots that belong together, price them against a budget, and order them as one chain."""
+        number = _number("shots", shots)
+        if number != int(number) or number > MOST_SHOTS:
+            raise _wrong("shots", shots, f"a whole number from 1 to {MOST_SHOTS}")
+        budget = _number("budget_usd", budget_usd) if budget_usd.strip() else None
+        return _storyboard(market, _filled("story", story), int(number), budget, _number("duration", duration))
+
+
+def _direct(market: Market, idea: str, seconds: Decimal, model: str, image: str) -> str:
+    rows = _rows(market, with_picture=bool(image))
+    chosen = [row for row in rows if model in ("auto", row.model)]
+    if not chosen:
+        raise _wrong("model", model, f"one of {', '.join(['auto', *dict.fromkeys(row.model for row in rows)])}")
+    has_2_5 = any("2.5" in row.model for row in chosen)
+    tool, more = ("animate_image", f", image={image!r}") if image else ("generate_video", "")
+    parts = [
+        f"Make one LTX video of {_plain(seconds)} seconds of this idea:\n\n{idea}",
+        f"Write the prompt for it first. How LTX wants it:\n{RULES}\n{WITHOUT_SOUND}",
+        WITH_PICTURE if image else "",
+        f"For {_plain(seconds)} seconds: {_amount(seconds)}." + (f" {AMOUNT_OF_2_5}" if has_2_5 else ""),
+        f"Lengths that can be ordered:\n{_lengths(chosen)}",
+        f"Then:\n1. estimate_cost; tell the user the price, and that provider {LOCAL} draws a free preview that is not "
+        f"LTX.\n2. {tool} with your prompt, duration={_plain(seconds)}{more}, max_cost_usd at the price that was told, "
+        "and a request_key of your own.\n3. check_job with wait_seconds=45 until it has ended. A late answer is never "
+        "a reason to order again.\n4. Look at the contact sheet (or one moment with frame_at), then show the user "
+        "video_url and what it cost.",
+        f"If the take is not right:\n{REFINE}",
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _storyboard(market: Market, story: str, shots: int, budget: Decimal | None, seconds: Decimal) -> str:
+    each = None if budget is None else (budget / shots).quantize(Decimal("0.01"), rounding="ROUND_DOWN")
+    limit = (
+        "Ask the user how much all of it may cost before anything is ordered."
+        if budget is None
+        else f"All of it, takes that are thrown away included, must cost at most {_plain(budget)} USD: that is "
+        f"{each} USD a shot."
+    )
+    count = "one shot" if shots == 1 else f"{shots} shots"
+    parts = [
+        f"Plan and film this story as {count} of {_plain(seconds)} seconds:\n\n{story}",
+        limit,
+        "1. Write a bible first: each person in 50 to 80 words (age group, hair, clothes, one unmistakable mark, "
+        "voice), the place, time of day and weather, the light, the style. Models remember nothing between calls: "
+        "paste it word for word into every prompt.",
+        f"2. Write a table: shot, what happens, size and viewpoint, camera, first and last state, sound. Each prompt "
+        f"takes {_amount(seconds)}. A shot that goes on from the one before begins with the motion that was under way; "
+        "each ends in a pose that can be continued. Keep screen direction and each person's side. Cut to another size "
+        "or angle, not to nearly the same one.",
+        f"How LTX wants a prompt:\n{RULES}\n\n{WITH_PICTURE}",
+        f"Lengths that can be ordered:\n{_lengths(_rows(market, with_picture=True))}",
+        f"3. Price it: estimate_cost for operation=text_to_video, and for operation=image_to_video with "
+        f"count={max(1, shots - 1)}. Show the user the table and the sum, and wait for a yes. If it is too dear: fewer "
+        "shots, shorter ones, a lower resolution, a faster model, in this order of harm.",
+        "4. Order the first shot alone (generate_video) and look at its contact sheet: every later shot inherits its "
+        "faults. When it is good, order the rest in one go, each with animate_image and image=job_…#last of the shot "
+        "before; they wait for each other by themselves. A new place or angle is a generate_video of its own. After "
+        "two or three links go back to a fresh start: softness adds up."
+        + (f" Give each max_cost_usd={each}." if each is not None else "")
+        + " Give each its own request_key, such as story-shot-2-take-1.",
+        "5. list_jobs with wait_seconds follows them all. Look at each; take again only what is weak, under a new "
+        "request_key, and with it the shots that were made from it.\n6. At the end: the films in order, and what each "
+        "and all cost (ltx://spend/today).",
+        f"When a take is not right:\n{REFINE}",
+    ]
+    return "\n\n".join(parts)
+
+
+def _rows(market: Market, *, with_picture: bool) -> list[OfferFacts]:
+    """What makes films of LTX, of the operation that begins such a shot."""
+    operation = "image_to_video" if with_picture else "text_to_video"
+    return [
+        row for facts in market.providers if not facts.is_preview for row in facts.offer if row.operation == operation
+    ]
+
+
+def _lengths(rows: Iterable[OfferFacts]) -> str:
+    """A line a model: what its widest rows of limits admit."""
+    lines: dict[str, list[str]] = {}
+    for row in rows:
+        for limit in row.limits:
+            text = f"{limit.duration} s at {', '.join(map(str, limit.fps))} fps in {', '.join(limit.resolution)}"
+            if text not in lines.setdefault(row.model, []):
+                lines[row.model].append(text)
+    return "\n".join(f"- {model}: {'; '.join(texts)}" for model, texts in lines.items())
+
+
+def _amount(seconds: Decimal) -> str:
+    return next((text for most, text in AMOUNTS if seconds <= most), AMOUNTS[-1][1])
+
+
+def _number(name: str, text: str) -> Decimal:
+    try:
+        number = Decimal(text.strip())
+    except InvalidOperation:
+        raise _wrong(name, text, "a number above 0") from None
+    if not number.is_finite() or not 0 < number <= 1_000_000:
+        raise _wrong(name, text, "a number above 0")
+    return number
+
+
+def _filled(name: str, text: str) -> str:
+    if not text.strip():
+        raise _wrong(name, text, "some words")
+    return text.strip()
+
+
+def _wrong(name: str, given: str, allowed: str) -> MCPError:
+    return MCPError(code=INVALID_PARAMS, message=f"{name} {given[:40]!r} cannot be used; give {allowed}.")
+
+
+def _plain(number: Decimal) -> str:
+    return format(number.normalize(), "f")

@@ -1,0 +1,104 @@
+"""The prompts a person picks by name: what they hold, what they compute, and how a wrong argument is refused."""
+
+import re
+
+import pytest
+from mcp.shared.exceptions import MCPError
+from mcp.types import TextContent
+
+from ltx_mcp.domain.plan import Market
+from tests.conftest import ERAS, Connect, Era
+
+pytestmark = pytest.mark.anyio
+
+
+async def told(connect: Connect, name: str, era: Era = "auto", **arguments: str) -> str:
+    async with connect(era) as client:
+        messages = (await client.get_prompt(name, arguments)).messages
+    assert [message.role for message in messages] == ["user"]
+    content = messages[0].content
+    assert isinstance(content, TextContent)
+    return content.text
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_both_prompts_are_listed_with_every_argument_described(connect: Connect, era: Era) -> None:
+    async with connect(era) as client:
+        prompts = (await client.list_prompts()).prompts
+    assert [prompt.name for prompt in prompts] == ["direct_video", "storyboard"]
+    for prompt in prompts:
+        assert prompt.title
+        assert prompt.description
+        assert all(argument.description for argument in prompt.arguments or [])
+    required = [[each.name for each in prompt.arguments or [] if each.required] for prompt in prompts]
+    assert required == [["idea"], ["story"]]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_directing_teaches_how_ltx_is_prompted_and_leads_through_the_tools(connect: Connect, era: Era) -> None:
+    text = await told(connect, "direct_video", era, idea="a heron at dawn 夜明けの鷺")
+    assert "a heron at dawn 夜明けの鷺" in text
+    for word in ("shot size", "camera", "light", "Sound", "one paragraph", "present tense", "no negative prompt"):
+        assert word.casefold() in text.casefold()
+    steps = [text.index(word) for word in ("1. estimate_cost", "2. generate_video", "3. check_job", "4. Look")]
+    assert steps == sorted(steps)
+    assert "60 to 110 words" in text
+
+
+async def test_a_longer_video_may_say_more(connect: Connect) -> None:
+    assert "150 to 200 words" in await told(connect, "direct_video", idea="a heron", duration="14")
+
+
+async def test_lengths_come_from_the_facts_of_the_model(connect: Connect, market: Market) -> None:
+    text = await told(connect, "direct_video", idea="a heron", model="ltx-2.3-pro")
+    row = next(row for row in market.facts("fal").offer if row.model == "ltx-2.3-pro")
+    assert f"- ltx-2.3-pro: {row.limits[0].duration} s at" in text
+    assert "- ltx-2.5" not in text
+    assert "LTX-2.5 wants" not in text
+    assert "LTX-2.5 wants" in await told(connect, "direct_video", idea="a heron", model="ltx-2.5-fast")
+
+
+async def test_a_picture_turns_directing_into_animating(connect: Connect) -> None:
+    text = await told(connect, "direct_video", idea="it takes off", image="job_abc#last")
+    assert "2. animate_image with your prompt, duration=6, image='job_abc#last'" in text
+    assert "The picture carries looks" in text
+
+
+async def test_a_storyboard_divides_its_budget_and_never_above_it(connect: Connect) -> None:
+    text = await told(connect, "storyboard", story="a boat comes home", shots="3", budget_usd="2")
+    assert "must cost at most 2 USD: that is 0.66 USD a shot" in text
+    assert "Give each max_cost_usd=0.66." in text
+    assert "count=2" in text
+    assert "image=job_…#last" in text
+
+
+async def test_a_storyboard_without_a_budget_asks_for_one(connect: Connect) -> None:
+    text = await told(connect, "storyboard", story="a boat comes home")
+    assert "Ask the user how much" in text
+    assert "max_cost_usd" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("direct_video", {"idea": " "}, "idea ' ' cannot be used; give some words."),
+        ("direct_video", {"idea": "x", "duration": "soon"}, "duration 'soon' cannot be used; give a number above 0."),
+        ("direct_video", {"idea": "x", "duration": "nan"}, "duration 'nan' cannot be used; give a number above 0."),
+        ("direct_video", {"idea": "x", "model": "sora"}, "model 'sora' cannot be used; give one of auto, ltx-2.3-fast"),
+        ("storyboard", {"story": "x", "shots": "2.5"}, "shots '2.5' cannot be used; give a whole number from 1 to 12."),
+        ("storyboard", {"story": "x", "shots": "99"}, "shots '99' cannot be used; give a whole number from 1 to 12."),
+        ("storyboard", {"story": "x", "budget_usd": "-1"}, "budget_usd '-1' cannot be used; give a number above 0."),
+    ],
+)
+async def test_a_wrong_argument_is_refused_by_name(
+    connect: Connect, name: str, arguments: dict[str, str], words: str
+) -> None:
+    async with connect() as client:
+        with pytest.raises(MCPError, match=re.escape(words)) as told:
+            await client.get_prompt(name, arguments)
+    assert told.value.error.code == -32602
+
+
+async def test_a_prompt_is_short_enough_to_be_read(connect: Connect) -> None:
+    assert len(await told(connect, "direct_video", idea="x")) < 9000
+    assert len(await told(connect, "storyboard", story="x")) < 9000
