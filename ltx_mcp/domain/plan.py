@@ -317,7 +317,7 @@ def _fit(request: Request, row: OfferFacts) -> tuple[Decimal, int, str] | str:
         for name, value, got in zip(("duration", "fps", "resolution"), _asked(request), best, strict=True)
         if value != got
     ]
-    return f"{' with '.join(wrong)} is not offered; allowed: {'; or '.join(map(_limit_text, row.limits))}."
+    return f"{' with '.join(wrong)} is not offered; allowed: {'; or '.join(map(limit_text, row.limits))}."
 
 
 def _asked(request: Request) -> tuple[Decimal, int, str]:
@@ -331,7 +331,8 @@ def _nearest(request: Request, limit: Limit) -> tuple[Decimal, int, str]:
     return limit.duration.nearest(request.duration), fps, resolution
 
 
-def _limit_text(limit: Limit) -> str:
+def limit_text(limit: Limit) -> str:
+    """One row of a matrix, as callers read it."""
     rates = ", ".join(map(str, limit.fps))
     return f"duration {limit.duration} at {rates} fps in {', '.join(limit.resolution)}"
 

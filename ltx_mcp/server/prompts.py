@@ -3,7 +3,7 @@
 How LTX wants to be prompted is said here; what can be ordered and for how much comes from the facts and estimate_cost.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from mcp.types import INVALID_PARAMS
 from pydantic import Field
 
 from ltx_mcp.domain.facts import OfferFacts
-from ltx_mcp.domain.plan import LOCAL, Market
+from ltx_mcp.domain.plan import LOCAL, Market, limit_text
 
 MOST_SHOTS = 12
 
@@ -89,17 +89,17 @@ def add_prompts(server: MCPServer[Any], market: Market) -> None:
 
 def _direct(market: Market, idea: str, seconds: Decimal, model: str, image: str) -> str:
     rows = _rows(market, with_picture=bool(image))
-    chosen = [row for row in rows if model in ("auto", row.model)]
+    chosen = [(provider, row) for provider, row in rows if model in ("auto", row.model)]
     if not chosen:
-        raise _wrong("model", model, f"one of {', '.join(['auto', *dict.fromkeys(row.model for row in rows)])}")
-    has_2_5 = any("2.5" in row.model for row in chosen)
+        raise _wrong("model", model, f"one of {', '.join(['auto', *dict.fromkeys(row.model for _, row in rows)])}")
+    has_2_5 = any("2.5" in row.model for _, row in chosen)
     tool, more = ("animate_image", f", image={image!r}") if image else ("generate_video", "")
     parts = [
         f"Make one LTX video of {_plain(seconds)} seconds of this idea:\n\n{idea}",
         f"Write the prompt for it first. How LTX wants it:\n{RULES}\n{WITHOUT_SOUND}",
         WITH_PICTURE if image else "",
         f"For {_plain(seconds)} seconds: {_amount(seconds)}." + (f" {AMOUNT_OF_2_5}" if has_2_5 else ""),
-        f"Lengths that can be ordered:\n{_lengths(chosen)}",
+        f"Lengths that can be ordered:\n{_lengths(chosen, market)}",
         f"Then:\n1. estimate_cost; tell the user the price, and that provider {LOCAL} draws a free preview that is not "
         f"LTX.\n2. {tool} with your prompt, duration={_plain(seconds)}{more}, max_cost_usd at the price that was told, "
         "and a request_key of your own.\n3. check_job with wait_seconds=45 until it has ended. A late answer is never "
@@ -130,7 +130,7 @@ def _storyboard(market: Market, story: str, shots: int, budget: Decimal | None, 
         "each ends in a pose that can be continued. Keep screen direction and each person's side. Cut to another size "
         "or angle, not to nearly the same one.",
         f"How LTX wants a prompt:\n{RULES}\n\n{WITH_PICTURE}",
-        f"Lengths that can be ordered:\n{_lengths(_rows(market, with_picture=True))}",
+        f"Lengths that can be ordered:\n{_lengths(_rows(market, with_picture=True), market)}",
         f"3. Price it: estimate_cost for operation=text_to_video, and for operation=image_to_video with "
         f"count={max(1, shots - 1)}. Show the user the table and the sum, and wait for a yes. If it is too dear: fewer "
         "shots, shorter ones, a lower resolution, a faster model, in this order of harm.",
@@ -148,23 +148,25 @@ def _storyboard(market: Market, story: str, shots: int, budget: Decimal | None, 
     return "\n\n".join(parts)
 
 
-def _rows(market: Market, *, with_picture: bool) -> list[OfferFacts]:
-    """What makes films of LTX, of the operation that begins such a shot."""
+def _rows(market: Market, *, with_picture: bool) -> list[tuple[str, OfferFacts]]:
+    """Providers and what makes films of LTX there, of the operation that begins such a shot."""
     operation = "image_to_video" if with_picture else "text_to_video"
     return [
-        row for facts in market.providers if not facts.is_preview for row in facts.offer if row.operation == operation
+        (facts.name, row)
+        for facts in market.providers
+        if not facts.is_preview
+        for row in facts.offer
+        if row.operation == operation
     ]
 
 
-def _lengths(rows: Iterable[OfferFacts]) -> str:
-    """A line a model: what its widest rows of limits admit."""
-    lines: dict[str, list[str]] = {}
-    for row in rows:
-        for limit in row.limits:
-            text = f"{limit.duration} s at {', '.join(map(str, limit.fps))} fps in {', '.join(limit.resolution)}"
-            if text not in lines.setdefault(row.model, []):
-                lines[row.model].append(text)
-    return "\n".join(f"- {model}: {'; '.join(texts)}" for model, texts in lines.items())
+def _lengths(rows: Sequence[tuple[str, OfferFacts]], market: Market) -> str:
+    """A line for each model of each provider; only of those that can be used now, where there are any."""
+    usable = [(provider, row) for provider, row in rows if market.standings[provider].usable]
+    return "\n".join(
+        f"- {provider} {row.model}: {'; '.join(limit_text(limit) for limit in row.limits)}"
+        for provider, row in usable or rows
+    )
 
 
 def _amount(seconds: Decimal) -> str:
