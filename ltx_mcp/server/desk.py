@@ -132,7 +132,7 @@ class Desk:
         async def tell(job: Job) -> None:
             nonlocal last
             last = max(job.progress or 0.0, last + 0.001)
-            await context.report_progress(last, 100, await self.stage(job))
+            await context.report_progress(last, 100, await self.stage(job) or job.state.value)
 
         return tell
 

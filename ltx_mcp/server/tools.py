@@ -37,9 +37,9 @@ MOST_S = 50.0
 
 
 async def generate_video(arguments: GenerateVideo, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
-    """Make a video from a text prompt. Places one paid order (free for provider local, a preview) and answers at
-    once with a job_id; follow it with check_job. Never repeat it because an answer is late: the job survives
-    time-outs and restarts. Price first: estimate_cost. To start from a picture use animate_image."""
+    """Make a video from a text prompt. Places one paid order (local: a free preview) and answers within
+    seconds with a job_id; the film takes minutes: follow it with check_job. Never repeat it because an answer is late:
+    the job survives time-outs and restarts. Price first: estimate_cost. From a picture: animate_image."""
     return await _order(arguments, context)
 
 
@@ -68,8 +68,8 @@ async def check_job(arguments: CheckJob, context: Context[Desk]) -> CallToolResu
 
 
 async def estimate_cost(arguments: EstimateCost, context: Context[Desk]) -> CallToolResult:
-    """Price a video at every provider without ordering: what it costs, which providers can be used now and why others
-    cannot, and what is left of today's budget. Free and instant; call it before a paid tool."""
+    """Price a video at every provider without ordering it. Shows which providers can be used now, why others cannot,
+    and what is left of today's budget. Free and instant; call it before a paid tool."""
     jobs = await desk_of(context).jobs()
     estimate = to_estimate(jobs.quotes(arguments), arguments.count, await jobs.budget())
     return answer(estimate_text(estimate), estimate)

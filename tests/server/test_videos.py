@@ -80,6 +80,7 @@ async def test_an_order_is_answered_at_once_and_ends_as_a_measured_film(connect:
         assert film.streams.video[0].frames == 150
     reports = [done for done, _ in told]
     assert reports == sorted(set(reports))
+    assert all(message for _, message in told)
     assert any(re.fullmatch(r"drawing on this machine, \d+ %, 0:\d\d", message or "") for _, message in told)
     sheet = [block for block in result.content if isinstance(block, ImageContent)]
     assert len(base64.b64decode(sheet[0].data)) <= 60_000
