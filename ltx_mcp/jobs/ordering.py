@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
-from ltx_mcp.domain.job import Job, State, bill_after
+from ltx_mcp.domain.job import Bill, Job, State, bill_after
 from ltx_mcp.jobs.preparing import Preparing
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools, to_micro_or_none
@@ -118,10 +118,18 @@ class Ordering:
         asked_s = error.retry_after_s or FIRST_WAIT_S * 2**job.tries
         patient = job.tries < (TRIES_OF_LAST if is_last else TRIES) and (is_last or asked_s <= MOST_WAIT_S)
         if error.code is not ErrorCode.RATE_LIMITED or not patient:
-            return partial(self._store.do, self._store.move_on, job, problem, now)
+            return partial(self._late_no, job, problem, partial(self._store.do, self._store.move_on, job, problem, now))
         wait_s = min(asked_s, 10 * MOST_WAIT_S) + self._tools.chance()
         said = replace(problem, message=f"{job.offer.provider} asks to wait {wait_s:.0f} s")
-        return partial(self._store.do, self._store.turn_away, job, said, now, timedelta(seconds=wait_s))
+        later = partial(self._store.do, self._store.turn_away, job, said, now, timedelta(seconds=wait_s))
+        return partial(self._late_no, job, problem, later)
+
+    async def _late_no(self, job: Job, problem: Problem, write: Write) -> Job:
+        """`write`, unless the job was given up meanwhile: then a sure no ends what was unknown, and frees its money."""
+        try:
+            return await write()
+        except LostClaimError:
+            return await self.answer(job, State.FAILED, "failed", error=problem, bill=Bill.RELEASED)
 
 
 DO_NOT_REPEAT = "Do not order it again before looking at the provider's dashboard."

@@ -186,6 +186,20 @@ async def test_a_sure_no_tries_the_next_offer_once(bench: Bench, new_job: New) -
     assert job.cost_micro == 320_000
 
 
+@pytest.mark.parametrize("code", [ErrorCode.OUT_OF_CREDIT, ErrorCode.RATE_LIMITED])
+async def test_a_sure_no_that_comes_late_ends_what_was_unknown_and_frees_its_money(
+    bench: Bench, new_job: New, code: ErrorCode
+) -> None:
+    bench.provider.answers = [no(code)]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.32")), State.SUBMITTING)
+    bench.store.let_go(WORKER, frozenset(), bench.clock(), died=True)
+    job = await bench.steps.take(job)
+    assert (job.state, job.bill) == (State.FAILED, Bill.RELEASED)
+    assert job.error is not None
+    assert job.error.code is code
+    assert bench.store.budget(bench.clock()).held == 0
+
+
 async def test_an_account_that_is_refused_is_not_asked_for_another_model(bench: Bench, new_job: New) -> None:
     new = priced(new_job(), "0.30", "0.31", "0.32")
     same = replace(new.offers[1], provider="fal")
