@@ -304,6 +304,13 @@ class Jobs:
         """All that happened to a job of this caller."""
         return await self._store.do(self._store.history, (await self.get(job_id, caller)).id)
 
+    async def refusals(self, job: Job) -> tuple[str, ...]:
+        """What those said who surely did not take it, before the offer that is tried now."""
+        if job.offer_index == 0:
+            return ()
+        events = await self._store.do(self._store.history, job.id)
+        return tuple(str(event.detail.get("message", "")) for event in events if event.what == "next_offer")
+
     def film(self, job: Job) -> Path | None:
         """The film on this machine, when there is one."""
         path = self._files.film(job.id)

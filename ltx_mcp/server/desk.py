@@ -123,7 +123,7 @@ class Desk:
     async def _standing(self, job: Job) -> Standing:
         jobs = await self.jobs()
         is_preview = jobs.market.facts(job.offer.provider).is_preview
-        return Standing(is_preview, await jobs.line(job), jobs.hindrance(job))
+        return Standing(is_preview, await jobs.line(job), jobs.hindrance(job), await jobs.refusals(job))
 
     def teller(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
         """Tells a waiting caller how a job stands. Each report is larger than the one before, as the protocol asks."""

@@ -57,14 +57,18 @@ def changes_text(changes: list[Change]) -> str:
 
 
 def estimate_text(estimate: Estimate) -> str:
-    """The first quotes, or why nobody offers it."""
+    """The first quotes, or why nobody offers it, and what is left of a budget."""
     lines = [
         f"{quote.provider} {quote.model}: {quote.cost_usd:g} USD each, {quote.total_usd:g} USD in all"
         + (f", {quote.credits} credits each." if quote.credits else ".")
         + (f" Not now: {quote.why_not}" if quote.why_not else "")
-        for quote in estimate.quotes[:4]
+        for quote in estimate.quotes[:3]
     ]
-    return "\n".join(lines or [_refused_text(each) for each in estimate.refused[:3]]) or "Nobody offers this."
+    lines = lines or [_refused_text(each) for each in estimate.refused[:3]] or ["Nobody offers this."]
+    budget = estimate.budget
+    if budget.left_usd is not None:
+        lines.append(f"Today's budget: {budget.left_usd:g} of {budget.limit_usd:g} USD left.")
+    return "\n".join(lines)
 
 
 def _refused_text(refused: Refused) -> str:

@@ -180,11 +180,13 @@ class Links:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a job stands besides its row: `line` jobs before it, and the `hindrance` that keeps everybody from it."""
+    """How a job stands besides its row: `line` jobs before it, the `hindrance` that keeps everybody from it, and what
+    those said who did not take it."""
 
     is_preview: bool = False
     line: int = 0
     hindrance: str = ""
+    refusals: tuple[str, ...] = ()
 
 
 def to_time(at: datetime | None) -> str | None:
@@ -320,7 +322,7 @@ def next_step(job: Job, standing: Standing, *, fresh: bool = True) -> str:
     """One sentence: what the caller should do now."""
     if job.state is State.SUCCEEDED:
         preview = "Say it is a preview drawn on this machine, not LTX. " if standing.is_preview else ""
-        step = f"{preview}Look at its frames (check_job), then show video_url; {job.id}#last as image continues it."
+        step = f"{preview}Judge it by its frames (check_job) before you show video_url; {job.id}#last continues it."
     elif job.state is State.UNKNOWN:
         settle = f"After a look at the provider's dashboard a person can settle it: ltx-mcp jobs resolve {job.id}."
         more = "check_job asks the provider again." if job.remote else settle
@@ -338,6 +340,8 @@ def next_step(job: Job, standing: Standing, *, fresh: bool = True) -> str:
     else:
         place = f"{standing.line} must end before it begins. " if standing.line else ""
         step = f"{place}Call check_job with this job_id until it ends; do not order it again."
+    if standing.refusals and job.state is not State.FAILED:
+        step = f"{' '.join(standing.refusals)} So it went on to {job.offer.provider}. {step}"
     if fresh:
         return step
     return f"This request already had this job; for another take give a new request_key. {step}"

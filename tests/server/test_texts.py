@@ -11,8 +11,8 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.words import clock, ordinal
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.server.texts import stage_text
-from ltx_mcp.server.views import Standing
+from ltx_mcp.server.texts import estimate_text, stage_text
+from ltx_mcp.server.views import Estimate, Money, Quote, Standing, next_step
 from tests.conftest import Clock
 
 AFTER = timedelta(seconds=42)
@@ -41,6 +41,24 @@ def placed(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
 )
 def test_the_stage_of_a_live_job_is_said(placed: Job, row: dict[str, Any], standing: Standing, words: str) -> None:
     assert stage_text(replace(placed, **row), standing, placed.created_at + AFTER) == words
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_who_did_not_take_an_order_is_told_with_the_reason(placed: Job) -> None:
+    step = next_step(replace(placed, state=State.RUNNING), Standing(refusals=("ltx has no credit left.",)))
+    assert step.startswith("ltx has no credit left. So it went on to fal. Call check_job")
+
+
+@pytest.mark.parametrize("left", [None, 0.1])
+def test_an_estimate_says_what_is_left_of_a_budget(left: float | None) -> None:
+    quote = Quote(
+        provider="fal", model="m", cost_usd=0.2, total_usd=0.4, usable=True, as_of="2026-11-21", source="fal.ai"
+    )
+    limit = None if left is None else 1.0
+    money = Money(limit_usd=limit, spent_usd=0, reserved_usd=0, left_usd=left)
+    text = estimate_text(Estimate(quotes=[quote] * 5, refused=[], budget=money))
+    assert len(text.splitlines()) == (3 if left is None else 4)
+    assert ("Today's budget: 0.1 of 1 USD left." in text) == (left is not None)
 
 
 def test_numbers_are_said_as_people_say_them() -> None:
