@@ -143,6 +143,9 @@ def new_job(market: Market) -> Callable[..., NewJob]:
     return make
 
 
+ENDS_S = 6.0
+"""Two seconds are promised; on a machine with other work it takes longer, and what waits by mistake far longer."""
+
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 

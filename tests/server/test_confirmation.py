@@ -231,12 +231,12 @@ async def test_a_picture_that_changes_while_a_person_thinks_is_asked_about_again
 async def test_a_person_who_says_nothing_in_time_leaves_the_way_over_a_cap(
     shop: Shop, emulator: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "ASK_S", 0.3)
+    monkeypatch.setattr(asking, "ASK_S", 2.0)
     person = Person("silence")
     async with shop("legacy", person) as client:
         began = anyio.current_time()
         told = await refused(client)
-        assert anyio.current_time() - began < 5
+        assert anyio.current_time() - began < 20
         assert "max_cost_usd=0.24" in told
         assert emulator[1].orders == []
         await placed(client, max_cost_usd=0.24)
@@ -252,11 +252,11 @@ async def test_a_call_that_asked_long_does_not_wait_long_for_the_provider(
     shop: Shop, emulator: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tools, "MOST_S", 0.5)
-    emulator[1].faults.append(Fault("fal", "submit", "delay", 1, {"seconds": 3}))
+    emulator[1].faults.append(Fault("fal", "submit", "delay", 1, {"seconds": 15}))
     async with shop("legacy", Person("accept")) as client:
         began = anyio.current_time()
         ref = await placed(client, wait_seconds=50)
-        assert anyio.current_time() - began < 2.5
+        assert anyio.current_time() - began < 10
     assert ref["state"] in ("queued", "submitting")
 
 

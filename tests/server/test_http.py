@@ -23,7 +23,7 @@ from PIL import Image
 
 from ltx_mcp.domain.job import State
 from tests.cli.conftest import first_line, insist
-from tests.conftest import ERAS, Era
+from tests.conftest import ENDS_S, ERAS, Era
 from tests.jobs.test_processes import Look, processes_of, wait_for
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
@@ -324,7 +324,7 @@ async def test_a_waiting_call_does_not_keep_the_server_from_ending(
         with pytest.raises(MCPError):
             await client.call_tool("check_job", {"job_id": job_id, "wait_seconds": 45})
     seconds, code, told = ended[0]
-    assert seconds < 2.5
+    assert seconds < ENDS_S
     assert (code, "Traceback" in told) == (0, False)
     wait_for(lambda: look.history(job_id).count("started") == 2, 20)
     cancel(server, job_id)
@@ -337,7 +337,7 @@ def test_a_film_that_the_end_of_the_server_cut_short_is_there_a_little_later(
     job_id = structured(server.call("generate_video", prompt="a pond", **MIDDLE))["job_id"]
     wait_for(lambda: (look.job(job_id).progress or 0) > 0, 20)
     seconds, code, told = server.end(signal.SIGTERM)
-    assert seconds < 2.5
+    assert seconds < ENDS_S
     assert (code, told) == (0, "")
     wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, 60)
     assert look.history(job_id).count("started") == 2
