@@ -273,6 +273,7 @@ PLACE = """
 import sys, anyio
 from ltx_mcp.cli.common import open_jobs
 from ltx_mcp.domain.request import GenerateVideo
+from tests.conftest import ENDS_S
 async def main():
     async with open_jobs() as jobs:
         print("ready", flush=True)
