@@ -21,6 +21,7 @@ from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.jobs.beats import BEAT_S, LEASE_S
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import Store
+from tests.conftest import ENDS_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
 
@@ -273,7 +274,6 @@ PLACE = """
 import sys, anyio
 from ltx_mcp.cli.common import open_jobs
 from ltx_mcp.domain.request import GenerateVideo
-from tests.conftest import ENDS_S
 async def main():
     async with open_jobs() as jobs:
         print("ready", flush=True)
