@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-providers test check format bench chaos docs wheel clean
+.PHONY: demo demo-providers test check format bench chaos conformance docs wheel clean
 
 demo: .venv/ready
 	$(BIN)/python -m bench.demo
@@ -11,7 +11,7 @@ demo-providers: .venv/ready
 	$(BIN)/python -m bench.demo_providers
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
@@ -32,6 +32,10 @@ chaos: .venv/ready
 	$(BIN)/python -m bench.outage
 	$(BIN)/python -m bench.outage --mode freeze --rate 1
 	$(BIN)/python -m bench.thousand
+
+# The official suite and the MCP Inspector against our server; needs npm, installs pinned versions once.
+conformance: .venv/ready
+	$(BIN)/python -m tests.conformance
 
 docs: .venv/ready
 	$(BIN)/python docs/tables.py

@@ -5,7 +5,7 @@ Pure: the same request, media and market give the same plan. After this nothing 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
@@ -99,6 +99,10 @@ class Plan:
     offers: tuple[Offer, ...]
     unusable: tuple[tuple[Offer, str], ...]
     refused: tuple[Refusal, ...]
+
+
+MOST_REASONS = 4
+"""Of those that are told when nothing fits; estimate_cost shows all."""
 
 
 def film_size(resolution: str, aspect_ratio: str) -> tuple[int, int]:
@@ -263,7 +267,9 @@ def _refusal(
     if aspect_ratio not in row.aspect_ratio:
         return f"aspect_ratio {aspect_ratio} is not offered; allowed: {', '.join(row.aspect_ratio)}."
     if request.camera_motion not in row.camera_motion:
-        return f"camera_motion {request.camera_motion} is not offered; allowed: {', '.join(row.camera_motion)}."
+        others = ", ".join(word for word in row.camera_motion if word != "none")
+        allowed = f"allowed: {others}" if others else "leave it out, and describe it in the prompt"
+        return f"camera_motion {request.camera_motion} is not offered; {allowed}."
     if request.generate_audio not in row.generate_audio:
         return f"generate_audio={str(request.generate_audio).lower()} is not offered."
     for given in inputs:
@@ -362,12 +368,11 @@ def _not_supported(
     request: Request, inputs: Sequence[Input], market: Market, refused: Sequence[Refusal]
 ) -> CallerError:
     """What is allowed, and the nearest thing that could be ordered, with its price."""
-    near = make_offers(_with_nearest(request), inputs, market)
+    near = make_offers(replace(request, adjust="nearest"), inputs, market)
     offers = _within_auto(request, near.offers, market)
     names = {offer.provider for offer in offers} or {refusal.provider for refusal in refused}
-    reasons = [
-        f"{refusal.provider} {refusal.model}: {refusal.reason}" for refusal in refused if refusal.provider in names
-    ]
+    told = [refusal for refusal in refused if refusal.provider in names]
+    reasons = [f"{refusal.provider} {refusal.model}: {refusal.reason}" for refusal in told[:MOST_REASONS]]
     hint = "estimate_cost and ltx://models show what each provider offers."
     if offers:
         best = offers[0]
@@ -376,8 +381,18 @@ def _not_supported(
             f"Nearest: {changes} at {best.provider} for {to_text(best.cost_usd)} USD; "
             "ask for that, or pass adjust=nearest."
         )
-    return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons) or "No provider offers this.", hint)
+    return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons) or _no_such_row(request, market), hint)
 
 
-def _with_nearest(request: Request) -> Request:
-    return Request(**{**vars(request), "adjust": "nearest"})
+def _no_such_row(request: Request, market: Market) -> str:
+    """A provider and a model that exist, but not together."""
+    rows = [
+        row
+        for facts in market.providers
+        if request.provider in ("auto", facts.name)
+        for row in facts.offer
+        if row.operation == request.operation
+    ]
+    models = ", ".join(dict.fromkeys(row.model for row in rows))
+    who = "any provider" if request.provider == "auto" else request.provider
+    return f"model {request.model} is not offered by {who} for {request.operation}; allowed: {models}."

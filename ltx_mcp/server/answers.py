@@ -1,6 +1,7 @@
 """Answers of the tools: a short text, the structure, and pictures."""
 
 import base64
+from typing import Any
 
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 
@@ -11,9 +12,10 @@ from ltx_mcp.server.texts import ref_text
 from ltx_mcp.server.views import Answer
 
 
-def answer(text: str, structure: Answer, *shown: ContentBlock) -> CallToolResult:
-    """What a call that did its work gives back."""
-    return CallToolResult(content=[TextContent(type="text", text=text), *shown], structured_content=structure.to_wire())
+def answer(text: str, structure: Answer, *shown: ContentBlock, meta: dict[str, Any] | None = None) -> CallToolResult:
+    """What a call that did its work gives back; `meta` is for the host's page, not for the model."""
+    content = [TextContent(type="text", text=text), *shown]
+    return CallToolResult(content=content, structured_content=structure.to_wire(), _meta=meta)
 
 
 def image(data: bytes, mime_type: str) -> ImageContent:

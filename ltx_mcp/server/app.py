@@ -16,9 +16,11 @@ from ltx_mcp.domain.plan import Market
 from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.desk import Desk
 from ltx_mcp.server.edge import make_config
-from ltx_mcp.server.prompts import add_prompts
+from ltx_mcp.server.player.page import make_player
+from ltx_mcp.server.prompts import add_prompts, explain_refusals
 from ltx_mcp.server.resources import add_resources
-from ltx_mcp.server.tools import make_tools
+from ltx_mcp.server.tasks import JobTasks, Tasks
+from ltx_mcp.server.tools import PAID, make_tools
 from ltx_mcp.settings import Settings
 
 INSTRUCTIONS = (
@@ -58,16 +60,21 @@ def make_server(
 
     logging.basicConfig(level=settings.log_level or "WARNING", format="%(levelname)s %(name)s: %(message)s")
     level = cast(Literal["DEBUG", "INFO", "WARNING", "ERROR"], settings.log_level or "WARNING")
+    tools = make_tools(market)
     with _without_rich():
         server = MCPServer[Desk](
             "ltx-mcp",
             title="LTX videos",
             instructions=INSTRUCTIONS,
             version=__version__,
-            tools=list(make_tools(market)),
+            tools=[*tools],
+            extensions=[
+                Tasks(JobTasks(), [tool.name for tool in tools if tool.annotations == PAID]),
+                make_player(market, settings.lookup, base_url),
+            ],
             lifespan=lifespan,
             log_level=level,
-            middleware=[_mark_answered],
+            middleware=[_mark_answered, explain_refusals],
         )
 
     def desk_now() -> Desk | None:

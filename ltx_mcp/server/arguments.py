@@ -47,6 +47,7 @@ def make_tool(
     title: str,
     annotations: ToolAnnotations,
     choices: Mapping[str, Sequence[str]],
+    meta: dict[str, Any] | None = None,
 ) -> ContractTool:
     """A tool of `call`; `choices` are the values the facts allow for some of its arguments."""
     parameters = lean(arguments.model_json_schema())
@@ -65,6 +66,7 @@ def make_tool(
         is_async=True,
         context_kwarg=None,
         annotations=annotations,
+        meta=meta,
     )
 
 
@@ -96,7 +98,9 @@ def _sentence(model: type[BaseModel], tool: str, error: Any) -> str:
 def _shown(value: Any) -> str:
     """What was given, where it is short; a whole number beyond some thousand digits cannot even be written."""
     short = value.bit_length() < 256 if isinstance(value, int) else isinstance(value, str | float)
-    return f" (got {str(value)[:40]!r})" if short and len(str(value)) <= 100 else ""
+    if not short or len(str(value)) > 100:
+        return ""
+    return f" (got {value[:40]!r})" if isinstance(value, str) else f" (got {str(value)[:40]})"
 
 
 def lean(node: Any) -> Any:

@@ -8,9 +8,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 from mcp.server import MCPServer
+from mcp.server.context import CallNext, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from ltx_mcp.domain.facts import OfferFacts
 from ltx_mcp.domain.plan import LOCAL, Market, limit_text
@@ -85,6 +86,27 @@ def add_prompts(server: MCPServer[Any], market: Market) -> None:
             raise _wrong("shots", shots, f"a whole number from 1 to {MOST_SHOTS}")
         budget = _number("budget_usd", budget_usd) if budget_usd.strip() else None
         return _storyboard(market, _filled("story", story), int(number), budget, _number("duration", duration))
+
+
+async def explain_refusals(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
+    """A prompt that does not exist, or is asked for with the wrong arguments, is the caller's mistake: say which. The
+    SDK calls both an internal error."""
+    try:
+        return await call_next(ctx)
+    except ValueError as error:
+        if ctx.method != "prompts/get":
+            raise
+        raise MCPError(code=INVALID_PARAMS, message=_told(error)) from error
+
+
+def _told(error: BaseException) -> str:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ValidationError):
+        cause = cause.__cause__
+    if cause is None:
+        return f"{error}. prompts/list says what there is."
+    wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in cause.errors(include_url=False)]
+    return f"{'; '.join(wrong)}. prompts/list says what there is."
 
 
 def _direct(market: Market, idea: str, seconds: Decimal, model: str, image: str) -> str:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.plan import LOCAL
 from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.words import clock, ordinal
 from ltx_mcp.server.views import Change, Estimate, JobRef, JobView, Refused, Standing
@@ -37,6 +38,18 @@ def ref_text(ref: JobRef, job: Job) -> str:
     return "\n".join(filter(None, (first, ref.video_url, trouble, changes_text(ref.adjustments), ref.next)))
 
 
+def cancel_text(ref: JobRef) -> str:
+    """What came of the wish, and of the money."""
+    money = {
+        "never_sent": "It was not sent yet and costs nothing.",
+        "stopped": f"{ref.provider} stopped it; it costs nothing.",
+        "asked": f"{ref.provider} was asked to stop; it may still be charged, and a film that comes is kept.",
+        "not_possible": f"{ref.provider} cannot stop it; it may still be charged, and a film that comes is kept.",
+    }
+    word = f" ({ref.cancel})" if ref.cancel else ""
+    return " ".join(filter(None, (f"{ref.job_id} {ref.state}{word}.", money.get(ref.cancel or "", ""), ref.next)))
+
+
 def job_text(view: JobView, stage: str) -> str:
     """How a job stands: `stage` while it lives, then the film's figures or what went wrong, and what to do next."""
     first = f"{view.job_id} {view.state}" + (f" ({stage})" if stage else "")
@@ -61,14 +74,16 @@ def estimate_text(estimate: Estimate) -> str:
     lines = [
         f"{quote.provider} {quote.model}: {quote.cost_usd:g} USD each, {quote.total_usd:g} USD in all"
         + (f", {quote.credits} credits each." if quote.credits else ".")
+        + (" A preview drawn on this machine, not LTX." if quote.provider == LOCAL else "")
         + (f" Not now: {quote.why_not}" if quote.why_not else "")
         for quote in estimate.quotes[:3]
     ]
-    lines = lines or [_refused_text(each) for each in estimate.refused[:3]] or ["Nobody offers this."]
-    budget = estimate.budget
+    budget, others = estimate.budget, ", ".join(dict.fromkeys(each.provider for each in estimate.refused))
+    last = [f"Not offered by {others}; refused says why."] if lines and others else []
     if budget.left_usd is not None:
-        lines.append(f"Today's budget: {budget.left_usd:g} of {budget.limit_usd:g} USD left.")
-    return "\n".join(lines)
+        last.append(f"Today's budget: {budget.left_usd:g} of {budget.limit_usd:g} USD left.")
+    lines = lines or [_refused_text(each) for each in estimate.refused[:3]] or ["Nobody offers this."]
+    return "\n".join([*lines, *([" ".join(last)] if last else [])])
 
 
 def _refused_text(refused: Refused) -> str:

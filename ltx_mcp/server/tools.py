@@ -3,9 +3,11 @@
 Docstrings are product text: a model reads them to decide which tool to call.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+from mcp.server.apps import client_supports_apps
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel
@@ -25,7 +27,10 @@ from ltx_mcp.server import asking
 from ltx_mcp.server.answers import answer, image, job_answer
 from ltx_mcp.server.arguments import ContractTool, make_tool
 from ltx_mcp.server.desk import Desk, desk_of
-from ltx_mcp.server.texts import estimate_text, job_text
+from ltx_mcp.server.player.notes import player_meta
+from ltx_mcp.server.player.page import TOOL_META
+from ltx_mcp.server.tasks import follows_tasks
+from ltx_mcp.server.texts import cancel_text, estimate_text, job_text
 from ltx_mcp.server.views import Estimate, JobList, JobRef, JobView, to_estimate, to_row
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -64,7 +69,11 @@ async def check_job(arguments: CheckJob, context: Context[Desk]) -> CallToolResu
         shown = await jobs.frame(job, arguments.frame_at)
     elif arguments.frames:
         shown = await jobs.sheet(job)
-    return answer(job_text(view, await desk.stage(job)), view, *([image(shown.data, shown.mime_type)] if shown else []))
+    pictures = [image(shown.data, shown.mime_type)] if shown else []
+    meta = (
+        player_meta(job, jobs.market, jobs.hindrance(job), datetime.now(UTC)) if client_supports_apps(context) else None
+    )
+    return answer(job_text(view, await desk.stage(job)), view, *pictures, meta=meta)
 
 
 async def estimate_cost(arguments: EstimateCost, context: Context[Desk]) -> CallToolResult:
@@ -81,7 +90,7 @@ async def cancel_job(arguments: CancelJob, context: Context[Desk]) -> CallToolRe
     desk, jobs = desk_of(context), await desk_of(context).jobs()
     job = await jobs.cancel(arguments.job_id, desk.caller(context))
     ref = await desk.ref(job)
-    return answer(f"{ref.job_id} {ref.state}" + (f" ({ref.cancel})" if ref.cancel else "") + f". {ref.next}", ref)
+    return answer(cancel_text(ref), ref)
 
 
 async def list_jobs(arguments: ListJobs, context: Context[Desk]) -> CallToolResult:
@@ -112,7 +121,15 @@ def make_tools(market: Market) -> list[ContractTool]:
         (list_jobs, ListJobs, JobList, "List jobs", READ),
     ]
     return [
-        make_tool(call, arguments, answer, title=title, annotations=hints, choices=choices)
+        make_tool(
+            call,
+            arguments,
+            answer,
+            title=title,
+            annotations=hints,
+            choices=choices,
+            meta=TOOL_META if call is check_job else None,
+        )
         for call, arguments, answer, title, hints in table
     ]
 
@@ -131,5 +148,9 @@ async def _order(arguments: PaidArguments, context: Context[Desk]) -> CallToolRe
     job = ordered.job
     if job.live:
         wait_s = max(0.0, arguments.wait_seconds - took_s)
-        job = await jobs.word(job, wait_s, desk.teller(context), MOST_S - took_s)
+        if follows_tasks(context.request_context):
+            # the provider's word comes with the task; only a wait that was asked for is kept
+            job = await jobs.wait(job, min(wait_s, MOST_S - took_s), desk.teller(context))
+        else:
+            job = await jobs.word(job, wait_s, desk.teller(context), MOST_S - took_s)
     return await job_answer(desk, job, fresh=ordered.fresh)

@@ -324,7 +324,11 @@ def next_step(job: Job, standing: Standing, *, fresh: bool = True) -> str:
         preview = "Say it is a preview drawn on this machine, not LTX. " if standing.is_preview else ""
         step = f"{preview}Judge it by its frames (check_job) before you show video_url; {job.id}#last continues it."
     elif job.state is State.UNKNOWN:
-        settle = f"After a look at the provider's dashboard a person can settle it: ltx-mcp jobs resolve {job.id}."
+        provider = job.offer.provider
+        settle = (
+            f"A person who looks at {provider}'s dashboard can settle it: is the order there, ltx-mcp jobs adopt "
+            f"{provider} REMOTE_ID --job {job.id}; if not, ltx-mcp jobs resolve {job.id} not-charged."
+        )
         more = "check_job asks the provider again." if job.remote else settle
         step = f"Do not order it again: it may have been taken and charged. {more}"
     elif job.state is State.FAILED:

@@ -134,7 +134,7 @@ def test_animate_starts_from_a_picture_of_this_machine(ltx: Command, tmp_path: P
     [
         (["generate", ""], "invalid_request", "prompt"),
         (["generate", "x", "--provider", "sora"], "invalid_request", "auto, fal"),
-        (["generate", "x", "--fps", "30"], "invalid_request", "24, 25, 48 or 50 (got '30')"),
+        (["generate", "x", "--fps", "30"], "invalid_request", "24, 25, 48 or 50 (got 30)"),
         (["generate", "x", "--duration", "7"], "not_supported", "Nearest: --duration 6"),
         (["animate", "missing.png", "x"], "input_failed", "image: missing.png does not exist"),
         (["animate", f"job_{'a' * 20}#last", "x"], "job_not_found", "ltx-mcp jobs shows"),

@@ -99,6 +99,24 @@ async def test_a_wrong_argument_is_refused_by_name(
     assert told.value.error.code == -32602
 
 
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("direct_film", {}, "Unknown prompt: direct_film"),
+        ("direct_video", {}, "Missing required arguments: {'idea'}"),
+        ("direct_video", {"idea": "x", "lenght": "6"}, "lenght: Unexpected keyword argument"),
+    ],
+)
+async def test_a_prompt_that_cannot_be_given_is_the_callers_mistake(
+    connect: Connect, era: Era, name: str, arguments: dict[str, str], words: str
+) -> None:
+    async with connect(era) as client:
+        with pytest.raises(MCPError, match=re.escape(words)) as told:
+            await client.get_prompt(name, arguments)
+    assert told.value.error.code == -32602
+
+
 async def test_a_prompt_is_short_enough_to_be_read(connect: Connect) -> None:
     assert len(await told(connect, "direct_video", idea="x")) < 9000
     assert len(await told(connect, "storyboard", story="x")) < 9000

@@ -1,0 +1,117 @@
+"""What the player is told of a job beside check_job's answer: the prompt, and what further orders would be and cost.
+
+Pure. The page decides nothing about tools, arguments or prices: it fills in a prompt and a key, and calls.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from pydantic import ValidationError
+
+from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.plan import Market, choose
+from ltx_mcp.domain.price import from_micro, to_micro, to_wire
+from ltx_mcp.domain.request import AnimateImage, GenerateVideo, Input, to_request
+
+KEY = "ltx-mcp/player"
+"""The name of the notes in the `_meta` of check_job's result."""
+
+REPEATABLE = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+"""Ended, and surely so: of an unknown outcome nobody is offered a second order."""
+
+
+def player_meta(job: Job, market: Market, hindrance: str, now: datetime) -> dict[str, Any]:
+    """The `_meta` of check_job's result. `hindrance`: what keeps everybody from a live job."""
+    ended = job.finished_at or now
+    notes = {
+        "prompt": job.prompt,
+        "elapsed_s": round(max(0.0, (ended - job.created_at).total_seconds()), 1),
+        "waits_for": job.waits_for if job.live else "",
+        "hindrance": hindrance,
+        "again": _again(job, market),
+        "extend": _extend(job, market),
+    }
+    return {KEY: {name: value for name, value in notes.items() if value}}
+
+
+def _again(job: Job, market: Market) -> dict[str, Any] | None:
+    """The same film once more; None where that cannot be said in arguments."""
+    if job.state not in REPEATABLE:
+        return None
+    if job.operation == "text_to_video":
+        return _take("generate_video", GenerateVideo, _values(job), (), market)
+    inputs = tuple(_nameable(given, job) for given in job.inputs)
+    # bytes that came with the call can only be named as frames of the film they became, where there is one
+    if job.operation != "image_to_video" or any(given is None for given in inputs):
+        return None
+    named = tuple(given for given in inputs if given is not None)
+    media = {given.role: f"{given.job_id}#{given.moment}" for given in named}
+    return _take("animate_image", AnimateImage, _values(job) | media, named, market)
+
+
+def _extend(job: Job, market: Market) -> dict[str, Any] | None:
+    """A shot that goes on from the last frame. When there is a tool that extends films, it belongs here."""
+    if job.state is not State.SUCCEEDED:
+        return None
+    last = _frame_of(job, "image", "last")
+    return _take("animate_image", AnimateImage, _values(job) | {"image": f"{job.id}#last"}, (last,), market)
+
+
+def _values(job: Job) -> dict[str, Any]:
+    """What was ordered, exactly, from the same provider: so that its price is known to the cent."""
+    offer = job.offer
+    return {
+        "prompt": job.prompt,
+        "duration": float(offer.duration),
+        "resolution": offer.resolution,
+        "aspect_ratio": offer.aspect_ratio,
+        "fps": offer.fps,
+        "generate_audio": offer.generate_audio,
+        "camera_motion": offer.camera_motion,
+        "provider": offer.provider,
+        "model": offer.model,
+    }
+
+
+def _take(
+    tool: str,
+    model: type[GenerateVideo | AnimateImage],
+    values: dict[str, Any],
+    inputs: Sequence[Input],
+    market: Market,
+) -> dict[str, Any] | None:
+    """A tool with all its arguments but the prompt and the key, capped at its price; None where nobody offers it."""
+    try:
+        arguments = model(**values)
+        offer = choose(to_request(arguments), inputs, market)[0]
+    except (LtxError, ValidationError):
+        return None
+    most = _usd(offer.held_usd)
+    given = arguments.model_dump(mode="json", exclude_defaults=True, exclude={"prompt"})
+    return {
+        "tool": tool,
+        "arguments": given | {"max_cost_usd": most},
+        "cost_usd": _usd(offer.cost_usd),
+        "most_usd": most,
+    }
+
+
+def _usd(amount: Decimal) -> float:
+    """As a cap, never below the price it is for."""
+    return to_wire(from_micro(to_micro(amount)))
+
+
+def _nameable(given: Input, job: Job) -> Input | None:
+    if given.job_id:
+        return given
+    if job.film is None or job.state is not State.SUCCEEDED:
+        return None
+    return _frame_of(job, given.role, "last" if given.role == "end_image" else "first")
+
+
+def _frame_of(job: Job, role: str, moment: str) -> Input:
+    size = job.film or job.offer
+    return Input(role, job_id=job.id, moment=moment, width=size.width, height=size.height)

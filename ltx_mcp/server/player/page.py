@@ -1,0 +1,52 @@
+"""The player's page as an MCP App, with the hosts it may load films from. The page itself is player.html."""
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mcp.server.apps import Apps, ResourceCsp
+
+from ltx_mcp.domain.plan import Market
+
+PAGE = "ui://ltx-mcp/player.html"
+# hosts of today read the nested name; those from before the specification was settled read the flat one
+TOOL_META: dict[str, Any] = {"ui": {"resourceUri": PAGE}, "ui/resourceUri": PAGE}
+
+FILM_HOSTS = ("https://*.fal.media", "https://storage.googleapis.com")
+"""Where films lie until they expire: fal's (and so Netwrck's) and LTX's. ByteCompute's need a key."""
+
+
+def make_player(market: Market, lookup: Callable[[str], str], base_url: str = "") -> Apps:
+    """The extension. `lookup` gives the addresses the facts name, `base_url` is where our own films are served."""
+    own = [_origin(base_url)] if base_url else []
+    apps = Apps()
+    apps.add_html_resource(
+        PAGE,
+        Path(__file__).with_name("player.html").read_text(encoding="utf-8"),
+        name="player",
+        title="Player",
+        description="Follows one job of check_job and plays its film; for hosts that show MCP Apps.",
+        csp=ResourceCsp(resource_domains=list(dict.fromkeys([*FILM_HOSTS, *own, *_emulated(market, lookup)]))),
+        prefers_border=True,
+    )
+    return apps
+
+
+def _emulated(market: Market, lookup: Callable[[str], str]) -> list[str]:
+    """Providers that were set to an address of this machine: their films lie there too."""
+    addresses = [lookup(name) for facts in market.providers for name in facts.url_env.values()]
+    return [_origin(each) for each in addresses if each and _is_loopback(urlsplit(each).hostname or "")]
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

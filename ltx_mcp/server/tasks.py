@@ -1,0 +1,228 @@
+"""The tasks extension (SEP-2663) over jobs that are remembered anyway: a task's id is its job's, its state is the row.
+
+Nothing is kept here, so a task outlives the server that gave it. `Tasks` speaks the protocol over any `Ledger`;
+`JobTasks` is ours. Hosts that do not declare the extension see plain tools.
+"""
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.extension import Extension, MethodBinding
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.server import require_client_extension
+from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
+from mcp.types import (
+    HEADER_MISMATCH,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ErrorData,
+    RequestParams,
+    TextContent,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import Field
+
+from ltx_mcp.domain.errors import ErrorCode, LtxError
+from ltx_mcp.domain.job import LIVE, Job, State
+from ltx_mcp.server.answers import job_answer
+from ltx_mcp.server.desk import Desk, desk_of
+from ltx_mcp.server.views import to_time
+
+logger = logging.getLogger(__name__)
+
+TASKS = "io.modelcontextprotocol/tasks"
+POLL_MS = 2000
+
+Request = ServerRequestContext[Any, Any]
+Status = Literal["working", "completed", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """How a task stands. `result` belongs to completed, also where it is an isError; `error` to failed, which is what
+    the protocol calls a call that broke."""
+
+    id: str
+    status: Status
+    created_at: datetime
+    updated_at: datetime
+    message: str = ""
+    result: CallToolResult | None = None
+    error: ErrorData | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """The fields that every form of a task has."""
+        told = {"statusMessage": self.message} if self.message else {}
+        return {
+            "taskId": self.id,
+            "status": self.status,
+            **told,
+            "createdAt": to_time(self.created_at),
+            "lastUpdatedAt": to_time(self.updated_at),
+            "ttlMs": None,
+            "pollIntervalMs": POLL_MS,
+        }
+
+    def to_whole(self) -> dict[str, Any]:
+        """With its end, once it has one."""
+        ends = {"result": self.result, "error": self.error}
+        told = {
+            name: end.model_dump(mode="json", by_alias=True, exclude_none=True) for name, end in ends.items() if end
+        }
+        return self.to_wire() | told
+
+
+class Ledger(Protocol):
+    """Where tasks are looked up, each time anew; only what the caller of this request may see is found."""
+
+    async def of_answer(self, answer: CallToolResult, request: Request) -> Task | None:
+        """The task that stands for a call's answer; None when the answer is all there is to say."""
+
+    async def find(self, task_id: str, request: Request) -> Task | None:
+        """The task, or None. Raises MCPError where it cannot be looked up."""
+
+    async def cancel(self, task_id: str, request: Request) -> None:
+        """Wish the task cancelled; one that has ended stays as it is. Raises MCPError."""
+
+
+class _TaskParams(RequestParams):
+    task_id: str = Field(alias="taskId")
+
+
+class Tasks(Extension):
+    """The methods of the extension, and the calls of `names` answered with a task where the client can follow one."""
+
+    identifier = TASKS
+
+    def __init__(self, ledger: Ledger, names: Collection[str]) -> None:
+        self._ledger = ledger
+        self._names = frozenset(names)
+
+    def methods(self) -> Sequence[MethodBinding]:
+        """tasks/get, tasks/update and tasks/cancel, in the protocol versions that have them."""
+        handlers = {"tasks/get": self._get, "tasks/update": self._update, "tasks/cancel": self._cancel}
+        return [
+            MethodBinding(name, _TaskParams, handler, frozenset(MODERN_PROTOCOL_VERSIONS))
+            for name, handler in handlers.items()
+        ]
+
+    async def intercept_tool_call(
+        self, params: CallToolRequestParams, ctx: Request, call_next: CallNext
+    ) -> HandlerResult:
+        """Make the call as always; where work goes on, answer with its task. A question to the person stays one."""
+        answer = await call_next(ctx)
+        if params.name not in self._names or not follows_tasks(ctx) or not isinstance(answer, CallToolResult):
+            return answer
+        task = await self._ledger.of_answer(answer, ctx)
+        return answer if task is None else {"resultType": "task", **task.to_wire()}
+
+    async def _get(self, ctx: Request, params: _TaskParams) -> HandlerResult:
+        return {"resultType": "complete", **(await self._find(ctx, params)).to_whole()}
+
+    async def _update(self, ctx: Request, params: _TaskParams) -> HandlerResult:
+        """Nothing is ever asked in the middle of a task, so any answer is to no question, and left aside."""
+        await self._find(ctx, params)
+        return {"resultType": "complete"}
+
+    async def _cancel(self, ctx: Request, params: _TaskParams) -> HandlerResult:
+        task = await self._find(ctx, params)
+        await self._ledger.cancel(task.id, ctx)
+        return {"resultType": "complete"}
+
+    async def _find(self, ctx: Request, params: _TaskParams) -> Task:
+        require_client_extension(ctx, TASKS)
+        _check_name(ctx, params.task_id)
+        task = await self._ledger.find(params.task_id, ctx)
+        if task is None:
+            raise MCPError(INVALID_PARAMS, f"There is no task {params.task_id[:40]}.")
+        return task
+
+
+def follows_tasks(request: Request) -> bool:
+    """Whether the client of this request takes a task for an answer."""
+    declared = request.session.client_capabilities
+    declares = declared is not None and TASKS in (declared.extensions or {})
+    return declares and request.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+
+def _check_name(request: Request, task_id: str) -> None:
+    """Over HTTP the routing header must name the task; the SDK checks it for the core's methods only."""
+    if request.request is None:
+        return
+    if decode_header_value(request.request.headers.get(MCP_NAME_HEADER)) != task_id:
+        raise MCPError(
+            HEADER_MISMATCH, f"{MCP_NAME_HEADER} header does not match the request body's 'taskId' parameter"
+        )
+
+
+class JobTasks:
+    """The jobs of a desk as tasks."""
+
+    async def of_answer(self, answer: CallToolResult, request: Request) -> Task | None:
+        """The task of a job under way. Its first message is the whole answer: price, changes, and what to do next."""
+        ref = answer.structured_content or {}
+        if ref.get("state") not in LIVE or "error" in ref:
+            return None
+        try:
+            task = await self.find(ref["job_id"], request)
+        except MCPError as error:
+            # the order is placed: whoever made it must hear of it
+            logger.error("%s: not told as a task: %s", ref["job_id"], error)
+            return None
+        text = answer.content[0].text if isinstance(answer.content[0], TextContent) else ""
+        return task and replace(task, message=text)
+
+    async def find(self, task_id: str, request: Request) -> Task | None:
+        """The job's row as a task."""
+        desk, caller = _reach(request)
+        with _in_words():
+            jobs = await desk.jobs()
+            try:
+                job = await jobs.get(task_id, caller)
+                moved_at = max(event.at for event in await jobs.history(task_id, caller))
+            except LtxError as error:
+                if error.code is ErrorCode.JOB_NOT_FOUND:
+                    return None
+                raise
+            if _goes_on(job):
+                told = ". ".join(filter(None, (await desk.stage(job), jobs.hindrance(job))))
+                return Task(job.id, "working", job.created_at, moved_at, told)
+            ref = await desk.ref(job)
+            told = f"{job.error.message} {ref.next}" if job.error else ref.next
+            if job.state is State.CANCELLED:
+                return Task(job.id, "cancelled", job.created_at, moved_at, told)
+            return Task(job.id, "completed", job.created_at, moved_at, told, await job_answer(desk, job))
+
+    async def cancel(self, task_id: str, request: Request) -> None:
+        """The same wish as that of cancel_job."""
+        desk, caller = _reach(request)
+        with _in_words():
+            await (await desk.jobs()).cancel(task_id, caller)
+
+
+def _goes_on(job: Job) -> bool:
+    """A job whose outcome is unknown was told as completed; it stays so while its provider is asked once more."""
+    return job.live and job.error is None
+
+
+def _reach(request: Request) -> tuple[Desk, str]:
+    context: Context[Desk] = Context(request_context=request)
+    desk = desk_of(context)
+    return desk, desk.caller(context)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except LtxError as error:
+        code = INVALID_PARAMS if error.code is ErrorCode.JOB_NOT_FOUND else INTERNAL_ERROR
+        raise MCPError(code, f"{error.code}: {error}") from error

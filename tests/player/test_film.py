@@ -1,0 +1,136 @@
+"""The film in the player: by its address, else through the host, else its frames; and its facts."""
+
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+
+from ltx_mcp.emulator.world import Fault, World
+from tests.player.stage import APPS, DRAWN, Stage, place, policy_of, until_ended
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def at_home(tmp_path: Path) -> AsyncIterator[Client]:
+    """A server on stdio, whose films are files of this machine."""
+    env = {"LTX_MCP_HOME": str(tmp_path / "home")}
+    server = StdioServerParameters(command=sys.executable, args=["-m", "ltx_mcp"], env=env)
+    async with Client(server, mode="legacy", extensions=[APPS]) as connected:
+        yield connected
+
+
+def bare(meta: dict[str, Any]) -> str:
+    """The policy of a host that allows no domains at all."""
+    return policy_of({})
+
+
+def with_blobs(meta: dict[str, Any]) -> str:
+    """The policy of a host that allows no domains, but what a page made itself."""
+    return policy_of({}, "blob:")
+
+
+async def test_a_film_plays_by_its_address_with_its_facts_beside_it(stage: Stage, client: Client, bought: str) -> None:
+    async with stage.open(client) as player:
+        await player.hear("ui/notifications/tool-input", {"arguments": {"job_id": bought}})
+        await player.state("Ready")
+        view = await player.give(bought)
+        await player.until("video.poster.startsWith('data:image/jpeg;base64,')")
+        assert await player.plays() > 0.2
+        assert await player.ask("document.querySelector('video').currentSrc") == view["video_url"]
+        facts = await player.at("facts").inner_text()
+        for fact in ("fal, ltx-2.3-fast", "6 s", "1920 × 1080 pixels", "25 fps", "yes", "MB", "quoted 0.24 USD"):
+            assert fact in facts
+        assert await player.at("prompt").inner_text() == "a tide pool\nat noon"
+        assert await player.at("preview").is_hidden()
+    assert not player.bridge.reads
+
+
+async def test_open_hands_the_films_address_to_the_host(stage: Stage, client: Client, bought: str) -> None:
+    async with stage.open(client) as player:
+        view = await player.give(bought)
+        await player.button("Open").click()
+        await player.page.wait_for_function("heard.some(each => each.method === 'ui/open-link')")
+        assert [each["params"] for each in await player.heard("ui/open-link")] == [{"url": view["video_url"]}]
+        assert await player.at("path").is_hidden()
+
+
+async def test_an_address_the_host_will_not_open_is_shown_to_copy(stage: Stage, client: Client, bought: str) -> None:
+    async with stage.open(client, blocksLinks=True) as player:
+        view = await player.give(bought)
+        await player.button("Open").click()
+        await player.at("path").wait_for()
+        assert await player.at("path").input_value() == view["video_url"]
+        assert not await player.button("Open").is_visible()
+
+
+async def test_a_preview_is_called_one_and_is_free(stage: Stage, client: Client, drawn: str) -> None:
+    async with stage.open(client) as player:
+        await player.give(drawn)
+        await player.state("Ready")
+        assert await player.at("preview").is_visible()
+        assert await player.at("preview").inner_text() == "A preview drawn on this machine, not LTX."
+        assert "free" in await player.at("facts").inner_text()
+        assert "none" in await player.at("facts").inner_text()
+
+
+@pytest.mark.parametrize(("policy", "source"), [(with_blobs, "blob:"), (bare, "data:")])
+async def test_a_film_the_page_may_not_load_comes_through_the_host(
+    stage: Stage, client: Client, drawn: str, policy: Any, source: str
+) -> None:
+    async with stage.open(client, policy=policy) as player:
+        await player.give(drawn)
+        await player.until(f"document.querySelector('video').currentSrc.startsWith('{source}')")
+        assert await player.plays() > 0.2
+    assert player.bridge.reads == [f"ltx://jobs/{drawn}/video"]
+
+
+async def test_where_no_film_can_be_had_its_frames_are_shown(stage: Stage, client: Client, drawn: str) -> None:
+    async with stage.open(client, policy=bare, capabilities={"serverTools": {}}) as player:
+        await player.give(drawn, frames=False)
+        await player.at("sheet").wait_for()
+        assert await player.at("screen-note").inner_text() == "The film cannot be played here. These are its frames."
+        assert await player.ask("document.querySelector('#sheet').naturalWidth") > 0
+        assert not await player.at("video").is_visible()
+        assert [call["frames"] for call in player.bridge.named("check_job") if call["frames"]] == [True]
+
+
+async def test_without_any_road_it_says_so_and_names_the_address(stage: Stage, client: Client, drawn: str) -> None:
+    async with stage.open(client, policy=bare, capabilities={}) as player:
+        view = await player.give(drawn, frames=False)
+        await player.at("screen-note").wait_for()
+        assert await player.at("screen-note").inner_text() == "The film cannot be played here."
+        assert await player.at("path").input_value() == view["video_url"]
+        assert not await player.at("video").is_visible()
+
+
+async def test_on_this_machine_it_plays_and_names_its_file(stage: Stage, at_home: Client) -> None:
+    job_id = await place(at_home, prompt="a shed", **DRAWN)
+    await until_ended(at_home, job_id)
+    async with stage.open(at_home) as player:
+        view = await player.give(job_id)
+        assert view["video_url"].startswith("file://")
+        await player.state("Ready")
+        assert await player.plays() > 0.2
+        assert await player.at("path").input_value() == view["file"]
+        assert not await player.button("Open").is_visible()
+        await player.button("Copy").click()
+        assert await player.ask("getSelection().toString()") == view["file"]
+
+
+async def test_what_is_not_as_asked_is_told(stage: Stage, client: Client, world: World) -> None:
+    world.faults.append(Fault("fal", "order", "smaller_film"))
+    job_id = await place(client, prompt="an arch", provider="fal", duration=7, adjust="nearest")
+    await until_ended(client, job_id)
+    async with stage.open(client) as player:
+        view = await player.give(job_id)
+        await player.state("Ready")
+        assert await player.at("changes").is_visible()
+        told = await player.at("changes").inner_text()
+        first = view["adjustments"][0]
+        assert first["asked"] == "7"
+        assert f"duration: asked 7 s, got {first['got']} s (changed before the order)" in told
+        assert "(as measured)" in told
