@@ -1,0 +1,166 @@
+"""The one who speaks for the user: calls tools of a real server over stdio, and may use nothing but what they answer.
+
+A program in the place of a model. What it thinks, does and is told goes into the transcript, line by line.
+"""
+
+import base64
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp import Client, StdioServerParameters
+from mcp.types import CallToolResult, ImageContent, TextContent
+
+from tests.conversations.stage import MOST_S, ROOT, Providers, environment
+from tests.conversations.transcript import Transcript
+
+NOTING_ITS_NUMBER = ["-c", 'echo $$ > "$0"; exec "$@"']
+JPEG, MOST_SHEET_BYTES = b"\xff\xd8\xff", 60_000
+DRAWN_HERE = "drawn on this machine"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a tool answered: the text, the structure, the pictures. `code` is empty unless it refused."""
+
+    text: str
+    facts: dict[str, Any]
+    pictures: tuple[bytes, ...]
+    code: str
+
+    def tells(self, *words: str) -> bool:
+        """Whether the text holds each of these, which is how a program reads. Fails with the text where it does not."""
+        for word in words:
+            assert word in self.text, f"An agent could not have known of {word!r} from this:\n{self.text}"
+        return True
+
+    @property
+    def real_quotes(self) -> list[dict[str, Any]]:
+        """What an estimate says can be ordered now, cheapest first; a preview drawn here is no LTX video."""
+        return [quote for quote in self.facts["quotes"] if quote["usable"] and quote["source"] != DRAWN_HERE]
+
+    @property
+    def has_contact_sheet(self) -> bool:
+        """One JPEG that a model can be shown without filling its context."""
+        sheets = [picture.startswith(JPEG) and len(picture) <= MOST_SHEET_BYTES for picture in self.pictures]
+        return sheets == [True]
+
+
+class Agent:
+    """One conversation. `providers` is not the agent's: it is for the conversation's file, to play the world."""
+
+    def __init__(self, home: Path, providers: Providers, settings: dict[str, str], transcript: Transcript) -> None:
+        self.providers = providers
+        self._env = environment(home, providers.settings) | settings
+        self._number = home.parent / f"{home.name}.pid"
+        self._transcript = transcript
+        self._connection = AsyncExitStack()
+        self._client: Client | None = None
+        self._prompts: set[str] = set()
+
+    def hears(self, words: str) -> None:
+        """The user says something."""
+        self._transcript.add("user", words)
+
+    def thinks(self, words: str) -> None:
+        """Why the agent does what it does next."""
+        self._transcript.add("agent", words)
+
+    def says(self, words: str) -> None:
+        """What the user is told."""
+        self._transcript.add("says", words)
+
+    async def calls(self, tool: str, **arguments: Any) -> Answer:
+        """Call a tool and read the answer."""
+        self._transcript.add("call", self._text(tool, arguments))
+        assert self._client is not None
+        answer = _read(await self._client.call_tool(tool, arguments, read_timeout_seconds=MOST_S))
+        self._transcript.add("answer", answer.text)
+        for _ in answer.pictures:
+            self._transcript.add("", "[one frame, JPEG]" if "frame_at" in arguments else "[contact sheet, JPEG]")
+        return answer
+
+    async def money(self) -> dict[str, float]:
+        """Today's budget; for what a conversation asserts, so not in the transcript."""
+        assert self._client is not None
+        budget: dict[str, float] = _read(await self._client.call_tool("estimate_cost", {})).facts["budget"]
+        return budget
+
+    async def calls_but_is_cut_off(self, tool: str, **arguments: Any) -> None:
+        """Call a tool whose answer never comes: the host gives up once the server has shown that it is at work."""
+        self._transcript.add("call", self._text(tool, arguments))
+        with anyio.fail_after(MOST_S), anyio.CancelScope() as call:
+
+            async def give_up(progress: float, total: float | None, message: str | None) -> None:
+                call.cancel()
+
+            assert self._client is not None
+            await self._client.call_tool(tool, arguments, progress_callback=give_up)
+        assert call.cancelled_caught
+        self._transcript.add("host", "The call timed out.")
+
+    async def connects(self) -> None:
+        """A new server process on the same home."""
+        command = ["sh", *NOTING_ITS_NUMBER, str(self._number), sys.executable, "-m", "ltx_mcp"]
+        server = StdioServerParameters(command=command[0], args=command[1:], env=self._env, cwd=ROOT)
+        self._client = await self._connection.enter_async_context(Client(server))
+
+    async def loses_its_server(self) -> None:
+        """kill -9, in the middle of whatever it does."""
+        self.kills_its_server()
+        await self.leaves()
+        self._transcript.add("host", "The server process is gone (kill -9). A new one is started.")
+
+    async def leaves(self) -> None:
+        """The conversation with this server is over."""
+        self._client = None
+        await self._connection.aclose()
+
+    def kills_its_server(self) -> None:
+        """It ends at once, and starts no worker for what it leaves."""
+        if self._client is not None:
+            with suppress(ProcessLookupError):
+                os.kill(int(self._number.read_text(encoding="ascii")), signal.SIGKILL)
+
+    def _text(self, tool: str, arguments: dict[str, Any]) -> str:
+        """A call in writing; a prompt that was read before is not shown again."""
+        prompt = arguments.get("prompt")
+        shown = arguments | ({"prompt": "…"} if prompt in self._prompts else {})
+        self._prompts |= {prompt} if prompt else set()
+        told = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in shown.items())
+        return f"{tool}({told})"
+
+    async def person_runs(self, *command: str) -> str:
+        """What a person does at a terminal of the same machine; gives what was printed."""
+        self._transcript.add("person", f"$ ltx-mcp {' '.join(command)}")
+        done = await anyio.run_process([sys.executable, "-m", "ltx_mcp", *command], env=self._env, cwd=ROOT)
+        return done.stdout.decode()
+
+
+@asynccontextmanager
+async def talking(home: Path, providers: Providers, settings: dict[str, str], to: Transcript) -> AsyncIterator[Agent]:
+    """An agent with a server. One that breaks off kills its server, which so leaves no worker behind."""
+    providers.begin()
+    agent = Agent(home, providers, settings, to)
+    await agent.connects()
+    try:
+        yield agent
+    except BaseException:
+        agent.kills_its_server()
+        raise
+    finally:
+        await agent.leaves()
+
+
+def _read(result: CallToolResult) -> Answer:
+    text = "\n".join(part.text for part in result.content if isinstance(part, TextContent))
+    pictures = tuple(base64.b64decode(part.data) for part in result.content if isinstance(part, ImageContent))
+    code = text.partition(":")[0] if result.is_error else ""
+    return Answer(text, dict(result.structured_content or {}), pictures, code)

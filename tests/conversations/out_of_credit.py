@@ -1,0 +1,31 @@
+"""Out of credit: the first provider surely did not take the order, so the next one is asked."""
+
+from tests.conversations.agent import Agent
+
+
+async def talk(agent: Agent) -> None:
+    """One call, two providers, one order; it costs what the one asks that took it."""
+    agent.providers.go_wrong("fal", "submit", "locked")
+    agent.hears("Six seconds of a lighthouse at dusk, please.")
+    estimate = await agent.calls("estimate_cost")
+    first = estimate.real_quotes[0]
+    agent.thinks(f"About {first['cost_usd']:g} USD, probably at {first['provider']}; provider=auto may choose.")
+    prompt = "Wide shot of a lighthouse on a cliff at dusk, waves far below; the camera rises slowly past the lamp."
+    ordered = await agent.calls("generate_video", prompt=prompt, request_key="lighthouse-1")
+    provider = ordered.facts["provider"]
+    assert ordered.facts["state"] == "running"
+    assert ordered.tells(first["provider"], "credit", provider, f"{ordered.facts['cost_usd']:g} USD")
+    agent.thinks(f"{first['provider']} has no credit left; {provider} took it, for {ordered.facts['cost_usd']:g} USD.")
+
+    agent.providers.finish()
+    done = await agent.calls("check_job", job_id=ordered.facts["job_id"], wait_seconds=50)
+    assert done.facts["state"] == "succeeded"
+    assert done.has_contact_sheet
+    agent.says(
+        f"Made by {provider} for {done.facts['cost_usd']:g} USD, because the account at {first['provider']} is out of "
+        f"credit: {done.facts['video_url']}"
+    )
+
+    assert agent.providers.asked_to_order() == [first["provider"], provider] == ["fal", "bytecompute"]
+    assert [each["provider"] for each in agent.providers.orders()] == [provider]
+    assert await agent.money() == {"spent_usd": 0.24, "reserved_usd": 0.0}

@@ -1,0 +1,30 @@
+"""The ten conversations by name, and how one is played."""
+
+from importlib import import_module
+from pathlib import Path
+
+from tests.conversations.agent import talking
+from tests.conversations.stage import Providers
+from tests.conversations.transcript import Transcript
+
+NAMES = (
+    "cheapest",
+    "out_of_credit",
+    "over_budget",
+    "timed_out",
+    "chain",
+    "cancelled",
+    "content_refused",
+    "unknown",
+    "restarted",
+    "corrected",
+)
+
+
+async def play(name: str, home: Path, providers: Providers) -> str:
+    """One conversation on a home of its own, to its end; gives its transcript."""
+    conversation = import_module(f"tests.conversations.{name}")
+    transcript = Transcript(home)
+    async with talking(home, providers, getattr(conversation, "SETTINGS", {}), transcript) as agent:
+        await conversation.talk(agent)
+    return transcript.text()

@@ -1,0 +1,61 @@
+"""A conversation in writing, the same on every run: what changes from run to run is given a name that does not."""
+
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WIDTH, MARGIN = 118, 8
+JOB = re.compile(r"job_[A-Za-z0-9]{20}")
+FILM = re.compile(r"http://127\.0\.0\.1:\d+/media/\d+\.mp4")
+ELSEWHERE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+PASSED = re.compile(r"\d+:\d\d(?=\))")
+"""How long a job has been under way, at the end of what is said of its stage."""
+
+
+@dataclass
+class Transcript:
+    """Who, and what; `home` is where this run keeps its films."""
+
+    home: Path
+    _lines: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, who: str, what: str) -> None:
+        """One more thing that was said or done."""
+        self._lines.append((who, what))
+
+    def text(self) -> str:
+        """All of it, wrapped."""
+        named = _Names()
+        lines = []
+        for who, what in self._lines:
+            for line in named.steady(what.replace(str(self.home), "/home/you/ltx-mcp")).splitlines():
+                lines += textwrap.wrap(
+                    line,
+                    WIDTH,
+                    initial_indent=who.ljust(MARGIN),
+                    subsequent_indent=" " * (MARGIN + 2 * (who == "call")),
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
+                who = ""
+        return "\n".join(lines)
+
+
+class _Names:
+    """Stand-ins, numbered by when they are met first."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, dict[str, str]] = {}
+
+    def steady(self, text: str) -> str:
+        """`text` with a name for everything that is different each time."""
+        text = JOB.sub(self._namer("job_{}"), text)
+        text = FILM.sub(self._namer("https://provider.example/film-{}.mp4"), text)
+        text = ELSEWHERE.sub(self._namer("order-{}"), text)
+        return PASSED.sub("0:05", text)
+
+    def _namer(self, form: str) -> "Callable[[re.Match[str]], str]":
+        names = self._seen.setdefault(form, {})
+        return lambda found: names.setdefault(found[0], form.format(len(names) + 1))
