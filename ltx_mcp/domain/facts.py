@@ -142,8 +142,9 @@ class OfferFacts(Facts):
 
 class ProviderFacts(Facts):
     """All that is known of one provider. `name` is the file's name; `rank` its place in `auto` at equal price;
-    `upload_lives_s` and `film_lives_s` how long what lies there can be relied on, in seconds; `slots` how many orders
-    an account may have under way, or where nothing is ordered (`repeatable`) a machine; None: any."""
+    `upload_lives_s` and `film_lives_s` how long what lies there can be relied on, in seconds; `film_hosts` the origins
+    a page may load films from without a key; `slots` how many orders an account may have under way, or where nothing
+    is ordered (`repeatable`) a machine; None: any."""
 
     name: str
     title: str
@@ -155,6 +156,7 @@ class ProviderFacts(Facts):
     poll: Pace = Pace()
     upload_lives_s: int | None = None
     film_lives_s: int | None = None
+    film_hosts: tuple[str, ...] = ()
     is_preview: bool = False
     repeatable: bool = False
     slots: int | None = None

@@ -7,16 +7,18 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
 from mcp import Client
 from mcp.client.extension import advertise
 from mcp.types import TextResourceContents
-from playwright.async_api import Browser, FrameLocator, Locator, Page
 
 from ltx_mcp.server.player.page import PAGE
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, FrameLocator, Locator, Page
 
 HOST_PAGE = Path(__file__).with_name("host.html")
 APPS = advertise("io.modelcontextprotocol/ui", {"mimeTypes": ["text/html;profile=mcp-app"]})
@@ -95,18 +97,18 @@ class Bridge:
 class Player:
     """The page in its frame, and the hands of a person."""
 
-    page: Page
+    page: "Page"
     bridge: Bridge
 
     @property
-    def frame(self) -> FrameLocator:
+    def frame(self) -> "FrameLocator":
         return self.page.frame_locator("iframe")
 
-    def at(self, name: str) -> Locator:
+    def at(self, name: str) -> "Locator":
         """The element of this id."""
         return self.frame.locator(f"#{name}")
 
-    def button(self, name: str) -> Locator:
+    def button(self, name: str) -> "Locator":
         return self.frame.get_by_role("button", name=name, exact=True)
 
     async def hear(self, method: str, params: dict[str, Any]) -> None:
@@ -220,7 +222,7 @@ def policy_of(meta: dict[str, Any], also: str = "") -> str:
 class Stage:
     """Where players are opened."""
 
-    browser: Browser
+    browser: "Browser"
     port: int
     framed: dict[str, bytes]
 

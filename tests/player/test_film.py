@@ -49,6 +49,15 @@ async def test_a_film_plays_by_its_address_with_its_facts_beside_it(stage: Stage
     assert not player.bridge.reads
 
 
+async def test_a_film_that_this_server_keeps_plays_by_its_address(stage: Stage, client: Client, drawn: str) -> None:
+    async with stage.open(client) as player:
+        view = await player.give(drawn)
+        assert await player.plays() > 0.2
+        assert await player.ask("document.querySelector('video').currentSrc") == view["video_url"]
+        assert view["video_url"].endswith(f"/videos/{drawn}.mp4")
+    assert not player.bridge.reads
+
+
 async def test_open_hands_the_films_address_to_the_host(stage: Stage, client: Client, bought: str) -> None:
     async with stage.open(client) as player:
         view = await player.give(bought)

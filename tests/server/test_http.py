@@ -271,6 +271,16 @@ def test_a_page_of_another_site_is_refused(served: Served, film: dict[str, Any])
     assert served.get("/mcp", "POST", **asked)[0].status == 403
 
 
+def test_a_page_of_another_site_can_show_a_film_but_not_read_it(served: Served, film: dict[str, Any]) -> None:
+    path = f"/videos/{film['job_id']}.mp4"
+    shown = {"Origin": "null", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "video"}
+    answer, _ = served.get(path, "HEAD", **shown)
+    assert (answer.status, answer.getheader("Access-Control-Allow-Origin")) == (200, None)
+    assert served.get(path, **shown | {"Host": "evil.example"})[0].status == 421
+    assert served.get(path, **shown | {"Sec-Fetch-Mode": "cors"})[0].status == 403
+    assert served.get(path, **shown | {"Sec-Fetch-Dest": "empty"})[0].status == 403
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "films.example.com"])
 def test_another_host_than_loopback_is_refused_before_anything_is_opened(home: Path, host: str) -> None:
     command = [sys.executable, "-m", "ltx_mcp", "serve", "--http", "--host", host]

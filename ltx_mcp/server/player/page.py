@@ -14,13 +14,11 @@ PAGE = "ui://ltx-mcp/player.html"
 # hosts of today read the nested name; those from before the specification was settled read the flat one
 TOOL_META: dict[str, Any] = {"ui": {"resourceUri": PAGE}, "ui/resourceUri": PAGE}
 
-FILM_HOSTS = ("https://*.fal.media", "https://storage.googleapis.com")
-"""Where films lie until they expire: fal's (and so Netwrck's) and LTX's. ByteCompute's need a key."""
-
 
 def make_player(market: Market, lookup: Callable[[str], str], base_url: str = "") -> Apps:
     """The extension. `lookup` gives the addresses the facts name, `base_url` is where our own films are served."""
-    own = [_origin(base_url)] if base_url else []
+    origins = [host for facts in market.providers for host in facts.film_hosts]
+    origins += [_origin(base_url)] if base_url else []
     apps = Apps()
     apps.add_html_resource(
         PAGE,
@@ -28,7 +26,7 @@ def make_player(market: Market, lookup: Callable[[str], str], base_url: str = ""
         name="player",
         title="Player",
         description="Follows one job of check_job and plays its film; for hosts that show MCP Apps.",
-        csp=ResourceCsp(resource_domains=list(dict.fromkeys([*FILM_HOSTS, *own, *_emulated(market, lookup)]))),
+        csp=ResourceCsp(resource_domains=list(dict.fromkeys([*origins, *_emulated(market, lookup)]))),
         prefers_border=True,
     )
     return apps
