@@ -41,6 +41,7 @@ class Emulator:
         """One documented call of a provider, with its name as a step."""
 
         async def answered(request: Request) -> Response:
+            await request.body()  # a connection closed on unread bytes is reset, and an early refusal lost with it
             fault = self.world.take(provider, step)
             response = await _with_fault(fault, request, handler, refuse)
             secret = any(name in request.headers for name in CREDENTIALS) or "api_key" in request.query_params

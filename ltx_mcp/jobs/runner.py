@@ -53,7 +53,7 @@ class Runner:
         self._moved = moved
         self._wake = anyio.Event()
         self._breaks: Counter[str] = Counter()
-        self._carried: set[str] = set()
+        self._carried: set[tuple[str, int]] = set()
         self._ask_due_at = 0.0
         self._running: anyio.CancelScope | None = None
         self._stopped = anyio.Event()
@@ -126,8 +126,7 @@ class Runner:
         try:
             await self._store.do(self._life.beat)
             while job := await self._claim():
-                self._carried.add(job.id)
-                start(self._carry, job)
+                self._take_up(job, start)
             return await self._pause(start)
         except LtxError as error:
             # a full disk or a locked file must not end the loop: the jobs are still there
@@ -152,10 +151,9 @@ class Runner:
                 continue
             if each.wished_cancelled:
                 self._steps.ring(each.id)
-            if each.id not in self._carried and (job := await self._store.do(self._store.get, each.id)):
+            if (each.id, each.fence) not in self._carried and (job := await self._store.do(self._store.get, each.id)):
                 # claimed, or kept, by a transaction whose success was not told to us
-                self._carried.add(job.id)
-                start(self._carry, job)
+                self._take_up(job, start)
         due = [each.next_at - self._now() for each in live if not each.holder]
         soonest = min(due, default=timedelta(seconds=1)).total_seconds()
         return max(TICK_S, min(soonest, 1.0))
@@ -168,9 +166,16 @@ class Runner:
                 await self._store.do(self._life.forget, worker)
                 self.wake()
 
+    def _take_up(self, job: Job, start: Callable[..., object]) -> None:
+        """Carry a claim, once; the job may be claimed anew while the carrying of its last claim comes to its end."""
+        claim = (job.id, job.fence)
+        if job.holder == self._life.worker and claim not in self._carried:
+            self._carried.add(claim)
+            start(self._carry, job)
+
     async def _carry(self, job: Job) -> None:
         """Step by step to the end, or until the job is handed back or taken away."""
-        tries = 0
+        claim, tries = (job.id, job.fence), 0
         try:
             while job.live and job.holder == self._life.worker:
                 try:
@@ -190,7 +195,7 @@ class Runner:
             logger.exception("%s: its error could not be written down", job.id)
         finally:
             del self._breaks[job.id]
-            self._carried.discard(job.id)
+            self._carried.discard(claim)
             self.wake()
 
     async def _step(self, job: Job) -> Job:

@@ -56,6 +56,7 @@ class Live:
 
     id: str
     holder: str
+    fence: int
     provider: str
     next_at: datetime
     wished_cancelled: bool
@@ -318,10 +319,11 @@ class Store:
 
     def live(self) -> list[Live]:
         """Every live job that does not wait for another one."""
-        columns = (jobs.c.id, jobs.c.holder, jobs.c.provider, jobs.c.next_at, jobs.c.cancel_wanted, jobs.c.cancel)
-        query = select(*columns).where(jobs.c.state.in_(LIVE), jobs.c.waits_for == "")
+        columns = (jobs.c.id, jobs.c.holder, jobs.c.fence, jobs.c.provider, jobs.c.next_at)
+        wish = (jobs.c.cancel_wanted, jobs.c.cancel)
+        query = select(*columns, *wish).where(jobs.c.state.in_(LIVE), jobs.c.waits_for == "")
         with self._database.read() as connection:
-            return [Live(*row[:4], row.cancel_wanted and row.cancel is None) for row in connection.execute(query)]
+            return [Live(*row[:5], row.cancel_wanted and row.cancel is None) for row in connection.execute(query)]
 
     def ahead(self, job: Job) -> int:
         """How many jobs of the same provider come before a queued one: those under way and older waiting ones."""

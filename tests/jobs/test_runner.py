@@ -3,15 +3,16 @@ twice, and what is paid is not given up over it.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from ltx_mcp.domain.errors import ErrorCode
+from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.plan import Offer
 from ltx_mcp.jobs import runner
 from ltx_mcp.jobs.alive import Life, Locks
 from ltx_mcp.jobs.beats import Beats
@@ -19,7 +20,7 @@ from ltx_mcp.jobs.database import Database, OutOfReachError
 from ltx_mcp.jobs.runner import Runner
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.providers.base import Accepted, Seen
+from ltx_mcp.providers.base import Accepted, Delivered, Seen
 from tests.jobs.test_steps import DONE, Bench, Scripted, bench, film
 from tests.jobs.test_store import New, priced
 
@@ -126,3 +127,50 @@ async def test_a_commit_that_was_not_told_costs_neither_the_job_nor_a_second_ord
     job = await ended(bench, life, placed.id)
     assert (job.state, len(bench.provider.orders)) == (State.SUCCEEDED, 1)
     assert not store.methods or store._down == 0
+
+
+@dataclass
+class Slow(Scripted):
+    """A provider that refuses the first order, and thinks about the second until it is told to `go_on`."""
+
+    thinks: anyio.Event = field(default_factory=anyio.Event)
+    go_on: anyio.Event = field(default_factory=anyio.Event)
+
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted | Delivered:
+        if self.orders:
+            self.thinks.set()
+            await self.go_on.wait()
+        return await super().submit(offer, uris)
+
+
+async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_once(
+    bench: Bench, life: Life, new_job: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next offer's order is out when the one that was refused is done with: nobody else may settle it."""
+    empty = ProviderError(ErrorCode.OUT_OF_CREDIT, "no credit", provider="fal", accepted="no")
+    provider = Slow(answers=[empty, Accepted({"id": "r1"})], looks=[DONE])
+    steps = bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider, "fal1": provider}))
+    take = steps.take
+
+    async def takes_long_to_return(job: Job) -> Job:
+        moved = await take(job)
+        if moved.offer_index != job.offer_index:
+            await provider.thinks.wait()
+        return moved
+
+    monkeypatch.setattr(steps, "take", takes_long_to_return)
+    placed = bench.store.place(priced(new_job(), "0.30", "0.40"), bench.clock()).job
+    loop = Runner(bench.store, steps, life, {}, frozenset(), bench.clock, lambda: None)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(loop.run)
+            await provider.thinks.wait()
+            for _ in range(20):  # the loop looks around while the order is out
+                loop.wake()
+                await anyio.sleep(0.02)
+            said_meanwhile = [event.what for event in bench.store.history(placed.id)]
+            provider.go_on.set()
+            job = await _until_ended(bench, placed.id)
+            await loop.stop()
+    assert "unknown" not in said_meanwhile
+    assert (job.state, job.bill, len(provider.orders)) == (State.SUCCEEDED, Bill.BOOKED, 2)

@@ -145,7 +145,7 @@ def neighbours(row: OfferFacts, limit: Limit) -> Iterator[Neighbour]:
         if ratio not in row.aspect_ratio:
             yield "aspect_ratio", inside | {"aspect_ratio": ratio}, ", ".join(row.aspect_ratio)
     if "dolly_in" not in row.camera_motion:
-        yield "camera_motion", inside | {"camera_motion": "dolly_in"}, "none"
+        yield "camera_motion", inside | {"camera_motion": "dolly_in"}, "leave it out"
     if False not in row.generate_audio:
         yield "generate_audio", inside | {"generate_audio": False}, "generate_audio=false"
 
