@@ -117,8 +117,8 @@ def dialogue(home: Path, emulator: Emulated, world: World) -> Dialogue:
                 assert part, shown
                 shown += part
             assert world.orders == []
-            if typed == CTRL_C:  # only a terminal that controls the process would make a signal of it
-                process.send_signal(signal.SIGINT)
+            if typed == CTRL_C:
+                _interrupt(process, ours)
             else:
                 os.write(ours, typed.encode())
             while part := _read(ours):
@@ -126,11 +126,20 @@ def dialogue(home: Path, emulator: Emulated, world: World) -> Dialogue:
             out, _ = process.communicate(timeout=20)
         finally:
             process.kill()
-            process.wait()
+            process.communicate()
             os.close(ours)
         return process.returncode, shown.decode(), out.decode()
 
     return hold
+
+
+def _interrupt(process: "subprocess.Popen[bytes]", terminal: int) -> None:
+    """Only a terminal that controls the process would make a signal of the key. One that comes right before the answer
+    is read is only heard with the next: a person presses the key again."""
+    for _ in range(20):
+        process.send_signal(signal.SIGINT)
+        if select.select([terminal], [], [], 1)[0]:
+            return
 
 
 def _read(terminal: int) -> bytes:
