@@ -7,7 +7,8 @@ from typing import Literal
 import anyio
 from mcp import Client, StdioServerParameters
 
-EXPECTED = ["generate_video", "animate_image", "check_job", "estimate_cost", "cancel_job", "list_jobs"]
+CORE = ["generate_video", "animate_image", "check_job", "estimate_cost", "cancel_job", "list_jobs"]
+EXPECTED = [*CORE, "generate_from_audio", "extend_video", "retake_video"]
 
 
 async def greet(command: str, mode: Literal["auto", "legacy"]) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 from bench.table import Row, Table, ms, times
 from bench.wire import BARE, OURS, Server, cancel_all, listed
+from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.plan import choose
-from ltx_mcp.domain.request import GenerateVideo, normal_form, to_request
+from ltx_mcp.domain.request import normal_form, to_request
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store

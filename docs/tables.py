@@ -2,13 +2,15 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 
 from ltx_mcp.domain.errors import ErrorCode
+from ltx_mcp.domain.facts import OfferFacts
+from ltx_mcp.domain.request import EDITS
 from ltx_mcp.providers.table import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import described, read_settings
@@ -23,12 +25,12 @@ MEANINGS = {
     ErrorCode.OVER_BUDGET: "Above `max_cost_usd` or today's budget; says what is left.",
     ErrorCode.NEEDS_CONFIRMATION: "A person must agree to the price first; says how, or that they declined.",
     ErrorCode.JOB_NOT_FOUND: "No such job for this caller.",
-    ErrorCode.INPUT_FAILED: "A picture could not be read, or the job it comes from has no film.",
+    ErrorCode.INPUT_FAILED: "A picture, video or sound could not be read, or the job it comes from has no film.",
     ErrorCode.MISSING_KEY: "The provider's key is not set.",
     ErrorCode.KEY_REJECTED: "The provider does not accept the key.",
     ErrorCode.OUT_OF_CREDIT: "The provider's account is empty or locked.",
     ErrorCode.RATE_LIMITED: "The provider asks to wait.",
-    ErrorCode.CONTENT_REFUSED: "The provider's filter refused the prompt or picture.",
+    ErrorCode.CONTENT_REFUSED: "The provider's filter refused the prompt, picture, video or sound.",
     ErrorCode.REJECTED: "The provider refused the order as malformed.",
     ErrorCode.UNAVAILABLE: "The provider could not be reached or could not make it.",
     ErrorCode.BAD_REPLY: "What came back could not be understood, or is not a film.",
@@ -36,6 +38,15 @@ MEANINGS = {
     ErrorCode.EXPIRED: "The film was made but its address no longer works.",
     ErrorCode.STORAGE_FAILED: "The disk or database cannot be used; names the path and the setting.",
     ErrorCode.INTERNAL_ERROR: "A bug; the log on stderr has the traceback.",
+}
+
+
+BILLED = {
+    "text_to_video": "film",
+    "image_to_video": "film",
+    "audio_to_video": "sound given",
+    "extend": "new part and context",
+    "retake": "whole video given",
 }
 
 
@@ -75,12 +86,23 @@ def prices() -> str:
             price = row.price
             rates = [f"{label} {rate.normalize():f}" for label, rate in price.usd_per_second.items()]
             for tier in price.pixel_tiers:
-                size = f"up to {tier.up_to:,} pixels" if tier.up_to else "larger"
+                size = (
+                    f"up to {tier.up_to:,} pixels"
+                    if tier.up_to
+                    else "larger"
+                    if len(price.pixel_tiers) > 1
+                    else "any size"
+                )
                 rates.append(f"{size} {tier.usd_per_second.normalize():f}")
-            cells = (facts.name, row.model, row.operation, ", ".join(rates), str(price.as_of), price.source)
+            cells = (facts.name, row.model, row.operation, ", ".join(rates), BILLED[row.operation], str(price.as_of))
+            cells += (price.source,)
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(
-        ["| provider | model | operation | USD a second | as of | source |", "|---|---|---|---|---|---|", *rows]
+        [
+            "| provider | model | operation | USD a second | of | as of | source |",
+            "|---|---|---|---|---|---|---|",
+            *rows,
+        ]
     )
 
 
@@ -121,12 +143,64 @@ def errors() -> str:
     return "\n".join(["| code | meaning |", "|---|---|", *rows])
 
 
+AS_GIVEN = "the video's"
+
+
+def _shapes(row: OfferFacts) -> str:
+    if row.operation not in EDITS:
+        return ", ".join(row.aspect_ratio)
+    video = row.media_limits.get("video")
+    return ", ".join(video.aspect_ratio) if video and video.aspect_ratio else AS_GIVEN
+
+
+def inputs() -> str:
+    """What each provider takes as picture, video and sound, and what an offer asks of them."""
+    rows = [
+        f"| {facts.name} | {kind} | {', '.join(rule.accepts)} | {f'{rule.max_bytes:,}' if rule.max_bytes else 'any'} |"
+        for facts in read_providers()
+        for kind, rule in facts.inputs.items()
+    ]
+    return "\n".join(["| provider | medium | forms | bytes |", "|---|---|---|---|", *rows])
+
+
+def limits() -> str:
+    """What an offer asks of a medium beyond its form."""
+    rows = [
+        f"| {facts.name} | {row.model} | {row.operation} | {'; '.join(_asked_of(row))} |"
+        for facts in read_providers()
+        for row in facts.offer
+        if row.media_limits or row.context
+    ]
+    return "\n".join(["| provider | model | operation | what is asked |", "|---|---|---|---|", *rows])
+
+
+def _asked_of(row: OfferFacts) -> Iterator[str]:
+    for role, limit in row.media_limits.items():
+        if limit.duration:
+            yield f"{role} of {limit.duration} s"
+        if limit.min_frames:
+            yield f"{role} of at least {limit.min_frames} frames"
+        if limit.max_long_edge and limit.max_short_edge:
+            yield f"{role} of at most {limit.max_long_edge} x {limit.max_short_edge} pixels"
+        if limit.max_bytes:
+            yield f"{role} of at most {limit.max_bytes:,} bytes"
+    if row.context:
+        yield f"context of {row.context} s, or 0 for as much as fits"
+    if row.context_frames:
+        yield f"context and new part of at most {row.context_frames} frames"
+    if row.start_time:
+        yield f"start_time {row.start_time} s"
+    if row.film_short_edge:
+        yield f"the film comes back at {row.film_short_edge}p"
+
+
 def models() -> str:
     """What can be ordered, from the facts."""
     rows = [
-        f"| {facts.name} | {row.model} | {row.operation} | {'; '.join(str(limit.duration) for limit in row.limits)} "
-        f"| {'; '.join(', '.join(map(str, limit.fps)) for limit in row.limits)} "
-        f"| {'; '.join(', '.join(limit.resolution) for limit in row.limits)} | {', '.join(row.aspect_ratio)} |"
+        f"| {facts.name} | {row.model} | {row.operation} | {'; '.join(str(limit.duration) for limit in row.limits)}"
+        f"{'; or auto' if row.automatic else ''} "
+        f"| {'; '.join(', '.join(map(str, limit.fps)) or AS_GIVEN for limit in row.limits)} "
+        f"| {'; '.join(', '.join(limit.resolution) or AS_GIVEN for limit in row.limits)} | {_shapes(row)} |"
         for facts in read_providers()
         for row in facts.offer
     ]
@@ -135,7 +209,7 @@ def models() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    table.__name__: table for table in (settings, tools, errors, models, providers, prices, faults)
+    table.__name__: table for table in (settings, tools, errors, models, inputs, limits, providers, prices, faults)
 }
 
 

@@ -11,8 +11,9 @@ from typing import Any, Literal
 import pytest
 from mcp import Client
 
+from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.plan import Market, choose
-from ltx_mcp.domain.request import GenerateVideo, normal_form, to_request
+from ltx_mcp.domain.request import normal_form, to_request
 from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.world import World
 from ltx_mcp.jobs.database import Database

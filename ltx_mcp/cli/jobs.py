@@ -11,8 +11,8 @@ from ltx_mcp.cli.settle import adopt, resolve
 from ltx_mcp.cli.show import print_job, view_of
 from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
 from ltx_mcp.cli.words import one_line, print_json, print_table
+from ltx_mcp.domain.arguments import CancelJob, CheckJob, ListJobs
 from ltx_mcp.domain.job import Event
-from ltx_mcp.domain.request import CancelJob, CheckJob, ListJobs
 from ltx_mcp.server.views import JobView, Row, to_row, to_time
 
 

@@ -14,6 +14,9 @@ COMMANDS = {
     "work": ("ltx_mcp.cli.serve", "Work on jobs that are under way, without serving."),
     "generate": ("ltx_mcp.cli.make", "Make a video from a prompt."),
     "animate": ("ltx_mcp.cli.make", "Make a video from a picture."),
+    "from-audio": ("ltx_mcp.cli.make", "Make a video from a sound."),
+    "extend": ("ltx_mcp.cli.make", "Make a video longer."),
+    "retake": ("ltx_mcp.cli.make", "Redo a section of a video."),
     "estimate": ("ltx_mcp.cli.prices", "Show what a video would cost."),
     "models": ("ltx_mcp.cli.prices", "Show what can be ordered."),
     "jobs": ("ltx_mcp.cli.jobs", "List jobs, show one, or cancel one."),
@@ -38,7 +41,7 @@ class LazyGroup(click.Group):
         """The command itself."""
         if name not in COMMANDS:
             return None
-        command = getattr(import_module(COMMANDS[name][0]), name)
+        command = getattr(import_module(COMMANDS[name][0]), name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

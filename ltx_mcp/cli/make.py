@@ -14,10 +14,17 @@ from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.options import as_json_option, options_of, read_options
 from ltx_mcp.cli.show import print_made, view_of
 from ltx_mcp.cli.words import one_line, print_json
+from ltx_mcp.domain.arguments import (
+    AnimateImage,
+    ExtendVideo,
+    GenerateFromAudio,
+    GenerateVideo,
+    PaidArguments,
+    RetakeVideo,
+)
 from ltx_mcp.domain.consent import Answer, Question
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.price import from_micro, to_text
-from ltx_mcp.domain.request import AnimateImage, GenerateVideo, PaidArguments
 from ltx_mcp.server.views import JobView
 
 if TYPE_CHECKING:
@@ -52,6 +59,45 @@ def animate(image: str, prompt: str, yes: bool, as_json: bool, **options: Any) -
     IMAGE is a path, an https URL or a frame of another job, such as job_…#last.
     """
     _make(AnimateImage, "animate_image", {"image": image, "prompt": prompt, **options}, yes, as_json)
+
+
+@click.command("from-audio")
+@click.argument("audio")
+@options_of(GenerateFromAudio, "audio", "wait_seconds")
+@yes_option
+@as_json_option
+def from_audio(audio: str, yes: bool, as_json: bool, **options: Any) -> None:
+    """Make a video as long as AUDIO, which becomes its sound, and print the path of the film.
+
+    AUDIO is a path, an https URL or a job, whose sound is taken. Give --prompt, --image or both.
+    """
+    _make(GenerateFromAudio, "generate_from_audio", {"audio": audio, **options}, yes, as_json)
+
+
+@click.command()
+@click.argument("video")
+@options_of(ExtendVideo, "video", "wait_seconds")
+@yes_option
+@as_json_option
+def extend(video: str, yes: bool, as_json: bool, **options: Any) -> None:
+    """Make VIDEO longer at its end or its start and print the path of the film.
+
+    VIDEO is a path, an https URL or a job. The new seconds and the context are charged.
+    """
+    _make(ExtendVideo, "extend_video", {"video": video, **options}, yes, as_json)
+
+
+@click.command()
+@click.argument("video")
+@options_of(RetakeVideo, "video", "wait_seconds")
+@yes_option
+@as_json_option
+def retake(video: str, yes: bool, as_json: bool, **options: Any) -> None:
+    """Redo a section of VIDEO and print the path of the film. The whole of VIDEO is charged.
+
+    VIDEO is a path, an https URL or a job.
+    """
+    _make(RetakeVideo, "retake_video", {"video": video, **options}, yes, as_json)
 
 
 def _make(model: type[PaidArguments], tool: str, options: dict[str, Any], yes: bool, as_json: bool) -> None:

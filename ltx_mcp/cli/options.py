@@ -24,11 +24,24 @@ HELP = {
     "max_cost_usd": "Refuse above this price; 0: no cap.",
     "request_key": "Your name for this video: the same key always gives the same job.",
     "end_image": "Last frame, given like IMAGE.",
+    "audio": "The sound, for audio_to_video: a path, an https URL or a job.",
+    "video": "The video, for extend and retake: a path, an https URL or a job.",
+    "context": "Seconds of the video that an extension looks at; 0: as many as fit.",
+    "image": "First frame: a path, an https URL or a frame of a job, such as job_…#last.",
+    "prompt": "What to film.",
+    "mode": "Where to add, or what to redo.",
+    "start_time": "Second of VIDEO at which to begin.",
     "operation": "What to price.",
     "count": "How many such videos.",
 }
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+AUTO = {
+    "aspect_ratio": " auto: the offered one nearest to IMAGE.",
+    "duration": " auto: the model chooses, where it can.",
+}
 
 
 def options_of(model: type[BaseModel], *hidden: str) -> Callable[[Any], Any]:
@@ -44,14 +57,16 @@ def options_of(model: type[BaseModel], *hidden: str) -> Callable[[Any], Any]:
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
-    choices = _choices(field.annotation)
-    text = HELP[name] + (" auto: the offered one nearest to IMAGE." if "auto" in choices else "")
+    choices = [word for word in _choices(field.annotation) if field.annotation is not float]
+    text = HELP[name] + (AUTO.get(name, "") if "auto" in choices else "")
     if field.annotation is bool:
         flags = f"{option_name(name)}/--no-{name.replace('_', '-')}"
         return click.option(flags, default=field.default, show_default=True, help=text)
-    default = str(field.default)
+    default = "" if field.is_required() else str(field.default)
     free = "TEXT" if field.annotation is str else "NUMBER"
     metavar = f"[{'|'.join(choices)}]" if choices else free
+    if field.is_required():
+        return click.option(option_name(name), required=True, help=text, metavar=metavar)
     return click.option(option_name(name), default=default, show_default=bool(default), help=text, metavar=metavar)
 
 
@@ -59,6 +74,8 @@ def _choices(annotation: Any) -> list[str]:
     """The words an argument may be, in the order they are written; none where it is free."""
     if get_origin(annotation) is Literal:
         return [str(value) for value in get_args(annotation)]
+    if annotation is float:
+        return ["NUMBER"]
     return [choice for part in get_args(annotation) for choice in _choices(part)]
 
 

@@ -5,18 +5,18 @@ from typing import Any
 
 import click
 
-from ltx_mcp.cli.common import open_jobs, run, told
+from ltx_mcp.cli.common import CALLER, open_jobs, run, told
 from ltx_mcp.cli.options import as_json_option, options_of, read_options
 from ltx_mcp.cli.words import print_json, print_table, spoken
+from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.facts import Limit, OfferFacts
 from ltx_mcp.domain.plan import Market
-from ltx_mcp.domain.request import EstimateCost
 from ltx_mcp.server.edge import read_edge
 from ltx_mcp.server.views import Estimate, Quote, to_estimate
 
 
 @click.command()
-@options_of(EstimateCost, "audio", "video", "context")
+@options_of(EstimateCost)
 @as_json_option
 def estimate(as_json: bool, **options: Any) -> None:
     """Show what a video would cost at each provider."""
@@ -49,7 +49,7 @@ def _note(quote: Quote) -> str:
 async def _estimate(options: dict[str, Any]) -> Estimate:
     arguments = read_options(EstimateCost, "estimate_cost", options)
     async with open_jobs() as jobs:
-        return to_estimate(jobs.quotes(arguments), arguments.count, await jobs.budget())
+        return to_estimate(await jobs.quotes(arguments, CALLER), arguments.count, await jobs.budget())
 
 
 @click.command()

@@ -8,7 +8,7 @@ import click
 from ltx_mcp.cli.common import CALLER, open_jobs, run
 from ltx_mcp.cli.options import options_of, read_options
 from ltx_mcp.cli.show import print_job, view_of
-from ltx_mcp.domain.request import AnimateImage, CheckJob, GenerateVideo, PaidArguments
+from ltx_mcp.domain.arguments import AnimateImage, CheckJob, GenerateVideo, PaidArguments
 from ltx_mcp.server.views import JobView
 
 VERDICTS = ("charged", "not-charged", "retry")

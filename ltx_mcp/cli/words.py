@@ -6,20 +6,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ltx_mcp.domain.request import AnimateImage, EstimateCost, GenerateVideo
+from ltx_mcp.domain.arguments import OPERATIONS, Arguments, EstimateCost
 
 COMMANDS = {
     "generate_video": "ltx-mcp generate",
     "animate_image": "ltx-mcp animate",
+    "generate_from_audio": "ltx-mcp from-audio",
+    "extend_video": "ltx-mcp extend",
+    "retake_video": "ltx-mcp retake",
     "estimate_cost": "ltx-mcp estimate",
     "check_job": "ltx-mcp jobs show",
     "cancel_job": "ltx-mcp jobs cancel",
     "list_jobs": "ltx-mcp jobs",
     "ltx://models": "ltx-mcp models",
 }
-ARGUMENTS = {
-    name for model in (GenerateVideo, AnimateImage, EstimateCost) for name in model.model_fields if name != "prompt"
-}
+MODELS: tuple[type[Arguments], ...] = (*OPERATIONS, EstimateCost)
+ARGUMENTS = {name for model in MODELS for name in model.model_fields if name != "prompt"}
 # not inside a path, a quotation or a longer word: those are the caller's own words
 SPOKEN = re.compile(
     r"(?<![\w/.'\"-])(?:(" + "|".join(map(re.escape, COMMANDS)) + r")(?!\w)"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.plan import FAILOVER_ALLOWANCE, Offer
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.plan import FAILOVER_ALLOWANCE
 from ltx_mcp.domain.price import to_text
 
 MOST_PROMPT = 60

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ltx_mcp.domain.request import AspectRatio, CameraMotion, Operation, Resolution
+from ltx_mcp.domain.arguments import AspectRatio, CameraMotion, Operation, Resolution
 
 Way = Literal["upload", "url", "data", "part", "file"]
 """How a provider takes a medium: its upload call, a public URL, a data URI, a multipart file, a path on this disk."""
@@ -36,6 +36,11 @@ class Span(Facts):
         steps = ((inside - self.low) / self.step).to_integral_value()
         return min(self.low + steps * self.step, self.high)
 
+    @property
+    def longest(self) -> Decimal:
+        """The largest admitted number."""
+        return self.nearest(self.high)
+
     def __str__(self) -> str:
         return f"{self.low} to {self.high}" + (f" in steps of {self.step}" if self.step else "")
 
@@ -53,6 +58,11 @@ class Choice(Facts):
         """The admitted number closest to `asked`; the smaller of two equally close ones."""
         return min(self.values, key=lambda value: (abs(value - asked), value))
 
+    @property
+    def longest(self) -> Decimal:
+        """The largest admitted number."""
+        return max(self.values)
+
     def __str__(self) -> str:
         return ", ".join(format(value, "f") for value in self.values)
 
@@ -65,11 +75,12 @@ Numbers = Annotated[Span | Choice, BeforeValidator(_to_numbers)]
 
 
 class Limit(Facts):
-    """One row of an offer's matrix: a request is admitted when some row admits all three."""
+    """One row of an offer's matrix: a request is admitted when some row admits all three. Without rates or resolutions
+    the film has those of the given video."""
 
     duration: Numbers
-    fps: tuple[int, ...] = Field(min_length=1)
-    resolution: tuple[Resolution, ...] = Field(min_length=1)
+    fps: tuple[int, ...] = ()
+    resolution: tuple[Resolution, ...] = ()
 
 
 class PixelTier(Facts):
@@ -95,11 +106,23 @@ class Price(Facts):
 
 
 class InputRule(Facts):
-    """What a provider accepts as one kind of medium, and by which ways, the best first."""
+    """What a provider accepts as one kind of medium (image, video, audio), and by which ways, the best first. A picture
+    is named by its format, a video or a sound by `container/codec`."""
 
     accepts: tuple[str, ...]
     ways: tuple[Way, ...] = Field(min_length=1)
     max_bytes: int | None = None
+
+
+class MediumLimit(Facts):
+    """What an offer asks of a medium it is given, beyond its form: `duration` in seconds, edges in pixels as seen."""
+
+    duration: Span | None = None
+    min_frames: int | None = None
+    max_long_edge: int | None = None
+    max_short_edge: int | None = None
+    max_bytes: int | None = None
+    aspect_ratio: tuple[AspectRatio, ...] = ()
 
 
 class Pace(Facts):
@@ -123,7 +146,13 @@ class Option(Facts):
 
 
 class OfferFacts(Facts):
-    """One thing that can be ordered: a model doing an operation."""
+    """One thing that can be ordered: a model doing an operation.
+
+    `bills`: what a second of is paid for. `automatic`: the provider can choose the length by itself. `media_limits` by
+    role. `context` are the seconds of the given video an extension may look at, `context_frames` the most frames of
+    them and of the new part together. `start_time` are the seconds at which a retake may begin. `film_short_edge` is
+    the size the film has whatever the video's, where the provider scales it.
+    """
 
     model: str
     operation: Operation
@@ -134,7 +163,15 @@ class OfferFacts(Facts):
     bills: Literal["output", "input", "new+context"] = "output"
     camera_motion: tuple[CameraMotion, ...] = ("none",)
     generate_audio: tuple[bool, ...] = (True, False)
+    automatic: bool = False
     media: tuple[str, ...] = ()
+    media_limits: dict[str, MediumLimit] = Field(default_factory=dict)
+    needs_prompt: bool = False
+    modes: tuple[str, ...] = ()
+    context: Span | None = None
+    context_frames: int | None = None
+    start_time: Span | None = None
+    film_short_edge: int | None = None
     min_edge: int = 1
     max_long_edge: int | None = None
     max_short_edge: int | None = None

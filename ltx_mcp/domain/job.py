@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from ltx_mcp.domain.errors import ErrorCode, Problem
-from ltx_mcp.domain.plan import Adjustment, Offer
+from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.request import Input
 
 

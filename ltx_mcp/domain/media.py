@@ -27,10 +27,11 @@ Moment = Literal["first", "last"] | float
 
 @dataclass(frozen=True)
 class JobMoment:
-    """A moment in another job's video: its first or last frame, or seconds from its start."""
+    """A moment in another job's video: its first or last frame, or seconds from its start; `is_whole`: none named."""
 
     job_id: str
     moment: Moment = "last"
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,45 @@ Reference = JobMoment | WebUrl | DataUri | LocalPath
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture that was copied, hashed and decoded once; `turned`: upright only for those who read its EXIF."""
+class Medium:
+    """A picture, a video or a sound that was copied, hashed and looked at once.
+
+    `format` is a picture's, or the container of the others; `codec` is that of the stream that matters. `turned`: a
+    picture that is upright only for those who read its EXIF. `duration` is in seconds.
+    """
 
     path: Path
     sha256: str
     size_bytes: int
     format: str
-    width: int
-    height: int
+    width: int = 0
+    height: int = 0
     turned: bool = False
+    codec: str = ""
+    duration: float = 0.0
+    fps: float = 0.0
+    frames: int = 0
+    has_audio: bool = False
+
+
+MIME_TYPES = {
+    "mp4": "video/mp4",
+    "mov": "video/quicktime",
+    "mkv": "video/x-matroska",
+    "webm": "video/webm",
+    "avi": "video/x-msvideo",
+    "mp3": "audio/mpeg",
+    "m4a": "audio/mp4",
+    "aac": "audio/aac",
+    "wav": "audio/wav",
+    "ogg": "audio/ogg",
+    "flac": "audio/flac",
+}
+
+
+def mime_type(format: str) -> str:
+    """The media type of a format or container; pictures have their format in it."""
+    return MIME_TYPES.get(format, f"image/{format}")
 
 
 def read_reference(text: str, argument: str) -> Reference:
@@ -79,7 +109,9 @@ def read_reference(text: str, argument: str) -> Reference:
     if "\0" in text:
         raise _refusal(argument, "holds a NUL character")
     if job := _JOB.fullmatch(text):
-        return JobMoment(job[1], "last" if job[2] is None else _read_moment(job[2], argument))
+        if job[2] is None:
+            return JobMoment(job[1], is_whole=True)
+        return JobMoment(job[1], _read_moment(job[2], argument))
     if _HTTPS.match(text):
         return WebUrl(text)
     if text[:5].lower() == "data:":

@@ -3,72 +3,20 @@
 Pure: the same request, media and market give the same plan. After this nothing is decided but "next offer".
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from fractions import Fraction
-from typing import Literal
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.facts import InputRule, Limit, OfferFacts, ProviderFacts
-from ltx_mcp.domain.price import from_credits, make_price, to_credits, to_text
+from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
+from ltx_mcp.domain.fit import distance, make_offer
+from ltx_mcp.domain.offer import Offer, Refusal
+from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.request import Input, Request
 
 LOCAL = "local"
 FAILOVER_ALLOWANCE = Decimal("1.1")
 """Without a cap of the caller's own, a later offer may cost this many times the first one."""
-
-
-@dataclass(frozen=True)
-class Adjustment:
-    """Something that differs from what was asked: by us before the order, by the provider, or seen in the film."""
-
-    field: str
-    asked: str
-    got: str
-    by: Literal["server", "provider", "film"]
-
-
-@dataclass(frozen=True)
-class Offer:
-    """One order, complete: an adapter translates it and decides nothing. `cost_usd` is its whole price; what a budget
-    holds for it may be more, where the provider counts in whole credits."""
-
-    provider: str
-    model: str
-    operation: str
-    endpoint: str
-    prompt: str
-    duration: Decimal
-    resolution: str
-    aspect_ratio: str
-    width: int
-    height: int
-    fps: int
-    generate_audio: bool
-    camera_motion: str
-    cost_usd: Decimal
-    credits: int | None
-    as_of: str
-    source: str
-    conversions: dict[str, str]
-    adjustments: tuple[Adjustment, ...]
-    whole_credits_usd: Decimal | None = None
-
-    @property
-    def held_usd(self) -> Decimal:
-        """What a budget counts for it until the provider's own figure is known."""
-        return max(self.cost_usd, self.whole_credits_usd or Decimal())
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A candidate that cannot be ordered at all, in a sentence that says what it would allow."""
-
-    provider: str
-    model: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +34,16 @@ class Market:
     providers: tuple[ProviderFacts, ...]
     standings: Mapping[str, Standing]
     order: tuple[str, ...]
+
+    @property
+    def is_real(self) -> bool:
+        """Whether anything but the preview could be ordered by `auto` now."""
+        return any(self.standings[name].usable for name in self.order if name != LOCAL)
+
+    @property
+    def usable(self) -> tuple[str, ...]:
+        """Who could be ordered from now."""
+        return tuple(facts.name for facts in self.providers if self.standings[facts.name].usable)
 
     def facts(self, provider: str) -> ProviderFacts:
         """The facts of a provider that is known to exist."""
@@ -105,14 +63,6 @@ MOST_REASONS = 4
 """Of those that are told when nothing fits; estimate_cost shows all."""
 
 
-def film_size(resolution: str, aspect_ratio: str) -> tuple[int, int]:
-    """Width and height in pixels: `resolution` labels the short side."""
-    short = int(resolution.removesuffix("p"))
-    across, down = (int(side) for side in aspect_ratio.split(":"))
-    scale = Fraction(short, min(across, down))
-    return round(across * scale), round(down * scale)
-
-
 def make_offers(request: Request, inputs: Sequence[Input], market: Market) -> Plan:
     """All that could be ordered for `request`. Raises CallerError for a provider, model or operation nobody knows."""
     check_names(request, market)
@@ -120,7 +70,7 @@ def make_offers(request: Request, inputs: Sequence[Input], market: Market) -> Pl
     unusable: list[tuple[Offer, str]] = []
     refused: list[Refusal] = []
     for provider, row in _candidates(request, market):
-        answer = _offer(request, inputs, provider, row)
+        answer = make_offer(request, inputs, provider, row)
         standing = market.standings[provider.name]
         if isinstance(answer, Refusal):
             refused.append(answer)
@@ -180,188 +130,14 @@ def _within_auto(request: Request, offers: Sequence[Offer], market: Market) -> t
     """`auto` never picks the preview while something real is configured, nor a provider outside the operator's list."""
     if request.provider != "auto":
         return tuple(offers)
-    real = any(market.standings[name].usable for name in market.order if name != LOCAL)
-    names = [name for name in market.order if name != LOCAL] if real else [LOCAL]
+    names = [name for name in market.order if name != LOCAL] if market.is_real else [LOCAL]
     return tuple(offer for offer in offers if offer.provider in names)
 
 
 def _preference(request: Request, offer: Offer, market: Market) -> tuple[float, Decimal, int]:
     names = [facts.name for facts in market.providers]
     place = market.order.index(offer.provider) if offer.provider in market.order else len(names)
-    return _distance(request, offer.duration, offer.fps, offer.resolution), offer.cost_usd, place
-
-
-def _distance(request: Request, duration: Decimal, fps: int, resolution: str) -> float:
-    """How far from what was asked, as a sum of relative changes; 0 when nothing changes."""
-    pairs = (
-        (float(duration), float(request.duration)),
-        (fps, request.fps),
-        (_short_side(resolution), _short_side(request.resolution)),
-    )
-    return sum(abs(math.log(got / asked)) for got, asked in pairs)
-
-
-def _short_side(resolution: str) -> int:
-    return int(resolution.removesuffix("p"))
-
-
-def _offer(request: Request, inputs: Sequence[Input], provider: ProviderFacts, row: OfferFacts) -> Offer | Refusal:
-    aspect_ratio = _aspect_ratio(request, inputs, row)
-    fit = _fit(request, row)
-    reason = _refusal(request, inputs, provider, row, aspect_ratio) or (fit if isinstance(fit, str) else "")
-    if reason or isinstance(fit, str):
-        return Refusal(provider.name, row.model, reason)
-    duration, fps, resolution = fit
-    width, height = film_size(resolution, aspect_ratio)
-    cost_usd = make_price(row.price, duration, resolution, width * height)
-    if cost_usd is None or not _fits_frame(row, width, height):
-        return Refusal(provider.name, row.model, f"{width}x{height} ({resolution} at {aspect_ratio}) is not offered.")
-    return Offer(
-        provider=provider.name,
-        model=row.model,
-        operation=row.operation,
-        endpoint=row.endpoint,
-        prompt=request.prompt,
-        duration=duration,
-        resolution=resolution,
-        aspect_ratio=aspect_ratio,
-        width=width,
-        height=height,
-        fps=fps,
-        generate_audio=request.generate_audio,
-        camera_motion=request.camera_motion,
-        cost_usd=cost_usd,
-        credits=to_credits(cost_usd, provider.usd_per_credit),
-        as_of=row.price.as_of.isoformat(),
-        source=row.price.source,
-        conversions=_conversions(inputs, provider),
-        adjustments=_adjustments(request, inputs, provider, fit),
-        whole_credits_usd=from_credits(cost_usd, provider.usd_per_credit),
-    )
-
-
-def _fits_frame(row: OfferFacts, width: int, height: int) -> bool:
-    short, long = sorted((width, height))
-    return (
-        short >= row.min_edge
-        and (row.max_short_edge is None or short <= row.max_short_edge)
-        and (row.max_long_edge is None or long <= row.max_long_edge)
-    )
-
-
-def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferFacts) -> str:
-    """The ratio asked for; for `auto` the offered one nearest to the first picture whose size is known."""
-    if request.aspect_ratio != "auto":
-        return request.aspect_ratio
-    sized = next((given for given in inputs if given.width and given.height), None)
-    if sized is None:
-        return row.aspect_ratio[0]
-    shape = sized.width / sized.height
-    return min(row.aspect_ratio, key=lambda ratio: abs(math.log(shape / float(Fraction(ratio.replace(":", "/"))))))
-
-
-def _refusal(
-    request: Request, inputs: Sequence[Input], provider: ProviderFacts, row: OfferFacts, aspect_ratio: str
-) -> str:
-    """Why no size, length or rate could make this row fit; empty when nothing stands in the way."""
-    if aspect_ratio not in row.aspect_ratio:
-        return f"aspect_ratio {aspect_ratio} is not offered; allowed: {', '.join(row.aspect_ratio)}."
-    if request.camera_motion not in row.camera_motion:
-        others = ", ".join(word for word in row.camera_motion if word != "none")
-        allowed = f"allowed: {others}" if others else "leave it out, and describe it in the prompt"
-        return f"camera_motion {request.camera_motion} is not offered; {allowed}."
-    if request.generate_audio not in row.generate_audio:
-        return f"generate_audio={str(request.generate_audio).lower()} is not offered."
-    for given in inputs:
-        if given.role not in row.media:
-            return f"{given.role} is not accepted."
-        rule = provider.inputs["image"]
-        may_convert = request.adjust == "nearest" and _smaller_form(given, rule)
-        if _too_large(given, rule) and not may_convert:
-            return f"{given.role} has {given.size_bytes:,} bytes; at most {rule.max_bytes:,} are accepted."
-        if given.format and given.format not in rule.accepts and request.adjust == "never":
-            return (
-                f"{given.role} is {given.format}; accepted: {', '.join(rule.accepts)}, or adjust=nearest converts it."
-            )
-    return ""
-
-
-def _too_large(given: Input, rule: InputRule) -> bool:
-    return rule.max_bytes is not None and given.size_bytes > rule.max_bytes
-
-
-def _smaller_form(given: Input, rule: InputRule) -> bool:
-    """Whether another format may bring a picture below the limit."""
-    return given.format != "jpeg" and "jpeg" in rule.accepts
-
-
-def _conversions(inputs: Sequence[Input], provider: ProviderFacts) -> dict[str, str]:
-    """By role, the format a medium is converted to before this provider gets it.
-
-    A picture that only its EXIF turns upright is turned in its pixels: no provider says whether it reads EXIF. What is
-    drawn on this machine is read as it is.
-    """
-    rule = provider.inputs.get("image")
-    if rule is None or rule.ways == ("file",):
-        return {}
-    target = "jpeg" if "jpeg" in rule.accepts else "png"
-    return {
-        given.role: target
-        for given in inputs
-        if given.format and (given.format not in rule.accepts or given.turned or _too_large(given, rule))
-    }
-
-
-def _fit(request: Request, row: OfferFacts) -> tuple[Decimal, int, str] | str:
-    """Duration, fps and resolution: as asked when a limit admits them, the nearest when allowed, else why not."""
-    fits = [_nearest(request, limit) for limit in row.limits]
-    best = min(fits, key=lambda fit: (_distance(request, *fit), fit[0]))
-    if _distance(request, *best) == 0 or request.adjust == "nearest":
-        return best
-    wrong = [
-        f"{name} {value}"
-        for name, value, got in zip(("duration", "fps", "resolution"), _asked(request), best, strict=True)
-        if value != got
-    ]
-    return f"{' with '.join(wrong)} is not offered; allowed: {'; or '.join(map(limit_text, row.limits))}."
-
-
-def _asked(request: Request) -> tuple[Decimal, int, str]:
-    return request.duration, request.fps, request.resolution
-
-
-def _nearest(request: Request, limit: Limit) -> tuple[Decimal, int, str]:
-    fps = min(limit.fps, key=lambda rate: (abs(math.log(rate / request.fps)), rate))
-    side = _short_side(request.resolution)
-    resolution = min(limit.resolution, key=lambda label: (abs(math.log(_short_side(label) / side)), label))
-    return limit.duration.nearest(request.duration), fps, resolution
-
-
-def limit_text(limit: Limit) -> str:
-    """One row of a matrix, as callers read it."""
-    rates = ", ".join(map(str, limit.fps))
-    return f"duration {limit.duration} at {rates} fps in {', '.join(limit.resolution)}"
-
-
-def _adjustments(
-    request: Request, inputs: Sequence[Input], provider: ProviderFacts, fit: tuple[Decimal, int, str]
-) -> tuple[Adjustment, ...]:
-    changed = [
-        Adjustment(name, str(asked), str(got), "server")
-        for name, asked, got in zip(("duration", "fps", "resolution"), _asked(request), fit, strict=True)
-        if asked != got
-    ]
-    converted = _conversions(inputs, provider)
-    changed += [
-        Adjustment(given.role, _form(given), converted[given.role], "server")
-        for given in inputs
-        if given.role in converted
-    ]
-    return tuple(changed)
-
-
-def _form(given: Input) -> str:
-    return f"{given.format} turned by EXIF" if given.turned else given.format
+    return distance(request, offer.duration, offer.fps, offer.resolution), offer.cost_usd, place
 
 
 def _not_supported(

@@ -1,172 +1,44 @@
-"""The arguments of each tool, as pydantic models, and the one record they all become.
-
-Descriptions are product text: a model reads them to choose values. Which providers and models exist is not
-known here; it comes from the facts and is added where the schema is published.
-"""
+"""The one record that the arguments of every tool become, and the media it names."""
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from fractions import Fraction
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+from ltx_mcp.domain.arguments import (
+    OPERATIONS,
+    Adjust,
+    AspectRatio,
+    CameraMotion,
+    EstimateCost,
+    Operation,
+    PaidArguments,
+    Resolution,
+    RetakeMode,
+    VideoMode,
+)
 
-Operation = Literal["text_to_video", "image_to_video", "audio_to_video", "extend", "retake"]
-Resolution = Literal["720p", "1080p", "1440p", "2160p"]
-AspectRatio = Literal["16:9", "9:16", "1:1", "4:3", "3:4", "4:5"]
-CameraMotion = Literal[
-    "none", "dolly_in", "dolly_out", "dolly_left", "dolly_right", "jib_up", "jib_down", "static", "focus_shift"
-]
-Fps = Literal[24, 25, 48, 50]
-Adjust = Literal["never", "nearest"]
-
-PromptText = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=5000),
-    Field(description="Subject, action, camera, light, sound"),
-]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, description="Seconds; allowed: ltx://models")]
-Size = Annotated[Resolution, Field(description="Short side")]
-FrameRate = Annotated[
-    Fps,
-    BeforeValidator(lambda value: int(value) if isinstance(value, str | float) and str(value).isdigit() else value),
-    Field(description="Frames/s"),
-]
-Sound = Annotated[bool, Field(description="With sound")]
-Camera = Annotated[CameraMotion, Field(description="Where offered")]
-ProviderName = Annotated[str, Field(description="auto: cheapest configured")]
-ModelName = Annotated[str, Field(description="auto: any")]
-AdjustRule = Annotated[Adjust, Field(description="nearest: duration, fps, resolution, input format may change")]
-Cap = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Refuse above; 0: no cap")]
-Key = Annotated[
-    str,
-    StringConstraints(max_length=200),
-    Field(description="Your name for it; same key on a retry: same job"),
-]
-ShortWait = Annotated[float, Field(ge=0, le=50, allow_inf_nan=False, description="Wait for the end")]
-LongWait = Annotated[float, Field(ge=0, le=50, allow_inf_nan=False, description="Wait for the end")]
-JobId = Annotated[str, StringConstraints(min_length=1), Field(description="From a paid tool")]
-
-
-class Arguments(BaseModel):
-    """What every tool's arguments share: frozen; an unknown name is an error, and NUL, which no database keeps."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @field_validator("*")
-    @classmethod
-    def _no_nul(cls, value: Any) -> Any:
-        if isinstance(value, str) and "\0" in value:
-            raise ValueError("should not hold a NUL character")
-        return value
-
-
-class GenerateVideo(Arguments):
-    """Arguments of generate_video."""
-
-    prompt: PromptText
-    duration: Seconds = 6
-    resolution: Size = "1080p"
-    aspect_ratio: Annotated[AspectRatio, Field(description="Shape")] = "16:9"
-    fps: FrameRate = 25
-    generate_audio: Sound = True
-    camera_motion: Camera = "none"
-    provider: ProviderName = "auto"
-    model: ModelName = "auto"
-    adjust: AdjustRule = "never"
-    max_cost_usd: Cap = 0
-    request_key: Key = ""
-    wait_seconds: ShortWait = 0
-
-
-class AnimateImage(Arguments):
-    """Arguments of animate_image."""
-
-    prompt: PromptText
-    image: Annotated[
-        str,
-        Field(
-            min_length=1,
-            description="First frame: URL, data URI, path or job_…#last (#first, #3.5)",
-        ),
-    ]
-    end_image: Annotated[str, Field(description="Last frame, same forms")] = ""
-    duration: Seconds = 6
-    resolution: Size = "1080p"
-    aspect_ratio: Annotated[AspectRatio | Literal["auto"], Field(description="auto: nearest to the picture")] = "auto"
-    fps: FrameRate = 25
-    generate_audio: Sound = True
-    camera_motion: Camera = "none"
-    provider: ProviderName = "auto"
-    model: ModelName = "auto"
-    adjust: AdjustRule = "never"
-    max_cost_usd: Cap = 0
-    request_key: Key = ""
-    wait_seconds: ShortWait = 0
-
-
-class EstimateCost(Arguments):
-    """Arguments of estimate_cost."""
-
-    operation: Annotated[str, Field(description="What to price")] = "text_to_video"
-    duration: Seconds = 6
-    resolution: Size = "1080p"
-    aspect_ratio: Annotated[AspectRatio, Field(description="Shape")] = "16:9"
-    fps: FrameRate = 25
-    generate_audio: Sound = True
-    camera_motion: Camera = "none"
-    provider: ProviderName = "auto"
-    model: ModelName = "auto"
-    count: Annotated[int, Field(ge=1, le=1000, description="How many such videos")] = 1
-    audio: Annotated[str, Field(description="For audio_to_video")] = ""
-    video: Annotated[str, Field(description="For extend, retake")] = ""
-    context: Annotated[float, Field(ge=0, le=20, description="Seconds, extend")] = 0
-
-
-class CheckJob(Arguments):
-    """Arguments of check_job."""
-
-    job_id: JobId
-    wait_seconds: LongWait = 25
-    frames: Annotated[bool, Field(description="Show a contact sheet")] = True
-    frame_at: Annotated[
-        float, Field(ge=-1, allow_inf_nan=False, description="Show this second's frame instead; -1: none")
-    ] = -1
-
-
-class CancelJob(Arguments):
-    """Arguments of cancel_job."""
-
-    job_id: JobId
-
-
-class ListJobs(Arguments):
-    """Arguments of list_jobs."""
-
-    state: Annotated[
-        Literal["", "queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"],
-        Field(description="Only these; empty: all"),
-    ] = ""
-    limit: Annotated[int, Field(ge=1, le=100, description="Rows a page")] = 10
-    cursor: Annotated[str, Field(description="next_cursor of the page before")] = ""
-    wait_seconds: Annotated[
-        float, Field(ge=0, le=50, allow_inf_nan=False, description="Wait until a live one ends")
-    ] = 0
-
-
-PaidArguments = GenerateVideo | AnimateImage
+Kind = Literal["image", "video", "audio"]
+EDITS: frozenset[Operation] = frozenset({"extend", "retake"})
+"""Operations whose film has the size and rate of the video they are given."""
+MOST_CONTEXT_S = 20.0
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for, whichever tool asked. `aspect_ratio` may be `auto`; `max_cost_usd` None is no cap."""
+    """What is asked for, whichever tool asked. `max_cost_usd` None is no cap; `prompt` None is any, as in an estimate.
+
+    `duration` in seconds is the film's, an extension's new part or a retake's section; None is as long as the sound, or
+    where nothing sets it as the provider chooses. `resolution` None and `fps` 0 are those of the video that is given.
+    """
 
     operation: Operation
-    prompt: str
-    duration: Decimal
-    resolution: Resolution
+    prompt: str | None
+    duration: Decimal | None
+    resolution: Resolution | None
     aspect_ratio: AspectRatio | Literal["auto"]
     fps: int
     generate_audio: bool
@@ -175,14 +47,23 @@ class Request:
     model: str
     adjust: Adjust
     max_cost_usd: Decimal | None
+    mode: str = ""
+    start_time: Decimal | None = None
+    context: Decimal | None = None
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether the provider is to choose the length."""
+        return self.duration is None and self.operation != "audio_to_video"
 
 
 @dataclass(frozen=True)
 class Input:
     """One medium of a request: bytes we hold (`sha256`), or another job's film at a moment that may not exist yet.
 
-    `width` and `height` are pixels as shown, `turned` says that only its EXIF turns it so; for a job that is still
-    running they are what it ordered.
+    `width` and `height` are pixels as shown, `turned` says that only its EXIF turns it so. `format` is a picture's, or
+    the container of a video or a sound, `codec` that of the stream that matters; `duration` is in seconds. For a job
+    that is still running they are what it ordered, and format and codec are empty.
     """
 
     role: str
@@ -194,11 +75,31 @@ class Input:
     turned: bool = False
     job_id: str = ""
     moment: str = ""
+    codec: str = ""
+    duration: float = 0.0
+    fps: float = 0.0
+    frames: int = 0
+    has_audio: bool = False
 
     @property
     def identity(self) -> str:
         """What makes two media the same: their bytes, or the job and moment they come from."""
         return f"job:{self.job_id}#{self.moment}" if self.job_id else f"sha256:{self.sha256}"
+
+    @property
+    def kind(self) -> Kind:
+        """image, video or audio."""
+        return kind_of(self.role)
+
+    @property
+    def form(self) -> str:
+        """How a provider's facts name its form; empty where it is not known yet."""
+        return f"{self.format}/{self.codec}" if self.codec else self.format
+
+
+def kind_of(role: str) -> Kind:
+    """image, video or audio, of a role as the arguments name it."""
+    return "video" if role == "video" else "audio" if role == "audio" else "image"
 
 
 def to_decimal(number: float) -> Decimal:
@@ -209,33 +110,67 @@ def to_decimal(number: float) -> Decimal:
 
 def to_request(arguments: PaidArguments | EstimateCost) -> Request:
     """One record from the arguments of any paid tool, or of an estimate, which asks for no particular film."""
-    operation: Any = "image_to_video" if isinstance(arguments, AnimateImage) else "text_to_video"
-    if isinstance(arguments, EstimateCost):
-        operation, prompt, adjust, cap = arguments.operation, "", "never", 0.0
-    else:
-        prompt, adjust, cap = arguments.prompt, arguments.adjust, arguments.max_cost_usd
+    given: Mapping[str, Any] = vars(arguments)
+    is_estimate = isinstance(arguments, EstimateCost)
+    operation: Any = arguments.operation if isinstance(arguments, EstimateCost) else OPERATIONS[type(arguments)]
+    is_edit, cap = operation in EDITS, given.get("max_cost_usd")
     return Request(
         operation=operation,
-        prompt=prompt,
-        duration=to_decimal(arguments.duration),
-        resolution=arguments.resolution,
-        aspect_ratio=arguments.aspect_ratio,
-        fps=arguments.fps,
-        generate_audio=arguments.generate_audio,
-        camera_motion=arguments.camera_motion,
+        prompt=None if is_estimate else given["prompt"],
+        duration=_length(operation, given, is_estimate=is_estimate),
+        resolution=None if is_edit else given["resolution"],
+        aspect_ratio="auto" if is_edit else given["aspect_ratio"],
+        fps=0 if is_edit else given["fps"],
+        generate_audio=given.get("generate_audio", True) or operation in (*EDITS, "audio_to_video"),
+        camera_motion="none" if is_edit else given["camera_motion"],
         provider=arguments.provider,
         model=arguments.model,
-        adjust=adjust,  # type: ignore[arg-type]
+        adjust=given.get("adjust", "never"),
         max_cost_usd=to_decimal(cap) if cap else None,
+        mode=given.get("mode", "") or _FIRST_MODE.get(operation, ""),
+        start_time=to_decimal(given.get("start_time", 0)) if operation == "retake" else None,
+        context=to_decimal(given["context"]) if operation == "extend" else None,
     )
 
 
-def media_arguments(arguments: PaidArguments) -> dict[str, str]:
+_FIRST_MODE: dict[str, str] = {"extend": get_args(VideoMode)[0], "retake": get_args(RetakeMode)[0]}
+_SHORTEST_SECTION_S = Decimal(2)
+
+
+def _length(operation: str, given: Mapping[str, Any], *, is_estimate: bool) -> Decimal | None:
+    """None for automatic, and where the sound sets it. An estimate's `duration` is a retake's whole video."""
+    if operation == "audio_to_video" or given["duration"] == "auto":
+        return None
+    return _SHORTEST_SECTION_S if is_estimate and operation == "retake" else to_decimal(given["duration"])
+
+
+def media_arguments(arguments: PaidArguments | EstimateCost) -> dict[str, str]:
     """The media a request names, by role, in the order they are read."""
-    if isinstance(arguments, GenerateVideo):
-        return {}
-    named = {"image": arguments.image, "end_image": arguments.end_image}
-    return {role: text for role, text in named.items() if text}
+    roles = ("audio", "video", "image", "end_image")
+    return {role: getattr(arguments, role) for role in roles if getattr(arguments, role, "")}
+
+
+def supposed_inputs(arguments: EstimateCost) -> tuple[Input, ...]:
+    """What an estimate takes a medium to be that it was not given: of the asked length, size and rate."""
+    if arguments.duration == "auto" or (arguments.operation not in EDITS and arguments.operation != "audio_to_video"):
+        return ()
+    sound = Input("audio", duration=arguments.duration)
+    if arguments.operation == "audio_to_video":
+        return () if arguments.audio else (sound,)
+    if arguments.video:
+        return ()
+    width, height = film_size(arguments.resolution, arguments.aspect_ratio)
+    length = arguments.duration if arguments.operation == "retake" else MOST_CONTEXT_S
+    video = Input("video", width=width, height=height, duration=length, fps=arguments.fps, has_audio=True)
+    return (replace(video, frames=round(length * arguments.fps)),)
+
+
+def film_size(resolution: str, aspect_ratio: str) -> tuple[int, int]:
+    """Width and height in pixels: `resolution` labels the short side."""
+    short = int(resolution.removesuffix("p"))
+    across, down = (int(side) for side in aspect_ratio.split(":"))
+    scale = Fraction(short, min(across, down))
+    return round(across * scale), round(down * scale)
 
 
 def normal_form(request: Request, inputs: Sequence[Input]) -> dict[str, str]:
@@ -243,7 +178,8 @@ def normal_form(request: Request, inputs: Sequence[Input]) -> dict[str, str]:
     fields = {
         name: format(value, "f") if isinstance(value, Decimal) else str(value)
         for name, value in vars(request).items()
-        if name != "max_cost_usd"
+        # those of the editing tools are named only there, so that older requests keep their form
+        if name != "max_cost_usd" and not (name in ("mode", "start_time", "context") and value in ("", None))
     }
     return fields | {given.role: given.identity for given in inputs}
 

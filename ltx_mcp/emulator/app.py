@@ -1,8 +1,8 @@
 """All emulated providers on one loopback port, the films they deliver, and a control address for tests and people."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from importlib import import_module, resources
 from pathlib import Path
@@ -18,10 +18,15 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ltx_mcp.emulator.films import Films
+from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.wire import KINDS, Emulator, Handler
 from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.media.worker import Media
 
-SHARED = frozenset({"__init__", "world", "films", "wire", "app", "checks", "fal_files", "fal_inputs", "fal_words"})
+SHARED = frozenset(
+    {"__init__", "app", "checks", "edits", "films", "fitting", "inputs", "wire", "world"}
+    | {"fal_files", "fal_inputs", "fal_media", "fal_words", "ltx_edits", "ltx_inputs", "ltx_orders", "ltx_words"}
+)
 EXPIRES_S = 24 * 3600
 
 
@@ -44,15 +49,24 @@ def make_world(**times: float) -> World:
 
 
 def make_app(world: World, folder: Path, base_url: str) -> ASGIApp:
-    """The ASGI app; `folder` keeps the drawn films."""
-    emulator = Emulator(world, Films(folder), base_url)
+    """The ASGI app; `folder` keeps the films."""
+    media = Media()
+    emulator = Emulator(world, Films(folder, media), Inputs(media), base_url)
     routes = [route for provider in providers() for route in provider.routes(emulator)]
-    app = Starlette(routes=[*routes, *_media(emulator), *_control(world)])
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await media.close()
+        emulator.inputs.close()
+
+    app = Starlette(routes=[*routes, *_media(emulator), *_control(world)], lifespan=lifespan)
 
     async def cuttable(scope: Scope, receive: Receive, send: Send) -> None:
         # uvicorn gives no other way to break a connection without an answer, which is what is emulated here
         cycle = getattr(send, "__self__", None)
-        scope["cut"] = cycle.transport.abort if cycle is not None else lambda: None
+        transport = getattr(cycle, "transport", None)
+        scope["cut"] = transport.abort if transport is not None else lambda: None
         await app(scope, receive, send)
 
     return cuttable
@@ -181,7 +195,7 @@ def make_web(app: ASGIApp, tls: tuple[str, str] | None = None) -> uvicorn.Config
         app,
         http="h11",
         ws="none",
-        lifespan="off",
+        lifespan="on",
         log_config=None,
         log_level="critical",
         proxy_headers=False,

@@ -261,7 +261,7 @@ def _lower(order: Order) -> None:
     asked = {"fps": film.fps, "duration": film.duration, "resolution": f"{film.width}x{film.height}"} | applied
     duration = order.fault.options.get("duration", SHORTEST_S) if order.fault else SHORTEST_S
     order.film = replace(film, fps=LOW_FPS, duration=min(film.duration, duration))
-    order.facts["adjustments"] = _changes(asked, order.film)
+    order.facts |= {"adjustments": _changes(asked, order.film), "billed_s": order.film.duration}
 
 
 def _changes(asked: Mapping[str, Any], film: FilmSpec) -> list[dict[str, Any]]:

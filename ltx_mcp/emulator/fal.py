@@ -20,7 +20,8 @@ from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import read_json
 from ltx_mcp.emulator.fal_files import Files, guarded
-from ltx_mcp.emulator.fal_inputs import ENDPOINTS, Find, read_film
+from ltx_mcp.emulator.fal_inputs import ENDPOINTS, read_order
+from ltx_mcp.emulator.fal_media import Find
 from ltx_mcp.emulator.fal_words import KEY, NAME, Refused, check_key, infra_error, refuse
 from ltx_mcp.emulator.wire import Emulator, Handler
 from ltx_mcp.emulator.world import Fault, Order
@@ -84,10 +85,17 @@ class Queue:
             return infra_error(404, message=f"Application '{name}' not found")
         timeout_s = _start_timeout(request)
         body = await read_json(request)
-        film = read_film(ENDPOINTS[name], body, self.find_file)
+        asked = await read_order(ENDPOINTS[name], body, self.find_file, self.emulator.inputs)
         headers = {key: value for key, value in request.headers.items() if key.startswith("x-fal-")}
         order = world.place(
-            NAME, name, body or {}, film, order_id=str(uuid4()), start_timeout_s=timeout_s, headers=headers
+            NAME,
+            name,
+            body or {},
+            asked.film,
+            order_id=str(uuid4()),
+            billed_s=asked.billed_s,
+            start_timeout_s=timeout_s,
+            headers=headers,
         )
         told = {"status": "IN_QUEUE", "queue_position": world.position(order)} | self._addresses(order)
         return JSONResponse(told, headers=_named(order))
@@ -118,9 +126,8 @@ class Queue:
             return ending.answer
         name = f"{order.media_id}.mp4"
         video = {"file_name": name, "content_type": "video/mp4", "url": f"{self.emulator.base_url}/media/{name}"}
-        return JSONResponse(
-            {"video": video}, headers=_named(order) | {"x-fal-billable-units": f"{order.film.duration:g}"}
-        )
+        units = f"{order.facts['billed_s']:g}"
+        return JSONResponse({"video": video}, headers=_named(order) | {"x-fal-billable-units": units})
 
     async def cancel(self, request: Request) -> Response:
         """Out of the queue while it waits; once it runs, only a wish."""

@@ -1,6 +1,5 @@
 """Uploads to the emulated fal.ai: initiate and put, a token and a direct post, or many parts; and where they lie."""
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,11 +7,12 @@ from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import read_json
 from ltx_mcp.emulator.fal_words import NAME, Refused, check_key, detail, infra_error, model_error, refuse
+from ltx_mcp.emulator.inputs import Stored
 from ltx_mcp.emulator.wire import Emulator, Handler
 
 TOKEN_TYPE = "Bearer"
@@ -45,8 +45,8 @@ class Files:
             for step, path, method, handler in table
         ]
 
-    def find(self, url: str) -> bytes | None:
-        """The bytes behind a URL of this emulator; None where there are none."""
+    def find(self, url: str) -> Stored | None:
+        """The file behind a URL of this emulator; None where there is none."""
         head = f"{self.emulator.base_url}/files/b/"
         if not url.startswith(head):
             return None
@@ -54,8 +54,8 @@ class Files:
         upload = self.emulator.world.uploads.get(file_id)
         if upload is None or upload["provider"] != NAME or upload["file_name"] != unquote(name):
             return None
-        data: bytes | None = upload["data"]
-        return data
+        file: Stored | None = upload["file"]
+        return file
 
     async def initiate(self, request: Request) -> Response:
         """Two steps, first: says where to put the bytes, and what they will be called."""
@@ -81,8 +81,8 @@ class Files:
             return PlainTextResponse("The signature does not match", 403)
         if request.headers.get("content-type") != upload["content_type"]:
             return PlainTextResponse("The content type is not the one that was signed", 403)
-        upload["data"] = await request.body()
-        return Response(status_code=200, headers={"ETag": _etag(upload["data"])})
+        file = _fill(upload, request.state.file)
+        return Response(status_code=200, headers={"ETag": _etag(file)})
 
     async def token(self, request: Request) -> Response:
         """A token for the CDN."""
@@ -97,7 +97,7 @@ class Files:
         """The whole file in one request to the CDN."""
         self._check_token(request)
         upload = self._begun(request)
-        upload["data"] = await request.body()
+        _fill(upload, request.state.file)
         return JSONResponse({"access_url": upload["url"]})
 
     async def begin(self, request: Request) -> Response:
@@ -109,9 +109,9 @@ class Files:
     async def part(self, request: Request) -> Response:
         """Many parts, each."""
         self._check_token(request)
-        data = await request.body()
-        self._upload(request)["parts"][request.path_params["number"]] = data
-        return Response(status_code=200, headers={"ETag": _etag(data)})
+        file: Stored = request.state.file
+        self._upload(request)["parts"][request.path_params["number"]] = file
+        return Response(status_code=200, headers={"ETag": _etag(file)})
 
     async def complete(self, request: Request) -> Response:
         """Many parts, last: all of them, by number and tag, are the file."""
@@ -121,15 +121,15 @@ class Files:
         parts = dict(sorted(upload["parts"].items()))
         if {part.get("partNumber"): part.get("etag") for part in told} != {n: _etag(parts[n]) for n in parts}:
             return infra_error(400, message="The parts are not those that were uploaded")
-        upload["data"] = b"".join(parts.values())
+        _fill(upload, await self.emulator.inputs.join(list(parts.values())))
         return JSONResponse({"access_url": upload["url"]})
 
     async def file(self, request: Request) -> Response:
         """A file, for anybody."""
         upload = self._upload(request)
-        if upload["data"] is None:
+        if upload["file"] is None:
             return PlainTextResponse("Not found", 404)
-        return Response(upload["data"], media_type=upload["content_type"])
+        return FileResponse(upload["file"].path, media_type=upload["content_type"])
 
     def _begun(self, request: Request) -> dict[str, Any]:
         headers = request.headers
@@ -147,7 +147,7 @@ class Files:
             "secret": uuid4().hex,
             "url": f"{self.emulator.base_url}/files/b/{file_id}/{quote(file_name, safe='')}",
             "parts": {},
-            "data": None,
+            "file": None,
         }
         self.emulator.world.uploads[file_id] = upload
         return upload
@@ -179,5 +179,10 @@ def guarded(handler: Handler) -> Handler:
     return answered
 
 
-def _etag(data: bytes) -> str:
-    return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
+def _fill(upload: dict[str, Any], file: Stored) -> Stored:
+    upload |= {"file": file, "sha256": file.sha256}
+    return file
+
+
+def _etag(file: Stored) -> str:
+    return f'"{file.sha256[:32]}"'

@@ -1,22 +1,36 @@
-"""What the emulated fal.ai's LTX-2.3 models accept, as its model pages state it, and the film each input leads to."""
+"""What the emulated fal.ai's LTX-2.3 models accept, as its model pages state it, and the film each input leads to.
+
+Assumed where they are silent: what a film must be for LTX's own API to retake or extend it, it must be here; a model
+refuses what concerns several fields as a whole, without naming one; a section that runs past the end ends there.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from ltx_mcp.emulator.checks import decode_data_uri, image_kind, public_address
+from ltx_mcp.emulator.edits import (
+    LONGEST_CONTEXT_S,
+    LONGEST_S,
+    MOST_FRAMES,
+    SHORTEST_S,
+    Asked,
+    to_extended,
+    to_film_of,
+    to_retaken,
+    too_many_frames,
+)
+from ltx_mcp.emulator.fal_media import Audio, Find, Picture, Seen, Video, look, seen_by
 from ltx_mcp.emulator.fal_words import Refused, model_error
+from ltx_mcp.emulator.inputs import Inputs, Medium
 from ltx_mcp.emulator.world import FilmSpec
 
 SIZES = {"1080p": (1920, 1080), "1440p": (2560, 1440), "2160p": (3840, 2160)}
 LONGEST_AT_ANY_SIZE = 10
-
-Find = Callable[[str], bytes | None]
-"""Looks up the bytes of a file that lies on fal's own hosts by its address."""
+SOUND_FPS = 25
+LEAST_FRAMES = 73
 
 
 def _one_of(*allowed: int | str) -> AfterValidator:
@@ -30,30 +44,13 @@ def _one_of(*allowed: int | str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _picture(value: str, info: ValidationInfo) -> str:
-    """A picture that can be looked at is looked at; an address elsewhere is taken unseen."""
-    assert info.context is not None
-    find: Find = info.context
-    decoded = decode_data_uri(value)
-    data = decoded[1] if decoded else find(value)
-    if data is None:
-        if value.startswith("data:"):
-            raise PydanticCustomError("image_load_error", "Failed to load the image")
-        if not public_address(value):
-            raise PydanticCustomError("file_download_error", "Failed to download the file")
-    elif image_kind(data[:32]) is None:
-        supported = {"supported_formats": ["png", "jpeg", "webp", "avif", "heif"]}
-        raise PydanticCustomError("unsupported_image_format", "Unsupported image format", supported)
-    return value
-
-
 ProSeconds = Annotated[int, _one_of(6, 8, 10)]
 FastSeconds = Annotated[int, _one_of(6, 8, 10, 12, 14, 16, 18, 20)]
 Fps = Annotated[int, _one_of(24, 25, 48, 50)]
 Resolution = Annotated[str, _one_of(*SIZES)]
 Ratio = Annotated[str, _one_of("16:9", "9:16")]
 RatioOrAuto = Annotated[str, _one_of("auto", "16:9", "9:16")]
-Picture = Annotated[str, AfterValidator(_picture)]
+Seconds = Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)]
 
 
 class Input(BaseModel, ABC):
@@ -62,8 +59,8 @@ class Input(BaseModel, ABC):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     @abstractmethod
-    def film(self) -> FilmSpec:
-        """The film this leads to."""
+    def asked(self, seen: Seen) -> Asked:
+        """The film this leads to, and what is billed."""
 
 
 class TextToVideo(Input):
@@ -84,12 +81,12 @@ class TextToVideo(Input):
             raise PydanticCustomError("feature_not_supported", message)
         return self
 
-    def film(self) -> FilmSpec:
+    def asked(self, seen: Seen) -> Asked:
         """As it was asked for; `auto` is wide."""
         width, height = SIZES[self.resolution]
         if self.aspect_ratio == "9:16":
             width, height = height, width
-        return FilmSpec(width, height, self.fps, self.duration, self.generate_audio)
+        return Asked(FilmSpec(width, height, self.fps, self.duration, self.generate_audio))
 
 
 class TextToVideoFast(TextToVideo):
@@ -112,6 +109,93 @@ class ImageToVideoFast(ImageToVideo):
     duration: FastSeconds = 6
 
 
+class AudioToVideo(Input):
+    """audio-to-video."""
+
+    audio_url: Audio
+    prompt: str | None = None
+    image_url: Picture | None = None
+    aspect_ratio: RatioOrAuto = "auto"
+    guidance_scale: Annotated[float, Field(ge=1, le=50)] | None = None
+
+    @model_validator(mode="after")
+    def has_something_to_show(self) -> Self:
+        """A sound alone is not enough."""
+        if not self.prompt and self.image_url is None:
+            raise PydanticCustomError("value_error", "Either prompt or image_url must be provided")
+        return self
+
+    def asked(self, seen: Seen) -> Asked:
+        """`auto` is as the picture is, and wide without one."""
+        width, height = SIZES["1080p"]
+        if self.aspect_ratio == "9:16" or (self.aspect_ratio == "auto" and seen.upright):
+            width, height = height, width
+        return to_film_of(_medium(self.audio_url, seen), seen.picture, width, height, SOUND_FPS)
+
+
+class ExtendVideo(Input):
+    """extend-video."""
+
+    video_url: Video
+    prompt: str | None = None
+    duration: Seconds = 5
+    mode: Annotated[str, _one_of("start", "end")] = "end"
+    context: Annotated[float, Field(ge=1, le=LONGEST_CONTEXT_S)] | None = None
+
+    @model_validator(mode="after")
+    def fits(self, info: ValidationInfo) -> Self:
+        """Long enough a film, and not more than the model can hold."""
+        facts = _medium(self.video_url, seen_by(info)).facts
+        _check_frames(facts.frames, facts.fps, facts.duration)
+        if too_many_frames(facts, self.duration, self.context):
+            message = f"Context and duration must not exceed {MOST_FRAMES} frames together, at {facts.fps:g} FPS"
+            raise PydanticCustomError("feature_not_supported", message)
+        return self
+
+    def asked(self, seen: Seen) -> Asked:
+        """The given film and more of it."""
+        return to_extended(_medium(self.video_url, seen), self.duration, self.mode, self.context)
+
+
+class RetakeVideo(Input):
+    """retake-video."""
+
+    video_url: Video
+    prompt: str
+    start_time: Annotated[float, Field(ge=0, le=20)] = 0
+    duration: Seconds = 5
+    retake_mode: Annotated[str, _one_of("replace_audio", "replace_video", "replace_audio_and_video")] = (
+        "replace_audio_and_video"
+    )
+
+    @model_validator(mode="after")
+    def fits(self, info: ValidationInfo) -> Self:
+        """Long enough a film, and a section within it."""
+        facts = _medium(self.video_url, seen_by(info)).facts
+        _check_frames(facts.frames, facts.fps, facts.duration)
+        if self.start_time >= facts.duration:
+            message = f"start_time should be less than the length of the video, {facts.duration:g} seconds"
+            raise PydanticCustomError("feature_not_supported", message)
+        return self
+
+    def asked(self, seen: Seen) -> Asked:
+        """The given film with another section."""
+        return to_retaken(_medium(self.video_url, seen), self.start_time, self.duration, self.retake_mode)
+
+
+def _medium(url: str, seen: Seen) -> Medium:
+    medium = seen.media[url]
+    assert medium is not None
+    return medium
+
+
+def _check_frames(frames: int, fps: float, length_s: float) -> None:
+    if frames < LEAST_FRAMES:
+        ctx = {"min_duration": round(LEAST_FRAMES / fps, 3), "provided_duration": length_s}
+        message = f"Video is too short: at least {LEAST_FRAMES} frames are needed, {frames} were provided"
+        raise PydanticCustomError("video_duration_too_short", message, ctx)
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """One model; its price is what fal's pricing call says of it, in USD per second at 1080p."""
@@ -125,13 +209,17 @@ ENDPOINTS = {
     "fal-ai/ltx-2.3/text-to-video/fast": Endpoint(TextToVideoFast, 0.04),
     "fal-ai/ltx-2.3/image-to-video": Endpoint(ImageToVideo, 0.06),
     "fal-ai/ltx-2.3/image-to-video/fast": Endpoint(ImageToVideoFast, 0.06),
+    "fal-ai/ltx-2.3/audio-to-video": Endpoint(AudioToVideo, 0.10),
+    "fal-ai/ltx-2.3/extend-video": Endpoint(ExtendVideo, 0.10),
+    "fal-ai/ltx-2.3/retake-video": Endpoint(RetakeVideo, 0.10),
 }
 
 
-def read_film(endpoint: Endpoint, body: Any, find: Find) -> FilmSpec:
-    """The film that a body asks for. Raises Refused with the model's own list of what is wrong."""
+async def read_order(endpoint: Endpoint, body: Any, find: Find, inputs: Inputs) -> Asked:
+    """What a body asks for. Raises Refused with the model's own list of what is wrong."""
+    seen = await look(body, endpoint.model.model_fields, find, inputs)
     try:
-        return endpoint.model.model_validate(body, context=find).film()
+        return endpoint.model.model_validate(body, context=seen).asked(seen)
     except ValidationError as error:
         raise Refused(model_error([_detail(each) for each in error.errors(include_url=False)])) from error
 

@@ -1,35 +1,81 @@
-"""The films the emulated providers deliver: drawn by our own renderer at the asked size, each size once."""
+"""The films the emulated providers deliver: drawn by our own renderer at the asked size, or made from the film or sound
+that was sent; each is made once.
+"""
 
+import hashlib
 import os
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 
+from ltx_mcp.emulator.edits import CAPTION
+from ltx_mcp.emulator.fitting import fit
+from ltx_mcp.emulator.inputs import ELSEWHERE
 from ltx_mcp.emulator.world import FilmSpec
-from ltx_mcp.media.facts import RenderOrder
+from ltx_mcp.media.facts import FilmFacts, RenderOrder
 from ltx_mcp.media.worker import Media
 
-CAPTION = "An emulated film: nothing was ordered from anybody, and this is not LTX"
+_ASSUMED = ELSEWHERE["video"].facts
+UNSEEN = FilmSpec(_ASSUMED.width, _ASSUMED.height, _ASSUMED.fps, _ASSUMED.duration)
+"""What stands for a film that lies elsewhere."""
+SAME_LENGTH_S = 0.5
 
 
 class Films:
     """A folder of films by what they are."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, media: Media) -> None:
         self._folder = folder
-        self._media = Media()
-        self._locks: defaultdict[FilmSpec, anyio.Lock] = defaultdict(anyio.Lock)
+        self._media = media
+        self._locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
 
     async def path(self, film: FilmSpec) -> Path:
-        """Where this film lies; it is drawn when it is asked for first."""
-        sound = "sound" if film.audio else "silent"
-        path = self._folder / f"{film.width}x{film.height}-{film.fps}fps-{film.duration:g}s-{sound}.mp4"
-        async with self._locks[film]:
+        """Where this film lies; it is made when it is asked for first."""
+        path = self._folder / f"{_name(film)}.mp4"
+        async with self._locks[path.name]:
             if not path.exists():
                 self._folder.mkdir(parents=True, exist_ok=True)
                 part = path.with_suffix(f".{os.getpid()}-{id(self)}.part")
-                order = RenderOrder(CAPTION, film.width, film.height, film.fps, film.duration, film.audio)
-                await self._media.render(order, part)
+                await self._make(film, part)
                 os.replace(part, path)
         return path
+
+    async def _make(self, film: FilmSpec, out: Path) -> None:
+        if film.edit is not None:
+            await self._edit(film, film.edit.video or str(await self.path(UNSEEN)), out)
+            return
+        size, sound, picture = (film.width, film.height), film.sound or None, film.picture or None
+        order = RenderOrder(CAPTION, *size, round(film.fps), film.duration, film.audio, image=picture, sound=sound)
+        await self._media.render(order, out)
+
+    async def _edit(self, film: FilmSpec, video: str, out: Path) -> None:
+        """The edited film, at the size and length that were promised."""
+        assert film.edit is not None
+        edited = out.with_suffix(".edited")
+        try:
+            await self._media.edit(replace(film.edit, video=video), edited)
+            if _is_as_promised(await self._media.measure_film(edited), film):
+                os.replace(edited, out)
+            else:
+                await to_thread.run_sync(fit, edited, out, film.width, film.height, film.duration)
+        finally:
+            edited.unlink(missing_ok=True)
+
+
+def _is_as_promised(facts: FilmFacts, film: FilmSpec) -> bool:
+    """An odd size may come out even; half the length is less by a second at least."""
+    off = max(abs(facts.width - film.width), abs(facts.height - film.height))
+    return off <= 1 and facts.duration - film.duration < SAME_LENGTH_S
+
+
+def _name(film: FilmSpec) -> str:
+    """A drawn film by its size; one made from files by a hash over all that it is, where theirs stand for them."""
+    if film.edit is None and not film.sound and not film.picture:
+        sound = "sound" if film.audio else "silent"
+        return f"{film.width}x{film.height}-{film.fps:g}fps-{film.duration:g}s-{sound}"
+    edit = film.edit and replace(film.edit, video=Path(film.edit.video).name)
+    named = replace(film, edit=edit, sound=Path(film.sound).name, picture=Path(film.picture).name)
+    return f"{edit.what if edit else 'audio'}-{hashlib.sha256(repr(named).encode()).hexdigest()[:32]}"

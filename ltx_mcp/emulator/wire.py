@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ltx_mcp.emulator.films import Films
+from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.world import Call, Fault, World
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -35,13 +36,19 @@ class Emulator:
 
     world: World
     films: Films
+    inputs: Inputs
     base_url: str
 
     def route(self, provider: str, step: str, path: str, method: str, handler: Handler, refuse: Refuse) -> Route:
-        """One documented call of a provider, with its name as a step."""
+        """One documented call of a provider, with its name as a step. What a `put` brings is a file by the time it is
+        handled: `request.state.file`."""
 
         async def answered(request: Request) -> Response:
-            await request.body()  # a connection closed on unread bytes is reset, and an early refusal lost with it
+            # a connection closed on unread bytes is reset, and an early refusal lost with it
+            if step == "put":
+                request.state.file = await self.inputs.store(request.stream())
+            else:
+                await request.body()
             fault = self.world.take(provider, step)
             response = await _with_fault(fault, request, handler, refuse)
             secret = any(name in request.headers for name in CREDENTIALS) or "api_key" in request.query_params

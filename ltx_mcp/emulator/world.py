@@ -5,22 +5,28 @@ No HTTP here. Nothing is ordered from anybody and nothing costs anything.
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+
+from ltx_mcp.media.facts import EditOrder
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
 @dataclass(frozen=True)
 class FilmSpec:
-    """The film an order leads to; `duration` in seconds."""
+    """The film an order leads to; `duration` in seconds. `edit` says of which film it is made, and how, an empty path
+    standing for one that lies elsewhere; `sound` and `picture` are paths of what it is drawn from."""
 
     width: int
     height: int
-    fps: int
+    fps: float
     duration: float
     audio: bool = True
+    edit: EditOrder | None = None
+    sound: str = ""
+    picture: str = ""
 
 
 @dataclass
@@ -40,7 +46,10 @@ class Fault:
 
 @dataclass
 class Order:
-    """One accepted order, as it was sent. `fields` are the body's fields, `files` the names and sizes of its files."""
+    """One accepted order, as it was sent. `fields` are the body's fields, `files` the names and sizes of its files.
+
+    Among the `facts` is `billed_s`, the seconds that it costs.
+    """
 
     id: str
     provider: str
@@ -102,18 +111,22 @@ class World:
         *,
         order_id: str,
         files: Mapping[str, dict[str, Any]] | None = None,
+        billed_s: float | None = None,
         **facts: Any,
     ) -> Order:
-        """Take an order. What makes it refused is decided before, by the provider that is asked."""
+        """Take an order. What makes it refused is decided before, by the provider that is asked.
+
+        `billed_s`: the seconds that it costs; None: those of its film.
+        """
         fault = self.take(provider, "order")
         if fault and fault.kind == "smaller_film":
-            film = FilmSpec(
-                film.width // 4 * 2, film.height // 4 * 2, film.fps, max(1.0, film.duration / 2), film.audio
-            )
+            width, height = film.width // 4 * 2, film.height // 4 * 2
+            film = replace(film, width=width, height=height, duration=max(1.0, film.duration / 2))
         order = Order(
             order_id, provider, endpoint, dict(fields), dict(files or {}), film, self.now(), f"{self.number():06d}"
         )
-        order.fault, order.facts = fault, facts
+        order.fault = fault
+        order.facts = facts | {"billed_s": film.duration if billed_s is None else billed_s}
         self.orders.append(order)
         return order
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from ltx_mcp.domain.consent import Answer, Question, declined, not_asked, question_text
-from ltx_mcp.domain.plan import Offer
+from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import fingerprint
 from ltx_mcp.jobs.database import Database

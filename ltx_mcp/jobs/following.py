@@ -13,7 +13,7 @@ import anyio
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import Pace
 from ltx_mcp.domain.job import Bill, Cancel, Job, State, bill_after
-from ltx_mcp.domain.plan import Adjustment
+from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.words import ordinal
 from ltx_mcp.jobs.ordering import Ordering, no_answer
 from ltx_mcp.jobs.rows import LostClaimError

@@ -1,12 +1,13 @@
-"""The media of a request: pictures are read now, because a path may vanish; other jobs may still be under way."""
+"""The media of a request: bytes are read now, because a path may vanish; other jobs may still be under way."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.media import JobMoment, Picture, read_reference
-from ltx_mcp.domain.request import Input, PaidArguments, media_arguments
+from ltx_mcp.domain.media import JobMoment, Medium, read_reference
+from ltx_mcp.domain.request import Input, kind_of, media_arguments
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.media.inputs import InputReader
 
@@ -25,8 +26,11 @@ class Given:
             raise self.problem
 
 
+_USE = {"image": "take a frame from", "video": "work on", "audio": "take the sound of"}
+
+
 async def read_media(
-    arguments: PaidArguments, caller: str, folder: Path, reader: InputReader, store: Store
+    arguments: PaidArguments | EstimateCost, caller: str, folder: Path, reader: InputReader, store: Store
 ) -> list[Given]:
     """The media of a request, in order: bytes are read into `folder`, jobs are looked up. Raises CallerError."""
     given = []
@@ -34,9 +38,13 @@ async def read_media(
         reference = read_reference(text, role)
         if isinstance(reference, JobMoment):
             given.append(await _read_job(role, reference, caller, store))
+            continue
+        kind = kind_of(role)
+        if kind != "image":
+            medium = await reader.read_medium(reference, role, folder, kind)
         else:
-            picture = await reader.read_picture(reference, role, folder)
-            given.append(Given(_to_input(role, picture), picture.path))
+            medium = await reader.read_picture(reference, role, folder)
+        given.append(Given(to_input(role, medium), medium.path))
     return given
 
 
@@ -48,21 +56,44 @@ async def _read_job(role: str, reference: JobMoment, caller: str, store: Store) 
             f"{role}: there is no job {reference.job_id}.",
             "list_jobs shows the jobs there are.",
         )
-    moment = reference.moment if isinstance(reference.moment, str) else repr(reference.moment)
-    size = source.film or source.offer
-    given = Input(role=role, job_id=source.id, moment=moment, width=size.width, height=size.height)
-    return Given(given, None, _source_problem(role, source, reference))
+    return Given(_of_job(role, source, reference), None, _source_problem(role, source, reference))
 
 
-def _to_input(role: str, picture: Picture) -> Input:
+def _of_job(role: str, source: Job, reference: JobMoment) -> Input:
+    """A frame, the whole film or its sound; what a job that is under way ordered stands for what it will be."""
+    film, offer = source.film, source.offer
+    size = film or offer
+    if kind_of(role) == "image":
+        moment = reference.moment if isinstance(reference.moment, str) else repr(reference.moment)
+        return Input(role=role, job_id=source.id, moment=moment, width=size.width, height=size.height)
+    is_video = role == "video"
     return Input(
         role=role,
-        sha256=picture.sha256,
-        format=picture.format,
-        size_bytes=picture.size_bytes,
-        width=picture.width,
-        height=picture.height,
-        turned=picture.turned,
+        job_id=source.id,
+        width=size.width if is_video else 0,
+        height=size.height if is_video else 0,
+        duration=film.duration if film else float(offer.length),
+        fps=float(size.fps),
+        frames=film.frames if film else round(offer.length * offer.fps),
+        has_audio=film.has_audio if film else offer.generate_audio,
+    )
+
+
+def to_input(role: str, medium: Medium) -> Input:
+    """What a row keeps of a medium that was read."""
+    return Input(
+        role=role,
+        sha256=medium.sha256,
+        format=medium.format,
+        size_bytes=medium.size_bytes,
+        width=medium.width,
+        height=medium.height,
+        turned=medium.turned,
+        codec=medium.codec,
+        duration=medium.duration,
+        fps=medium.fps,
+        frames=medium.frames,
+        has_audio=medium.has_audio,
     )
 
 
@@ -70,10 +101,16 @@ def _source_problem(role: str, source: Job, reference: JobMoment) -> CallerError
     if not source.live and source.state is not State.SUCCEEDED:
         return CallerError(
             ErrorCode.INPUT_FAILED,
-            f"{role}: {source.id} is {source.state}, so it has no film to take a frame from.",
+            f"{role}: {source.id} is {source.state}, so it has no film to {_USE[kind_of(role)]}.",
             "Use a job that succeeded or is still under way.",
         )
-    length = source.film.duration if source.film else float(source.offer.duration)
+    if kind_of(role) != "image" and not reference.is_whole:
+        return CallerError(
+            ErrorCode.INVALID_REQUEST, f"{role}: {source.id} is taken whole; leave out what follows the job id."
+        )
+    if role == "audio" and source.film and not source.film.has_audio:
+        return CallerError(ErrorCode.INPUT_FAILED, f"audio: the film of {source.id} has no sound.")
+    length = source.film.duration if source.film else float(source.offer.length)
     if not isinstance(reference.moment, str) and reference.moment > length:
         return CallerError(
             ErrorCode.INVALID_REQUEST,

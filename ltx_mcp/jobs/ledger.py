@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, select
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Bill
-from ltx_mcp.domain.plan import Offer
+from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import from_micro, to_micro, to_text
 from ltx_mcp.jobs.schema import jobs
 

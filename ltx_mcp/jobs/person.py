@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy import Text, cast, select
 
+from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem, SetupError
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.domain.plan import Market, choose
-from ltx_mcp.domain.request import PaidArguments, normal_form, to_request
+from ltx_mcp.domain.request import normal_form, to_request
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob, change, ending, find, insert_job, moved, to_job
 from ltx_mcp.jobs.schema import jobs

@@ -7,11 +7,13 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.consent import Answer, Question, covered, needs_consent
-from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Job
-from ltx_mcp.domain.plan import Market, Offer, choose
-from ltx_mcp.domain.request import PaidArguments, normal_form, to_request
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.plan import Market, Plan, choose, make_offers
+from ltx_mcp.domain.request import normal_form, supposed_inputs, to_request
 from ltx_mcp.jobs.consents import Consents, Wish
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.given import read_media
@@ -75,6 +77,22 @@ class Placing:
         placed = await self.store.do(self.store.place, new, self.now())
         return Ordered(placed.job, placed.fresh)
 
+    async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
+        """Everything that could be ordered for this, what stands in the way of the rest, and why others refuse.
+
+        A medium that is given is measured; for one that is not, the arguments stand. Raises CallerError or SetupError.
+        """
+        _check_estimate(arguments)
+        folder = await self.store.do(self.files.new_folder)
+        try:
+            given = await read_media(arguments, caller, Path(folder), self.reader, self.store)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        for each in given:
+            each.check()
+        inputs = (*(each.input for each in given), *supposed_inputs(arguments))
+        return make_offers(to_request(arguments), inputs, self.market)
+
     def _wish(
         self, caller: str, request_key: str, normal: dict[str, str], offers: tuple[Offer, ...], *, capped: bool
     ) -> Wish | None:
@@ -97,3 +115,22 @@ class Placing:
         budget = await self.store.do(self.store.budget, self.now())
         budget.check(wish.offers[0])
         return await self.store.do(self.consents.settle, wish, answer, self.now(), can_ask=can_ask)
+
+
+ESTIMATED_MEDIA = {"audio_to_video": ("audio",), "extend": ("video", "context"), "retake": ("video",)}
+
+
+def _check_estimate(arguments: EstimateCost) -> None:
+    """Raises CallerError for an argument that its operation does not have."""
+    fit = ESTIMATED_MEDIA.get(arguments.operation, ())
+    wrong = [name for name in ("audio", "video", "context") if getattr(arguments, name) and name not in fit]
+    if wrong:
+        raise CallerError(
+            ErrorCode.INVALID_REQUEST,
+            f"{', '.join(wrong)} {'does' if len(wrong) == 1 else 'do'} not belong to operation {arguments.operation}.",
+            "Leave it out.",
+        )
+    if arguments.duration == "auto" and fit:
+        raise CallerError(
+            ErrorCode.INVALID_REQUEST, f"duration auto does not belong to operation {arguments.operation}."
+        )

@@ -1,17 +1,25 @@
-"""Queued: everything before the order that can be repeated. Frames are taken, pictures converted and sent ahead."""
+"""Queued: everything before the order that can be repeated. Other jobs' films are taken, media converted and sent
+ahead."""
 
 import base64
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from ltx_mcp.domain.edits import check_section
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import InputRule
+from ltx_mcp.domain.forms import TARGETS, conversion
 from ltx_mcp.domain.job import Bill, Cancel, Job, State
+from ltx_mcp.domain.media import mime_type
+from ltx_mcp.domain.offer import NotOfferedError
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.files import digest_of
 from ltx_mcp.jobs.tools import Tools
+from ltx_mcp.media.facts import MediumFacts
 from ltx_mcp.providers.base import Uploads
 
 logger = logging.getLogger(__name__)
@@ -40,7 +48,13 @@ class Preparing:
                 source = await self._store.do(self._store.get, given.job_id, job.caller)
                 if source is not None and source.live:
                     return await self._store.do(self._store.wait_for_sources, job, self._tools.now())
-                job = await self._keep_inputs(job, given, await self._frame(given, source))
+                taken = await self._taken(job, given, source)
+                try:
+                    check_section(job.offer, taken)
+                except NotOfferedError as reason:
+                    hint = "Order it again with a section that lies within the film."
+                    raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
+                job = await self._keep_inputs(job, given, taken)
         try:
             uris = {given.role: await self._uri(job, given) for given in job.inputs}
         except ProviderError as error:  # nothing is ordered yet, so every failure here is a sure no
@@ -50,31 +64,37 @@ class Preparing:
         self.ready[moved.id, moved.fence] = uris
         return moved
 
-    async def _frame(self, given: Input, source: Job | None) -> Input:
-        """The picture another job's film shows at the wanted moment, kept like any other input."""
+    async def _taken(self, job: Job, given: Input, source: Job | None) -> Input:
+        """What a job's film gives: a frame, the film or its sound, kept like any other input."""
         if source is None or source.state is not State.SUCCEEDED:
             state = source.state if source else "gone"
             raise CallerError(
                 ErrorCode.INPUT_FAILED,
-                f"{given.role}: {given.job_id} is {state}, so it has no film to take a frame from.",
+                f"{given.role}: {given.job_id} is {state}, so it has no film to be made from.",
                 "Order that shot again, then this one.",
             )
-        files, media = self._tools.files, self._tools.media
-        path = files.room() / f"{source.id}.{given.moment}.{source.fence}.part.png"
+        files = self._tools.files
+        ending = "png" if given.kind == "image" else given.kind
+        path = files.room() / f"{job.id}.{job.fence}.{given.role}.part.{ending}"
         try:
-            facts = await media.take_frame(files.film(source.id), _moment(given.moment), path, "png", None)
-            kept = replace(
-                given,
-                sha256=await self._store.do(digest_of, path),
-                format="png",
-                size_bytes=facts.size_bytes,
-                width=facts.width,
-                height=facts.height,
-            )
+            kept = await self._take(given, files.film(source.id), path)
+            kept = replace(kept, sha256=await self._store.do(digest_of, path), size_bytes=path.stat().st_size)
             await self._store.do(files.keep_input, kept, path)
         finally:
             path.unlink(missing_ok=True)
         return kept
+
+    async def _take(self, given: Input, film: Path, path: Path) -> Input:
+        """Write to `path` what is wanted of a film; its form and figures are the answer."""
+        media = self._tools.media
+        if given.kind == "image":
+            facts = await media.take_frame(film, _moment(given.moment), path, "png", None)
+            return replace(given, format="png", width=facts.width, height=facts.height)
+        if given.kind == "audio":
+            sound = await media.convert_medium(film, path, TARGETS["audio"])
+            return _measured(given, sound)
+        await self._store.do(shutil.copyfile, film, path)
+        return _measured(given, await media.look_at_medium(path, "video"))
 
     async def _keep_inputs(self, job: Job, old: Input, new: Input) -> Job:
         inputs = tuple(new if given == old else given for given in job.inputs)
@@ -84,7 +104,7 @@ class Preparing:
 
     async def _uri(self, job: Job, given: Input) -> str:
         """The medium in the provider's best way: an address of its own, a data URI, or a path for the adapter."""
-        rule = self._tools.facts[job.offer.provider].inputs["image"]
+        rule = self._tools.facts[job.offer.provider].inputs[given.kind]
         given = await self._fitting(job, given, rule)
         path = self._tools.files.input(given)
         match rule.ways[0]:
@@ -92,22 +112,22 @@ class Preparing:
                 return await self._uploaded(job, given)
             case "data":
                 content = base64.b64encode(await self._store.do(path.read_bytes)).decode()
-                return f"data:image/{given.format};base64,{content}"
+                return f"data:{mime_type(given.format)};base64,{content}"
         return str(path)
 
     async def _fitting(self, job: Job, given: Input, rule: InputRule) -> Input:
-        """The medium in the form that was planned for it; a frame of our own film in one that is small enough."""
+        """The medium in the form that was planned for it; what another job gave in one that this provider takes."""
         target = job.offer.conversions.get(given.role, "")
-        too_large = rule.max_bytes is not None and given.size_bytes > rule.max_bytes
-        if not target and given.job_id and too_large and "jpeg" in rule.accepts:
-            target = "jpeg"
+        if not target and given.job_id:
+            target = conversion(given, rule)
         if not target:
             return given
-        converted = replace(given, sha256=f"{given.sha256}-as", format=target)
+        format, _, codec = target.partition("/")
+        converted = replace(given, sha256=f"{given.sha256}-as", format=format, codec=codec)
         path = self._tools.files.input(converted)
         if not path.exists():
-            part = path.with_suffix(f".{job.fence}.part")
-            await self._tools.media.convert_picture(self._tools.files.input(given), part, target)
+            part = path.with_name(f"{path.stem}.{job.id}.{job.fence}.part")
+            await self._convert(given, part, target)
             part.replace(path)
         size_bytes = path.stat().st_size
         if rule.max_bytes and size_bytes > rule.max_bytes:
@@ -115,9 +135,16 @@ class Preparing:
                 ErrorCode.INPUT_FAILED,
                 f"{given.role} has {size_bytes:,} bytes even as {target}; "
                 f"{job.offer.provider} takes {rule.max_bytes:,}.",
-                "Give a smaller picture.",
+                "Give a smaller one.",
             )
         return replace(converted, size_bytes=size_bytes)
+
+    async def _convert(self, given: Input, part: Path, target: str) -> None:
+        source, media = self._tools.files.input(given), self._tools.media
+        if given.kind == "image":
+            await media.convert_picture(source, part, target)
+        else:
+            await media.convert_medium(source, part, target)
 
     async def _uploaded(self, job: Job, given: Input) -> str:
         """Where the medium lies at the provider: sent now, unless it lies there already."""
@@ -128,7 +155,7 @@ class Preparing:
             return uri
         for left in reversed(range(UPLOAD_TRIES)):
             try:
-                sent = await adapter.upload(self._tools.files.input(given), given.format)
+                sent = await adapter.upload(self._tools.files.input(given), mime_type(given.format))
                 break
             except ProviderError as error:
                 if not left or error.code not in WORTH_A_RETRY:
@@ -137,6 +164,22 @@ class Preparing:
                 await self._tools.bells.rest(job.id, min(error.retry_after_s or UPLOAD_TRIES - left, 30))
         await shelf.do(shelf.keep, *key, sent.uri, sent.expires_at, self._tools.now())
         return sent.uri
+
+
+def _measured(given: Input, facts: MediumFacts) -> Input:
+    """An input with the figures of its bytes, which until now were those of an order."""
+    is_video = given.kind == "video"
+    return replace(
+        given,
+        format=facts.container,
+        codec=facts.video_codec if is_video else facts.audio_codec,
+        width=facts.width if is_video else 0,
+        height=facts.height if is_video else 0,
+        duration=facts.duration,
+        fps=facts.fps,
+        frames=facts.frames,
+        has_audio=bool(facts.audio_codec),
+    )
 
 
 def _moment(text: str) -> Any:

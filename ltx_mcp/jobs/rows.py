@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from ltx_mcp.domain.errors import Problem
 from ltx_mcp.domain.job import ENDED, LIVE, Bill, Cancel, Film, Job, State
-from ltx_mcp.domain.plan import Adjustment, Offer
+from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import Input, fingerprint
 from ltx_mcp.jobs.rules import for_history, new_job_id

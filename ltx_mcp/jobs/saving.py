@@ -3,11 +3,16 @@
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+from ltx_mcp.domain.edits import billed_for
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.job import Bill, Cancel, Film, Job, State
-from ltx_mcp.domain.plan import Adjustment
+from ltx_mcp.domain.offer import Adjustment
+from ltx_mcp.domain.price import to_micro
+from ltx_mcp.domain.request import EDITS
 from ltx_mcp.jobs.database import OutOfReachError
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools
@@ -23,6 +28,8 @@ FIRST_WAIT_S, MOST_WAIT_S = 1.0, 60.0
 LOOKS_AT_GONE = 3
 LOOKS_AT_NO_FILM = 4
 """A film's address that is gone, or leads to something else, may only not be ready everywhere yet."""
+EXACT_S, NEAR_S = 0.1, 0.25
+"""How much longer or shorter than ordered a film may be without a word; one made from a video carries its rounding."""
 
 
 @dataclass
@@ -85,6 +92,7 @@ class Saving:
             note="",
             error=None,
             bill=Bill.BOOKED,
+            **_priced(job, film),
             **too_late,
         )
 
@@ -153,14 +161,31 @@ def _is_remote(job: Job) -> bool:
     return job.remote is not None or bool(job.result_url)
 
 
+def _priced(job: Job, film: Film) -> dict[str, Any]:
+    """The price by measured lengths, where the order could only hold it for the longest: the provider chose the length
+    of this film, or of the one that it was made from."""
+    offer = job.offer
+    source = next((given for given in job.inputs if given.job_id and given.kind != "image"), None)
+    if offer.automatic:
+        billed = Decimal(str(film.duration))
+    elif source is not None:
+        billed = billed_for(offer, Decimal(str(source.duration)))
+    else:
+        return {}
+    micro = to_micro(offer.cost_of(billed))
+    return {"cost_micro": micro, "held_micro": micro} if micro < job.cost_micro else {}
+
+
 def differences(job: Job, film: Film) -> tuple[Adjustment, ...]:
     """What the film itself shows to be other than ordered."""
     offer = job.offer
-    too_long = abs(film.duration - float(offer.duration)) > 0.1
+    other_length = abs(film.duration - float(offer.length)) > (NEAR_S if job.operation in EDITS else EXACT_S)
+    # the rate of a given video need not be a whole number
+    other_rate = job.operation not in EDITS or abs(film.fps - offer.fps) > 1
     pairs = (
-        ("duration", f"{float(offer.duration):g}", f"{film.duration:g}", too_long),
+        ("duration", f"{float(offer.length):g}", f"{film.duration:g}", other_length and not offer.automatic),
         ("resolution", f"{offer.width}x{offer.height}", f"{film.width}x{film.height}", True),
-        ("fps", str(offer.fps), f"{film.fps:g}", True),
+        ("fps", str(offer.fps), f"{film.fps:g}", other_rate),
         ("generate_audio", _yes(offer.generate_audio), _yes(film.has_audio), True),
     )
     return tuple(

@@ -12,11 +12,11 @@ from typing import overload
 import anyio
 from anyio.abc import TaskGroup
 
+from ltx_mcp.domain.arguments import EstimateCost, ListJobs, PaidArguments
 from ltx_mcp.domain.consent import Answer, Question
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Event, Job, State
-from ltx_mcp.domain.plan import Market, Plan, make_offers
-from ltx_mcp.domain.request import EstimateCost, ListJobs, PaidArguments, to_request
+from ltx_mcp.domain.plan import Market, Plan
 from ltx_mcp.jobs.alive import Life, Locks
 from ltx_mcp.jobs.beats import Beats
 from ltx_mcp.jobs.consents import Consents
@@ -120,7 +120,7 @@ class Jobs:
         )
 
     def _make_placing(self) -> Placing:
-        reader = InputReader(self._config.folders, self._media.look_at_picture)
+        reader = InputReader(self._config.folders, self._media.look_at_picture, listen=self._media.look_at_medium)
         return Placing(
             self._config.market,
             self._store,
@@ -266,15 +266,9 @@ class Jobs:
         shown = tuple(found[: arguments.limit])
         return Page(shown, to_cursor(shown[-1]) if len(found) > arguments.limit else "")
 
-    def quotes(self, arguments: EstimateCost) -> Plan:
-        """Everything that could be ordered for this, what stands in the way of the rest, and why others refuse."""
-        if arguments.audio or arguments.video or arguments.context:
-            raise CallerError(
-                ErrorCode.INVALID_REQUEST,
-                f"audio, video and context do not belong to operation {arguments.operation}.",
-                "Leave them out.",
-            )
-        return make_offers(to_request(arguments), (), self._config.market)
+    async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
+        """What could be ordered for this, and why everything else could not; see Placing."""
+        return await self._placing.quotes(arguments, caller)
 
     async def budget(self) -> Budget:
         """Today's money."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, func, not_, or_, select, update
 
 from ltx_mcp.domain.errors import CallerError, Problem
 from ltx_mcp.domain.job import LIVE, MOVES, ORDERED, Bill, Cancel, Event, Job, State
-from ltx_mcp.domain.plan import Offer
+from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import fingerprint
 from ltx_mcp.jobs.consents import name_of, use_up

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
-from ltx_mcp.media.facts import FilmFacts, FrameFacts, PictureFacts, RenderNotes, RenderOrder, SheetFacts
+from ltx_mcp.media.facts import (
+    EditOrder,
+    FilmFacts,
+    FrameFacts,
+    MediumFacts,
+    PictureFacts,
+    RenderNotes,
+    RenderOrder,
+    SheetFacts,
+)
 from ltx_mcp.media.worker import MEMORY_MIB, ChildFailed, Tell
 
 Work = Callable[[dict[str, Any], Tell], Any]
@@ -31,6 +40,18 @@ def _convert(arguments: dict[str, Any], tell: Tell) -> PictureFacts:
     from ltx_mcp.media.picture import convert_picture
 
     return convert_picture(arguments["path"], Path(arguments["out"]), arguments["target"])
+
+
+def _medium(arguments: dict[str, Any], tell: Tell) -> MediumFacts:
+    from ltx_mcp.media.medium import look_at_medium
+
+    return look_at_medium(**arguments)
+
+
+def _convert_medium(arguments: dict[str, Any], tell: Tell) -> MediumFacts:
+    from ltx_mcp.media.convert import convert_medium
+
+    return convert_medium(arguments["path"], Path(arguments["out"]), arguments["target"])
 
 
 def _measure(arguments: dict[str, Any], tell: Tell) -> FilmFacts:
@@ -57,13 +78,22 @@ def _render(arguments: dict[str, Any], tell: Tell) -> RenderNotes:
     return render(RenderOrder(**arguments["order"]), Path(arguments["out"]), tell)
 
 
+def _edit(arguments: dict[str, Any], tell: Tell) -> RenderNotes:
+    from ltx_mcp.media.edit import edit
+
+    return edit(EditOrder(**arguments["order"]), Path(arguments["out"]), tell)
+
+
 _WORK: dict[str, Work] = {
     "picture": _picture,
     "convert": _convert,
+    "medium": _medium,
+    "conversion": _convert_medium,
     "measure": _measure,
     "sheet": _sheet,
     "frame": _frame,
     "render": _render,
+    "edit": _edit,
 }
 
 

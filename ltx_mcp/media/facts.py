@@ -11,7 +11,10 @@ FrameFormat = Literal["jpeg", "png"]
 
 @dataclass(frozen=True)
 class RenderOrder:
-    """A preview to draw. `image` and `end_image` are paths of pictures; duration is in seconds."""
+    """A preview to draw. `image` and `end_image` are paths of pictures; duration is in seconds.
+
+    `sound` is the path of a sound that moves the picture and becomes the whole sound track.
+    """
 
     prompt: str
     width: int
@@ -22,11 +25,29 @@ class RenderOrder:
     camera_motion: str = "none"
     image: str | None = None
     end_image: str | None = None
+    sound: str | None = None
 
     @property
     def frames(self) -> int:
         """How many frames the film has."""
         return max(1, round(self.duration * self.fps))
+
+
+@dataclass(frozen=True)
+class EditOrder:
+    """A film to lengthen, or to redraw a section of; `video` is its path, `duration` and `start_time` are seconds.
+
+    `mode` is end or start for extend; replace_audio_and_video, replace_video or replace_audio for retake. What is kept
+    keeps its size, rate, look and sound. Sound is made for a new part only where the film has sound, or
+    where replace_audio asks for nothing else.
+    """
+
+    what: Literal["extend", "retake"]
+    video: str
+    prompt: str
+    duration: float
+    mode: str
+    start_time: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +80,25 @@ class FilmFacts:
     size_bytes: int
     video_codec: str
     audio_codec: str
+
+
+@dataclass(frozen=True)
+class MediumFacts:
+    """A film or a sound that somebody brought, whole and decodable; width and height are as seen.
+
+    `container` is one of mp4, mov, mkv, webm, avi, wav, mp3, m4a, aac, ogg, flac. Codecs have the names of the codec
+    library, empty where there is no such stream, but for `pcm` (any of its kinds) and `he-aac`.
+    """
+
+    container: str
+    duration: float
+    size_bytes: int
+    video_codec: str = ""
+    audio_codec: str = ""
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    frames: int = 0
 
 
 @dataclass(frozen=True)

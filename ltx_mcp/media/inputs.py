@@ -1,4 +1,4 @@
-"""Reads the pictures a caller hands over: an https URL, a data URI or a file, copied, hashed and looked at once.
+"""Reads the media a caller hands over: an https URL, a data URI or a file, copied, hashed and looked at once.
 
 Which files may be read at all is decided here. What a media argument says is read in `domain/media.py`.
 """
@@ -9,33 +9,38 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Literal, Protocol, TypeVar
 from urllib.parse import unquote
 from uuid import uuid4
 
 from anyio import to_thread
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.media import DataUri, LocalPath, Picture, WebUrl, read_reference
-from ltx_mcp.media.facts import PictureFacts
+from ltx_mcp.domain.media import DataUri, LocalPath, Medium, WebUrl, read_reference
+from ltx_mcp.media.facts import MediumFacts, PictureFacts
 
-__all__ = ["Fetch", "InputReader", "Look", "fetch_url", "input_folders", "read_reference"]
+__all__ = ["Fetch", "InputReader", "Listen", "Look", "fetch_url", "input_folders", "read_reference"]
 
 MAX_BYTES = 50_000_000
+MAX_MEDIUM_BYTES = 200_000_000
 _CHUNK = 1 << 20
 _URL_SAFE = str.maketrans("-_", "+/")
 _PERSONAL = ("Pictures", "Videos", "Movies", "Downloads", "Desktop")
 
 Look = Callable[[Path], Awaitable[PictureFacts]]
+Listen = Callable[[Path, Literal["video", "audio"]], Awaitable[MediumFacts]]
 
 
 class Fetch(Protocol):
     """Copies what a public https URL leads to into the new file `out`; gives the content type."""
 
     async def __call__(self, url: str, out: Path, *, argument: str, max_bytes: int) -> str: ...
+
+
+_Facts = TypeVar("_Facts", PictureFacts, MediumFacts)
 
 
 class _Unreadable(Exception):
@@ -69,9 +74,10 @@ def _at_home(text: str, home: Path) -> Path:
 
 
 class InputReader:
-    """Turns a reference into a picture in the caller's own temporary folder, or into one clear CallerError.
+    """Turns a reference into a medium in the caller's own temporary folder, or into one clear CallerError.
 
-    `folders` are those a path may lie in; None is where paths mean nothing, as over HTTP. `look` decodes.
+    `folders` are those a path may lie in; None is where paths mean nothing, as over HTTP. `look` decodes a picture,
+    `listen` a video or a sound, of `max_medium_bytes` at most.
     """
 
     def __init__(
@@ -80,44 +86,59 @@ class InputReader:
         look: Look,
         fetch: Fetch = fetch_url,
         max_bytes: int = MAX_BYTES,
+        listen: Listen | None = None,
+        max_medium_bytes: int = MAX_MEDIUM_BYTES,
     ) -> None:
         self._folders = folders
         self._look = look
+        self._listen = listen
         self._fetch = fetch
         self._max_bytes = max_bytes
+        self._max_medium_bytes = max_medium_bytes
 
-    async def read_picture(self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path) -> Picture:
+    async def read_picture(self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path) -> Medium:
         """The picture, copied into the folder `into` under a random name; nothing stays there on failure."""
+        async with self._copied(ref, argument, into, self._max_bytes) as (target, sha256, size_bytes):
+            facts = await _looked(self._look(target), argument)
+        return Medium(target, sha256, size_bytes, facts.format, facts.width, facts.height, facts.turned)
+
+    async def read_medium(
+        self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path, kind: Literal["video", "audio"]
+    ) -> Medium:
+        """The same of a video, or of a sound, which may be a film's."""
+        assert self._listen is not None
+        async with self._copied(ref, argument, into, self._max_medium_bytes) as (target, sha256, size_bytes):
+            facts = await _looked(self._listen(target, kind), argument)
+        return to_medium(facts, kind, target, sha256, size_bytes)
+
+    @asynccontextmanager
+    async def _copied(
+        self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path, max_bytes: int
+    ) -> AsyncGenerator[tuple[Path, str, int], None]:
+        """The copy with its SHA-256 and size, which is removed again when the block fails."""
         target = into / uuid4().hex
         try:
             with _storing(argument):
-                sha256, size_bytes = await self._copy(ref, argument, target)
-            facts = await self._look_at(target, argument)
+                sha256, size_bytes = await self._copy(ref, argument, target, max_bytes)
+            yield target, sha256, size_bytes
         except BaseException:
             target.unlink(missing_ok=True)
             raise
-        return Picture(target, sha256, size_bytes, facts.format, facts.width, facts.height, facts.turned)
 
-    async def _copy(self, ref: WebUrl | DataUri | LocalPath, argument: str, target: Path) -> tuple[str, int]:
+    async def _copy(
+        self, ref: WebUrl | DataUri | LocalPath, argument: str, target: Path, max_bytes: int
+    ) -> tuple[str, int]:
         """SHA-256 and size of what now stands in `target`."""
         match ref:
             case WebUrl(url):
-                await self._fetch(url, target, argument=argument, max_bytes=self._max_bytes)
+                await self._fetch(url, target, argument=argument, max_bytes=max_bytes)
                 return await to_thread.run_sync(_hash_file, target)
             case DataUri():
-                return await to_thread.run_sync(_copy_data, ref, argument, target, self._max_bytes)
+                return await to_thread.run_sync(_copy_data, ref, argument, target, max_bytes)
             case LocalPath(path):
-                return await to_thread.run_sync(self._copy_path, path, argument, target)
+                return await to_thread.run_sync(self._copy_path, path, argument, target, max_bytes)
 
-    async def _look_at(self, target: Path, argument: str) -> PictureFacts:
-        try:
-            return await self._look(target)
-        except CallerError as error:
-            if error.message.startswith((argument, f"The {argument} ")):
-                raise
-            raise CallerError(error.code, f"{argument}: {error.message}", error.hint) from error
-
-    def _copy_path(self, path: str, argument: str, target: Path) -> tuple[str, int]:
+    def _copy_path(self, path: str, argument: str, target: Path, max_bytes: int) -> tuple[str, int]:
         folders = self._folders
         if folders is None:
             raise CallerError(
@@ -126,7 +147,7 @@ class InputReader:
                 " give an https URL, a data URI or a job id such as job_…#last.",
             )
         listed = ", ".join(str(folder) for folder in folders) or "none (set LTX_MCP_INPUT_DIRS)"
-        allowed = f"files that are not hidden, of at most {_megabytes(self._max_bytes)}, in these folders: {listed}"
+        allowed = f"files that are not hidden, of at most {_megabytes(max_bytes)}, in these folders: {listed}"
         try:
             found = _find(path, folders)
             if found is None:
@@ -134,10 +155,37 @@ class InputReader:
                     ErrorCode.INVALID_REQUEST, f"{argument}: {path[:200]} may not be read; allowed are {allowed}."
                 )
             with _opened(*found) as source:
-                return _copy_file(source, target, self._max_bytes)
+                return _copy_file(source, target, max_bytes)
         except _Unreadable as error:
             sentence = f"{argument}: {path[:200]} {error}; allowed are {allowed}."
             raise CallerError(ErrorCode.INPUT_FAILED, sentence) from error
+
+
+async def _looked(look: Awaitable[_Facts], argument: str) -> _Facts:
+    """What was seen; an error names the argument."""
+    try:
+        return await look
+    except CallerError as error:
+        if error.message.startswith((argument, f"The {argument} ")):
+            raise
+        raise CallerError(error.code, f"{argument}: {error.message}", error.hint) from error
+
+
+def to_medium(facts: MediumFacts, kind: str, path: Path, sha256: str, size_bytes: int) -> Medium:
+    """The record of a video or a sound; its codec is the one of the stream of that kind."""
+    return Medium(
+        path=path,
+        sha256=sha256,
+        size_bytes=size_bytes,
+        format=facts.container,
+        width=facts.width if kind == "video" else 0,
+        height=facts.height if kind == "video" else 0,
+        codec=facts.video_codec if kind == "video" else facts.audio_codec,
+        duration=facts.duration,
+        fps=facts.fps,
+        frames=facts.frames,
+        has_audio=bool(facts.audio_codec),
+    )
 
 
 @contextmanager
@@ -250,7 +298,7 @@ def _copy_data(ref: DataUri, argument: str, target: Path, max_bytes: int) -> tup
     try:
         content = _decode(ref.payload, max_bytes)
     except _Unreadable as error:
-        sentence = f"{argument} {error}; give base64 of a picture of at most {_megabytes(max_bytes)}."
+        sentence = f"{argument} {error}; give base64 of a file of at most {_megabytes(max_bytes)}."
         raise CallerError(ErrorCode.INPUT_FAILED, sentence) from error
     target.write_bytes(content)
     return hashlib.sha256(content).hexdigest(), len(content)

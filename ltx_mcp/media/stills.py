@@ -29,18 +29,20 @@ class Stills:
         begin, end = _FADE
         mixed = ease((part - begin) / (end - begin)) if self._end else 0.0
         if self._end is None or mixed <= 0:
-            return self._look(self._start, self._camera.view(part))
-        arrived = self._look(self._end, _ARRIVAL.view(part))
+            return look(self._start, self._size, self._camera.view(part))
+        arrived = look(self._end, self._size, _ARRIVAL.view(part))
         if mixed >= 1:
             return arrived
-        return Image.blend(self._look(self._start, self._camera.view(part)), arrived, mixed)
+        return Image.blend(look(self._start, self._size, self._camera.view(part)), arrived, mixed)
 
-    def _look(self, picture: Image.Image, view: View) -> Image.Image:
-        width, height = picture.width / view.zoom, picture.height / view.zoom
-        left = (picture.width - width) / 2 * (1 + view.x)
-        top = (picture.height - height) / 2 * (1 + view.y)
-        box = (left, top, min(left + width, picture.width), min(top + height, picture.height))
-        return soften(picture.resize(self._size, Image.Resampling.BILINEAR, box), view.blur)
+
+def look(picture: Image.Image, size: Size, view: View) -> Image.Image:
+    """What a camera sees of a picture, as a frame of that size."""
+    width, height = picture.width / view.zoom, picture.height / view.zoom
+    left = (picture.width - width) / 2 * (1 + view.x)
+    top = (picture.height - height) / 2 * (1 + view.y)
+    box = (left, top, min(left + width, picture.width), min(top + height, picture.height))
+    return soften(picture.resize(size, Image.Resampling.BILINEAR, box), view.blur)
 
 
 def _open_filled(path: str, name: str, size: Size) -> Image.Image:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 from anyio.abc import Process
@@ -23,9 +23,11 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.media import Moment
 from ltx_mcp.media.facts import (
+    EditOrder,
     FilmFacts,
     FrameFacts,
     FrameFormat,
+    MediumFacts,
     PictureFacts,
     RenderNotes,
     RenderOrder,
@@ -40,6 +42,7 @@ _PICTURE_S = 60.0
 _FILM_S = 120.0
 _RENDER_S = 120.0
 _RENDER_S_PER_PIXEL = 7e-8  # about twenty times what two cores need
+_REWRITE_S = 1800.0  # a film of 20 s in 4K is decoded and encoded anew on a slow machine
 _BROKEN_PIPE = (
     anyio.EndOfStream,
     anyio.IncompleteRead,
@@ -166,7 +169,7 @@ class Child:
 
 
 class Media:
-    """What the rest of the program uses: short work in one warm child, each render in a child of its own.
+    """What the rest of the program uses: short work in one warm child; what writes a film, in a child of its own.
 
     Needs a running asyncio loop, but no task group; `close` at shutdown.
     """
@@ -182,12 +185,29 @@ class Media:
         try:
             return PictureFacts(**await self._call("picture", {"path": str(path)}, _PICTURE_S))
         except ChildFailed as failure:
-            message = f"The picture could not be decoded here: {failure.message[0].lower()}{failure.message[1:]}"
-            raise CallerError(ErrorCode.INPUT_FAILED, message, "Send a smaller or another picture.") from failure
+            raise _undecodable("picture", failure) from failure
 
     async def convert_picture(self, path: str | Path, out: Path, target: str) -> None:
         """Writes the picture to `out` as jpeg or png, upright and without transparency."""
         await self._call("convert", {"path": str(path), "out": str(out), "target": target}, _PICTURE_S)
+
+    async def look_at_medium(self, path: str | Path, kind: Literal["video", "audio"]) -> MediumFacts:
+        """The facts of a whole film, or a whole sound, be it a film's. CallerError (input_failed) where it is none."""
+        try:
+            return MediumFacts(**await self._call("medium", {"path": str(path), "kind": kind}, _FILM_S))
+        except ChildFailed as failure:
+            raise _undecodable(kind, failure) from failure
+
+    async def convert_medium(self, path: str | Path, out: Path, target: str) -> MediumFacts:
+        """Writes a film as `mp4/h264` or a sound, be it a film's, as `m4a/aac`; gives the facts of what was written.
+
+        What is encoded that way already is copied. CallerError (input_failed) where it cannot be read.
+        """
+        arguments = {"path": str(path), "out": str(out), "target": target}
+        try:
+            return MediumFacts(**await self._write("conversion", arguments, out, _REWRITE_S))
+        except ChildFailed as failure:
+            raise _undecodable("audio" if target == "m4a/aac" else "video", failure) from failure
 
     async def measure_film(self, path: str | Path) -> FilmFacts:
         """The facts of a film. LtxError (bad_reply) where it is none."""
@@ -207,15 +227,16 @@ class Media:
     async def render(self, order: RenderOrder, out: Path, tell: Tell | None = None) -> RenderNotes:
         """Draws a preview into `out`; one that fails or is cancelled leaves no file."""
         limit_s = _RENDER_S + order.frames * order.width * order.height * _RENDER_S_PER_PIXEL
-        notes: RenderNotes | None = None
-        try:
-            async with Child(self._memory_mib) as child:
-                arguments = {"order": asdict(order), "out": str(out)}
-                notes = RenderNotes(**await child.run("render", arguments, limit_s, tell))
-        finally:
-            if notes is None:
-                out.unlink(missing_ok=True)
-        return notes
+        arguments = {"order": asdict(order), "out": str(out)}
+        return RenderNotes(**await self._write("render", arguments, out, limit_s, tell))
+
+    async def edit(self, order: EditOrder, out: Path, tell: Tell | None = None) -> RenderNotes:
+        """Writes the lengthened or partly redrawn film to `out`, an MP4; one that fails or is cancelled leaves no file.
+
+        CallerError: invalid_request for a section outside the film, input_failed for a film that cannot be read.
+        """
+        arguments = {"order": asdict(order), "out": str(out)}
+        return RenderNotes(**await self._write("edit", arguments, out, _REWRITE_S, tell))
 
     async def close(self) -> None:
         """Ends the warm child; a call it is working on fails."""
@@ -223,6 +244,19 @@ class Media:
         child, self._warm = self._warm, None
         if child is not None:
             await child.close()
+
+    async def _write(
+        self, what: str, arguments: dict[str, Any], out: Path, timeout_s: float, tell: Tell | None = None
+    ) -> dict[str, Any]:
+        """The result of work that writes `out`, in a child of its own."""
+        result: dict[str, Any] | None = None
+        try:
+            async with Child(self._memory_mib) as child:
+                result = await child.run(what, arguments, timeout_s, tell)
+        finally:
+            if result is None:
+                out.unlink(missing_ok=True)
+        return result
 
     async def _call(self, what: str, arguments: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         async with self._lock:
@@ -270,6 +304,11 @@ def _read_line(line: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def _undecodable(kind: str, failure: ChildFailed) -> CallerError:
+    message = f"The {kind} could not be decoded here: {failure.message[0].lower()}{failure.message[1:]}"
+    return CallerError(ErrorCode.INPUT_FAILED, message, f"Send a smaller or another {kind}.")
 
 
 def _to_error(problem: dict[str, str]) -> LtxError:

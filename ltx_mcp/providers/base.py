@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from ltx_mcp.domain.errors import Problem
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Cancel
-from ltx_mcp.domain.plan import Adjustment, Offer
+from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.wire import Wire
 
@@ -88,6 +88,11 @@ def read_word(value: Any) -> str:
     return word if word.isprintable() and word.strip() and len(word) <= MOST_SIGNS else ""
 
 
+def to_number(value: Decimal) -> int | float:
+    """Seconds as JSON: a whole number where they are one."""
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
 class Provider(Protocol):
     """Every adapter can be ordered from."""
 
@@ -102,8 +107,8 @@ class Uploads(Protocol):
 
     account: str
 
-    async def upload(self, path: Path, format: str) -> Uploaded:
-        """Send a medium. Repeatable; costs nothing."""
+    async def upload(self, path: Path, mime: str) -> Uploaded:
+        """Send a medium of this media type. Repeatable; costs nothing."""
         ...
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
-from ltx_mcp.domain.plan import Adjustment, Offer
+from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.net.wire import READ_S, Call, Files, Reply
 from ltx_mcp.providers.base import Accepted, Seen, Setup, read_word
 from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear

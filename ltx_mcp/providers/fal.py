@@ -14,14 +14,14 @@ from urllib.parse import quote, urlsplit
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import Cancel
-from ltx_mcp.domain.plan import Offer
+from ltx_mcp.domain.offer import Offer
 from ltx_mcp.net.wire import EVENTS_S, Call, Reply, read_json
-from ltx_mcp.providers.base import Accepted, Seen, Setup, Uploaded, read_word
+from ltx_mcp.providers.base import Accepted, Seen, Setup, Uploaded, read_word, to_number
 from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
 
 PRICES_URL = "https://api.fal.ai/v1/models/pricing"
 BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
-FIELDS = {"image": "image_url", "end_image": "end_image_url"}
+FIELDS = {"image": "image_url", "end_image": "end_image_url", "audio": "audio_url", "video": "video_url"}
 CANCELS = {
     "OK": Cancel.STOPPED,
     "CANCELLATION_REQUESTED": Cancel.ASKED,
@@ -32,14 +32,26 @@ BILLING = "x-fal-billable-units"
 
 
 def _body(offer: Offer, uris: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "prompt": offer.prompt,
-        "duration": int(offer.duration),
+    """The order's JSON. A field that an operation does not have is not sent, nor an empty prompt where it may be."""
+    fields: dict[str, Any] = {FIELDS[role]: uri for role, uri in uris.items()}
+    if offer.prompt or offer.operation not in ("audio_to_video", "extend"):
+        fields["prompt"] = offer.prompt
+    length = to_number(offer.duration)
+    match offer.operation:
+        case "audio_to_video":
+            return fields | {"aspect_ratio": offer.aspect_ratio}
+        case "extend":
+            context = {} if offer.context is None else {"context": to_number(offer.context)}
+            return fields | {"duration": length, "mode": offer.mode} | context
+        case "retake":
+            start = to_number(offer.start_time or Decimal())
+            return fields | {"start_time": start, "duration": length, "retake_mode": offer.mode}
+    return fields | {
+        "duration": length,
         "resolution": offer.resolution,
         "aspect_ratio": offer.aspect_ratio,
         "fps": offer.fps,
         "generate_audio": offer.generate_audio,
-        **{FIELDS[role]: uri for role, uri in uris.items()},
     }
 
 
@@ -75,17 +87,16 @@ class Fal:
         self._headers = {"Authorization": f"Key {setup.key}"}
         self.account = setup.account
 
-    async def upload(self, path: Path, format: str) -> Uploaded:
-        """Send a picture to fal's CDN: an address is asked for, then the bytes are put there without the key."""
-        kind = f"image/{format}"
+    async def upload(self, path: Path, mime: str) -> Uploaded:
+        """Send a medium to fal's CDN: an address is asked for, then the bytes are put there without the key."""
         url = f"{self._setup.urls['rest']}/storage/upload/initiate?storage_type=fal-cdn-v3"
-        body = {"content_type": kind, "file_name": f"picture.{format}"}
+        body = {"content_type": mime, "file_name": f"{mime.partition('/')[0]}{path.suffix}"}
         reply = await self._wire.ask(Call("POST", url, self._headers, body=body))
         place = reply.json if isinstance(reply.json, dict) else {}
         put_url, file_url = read_word(place.get("upload_url")), read_word(place.get("file_url"))
         if not reply.ok or not put_url or not file_url:
             raise _upload_refused(self._setup, reply)
-        await self._wire.put(put_url, path, {"Content-Type": kind})
+        await self._wire.put(put_url, path, {"Content-Type": mime})
         return Uploaded(file_url, self._setup.now() + timedelta(seconds=self._setup.facts.upload_lives_s or 0))
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted:
@@ -112,8 +123,8 @@ class Fal:
             "status_url": f"{base}/status",
             "response_url": base,
             "cancel_url": f"{base}/cancel",
-            "seconds": str(offer.duration),
-            "usd_per_second": str(offer.cost_usd / offer.duration),
+            "seconds": str(offer.billed),
+            "usd_per_second": str(offer.cost_usd / offer.billed),
         }
 
     def _own(self, url: Any, documented: str) -> str:

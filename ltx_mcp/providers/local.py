@@ -6,8 +6,9 @@ It has no wire: `submit` only hands back held work, which a child process does w
 from collections.abc import Mapping
 from pathlib import Path
 
-from ltx_mcp.domain.plan import Adjustment, Offer
-from ltx_mcp.media.facts import RenderOrder
+from ltx_mcp.domain.offer import Adjustment, Offer
+from ltx_mcp.domain.request import EDITS
+from ltx_mcp.media.facts import EditOrder, RenderOrder
 from ltx_mcp.media.worker import Media
 from ltx_mcp.providers.base import Delivered, Setup, Tell
 
@@ -23,6 +24,18 @@ def _order(offer: Offer, uris: Mapping[str, str]) -> RenderOrder:
         camera_motion=offer.camera_motion,
         image=uris.get("image"),
         end_image=uris.get("end_image"),
+        sound=uris.get("audio"),
+    )
+
+
+def _edit(offer: Offer, uris: Mapping[str, str]) -> EditOrder:
+    return EditOrder(
+        what="extend" if offer.operation == "extend" else "retake",
+        video=uris["video"],
+        prompt=offer.prompt,
+        duration=float(offer.duration),
+        mode=offer.mode,
+        start_time=float(offer.start_time or 0),
     )
 
 
@@ -34,10 +47,12 @@ class Local:
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Delivered:
         """Held work that draws the film; cancelling it kills the child and leaves nothing."""
-        order = _order(offer, uris)
 
         async def write(path: Path, tell: Tell) -> tuple[Adjustment, ...]:
-            notes = await self._media.render(order, path, tell)
+            if offer.operation in EDITS:
+                notes = await self._media.edit(_edit(offer, uris), path, tell)
+            else:
+                notes = await self._media.render(_order(offer, uris), path, tell)
             if not notes.missing_glyphs:
                 return ()
             told = f"{notes.missing_glyphs} characters have no font on this machine"

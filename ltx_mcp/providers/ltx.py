@@ -5,17 +5,20 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
-from ltx_mcp.domain.plan import Adjustment, Offer
+from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.net.wire import Call, Reply
-from ltx_mcp.providers.base import Accepted, Delivered, Seen, Setup, Tell, Uploaded, read_word
+from ltx_mcp.providers.base import Accepted, Delivered, Seen, Setup, Tell, Uploaded, read_word, to_number
 from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
 
-FIELDS = {"image": "image_uri", "end_image": "last_frame_uri"}
+FIELDS = {"image": "image_uri", "end_image": "last_frame_uri", "audio": "audio_uri", "video": "video_uri"}
+GENERATED = ("text_to_video", "image_to_video")
+"""Operations that must have a prompt."""
 KINDS = {
     "authentication_error": ErrorCode.KEY_REJECTED,
     "permission_error": ErrorCode.KEY_REJECTED,
@@ -33,17 +36,27 @@ FILM_S = 1200.0
 
 
 def _body(offer: Offer, uris: Mapping[str, str]) -> dict[str, Any]:
+    """The order's JSON. A field that an operation does not have is not sent, nor one that was left empty."""
+    fields = {"model": offer.model.replace(".", "-")} | {FIELDS[role]: uri for role, uri in uris.items()}
+    if offer.prompt or offer.operation in GENERATED:
+        fields["prompt"] = offer.prompt
+    return fields | _own_fields(offer)
+
+
+def _own_fields(offer: Offer) -> dict[str, Any]:
+    size, section = f"{offer.width}x{offer.height}", to_number(offer.duration)
     camera = {} if offer.camera_motion == "none" else {"camera_motion": offer.camera_motion}
-    return {
-        "prompt": offer.prompt,
-        "model": offer.model.replace(".", "-"),
-        "duration": int(offer.duration),
-        "resolution": f"{offer.width}x{offer.height}",
-        "fps": offer.fps,
-        "generate_audio": offer.generate_audio,
-        **camera,
-        **{FIELDS[role]: uri for role, uri in uris.items()},
-    }
+    match offer.operation:
+        case "audio_to_video":
+            return {"resolution": size, "fps": offer.fps, **camera}
+        case "extend":
+            context = {} if offer.context is None else {"context": to_number(offer.context)}
+            return {"duration": section, "mode": offer.mode, **context}
+        case "retake":
+            start = to_number(offer.start_time or Decimal())
+            return {"start_time": start, "duration": section, "mode": offer.mode, "resolution": size}
+    length = None if offer.automatic else section
+    return {"duration": length, "resolution": size, "fps": offer.fps, "generate_audio": offer.generate_audio, **camera}
 
 
 def _error_of(body: Any) -> tuple[str, str]:
@@ -88,7 +101,7 @@ class Uploading:
         self._headers = {"Authorization": f"Bearer {setup.key}"}
         self.account = setup.account
 
-    async def upload(self, path: Path, format: str) -> Uploaded:
+    async def upload(self, path: Path, mime: str) -> Uploaded:
         """Ask for a slot, then put the bytes there with every header it wants and no key."""
         reply = await self._wire.ask(Call("POST", f"{self._api}/v1/upload", self._headers, read_s=SLOT_S))
         slot = reply.json if isinstance(reply.json, dict) else {}
@@ -98,7 +111,7 @@ class Uploading:
             raise order_refused(self._setup, reply, _error_of(reply.json)[1] or reply.text, sure=True)
         if not url or not uri or not isinstance(wanted, dict):
             raise order_refused(self._setup, reply, reply.text, ErrorCode.BAD_REPLY, sure=True)
-        headers = {"Content-Type": f"image/{format}", **{str(name): str(value) for name, value in wanted.items()}}
+        headers = {"Content-Type": mime, **{str(name): str(value) for name, value in wanted.items()}}
         await self._wire.put(url, path, headers, read_s=PUT_S)
         return Uploaded(uri, self._setup.now() + timedelta(seconds=self._setup.facts.upload_lives_s or 0))
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.server.boundary import answered
 
-OBVIOUS = frozenset({"title", "minLength", "exclusiveMinimum", "additionalProperties"})
+OBVIOUS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})
 """Left out of the published schemas to keep the list short; every one of them is still enforced, and explained."""
 GOES_WITHOUT_SAYING: tuple[tuple[str, Any], ...] = (("default", ""), ("minimum", 0))
 """So are an empty default of an argument that is not required, and that no amount is negative."""
@@ -81,8 +81,24 @@ def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, An
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        sentences = [_sentence(model, tool, each) for each in error.errors(include_url=False)]
+        sentences = [_sentence(model, tool, each) for each in _joined(error.errors(include_url=False))]
         raise CallerError(ErrorCode.INVALID_REQUEST, " ".join(dict.fromkeys(sentences))) from error
+
+
+def _joined(errors: list[Any]) -> list[Any]:
+    """One error for an argument that may be a number or a word: what is wrong with the number, and which word."""
+    words = {each["loc"][0]: each["ctx"]["expected"] for each in errors if _is_word_of_union(each)}
+    others = [each for each in errors if not _is_word_of_union(each)]
+    return [
+        each | {"loc": each["loc"][:1], "msg": f"{each['msg']}, or be {words[each['loc'][0]]}"}
+        if each["loc"] and each["loc"][0] in words
+        else each
+        for each in others
+    ]
+
+
+def _is_word_of_union(error: Any) -> bool:
+    return error["type"] == "literal_error" and len(error["loc"]) > 1
 
 
 def _sentence(model: type[BaseModel], tool: str, error: Any) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 from mcp.server import MCPServer
 from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
+from ltx_mcp.domain.arguments import ListJobs
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.facts import Choice
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Market
-from ltx_mcp.domain.request import ListJobs
 from ltx_mcp.server.desk import Desk
 
 MOST = 100

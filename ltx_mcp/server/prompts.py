@@ -14,7 +14,8 @@ from mcp.types import INVALID_PARAMS
 from pydantic import Field, ValidationError
 
 from ltx_mcp.domain.facts import OfferFacts
-from ltx_mcp.domain.plan import LOCAL, Market, limit_text
+from ltx_mcp.domain.fit import limit_text
+from ltx_mcp.domain.plan import LOCAL, Market
 
 MOST_SHOTS = 12
 

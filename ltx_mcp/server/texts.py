@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
+from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.plan import LOCAL
+from ltx_mcp.domain.plan import LOCAL, Plan
 from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.words import clock, ordinal
-from ltx_mcp.server.views import Change, Estimate, JobRef, JobView, Refused, Standing
+from ltx_mcp.server.views import Change, Estimate, JobRef, JobView, Refused, Row, Standing
 
 
 def stage_text(job: Job, standing: Standing, now: datetime) -> str:
@@ -63,14 +64,39 @@ def job_text(view: JobView, stage: str) -> str:
     return "\n".join(filter(None, (*lines, view.video_url or trouble, changes_text(view.adjustments), view.next)))
 
 
+def row_text(row: Row) -> str:
+    """A job in a list, and which jobs it was made from."""
+    made_from = f" from {', '.join(row.sources)}" if row.sources else ""
+    return f"{row.job_id} {row.state} {row.provider}{made_from}: {row.prompt}"
+
+
 def changes_text(changes: list[Change]) -> str:
     """What is not as asked; empty when all is."""
     told = ", ".join(f"{each.field} {each.asked} -> {each.got}" for each in changes)
     return f"Changed: {told}." if told else ""
 
 
-def estimate_text(estimate: Estimate) -> str:
-    """The first quotes, or why nobody offers it, and what is left of a budget."""
+_BILLED = {"audio_to_video": "sound", "retake": "video, not only the section", "extend": "new part and context"}
+
+
+def billed_text(arguments: EstimateCost, plan: Plan) -> str:
+    """Which seconds an edited film is paid for, and of what; empty for the others, which are paid for as asked."""
+    offer = next(iter((*plan.offers, *(offer for offer, _ in plan.unusable))), None)
+    if offer is None:
+        return ""
+    if offer.automatic:
+        return f"At most, for {offer.duration:f} s: booked by the length that comes."
+    if arguments.operation not in _BILLED:
+        return ""
+    if arguments.operation == "extend":
+        parts = f"{offer.duration:f} s new and {offer.billed - offer.duration:f} s of context"
+        return f"Billed: {offer.billed:f} s, {parts}{'' if arguments.video else ' at most'}."
+    supposed = "" if arguments.audio or arguments.video else ", as long as duration says"
+    return f"Billed: {offer.billed:f} s, the whole {_BILLED[arguments.operation]}{supposed}."
+
+
+def estimate_text(estimate: Estimate, billed: str = "") -> str:
+    """The first quotes, or why nobody offers it, which seconds are `billed`, and what is left of a budget."""
     lines = [
         f"{quote.provider} {quote.model}: {quote.cost_usd:g} USD each, {quote.total_usd:g} USD in all"
         + (f", {quote.credits} credits each." if quote.credits else ".")
@@ -79,6 +105,7 @@ def estimate_text(estimate: Estimate) -> str:
         for quote in estimate.quotes[:3]
     ]
     budget, others = estimate.budget, ", ".join(dict.fromkeys(each.provider for each in estimate.refused))
+    lines += [billed] if lines and billed else []
     last = [f"Not offered by {others}; refused says why."] if lines and others else []
     if budget.left_usd is not None:
         last.append(f"Today's budget: {budget.left_usd:g} of {budget.limit_usd:g} USD left.")

@@ -12,17 +12,22 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel
 
-from ltx_mcp.domain.consent import Question
-from ltx_mcp.domain.plan import Market
-from ltx_mcp.domain.request import (
+from ltx_mcp.domain.arguments import (
+    OPERATIONS,
     AnimateImage,
+    Arguments,
     CancelJob,
     CheckJob,
     EstimateCost,
+    ExtendVideo,
+    GenerateFromAudio,
     GenerateVideo,
     ListJobs,
     PaidArguments,
+    RetakeVideo,
 )
+from ltx_mcp.domain.consent import Question
+from ltx_mcp.domain.plan import Market
 from ltx_mcp.server import asking
 from ltx_mcp.server.answers import answer, image, job_answer
 from ltx_mcp.server.arguments import ContractTool, make_tool
@@ -30,7 +35,7 @@ from ltx_mcp.server.desk import Desk, desk_of
 from ltx_mcp.server.player.notes import player_meta
 from ltx_mcp.server.player.page import TOOL_META
 from ltx_mcp.server.tasks import follows_tasks
-from ltx_mcp.server.texts import cancel_text, estimate_text, job_text
+from ltx_mcp.server.texts import billed_text, cancel_text, estimate_text, job_text, row_text
 from ltx_mcp.server.views import Estimate, JobList, JobRef, JobView, to_estimate, to_row
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -39,6 +44,9 @@ PAID = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_
 STOP = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 MOST_S = 50.0
 """How long a call may take that asks a person, orders, and waits for the provider's word."""
+
+
+CORE = (GenerateVideo, AnimateImage, CheckJob, EstimateCost, CancelJob, ListJobs)
 
 
 async def generate_video(arguments: GenerateVideo, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
@@ -52,6 +60,29 @@ async def animate_image(arguments: AnimateImage, context: Context[Desk]) -> Call
     """Make a video that starts from a picture, and can end on another (end_image). Ordered, priced and followed like
     generate_video. image may be another job: job_…#last continues that shot, even before it is done, so a chain of
     shots can be ordered in one go."""
+    return await _order(arguments, context)
+
+
+async def generate_from_audio(
+    arguments: GenerateFromAudio, context: Context[Desk]
+) -> CallToolResult | InputRequiredResult:
+    """Make a video that fits a sound: speech moves lips, music sets the pace. The sound is kept, and its length is the
+    film's and what is charged. Add a picture to bring to life, a prompt, or both. Ordered, priced and followed like
+    generate_video."""
+    return await _order(arguments, context)
+
+
+async def extend_video(arguments: ExtendVideo, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
+    """Lengthen a video forward or backward in time, in one piece with it. video may be another job, even before it is
+    done. Charged are the new seconds and the context that is looked at: less context costs less. Ordered, priced and
+    followed like generate_video."""
+    return await _order(arguments, context)
+
+
+async def retake_video(arguments: RetakeVideo, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
+    """Redo a section of a video, its picture, its sound or both; the rest stays. The whole video is charged, not
+    the section: estimate_cost with video first. video may be another job. Ordered, priced and followed like
+    generate_video."""
     return await _order(arguments, context)
 
 
@@ -80,8 +111,9 @@ async def estimate_cost(arguments: EstimateCost, context: Context[Desk]) -> Call
     """Price a video at every provider without ordering it. Shows which providers can be used now, why others cannot,
     and what is left of today's budget. Free and instant; call it before a paid tool."""
     jobs = await desk_of(context).jobs()
-    estimate = to_estimate(jobs.quotes(arguments), arguments.count, await jobs.budget())
-    return answer(estimate_text(estimate), estimate)
+    plan = await jobs.quotes(arguments, desk_of(context).caller(context))
+    estimate = to_estimate(plan, arguments.count, await jobs.budget())
+    return answer(estimate_text(estimate, billed_text(arguments, plan)), estimate)
 
 
 async def cancel_job(arguments: CancelJob, context: Context[Desk]) -> CallToolResult:
@@ -99,26 +131,25 @@ async def list_jobs(arguments: ListJobs, context: Context[Desk]) -> CallToolResu
     desk, jobs = desk_of(context), await desk_of(context).jobs()
     page = await jobs.page(arguments, desk.caller(context))
     listed = JobList(jobs=[to_row(job) for job in page.jobs], next_cursor=page.next_cursor or None)
-    lines = [f"{row.job_id} {row.state} {row.provider}: {row.prompt}" for row in listed.jobs]
+    lines = [row_text(row) for row in listed.jobs]
     more = ["More: pass next_cursor as cursor."] if listed.next_cursor else []
     return answer("\n".join([*lines, *more]) or "No jobs.", listed)
 
 
 def make_tools(market: Market) -> list[ContractTool]:
-    """The core tools, in the order they are listed, with the choices the facts give."""
-    rows = [row for facts in market.providers for row in facts.offer]
-    choices = {
-        "provider": ("auto", *(facts.name for facts in market.providers)),
-        "model": ("auto", *dict.fromkeys(row.model for row in rows)),
-        "operation": tuple(dict.fromkeys(row.operation for row in rows)),
-    }
-    table: list[tuple[Any, type[BaseModel], type[BaseModel], str, ToolAnnotations]] = [
+    """The tools, in the order they are listed, with the choices the facts give. Editing tools are there where a
+    provider that could be used now has what they do."""
+    usable = {row.operation for name in market.usable for row in market.facts(name).offer}
+    table: list[tuple[Any, type[Arguments], type[BaseModel], str, ToolAnnotations]] = [
         (generate_video, GenerateVideo, JobRef, "Generate a video", PAID),
         (animate_image, AnimateImage, JobRef, "Animate a picture", PAID),
         (check_job, CheckJob, JobView, "Check a job", LOOK),
         (estimate_cost, EstimateCost, Estimate, "Estimate the cost", READ),
         (cancel_job, CancelJob, JobRef, "Cancel a job", STOP),
         (list_jobs, ListJobs, JobList, "List jobs", READ),
+        (generate_from_audio, GenerateFromAudio, JobRef, "Generate a video from a sound", PAID),
+        (extend_video, ExtendVideo, JobRef, "Extend a video", PAID),
+        (retake_video, RetakeVideo, JobRef, "Retake a section", PAID),
     ]
     return [
         make_tool(
@@ -127,11 +158,23 @@ def make_tools(market: Market) -> list[ContractTool]:
             answer,
             title=title,
             annotations=hints,
-            choices=choices,
+            choices=_choices(market, OPERATIONS.get(arguments)),
             meta=TOOL_META if call is check_job else None,
         )
         for call, arguments, answer, title, hints in table
+        if arguments in CORE or OPERATIONS[arguments] in usable
     ]
+
+
+def _choices(market: Market, operation: str | None) -> dict[str, tuple[str, ...]]:
+    """Who and what can be chosen for an operation, or for any."""
+    rows = [(facts.name, row) for facts in market.providers for row in facts.offer]
+    fit = [(name, row) for name, row in rows if operation in (None, row.operation)]
+    return {
+        "provider": ("auto", *dict.fromkeys(name for name, _ in fit)),
+        "model": ("auto", *dict.fromkeys(row.model for _, row in fit)),
+        "operation": tuple(dict.fromkeys(row.operation for _, row in rows)),
+    }
 
 
 async def _order(arguments: PaidArguments, context: Context[Desk]) -> CallToolResult | InputRequiredResult:

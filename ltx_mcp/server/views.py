@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.plan import Adjustment, Offer, Plan
+from ltx_mcp.domain.offer import Adjustment, Offer
+from ltx_mcp.domain.plan import Plan
 from ltx_mcp.domain.price import from_micro, to_wire
 
 if TYPE_CHECKING:
@@ -322,7 +323,8 @@ def next_step(job: Job, standing: Standing, *, fresh: bool = True) -> str:
     """One sentence: what the caller should do now."""
     if job.state is State.SUCCEEDED:
         preview = "Say it is a preview drawn on this machine, not LTX. " if standing.is_preview else ""
-        step = f"{preview}Judge it by its frames (check_job) before you show video_url; {job.id}#last continues it."
+        goes_on = f"video={job.id} or image={job.id}#last continues it."
+        step = f"{preview}Judge it by its frames (check_job) before you show video_url; {goes_on}"
     elif job.state is State.UNKNOWN:
         provider = job.offer.provider
         settle = (

@@ -15,14 +15,15 @@ import anyio
 import pytest
 
 from ltx_mcp.cli.common import open_jobs
-from ltx_mcp.domain.request import GenerateVideo
+from ltx_mcp.domain.arguments import GenerateVideo
 from tests.jobs.test_processes import Look
 
 Ended = subprocess.CompletedProcess[str]
 Command = Callable[..., Ended]
 Place = Callable[..., str]
 
-COMMANDS = ["serve", "work", "generate", "animate", "estimate", "models", "jobs", "doctor", "emulate"]
+MAKING = ["generate", "animate", "from-audio", "extend", "retake"]
+COMMANDS = ["serve", "work", *MAKING, "estimate", "models", "jobs", "doctor", "emulate"]
 SMALL = ["--resolution", "720p", "--fps", "24", "--no-generate-audio"]
 LONG = ["--duration", "20", "--no-generate-audio"]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")

@@ -27,6 +27,7 @@ from tests.cli.conftest import (
     first_line,
 )
 from tests.jobs.test_processes import Look
+from tests.media.films import Recipe, make
 
 # -- what there is ------------------------------------------------------------------------------------------------
 
@@ -39,7 +40,7 @@ def test_version(ltx: Command) -> None:
 def test_help_lists_every_command_and_the_exit_codes(ltx: Command, flag: str) -> None:
     shown = ltx(flag)
     assert shown.returncode == 0
-    assert re.findall(r"^  (\w+)  +[A-Z]", shown.stdout, re.MULTILINE) == COMMANDS
+    assert re.findall(r"^  ([a-z][\w-]+)  +[A-Z]", shown.stdout, re.MULTILINE) == COMMANDS
     assert "4 still running" in shown.stdout
 
 
@@ -312,7 +313,8 @@ def test_models_json_gives_the_facts_and_whether_each_provider_can_be_used(ltx: 
     facts = {each["name"]: each for each in json.loads(ltx("models", "--json").stdout)}
     assert facts["local"]["usable"] is True
     assert facts["local"]["is_preview"] is True
-    assert {row["operation"] for row in facts["local"]["offer"]} == {"text_to_video", "image_to_video"}
+    made = {"text_to_video", "image_to_video", "audio_to_video", "extend", "retake"}
+    assert {row["operation"] for row in facts["local"]["offer"]} == made
 
 
 def test_doctor_is_content_with_a_machine_that_can_draw(ltx: Command) -> None:
@@ -335,3 +337,18 @@ def test_doctor_tells_a_bad_setting_as_a_failure_and_looks_at_the_rest(ltx: Comm
     assert ended.returncode == 1
     assert re.search(r"^failure +settings: LTX_MCP_LOG_LEVEL='loud'", ended.stdout, re.MULTILINE)
     assert "codecs" in ended.stdout
+
+
+def test_a_film_is_lengthened_redone_and_its_sound_used_again(ltx: Command, tmp_path: Path) -> None:
+    clip = make(tmp_path / "clip.mp4", Recipe(frames=75, seconds=3))
+    longer = ltx("extend", str(clip), "--duration", "2", "--prompt", "the tide comes in", "--json")
+    view = json.loads(longer.stdout)
+    assert (longer.returncode, view["operation"], view["duration"]) == (0, "extend", 5)
+    redone = ltx("retake", view["job_id"], "--start-time", "1", "--duration", "2", "--json")
+    again = json.loads(redone.stdout)
+    assert (redone.returncode, again["sources"], again["duration"]) == (0, [view["job_id"]], 5)
+    sung = ltx("from-audio", again["job_id"], "--prompt", "a choir", "--resolution", "720p", "--json")
+    assert (sung.returncode, json.loads(sung.stdout)["duration"]) == (0, 5)
+    assert "start-time" in ltx("retake", str(clip), "--duration", "2").stderr
+    priced = json.loads(ltx("estimate", "--operation", "retake", "--video", str(clip), "--json").stdout)
+    assert {quote["cost_usd"] for quote in priced["quotes"]} == {0, 0.3}

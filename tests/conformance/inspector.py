@@ -5,12 +5,14 @@ forgotten.
 """
 
 import base64
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,6 +202,31 @@ def _animate(host: Host) -> None:
     host.animated_id = ref["job_id"]
 
 
+def _from_audio(host: Host) -> None:
+    sound = {"audio": f"data:audio/wav;base64,{base64.b64encode(_tone()).decode()}"}
+    ref = host.call("generate_from_audio", {"prompt": STORY, "resolution": "720p", "fps": 24} | sound)
+    _check_order("generate_from_audio", host, ref)
+
+
+def _tone() -> bytes:
+    """Two seconds of a hum."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, 1, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(128 + step % 80 for step in range(16_000)))
+    return file.getvalue()
+
+
+def _extend(host: Host) -> None:
+    ref = host.call("extend_video", {"video": host.job_id, "duration": 2})
+    _check_order("extend_video", host, ref)
+
+
+def _retake(host: Host) -> None:
+    ref = host.call("retake_video", {"video": host.job_id, "start_time": 1, "duration": 2, "prompt": STORY})
+    _check_order("retake_video", host, ref)
+
+
 def _list(host: Host) -> None:
     listed = [row["job_id"] for row in host.call("list_jobs", {"limit": 100})["jobs"]]
     check({host.job_id, host.animated_id} <= set(listed), f"list_jobs: {listed}")
@@ -220,6 +247,9 @@ CALLS: dict[str, Callable[[Host], None]] = {
     "animate_image": _animate,
     "cancel_job": _cancel,
     "list_jobs": _list,
+    "generate_from_audio": _from_audio,
+    "extend_video": _extend,
+    "retake_video": _retake,
 }
 """In the order in which they are called; each uses what those before it left."""
 

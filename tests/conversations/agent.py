@@ -54,10 +54,11 @@ class Answer:
 
 
 class Agent:
-    """One conversation. `providers` is not the agent's: it is for the conversation's file, to play the world."""
+    """One conversation. `providers` and `folder` are not the agent's: they are for the conversation's file, to play
+    the world, and to lay files where the server may read them."""
 
     def __init__(self, home: Path, providers: Providers, settings: dict[str, str], transcript: Transcript) -> None:
-        self.providers = providers
+        self.providers, self.folder = providers, home.parent
         self._env = environment(home, providers.settings) | settings
         self._number = home.parent / f"{home.name}.pid"
         self._transcript = transcript

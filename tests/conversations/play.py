@@ -1,4 +1,4 @@
-"""The ten conversations by name, and how one is played."""
+"""The eleven conversations by name, and how one is played."""
 
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +13,7 @@ NAMES = (
     "over_budget",
     "timed_out",
     "chain",
+    "mended",
     "cancelled",
     "content_refused",
     "unknown",

@@ -1,5 +1,5 @@
-"""Ten conversations with a real server process and the emulated providers. Each ends as it should, and the page of the
-docs shows it as it goes now.
+"""Eleven conversations with a real server process and the emulated providers. Each ends as it should, and the page of
+the docs shows it as it goes now.
 """
 
 import os

@@ -9,7 +9,7 @@ from ltx_mcp.domain.media import DataUri, JobMoment, LocalPath, Reference, WebUr
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("job_abcd1234", JobMoment("job_abcd1234", "last")),
+        ("job_abcd1234", JobMoment("job_abcd1234", "last", is_whole=True)),
         ("job_abcd1234#last", JobMoment("job_abcd1234", "last")),
         ("job_abcd1234#first", JobMoment("job_abcd1234", "first")),
         ("job_abcd1234#3.5", JobMoment("job_abcd1234", 3.5)),

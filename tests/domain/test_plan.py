@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltx_mcp.domain.arguments import EstimateCost, GenerateVideo
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.facts import ProviderFacts
-from ltx_mcp.domain.plan import Market, choose, film_size, make_offers
-from ltx_mcp.domain.request import EstimateCost, GenerateVideo, Input, Request, to_request
+from ltx_mcp.domain.plan import Market, choose, make_offers
+from ltx_mcp.domain.request import Input, Request, film_size, to_request
 from ltx_mcp.providers.table import make_market, read_providers
 
 FAST = {

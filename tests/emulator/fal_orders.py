@@ -56,3 +56,23 @@ def picture(kind: str = "PNG") -> bytes:
 
 def data_uri(data: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def tall() -> str:
+    """A picture that is higher than wide, as a data URI."""
+    with io.BytesIO() as out:
+        Image.new("RGB", (36, 64)).save(out, "PNG")
+        return data_uri(out.getvalue())
+
+
+def uploaded(fal: httpx.Client, way: str, content: bytes, kind: str) -> str:
+    """A file's address: at the storage, at the CDN, or all of it in the address."""
+    if way == "data":
+        return data_uri(content, kind)
+    if way == "storage":
+        told = fal.post("/storage/upload/initiate", json={"content_type": kind, "file_name": "a pond"}).json()
+        assert httpx.put(told["upload_url"], content=content, headers={"Content-Type": kind}).status_code == 200
+        return str(told["file_url"])
+    token = fal.post("/storage/auth/token", json={}).json()
+    headers = {"Authorization": f"{token['token_type']} {token['token']}", "Content-Type": kind}
+    return str(httpx.post(f"{token['base_url']}/files/upload", content=content, headers=headers).json()["access_url"])

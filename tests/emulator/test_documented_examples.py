@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator import bytecompute, ltx, netwrck
+from ltx_mcp.emulator.inputs import Stored
 from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.media.worker import Media
 from tests.emulator.conftest import Service
@@ -257,9 +258,12 @@ def ltx_post(base_url: str, path: str, content: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize(("path", "content"), LTX_BODIES[1:])
-def test_ltxs_v2_bodies_become_jobs_shaped_as_shown(base_url: str, world: World, path: str, content: str) -> None:
+def test_ltxs_v2_bodies_become_jobs_shaped_as_shown(
+    base_url: str, world: World, path: str, content: str, tmp_path: Path
+) -> None:
     for name in ("example-first", "example-last"):
-        stored = {"content_type": "image/png", "size": 99, "head": b"\x89PNG\r\n\x1a\n", "stored_at": world.now()}
+        file = Stored(tmp_path / name, 99, "", b"\x89PNG\r\n\x1a\n")
+        stored = {"content_type": "image/png", "file": file, "stored_at": world.now()}
         world.uploads[f"ltx://uploads/{name}"] = stored
     world.wait_s = world.work_s = 1000
     sent = ltx_post(base_url, path, content)

@@ -13,8 +13,10 @@ from starlette.responses import StreamingResponse
 
 from ltx_mcp.emulator.fal import KEY, Queue
 from ltx_mcp.emulator.films import Films
+from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.wire import Emulator
 from ltx_mcp.emulator.world import Fault, FilmSpec, World
+from ltx_mcp.media.worker import Media
 from tests.conftest import Emulated
 from tests.emulator.fal_orders import ELSEWHERE, FAST, IMAGE, PRO, PROMPT, Submit, fal, submit, world
 
@@ -216,8 +218,8 @@ def test_the_stream_tells_each_change_at_once_and_ends_with_the_order(
 
 @pytest.mark.anyio
 async def test_a_stream_with_nothing_to_tell_sends_comments(tmp_path: Path) -> None:
-    world = World(wait_s=60)
-    emulator = Emulator(world, Films(tmp_path), "http://127.0.0.1:9")
+    world, media = World(wait_s=60), Media()
+    emulator = Emulator(world, Films(tmp_path, media), Inputs(media), "http://127.0.0.1:9")
     queue = Queue(emulator, lambda url: None, alive_s=0.05)
     path = {"app": "ltx-2.3", "request_id": "1"}
     headers = [(b"authorization", f"Key {KEY}".encode())]

@@ -1,9 +1,8 @@
 """The emulated LTX API keeps to its pages: jobs, films in the answer, uploads, and refusals in its own words."""
 
-import base64
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -11,33 +10,22 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator import ltx
+from ltx_mcp.emulator.ltx_orders import find_mistake
 from ltx_mcp.emulator.world import Fault, World
 from tests.emulator.conftest import Service, picture
+from tests.emulator.ltx_orders import AUTH, error, http, upload
+from tests.emulator.ltx_orders import data_uri as medium_uri
+
+__all__ = ["http"]
 
 BODY = {"prompt": "A kettle boils", "model": "ltx-2-3-fast", "duration": 6, "resolution": "1280x720"}
-AUTH = {"authorization": f"Bearer {ltx.KEY}"}
 WHOLE_UPLOAD = {**ltx.REQUIRED_HEADERS, "content-type": "image/png"}
 DAY_S = 24 * 3600
 
 
-@pytest.fixture
-def http(service: Service, world: World) -> Iterator[httpx.Client]:
-    """A client that has the key."""
-    with httpx.Client(base_url=service[0], headers=AUTH, timeout=60, trust_env=False) as client:
-        yield client
-
-
 def data_uri(kind: str = "png", content: bytes | None = None, called: str | None = None) -> str:
     """A picture as a data URI."""
-    return f"data:image/{called or kind};base64,{base64.b64encode(content or picture(kind)).decode()}"
-
-
-def upload(http: httpx.Client, content: bytes, content_type: str = "image/png") -> str:
-    """Put a file up and give its address."""
-    slot = http.post("/v1/upload").json()
-    headers = slot["required_headers"] | {"content-type": content_type}
-    assert httpx.put(slot["upload_url"], headers=headers, content=content).status_code == 200
-    return str(slot["storage_uri"])
+    return medium_uri(content or picture(kind), f"image/{called or kind}")
 
 
 def job(http: httpx.Client, endpoint: str = "text-to-video", **fields: Any) -> str:
@@ -45,15 +33,6 @@ def job(http: httpx.Client, endpoint: str = "text-to-video", **fields: Any) -> s
     sent = http.post(f"/v2/{endpoint}", json=BODY | fields)
     assert sent.status_code == 202, sent.text
     return f"/v2/{endpoint}/{sent.json()['id']}"
-
-
-def error(answer: httpx.Response) -> tuple[int, str]:
-    """Status and type of an error, whose envelope is checked."""
-    told = answer.json()
-    assert told["type"] == "error"
-    assert set(told["error"]) == {"type", "message"}
-    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
-    return answer.status_code, told["error"]["type"]
 
 
 def test_an_order_is_accepted_with_an_id_and_kept_as_it_was_sent(http: httpx.Client, world: World) -> None:
@@ -120,7 +99,7 @@ def test_exactly_the_durations_of_the_table_are_taken(world: World) -> None:
     sizes = ("1280x720", "720x1280", "1920x1080", "1080x1920", "2560x1440", "1440x2560", "3840x2160", "2160x3840")
     for model, size, fps in itertools.product(models, sizes, (24, 25, 48, 50)):
         body = {"prompt": "x", "model": model, "resolution": size, "fps": fps}
-        taken = {n for n in range(23) if ltx.find_mistake(body | {"duration": n}, picture=False, world=world) is None}
+        taken = {n for n in range(23) if find_mistake(body | {"duration": n}, picture=False, world=world) is None}
         assert taken == (long if "fast" in model and size in sizes[:4] and fps < 48 else short), (model, size, fps)
 
 

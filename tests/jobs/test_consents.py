@@ -9,7 +9,7 @@ import pytest
 
 from ltx_mcp.domain.consent import Answer, Question, covered, needs_consent, question_text
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.plan import Offer
+from ltx_mcp.domain.offer import Offer
 from ltx_mcp.jobs.consents import Consents, Wish
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob

@@ -13,9 +13,9 @@ from mcp import Client
 from mcp.types import TextContent
 from PIL import Image
 
+from ltx_mcp.domain.arguments import ListJobs, PaidArguments
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.domain.request import ListJobs, PaidArguments
 from ltx_mcp.jobs.database import Database
 from tests.conftest import Connect, Emulated
 from tests.jobs.moments import ltx

@@ -6,8 +6,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.request import GenerateVideo
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault
 from ltx_mcp.jobs import runner

@@ -20,10 +20,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
 from ltx_mcp.domain.job import ENDED, MOVES, Cancel, Job, State
-from ltx_mcp.domain.plan import Offer, choose
-from ltx_mcp.domain.request import GenerateVideo, Input, to_request
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.plan import choose
+from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.person import Verdict, Verdicts
 from ltx_mcp.jobs.rows import NewJob

@@ -32,7 +32,7 @@ CALLERS = """
 import json, sys, anyio
 from ltx_mcp.cli.common import open_jobs
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.domain.request import GenerateVideo
+from ltx_mcp.domain.arguments import GenerateVideo
 
 async def main(mine):
     async def call(jobs, prompt):

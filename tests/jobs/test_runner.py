@@ -12,7 +12,7 @@ import pytest
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.domain.plan import Offer
+from ltx_mcp.domain.offer import Offer
 from ltx_mcp.jobs import runner
 from ltx_mcp.jobs.alive import Life, Locks
 from ltx_mcp.jobs.beats import Beats

@@ -18,7 +18,7 @@ import pytest
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import InputRule, ProviderFacts
 from ltx_mcp.domain.job import Bill, Cancel, Job, State
-from ltx_mcp.domain.plan import Offer
+from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files

@@ -8,7 +8,7 @@ import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
 from ltx_mcp.domain.job import MOVES, Bill, Cancel, Job, State
-from ltx_mcp.domain.plan import Offer
+from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import LostClaimError, NewJob

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.media.facts import PictureFacts, RenderOrder
+from ltx_mcp.media.facts import EditOrder, PictureFacts, RenderOrder
 from ltx_mcp.media.worker import Child, ChildFailed, Media
+from tests.media.films import Recipe, make
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +84,72 @@ async def test_each_kind_of_work_comes_back_as_its_facts(media: Media, picture: 
     assert (await media.take_frame(film, "last", tmp_path / "a.png", "png", 160)).width == 160
     assert (await media.take_frame(film, 0.2, tmp_path / "a.jpg")).moment == 0.2
     assert told[-1] == 1.0
+
+
+async def test_each_kind_of_work_on_media_comes_back_as_its_facts(media: Media, tmp_path: Path) -> None:
+    sound = make(tmp_path / "a.wav", Recipe(video=None, audio="pcm_s16le", seconds=0.4))
+    film, longer, told = tmp_path / "film.part", tmp_path / "longer.part", list[float]()
+    await media.render(replace(SMALL, sound=str(sound)), film)
+    assert (await media.look_at_medium(film, "video")).audio_codec == "aac"
+    assert (await media.look_at_medium(sound, "audio")).duration == 0.4
+    assert (await media.convert_medium(sound, tmp_path / "a.part", "m4a/aac")).container == "m4a"
+    order = EditOrder("extend", str(film), "green hills", 0.4, "end")
+    assert (await media.edit(order, longer, told.append)).missing_glyphs == 0
+    assert (await media.look_at_medium(longer, "video")).frames == 20
+    assert told[-1] == 1.0
+
+
+@pytest.mark.parametrize("target", ["mp4/h264", "m4a/aac"])
+async def test_a_failed_conversion_leaves_no_file(media: Media, target: str, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("no film", encoding="utf-8")
+    out = tmp_path / "out.part"
+    out.write_bytes(b"left over")
+    with pytest.raises(CallerError) as caught:
+        await media.convert_medium(tmp_path / "a.mp4", out, target)
+    assert caught.value.code is ErrorCode.INPUT_FAILED
+    assert not out.exists()
+
+
+async def test_a_failed_edit_leaves_no_file(media: Media, tmp_path: Path) -> None:
+    film = make(tmp_path / "a.mp4", Recipe(frames=10, audio=None))
+    # the frames are whole until the last third
+    data = bytearray(film.read_bytes())
+    place = data.index(b"mdat") + 4
+    data[place + 9000 : data.index(b"moov") - 4] = bytes(data.index(b"moov") - 4 - place - 9000)
+    film.write_bytes(data)
+    out = tmp_path / "out.part"
+    with pytest.raises(CallerError):
+        await media.edit(EditOrder("extend", str(film), "green hills", 0.4, "end"), out)
+    assert not out.exists()
+
+
+async def test_a_cancelled_edit_leaves_no_file_and_no_process(media: Media, tmp_path: Path) -> None:
+    film = make(tmp_path / "a.mp4", Recipe(frames=10, audio=None))
+    out, begun = tmp_path / "out.part", anyio.Event()
+    async with anyio.create_task_group() as group:
+
+        async def work() -> None:
+            order = EditOrder("extend", str(film), "green hills", 3600.0, "end")
+            await media.edit(order, out, lambda part: begun.set())
+
+        group.start_soon(work)
+        with anyio.fail_after(30):
+            await begun.wait()
+        assert out.exists()
+        group.cancel_scope.cancel()
+    assert not out.exists()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="address space is limited on Linux")
+async def test_a_child_that_dies_over_a_medium_makes_it_an_input_that_failed(tmp_path: Path) -> None:
+    film = make(tmp_path / "a.mp4", Recipe(frames=10))
+    starved = Media(memory_mib=1)
+    with pytest.raises(CallerError, match=r"^The video could not be decoded here: the process") as caught:
+        await starved.look_at_medium(film, "video")
+    assert caught.value.code is ErrorCode.INPUT_FAILED
+    with pytest.raises(CallerError, match=r"^The audio could not be decoded here: the process"):
+        await starved.convert_medium(film, tmp_path / "out", "m4a/aac")
+    await starved.close()
 
 
 async def test_an_error_of_the_caller_stays_one_across_the_pipe(media: Media, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,20 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def thrifty(tmp_path: Path, emulated: tuple[str, World]) -> Iterator[Served]:
-    """A server whose budget reaches for one film, and that asks a person above ten cents."""
-    limits = {"LTX_MCP_BUDGET_USD_PER_DAY": "0.6", "LTX_MCP_CONFIRM_ABOVE_USD": "0.3"}
+    """A server whose budget reaches for two films."""
+    with _served(tmp_path, emulated, LTX_MCP_BUDGET_USD_PER_DAY="0.6") as one:
+        yield one
+
+
+@pytest.fixture
+def careful(tmp_path: Path, emulated: tuple[str, World]) -> Iterator[Served]:
+    """A server that asks a person above thirty cents."""
+    with _served(tmp_path, emulated, LTX_MCP_CONFIRM_ABOVE_USD="0.3") as one:
+        yield one
+
+
+@contextmanager
+def _served(tmp_path: Path, emulated: tuple[str, World], **limits: str) -> Iterator[Served]:
     one = Served(tmp_path / "home", **settings(emulated[0]), **limits)
     yield one
     one.close()
@@ -77,18 +90,18 @@ async def test_the_model_hears_of_an_order_it_did_not_place(stage: Stage, client
         assert (await jobs_of(client))[0] in told
 
 
-async def test_extend_goes_on_from_the_last_frame(stage: Stage, client: Client, world: World, bought: str) -> None:
+async def test_extend_makes_the_film_longer(stage: Stage, client: Client, world: World, bought: str) -> None:
     sent = len(world.orders)
     async with stage.open(client) as player:
         await player.give(bought)
         await player.button("Extend").click()
-        # a film from a picture costs more at fal than one from text
-        assert "about 0.36 USD" in await player.at("price").inner_text()
+        # five seconds more, and the six it has as their context
+        assert "about 1.1 USD" in await player.at("price").inner_text()
         await player.button("Order").dblclick()
         await ordered(player)
-        (call,) = player.bridge.named("animate_image")
-        assert call["image"] == f"{bought}#last"
-        assert call["max_cost_usd"] == 0.36
+        (call,) = player.bridge.named("extend_video")
+        assert call["video"] == bought
+        assert call["max_cost_usd"] == 1.1
     assert len(world.orders) == sent + 1
 
 
@@ -182,9 +195,9 @@ async def test_a_refused_order_is_told_in_the_form_and_nothing_is_lost(
 
 
 async def test_a_price_that_needs_a_yes_is_ordered_by_the_second_click(
-    stage: Stage, world: World, thrifty: Served
+    stage: Stage, world: World, careful: Served
 ) -> None:
-    async with Client(thrifty.url, extensions=[APPS]) as client:
+    async with Client(careful.url, extensions=[APPS]) as client:
         job_id = await place(client, prompt="a pier", provider="fal")
         await until_ended(client, job_id)
         async with stage.open(client) as player:

@@ -11,9 +11,10 @@ from mcp import Client
 from mcp.client.extension import advertise
 from mcp.types import TextResourceContents
 
+from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.job import Film, Job, State
 from ltx_mcp.domain.plan import Market, choose
-from ltx_mcp.domain.request import GenerateVideo, Input, normal_form, to_request
+from ltx_mcp.domain.request import Input, normal_form, to_request
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.providers.table import make_market, read_providers
@@ -118,7 +119,8 @@ async def test_films_are_loaded_from_where_they_lie_and_from_nowhere_else(home: 
 
 
 def test_a_film_can_be_taken_again_and_extended_at_todays_price(job: Callable[..., Job], clock: Clock) -> None:
-    told = notes(job(State.SUCCEEDED), clock)
+    made = job(State.SUCCEEDED)
+    told, job_id = notes(made, clock), made.id
     assert told["prompt"] == "a pond"
     assert (told["again"]["tool"], told["again"]["cost_usd"], told["again"]["most_usd"]) == (
         "generate_video",
@@ -126,8 +128,18 @@ def test_a_film_can_be_taken_again_and_extended_at_todays_price(job: Callable[..
         0.24,
     )
     assert told["again"]["arguments"] == {"provider": "fal", "model": "ltx-2.3-fast", "max_cost_usd": 0.24}
-    assert (told["extend"]["tool"], told["extend"]["cost_usd"]) == ("animate_image", 0.36)
-    assert told["extend"]["arguments"]["image"].endswith("#last")
+    # five seconds more, and the six it has as their context
+    assert (told["extend"]["tool"], told["extend"]["cost_usd"]) == ("extend_video", 1.1)
+    assert told["extend"]["arguments"] == {"video": job_id, "provider": "fal", "max_cost_usd": 1.1}
+
+
+def test_where_nobody_extends_films_the_next_shot_begins_with_the_last_frame(
+    job: Callable[..., Job], clock: Clock
+) -> None:
+    market = make_market(read_providers(), ("netwrck",), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
+    offers = choose(to_request(GenerateVideo(prompt="a pond", provider="netwrck")), (), market)
+    told = player_meta(job(State.SUCCEEDED, offers=offers), market, "", clock())[KEY]
+    assert (told["extend"]["tool"], told["extend"]["arguments"]["image"][-5:]) == ("animate_image", "#last")
 
 
 def test_whole_credits_make_the_cap(clock: Clock, job: Callable[..., Job]) -> None:

@@ -16,9 +16,18 @@ from typing import Any
 
 import anyio
 
+from ltx_mcp.domain.arguments import (
+    AnimateImage,
+    ExtendVideo,
+    GenerateFromAudio,
+    GenerateVideo,
+    PaidArguments,
+    RetakeVideo,
+)
 from ltx_mcp.domain.job import Event, Job
-from ltx_mcp.domain.plan import Market, Offer, choose
-from ltx_mcp.domain.request import AnimateImage, GenerateVideo, Input, PaidArguments, to_request
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.plan import Market, choose
+from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Order, World
 from ltx_mcp.jobs.service import Config, Jobs
@@ -27,12 +36,16 @@ from ltx_mcp.providers.table import make_market, read_providers
 from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
 
 REMOTE = tuple(facts.name for facts in read_providers() if not facts.is_preview)
+MADE = ("text_to_video", "image_to_video")
+"""What is made of other media is in test_contract_edits.py."""
 FACTOR = 500.0
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 TICK_S = 0.01
 CALLER = "local"
 WIRE = Path(__file__).parent / "wire"
 Lookup = Callable[[str], str]
+Ask = Callable[..., PaidArguments]
+"""Makes a request."""
 
 
 class FastTime:
@@ -147,7 +160,9 @@ async def opened(
     async with anyio.create_task_group() as group:
         jobs = await Jobs.open(config, time.now, time.sleep)
         if fetch is not None:
-            jobs._placing.reader = InputReader(folders, jobs._media.look_at_picture, fetch)
+            jobs._placing.reader = InputReader(
+                folders, jobs._media.look_at_picture, fetch, listen=jobs._media.look_at_medium
+            )
         await jobs.start(group)
         group.start_soon(_tick, jobs)
         try:
@@ -187,6 +202,22 @@ def text(**changed: Any) -> GenerateVideo:
 def image(picture: Path | str, **changed: Any) -> AnimateImage:
     """An image request, six seconds of 1080p."""
     return AnimateImage(**{"prompt": "the water moves", "image": str(picture), **changed})
+
+
+def speaks(sound: Path | str, **changed: Any) -> GenerateFromAudio:
+    """A request for a film of 1080p from a sound."""
+    return GenerateFromAudio(**{"prompt": "a street singer", "audio": str(sound), **changed})
+
+
+def extends(video: Path | str, **changed: Any) -> ExtendVideo:
+    """A request for two seconds more of a film."""
+    return ExtendVideo(**{"prompt": "the tide comes in", "video": str(video), "duration": 2, **changed})
+
+
+def retakes(video: Path | str, **changed: Any) -> RetakeVideo:
+    """A request for two other seconds in a film."""
+    section = {"start_time": 1, "duration": 2}
+    return RetakeVideo(**{"prompt": "a red hat instead", "video": str(video), **section, **changed})
 
 
 def wire_fixture(provider: str) -> dict[str, Any]:

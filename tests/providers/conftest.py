@@ -7,6 +7,7 @@ import pytest
 
 from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.world import World
+from tests.providers.clips import Clips
 
 
 @pytest.fixture(scope="module")
@@ -20,3 +21,9 @@ def emulated(emulator_films: Path) -> Iterator[tuple[str, World]]:
     """One emulator for all tests of a file."""
     with running(emulator_films) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """Films, sounds and pictures to order from."""
+    return Clips(tmp_path_factory.mktemp("clips"))

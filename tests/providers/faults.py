@@ -3,8 +3,8 @@
 Data only: tests/providers/test_faults.py makes each of these happen at the emulator, and the docs show them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ltx_mcp.domain.errors import ErrorCode
@@ -29,7 +29,7 @@ class End:
 @dataclass(frozen=True)
 class Row:
     """What goes wrong, `times` times, at one step; several `statuses` come one after the other. `deadline`: the job
-    ends only when it is given up."""
+    ends only when it is given up. `operation`: empty is from text, or from a picture where that is on its way."""
 
     provider: str
     step: str
@@ -40,13 +40,15 @@ class Row:
     options: Mapping[str, Any] = field(default_factory=dict)
     statuses: tuple[int, ...] = ()
     deadline: bool = False
+    operation: str = ""
 
     @property
     def name(self) -> str:
         """What the row is called in a list."""
         extra = [f"{key}={str(value)[:24].strip() or 'nothing'}" for key, value in self.options.items()]
         often = f" x{self.times}" if self.times > 1 else ""
-        return " ".join([self.provider, self.step, self.kind, *map(str, self.statuses), *extra]) + often
+        words = [self.provider, self.operation, self.step, self.kind, *map(str, self.statuses), *extra]
+        return " ".join(filter(None, words)) + often
 
 
 FILM = End(State.SUCCEEDED, None, Bill.BOOKED, 1)
@@ -282,4 +284,65 @@ FAULTS: tuple[Row, ...] = (
     *_rows(REMOTE, "order", [(plain("url_expires"), paid(ErrorCode.EXPIRED), "The film was gone before it came.")]),
     *_rows(("bytecompute",), "order", [(plain("adjusts"), FILM, "What the provider changed is told.")]),
     *_rows(("bytecompute",), "order", [(plain("json_download"), FILM, "The film is fetched from where it says.")]),
+)
+
+# -- films from a sound and from films: what could differ by the operation
+
+_SENT_AGAIN = "Nothing is ordered yet: a new place is asked for, and the film or the sound is sent there."
+_OWN_WORDS = (
+    (plain("refuse"), refused(ErrorCode.REJECTED), "The provider names the value it does not allow: change it."),
+    (plain("content"), refused(ErrorCode.CONTENT_REFUSED), "A filter: change the prompt or the film."),
+    (status(500), UNSEEN, NOT_SENT_AGAIN),
+    (plain("html_after"), UNSURE, NOT_SENT_AGAIN),
+    (plain("drop_after"), UNSURE, NOT_SENT_AGAIN),
+)
+_FILM_SENT = (
+    (status(403, 412), FILM, _SENT_AGAIN),
+    (status(500, 503), FILM, _SENT_AGAIN),
+    (plain("drop_before"), FILM, _SENT_AGAIN),
+    (plain("drop_after"), FILM, _SENT_AGAIN),
+)
+_NO_ROOM = (
+    (status(500), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
+    (plain("drop_before"), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
+)
+_NO_PLACE = (
+    (plain("locked"), refused(ErrorCode.OUT_OF_CREDIT), OTHER_OFFER),
+    (status(503), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
+)
+_GONE = plain("url_expires"), paid(ErrorCode.EXPIRED), "The film was gone before it came."
+_CUT = plain("cut"), UNSURE, "The film broke off, and nobody else can have it."
+
+
+def _of(operation: str, rows: Iterable[Row]) -> Iterator[Row]:
+    return (replace(row, operation=operation) for row in rows)
+
+
+def _endings(provider: str) -> Iterator[Row]:
+    for fault, end in zip(FAILS, ENDINGS[provider], strict=True):
+        yield from _rows((provider,), "order", [(fault, end, NO_FILM + CHARGED[end.bill])])
+
+
+EDIT_FAULTS: tuple[Row, ...] = (
+    *_of("extend", _rows(("fal", "ltx"), "put", _FILM_SENT)),
+    *_of("extend", _rows(("fal", "ltx"), "put", _NO_ROOM, OFTEN)),
+    *_of("extend", _rows(("ltx",), "upload", [(plain("truncated"), FILM, _SENT_AGAIN)])),
+    *_of("retake", _rows(("fal",), "upload", [(body("{}"), FILM, _SENT_AGAIN)])),
+    *_of("audio_to_video", _rows(("fal", "ltx"), "put", [(plain("html"), FILM, _SENT_AGAIN)])),
+    *_of("audio_to_video", _rows(("fal", "ltx"), "upload", _NO_PLACE, OFTEN)),
+    *_of("extend", _rows((V1,), "submit", [*_OWN_WORDS[2:], _CUT])),
+    *(
+        row
+        for operation in ("audio_to_video", "extend", "retake")
+        for rows in (
+            _rows(("fal", "ltx"), "submit", _OWN_WORDS),
+            _rows((V1,), "submit", _OWN_WORDS[:2]),
+            _endings("fal"),
+            _endings("ltx"),
+            _endings(V1),
+            _rows(("fal", "ltx", V1), "order", [SMALLER]),
+            _rows(("fal", "ltx"), "order", [_GONE]),
+        )
+        for row in _of(operation, rows)
+    ),
 )

@@ -20,11 +20,13 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import Problem, ProviderError
 from ltx_mcp.domain.job import Cancel, Job, State
-from ltx_mcp.domain.plan import Offer, choose
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.price import to_micro
-from ltx_mcp.domain.request import normal_form, to_request
+from ltx_mcp.domain.request import Input, normal_form, to_request
 from ltx_mcp.emulator.app import settings as emulated
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
@@ -32,7 +34,7 @@ from ltx_mcp.jobs.store import Store
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.wire import Wire
 from ltx_mcp.providers.base import Accepted, Delivered, Seen, Setup, Uploaded
-from tests.providers.bench import NOON, REMOTE, market_of, text
+from tests.providers.bench import NOON, REMOTE, extends, market_of, retakes, speaks, text
 from tests.providers.raw import Line, Raw, serving
 from tests.providers.said import (
     CANCELLED,
@@ -76,7 +78,7 @@ class Ear:
     job: Job
     folder: Path
     adapters: dict[str, Any]
-    offers: dict[str, Offer]
+    offers: dict[str, list[Offer]]
     script: list[Said] = field(default_factory=list)
 
     async def deed(self, line: Line) -> None:
@@ -110,6 +112,25 @@ class Ear:
         storable(changes)
         kept = self.store.note(self.job, **changes)
         assert {name: getattr(kept, name) for name in changes} == changes
+
+
+def orders_at(name: str, market: Market) -> Iterator[Offer]:
+    """One order of each operation that a provider does."""
+    operations = {row.operation for row in market.facts(name).offer}
+    sound = Input("audio", "a", "mp3", codec="mp3", duration=3.5)
+    film = Input("video", "v", "mp4", 9, 1920, 1080, codec="h264", duration=6, fps=25, frames=150, has_audio=True)
+    asked: list[tuple[str, PaidArguments, tuple[Input, ...]]] = [
+        ("text_to_video", text(provider=name), ()),
+        ("audio_to_video", speaks("a", provider=name), (sound,)),
+        ("extend", extends("v", provider=name), (film,)),
+        ("retake", retakes("v", provider=name), (film,)),
+    ]
+    for operation, arguments, inputs in asked:
+        if operation in operations:
+            yield choose(to_request(arguments), inputs, market)[0]
+
+
+URIS = {"audio_to_video": {"audio": "ltx://a"}, "extend": {"video": "ltx://v"}, "retake": {"video": "ltx://v"}}
 
 
 def storable(value: Any) -> None:
@@ -152,7 +173,7 @@ async def listening(portal: BlockingPortal, store: Store, folder: Path) -> Async
             urls = dict.fromkeys(facts.url_env, server.url)
             setup = Setup(facts, wires[name], KEY, urls, options, lambda: NOON, media)
             adapters[who] = import_module(f"ltx_mcp.providers.{name}").make_adapter(setup)
-            offers[who] = choose(to_request(text(provider=name)), (), market)[0]
+            offers[who] = list(orders_at(name, market))
         request = to_request(text(provider="fal"))
         store.place(NewJob("local", "", normal_form(request, ()), choose(request, (), market), ()), NOON)
         job = store.claim("w_a", {}, NOON)
@@ -248,10 +269,15 @@ def test_any_reply_to_an_order(ear: Ear, who: str) -> None:
     @example(Said(body=b"<html>", heads=("Content-Type: text/html",)))
     @example(Said(422, b'{"detail": [{"loc": 5}]}'))
     @example(Said(422, b'{"error": "\\u0000", "detail": "\\ud800"}'))
+    @example(Said(422, b'{"detail": [{"loc": ["body", "video_url"], "msg": 5, "type": "video_duration_too_short"}]}'))
     @given(replies(ORDERED[who.split()[0]], refusal, {"detail": "User is locked"}))
     def check(said: Said) -> None:
+        for offer in ear.offers[who]:
+            hear_order(offer, said)
+
+    def hear_order(offer: Offer, said: Said) -> None:
         adapter = ear.adapters[who]
-        got = ear.hear([said], lambda: adapter.submit(ear.offers[who], {}))
+        got = ear.hear([said], lambda: adapter.submit(offer, URIS.get(offer.operation, {})))
         if isinstance(got, ProviderError):
             assert got.accepted in ("no", "unknown")
             assert got.accepted == "unknown" or may_be_no(who, said)
@@ -273,6 +299,8 @@ def test_any_reply_to_an_order(ear: Ear, who: str) -> None:
         asked = len(ear.server.requests)
         ear.hear([Said(500)], lambda: adapter.poll(got.remote))
         assert len(ear.server.requests) > asked, "what was taken cannot be asked after"
+        path = ear.server.requests[-1].head.split()[1]
+        assert who != "ltx" or path.startswith(f"/v2/{offer.endpoint}/")
 
     check()
 
@@ -323,7 +351,7 @@ def test_any_reply_to_an_upload(ear: Ear, name: str) -> None:
     @given(replies(SLOTS[name]) | places.map(lambda slot: Said(body=json.dumps(slot).encode())), replies())
     def check(slot: Said, put: Said) -> None:
         path = ear.folder / "picture.png"
-        sent = ear.hear([slot, put], lambda: ear.adapters[name].upload(path, "png"))
+        sent = ear.hear([slot, put], lambda: ear.adapters[name].upload(path, "video/mp4"))
         if isinstance(sent, ProviderError):
             assert sent.accepted in ("no", "yes"), "nothing was ordered yet"
             return

@@ -115,7 +115,7 @@ def received(bench: Bench, order: Order, which: int = 0) -> str:
     if order.provider == "ltx":
         return str(bench.world.uploads[given]["sha256"])
     found = next(each for each in bench.world.uploads.values() if each["url"] == given)
-    return hashlib.sha256(found["data"]).hexdigest()
+    return str(found["file"].sha256)
 
 
 def digest(path: Path) -> str:

@@ -1,5 +1,6 @@
 """Prices to the cent, as each provider states them, and what `auto` makes of them."""
 
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault, World
-from tests.providers.bench import REMOTE, Bench, image, market_of, offers, opened, text
+from tests.providers.bench import REMOTE, Ask, Bench, extends, image, market_of, offers, opened, retakes, speaks, text
+from tests.providers.clips import Clips
 
 pytestmark = pytest.mark.anyio
 
@@ -113,6 +115,52 @@ async def test_a_budget_of_29_cents_is_enough_and_ends_with_what_was_charged(
         job = await bench.end(job)
         budget = await bench.jobs.budget()
         assert (job.state, budget.held, budget.booked, budget.left) == (State.SUCCEEDED, 0, 288_000, 2_000)
+
+
+# what is made of other media
+
+
+EDITS: list[tuple[str, str, Ask, str, dict[str, Any], str]] = [
+    ("ltx", "ltx-2.5-fast", speaks, "3.5.mp3", {"resolution": "720p"}, "0.09"),
+    ("ltx", "ltx-2.5-fast", speaks, "3.5.m4a", {"resolution": "2160p"}, "0.30"),
+    ("ltx", "ltx-2.5-pro", speaks, "2.mp3", {"resolution": "1440p"}, "0.25"),
+    ("ltx", "ltx-2.3-pro", speaks, "3.5-mp3.wav", {}, "0.10"),
+    ("fal", "ltx-2.3-pro", speaks, "3.5.aac", {}, "0.10"),
+    ("ltx", "ltx-2.3-pro", retakes, "tall.mp4", {}, "0.10"),  # all of it, however short the section
+    ("fal", "ltx-2.3-pro", retakes, "full.mp4", {"mode": "replace_audio"}, "0.10"),
+    ("ltx", "ltx-2.3-pro", extends, "wide.mp4", {"context": 1}, "0.10"),
+    ("ltx", "ltx-2.3-pro", extends, "tall.mp4", {"duration": 2.5}, "0.10"),  # and all of it as context
+    ("ltx", "ltx-2.3-pro", extends, "fast.mp4", {"duration": 9}, "0.10"),  # and the 1.1 s that have room
+    ("fal", "ltx-2.3-pro", extends, "fast.mp4", {"duration": 8}, "0.10"),
+    ("fal", "ltx-2.3-pro", extends, "full.mp4", {"duration": 4, "context": 2.5, "mode": "start"}, "0.10"),
+]
+
+
+@pytest.fixture(scope="module")
+async def edits(emulated: tuple[str, World], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    home = tmp_path_factory.mktemp("edits") / "home"
+    async with opened(home, emulated, folders=(Path("/"),)) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("provider", "model", "ask", "name", "changed", "rate"), EDITS)
+async def test_what_is_held_is_what_the_provider_counts_at_the_rate_of_its_page(
+    edits: Bench,
+    clips: Clips,
+    provider: str,
+    model: str,
+    ask: Ask,
+    name: str,
+    changed: dict[str, Any],
+    rate: str,
+) -> None:
+    edits.world.orders.clear()  # an account may have two under way
+    edits.world.work_s = 3600.0
+    job = await edits.place(ask(clips.path(name), provider=provider, model=model, **changed))
+    job = await edits.until(job, State.RUNNING)
+    counted = Decimal(str(edits.orders(provider)[-1].facts["billed_s"]))
+    placed = (await edits.history(job))[0]
+    assert (placed.what, placed.detail["held_micro"]) == ("placed", counted * Decimal(rate) * 1_000_000)
 
 
 # auto

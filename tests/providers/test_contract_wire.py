@@ -3,47 +3,72 @@
 import email
 import email.policy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, GenerateFromAudio, GenerateVideo, RetakeVideo
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
-from ltx_mcp.domain.plan import Offer, make_offers
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.providers.base import Accepted
+from ltx_mcp.providers.base import Accepted, Delivered
+from ltx_mcp.providers.table import read_providers
 from tests.providers import raw
 from tests.providers.adapted import adapters_at
-from tests.providers.bench import REMOTE, image, market_of, text, wire_fixture
+from tests.providers.bench import REMOTE, market_of, wire_fixture
 from tests.providers.raw import Request, answer, says
 
 pytestmark = pytest.mark.anyio
 
 IDS = b'{"id": "a1", "job_id": "a1", "request_id": "a1", "status": "queued"}'
-ADDRESSES = {"image": "https://pictures.example/first.png", "end_image": "https://pictures.example/last.png"}
+ADDRESSES = {
+    "image": "https://media.example/first.png",
+    "end_image": "https://media.example/last.png",
+    "audio": "ltx://uploads/voice",
+    "video": "ltx://uploads/clip",
+}
+GIVEN = {
+    **{role: Input(role, role, "png", 9, width=64, height=36) for role in ("image", "end_image")},
+    "audio": Input("audio", "a", "mp3", 9, codec="mp3", duration=6.5),
+    "video": Input("video", "v", "mp4", 9, 1920, 1080, codec="h264", duration=6, fps=25, frames=150, has_audio=True),
+}
+ASKED: dict[str, type[Any]] = {
+    "text": GenerateVideo,
+    "image": AnimateImage,
+    "audio": GenerateFromAudio,
+    "extend": ExtendVideo,
+    "retake": RetakeVideo,
+}
+"""By the first word of an example's name."""
+EXAMPLES = [(name, kind) for name in REMOTE for kind in wire_fixture(name) if kind.partition(",")[0] in ASKED]
 KEYS = {name: value for name, value in settings("").items() if name.endswith("_KEY")}
 
 
-def offer_of(provider: str, arguments: Mapping[str, Any], *, picture: bool) -> Offer:
+def roles_in(body: Mapping[str, Any]) -> list[str]:
+    """The media that an example sends, by their places in it."""
+    return [role for role in ADDRESSES if f"{{{role}}}" in body.values()]
+
+
+def offer_of(provider: str, arguments: Mapping[str, Any], kind: str = "text", roles: Sequence[str] = ()) -> Offer:
     """The offer a request leads to at a provider."""
     market = market_of(settings("http://127.0.0.1:1"))
-    roles = ("image", "end_image") if picture else ()
-    inputs = [Input(role=role, sha256=role, format="png", size_bytes=9, width=64, height=36) for role in roles]
-    given = {**arguments, "provider": provider}
-    asked = to_request(image("x.png", end_image="y.png", **given) if picture else text(**given))
-    return make_offers(asked, inputs, market).offers[0]
+    given = {role: f"{role}.file" for role in roles} | {"prompt": "a pond", "provider": provider, **arguments}
+    asked = to_request(ASKED[kind.partition(",")[0]](**given))
+    return make_offers(asked, [GIVEN[role] for role in roles], market).offers[0]
 
 
-def uris_for(provider: str, folder: Path) -> dict[str, str]:
+def uris_for(provider: str, roles: Sequence[str], folder: Path) -> dict[str, str]:
     """What an order points at: addresses, or paths where the picture itself is sent."""
     if provider != "bytecompute":
-        return dict(ADDRESSES)
-    for role, colour in zip(ADDRESSES, ("red", "blue"), strict=True):
+        return {role: ADDRESSES[role] for role in roles}
+    for role, colour in zip(roles, ("red", "blue"), strict=False):
         Image.new("RGB", (64, 36), colour).save(folder / f"{role}.png")
-    return {role: str(folder / f"{role}.png") for role in ADDRESSES}
+    return {role: str(folder / f"{role}.png") for role in roles}
 
 
 def body_of(request: Request) -> Any:
@@ -73,15 +98,15 @@ def filled(expected: Mapping[str, Any], key: str, uris: Mapping[str, str]) -> An
     }
 
 
-@pytest.mark.parametrize("kind", ["text", "image"])
-@pytest.mark.parametrize("provider", REMOTE)
+@pytest.mark.parametrize(("provider", "kind"), EXAMPLES)
 async def test_an_order_is_exactly_what_the_pages_say(provider: str, kind: str, tmp_path: Path) -> None:
     fixture = wire_fixture(provider)
     expected = fixture[kind]
-    uris = uris_for(provider, tmp_path) if kind == "image" else {}
+    roles = roles_in(expected["body"])
+    uris = uris_for(provider, roles, tmp_path)
     key = KEYS[f"{provider.upper()}_API_KEY" if provider != "fal" else "FAL_KEY"]
     async with raw.serving(says(answer(200, IDS))) as server, adapters_at(server.url) as (adapters, _):
-        offer = offer_of(provider, expected["arguments"], picture=kind == "image")
+        offer = offer_of(provider, expected["arguments"], kind, roles)
         assert isinstance(await adapters.by_name[provider].submit(offer, uris), Accepted)
     (sent,) = server.requests
     assert sent.head.startswith(f"{expected['request']} HTTP/1.1")
@@ -96,6 +121,31 @@ async def test_an_order_is_exactly_what_the_pages_say(provider: str, kind: str, 
         assert json.dumps(body_of(sent), sort_keys=True) == json.dumps(body, sort_keys=True), "6 is not 6.0"
     assert (key.encode() in sent.body) == fixture["key_in_body"]
     assert ("authorization" in sent.headers) != fixture["key_in_body"]
+
+
+@pytest.mark.parametrize("kind", [kind for name, kind in EXAMPLES if name == "ltx"])
+async def test_an_order_at_the_older_api_of_ltx_has_the_same_body(kind: str) -> None:
+    expected = wire_fixture("ltx")[kind]
+    roles = roles_in(expected["body"])
+    uris = uris_for("ltx", roles, Path())
+    film, older = answer(200, b"a film", "Content-Type: video/mp4"), {"LTX_MCP_LTX_API": "v1"}
+    async with raw.serving(says(film)) as server, adapters_at(server.url, older) as (adapters, _):
+        offer = offer_of("ltx", expected["arguments"], kind, roles)
+        assert isinstance(await adapters.by_name["ltx"].submit(offer, uris), Delivered)
+    (sent,) = server.requests
+    assert sent.head.startswith(f"{expected['request'].replace('/v2/', '/v1/')} HTTP/1.1")
+    assert json.dumps(body_of(sent), sort_keys=True) == json.dumps(filled(expected["body"], "", uris), sort_keys=True)
+
+
+def test_every_operation_of_a_provider_has_an_example() -> None:
+    of = {"text_to_video": "text", "image_to_video": "image", "audio_to_video": "audio"}
+    offered = {
+        (facts.name, of.get(row.operation, row.operation))
+        for facts in read_providers()
+        if facts.name in REMOTE
+        for row in facts.offer
+    }
+    assert {(name, kind.partition(",")[0]) for name, kind in EXAMPLES} == offered
 
 
 OWN_WORDS = [
@@ -146,7 +196,7 @@ async def test_a_refusal_in_the_providers_words_has_our_code_and_keeps_theirs(
     reply = answer(status, json.dumps(body).encode(), "Content-Type: application/json")
     async with raw.serving(says(reply)) as server, adapters_at(server.url) as (adapters, _):
         with pytest.raises(ProviderError) as raised:
-            await adapters.by_name[provider].submit(offer_of(provider, {}, picture=False), {})
+            await adapters.by_name[provider].submit(offer_of(provider, {}), {})
     error = raised.value
     assert (error.code, error.accepted, error.status_code) == (code, "no", status)
     assert error.detail

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from ltx_mcp.cli.doctor import price_difference
+from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
-from ltx_mcp.domain.plan import Offer, make_offers
-from ltx_mcp.domain.request import GenerateVideo, to_request
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.plan import make_offers
+from ltx_mcp.domain.request import to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.media.worker import Media

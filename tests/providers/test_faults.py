@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.domain.request import PaidArguments
 from ltx_mcp.emulator.world import Fault, World
-from tests.providers.bench import FACTOR, Bench, image, opened, text
-from tests.providers.faults import FAULTS, OFTEN, V1, Row
+from tests.providers.bench import FACTOR, Ask, Bench, extends, image, opened, retakes, speaks, text
+from tests.providers.clips import Clips
+from tests.providers.faults import EDIT_FAULTS, FAULTS, OFTEN, V1, Row
 
 __all__ = ["FAULTS"]
 
@@ -35,14 +36,22 @@ async def bench_v1(emulated: tuple[str, World], tmp_path_factory: pytest.TempPat
         yield made
 
 
-@pytest.mark.parametrize("row", FAULTS, ids=[row.name for row in FAULTS])
-async def test_the_job_ends_as_the_table_says(row: Row, bench: Bench, bench_v1: Bench, tmp_path: Path) -> None:
+ROWS = (*FAULTS, *EDIT_FAULTS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+async def test_the_job_ends_as_the_table_says(
+    row: Row, bench: Bench, bench_v1: Bench, clips: Clips, tmp_path: Path
+) -> None:
     used = bench_v1 if row.provider == V1 else bench
+    uploads = dict(used.world.uploads)
     used.world.reset()
+    used.world.uploads |= uploads  # what was sent before still lies there
     used.world.wait_s, used.world.work_s = (0.3, 0.3) if row.step == "cancel" else (0.0, 0.0)
     used.world.faults = faults(row)
     used.time.run(DEADLINE_FACTOR if row.deadline else FACTOR)
-    job = await used.place(arguments(row, tmp_path))
+    asked = edit(row, clips, tmp_path) if row.operation else arguments(row, tmp_path)
+    job = await used.place(asked)
     if row.step == "cancel":
         await used.until(job, State.RUNNING)
         await used.jobs.cancel(job.id, job.caller)
@@ -81,6 +90,16 @@ def arguments(row: Row, folder: Path) -> PaidArguments:
     path = folder / "pond.png"
     Image.frombytes("RGB", (64, 36), prompt.encode().ljust(64 * 36 * 3)).save(path)
     return image(path, prompt=prompt, provider=provider, model=model, resolution=resolution)
+
+
+def edit(row: Row, clips: Clips, folder: Path) -> PaidArguments:
+    """A request that is made from a sound or a film, from one of its own where the fault is on its way."""
+    made: dict[str, Ask] = {"audio_to_video": speaks, "extend": extends, "retake": retakes}
+    name = "2.mp3" if row.operation == "audio_to_video" else "small.mp4"
+    provider, prompt = row.provider.split()[0], f"a pond: {row.name}"
+    path = clips.own(name, prompt, folder) if row.step in ("upload", "put") else clips.path(name)
+    sized = {"resolution": "720p"} if (provider, row.operation) == ("ltx", "audio_to_video") else {}
+    return made[row.operation](path, prompt=prompt, provider=provider, model="ltx-2.3-pro", **sized)
 
 
 def check_words(used: Bench, job: Job) -> None:

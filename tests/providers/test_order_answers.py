@@ -11,7 +11,8 @@ import pytest
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.domain.plan import Offer, choose
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.plan import choose
 from ltx_mcp.domain.request import normal_form, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault

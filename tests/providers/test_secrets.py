@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
+from ltx_mcp.domain.arguments import EstimateCost, ListJobs
 from ltx_mcp.domain.job import State
-from ltx_mcp.domain.request import EstimateCost, ListJobs
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.server.views import to_estimate, to_row
@@ -91,7 +91,7 @@ async def told(bench: Bench) -> list[tuple[str, bytes]]:
         answers.append((f"row of {job.id}", to_row(job).to_wire()))
         answers.append((f"history of {job.id}", [(each.what, each.detail) for each in await bench.history(job)]))
         answers.append((f"error of {job.id}", repr(job.error)))
-    estimate = to_estimate(bench.jobs.quotes(EstimateCost()), 1, await bench.jobs.budget())
+    estimate = to_estimate(await bench.jobs.quotes(EstimateCost(), "local"), 1, await bench.jobs.budget())
     answers.append(("estimate", estimate.to_wire()))
     return [(place, json.dumps(each, ensure_ascii=False).encode("utf-8", "replace")) for place, each in answers]
 

@@ -55,12 +55,19 @@ SHOT: dict[str, Any] = {
 }
 ORDER = SHOT | {"adjust": "never", "max_cost_usd": 0, "request_key": "", "wait_seconds": 0}
 PRICED = {name: value for name, value in SHOT.items() if name != "prompt"}
+EDIT = {"prompt": "a pond", "duration": 5, "provider": "fal", "model": "auto"} | {
+    name: ORDER[name] for name in ("adjust", "max_cost_usd", "request_key", "wait_seconds")
+}
 VALID: dict[str, dict[str, Any]] = {
     "generate_video": ORDER,
     "animate_image": ORDER | {"image": PIXEL, "end_image": "", "aspect_ratio": "auto"},
     "estimate_cost": PRICED | {"operation": "text_to_video", "count": 1, "audio": "", "video": "", "context": 0},
     "check_job": {"job_id": "{job}", "wait_seconds": 0, "frames": True, "frame_at": -1},
     "cancel_job": {"job_id": "{job}"},
+    "generate_from_audio": {name: value for name, value in ORDER.items() if name not in ("duration", "generate_audio")}
+    | {"audio": "data:audio/mpeg;base64,AAAA", "image": PIXEL, "aspect_ratio": "auto"},
+    "extend_video": EDIT | {"video": "{job}", "mode": "end", "context": 0},
+    "retake_video": EDIT | {"video": "{job}", "mode": "replace_video", "start_time": 1},
     "list_jobs": {"state": "", "limit": 10, "cursor": "{cursor}", "wait_seconds": 0},
 }
 
@@ -191,7 +198,7 @@ class Server:
             assert new == set(), "refused, and placed all the same"
         else:
             self.schemas[tool].validate(answer.structured_content)
-            assert len(new) <= (tool in ("generate_video", "animate_image"))
+            assert len(new) <= (tool.startswith(("generate", "animate", "extend", "retake")))
 
     def filled(self, said: Any) -> Any:
         """With a job and a cursor that there are, and a number that Python itself will not write down."""

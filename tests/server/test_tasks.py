@@ -24,10 +24,11 @@ from mcp.types import (
 )
 from PIL import Image
 
+from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.errors import ErrorCode, Problem
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.plan import choose
-from ltx_mcp.domain.request import GenerateVideo, normal_form, to_request
+from ltx_mcp.domain.request import normal_form, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault
 from ltx_mcp.jobs.database import Database

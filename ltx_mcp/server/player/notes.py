@@ -10,15 +10,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ltx_mcp.domain.arguments import OPERATIONS, AnimateImage, ExtendVideo
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.price import from_micro, to_micro, to_wire
-from ltx_mcp.domain.request import AnimateImage, GenerateVideo, Input, to_request
+from ltx_mcp.domain.request import EDITS, Input, to_request
 
 KEY = "ltx-mcp/player"
 """The name of the notes in the `_meta` of check_job's result."""
 
+TOOLS = {
+    "text_to_video": "generate_video",
+    "image_to_video": "animate_image",
+    "audio_to_video": "generate_from_audio",
+    "extend": "extend_video",
+    "retake": "retake_video",
+}
+ADDED_S = 5
+"""How much the button that makes a film longer adds."""
 REPEATABLE = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 """Ended, and surely so: of an unknown outcome nobody is offered a second order."""
 
@@ -41,23 +51,50 @@ def _again(job: Job, market: Market) -> dict[str, Any] | None:
     """The same film once more; None where that cannot be said in arguments."""
     if job.state not in REPEATABLE:
         return None
-    if job.operation == "text_to_video":
-        return _take("generate_video", GenerateVideo, _values(job), (), market)
     inputs = tuple(_nameable(given, job) for given in job.inputs)
     # bytes that came with the call can only be named as frames of the film they became, where there is one
-    if job.operation != "image_to_video" or any(given is None for given in inputs):
+    if any(given is None for given in inputs):
         return None
     named = tuple(given for given in inputs if given is not None)
-    media = {given.role: f"{given.job_id}#{given.moment}" for given in named}
-    return _take("animate_image", AnimateImage, _values(job) | media, named, market)
+    media = {given.role: f"{given.job_id}#{given.moment}" if given.moment else given.job_id for given in named}
+    values = _edit_values(job) if job.operation in EDITS else _values(job)
+    model = next(model for model, operation in OPERATIONS.items() if operation == job.operation)
+    fields = {name: value for name, value in (values | media).items() if name in model.model_fields}
+    return _take(TOOLS[job.operation], model, fields, named, market)
 
 
 def _extend(job: Job, market: Market) -> dict[str, Any] | None:
-    """A shot that goes on from the last frame. When there is a tool that extends films, it belongs here."""
-    if job.state is not State.SUCCEEDED:
+    """The film made longer, by the same provider where it can, or the cheapest; else a shot from its last frame."""
+    if job.state is not State.SUCCEEDED or job.film is None:
         return None
+    video = Input(
+        "video",
+        job_id=job.id,
+        width=job.film.width,
+        height=job.film.height,
+        duration=job.film.duration,
+        fps=job.film.fps,
+        frames=job.film.frames,
+        has_audio=job.film.has_audio,
+    )
+    for provider in (job.offer.provider, *(["auto"] if market.is_real else [])):
+        values = {"prompt": job.prompt, "video": job.id, "duration": ADDED_S, "provider": provider}
+        if longer := _take("extend_video", ExtendVideo, values, (video,), market):
+            return longer
     last = _frame_of(job, "image", "last")
     return _take("animate_image", AnimateImage, _values(job) | {"image": f"{job.id}#last"}, (last,), market)
+
+
+def _edit_values(job: Job) -> dict[str, Any]:
+    offer = job.offer
+    seconds = {"duration": offer.duration, "start_time": offer.start_time, "context": offer.context}
+    return {
+        "prompt": job.prompt,
+        "mode": offer.mode,
+        "provider": offer.provider,
+        "model": offer.model,
+        **{name: float(value) for name, value in seconds.items() if value is not None},
+    }
 
 
 def _values(job: Job) -> dict[str, Any]:
@@ -65,7 +102,7 @@ def _values(job: Job) -> dict[str, Any]:
     offer = job.offer
     return {
         "prompt": job.prompt,
-        "duration": float(offer.duration),
+        "duration": "auto" if offer.automatic else float(offer.duration),
         "resolution": offer.resolution,
         "aspect_ratio": offer.aspect_ratio,
         "fps": offer.fps,
@@ -78,7 +115,7 @@ def _values(job: Job) -> dict[str, Any]:
 
 def _take(
     tool: str,
-    model: type[GenerateVideo | AnimateImage],
+    model: type[Any],
     values: dict[str, Any],
     inputs: Sequence[Input],
     market: Market,
@@ -107,6 +144,8 @@ def _usd(amount: Decimal) -> float:
 def _nameable(given: Input, job: Job) -> Input | None:
     if given.job_id:
         return given
+    if given.kind != "image" or job.operation != "image_to_video":
+        return None
     if job.film is None or job.state is not State.SUCCEEDED:
         return None
     return _frame_of(job, given.role, "last" if given.role == "end_image" else "first")

@@ -1,0 +1,146 @@
+"""Films made from a video: how much may be added or redone, and what the film will then be; pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from fractions import Fraction
+
+from ltx_mcp.domain.facts import OfferFacts
+from ltx_mcp.domain.forms import seconds_of
+from ltx_mcp.domain.offer import NotOfferedError, Offer
+from ltx_mcp.domain.request import MOST_CONTEXT_S, Input, Request, film_size
+
+SHORTEST_CONTEXT_S, SHORTEST_SECTION_S = Decimal(1), Decimal(2)
+ROUNDING_S = Decimal("0.05")
+"""So much may a section reach beyond the end: lengths are told in rounded figures."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the film will be. `duration` is what is ordered; see Offer."""
+
+    duration: Decimal
+    fps: int
+    resolution: str
+    aspect_ratio: str
+    width: int
+    height: int
+    film_s: Decimal | None = None
+    context: Decimal | None = None
+
+
+def edited(request: Request, inputs: Sequence[Input], row: OfferFacts) -> Form:
+    """A film made from a video: its size and rate, and a length that follows from its own."""
+    video = next(given for given in inputs if given.role == "video")
+    assert request.duration is not None
+    extends = request.operation == "extend"
+    duration = _new_part(request, video, row) if extends else _section(request, video, row)
+    width, height = _edited_size(video, row)
+    return Form(
+        duration=duration,
+        fps=round(video.fps),
+        resolution=f"{min(width, height)}p",
+        aspect_ratio=_ratio_text(width, height),
+        width=width,
+        height=height,
+        film_s=seconds_of(video) + (duration if extends else 0),
+        context=_context(request, video, row, duration) if extends else None,
+    )
+
+
+def _edited_size(video: Input, row: OfferFacts) -> tuple[int, int]:
+    """The video's own, or where the provider scales it 16:9 or 9:16 with its short edge."""
+    if row.film_short_edge is None or not video.width:
+        return video.width, video.height
+    return film_size(f"{row.film_short_edge}p", "16:9" if video.width >= video.height else "9:16")
+
+
+def _ratio_text(width: int, height: int) -> str:
+    ratio = Fraction(width or 1, height or 1)
+    return f"{ratio.numerator}:{ratio.denominator}"
+
+
+def _asked_length(request: Request, row: OfferFacts, most: Decimal, why: str) -> Decimal:
+    """The asked seconds, or the nearest that are allowed where they may change; never above `most`."""
+    asked = request.duration or Decimal()
+    limit = row.limits[0].duration
+    nearest = min(limit.nearest(asked), most)
+    if nearest < limit.nearest(Decimal()):
+        raise NotOfferedError(f"{why}.")
+    if nearest != asked and request.adjust != "nearest":
+        told = str(limit) if most >= limit.longest else f"{limit.nearest(Decimal()):f} to {most:f}, because {why}"
+        raise NotOfferedError(f"duration {asked:f} is not offered; allowed: {told}.")
+    return nearest
+
+
+def _new_part(request: Request, video: Input, row: OfferFacts) -> Decimal:
+    """Seconds to add: a second of context at least must fit beside them."""
+    if request.context and row.context and not row.context.low <= request.context <= row.context.high:
+        raise NotOfferedError(f"context {request.context:f} is not offered; allowed: {row.context}, or 0.")
+    room = _room(video, row)
+    if room is None:
+        return _asked_length(request, row, row.limits[0].duration.longest, "")
+    asked, least = request.context or Decimal(), row.context.low if row.context else SHORTEST_CONTEXT_S
+    if asked and (request.duration or 0) + asked > room and request.adjust == "never":
+        most = max(room - (request.duration or 0), Decimal())
+        raise NotOfferedError(
+            f"context {asked:f} with duration {request.duration:f} is not offered: both together may have "
+            f"{row.context_frames} frames, which is {room:f} s at {video.fps:g} fps; allowed: context up to {most:f}."
+        )
+    why = f"the new part and its context may have {row.context_frames} frames, {room:f} s at {video.fps:g} fps"
+    return _asked_length(request, row, room - least, why)
+
+
+def _room(video: Input, row: OfferFacts, rounding: str = ROUND_DOWN) -> Decimal | None:
+    """Seconds that a new part and its context may have together; None: any."""
+    if row.context_frames is None or not video.fps:
+        return None
+    return (Decimal(row.context_frames) / Decimal(str(video.fps))).quantize(Decimal("0.01"), rounding).normalize()
+
+
+def _context(request: Request, video: Input, row: OfferFacts, duration: Decimal) -> Decimal:
+    """Seconds of the video that are looked at, and where the provider bills them, paid for."""
+    if row.context is None:
+        return Decimal()
+    # a context that is sent must fit; one the provider takes by itself may be a part of a frame longer, and is paid
+    room = _room(video, row, ROUND_DOWN if request.context else ROUND_UP)
+    most = min(row.context.high, seconds_of(video), Decimal(str(MOST_CONTEXT_S)))
+    if room is not None:
+        most = min(most, room - duration)
+    return min(request.context, most) if request.context else most
+
+
+def _section(request: Request, video: Input, row: OfferFacts) -> Decimal:
+    """Seconds to redo: the section must begin and end within the video."""
+    start, length = request.start_time or Decimal(), seconds_of(video)
+    shortest = row.limits[0].duration.nearest(Decimal())
+    latest = length - shortest
+    if row.start_time is not None:
+        latest = min(latest, row.start_time.high)
+    if latest < 0:
+        raise NotOfferedError(f"video lasts {length:f} s; at least {shortest:f} s are needed.")
+    if start > latest + ROUNDING_S:
+        raise NotOfferedError(
+            f"start_time {start:f} is not offered for a video of {length:f} s; allowed: 0 to {latest:f}."
+        )
+    left = length - start
+    within = request.duration is not None and request.duration <= left + ROUNDING_S
+    most = max(left, request.duration) if within and request.duration else left
+    return _asked_length(request, row, most, f"{left:f} s are left of the video from {start:f} s on")
+
+
+def billed_for(offer: Offer, given_s: Decimal) -> Decimal:
+    """Seconds that an order is paid for, once it is known how long what it was given is."""
+    if offer.operation == "extend":
+        return offer.duration + min(offer.billed - offer.duration, given_s)
+    return given_s
+
+
+def check_section(offer: Offer, video: Input) -> None:
+    """Raises NotOfferedError where a film that was still under way came out too short for the section ordered of it."""
+    length, start = seconds_of(video), offer.start_time or Decimal()
+    if offer.operation == "retake" and video.role == "video" and length - start < SHORTEST_SECTION_S - ROUNDING_S:
+        raise NotOfferedError(
+            f"start_time {start:f}: the film of {video.job_id} lasts {length:f} s, "
+            f"and {SHORTEST_SECTION_S} s must be left of it."
+        )

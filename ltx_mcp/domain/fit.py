@@ -1,0 +1,224 @@
+"""Whether one row of the facts fits a request, and the complete order it makes; pure.
+
+Sizes, lengths and rates are those asked for, or where the film is made from a video that video's own.
+"""
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+
+from ltx_mcp.domain.edits import Form, edited
+from ltx_mcp.domain.facts import Limit, OfferFacts, ProviderFacts
+from ltx_mcp.domain.forms import check_media, conversions, nearest_ratio, seconds_of
+from ltx_mcp.domain.offer import Adjustment, NotOfferedError, Offer, Refusal
+from ltx_mcp.domain.price import from_credits, make_price, to_credits
+from ltx_mcp.domain.request import EDITS, Input, Request, film_size
+
+
+def make_offer(request: Request, inputs: Sequence[Input], provider: ProviderFacts, row: OfferFacts) -> Offer | Refusal:
+    """The order this row makes of a request, or why it makes none."""
+    try:
+        _check_words(request, row)
+        check_media(request, inputs, provider, row)
+        form = edited(request, inputs, row) if request.operation in EDITS else _made(request, inputs, row)
+        return _priced(request, inputs, provider, row, form)
+    except NotOfferedError as reason:
+        return Refusal(provider.name, row.model, str(reason))
+
+
+def limit_text(limit: Limit) -> str:
+    """One row of a matrix, as callers read it."""
+    rates = f" at {', '.join(map(str, limit.fps))} fps" if limit.fps else ""
+    sizes = f" in {', '.join(limit.resolution)}" if limit.resolution else ""
+    return f"duration {limit.duration}{rates}{sizes}"
+
+
+def distance(request: Request, duration: Decimal, fps: int, resolution: str) -> float:
+    """How far from what was asked, as a sum of relative changes; 0 when nothing changes."""
+    pairs = [(float(duration), float(request.duration or duration))]
+    if request.fps and request.resolution:
+        pairs += [(fps, request.fps), (_short_side(resolution), _short_side(request.resolution))]
+    return sum(abs(math.log(got / asked)) for got, asked in pairs)
+
+
+def _short_side(resolution: str) -> int:
+    return int(resolution.removesuffix("p"))
+
+
+def _priced(request: Request, inputs: Sequence[Input], provider: ProviderFacts, row: OfferFacts, form: Form) -> Offer:
+    video, sound = _first(inputs, "video"), _first(inputs, "audio")
+    billed_s = _billed(row, form, sound or video)
+    cost_usd = make_price(
+        row.price, billed_s or form.film_s or form.duration, form.resolution, form.width * form.height
+    )
+    if cost_usd is None or not _fits_frame(row, form.width, form.height):
+        raise NotOfferedError(
+            f"{form.width}x{form.height} ({form.resolution} at {form.aspect_ratio}) is not offered."
+            if cost_usd is not None or not row.price.pixel_tiers
+            else f"No price is known for {form.width}x{form.height}, only up to {_largest_priced(row)} pixels."
+        )
+    return Offer(
+        provider=provider.name,
+        model=row.model,
+        operation=row.operation,
+        endpoint=row.endpoint,
+        prompt=request.prompt or "",
+        duration=form.duration,
+        resolution=form.resolution,
+        aspect_ratio=form.aspect_ratio,
+        width=form.width,
+        height=form.height,
+        fps=form.fps,
+        generate_audio=_has_sound(request, video),
+        camera_motion=request.camera_motion,
+        cost_usd=cost_usd,
+        credits=to_credits(cost_usd, provider.usd_per_credit),
+        as_of=row.price.as_of.isoformat(),
+        source=row.price.source,
+        conversions=conversions(inputs, provider),
+        adjustments=_adjustments(request, inputs, provider, form),
+        whole_credits_usd=from_credits(cost_usd, provider.usd_per_credit),
+        mode=request.mode,
+        start_time=request.start_time,
+        context=form.context if request.context else None,
+        film_s=form.film_s,
+        billed_s=billed_s,
+        automatic=request.is_automatic,
+    )
+
+
+def _first(inputs: Sequence[Input], role: str) -> Input | None:
+    return next((given for given in inputs if given.role == role), None)
+
+
+def _has_sound(request: Request, video: Input | None) -> bool:
+    """An edited film has sound when the given one has, or when sound is what is made."""
+    if video is None:
+        return request.generate_audio
+    return video.has_audio or request.mode == "replace_audio"
+
+
+def _billed(row: OfferFacts, form: Form, medium: Input | None) -> Decimal | None:
+    """Seconds that are paid for, where they are not the film's."""
+    match row.bills:
+        case "input" if medium is not None:
+            return seconds_of(medium)
+        case "new+context":
+            return form.duration + (form.context or Decimal())
+    return None
+
+
+def _largest_priced(row: OfferFacts) -> str:
+    return format(max(tier.up_to or 0 for tier in row.price.pixel_tiers), ",")
+
+
+# -- words and media --------------------------------------------------------------------------------------------
+
+
+def _check_words(request: Request, row: OfferFacts) -> None:
+    """What no size, length or rate could make fit."""
+    if request.camera_motion not in row.camera_motion:
+        others = ", ".join(word for word in row.camera_motion if word != "none")
+        allowed = f"allowed: {others}" if others else "leave it out, and describe it in the prompt"
+        raise NotOfferedError(f"camera_motion {request.camera_motion} is not offered; {allowed}.")
+    if request.generate_audio not in row.generate_audio:
+        raise NotOfferedError(f"generate_audio={str(request.generate_audio).lower()} is not offered.")
+    if request.is_automatic and not row.automatic:
+        raise NotOfferedError(f"duration auto is not offered; allowed: {'; or '.join(map(limit_text, row.limits))}.")
+    if row.needs_prompt and request.prompt == "":
+        raise NotOfferedError("prompt is required.")
+    if request.mode and request.mode not in row.modes:
+        raise NotOfferedError(f"mode {request.mode} is not offered; allowed: {', '.join(row.modes)}.")
+
+
+# -- size, length and rate --------------------------------------------------------------------------------------
+
+
+def _made(request: Request, inputs: Sequence[Input], row: OfferFacts) -> Form:
+    """A film whose size and rate are asked for."""
+    aspect_ratio = _aspect_ratio(request, inputs, row)
+    if aspect_ratio not in row.aspect_ratio:
+        raise NotOfferedError(f"aspect_ratio {aspect_ratio} is not offered; allowed: {', '.join(row.aspect_ratio)}.")
+    sound = _first(inputs, "audio")
+    duration, fps, resolution = _fit(request, row, seconds_of(sound) if sound else None)
+    return Form(duration, fps, resolution, aspect_ratio, *film_size(resolution, aspect_ratio))
+
+
+def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferFacts) -> str:
+    """The ratio asked for; for `auto` the offered one nearest to the first picture whose size is known."""
+    if request.aspect_ratio != "auto":
+        return request.aspect_ratio
+    sized = next((given for given in inputs if given.kind == "image" and given.width and given.height), None)
+    return row.aspect_ratio[0] if sized is None else nearest_ratio(sized, row.aspect_ratio)[0]
+
+
+def _fit(request: Request, row: OfferFacts, sound_s: Decimal | None) -> tuple[Decimal, int, str]:
+    """Duration, fps and resolution: as asked when a limit admits them, the nearest when allowed. A sound's length is
+    never changed."""
+    limits = [limit for limit in row.limits if sound_s is None or limit.duration.nearest(sound_s) == sound_s]
+    if not limits:
+        longest = "; or ".join(map(limit_text, row.limits))
+        raise NotOfferedError(f"audio lasts {sound_s:f} s; allowed: {longest}.")
+    fits = [_nearest(request, limit, sound_s) for limit in limits]
+    best = min(fits, key=lambda fit: (distance(request, *fit), -fit[0] if request.duration is None else fit[0]))
+    if distance(request, *best) == 0 or request.adjust == "nearest":
+        return best
+    asked = (request.duration, request.fps, request.resolution)
+    wrong = [
+        f"{name} {value}"
+        for name, value, got in zip(("duration", "fps", "resolution"), asked, best, strict=True)
+        if value not in (None, got)
+    ]
+    raise NotOfferedError(
+        f"{' with '.join(wrong)} is not offered; allowed: {'; or '.join(map(limit_text, row.limits))}."
+    )
+
+
+def _nearest(request: Request, limit: Limit, sound_s: Decimal | None) -> tuple[Decimal, int, str]:
+    fps = min(limit.fps, key=lambda rate: (abs(math.log(rate / request.fps)), rate))
+    side = _short_side(request.resolution or limit.resolution[0])
+    resolution = min(limit.resolution, key=lambda label: (abs(math.log(_short_side(label) / side)), label))
+    asked_s = sound_s if sound_s is not None else request.duration
+    return limit.duration.longest if asked_s is None else limit.duration.nearest(asked_s), fps, resolution
+
+
+def _fits_frame(row: OfferFacts, width: int, height: int) -> bool:
+    short, long = sorted((width, height))
+    return (
+        short >= row.min_edge
+        and (row.max_short_edge is None or short <= row.max_short_edge)
+        and (row.max_long_edge is None or long <= row.max_long_edge)
+    )
+
+
+# -- what differs -----------------------------------------------------------------------------------------------
+
+
+def _adjustments(
+    request: Request, inputs: Sequence[Input], provider: ProviderFacts, form: Form
+) -> tuple[Adjustment, ...]:
+    asked: list[tuple[str, object, object]] = [("duration", request.duration, form.duration)]
+    if request.operation not in EDITS:
+        asked += [("fps", request.fps, form.fps), ("resolution", request.resolution, form.resolution)]
+    changed = [Adjustment(name, _told(was), _told(got), "server") for name, was, got in asked if was not in (None, got)]
+    video = _first(inputs, "video")
+    if video is not None and video.width and (video.width, video.height) != (form.width, form.height):
+        was, got = f"{video.width}x{video.height}", f"{form.width}x{form.height}"
+        changed.append(Adjustment("resolution", was, got, "provider"))
+    if request.context and form.context is not None and form.context != request.context:
+        changed.append(Adjustment("context", _told(request.context), _told(form.context), "server"))
+    converted = conversions(inputs, provider)
+    changed += [
+        Adjustment(given.role, _form_text(given), converted[given.role], "server")
+        for given in inputs
+        if given.role in converted
+    ]
+    return tuple(changed)
+
+
+def _told(value: object) -> str:
+    return format(value.normalize(), "f") if isinstance(value, Decimal) else str(value)
+
+
+def _form_text(given: Input) -> str:
+    return f"{given.format} turned by EXIF" if given.turned else given.form

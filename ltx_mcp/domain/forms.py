@@ -1,0 +1,109 @@
+"""The form of the media a request gives: what an offer accepts as it is, what must be converted, what is refused."""
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from ltx_mcp.domain.facts import InputRule, MediumLimit, OfferFacts, ProviderFacts
+from ltx_mcp.domain.offer import NotOfferedError
+from ltx_mcp.domain.request import Input, Request, to_decimal
+
+TARGETS = {"video": "mp4/h264", "audio": "m4a/aac"}
+"""What a video or a sound is converted to where its own form is not accepted."""
+
+
+def check_media(request: Request, inputs: Sequence[Input], provider: ProviderFacts, row: OfferFacts) -> None:
+    """Raises NotOfferedError for a medium this row does not take, in this form or at all."""
+    for given in inputs:
+        if given.role not in row.media:
+            raise NotOfferedError(f"{given.role} is not accepted{_beside(request, row)}.")
+        rule = provider.inputs[given.kind]
+        most_bytes = _most_bytes(rule, row.media_limits.get(given.role))
+        may_convert = request.adjust == "nearest" and _smaller_form(given, rule)
+        if most_bytes is not None and given.size_bytes > most_bytes and not may_convert:
+            raise NotOfferedError(f"{given.role} has {given.size_bytes:,} bytes; at most {most_bytes:,} are accepted.")
+        if given.form and given.form not in rule.accepts and request.adjust == "never":
+            raise NotOfferedError(
+                f"{given.role} is {given.form}; accepted: {', '.join(rule.accepts)}, or adjust=nearest converts it."
+            )
+        if limit := row.media_limits.get(given.role):
+            _check_medium(given, limit)
+        if request.is_automatic and given.role == "end_image":
+            raise NotOfferedError("duration auto is not offered with end_image; give a number of seconds.")
+
+
+def _beside(request: Request, row: OfferFacts) -> str:
+    return f" for {request.operation}; it takes {', '.join(row.media)}" if row.media else ""
+
+
+def _most_bytes(rule: InputRule, limit: MediumLimit | None) -> int | None:
+    known = [most for most in (rule.max_bytes, limit.max_bytes if limit else None) if most is not None]
+    return min(known, default=None)
+
+
+def _check_medium(given: Input, limit: MediumLimit) -> None:
+    """Length, frames, edges and shape of what is given, as far as they are known."""
+    seconds = seconds_of(given)
+    if limit.duration and given.duration and not limit.duration.low <= seconds <= limit.duration.high:
+        raise NotOfferedError(f"{given.role} lasts {seconds:f} s; allowed: {limit.duration} s.")
+    if limit.min_frames and given.frames and given.frames < limit.min_frames:
+        shortest = f" ({limit.min_frames / given.fps:.2f} s at {given.fps:g} fps)" if given.fps else ""
+        raise NotOfferedError(
+            f"{given.role} has {given.frames} frames; at least {limit.min_frames}{shortest} are needed."
+        )
+    short, long = sorted((given.width, given.height))
+    most_long, most_short = limit.max_long_edge or long, limit.max_short_edge or short
+    if long > most_long or short > most_short:
+        raise NotOfferedError(
+            f"{given.role} is {given.width}x{given.height}; at most {most_long}x{most_short} is accepted."
+        )
+    if limit.aspect_ratio and short and nearest_ratio(given, limit.aspect_ratio)[1] > 0.01:
+        ratios = ", ".join(limit.aspect_ratio)
+        raise NotOfferedError(
+            f"{given.role} is {given.width}x{given.height}; its aspect ratio must be one of {ratios}."
+        )
+
+
+def nearest_ratio(given: Input, ratios: Sequence[str]) -> tuple[str, float]:
+    """The offered ratio nearest to a medium's shape, and how far it is."""
+    shape = given.width / given.height
+    apart = {ratio: abs(math.log(shape / float(Fraction(ratio.replace(":", "/"))))) for ratio in ratios}
+    nearest = min(ratios, key=apart.__getitem__)
+    return nearest, apart[nearest]
+
+
+def _too_large(given: Input, rule: InputRule) -> bool:
+    return rule.max_bytes is not None and given.size_bytes > rule.max_bytes
+
+
+def _smaller_form(given: Input, rule: InputRule) -> bool:
+    """Whether another form may bring a medium below the limit."""
+    if given.kind == "image":
+        return given.format != "jpeg" and "jpeg" in rule.accepts
+    return given.codec in ("pcm", "flac")
+
+
+def conversions(inputs: Sequence[Input], provider: ProviderFacts) -> dict[str, str]:
+    """By role, the form a medium is converted to before this provider gets it.
+
+    A picture that only its EXIF turns upright is turned in its pixels: no provider says whether it reads EXIF. What is
+    drawn on this machine is read as it is.
+    """
+    return {given.role: target for given in inputs if (target := conversion(given, provider.inputs.get(given.kind)))}
+
+
+def conversion(given: Input, rule: InputRule | None) -> str:
+    """The form this medium must be brought into; empty where it can go as it is."""
+    if rule is None or rule.ways == ("file",) or not given.form:
+        return ""
+    if given.form in rule.accepts and not given.turned and not _too_large(given, rule):
+        return ""
+    if given.kind == "image":
+        return "jpeg" if "jpeg" in rule.accepts else "png"
+    return TARGETS[given.kind]
+
+
+def seconds_of(medium: Input) -> Decimal:
+    """How long a video or a sound lasts."""
+    return to_decimal(medium.duration)

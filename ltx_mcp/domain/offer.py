@@ -1,0 +1,86 @@
+"""The records of a plan: an order that could be placed, what it changes of what was asked, why another cannot be."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """Something that differs from what was asked: by us before the order, by the provider, or seen in the film."""
+
+    field: str
+    asked: str
+    got: str
+    by: Literal["server", "provider", "film"]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One order, complete: an adapter translates it and decides nothing. `cost_usd` is its whole price; what a budget
+    holds for it may be more, where the provider counts in whole credits.
+
+    `duration` is what is ordered, in seconds: the film, an extension's new part, a retake's section. `film_s` is how
+    long the film will be where that is another figure, `billed_s` what is paid for. `automatic`: the provider chooses
+    the length, and `duration` is the longest it may choose. `width`, `height` and `fps` are the film's. `context` and
+    `start_time` are seconds of the given video.
+    """
+
+    provider: str
+    model: str
+    operation: str
+    endpoint: str
+    prompt: str
+    duration: Decimal
+    resolution: str
+    aspect_ratio: str
+    width: int
+    height: int
+    fps: int
+    generate_audio: bool
+    camera_motion: str
+    cost_usd: Decimal
+    credits: int | None
+    as_of: str
+    source: str
+    conversions: dict[str, str]
+    adjustments: tuple[Adjustment, ...]
+    whole_credits_usd: Decimal | None = None
+    mode: str = ""
+    start_time: Decimal | None = None
+    context: Decimal | None = None
+    film_s: Decimal | None = None
+    billed_s: Decimal | None = None
+    automatic: bool = False
+
+    @property
+    def held_usd(self) -> Decimal:
+        """What a budget counts for it until the provider's own figure is known."""
+        return max(self.cost_usd, self.whole_credits_usd or Decimal())
+
+    @property
+    def length(self) -> Decimal:
+        """Seconds of film that should come; at most, where the provider chooses."""
+        return self.duration if self.film_s is None else self.film_s
+
+    def cost_of(self, seconds: Decimal) -> Decimal:
+        """The price when this many seconds are paid for in the end; never more than the offer's."""
+        return min(self.cost_usd, self.cost_usd / self.billed * seconds)
+
+    @property
+    def billed(self) -> Decimal:
+        """Seconds that are paid for."""
+        return self.length if self.billed_s is None else self.billed_s
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A candidate that cannot be ordered at all, in a sentence that says what it would allow."""
+
+    provider: str
+    model: str
+    reason: str
+
+
+class NotOfferedError(Exception):
+    """Why a row of the facts does not fit a request, as a sentence for the caller."""

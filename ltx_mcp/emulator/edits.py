@@ -1,0 +1,61 @@
+"""What LTX's models make of a film or a sound that is given to them, whoever hosts them: the film, and what is billed.
+
+A retake is billed the whole input, an extension its new part and the context, a film from a sound the sound. Assumed:
+a context longer than the film is the whole film; a section that runs past the end ends there.
+"""
+
+from dataclasses import dataclass
+
+from ltx_mcp.emulator.inputs import Medium
+from ltx_mcp.emulator.world import FilmSpec
+from ltx_mcp.media.facts import EditOrder, MediumFacts
+
+CAPTION = "An emulated film: nothing was ordered from anybody, and this is not LTX"
+MOST_FRAMES = 505
+LONGEST_CONTEXT_S = 20
+SHORTEST_S, LONGEST_S = 2, 20
+PADDING_S = 0.05  # encoders fill up their last frame
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an order leads to. `billed_s` are the seconds that it costs; None: those of the film."""
+
+    film: FilmSpec
+    billed_s: float | None = None
+
+
+def too_many_frames(facts: MediumFacts, duration: float, context: float | None) -> bool:
+    """Whether a new part and its context have more frames than a model can hold."""
+    return (duration + (context or 0)) * facts.fps > MOST_FRAMES + 1e-6
+
+
+def to_extended(video: Medium, duration: float, mode: str, context: float | None) -> Asked:
+    """The film and the new part. `context`: None is as much as fits."""
+    facts = video.facts
+    room = max(0.0, MOST_FRAMES / facts.fps - duration)
+    seen_s = min(context or LONGEST_CONTEXT_S, facts.duration, room)
+    order = EditOrder("extend", video.path, CAPTION, duration, mode)
+    return Asked(_edited(facts, order, facts.duration + duration), round(duration + seen_s, 3))
+
+
+def to_retaken(video: Medium, start_time: float, duration: float, mode: str) -> Asked:
+    """The film with another section."""
+    facts = video.facts
+    order = EditOrder("retake", video.path, CAPTION, min(duration, facts.duration - start_time), mode, start_time)
+    return Asked(_edited(facts, order, facts.duration), facts.duration)
+
+
+def to_film_of(sound: Medium, picture: str, width: int, height: int, fps: int) -> Asked:
+    """A film as long as the sound; `picture` is a path, or empty."""
+    length_s = sound.facts.duration
+    return Asked(FilmSpec(width, height, fps, length_s, sound=sound.path, picture=picture), length_s)
+
+
+def is_upright(facts: MediumFacts) -> bool:
+    """Whether a film is higher than wide."""
+    return facts.height > facts.width
+
+
+def _edited(facts: MediumFacts, order: EditOrder, length_s: float) -> FilmSpec:
+    return FilmSpec(facts.width, facts.height, facts.fps, length_s, bool(facts.audio_codec), edit=order)

@@ -1,0 +1,90 @@
+"""A film made to another size, and cut: what the edited films of the emulated providers need now and then."""
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer, OutputContainer
+    from av.filter.graph import Graph
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+TURNS = {90: "cclock", 270: "clock"}
+
+
+def fit(path: Path, out: Path, width: int, height: int, duration: float) -> None:
+    """Write the film at this size, with bars where its shape is another, and of this length in seconds at most.
+
+    Moments stay as they are, and the sound is copied.
+    """
+    import av
+
+    with (
+        av.open(f"file:{path}") as source,
+        av.open(f"file:{out}", "w", format="mp4", options={"movflags": "faststart"}) as target,
+    ):
+        pictures = source.streams.video[0]
+        pictures.thread_type = "AUTO"
+        fitted = _add_pictures(target, pictures, width, height)
+        sound = source.streams.best("audio")
+        copied = target.add_stream_from_template(sound) if sound else None
+        _write_pictures(source, target, fitted, duration)
+        if sound is not None and copied is not None:
+            source.seek(0)
+            _copy_sound(source, target, sound, copied, duration)
+
+
+def _add_pictures(target: "OutputContainer", pictures: "VideoStream", width: int, height: int) -> "VideoStream":
+    fitted = target.add_stream("libx264", rate=pictures.average_rate, options={"crf": "14", "preset": "veryfast"})
+    fitted.width, fitted.height, fitted.pix_fmt = width, height, "yuv420p"
+    fitted.codec_context.time_base = pictures.time_base or Fraction(1, 90_000)
+    return fitted
+
+
+def _write_pictures(
+    source: "InputContainer", target: "OutputContainer", fitted: "VideoStream", duration: float
+) -> None:
+    graph: Graph | None = None
+    for frame in source.decode(video=0):
+        if frame.time is not None and frame.time >= duration:
+            break
+        graph = graph or _scaler(source.streams.video[0], frame, fitted.width, fitted.height)
+        graph.push(frame)
+        target.mux(fitted.encode(graph.vpull()))
+    target.mux(fitted.encode(None))
+
+
+def _scaler(pictures: "VideoStream", frame: "av.VideoFrame", width: int, height: int) -> "Graph":
+    """Turns a film that a player would turn, scales it, and pads it."""
+    from av.filter.graph import Graph
+
+    size = f"{width}:{height}"
+    steps = [("scale", f"{size}:force_original_aspect_ratio=decrease"), ("pad", f"{size}:(ow-iw)/2:(oh-ih)/2")]
+    steps += [("setsar", "1"), ("format", "yuv420p")]
+    turn = frame.rotation % 360
+    if turn == 180:
+        steps = [("hflip", ""), ("vflip", ""), *steps]
+    elif turn:
+        steps = [("transpose", TURNS[turn]), *steps]
+    graph = Graph()
+    nodes = [graph.add_buffer(template=pictures)]
+    nodes += [graph.add(name, told or None) for name, told in steps] + [graph.add("buffersink")]
+    for before, after in pairwise(nodes):
+        before.link_to(after)
+    graph.configure()
+    return graph
+
+
+def _copy_sound(
+    source: "InputContainer", target: "OutputContainer", sound: "Stream", copied: "Stream", duration: float
+) -> None:
+    for packet in source.demux(sound):
+        if packet.dts is None or packet.time_base is None:
+            continue
+        if float((packet.pts or 0) * packet.time_base) >= duration:
+            break
+        packet.stream = copied
+        target.mux(packet)

@@ -1,0 +1,121 @@
+"""Files that came in: kept in a folder by their hash as they stream in, and measured once, when an order uses them.
+
+What lies at an address elsewhere is not fetched: it is taken for a film of six seconds with sound, or six seconds of
+sound.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Literal
+from uuid import uuid4
+from weakref import finalize
+
+from ltx_mcp.domain.errors import CallerError
+from ltx_mcp.media.facts import MediumFacts, PictureFacts
+from ltx_mcp.media.worker import Media
+
+Kind = Literal["video", "audio"]
+HEAD_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file that came in; `head` are its first bytes."""
+
+    path: Path
+    size: int
+    sha256: str
+    head: bytes
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A film or a sound that an order names. Without a path it lies elsewhere, and its facts are assumed."""
+
+    facts: MediumFacts
+    path: str = ""
+
+
+ELSEWHERE: dict[Kind, Medium] = {
+    "video": Medium(MediumFacts("mp4", 6.0, 0, "h264", "aac", 1920, 1080, 25.0, 150)),
+    "audio": Medium(MediumFacts("mp3", 6.0, 0, audio_codec="mp3")),
+}
+
+
+class Inputs:
+    """A folder of its own, made for the first file, which goes with it at the latest; `close` at shutdown."""
+
+    def __init__(self, media: Media) -> None:
+        self._media = media
+        self._looked: dict[tuple[str, Kind], MediumFacts | None] = {}
+
+    @cached_property
+    def _folder(self) -> Path:
+        folder = Path(mkdtemp(prefix="ltx-mcp-emulator-"))
+        finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+    def close(self) -> None:
+        """Remove the files."""
+        if folder := self.__dict__.pop("_folder", None):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def store(self, chunks: AsyncIterable[bytes]) -> Stored:
+        """Keep what streams in."""
+        part = self._folder / uuid4().hex
+        digest, size, head = hashlib.sha256(), 0, b""
+        try:
+            with part.open("wb") as file:
+                async for chunk in chunks:
+                    file.write(chunk)
+                    digest.update(chunk)
+                    size += len(chunk)
+                    head = head if len(head) == HEAD_BYTES else (head + chunk)[:HEAD_BYTES]
+            path = self._folder / digest.hexdigest()
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        return Stored(path, size, path.name, head)
+
+    async def keep(self, data: bytes) -> Stored:
+        """Keep what came inside a request."""
+        return await self.store(_once(data))
+
+    async def join(self, parts: list[Stored]) -> Stored:
+        """Keep these files as one."""
+        return await self.store(_joined(parts))
+
+    async def look(self, file: Stored, kind: Kind) -> Medium | None:
+        """What a file is; None where it is no whole film or no whole sound."""
+        key = (file.sha256, kind)
+        if key not in self._looked:
+            try:
+                self._looked[key] = await self._media.look_at_medium(file.path, kind)
+            except CallerError:
+                self._looked[key] = None
+        facts = self._looked[key]
+        return None if facts is None else Medium(facts, str(file.path))
+
+    async def look_at_picture(self, file: Stored) -> PictureFacts | None:
+        """What a picture is; None where it cannot be decoded."""
+        try:
+            return await self._media.look_at_picture(file.path)
+        except CallerError:
+            return None
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def _joined(parts: list[Stored]) -> AsyncIterator[bytes]:
+    for part in parts:
+        with part.path.open("rb") as file:
+            while chunk := file.read(2**20):
+                yield chunk

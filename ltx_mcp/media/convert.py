@@ -1,0 +1,61 @@
+"""Makes of a film or a sound that a provider would refuse one that it takes, without loss where that can be."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+
+from ltx_mcp.domain.errors import ErrorCode, LtxError
+from ltx_mcp.media.facts import MediumFacts
+from ltx_mcp.media.listen import Listener, first_heard, open_sound
+from ltx_mcp.media.medium import codec_name, look_at_medium
+from ltx_mcp.media.rewrite import write_whole
+from ltx_mcp.media.source import Source, read_source
+from ltx_mcp.media.tracks import CopiedTrack, EncodedTrack, Silence, Track
+
+_CRF = 14
+
+
+def convert_medium(path: str | Path, out: Path, target: str) -> MediumFacts:
+    """Writes `mp4/h264`, or the sound alone as `m4a/aac`, to `out`; gives the facts of what was written.
+
+    CallerError (input_failed) where the film or sound cannot be read.
+    """
+    if target == "mp4/h264":
+        source = read_source(path)
+        write_whole(
+            out, source, lambda container, stack: _film_track(source, container, stack), _untold, ("h264",), _CRF
+        )
+        return look_at_medium(out, "video")
+    if target == "m4a/aac":
+        _write_sound(path, out)
+        return look_at_medium(out, "audio")
+    raise LtxError(ErrorCode.INTERNAL_ERROR, f"Nothing is converted to {target} here.")
+
+
+def _untold(part: float) -> None:
+    """Nobody waits to hear how far a conversion has come."""
+
+
+def _film_track(source: Source, container: OutputContainer, stack: ExitStack) -> Track:
+    if not source.has_sound:
+        return Silence()
+    opened, stream = stack.enter_context(open_sound(source.path, "video"))
+    if codec_name(stream) == "aac":
+        return CopiedTrack(container, opened, stream, source.start_s)
+    return EncodedTrack(container, Listener(opened, stream, source.start_s))
+
+
+def _write_sound(path: str | Path, out: Path) -> None:
+    origin = first_heard(path)
+    with (
+        av.open(str(out), "w", format="ipod", options={"movflags": "+faststart"}) as container,
+        open_sound(path, "audio") as (opened, stream),
+    ):
+        track: Track
+        if codec_name(stream) == "aac":
+            track = CopiedTrack(container, opened, stream, origin)
+        else:
+            track = EncodedTrack(container, Listener(opened, stream, origin))
+        track.finish()

@@ -1,0 +1,139 @@
+"""Sound as samples: decoded from a file as one unbroken run from a given moment on, and how loud it is.
+
+Samples are 32-bit floats, channels interleaved; a count of samples is of all channels at once.
+"""
+
+import math
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from ltx_mcp.media.medium import Kind, find_sound, open_medium, refused
+
+_SLACK_S = 0.015  # timestamps of whole milliseconds wander by less; the ear notices more
+_LOUDNESS_RATE = 16_000
+_SILENCE = 0.0005
+_RELEASE_S = 0.25
+
+
+class Samples(Protocol):
+    """Something to be heard."""
+
+    rate: int
+    layout: str
+
+    def read(self, count: int) -> bytes:
+        """The next samples, fewer than asked only at the end."""
+        ...
+
+
+def sample_bytes(layout: str) -> int:
+    """How many bytes one sample of all channels has."""
+    return 4 if layout == "mono" else 8
+
+
+class Listener:
+    """A sound stream as Samples, mono or stereo; gaps in it are silence, what overlaps is left out.
+
+    `origin` is the moment of the file that is sample 0; None is the first that is heard.
+    """
+
+    def __init__(
+        self, container: InputContainer, stream: AudioStream, origin: float | None, rate: int = 0, layout: str = ""
+    ) -> None:
+        self.rate = rate or _usual_rate(stream.rate)
+        self.layout = layout or ("mono" if stream.channels == 1 else "stereo")
+        self._frames = container.decode(stream)
+        self._resampler = av.AudioResampler(format="flt", layout=self.layout, rate=self.rate)
+        self._origin = origin
+        self._width = sample_bytes(self.layout)
+        self._ready = bytearray()
+        self._made = 0
+        self._surplus = 0
+        self._is_first, self._is_over = True, False
+
+    def read(self, count: int) -> bytes:
+        """The next samples, fewer than asked only at the end."""
+        wanted = count * self._width
+        while len(self._ready) < wanted and not self._is_over:
+            self._hear()
+        samples = bytes(self._ready[:wanted])
+        del self._ready[:wanted]
+        return samples
+
+    def _hear(self) -> None:
+        frame = next(self._frames, None)
+        if frame is None:
+            self._is_over = True
+        elif frame.time is not None:
+            self._keep_time(frame.time)
+        for part in self._resampler.resample(frame):
+            self._take(bytes(part.planes[0])[: part.samples * self._width])
+
+    def _keep_time(self, moment: float) -> None:
+        if self._origin is None:
+            self._origin = moment
+        drift = round((moment - self._origin) * self.rate) - self._made + self._surplus
+        if self._is_first or abs(drift) > _SLACK_S * self.rate:
+            self._is_first = False
+            if drift > 0:
+                self._ready += bytes(drift * self._width)
+                self._made += drift
+            else:
+                self._surplus -= drift
+
+    def _take(self, data: bytes) -> None:
+        left_out = min(self._surplus, len(data) // self._width)
+        self._surplus -= left_out
+        self._ready += data[left_out * self._width :]
+        self._made += len(data) // self._width - left_out
+
+
+@contextmanager
+def open_sound(path: str | Path, kind: Kind) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """The sound of a file. CallerError (input_failed) where there is none, or it turns out to be damaged."""
+    with open_medium(path, kind) as container:
+        stream = find_sound(container)
+        if stream is None:
+            raise refused(kind, "has no sound that can be decoded")
+        yield container, stream
+
+
+def first_heard(path: str | Path) -> float:
+    """The moment in seconds of a file at which its sound begins; an MP3 begins after what its encoder put before."""
+    with open_sound(path, "audio") as (container, stream):
+        frame = next(container.decode(stream), None)
+        return (frame.time if frame is not None else None) or 0.0
+
+
+def measure_loudness(path: str | Path, fps: int, frames: int) -> list[float]:
+    """How loud the sound is at each frame, from 0 to 1, the loudest; quick to rise and slow to fall."""
+    with open_sound(path, "audio") as (container, stream):
+        listener = Listener(container, stream, None, _LOUDNESS_RATE, "mono")
+        edges = [round(number * _LOUDNESS_RATE / fps) for number in range(frames + 1)]
+        powers = [_power(listener.read(end - start)) for start, end in pairwise(edges)]
+    loudest = max(powers)
+    if loudest < _SILENCE:
+        return [0.0] * frames
+    fall, level, levels = 1 / (_RELEASE_S * fps), 0.0, []
+    for power in powers:
+        level = max(power / loudest, level - fall)
+        levels.append(level)
+    return levels
+
+
+def _power(samples: bytes) -> float:
+    values = array("f", samples)
+    return math.sqrt(sum(value * value for value in values) / len(values)) if values else 0.0
+
+
+def _usual_rate(rate: int) -> int:
+    """44.1 and 48 kHz as they are; others become the nearer relative of the two."""
+    return 44_100 if rate % 11_025 == 0 else 48_000

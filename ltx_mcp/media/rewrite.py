@@ -1,0 +1,130 @@
+"""Writes a film anew as an MP4: its picture copied where it may be, else encoded with little loss."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from itertools import chain, pairwise
+from pathlib import Path
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from ltx_mcp.domain.errors import CallerError
+from ltx_mcp.media.medium import find_picture, open_medium, refused
+from ltx_mcp.media.source import Source, add_picture, kept_frames
+from ltx_mcp.media.tracks import Track
+
+Tell = Callable[[float], None]
+MakeTrack = Callable[[OutputContainer, ExitStack], Track]
+
+_STEP_S = 0.25
+_PLAIN = ("yuv420p", "yuvj420p")
+
+
+def open_film_out(out: Path) -> OutputContainer:
+    """An MP4 to be written, which a player can begin before the whole of it is there."""
+    return av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"})
+
+
+def encode_film(
+    out: Path, source: Source, frames: Iterable[av.VideoFrame], length: int, make_track: MakeTrack, tell: Tell, crf: int
+) -> None:
+    """Writes frames of the source, or between those, `length` ticks in all, and the track that goes with them."""
+    with open_film_out(out) as container, ExitStack() as stack:
+        picture = add_picture(container, source, _options(source, crf))
+        track = make_track(container, stack)
+        _write(container, _encoded(picture, frames), length, source, track, tell)
+
+
+def write_whole(
+    out: Path, source: Source, make_track: MakeTrack, tell: Tell, copied: tuple[str, ...], crf: int
+) -> None:
+    """Writes all frames of the source; a picture in one of the codecs of `copied` is not touched."""
+    if source.codec in copied and source.pixels in _PLAIN and source.stored:
+        try:
+            _copy(out, source, make_track, tell)
+        except (av.FFmpegError, CallerError):
+            # An MP4 cannot hold it as it is; encoded anew, it can. What is really damaged fails again.
+            pass
+        else:
+            return
+    frames = (frame for _, frame in kept_frames(source))
+    encode_film(out, source, frames, source.length, make_track, tell, crf)
+
+
+def _copy(out: Path, source: Source, make_track: MakeTrack, tell: Tell) -> None:
+    with open_film_out(out) as container, ExitStack() as stack:
+        opened = stack.enter_context(open_medium(source.path, "video"))
+        stream = find_picture(opened)
+        if stream is None:
+            raise refused("video", "has no moving picture that can be decoded")
+        picture = container.add_stream_from_template(stream)
+        picture.time_base = source.tick
+        if source.codec == "hevc":
+            # Apple's players know it by this name alone.
+            picture.codec_context.codec_tag = "hvc1"
+        track = make_track(container, stack)
+        _write(container, _copied(opened, stream, picture, source), source.length, source, track, tell)
+
+
+def _copied(
+    opened: InputContainer, stream: VideoStream, picture: VideoStream, source: Source
+) -> "Iterator[Packet[VideoStream]]":
+    """The source's packets, timed by its clock; not every container says when a frame is to be decoded."""
+    moments = source.moments
+    delay = max(moments[number] - moments[shown] for number, shown in enumerate(source.stored))
+    packets = (packet for packet in opened.demux(stream) if packet.size)
+    for number, (packet, shown) in enumerate(zip(packets, source.stored, strict=True)):
+        packet.stream, packet.time_base = picture, source.tick
+        packet.pts, packet.dts, packet.duration = moments[shown], moments[number] - delay, source.shown_for(shown)
+        yield packet
+
+
+def _encoded(picture: VideoStream, frames: Iterable[av.VideoFrame]) -> "Iterator[Packet[VideoStream]]":
+    shown_for: dict[int | None, int] = {}
+    for frame in chain(frames, [None]):
+        if frame is not None:
+            shown_for[frame.pts] = frame.duration
+        for packet in picture.encode(frame):
+            packet.duration = shown_for.pop(packet.pts)
+            yield packet
+
+
+def _write(
+    container: OutputContainer,
+    packets: "Iterator[Packet[VideoStream]]",
+    length: int,
+    source: Source,
+    track: Track,
+    tell: Tell,
+) -> None:
+    """Writes the packets of the picture; the track follows."""
+    seconds, done = float(length * source.tick), 0.0
+    last_shown, last_span = 0, 0
+    for packet, following in pairwise(chain(packets, [None])):
+        assert packet is not None
+        pts, span = packet.pts or 0, packet.duration or 0
+        if pts >= last_shown:
+            last_shown, last_span = pts, span
+        if following is None:
+            # Players add up the steps in which frames are stored, whose last need not be the last one shown.
+            packet.duration = last_span
+        container.mux(packet)
+        if pts * source.tick >= done + _STEP_S:
+            done = float(pts * source.tick)
+            track.follow(done)
+            tell(min(1.0, done / seconds))
+    track.finish()
+
+
+def _options(source: Source, crf: int) -> dict[str, str]:
+    # mbtree would take bits from what does not last, and film grain is that; qmax bounds the loss of every frame.
+    return {
+        "preset": "veryfast",
+        "crf": str(crf),
+        "qmax": str(crf + 4),
+        "g": str(max(1, round(2 * source.rate))),
+        "threads": "4",
+        "x264-params": "mbtree=0:pbratio=1.0:ipratio=1.1",
+    }

@@ -1,0 +1,261 @@
+"""A film that is to be kept, at least in part: what its frames are like, when each is shown, and the frames as we
+write them, upright and in 8 bits. Nothing of it is held in memory but the moments of its frames.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.filter import Graph
+from av.video.stream import VideoStream
+from PIL import Image
+
+from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.media.film import Film, upright
+from ltx_mcp.media.medium import codec_name, find_picture, find_sound, open_medium, refused
+from ltx_mcp.media.press import Screen
+
+_TRANSPOSED = {90: ["transpose=cclock"], 180: ["hflip", "vflip"], 270: ["transpose=clock"]}
+_MATRICES = {1: "bt709", 5: "smpte170m", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+_UNKNOWN = 2
+_FULL_RANGE = 2
+_STRAY_S = 0.0011  # containers that count milliseconds round each moment
+_THREADS = 4  # each holds frames of its own
+
+
+@dataclass(frozen=True)
+class Source:
+    """The facts of a film that are kept in what is made of it. Moments are in ticks from the first frame on.
+
+    width and height are as seen, and even: what is left over is cut off. `turned` is how far counterclockwise players
+    turn its frames. `stored` numbers the frames in the order of the file; it is empty where that cannot be copied.
+    """
+
+    path: Path
+    width: int
+    height: int
+    turned: int
+    rate: Fraction
+    tick: Fraction
+    moments: tuple[int, ...]
+    stored: tuple[int, ...]
+    length: int
+    start_s: float
+    matrix: str
+    colours: tuple[int, int, int]
+    aspect: Fraction | None
+    container: str
+    codec: str
+    pixels: str
+    has_sound: bool
+
+    @property
+    def seconds(self) -> Fraction:
+        """How long its picture is."""
+        return self.length * self.tick
+
+    def shown_for(self, number: int) -> int:
+        """How many ticks a frame is on the screen."""
+        later = self.moments[number + 1] if number + 1 < len(self.moments) else self.length
+        return max(1, later - self.moments[number])
+
+    @property
+    def screen(self) -> Screen:
+        """What pictures for it are printed for."""
+        return Screen(self.width, self.height, self.tick, self.matrix)
+
+
+def read_source(path: str | Path) -> Source:
+    """Reads through a film once. CallerError (input_failed) where it is none."""
+    with open_medium(path, "video") as container:
+        stream = _picture(container)
+        found, end, is_plain = _read_moments(container, stream)
+        if not found:
+            raise refused("video", "has no moving picture that can be decoded")
+        shown = sorted(found)
+        end = shown[0] + stream.duration if stream.duration else end
+        assert stream.time_base is not None
+        counted = Fraction(len(shown), max(1, end - shown[0])) / stream.time_base
+        rate = stream.average_rate or stream.guessed_rate or counted
+        tick, moments, length = _counted(shown, end, stream.time_base, rate)
+        container.seek(0)
+        first = _first_frame(container, stream)
+        turned = first.rotation % 360
+        width, height = _even(first.width), _even(first.height)
+        return Source(
+            path=Path(path),
+            width=height if turned % 180 else width,
+            height=width if turned % 180 else height,
+            turned=turned,
+            rate=rate,
+            tick=tick,
+            moments=moments,
+            stored=_ranks(found) if is_plain and container.format.name != "avi" else (),
+            length=length,
+            start_s=float(shown[0] * stream.time_base),
+            matrix=_MATRICES.get(first.colorspace, "bt709" if min(width, height) >= 720 else "smpte170m"),
+            colours=_colours(first),
+            aspect=_turned_aspect(stream.sample_aspect_ratio, turned),
+            container=container.format.name.split(",")[0],
+            codec=codec_name(stream),
+            pixels=first.format.name,
+            has_sound=find_sound(container) is not None,
+        )
+
+
+def kept_frames(source: Source) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Every frame and its number, as it is written: upright, 8 bits, narrow range, shown at its own moment."""
+    with open_medium(source.path, "video") as container:
+        stream = _picture(container)
+        stream.thread_type, stream.thread_count = "AUTO", _THREADS
+        lathe: _Lathe | None = None
+        last = -1
+        for frame in container.decode(stream):
+            is_timed = frame.pts is not None and source.container != "avi"
+            number = _number_at(source, frame.time - source.start_s) if is_timed else last + 1
+            if not last < number < len(source.moments):
+                continue
+            narrow, last = _narrowed(frame), number
+            lathe = lathe or _Lathe(source, narrow)
+            ready = lathe.turn(narrow)
+            ready.pts, ready.time_base = source.moments[number], source.tick
+            ready.duration = source.shown_for(number)
+            # A decoded frame remembers of which type it was, and would be made one again.
+            ready.pict_type = 0
+            yield number, ready
+        # Some codecs end on a frame that is only there for others to refer to.
+        if last < len(source.moments) - 2:
+            raise refused("video", "has frames that cannot be decoded")
+
+
+def _number_at(source: Source, seconds: float) -> int:
+    """Which frame is shown from that moment on."""
+    tick = Fraction(seconds) / source.tick
+    after = bisect_right(source.moments, tick)
+    near = range(max(0, after - 1), min(after + 1, len(source.moments)))
+    return min(near, key=lambda number: abs(source.moments[number] - tick))
+
+
+def picture_at(source: Source, number: int, edge: int) -> Image.Image:
+    """The numbered frame as seen, its long side at most `edge` pixels."""
+    with open_medium(source.path, "video") as container:
+        stream = _picture(container)
+        stream.thread_type, stream.thread_count = "AUTO", _THREADS
+        try:
+            film = Film(container, stream)
+            return upright(film.at(float(source.moments[number] * source.tick) + _STRAY_S), edge)
+        except LtxError as error:
+            raise refused("video", "has frames that cannot be decoded") from error
+
+
+def add_picture(container: OutputContainer, source: Source, options: dict[str, str]) -> VideoStream:
+    """An H.264 stream for frames of the source, and for new ones between them."""
+    stream = container.add_stream("libx264", rate=source.rate, options=options)
+    stream.width, stream.height, stream.pix_fmt = source.width, source.height, "yuv420p"
+    context = stream.codec_context
+    context.time_base, context.framerate = source.tick, source.rate
+    context.color_primaries, context.color_trc, context.colorspace = source.colours
+    context.color_range = 1
+    if source.aspect:
+        context.sample_aspect_ratio = source.aspect
+    return stream
+
+
+def _picture(container: InputContainer) -> VideoStream:
+    stream = find_picture(container)
+    if stream is None:
+        raise refused("video", "has no moving picture that can be decoded")
+    return stream
+
+
+def _read_moments(container: InputContainer, stream: VideoStream) -> tuple[list[int], int, bool]:
+    """The times of all frames as they are stored, in the stream's own ticks, and the end of the last one shown.
+
+    The third is false where a frame has no time of its own, or is only there for others to refer to.
+    """
+    found, end, is_plain = [], 0, True
+    for packet in container.demux(stream):
+        moment = packet.pts if packet.pts is not None else packet.dts
+        is_plain &= not packet.size or (packet.pts is not None and not packet.is_discard)
+        if packet.size and moment is not None and not packet.is_discard:
+            found.append(moment)
+            end = max(end, moment + (packet.duration or 0))
+    return found, end, is_plain
+
+
+def _ranks(found: list[int]) -> tuple[int, ...]:
+    places = {moment: number for number, moment in enumerate(sorted(found))}
+    return tuple(places[moment] for moment in found) if len(places) == len(found) else ()
+
+
+def _counted(shown: list[int], end: int, tick: Fraction, rate: Fraction) -> tuple[Fraction, tuple[int, ...], int]:
+    """The clock, the moments and the length; frames that come evenly are counted by their rate."""
+    away = (abs((moment - shown[0]) * tick - number / rate) for number, moment in enumerate(shown))
+    if all(far <= _STRAY_S for far in away):
+        return 1 / rate, tuple(range(len(shown))), len(shown)
+    last = shown[-1] - shown[0]
+    return tick, tuple(moment - shown[0] for moment in shown), max(end - shown[0], last + 1)
+
+
+def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFrame:
+    with suppress(StopIteration):
+        return next(container.decode(stream))
+    raise refused("video", "has frames that cannot be decoded")
+
+
+def _colours(frame: av.VideoFrame) -> tuple[int, int, int]:
+    if frame.format.is_rgb:
+        return 1, 1, 1
+    return int(frame.color_primaries) or _UNKNOWN, int(frame.color_trc) or _UNKNOWN, int(frame.colorspace)
+
+
+def _narrowed(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame as yuv420p; frames that are so already are given back."""
+    if frame.format.is_rgb:
+        return frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+    if frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj"):
+        return frame.reformat(format="yuv420p", src_color_range="JPEG", dst_color_range="MPEG")
+    return frame if frame.format.name == "yuv420p" else frame.reformat(format="yuv420p")
+
+
+class _Lathe:
+    """Turns frames upright, and takes the last column or row of those that have an odd number of them."""
+
+    def __init__(self, source: Source, sample: av.VideoFrame) -> None:
+        filters = list(_TRANSPOSED.get(source.turned, []))
+        if sample.width % 2 or sample.height % 2:
+            filters = [f"crop={_even(sample.width)}:{_even(sample.height)}:0:0", *filters]
+        self._graph: Graph | None = Graph() if filters else None
+        if self._graph is not None:
+            pixels = av.VideoFormat(sample.format.name)
+            last = self._graph.add_buffer(
+                width=sample.width, height=sample.height, format=pixels, time_base=source.tick
+            )
+            for each in [*filters, "buffersink"]:
+                name, _, options = each.partition("=")
+                following = self._graph.add(name, options or None)
+                last.link_to(following)
+                last = following
+            self._graph.configure()
+
+    def turn(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The frame upright; one that is so already is given back."""
+        if self._graph is None:
+            return frame
+        self._graph.push(frame)
+        turned = self._graph.pull()
+        assert isinstance(turned, av.VideoFrame)
+        return turned
+
+
+def _turned_aspect(aspect: Fraction | None, turned: int) -> Fraction | None:
+    return 1 / aspect if aspect and turned % 180 else aspect
+
+
+def _even(edge: int) -> int:
+    return max(2, edge - edge % 2)

@@ -1,0 +1,216 @@
+"""Sound tracks of an MP4 being written: encoded from samples, or packets copied from another file, both as AAC or MP3.
+
+A track is told how far the picture has come and brings what is due; the picture's first frame is at 0 s.
+"""
+
+import random
+from array import array
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Protocol
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+
+from ltx_mcp.media.listen import Samples, sample_bytes
+from ltx_mcp.media.medium import codec_name
+from ltx_mcp.media.sound import RATE, make_pad
+
+GOOD_BIT_RATE = 256_000
+_FADE_S = 0.03
+_ROUNDED_S = 0.002
+
+
+class Track(Protocol):
+    def follow(self, seconds: float) -> None:
+        """Brings what is due up to that moment of the film."""
+        ...
+
+    def finish(self) -> None:
+        """Brings the rest."""
+        ...
+
+
+def can_copy(stream: AudioStream) -> bool:
+    """Whether every player of MP4 plays this sound as it is."""
+    return codec_name(stream) in ("aac", "mp3")
+
+
+class Silence:
+    """No track at all."""
+
+    def follow(self, seconds: float) -> None:
+        """Nothing is due."""
+
+    def finish(self) -> None:
+        """Nothing is left."""
+
+
+class EncodedTrack:
+    """Samples as AAC-LC; `seconds` long, filled up with silence, or as long as the samples are."""
+
+    def __init__(
+        self,
+        container: OutputContainer,
+        source: Samples,
+        seconds: float | Fraction | None = None,
+        bit_rate: int = GOOD_BIT_RATE,
+    ) -> None:
+        self._container, self._source = container, source
+        self._stream: AudioStream = container.add_stream("aac", rate=source.rate, layout=source.layout)
+        self._stream.bit_rate = bit_rate
+        self._total = None if seconds is None else round(seconds * source.rate)
+        self._done = 0
+
+    def follow(self, seconds: float) -> None:
+        """Encodes what is due."""
+        due = round(seconds * self._source.rate)
+        self._encode((due if self._total is None else min(due, self._total)) - self._done)
+
+    def finish(self) -> None:
+        """Encodes the rest and empties the encoder."""
+        if self._total is not None:
+            self._encode(self._total - self._done)
+        while self._total is None and self._encode(self._source.rate):
+            pass
+        self._container.mux(self._stream.encode())
+
+    def _encode(self, count: int) -> int:
+        if count <= 0:
+            return 0
+        rate, width = self._source.rate, sample_bytes(self._source.layout)
+        samples = self._source.read(count)
+        if self._total is not None:
+            samples += bytes(count * width - len(samples))
+        count = len(samples) // width
+        if count:
+            frame = av.AudioFrame(format="flt", layout=self._source.layout, samples=count)
+            frame.planes[0].update(samples)
+            frame.sample_rate, frame.pts, frame.time_base = rate, self._done, Fraction(1, rate)
+            self._done += count
+            self._container.mux(self._stream.encode(frame))
+        return count
+
+
+class CopiedTrack:
+    """The packets of another file's sound, moved so that its moment `origin` is 0 s, and cut at `seconds`."""
+
+    def __init__(
+        self,
+        container: OutputContainer,
+        source: InputContainer,
+        stream: AudioStream,
+        origin: float,
+        seconds: float | Fraction | None = None,
+    ) -> None:
+        self._container = container
+        self._stream = container.add_stream_from_template(stream)
+        self._packets = _moved(source, stream, origin, seconds)
+        self._next = next(self._packets, None)
+
+    def follow(self, seconds: float) -> None:
+        """Copies what is due."""
+        while self._next is not None and (self._next.pts or 0) * self._next.time_base < seconds:
+            self._copy(self._next)
+
+    def finish(self) -> None:
+        """Copies the rest."""
+        while self._next is not None:
+            self._copy(self._next)
+
+    def _copy(self, packet: "Packet[AudioStream]") -> None:
+        packet.stream = self._stream
+        self._container.mux(packet)
+        self._next = next(self._packets, None)
+
+
+def _moved(
+    source: InputContainer, stream: AudioStream, origin: float, seconds: float | Fraction | None
+) -> "Iterator[Packet[AudioStream]]":
+    """The packets timed by the sound's own rate, as far as the file's rounded times allow."""
+    tick, size = Fraction(1, stream.rate), stream.codec_context.frame_size
+    slack = _ROUNDED_S * stream.rate
+    expected: int | None = None
+    for packet in source.demux(stream):
+        if not packet.size or packet.pts is None:
+            continue
+        start = round((packet.pts * packet.time_base - origin) / tick)
+        span = round((packet.duration or 0) * packet.time_base / tick)
+        span = size if not span or abs(span - size) <= slack else span
+        if expected is not None and abs(start - expected) <= slack:
+            start = expected
+        expected = start + span
+        end = expected if seconds is None else round(seconds / tick)
+        if start >= end:
+            return
+        packet.time_base = tick
+        packet.pts = packet.dts = start
+        packet.duration = min(span, end - start)
+        yield packet
+
+
+class Pad:
+    """The soft sound of a preview, as Samples."""
+
+    def __init__(self, seconds: float | Fraction, rate: int, layout: str, rng: random.Random) -> None:
+        self.rate, self.layout = rate, layout
+        self._samples, self._done = _to_floats(make_pad(round(seconds * RATE), rng), rate, layout), 0
+
+    def read(self, count: int) -> bytes:
+        """The next samples, fewer than asked only at the end."""
+        start, self._done = self._done, self._done + count * sample_bytes(self.layout)
+        return self._samples[start : self._done]
+
+
+class Dub:
+    """A film's own sound, if it has one, which begins at sample `begins`, and another in its place from `start` on."""
+
+    def __init__(self, own: Samples | None, begins: int, other: Pad, start: int, count: int) -> None:
+        self.rate, self.layout = other.rate, other.layout
+        self._own, self._other = own, other
+        self._begins, self._start, self._end = begins, start, start + count
+        self._fade = min(round(_FADE_S * self.rate), count // 2)
+        self._done = 0
+
+    def read(self, count: int) -> bytes:
+        """The next samples; after the end of both, silence for ever."""
+        start, self._done = self._done, self._done + count
+        samples = array("f", self._read_own(start, count))
+        first, last = max(start, self._start), min(self._done, self._end)
+        if first < last:
+            self._lay_over(samples, start, first, last)
+        return samples.tobytes()
+
+    def _read_own(self, start: int, count: int) -> bytes:
+        width = sample_bytes(self.layout)
+        before = bytes(min(count, max(0, self._begins - start)) * width)
+        wanted = count - len(before) // width
+        own = self._own.read(wanted) if self._own and wanted else b""
+        return before + own + bytes(count * width - len(before) - len(own))
+
+    def _lay_over(self, samples: "array[float]", start: int, first: int, last: int) -> None:
+        channels = sample_bytes(self.layout) // 4
+        other = array("f", self._other.read(last - first))
+        other.extend([0.0] * ((last - first) * channels - len(other)))
+        for place in range(first, last):
+            # The two meet within the other's part, so that nothing of what is kept changes.
+            away = min(place - self._start, self._end - 1 - place)
+            if away < self._fade:
+                gain = 1 - away / self._fade
+                for channel in range(channels):
+                    other[(place - first) * channels + channel] += gain * samples[(place - start) * channels + channel]
+        samples[(first - start) * channels : (last - start) * channels] = other
+
+
+def _to_floats(pad: bytes, rate: int, layout: str) -> bytes:
+    if not pad:
+        return b""
+    frame = av.AudioFrame(format="s16", layout="stereo", samples=len(pad) // 4)
+    frame.planes[0].update(pad)
+    frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
+    resampler = av.AudioResampler(format="flt", layout=layout, rate=rate)
+    parts = [*resampler.resample(frame), *resampler.resample(None)]
+    width = sample_bytes(layout)
+    return b"".join(bytes(part.planes[0])[: part.samples * width] for part in parts)

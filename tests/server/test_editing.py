@@ -1,0 +1,308 @@
+"""The editing tools through a stock client, from the argument to the measured file, at each provider that has them.
+
+The emulated providers make their films from the very bytes that were uploaded, so what is kept can be compared.
+"""
+
+import base64
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+
+from ltx_mcp.emulator.app import settings as emulated_settings
+from ltx_mcp.providers.table import make_market, read_providers, setting_names
+from ltx_mcp.server.app import make_server
+from ltx_mcp.settings import read_settings
+from tests.conftest import Emulated
+from tests.media.films import Recipe, between, heard, lag, make, pictures, psnr
+
+pytestmark = pytest.mark.anyio
+
+PROVIDERS = ("local", "ltx", "fal")
+SMALL = Recipe(size=(640, 360), frames=100, seconds=4)
+FULL = replace(SMALL, size=(1920, 1080), options=(("crf", "18"), ("preset", "ultrafast"), ("g", "25")))
+LEAST_DB, MOST_LAG_S = 40.0, 0.02
+ADDRESS = "https://media.example.com/clip"
+
+Opened = Callable[..., AbstractAsyncContextManager["Agent"]]
+
+
+@dataclass
+class Agent:
+    """A stock client and the folder that its server may read."""
+
+    client: Client
+    folder: Path
+
+    async def calls(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """What a tool answered; fails on a refusal."""
+        result = await self.client.call_tool(tool, arguments)
+        assert not result.is_error, result.content
+        return dict(result.structured_content or {})
+
+    async def refused(self, tool: str, **arguments: Any) -> str:
+        """What a refusal says."""
+        result = await self.client.call_tool(tool, arguments)
+        assert result.is_error, result.structured_content
+        return result.content[0].text  # type: ignore[union-attr]
+
+    async def film(self, tool: str, **arguments: Any) -> tuple[dict[str, Any], Path]:
+        """A job at its end, and its film."""
+        job = await self.calls(tool, **arguments)
+        return await self.ends(job["job_id"])
+
+    async def ends(self, job_id: str) -> tuple[dict[str, Any], Path]:
+        """The same of a job that was placed before."""
+        view: dict[str, Any] = {"state": "queued"}
+        with anyio.fail_after(120):
+            while view["state"] in ("queued", "submitting", "running", "saving"):
+                view = await self.calls("check_job", job_id=job_id, wait_seconds=45, frames=False)
+        assert view["state"] == "succeeded", view
+        return view, Path(view["file"])
+
+
+@pytest.fixture
+def agent(home: Path, emulator: Emulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
+    """Opens a server over the emulated providers; what lies at ADDRESS is `at_address`."""
+    address, world = emulator
+    world.wait_s, world.work_s = 0.0, 0.0
+
+    @asynccontextmanager
+    async def opened(at_address: Path | None = None) -> AsyncIterator[Agent]:
+        async def fetch(url: str, out: Path, *, argument: str, max_bytes: int) -> str:
+            assert at_address is not None
+            assert url.startswith(ADDRESS)
+            shutil.copyfile(at_address, out)
+            return "video/mp4"
+
+        # the guarded fetch goes to no address of this machine; it has tests of its own
+        monkeypatch.setattr("ltx_mcp.net.guard.fetch_public", fetch)
+        env = emulated_settings(address) | {"LTX_MCP_HOME": str(home), "LTX_MCP_INPUT_DIRS": str(tmp_path)}
+        read = read_settings(env, frozenset(name for facts in read_providers() for name in setting_names(facts)))
+        market = make_market(read_providers(), (), lambda name: env.get(name, ""))
+        server, _ = make_server(read, market)
+        async with Client(server) as client:
+            yield Agent(client, tmp_path)
+
+    return opened
+
+
+async def given(agent: Agent, source: str, film: Path) -> str:
+    """The film as an argument: a path, an address, a data URI or the job that it is the result of."""
+    if source == "url":
+        return f"{ADDRESS}.mp4?signed=1"
+    if source == "data":
+        return f"data:video/mp4;base64,{base64.b64encode(film.read_bytes()).decode()}"
+    if source == "path":
+        return film.name
+    job = await agent.calls("extend_video", video=film.name, duration=2, provider="local")
+    view, path = await agent.ends(job["job_id"])
+    shutil.copyfile(path, film)
+    return str(view["job_id"])
+
+
+def upright(recipe: Recipe, portrait: bool) -> Recipe:
+    width, height = recipe.size
+    return replace(recipe, size=(height, width)) if portrait else recipe
+
+
+def least_likeness(film: Path, start: int, end: int, source: Path, at: int) -> float:
+    """The worst of the kept frames: those from `start` to `end` of a film against those of its source from `at` on."""
+    kept = [picture for number, picture in enumerate(pictures(film)) if start <= number < end]
+    given_ = [picture for number, picture in enumerate(pictures(source)) if at <= number < at + end - start]
+    assert len(kept) == len(given_) == end - start
+    return min(psnr(one, other) for one, other in zip_longest(kept, given_))
+
+
+def frames_of(film: Path) -> int:
+    return sum(1 for _ in pictures(film))
+
+
+SOURCES = [
+    ("local", "path", True, "end"),
+    ("local", "url", False, "end"),
+    ("local", "job", False, "start"),
+    ("ltx", "path", False, "start"),
+    ("ltx", "url", True, "end"),
+    ("ltx", "job", False, "end"),
+    ("fal", "path", True, "end"),
+    ("fal", "data", False, "start"),
+    ("fal", "job", False, "end"),
+]
+
+
+@pytest.mark.parametrize(("provider", "source", "portrait", "mode"), SOURCES)
+async def test_an_extended_film_keeps_its_first_part_and_is_longer_by_what_was_ordered(
+    agent: Opened, tmp_path: Path, provider: str, source: str, portrait: bool, mode: str
+) -> None:
+    clip = make(tmp_path / "clip.mp4", upright(SMALL, portrait))
+    async with agent(clip) as talk:
+        video = await given(talk, source, clip)
+        view, film = await talk.film(
+            "extend_video", video=video, duration=2.4, mode=mode, prompt="the tide comes in", provider=provider
+        )
+    old, new = frames_of(clip), frames_of(film)
+    assert new == old + 60
+    assert (view["width"], view["height"], view["fps"]) == (*upright(SMALL, portrait).size, 25)
+    assert view["has_audio"]
+    assert view.get("adjustments", []) == []
+    first = 0 if mode == "end" else new - old
+    assert least_likeness(film, first, first + old, clip, 0) > LEAST_DB
+    begins = first / 25
+    kept = between(heard(film), begins + 0.3, begins + old / 25 - 0.3)
+    assert abs(lag(between(heard(clip), 0.3, old / 25 - 0.3), kept)) <= MOST_LAG_S
+
+
+@pytest.mark.parametrize(
+    ("provider", "source", "portrait", "mode"),
+    [
+        ("local", "path", True, "replace_audio_and_video"),
+        ("local", "url", False, "replace_video"),
+        ("local", "job", False, "replace_audio"),
+        ("ltx", "path", True, "replace_video"),
+        ("ltx", "url", False, "replace_audio_and_video"),
+        ("ltx", "job", False, "replace_audio"),
+        ("fal", "path", True, "replace_video"),
+        ("fal", "data", False, "replace_audio"),
+        ("fal", "job", False, "replace_audio_and_video"),
+    ],
+)
+async def test_a_retaken_film_keeps_all_but_the_section(
+    agent: Opened, tmp_path: Path, provider: str, source: str, portrait: bool, mode: str
+) -> None:
+    recipe = upright(FULL if provider == "ltx" else SMALL, portrait)
+    clip = make(tmp_path / "clip.mp4", recipe)
+    async with agent(clip) as talk:
+        video = await given(talk, source, clip)
+        section = {"start_time": 1, "duration": 2}
+        view, film = await talk.film(
+            "retake_video", video=video, prompt="a red hat instead", mode=mode, provider=provider, **section
+        )
+    frames = frames_of(clip)
+    assert frames_of(film) == frames
+    assert (view["width"], view["height"]) == recipe.size
+    assert min(least_likeness(film, 0, 25, clip, 0), least_likeness(film, 75, frames, clip, 75)) > LEAST_DB
+    redone = least_likeness(film, 30, 70, clip, 30)
+    assert (redone < 30) == (mode != "replace_audio")
+    before, after = between(heard(clip), 0.1, 0.9), between(heard(clip), 3.1, frames / 25 - 0.1)
+    assert abs(lag(before, between(heard(film), 0.1, 0.9))) <= MOST_LAG_S
+    assert abs(lag(after, between(heard(film), 3.1, frames / 25 - 0.1))) <= MOST_LAG_S
+    if mode == "replace_video":
+        assert abs(lag(between(heard(clip), 1.2, 2.8), between(heard(film), 1.2, 2.8))) <= MOST_LAG_S
+
+
+SOUNDS = {
+    "mp3": ("voice.mp3", Recipe(video=None, audio="libmp3lame", seconds=3.5)),
+    "m4a": ("voice.m4a", Recipe(video=None, audio="aac", seconds=3.5, sample_rate=44_100)),
+    "wav": ("voice.wav", Recipe(video=None, audio="pcm_s16le", seconds=3.5, layout="mono")),
+}
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+@pytest.mark.parametrize(("provider", "portrait"), [("local", True), ("ltx", False), ("fal", True)])
+async def test_a_film_from_a_sound_is_as_long_as_it_and_has_it_as_its_track(
+    agent: Opened, tmp_path: Path, provider: str, portrait: bool, kind: str
+) -> None:
+    name, recipe = SOUNDS[kind]
+    voice = make(tmp_path / name, recipe)
+    face = next(pictures(make(tmp_path / "face.mp4", replace(upright(SMALL, portrait), frames=1, audio=None))))
+    face.save(tmp_path / "face.png")
+    sized = {"resolution": "720p"} if provider != "fal" else {}
+    async with agent() as talk:
+        asked = {"audio": name, "image": "face.png", "provider": provider, **sized}
+        if (provider, kind) == ("ltx", "wav"):  # which LTX alone does not take
+            assert "adjust=nearest converts it" in await talk.refused("generate_from_audio", **asked)
+            asked["adjust"] = "nearest"
+        view, film = await talk.film("generate_from_audio", **asked)
+    changes = [(each["field"], each["asked"], each["got"]) for each in view.get("adjustments", [])]
+    assert changes == ([("audio", "wav/pcm", "m4a/aac")] if "adjust" in asked else [])
+    assert abs(view["duration"] - 3.5) < 0.1
+    assert (view["width"] < view["height"]) == portrait
+    assert abs(lag(between(heard(voice), 0.2, 3.2), between(heard(film), 0.2, 3.2))) <= MOST_LAG_S
+
+
+async def test_the_sound_of_a_job_s_film_can_drive_another(agent: Opened, tmp_path: Path) -> None:
+    clip = make(tmp_path / "clip.mp4", SMALL)
+    async with agent() as talk:
+        source, film = await talk.film("extend_video", video=clip.name, duration=2, provider="local")
+        view, second = await talk.film(
+            "generate_from_audio", audio=source["job_id"], prompt="a band of frogs", provider="ltx", resolution="720p"
+        )
+    assert view["sources"] == [source["job_id"]]
+    assert abs(lag(between(heard(film), 0.3, 5.5), between(heard(second), 0.3, 5.5))) <= MOST_LAG_S
+
+
+async def test_a_phone_s_hevc_mov_is_converted_where_it_is_not_taken_and_looks_the_same(
+    agent: Opened, tmp_path: Path
+) -> None:
+    options = (("crf", "20"), ("preset", "ultrafast"), ("x265-params", "log-level=none"))
+    clip = make(tmp_path / "phone.mov", replace(SMALL, video="libx265", options=options))
+    async with agent() as talk:
+        asked = {"video": clip.name, "duration": 2, "provider": "fal"}
+        assert "video is mov/hevc" in await talk.refused("extend_video", **asked)
+        view, film = await talk.film("extend_video", **asked, adjust="nearest")
+    assert [(each["field"], each["got"]) for each in view["adjustments"]] == [("video", "mp4/h264")]
+    assert least_likeness(film, 0, 100, clip, 0) > LEAST_DB
+
+
+async def test_what_is_wrong_with_a_medium_is_said_before_anything_is_ordered(
+    agent: Opened, emulator: Emulated, tmp_path: Path
+) -> None:
+    short = make(tmp_path / "short.mp4", replace(SMALL, frames=60))
+    whole = make(tmp_path / "whole.mp4", SMALL)
+    (tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    make(tmp_path / "long.mp3", Recipe(video=None, audio="libmp3lame", seconds=21))
+    async with agent() as talk:
+        assert "at least 73 (2.92 s at 25 fps)" in await talk.refused("extend_video", video=short.name, provider="ltx")
+        assert "cut.mp4" not in (cut := await talk.refused("extend_video", video="cut.mp4", provider="fal"))
+        assert cut.startswith("input_failed: The video is damaged")
+        told = await talk.refused("generate_from_audio", audio="long.mp3", prompt="x", provider="fal")
+        assert "allowed: duration 2 to 20" in told
+        section = {"start_time": 3, "duration": 2, "prompt": "x", "provider": "fal"}
+        assert "allowed: 0 to 2" in await talk.refused("retake_video", video=whole.name, **section)
+        assert "prompt or image is required" in await talk.refused("generate_from_audio", audio="long.mp3")
+    assert emulator[1].orders == []
+
+
+@pytest.mark.parametrize("provider", ["ltx", "fal"])
+async def test_the_estimate_measures_what_is_given_and_the_order_costs_that(
+    agent: Opened, emulator: Emulated, tmp_path: Path, provider: str
+) -> None:
+    clip = make(tmp_path / "clip.mp4", FULL)
+    make(tmp_path / "voice.mp3", Recipe(video=None, audio="libmp3lame", seconds=3.5))
+    asked: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+        ("retake", "retake_video", {"video": clip.name}, {"start_time": 1, "duration": 2, "prompt": "x"}),
+        ("extend", "extend_video", {"video": clip.name, "duration": 3, "context": 2}, {}),
+        ("audio_to_video", "generate_from_audio", {"audio": "voice.mp3"}, {"prompt": "x"}),
+    ]
+    async with agent() as talk:
+        for operation, tool, shared, own in asked:
+            estimate = await talk.calls("estimate_cost", operation=operation, provider=provider, **shared)
+            quoted = {quote["model"]: quote["cost_usd"] for quote in estimate["quotes"]}
+            job = await talk.calls(tool, provider=provider, **shared, **own)
+            assert job["cost_usd"] == quoted[job["model"]]
+            order = emulator[1].orders[-1]
+            rate = job["cost_usd"] / order.facts["billed_s"]
+            assert rate == pytest.approx(0.1 if operation != "audio_to_video" or provider == "fal" else rate, rel=0.02)
+            await talk.ends(job["job_id"])
+
+
+async def test_the_editing_tools_are_listed_where_somebody_can_do_them(home: Path, tmp_path: Path) -> None:
+    market = make_market(read_providers(), (), lambda name: "")
+    server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), market)
+    async with Client(server) as client:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+    assert names[-3:] == ["generate_from_audio", "extend_video", "retake_video"]
+    unable = tuple(facts for facts in read_providers() if facts.name == "netwrck")
+    market = make_market(unable, (), lambda name: "a-key" if name == "NETWRCK_API_KEY" else "")
+    server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), market)
+    async with Client(server) as client:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+    assert names == ["generate_video", "animate_image", "check_job", "estimate_cost", "cancel_job", "list_jobs"]
