@@ -8,17 +8,23 @@ from typing import Any
 from bench.table import Row, Table, count
 from bench.wire import HANDSHAKE, MODERN, OURS, Era, Server
 
-WHOLE, INPUTS = 13_500, 7_500
+CORE = ("generate_video", "animate_image", "check_job", "estimate_cost", "cancel_job", "list_jobs")
+BUDGETS = {"six core tools": (13_500, 7_500), "all": (20_500, 12_000)}
+"""Bytes of the whole message, and of the part of it that models read before they call."""
 INPUT_PARTS = ("name", "description", "inputSchema")
 OTHER_PARTS = ("title", "annotations", "outputSchema")
 
 
 def measure() -> Table:
     """Both eras: the whole message, and the part of it that models read before they call."""
-    lines = {era: _line(era) for era in (HANDSHAKE, MODERN)}
-    rows = [Row(f"{era} whole message", [len(line)], count, WHOLE) for era, line in lines.items()]
-    tools = json.loads(lines[MODERN])["result"]["tools"]
-    rows.append(Row("names, descriptions, input schemas", [_size(tools, INPUT_PARTS)], count, INPUTS))
+    messages = {era: json.loads(_line(era)) for era in (HANDSHAKE, MODERN)}
+    tools = messages[MODERN]["result"]["tools"]
+    rows = []
+    for which, (whole, inputs) in BUDGETS.items():
+        names = [tool["name"] for tool in tools if which == "all" or tool["name"] in CORE]
+        rows += [Row(f"{which}, {era}", [_message(told, names)], count, whole) for era, told in messages.items()]
+        counted = [tool for tool in tools if tool["name"] in names]
+        rows.append(Row(f"{which}, names, descriptions, inputs", [_size(counted, INPUT_PARTS)], count, inputs))
     rows.extend(Row(f"  of all, {part}", [_size(tools, (part,))], count) for part in (*INPUT_PARTS, *OTHER_PARTS))
     rows.extend(Row(f"  {tool['name']}", [len(_compact(tool))], count) for tool in tools)
     return Table(f"list: bytes of tools/list, {len(tools)} tools", rows)
@@ -29,6 +35,12 @@ def _line(era: Era) -> bytes:
         server.hello()
         server.send("tools/list", {})
         return server.read_line().rstrip(b"\n")
+
+
+def _message(told: dict[str, Any], names: list[str]) -> int:
+    """Bytes of the answer with these tools alone."""
+    listed = [tool for tool in told["result"]["tools"] if tool["name"] in names]
+    return len(_compact(told | {"result": told["result"] | {"tools": listed}}))
 
 
 def _size(tools: list[dict[str, Any]], parts: tuple[str, ...]) -> int:
