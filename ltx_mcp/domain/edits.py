@@ -8,9 +8,8 @@ from fractions import Fraction
 from ltx_mcp.domain.facts import OfferFacts
 from ltx_mcp.domain.forms import seconds_of
 from ltx_mcp.domain.offer import NotOfferedError, Offer
-from ltx_mcp.domain.request import MOST_CONTEXT_S, Input, Request, film_size
+from ltx_mcp.domain.request import SHORTEST_SECTION_S, Input, Request, film_size
 
-SHORTEST_CONTEXT_S, SHORTEST_SECTION_S = Decimal(1), Decimal(2)
 ROUNDING_S = Decimal("0.05")
 """So much may a section reach beyond the end: lengths are told in rounded figures."""
 
@@ -50,13 +49,13 @@ def edited(request: Request, inputs: Sequence[Input], row: OfferFacts) -> Form:
 
 def _edited_size(video: Input, row: OfferFacts) -> tuple[int, int]:
     """The video's own, or where the provider scales it 16:9 or 9:16 with its short edge."""
-    if row.film_short_edge is None or not video.width:
+    if row.film_short_edge is None:
         return video.width, video.height
     return film_size(f"{row.film_short_edge}p", "16:9" if video.width >= video.height else "9:16")
 
 
 def _ratio_text(width: int, height: int) -> str:
-    ratio = Fraction(width or 1, height or 1)
+    ratio = Fraction(width, height)
     return f"{ratio.numerator}:{ratio.denominator}"
 
 
@@ -65,22 +64,22 @@ def _asked_length(request: Request, row: OfferFacts, most: Decimal, why: str) ->
     asked = request.duration or Decimal()
     limit = row.limits[0].duration
     nearest = min(limit.nearest(asked), most)
-    if nearest < limit.nearest(Decimal()):
+    if nearest < limit.shortest:
         raise NotOfferedError(f"{why}.")
     if nearest != asked and request.adjust != "nearest":
-        told = str(limit) if most >= limit.longest else f"{limit.nearest(Decimal()):f} to {most:f}, because {why}"
+        told = str(limit) if most >= limit.longest else f"{limit.shortest:f} to {most:f}, because {why}"
         raise NotOfferedError(f"duration {asked:f} is not offered; allowed: {told}.")
     return nearest
 
 
 def _new_part(request: Request, video: Input, row: OfferFacts) -> Decimal:
-    """Seconds to add: a second of context at least must fit beside them."""
+    """Seconds to add: the least context there may be must fit beside them."""
     if request.context and row.context and not row.context.low <= request.context <= row.context.high:
         raise NotOfferedError(f"context {request.context:f} is not offered; allowed: {row.context}, or 0.")
     room = _room(video, row)
     if room is None:
         return _asked_length(request, row, row.limits[0].duration.longest, "")
-    asked, least = request.context or Decimal(), row.context.low if row.context else SHORTEST_CONTEXT_S
+    asked, least = request.context or Decimal(), row.context.low if row.context else Decimal()
     if asked and (request.duration or 0) + asked > room and request.adjust == "never":
         most = max(room - (request.duration or 0), Decimal())
         raise NotOfferedError(
@@ -104,7 +103,7 @@ def _context(request: Request, video: Input, row: OfferFacts, duration: Decimal)
         return Decimal()
     # a context that is sent must fit; one the provider takes by itself may be a part of a frame longer, and is paid
     room = _room(video, row, ROUND_DOWN if request.context else ROUND_UP)
-    most = min(row.context.high, seconds_of(video), Decimal(str(MOST_CONTEXT_S)))
+    most = min(row.context.high, seconds_of(video))
     if room is not None:
         most = min(most, room - duration)
     return min(request.context, most) if request.context else most
@@ -113,7 +112,7 @@ def _context(request: Request, video: Input, row: OfferFacts, duration: Decimal)
 def _section(request: Request, video: Input, row: OfferFacts) -> Decimal:
     """Seconds to redo: the section must begin and end within the video."""
     start, length = request.start_time or Decimal(), seconds_of(video)
-    shortest = row.limits[0].duration.nearest(Decimal())
+    shortest = row.limits[0].duration.shortest
     latest = length - shortest
     if row.start_time is not None:
         latest = min(latest, row.start_time.high)

@@ -37,6 +37,11 @@ class Span(Facts):
         return min(self.low + steps * self.step, self.high)
 
     @property
+    def shortest(self) -> Decimal:
+        """The smallest admitted number."""
+        return self.low
+
+    @property
     def longest(self) -> Decimal:
         """The largest admitted number."""
         return self.nearest(self.high)
@@ -57,6 +62,11 @@ class Choice(Facts):
     def nearest(self, asked: Decimal) -> Decimal:
         """The admitted number closest to `asked`; the smaller of two equally close ones."""
         return min(self.values, key=lambda value: (abs(value - asked), value))
+
+    @property
+    def shortest(self) -> Decimal:
+        """The smallest admitted number."""
+        return min(self.values)
 
     @property
     def longest(self) -> Decimal:

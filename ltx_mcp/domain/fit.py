@@ -202,7 +202,7 @@ def _adjustments(
         asked += [("fps", request.fps, form.fps), ("resolution", request.resolution, form.resolution)]
     changed = [Adjustment(name, _told(was), _told(got), "server") for name, was, got in asked if was not in (None, got)]
     video = _first(inputs, "video")
-    if video is not None and video.width and (video.width, video.height) != (form.width, form.height):
+    if video is not None and (video.width, video.height) != (form.width, form.height):
         was, got = f"{video.width}x{video.height}", f"{form.width}x{form.height}"
         changed.append(Adjustment("resolution", was, got, "provider"))
     if request.context and form.context is not None and form.context != request.context:

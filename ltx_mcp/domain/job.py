@@ -10,7 +10,7 @@ from typing import Any
 
 from ltx_mcp.domain.errors import ErrorCode, Problem
 from ltx_mcp.domain.offer import Adjustment, Offer
-from ltx_mcp.domain.request import Input
+from ltx_mcp.domain.request import Input, kind_of
 
 
 class State(StrEnum):
@@ -155,3 +155,24 @@ class Event:
     at: datetime
     what: str
     detail: dict[str, Any]
+
+
+def input_of(job: Job, role: str, moment: str = "") -> Input:
+    """What a job's film gives to another job: the frame at a moment, the whole film or its sound.
+
+    Where the film is not there yet, what was ordered stands for it.
+    """
+    film, offer, kind = job.film, job.offer, kind_of(role)
+    width, height = (film.width, film.height) if film else (offer.width, offer.height)
+    if kind == "image":
+        return Input(role, job_id=job.id, moment=moment, width=width, height=height)
+    return Input(
+        role,
+        job_id=job.id,
+        width=width if kind == "video" else 0,
+        height=height if kind == "video" else 0,
+        duration=film.duration if film else float(offer.length),
+        fps=film.fps if film else float(offer.fps),
+        frames=film.frames if film else round(offer.length * offer.fps),
+        has_audio=film.has_audio if film else offer.generate_audio,
+    )

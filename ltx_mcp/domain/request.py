@@ -134,14 +134,14 @@ def to_request(arguments: PaidArguments | EstimateCost) -> Request:
 
 
 _FIRST_MODE: dict[str, str] = {"extend": get_args(VideoMode)[0], "retake": get_args(RetakeMode)[0]}
-_SHORTEST_SECTION_S = Decimal(2)
+SHORTEST_SECTION_S = Decimal(2)
 
 
 def _length(operation: str, given: Mapping[str, Any], *, is_estimate: bool) -> Decimal | None:
     """None for automatic, and where the sound sets it. An estimate's `duration` is a retake's whole video."""
     if operation == "audio_to_video" or given["duration"] == "auto":
         return None
-    return _SHORTEST_SECTION_S if is_estimate and operation == "retake" else to_decimal(given["duration"])
+    return SHORTEST_SECTION_S if is_estimate and operation == "retake" else to_decimal(given["duration"])
 
 
 def media_arguments(arguments: PaidArguments | EstimateCost) -> dict[str, str]:

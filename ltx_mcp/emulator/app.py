@@ -1,5 +1,6 @@
 """All emulated providers on one loopback port, the films they deliver, and a control address for tests and people."""
 
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -169,23 +170,28 @@ def running(
 
     `tls` are the files of a certificate and its key; without them it speaks plain HTTP.
     """
-    import socket
-
     world = world or make_world()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         base_url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
-        web = uvicorn.Server(make_web(make_app(world, folder, base_url), tls))
-        thread = threading.Thread(target=lambda: anyio.run(web.serve, [listener]), daemon=True)
-        thread.start()
-        try:
-            while not web.started:
-                thread.join(0.01)
-                if not thread.is_alive():
-                    raise RuntimeError("the emulator did not start")
+        with served(make_web(make_app(world, folder, base_url), tls), listener):
             yield base_url, world
-        finally:
-            web.should_exit = True
-            thread.join(10)
+
+
+@contextmanager
+def served(config: uvicorn.Config, listener: socket.socket) -> Iterator[None]:
+    """A web server in a thread of this process."""
+    web = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: anyio.run(web.serve, [listener]), daemon=True)
+    thread.start()
+    try:
+        while not web.started:
+            thread.join(0.01)
+            if not thread.is_alive():
+                raise RuntimeError("the web server did not start")
+        yield
+    finally:
+        web.should_exit = True
+        thread.join(10)
 
 
 def make_web(app: ASGIApp, tls: tuple[str, str] | None = None) -> uvicorn.Config:

@@ -1,7 +1,6 @@
 """A film made to another size, and cut: what the edited films of the emulated providers need now and then."""
 
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +21,9 @@ def fit(path: Path, out: Path, width: int, height: int, duration: float) -> None
     """
     import av
 
-    with (
-        av.open(f"file:{path}") as source,
-        av.open(f"file:{out}", "w", format="mp4", options={"movflags": "faststart"}) as target,
-    ):
+    from ltx_mcp.media.rewrite import open_film_out
+
+    with av.open(f"file:{path}") as source, open_film_out(out) as target:
         pictures = source.streams.video[0]
         pictures.thread_type = "AUTO"
         fitted = _add_pictures(target, pictures, width, height)
@@ -61,6 +59,8 @@ def _scaler(pictures: "VideoStream", frame: "av.VideoFrame", width: int, height:
     """Turns a film that a player would turn, scales it, and pads it."""
     from av.filter.graph import Graph
 
+    from ltx_mcp.media.press import chained
+
     size = f"{width}:{height}"
     steps = [("scale", f"{size}:force_original_aspect_ratio=decrease"), ("pad", f"{size}:(ow-iw)/2:(oh-ih)/2")]
     steps += [("setsar", "1"), ("format", "yuv420p")]
@@ -72,8 +72,7 @@ def _scaler(pictures: "VideoStream", frame: "av.VideoFrame", width: int, height:
     graph = Graph()
     nodes = [graph.add_buffer(template=pictures)]
     nodes += [graph.add(name, told or None) for name, told in steps] + [graph.add("buffersink")]
-    for before, after in pairwise(nodes):
-        before.link_to(after)
+    chained(*nodes)
     graph.configure()
     return graph
 

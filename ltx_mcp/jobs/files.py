@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from uuid import uuid4
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.job import Film, Job
@@ -96,7 +97,7 @@ class Files:
         with self._told():
             self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not kept.exists():
-                temporary = self._inputs / f"{found.name}.part"
+                temporary = self._inputs / f"{uuid4().hex}.part"
                 try:
                     shutil.copyfile(found, temporary)
                     os.replace(temporary, kept)

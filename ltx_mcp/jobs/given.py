@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.media import JobMoment, Medium, read_reference
 from ltx_mcp.domain.request import Input, kind_of, media_arguments
 from ltx_mcp.jobs.store import Store
@@ -56,27 +56,9 @@ async def _read_job(role: str, reference: JobMoment, caller: str, store: Store) 
             f"{role}: there is no job {reference.job_id}.",
             "list_jobs shows the jobs there are.",
         )
-    return Given(_of_job(role, source, reference), None, _source_problem(role, source, reference))
-
-
-def _of_job(role: str, source: Job, reference: JobMoment) -> Input:
-    """A frame, the whole film or its sound; what a job that is under way ordered stands for what it will be."""
-    film, offer = source.film, source.offer
-    size = film or offer
-    if kind_of(role) == "image":
-        moment = reference.moment if isinstance(reference.moment, str) else repr(reference.moment)
-        return Input(role=role, job_id=source.id, moment=moment, width=size.width, height=size.height)
-    is_video = role == "video"
-    return Input(
-        role=role,
-        job_id=source.id,
-        width=size.width if is_video else 0,
-        height=size.height if is_video else 0,
-        duration=film.duration if film else float(offer.length),
-        fps=float(size.fps),
-        frames=film.frames if film else round(offer.length * offer.fps),
-        has_audio=film.has_audio if film else offer.generate_audio,
-    )
+    moment = reference.moment if isinstance(reference.moment, str) else repr(reference.moment)
+    given = input_of(source, role, moment if kind_of(role) == "image" else "")
+    return Given(given, None, _source_problem(role, source, reference))
 
 
 def to_input(role: str, medium: Medium) -> Input:

@@ -3,7 +3,6 @@ ahead."""
 
 import base64
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +17,10 @@ from ltx_mcp.domain.media import mime_type
 from ltx_mcp.domain.offer import NotOfferedError
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.files import digest_of
+from ltx_mcp.jobs.given import to_input
 from ltx_mcp.jobs.tools import Tools
-from ltx_mcp.media.facts import MediumFacts
+from ltx_mcp.media.facts import MediumFacts, PictureFacts
+from ltx_mcp.media.inputs import to_medium
 from ltx_mcp.providers.base import Uploads
 
 logger = logging.getLogger(__name__)
@@ -74,27 +75,30 @@ class Preparing:
                 "Order that shot again, then this one.",
             )
         files = self._tools.files
-        ending = "png" if given.kind == "image" else given.kind
-        path = files.room() / f"{job.id}.{job.fence}.{given.role}.part.{ending}"
+        film = files.film(source.id)
+        if given.kind == "video":
+            return await self._kept(given, film, await self._tools.media.look_at_medium(film, "video"))
+        path = files.room() / f"{job.id}.{job.fence}.{given.role}.part"
         try:
-            kept = await self._take(given, files.film(source.id), path)
-            kept = replace(kept, sha256=await self._store.do(digest_of, path), size_bytes=path.stat().st_size)
-            await self._store.do(files.keep_input, kept, path)
+            return await self._kept(given, path, await self._take(given, film, path))
         finally:
             path.unlink(missing_ok=True)
-        return kept
 
-    async def _take(self, given: Input, film: Path, path: Path) -> Input:
-        """Write to `path` what is wanted of a film; its form and figures are the answer."""
+    async def _take(self, given: Input, film: Path, path: Path) -> PictureFacts | MediumFacts:
+        """Write to `path` what is wanted of a film, a frame or its sound."""
         media = self._tools.media
-        if given.kind == "image":
-            facts = await media.take_frame(film, _moment(given.moment), path, "png", None)
-            return replace(given, format="png", width=facts.width, height=facts.height)
         if given.kind == "audio":
-            sound = await media.convert_medium(film, path, TARGETS["audio"])
-            return _measured(given, sound)
-        await self._store.do(shutil.copyfile, film, path)
-        return _measured(given, await media.look_at_medium(path, "video"))
+            return await media.convert_medium(film, path, TARGETS["audio"])
+        frame = await media.take_frame(film, _moment(given.moment), path, "png", None)
+        return PictureFacts("png", frame.width, frame.height)
+
+    async def _kept(self, given: Input, path: Path, facts: PictureFacts | MediumFacts) -> Input:
+        """Keep the bytes as an input, with the figures of what they are, which until now were those of an order."""
+        sha256, size_bytes = await self._store.do(digest_of, path), path.stat().st_size
+        medium = to_medium(facts, given.kind, path, sha256, size_bytes)
+        kept = replace(to_input(given.role, medium), job_id=given.job_id, moment=given.moment)
+        await self._store.do(self._tools.files.keep_input, kept, path)
+        return kept
 
     async def _keep_inputs(self, job: Job, old: Input, new: Input) -> Job:
         inputs = tuple(new if given == old else given for given in job.inputs)
@@ -164,22 +168,6 @@ class Preparing:
                 await self._tools.bells.rest(job.id, min(error.retry_after_s or UPLOAD_TRIES - left, 30))
         await shelf.do(shelf.keep, *key, sent.uri, sent.expires_at, self._tools.now())
         return sent.uri
-
-
-def _measured(given: Input, facts: MediumFacts) -> Input:
-    """An input with the figures of its bytes, which until now were those of an order."""
-    is_video = given.kind == "video"
-    return replace(
-        given,
-        format=facts.container,
-        codec=facts.video_codec if is_video else facts.audio_codec,
-        width=facts.width if is_video else 0,
-        height=facts.height if is_video else 0,
-        duration=facts.duration,
-        fps=facts.fps,
-        frames=facts.frames,
-        has_audio=bool(facts.audio_codec),
-    )
 
 
 def _moment(text: str) -> Any:

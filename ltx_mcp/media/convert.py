@@ -1,12 +1,14 @@
 """Makes of a film or a sound that a provider would refuse one that it takes, without loss where that can be."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import av
 from av.container import OutputContainer
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
+from ltx_mcp.domain.forms import TARGETS
 from ltx_mcp.media.facts import MediumFacts
 from ltx_mcp.media.listen import Listener, first_heard, open_sound
 from ltx_mcp.media.medium import codec_name, look_at_medium
@@ -22,13 +24,11 @@ def convert_medium(path: str | Path, out: Path, target: str) -> MediumFacts:
 
     CallerError (input_failed) where the film or sound cannot be read.
     """
-    if target == "mp4/h264":
+    if target == TARGETS["video"]:
         source = read_source(path)
-        write_whole(
-            out, source, lambda container, stack: _film_track(source, container, stack), _untold, ("h264",), _CRF
-        )
+        write_whole(out, source, partial(_film_track, source), _untold, ("h264",), _CRF)
         return look_at_medium(out, "video")
-    if target == "m4a/aac":
+    if target == TARGETS["audio"]:
         _write_sound(path, out)
         return look_at_medium(out, "audio")
     raise LtxError(ErrorCode.INTERNAL_ERROR, f"Nothing is converted to {target} here.")

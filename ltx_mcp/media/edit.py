@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def edit(order: EditOrder, out: Path, tell: Tell) -> RenderNotes:
     plan = _plan_extension(order, source) if order.what == "extend" else _plan_section(order, source)
     missing = 0
     if order.mode == "replace_audio":
-        _write_sound(order, source, plan, out, tell)
+        write_whole(out, source, partial(_make_track, order, source, plan), tell, _COPIED, _CRF)
     else:
         missing = _write_picture(order, source, plan, out, tell)
     tell(1.0)
@@ -97,19 +98,8 @@ def _write_picture(order: EditOrder, source: Source, plan: _Plan, out: Path, tel
     caption = make_caption(order.prompt, source.width, source.height)
     overlays = [make_mark(source.width, source.height), *([caption.overlay] if caption.overlay else [])]
     frames = _in_order(source, plan, _redrawn(order, source, plan, overlays))
-
-    def make_track(container: OutputContainer, stack: ExitStack) -> Track:
-        return _make_track(order, source, plan, container, stack)
-
-    encode_film(out, source, frames, plan.length, make_track, tell, _CRF)
+    encode_film(out, source, frames, plan.length, partial(_make_track, order, source, plan), tell, _CRF)
     return caption.missing
-
-
-def _write_sound(order: EditOrder, source: Source, plan: _Plan, out: Path, tell: Tell) -> None:
-    def make_track(container: OutputContainer, stack: ExitStack) -> Track:
-        return _make_track(order, source, plan, container, stack)
-
-    write_whole(out, source, make_track, tell, _COPIED, _CRF)
 
 
 def _in_order(source: Source, plan: _Plan, redrawn: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:

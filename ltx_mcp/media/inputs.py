@@ -100,7 +100,7 @@ class InputReader:
         """The picture, copied into the folder `into` under a random name; nothing stays there on failure."""
         async with self._copied(ref, argument, into, self._max_bytes) as (target, sha256, size_bytes):
             facts = await _looked(self._look(target), argument)
-        return Medium(target, sha256, size_bytes, facts.format, facts.width, facts.height, facts.turned)
+        return to_medium(facts, "image", target, sha256, size_bytes)
 
     async def read_medium(
         self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path, kind: Literal["video", "audio"]
@@ -171,8 +171,10 @@ async def _looked(look: Awaitable[_Facts], argument: str) -> _Facts:
         raise CallerError(error.code, f"{argument}: {error.message}", error.hint) from error
 
 
-def to_medium(facts: MediumFacts, kind: str, path: Path, sha256: str, size_bytes: int) -> Medium:
-    """The record of a video or a sound; its codec is the one of the stream of that kind."""
+def to_medium(facts: PictureFacts | MediumFacts, kind: str, path: Path, sha256: str, size_bytes: int) -> Medium:
+    """The record of what was looked at; the codec of a video or a sound is the one of the stream of that kind."""
+    if isinstance(facts, PictureFacts):
+        return Medium(path, sha256, size_bytes, facts.format, facts.width, facts.height, facts.turned)
     return Medium(
         path=path,
         sha256=sha256,

@@ -70,6 +70,14 @@ def find_picture(container: InputContainer) -> VideoStream | None:
     return next((stream for stream in found if stream is best), found[0] if found else None)
 
 
+def need_picture(container: InputContainer) -> VideoStream:
+    """The same; CallerError (input_failed) where there is none."""
+    stream = find_picture(container)
+    if stream is None:
+        raise refused("video", "has no moving picture that can be decoded")
+    return stream
+
+
 def find_sound(container: InputContainer) -> AudioStream | None:
     """The sound that can be decoded here; phones add a second one that cannot."""
     found = [stream for stream in container.streams.audio if stream.codec_context]

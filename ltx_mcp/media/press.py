@@ -70,12 +70,12 @@ class Press:
         self._screen = screen
         self._source = self._entrance(inner, "rgb24")
         scale = f"{screen.width}:{screen.height}:flags=bicubic:{screen.colours}"
-        chain = _chained(self._source, self._graph.add("scale", scale), self._graph.add("format", "yuv420p"))
+        chain = chained(self._source, self._graph.add("scale", scale), self._graph.add("format", "yuv420p"))
         papers = []
         for overlay in overlays:
             papers.append(self._entrance(overlay.image.size, "rgba"))
             chain = self._laid_over(chain, papers[-1], overlay)
-        self._sink = _chained(chain, self._graph.add("buffersink"))
+        self._sink = chained(chain, self._graph.add("buffersink"))
         self._graph.configure()
         for paper, overlay in zip(papers, overlays, strict=True):
             _feed_once(paper, overlay.image, screen.tick)
@@ -97,7 +97,7 @@ class Press:
 
     def _laid_over(self, chain: FilterContext, paper: FilterContext, overlay: Overlay) -> FilterContext:
         colours = self._graph.add("scale", self._screen.colours)
-        sticker = _chained(paper, colours, self._graph.add("format", "yuva420p"))
+        sticker = chained(paper, colours, self._graph.add("format", "yuva420p"))
         press = self._graph.add("overlay", f"{overlay.x}:{overlay.y}:format=yuv420:eof_action=repeat")
         chain.link_to(press, 0, 0)
         sticker.link_to(press, 0, 1)
@@ -112,7 +112,8 @@ def _feed_once(paper: FilterContext, image: Image.Image, tick: Fraction) -> None
     paper.push(None)
 
 
-def _chained(*filters: FilterContext) -> FilterContext:
+def chained(*filters: FilterContext) -> FilterContext:
+    """Each filter linked to the next; gives the last."""
     for one, other in pairwise(filters):
         one.link_to(other)
     return filters[-1]

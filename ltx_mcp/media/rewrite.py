@@ -11,7 +11,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ltx_mcp.domain.errors import CallerError
-from ltx_mcp.media.medium import find_picture, open_medium, refused
+from ltx_mcp.media.medium import need_picture, open_medium
 from ltx_mcp.media.source import Source, add_picture, kept_frames
 from ltx_mcp.media.tracks import Track
 
@@ -56,9 +56,7 @@ def write_whole(
 def _copy(out: Path, source: Source, make_track: MakeTrack, tell: Tell) -> None:
     with open_film_out(out) as container, ExitStack() as stack:
         opened = stack.enter_context(open_medium(source.path, "video"))
-        stream = find_picture(opened)
-        if stream is None:
-            raise refused("video", "has no moving picture that can be decoded")
+        stream = need_picture(opened)
         picture = container.add_stream_from_template(stream)
         picture.time_base = source.tick
         if source.codec == "hevc":

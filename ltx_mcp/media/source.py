@@ -17,8 +17,8 @@ from PIL import Image
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.media.film import Film, upright
-from ltx_mcp.media.medium import codec_name, find_picture, find_sound, open_medium, refused
-from ltx_mcp.media.press import Screen
+from ltx_mcp.media.medium import codec_name, find_sound, need_picture, open_medium, refused
+from ltx_mcp.media.press import Screen, chained
 
 _TRANSPOSED = {90: ["transpose=cclock"], 180: ["hflip", "vflip"], 270: ["transpose=clock"]}
 _MATRICES = {1: "bt709", 5: "smpte170m", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
@@ -73,7 +73,7 @@ class Source:
 def read_source(path: str | Path) -> Source:
     """Reads through a film once. CallerError (input_failed) where it is none."""
     with open_medium(path, "video") as container:
-        stream = _picture(container)
+        stream = need_picture(container)
         found, end, is_plain = _read_moments(container, stream)
         if not found:
             raise refused("video", "has no moving picture that can be decoded")
@@ -111,7 +111,7 @@ def read_source(path: str | Path) -> Source:
 def kept_frames(source: Source) -> Iterator[tuple[int, av.VideoFrame]]:
     """Every frame and its number, as it is written: upright, 8 bits, narrow range, shown at its own moment."""
     with open_medium(source.path, "video") as container:
-        stream = _picture(container)
+        stream = need_picture(container)
         stream.thread_type, stream.thread_count = "AUTO", _THREADS
         lathe: _Lathe | None = None
         last = -1
@@ -144,7 +144,7 @@ def _number_at(source: Source, seconds: float) -> int:
 def picture_at(source: Source, number: int, edge: int) -> Image.Image:
     """The numbered frame as seen, its long side at most `edge` pixels."""
     with open_medium(source.path, "video") as container:
-        stream = _picture(container)
+        stream = need_picture(container)
         stream.thread_type, stream.thread_count = "AUTO", _THREADS
         try:
             film = Film(container, stream)
@@ -163,13 +163,6 @@ def add_picture(container: OutputContainer, source: Source, options: dict[str, s
     context.color_range = 1
     if source.aspect:
         context.sample_aspect_ratio = source.aspect
-    return stream
-
-
-def _picture(container: InputContainer) -> VideoStream:
-    stream = find_picture(container)
-    if stream is None:
-        raise refused("video", "has no moving picture that can be decoded")
     return stream
 
 
@@ -233,14 +226,11 @@ class _Lathe:
         self._graph: Graph | None = Graph() if filters else None
         if self._graph is not None:
             pixels = av.VideoFormat(sample.format.name)
-            last = self._graph.add_buffer(
+            entrance = self._graph.add_buffer(
                 width=sample.width, height=sample.height, format=pixels, time_base=source.tick
             )
-            for each in [*filters, "buffersink"]:
-                name, _, options = each.partition("=")
-                following = self._graph.add(name, options or None)
-                last.link_to(following)
-                last = following
+            told = [each.partition("=") for each in (*filters, "buffersink")]
+            chained(entrance, *(self._graph.add(name, options or None) for name, _, options in told))
             self._graph.configure()
 
     def turn(self, frame: av.VideoFrame) -> av.VideoFrame:

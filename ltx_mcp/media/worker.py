@@ -21,6 +21,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
+from ltx_mcp.domain.forms import TARGETS
 from ltx_mcp.domain.media import Moment
 from ltx_mcp.media.facts import (
     EditOrder,
@@ -207,7 +208,7 @@ class Media:
         try:
             return MediumFacts(**await self._write("conversion", arguments, out, _REWRITE_S))
         except ChildFailed as failure:
-            raise _undecodable("audio" if target == "m4a/aac" else "video", failure) from failure
+            raise _undecodable("audio" if target == TARGETS["audio"] else "video", failure) from failure
 
     async def measure_film(self, path: str | Path) -> FilmFacts:
         """The facts of a film. LtxError (bad_reply) where it is none."""

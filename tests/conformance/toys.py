@@ -5,7 +5,6 @@ A toy job does nothing: how it stands follows from the clock.
 
 import itertools
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from mcp.types import (
     TextContent,
 )
 
+from ltx_mcp.emulator.app import served
 from ltx_mcp.server.tasks import TASKS, Request, Task, Tasks, follows_tasks
 
 SHORT_S = 0.3
@@ -147,15 +147,6 @@ def toys_served() -> Iterator[str]:
     """The address of a toy server in a thread of this process."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         app = make_toy_server().streamable_http_app()
-        web = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=lambda: anyio.run(web.serve, [listener]), daemon=True)
-        thread.start()
-        try:
-            while not web.started:
-                thread.join(0.01)
-                if not thread.is_alive():
-                    raise RuntimeError("the toy server did not start")
+        config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1)
+        with served(config, listener):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
-        finally:
-            web.should_exit = True
-            thread.join(10)

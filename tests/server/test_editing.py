@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from mcp.types import TextContent
 
 from ltx_mcp.emulator.app import settings as emulated_settings
 from ltx_mcp.providers.table import make_market, read_providers, setting_names
@@ -51,7 +52,8 @@ class Agent:
         """What a refusal says."""
         result = await self.client.call_tool(tool, arguments)
         assert result.is_error, result.structured_content
-        return result.content[0].text  # type: ignore[union-attr]
+        assert isinstance(result.content[0], TextContent)
+        return result.content[0].text
 
     async def film(self, tool: str, **arguments: Any) -> tuple[dict[str, Any], Path]:
         """A job at its end, and its film."""

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ltx_mcp.domain.arguments import OPERATIONS, AnimateImage, ExtendVideo
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.price import from_micro, to_micro, to_wire
 from ltx_mcp.domain.request import EDITS, Input, to_request
@@ -67,21 +67,12 @@ def _extend(job: Job, market: Market) -> dict[str, Any] | None:
     """The film made longer, by the same provider where it can, or the cheapest; else a shot from its last frame."""
     if job.state is not State.SUCCEEDED or job.film is None:
         return None
-    video = Input(
-        "video",
-        job_id=job.id,
-        width=job.film.width,
-        height=job.film.height,
-        duration=job.film.duration,
-        fps=job.film.fps,
-        frames=job.film.frames,
-        has_audio=job.film.has_audio,
-    )
+    video = input_of(job, "video")
     for provider in (job.offer.provider, *(["auto"] if market.is_real else [])):
         values = {"prompt": job.prompt, "video": job.id, "duration": ADDED_S, "provider": provider}
         if longer := _take("extend_video", ExtendVideo, values, (video,), market):
             return longer
-    last = _frame_of(job, "image", "last")
+    last = input_of(job, "image", "last")
     return _take("animate_image", AnimateImage, _values(job) | {"image": f"{job.id}#last"}, (last,), market)
 
 
@@ -148,9 +139,4 @@ def _nameable(given: Input, job: Job) -> Input | None:
         return None
     if job.film is None or job.state is not State.SUCCEEDED:
         return None
-    return _frame_of(job, given.role, "last" if given.role == "end_image" else "first")
-
-
-def _frame_of(job: Job, role: str, moment: str) -> Input:
-    size = job.film or job.offer
-    return Input(role, job_id=job.id, moment=moment, width=size.width, height=size.height)
+    return input_of(job, given.role, "last" if given.role == "end_image" else "first")
