@@ -58,6 +58,11 @@ class Plan:
     unusable: tuple[tuple[Offer, str], ...]
     refused: tuple[Refusal, ...]
 
+    @property
+    def priced(self) -> tuple[Offer, ...]:
+        """All that has a price, whether it could be ordered now or not."""
+        return (*self.offers, *(offer for offer, _ in self.unusable))
+
 
 MOST_REASONS = 4
 """Of those that are told when nothing fits; estimate_cost shows all."""
@@ -148,7 +153,10 @@ def _not_supported(
     offers = _within_auto(request, near.offers, market)
     names = {offer.provider for offer in offers} or {refusal.provider for refusal in refused}
     told = [refusal for refusal in refused if refusal.provider in names]
-    reasons = [f"{refusal.provider} {refusal.model}: {refusal.reason}" for refusal in told[:MOST_REASONS]]
+    models: dict[tuple[str, str], list[str]] = {}
+    for refusal in told:
+        models.setdefault((refusal.provider, refusal.reason), []).append(refusal.model)
+    reasons = [f"{who} {', '.join(of)}: {why}" for (who, why), of in list(models.items())[:MOST_REASONS]]
     hint = "estimate_cost and ltx://models show what each provider offers."
     if offers:
         best = offers[0]

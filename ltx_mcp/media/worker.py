@@ -96,11 +96,13 @@ class Child:
         command = [sys.executable, "-P", "-m", "ltx_mcp.media.child", "--memory-mib", str(self._memory_mib)]
         no_window = getattr(subprocess, "CREATE_NO_WINDOW", 0)
         # A session of its own: a signal to the server's group must not reach a render before the server hands over.
-        self._process = await anyio.open_process(
-            command, stderr=None, env=_environment(), creationflags=no_window, start_new_session=True
-        )
-        assert self._process.stdout is not None
-        self._lines = BufferedByteReceiveStream(self._process.stdout)
+        # Shielded: a start that is cancelled half way kills the process, but leaves nobody to wait for its end.
+        with anyio.CancelScope(shield=True):
+            self._process = await anyio.open_process(
+                command, stderr=None, env=_environment(), creationflags=no_window, start_new_session=True
+            )
+            assert self._process.stdout is not None
+            self._lines = BufferedByteReceiveStream(self._process.stdout)
 
     async def run(
         self, what: str, arguments: dict[str, Any], timeout_s: float, tell: Tell | None = None

@@ -1,10 +1,11 @@
 """The short text beside the structure of each answer, and what is said while a call waits."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.plan import LOCAL, Plan
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.plan import LOCAL
 from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.words import clock, ordinal
 from ltx_mcp.server.views import Change, Estimate, JobRef, JobView, Refused, Row, Standing
@@ -76,36 +77,32 @@ def changes_text(changes: list[Change]) -> str:
     return f"Changed: {told}." if told else ""
 
 
-_BILLED = {"audio_to_video": "sound", "retake": "video, not only the section", "extend": "new part and context"}
+_WHOLE = {"audio_to_video": "the whole sound", "retake": "the whole video, not only the section"}
 
 
-def billed_text(arguments: EstimateCost, plan: Plan) -> str:
-    """Which seconds an edited film is paid for, and of what; empty for the others, which are paid for as asked."""
-    offer = next(iter((*plan.offers, *(offer for offer, _ in plan.unusable))), None)
-    if offer is None:
-        return ""
+def billed_text(offer: Offer) -> str:
+    """Which seconds an order is paid for, and of what; empty where they are those that were asked for."""
     if offer.automatic:
-        return f"At most, for {offer.duration:f} s: booked by the length that comes."
-    if arguments.operation not in _BILLED:
-        return ""
-    if arguments.operation == "extend":
-        parts = f"{offer.duration:f} s new and {offer.billed - offer.duration:f} s of context"
-        return f"Billed: {offer.billed:f} s, {parts}{'' if arguments.video else ' at most'}."
-    supposed = "" if arguments.audio or arguments.video else ", as long as duration says"
-    return f"Billed: {offer.billed:f} s, the whole {_BILLED[arguments.operation]}{supposed}."
+        return f"{offer.duration:f} s at most: booked by the length that comes"
+    if offer.operation == "extend":
+        return f"{offer.billed:f} s: {offer.duration:f} new, {offer.billed - offer.duration:f} of context"
+    return f"{offer.billed:f} s: {_WHOLE[offer.operation]}" if offer.operation in _WHOLE else ""
 
 
-def estimate_text(estimate: Estimate, billed: str = "") -> str:
-    """The first quotes, or why nobody offers it, which seconds are `billed`, and what is left of a budget."""
+def estimate_text(estimate: Estimate, offers: Sequence[Offer] = ()) -> str:
+    """The first quotes, each with the seconds it is for, or why nobody offers it, and what is left of a budget."""
+    billed = {(offer.provider, offer.model): billed_text(offer) for offer in offers}
     lines = [
         f"{quote.provider} {quote.model}: {quote.cost_usd:g} USD each, {quote.total_usd:g} USD in all"
-        + (f", {quote.credits} credits each." if quote.credits else ".")
+        + (f", {quote.credits} credits each" if quote.credits else "")
+        + (f", for {seconds}." if (seconds := billed.get((quote.provider, quote.model))) else ".")
         + (" A preview drawn on this machine, not LTX." if quote.provider == LOCAL else "")
         + (f" Not now: {quote.why_not}" if quote.why_not else "")
         for quote in estimate.quotes[:3]
     ]
-    budget, others = estimate.budget, ", ".join(dict.fromkeys(each.provider for each in estimate.refused))
-    lines += [billed] if lines and billed else []
+    quoted = {quote.provider for quote in estimate.quotes}
+    others = ", ".join(dict.fromkeys(each.provider for each in estimate.refused if each.provider not in quoted))
+    budget = estimate.budget
     last = [f"Not offered by {others}; refused says why."] if lines and others else []
     if budget.left_usd is not None:
         last.append(f"Today's budget: {budget.left_usd:g} of {budget.limit_usd:g} USD left.")

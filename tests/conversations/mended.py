@@ -18,7 +18,7 @@ async def talk(agent: Agent) -> None:
     agent.hears(f"Bring {picture.name} to life, fifteen seconds from dusk to a stormy night. A ship should pass once.")
     first = await agent.calls("estimate_cost", operation="image_to_video", provider="fal")
     longer = await agent.calls("estimate_cost", operation="extend", duration=5, context=2, provider="fal")
-    assert longer.tells("Billed: 7 s, 5 s new and 2 s of context")
+    assert longer.tells("for 7 s: 5 new, 2 of context")
     fal = {"provider": "fal"}
     shot = await agent.calls("animate_image", prompt=WAKES, image=picture.name, **fal, request_key="light-1")
     jobs = [shot.facts["job_id"]]
@@ -32,7 +32,7 @@ async def talk(agent: Agent) -> None:
         jobs.append(grown.facts["job_id"])
     agent.thinks("A retake is charged for the whole film, so its price first.")
     mend = await agent.calls("estimate_cost", operation="retake", video=jobs[-1], **fal)
-    assert mend.tells("Billed: 15 s, the whole video, not only the section")
+    assert mend.tells("for 15 s: the whole video, not only the section")
     section = {"start_time": 7, "duration": 3, "mode": "replace_video"}
     mended = await agent.calls("retake_video", video=jobs[-1], prompt=SHIP, **section, **fal, request_key="light-4")
     jobs.append(mended.facts["job_id"])

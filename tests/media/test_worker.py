@@ -1,12 +1,14 @@
 """The child process: it answers, it obeys its limits, and it is gone when it should be. Real processes throughout."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -237,6 +239,25 @@ async def test_cancelling_kills_the_child_within_a_second_and_leaves_nothing(med
 
 
 @procfs
+def test_a_start_that_is_cancelled_leaves_no_process_that_nobody_waited_for() -> None:
+    async def cancelled_after(steps: int) -> None:
+        media = Media()
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(media.measure_film, "/no such film")
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                scope.cancel()
+        await media.close()
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ResourceWarning)
+        for steps in range(20):
+            anyio.run(cancelled_after, steps)
+            gc.collect()
+    assert [str(each.message) for each in told] == []
+
+
 async def test_cancelling_short_work_kills_the_warm_child(media: Media, picture: Path, tmp_path: Path) -> None:
     await media.look_at_picture(picture)
     (warm,) = workers()

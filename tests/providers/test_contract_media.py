@@ -130,3 +130,14 @@ async def test_the_film_of_a_job_arrives_whole_and_is_sent_once_for_all_that_is_
     assert uploaded(bench, order)["content_type"] == "video/mp4"
     assert uploaded(bench, order) is uploaded(bench, second)
     assert bench.count(provider, "put") == 1
+
+
+async def test_one_sound_that_several_jobs_have_converted_at_once_serves_them_all(
+    bench: Bench, clips: Clips, tmp_path: Path
+) -> None:
+    sound = clips.own("3.5.wav", "for several", tmp_path)
+    sizes = ("720p", "1080p")
+    jobs = [await bench.place(speaks(sound, provider="ltx", adjust="nearest", resolution=size)) for size in sizes]
+    placed = [await bench.until(job, *PLACED) for job in jobs]
+    assert [job.error for job in placed] == [None, None]
+    assert len(bench.orders()) == 2

@@ -48,6 +48,13 @@ class Agent:
         assert not result.is_error, result.content
         return dict(result.structured_content or {})
 
+    async def says(self, tool: str, **arguments: Any) -> str:
+        """The text beside an answer's structure."""
+        result = await self.client.call_tool(tool, arguments)
+        assert not result.is_error
+        assert isinstance(result.content[0], TextContent)
+        return result.content[0].text
+
     async def refused(self, tool: str, **arguments: Any) -> str:
         """What a refusal says."""
         result = await self.client.call_tool(tool, arguments)
@@ -294,6 +301,29 @@ async def test_the_estimate_measures_what_is_given_and_the_order_costs_that(
             rate = job["cost_usd"] / order.facts["billed_s"]
             assert rate == pytest.approx(0.1 if operation != "audio_to_video" or provider == "fal" else rate, rel=0.02)
             await talk.ends(job["job_id"])
+
+
+async def test_each_quote_says_which_seconds_it_is_for(agent: Opened, tmp_path: Path) -> None:
+    make(tmp_path / "clip.mp4", SMALL)
+    async with agent() as talk:
+        longer = await talk.says("estimate_cost", operation="extend", duration=3)
+        redone = await talk.says("estimate_cost", operation="retake", video="clip.mp4")
+        free = await talk.says("estimate_cost", duration="auto")
+    # without a video: as much context as each can look at
+    assert "fal ltx-2.3-pro: 2.02 USD each, 2.02 USD in all, for 20.2 s: 3 new, 17.2 of context." in longer
+    assert "local preview: 0 USD each, 0 USD in all, for 23 s: 3 new, 20 of context." in longer
+    assert "0.4 USD in all, for 4 s: the whole video, not only the section." in redone
+    assert "ltx ltx-2.5-pro: 1.7 USD each, 1.7 USD in all, for 10 s at most: booked by the length that comes." in free
+    assert "for 20 s at most" in free
+    assert "Not offered by fal, netwrck, bytecompute, local" in free
+
+
+async def test_one_reason_of_several_models_is_said_once(agent: Opened, tmp_path: Path) -> None:
+    make(tmp_path / "voice.wav", Recipe(video=None, audio="pcm_s16le"))
+    async with agent() as talk:
+        told = await talk.refused("generate_from_audio", audio="voice.wav", prompt="a singer", provider="ltx")
+    assert "ltx ltx-2.3-pro, ltx-2.5-fast, ltx-2.5-pro: audio is wav/pcm" in told
+    assert told.count("wav/pcm") == 1
 
 
 async def test_the_editing_tools_are_listed_where_somebody_can_do_them(home: Path, tmp_path: Path) -> None:
