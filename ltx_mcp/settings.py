@@ -4,6 +4,7 @@ Names of keys and addresses are not here: the providers' facts name them, and `l
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal, InvalidOperation
@@ -13,6 +14,10 @@ from urllib.parse import urlsplit
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 
 PREFIX = "LTX_MCP_"
+UNFILLED = re.compile(r"\$(\{[^{}]*\}|\w+)")
+"""What hosts hand over where a variable of theirs is not set: the reference itself."""
+LEFT_EMPTY = "${user_config."
+"""The same, where a form of theirs was left empty on purpose."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -82,7 +87,8 @@ class Settings:
 
     def lookup(self, name: str) -> str:
         """The value of a key or address the facts name; empty when it is not set."""
-        return self.environment.get(name, "").strip()
+        text = self.environment.get(name, "").strip()
+        return "" if UNFILLED.fullmatch(text) else text
 
 
 def described() -> list[dict[str, str]]:
@@ -92,7 +98,7 @@ def described() -> list[dict[str, str]]:
 
 def read_overlay_path(environment: Mapping[str, str] | None = None) -> Path | None:
     """The overlay of the facts alone: what it holds says which other settings there are."""
-    text = (os.environ if environment is None else environment).get(f"{PREFIX}MODELS", "").strip()
+    text = _value(os.environ if environment is None else environment, f"{PREFIX}MODELS")
     try:
         return Path(text).expanduser() if text else None
     except RuntimeError as error:
@@ -113,7 +119,7 @@ def read_settings(environment: Mapping[str, str] | None = None, also: frozenset[
             f"This version does not act on {', '.join(strange)}.",
             f"Correct or unset it. Known: {', '.join([*known, *sorted(also - known.keys())])}.",
         )
-    values = {attribute: environment.get(name, "").strip() for name, attribute in known.items()}
+    values = {attribute: _value(environment, name) for name, attribute in known.items()}
     settings = Settings(**values, environment=environment)
     _check(settings)
     return replace(settings, log_level=settings.log_level.upper())
@@ -137,6 +143,17 @@ def _check(settings: Settings) -> None:
             Path(text).expanduser()
         except RuntimeError as error:
             raise _bad(name, text, "a path; ~ can only be a home folder of this machine") from error
+
+
+def _value(environment: Mapping[str, str], name: str) -> str:
+    """What a setting of ours says; empty where it is not set. Raises SetupError for a reference nobody filled in: a
+    budget or a home that somebody meant to give must not become the default."""
+    text = environment.get(name, "").strip()
+    if not UNFILLED.fullmatch(text):
+        return text
+    if text.startswith(LEFT_EMPTY):
+        return ""
+    raise _bad(name.removeprefix(PREFIX), text, "the value itself: the host did not fill in this reference")
 
 
 def _is_amount(text: str) -> bool:

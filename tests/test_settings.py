@@ -120,6 +120,32 @@ def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
     assert "hunter2" not in str(raised.value)
 
 
+UNFILLED = ["${env:FAL_KEY}", "${FAL_KEY}", "$FAL_KEY", " ${input:fal-key} "]
+
+
+@pytest.mark.parametrize("reference", [*UNFILLED, "${user_config.fal_key}"])
+def test_a_key_that_is_a_reference_nobody_filled_in_is_not_set(reference: str) -> None:
+    assert read_settings({"FAL_KEY": reference}).lookup("FAL_KEY") == ""
+
+
+@pytest.mark.parametrize("name", ["BUDGET_USD_PER_DAY", "CONFIRM_ABOVE_USD", "HOME", "DATABASE_URL", "PROVIDERS"])
+@pytest.mark.parametrize("reference", UNFILLED)
+def test_a_setting_that_is_a_reference_nobody_filled_in_is_refused_by_name(name: str, reference: str) -> None:
+    with pytest.raises(SetupError, match=rf"LTX_MCP_{name}=.*did not fill in"):
+        read_settings({f"LTX_MCP_{name}": reference})
+
+
+def test_a_form_that_was_left_empty_is_the_default() -> None:
+    empty = {f"LTX_MCP_{name}": "${user_config.left_empty}" for name in ("BUDGET_USD_PER_DAY", "HOME", "MODELS")}
+    settings = read_settings(empty)
+    assert (settings.budget_usd, settings.home_text, read_overlay_path(empty)) == (None, "", None)
+
+
+@pytest.mark.parametrize("value", ["${", "a${b}", "${a}${b}", "$", "${a} b", "fal$key"])
+def test_what_only_looks_like_a_reference_is_a_value(value: str) -> None:
+    assert read_settings({"FAL_KEY": value}).lookup("FAL_KEY") == value
+
+
 def test_values_are_stripped_and_an_empty_one_is_the_default() -> None:
     given = {
         "HOME": " /srv/ltx ",
