@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 
 PREFIX = "LTX_MCP_"
-UNFILLED = re.compile(r"\$(\{[^{}]*\}|\w+)")
-"""What hosts hand over where a variable of theirs is not set: the reference itself."""
+UNFILLED = re.compile(r"\$(\{[^{}]*\}|\w+)|<UNKNOWN>")
+"""What hosts hand over where a variable of theirs is not set: the reference itself, or Docker's gateway's own word."""
 LEFT_EMPTY = "${user_config."
 """The same, where a form of theirs was left empty on purpose."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -94,6 +94,16 @@ class Settings:
 def described() -> list[dict[str, str]]:
     """Name, meaning and default of every setting, in order."""
     return [dict(each.metadata) for each in fields(Settings) if each.metadata]
+
+
+def environment() -> Mapping[str, str]:
+    """The whole environment of this process, for who looks at it name by name."""
+    return dict(os.environ)
+
+
+def secret_names() -> frozenset[str]:
+    """The settings whose value is never shown, nor written down unasked."""
+    return frozenset(each.metadata["name"] for each in fields(Settings) if each.metadata and not each.repr)
 
 
 def read_overlay_path(environment: Mapping[str, str] | None = None) -> Path | None:

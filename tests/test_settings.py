@@ -120,7 +120,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
     assert "hunter2" not in str(raised.value)
 
 
-UNFILLED = ["${env:FAL_KEY}", "${FAL_KEY}", "$FAL_KEY", " ${input:fal-key} "]
+UNFILLED = ["${env:FAL_KEY}", "${FAL_KEY}", "$FAL_KEY", " ${input:fal-key} ", "<UNKNOWN>"]
 
 
 @pytest.mark.parametrize("reference", [*UNFILLED, "${user_config.fal_key}"])

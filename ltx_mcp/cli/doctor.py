@@ -1,120 +1,134 @@
-"""`doctor`: what is there, a line each: OK, warning or failure, with what mends it."""
+"""`doctor`: what is there, a line each: OK, warning or failure, with what mends it. Looks, and changes nothing."""
 
-import os
-import shutil
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+import platform
+import textwrap
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 
 import anyio
 import click
 
 from ltx_mcp import __version__
+from ltx_mcp.cli.checks.bounded import patient_loop, within
+from ltx_mcp.cli.checks.given import Given, look_at_money, read_given
+from ltx_mcp.cli.checks.line import Group, Line, warning
+from ltx_mcp.cli.common import run
 from ltx_mcp.cli.options import as_json_option
 from ltx_mcp.cli.words import one_line, print_json
-from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
-from ltx_mcp.domain.plan import Market
-from ltx_mcp.server.edge import make_config, read_edge
-from ltx_mcp.settings import Settings
+from ltx_mcp.settings import environment
 
-if TYPE_CHECKING:
-    from ltx_mcp.jobs.service import Jobs
-
-LOW_DISK_BYTES = 1 << 30
-
-
-@dataclass(frozen=True)
-class Line:
-    """One thing that was looked at."""
-
-    status: Literal["OK", "warning", "failure"]
-    what: str
-    found: str
+STYLES = {"OK": "green", "warning": "yellow", "failure": "bold red"}
+PART_S = 9.0
+"""How long any part may take; all run at once."""
+WIDTHS = (40, 120)
+Look = Callable[[], Awaitable[Sequence[Line]]]
 
 
 @click.command()
 @as_json_option
-def doctor(as_json: bool) -> None:
+@click.option("--offline", is_flag=True, help="Ask no provider.")
+def doctor(as_json: bool, offline: bool) -> None:
     """Say what is there and what is missing; exit code 1 when something fails."""
-    lines = [*_edge(), *_media()]
+    groups = run(partial(_look, offline))
+    lines = [line for group in groups for line in group.lines]
     if as_json:
         print_json([asdict(line) for line in lines])
     else:
-        print(f"ltx-mcp {__version__}, Python {sys.version.split()[0]}")
-        for line in lines:
-            print(f"{line.status:<8} {line.what}: {one_line(line.found)}")
+        _print(groups)
     raise SystemExit(int(any(line.status == "failure" for line in lines)))
 
 
-def _edge() -> list[Line]:
+async def _look(offline: bool) -> list[Group]:
+    """All parts at once, so that the slowest decides how long it takes."""
+    patient_loop()
+    given = read_given(environment())
+    found: dict[str, tuple[Line, ...]] = {}
+    async with anyio.create_task_group() as group:
+        for title, look in _parts(given, offline).items():
+            group.start_soon(_part, title, look, found)
+    settings = Group("Settings", (*given.lines, *look_at_money(given)))
+    return [settings, *(Group(title, found[title]) for title in _parts(given, offline))]
+
+
+def _parts(given: Given, offline: bool) -> dict[str, Look]:
+    async def providers() -> Sequence[Line]:
+        from ltx_mcp.cli.checks.providers import look_at_providers
+
+        return await look_at_providers(given, offline=offline)
+
+    async def state() -> Sequence[Line]:
+        from ltx_mcp.cli.checks.state import look_at_state
+
+        return await look_at_state(given.settings)
+
+    async def machine() -> Sequence[Line]:
+        from ltx_mcp.cli.checks.machine import look_at_machine
+
+        return await look_at_machine()
+
+    async def hosts() -> Sequence[Line]:
+        from ltx_mcp.cli.checks.hosts import look_at_hosts
+
+        return await within(PART_S, look_at_hosts, platform.system(), Path.home(), given.settings.environment)
+
+    return {"Providers": providers, "State": state, "This machine": machine, "Hosts": hosts}
+
+
+async def _part(title: str, look: Look, found: dict[str, tuple[Line, ...]]) -> None:
     try:
-        settings, market = read_edge()
-    except LtxError as error:
-        return [Line("failure", "settings", str(error))]
-    return [*_providers(market), *anyio.run(_state, settings, market)]
+        with anyio.fail_after(PART_S):
+            found[title] = tuple(await look())
+    except TimeoutError:
+        found[title] = (warning(title.lower(), f"not looked at within {PART_S:g} s", "Run ltx-mcp doctor again."),)
 
 
-def _providers(market: Market) -> Iterator[Line]:
-    for facts in market.providers:
-        standing = market.standings[facts.name]
-        yield Line("OK" if standing.usable else "warning", f"provider {facts.name}", standing.why_not or facts.title)
+def _print(groups: Sequence[Group]) -> None:
+    from rich.text import Text
+
+    from ltx_mcp.cli.screen import make_console
+
+    console = make_console()
+    width = min(max(console.width, WIDTHS[0]), WIDTHS[1]) if console.is_terminal else 0
+
+    def say(*pieces: tuple[str, str]) -> None:
+        # soft_wrap: the width is kept by _rows, and a path is not to be broken
+        console.print(Text.assemble(*pieces), soft_wrap=True)
+
+    say((f"ltx-mcp {__version__}, Python {platform.python_version()}, {platform.system()}", ""))
+    for group in groups:
+        say((f"\n{group.title}", "bold"))
+        for line in group.lines:
+            first, *rest = _rows(line, width)
+            say((f"{line.status:<8} ", STYLES[line.status]), (first, ""))
+            for row in rest:
+                say((row, ""))
+    say((f"\n{_summary([line for group in groups for line in group.lines])}", ""))
 
 
-async def _state(settings: Settings, market: Market) -> list[Line]:
-    from ltx_mcp.jobs.service import Jobs
-
-    try:
-        config = make_config(settings, market, paths=True)
-        jobs = await Jobs.open(config)
-        prices = [line for facts in market.providers for line in await _prices(jobs, facts)]
-        await jobs.stop()
-    except LtxError as error:
-        return [Line("failure", "state", f"{error} {getattr(error, 'where', '')}".rstrip())]
-    free = shutil.disk_usage(settings.home).free
-    folders = os.pathsep.join(map(str, config.folders or ())) or "none (set LTX_MCP_INPUT_DIRS)"
-    return [
-        Line("OK", "state", f"{settings.home} can be written"),
-        Line("OK", "database", "PostgreSQL, shared" if settings.database_url else "SQLite in the home"),
-        Line("OK" if free > LOW_DISK_BYTES else "warning", "disk", f"{free / 2**30:.1f} GiB free"),
-        Line("OK", "picture paths may lie in", folders),
-        *prices,
-    ]
-
-
-async def _prices(jobs: "Jobs", facts: ProviderFacts) -> list[Line]:
-    """The table's prices beside the provider's own, where it can be asked."""
-    what = f"prices of {facts.name}"
-    try:
-        theirs = await jobs.prices(facts.name)
-    except LtxError as error:
-        return [Line("warning", what, str(error))]
-    lines = [Line("warning", what, text) for row in facts.offer if (text := price_difference(row, theirs))]
-    return lines or ([Line("OK", what, "as in the table")] if theirs else [])
+def _rows(line: Line, width: int) -> list[str]:
+    """A line as it is printed, its status left out: wrapped where a terminal is `width` wide, whole where that is 0."""
+    told = f"{line.what}: {one_line(line.found)}"
+    texts = [told, *([f"-> {one_line(line.mend)}"] if line.mend else [])]
+    indent = " " * 9
+    if not width:
+        return [texts[0], *(indent + text for text in texts[1:])]
+    rows = []
+    for text in texts:
+        hanging = indent + ("   " if text.startswith("->") else "  ")
+        rows += textwrap.wrap(
+            text,
+            width,
+            initial_indent=indent,
+            subsequent_indent=hanging,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return [rows[0].removeprefix(indent), *rows[1:]]
 
 
-def price_difference(row: OfferFacts, theirs: Mapping[str, Decimal]) -> str:
-    """Where a provider's own price of a unit is not the table's price of a second at the smallest size."""
-    ours = min(row.price.usd_per_second.values(), default=None)
-    told = theirs.get(row.endpoint)
-    if ours is None or told is None or told == ours:
-        return ""
-    return f"{row.endpoint} costs {told:f} USD a unit there, {ours:f} a second here (as of {row.price.as_of})"
-
-
-def _media() -> Iterator[Line]:
-    from importlib.util import find_spec
-
-    try:
-        import av
-
-        missing = {"libx264", "aac"} - av.codecs_available
-    except ImportError as error:
-        yield Line("failure", "codecs", f"PyAV cannot be loaded: {error}")
-    else:
-        found = f"{', '.join(sorted(missing))} is missing in PyAV" if missing else "H.264 and AAC"
-        yield Line("failure" if missing else "OK", "codecs", found)
-    heif = find_spec("pillow_heif") is not None
-    yield Line("OK" if heif else "warning", "HEIC pictures", "yes" if heif else 'no; pip install "ltx-mcp[heif]"')
+def _summary(lines: Sequence[Line]) -> str:
+    counts = {word: sum(line.status == word for line in lines) for word in ("failure", "warning")}
+    told = [f"{count} {word}{'s' if count > 1 else ''}" for word, count in counts.items() if count]
+    return f"{' and '.join(told)}." if told else "All is well."

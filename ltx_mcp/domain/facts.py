@@ -155,6 +155,15 @@ class Option(Facts):
     meaning: str
 
 
+class KeyForm(Facts):
+    """What a key looks like, where that is told: `pattern` is a regular expression, `words` say it to a person."""
+
+    pattern: str
+    words: str
+    as_of: date
+    source: str
+
+
 class OfferFacts(Facts):
     """One thing that can be ordered: a model doing an operation.
 
@@ -190,13 +199,16 @@ class OfferFacts(Facts):
 class ProviderFacts(Facts):
     """All that is known of one provider. `name` is the file's name; `rank` its place in `auto` at equal price;
     `upload_lives_s` and `film_lives_s` how long what lies there can be relied on, in seconds; `film_hosts` the origins
-    a page may load films from without a key; `slots` how many orders an account may have under way, or where nothing
-    is ordered (`repeatable`) a machine; None: any."""
+    a page may load films from without a key; `key_form` what its keys look like, and `key_page` where they are made,
+    where that is told; `slots` how many orders an account may have under way, or where nothing is ordered
+    (`repeatable`) a machine; None: any."""
 
     name: str
     title: str
     rank: int = 100
     key_env: tuple[str, ...] = ()
+    key_form: KeyForm | None = Field(default=None, exclude=True)  # for the doctor, not for who orders
+    key_page: str = Field(default="", exclude=True)
     url_env: dict[str, str] = Field(default_factory=dict)
     url_default: dict[str, str] = Field(default_factory=dict)
     options: dict[str, Option] = Field(default_factory=dict)

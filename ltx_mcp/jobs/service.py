@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -38,7 +38,6 @@ from ltx_mcp.media.inputs import InputReader
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.providers.adapters import make_adapters
-from ltx_mcp.providers.base import Prices
 
 WORD_S = 20.0
 CANCEL_S = 3.0
@@ -243,11 +242,6 @@ class Jobs:
         if not job.live or job.holder or job.offer.provider in self._adapters.by_name:
             return ""
         return self._config.market.standings[job.offer.provider].why_not
-
-    async def prices(self, provider: str) -> Mapping[str, Decimal]:
-        """The provider's own prices by endpoint; empty where it cannot, or must not, be asked. Raises ProviderError."""
-        adapter = self._adapters.by_name.get(provider)
-        return await adapter.prices() if isinstance(adapter, Prices) else {}
 
     @property
     def person(self) -> Person:

@@ -26,6 +26,7 @@ CONNECT_S, READ_S = 10.0, 60.0
 ORDER_S = 120.0
 EVENTS_S = 40.0
 MAX_DETAIL = 500
+PAGE = "(an HTML page)"
 MAX_RETRY_AFTER_S = 86_400.0
 _NEVER_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _CHUNK = 1 << 18
@@ -74,7 +75,16 @@ class Reply:
     def text(self) -> str:
         """The body for a person; a page of HTML is only named."""
         text = self.content.decode("utf-8", "replace").strip()
-        return "(an HTML page)" if text[:15].lower().startswith(("<!doctype", "<html")) else text
+        return PAGE if text[:15].lower().startswith(("<!doctype", "<html")) else text
+
+    @property
+    def told_at(self) -> datetime | None:
+        """The server's own time, as its Date header tells it."""
+        try:
+            at = parsedate_to_datetime(self.headers.get("date", ""))
+        except (ValueError, OverflowError):
+            return None
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
 
     def retry_after_s(self, now: datetime) -> float | None:
         """What Retry-After asks for, as seconds from `now`."""

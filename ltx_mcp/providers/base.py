@@ -23,6 +23,10 @@ Tell = Callable[[float], None]
 """Called with the part done, 0 to 1, as often as the work likes."""
 MOST_SIGNS = 8_192
 """The longest id or address that is believed."""
+NO_ORDER = "00000000-0000-4000-8000-000000000000"
+"""A name that no order has, of the form that orders have."""
+CHECK_S = 5.0
+"""How long a service may take to say whether it knows the key."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,15 @@ class Seen:
     charged_usd: Decimal | None = None
     adjustments: tuple[Adjustment, ...] = ()
     problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a service said when it was asked after an order that does not exist. `problem`: None where it did not refuse
+    the key; `at`: the service's own time."""
+
+    problem: Problem | None = None
+    at: datetime | None = None
 
 
 def read_word(value: Any) -> str:
@@ -154,6 +167,18 @@ class Prices(Protocol):
 
     async def prices(self) -> Mapping[str, Decimal]:
         """USD per unit by endpoint; empty where it must not be asked. Raises ProviderError."""
+        ...
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """A service that answers a question about an order nobody placed: nothing is ordered, and nothing costs. `asked`
+    names which of its addresses that is."""
+
+    asked: str
+
+    async def check(self) -> Checked:
+        """Ask it, with the key. Raises ProviderError where no answer came."""
         ...
 
 

@@ -14,8 +14,8 @@ from urllib.parse import quote
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.net.wire import READ_S, Call, Files, Reply
-from ltx_mcp.providers.base import Accepted, Seen, Setup, read_word
-from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
+from ltx_mcp.providers.base import CHECK_S, NO_ORDER, Accepted, Checked, Seen, Setup, read_word
+from ltx_mcp.providers.verdict import bad_reply, film_failed, key_checked, look_failed, order_refused, order_unclear
 
 DONE = frozenset({"completed", "complete", "succeeded", "success", "done"})
 WAITING = frozenset({"queued", "pending", "accepted", "submitted"})
@@ -104,6 +104,8 @@ def _code(words: str) -> ErrorCode | None:
 class ByteCompute:
     """Orders a job, asks after it, and downloads by a call of its own."""
 
+    asked = "api"
+
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._wire = setup.wire
@@ -132,6 +134,12 @@ class ByteCompute:
         if not reply.ok:
             raise look_failed(self._setup, reply, _error_of(reply))
         return _read_job(self._setup, reply.json)
+
+    async def check(self) -> Checked:
+        """Ask after a job that nobody ordered."""
+        reply = await self._wire.ask(self._call({"id": NO_ORDER}, "", CHECK_S))
+        own = isinstance(reply.json, dict) and bool({"error", "status"} & reply.json.keys())
+        return key_checked(self._setup, reply, _error_of(reply), own=own)
 
     async def download(self, remote: Mapping[str, Any], path: Path) -> str:
         """The film's bytes into `path`, or the address where they lie."""

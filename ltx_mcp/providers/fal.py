@@ -16,8 +16,18 @@ from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import Cancel
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.net.wire import EVENTS_S, Call, Reply, read_json
-from ltx_mcp.providers.base import Accepted, Seen, Setup, Uploaded, read_word, to_number
-from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
+from ltx_mcp.providers.base import (
+    CHECK_S,
+    NO_ORDER,
+    Accepted,
+    Checked,
+    Seen,
+    Setup,
+    Uploaded,
+    read_word,
+    to_number,
+)
+from ltx_mcp.providers.verdict import bad_reply, film_failed, key_checked, look_failed, order_refused, order_unclear
 
 PRICES_URL = "https://api.fal.ai/v1/models/pricing"
 BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
@@ -79,6 +89,8 @@ def _code(reply: Reply, kind: str, words: str) -> ErrorCode | None:
 
 class Fal:
     """Orders through the queue; follows by the event stream, or by asking."""
+
+    asked = "queue"
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -204,6 +216,15 @@ class Fal:
         if isinstance(body.get("success"), bool):  # the form one of fal's schemas shows
             return Cancel.ASKED if body["success"] else Cancel.NOT_POSSIBLE
         raise look_failed(self._setup, reply)
+
+    async def check(self) -> Checked:
+        """Ask for the status of a request that nobody made."""
+        app = "/".join(self._setup.facts.offer[0].endpoint.split("/")[:2])
+        url = f"{self._queue}/{app}/requests/{NO_ORDER}/status"
+        reply = await self._wire.ask(Call("GET", url, self._headers, read_s=CHECK_S))
+        kind, words = _error_text(reply)
+        own = isinstance(reply.json, dict) and bool({"detail", "status"} & reply.json.keys())
+        return key_checked(self._setup, reply, words, _code(reply, kind, words), own=own)
 
     async def prices(self) -> Mapping[str, Decimal]:
         """fal's own price of a unit by endpoint; nothing is asked when the queue is not fal's own."""

@@ -13,8 +13,20 @@ from urllib.parse import quote
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.net.wire import Call, Reply
-from ltx_mcp.providers.base import Accepted, Delivered, Seen, Setup, Tell, Uploaded, read_word, to_number
-from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
+from ltx_mcp.providers.base import (
+    CHECK_S,
+    NO_ORDER,
+    Accepted,
+    Checked,
+    Delivered,
+    Seen,
+    Setup,
+    Tell,
+    Uploaded,
+    read_word,
+    to_number,
+)
+from ltx_mcp.providers.verdict import bad_reply, film_failed, key_checked, look_failed, order_refused, order_unclear
 
 FIELDS = {"image": "image_uri", "end_image": "last_frame_uri", "audio": "audio_uri", "video": "video_uri"}
 GENERATED = ("text_to_video", "image_to_video")
@@ -92,7 +104,9 @@ def _read_job(setup: Setup, job: Any) -> Seen:
 
 
 class Uploading:
-    """What both versions share: upload slots."""
+    """What both versions share: upload slots, and what is asked of the key."""
+
+    asked = "api"
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -114,6 +128,14 @@ class Uploading:
         headers = {"Content-Type": mime, **{str(name): str(value) for name, value in wanted.items()}}
         await self._wire.put(url, path, headers, read_s=PUT_S)
         return Uploaded(uri, self._setup.now() + timedelta(seconds=self._setup.facts.upload_lives_s or 0))
+
+    async def check(self) -> Checked:
+        """Ask after a v2 job that nobody ordered; the key is the same for both versions."""
+        url = f"{self._api}/v2/{self._setup.facts.offer[0].endpoint}/{NO_ORDER}"
+        reply = await self._wire.ask(Call("GET", url, self._headers, read_s=CHECK_S))
+        kind, words = _error_of(reply.json)
+        own = bool(kind) or (isinstance(reply.json, dict) and "status" in reply.json)
+        return key_checked(self._setup, reply, words or reply.text, own=own)
 
 
 class Ltx(Uploading):

@@ -13,8 +13,8 @@ from urllib.parse import quote
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.net.wire import Call, Reply
-from ltx_mcp.providers.base import Accepted, Seen, Setup, read_word
-from ltx_mcp.providers.verdict import bad_reply, film_failed, look_failed, order_refused, order_unclear
+from ltx_mcp.providers.base import CHECK_S, NO_ORDER, Accepted, Checked, Seen, Setup, read_word
+from ltx_mcp.providers.verdict import bad_reply, film_failed, key_checked, look_failed, order_refused, order_unclear
 
 FIELDS = {"image": "image_url", "end_image": "end_image_url"}
 DONE = frozenset({"completed", "complete", "succeeded", "success", "ok"})
@@ -92,6 +92,8 @@ def _read_job(setup: Setup, body: Any) -> Seen:
 class Netwrck:
     """Orders in polling mode."""
 
+    asked = "api"
+
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._wire = setup.wire
@@ -125,6 +127,12 @@ class Netwrck:
         if not reply.ok:
             raise look_failed(self._setup, reply, _error_text(reply))
         return _read_job(self._setup, reply.json)
+
+    async def check(self) -> Checked:
+        """Ask after a job that nobody ordered. No page says what that is answered with: any JSON object is believed."""
+        url, params = f"{self._api}/fal/status/{NO_ORDER}", {"api_key": self._setup.key}
+        reply = await self._wire.ask(Call("GET", url, params=params, read_s=CHECK_S))
+        return key_checked(self._setup, reply, _error_text(reply), own=isinstance(reply.json, dict))
 
 
 def make_adapter(setup: Setup) -> Netwrck:

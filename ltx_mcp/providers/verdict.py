@@ -5,8 +5,8 @@ its provider better and says so.
 """
 
 from ltx_mcp.domain.errors import Accepted, ErrorCode, Problem, ProviderError
-from ltx_mcp.net.wire import Reply
-from ltx_mcp.providers.base import Setup
+from ltx_mcp.net.wire import PAGE, Reply
+from ltx_mcp.providers.base import Checked, Setup
 
 SURE_NO = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
 BY_STATUS = {
@@ -58,6 +58,19 @@ def film_failed(setup: Setup, code: ErrorCode, detail: str) -> Problem:
     if code is ErrorCode.UNAVAILABLE:
         message = f"{setup.facts.name} took the order but could not make the film."
     return Problem(code, message, hint, setup.wire.detail(detail))
+
+
+def key_checked(setup: Setup, reply: Reply, detail: str, code: ErrorCode | None = None, *, own: bool) -> Checked:
+    """What the answer about an order that does not exist says of the key. `own`: it has the form of the service's own
+    answers; only such a one can say that nothing is wrong."""
+    status = reply.status_code
+    stranger = 300 <= status < 400 or (status < 500 and reply.text == PAGE)
+    if own and not stranger and (reply.ok or status in (404, 410)):
+        return Checked(None, reply.told_at)
+    if stranger or reply.ok or status in (404, 410):
+        message = f"Something else than {setup.facts.name} answers there (HTTP {status})."
+        return Checked(Problem(ErrorCode.BAD_REPLY, message, "", setup.wire.detail(reply.text)), reply.told_at)
+    return Checked(Problem.of(_error(setup, reply, detail, code, "yes")), reply.told_at)
 
 
 def _error(setup: Setup, reply: Reply, detail: str, code: ErrorCode | None, accepted: Accepted) -> ProviderError:

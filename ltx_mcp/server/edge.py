@@ -1,5 +1,6 @@
 """Where settings become plain values, for the server and the terminal alike."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +13,13 @@ if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Config
 
 
-def read_edge(home: str = "") -> tuple[Settings, Market]:
-    """The settings of this process's environment, with another `home` if given, and what can be bought with them.
-
-    Raises SetupError.
+def read_edge(home: str = "", environment: Mapping[str, str] | None = None) -> tuple[Settings, Market]:
+    """The settings in `environment`, or else this process's own, with another `home` if given, and what can be bought
+    with them. Raises SetupError.
     """
-    providers = read_providers(read_overlay_path())
-    settings = read_settings(also=frozenset(name for facts in providers for name in setting_names(facts)))
+    providers = read_providers(read_overlay_path(environment))
+    also = frozenset(name for facts in providers for name in setting_names(facts))
+    settings = read_settings(environment, also)
     settings = replace(settings, home_text=home) if home else settings
     return settings, make_market(providers, settings.providers, settings.lookup)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ltx_mcp.cli.doctor import price_difference
+from ltx_mcp.cli.checks.providers import price_difference
 from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Offer

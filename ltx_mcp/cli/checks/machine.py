@@ -1,0 +1,120 @@
+"""What films and pictures need of this machine: the process that decodes them, codecs, and fonts for a preview's text.
+
+Codecs are tried where they are used, in that process: one that crashes takes no doctor along.
+"""
+
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+import anyio
+
+from ltx_mcp.cli.checks.bounded import within
+from ltx_mcp.cli.checks.line import Line, failure, fine, warning
+from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.media.facts import RenderOrder
+from ltx_mcp.media.worker import MEMORY_MIB, Media
+
+PATIENCE_S = 8.0
+SLOW = f"no answer within {PATIENCE_S:g} s", "Run ltx-mcp doctor again when the machine is less busy."
+REINSTALL = "Install ltx-mcp anew, with PyAV and Pillow as wheels: pip install --force-reinstall ltx-mcp"
+SCRIPTS = {"Latin": "Aé", "Cyrillic": "Ж", "Chinese": "海", "Japanese": "か", "Korean": "한", "Arabic": "ب"}
+
+
+async def look_at_machine(memory_mib: int = MEMORY_MIB) -> list[Line]:
+    """The process, the codecs, HEIC, the fonts; all at once. `memory_mib` is what the process may use."""
+    found: dict[str, list[Line]] = {}
+
+    async def fonts() -> None:
+        found["fonts"] = await _fonts()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(fonts)
+        found["media"] = await _decode_and_encode(memory_mib)
+    has_heif = find_spec("pillow_heif") is not None
+    mend = 'pip install "ltx-mcp[heif]"'
+    heif = fine("HEIC pictures", "can be read") if has_heif else warning("HEIC pictures", "cannot be read", mend)
+    return [*found["media"], heif, *found["fonts"]]
+
+
+async def _decode_and_encode(memory_mib: int) -> list[Line]:
+    media = Media(memory_mib=memory_mib)
+    lines: dict[str, Line] = {}
+
+    async def film(folder: Path) -> None:
+        lines["film"] = await _film(media, folder)
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="ltx-mcp-") as folder:
+            async with anyio.create_task_group() as group:
+                group.start_soon(film, Path(folder))
+                lines["picture"] = await _picture(media, Path(folder), memory_mib)
+        return [lines["picture"], lines["film"]]
+    except OSError as error:
+        mend = "Free space or mend the permissions of the folder that TMPDIR names."
+        return [failure("temporary files", f"cannot be made: {error.strerror}", mend)]
+    finally:
+        await media.close()
+
+
+async def _picture(media: Media, folder: Path, memory_mib: int) -> Line:
+    """A picture is given to the process, and its facts come back."""
+    what, path = "media process", folder / "picture.png"
+    try:
+        path.write_bytes(_tiny_png())
+        with anyio.fail_after(PATIENCE_S):
+            await media.look_at_picture(path)
+    except TimeoutError:
+        return warning(what, *SLOW)
+    except (LtxError, OSError) as error:
+        return failure(what, f"does not decode a picture: {error}", REINSTALL)
+    return fine(what, f"decodes pictures, with {memory_mib} MiB of memory at most")
+
+
+async def _film(media: Media, folder: Path) -> Line:
+    """A film of a fraction of a second is drawn and measured."""
+    path = folder / "film.mp4"
+    try:
+        with anyio.fail_after(PATIENCE_S):
+            await media.render(RenderOrder("a test", 128, 72, 24, 0.25, audio=True), path)
+            facts = await media.measure_film(path)
+    except TimeoutError:
+        return warning("codecs", *SLOW)
+    except (LtxError, OSError) as error:
+        return failure("codecs", f"a film cannot be made: {error}", REINSTALL)
+    return fine("codecs", "H.264 and AAC") if facts.has_audio else failure("codecs", "films have no sound", REINSTALL)
+
+
+def _tiny_png() -> bytes:
+    """One grey pixel."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0\x80")) + chunk(b"IEND", b"")
+
+
+async def _fonts() -> list[Line]:
+    what, mend = "fonts", "Install a font that has them, such as Noto Sans CJK; a preview's caption leaves them out."
+    try:
+        missing = await within(PATIENCE_S, missing_scripts)
+    except TimeoutError:
+        return [warning(what, *SLOW)]
+    except (OSError, RuntimeError, ImportError) as error:
+        return [failure(what, f"cannot be used: {error}", REINSTALL)]
+    there = [name for name in SCRIPTS if name not in missing]
+    if missing:
+        return [warning(what, f"{', '.join(there) or 'none'}; no {', '.join(missing)}", mend)]
+    return [fine(what, ", ".join(there))]
+
+
+def missing_scripts(folders: Iterable[Path] | None = None) -> list[str]:
+    """The scripts of which no font of this machine, or of these folders, has the letters tried."""
+    from ltx_mcp.media.fonts import Typefaces
+
+    faces = Typefaces(20, folders)
+    return [name for name, letters in SCRIPTS.items() if not all(faces.find(letter) for letter in letters)]

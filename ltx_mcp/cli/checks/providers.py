@@ -1,0 +1,256 @@
+"""The providers that have a key: can they be reached, do they know the key, does their clock agree with ours.
+
+Only questions that order nothing and cost nothing. All are asked at once, each for CHECK_S at most.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import anyio
+
+from ltx_mcp.cli.checks.given import Given
+from ltx_mcp.cli.checks.keys import find_unfilled, look_at_key
+from ltx_mcp.cli.checks.line import Line, failure, fine, warning
+from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
+from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
+from ltx_mcp.media.worker import Media
+from ltx_mcp.net.reach import Kind, Why, why_unreached
+from ltx_mcp.net.wire import Call, Wire
+from ltx_mcp.providers.adapters import make_adapters
+from ltx_mcp.providers.base import CHECK_S, Checked, Checks, Prices
+from ltx_mcp.providers.table import is_near, read_addresses, read_key, setting_names
+
+CLOCKS_AGREE = timedelta(minutes=5)
+CLOCK_MEND = "Set this machine's clock, best by a time service (NTP)."
+BAD_ACCOUNT = (ErrorCode.KEY_REJECTED, ErrorCode.OUT_OF_CREDIT)
+
+
+@dataclass
+class Asked:
+    """What came of asking: lines in the order they are shown, and by how much each clock differs from ours."""
+
+    lines: list[Line] = field(default_factory=list)
+    differences: list[timedelta] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came from one address, or why nothing did."""
+
+    url: str
+    why: Why | None = None
+    checked: Checked | None = None
+
+
+async def look_at_providers(given: Given, *, offline: bool) -> list[Line]:
+    """Every provider's key, addresses, account and prices; then the clock."""
+    ready = [facts for facts in given.market.providers if _is_ready(given, facts)]
+    found: dict[str, Asked] = {facts.name: Asked(_standing(given, facts)) for facts in given.market.providers}
+    if ready and not offline:
+        adapters = make_adapters(ready, given.settings.lookup, _now, Media())
+        async with anyio.create_task_group() as group:
+            for facts in ready:
+                group.start_soon(ask, facts, given, adapters.by_name[facts.name], found[facts.name])
+        await adapters.close()
+    elif offline:
+        for facts in ready:
+            found[facts.name].lines.append(fine(f"address of {facts.name}", "not asked (--offline)"))
+    lines = [line for asked in found.values() for line in asked.lines]
+    if not given.market.is_real and not given.bad:
+        keys = ", ".join(facts.key_env[0] for facts in given.market.providers if facts.key_env)
+        lines.append(warning("provider", "none is set up, so only previews can be made", f"Set one of {keys}."))
+    differences = [each for asked in found.values() for each in asked.differences]
+    return [*lines, _clock(differences)]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _is_ready(given: Given, facts: ProviderFacts) -> bool:
+    """Whether it is worth asking: usable, with a key that can be one, and with every setting of its own in order."""
+    usable = given.market.standings[facts.name].usable and bool(facts.key_env)
+    return usable and not _is_spoilt(given, facts) and not any(line.status == "failure" for line in _key(given, facts))
+
+
+def _is_spoilt(given: Given, facts: ProviderFacts) -> bool:
+    """Whether a setting of its own was left out: then the key may belong to another address than the usual one."""
+    return bool(given.bad & set(setting_names(facts)))
+
+
+def _key(given: Given, facts: ProviderFacts) -> list[Line]:
+    return look_at_key(facts, given.market.providers, given.settings.lookup)
+
+
+def _standing(given: Given, facts: ProviderFacts) -> list[Line]:
+    """What is known of a provider before anybody is asked."""
+    standing, what = given.market.standings[facts.name], f"provider {facts.name}"
+    has_key = bool(facts.key_env) and bool(read_key(facts, given.settings.lookup))
+    keys = find_unfilled(facts, given.settings.environment, given.settings.lookup)
+    keys += _key(given, facts) if has_key else []
+    if _is_spoilt(given, facts):
+        return [*keys, warning(what, "not asked, because a setting of it cannot be used", "Mend the setting first.")]
+    if standing.usable:
+        return keys or [fine(what, facts.title)]
+    wanted = facts.name in given.settings.providers or has_key
+    missing = f"not set up: {standing.why_not}"
+    if wanted and facts.name in given.market.order:
+        return [*keys, warning(what, missing, f"Set what is missing, or leave {facts.name} alone.")]
+    return [*keys, fine(what, missing)]
+
+
+async def ask(facts: ProviderFacts, given: Given, adapter: object, asked: Asked) -> None:
+    """All questions to one provider at once; the lines are told in one order."""
+    addresses = read_addresses(facts, given.settings.lookup)
+    answers: dict[str, Answer] = {}
+    prices: list[Line] = []
+    main = adapter.asked if isinstance(adapter, Checks) else ""
+
+    async def one(use: str, url: str) -> None:
+        question = _check(adapter, url) if isinstance(adapter, Checks) and use == main else _knock(facts, given, url)
+        answers[use] = await question
+
+    async def cost() -> None:
+        prices.extend(await _prices(facts, adapter))
+
+    async with anyio.create_task_group() as group:
+        for use, url in addresses.items():
+            group.start_soon(one, use, url)
+        group.start_soon(cost)
+    for use in addresses:
+        setting = facts.url_env[use] if given.settings.lookup(facts.url_env[use]) else ""
+        what = f"address of {facts.name}" + (f" ({use})" if len(addresses) > 1 else "")
+        asked.lines.append(address_line(facts, what, setting, answers[use]))
+    if checked := answers[main].checked if main else None:
+        asked.lines.append(_account(facts, checked, proven=bool(prices) and prices[0].status == "OK"))
+        asked.differences += [checked.at - _now()] if checked.at else []
+        asked.lines += prices
+    elif main:
+        asked.lines.append(warning(f"account at {facts.name}", "not asked: there was no answer", "See its address."))
+    else:
+        asked.lines.append(fine(f"account at {facts.name}", "not asked: no free call is documented"))
+
+
+async def _check(adapter: Checks, url: str) -> Answer:
+    try:
+        with anyio.fail_after(CHECK_S):
+            checked = await adapter.check()
+    except (ProviderError, TimeoutError, OSError) as error:
+        return Answer(url, why=why_unreached(error, CHECK_S))
+    return Answer(url, checked=checked)
+
+
+async def _knock(facts: ProviderFacts, given: Given, url: str) -> Answer:
+    """Whether anything answers at an address that is only needed later. No key goes along."""
+    secrets = [value for name in facts.key_env if (value := given.settings.lookup(name))]
+    wire = Wire(facts.name, secrets, near=is_near(url))
+    try:
+        with anyio.fail_after(CHECK_S):
+            await wire.ask(Call("GET", url, read_s=CHECK_S))
+    except (ProviderError, TimeoutError, OSError) as error:
+        return Answer(url, why=why_unreached(error, CHECK_S))
+    finally:
+        await wire.close()
+    return Answer(url)
+
+
+def address_line(facts: ProviderFacts, what: str, setting: str, answer: Answer) -> Line:
+    """What is said of an address; `setting` is the one that gave it, empty where it is the provider's usual one."""
+    host = urlsplit(answer.url).netloc
+    if answer.why is not None:
+        proxy = "" if is_near(answer.url) else _proxy(answer.url)
+        by = f", asked through the proxy that {proxy} names" if proxy else ""
+        return failure(what, f"{host} {answer.why.words}{by}", _mend(answer.why.kind, answer.why.words, setting, proxy))
+    problem = answer.checked.problem if answer.checked else None
+    if problem and problem.code is ErrorCode.BAD_REPLY:
+        mend = f"{_check_names(setting)}Look whether a proxy or a sign-in page stands in between."
+        return failure(what, f"{host}: {problem.message}", mend)
+    return fine(what, f"{host} answers")
+
+
+def _proxy(url: str) -> str:
+    scheme = urlsplit(url).scheme
+    return f"{scheme.upper()}_PROXY" if scheme in getproxies() else ""
+
+
+def _mend(kind: Kind, words: str, setting: str, proxy: str) -> str:
+    check = _check_names(proxy, setting)
+    match kind:
+        case "certificate" if "expired" in words or "not yet valid" in words:
+            return f"{CLOCK_MEND} If it is right, the fault is theirs."
+        case "certificate":
+            return f"{check}Behind a proxy that reads along, set SSL_CERT_FILE to a file with its certificate."
+        case "tls":
+            return f"{check}A plain http server may be there, or a proxy in between."
+        case "name" | "silent":
+            return f"{check}Look at the network and its firewall."
+    return f"{check}Look whether the service is up."
+
+
+def _check_names(*settings: str) -> str:
+    """The sentence that names the settings to look at; none where none was given."""
+    names = " and ".join(filter(None, settings))
+    return f"Check {names}. " if names else ""
+
+
+def _account(facts: ProviderFacts, checked: Checked, *, proven: bool) -> Line:
+    what, problem = f"account at {facts.name}", checked.problem
+    if problem is None:
+        told = (
+            "the key is accepted" if proven else "the key was not refused when asked after an order that does not exist"
+        )
+        return fine(what, told)
+    if problem.code is ErrorCode.BAD_REPLY:
+        return warning(what, "not known: something else answered", "See its address.")
+    found = " ".join(filter(None, (f"{problem.code}: {problem.message}", _quoted(problem))))
+    if problem.code in BAD_ACCOUNT:
+        page = f" Keys are made at {facts.key_page}." if facts.key_page else ""
+        return failure(what, found, problem.hint + (page if problem.code is ErrorCode.KEY_REJECTED else ""))
+    return warning(
+        what, found, "Ask again later." if problem.code is not ErrorCode.REJECTED else "See its status page."
+    )
+
+
+def _quoted(problem: Problem) -> str:
+    return f'It says: "{problem.provider_detail[:120]}"' if problem.provider_detail else ""
+
+
+async def _prices(facts: ProviderFacts, adapter: object) -> list[Line]:
+    """The table's prices beside the provider's own, where it can be asked."""
+    what = f"prices of {facts.name}"
+    if not isinstance(adapter, Prices):
+        return []
+    mend = "Lay the right prices over the table with LTX_MCP_MODELS, or upgrade ltx-mcp."
+    try:
+        with anyio.fail_after(CHECK_S):
+            theirs = await adapter.prices()
+    except (LtxError, TimeoutError, OSError) as error:
+        told = error.message if isinstance(error, LtxError) else "no answer in time"
+        return [warning(what, f"not compared: {told}", "ltx-mcp models --json names the pages the prices are from.")]
+    lines = [warning(what, text, mend) for row in facts.offer if (text := price_difference(row, theirs))]
+    return lines or ([fine(what, "as in the table")] if theirs else [])
+
+
+def price_difference(row: OfferFacts, theirs: Mapping[str, Decimal]) -> str:
+    """Where a provider's own price of a unit is not the table's price of a second at the smallest size."""
+    ours = min(row.price.usd_per_second.values(), default=None)
+    told = theirs.get(row.endpoint)
+    if ours is None or told is None or told == ours:
+        return ""
+    return f"{row.endpoint} costs {told:f} USD a unit there, {ours:f} a second here (as of {row.price.as_of})"
+
+
+def _clock(differences: list[timedelta]) -> Line:
+    """Of several the nearest counts: one provider's clock may be wrong, all of them are not."""
+    if not differences:
+        return fine("clock", "not compared: no provider answered")
+    nearest = min(differences, key=abs)
+    minutes = round(abs(nearest).total_seconds() / 60)
+    if abs(nearest) <= CLOCKS_AGREE:
+        return fine("clock", "agrees with the providers'")
+    way = "behind" if nearest > timedelta() else "ahead of"
+    return warning("clock", f"{minutes} minutes {way} the providers': TLS and signed addresses fail", CLOCK_MEND)

@@ -1,0 +1,121 @@
+"""What is kept: the home, room for films, the database and the jobs in it, the folders paths may lie in.
+
+Nothing is made here: a home that is not there yet is looked at where it would be made.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ltx_mcp.cli.checks.bounded import within
+from ltx_mcp.cli.checks.line import Line, failure, fine, warning
+from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.media.inputs import input_folders
+from ltx_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.checkup import Books
+
+LOW_DISK_BYTES, FULL_DISK_BYTES = 1 << 30, 50 << 20
+DATABASE_S = 7.0
+MOST_NAMED = 3
+MOVE_HOME = "Mend its permissions, or set LTX_MCP_HOME to a folder on a local disk that can be written."
+MAKE_ROOM = "Free space, set LTX_MCP_KEEP_DAYS, or set LTX_MCP_HOME to a folder on another disk."
+
+
+async def look_at_state(settings: Settings) -> list[Line]:
+    """The home, the disk, the database and its jobs, the folders."""
+    home = settings.home
+    return [
+        *await within(DATABASE_S, look_at_home, home),
+        *await _database(settings),
+        *_folders(settings),
+    ]
+
+
+def look_at_home(home: Path) -> list[Line]:
+    """Whether the home can be written, or made, and how much room there is."""
+    place = next(each for each in (home, *home.parents) if os.path.exists(each))  # says no where it may not look
+    if not place.is_dir():
+        return [failure("home", f"{home} cannot be used: {place} is not a folder", MOVE_HOME)]
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(1 << 16))
+            file.flush()
+    except OSError as error:
+        return [failure("home", f"{place} cannot be written: {error.strerror}", MOVE_HOME), _disk(place)]
+    found = f"{home} can be written" if place == home else f"{home} is made at the first start"
+    return [fine("home", found), _disk(place)]
+
+
+def _disk(place: Path) -> Line:
+    free = shutil.disk_usage(place).free
+    found = f"{free / (1 << 30):.1f} GiB free" if free >= LOW_DISK_BYTES else f"{free >> 20} MiB free"
+    if free < FULL_DISK_BYTES:
+        return failure("disk", f"{found}: too little for a film", MAKE_ROOM)
+    return fine("disk", found) if free >= LOW_DISK_BYTES else warning("disk", found, MAKE_ROOM)
+
+
+async def _database(settings: Settings) -> list[Line]:
+    from ltx_mcp.jobs.checkup import doubtful_disk, read_books
+
+    try:
+        books = await within(DATABASE_S, read_books, settings.home, settings.database_url)
+    except TimeoutError:
+        mend = "Check LTX_MCP_DATABASE_URL and the server." if settings.database_url else "See what holds the file."
+        return [failure("database", f"no answer within {DATABASE_S:g} s", mend)]
+    except (LtxError, OSError) as error:
+        return [_unusable(error)]
+    lines = []
+    if not settings.database_url and (kind := await within(DATABASE_S, doubtful_disk, settings.home)):
+        found = f"the home lies on a {kind} disk: only processes of one machine may use it at a time"
+        lines.append(warning("database", found, "Set LTX_MCP_HOME, or share LTX_MCP_DATABASE_URL."))
+    if books is None:
+        return [*lines, fine("database", f"SQLite, made at the first start in {settings.home}")]
+    if books.form > books.newest:
+        found = f"{books.kind}, at form {books.form}, written by a newer ltx-mcp; this one knows {books.newest}"
+        return [*lines, failure("database", found, "Upgrade ltx-mcp.")]
+    if books.unsound:
+        found = f"{books.kind}, broken: {books.unsound}"
+        return [*lines, failure("database", found, "Stop every ltx-mcp, and put a copy of jobs.sqlite back.")]
+    form = "up to date" if books.form == books.newest else "brought up to date at the next start"
+    return [*lines, fine("database", f"{books.kind}, can be written, {form}"), *_jobs(books)]
+
+
+def _unusable(error: Exception) -> Line:
+    where = getattr(error, "where", "")
+    hint = "Check LTX_MCP_DATABASE_URL, and that the server is up." if where else getattr(error, "hint", MOVE_HOME)
+    message = where or getattr(error, "message", str(error))
+    if "locked" in message:
+        hint = "Another process holds the file and does not let go: end it, or wait."
+    return failure("database", message, hint)
+
+
+def _jobs(books: "Books") -> list[Line]:
+    lines = []
+    if books.live and not books.workers:
+        found = f"{books.live} under way, and nobody works on them"
+        lines.append(warning("jobs", found, "ltx-mcp work --until-idle"))
+    elif books.live:
+        lines.append(fine("jobs", f"{books.live} under way; {books.workers} at work"))
+    else:
+        lines.append(fine("jobs", "none under way"))
+    if books.unknown:
+        named = ", ".join(books.unknown[:MOST_NAMED]) + (", ..." if len(books.unknown) > MOST_NAMED else "")
+        found = f"{len(books.unknown)} with an unknown outcome, whose price stays held: {named}"
+        first = books.unknown[0]
+        lines.append(warning("jobs", found, f"ltx-mcp jobs show {first}; then ltx-mcp jobs resolve {first}"))
+    return lines
+
+
+def _folders(settings: Settings) -> list[Line]:
+    what, mend = "paths", "Set LTX_MCP_INPUT_DIRS to folders that are there."
+    folders = input_folders(settings.input_dirs or None, Path.cwd(), Path.home())
+    if not folders:
+        return [warning(what, "may lie nowhere", mend)]
+    missing = [str(folder) for folder in folders if not os.path.isdir(folder)]
+    if missing:
+        return [warning(what, f"may lie in {', '.join(missing)}, which is not there", mend)]
+    return [fine(what, f"may lie in {os.pathsep.join(map(str, folders))}")]

@@ -1,0 +1,54 @@
+"""What a host is told of this server: the name it has there, how it is started, and the variables that are handed on.
+
+The manifests and `install` both speak from here, so they never differ.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ltx_mcp.domain.facts import ProviderFacts
+
+SERVER = "ltx"
+"""What hosts call this server."""
+PACKAGE = "ltx-mcp"
+"""The distribution and its console script."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An environment variable that a host hands on: a provider's key, or an address it cannot do without."""
+
+    name: str
+    title: str
+    is_secret: bool
+
+    @property
+    def slug(self) -> str:
+        """The name as inputs and forms spell it: `fal-key`."""
+        return self.name.lower().replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Start:
+    """The command a host runs, without a shell."""
+
+    command: str
+    arguments: tuple[str, ...] = ()
+
+
+def published(version: str) -> Start:
+    """How a published release is started: fetched and kept by uv, one exact version."""
+    return Start("uvx", (f"{PACKAGE}=={version}",))
+
+
+def variables(providers: Sequence[ProviderFacts]) -> tuple[Variable, ...]:
+    """One key of each provider, the preferred spelling, and each address that has no default."""
+    found: list[Variable] = []
+    for facts in providers:
+        found += [Variable(name, f"{facts.title} API key", True) for name in facts.key_env[:1]]
+        found += [
+            Variable(name, f"{facts.title} address", False)
+            for use, name in facts.url_env.items()
+            if use not in facts.url_default
+        ]
+    return tuple(found)

@@ -1,0 +1,84 @@
+"""Which variables of this environment a host hands on to the server, and how: by name, as values, or not at all."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltx_mcp.cli.hosts.places import Host, Scope
+from ltx_mcp.cli.hosts.shape import Handed
+from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
+from ltx_mcp.domain.plan import Market
+from ltx_mcp.providers.table import setting_names
+from ltx_mcp.settings import PREFIX, Settings, described, secret_names
+
+FOLDERS = (f"{PREFIX}HOME", f"{PREFIX}MODELS")
+FOLDER_LISTS = (f"{PREFIX}INPUT_DIRS",)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What this version acts on: the providers' keys, all that is secret, what may be shown; and the values."""
+
+    keys: tuple[str, ...]
+    secrets: tuple[str, ...]
+    public: tuple[str, ...]
+    values: Mapping[str, str]
+
+    def value(self, name: str) -> str:
+        """As set now; empty when it is not. A path does not depend on the working directory."""
+        text = self.values.get(name, "")
+        if text and name in FOLDERS:
+            return _absolute(text)
+        if text and name in FOLDER_LISTS:
+            return os.pathsep.join(_absolute(each) for each in text.split(os.pathsep) if each)
+        return text
+
+
+def read_known(settings: Settings, market: Market) -> Known:
+    """What the settings and the providers' facts name."""
+    keys = tuple(name for facts in market.providers for name in facts.key_env)
+    secrets = (*keys, *sorted(secret_names()))
+    names = [each["name"] for each in described()]
+    names += [name for facts in market.providers for name in setting_names(facts)]
+    public = tuple(dict.fromkeys(name for name in names if name not in secrets))
+    values = {name: settings.lookup(name) for name in (*secrets, *public)}
+    return Known(keys, secrets, public, values)
+
+
+def public_settings() -> tuple[str, ...]:
+    """The settings whose value may be shown, without looking at any."""
+    return tuple(each["name"] for each in described() if each["name"] not in secret_names())
+
+
+def hand_on(
+    known: Known, host: Host, named: Sequence[str], *, with_values: bool, scope: Scope
+) -> tuple[Handed, tuple[str, ...]]:
+    """The variables for the entry of `host`, and the secrets that it cannot be given. `named` are asked for by name.
+
+    Raises CallerError for a name that is not known, and where values are asked for that must not be written.
+    """
+    strange = [name for name in named if name not in known.secrets]
+    if strange:
+        allowed = ", ".join(known.secrets)
+        raise CallerError(ErrorCode.INVALID_REQUEST, f"--key {strange[0]} is not known. Known: {allowed}.")
+    wanted = [name for name in known.secrets if name in named or known.value(name)]
+    values = {name: value for name in known.public if (value := known.value(name))}
+    if not with_values:
+        if not host.by_name:
+            return Handed((), values), tuple(wanted)
+        return Handed(tuple(wanted), values), ()
+    if scope == "project":
+        raise CallerError(
+            ErrorCode.INVALID_REQUEST, "--with-values is not for a project, whose files are shared: keys go by name."
+        )
+    if not host.project and host.by_name:
+        raise CallerError(ErrorCode.INVALID_REQUEST, "--with-values writes a file; print shows no key.")
+    unset = [name for name in wanted if not known.value(name)]
+    if unset:
+        raise SetupError(ErrorCode.MISSING_KEY, f"{unset[0]} is not set, so its value cannot be written.", "Set it.")
+    return Handed((), {name: known.value(name) for name in wanted} | values), ()
+
+
+def _absolute(text: str) -> str:
+    return str(Path(text).expanduser().absolute())

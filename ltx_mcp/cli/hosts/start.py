@@ -1,0 +1,81 @@
+"""How a host starts the program that runs now: what is written must start there, with a short PATH, for years."""
+
+import json
+import shutil
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from ltx_mcp import __version__
+from ltx_mcp.cli.hosts.entry import PACKAGE, Start, published
+from ltx_mcp.domain.errors import ErrorCode, SetupError
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where this program runs from. `origin` is where it was installed from, if that was no package index."""
+
+    prefix: Path
+    python: Path
+    script: Path | None
+    uvx: str
+    origin: str
+
+
+def look_around(environment: Mapping[str, str]) -> Running:
+    """This process's own place."""
+    scripts = Path(sysconfig.get_path("scripts"))
+    names = [scripts / PACKAGE, scripts / f"{PACKAGE}.exe", Path(sys.argv[0]).absolute()]
+    script = next((path for path in names if path.stem == PACKAGE and path.is_file()), None)
+    # uv tells what it starts where it is itself
+    beside = Path(environment["UV"]).parent if environment.get("UV") else None
+    uvx = shutil.which("uvx") or (shutil.which("uvx", path=str(beside)) if beside else None)
+    return Running(Path(sys.prefix), Path(sys.executable), script, uvx or "", _origin())
+
+
+def make_start(running: Running) -> Start:
+    """By uv where this environment is kept only for now; else the console script of this environment.
+
+    Raises SetupError where nothing that lasts would start it.
+    """
+    if is_fleeting(running.prefix):
+        if not running.uvx:
+            raise SetupError(
+                ErrorCode.INVALID_REQUEST,
+                f"{running.prefix} is kept only for now, and uvx is not found.",
+                f"Install {PACKAGE} to stay, for example with pipx install {PACKAGE}, or give --command.",
+            )
+        from_origin = ("--from", running.origin, PACKAGE)
+        return Start(running.uvx, from_origin if running.origin else published(__version__).arguments)
+    if running.script:
+        return Start(str(running.script))
+    return Start(str(running.python), ("-m", PACKAGE.replace("-", "_")))
+
+
+def is_fleeting(prefix: Path) -> bool:
+    """Whether an environment lies in a cache, from which it may vanish: uvx makes such, and `pipx run`."""
+    if {"pipx", ".cache"} <= set(prefix.parts):
+        return True
+    return any((folder / "CACHEDIR.TAG").is_file() for folder in prefix.parents)
+
+
+def _origin() -> str:
+    """The wheel, folder or repository that this was installed from, as uv takes it; empty for a release."""
+    try:
+        text = distribution(PACKAGE).read_text("direct_url.json")
+    except PackageNotFoundError:
+        return ""
+    return read_origin(json.loads(text)) if text else ""
+
+
+def read_origin(told: Mapping[str, Any]) -> str:
+    """A direct URL (PEP 610) as a requirement. Nothing where it holds a password: that belongs in no file."""
+    url = str(told.get("url", ""))
+    if "@" in url:
+        return ""
+    control = told.get("vcs_info")
+    return f"{control['vcs']}+{url}@{control['commit_id']}" if control else url

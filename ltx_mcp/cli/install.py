@@ -1,0 +1,195 @@
+"""`install` and `uninstall`: our server put into a host's configuration, and taken out again."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ltx_mcp.cli.common import told
+from ltx_mcp.cli.hosts.change import Change, check, difference, make_install, make_uninstall, write
+from ltx_mcp.cli.hosts.entry import PACKAGE, SERVER, Start
+from ltx_mcp.cli.hosts.handing import Known, hand_on, public_settings, read_known
+from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, Scope, System, find_place
+from ltx_mcp.cli.hosts.shape import Handed, make_entry
+from ltx_mcp.cli.hosts.start import look_around, make_start
+from ltx_mcp.cli.options import as_json_option
+from ltx_mcp.cli.words import one_line, print_json
+from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
+from ltx_mcp.server.edge import read_edge
+from ltx_mcp.settings import environment
+
+PRINT = Host("print", "your host", "mcpServers", "${NAME}", "", "start the host again")
+COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def _shared(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that both commands have."""
+    for option in (
+        as_json_option,
+        click.option("--dry-run", is_flag=True, help="Show the change and write nothing."),
+        click.option(
+            "--config", default="", metavar="PATH", help="The host's configuration, where it is not the usual one."
+        ),
+        click.option(
+            "--scope",
+            type=click.Choice(["user", "project"]),
+            default="user",
+            show_default=True,
+            help="Every project of this user, or the one in the working directory.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command()
+@click.argument("host", type=click.Choice([*HOSTS, PRINT.name]))
+@_shared
+@click.option(
+    "--key", "keys", multiple=True, metavar="NAME", help="Hand on this variable too, though it is not set. Repeatable."
+)
+@click.option("--with-values", is_flag=True, help="Write keys as they are, readable in the file, not by name.")
+@click.option("--command", default="", metavar="PATH", help="What the host starts, instead of this program.")
+@click.option("--force", is_flag=True, help='Also where the host is not found, or has another server "ltx".')
+def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, force: bool, **how: Any) -> None:
+    """Put this server into HOST's configuration; print: show the entry for any other host.
+
+    Keys that are set now are handed on by the name of their variable. Settings that are set now are written as values.
+    """
+    with told():
+        known = read_known(*read_edge())
+        start = _given(how["command"]) if how["command"] else make_start(look_around(environment()))
+        chosen = HOSTS.get(host, PRINT)
+        handed, left_out = hand_on(known, chosen, how["keys"], with_values=how["with_values"], scope=scope)
+        entry = make_entry(chosen, start, handed)
+        if chosen is PRINT:
+            print(json.dumps({PRINT.table: {SERVER: entry}}, indent=2, ensure_ascii=False))
+            _tell(_next_steps(chosen, handed, left_out, known, start), sys.stderr)
+            return
+        path = _place(chosen, config, scope, force)
+        change = make_install(chosen, path, entry, handed.names, force=force)
+        left_out = tuple(name for name in left_out if name not in change.new.get("env", {}))
+        secrets = [name for name in handed.values if name in known.secrets]
+        steps = _next_steps(chosen, handed, left_out, known, start)
+        if scope == "project" and not how["command"] and change.is_needed:
+            steps.append(f"{start.command} is a path of this machine; others who share the folder may need another.")
+        if secrets:
+            told_of = f"{', '.join(secrets)}: readable in {change.config.path} by whoever can read that file."
+            print(f"ltx-mcp: warning: {one_line(told_of)}", file=sys.stderr)
+        outcome = _carry_out(change, bool(secrets), dry_run)
+    _report(outcome, known.public, steps, as_json)
+
+
+@click.command()
+@click.argument("host", type=click.Choice([*HOSTS]))
+@_shared
+@click.option("--force", is_flag=True, help='Also where "ltx" is another server.')
+def uninstall(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, force: bool) -> None:
+    """Take this server out of HOST's configuration; everything else in it stays as it is."""
+    with told():
+        change = make_uninstall(HOSTS[host], _place(HOSTS[host], config, scope, True), force=force)
+        outcome = _carry_out(change, False, dry_run)
+    _report(outcome, public_settings(), [f"Then {HOSTS[host].after}."], as_json)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a change."""
+
+    change: Change
+    is_written: bool
+    backup: Path | None = None
+
+
+def _given(command: str) -> Start:
+    found = shutil.which(os.path.expanduser(command))
+    if found is None:
+        raise CallerError(ErrorCode.INVALID_REQUEST, f"--command {command} is no program that can be started.")
+    return Start(str(Path(found).absolute()))
+
+
+def this_machine() -> Machine:
+    """The machine this runs on."""
+    system: System = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")  # type: ignore[assignment]
+    return Machine(system, Path.home(), environment(), Path.cwd())
+
+
+def _place(host: Host, config: str, scope: Scope, absent: bool) -> Path:
+    """The file that is named, or the host's own. Raises SetupError where neither is there and `absent` is not."""
+    if not config:
+        return find_place(host, this_machine(), scope, absent=absent)
+    path = Path(os.path.expanduser(config)).absolute()
+    if not absent and not path.parent.is_dir():
+        raise SetupError(
+            ErrorCode.INVALID_REQUEST, f"{path.parent} does not exist.", "Correct --config, or give --force to make it."
+        )
+    return path
+
+
+def _carry_out(change: Change, private: bool, dry_run: bool) -> Outcome:
+    if not change.is_needed:
+        return Outcome(change, False)
+    check(change)
+    return Outcome(change, False) if dry_run else Outcome(change, True, write(change, private=private))
+
+
+def _report(outcome: Outcome, public: Sequence[str], steps: Sequence[str], as_json: bool) -> None:
+    change, path = outcome.change, outcome.change.config.path
+    diff = list(difference(change, public))
+    steps = steps if change.is_needed else []
+    if as_json:
+        told_of = {"host": change.host.name, "path": str(path), "changed": change.is_needed}
+        backup = {"backup": str(outcome.backup)} if outcome.backup else {}
+        print_json({**told_of, "written": outcome.is_written, **backup, "diff": diff, "next": list(steps)})
+        return
+    if not change.is_needed:
+        print(f"Already so: {path} {'does not have' if change.new is None else 'has'} this server.")
+        return
+    print(f"{change.host.title} reads {path}")
+    colour = _wants_colour()
+    for line in diff:
+        shown = one_line(line) if line.startswith(("---", "+++")) else line
+        click.echo(click.style(shown, fg=COLOURS.get(line[:1])) if colour else shown)
+    if not outcome.is_written:
+        print("Nothing was written.")
+        return
+    print("Removed: nothing else was in it." if change.text is None else "Written.", end="")
+    print(f" As it was before: {outcome.backup}" if outcome.backup else "")
+    _tell(steps, sys.stdout)
+
+
+def _tell(steps: Sequence[str], stream: Any) -> None:
+    for step in steps:
+        print(one_line(step), file=stream)
+
+
+def _next_steps(host: Host, handed: Handed, left_out: Sequence[str], known: Known, start: Start) -> list[str]:
+    """What a person does next, a line each."""
+    steps = [f"Then {host.after}."]
+    if handed.names:
+        verb = "has" if len(handed.names) == 1 else "have"
+        steps.append(f"{', '.join(handed.names)} {verb} to be set where {host.title} starts.")
+        if host is PRINT:
+            steps.append("A host that does not expand ${NAME} takes the key itself in its place.")
+    if left_out:
+        steps.append(
+            f"{host.title} hands no variable on, so {', '.join(left_out)} is left out: films are previews drawn here. "
+            "Use the .mcpb bundle, which asks for keys, or --with-values."
+        )
+    elif not any(name in known.keys for name in (*handed.names, *handed.values)):
+        steps.append("No key is set, so films are previews drawn on this machine. --key NAME hands one on by name.")
+    if start.arguments[:1] != ("-m",) and start.arguments:
+        steps.append(f"The first start downloads {PACKAGE}, which can take a minute.")
+    return steps
+
+
+def _wants_colour() -> bool:
+    """Whether a terminal would want it; what is no terminal gets none from click."""
+    names = environment()
+    return not names.get("NO_COLOR") and names.get("TERM") != "dumb"

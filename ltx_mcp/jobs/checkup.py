@@ -1,0 +1,118 @@
+"""A look at the books a home keeps, for `doctor`: nothing is made, brought to a newer form or mended. Blocking."""
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic
+
+from sqlalchemy import Connection, inspect, select, text
+
+from ltx_mcp.domain.job import LIVE, Bill, State
+from ltx_mcp.jobs.alive import Locks
+from ltx_mcp.jobs.beats import CLOCK, LEASE_S
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.disk import DOUBTFUL, MOUNTS, find_file_system
+from ltx_mcp.jobs.migrations import STEPS
+from ltx_mcp.jobs.schema import jobs, workers
+
+BUSY_S = 2.0
+SOUND_S = 2.0
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the database holds. `form`: how many of `newest` steps it has taken, 0 before the first start; `unsound`:
+    what SQLite found broken; `unknown`: jobs whose outcome a person must settle; `workers`: processes that are alive.
+    """
+
+    kind: str
+    form: int = 0
+    newest: int = len(STEPS)
+    unsound: str = ""
+    live: int = 0
+    unknown: tuple[str, ...] = ()
+    workers: int = 0
+
+
+def read_books(home: Path, database_url: str = "") -> Books | None:
+    """The books of a home; None where there are none yet. Raises SetupError for a database that cannot be used."""
+    if database_url:
+        from ltx_mcp.jobs.postgres import Postgres, read_url
+
+        url = read_url(database_url)
+        place = f"{url.database or ''} at {url.host or url.query.get('host', 'localhost')}"
+        return _read(Database(Postgres(database_url)), place)
+    path = home / "jobs.sqlite"
+    if not path.exists():
+        return None
+    from ltx_mcp.jobs.sqlite import Sqlite
+
+    return _read(Database(Sqlite(path, BUSY_S)), path)
+
+
+def _read(database: Database, place: Path | str) -> Books:
+    """A path is a file of SQLite.
+
+    First it writes nothing, as a writer: that is what fails where others hold the lock, or nobody may write.
+    """
+    file = place if isinstance(place, Path) else None
+    try:
+        with database.write(durable=False) as connection:
+            database.lock(connection, "doctor")
+        unsound = "" if file is None else _unsound(file)
+        with database.read() as connection:
+            kind = f"{_kind(connection) if file is None else f'SQLite {sqlite3.sqlite_version}'}, {place}"
+            known = inspect(connection).has_table("form")
+            form = (connection.execute(text("SELECT max(version) FROM form")).scalar() or 0) if known else 0
+            if form != len(STEPS):
+                return Books(kind, form, unsound=unsound)
+            live = connection.execute(select(jobs.c.id).where(jobs.c.state.in_(LIVE))).all()
+            alive = _beating(connection) if file is None else _locked(file.parent)
+            return Books(kind, form, len(STEPS), unsound, len(live), _unsettled(connection), alive)
+    finally:
+        database.close()
+
+
+def _kind(connection: Connection) -> str:
+    return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
+
+
+def _unsettled(connection: Connection) -> tuple[str, ...]:
+    unknown = select(jobs.c.id).where(jobs.c.state == State.UNKNOWN, jobs.c.bill == Bill.HELD)
+    return tuple(row.id for row in connection.execute(unknown.order_by(jobs.c.created_at)))
+
+
+def _beating(connection: Connection) -> int:
+    since = connection.execute(CLOCK).scalar_one() - timedelta(seconds=LEASE_S)
+    return len(connection.execute(select(workers.c.name).where(workers.c.beat_at >= since)).all())
+
+
+def _locked(home: Path) -> int:
+    locks = Locks(home)
+    return sum(not locks.is_dead(path.stem) for path in (home / "workers").glob("w_*.lock"))
+
+
+def _unsound(file: Path) -> str:
+    """What SQLite's own quick check says; nothing where all is well, or as far as SOUND_S reached."""
+    until = monotonic() + SOUND_S
+    connection = sqlite3.connect(file, timeout=0)
+    connection.set_progress_handler(lambda: monotonic() > until, 10_000)
+    try:
+        said = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        return "" if said == "ok" else said
+    except sqlite3.OperationalError as error:
+        return "" if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT else str(error)
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    finally:
+        connection.close()
+
+
+def doubtful_disk(home: Path) -> str:
+    """The kind of disk a home lies on, where only one machine at a time may use it; empty elsewhere."""
+    try:
+        kind = find_file_system(home.resolve(), MOUNTS.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return ""
+    return kind if kind in DOUBTFUL else ""

@@ -1,0 +1,47 @@
+"""Why an address could not be reached, in words that tell a person what to look at."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["name", "refused", "certificate", "tls", "silent", "other"]
+
+
+@dataclass(frozen=True)
+class Why:
+    """What went wrong; `words` go on after the host's name."""
+
+    kind: Kind
+    words: str
+
+
+def why_unreached(error: BaseException, within_s: float) -> Why:
+    """The cause at the bottom of a failed request, which libraries wrap several times."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return Why("name", "is not found: no address is known for this name")
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Why("certificate", f"shows a certificate that is not trusted: {cause.verify_message}")
+        if isinstance(cause, ssl.SSLError):
+            return Why("tls", f"does not speak TLS as it should: {_reason(cause)}")
+        if isinstance(cause, ConnectionRefusedError):
+            return Why("refused", "refuses connections")
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return Why("silent", f"does not answer within {within_s:g} s")
+    return Why("other", f"cannot be asked: {str(error).rstrip('.')}")
+
+
+def _reason(error: ssl.SSLError) -> str:
+    return (error.reason or "the connection was cut").lower().replace("_", " ")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for each in error.exceptions:
+                yield from _causes(each)
+        error = error.__cause__ or error.__context__
