@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from anyio.abc import TaskStatus
 
+from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
@@ -47,10 +48,19 @@ def told() -> Iterator[None]:
         error = _lone(raised)
         if not isinstance(error, LtxError):
             raise
-        where = getattr(error, "where", "")
-        print(f"ltx-mcp: {error.code}: {spoken(f'{error} {where}'.rstrip())}", file=sys.stderr)
+        _tell(error)
         callers_fault = error.code in USAGE_CODES and not isinstance(error, SetupError)
         raise SystemExit(USAGE if callers_fault else REFUSED) from error
+
+
+def _tell(error: LtxError) -> None:
+    where = getattr(error, "where", "")
+    if is_terminal(sys.stderr):
+        from ltx_mcp.cli.screen import print_error
+
+        print_error(error.code, spoken(error.message), spoken(f"{error.hint} {where}"))
+    else:
+        print(f"ltx-mcp: {error.code}: {spoken(f'{error} {where}')}", file=sys.stderr)
 
 
 def _lone(error: BaseException) -> BaseException:

@@ -1,52 +1,101 @@
 """`jobs`, `jobs --spend`, `jobs show` and `jobs cancel`: what was ordered and spent, a job's timeline, and an end."""
 
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import anyio
 import click
 
-from ltx_mcp.cli.common import CALLER, open_jobs, run
-from ltx_mcp.cli.options import as_json_option, read_options
+from ltx_mcp.cli.common import CALLER, STILL_RUNNING, at_signal, open_jobs, run
+from ltx_mcp.cli.completion import complete_job
+from ltx_mcp.cli.options import as_json_option, open_option, read_options
+from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.settle import adopt, resolve
-from ltx_mcp.cli.show import print_job, view_of
+from ltx_mcp.cli.show import print_history, print_job, view_of
 from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
+from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import one_line, print_json, print_table
 from ltx_mcp.domain.arguments import CancelJob, CheckJob, ListJobs
-from ltx_mcp.domain.job import Event
+from ltx_mcp.domain.job import LIVE, Event, Job, State
 from ltx_mcp.server.views import JobView, Row, to_row, to_time
+
+LOOK_S = 1.0
+STATES = [str(state) for state in State]
 
 
 @click.group(invoke_without_command=True)
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="How many.")
+@click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Only those that are {', '.join(STATES)}.")
+@click.option("--watch", is_flag=True, help="Follow them until none is under way.")
 @click.option("--spend", is_flag=True, help="Show what was spent instead, by UTC day, provider and model.")
 @click.option("--days", type=click.IntRange(1, 3650), help=f"How many days of it; needs --spend.  [default: {DAYS}]")
 @as_json_option
 @click.pass_context
-def jobs(context: click.Context, limit: int, spend: bool, days: int | None, as_json: bool) -> None:
+def jobs(
+    context: click.Context, limit: int, state: Any, watch: bool, spend: bool, days: int | None, as_json: bool
+) -> None:
     """List jobs, newest first; `jobs show JOB` prints one's whole timeline."""
     if context.invoked_subcommand is not None:
         return
+    if spend and (watch or state):
+        raise click.UsageError("--spend does not go with --watch or --state.")
     if spend:
         print_spend(run(partial(read_spend, days or DAYS)), as_json)
     elif days is not None:
         raise click.UsageError("--days needs --spend.")
     else:
-        _print_rows(run(partial(_rows, limit)), as_json)
+        asked = ListJobs(limit=limit, state=state or "")
+        found = run(partial(_watched, asked) if watch else partial(_page, asked))
+        _print_jobs(found, as_json)
+        raise SystemExit(STILL_RUNNING if watch and any(job.live for job in found) else 0)
 
 
-async def _rows(limit: int) -> list[Row]:
+async def _page(asked: ListJobs) -> Sequence[Job]:
     async with open_jobs() as found:
-        page = await found.page(ListJobs(limit=limit), CALLER)
-        return [to_row(job) for job in page.jobs]
+        return (await found.page(asked, CALLER)).jobs
 
 
-def _print_rows(rows: list[Row], as_json: bool) -> None:
+async def _watched(asked: ListJobs) -> Sequence[Job]:
+    """The jobs when none of them is under way any more, or as they are when a signal says to leave."""
+    scope = anyio.CancelScope()
+    jobs: Sequence[Job] = ()
+    async with at_signal(scope.cancel), open_jobs() as found:
+        with scope, _drawn() as draw:
+            while True:
+                jobs = (await found.page(asked, CALLER)).jobs
+                draw(jobs)
+                if not any(job.live for job in jobs):
+                    break
+                await anyio.sleep(LOOK_S)
+    return jobs
+
+
+@contextmanager
+def _drawn() -> Iterator[Callable[[Sequence[Job]], None]]:
+    if is_terminal(sys.stdout):
+        from ltx_mcp.cli.listing import drawing_jobs
+
+        with drawing_jobs() as draw:
+            yield draw
+    else:
+        yield lambda jobs: None
+
+
+def _print_jobs(found: Sequence[Job], as_json: bool) -> None:
+    rows = [to_row(job) for job in found]
     if as_json:
         print_json([row.to_wire() for row in rows])
-    elif rows:
-        print_table([_cells(row) for row in rows])
-    else:
+    elif not rows:
         print("No jobs.")
+    elif is_terminal(sys.stdout):
+        from ltx_mcp.cli.listing import draw_jobs
+
+        draw_jobs(found)
+    else:
+        print_table([_cells(row) for row in rows])
 
 
 def _cells(row: Row) -> dict[str, str]:
@@ -60,20 +109,23 @@ def _cells(row: Row) -> dict[str, str]:
     }
 
 
-@jobs.command()
-@click.argument("job_id", metavar="JOB")
+@jobs.command(short_help="Print JOB and its whole timeline.")
+@click.argument("job_id", metavar="JOB", shell_complete=complete_job())
+@open_option
 @as_json_option
-def show(job_id: str, as_json: bool) -> None:
+def show(job_id: str, as_json: bool, wants_open: bool) -> None:
     """Print all that is known of JOB and all that happened to it."""
     view, history = run(partial(_one, job_id))
     if as_json:
         events = [{"at": to_time(event.at), "what": event.what, "detail": event.detail} for event in history]
         print_json(view.to_wire() | {"events": events})
-        return
-    print_job(view)
-    print()
-    for event in history:
-        print(f"{to_time(event.at)}  {event.what:<14}  {_detail(event.detail)}".rstrip())
+    else:
+        print_job(view)
+        print()
+        print_history([(to_time(event.at) or "", event.what, _detail(event.detail)) for event in history])
+    if wants_open:
+        sys.stdout.flush()
+        open_film(view.file)
 
 
 async def _one(job_id: str) -> tuple[JobView, list[Event]]:
@@ -87,8 +139,8 @@ def _detail(detail: dict[str, Any]) -> str:
     return one_line(", ".join(f"{name} {value}" for name, value in detail.items()))
 
 
-@jobs.command()
-@click.argument("job_id", metavar="JOB")
+@jobs.command(short_help="Cancel JOB.")
+@click.argument("job_id", metavar="JOB", shell_complete=complete_job(*LIVE))
 def cancel(job_id: str) -> None:
     """Cancel JOB; an order that a provider already has may still be charged."""
     print_job(run(partial(_cancelled, job_id)))

@@ -2,12 +2,15 @@
 
 import sys
 from importlib import import_module
-from io import TextIOWrapper
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ltx_mcp import __version__
+from ltx_mcp.cli.streams import adapt_streams
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "serve": ("ltx_mcp.cli.serve", "Serve MCP over stdio, or over HTTP with --http."),
@@ -21,7 +24,10 @@ COMMANDS = {
     "models": ("ltx_mcp.cli.prices", "Show what can be ordered."),
     "jobs": ("ltx_mcp.cli.jobs", "List jobs, show one, or cancel one."),
     "doctor": ("ltx_mcp.cli.doctor", "Say what is there and what is missing."),
+    "install": ("ltx_mcp.cli.install", "Put this server into the configuration of an MCP host."),
+    "uninstall": ("ltx_mcp.cli.install", "Take it out again."),
     "emulate": ("ltx_mcp.cli.emulate", "Serve emulated providers on this machine, where nothing costs."),
+    "completion": ("ltx_mcp.cli.completion", "Print what lets a shell complete commands with TAB."),
 }
 EXIT_CODES = (
     "Exit codes: 0 done, 2 the request cannot be used, 3 refused by settings, budget or disk, "
@@ -44,6 +50,14 @@ class LazyGroup(click.Group):
         command = getattr(import_module(COMMANDS[name][0]), name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Names and options, without importing any command."""
+        from click.shell_completion import CompletionItem
+
+        begun = [(name, text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=text) for name, text in begun), *options]
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Help without importing any of them."""
@@ -69,8 +83,7 @@ def cli(context: click.Context, /, **options: Any) -> None:
 
 def start() -> None:
     """Run what the command line says. A usage error is one line and exit code 2."""
-    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # a prompt in letters the terminal lacks is no failure
+    adapt_streams()
     try:
         sys.exit(cli.main(prog_name="ltx-mcp", standalone_mode=False))
     except click.UsageError as error:

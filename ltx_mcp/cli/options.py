@@ -7,6 +7,7 @@ import click
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from ltx_mcp.cli.completion import completer_of
 from ltx_mcp.cli.words import option_name
 
 M = TypeVar("M", bound=BaseModel)
@@ -27,7 +28,7 @@ HELP = {
     "audio": "The sound, for audio_to_video: a path, an https URL or a job.",
     "video": "The video, for extend and retake: a path, an https URL or a job.",
     "context": "Seconds of the video that an extension looks at; 0: as many as fit.",
-    "image": "First frame: a path, an https URL or a frame of a job, such as job_…#last.",
+    "image": "First frame: a path, an https URL or a frame of a job, such as JOB#last.",
     "prompt": "What to film.",
     "mode": "Where to add, or what to redo.",
     "start_time": "Second of VIDEO at which to begin.",
@@ -36,8 +37,11 @@ HELP = {
 }
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+open_option = click.option("--open", "wants_open", is_flag=True, help="Open the film in the system's player.")
 
 
+WIDEST = 62
+"""Letters of choices that still stand on one line of a help page."""
 AUTO = {
     "aspect_ratio": " auto: the offered one nearest to IMAGE.",
     "duration": " auto: the model chooses, where it can.",
@@ -65,9 +69,19 @@ def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
     default = "" if field.is_required() else str(field.default)
     free = "TEXT" if field.annotation is str else "NUMBER"
     metavar = f"[{'|'.join(choices)}]" if choices else free
+    if len(metavar) > WIDEST:
+        metavar, text = "WORD", f"{text} One of {', '.join(choices)}."
+    words = completer_of(name, choices)
     if field.is_required():
-        return click.option(option_name(name), required=True, help=text, metavar=metavar)
-    return click.option(option_name(name), default=default, show_default=bool(default), help=text, metavar=metavar)
+        return click.option(option_name(name), required=True, help=text, metavar=metavar, shell_complete=words)
+    return click.option(
+        option_name(name),
+        default=default,
+        show_default=bool(default),
+        help=text,
+        metavar=metavar,
+        shell_complete=words,
+    )
 
 
 def _choices(annotation: Any) -> list[str]:

@@ -1,5 +1,7 @@
 """`estimate` and `models`: what a video would cost, and what there is."""
 
+import sys
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -7,12 +9,16 @@ import click
 
 from ltx_mcp.cli.common import CALLER, open_jobs, run, told
 from ltx_mcp.cli.options import as_json_option, options_of, read_options
+from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import print_json, print_table, spoken
 from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.facts import Limit, OfferFacts
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.server.edge import read_edge
+from ltx_mcp.server.texts import billed_text
 from ltx_mcp.server.views import Estimate, Quote, to_estimate
+
+Seconds = Mapping[tuple[str, str], str]
 
 
 @click.command()
@@ -20,36 +26,46 @@ from ltx_mcp.server.views import Estimate, Quote, to_estimate
 @as_json_option
 def estimate(as_json: bool, **options: Any) -> None:
     """Show what a video would cost at each provider."""
-    found = run(partial(_estimate, options))
+    found, count, seconds = run(partial(_estimate, options))
     if as_json:
         print_json(found.to_wire())
         return
-    print_table(
-        [
-            {
-                "provider": quote.provider,
-                "model": quote.model,
-                "usd": f"{quote.cost_usd:g}",
-                "total": f"{quote.total_usd:g}",
-                "note": _note(quote),
-            }
-            for quote in found.quotes
+    if is_terminal(sys.stdout):
+        from ltx_mcp.cli.offers import draw_estimate
+
+        draw_estimate(found, count, seconds)
+    else:
+        refused = [
+            {"provider": each.provider, "model": each.model, "note": spoken(each.reason)} for each in found.refused
         ]
-        + [{"provider": each.provider, "model": each.model, "note": spoken(each.reason)} for each in found.refused]
-    )
+        print_table([*(_quoted(quote, seconds) for quote in found.quotes), *refused])
     if found.budget.limit_usd is not None:
         print(f"Left of today's budget (UTC): {found.budget.left_usd:g} of {found.budget.limit_usd:g} USD.")
 
 
-def _note(quote: Quote) -> str:
-    credits = f"{quote.credits} credits each; " if quote.credits else ""
-    return credits + spoken(quote.why_not or f"as of {quote.as_of}")
+def _quoted(quote: Quote, seconds: Seconds) -> dict[str, str]:
+    billed = seconds.get((quote.provider, quote.model))
+    parts = (
+        f"for {billed}" if billed else "",
+        f"{quote.credits} credits each" if quote.credits else "",
+        spoken(quote.why_not or f"as of {quote.as_of}"),
+    )
+    return {
+        "provider": quote.provider,
+        "model": quote.model,
+        "usd": f"{quote.cost_usd:g}",
+        "total": f"{quote.total_usd:g}",
+        "note": "; ".join(filter(None, parts)),
+    }
 
 
-async def _estimate(options: dict[str, Any]) -> Estimate:
+async def _estimate(options: dict[str, Any]) -> tuple[Estimate, int, Seconds]:
+    """The quotes, for how many videos, and which seconds each is for."""
     arguments = read_options(EstimateCost, "estimate_cost", options)
     async with open_jobs() as jobs:
-        return to_estimate(await jobs.quotes(arguments, CALLER), arguments.count, await jobs.budget())
+        plan = await jobs.quotes(arguments, CALLER)
+        seconds = {(offer.provider, offer.model): billed_text(offer) for offer in plan.priced}
+        return to_estimate(plan, arguments.count, await jobs.budget()), arguments.count, seconds
 
 
 @click.command()
@@ -60,6 +76,11 @@ def models(as_json: bool) -> None:
         _, market = read_edge()
     if as_json:
         print_json(_facts(market))
+        return
+    if is_terminal(sys.stdout):
+        from ltx_mcp.cli.offers import draw_models
+
+        draw_models(market)
         return
     print_table(
         [

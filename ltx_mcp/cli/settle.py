@@ -6,9 +6,11 @@ from typing import Any
 import click
 
 from ltx_mcp.cli.common import CALLER, open_jobs, run
+from ltx_mcp.cli.completion import complete_job, completer_of
 from ltx_mcp.cli.options import options_of, read_options
 from ltx_mcp.cli.show import print_job, view_of
 from ltx_mcp.domain.arguments import AnimateImage, CheckJob, GenerateVideo, PaidArguments
+from ltx_mcp.domain.job import State
 from ltx_mcp.server.views import JobView
 
 VERDICTS = ("charged", "not-charged", "retry")
@@ -16,8 +18,8 @@ NOT_SEEN = {"image": "https://example.com/not-seen"}
 """The picture of an order that somebody else placed: it is never looked at."""
 
 
-@click.command()
-@click.argument("job_id", metavar="JOB")
+@click.command(short_help="Say what became of JOB at the provider.")
+@click.argument("job_id", metavar="JOB", shell_complete=complete_job(State.UNKNOWN))
 @click.argument("verdict", type=click.Choice(VERDICTS))
 def resolve(job_id: str, verdict: str) -> None:
     """Say what became of JOB, whose outcome is unknown, after a look at the provider's dashboard.
@@ -36,10 +38,17 @@ async def _resolved(job_id: str, verdict: str) -> JobView:
         return view_of(jobs, await jobs.person.resolve(arguments.job_id, Verdict(verdict)))
 
 
-@click.command()
-@click.argument("provider")
+@click.command(short_help="Follow an order found at a provider to its film.")
+@click.argument("provider", shell_complete=completer_of("provider", ()))
 @click.argument("remote_id", metavar="REMOTE_ID")
-@click.option("--job", "job_id", default="", metavar="JOB", help="The job whose outcome is unknown that had sent it.")
+@click.option(
+    "--job",
+    "job_id",
+    default="",
+    metavar="JOB",
+    shell_complete=complete_job(State.UNKNOWN),
+    help="The job whose outcome is unknown that had sent it.",
+)
 @click.option("--new", is_flag=True, help="It is none of the jobs whose outcome is unknown.")
 @click.option(
     "--operation", type=click.Choice(["text_to_video", "image_to_video"]), default="text_to_video", show_default=True

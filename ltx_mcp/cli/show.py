@@ -1,9 +1,11 @@
 """How a job is shown to a person: what was made, and all that is known of it."""
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.job import Job
 from ltx_mcp.server.views import JobView, Links, Standing, to_view
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
 PREVIEW = "A preview drawn on this machine, not LTX."
 
 
+async def standing_of(jobs: "Jobs", job: Job) -> Standing:
+    """How a job stands besides its row, as a tool would tell it."""
+    is_preview = jobs.market.facts(job.offer.provider).is_preview
+    return Standing(is_preview, await jobs.line(job), jobs.hindrance(job))
+
+
 def view_of(jobs: "Jobs", job: Job) -> JobView:
     """A job as a person at this machine sees it."""
     is_preview = jobs.market.facts(job.offer.provider).is_preview
@@ -21,9 +29,15 @@ def view_of(jobs: "Jobs", job: Job) -> JobView:
 
 
 def print_made(view: JobView) -> None:
-    """The film's path alone on stdout, where a program can take it; on stderr what was not told when it was ordered."""
+    """The film's path alone on stdout, where a program can take it; on stderr what was not told when it was ordered.
+    For a person one short block instead, which says what can be done next."""
+    if is_terminal(sys.stdout):
+        from ltx_mcp.cli.ended import draw_made
+
+        draw_made(view, facts_of(view))
+        return
     new = [change for change in view.adjustments if change.by != "server"]
-    for line in _facts(view.model_copy(update={"adjustments": new})):
+    for line in facts_of(view.model_copy(update={"adjustments": new})):
         print(line, file=sys.stderr)
     if place := view.file or view.video_url:
         print(place)
@@ -31,15 +45,21 @@ def print_made(view: JobView) -> None:
 
 def print_job(view: JobView) -> None:
     """All that is known."""
+    if is_terminal(sys.stdout):
+        from ltx_mcp.cli.ended import draw_job
+
+        draw_job(view, facts_of(view))
+        return
     print(f"{view.job_id} {view.state}")
     print(f"{view.operation} at {view.provider} ({view.model}), {view.cost_usd:g} USD")
-    for line in _facts(view):
+    for line in facts_of(view):
         print(line)
     if place := view.file or view.video_url:
         print(place)
 
 
-def _facts(view: JobView) -> list[str]:
+def facts_of(view: JobView) -> list[str]:
+    """How far it is, what it was made from, what came of it: a sentence each."""
     lines = []
     if view.progress is not None and view.finished_at is None:
         lines.append(f"{view.progress:.0f} %")
@@ -57,3 +77,14 @@ def _facts(view: JobView) -> list[str]:
         told = " ".join(filter(None, (view.error.message, view.error.hint, view.error.provider_detail)))
         lines.append(f"{view.error.code}: {told}")
     return [spoken(line) for line in lines]
+
+
+def print_history(rows: Sequence[tuple[str, str, str]]) -> None:
+    """When, what and how, a line for each thing that happened."""
+    if is_terminal(sys.stdout):
+        from ltx_mcp.cli.ended import draw_history
+
+        draw_history(rows)
+        return
+    for at, what, detail in rows:
+        print(f"{at}  {what:<14}  {detail}".rstrip())

@@ -1,6 +1,9 @@
 """`jobs --spend`: what was spent, a line for each UTC day, provider and model, and whose prices are not as quoted."""
 
+import sys
+
 from ltx_mcp.cli.common import CALLER, open_jobs
+from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import one_line, print_json, print_table
 from ltx_mcp.server.spending import DriftRow, SpendView, SpentRow, to_spend_view
 
@@ -18,8 +21,13 @@ def print_spend(view: SpendView, as_json: bool) -> None:
     if as_json:
         print_json(view.to_wire())
         return
-    if view.rows:
-        print_table([_cells(row) for row in view.rows])
+    rows = [_cells(row) for row in view.rows]
+    if rows and is_terminal(sys.stdout):
+        from ltx_mcp.cli.screen import draw_rows
+
+        draw_rows(rows)
+    elif rows:
+        print_table(rows)
     else:
         print("Nothing was ordered.")
     for drift in view.drifts:

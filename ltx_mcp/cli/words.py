@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from ltx_mcp.domain.arguments import OPERATIONS, Arguments, EstimateCost
@@ -51,6 +52,15 @@ def option_name(argument: str) -> str:
 def one_line(text: str) -> str:
     """Text of others on one line, without anything a terminal would obey."""
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+
+
+def age(at: datetime, now: datetime) -> str:
+    """How long ago, in its largest whole unit: 42 s, 3 min, 2 h, 5 d."""
+    seconds = max(0, int((now - at).total_seconds()))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def print_json(value: Any) -> None:

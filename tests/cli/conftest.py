@@ -23,7 +23,8 @@ Command = Callable[..., Ended]
 Place = Callable[..., str]
 
 MAKING = ["generate", "animate", "from-audio", "extend", "retake"]
-COMMANDS = ["serve", "work", *MAKING, "estimate", "models", "jobs", "doctor", "emulate"]
+COMMANDS = ["serve", "work", *MAKING, "estimate", "models", "jobs", "doctor", "install", "uninstall", "emulate"]
+COMMANDS += ["completion"]
 SMALL = ["--resolution", "720p", "--fps", "24", "--no-generate-audio"]
 LONG = ["--duration", "20", "--no-generate-audio"]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")

@@ -317,28 +317,6 @@ def test_models_json_gives_the_facts_and_whether_each_provider_can_be_used(ltx: 
     assert {row["operation"] for row in facts["local"]["offer"]} == made
 
 
-def test_doctor_is_content_with_a_machine_that_can_draw(ltx: Command) -> None:
-    ended = ltx("doctor")
-    assert ended.returncode == 0
-    assert re.search(r"^OK +codecs: H.264 and AAC$", ended.stdout, re.MULTILINE)
-    lines = json.loads(ltx("doctor", "--json").stdout)
-    assert {"OK"} <= {line["status"] for line in lines} <= {"OK", "warning"}
-
-
-def test_doctor_fails_where_the_home_cannot_be_made(ltx: Command, home: Path) -> None:
-    home.write_text("a file where the home should be", encoding="utf-8")
-    ended = ltx("doctor", LTX_MCP_HOME=str(home / "below"))
-    assert ended.returncode == 1
-    assert re.search(rf"^failure +state: {re.escape(str(home))}.*LTX_MCP_HOME", ended.stdout, re.MULTILINE)
-
-
-def test_doctor_tells_a_bad_setting_as_a_failure_and_looks_at_the_rest(ltx: Command) -> None:
-    ended = ltx("doctor", LTX_MCP_LOG_LEVEL="loud")
-    assert ended.returncode == 1
-    assert re.search(r"^failure +settings: LTX_MCP_LOG_LEVEL='loud'", ended.stdout, re.MULTILINE)
-    assert "codecs" in ended.stdout
-
-
 def test_a_film_is_lengthened_redone_and_its_sound_used_again(ltx: Command, tmp_path: Path) -> None:
     clip = make(tmp_path / "clip.mp4", Recipe(frames=75, seconds=3))
     longer = ltx("extend", str(clip), "--duration", "2", "--prompt", "the tide comes in", "--json")
