@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-providers test check format bench chaos conformance docs wheel clean
+.PHONY: demo demo-providers test lowest check format bench chaos conformance docs manifests recording bundle wheel clean
 
 demo: .venv/ready
 	$(BIN)/python -m bench.demo
@@ -12,6 +12,14 @@ demo-providers: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+# The same with the lowest versions that pyproject declares of what ltx-mcp needs.
+lowest:
+	rm -rf .venv-lowest
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) .ci/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lowest/constraints.txt --editable '.[dev]'
+	.venv-lowest/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
@@ -33,19 +41,35 @@ chaos: .venv/ready
 	$(BIN)/python -m bench.outage --mode freeze --rate 1
 	$(BIN)/python -m bench.thousand
 
-# The official suite and the MCP Inspector against our server; needs npm, installs pinned versions once.
+# The official suite and the MCP Inspector against our server, then real hosts with our manifests; needs npm, installs
+# pinned versions once.
 conformance: .venv/ready
 	$(BIN)/python -m tests.conformance
+	$(BIN)/python -m tests.hosts
 
 docs: .venv/ready
 	$(BIN)/python docs/tables.py
+
+manifests: .venv/ready
+	$(BIN)/python -m manifests.make
+
+# docs/terminal.svg, from a real run.
+recording: .venv/ready
+	$(BIN)/python docs/recording.py
+
+# dist/ltx-mcp.mcpb, for Claude Desktop and other hosts of MCP bundles; needs npm.
+bundle: .venv/ready
+	rm -rf build/mcpb
+	mkdir -p dist
+	$(BIN)/python -m manifests.make --bundle build/mcpb
+	npx --yes @anthropic-ai/mcpb@2.1.2 pack build/mcpb dist/ltx-mcp.mcpb
 
 wheel: .venv/ready
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist
 
 clean:
-	rm -rf .venv dist build demo-output
+	rm -rf .venv .venv-lowest dist build demo-output
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv

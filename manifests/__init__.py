@@ -1,0 +1,1 @@
+"""What hosts, registries and catalogs read, and the code that writes it. `README.md` says who reads which file."""

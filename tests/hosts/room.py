@@ -1,0 +1,121 @@
+"""A place of its own for the hosts: a home, a cache, and this version of the server where published ones are found."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltx_mcp.providers.table import read_providers, setting_names
+from manifests.make import stage_bundle
+from tests.hosts.programs import Programs
+
+LONGEST_S = 90
+MADE_UP_KEY = "not-a-key"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Wrong(Exception):
+    """Something is not as it should be."""
+
+
+def check(holds: object, sentence: str) -> None:
+    """Raises Wrong when it does not hold."""
+    if not holds:
+        raise Wrong(sentence)
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where everything of one run lies."""
+
+    programs: Programs
+    folder: Path
+    environment: dict[str, str]
+
+    @property
+    def bundle(self) -> Path:
+        """What an MCP bundle is packed from."""
+        return self.folder / "bundle"
+
+    @property
+    def seen(self) -> Path:
+        """The variables that the last start by `uvx` was given, one a line."""
+        return self.folder / "seen"
+
+    def run(self, *command: str, cwd: Path | None = None, given: str = "", **more: str) -> str:
+        """What a program says, stdout and stderr. Raises Wrong when it fails or takes too long."""
+        said = " ".join(command[:4])
+        where = self.environment["PATH"]
+        try:
+            ended = subprocess.run(
+                _found(command, where),
+                cwd=cwd or self.folder / "work",
+                env=self.environment | more,
+                input=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                timeout=LONGEST_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise Wrong(f"{said}: no end within {LONGEST_S} s") from None
+        told = COLOURS.sub("", ended.stdout)
+        check(ended.returncode == 0, f"{said}: exit code {ended.returncode}: {told.strip()[-400:]}")
+        return told
+
+
+def _found(command: tuple[str, ...], path: str) -> list[str]:
+    program = shutil.which(command[0], path=path)
+    check(program, f"there is no {command[0]}")
+    return [str(program), *command[1:]]
+
+
+def make_room(programs: Programs, folder: Path) -> Room:
+    """A room with a wheel of this version, which uv takes for the published one.
+
+    uv's own configuration and the machine's index settings stay what they are; its cache is new, so that nothing older
+    than this source is started.
+    """
+    for name in ("work", "home", "shim", "wheels", "ltx"):
+        (folder / name).mkdir()
+    environment = _cleaned() | {
+        "PATH": os.pathsep.join(map(str, (folder / "shim", programs.tools, programs.commands, os.environ["PATH"]))),
+        "HOME": str(folder / "home"),
+        "XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME", str(Path.home() / ".config")),
+        "CLAUDE_CONFIG_DIR": str(folder / "home" / "claude"),
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "GEMINI_CLI_HOME": str(folder / "home"),
+        "GEMINI_CLI_NO_RELAUNCH": "true",
+        "UV_CACHE_DIR": str(folder / "uv-cache"),
+        "UV_FIND_LINKS": str(folder / "wheels"),
+        "UV_PYTHON": sys.executable,
+        "UV_PYTHON_DOWNLOADS": "never",
+        "LTX_MCP_HOME": str(folder / "ltx"),
+        "LTX_MCP_PROVIDERS": "local",
+        "FAL_KEY": MADE_UP_KEY,
+    }
+    room = Room(programs, folder, environment)
+    stage_bundle(room.bundle)
+    room.run("uv", "build", "--quiet", "--wheel", "--out-dir", str(folder / "wheels"), str(room.bundle))
+    watch_starts(room)
+    return room
+
+
+def watch_starts(room: Room) -> None:
+    """Put a `uvx` first on the path that notes what it is given and becomes the real one."""
+    shim = room.folder / "shim" / "uvx"
+    seen, real = shlex.quote(str(room.seen)), shlex.quote(str(room.programs.tools / "uvx"))
+    shim.write_text(f'#!/bin/sh\nenv >{seen}\nexec {real} "$@"\n', encoding="utf-8")
+    shim.chmod(0o755)
+
+
+def _cleaned() -> dict[str, str]:
+    """No keys and no settings of whoever runs this, and nothing of a host that this runs in."""
+    theirs = {name for facts in read_providers() for name in setting_names(facts)}
+    ours = ("LTX_", "CLAUDE", "ANTHROPIC", "GEMINI", "GOOGLE", "VIRTUAL_ENV", "PYTHONPATH")
+    return {name: value for name, value in os.environ.items() if name not in theirs and not name.startswith(ours)}
