@@ -1,14 +1,20 @@
-"""Starts the installed console script, lists its tools over stdio in both eras and prices one video."""
+"""Starts the installed console script over stdio in both eras: lists its tools, prices a video, has a preview made."""
 
 import sys
 import tempfile
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import anyio
 from mcp import Client, StdioServerParameters
 
 CORE = ["generate_video", "animate_image", "check_job", "estimate_cost", "cancel_job", "list_jobs"]
 EXPECTED = [*CORE, "generate_from_audio", "extend_video", "retake_video"]
+PREVIEW: dict[str, Any] = {
+    "prompt": "a kite", "resolution": "720p", "fps": 24, "provider": "local", "wait_seconds": 50
+}  # fmt: skip
 
 
 async def greet(command: str, mode: Literal["auto", "legacy"]) -> None:
@@ -20,7 +26,12 @@ async def greet(command: str, mode: Literal["auto", "legacy"]) -> None:
             assert names == EXPECTED, names
             quote = await client.call_tool("estimate_cost", {})
             assert quote.structured_content and quote.structured_content["quotes"][0]["provider"] == "local", quote
-    print(f"handshake {mode}: {len(names)} tools")
+            made = await client.call_tool("generate_video", PREVIEW)
+            assert made.structured_content and made.structured_content["state"] == "succeeded", made
+            film = Path(url2pathname(urlsplit(made.structured_content["video_url"]).path))
+            assert film.stat().st_size > 10_000
+    python = ".".join(map(str, sys.version_info[:3]))
+    print(f"Python {python}, handshake {mode}: {len(names)} tools and a preview")
 
 
 for era in ("auto", "legacy"):

@@ -8,12 +8,14 @@ from typing import Any
 
 import anyio
 
+from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, System, find_place
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.facts import OfferFacts
 from ltx_mcp.domain.request import EDITS
 from ltx_mcp.providers.table import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import described, read_settings
+from manifests.make import install_links
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -208,8 +210,33 @@ def models() -> str:
     return "\n".join([*head, *rows])
 
 
+SYSTEMS: tuple[System, ...] = ("linux", "macos", "windows")
+
+
+def hosts() -> str:
+    """Where each host that `install` knows keeps its configuration, and what it makes of a variable's name."""
+    rows = []
+    for host in HOSTS.values():
+        files = dict.fromkeys(f"`{_usual(host, system)}`" for system in SYSTEMS)
+        by_name = f"`{host.by_name.replace('NAME', 'FAL_KEY')}`" if host.by_name else "no; only values"
+        project = f"`{host.project}`" if host.project else "none"
+        rows.append(f"| {host.title} | {', '.join(files)} | {project} | {by_name} |")
+    head = ["| host | its file | in a project | keys by name |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def _usual(host: Host, system: System) -> str:
+    return find_place(host, Machine(system, Path("~"), {}, Path(".")), absent=True).as_posix()
+
+
+def links() -> str:
+    """What installs the server by one click."""
+    return install_links()
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    table.__name__: table for table in (settings, tools, errors, models, inputs, limits, providers, prices, faults)
+    table.__name__: table
+    for table in (settings, tools, errors, models, inputs, limits, providers, prices, faults, hosts, links)
 }
 
 

@@ -1,0 +1,263 @@
+"""Every command that README and docs show is run: in a home of its own, with the emulator for a provider.
+
+What takes minutes or the network is run by `.ci/run` itself, or has its options checked against the program's own help.
+"""
+
+import json
+import os
+import re
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import environment, posix
+from tests.conversations.stage import Providers, emulated
+from tests.media.films import Recipe, make
+from tests.shown import ROOT, Shown, shown
+
+CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+BY_CI = ("make check", "make test", "make conformance", "make wheel", "make bundle", "bash .ci/run")
+"""Too long for a test, and run each time: `.ci/run` names them, or is them."""
+SERVES = ("serve", "emulate", "work")
+LONG_S = 120
+ALL = shown()
+
+
+def of(*programs: str) -> list[Shown]:
+    return [each for each in ALL if each.program in programs]
+
+
+def test_there_is_a_test_here_for_every_program_that_is_shown() -> None:
+    known = {"ltx-mcp", "make", "python", "pytest", "pip", "curl", "bash", "claude", "gemini", "docker", "eval", "uv"}
+    assert {each.program for each in ALL} - known == set()
+    assert len(of("ltx-mcp")) > 20
+
+
+# -- ltx-mcp ------------------------------------------------------------------------------------------------------
+
+
+class Shell:
+    """A folder to type commands in, beside an emulator that has an order whose answer was lost."""
+
+    def __init__(self, home: Path, providers: Providers) -> None:
+        self.folder, self.providers = home / "work", providers
+        self.folder.mkdir()
+        theirs = dict.fromkeys(("HOME", "USERPROFILE"), str(home)) | {"XDG_CONFIG_HOME": str(home / ".config")}
+        for name in (".claude", ".cursor", ".codex", ".gemini", ".config/Code", ".config/Claude"):
+            (home / name).mkdir(parents=True)
+        self.env = environment(home / "ltx", **providers.settings, **theirs)
+
+    def types(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ltx_mcp", *words],
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=LONG_S,
+        )
+
+    def lost(self) -> tuple[str, str]:
+        """A job whose outcome is unknown, and the id of its order at fal."""
+        self.providers.go_wrong("fal", "submit", "drop_after")
+        ended = self.types("generate", f"lost {os.urandom(4).hex()}", "--provider", "fal")
+        assert ended.returncode == 6, ended.stderr
+        found = re.search(r"job_\w+", ended.stderr)
+        assert found
+        return found[0], self.providers.orders()[-1]["id"]
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    folder = tmp_path_factory.mktemp("shell")
+    with emulated(folder / "films") as providers:
+        providers.finish()
+        yield Shell(folder, providers)
+
+
+def filled(each: Shown, shell: Shell) -> list[str]:
+    """The command with what stands for something filled in, and the files it names made."""
+    words = each.words[1:]
+    if words[:2] in (["jobs", "resolve"], ["jobs", "adopt"]):
+        job_id, remote_id = shell.lost()
+        names = {"JOB": job_id, "PROVIDER": "fal", "REMOTE_ID": remote_id, "HOST": "cursor"}
+    else:
+        made = shell.types("generate", "a kite", "--provider", "fal", "--resolution", "1080p")
+        names = {"JOB": Path(made.stdout.strip()).stem, "HOST": "cursor"}
+    return [_placed(names.get(word, word), shell.folder) for word in words]
+
+
+def _placed(word: str, folder: Path) -> str:
+    """A medium that a command names lies in its folder."""
+    kind = Path(word).suffix
+    if kind == ".png":
+        Image.new("RGB", (1280, 720), "teal").save(folder / word)
+    elif kind in (".mp4", ".mp3", ".m4a"):
+        make(folder / word, Recipe(frames=150, seconds=6) if kind == ".mp4" else Recipe(video=None, audio="aac"))
+    return word
+
+
+ENDING = [each for each in of("ltx-mcp") if each.words[1] not in SERVES or "--until-idle" in each.words]
+STAYING = [each for each in of("ltx-mcp") if each not in ENDING]
+
+
+@pytest.mark.parametrize("each", ENDING, ids=lambda each: each.text)
+def test_a_command_that_ends_does_so_with_success(each: Shown, shell: Shell) -> None:
+    ended = shell.types(*filled(each, shell))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout or "until-idle" in each.text
+
+
+@posix
+@pytest.mark.parametrize("each", STAYING, ids=lambda each: each.text)
+def test_a_command_that_serves_says_so_and_ends_at_ctrl_c(each: Shown, shell: Shell) -> None:
+    words = [*each.words[1:]]
+    if "--http" in words or words[0] == "emulate":
+        words += ["--port", "0"]
+    command = [sys.executable, "-m", "ltx_mcp", *words]
+    terminal, theirs = os.openpty()
+    with subprocess.Popen(
+        command, cwd=shell.folder, env=shell.env, stdin=theirs, stderr=theirs, stdout=theirs
+    ) as process:
+        os.close(theirs)
+        try:
+            told = b""
+            while b"Ctrl-C" not in told:
+                assert select.select([terminal], [], [], 20)[0], told
+                told += os.read(terminal, 65536)
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) in (0, 130)
+            os.close(terminal)
+
+
+def test_the_emulators_synopsis_names_all_its_options(shell: Shell) -> None:
+    (synopsis,) = (each.text for each in of("ltx-mcp") if "emulate [" in each.text)
+    told = shell.types("emulate", "--help").stdout
+    assert set(re.findall(r"--[\w-]+", synopsis)) == set(re.findall(r"--[\w-]+", told)) - {"--help"}
+
+
+@pytest.mark.parametrize("each", of("curl"), ids=lambda each: each.text)
+def test_a_control_address_answers(each: Shown, shell: Shell) -> None:
+    client = shell.providers.client
+    words = each.words[1:]
+    address = next(word for word in words if word.startswith("localhost:8100"))
+    ended = subprocess.run(
+        [
+            "curl",
+            "--fail",
+            *(str(client.base_url).rstrip("/") + address[14:] if word == address else word for word in words),
+        ],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=20,
+    )
+    assert ended.returncode == 0, ended.stderr
+    json.loads(ended.stdout)
+
+
+# -- other programs -----------------------------------------------------------------------------------------------
+
+
+def recipe(target: str) -> list[str]:
+    """What `make` would run, without setting anything up."""
+    command = ["make", "--dry-run", "--assume-old=.venv/ready", "BIN=.", target]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout.splitlines()
+
+
+@pytest.mark.parametrize("each", of("make", "bash"), ids=lambda each: each.text)
+def test_make_knows_the_target_and_ci_or_a_test_runs_it(each: Shown) -> None:
+    if each.text in BY_CI:
+        assert each.text in CI or each.program == "bash"
+        return
+    for line in recipe(each.words[1]):
+        runs(shlex.split(line.replace("./python", "python")))
+
+
+@pytest.mark.parametrize("each", of("python"), ids=lambda each: each.text)
+def test_a_module_is_there_and_knows_the_options(each: Shown) -> None:
+    runs(each.words)
+
+
+DEMOS = ("bench.demo", "bench.demo_providers")
+
+
+def runs(words: list[str]) -> None:
+    """A demo is run whole; what takes minutes is asked whether it understands these words."""
+    assert words[0] == "python", words
+    if words[1] == "-m" and words[2] in DEMOS:
+        with tempfile.TemporaryDirectory() as folder:
+            ended = run(words[1:], Path(folder), PYTHONPATH=str(ROOT))
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert "video" in ended.stdout
+        return
+    options = [word for word in words if word.startswith("--")]
+    if words[1] == "-m":
+        told = run([*words[1:3], "--help"], ROOT).stdout if options else ""
+        assert find_spec(words[2]) is not None
+        assert all(option in told for option in options), told
+    else:
+        assert (ROOT / words[1]).is_file()
+
+
+def run(words: list[str], folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    env = environment(folder / "home", **more)
+    return subprocess.run(
+        [sys.executable, *words], cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=LONG_S
+    )
+
+
+@pytest.mark.parametrize("each", of("pip"), ids=lambda each: each.text)
+def test_what_pip_installs_is_declared(each: Shown) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    what = each.words[-1]
+    extra = re.fullmatch(r"ltx-mcp\[(\w+)\]", what)
+    assert extra[1] in project["optional-dependencies"] if extra else what in (".", "ltx-mcp"), what
+
+
+@pytest.mark.parametrize("each", of("pytest"), ids=lambda each: each.text)
+def test_pytest_knows_the_option(each: Shown) -> None:
+    assert all(word in run(["-m", "pytest", "--help"], ROOT).stdout for word in each.words[1:])
+
+
+@posix
+@pytest.mark.parametrize("each", of("eval"), ids=lambda each: each.text)
+def test_a_line_for_a_shells_start_file_is_taken_by_that_shell(each: Shown, shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "ltx-mcp").symlink_to(Path(sys.executable).with_name("ltx-mcp"))
+    path = os.pathsep.join((str(tmp_path), os.environ["PATH"]))
+    command = ["bash", "-e", "-u", "-o", "pipefail", "-c", f"{each.text}; complete -p ltx-mcp"]
+    ended = subprocess.run(command, env=shell.env | {"PATH": path}, capture_output=True, encoding="utf-8", timeout=20)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("complete ")
+
+
+@pytest.mark.parametrize("each", of("claude", "gemini"), ids=lambda each: each.text)
+def test_a_hosts_own_command_is_run_with_the_real_host(each: Shown) -> None:
+    """`make conformance` runs `tests.hosts`, which needs npm. It runs each `claude mcp add` as it is shown."""
+    run_there = (ROOT / "tests" / "hosts" / "checks.py").read_text(encoding="utf-8")
+    assert ", ".join(f'"{word}"' for word in each.words[:3]) in run_there
+
+
+@pytest.mark.parametrize("each", of("uv"), ids=lambda each: each.text)
+def test_what_uv_is_told_stands_in_the_bundle(each: Shown) -> None:
+    """`tests.hosts` starts it so."""
+    manifest = json.loads((ROOT / "manifests" / "mcpb" / "manifest.json").read_text(encoding="utf-8"))
+    start = manifest["server"]["mcp_config"]
+    assert {*each.words} <= {start["command"], *start["args"]}
+
+
+def test_the_image_that_is_built_is_the_one_that_is_checked() -> None:
+    """There is no Docker where the tests run: what the line names is there, and hadolint reads it in `tests.hosts`."""
+    for each in of("docker"):
+        assert (ROOT / each.words[each.words.index("-f") + 1]).is_file()
