@@ -1,9 +1,13 @@
-"""Finds the commands that README and docs show: lines of code blocks, and code within a sentence."""
+"""Finds the commands that README, docs and the help show: lines of code blocks, and code within a sentence."""
 
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+
+import click
+
+from ltx_mcp.cli.main import cli
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -48,6 +52,14 @@ def shown() -> list[Shown]:
             if _is_command(line):
                 found.setdefault(line, Shown(line, page.name))
     return sorted(found.values())
+
+
+def examples() -> list[Shown]:
+    """The examples at the end of each command's help."""
+    root = click.Context(cli)
+    commands = [command for name in cli.list_commands(root) if (command := cli.get_command(root, name))]
+    lines = [line.strip() for command in commands for line in (command.epilog or "").splitlines()]
+    return [Shown(line, "help") for line in lines if _is_command(line)]
 
 
 def _code(text: str) -> list[str]:

@@ -23,14 +23,14 @@ from PIL import Image
 from tests.cli.conftest import environment, posix
 from tests.conversations.stage import Providers, emulated
 from tests.media.films import Recipe, make
-from tests.shown import ROOT, Shown, shown
+from tests.shown import ROOT, Shown, examples, shown
 
 CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 BY_CI = ("make check", "make test", "make conformance", "make wheel", "make bundle", "bash .ci/run")
 """Too long for a test, and run each time: `.ci/run` names them, or is them."""
 SERVES = ("serve", "emulate", "work")
 LONG_S = 120
-ALL = shown()
+ALL = [*shown(), *examples()]
 
 
 def of(*programs: str) -> list[Shown]:
@@ -86,6 +86,9 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         yield Shell(folder, providers)
 
 
+CODECS = {".mp3": "libmp3lame", ".m4a": "aac", ".wav": "pcm_s16le"}
+
+
 def filled(each: Shown, shell: Shell) -> list[str]:
     """The command with what stands for something filled in, and the files it names made."""
     words = each.words[1:]
@@ -95,7 +98,7 @@ def filled(each: Shown, shell: Shell) -> list[str]:
     else:
         made = shell.types("generate", "a kite", "--provider", "fal", "--resolution", "1080p")
         names = {"JOB": Path(made.stdout.strip()).stem, "HOST": "cursor"}
-    return [_placed(names.get(word, word), shell.folder) for word in words]
+    return [_placed(names.get(word, word.replace("JOB#", f"{names['JOB']}#")), shell.folder) for word in words]
 
 
 def _placed(word: str, folder: Path) -> str:
@@ -103,8 +106,10 @@ def _placed(word: str, folder: Path) -> str:
     kind = Path(word).suffix
     if kind == ".png":
         Image.new("RGB", (1280, 720), "teal").save(folder / word)
-    elif kind in (".mp4", ".mp3", ".m4a"):
-        make(folder / word, Recipe(frames=150, seconds=6) if kind == ".mp4" else Recipe(video=None, audio="aac"))
+    elif kind == ".mp4":
+        make(folder / word, Recipe(size=(1920, 1080), frames=150, seconds=6))
+    elif kind in CODECS:
+        make(folder / word, Recipe(video=None, audio=CODECS[kind]))
     return word
 
 

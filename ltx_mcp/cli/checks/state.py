@@ -114,8 +114,8 @@ def _folders(settings: Settings) -> list[Line]:
     what, mend = "paths", "Set LTX_MCP_INPUT_DIRS to folders that are there."
     folders = input_folders(settings.input_dirs or None, Path.cwd(), Path.home())
     if not folders:
-        return [warning(what, "may lie nowhere", mend)]
+        return [warning(what, "no folder is there that files may lie in", mend)]
     missing = [str(folder) for folder in folders if not os.path.isdir(folder)]
     if missing:
-        return [warning(what, f"may lie in {', '.join(missing)}, which is not there", mend)]
-    return [fine(what, f"may lie in {os.pathsep.join(map(str, folders))}")]
+        return [warning(what, f"files may lie in {', '.join(missing)}, which is not there", mend)]
+    return [fine(what, f"files may lie in {os.pathsep.join(map(str, folders))}")]
