@@ -17,7 +17,7 @@ class Connection(psycopg.Connection[Any]):
     """Closed, with an error, when nothing came for SILENCE_S."""
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
-        """As the driver does, which looks up from its socket every now and then."""
+        """As the driver does, which looks up from its socket every now and then (before 3.2.11 it told nobody)."""
         return super().wait(self._watched(gen), *args, **kwargs)
 
     def _watched(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
