@@ -1,6 +1,8 @@
 # Everything sets itself up: Python 3.11 or newer, make and a package index are enough.
 PYTHON ?= python3
 BIN := .venv/bin
+# One more than there are cores: many tests wait most of the time.
+WORKERS := $(shell $(PYTHON) -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
 
 .PHONY: demo demo-providers test lowest check format bench chaos conformance docs manifests recording bundle wheel clean
 
@@ -11,7 +13,7 @@ demo-providers: .venv/ready
 	$(BIN)/python -m bench.demo_providers
 
 test: .venv/ready
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 # The same with the lowest versions that pyproject declares of what ltx-mcp needs.
 lowest:
@@ -19,7 +21,7 @@ lowest:
 	$(PYTHON) -m venv .venv-lowest
 	$(PYTHON) .ci/lowest.py > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lowest/constraints.txt --editable '.[dev]'
-	.venv-lowest/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	.venv-lowest/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

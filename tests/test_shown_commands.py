@@ -141,9 +141,10 @@ def test_a_command_that_serves_says_so_and_ends_at_ctrl_c(each: Shown, shell: Sh
             while b"Ctrl-C" not in told:
                 assert select.select([terminal], [], [], 20)[0], told
                 told += os.read(terminal, 65536)
-        finally:
             process.send_signal(signal.SIGINT)
             assert process.wait(20) in (0, 130)
+        finally:
+            process.kill()
             os.close(terminal)
 
 

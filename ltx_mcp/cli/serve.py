@@ -83,7 +83,6 @@ async def _serve_http(host: str, port: int) -> None:
         server, desk_now = make_server(settings, market, base_url=settings.public_url or bound)
         app = make_app(server, desk_now, settings.public_url)
         web = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=GRACE_S))
-        print(f"ltx-mcp serves MCP at {bound}/mcp; Ctrl-C ends it.", file=sys.stderr, flush=True)
 
         def leave() -> None:
             web.should_exit = True
@@ -91,6 +90,7 @@ async def _serve_http(host: str, port: int) -> None:
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
         async with at_signal(leave):
+            print(f"ltx-mcp serves MCP at {bound}/mcp; Ctrl-C ends it.", file=sys.stderr, flush=True)
             await web.serve(sockets=[listener])
             # asked to end twice, uvicorn leaves without the lifespan that hands over
             if (desk := desk_now()) is not None:

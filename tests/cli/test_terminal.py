@@ -133,8 +133,8 @@ def test_a_terminal_that_can_only_write_lines_is_not_drawn_on(screen: OpenScreen
 
 
 def test_a_place_in_line_is_told_anew_when_those_before_end(screen: OpenScreen, queued: Place) -> None:
-    for n in range(3):
-        queued(f"pond {n}", duration=12)
+    for n, duration in enumerate((6, 20, 20)):  # two are drawn at a time: one ends well before the others
+        queued(f"pond {n}", duration=duration)
     shown = screen("generate", "a pond", "--resolution", "720p")
     assert shown.end() == 0
     places = [found[0] for line in drawn(shown) if (found := re.match(r"\d\w\w in line here for this machine", line))]
