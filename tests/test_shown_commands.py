@@ -14,6 +14,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -57,6 +58,12 @@ class Shell:
             (home / name).mkdir(parents=True)
         self.env = environment(home / "ltx", **providers.settings, **theirs)
 
+    @cached_property
+    def done(self) -> str:
+        """A job with a film."""
+        made = self.types("generate", "a kite", "--provider", "local", "--resolution", "720p")
+        return Path(made.stdout.strip()).stem
+
     def types(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "ltx_mcp", *words],
@@ -96,8 +103,7 @@ def filled(each: Shown, shell: Shell) -> list[str]:
         job_id, remote_id = shell.lost()
         names = {"JOB": job_id, "PROVIDER": "fal", "REMOTE_ID": remote_id, "HOST": "cursor"}
     else:
-        made = shell.types("generate", "a kite", "--provider", "fal", "--resolution", "1080p")
-        names = {"JOB": Path(made.stdout.strip()).stem, "HOST": "cursor"}
+        names = {"JOB": shell.done, "HOST": "cursor"}
     return [_placed(names.get(word, word.replace("JOB#", f"{names['JOB']}#")), shell.folder) for word in words]
 
 
@@ -107,7 +113,7 @@ def _placed(word: str, folder: Path) -> str:
     if kind == ".png":
         Image.new("RGB", (1280, 720), "teal").save(folder / word)
     elif kind == ".mp4":
-        make(folder / word, Recipe(size=(1920, 1080), frames=150, seconds=6))
+        make(folder / word, Recipe(size=(960, 540), frames=150, seconds=6))
     elif kind in CODECS:
         make(folder / word, Recipe(video=None, audio=CODECS[kind]))
     return word
@@ -178,8 +184,10 @@ def test_a_control_address_answers(each: Shown, shell: Shell) -> None:
 
 def recipe(target: str) -> list[str]:
     """What `make` would run, without setting anything up."""
-    command = ["make", "--dry-run", "--assume-old=.venv/ready", "BIN=.", target]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout.splitlines()
+    command = ["make", "--no-print-directory", "--dry-run", "--assume-old=.venv/ready", "BIN=.", target]
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, encoding="utf-8", check=True)
+    return ended.stdout.splitlines()
 
 
 @pytest.mark.parametrize("each", of("make", "bash"), ids=lambda each: each.text)
