@@ -37,6 +37,7 @@ V1 = "ltx v1"
 EVERYBODY = (*REMOTE, V1)
 WORKER = "w_test"
 SHORT_S = 0.4
+CONNECT_S = 2.0  # a busy machine needs its time even on loopback
 PAGE = b"<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
 HTML = "Content-Type: text/html"
 
@@ -123,7 +124,7 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
         name, media = provider.split()[0], Media()
         market = market_of(settings("http://127.0.0.1:1"))
         facts = market.facts(name)
-        wire = Wire(name, [key], near=near, connect_s=SHORT_S, order_s=3 * SHORT_S)
+        wire = Wire(name, [key], near=near, connect_s=CONNECT_S, order_s=3 * SHORT_S)
         options = {"api": "v1"} if provider == V1 else {}
         setup = Setup(facts, wire, key, dict.fromkeys(facts.url_env, url), options, clock, media)
         heard = Heard(import_module(f"ltx_mcp.providers.{name}").make_adapter(setup))
