@@ -1,6 +1,7 @@
 """What the tests share: a clock to turn, an open store, a client in both protocol eras, and no way off loopback."""
 
 import ipaddress
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -68,6 +69,13 @@ def emulator(emulator_films: Path) -> Iterator[Emulated]:
     """All emulated providers, over a real socket."""
     with running(emulator_films) as address_and_world:
         yield address_and_world
+
+
+def missing(reason: str) -> None:
+    """Skips; where a machine is made for testing it must have what it takes."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 class Clock:

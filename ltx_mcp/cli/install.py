@@ -25,6 +25,7 @@ from ltx_mcp.server.edge import read_edge
 from ltx_mcp.settings import environment
 
 PRINT = Host("print", "your host", "mcpServers", "${NAME}", "", "start the host again")
+SYSTEMS: dict[str, System] = {"win32": "windows", "darwin": "macos"}
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -116,8 +117,7 @@ def _given(command: str) -> Start:
 
 def this_machine() -> Machine:
     """The machine this runs on."""
-    system: System = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")  # type: ignore[assignment]
-    return Machine(system, Path.home(), environment(), Path.cwd())
+    return Machine(SYSTEMS.get(sys.platform, "linux"), Path.home(), environment(), Path.cwd())
 
 
 def _place(host: Host, config: str, scope: Scope, absent: bool) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command, Place, environment, posix
+from tests.conftest import missing
 
 pytestmark = posix
 
@@ -99,7 +100,7 @@ OpenShell = Callable[..., Shell]
 def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenShell]:
     """Opens a shell; one kind a test, and none is left at the end."""
     if shutil.which(request.param) is None:
-        pytest.skip(f"{request.param} is not installed")
+        missing(f"{request.param} is not installed")
     opened: list[Shell] = []
 
     def start(**more: str) -> Shell:

@@ -1,6 +1,5 @@
 """One browser, one emulator and one server for all tests of the player."""
 
-import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -12,6 +11,7 @@ from mcp import Client
 
 from ltx_mcp.emulator.app import running, settings
 from ltx_mcp.emulator.world import World
+from tests.conftest import missing
 from tests.jobs.test_processes import processes_of, wait_for
 from tests.server.test_http import Served
 
@@ -28,13 +28,6 @@ FLAGS = ["--no-sandbox", "--mute-audio", "--autoplay-policy=no-user-gesture-requ
 def anyio_backend() -> str:
     """One event loop for the browser and everything that drives it."""
     return "asyncio"
-
-
-def missing(reason: str) -> None:
-    """Skips; where a machine is made for testing it must have what it takes."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="package")
