@@ -16,7 +16,7 @@ from tests.conftest import Clock
 from tests.providers import raw
 from tests.providers.bench import REMOTE
 from tests.providers.raw import Line, answer, says
-from tests.providers.test_order_answers import EVERYBODY, WORKER, Prepare, no, prepare
+from tests.providers.test_order_answers import EVERYBODY, SHORT_S, WORKER, Prepare, no, prepare
 
 __all__ = ["prepare"]
 
@@ -49,7 +49,7 @@ async def test_a_connection_that_never_stands(prepare: Prepare, provider: str) -
         for each in waiting:  # fill the line before the door
             each.setblocking(False)
             each.connect_ex(taken.getsockname())
-        async with prepare(provider, url) as sent:
+        async with prepare(provider, url, connect_s=SHORT_S) as sent:
             assert await sent.outcome() == AWAY
         for each in waiting:
             each.close()
@@ -75,7 +75,7 @@ async def test_a_certificate_of_nobodys(prepare: Prepare, provider: str) -> None
 async def test_a_handshake_that_never_ends(prepare: Prepare, provider: str) -> None:
     async with (
         raw.serving(raw.never_reads) as server,
-        prepare(provider, server.url.replace("http:", "https:"), near=False) as sent,
+        prepare(provider, server.url.replace("http:", "https:"), near=False, connect_s=SHORT_S) as sent,
     ):
         assert await sent.outcome() == AWAY
 
