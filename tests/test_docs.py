@@ -34,6 +34,12 @@ def test_every_error_code_has_a_meaning() -> None:
     assert set(load_tables().MEANINGS) == set(ErrorCode)
 
 
+def test_every_error_code_has_one_entry_in_troubleshooting() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^### `(\w+)`\n+(?!#)\S", page, flags=re.MULTILINE)
+    assert sorted(entries) == sorted(ErrorCode)
+
+
 def test_every_setting_and_tool_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for row in described():
