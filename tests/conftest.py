@@ -122,11 +122,14 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def database(home: Path, database_url: str) -> Iterator[Database]:
+def database(home: Path, database_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database of its own."""
     opened = Database.open(home, database_url)
     yield opened
     opened.close()
+    if database_url:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        server.take_back(database_url)
 
 
 @pytest.fixture
