@@ -13,7 +13,7 @@ demo-providers: .venv/ready
 	$(BIN)/python -m bench.demo_providers
 
 test: .venv/ready
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 # The same with the lowest versions that pyproject declares of what ltx-mcp needs.
 lowest:
@@ -21,7 +21,7 @@ lowest:
 	$(PYTHON) -m venv .venv-lowest
 	$(PYTHON) .ci/lowest.py > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lowest/constraints.txt --editable '.[dev]'
-	.venv-lowest/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	.venv-lowest/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
