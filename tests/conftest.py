@@ -29,6 +29,7 @@ Era = Literal["auto", "legacy"]
 Emulated = tuple[str, World]
 """The address of an emulator, and the world behind it."""
 ERAS: tuple[Era, ...] = ("auto", "legacy")
+PROVIDER_SETTINGS = frozenset(name for facts in read_providers() for name in setting_names(facts))
 
 
 @pytest.fixture
@@ -53,9 +54,8 @@ def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may have keys: no test, and no process of one, may find them."""
-    for facts in read_providers():
-        for name in setting_names(facts):
-            monkeypatch.delenv(name, raising=False)
+    for name in PROVIDER_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

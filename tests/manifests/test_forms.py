@@ -9,11 +9,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from ltx_mcp.cli.hosts.entry import SERVER
-from ltx_mcp.providers.table import make_market, read_providers, setting_names
+from ltx_mcp.providers.table import make_market, read_providers
 from ltx_mcp.settings import read_settings
 from manifests.facts import ROOT
 from manifests.make import FOLDER, install_links, stage_bundle
 from manifests.registries import NO_COMMIT, catalog_entry
+from tests.conftest import PROVIDER_SETTINGS
 from tests.manifests.conftest import FACTS, read
 
 LINKS = read("hosts/links.json")
@@ -56,9 +57,8 @@ def test_the_bundle_asks_for_keys_as_secrets_and_for_nothing_that_must_be() -> N
 
 def test_a_bundle_whose_form_was_left_empty_starts_with_no_key_and_the_defaults() -> None:
     env = read("mcpb/manifest.json")["server"]["mcp_config"]["env"]
-    known = frozenset(name for facts in read_providers() for name in setting_names(facts))
     for environment in (env, dict.fromkeys(env, "")):
-        settings = read_settings(environment, known)
+        settings = read_settings(environment, PROVIDER_SETTINGS)
         assert settings.budget_usd is None
         assert make_market(read_providers(), (), settings.lookup) == make_market(read_providers(), (), lambda name: "")
 
@@ -68,8 +68,7 @@ def test_a_bundle_whose_form_was_left_empty_starts_with_no_key_and_the_defaults(
 )
 def test_a_reference_that_a_host_leaves_as_it_stands_is_no_key(name: str) -> None:
     env = read(name)["mcpServers"][SERVER]["env"]
-    known = frozenset(name for facts in read_providers() for name in setting_names(facts))
-    settings = read_settings(env, known)
+    settings = read_settings(env, PROVIDER_SETTINGS)
     assert make_market(read_providers(), (), settings.lookup) == make_market(read_providers(), (), lambda name: "")
 
 

@@ -24,9 +24,10 @@ from mcp.types import CallToolResult, TextContent
 
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.emulator.app import settings as emulated
-from ltx_mcp.providers.table import make_market, read_providers, setting_names
+from ltx_mcp.providers.table import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
+from tests.conftest import PROVIDER_SETTINGS
 
 LONGER = "ARGUMENT_EXAMPLES" in os.environ
 EXAMPLES = settings(
@@ -214,9 +215,8 @@ class Server:
 
 @asynccontextmanager
 async def connected(home: Path) -> AsyncIterator[Client]:
-    known = frozenset(name for facts in read_providers() for name in setting_names(facts))
     money = {"LTX_MCP_BUDGET_USD_PER_DAY": "0", "LTX_MCP_HOME": str(home), "LTX_MCP_INPUT_DIRS": str(home.parent)}
-    read = read_settings(money | emulated("http://127.0.0.1:9"), known)
+    read = read_settings(money | emulated("http://127.0.0.1:9"), PROVIDER_SETTINGS)
     server, _ = make_server(read, make_market(read_providers(), read.providers, read.lookup))
     async with Client(server) as client:
         yield client

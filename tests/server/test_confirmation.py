@@ -25,11 +25,10 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.providers.table import read_providers, setting_names
 from ltx_mcp.server import asking, tools
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
-from tests.conftest import ERAS, Clock, Emulated, Era
+from tests.conftest import ERAS, PROVIDER_SETTINGS, Clock, Emulated, Era
 from tests.providers.bench import market_of
 
 pytestmark = pytest.mark.anyio
@@ -70,8 +69,7 @@ def shop(home: Path, emulator: Emulated, tmp_path: Path) -> Shop:
     async def opened(era: Era = "auto", person: Person | None = None, **more: str) -> AsyncIterator[Client]:
         ours = {"HOME": str(home), "INPUT_DIRS": str(tmp_path), "CONFIRM_ABOVE_USD": "0.20"} | more
         env = settings(base_url) | {f"LTX_MCP_{name}": value for name, value in ours.items()}
-        names = frozenset(name for facts in read_providers() for name in setting_names(facts))
-        server, _ = make_server(read_settings(env, names), market_of(env))
+        server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
         async with Client(server, mode=era, elicitation_callback=person) as client:
             yield client
 

@@ -17,10 +17,10 @@ from mcp import Client
 from mcp.types import TextContent
 
 from ltx_mcp.emulator.app import settings as emulated_settings
-from ltx_mcp.providers.table import make_market, read_providers, setting_names
+from ltx_mcp.providers.table import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
-from tests.conftest import Emulated
+from tests.conftest import PROVIDER_SETTINGS, Emulated
 from tests.media.films import Recipe, between, heard, lag, make, pictures, psnr
 
 pytestmark = pytest.mark.anyio
@@ -93,7 +93,7 @@ def agent(home: Path, emulator: Emulated, tmp_path: Path, monkeypatch: pytest.Mo
         # the guarded fetch goes to no address of this machine; it has tests of its own
         monkeypatch.setattr("ltx_mcp.net.guard.fetch_public", fetch)
         env = emulated_settings(address) | {"LTX_MCP_HOME": str(home), "LTX_MCP_INPUT_DIRS": str(tmp_path)}
-        read = read_settings(env, frozenset(name for facts in read_providers() for name in setting_names(facts)))
+        read = read_settings(env, PROVIDER_SETTINGS)
         market = make_market(read_providers(), (), lambda name: env.get(name, ""))
         server, _ = make_server(read, market)
         async with Client(server) as client:

@@ -34,11 +34,10 @@ from ltx_mcp.emulator.world import Fault
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.providers.table import read_providers, setting_names
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.tasks import TASKS
 from ltx_mcp.settings import read_settings
-from tests.conftest import ERAS, Connect, Emulated, Era
+from tests.conftest import ERAS, PROVIDER_SETTINGS, Connect, Emulated, Era
 from tests.providers.bench import market_of
 from tests.server.follower import (
     ENDED,
@@ -75,8 +74,7 @@ def shop(home: Path, emulator: Emulated, tmp_path: Path) -> Shop:
     async def opened(era: Era = "auto", *, follows: bool = True, person: Any = None, **more: str) -> Any:
         ours = {"HOME": str(home), "INPUT_DIRS": str(tmp_path), "PROVIDERS": "fal"} | more
         env = settings(base_url) | {f"LTX_MCP_{name}": value for name, value in ours.items()}
-        names = frozenset(name for facts in read_providers() for name in setting_names(facts))
-        server, _ = make_server(read_settings(env, names), market_of(env, ("fal",)))
+        server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env, ("fal",)))
         # the SDK's client keeps what it cannot follow in an older protocol to itself; others may not
         declared = Follows() if era == "auto" else advertise(TASKS)
         extensions = [declared] if follows else []
