@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.media.facts import (
+    MEMORY_MIB,
+    ChildFailed,
     EditOrder,
     FilmFacts,
     FrameFacts,
@@ -24,8 +26,8 @@ from ltx_mcp.media.facts import (
     RenderNotes,
     RenderOrder,
     SheetFacts,
+    Tell,
 )
-from ltx_mcp.media.worker import MEMORY_MIB, ChildFailed, Tell
 
 Work = Callable[[dict[str, Any], Tell], Any]
 

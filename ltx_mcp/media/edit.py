@@ -5,7 +5,7 @@ moments; a track of sound or picture that is kept whole is copied.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,15 +19,13 @@ from av.container import OutputContainer
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.media.bridge import EDGE, Bridge
 from ltx_mcp.media.caption import Overlay, make_caption, make_mark
-from ltx_mcp.media.facts import EditOrder, RenderNotes
+from ltx_mcp.media.facts import EditOrder, RenderNotes, Tell
 from ltx_mcp.media.listen import Listener, open_sound
 from ltx_mcp.media.press import Press, draw_ahead
 from ltx_mcp.media.render import seeded
 from ltx_mcp.media.rewrite import encode_film, write_whole
 from ltx_mcp.media.source import Source, kept_frames, picture_at, read_source
 from ltx_mcp.media.tracks import CopiedTrack, Dub, EncodedTrack, Pad, Silence, Track, can_copy
-
-Tell = Callable[[float], None]
 
 _CRF = 10
 _COPIED = ("h264", "hevc", "av1", "vp9")

@@ -3,9 +3,16 @@
 Imports nothing heavy, so that the rest of the program can name these without loading a codec.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from ltx_mcp.domain.errors import ErrorCode, LtxError
+
+Tell = Callable[[float], None]
+"""Called with the part done, 0 to 1, as often as the work likes."""
+
+MEMORY_MIB = 4096
 FrameFormat = Literal["jpeg", "png"]
 
 
@@ -119,3 +126,11 @@ class FrameFacts:
     height: int
     size_bytes: int
     moment: float
+
+
+class ChildFailed(LtxError):
+    """The child died or was stopped; `ended` says that it died by itself."""
+
+    def __init__(self, message: str, ended: bool = False) -> None:
+        super().__init__(ErrorCode.INTERNAL_ERROR, message)
+        self.ended = ended

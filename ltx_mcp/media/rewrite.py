@@ -11,11 +11,11 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ltx_mcp.domain.errors import CallerError
+from ltx_mcp.media.facts import Tell
 from ltx_mcp.media.medium import need_picture, open_medium
 from ltx_mcp.media.source import Source, add_picture, kept_frames
 from ltx_mcp.media.tracks import Track
 
-Tell = Callable[[float], None]
 MakeTrack = Callable[[OutputContainer, ExitStack], Track]
 
 _STEP_S = 0.25

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +23,8 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.forms import TARGETS
 from ltx_mcp.domain.media import Moment
 from ltx_mcp.media.facts import (
+    MEMORY_MIB,
+    ChildFailed,
     EditOrder,
     FilmFacts,
     FrameFacts,
@@ -33,11 +34,9 @@ from ltx_mcp.media.facts import (
     RenderNotes,
     RenderOrder,
     SheetFacts,
+    Tell,
 )
 
-Tell = Callable[[float], None]
-
-MEMORY_MIB = 4096
 _MAX_LINE = 1 << 20
 _PICTURE_S = 60.0
 _FILM_S = 120.0
@@ -56,14 +55,6 @@ _PASSED_ON = (
     "PATH", "HOME", "USERPROFILE", "LOCALAPPDATA", "TMPDIR", "TEMP", "TMP", "LANG", "SYSTEMROOT", "WINDIR",
     "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
 )  # fmt: skip
-
-
-class ChildFailed(LtxError):
-    """The child died or was stopped; `ended` says that it died by itself."""
-
-    def __init__(self, message: str, ended: bool = False) -> None:
-        super().__init__(ErrorCode.INTERNAL_ERROR, message)
-        self.ended = ended
 
 
 class Child:

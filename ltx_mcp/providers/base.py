@@ -16,11 +16,10 @@ from ltx_mcp.domain.errors import Problem
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Cancel
 from ltx_mcp.domain.offer import Adjustment, Offer
+from ltx_mcp.media.facts import Tell
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.wire import Wire
 
-Tell = Callable[[float], None]
-"""Called with the part done, 0 to 1, as often as the work likes."""
 MOST_SIGNS = 8_192
 """The longest id or address that is believed."""
 NO_ORDER = "00000000-0000-4000-8000-000000000000"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.request import EDITS
-from ltx_mcp.media.facts import EditOrder, RenderOrder
+from ltx_mcp.media.facts import EditOrder, RenderOrder, Tell
 from ltx_mcp.media.worker import Media
-from ltx_mcp.providers.base import Delivered, Setup, Tell
+from ltx_mcp.providers.base import Delivered, Setup
 
 
 def _order(offer: Offer, uris: Mapping[str, str]) -> RenderOrder:

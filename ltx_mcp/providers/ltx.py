@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Adjustment, Offer
+from ltx_mcp.media.facts import Tell
 from ltx_mcp.net.wire import Call, Reply
 from ltx_mcp.providers.base import (
     CHECK_S,
@@ -21,7 +22,6 @@ from ltx_mcp.providers.base import (
     Delivered,
     Seen,
     Setup,
-    Tell,
     Uploaded,
     read_word,
     to_number,

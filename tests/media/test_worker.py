@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.media.facts import EditOrder, PictureFacts, RenderOrder
-from ltx_mcp.media.worker import Child, ChildFailed, Media
+from ltx_mcp.media.facts import ChildFailed, EditOrder, PictureFacts, RenderOrder
+from ltx_mcp.media.worker import Child, Media
 from tests.media.films import Recipe, make
 
 pytestmark = pytest.mark.anyio
@@ -432,7 +432,10 @@ async def test_a_module_in_the_working_directory_is_not_taken_for_ours(
     await media.close()
 
 
-def test_the_parents_side_loads_no_codec() -> None:
-    code = "import sys, ltx_mcp.media.worker; print([name for name in ('av', 'PIL') if name in sys.modules])"
+@pytest.mark.parametrize(
+    ("side", "heavy"), [("worker", {"av", "PIL"}), ("child", {"av", "PIL", "pydantic", "anyio", "asyncio"})]
+)
+def test_each_side_loads_only_what_it_needs_to_wait_for_work(side: str, heavy: set[str]) -> None:
+    code = f"import sys, ltx_mcp.media.{side}; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment())
     assert found.stdout.strip() == "[]"

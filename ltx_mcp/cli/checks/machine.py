@@ -15,8 +15,8 @@ import anyio
 from ltx_mcp.cli.checks.bounded import within
 from ltx_mcp.cli.checks.line import Line, failure, fine, warning
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.media.facts import RenderOrder
-from ltx_mcp.media.worker import MEMORY_MIB, Media
+from ltx_mcp.media.facts import MEMORY_MIB, RenderOrder
+from ltx_mcp.media.worker import Media
 
 PATIENCE_S = 8.0
 SLOW = f"no answer within {PATIENCE_S:g} s", "Run ltx-mcp doctor again when the machine is less busy."
