@@ -233,7 +233,7 @@ BROKEN = {
     "reset at once": (raw.reset_at_once, 0, ENOUGH_S),
     "reset after the request": (raw.reset_after, 1, ENOUGH_S),
     "hung up after the request": (raw.close_after, 1, ENOUGH_S),
-    "nothing is read": (raw.never_reads, 0, SHORT_S),
+    "nothing is read": (raw.never_reads, 0, 3 * SHORT_S),
     "nothing is answered": (raw.never_answers, 1, 3 * SHORT_S),
     "an answer without end": (raw.dribbles(200), 1, 3 * SHORT_S),
 }
