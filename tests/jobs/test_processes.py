@@ -297,14 +297,14 @@ def test_eight_processes_placing_one_request_at_once_get_one_job(home: Path, loo
     assert look.history(ids.pop()) == ["placed"]
 
 
-def test_cancelling_a_render_takes_under_a_second_and_leaves_nothing(servers: Start, look: Look, home: Path) -> None:
+def test_cancelling_a_render_is_quick_and_leaves_nothing(servers: Start, look: Look, home: Path) -> None:
     server = servers()
     job_id = server.call("generate_video", prompt="a pond", **LONG)["job_id"]
     wait_for(lambda: (look.job(job_id).progress or 0) > 0, 30)
     renderers = media_children(server.process.pid)
     began = time.monotonic()
     answer = server.call("cancel_job", job_id=job_id)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < ENDS_S
     assert (answer["state"], answer["cancel"]) == ("cancelled", "stopped")
     assert list((home / "videos").iterdir()) == []
     assert not any(Path(f"/proc/{pid}").exists() for pid in renderers)
