@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import pytest
 from mcp import Client
@@ -71,7 +71,7 @@ def emulator(emulator_films: Path) -> Iterator[Emulated]:
         yield address_and_world
 
 
-def missing(reason: str) -> None:
+def missing(reason: str) -> NoReturn:
     """Skips; where a machine is made for testing it must have what it takes."""
     if os.environ.get("CI"):
         pytest.fail(reason)
@@ -113,23 +113,23 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    """Where this test's jobs are: in its home (empty), or in a new PostgreSQL database."""
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where this test's jobs are: in its home (empty), or in an empty PostgreSQL database."""
     if request.param == "sqlite":
-        return ""
+        yield ""
+        return
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_database()
+    url = server.new_database()
+    yield url
+    server.take_back(url)
 
 
 @pytest.fixture
-def database(home: Path, database_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
+def database(home: Path, database_url: str) -> Iterator[Database]:
     """A database of its own."""
     opened = Database.open(home, database_url)
     yield opened
     opened.close()
-    if database_url:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        server.take_back(database_url)
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ def make_web(app: ASGIApp, tls: tuple[str, str] | None = None) -> uvicorn.Config
         log_config=None,
         log_level="critical",
         proxy_headers=False,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=0,
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )

@@ -15,7 +15,6 @@ import pytest
 import trustme
 
 from tests.cli.conftest import first_line
-from tests.conftest import ENDS_S
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
@@ -72,7 +71,7 @@ def test_the_settings_it_prints_lead_to_emulated_providers(emulate: Start) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_it_ends_cleanly_and_soon_though_a_stream_is_open(emulate: Start, number: signal.Signals) -> None:
+def test_it_ends_cleanly_within_two_seconds_though_a_stream_is_open(emulate: Start, number: signal.Signals) -> None:
     process = emulate("--wait", "600")
     told = settings_of(process)
     headers = {"Authorization": f"Key {told['FAL_KEY']}"}
@@ -84,7 +83,7 @@ def test_it_ends_cleanly_and_soon_though_a_stream_is_open(emulate: Start, number
             began = time.monotonic()
             process.send_signal(number)
             assert process.wait(10) == 0
-    assert time.monotonic() - began < ENDS_S
+    assert time.monotonic() - began < 2
     assert process.stderr is not None
     assert len(process.stderr.read().splitlines()) == 1
 

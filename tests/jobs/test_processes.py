@@ -191,12 +191,14 @@ def test_a_killed_servers_render_is_drawn_again_by_the_next_one(servers: Start, 
     assert sorted(path.suffix for path in (home / "videos").iterdir()) == [".jpg", ".json", ".mp4"]
 
 
-def test_two_servers_render_six_jobs_once_each_and_never_more_at_a_time_than_slots(servers: Start, look: Look) -> None:
+def test_two_servers_render_twelve_jobs_once_each_and_never_more_at_a_time_than_slots(
+    servers: Start, look: Look
+) -> None:
     both = [servers(), servers()]
-    ids = [both[n % 2].call("generate_video", prompt=f"pond {n}", **SMALL)["job_id"] for n in range(6)]
+    ids = [both[n % 2].call("generate_video", prompt=f"pond {n}", **SMALL)["job_id"] for n in range(12)]
     wait_for(lambda: all(not look.job(job_id).live for job_id in ids), 150)
     assert {look.job(job_id).state for job_id in ids} == {State.SUCCEEDED}
-    assert [look.history(job_id).count("started") for job_id in ids] == [1] * 6
+    assert [look.history(job_id).count("started") for job_id in ids] == [1] * 12
     spans = []
     for job_id in ids:
         at = {event.what: event.at for event in look.events(job_id)}
@@ -297,14 +299,14 @@ def test_eight_processes_placing_one_request_at_once_get_one_job(home: Path, loo
     assert look.history(ids.pop()) == ["placed"]
 
 
-def test_cancelling_a_render_is_quick_and_leaves_nothing(servers: Start, look: Look, home: Path) -> None:
+def test_cancelling_a_render_takes_under_a_second_and_leaves_nothing(servers: Start, look: Look, home: Path) -> None:
     server = servers()
     job_id = server.call("generate_video", prompt="a pond", **LONG)["job_id"]
     wait_for(lambda: (look.job(job_id).progress or 0) > 0, 30)
     renderers = media_children(server.process.pid)
     began = time.monotonic()
     answer = server.call("cancel_job", job_id=job_id)
-    assert time.monotonic() - began < ENDS_S
+    assert time.monotonic() - began < 1.0
     assert (answer["state"], answer["cancel"]) == ("cancelled", "stopped")
     assert list((home / "videos").iterdir()) == []
     assert not any(Path(f"/proc/{pid}").exists() for pid in renderers)
