@@ -8,6 +8,9 @@ SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schem
 BUNDLE_VERSION = "0.4"
 ENTRY_POINT = "ltx_mcp/__main__.py"
 FORMATS = {"number": "number", "directory": "filepath"}
+BASE_IMAGE = "python:3.12-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579"
+"""Python 3.12.14 of 2026-08-25 for all platforms, by its digest (source: docker-library/repo-info, the page of
+3.12-slim-bookworm): the same image for whoever builds. Renewed by a release."""
 NO_COMMIT = "0" * 40
 """Stands for the commit of a release, which only the release knows."""
 KEY_HINT = "Leave it empty if you have none: without any key the server draws free previews on this machine."
@@ -25,7 +28,7 @@ def registry_entry(facts: Facts) -> dict[str, Any]:
         "registryType": "pypi",
         "identifier": facts.name,
         "version": facts.version,
-        "runtimeHint": facts.start.command,
+        "runtimeHint": "uvx",
         "transport": {"type": "stdio"},
         "environmentVariables": _registry_variables(facts),
     }
@@ -178,7 +181,7 @@ def dockerfile(facts: Facts) -> str:
 # {TITLE} over stdio, without a root user. From the repository:
 #   docker build -f manifests/docker/Dockerfile -t {facts.name} .
 #   docker run -i --rm -v {facts.name}-data:/data -v "$PWD:/inputs:ro" -e FAL_KEY {facts.name}
-FROM python:3.12-slim-bookworm AS build
+FROM {BASE_IMAGE} AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY ltx_mcp ltx_mcp
@@ -186,7 +189,7 @@ RUN python -m venv /opt/{facts.name} \\
     && /opt/{facts.name}/bin/pip install --no-cache-dir --disable-pip-version-check '.[heif,postgres]' \\
     && test "$(/opt/{facts.name}/bin/{facts.name} --version)" = "{facts.name} {facts.version}"
 
-FROM python:3.12-slim-bookworm
+FROM {BASE_IMAGE}
 LABEL io.modelcontextprotocol.server.name="{REGISTRY_NAME}" \\
       org.opencontainers.image.title="{TITLE}" \\
       org.opencontainers.image.version="{facts.version}" \\

@@ -45,7 +45,7 @@ class Postgres:
             raise SetupError(
                 ErrorCode.STORAGE_FAILED,
                 "LTX_MCP_DATABASE_URL names a PostgreSQL database, and its driver psycopg is not installed.",
-                "Install ltx-mcp[postgres].",
+                "Install it here: pip install 'psycopg[binary]'.",
             ) from error
         limits = {"statement_timeout": STATEMENT_TIMEOUT_S, "lock_timeout": LOCK_TIMEOUT_S}
         address = self._url.set(drivername="postgresql").render_as_string(hide_password=False)

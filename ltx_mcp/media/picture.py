@@ -143,7 +143,7 @@ def _identify(path: str | Path, name: str) -> ImageFile.ImageFile:
         raise CallerError(
             ErrorCode.INPUT_FAILED,
             f"The {name} is HEIF, which needs an optional package here: {_allowed()} are accepted.",
-            'Install it with: pip install "ltx-mcp[heif]"',
+            "Install it with: pip install pillow-heif",
         )
     importlib.import_module("pillow_heif").register_heif_opener()
     return Image.open(path, formats=["HEIF"])

@@ -566,7 +566,10 @@ def test_an_environment_that_stays_is_started_by_its_console_script(tmp_path: Pa
 def test_an_environment_in_a_cache_is_started_by_uvx_in_this_version(tmp_path: Path) -> None:
     (tmp_path / "CACHEDIR.TAG").touch()
     prefix = tmp_path / "archive-v0" / "x"
-    assert make_start(running(prefix)) == Start("/usr/local/bin/uvx", (f"ltx-mcp=={__version__}",))
+    released = make_start(running(prefix), is_name_ours=True)
+    assert released == Start("/usr/local/bin/uvx", (f"ltx-mcp=={__version__}",))
+    with pytest.raises(SetupError, match="no release of ours yet"):
+        make_start(running(prefix), is_name_ours=False)
     wheel = "file:///films/ltx_mcp.whl"
     assert make_start(running(prefix, origin=wheel)).arguments == ("--from", wheel, "ltx-mcp")
     with pytest.raises(SetupError, match="uvx is not found"):

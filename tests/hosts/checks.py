@@ -166,11 +166,8 @@ def gemini(room: Room) -> str:
     install = ("gemini", "extensions", "install", str(FOLDER), "--consent", "--skip-settings")
     room.run(*install, given="y\n")
     trust(room)
-    # it hands on no variable of certificates, so uv fetches what it needs before, and nothing then
-    start = read_facts().start
-    room.run(start.command, *start.arguments, "--version")
-    room.seen.unlink()
-    told = room.run("gemini", "mcp", "list", UV_OFFLINE="1")
+    room.seen.unlink(missing_ok=True)
+    told = room.run("gemini", "mcp", "list")
     check(f"✓ {SERVER} (from ltx-mcp)" in told and "- Connected" in told, f"gemini mcp list: {told.strip()[-300:]}")
     check_handed_on(room)
     return "valid, installed, connected"

@@ -1,4 +1,4 @@
-"""A place of its own for the hosts: a home, a cache, and this version of the server where published ones are found."""
+"""A place of its own for the hosts: a home, a cache, and this version of the server, installed and on the PATH."""
 
 import os
 import re
@@ -43,7 +43,7 @@ class Room:
 
     @property
     def seen(self) -> Path:
-        """The variables that the last start by `uvx` was given, one a line."""
+        """The variables that the last start of `ltx-mcp` was given, one a line."""
         return self.folder / "seen"
 
     def run(self, *command: str, cwd: Path | None = None, given: str = "", **more: str) -> str:
@@ -75,12 +75,11 @@ def _found(command: tuple[str, ...], path: str) -> list[str]:
 
 
 def make_room(programs: Programs, folder: Path) -> Room:
-    """A room with a wheel of this version, which uv takes for the published one.
+    """A room in which the wheel of this source is installed, and nothing older is found.
 
-    uv's own configuration and the machine's index settings stay what they are; its cache is new, so that nothing older
-    than this source is started.
+    uv's own configuration and the machine's index settings stay what they are.
     """
-    for name in ("work", "home", "shim", "wheels", "ltx"):
+    for name in ("work", "home", "shim", "ltx"):
         (folder / name).mkdir()
     environment = _cleaned() | {
         "PATH": os.pathsep.join(map(str, (folder / "shim", programs.tools, programs.commands, os.environ["PATH"]))),
@@ -92,7 +91,6 @@ def make_room(programs: Programs, folder: Path) -> Room:
         "GEMINI_CLI_HOME": str(folder / "home"),
         "GEMINI_CLI_NO_RELAUNCH": "true",
         "UV_CACHE_DIR": str(folder / "uv-cache"),
-        "UV_FIND_LINKS": str(folder / "wheels"),
         "UV_PYTHON": sys.executable,
         "UV_PYTHON_DOWNLOADS": "never",
         "LTX_MCP_HOME": str(folder / "ltx"),
@@ -101,15 +99,17 @@ def make_room(programs: Programs, folder: Path) -> Room:
     }
     room = Room(programs, folder, environment)
     stage_bundle(room.bundle)
-    room.run("uv", "build", "--quiet", "--wheel", "--out-dir", str(folder / "wheels"), str(room.bundle))
-    watch_starts(room)
+    installed = folder / "installed"
+    room.run("uv", "venv", "--quiet", str(installed))
+    room.run("uv", "pip", "install", "--quiet", "--python", str(installed), str(room.bundle))
+    watch_starts(room, installed / "bin" / "ltx-mcp")
     return room
 
 
-def watch_starts(room: Room) -> None:
-    """Put a `uvx` first on the path that notes what it is given and becomes the real one."""
-    shim = room.folder / "shim" / "uvx"
-    seen, real = shlex.quote(str(room.seen)), shlex.quote(str(room.programs.tools / "uvx"))
+def watch_starts(room: Room, program: Path) -> None:
+    """Put an `ltx-mcp` first on the path that notes what it is given and becomes the real one."""
+    shim = room.folder / "shim" / "ltx-mcp"
+    seen, real = shlex.quote(str(room.seen)), shlex.quote(str(program))
     shim.write_text(f'#!/bin/sh\nenv >{seen}\nexec {real} "$@"\n', encoding="utf-8")
     shim.chmod(0o755)
 

@@ -172,7 +172,7 @@ def test_the_image_runs_without_root_from_the_repositorys_source() -> None:
     bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
     assert len(set(bases)) == 1
-    assert re.fullmatch(r"python:3\.\d+-slim-\w+", bases[0])
+    assert re.fullmatch(r"python:3\.\d+-slim-\w+@sha256:[0-9a-f]{64}", bases[0])
     assert users == ["10001"]
     assert lines.index("USER 10001") > max(index for index, line in enumerate(lines) if line.startswith("RUN "))
     assert "VOLUME /data" in lines

@@ -2,14 +2,15 @@
 
 import re
 import tomllib
-from importlib.metadata import entry_points, version
+from importlib.metadata import entry_points
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from mcp import Client
 
 from ltx_mcp import __version__
-from ltx_mcp.cli.hosts.entry import SERVER
+from ltx_mcp.cli.hosts.entry import IS_NAME_OURS, SERVER, Start, published
 from ltx_mcp.providers.table import make_market, read_providers, setting_names
 from ltx_mcp.server.app import INSTRUCTIONS, make_server
 from ltx_mcp.settings import described, read_settings
@@ -47,7 +48,6 @@ def versions() -> dict[str, str]:
         "market's plugin": market["plugins"][0]["version"],
         "gemini": read("gemini-extension.json")["version"],
         "image": label[1],
-        **{name: servers[SERVER]["args"][-1].partition("==")[2] for name, servers in SERVERS.items()},
     }
 
 
@@ -60,10 +60,20 @@ def test_the_version_is_that_of_the_package(name: str) -> None:
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_host_starts_the_console_script_of_the_package(name: str) -> None:
     (server,) = SERVERS[name].values()
-    package, _, _ = server["args"][-1].partition("==")
-    assert server["command"] == "uvx"
-    assert [each.value for each in entry_points(group="console_scripts", name=package)] == ["ltx_mcp.__main__:main"]
-    assert version(package)
+    script = server["command"]
+    assert [each.value for each in entry_points(group="console_scripts", name=script)] == ["ltx_mcp.__main__:main"]
+
+
+def test_nothing_is_fetched_by_a_name_on_the_index_that_is_not_ours_yet() -> None:
+    """Whoever took the name would be given every key. The registry's entry alone has it: it is read after a release."""
+    assert not IS_NAME_OURS, "docs/releasing.md says what else changes when the name is ours"
+    fetched = re.compile(r"\b(?:uvx|pipx|pip install|uv tool install|uv pip install)\b[^\n`]*\bltx-mcp\b")
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *FOLDER.rglob("*"), *(ROOT / "ltx_mcp").rglob("*.py")]
+    told = [page for page in pages if page.suffix in (".md", ".json", ".toml", ".py", ".yaml")]
+    told = [page for page in told if page.name not in ("releasing.md", "server.json")]
+    found = {page.name: fetched.findall(unquote(page.read_text(encoding="utf-8"))) for page in told}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+    assert published("9.9.9", is_name_ours=True) == Start("uvx", ("ltx-mcp==9.9.9",))
 
 
 def test_the_bundle_and_the_image_start_the_same_script() -> None:

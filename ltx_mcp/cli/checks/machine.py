@@ -20,7 +20,7 @@ from ltx_mcp.media.worker import Media
 
 PATIENCE_S = 8.0
 SLOW = f"no answer within {PATIENCE_S:g} s", "Run ltx-mcp doctor again when the machine is less busy."
-REINSTALL = "Install ltx-mcp anew, with PyAV and Pillow as wheels: pip install --force-reinstall ltx-mcp"
+REINSTALL = "Install PyAV and Pillow anew, as wheels: pip install --force-reinstall --only-binary :all: av Pillow"
 SCRIPTS = {"Latin": "Aé", "Cyrillic": "Ж", "Chinese": "海", "Japanese": "か", "Korean": "한", "Arabic": "ب"}
 
 
@@ -35,7 +35,7 @@ async def look_at_machine(memory_mib: int = MEMORY_MIB) -> list[Line]:
         group.start_soon(fonts)
         found["media"] = await _decode_and_encode(memory_mib)
     has_heif = find_spec("pillow_heif") is not None
-    mend = 'pip install "ltx-mcp[heif]"'
+    mend = "pip install pillow-heif"
     heif = fine("HEIC pictures", "can be read") if has_heif else warning("HEIC pictures", "cannot be read", mend)
     return [*found["media"], heif, *found["fonts"]]
 

@@ -36,9 +36,15 @@ class Start:
     arguments: tuple[str, ...] = ()
 
 
-def published(version: str) -> Start:
-    """How a published release is started: fetched and kept by uv, one exact version."""
-    return Start("uvx", (f"{PACKAGE}=={version}",))
+IS_NAME_OURS = False
+"""Whether this project owns PACKAGE on the package index. Until then nothing starts what lies there under that name:
+anybody could publish it, and would be given every key. docs/releasing.md begins with it."""
+
+
+def published(version: str, *, is_name_ours: bool = IS_NAME_OURS) -> Start:
+    """How manifests and links start the server: one exact release, fetched and kept by uv; before there is one, the
+    console script that an installation from the checkout put on the PATH."""
+    return Start("uvx", (f"{PACKAGE}=={version}",)) if is_name_ours else Start(PACKAGE)
 
 
 def variables(providers: Sequence[ProviderFacts]) -> tuple[Variable, ...]:

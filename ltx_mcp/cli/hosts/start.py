@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ltx_mcp import __version__
-from ltx_mcp.cli.hosts.entry import PACKAGE, Start, published
+from ltx_mcp.cli.hosts.entry import IS_NAME_OURS, PACKAGE, Start, published
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 
 
@@ -37,23 +37,31 @@ def look_around(environment: Mapping[str, str]) -> Running:
     return Running(Path(sys.prefix), Path(sys.executable), script, uvx or "", _origin())
 
 
-def make_start(running: Running) -> Start:
+def make_start(running: Running, *, is_name_ours: bool = IS_NAME_OURS) -> Start:
     """By uv where this environment is kept only for now; else the console script of this environment.
 
-    Raises SetupError where nothing that lasts would start it.
+    Raises SetupError where nothing that lasts would start it, or where uv would take a package of a name that is not
+    this project's.
     """
     if is_fleeting(running.prefix):
         if not running.uvx:
-            raise SetupError(
-                ErrorCode.INVALID_REQUEST,
-                f"{running.prefix} is kept only for now, and uvx is not found.",
-                f"Install {PACKAGE} to stay, for example with pipx install {PACKAGE}, or give --command.",
-            )
-        from_origin = ("--from", running.origin, PACKAGE)
-        return Start(running.uvx, from_origin if running.origin else published(__version__).arguments)
+            raise _fleeting(running, "uvx is not found")
+        if running.origin:
+            return Start(running.uvx, ("--from", running.origin, PACKAGE))
+        if not is_name_ours:
+            raise _fleeting(running, f"it is not told where it came from, and {PACKAGE} has no release of ours yet")
+        return Start(running.uvx, published(__version__, is_name_ours=True).arguments)
     if running.script:
         return Start(str(running.script))
     return Start(str(running.python), ("-m", PACKAGE.replace("-", "_")))
+
+
+def _fleeting(running: Running, why: str) -> SetupError:
+    return SetupError(
+        ErrorCode.INVALID_REQUEST,
+        f"{running.prefix} is kept only for now, and {why}.",
+        f"Install {PACKAGE} to stay: pip install . in the folder of its source, or give --command.",
+    )
 
 
 def is_fleeting(prefix: Path) -> bool:
