@@ -2,9 +2,12 @@
 
 import sys
 
+from ltx_mcp.launch import tidy
+
 
 def main() -> None:
     """The console script."""
+    tidy()
     if sys.argv[1:] == ["--version"]:
         from ltx_mcp import __version__
 

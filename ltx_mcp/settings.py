@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 
@@ -19,6 +19,16 @@ UNFILLED = re.compile(r"\$(\{[^{}]*\}|\w+)|<UNKNOWN>")
 LEFT_EMPTY = "${user_config."
 """The same, where a form of theirs was left empty on purpose."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_PATHS, _ADDRESS = (f"{PREFIX}HOME", f"{PREFIX}MODELS"), f"{PREFIX}DATABASE_URL"
+_PATH_LISTS = (f"{PREFIX}INPUT_DIRS", "SSL_CERT_DIR")
+_PATHS_OF_OTHERS = (
+    "SSL_CERT_FILE", "TMPDIR", "TEMP", "TMP", "XDG_DATA_HOME", "XDG_CACHE_HOME", "PGPASSFILE",
+    "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGSSLCRL", "PGSSLCRLDIR",
+)  # fmt: skip
+"""What libraries take from the working folder: for certificates, temporary files and PostgreSQL."""
+SYSTEM_TRUST = "system"
+"""A word in the place of a certificate's path."""
+_PATHS_IN_ADDRESS = ("sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "passfile")
 
 
 def _setting(name: str, meaning: str, default: str, *, is_secret: bool = False) -> str:
@@ -63,7 +73,7 @@ class Settings:
             return Path(self.home_text).expanduser().absolute()
         import platformdirs
 
-        return Path(platformdirs.user_data_dir("ltx-mcp", appauthor=False))
+        return Path(platformdirs.user_data_dir("ltx-mcp", appauthor=False)).absolute()
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -110,17 +120,19 @@ def read_overlay_path(environment: Mapping[str, str] | None = None) -> Path | No
     """The overlay of the facts alone: what it holds says which other settings there are."""
     text = _value(os.environ if environment is None else environment, f"{PREFIX}MODELS")
     try:
-        return Path(text).expanduser() if text else None
+        return Path(text).expanduser().absolute() if text else None
     except RuntimeError as error:
         raise _bad("MODELS", text, "a path; ~ can only be a home folder of this machine") from error
+    except OSError as error:
+        raise _adrift("MODELS", text) from error
 
 
 def read_settings(environment: Mapping[str, str] | None = None, also: frozenset[str] = frozenset()) -> Settings:
-    """The settings in `environment`; `also` are the names the providers' facts use.
+    """The settings in `environment`, with every path absolute; `also` are the names the providers' facts use.
 
     Raises SetupError for a name with our prefix that nothing acts on, and for a value that cannot be read.
     """
-    environment = os.environ if environment is None else environment
+    environment = with_absolute_paths(os.environ if environment is None else environment)
     known = {each.metadata["name"]: each.name for each in fields(Settings) if each.metadata}
     strange = sorted(name for name in environment if name.startswith(PREFIX) and name not in also | known.keys())
     if strange:
@@ -150,9 +162,48 @@ def _check(settings: Settings) -> None:
         raise _bad("PUBLIC_URL", shown, "an address such as https://films.example.com")
     for name, text in (("HOME", settings.home_text), ("MODELS", settings.models_text)):
         try:
-            Path(text).expanduser()
+            Path(text).expanduser().absolute()
         except RuntimeError as error:
             raise _bad(name, text, "a path; ~ can only be a home folder of this machine") from error
+        except OSError as error:
+            raise _adrift(name, text) from error
+
+
+def with_absolute_paths(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same, and it means the same in whatever folder a process works. What cannot be told stays as it is."""
+    settled = dict(environment)
+    for name, text in environment.items():
+        if not text.strip() or UNFILLED.fullmatch(text.strip()):
+            continue
+        ours = name.startswith(PREFIX)
+        if name in _PATH_LISTS:
+            parts = (part.strip() for part in text.split(os.pathsep))
+            settled[name] = os.pathsep.join(_absolute(part, tilde=ours) for part in parts if part)
+        elif name == _ADDRESS:
+            settled[name] = _absolute_address(text)
+        elif name in _PATHS or (name in _PATHS_OF_OTHERS and text != SYSTEM_TRUST):
+            settled[name] = _absolute(text.strip(), tilde=ours)
+    return settled
+
+
+def _absolute(text: str, *, tilde: bool = False) -> str:
+    """`tilde`: where ~ is a home folder; libraries take it as it stands."""
+    try:
+        return str((Path(text).expanduser() if tilde else Path(text)).absolute())
+    except (RuntimeError, OSError):
+        return text
+
+
+def _absolute_address(address: str) -> str:
+    head, mark, query = address.partition("?")
+    return head + mark + "&".join(map(_absolute_part, query.split("&")))
+
+
+def _absolute_part(part: str) -> str:
+    name, _, value = part.partition("=")
+    if name not in _PATHS_IN_ADDRESS or not value or value == SYSTEM_TRUST:
+        return part
+    return f"{name}={quote(_absolute(unquote(value)))}"
 
 
 def _value(environment: Mapping[str, str], name: str) -> str:
@@ -182,6 +233,11 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return url.scheme in ("http", "https") and whole and not (url.query or url.fragment or url.username)
+
+
+def _adrift(name: str, text: str) -> SetupError:
+    message = f"{PREFIX}{name}={text!r} is relative, and the working directory is gone."
+    return SetupError(ErrorCode.INVALID_REQUEST, message, "Give an absolute path.")
 
 
 def _bad(name: str, value: str, allowed: str) -> SetupError:

@@ -1,7 +1,9 @@
 """What registries and catalogs read: the MCP Registry, MCP bundles, and Docker's catalog with its image."""
 
+import json
 from typing import Any
 
+from ltx_mcp.cli.hosts.entry import MODULE
 from manifests.facts import AUTHOR, REGISTRY_NAME, REPOSITORY, TITLE, Facts
 
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
@@ -70,8 +72,9 @@ def _registry_variables(facts: Facts) -> list[dict[str, Any]]:
 def bundle_manifest(facts: Facts) -> dict[str, Any]:
     """manifest.json of an MCP bundle. The host installs what pyproject.toml asks for when the bundle is installed, and
     the start installs nothing (`--no-sync`), so a slow download never eats the time for the first answer. `--project`
-    rather than `--directory`: the working directory decides which files may be given as inputs."""
-    start = ["run", "--no-sync", "--project", "${__dirname}", facts.name]
+    rather than `--directory`: the working directory decides which files may be given as inputs. Python with -P
+    rather than the console script: nothing in the working directory can be taken for the program or imported."""
+    start = ["run", "--no-sync", "--project", "${__dirname}", "python", *MODULE]
     filled = {each.name: f"${{user_config.{each.name.lower()}}}" for each in facts.variables}
     filled |= {each.name: f"${{user_config.{each.slug}}}" for each in facts.options}
     return {
@@ -202,7 +205,7 @@ ENV PATH="/opt/{facts.name}/bin:$PATH" LTX_MCP_HOME=/data
 VOLUME /data
 WORKDIR /inputs
 USER 10001
-ENTRYPOINT ["{facts.name}"]
+ENTRYPOINT {json.dumps([f"/opt/{facts.name}/bin/python", *MODULE])}
 """
 
 

@@ -87,7 +87,8 @@ async def open_jobs(*, work: bool = False, home: str = "", patience_s: float = 0
         try:
             yield jobs
         finally:
-            await jobs.stop(partial(anyio.to_thread.run_sync, start_worker, settings.home) if work else None)
+            start = partial(anyio.to_thread.run_sync, start_worker, settings.home, settings.environment)
+            await jobs.stop(start if work else None)
 
 
 async def _opened(config: "Config", patience_s: float) -> "Jobs":

@@ -13,7 +13,7 @@ import click
 
 from ltx_mcp.cli.common import told
 from ltx_mcp.cli.hosts.change import Change, check, difference, make_install, make_uninstall, write
-from ltx_mcp.cli.hosts.entry import PACKAGE, SERVER, Start
+from ltx_mcp.cli.hosts.entry import MODULE, PACKAGE, SERVER, Start
 from ltx_mcp.cli.hosts.handing import Known, hand_on, public_settings, read_known
 from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, Scope, System, find_place
 from ltx_mcp.cli.hosts.shape import Handed, make_entry
@@ -21,6 +21,7 @@ from ltx_mcp.cli.hosts.start import look_around, make_start
 from ltx_mcp.cli.options import as_json_option
 from ltx_mcp.cli.words import one_line, print_json
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
+from ltx_mcp.launch import find_program
 from ltx_mcp.server.edge import read_edge
 from ltx_mcp.settings import environment
 
@@ -109,7 +110,8 @@ class Outcome:
 
 
 def _given(command: str) -> Start:
-    found = shutil.which(os.path.expanduser(command))
+    command_path = os.path.expanduser(command)
+    found = shutil.which(command_path) if os.path.dirname(command_path) else find_program(command_path)
     if found is None:
         raise CallerError(ErrorCode.INVALID_REQUEST, f"--command {command} is no program that can be started.")
     return Start(str(Path(found).absolute()))
@@ -184,7 +186,7 @@ def _next_steps(host: Host, handed: Handed, left_out: Sequence[str], known: Know
         )
     elif not any(name in known.keys for name in (*handed.names, *handed.values)):
         steps.append("No key is set, so films are previews drawn on this machine. --key NAME hands one on by name.")
-    if start.arguments[:1] != ("-m",) and start.arguments:
+    if start.arguments not in ((), MODULE):
         steps.append(f"The first start downloads {PACKAGE}, which can take a minute.")
     return steps
 

@@ -1,12 +1,12 @@
 """`--open`: a film in the system's player. Whatever comes of it, the command has done its work."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from ltx_mcp.cli.streams import say
+from ltx_mcp.launch import find_program
 
 OPENERS = {"darwin": ("open",)}
 ELSEWHERE = ("xdg-open", "wslview")
@@ -34,7 +34,7 @@ def _open_here(path: str) -> str:
 
 def _open_with(path: str) -> str:
     names = OPENERS.get(sys.platform, ELSEWHERE)
-    opener = next(filter(None, map(shutil.which, names)), None)
+    opener = next(filter(None, map(find_program, names)), None)
     if opener is None:
         return f"none of {', '.join(names)} is installed" if len(names) > 1 else f"{names[0]} is not there"
     quiet = subprocess.DEVNULL

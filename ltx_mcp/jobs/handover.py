@@ -2,23 +2,24 @@
 
 import os
 import subprocess
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import anyio
 from filelock import FileLock, Timeout
 
+from ltx_mcp import launch
+
 RETRY_S = 0.5
 MOST_LOG_BYTES = 1 << 20
 DETACHED_PROCESS = 0x00000008
 
 
-def start_worker(home: Path) -> None:
+def start_worker(home: Path, environment: Mapping[str, str]) -> None:
     """Start `ltx-mcp work --until-idle`: it outlives this process, its terminal and its process group.
 
-    What it has to say goes to `worker.log` in the home.
+    It works in the home, so paths in `environment` are absolute. What it has to say goes to `worker.log` there.
     """
     apart: dict[str, Any] = {"start_new_session": True}
     if os.name == "nt":
@@ -26,11 +27,12 @@ def start_worker(home: Path) -> None:
     log = home / "worker.log"
     with log.open("ab" if log.exists() and log.stat().st_size < MOST_LOG_BYTES else "wb") as told:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ltx_mcp", "work", "--until-idle", "--home", str(home)],
+            launch.command("ltx_mcp", "work", "--until-idle", "--home", str(home)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=told,
             close_fds=True,
+            **launch.surroundings(home, {**environment, "LTX_MCP_HOME": str(home)}),
             **apart,
         )
     process.returncode = 0  # nobody waits for it, on purpose: Popen must not warn that it still runs

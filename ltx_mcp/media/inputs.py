@@ -54,15 +54,16 @@ async def fetch_url(url: str, out: Path, *, argument: str, max_bytes: int) -> st
     return await fetch_public(url, out, argument=argument, max_bytes=max_bytes)
 
 
-def input_folders(setting: str | None, cwd: Path, home: Path) -> tuple[Path, ...]:
+def input_folders(setting: str | None, cwd: Path | None, home: Path) -> tuple[Path, ...]:
     """The folders a path argument may lie in: those of LTX_MCP_INPUT_DIRS, or the working directory.
 
-    Desktop hosts start servers in `/` or the home folder; there it is the folders people keep media in.
+    Desktop hosts start servers in `/` or the home folder; there, and where it was removed (None), it is the folders
+    people keep media in.
     """
     named = [text.strip() for text in (setting or "").split(os.pathsep) if text.strip()]
     if named:
-        return tuple(dict.fromkeys(cwd / _at_home(text, home) for text in named))
-    if cwd != Path(cwd.anchor) and not home.resolve().is_relative_to(cwd.resolve()):
+        return tuple(dict.fromkeys((cwd or Path()) / _at_home(text, home) for text in named))
+    if cwd is not None and cwd != Path(cwd.anchor) and not home.resolve().is_relative_to(cwd.resolve()):
         return (cwd,)
     return tuple(folder for folder in (home / name for name in _PERSONAL) if folder.is_dir())
 

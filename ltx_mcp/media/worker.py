@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from ltx_mcp import launch
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.forms import TARGETS
 from ltx_mcp.domain.media import Moment
@@ -36,6 +36,7 @@ from ltx_mcp.media.facts import (
     SheetFacts,
     Tell,
 )
+from ltx_mcp.settings import environment
 
 _MAX_LINE = 1 << 20
 _PICTURE_S = 60.0
@@ -53,8 +54,9 @@ _BROKEN_PIPE = (
 # Nothing else of the environment reaches the child: no key can leak from where no key is.
 _PASSED_ON = (
     "PATH", "HOME", "USERPROFILE", "LOCALAPPDATA", "TMPDIR", "TEMP", "TMP", "LANG", "SYSTEMROOT", "WINDIR",
-    "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
+    "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
 )  # fmt: skip
+_PATHS = ("path", "out", "image", "end_image", "sound", "video")
 
 
 class Child:
@@ -83,14 +85,13 @@ class Child:
 
     async def start(self) -> None:
         """Starts the process; it limits itself before it reads its first order."""
-        # -P: a file named av.py in the working directory is not the codec library.
-        command = [sys.executable, "-P", "-m", "ltx_mcp.media.child", "--memory-mib", str(self._memory_mib)]
+        command = launch.command("ltx_mcp.media.child", "--memory-mib", str(self._memory_mib))
         no_window = getattr(subprocess, "CREATE_NO_WINDOW", 0)
         # A session of its own: a signal to the server's group must not reach a render before the server hands over.
         # Shielded: a start that is cancelled half way kills the process, but leaves nobody to wait for its end.
         with anyio.CancelScope(shield=True):
             self._process = await anyio.open_process(
-                command, stderr=None, env=_environment(), creationflags=no_window, start_new_session=True
+                command, stderr=None, creationflags=no_window, start_new_session=True, **_surroundings()
             )
             assert self._process.stdout is not None
             self._lines = BufferedByteReceiveStream(self._process.stdout)
@@ -103,7 +104,7 @@ class Child:
         answer: dict[str, Any] | None = None
         try:
             with anyio.fail_after(timeout_s):
-                await self._send({"id": self._runs, "what": what, "arguments": arguments})
+                await self._send({"id": self._runs, "what": what, "arguments": _absolute(arguments)})
                 answer = await self._receive(tell)
         except TimeoutError:
             raise ChildFailed(f"The work on the {what} was stopped after {timeout_s:g} s.") from None
@@ -283,12 +284,18 @@ class Media:
             self._idle = None
 
 
-def _environment() -> dict[str, str]:
-    passed = {k: v for k, v in os.environ.items() if k.upper() in _PASSED_ON or k.startswith("LC_")}
-    # The child finds every module where the parent did.
-    passed["PYTHONPATH"] = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+def _surroundings() -> dict[str, Any]:
+    passed = {k: v for k, v in environment().items() if k.upper() in _PASSED_ON or k.startswith("LC_")}
     # Each arena reserves address space, which is what the child's memory limit counts.
-    return passed | {"MALLOC_ARENA_MAX": "2"}
+    return launch.surroundings(launch.FOLDER, passed | {"MALLOC_ARENA_MAX": "2"})
+
+
+def _absolute(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same with absolute paths: the child works in another folder."""
+    return {
+        name: _absolute(each) if isinstance(each, dict) else os.path.abspath(each) if name in _PATHS and each else each
+        for name, each in arguments.items()
+    }
 
 
 def _read_line(line: bytes) -> dict[str, Any]:

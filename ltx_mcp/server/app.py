@@ -50,7 +50,7 @@ def make_server(
     async def lifespan(server: MCPServer[Desk]) -> AsyncIterator[Desk]:
         async with anyio.create_task_group() as group:
             config = partial(make_config, settings, market, paths=not base_url)
-            desk = Desk(settings.home, config, group, base_url, shared=bool(settings.database_url))
+            desk = Desk(settings, config, group, base_url)
             desks.append(desk)
             group.start_soon(desk.look_for_ownerless)
             try:

@@ -1,7 +1,7 @@
 """What a tool call works at: the Jobs of this process, opened when first needed, and how its films are reached."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.server.texts import stage_text
 from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
+from ltx_mcp.settings import Settings
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Config, Jobs
@@ -27,20 +28,14 @@ CALLER = "local"
 
 
 class Desk:
-    """One server's connection to its jobs. `make_config` gives the plain values; `base_url` is set over HTTP, and
-    `shared` where the jobs are not in the home."""
+    """One server's connection to its jobs. `make_config` gives the plain values; `base_url` is set over HTTP."""
 
     def __init__(
-        self,
-        home: Path,
-        make_config: Callable[[], "Config"],
-        group: TaskGroup,
-        base_url: str = "",
-        *,
-        shared: bool = False,
+        self, settings: Settings, make_config: Callable[[], "Config"], group: TaskGroup, base_url: str = ""
     ) -> None:
-        self._home = home
-        self._shared = shared
+        self._home = settings.home
+        self._environment = settings.environment
+        self._shared = bool(settings.database_url)
         self._make_config = make_config
         self._group = group
         self._base_url = base_url
@@ -88,7 +83,8 @@ class Desk:
         self._closed = True
         with anyio.CancelScope(shield=True):
             if self._jobs is not None:
-                await self._jobs.stop(partial(anyio.to_thread.run_sync, _start_worker, self._home))
+                start = partial(anyio.to_thread.run_sync, _start_worker, self._home, self._environment)
+                await self._jobs.stop(start)
 
     def caller(self, context: Any = None) -> str:
         """Whose jobs a call may see."""
@@ -150,7 +146,7 @@ def _import_service() -> Any:
     return service
 
 
-def _start_worker(home: Path) -> None:
+def _start_worker(home: Path, environment: Mapping[str, str]) -> None:
     from ltx_mcp.jobs.handover import start_worker
 
-    start_worker(home)
+    start_worker(home, environment)

@@ -20,8 +20,16 @@ def read_edge(home: str = "", environment: Mapping[str, str] | None = None) -> t
     providers = read_providers(read_overlay_path(environment))
     also = frozenset(name for facts in providers for name in setting_names(facts))
     settings = read_settings(environment, also)
-    settings = replace(settings, home_text=home) if home else settings
+    settings = replace(settings, home_text=str(Path(home).expanduser().absolute())) if home else settings
     return settings, make_market(providers, settings.providers, settings.lookup)
+
+
+def working_folder() -> Path | None:
+    """None where it was removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 def make_config(settings: Settings, market: Market, *, paths: bool) -> "Config":
@@ -29,7 +37,7 @@ def make_config(settings: Settings, market: Market, *, paths: bool) -> "Config":
     from ltx_mcp.jobs.service import Config
     from ltx_mcp.media.inputs import input_folders
 
-    folders = input_folders(settings.input_dirs or None, Path.cwd(), Path.home()) if paths else None
+    folders = input_folders(settings.input_dirs or None, working_folder(), Path.home()) if paths else None
     return Config(
         settings.home,
         market,

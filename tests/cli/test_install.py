@@ -560,7 +560,7 @@ def running(prefix: Path, *, script: bool = True, uvx: str = "/usr/local/bin/uvx
 def test_an_environment_that_stays_is_started_by_its_console_script(tmp_path: Path) -> None:
     assert make_start(running(tmp_path)) == Start(str(tmp_path / "bin" / "ltx-mcp"))
     module = make_start(running(tmp_path, script=False))
-    assert module == Start(str(tmp_path / "bin" / "python"), ("-m", "ltx_mcp"))
+    assert module == Start(str(tmp_path / "bin" / "python"), ("-P", "-m", "ltx_mcp"))
 
 
 def test_an_environment_in_a_cache_is_started_by_uvx_in_this_version(tmp_path: Path) -> None:
@@ -600,6 +600,8 @@ def test_where_it_was_installed_from_is_kept_without_a_password(told: dict[str, 
         ({"command": "/usr/bin/uvx", "args": ["ltx-mcp==0.1.0"]}, True),
         ({"command": "uvx", "args": ["--from", "ltx-mcp[heif]", "ltx-mcp"]}, True),
         ({"command": "python3", "args": ["-m", "ltx_mcp"]}, True),
+        ({"command": "python3", "args": ["-P", "-m", "ltx_mcp", "serve"]}, True),
+        ({"command": "python3", "args": ["-P", "-m", "ltx_mcp_other"]}, False),
         ({"command": "uvx", "args": ["ltx-mcp-other"]}, False),
         ({"command": "/opt/ltx-mcp/bin/other"}, False),
         ({"command": "npx", "args": ["ltx-mcp"]}, False),

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def on_database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(DATABASE, database_url)
 
 
-def environment(home: Path) -> dict[str, str]:
+def environment(home: Path | str) -> dict[str, str]:
     return {**os.environ, "LTX_MCP_HOME": str(home)}
 
 
@@ -52,12 +52,20 @@ def noticed_s() -> float:
 class Server:
     """A server process spoken to line by line, so that it can be killed at any moment."""
 
-    def __init__(self, home: Path, most_file_bytes: int | None = None) -> None:
-        command = [sys.executable, "-m", "ltx_mcp"]
+    def __init__(
+        self,
+        home: Path | str,
+        most_file_bytes: int | None = None,
+        *,
+        command: Sequence[str] = (sys.executable, "-m", "ltx_mcp"),
+        folder: Path | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         if most_file_bytes is not None:
             command = ["sh", "-c", f"ulimit -f {most_file_bytes // 512}; exec {sys.executable} -m ltx_mcp"]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment(home), start_new_session=True)
+        env = {**environment(home), **(more or {})}
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env, cwd=folder, start_new_session=True)
         self._id = 0
         self.request("initialize", INITIALIZE)
         self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})

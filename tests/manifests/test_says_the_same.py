@@ -76,9 +76,9 @@ def test_nothing_is_fetched_by_a_name_on_the_index_that_is_not_ours_yet() -> Non
     assert published("9.9.9", is_name_ours=True) == Start("uvx", ("ltx-mcp==9.9.9",))
 
 
-def test_the_bundle_and_the_image_start_the_same_script() -> None:
-    assert read("mcpb/manifest.json")["server"]["mcp_config"]["args"][-1] == "ltx-mcp"
-    assert DOCKERFILE.endswith('ENTRYPOINT ["ltx-mcp"]\n')
+def test_the_bundle_and_the_image_start_the_same_module_and_import_nothing_from_where_they_stand() -> None:
+    assert read("mcpb/manifest.json")["server"]["mcp_config"]["args"][-4:] == ["python", "-P", "-m", "ltx_mcp"]
+    assert DOCKERFILE.endswith('ENTRYPOINT ["/opt/ltx-mcp/bin/python", "-P", "-m", "ltx_mcp"]\n')
 
 
 def test_the_registry_finds_its_name_in_the_readme_and_on_the_image() -> None:

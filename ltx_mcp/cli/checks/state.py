@@ -13,6 +13,7 @@ from ltx_mcp.cli.checks.bounded import within
 from ltx_mcp.cli.checks.line import Line, failure, fine, warning
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.media.inputs import input_folders
+from ltx_mcp.server.edge import working_folder
 from ltx_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _jobs(books: "Books") -> list[Line]:
 
 def _folders(settings: Settings) -> list[Line]:
     what, mend = "paths", "Set LTX_MCP_INPUT_DIRS to folders that are there."
-    folders = input_folders(settings.input_dirs or None, Path.cwd(), Path.home())
+    folders = input_folders(settings.input_dirs or None, working_folder(), Path.home())
     if not folders:
         return [warning(what, "no folder is there that files may lie in", mend)]
     missing = [str(folder) for folder in folders if not os.path.isdir(folder)]

@@ -12,6 +12,8 @@ SERVER = "ltx"
 """What hosts call this server."""
 PACKAGE = "ltx-mcp"
 """The distribution and its console script."""
+MODULE = ("-P", "-m", PACKAGE.replace("-", "_"))
+"""What Python is given to run it: nothing is imported from the folder in which a host starts it."""
 
 
 @dataclass(frozen=True)

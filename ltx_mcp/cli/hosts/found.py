@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ltx_mcp.cli.hosts.config import read_config
-from ltx_mcp.cli.hosts.entry import PACKAGE, SERVER
+from ltx_mcp.cli.hosts.entry import MODULE, PACKAGE, SERVER
 from ltx_mcp.cli.hosts.jsonc import read_json
 from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, System, find_place
 from ltx_mcp.cli.hosts.toml import read_toml
@@ -72,7 +72,7 @@ def is_ours(entry: Any) -> bool:
     words = [word for word in arguments if isinstance(word, str)] if isinstance(arguments, list) else []
     if command in ("uvx", "uv", "pipx"):
         return any(_name(word).partition("==")[0].partition("@")[0].partition("[")[0] == PACKAGE for word in words)
-    return words[:2] == ["-m", PACKAGE.replace("-", "_")]
+    return words[words.index("-m") :][1:2] == [MODULE[-1]] if "-m" in words else False
 
 
 def _name(command: str) -> str:

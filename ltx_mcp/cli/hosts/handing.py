@@ -1,19 +1,14 @@
 """Which variables of this environment a host hands on to the server, and how: by name, as values, or not at all."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ltx_mcp.cli.hosts.places import Host, Scope
 from ltx_mcp.cli.hosts.shape import Handed
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.providers.table import setting_names
-from ltx_mcp.settings import PREFIX, Settings, described, secret_names
-
-FOLDERS = (f"{PREFIX}HOME", f"{PREFIX}MODELS")
-FOLDER_LISTS = (f"{PREFIX}INPUT_DIRS",)
+from ltx_mcp.settings import Settings, described, secret_names
 
 
 @dataclass(frozen=True)
@@ -26,13 +21,8 @@ class Known:
     values: Mapping[str, str]
 
     def value(self, name: str) -> str:
-        """As set now; empty when it is not. A path does not depend on the working directory."""
-        text = self.values.get(name, "")
-        if text and name in FOLDERS:
-            return _absolute(text)
-        if text and name in FOLDER_LISTS:
-            return os.pathsep.join(_absolute(each) for each in text.split(os.pathsep) if each)
-        return text
+        """As set now; empty when it is not."""
+        return self.values.get(name, "")
 
 
 def read_known(settings: Settings, market: Market) -> Known:
@@ -78,7 +68,3 @@ def hand_on(
     if unset:
         raise SetupError(ErrorCode.MISSING_KEY, f"{unset[0]} is not set, so its value cannot be written.", "Set it.")
     return Handed((), {name: known.value(name) for name in wanted} | values), ()
-
-
-def _absolute(text: str) -> str:
-    return str(Path(text).expanduser().absolute())

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ltx_mcp import __version__
-from ltx_mcp.cli.hosts.entry import IS_NAME_OURS, PACKAGE, Start, published
+from ltx_mcp.cli.hosts.entry import IS_NAME_OURS, MODULE, PACKAGE, Start, published
 from ltx_mcp.domain.errors import ErrorCode, SetupError
+from ltx_mcp.launch import find_program
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def look_around(environment: Mapping[str, str]) -> Running:
     script = next((path for path in names if path.stem == PACKAGE and path.is_file()), None)
     # uv tells what it starts where it is itself
     beside = Path(environment["UV"]).parent if environment.get("UV") else None
-    uvx = shutil.which("uvx") or (shutil.which("uvx", path=str(beside)) if beside else None)
+    uvx = find_program("uvx") or (shutil.which(str(beside / "uvx")) if beside else None)
     return Running(Path(sys.prefix), Path(sys.executable), script, uvx or "", _origin())
 
 
@@ -53,7 +54,7 @@ def make_start(running: Running, *, is_name_ours: bool = IS_NAME_OURS) -> Start:
         return Start(running.uvx, published(__version__, is_name_ours=True).arguments)
     if running.script:
         return Start(str(running.script))
-    return Start(str(running.python), ("-m", PACKAGE.replace("-", "_")))
+    return Start(str(running.python), MODULE)
 
 
 def _fleeting(running: Running, why: str) -> SetupError:
