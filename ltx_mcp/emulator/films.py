@@ -17,6 +17,7 @@ from ltx_mcp.emulator.inputs import ELSEWHERE
 from ltx_mcp.emulator.world import FilmSpec
 from ltx_mcp.media.facts import FilmFacts, RenderOrder
 from ltx_mcp.media.worker import Media
+from ltx_mcp.private import make_folder
 
 _ASSUMED = ELSEWHERE["video"].facts
 UNSEEN = FilmSpec(_ASSUMED.width, _ASSUMED.height, _ASSUMED.fps, _ASSUMED.duration)
@@ -37,7 +38,7 @@ class Films:
         path = self._folder / f"{_name(film)}.mp4"
         async with self._locks[path.name]:
             if not path.exists():
-                self._folder.mkdir(parents=True, exist_ok=True)
+                make_folder(self._folder)
                 part = path.with_suffix(f".{os.getpid()}-{id(self)}.part")
                 await self._make(film, part)
                 os.replace(part, path)

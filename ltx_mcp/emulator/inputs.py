@@ -19,6 +19,7 @@ from weakref import finalize
 from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.media.facts import MediumFacts, PictureFacts
 from ltx_mcp.media.worker import Media
+from ltx_mcp.private import open_private
 
 Kind = Literal["video", "audio"]
 HEAD_BYTES = 32
@@ -71,7 +72,7 @@ class Inputs:
         part = self._folder / uuid4().hex
         digest, size, head = hashlib.sha256(), 0, b""
         try:
-            with part.open("wb") as file:
+            with open_private(part, "wb") as file:
                 async for chunk in chunks:
                     file.write(chunk)
                     digest.update(chunk)

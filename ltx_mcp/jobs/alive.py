@@ -11,6 +11,7 @@ from typing import Protocol
 from filelock import FileLock, Timeout
 
 from ltx_mcp.jobs.database import storage_failed
+from ltx_mcp.private import FILE, make_folder
 
 
 class Life(Protocol):
@@ -58,10 +59,10 @@ class Locks:
     def begin(self) -> None:
         """Take a new name and lock it. Raises SetupError(storage_failed)."""
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._folder)
             while self._lock is None:
                 name = new_worker()
-                lock = FileLock(self._path(name), timeout=0)
+                lock = FileLock(self._path(name), timeout=0, mode=FILE)
                 lock.acquire()
                 # somebody clearing up may have removed the file between our making and our locking it
                 if self._path(name).exists():
@@ -86,7 +87,7 @@ class Locks:
         path = self._path(worker)
         if not path.exists():
             return True
-        lock = FileLock(path, timeout=0)
+        lock = FileLock(path, timeout=0, mode=FILE)
         try:
             lock.acquire()
         except Timeout:

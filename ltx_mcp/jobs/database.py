@@ -16,7 +16,9 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InterfaceEr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
+from ltx_mcp.jobs.home import DATABASE, open_home
 from ltx_mcp.jobs.migrations import migrate
+from ltx_mcp.private import create_private
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -77,7 +79,9 @@ class Database:
         A writer waits `busy_timeout_s` for another process's transaction.
         """
         try:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            open_home(home)
+            if not url:
+                create_private(home / DATABASE)  # what SQLite puts beside it has its mode
         except OSError as error:
             raise storage_failed(home, error) from error
         database = cls(_make_kind(home, url, busy_timeout_s))
@@ -149,7 +153,7 @@ def _make_kind(home: Path, url: str, busy_timeout_s: float) -> Kind:
         return Postgres(url)
     from ltx_mcp.jobs.sqlite import Sqlite
 
-    return Sqlite(home / "jobs.sqlite", busy_timeout_s)
+    return Sqlite(home / DATABASE, busy_timeout_s)
 
 
 def storage_failed(path: Path, reason: BaseException, kind: type[SetupError] = SetupError) -> SetupError:

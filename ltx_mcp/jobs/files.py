@@ -17,6 +17,7 @@ from ltx_mcp.domain.job import Film, Job
 from ltx_mcp.domain.price import from_micro, to_wire
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import storage_failed
+from ltx_mcp.private import create_private, make_folder, open_private
 
 
 class Files:
@@ -39,7 +40,7 @@ class Files:
     def part(self, job: Job) -> Path:
         """Where the holder of this fence, and nobody else, writes the film."""
         with self._told():
-            self._videos.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._videos)
         return self._videos / f"{job.id}.{job.fence}.part"
 
     def adopt_part(self, job: Job) -> None:
@@ -80,9 +81,11 @@ class Files:
         with self._told():
             sidecar = self._videos / f"{job.id}.json"
             temporary = part.with_suffix(".json.part")
-            temporary.write_text(json.dumps(_about(job, film), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            about = json.dumps(_about(job, film), indent=1, ensure_ascii=False) + "\n"
+            with open_private(temporary, "wb") as file:
+                file.write(about.encode())
             os.replace(temporary, sidecar)
-            with part.open("rb+") as file:
+            with open_private(part, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(part, self.film(job.id))
         self.drop_parts(job)
@@ -95,10 +98,11 @@ class Files:
         """Keep the bytes of an input under the name of their content; once is enough."""
         kept = self.input(given)
         with self._told():
-            self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._inputs)
             if not kept.exists():
                 temporary = self._inputs / f"{uuid4().hex}.part"
                 try:
+                    create_private(temporary)
                     shutil.copyfile(found, temporary)
                     os.replace(temporary, kept)
                 finally:
@@ -107,13 +111,13 @@ class Files:
     def room(self) -> Path:
         """A folder of the home for what is being made; on the same file system as what it becomes."""
         with self._told():
-            self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._inputs)
         return self._inputs
 
     def new_folder(self) -> str:
         """A folder for what a call brings, which removes it again."""
         with self._told():
-            self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._incoming)
             return tempfile.mkdtemp(dir=self._incoming)
 
     def sweep(self, before: datetime) -> None:

@@ -10,6 +10,7 @@ import anyio
 from filelock import FileLock, Timeout
 
 from ltx_mcp import launch
+from ltx_mcp.private import FILE, make_folder, open_private
 
 RETRY_S = 0.5
 MOST_LOG_BYTES = 1 << 20
@@ -25,7 +26,7 @@ def start_worker(home: Path, environment: Mapping[str, str]) -> None:
     if os.name == "nt":
         apart = {"creationflags": DETACHED_PROCESS}
     log = home / "worker.log"
-    with log.open("ab" if log.exists() and log.stat().st_size < MOST_LOG_BYTES else "wb") as told:
+    with open_private(log, "ab" if log.exists() and log.stat().st_size < MOST_LOG_BYTES else "wb") as told:
         process = subprocess.Popen(
             launch.command("ltx_mcp", "work", "--until-idle", "--home", str(home)),
             stdin=subprocess.DEVNULL,
@@ -44,8 +45,8 @@ async def alone(home: Path, work: Callable[[], Awaitable[None]], idle: Callable[
     A worker that is just about to end may not see the newest jobs, so this one waits for it rather than leave.
     """
     folder = home / "workers"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = FileLock(folder / "until-idle.lock", timeout=0)
+    make_folder(folder)
+    lock = FileLock(folder / "until-idle.lock", timeout=0, mode=FILE)
     while True:
         try:
             with lock:

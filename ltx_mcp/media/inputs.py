@@ -21,6 +21,7 @@ from anyio import to_thread
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.media import DataUri, LocalPath, Medium, WebUrl, read_reference
 from ltx_mcp.media.facts import MediumFacts, PictureFacts
+from ltx_mcp.private import open_private
 
 __all__ = ["Fetch", "InputReader", "Listen", "Look", "fetch_url", "input_folders", "read_reference"]
 
@@ -274,7 +275,7 @@ def _copy_file(source: BinaryIO, target: Path, max_bytes: int) -> tuple[str, int
     if os.fstat(source.fileno()).st_size > max_bytes:
         raise _Unreadable("is too large")
     digest, size_bytes = hashlib.sha256(), 0
-    with target.open("xb") as out:
+    with open_private(target, "xb") as out:
         while chunk := _read(source):
             size_bytes += len(chunk)
             # Counted again: a file can grow while it is read.
@@ -303,7 +304,8 @@ def _copy_data(ref: DataUri, argument: str, target: Path, max_bytes: int) -> tup
     except _Unreadable as error:
         sentence = f"{argument} {error}; give base64 of a file of at most {_megabytes(max_bytes)}."
         raise CallerError(ErrorCode.INPUT_FAILED, sentence) from error
-    target.write_bytes(content)
+    with open_private(target, "xb") as out:
+        out.write(content)
     return hashlib.sha256(content).hexdigest(), len(content)
 
 

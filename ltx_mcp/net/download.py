@@ -7,6 +7,7 @@ from anyio import to_thread
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.net.guard import Refused, Rules, get, provider_rules
+from ltx_mcp.private import open_private
 
 READ_S = 60.0
 MAX_BYTES = 8 << 30
@@ -59,7 +60,7 @@ def _version(answer: httpx.Response) -> str:
 
 
 async def _append(answer: httpx.Response, out: Path, provider: str, *, from_start: bool) -> None:
-    with await to_thread.run_sync(out.open, "wb" if from_start else "ab") as file:
+    with await to_thread.run_sync(open_private, out, "wb" if from_start else "ab") as file:
         async for chunk in answer.aiter_raw():
             if file.tell() + len(chunk) > MAX_BYTES:
                 raise _error(ErrorCode.BAD_REPLY, provider, "sends a film without end")

@@ -19,6 +19,7 @@ from anyio import to_thread
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.net import redact  # noqa: F401 (puts its filters on the loggers of httpx)
+from ltx_mcp.private import open_private
 
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
@@ -258,7 +259,7 @@ def _peer_check(address: Address) -> Callable[[str, dict[str, Any]], Awaitable[N
 async def _save(answer: httpx.Response, out: Path, max_bytes: int) -> str:
     _check_head(answer, max_bytes)
     size_bytes = 0
-    with await to_thread.run_sync(out.open, "xb") as file:
+    with await to_thread.run_sync(open_private, out, "xb") as file:
         try:
             async for chunk in answer.aiter_raw():
                 size_bytes += len(chunk)

@@ -20,6 +20,7 @@ from anyio import to_thread
 from ltx_mcp.domain.errors import Accepted, ErrorCode, ProviderError
 from ltx_mcp.net.guard import Refused, Rules, hop, provider_rules, trusted
 from ltx_mcp.net.redact import redact
+from ltx_mcp.private import open_private
 
 MAX_REPLY_BYTES = 4 << 20
 CONNECT_S, READ_S = 10.0, 60.0
@@ -297,7 +298,7 @@ class Held:
     async def save(self, path: Path, tell: Callable[[float], None] | None = None) -> None:
         """The body into a file, telling the part that has come. Raises ProviderError when it breaks off."""
         whole = int(self.headers.get("content-length", "0") or 0)
-        with await to_thread.run_sync(path.open, "wb") as file:
+        with await to_thread.run_sync(open_private, path, "wb") as file:
             try:
                 async for chunk in self._answer.aiter_raw():
                     await to_thread.run_sync(file.write, chunk)

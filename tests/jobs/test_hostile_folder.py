@@ -36,7 +36,7 @@ NEEDED = ("anyio", "mcp", "httpx", "sqlalchemy", "pydantic", "click", "filelock"
 SCRIPT = str(Path(sysconfig.get_path("scripts"), "ltx-mcp"))
 PYTHON = [sys.executable, *MODULE]
 OVERLAY = 'name = "fal"\nslots = 1\n'
-SAVED_S = 60.0
+SAVED_S = 120.0
 
 Plant = Callable[..., None]
 
@@ -116,7 +116,7 @@ def finished(server: Server, look: Look, home: Path, job_id: str) -> None:
     assert look.job(job_id).state is State.SUCCEEDED, look.job(job_id).error
     assert (home / "videos" / f"{job_id}.mp4").exists()
     assert look.history(job_id).count("submitting") <= 2
-    wait_for(lambda: not processes_of(home), 15)
+    wait_for(lambda: not processes_of(home), 30)
 
 
 @pytest.mark.parametrize(("provider", "command"), [("fal", PYTHON), ("local", [SCRIPT])], ids=["module", "script"])

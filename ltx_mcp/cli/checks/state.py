@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ltx_mcp.cli.checks.bounded import within
 from ltx_mcp.cli.checks.line import Line, failure, fine, warning
 from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.jobs.home import find_trouble, stands_open
 from ltx_mcp.media.inputs import input_folders
 from ltx_mcp.server.edge import working_folder
 from ltx_mcp.settings import Settings
@@ -47,8 +48,19 @@ def look_at_home(home: Path) -> list[Line]:
             file.flush()
     except OSError as error:
         return [failure("home", f"{place} cannot be written: {error.strerror}", MOVE_HOME), _disk(place)]
-    found = f"{home} can be written" if place == home else f"{home} is made at the first start"
-    return [fine("home", found), _disk(place)]
+    if place != home:
+        return [fine("home", f"{home} is made at the first start"), _disk(place)]
+    return [_closed(home), _disk(place)]
+
+
+def _closed(home: Path) -> Line:
+    """Whether it is one user's alone."""
+    if reason := find_trouble(home):
+        return failure("home", f"{home} is refused: {reason}", f"{MOVE_HOME} To close it: chmod 700 {home}")
+    if stands_open(home):
+        found = f"{home} can be written, but others can get at it; it is closed at the next start"
+        return warning("home", found, f"chmod 700 {home}")
+    return fine("home", f"{home} can be written")
 
 
 def _disk(place: Path) -> Line:

@@ -11,7 +11,7 @@ from ltx_mcp.domain.errors import ErrorCode, SetupError
 MARK = b"\xef\xbb\xbf"
 """Some editors of Windows begin a file with it; it is kept."""
 BACKUP = ".ltx-mcp-backup"
-PRIVATE = 0o600
+PRIVATE, NEW, GROUP = 0o600, 0o644, 0o070
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ def remove_config(config: Config) -> None:
 
 
 def _write_new(path: Path, data: bytes, like: Path, *, private: bool) -> None:
-    """A file that is not there yet, with the mode and the owner of `like`."""
+    """A file that is not there yet, with the mode and the owner of `like`; never more open than that."""
     found = like.stat() if os.path.exists(like) else None
-    mode = PRIVATE if private else stat.S_IMODE(found.st_mode) if found else 0o666
+    mode = PRIVATE if private else stat.S_IMODE(found.st_mode) if found else NEW
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -116,9 +116,13 @@ def _write_new(path: Path, data: bytes, like: Path, *, private: bool) -> None:
             file.flush()
             os.fsync(descriptor)
         if os.name != "nt" and found:
+            made = path.stat()
+            if (found.st_uid, found.st_gid) != (made.st_uid, made.st_gid):
+                try:
+                    os.chown(path, found.st_uid, found.st_gid)
+                except PermissionError:
+                    mode &= ~GROUP  # it would be another group's
             os.chmod(path, mode)
-            if found.st_uid != path.stat().st_uid:
-                os.chown(path, found.st_uid, found.st_gid)
     except BaseException:
         path.unlink(missing_ok=True)
         raise

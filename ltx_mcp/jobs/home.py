@@ -1,0 +1,102 @@
+"""The home is one user's alone: one that stands open to others is closed, or refused with the reason.
+
+Nothing that is not ours is touched: a folder that holds other things than ours is never closed by itself.
+"""
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+from ltx_mcp.domain.errors import ErrorCode, SetupError
+from ltx_mcp.private import FOLDER, HAS_MODES, OTHERS, close_to_others, is_open, make_folder
+
+FOLDERS = ("videos", "inputs", "incoming", "workers")
+DATABASE = "jobs.sqlite"
+FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", "worker.log")
+SHARED = ("/tmp", "/var/tmp", "/dev/shm")
+NOBODYS = frozenset({"lost+found"})
+"""What a disk has of itself."""
+
+
+def open_home(home: Path) -> None:
+    """Make the home, or close it to others, with all of ours in it. Raises SetupError(storage_failed), or OSError."""
+    make_folder(home)
+    if reason := find_trouble(home):
+        raise _refused(home, reason)
+    if stands_open(home):
+        try:
+            home.chmod(FOLDER)
+        except OSError as error:
+            raise _refused(home, f"others can get at it, and it cannot be closed: {error.strerror}") from error
+        if stands_open(home):
+            raise _refused(home, "others can get at it, and its disk keeps no modes")
+    if any(is_open(path) for path in _samples(home)):
+        _close_all(home)
+
+
+def find_trouble(home: Path) -> str:
+    """Why a home that is there is not ours to use; empty where it is."""
+    if not HAS_MODES:
+        return ""
+    user, link, status = os.geteuid(), os.lstat(home), os.stat(home)
+    if link.st_uid not in (user, 0) and stat.S_ISLNK(link.st_mode):
+        return f"it is a link of {_name(link.st_uid)}"
+    if status.st_uid != user:
+        return f"it belongs to {_name(status.st_uid)}, and this runs as {_name(user)}"
+    if not status.st_mode & OTHERS:
+        return ""
+    if home.resolve() in {Path(each).resolve() for each in (*SHARED, tempfile.gettempdir())}:
+        return "everybody on this machine uses it"
+    if not any(os.path.lexists(home / name) for name in (*FOLDERS, *FILES)):
+        strange = sorted(set(os.listdir(home)) - NOBODYS)
+        if strange:
+            mode = f"{stat.S_IMODE(status.st_mode):04o}"
+            return f"others can get at it (mode {mode}), and it holds what is not ltx-mcp's, such as {strange[0][:80]}"
+    return ""
+
+
+def stands_open(home: Path) -> bool:
+    """Whether others can get at it, where its link leads if it is one."""
+    return HAS_MODES and bool(os.stat(home).st_mode & OTHERS)
+
+
+def _refused(home: Path, reason: str) -> SetupError:
+    return SetupError(
+        ErrorCode.STORAGE_FAILED,
+        f"{home} cannot be the home: {reason}.",
+        "Set LTX_MCP_HOME to a folder that is this user's alone, or that is not there yet.",
+    )
+
+
+def _name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _samples(home: Path) -> Iterator["os.PathLike[str]"]:
+    """Enough to know whether an older version left files open: of a folder the first, which is closed last."""
+    yield from (home / name for name in (*FOLDERS, *FILES))
+    for folder in (home / name for name in FOLDERS):
+        yield from islice(_entries(folder), 1)
+
+
+def _close_all(home: Path) -> None:
+    for folder in (home / name for name in FOLDERS):
+        for entry in reversed(list(_entries(folder))):
+            close_to_others(entry)
+        close_to_others(folder)
+    for name in reversed(FILES):
+        close_to_others(home / name)
+
+
+def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from entries
