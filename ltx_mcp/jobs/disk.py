@@ -1,6 +1,9 @@
-"""What kind of disk a home lies on: SQLite's locks, which keep an order from being paid twice, need a local one."""
+"""The disk a home lies on: of what kind it is, since SQLite's locks, which keep an order from being paid twice, need a
+local one; and whether it has room.
+"""
 
 import logging
+import shutil
 from pathlib import Path
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
@@ -30,6 +33,26 @@ def check_disk(home: Path, mounts: Path = MOUNTS) -> None:
         )
     if kind in DOUBTFUL:
         logger.warning("%s lies on a %s disk: only processes of one machine may use it at a time.", home, kind)
+
+
+def check_space(folder: Path, needed_bytes: int) -> None:
+    """Raises SetupError(storage_failed) where the disk of `folder`, which need not exist yet, has less room than
+    this. A disk that does not say how much it has is believed to have enough."""
+    existing = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    try:
+        usage = shutil.disk_usage(existing)
+    except OSError:
+        return
+    if usage.total and usage.free < needed_bytes:
+        raise SetupError(
+            ErrorCode.STORAGE_FAILED,
+            f"The disk of {folder} has {_told(usage.free)} left, and {_told(needed_bytes)} are needed.",
+            "Free space, or set LTX_MCP_HOME to a folder on another disk.",
+        )
+
+
+def _told(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"
 
 
 def find_file_system(path: Path, mountinfo: str) -> str:
