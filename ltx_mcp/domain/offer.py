@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+CEILING_BYTES, FLOOR_BYTES = 8 << 30, 200_000_000
+MOST_BYTES_A_PIXEL, USUAL_BYTES_A_PIXEL = Decimal("0.75"), Decimal("0.03")
+
 
 @dataclass(frozen=True)
 class Adjustment:
@@ -66,6 +69,21 @@ class Offer:
     def cost_of(self, seconds: Decimal) -> Decimal:
         """The price when this many seconds are paid for in the end; never more than the offer's."""
         return min(self.cost_usd, self.cost_usd / self.billed * seconds)
+
+    @property
+    def most_bytes(self) -> int:
+        """More than this is no film of this order: half of what its frames take uncompressed in 4:2:0, which no codec
+        that films are sent in needs, and some thirty times what LTX's films have."""
+        return min(CEILING_BYTES, max(FLOOR_BYTES, int(self._pixels * MOST_BYTES_A_PIXEL)))
+
+    @property
+    def expected_bytes(self) -> int:
+        """About what its film will have, rather more than less."""
+        return min(self.most_bytes // 20, int(self._pixels * USUAL_BYTES_A_PIXEL))
+
+    @property
+    def _pixels(self) -> Decimal:
+        return self.width * self.height * self.fps * self.length
 
     @property
     def billed(self) -> Decimal:

@@ -4,6 +4,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import EDITS
 from ltx_mcp.jobs.database import OutOfReachError
+from ltx_mcp.jobs.disk import check_space
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.media.facts import FilmFacts
+from ltx_mcp.net.flow import LEAST_BYTES_S, WINDOW_S, Bounds
 from ltx_mcp.providers.base import Delivers, Polls
 
 logger = logging.getLogger(__name__)
@@ -25,6 +28,8 @@ PATIENCE_S = 24 * 3600.0
 TRIES_WHEN_LATE = 10
 """So often is even an old order's film tried: the clock may have gone on while this machine slept."""
 FIRST_WAIT_S, MOST_WAIT_S = 1.0, 60.0
+STEADY_BYTES = int(LEAST_BYTES_S * WINDOW_S)
+"""A try that brought so much more of a film went on with it."""
 LOOKS_AT_GONE = 3
 LOOKS_AT_NO_FILM = 4
 """A film's address that is gone, or leads to something else, may only not be ready everywhere yet."""
@@ -34,11 +39,12 @@ EXACT_S, NEAR_S = 0.1, 0.25
 
 @dataclass
 class _Trouble:
-    """What went wrong so far with bringing one film here."""
+    """What went wrong so far with bringing one film here; `have_bytes` is what had come when the last try ended."""
 
     tries: int = 0
     gone: int = 0
     no_film: int = 0
+    have_bytes: int = 0
 
 
 class Saving:
@@ -108,33 +114,42 @@ class Saving:
             except LtxError as error:
                 if error.code is ErrorCode.STORAGE_FAILED or not _is_remote(job):
                     raise
-                job = await self._after(job, part, error, trouble)
+                before, trouble.have_bytes = trouble.have_bytes, _size_of(part)
+                if error.code is ErrorCode.UNAVAILABLE and before == trouble.have_bytes > 0:
+                    with suppress(LtxError):  # cut twice at the same byte: it may be whole, and its length a wrong word
+                        return job, await self._tools.media.measure_film(part)
+                went_on = trouble.have_bytes - before >= STEADY_BYTES
+                job = await self._after(job, part, error, trouble, went_on=went_on)
 
     async def _fetch(self, job: Job, part: Path) -> None:
         """Bring what is missing. Held work is whole already, in a part of this holder or of one that died."""
         adapter, provider = self._tools.adapters[job.offer.provider], job.offer.provider
-        url = job.result_url
+        url, room = job.result_url, partial(check_space, part.parent)
+        bounds = Bounds(job.offer.most_bytes, job.offer.expected_bytes, room)
         if isinstance(adapter, Delivers) and job.remote is not None and not url:
-            url = await adapter.download(job.remote, part)
+            url = await adapter.download(job.remote, part, bounds)
         if url:
-            await self._tools.fetch(url, part, provider=provider, near=provider in self._tools.near)
+            near = provider in self._tools.near
+            await self._tools.fetch(url, part, provider=provider, near=near, bounds=bounds)
         elif not _is_remote(job) and not part.exists():
             self._tools.files.adopt_part(job)
 
-    async def _after(self, job: Job, part: Path, error: LtxError, trouble: _Trouble) -> Job:
-        """After a try that failed: rest and try again while there is hope. Raises `error` when there is none."""
+    async def _after(self, job: Job, part: Path, error: LtxError, trouble: _Trouble, *, went_on: bool) -> Job:
+        """After a try that failed: rest and try again while there is hope. Raises `error` when there is none. A try
+        that `went_on` brought enough to be continued at once, however old the order is."""
         trouble.tries += 1
         trouble.gone += error.code is ErrorCode.EXPIRED
         if error.code in (ErrorCode.BAD_REPLY, ErrorCode.INTERNAL_ERROR):
             trouble.no_film += 1
             if trouble.no_film < LOOKS_AT_NO_FILM:
                 part.unlink(missing_ok=True)
-        spent = self._tools.age_s(job) > PATIENCE_S and trouble.tries >= TRIES_WHEN_LATE
+        late = self._tools.age_s(job) > PATIENCE_S and trouble.tries >= TRIES_WHEN_LATE
+        spent = late and not went_on
         if spent or trouble.gone >= LOOKS_AT_GONE or trouble.no_film >= LOOKS_AT_NO_FILM:
             raise error
         logger.info("%s: %s", job.id, error)
         job = await self._tools.note(job, note=f"the film could not be fetched yet: {error.message}")
-        wait_s = min(MOST_WAIT_S, FIRST_WAIT_S * 2 ** min(trouble.tries - 1, 10))
+        wait_s = FIRST_WAIT_S if went_on else min(MOST_WAIT_S, FIRST_WAIT_S * 2 ** min(trouble.tries - 1, 10))
         asked_s = error.retry_after_s if isinstance(error, ProviderError) else None
         await self._tools.bells.rest(job.id, max(wait_s, min(asked_s or 0, MOST_WAIT_S)))
         job = await self._tools.reloaded(job)
@@ -154,6 +169,10 @@ class Saving:
             return job
         expires_at = self._tools.expiry(job, seen)
         return await self._tools.note(job, result_url=seen.result_url, result_url_expires_at=expires_at)
+
+
+def _size_of(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _is_remote(job: Job) -> bool:

@@ -19,6 +19,7 @@ from ltx_mcp.jobs.rules import price_drift
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.media.worker import Media
+from ltx_mcp.net.flow import Bounds
 from ltx_mcp.providers.base import Provider, Seen
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 class Fetch(Protocol):
     """Brings the file `out` to the end of the film at `url`, from where it stands; one try. Raises ProviderError."""
 
-    async def __call__(self, url: str, out: Any, *, provider: str, near: bool) -> None: ...
+    async def __call__(self, url: str, out: Any, *, provider: str, near: bool, bounds: Bounds) -> None: ...
 
 
 class Bells:

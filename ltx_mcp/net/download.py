@@ -1,17 +1,18 @@
 """Fetching a finished film from where the provider put it: continued where it was cut, never with a credential."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
-from anyio import to_thread
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
+from ltx_mcp.net.flow import WIDEST, Bounds, EndlessError, TricklingError, pour
 from ltx_mcp.net.guard import Refused, Rules, get, provider_rules
-from ltx_mcp.private import open_private
 
 READ_S = 60.0
-MAX_BYTES = 8 << 30
 GONE = frozenset({401, 403, 404, 410})
+_RANGE = re.compile(r"bytes (?:(\d{1,15})-\d{1,15}|\*)/(\d{1,15}|\*)", re.ASCII)
 
 
 class Downloads:
@@ -24,33 +25,60 @@ class Downloads:
         self._read_s = read_s
         self._versions: dict[Path, str] = {}
 
-    async def fetch(self, url: str, out: Path, *, provider: str, near: bool) -> None:
+    async def fetch(self, url: str, out: Path, *, provider: str, near: bool, bounds: Bounds = WIDEST) -> None:
         """Bring `out` to its end, from where it stands. One try: on failure what has come stays.
 
-        Raises ProviderError: expired when the address does not lead to the film any more, else unavailable.
+        Raises ProviderError: expired when the address does not lead to the film any more, bad_reply when more comes
+        than a film has, else unavailable; and what `bounds.room` raises.
         """
         try:
-            await self._fetch(url, out, provider, provider_rules(near=near))
+            await self._fetch(url, out, provider, provider_rules(near=near), bounds)
         except Refused as error:
             raise _error(ErrorCode.UNAVAILABLE, provider, f"pointed at a film whose address {error}") from error
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise _error(ErrorCode.UNAVAILABLE, provider, "did not deliver the whole film yet") from error
+        except EndlessError as error:
+            raise too_much(provider, bounds) from error
+        except TricklingError as error:
+            raise _error(ErrorCode.UNAVAILABLE, provider, "sends the film too slowly") from error
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
+            raise _not_whole(provider) from error
         self._versions.pop(out, None)
 
-    async def _fetch(self, url: str, out: Path, provider: str, rules: Rules) -> None:
+    async def _fetch(self, url: str, out: Path, provider: str, rules: Rules, bounds: Bounds) -> None:
         have = out.stat().st_size if out.exists() else 0
-        version = self._versions.get(out, "")
-        headers = {"Range": f"bytes={have}-", "If-Range": version} if have and version else {}
+        version = self._versions.get(out, "") if have else ""
+        headers = {"Range": f"bytes={have}-", "If-Range": version} if version else {}
         async with get(url, rules, headers=headers, read_s=self._read_s) as answer:
+            start, whole = _range_of(answer)
+            if answer.status_code == 416 and version:
+                self._versions.pop(out)  # unless all is here, it is fetched anew
+                if whole == have:
+                    return
             if answer.status_code in GONE:
                 raise _error(ErrorCode.EXPIRED, provider, f"answers HTTP {answer.status_code} where the film was")
             if answer.status_code not in (200, 206):
                 raise _error(ErrorCode.UNAVAILABLE, provider, f"answers HTTP {answer.status_code} for the film")
-            continued = answer.status_code == 206 and answer.headers.get("content-range", "").startswith(
-                f"bytes {have}-"
-            )
-            self._versions[out] = _version(answer)
-            await _append(answer, out, provider, from_start=not continued)
+            continued = answer.status_code == 206 and bool(version) and start == have
+            if not continued and start:
+                self._versions.pop(out, None)
+                raise _error(ErrorCode.UNAVAILABLE, provider, "sends another part of the film than was asked for")
+            # who repeats the beginning would do so again
+            self._versions[out] = "" if version and answer.status_code == 206 and not continued else _version(answer)
+            await pour(answer.aiter_raw(), out, bounds, length=length_of(answer.headers), begin=not continued)
+            if whole is not None and out.stat().st_size < whole:
+                raise _not_whole(provider)
+
+
+def length_of(headers: Mapping[str, str]) -> int | None:
+    """How long a body says it is; None where it does not."""
+    told = headers.get("content-length", "")
+    return int(told) if told.isascii() and told.isdecimal() and len(told) < 16 else None
+
+
+def _range_of(answer: httpx.Response) -> tuple[int | None, int | None]:
+    """Where a part begins and how long the whole is, as far as the answer says so."""
+    found = _RANGE.match(answer.headers.get("content-range", "")) if answer.status_code in (206, 416) else None
+    start, whole = found.groups() if found else (None, None)
+    return int(start) if start else None, int(whole) if whole and whole != "*" else None
 
 
 def _version(answer: httpx.Response) -> str:
@@ -59,12 +87,14 @@ def _version(answer: httpx.Response) -> str:
     return etag if etag and not etag.startswith("W/") else str(answer.headers.get("last-modified", ""))
 
 
-async def _append(answer: httpx.Response, out: Path, provider: str, *, from_start: bool) -> None:
-    with await to_thread.run_sync(open_private, out, "wb" if from_start else "ab") as file:
-        async for chunk in answer.aiter_raw():
-            if file.tell() + len(chunk) > MAX_BYTES:
-                raise _error(ErrorCode.BAD_REPLY, provider, "sends a film without end")
-            await to_thread.run_sync(file.write, chunk)
+def too_much(provider: str, bounds: Bounds) -> ProviderError:
+    """The error of a film that does not end."""
+    most = f"{bounds.most_bytes / 1e6:.0f} MB"
+    return _error(ErrorCode.BAD_REPLY, provider, f"sends more than {most}, which no film of this order has")
+
+
+def _not_whole(provider: str) -> ProviderError:
+    return _error(ErrorCode.UNAVAILABLE, provider, "did not deliver the whole film yet")
 
 
 def _error(code: ErrorCode, provider: str, what: str) -> ProviderError:

@@ -5,7 +5,7 @@ Here: the fetch of a caller's URL, and single hops for the uploads and downloads
 
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -136,13 +136,15 @@ async def get(
     read_s: float | None = None,
 ) -> AsyncIterator[httpx.Response]:
     """The answer to a GET after at most `redirects` redirects, each hop vetted anew; the body is not yet read.
-    `read_s` is the longest silence; without it the caller must bound the whole.
+    `read_s` is the longest silence, and the longest wait for the head; without it the caller must bound the whole.
 
-    Raises Refused, httpx.HTTPError, httpx.InvalidURL or ValueError.
+    Raises Refused, TimeoutError, httpx.HTTPError, httpx.InvalidURL or ValueError.
     """
     url = _checked(httpx.URL(address), rules)
     for _ in range(redirects + 1):
-        async with hop("GET", url, rules, headers or {}, read_s=read_s) as answer:
+        async with AsyncExitStack() as stack:
+            with anyio.fail_after(None if read_s is None else read_s + _CONNECT_S):  # a head may come bit by bit, too
+                answer = await stack.enter_async_context(hop("GET", url, rules, headers or {}, read_s=read_s))
             if not answer.has_redirect_location:
                 yield answer
                 return

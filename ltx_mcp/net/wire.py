@@ -15,17 +15,22 @@ from typing import Any
 
 import anyio
 import httpx
-from anyio import to_thread
 
 from ltx_mcp.domain.errors import Accepted, ErrorCode, ProviderError
+from ltx_mcp.net.download import length_of, too_much
+from ltx_mcp.net.flow import LEAST_BYTES_S, WIDEST, Bounds, EndlessError, TricklingError, pour
 from ltx_mcp.net.guard import Refused, Rules, hop, provider_rules, trusted
 from ltx_mcp.net.redact import redact
-from ltx_mcp.private import open_private
 
 MAX_REPLY_BYTES = 4 << 20
 CONNECT_S, READ_S = 10.0, 60.0
 ORDER_S = 120.0
 EVENTS_S = 40.0
+BODY_S = 120.0
+"""How long a small answer may take to come whole, however steadily it trickles."""
+MAX_STREAM_BYTES = 16 << 20
+HELD_WINDOW_S = 600.0
+"""A film that is the answer to the order cannot be continued by another try: it is given up only after this long."""
 MAX_DETAIL = 500
 PAGE = "(an HTML page)"
 MAX_RETRY_AFTER_S = 86_400.0
@@ -150,10 +155,11 @@ class Wire:
         """The order of a service that answers with the film: its body is read inside, under the same rule."""
         async with self._client() as client:
             try:
-                answer = await client.send(_request(client, call, self._connect_s), stream=True)
+                with anyio.fail_after(max(call.read_s, self._order_s) + self._connect_s):
+                    answer = await client.send(_request(client, call, self._connect_s), stream=True)
             except NEVER_SENT as error:
                 raise self.broken(f"could not be reached: {self._reason(error)}", "no") from error
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, TimeoutError) as error:
                 raise self.broken(f"did not answer the order: {self._reason(error)}", "unknown") from error
             try:
                 yield Held(self, answer, "unknown")
@@ -173,8 +179,9 @@ class Wire:
     async def held(self, call: Call) -> AsyncGenerator["Held", None]:
         """A question whose answer is large, or comes bit by bit. Raises ProviderError(unavailable)."""
         try:
-            answer = await self._shared().send(_request(self._shared(), call, self._connect_s), stream=True)
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            with anyio.fail_after(call.read_s + self._connect_s):
+                answer = await self._shared().send(_request(self._shared(), call, self._connect_s), stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as error:
             raise self.broken(f"could not be asked: {self._reason(error)}", "yes") from error
         try:
             yield Held(self, answer, "yes")
@@ -187,9 +194,12 @@ class Wire:
             if held.status_code != 200:
                 raise self.broken(f"answered HTTP {held.status_code} to a stream", "yes")
             lines: list[str] = []
-            size = 0
+            size = whole = 0
             async with aclosing(held.lines()) as told:
                 async for line in told:
+                    whole += len(line) + 1
+                    if whole > MAX_STREAM_BYTES:
+                        raise self.broken("sent a stream without end", "yes")
                     if line.startswith("data:"):
                         lines.append(line[5:].removeprefix(" "))
                         size += len(line)
@@ -201,12 +211,13 @@ class Wire:
 
     async def put(self, url: str, path: Path, headers: Mapping[str, str], *, read_s: float = 300) -> None:
         """Upload a file to where the provider pointed. No credential goes along. Raises ProviderError(unavailable)."""
-        size = str((await anyio.Path(path).stat()).st_size)
-        given = {"Content-Length": size, **headers}
+        size_bytes = (await anyio.Path(path).stat()).st_size
+        given = {"Content-Length": str(size_bytes), **headers}
         try:
-            async with hop("PUT", url, self.rules, given, _chunks(path), read_s) as answer:
-                reply = await Held(self, answer, "no").read()
-        except (Refused, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            with anyio.fail_after(read_s + size_bytes / LEAST_BYTES_S):
+                async with hop("PUT", url, self.rules, given, _chunks(path), read_s) as answer:
+                    reply = await Held(self, answer, "no").read()
+        except (Refused, httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             raise self.broken(f"gave an upload address that failed: {self._reason(error)}", "no") from error
         if not reply.ok:
             raise self.broken(f"answered HTTP {reply.status_code} to an upload", "no", self.detail(reply.text))
@@ -270,42 +281,43 @@ class Held:
 
     async def read(self) -> Reply:
         """The answer as far as it came: its status is worth knowing even when the rest never arrives."""
-        parts: list[bytes] = []
-        size = 0
-        with suppress(httpx.HTTPError):
+        body = bytearray()
+        with suppress(httpx.HTTPError), anyio.move_on_after(BODY_S):
             async for chunk in self._answer.aiter_raw():
-                parts.append(chunk)
-                size += len(chunk)
-                if size > MAX_REPLY_BYTES:
+                body += chunk
+                if len(body) > MAX_REPLY_BYTES:
                     break
-        return Reply(self.status_code, self.headers, b"".join(parts))
+        return Reply(self.status_code, self.headers, bytes(body))
 
     async def lines(self) -> AsyncGenerator[str, None]:
         """The body line by line, as it comes, whatever its head says of its encoding. Raises ProviderError when it
         breaks off, or a line does not end."""
-        rest = b""
+        rest = bytearray()
         try:
             async for chunk in self._answer.aiter_raw():
                 # not splitlines: U+2028 and the like may stand inside JSON
-                *whole, rest = (rest + chunk).split(b"\n")
+                *whole, last = chunk.split(b"\n")
                 for line in whole:
-                    yield line.removesuffix(b"\r").decode("utf-8", "replace")
+                    yield (rest + line).removesuffix(b"\r").decode("utf-8", "replace")
+                    rest.clear()
+                rest += last
                 if len(rest) > MAX_REPLY_BYTES:
                     raise self._wire.broken("sent a line without end", self._accepted)
         except httpx.HTTPError as error:
             raise self._wire.cut(error, self._accepted) from error
 
-    async def save(self, path: Path, tell: Callable[[float], None] | None = None) -> None:
-        """The body into a file, telling the part that has come. Raises ProviderError when it breaks off."""
-        whole = int(self.headers.get("content-length", "0") or 0)
-        with await to_thread.run_sync(open_private, path, "wb") as file:
-            try:
-                async for chunk in self._answer.aiter_raw():
-                    await to_thread.run_sync(file.write, chunk)
-                    if tell and whole:
-                        tell(file.tell() / whole)
-            except httpx.HTTPError as error:
-                raise self._wire.cut(error, self._accepted) from error
+    async def save(self, path: Path, bounds: Bounds = WIDEST, tell: Callable[[float], None] | None = None) -> None:
+        """The body into a file, telling the part that has come. Raises ProviderError when it breaks off, trickles or
+        does not end, and what `bounds.room` raises."""
+        length = length_of(self.headers)
+        try:
+            await pour(self._answer.aiter_raw(), path, bounds, length=length, tell=tell)
+        except EndlessError as error:
+            raise too_much(self._wire.provider, bounds) from error
+        except TricklingError as error:
+            raise self._wire.broken("sends the film too slowly", self._accepted) from error
+        except httpx.HTTPError as error:
+            raise self._wire.cut(error, self._accepted) from error
 
 
 def _request(client: httpx.AsyncClient, call: Call, connect_s: float) -> httpx.Request:

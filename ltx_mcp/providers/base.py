@@ -18,6 +18,7 @@ from ltx_mcp.domain.job import Cancel
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.media.facts import Tell
 from ltx_mcp.media.worker import Media
+from ltx_mcp.net.flow import WIDEST, Bounds
 from ltx_mcp.net.wire import Wire
 
 MOST_SIGNS = 8_192
@@ -155,7 +156,7 @@ class Streams(Protocol):
 class Delivers(Protocol):
     """A service whose films are fetched by a call of its own, not from a public address."""
 
-    async def download(self, remote: Mapping[str, Any], path: Path) -> str:
+    async def download(self, remote: Mapping[str, Any], path: Path, bounds: Bounds = WIDEST) -> str:
         """Write the film to `path`, or give the address it lies at. Raises ProviderError; expired when it is gone."""
         ...
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Adjustment, Offer
+from ltx_mcp.net.flow import WIDEST, Bounds
 from ltx_mcp.net.wire import READ_S, Call, Files, Reply
 from ltx_mcp.providers.base import CHECK_S, NO_ORDER, Accepted, Checked, Seen, Setup, read_word
 from ltx_mcp.providers.verdict import bad_reply, film_failed, key_checked, look_failed, order_refused, order_unclear
@@ -141,11 +142,11 @@ class ByteCompute:
         own = isinstance(reply.json, dict) and bool({"error", "status"} & reply.json.keys())
         return key_checked(self._setup, reply, _error_of(reply), own=own)
 
-    async def download(self, remote: Mapping[str, Any], path: Path) -> str:
+    async def download(self, remote: Mapping[str, Any], path: Path, bounds: Bounds = WIDEST) -> str:
         """The film's bytes into `path`, or the address where they lie."""
         async with self._wire.held(self._call(remote, "/download", FILM_S)) as held:
             if held.status_code == 200 and "json" not in held.headers.get("content-type", ""):
-                await held.save(path)
+                await held.save(path, bounds)
                 return ""
             reply = await held.read()
         if not reply.ok:

@@ -13,7 +13,8 @@ from urllib.parse import quote
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.media.facts import Tell
-from ltx_mcp.net.wire import Call, Reply
+from ltx_mcp.net.flow import Bounds
+from ltx_mcp.net.wire import HELD_WINDOW_S, Call, Reply
 from ltx_mcp.providers.base import (
     CHECK_S,
     NO_ORDER,
@@ -180,9 +181,11 @@ class LtxV1(Uploading):
             await stack.aclose()
             raise _refused(self._setup, reply) if not reply.ok else order_unclear(self._setup, reply)
 
+        bounds = Bounds(offer.most_bytes, window_s=HELD_WINDOW_S)
+
         async def write(path: Path, tell: Tell) -> tuple[Adjustment, ...]:
             async with stack:
-                await held.save(path, tell)
+                await held.save(path, bounds, tell)
             return ()
 
         return Delivered(write)

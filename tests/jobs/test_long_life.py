@@ -20,6 +20,7 @@ from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.saving import TRIES_WHEN_LATE
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
+from ltx_mcp.net.flow import Bounds
 from ltx_mcp.providers.base import Accepted, Delivered
 from tests.conftest import Clock, Connect, Emulated
 from tests.jobs.moments import ltx
@@ -110,7 +111,7 @@ async def test_a_film_that_cannot_be_fetched_days_after_its_order_is_given_up_in
 ) -> None:
     tried: list[str] = []
 
-    async def fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
         tried.append(url)
         raise no(ErrorCode.UNAVAILABLE, "yes")
 

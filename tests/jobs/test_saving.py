@@ -14,9 +14,11 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import InputRule
 from ltx_mcp.domain.job import Bill, State
 from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.saving import PATIENCE_S, STEADY_BYTES, TRIES_WHEN_LATE
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.media.facts import SheetFacts
 from ltx_mcp.media.worker import Media
+from ltx_mcp.net.flow import Bounds
 from ltx_mcp.providers.base import Accepted, Delivered, Seen
 from tests.jobs.test_steps import DONE, WORKER, Bench, Scripted, bench, film
 from tests.jobs.test_store import New, priced
@@ -36,7 +38,7 @@ async def test_a_film_whose_address_is_gone_is_looked_for_at_its_new_one(
     """LTX may sign its address anew when the job is asked after again."""
     asked: list[str] = []
 
-    async def fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
         asked.append(url)
         if url == DONE.result_url:
             raise gone()
@@ -53,7 +55,7 @@ async def test_a_film_whose_address_is_gone_is_looked_for_at_its_new_one(
 
 
 async def test_a_film_that_stays_gone_has_expired_and_stays_paid(bench: Bench, new_job: New) -> None:
-    async def fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
         raise gone()
 
     bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
@@ -63,6 +65,88 @@ async def test_a_film_that_stays_gone_has_expired_and_stays_paid(bench: Bench, n
         await bench.steps.take(job)
     job = await bench.steps.fail(bench.store.get(job.id) or job, caught.value)
     assert (job.error and job.error.code, job.bill) == (ErrorCode.EXPIRED, Bill.BOOKED)
+
+
+def cut() -> ProviderError:
+    return ProviderError(ErrorCode.UNAVAILABLE, "cut", provider="fal", accepted="yes")
+
+
+async def test_a_film_that_is_whole_but_always_cut_by_a_wrong_length_is_kept(
+    bench: Bench, new_job: New, film: Path
+) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+        out.write_bytes(film.read_bytes())
+        raise cut()
+
+    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
+    assert bench.files.film(job.id).read_bytes() == film.read_bytes()
+
+
+async def test_an_old_order_whose_film_still_comes_on_is_not_given_up(bench: Bench, new_job: New, film: Path) -> None:
+    """A slow line: each try brings a piece and is cut."""
+    whole, tried = film.read_bytes().ljust(15 * STEADY_BYTES), []
+
+    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+        tried.append(url)
+        have = out.stat().st_size if out.exists() else 0
+        with out.open("ab") as file:
+            file.write(whole[have : have + STEADY_BYTES])
+        if out.stat().st_size < len(whole):
+            raise cut()
+
+    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
+    bench.clock.turn(seconds=3 * PATIENCE_S)
+    job = await bench.until(job, State.SUCCEEDED)
+    assert len(tried) == 15 > TRIES_WHEN_LATE
+
+
+async def test_what_is_fetched_is_held_to_what_was_ordered_and_to_the_room_there_is(
+    bench: Bench, new_job: New, film: Path
+) -> None:
+    given: list[Bounds] = []
+
+    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+        given.append(bounds)
+        assert bounds.room is not None
+        bounds.room(1)
+        bounds.room(1 << 60)
+
+    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
+    with pytest.raises(LtxError) as caught:
+        await bench.steps.take(job)
+    told = bench.store.get(job.id)
+    assert told is not None
+    assert told.error is not None
+    assert (told.state, told.error.code) == (State.SAVING, ErrorCode.STORAGE_FAILED)
+    assert (given[0].most_bytes, given[0].expected_bytes) == (job.offer.most_bytes, job.offer.expected_bytes)
+    assert "are needed" in caught.value.message
+    assert "LTX_MCP_HOME" in told.error.hint
+
+
+@pytest.mark.parametrize(
+    ("width", "fps", "seconds", "least_mbit_s", "most_bytes"),
+    [
+        (1920, 25, 6, 250, 250e6),
+        (3840, 50, 20, 2_000, 8 << 30),
+        (3840, 25, 10, 1_000, 2e9),
+        (15360, 60, 60, 0, 8 << 30),
+    ],
+)
+def test_the_most_a_film_may_have_is_wide_for_any_order(
+    new_job: New, width: int, fps: int, seconds: int, least_mbit_s: float, most_bytes: float
+) -> None:
+    """Of the strongest camera codecs 2160p50 takes some 1,800 Mbit/s; LTX's films some 50."""
+    offer = replace(
+        new_job().offers[0], width=width, height=width * 9 // 16, fps=fps, duration=Decimal(seconds), film_s=None
+    )
+    assert least_mbit_s * 1e6 / 8 * seconds <= offer.most_bytes <= most_bytes
+    assert offer.expected_bytes * 10 <= offer.most_bytes
 
 
 async def test_a_film_without_a_contact_sheet_is_still_a_film(bench: Bench, new_job: New) -> None:
@@ -80,7 +164,7 @@ async def test_a_film_without_a_contact_sheet_is_still_a_film(bench: Bench, new_
 
 
 async def test_a_disk_that_is_full_during_the_download_ends_nothing(bench: Bench, new_job: New) -> None:
-    async def fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
         raise OSError(28, "No space left on device")
 
     bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))

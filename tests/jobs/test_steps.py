@@ -29,6 +29,7 @@ from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.media.facts import RenderOrder
 from ltx_mcp.media.worker import Media
+from ltx_mcp.net.flow import Bounds
 from ltx_mcp.providers.base import Accepted, Delivered, Seen, Uploaded
 from tests.conftest import Clock
 from tests.jobs.test_store import New, priced
@@ -116,7 +117,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def bench(store: Store, database: Database, home: Path, clock: Clock, film: Path) -> Any:
     fetched: list[str] = []
 
-    async def fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
         fetched.append(url)
         if made.comes:
             out.write_bytes(made.comes.pop(0))
@@ -330,7 +331,7 @@ async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent
     assert (job.state, job.remote, len(provider.orders)) == (State.RUNNING, {"id": "r1"}, 1)
 
 
-async def no_fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
+async def no_fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
     raise AssertionError(url)
 
 

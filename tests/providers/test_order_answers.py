@@ -24,6 +24,7 @@ from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.media.worker import Media
+from ltx_mcp.net.flow import Bounds
 from ltx_mcp.net.wire import Wire
 from ltx_mcp.providers.base import Accepted, Delivered, Provider, Setup
 from tests.conftest import Clock
@@ -152,7 +153,7 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
     return prepared
 
 
-async def no_fetch(url: str, out: Path, *, provider: str, near: bool) -> None:
+async def no_fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
     raise AssertionError(url)
 
 
