@@ -18,7 +18,8 @@ import pytest
 import trustme
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.net.guard import Address, fetch_public, is_public, resolve
+from ltx_mcp.net.address import Address, is_public
+from ltx_mcp.net.guard import fetch_public, resolve
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from ltx_mcp.net.guard import is_public
+from ltx_mcp.net.address import is_public
 from ltx_mcp.net.redact import redact
 
 SPECIAL = """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.job import Job
+from ltx_mcp.server.texts import says
 from ltx_mcp.server.views import JobView, Links, Standing, to_view
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ async def standing_of(jobs: "Jobs", job: Job) -> Standing:
 def view_of(jobs: "Jobs", job: Job) -> JobView:
     """A job as a person at this machine sees it."""
     is_preview = jobs.market.facts(job.offer.provider).is_preview
-    return to_view(job, Links(jobs.film), Standing(is_preview, 0, jobs.hindrance(job)), datetime.now(UTC))
+    return to_view(
+        job, Links(jobs.film, near=jobs.near), Standing(is_preview, 0, jobs.hindrance(job)), datetime.now(UTC)
+    )
 
 
 def print_made(view: JobView) -> None:
@@ -74,9 +77,9 @@ def facts_of(view: JobView) -> list[str]:
     if view.is_preview:
         lines.append(PREVIEW)
     if view.error:
-        told = " ".join(filter(None, (view.error.message, view.error.hint, view.error.provider_detail)))
-        lines.append(f"{view.error.code}: {told}")
-    return [spoken(line) for line in lines]
+        lines.append(f"{view.error.code}: {' '.join(filter(None, (view.error.message, view.error.hint)))}")
+    said = [says(view.provider, view.error.provider_detail)] if view.error and view.error.provider_detail else []
+    return [spoken(line) for line in lines] + said
 
 
 def print_history(rows: Sequence[tuple[str, str, str]]) -> None:

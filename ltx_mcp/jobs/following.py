@@ -14,7 +14,7 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import Pace
 from ltx_mcp.domain.job import Bill, Cancel, Job, State, bill_after
 from ltx_mcp.domain.offer import Adjustment
-from ltx_mcp.domain.words import ordinal
+from ltx_mcp.domain.words import ordinal, quoted
 from ltx_mcp.jobs.ordering import Ordering, no_answer
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools, to_micro_or_none
@@ -29,6 +29,7 @@ STREAM_TRIES = 2
 FRESH_S = 120.0
 """A provider that does not know an order this young may only be slow to learn of it."""
 MOST_RETRY_S = 300.0
+MOST_NOTE = 80
 LATE_LOOKS = 3
 """How many looks may fail after the deadline before an order is given up."""
 
@@ -141,7 +142,8 @@ class Following:
             if error.code is ErrorCode.EXPIRED and self._tools.age_s(job) > FRESH_S:
                 return await self._failed(job, Problem.of(error), free=False)
             logger.info("%s: %s", job.id, error)
-            job = await self._tools.note(job, note=f"could not be asked: {error.message}")
+            told = {"error": Problem.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
+            job = await self._tools.note(job, note=f"could not be asked: {error.message}", **told)
             pace_s = max(pace_s, min(error.retry_after_s or 0, MOST_RETRY_S))
             self._late_failures[job.id] += late
         if job.state is not State.RUNNING:
@@ -165,7 +167,8 @@ class Following:
         if seen.charged_usd is not None:
             charged = {"charged_micro": to_micro_or_none(seen.charged_usd)}
         if seen.status == "done":
-            found: dict[str, Any] = {"result_url": seen.result_url, "error": None} | charged
+            url = seen.result_url and self._tools.film_address(job, seen.result_url)
+            found: dict[str, Any] = {"result_url": url, "error": None} | charged
             news = tuple(each for each in seen.adjustments if each not in job.adjustments)
             return await self._tools.move(
                 job,
@@ -181,7 +184,11 @@ class Following:
             problem = seen.problem or Problem(ErrorCode.UNAVAILABLE, "The provider could not make it.")
             return await self._failed(job, problem, free=seen.charged_usd == 0, **charged)
         return await self._tools.note(
-            job, progress=seen.progress, queue_position=seen.queue_position, note=seen.note or _word(seen)
+            job,
+            progress=seen.progress,
+            queue_position=seen.queue_position,
+            note=quoted(seen.note, MOST_NOTE) or _word(seen),
+            error=None,
         )
 
     async def _failed(self, job: Job, problem: Problem, *, free: bool, **charged: Any) -> Job:
@@ -296,4 +303,5 @@ def _overdue(job: Job) -> Problem:
         no_answer(job),
         message=f"{job.offer.provider} took the order but has not finished it in time; it may still come.",
         hint="check_job asks the provider again each time; do not order it again.",
+        provider_detail=job.error.provider_detail if job.error else "",
     )

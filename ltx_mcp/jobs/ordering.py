@@ -11,6 +11,7 @@ import anyio
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.job import Bill, Job, State, bill_after
+from ltx_mcp.domain.words import one_line
 from ltx_mcp.jobs.preparing import Preparing
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools, to_micro_or_none
@@ -77,7 +78,10 @@ class Ordering:
         if remote is None or latest is None or latest.remote == remote:
             return
         logger.warning(
-            "%s: %s took the order, but somebody had settled the job: %s", job.id, job.offer.provider, remote
+            "%s: %s took the order, but somebody had settled the job: %s",
+            job.id,
+            job.offer.provider,
+            one_line(str(remote), 1_000),
         )
 
     async def _write_down(self, sent: tuple[str, int]) -> Job:

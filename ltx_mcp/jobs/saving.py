@@ -129,6 +129,7 @@ class Saving:
         if isinstance(adapter, Delivers) and job.remote is not None and not url:
             url = await adapter.download(job.remote, part, bounds)
         if url:
+            url = self._tools.film_address(job, url)
             near = provider in self._tools.near
             await self._tools.fetch(url, part, provider=provider, near=near, bounds=bounds)
         elif not _is_remote(job) and not part.exists():
@@ -148,12 +149,14 @@ class Saving:
         if spent or trouble.gone >= LOOKS_AT_GONE or trouble.no_film >= LOOKS_AT_NO_FILM:
             raise error
         logger.info("%s: %s", job.id, error)
-        job = await self._tools.note(job, note=f"the film could not be fetched yet: {error.message}")
+        told = {"error": Problem.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
+        job = await self._tools.note(job, note=f"the film could not be fetched yet: {error.message}", **told)
         wait_s = FIRST_WAIT_S if went_on else min(MOST_WAIT_S, FIRST_WAIT_S * 2 ** min(trouble.tries - 1, 10))
         asked_s = error.retry_after_s if isinstance(error, ProviderError) else None
         await self._tools.bells.rest(job.id, max(wait_s, min(asked_s or 0, MOST_WAIT_S)))
         job = await self._tools.reloaded(job)
-        return await self._look_again(job) if error.code is ErrorCode.EXPIRED else job
+        moved = error.code is ErrorCode.EXPIRED or (job.result_url and not self._tools.is_address(job, job.result_url))
+        return await self._look_again(job) if moved else job
 
     async def _look_again(self, job: Job) -> Job:
         """Ask whether the film lies at another address by now."""
@@ -162,13 +165,14 @@ class Saving:
             return job
         try:
             seen = await adapter.poll(job.remote)
+            url = seen.result_url and self._tools.film_address(job, seen.result_url)
         except ProviderError as error:
             logger.info("%s: %s", job.id, error)
             return job
-        if seen.status != "done" or not seen.result_url:
+        if seen.status != "done" or not url:
             return job
         expires_at = self._tools.expiry(job, seen)
-        return await self._tools.note(job, result_url=seen.result_url, result_url_expires_at=expires_at)
+        return await self._tools.note(job, result_url=url, result_url_expires_at=expires_at)
 
 
 def _size_of(part: Path) -> int:

@@ -299,6 +299,11 @@ class Jobs:
         events = await self._store.do(self._store.history, job.id)
         return tuple(str(event.detail.get("message", "")) for event in events if event.what == "next_offer")
 
+    @property
+    def near(self) -> frozenset[str]:
+        """The providers on this machine, whose films may lie there too."""
+        return self._adapters.near
+
     def film(self, job: Job) -> Path | None:
         """The film on this machine, when there is one."""
         path = self._files.film(job.id)

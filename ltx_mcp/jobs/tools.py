@@ -10,16 +10,20 @@ from typing import Any, Protocol
 
 import anyio
 
+from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.price import to_micro
+from ltx_mcp.domain.words import one_line
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.rules import price_drift
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.media.worker import Media
+from ltx_mcp.net.address import read_address
 from ltx_mcp.net.flow import Bounds
+from ltx_mcp.net.redact import redact
 from ltx_mcp.providers.base import Provider, Seen
 
 logger = logging.getLogger(__name__)
@@ -120,6 +124,25 @@ class Tools:
         lives_s = self.facts[job.offer.provider].film_lives_s
         by_facts = self.now() + timedelta(seconds=lives_s) if lives_s and seen.result_url else None
         return seen.result_url_expires_at or by_facts
+
+    def film_address(self, job: Job, told: str) -> str:
+        """Where a job's film lies, as its provider told it. Raises ProviderError(bad_reply) for what is no address; an
+        adapter has looked already, a row of an older version may hold anything."""
+        if address := self.is_address(job, told):
+            return address
+        provider = job.offer.provider
+        raise ProviderError(
+            ErrorCode.BAD_REPLY,
+            f"{provider} said that it is done, but gave no address of a film.",
+            "It was made and paid: ask the provider's support for it.",
+            provider=provider,
+            accepted="yes",
+            detail=one_line(redact(told)),
+        )
+
+    def is_address(self, job: Job, told: str) -> str:
+        """What is told as an address that this job's provider may point at; empty where it is none."""
+        return read_address(told, near=job.offer.provider in self.near)
 
     def age_s(self, job: Job) -> float:
         """Seconds since it was ordered."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, M
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from socket import SOCK_STREAM
 from typing import Any
@@ -19,27 +19,14 @@ from anyio import to_thread
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.net import redact  # noqa: F401 (puts its filters on the loggers of httpx)
+from ltx_mcp.net.address import Address, is_public, is_public_or_loopback
 from ltx_mcp.private import open_private
 
-Address = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 _CONNECT_S = 10.0
 _MOST_ADDRESSES = 4
 _NOT_PUBLIC = "does not lead to a public address"
-
-# The IANA special-purpose registries. Written out, because `is_global` differs between patch releases of Python.
-_NOT_PUBLIC_V4 = tuple(
-    ip_network(text)
-    for text in (
-        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
-        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
-        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
-    )
-)
-_PUBLIC_V6 = ip_network("2000::/3")
-_NOT_PUBLIC_V6 = tuple(ip_network(text) for text in ("2001::/23", "2001:db8::/32", "3fff::/20"))
-_NAT64 = ip_network("64:ff9b::/96")
 
 
 @cache
@@ -51,23 +38,6 @@ def trusted(*, environment: bool) -> ssl.SSLContext:
 
 class Refused(Exception):
     """Why a hop was not made, or a fetch given up, as the middle of a sentence."""
-
-
-def is_public(address: Address) -> bool:
-    """Whether this address is one of the open internet; addresses that carry an IPv4 one are judged by it."""
-    if isinstance(address, IPv4Address):
-        return not any(address in net for net in _NOT_PUBLIC_V4)
-    inner = address.ipv4_mapped or address.sixtofour
-    if inner is None and address in _NAT64:
-        inner = IPv4Address(int(address) & 0xFFFFFFFF)
-    if inner is not None:
-        return is_public(inner)
-    return address in _PUBLIC_V6 and not any(address in net for net in _NOT_PUBLIC_V6)
-
-
-def is_public_or_loopback(address: Address) -> bool:
-    """Whether a provider that itself runs on this machine may point there."""
-    return address.is_loopback or is_public(address)
 
 
 async def resolve(host: str, port: int) -> Sequence[Address]:

@@ -4,7 +4,6 @@ Says of every failure whether the provider may have taken the order; what a stat
 """
 
 import json
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import anyio
 import httpx
 
 from ltx_mcp.domain.errors import Accepted, ErrorCode, ProviderError
+from ltx_mcp.domain.words import one_line
 from ltx_mcp.net.download import length_of, too_much
 from ltx_mcp.net.flow import LEAST_BYTES_S, WIDEST, Bounds, EndlessError, TricklingError, pour
 from ltx_mcp.net.guard import Refused, Rules, hop, provider_rules, trusted
@@ -31,10 +31,10 @@ BODY_S = 120.0
 MAX_STREAM_BYTES = 16 << 20
 HELD_WINDOW_S = 600.0
 """A film that is the answer to the order cannot be continued by another try: it is given up only after this long."""
-MAX_DETAIL = 500
 PAGE = "(an HTML page)"
 MAX_RETRY_AFTER_S = 86_400.0
-_NEVER_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_MOST_SAID = 2_000
+MOST_REASON = 120
 _CHUNK = 1 << 18
 NEVER_SENT = (
     *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
@@ -228,8 +228,9 @@ class Wire:
         return provider_rules(near=self.near)
 
     def detail(self, text: str) -> str:
-        """The provider's own words, with every known secret struck out, cut short, and without what no text holds."""
-        return _NEVER_TEXT.sub("\N{REPLACEMENT CHARACTER}", redact(text, self._secrets)[:MAX_DETAIL])
+        """The provider's own words on one line, with every known secret struck out and cut short."""
+        # once more on the line, where signs that nobody sees part a secret no longer
+        return one_line(redact(one_line(redact(text, self._secrets), _MOST_SAID), self._secrets))
 
     def broken(self, what: str, accepted: Accepted, detail: str = "") -> ProviderError:
         """The error of a line that failed."""
@@ -262,7 +263,9 @@ class Wire:
         if isinstance(error, httpx.LocalProtocolError | UnicodeError):
             # what httpx says here repeats the header, key and all
             return "the key, or another header, holds signs that cannot be sent"
-        return self.detail(str(error)).strip().rstrip(".") or "the connection was cut"
+        # of what is not HTTP the bytes themselves are quoted, which belong into no sentence of ours
+        words = str(error).partition(": byte")[0].partition(": b'")[0]
+        return self.detail(words)[:MOST_REASON].strip().rstrip(".") or "the connection was cut"
 
     def cut(self, error: Exception, accepted: Accepted) -> ProviderError:
         """The error of an answer that broke off."""

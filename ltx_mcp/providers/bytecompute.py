@@ -13,10 +13,19 @@ from urllib.parse import quote
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Adjustment, Offer
+from ltx_mcp.net.address import find_film
 from ltx_mcp.net.flow import WIDEST, Bounds
 from ltx_mcp.net.wire import READ_S, Call, Files, Reply
 from ltx_mcp.providers.base import CHECK_S, NO_ORDER, Accepted, Checked, Seen, Setup, read_word
-from ltx_mcp.providers.verdict import bad_reply, film_failed, key_checked, look_failed, order_refused, order_unclear
+from ltx_mcp.providers.verdict import (
+    bad_reply,
+    film_failed,
+    key_checked,
+    look_failed,
+    no_film,
+    order_refused,
+    order_unclear,
+)
 
 DONE = frozenset({"completed", "complete", "succeeded", "success", "done"})
 WAITING = frozenset({"queued", "pending", "accepted", "submitted"})
@@ -151,10 +160,10 @@ class ByteCompute:
             reply = await held.read()
         if not reply.ok:
             raise self._not_delivered(reply)
-        body = reply.json if isinstance(reply.json, dict) else {}
-        url = next(filter(None, (read_word(body.get(name)) for name in URL_FIELDS)), "")
-        if not url:
-            raise bad_reply(self._setup, reply.text)
+        body = reply.json
+        named = [body.get(name) for name in URL_FIELDS] if isinstance(body, dict) else []
+        if not (url := find_film(body, *named, near=self._wire.near)):
+            raise no_film(self._setup, reply.text if body is None else body, *named)
         return url
 
     def _not_delivered(self, reply: Reply) -> ProviderError:

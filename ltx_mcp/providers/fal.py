@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import Cancel
 from ltx_mcp.domain.offer import Offer
+from ltx_mcp.net.address import find_film
 from ltx_mcp.net.wire import EVENTS_S, Call, Reply, read_json
 from ltx_mcp.providers.base import (
     CHECK_S,
@@ -27,7 +28,15 @@ from ltx_mcp.providers.base import (
     read_word,
     to_number,
 )
-from ltx_mcp.providers.verdict import bad_reply, film_failed, key_checked, look_failed, order_refused, order_unclear
+from ltx_mcp.providers.verdict import (
+    bad_reply,
+    film_failed,
+    key_checked,
+    look_failed,
+    no_film,
+    order_refused,
+    order_unclear,
+)
 
 PRICES_URL = "https://api.fal.ai/v1/models/pricing"
 BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
@@ -38,6 +47,7 @@ CANCELS = {
     "ALREADY_COMPLETED": Cancel.NOT_POSSIBLE,
     "NOT_FOUND": Cancel.NOT_POSSIBLE,
 }
+MOST_UNIT_USD = 10_000
 BILLING = "x-fal-billable-units"
 
 
@@ -184,7 +194,7 @@ class Fal:
 
     def _last_log(self, logs: Any) -> str:
         lines = [line.get("message") for line in logs or () if isinstance(line, dict)] if isinstance(logs, list) else []
-        return self._wire.detail(" ".join(str(lines[-1]).split()))[:80] if lines else ""
+        return self._wire.detail(str(lines[-1]))[:80] if lines else ""
 
     async def _result(self, remote: Mapping[str, Any], *, failed: bool) -> Seen:
         """The film, or the model's own error. `failed`: the status said so; without that, a 5xx that is not of the
@@ -192,10 +202,12 @@ class Fal:
         reply = await self._wire.ask(Call("GET", remote["response_url"], self._headers))
         body = reply.json if isinstance(reply.json, dict) else None
         if reply.ok:
-            video = body.get("video") if body else None
-            url = read_word(video.get("url")) if isinstance(video, dict) else ""
-            if not url:
+            if body is None:
                 raise bad_reply(self._setup, reply.text)
+            video = body.get("video")
+            named = video.get("url") if isinstance(video, dict) else video
+            if not (url := find_film(body, named, near=self._wire.near)):
+                raise no_film(self._setup, body, named)
             return Seen("done", result_url=url, charged_usd=_charged(reply, remote))
         passing = reply.status_code >= 500 and not failed and not isinstance((body or {}).get("detail"), list)
         if body is None or passing or reply.status_code in (401, 403, 404, 408, 429):
@@ -240,7 +252,10 @@ class Fal:
         if not reply.ok or not isinstance(rows, list):
             raise look_failed(self._setup, reply)
         try:
-            return {str(row["endpoint_id"]): Decimal(str(row["unit_price"])) for row in rows}
+            told = {str(row["endpoint_id"]): Decimal(str(row["unit_price"])) for row in rows}
+            if all(0 <= price < MOST_UNIT_USD for price in told.values()):
+                return told
+            raise bad_reply(self._setup, reply.text)
         except (TypeError, KeyError, InvalidOperation) as error:
             raise bad_reply(self._setup, reply.text) from error
 

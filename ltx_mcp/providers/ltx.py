@@ -13,6 +13,7 @@ from urllib.parse import quote
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.media.facts import Tell
+from ltx_mcp.net.address import find_film
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.net.wire import HELD_WINDOW_S, Call, Reply
 from ltx_mcp.providers.base import (
@@ -27,7 +28,15 @@ from ltx_mcp.providers.base import (
     read_word,
     to_number,
 )
-from ltx_mcp.providers.verdict import bad_reply, film_failed, key_checked, look_failed, order_refused, order_unclear
+from ltx_mcp.providers.verdict import (
+    bad_reply,
+    film_failed,
+    key_checked,
+    look_failed,
+    no_film,
+    order_refused,
+    order_unclear,
+)
 
 FIELDS = {"image": "image_uri", "end_image": "last_frame_uri", "audio": "audio_uri", "video": "video_uri"}
 GENERATED = ("text_to_video", "image_to_video")
@@ -87,7 +96,7 @@ def _refused(setup: Setup, reply: Reply) -> ProviderError:
 
 
 def _read_job(setup: Setup, job: Any) -> Seen:
-    """One state of a v2 job. Of the result every address is looked at, `video_url` first."""
+    """One state of a v2 job. Of the result whatever is an address is looked at, `video_url` first."""
     status = job.get("status") if isinstance(job, dict) else None
     if status in ("pending", "processing"):
         return Seen("waiting" if status == "pending" else "running")
@@ -95,13 +104,13 @@ def _read_job(setup: Setup, job: Any) -> Seen:
         kind, words = _error_of(job)
         code = ErrorCode.CONTENT_REFUSED if kind == "content_filtered_error" else ErrorCode.UNAVAILABLE
         return Seen("failed", problem=film_failed(setup, code, words))
-    result = job.get("result") if status == "completed" else None
-    if isinstance(result, dict):
-        urls = [result.get("video_url"), *result.values()]
-        url = next(filter(None, map(read_word, urls)), "")
-        if url:
-            return Seen("done", result_url=url)
-    raise bad_reply(setup, f"status {status!r}" if status != "completed" else "completed without a film")
+    if status != "completed":
+        raise bad_reply(setup, f"status {status!r}")
+    result = job.get("result")
+    named = result.get("video_url") if isinstance(result, dict) else None
+    if not (url := find_film(result, named, near=setup.wire.near)):
+        raise no_film(setup, result, named)
+    return Seen("done", result_url=url)
 
 
 class Uploading:

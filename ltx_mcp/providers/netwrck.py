@@ -12,9 +12,18 @@ from urllib.parse import quote
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Offer
+from ltx_mcp.net.address import find_film
 from ltx_mcp.net.wire import Call, Reply
 from ltx_mcp.providers.base import CHECK_S, NO_ORDER, Accepted, Checked, Seen, Setup, read_word
-from ltx_mcp.providers.verdict import bad_reply, film_failed, key_checked, look_failed, order_refused, order_unclear
+from ltx_mcp.providers.verdict import (
+    bad_reply,
+    film_failed,
+    key_checked,
+    look_failed,
+    no_film,
+    order_refused,
+    order_unclear,
+)
 
 FIELDS = {"image": "image_url", "end_image": "end_image_url"}
 DONE = frozenset({"completed", "complete", "succeeded", "success", "ok"})
@@ -61,14 +70,12 @@ def _charged(setup: Setup, body: Mapping[str, Any]) -> Decimal | None:
     return None
 
 
-def _url(body: Mapping[str, Any]) -> str:
-    """The film's address, at any of the places it may stand."""
-    for holder in (body.get("result"), body):
-        video = holder.get("video") if isinstance(holder, dict) else None
-        if isinstance(video, dict) and (url := read_word(video.get("url"))):
-            return url
-    result = body.get("result")
-    return read_word(result.get("url")) if isinstance(result, dict) else ""
+def _named(body: Mapping[str, Any]) -> list[Any]:
+    """What stands at the places where the film's address may stand."""
+    holders = [each for each in (body.get("result"), body) if isinstance(each, dict)]
+    videos = [each["video"] for each in holders if each.get("video")]
+    told = [video.get("url") if isinstance(video, dict) else video for video in videos]
+    return [*told, *(holder.get(name) for name in ("url", "video_url") for holder in holders)]
 
 
 def _read_job(setup: Setup, body: Any) -> Seen:
@@ -80,9 +87,12 @@ def _read_job(setup: Setup, body: Any) -> Seen:
         return Seen("waiting")
     if word in RUNNING:
         return Seen("running")
-    url = "" if body.get("error") else _url(body)
-    if word in DONE and url:
-        return Seen("done", result_url=url, charged_usd=charged)
+    if word in DONE and not body.get("error"):
+        named = _named(body)
+        if url := find_film(body, *named, near=setup.wire.near):
+            return Seen("done", result_url=url, charged_usd=charged)
+        if any(named):
+            raise no_film(setup, body, *named)
     if word in DONE | FAILED:
         words = str(body.get("error") or f"status {word} without a film")
         return Seen("failed", problem=film_failed(setup, _code(words) or ErrorCode.UNAVAILABLE, words))

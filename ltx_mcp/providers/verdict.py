@@ -4,6 +4,9 @@ An order that was answered with one of SURE_NO was not taken. Everything else is
 its provider better and says so.
 """
 
+import json
+from typing import Any
+
 from ltx_mcp.domain.errors import Accepted, ErrorCode, Problem, ProviderError
 from ltx_mcp.net.wire import PAGE, Reply
 from ltx_mcp.providers.base import Checked, Setup
@@ -19,6 +22,7 @@ BY_STATUS = {
     422: ErrorCode.REJECTED,
     429: ErrorCode.RATE_LIMITED,
 }
+NO_FILM = "It is asked again until its time is over; it was made and may be charged: ask the provider's support for it."
 REQUEST_ID = ("x-request-id", "x-fal-request-id")
 
 
@@ -50,6 +54,16 @@ def bad_reply(setup: Setup, what: str) -> ProviderError:
     name = setup.facts.name
     message, detail = f"{name} answered in a way that is not understood.", setup.wire.detail(what)
     return ProviderError(ErrorCode.BAD_REPLY, message, provider=name, accepted="yes", detail=detail)
+
+
+def no_film(setup: Setup, reply: Any, *documented: Any) -> ProviderError:
+    """The error of an order that is said to be done by a reply without the address of a film: it tells what came
+    instead, at the documented place where something stands there."""
+    came = next((told for told in documented if told), reply)
+    words = came if isinstance(came, str) else json.dumps(came)
+    name, detail = setup.facts.name, setup.wire.detail(f"completed without a film: {words}")
+    message = f"{name} says that it is done, but gives no address of a film."
+    return ProviderError(ErrorCode.BAD_REPLY, message, NO_FILM, provider=name, accepted="yes", detail=detail)
 
 
 def film_failed(setup: Setup, code: ErrorCode, detail: str) -> Problem:

@@ -8,7 +8,7 @@ from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.server.boundary import refusal
 from ltx_mcp.server.desk import Desk
-from ltx_mcp.server.texts import ref_text
+from ltx_mcp.server.texts import ref_text, trouble_text
 from ltx_mcp.server.views import Answer
 
 
@@ -27,5 +27,5 @@ async def job_answer(desk: Desk, job: Job, *, fresh: bool = True) -> CallToolRes
     """A job's short form; one that failed, or was cancelled for a reason, did not do what was asked: isError."""
     ref = await desk.ref(job, fresh=fresh)
     if job.state in (State.FAILED, State.CANCELLED) and job.error is not None:
-        return refusal(job.error.code, f"{job.id} {job.state}. {job.error.message} {ref.next}", ref.to_wire())
+        return refusal(job.error.code, f"{job.id} {job.state}. {trouble_text(ref)} {ref.next}", ref.to_wire())
     return answer(ref_text(ref, job), ref)

@@ -95,7 +95,8 @@ class Desk:
         """How films are reached from where the caller is."""
         assert self._jobs is not None
         base = self._base_url.rstrip("/")
-        return Links(self._jobs.film, (lambda job: f"{base}/videos/{job.id}.mp4") if base else None)
+        url_of = (lambda job: f"{base}/videos/{job.id}.mp4") if base else None
+        return Links(self._jobs.film, url_of, self._jobs.near)
 
     async def ref(self, job: Job, *, fresh: bool = True) -> JobRef:
         """The short form of a job, as this caller reaches it."""

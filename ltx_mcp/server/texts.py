@@ -7,7 +7,7 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import LOCAL
 from ltx_mcp.domain.price import from_micro, to_text
-from ltx_mcp.domain.words import clock, ordinal
+from ltx_mcp.domain.words import clock, one_line, ordinal, quoted
 from ltx_mcp.server.views import Change, Estimate, JobRef, JobView, Refused, Row, Standing
 
 
@@ -20,24 +20,35 @@ def stage_text(job: Job, standing: Standing, now: datetime) -> str:
     elif job.state is State.QUEUED and standing.line:
         what = f"{ordinal(standing.line + 1)} in line here for {provider}"
     elif job.state is State.QUEUED:
-        what = ", ".join(filter(None, (f"preparing the order for {provider}", job.note)))
+        what = ", ".join(filter(None, (f"preparing the order for {provider}", one_line(job.note))))
     elif job.state is State.SUBMITTING:
         what = f"sending the order to {provider}"
     elif job.state is State.RUNNING and standing.is_preview:
         what = ", ".join(filter(None, ("drawing on this machine", percent)))
     elif job.state is State.RUNNING:
-        what = f"at {provider}: " + ", ".join(filter(None, (job.note or "taken", percent)))
+        what = f"at {provider}: " + ", ".join(filter(None, (one_line(job.note) or "taken", percent)))
     else:
         what = "saving the film"
     return f"{what}, {clock(max(0.0, (now - job.created_at).total_seconds()))}"
+
+
+def says(provider: str, words: str | None) -> str:
+    """What a provider itself says, marked as its words."""
+    return f"{provider} says: {quoted(words)}" if words else ""
 
 
 def ref_text(ref: JobRef, job: Job) -> str:
     """A job in short, and what to do next."""
     price = to_text(from_micro(job.cost_micro))
     first = f"{ref.job_id} {ref.state} at {ref.provider} ({ref.model}), {price} USD."
-    trouble = ref.error.message if ref.error else ""
+    trouble = trouble_text(ref)
     return "\n".join(filter(None, (first, ref.video_url, trouble, changes_text(ref.adjustments), ref.next)))
+
+
+def trouble_text(about: JobRef | JobView) -> str:
+    """What went wrong, on one line, and what the provider says of it."""
+    error = about.error
+    return " ".join(filter(None, (error.message, says(about.provider, error.provider_detail)))) if error else ""
 
 
 def cancel_text(ref: JobRef) -> str:
@@ -61,7 +72,7 @@ def job_text(view: JobView, stage: str) -> str:
     lines = [f"{first}."]
     if view.charged_usd is not None and view.charged_usd != view.cost_usd:
         lines.append(f"Charged {view.charged_usd:g} USD; quoted {view.cost_usd:g}.")
-    trouble = f"{view.error.code}: {view.error.message}" if view.error else ""
+    trouble = f"{view.error.code}: {trouble_text(view)}" if view.error else ""
     return "\n".join(filter(None, (*lines, view.video_url or trouble, changes_text(view.adjustments), view.next)))
 
 
@@ -73,8 +84,14 @@ def row_text(row: Row) -> str:
 
 def changes_text(changes: list[Change]) -> str:
     """What is not as asked; empty when all is."""
-    told = ", ".join(f"{each.field} {each.asked} -> {each.got}" for each in changes)
+    told = ", ".join(_change_text(each) for each in changes)
     return f"Changed: {told}." if told else ""
+
+
+def _change_text(change: Change) -> str:
+    if change.by != "provider":
+        return f"{change.field} {change.asked} -> {change.got}"
+    return f"{quoted(change.field)} {quoted(change.asked)} -> {quoted(change.got)} (by the provider, in its words)"
 
 
 _WHOLE = {"audio_to_video": "the whole sound", "retake": "the whole video, not only the section"}

@@ -3,7 +3,7 @@
 A field that is None is not known, and is not sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,10 +14,14 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.plan import Plan
 from ltx_mcp.domain.price import from_micro, to_wire
+from ltx_mcp.domain.words import MOST_SIGNS, one_line
+from ltx_mcp.net.address import read_address
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.ledger import Budget
 
+MOST_DETAIL = MOST_SIGNS + 100
+"""With the id of the request that it was said to."""
 StateWord = Literal["queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"]
 CancelWord = Literal["never_sent", "stopped", "asked", "not_possible"]
 
@@ -158,16 +162,20 @@ class Estimate(Answer):
 
 @dataclass(frozen=True)
 class Links:
-    """How a film is reached: `url` over HTTP, else by path on this machine."""
+    """How a film is reached: `url` over HTTP, else by path on this machine. `near`: the providers on this machine,
+    which may point there; where that is not known, any may."""
 
     path_of: Callable[[Job], Any]
     url_of: Callable[[Job], str] | None = None
+    near: Collection[str] | None = None
 
     def video_url(self, job: Job, now: datetime) -> str | None:
         """The provider's URL while it lives, then ours."""
         expires = job.result_url_expires_at
-        if job.result_url and (expires is None or expires > now):
-            return job.result_url
+        near = self.near is None or job.offer.provider in self.near
+        theirs = read_address(job.result_url, near=near)
+        if theirs and (expires is None or expires > now):
+            return theirs
         path = self.path_of(job)
         if path is None:
             return None
@@ -197,7 +205,10 @@ def to_time(at: datetime | None) -> str | None:
 
 def to_changes(adjustments: tuple[Adjustment, ...]) -> list[Change]:
     """Adjustments as callers see them."""
-    return [Change(field=each.field, asked=each.asked, got=each.got, by=each.by) for each in adjustments]
+    return [
+        Change(field=one_line(each.field), asked=one_line(each.asked), got=one_line(each.got), by=each.by)
+        for each in adjustments
+    ]
 
 
 def to_ref(job: Job, links: Links, standing: Standing, now: datetime, *, fresh: bool = True) -> JobRef:
@@ -315,7 +326,7 @@ def _trouble(job: Job) -> Trouble | None:
         code=error.code.value,
         message=error.message,
         hint=error.hint or None,
-        provider_detail=error.provider_detail or None,
+        provider_detail=one_line(error.provider_detail, MOST_DETAIL) or None,
     )
 
 

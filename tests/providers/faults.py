@@ -183,6 +183,21 @@ FAL_POLL = (
     (body('{"status": "IN_QUEUE", "queue_position": 99999999999999999999}'), FILM, "A figure no queue can have."),
     (body('{"status": "IN_PROGRESS", "logs": [{"message": "cut: \\ud83d"}]}'), FILM, "A log cut within a sign."),
 )
+NO_ADDRESS = "What is no address of a film is neither followed nor shown as one: it is told at once, and asked again."
+_ODD_FILM = '{"status": "completed", "result": {"video_url": "file:///etc/passwd", "url": "javascript:alert(1)"}}'
+ODD_FILMS = (
+    Row("ltx", "poll", "body", FILM, NO_ADDRESS, options={"body": _ODD_FILM}),
+    Row("netwrck", "poll", "body", FILM, NO_ADDRESS, options={"body": _ODD_FILM}),
+    Row("fal", "result", "body", FILM, NO_ADDRESS, options={"body": '{"video": {"url": "https://169.254.169.254/"}}'}),
+    Row(
+        "bytecompute",
+        "download",
+        "body",
+        FILM,
+        NO_ADDRESS,
+        options={"body": '{"url": "data:video/mp4;base64,AAAA"}', "type": "application/json"},
+    ),
+)
 LOOK_OFTEN = "Nobody could see how it ended: the price stays held, and each check_job asks again."
 POLL_OFTEN = (
     (status(500), UNSURE, LOOK_OFTEN),
@@ -268,6 +283,7 @@ FAULTS: tuple[Row, ...] = (
     *_rows(REMOTE, "poll", POLL),
     *_rows(REMOTE, "poll", [*POLL_OFTEN, FORGOTTEN], OFTEN, deadline=True),
     *_rows(("fal",), "poll", FAL_POLL),
+    *ODD_FILMS,
     *_rows(("fal",), "stream", STREAM, OFTEN),
     *_rows(("fal",), "result", RESULT),
     *_rows(REMOTE, "download", DOWNLOAD),

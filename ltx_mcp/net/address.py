@@ -1,0 +1,133 @@
+"""Whether an address may be told and fetched, by its form alone: nothing is looked up here. The guard vets where a name
+leads when it is fetched.
+"""
+
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+Address = IPv4Address | IPv6Address
+
+MOST_SIGNS = 2_048
+
+# The IANA special-purpose registries. Written out, because `is_global` differs between patch releases of Python.
+_NOT_PUBLIC_V4 = tuple(
+    ip_network(text)
+    for text in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
+        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+    )
+)
+_PUBLIC_V6 = ip_network("2000::/3")
+_NOT_PUBLIC_V6 = tuple(ip_network(text) for text in ("2001::/23", "2001:db8::/32", "3fff::/20"))
+_NAT64 = ip_network("64:ff9b::/96")
+
+_INNER = frozenset(
+    {"localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "corp", "private", "invalid", "onion"}
+)
+"""Last words of names that no public directory has; `arpa` besides, which is for machines."""
+# the last word of a public name begins with a letter: all else is a number in one of the spellings that sockets read
+_NAME = re.compile(
+    r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,30}([a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)\.?", re.ASCII
+)
+_OF_AN_ADDRESS = "-._~:/?#[]@!$&'()*+,;=%"
+
+
+def is_public(address: Address) -> bool:
+    """Whether this address is one of the open internet; addresses that carry an IPv4 one are judged by it."""
+    if isinstance(address, IPv4Address):
+        return not any(address in net for net in _NOT_PUBLIC_V4)
+    inner = address.ipv4_mapped or address.sixtofour
+    if inner is None and address in _NAT64:
+        inner = IPv4Address(int(address) & 0xFFFFFFFF)
+    if inner is not None:
+        return is_public(inner)
+    return address in _PUBLIC_V6 and not any(address in net for net in _NOT_PUBLIC_V6)
+
+
+def is_public_or_loopback(address: Address) -> bool:
+    """Whether a provider that itself runs on this machine may point there."""
+    return address.is_loopback or is_public(address)
+
+
+def read_address(told: Any, *, near: bool) -> str:
+    """What a provider calls an address, as it can be sent and shown: http or https, a host that is public by its form,
+    no user, at most MOST_SIGNS signs; empty where it is anything else. Signs that no address holds (blanks, quotes,
+    letters beyond ASCII) are written as an address writes them. `near`: the provider is on this machine, and may point
+    there."""
+    if not isinstance(told, str) or len(told) > MOST_SIGNS:
+        return ""
+    text = told.strip(" ")
+    if not text.isprintable() or "\\" in text or text[:8].lower().partition("://")[0] not in ("http", "https"):
+        return ""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return ""
+    if "@" in parts.netloc or port == 0 or not _may_be_told(host, near=near):
+        return ""
+    written = quote(text, safe=_OF_AN_ADDRESS)
+    return written if len(written) <= MOST_SIGNS else ""
+
+
+def _may_be_told(host: str, *, near: bool) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        found = _NAME.fullmatch(host)
+        is_name = found is not None and len(host) <= 253 and found[1] not in _INNER | {"arpa"}
+        return is_name or (near and host == "localhost")
+    if "%" in host:
+        return False
+    return is_public(address) or (near and address.is_loopback)
+
+
+# -- the address of a film in a reply --------------------------------------------------------------------------------
+
+_NO_FILM = re.compile(
+    "thumb|poster|preview|cover|image|picture|frame|(?<!di)still|sheet|audio|sound|music|mask|caption|subtitle|input|(?<!re)source"
+    "|prompt|hook|callback|upload|status|cancel|response|logs?$|docs?$|help|support|dashboard|licen[cs]e|terms|error"
+)
+_FILM = re.compile("video|film|movie")
+_PLACE = re.compile("ur[li]$|^href$|^link$|^file$|^output|^download|^result")
+_MOST_PLACES, _MOST_DEPTH = 1_000, 6
+
+
+def find_film(reply: Any, *documented: Any, near: bool) -> str:
+    """The address of a film in a reply: the first of the documented values that is an address, else the one whose
+    name says most clearly that it is the film's; empty where there is none."""
+    for told in documented:
+        if found := read_address(told, near=near):
+            return found
+    places = [(_rank(names), found) for names, told in _texts(reply) if (found := read_address(told, near=near))]
+    best = min(places, key=lambda place: place[0], default=(_rank(("thumb",)), ""))
+    return best[1] if best[0] < _rank(("thumb",)) else ""
+
+
+def _rank(names: tuple[str, ...]) -> int:
+    last = names[-1] if names else ""
+    if any(_NO_FILM.search(name) for name in names):
+        return 4
+    if last == "video_url":
+        return 0
+    if any(_FILM.search(name) for name in names):
+        return 1
+    return 2 if _PLACE.search(last) else 3
+
+
+def _texts(value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every text of a reply, with the names that lead to it, as far as a reader would look."""
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), value)]
+    for names, each in waiting:  # grows while it is read
+        if isinstance(each, str):
+            yield names, each
+        inner = (
+            each.items() if isinstance(each, dict) else (("", one) for one in each) if isinstance(each, list) else ()
+        )
+        for name, one in inner:
+            if len(waiting) < _MOST_PLACES and len(names) < _MOST_DEPTH:
+                waiting.append(((*names, name.lower()) if name else names, one))
