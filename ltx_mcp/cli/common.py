@@ -19,6 +19,7 @@ from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
 from ltx_mcp.server.edge import make_config, read_edge
+from ltx_mcp.server.repeats import leave_out_repeats
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Config, Jobs
@@ -80,6 +81,7 @@ async def open_jobs(*, work: bool = False, home: str = "", patience_s: float = 0
 
     settings, market = read_edge(home)
     logging.basicConfig(level=settings.log_level or "WARNING", format=LOG_FORMAT)
+    leave_out_repeats()
     jobs = await _opened(make_config(settings, market, paths=True), patience_s)
     async with anyio.create_task_group() as group:
         if work:

@@ -13,10 +13,14 @@ import click
 from anyio.abc import TaskStatus
 
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
+from ltx_mcp.cli.streams import say
 from ltx_mcp.server.edge import read_edge
+from ltx_mcp.server.repeats import tell_left_out
 
 if TYPE_CHECKING:
+    from ltx_mcp.domain.plan import Market
     from ltx_mcp.server.desk import Desk
+    from ltx_mcp.settings import Settings
 
 HOST, PORT = "127.0.0.1", 8000
 PATIENCE_S = 600.0
@@ -74,15 +78,14 @@ async def _end_on_signal(desk_now: "Callable[[], Desk | None]", *, task_status: 
 async def _serve_http(host: str, port: int) -> None:
     settings, market = read_edge()
     with listen(host, port) as listener:
-        import uvicorn
-
         from ltx_mcp.server.app import make_server
         from ltx_mcp.server.http import make_app
+        from ltx_mcp.server.http_limits import WebServer, make_limits
 
         bound = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         server, desk_now = make_server(settings, market, base_url=settings.public_url or bound)
         app = make_app(server, desk_now, settings.public_url)
-        web = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=GRACE_S))
+        web = WebServer(app, make_limits(), GRACE_S)
 
         def leave() -> None:
             web.should_exit = True
@@ -90,11 +93,37 @@ async def _serve_http(host: str, port: int) -> None:
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
         async with at_signal(leave):
-            print(f"ltx-mcp serves MCP at {bound}/mcp; Ctrl-C ends it.", file=sys.stderr, flush=True)
+            say(f"ltx-mcp serves MCP at {bound}/mcp; Ctrl-C ends it.", _who_can_use_it(settings, market))
             await web.serve(sockets=[listener])
             # asked to end twice, uvicorn leaves without the lifespan that hands over
             if (desk := desk_now()) is not None:
                 await desk.close()
+            # all is handed over and closed; taking the interpreter apart would be most of the end
+            tell_left_out()
+            sys.stderr.flush()
+            os._exit(0)
+
+
+def _who_can_use_it(settings: "Settings", market: "Market") -> str:
+    """There is no login: whoever reaches the port orders with what this process has."""
+    names = ((facts.name, [name for name in facts.key_env if settings.lookup(name)]) for facts in market.providers)
+    lent = [f"{provider} ({' and '.join(keys)})" for provider, keys in names if keys]
+    orders = f"order with the keys of {_user_name()} for {', '.join(lent)}" if lent else "order previews: no key is set"
+    return f"There is no login: everyone and every program on this machine can use it, and {orders}."
+
+
+def _user_name() -> str:
+    """The account this process runs as, whatever its environment says."""
+    if sys.platform == "win32":
+        import getpass
+
+        return getpass.getuser()
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's user without a name
+        return f"user {os.geteuid()}"
 
 
 @click.command()

@@ -18,6 +18,7 @@ from ltx_mcp.server.desk import Desk
 from ltx_mcp.server.edge import make_config
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
+from ltx_mcp.server.repeats import leave_out_repeats
 from ltx_mcp.server.resources import add_resources
 from ltx_mcp.server.tasks import JobTasks, Tasks
 from ltx_mcp.server.tools import PAID, make_tools
@@ -61,6 +62,7 @@ def make_server(
                 group.cancel_scope.cancel()
 
     logging.basicConfig(level=settings.log_level or "WARNING", format="%(levelname)s %(name)s: %(message)s")
+    leave_out_repeats()
     level = cast(Literal["DEBUG", "INFO", "WARNING", "ERROR"], settings.log_level or "WARNING")
     tools = make_tools(market)
     with _without_rich():

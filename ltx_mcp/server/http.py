@@ -8,21 +8,34 @@ from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from ltx_mcp.domain.errors import CallerError, LtxError
 from ltx_mcp.server.desk import CALLER, Desk
+from ltx_mcp.server.http_bodies import BodyBudget, Downloads, VideoResponse
+from ltx_mcp.server.http_sessions import MAX_SESSIONS_IN_USE, SESSION_IDLE_TIMEOUT_S, Sessions
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 MOST_BODY_BYTES = 72_000_000
 """A call whose picture is a data URI of the most bytes that are accepted."""
+MAX_BODIES_BYTES = 2 * MOST_BODY_BYTES
+PATH = "/mcp"
 
 
 def make_app(server: MCPServer[Any], desk_now: Callable[[], Desk | None], public_url: str = "") -> Starlette:
     """MCP at /mcp and films at /videos, both only under this machine's own names and that of `public_url`."""
     allowed = _allowed(public_url)
     _add_video_route(server, desk_now, TransportSecurityMiddleware(allowed))
-    return server.streamable_http_app(transport_security=allowed, max_request_body_size=MOST_BODY_BYTES)
+    app = server.streamable_http_app(
+        streamable_http_path=PATH,
+        transport_security=allowed,
+        max_request_body_size=MOST_BODY_BYTES,
+        session_idle_timeout=SESSION_IDLE_TIMEOUT_S,
+        max_sessions=MAX_SESSIONS_IN_USE,
+    )
+    app.add_middleware(Sessions, path=PATH)
+    app.add_middleware(BodyBudget, max_body_bytes=MOST_BODY_BYTES, max_bytes=MAX_BODIES_BYTES)
+    return app
 
 
 def _allowed(public_url: str) -> TransportSecuritySettings:
@@ -50,6 +63,7 @@ def _add_video_route(
     server: MCPServer[Any], desk_now: Callable[[], Desk | None], guard: TransportSecurityMiddleware
 ) -> None:
     """`GET /videos/{job_id}.mp4` for the jobs of this server. The SDK guards its own route only."""
+    downloads = Downloads()
 
     async def video(request: Request) -> Response:
         if (refused := await guard.validate_request(_as_shown(request))) is not None:
@@ -67,6 +81,6 @@ def _add_video_route(
             return PlainTextResponse(error.code, status_code=503)
         if path is None:
             return PlainTextResponse("this job has no film", status_code=404)
-        return FileResponse(path, media_type="video/mp4")
+        return VideoResponse(downloads, path)
 
     server.custom_route("/videos/{name}", methods=["GET", "HEAD"])(video)
