@@ -8,7 +8,6 @@ from dataclasses import asdict
 from importlib import import_module, resources
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import anyio
 import uvicorn
@@ -18,17 +17,20 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ltx_mcp.emulator.control import explained, read_fault, refuse_strangers, set_times, turn_clock
 from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
-from ltx_mcp.emulator.wire import KINDS, Emulator, Handler
+from ltx_mcp.emulator.wire import Emulator
 from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.media.worker import Media
 
 SHARED = frozenset(
-    {"__init__", "app", "checks", "edits", "films", "fitting", "inputs", "wire", "world"}
+    {"__init__", "app", "checks", "control", "edits", "films", "fitting", "inputs", "wire", "world"}
     | {"fal_files", "fal_inputs", "fal_media", "fal_words", "ltx_edits", "ltx_inputs", "ltx_orders", "ltx_words"}
 )
 EXPIRES_S = 24 * 3600
+SHOWN = ("/media/", "/files/b/")
+"""Where films and uploaded files are, which a page may show."""
 
 
 def providers() -> list[ModuleType]:
@@ -68,6 +70,11 @@ def make_app(world: World, folder: Path, base_url: str) -> ASGIApp:
         cycle = getattr(send, "__self__", None)
         transport = getattr(cycle, "transport", None)
         scope["cut"] = transport.abort if transport is not None else lambda: None
+        if scope["type"] == "http":
+            is_shown = scope["path"].startswith(SHOWN)
+            if (refused := refuse_strangers(scope, is_shown=is_shown)) is not None:
+                await refused(scope, receive, send)
+                return
         await app(scope, receive, send)
 
     return cuttable
@@ -117,23 +124,16 @@ def _control(world: World) -> list[Route]:
         return JSONResponse([asdict(call) | {"at": call.at.isoformat()} for call in world.calls])
 
     async def clock(request: Request) -> Response:
-        world.advance(float((await request.json())["advance_s"]))
-        return JSONResponse({"now": world.now().isoformat()})
+        return await turn_clock(request, world)
 
     async def times(request: Request) -> Response:
-        told = await request.json()
-        world.wait_s, world.work_s = float(told.get("wait_s", world.wait_s)), float(told.get("work_s", world.work_s))
-        return JSONResponse({"wait_s": world.wait_s, "work_s": world.work_s})
+        return await set_times(request, world)
 
     async def faults(request: Request) -> Response:
         if request.method == "DELETE":
             world.faults.clear()
         if request.method == "POST":
-            told: dict[str, Any] = await request.json()
-            fault = Fault(**told)
-            if fault.step != "order" and fault.kind not in KINDS:
-                raise ValueError(f"no fault is called {fault.kind!r} at {fault.step}")
-            world.faults.append(fault)
+            world.faults.append(await read_fault(request, world))
         return JSONResponse([asdict(fault) for fault in world.faults])
 
     async def reset(request: Request) -> Response:
@@ -143,23 +143,11 @@ def _control(world: World) -> list[Route]:
     return [
         Route("/control/orders", orders),
         Route("/control/calls", calls),
-        Route("/control/clock", _explained(clock), methods=["POST"]),
-        Route("/control/times", _explained(times), methods=["POST"]),
-        Route("/control/faults", _explained(faults), methods=["GET", "POST", "DELETE"]),
+        Route("/control/clock", explained(clock), methods=["POST"]),
+        Route("/control/times", explained(times), methods=["POST"]),
+        Route("/control/faults", explained(faults), methods=["GET", "POST", "DELETE"]),
         Route("/control/reset", reset, methods=["POST"]),
     ]
-
-
-def _explained(handler: Handler) -> Handler:
-    """What cannot be read is a 400 that says why."""
-
-    async def answered(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except (TypeError, ValueError, KeyError) as error:
-            return PlainTextResponse(f"cannot be read: {error}", 400)
-
-    return answered
 
 
 @contextmanager

@@ -27,6 +27,11 @@ KINDS = frozenset(
     | {"html", "html_after", "delay"}
 )
 """What may go wrong at every step but `order`."""
+ORDER_KINDS = frozenset(
+    {"fails", "content", "refused", "unknown_state", "never_finishes", "smaller_film", "url_expires", "adjusts"}
+    | {"json_download"}
+)
+"""What may become of an order."""
 CREDENTIALS = ("authorization", "x-api-key", "cookie")
 
 

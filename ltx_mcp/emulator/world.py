@@ -94,6 +94,11 @@ class World:
         """The world's time."""
         return datetime.now(UTC) + self._offset
 
+    @property
+    def turned_s(self) -> float:
+        """How far the clock was turned, in seconds."""
+        return self._offset.total_seconds()
+
     def advance(self, seconds: float) -> None:
         """Turn the clock forward."""
         self._offset += timedelta(seconds=seconds)
