@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -12,12 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
+from filelock import FileLock, Timeout
+
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.job import Film, Job
 from ltx_mcp.domain.price import from_micro, to_wire
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import storage_failed
-from ltx_mcp.private import create_private, make_folder, open_private
+from ltx_mcp.private import FILE, create_private, make_folder, open_private
 
 
 class Files:
@@ -28,6 +29,7 @@ class Files:
         self._videos = home / "videos"
         self._inputs = home / "inputs"
         self._incoming = home / "incoming"
+        self._in_use: dict[str, FileLock] = {}
 
     def film(self, job_id: str) -> Path:
         """Where a finished job's film lies."""
@@ -115,17 +117,46 @@ class Files:
         return self._inputs
 
     def new_folder(self) -> str:
-        """A folder for what a call brings, which removes it again."""
+        """A folder for what a call brings, until `remove_folder`. A lock beside it, which the OS releases when this
+        process dies, tells other processes that it is in use; a suspended process holds it still."""
         with self._told():
             make_folder(self._incoming)
-            return tempfile.mkdtemp(dir=self._incoming)
+            while True:
+                folder = self._incoming / f"in_{uuid4().hex}"
+                # released in another thread than this one
+                lock = FileLock(_lock_of(folder), timeout=0, mode=FILE, thread_local=False)
+                try:
+                    lock.acquire()
+                except Timeout:
+                    continue
+                # somebody sweeping may have removed the file between our making and our locking it
+                if _lock_of(folder).exists():
+                    break
+                lock.release()
+            self._in_use[str(folder)] = lock
+            folder.mkdir(mode=0o700)
+            return str(folder)
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove what a call brought."""
+        shutil.rmtree(folder, ignore_errors=True)
+        if (lock := self._in_use.pop(folder, None)) is not None:
+            _unlock(lock)
 
     def sweep(self, before: datetime) -> None:
-        """Remove what calls of killed processes brought before this time."""
-        for folder in self._incoming.glob("*"):
-            with suppress(OSError):
-                if folder.stat().st_mtime < before.timestamp():
-                    shutil.rmtree(folder)
+        """Remove what calls of dead processes brought, and what older versions, which took no locks, brought before
+        this time."""
+        with suppress(OSError):
+            for path in [*self._incoming.glob("in_*.lock")]:
+                lock = FileLock(path, timeout=0, mode=FILE, thread_local=False)
+                with suppress(OSError, Timeout):
+                    lock.acquire()
+                    shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                    _unlock(lock)
+            for folder in [*self._incoming.glob("*")]:
+                with suppress(OSError):
+                    if folder.is_dir() and not _lock_of(folder).exists() and _is_older(folder, before):
+                        shutil.rmtree(folder)
 
     def failed(self, reason: Exception) -> SetupError:
         """The error for something that could not be written here."""
@@ -137,6 +168,23 @@ class Files:
             yield
         except OSError as error:
             raise storage_failed(self._home, error) from error
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_suffix(".lock")
+
+
+def _unlock(lock: FileLock) -> None:
+    """Remove the file and release it; Windows removes no file that is open."""
+    with suppress(OSError):
+        Path(lock.lock_file).unlink(missing_ok=True)
+    lock.release(force=True)
+    with suppress(OSError):
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _is_older(path: Path, moment: datetime) -> bool:
+    return path.stat().st_mtime < moment.timestamp()
 
 
 def _about(job: Job, film: Film) -> dict[str, object]:

@@ -1,6 +1,5 @@
 """Placing: from a caller's arguments to the one job of their request, or to the question a person answers first."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -72,7 +71,7 @@ class Placing:
                 if each.path is not None:
                     await self.store.do(self.files.keep_input, each.input, each.path)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            self.files.remove_folder(folder)
         new = NewJob(caller, arguments.request_key, normal, offers, inputs)
         placed = await self.store.do(self.store.place, new, self.now())
         return Ordered(placed.job, placed.fresh)
@@ -87,7 +86,7 @@ class Placing:
         try:
             given = await read_media(arguments, caller, Path(folder), self.reader, self.store)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            self.files.remove_folder(folder)
         for each in given:
             each.check()
         inputs = (*(each.input for each in given), *supposed_inputs(arguments))

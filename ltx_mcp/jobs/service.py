@@ -142,7 +142,6 @@ class Jobs:
         """Begin to work in the background."""
         await self._store.do(self._life.begin)
         await self._store.do(self._life.sweep)
-        await self._store.do(self._files.sweep, datetime.now(UTC) - BROUGHT_FOR)
         group.start_soon(self.work)
         if self._config.keep_days is not None:
             retention = Retention(self._database, self._files, self._config.keep_days)
@@ -156,6 +155,7 @@ class Jobs:
         """Work until `stop`, or until nothing is left to do."""
         if not self._life.worker:
             await self._store.do(self._life.begin)
+        await self._store.do(self._files.sweep, datetime.now(UTC) - BROUGHT_FOR)
         await self._runner.run(until_idle=until_idle)
 
     async def stop(self, hand_over: HandOver | None = None) -> int:
