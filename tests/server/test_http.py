@@ -43,9 +43,9 @@ class Served:
         env = {**kept, "LTX_MCP_HOME": str(home), **more}
         self.home = home
         self.process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, encoding="utf-8")
-        told = first_line(self.process.stderr)
-        found = re.search(r"http://\S+:(\d+)/mcp", told)
-        assert found, told
+        self.told = first_line(self.process.stderr)
+        found = re.search(r"http://\S+:(\d+)/mcp", self.told)
+        assert found, self.told
         self.url, self.port = found[0], int(found[1])
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[HTTPResponse, bytes]:
@@ -302,6 +302,17 @@ def test_the_public_address_is_used_for_films_and_served(
     assert view["video_url"] == f"https://films.example.com/ltx/videos/{film['job_id']}.mp4"
     assert server.get(f"/videos/{film['job_id']}.mp4", "HEAD", Host="films.example.com")[0].status == 200
     assert server.get(f"/videos/{film['job_id']}.mp4", "HEAD", Host="other.example.com")[0].status == 421
+
+
+def test_the_start_says_that_there_is_no_login_and_whose_keys_are_lent(serve: Callable[..., Served]) -> None:
+    import pwd
+
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    told = serve(FAL_KEY="fal-secret-value", NETWRCK_API_KEY="netwrck-secret-value", LOGNAME="somebody").told
+    assert "There is no login: everyone and every program on this machine can use it" in told
+    assert f"order with the keys of {user} for fal (FAL_KEY), netwrck (NETWRCK_API_KEY)." in told
+    assert "secret" not in told
+    assert "order previews: no key is set" in serve().told
 
 
 def test_a_port_that_is_taken_is_one_line_with_a_way_out(home: Path) -> None:
