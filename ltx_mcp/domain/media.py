@@ -13,8 +13,9 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 
 _JOB = re.compile(r"(job_[A-Za-z0-9]{8,64})(?:#(.*))?", re.DOTALL)
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-_DATA = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
 _HTTPS = re.compile(r"https://[^/?#\s]", re.IGNORECASE)
+MAX_REFERENCE_CHARS = 16_000
+"""Of an address, a path, or what stands before the comma of a data URI; systems and servers take less."""
 # Two letters at least: C:\ and C:/ begin a path.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _FORMS = (
@@ -108,13 +109,16 @@ def read_reference(text: str, argument: str) -> Reference:
         raise _refusal(argument, "is empty")
     if "\0" in text:
         raise _refusal(argument, "holds a NUL character")
+    is_data = text[:5].lower() == "data:"
+    if len(text) > MAX_REFERENCE_CHARS and not is_data:
+        raise _refusal(argument, f"has {len(text):,} characters, more than any address or path")
     if job := _JOB.fullmatch(text):
         if job[2] is None:
             return JobMoment(job[1], is_whole=True)
         return JobMoment(job[1], _read_moment(job[2], argument))
     if _HTTPS.match(text):
         return WebUrl(text)
-    if text[:5].lower() == "data:":
+    if is_data:
         return _read_data_uri(text, argument)
     if _SCHEME.match(text):
         # Only the scheme is told back: the rest may be signed.
@@ -136,10 +140,11 @@ def _read_moment(text: str, argument: str) -> Moment:
 
 
 def _read_data_uri(text: str, argument: str) -> DataUri:
-    head = _DATA.match(text)
-    if head is None or "base64" not in [word.strip().lower() for word in head[2].split(";")]:
+    comma = text.find(",", 0, MAX_REFERENCE_CHARS)
+    mime, *words = text[5 : max(comma, 5)].split(";")
+    if comma < 0 or "base64" not in [word.strip().lower() for word in words]:
         raise _refusal(argument, "is a data URI that is not base64")
-    return DataUri(head[1].strip().lower(), text[head.end() :])
+    return DataUri(mime.strip().lower(), text[comma + 1 :])
 
 
 def _refusal(argument: str, why: str) -> CallerError:

@@ -1,7 +1,14 @@
-"""Numbers as a person says them, and the words of others as they may be repeated."""
+"""Numbers as a person says them, and words of others as far as they may be shown again."""
 
 import re
+from collections.abc import Collection
+from itertools import islice
 from unicodedata import category
+
+MAX_SHOWN_CHARS = 80
+MAX_SHOWN_NAMES = 10
+_JOINERS = "\u200c\u200d"
+"""Invisible, and part of what is written: of Persian words and of many emoji."""
 
 MOST_SIGNS = 300
 """So much of what a provider says is repeated."""
@@ -49,3 +56,26 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def shorten(text: str, max_chars: int = MAX_SHOWN_CHARS) -> str:
+    """A text of somebody else on one line: without control signs, cut with an ellipsis."""
+    shown = text if len(text) <= max_chars else f"{text[: max_chars - 1]}…"
+    return shown if shown.isprintable() else "".join(map(_neutral, shown))
+
+
+def quote(text: str, max_chars: int = MAX_SHOWN_CHARS) -> str:
+    """The same in quotation marks."""
+    return repr(shorten(text, max_chars))
+
+
+def list_names(names: Collection[str], max_names: int = MAX_SHOWN_NAMES) -> str:
+    """The first of somebody's names, each cut, and how many more there are."""
+    shown = ", ".join(map(shorten, islice(names, max_names)))
+    return f"{shown} and {len(names) - max_names:,} more" if len(names) > max_names else shown
+
+
+def _neutral(sign: str) -> str:
+    if sign.isprintable() or sign in _JOINERS:
+        return sign
+    return " " if sign.isspace() else "\N{REPLACEMENT CHARACTER}"

@@ -3,8 +3,6 @@
 Which files may be read at all is decided here. What a media argument says is read in `domain/media.py`.
 """
 
-import base64
-import binascii
 import hashlib
 import os
 import stat
@@ -13,13 +11,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, TypeVar
-from urllib.parse import unquote
 from uuid import uuid4
 
 from anyio import to_thread
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.media import DataUri, LocalPath, Medium, WebUrl, read_reference
+from ltx_mcp.domain.words import shorten
+from ltx_mcp.media.data_uri import UnreadableDataError, write_data
 from ltx_mcp.media.facts import MediumFacts, PictureFacts
 from ltx_mcp.private import open_private
 
@@ -28,7 +27,6 @@ __all__ = ["Fetch", "InputReader", "Listen", "Look", "fetch_url", "input_folders
 MAX_BYTES = 50_000_000
 MAX_MEDIUM_BYTES = 200_000_000
 _CHUNK = 1 << 20
-_URL_SAFE = str.maketrans("-_", "+/")
 _PERSONAL = ("Pictures", "Videos", "Movies", "Downloads", "Desktop")
 
 Look = Callable[[Path], Awaitable[PictureFacts]]
@@ -45,7 +43,7 @@ _Facts = TypeVar("_Facts", PictureFacts, MediumFacts)
 
 
 class _Unreadable(Exception):
-    """Why a file or payload was given up, as the middle of a sentence for the caller."""
+    """Why a file was given up, as the middle of a sentence for the caller."""
 
 
 async def fetch_url(url: str, out: Path, *, argument: str, max_bytes: int) -> str:
@@ -148,18 +146,18 @@ class InputReader:
                 f"{argument} is a path, which is not accepted here;"
                 " give an https URL, a data URI or a job id such as job_…#last.",
             )
-        listed = ", ".join(str(folder) for folder in folders) or "none (set LTX_MCP_INPUT_DIRS)"
+        listed = ", ".join(shorten(str(folder), 300) for folder in folders) or "none (set LTX_MCP_INPUT_DIRS)"
         allowed = f"files that are not hidden, of at most {_megabytes(max_bytes)}, in these folders: {listed}"
         try:
             found = _find(path, folders)
             if found is None:
                 raise CallerError(
-                    ErrorCode.INVALID_REQUEST, f"{argument}: {path[:200]} may not be read; allowed are {allowed}."
+                    ErrorCode.INVALID_REQUEST, f"{argument}: {shorten(path)} may not be read; allowed are {allowed}."
                 )
             with _opened(*found) as source:
                 return _copy_file(source, target, max_bytes)
         except _Unreadable as error:
-            sentence = f"{argument}: {path[:200]} {error}; allowed are {allowed}."
+            sentence = f"{argument}: {shorten(path)} {error}; allowed are {allowed}."
             raise CallerError(ErrorCode.INPUT_FAILED, sentence) from error
 
 
@@ -300,26 +298,10 @@ def _hash_file(target: Path) -> tuple[str, int]:
 
 def _copy_data(ref: DataUri, argument: str, target: Path, max_bytes: int) -> tuple[str, int]:
     try:
-        content = _decode(ref.payload, max_bytes)
-    except _Unreadable as error:
+        return write_data(ref.payload, target, max_bytes)
+    except UnreadableDataError as error:
         sentence = f"{argument} {error}; give base64 of a file of at most {_megabytes(max_bytes)}."
         raise CallerError(ErrorCode.INPUT_FAILED, sentence) from error
-    with open_private(target, "xb") as out:
-        out.write(content)
-    return hashlib.sha256(content).hexdigest(), len(content)
-
-
-def _decode(payload: str, max_bytes: int) -> bytes:
-    """Base64 as people and models write it: wrapped, percent-encoded, URL-safe, with or without padding."""
-    text = "".join(unquote(payload).split()).translate(_URL_SAFE).rstrip("=")
-    if not text:
-        raise _Unreadable("is an empty data URI")
-    if len(text) * 3 // 4 > max_bytes:
-        raise _Unreadable("is too large")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _Unreadable("is a data URI whose base64 is damaged or cut short") from error
 
 
 def _megabytes(size_bytes: int) -> str:

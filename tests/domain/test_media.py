@@ -61,6 +61,11 @@ def test_a_reference_is_read_as_what_it_is(text: str, meant: Reference) -> None:
         "job_abcd1234#1e3",
         "job_abcd1234#" + "9" * 400,
         "job_abcd1234#3.5s",
+        "data:" + "a" * 20_000 + ";base64,AAAA",
+        "data:" + ";" * 20_000 + "base64,AAAA",
+        "a/" * 10_000,
+        "https://a.example/SIGNED" + "a" * 20_000,
+        "job_abcd1234#" + "9" * 20_000,
     ],
 )
 def test_a_reference_of_no_known_form_is_refused_with_the_forms_there_are(text: str) -> None:

@@ -1,0 +1,54 @@
+"""A payload is read a piece at a time: pieces may end anywhere, and little more than the payload is ever in memory."""
+
+import base64
+import hashlib
+import tracemalloc
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from ltx_mcp.media.data_uri import PIECE_CHARS, UnreadableDataError, write_data
+
+CONTENT = hashlib.shake_256(b"film").digest(1_400_001)
+LETTERS = base64.b64encode(CONTENT).decode()
+ESCAPED = "".join(f"%{ord(letter):02x}" for letter in LETTERS)
+
+
+@pytest.mark.parametrize("shift", range(4))
+@pytest.mark.parametrize(
+    "payload",
+    [LETTERS, LETTERS.rstrip("="), ESCAPED, quote(LETTERS, safe=""), base64.encodebytes(CONTENT).decode()],
+    ids=["plain", "unpadded", "all percent", "percent", "wrapped"],
+)
+def test_a_piece_may_end_anywhere(payload: str, shift: int, tmp_path: Path) -> None:
+    assert len(payload) > PIECE_CHARS
+    written = write_data(" " * shift + payload, tmp_path / "film", len(CONTENT))
+    assert (tmp_path / "film").read_bytes() == CONTENT
+    assert written == (hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+
+
+@pytest.mark.parametrize("late", ["A=", "=A", "!", "%zz", "%3", "%"])
+def test_damage_in_a_later_piece_is_found(late: str, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableDataError, match="damaged"):
+        write_data("A" * PIECE_CHARS + "=" * 4 + late, tmp_path / "film", PIECE_CHARS)
+
+
+def test_what_is_far_too_long_is_not_even_begun(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableDataError, match="too large"):
+        write_data(" " * 6_000_000, tmp_path / "film", 1000)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("unit", ["%41", "A%41", " ", "\n", "A ", "A"])
+def test_little_more_than_the_payload_is_kept_in_memory(unit: str, tmp_path: Path) -> None:
+    payload = unit * (8_000_000 // len(unit))
+    tracemalloc.start()
+    try:
+        write_data(payload, tmp_path / "film", len(payload))
+    except UnreadableDataError:
+        assert unit.isspace()
+    finally:
+        most_bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert most_bytes < 30_000_000
