@@ -47,6 +47,7 @@ async def _serve_stdio() -> None:
     # hundreds of modules are loaded for the first answer, and none of it is garbage: a tenth of the start is saved
     gc.disable()
     from ltx_mcp.server.app import make_server
+    from ltx_mcp.server.stdio import serve_stdio
 
     server, desk_now = make_server(*read_edge())
     gc.freeze()
@@ -60,7 +61,7 @@ async def _serve_stdio() -> None:
                 "For a person: ltx-mcp generate, ltx-mcp jobs, ltx-mcp --help.",
                 file=sys.stderr,
             )
-        await server.run_stdio_async()
+        await serve_stdio(server)
         group.cancel_scope.cancel()
 
 

@@ -1,0 +1,126 @@
+"""What a line of a host means: a message, or the answers to a line that is none.
+
+Half of a surrogate pair, which JSON.stringify writes where a text was cut in the middle of an emoji, becomes U+FFFD,
+and so does what is no UTF-8: a prompt is worth more than its last sign.
+"""
+
+import codecs
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from mcp.types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    RequestId,
+    jsonrpc_message_adapter,
+)
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+MAX_TOKENS = 1_000_000
+"""How far the id is looked for in what is no JSON."""
+_HEAD_BYTES = 1 << 16
+_HIGH, _LOW, _ANY = rb"u[dD][89abAB]..", rb"u[dD][c-fC-F]..", rb"u[dD][89a-fA-F].."
+_ESCAPE = re.compile(rb"\\(?:\\|%b\\%b|(%b))" % (_HIGH, _LOW, _ANY), re.DOTALL)
+# A string that is cut short goes on to the end: it is looked through once, and not once from each of its signs.
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[][{}]', re.DOTALL)
+_VALUE = re.compile(rb'\s*:\s*(-?[0-9]{1,30}(?=[ \t,}])|"(?:[^"\\]|\\.){0,200}")?', re.DOTALL)
+_KEYS = {b'"id"': "id", b'"method"': "method", b'"result"': "result", b'"error"': "error"}
+_NO_JSON = "This line is no JSON that can be read"
+_NO_REQUEST = 'This line is no JSON-RPC request: jsonrpc is "2.0", id a text or a whole number, params an object.'
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A message for the server, or answers for the host, or nothing."""
+
+    message: JSONRPCMessage | None = None
+    answers: Sequence[JSONRPCError] = ()
+
+
+def read_line(line: bytes) -> Reading:
+    """What one line means. Nothing it may hold is an error here."""
+    if line.isspace():
+        return Reading()
+    try:
+        value = _parse(line)
+    except ValueError as error:
+        keys, number = _scan(line)
+        return Reading(answers=_answer(keys, number, PARSE_ERROR, f"{_NO_JSON}: {error}. Nothing was done."))
+    if isinstance(value, list):
+        batch = "Batches are not taken: send each request on a line of its own."
+        answers = [answer for each in value for answer in _refuse(each, batch)]
+        return Reading(answers=answers if value else _refuse(value, batch))
+    try:
+        message = jsonrpc_message_adapter.validate_python(value, by_name=False)
+    except ValidationError:
+        return Reading(answers=_refuse(value, _NO_REQUEST))
+    if isinstance(message, JSONRPCNotification) and value.get("id") is not None:
+        return Reading(answers=_refuse(value, _NO_REQUEST))
+    return Reading(message)
+
+
+def refuse_long_line(head: bytes, max_bytes: int) -> Reading:
+    """The answer to a line that was not read to its end."""
+    keys, number = _scan(head[:_HEAD_BYTES])
+    return Reading(answers=_answer(keys, number, INVALID_REQUEST, f"This line has more than {max_bytes:,} bytes."))
+
+
+def _parse(line: bytes) -> Any:
+    try:
+        return from_json(line)
+    except ValueError:
+        whole = _ESCAPE.sub(_whole, line.removeprefix(codecs.BOM_UTF8))
+        return from_json(whole.decode("utf-8", "replace").encode())
+
+
+def _whole(escape: "re.Match[bytes]") -> bytes:
+    return rb"\ufffd" if escape[1] else escape[0]
+
+
+def _refuse(value: Any, sentence: str) -> Sequence[JSONRPCError]:
+    if not isinstance(value, dict):
+        return _answer((), None, INVALID_REQUEST, sentence)
+    number = value.get("id")
+    keys = [key for key in value if key != "id" or number is not None]
+    is_usable = isinstance(number, str) or type(number) is int
+    return _answer(keys, number if is_usable else None, INVALID_REQUEST, sentence)
+
+
+def _answer(keys: Collection[str], number: RequestId | None, code: int, sentence: str) -> Sequence[JSONRPCError]:
+    """Nothing to a notification, nor to a reply, whose id is one of ours; else an error, under its id if it has one."""
+    if "method" in keys and "id" not in keys:
+        return ()
+    if "method" not in keys and ("result" in keys or "error" in keys):
+        return ()
+    return [JSONRPCError(jsonrpc="2.0", id=number, error=ErrorData(code=code, message=sentence))]
+
+
+def _scan(line: bytes) -> tuple[Collection[str], RequestId | None]:
+    """The keys of a message and its id, as far as they can be made out in something that is no JSON."""
+    keys: set[str] = set()
+    number: RequestId | None = None
+    depth = 0
+    for token in islice(_TOKEN.finditer(line), MAX_TOKENS):
+        match line[token.start()]:
+            case 0x7B | 0x5B:
+                depth += 1
+            case 0x7D | 0x5D:
+                depth -= 1
+            case _ if depth == 1 and token.end() - token.start() <= len(b'"method"'):
+                key, value = _KEYS.get(token[0]), _VALUE.match(line, token.end())
+                if key is None or value is None:
+                    continue
+                if key == "id" and key not in keys and value[1]:
+                    number = _parse(value[1])
+                keys.add(key)
+        if {"id", "method"} <= keys:
+            break
+    return keys, number

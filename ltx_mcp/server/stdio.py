@@ -1,0 +1,124 @@
+"""MCP over stdin and stdout, a message a line. Every line that has an id gets an answer, also one that is no message:
+the SDK's own transport drops what it cannot read, and the host waits for its time-out."""
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, BinaryIO
+
+import anyio
+from anyio import to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.server import MCPServer
+from mcp.shared.message import SessionMessage
+from mcp.types import ErrorData, JSONRPCError, JSONRPCMessage
+from pydantic_core import PydanticSerializationError
+
+from ltx_mcp.domain.words import shorten
+from ltx_mcp.server.lines import Reading, read_line, refuse_long_line
+
+MAX_LINE_BYTES = 300_000_000
+"""A call whose video is a data URI of the most bytes that are accepted."""
+MAX_ERROR_BYTES, MAX_ERROR_CHARS = 4000, 1000
+"""Errors of the SDK repeat what was sent; one that is longer says the beginning of its sentence alone."""
+_BUFFER_BYTES = 1 << 18
+
+
+async def serve_stdio(server: MCPServer[Any]) -> None:
+    """Serve until stdin ends."""
+    # the SDK has no public way to serve over streams of one's own
+    core = server._lowlevel_server
+    async with _opened() as (incoming, outgoing):
+        await core.run(incoming, outgoing, core.create_initialization_options())
+
+
+@asynccontextmanager
+async def _opened() -> AsyncIterator[
+    tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
+]:
+    source, sink = _claim(0, "rb"), _claim(1, "wb")
+    to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    outgoing, from_server = anyio.create_memory_object_stream[SessionMessage](0)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_read_lines, source, to_server, outgoing.clone())
+        group.start_soon(_write_lines, sink, from_server)
+        yield incoming, outgoing
+
+
+async def _read_lines(
+    source: BinaryIO,
+    to_server: MemoryObjectSendStream[SessionMessage | Exception],
+    to_host: MemoryObjectSendStream[SessionMessage],
+) -> None:
+    async with to_server, to_host:
+        while (reading := await to_thread.run_sync(_read_next, source)) is not None:
+            for answer in reading.answers:
+                await to_host.send(SessionMessage(answer))
+            if reading.message is not None:
+                await to_server.send(SessionMessage(reading.message))
+            # a message may have 70 MB, and the next line be long in coming
+            del reading
+
+
+def _read_next(source: BinaryIO, max_bytes: int = MAX_LINE_BYTES) -> Reading | None:
+    """The next line; None where there is no more. Of one that is too long only the beginning is kept."""
+    line = source.readline(max_bytes + 1)
+    if not line:
+        return None
+    if len(line) <= max_bytes:
+        return read_line(line)
+    rest = line
+    while rest and not rest.endswith(b"\n"):
+        rest = source.readline(_BUFFER_BYTES)
+    return refuse_long_line(line, max_bytes)
+
+
+async def _write_lines(sink: BinaryIO, from_server: MemoryObjectReceiveStream[SessionMessage]) -> None:
+    async with from_server:
+        async for message in from_server:
+            await to_thread.run_sync(_write, sink, message)
+
+
+def _write(sink: BinaryIO, message: SessionMessage) -> None:
+    text = _to_json(message.message)
+    if isinstance(message.message, JSONRPCError) and len(text) > MAX_ERROR_BYTES:
+        error = message.message.error
+        short = ErrorData(code=error.code, message=shorten(error.message, MAX_ERROR_CHARS))
+        text = _to_json(JSONRPCError(jsonrpc="2.0", id=message.message.id, error=short))
+    sink.write(text)
+    sink.write(b"\n")
+    sink.flush()
+
+
+def _to_json(message: JSONRPCMessage) -> bytes:
+    try:
+        return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+    except PydanticSerializationError:
+        # half of a surrogate pair, as Python keeps file names that are no UTF-8: no reason to end the server
+        whole = message.model_dump(by_alias=True, exclude_unset=True)
+        return json.dumps(whole, ensure_ascii=False, default=str).encode("utf-8", "replace")
+
+
+def _claim(fd: int, mode: str) -> BinaryIO:
+    """A standard stream for us alone: whatever else is read from it ends at once, what is written goes to stderr."""
+    instead = os.open(os.devnull, os.O_RDONLY) if fd == 0 else os.dup(2)
+    own = _duplicate(fd)
+    os.dup2(instead, fd)
+    os.close(instead)
+    if sys.platform == "win32":
+        from mcp.os.win32.utilities import rebind_std_handle_to_fd
+
+        rebind_std_handle_to_fd(fd)
+    # a thread may still read from it when we leave
+    return open(own, mode, _BUFFER_BYTES, closefd=False)  # type: ignore[return-value]
+
+
+def _duplicate(fd: int) -> int:
+    """Above the three of the standard, one of which may be closed."""
+    if sys.platform == "win32":
+        return os.dup(fd)
+    from fcntl import F_DUPFD_CLOEXEC, fcntl
+
+    return fcntl(fd, F_DUPFD_CLOEXEC, 3)
