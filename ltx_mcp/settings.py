@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote as encode_url
+from urllib.parse import unquote, urlsplit
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
+from ltx_mcp.domain.words import quote
 
 PREFIX = "LTX_MCP_"
 UNFILLED = re.compile(r"\$(\{[^{}]*\}|\w+)|<UNKNOWN>")
@@ -203,7 +205,7 @@ def _absolute_part(part: str) -> str:
     name, _, value = part.partition("=")
     if name not in _PATHS_IN_ADDRESS or not value or value == SYSTEM_TRUST:
         return part
-    return f"{name}={quote(_absolute(unquote(value)))}"
+    return f"{name}={encode_url(_absolute(unquote(value)))}"
 
 
 def _value(environment: Mapping[str, str], name: str) -> str:
@@ -241,5 +243,5 @@ def _adrift(name: str, text: str) -> SetupError:
 
 
 def _bad(name: str, value: str, allowed: str) -> SetupError:
-    shown = f"={value!r}" if value else ""
+    shown = f"={quote(value)}" if value else ""
     return SetupError(ErrorCode.INVALID_REQUEST, f"{PREFIX}{name}{shown} cannot be used; give {allowed}.")

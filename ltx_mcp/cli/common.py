@@ -18,8 +18,9 @@ from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
+from ltx_mcp.domain.words import shorten
 from ltx_mcp.server.edge import make_config, read_edge
-from ltx_mcp.server.repeats import leave_out_repeats
+from ltx_mcp.server.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Config, Jobs
@@ -36,7 +37,6 @@ EXIT = {State.SUCCEEDED: 0, State.FAILED: FAILED, State.CANCELLED: FAILED, State
 CALLER = "local"
 OPEN_AGAIN_S = 2.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 ENDING = (signal.SIGTERM, signal.SIGINT) if os.name == "nt" else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -80,8 +80,7 @@ async def open_jobs(*, work: bool = False, home: str = "", patience_s: float = 0
     from ltx_mcp.jobs.handover import start_worker
 
     settings, market = read_edge(home)
-    logging.basicConfig(level=settings.log_level or "WARNING", format=LOG_FORMAT)
-    leave_out_repeats()
+    log_to_stderr(settings.log_level)
     jobs = await _opened(make_config(settings, market, paths=True), patience_s)
     async with anyio.create_task_group() as group:
         if work:
@@ -130,7 +129,8 @@ def listen(host: str, port: int) -> socket.socket:
     if host not in LOOPBACK:
         raise SetupError(
             ErrorCode.INVALID_REQUEST,
-            f"--host {host} would let others order with your keys; this version serves {', '.join(LOOPBACK)} only.",
+            f"--host {shorten(host)} would let others order with your keys; "
+            f"this version serves {', '.join(LOOPBACK)} only.",
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

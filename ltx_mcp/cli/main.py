@@ -1,5 +1,6 @@
 """The command line: which commands there are. Each one's file is imported only when it runs."""
 
+import re
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ import click
 
 from ltx_mcp import __version__
 from ltx_mcp.cli.streams import adapt_streams
+from ltx_mcp.domain.words import quote
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -34,6 +36,8 @@ EXIT_CODES = (
     "4 still running, 5 failed or cancelled, 6 outcome unknown."
 )
 INTERRUPTED = 130
+QUOTED = re.compile(r"'(.{81,})'", re.DOTALL)
+"""What click repeats of a command line."""
 
 
 class LazyGroup(click.Group):
@@ -88,7 +92,7 @@ def start() -> None:
         sys.exit(cli.main(prog_name="ltx-mcp", standalone_mode=False))
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "ltx-mcp"
-        message = error.format_message().rstrip(".")
+        message = QUOTED.sub(lambda given: quote(given[1]), error.format_message()).rstrip(".")
         print(f"ltx-mcp: {message}. {command} --help shows what can be given.", file=sys.stderr)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):

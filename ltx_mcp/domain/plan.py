@@ -13,6 +13,7 @@ from ltx_mcp.domain.fit import distance, make_offer
 from ltx_mcp.domain.offer import Offer, Refusal
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.request import Input, Request
+from ltx_mcp.domain.words import quote
 
 LOCAL = "local"
 FAILOVER_ALLOWANCE = Decimal("1.1")
@@ -118,7 +119,7 @@ def check_names(request: Request, market: Market) -> None:
 
 def _check_name(argument: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
-        raise CallerError(ErrorCode.INVALID_REQUEST, f"{argument}: {value!r} is not one of {', '.join(allowed)}.")
+        raise CallerError(ErrorCode.INVALID_REQUEST, f"{argument}: {quote(value)} is not one of {', '.join(allowed)}.")
 
 
 def _candidates(request: Request, market: Market) -> Iterable[tuple[ProviderFacts, OfferFacts]]:

@@ -7,7 +7,10 @@ from datetime import datetime
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
+from ltx_mcp.jobs.rules import is_job_id
 from ltx_mcp.jobs.store import Store
+
+MAX_CURSOR_CHARS = 200
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ def to_cursor(last: Job) -> str:
 async def read_cursor(store: Store, cursor: str, caller: str) -> tuple[datetime, str]:
     """The time and id of the job a page ended with. Raises CallerError for a cursor that no page gave."""
     try:
-        job_id = base64.urlsafe_b64decode(cursor.encode()).decode()
-        job = await store.do(store.get, job_id, caller) if job_id.isprintable() else None
+        job_id = base64.urlsafe_b64decode(cursor[:MAX_CURSOR_CHARS].encode()).decode()
+        job = await store.do(store.get, job_id, caller) if is_job_id(job_id) else None
     except (binascii.Error, ValueError):
         job = None
     if job is None:

@@ -14,6 +14,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem, SetupError
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.request import normal_form, to_request
+from ltx_mcp.domain.words import MAX_SHOWN_NAMES, quote, shorten
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob, change, ending, find, insert_job, moved, to_job
 from ltx_mcp.jobs.schema import jobs
@@ -82,7 +83,9 @@ class Verdicts:
 
     def _unknown(self, job: Job | None, job_id: str) -> Job:
         if job is None:
-            raise CallerError(ErrorCode.JOB_NOT_FOUND, f"There is no job {job_id[:40]}.", "ltx-mcp jobs lists them.")
+            raise CallerError(
+                ErrorCode.JOB_NOT_FOUND, f"There is no job {shorten(job_id)}.", "ltx-mcp jobs lists them."
+            )
         if job.state is not State.UNKNOWN:
             raise CallerError(
                 ErrorCode.INVALID_REQUEST,
@@ -114,7 +117,7 @@ class Person:
         if job is None:
             raise CallerError(
                 ErrorCode.INVALID_REQUEST,
-                f"{job_id[:40]} is not a job of {provider} whose outcome is unknown.",
+                f"{shorten(job_id)} is not a job of {provider} whose outcome is unknown.",
                 await self._choices(provider),
             )
         remote = self._names(provider).remote_of(job.offer, remote_id)
@@ -152,9 +155,12 @@ class Person:
         return await self.verdicts.do(self.verdicts.unknown, provider)
 
     async def _choices(self, provider: str) -> str:
+        unknown = await self._unknown(provider)
         told = ", ".join(
-            f"{job.id} ({job.prompt[:40]!r}, {job.created_at:%d %b %H:%M})" for job in await self._unknown(provider)
+            f"{job.id} ({quote(job.prompt, 40)}, {job.created_at:%d %b %H:%M})" for job in unknown[:MAX_SHOWN_NAMES]
         )
+        if len(unknown) > MAX_SHOWN_NAMES:
+            told += f" and {len(unknown) - MAX_SHOWN_NAMES:,} more"
         return f"Give --job with one of these: {told}." if told else f"There is no such job of {provider}."
 
     def _names(self, provider: str) -> Names:
@@ -164,7 +170,7 @@ class Person:
         standing = self.market.standings.get(provider)
         if standing is None:
             known = ", ".join(facts.name for facts in self.market.providers)
-            raise CallerError(ErrorCode.INVALID_REQUEST, f"{provider[:40]!r} is no provider; there are {known}.")
+            raise CallerError(ErrorCode.INVALID_REQUEST, f"{quote(provider)} is no provider; there are {known}.")
         why = standing.why_not or f"Orders of {provider} have no name that they could be asked after by."
         raise SetupError(ErrorCode.MISSING_KEY if standing.why_not else ErrorCode.NOT_SUPPORTED, why)
 

@@ -13,6 +13,7 @@ from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import Market, Plan, choose, make_offers
 from ltx_mcp.domain.request import normal_form, supposed_inputs, to_request
+from ltx_mcp.domain.words import shorten
 from ltx_mcp.jobs.consents import Consents, Wish
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.given import read_media
@@ -126,7 +127,8 @@ def _check_estimate(arguments: EstimateCost) -> None:
     if wrong:
         raise CallerError(
             ErrorCode.INVALID_REQUEST,
-            f"{', '.join(wrong)} {'does' if len(wrong) == 1 else 'do'} not belong to operation {arguments.operation}.",
+            f"{', '.join(wrong)} {'does' if len(wrong) == 1 else 'do'} not belong to operation "
+            f"{shorten(arguments.operation)}.",
             "Leave it out.",
         )
     if arguments.duration == "auto" and fit:

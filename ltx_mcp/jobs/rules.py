@@ -8,9 +8,11 @@ from typing import Any
 from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.domain.price import from_micro, to_text
+from ltx_mcp.domain.words import quote
 
 ALPHABET = string.ascii_letters + string.digits
 NOT_FOR_HISTORY = frozenset({"result_url", "holder", "prompt"})
+MAX_ID_CHARS = 80
 ROUNDING_MICRO = 10_000
 """A charge that differs from its quote by less than a cent is only rounded."""
 
@@ -18,6 +20,11 @@ ROUNDING_MICRO = 10_000
 def new_job_id() -> str:
     """Unguessable, and never mistaken for a file or a URL."""
     return "job_" + "".join(secrets.choice(ALPHABET) for _ in range(20))
+
+
+def is_job_id(text: str) -> bool:
+    """Whether it may name a job at all: databases need not be asked about anything else."""
+    return len(text) <= MAX_ID_CHARS and text.isascii() and text.isprintable()
 
 
 def machine_of(worker: str) -> str:
@@ -35,13 +42,13 @@ def same_or_refused(job: Job, normal: dict[str, str]) -> Job:
     named = ", ".join(f"{name} ({_cut(job.normal.get(name, ''))} before)" for name in different)
     raise CallerError(
         ErrorCode.INVALID_REQUEST,
-        f"request_key {job.request_key!r} already names {job.id}, a request with other values: {named}.",
+        f"request_key {quote(job.request_key)} already names {job.id}, a request with other values: {named}.",
         "Use a new request_key for another video, or repeat the request unchanged.",
     )
 
 
 def _cut(value: str) -> str:
-    return repr(value if len(value) <= 40 else value[:37] + "...") if value else "none"
+    return quote(value, 40) if value else "none"
 
 
 def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ltx_mcp.domain.consent import Answer, Question
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.plan import Market, Plan
+from ltx_mcp.domain.words import shorten
 from ltx_mcp.jobs.alive import Life, Locks
 from ltx_mcp.jobs.beats import Beats
 from ltx_mcp.jobs.consents import Consents
@@ -27,6 +28,7 @@ from ltx_mcp.jobs.paging import Page, read_cursor, to_cursor
 from ltx_mcp.jobs.person import Person, Verdicts
 from ltx_mcp.jobs.placing import Ordered, Placing
 from ltx_mcp.jobs.retention import Retention
+from ltx_mcp.jobs.rules import is_job_id
 from ltx_mcp.jobs.runner import HandOver, Runner
 from ltx_mcp.jobs.spend import Spend, read_spend
 from ltx_mcp.jobs.steps import Steps
@@ -209,7 +211,7 @@ class Jobs:
 
     async def get(self, job_id: str, caller: str) -> Job:
         """One job of this caller. Raises CallerError(job_not_found)."""
-        job = await self._store.do(self._store.get, job_id, caller)
+        job = await self._store.do(self._store.get, _checked(job_id), caller)
         if job is None:
             raise _no_job(job_id)
         return job
@@ -219,7 +221,7 @@ class Jobs:
 
         Raises CallerError(job_not_found).
         """
-        job = await self._store.do(self._store.ask_again, caller, job_id, self._now())
+        job = await self._store.do(self._store.ask_again, caller, _checked(job_id), self._now())
         if job is None:
             raise _no_job(job_id)
         if job.state is State.RUNNING and not job.holder:
@@ -228,7 +230,7 @@ class Jobs:
 
     async def cancel(self, job_id: str, caller: str) -> Job:
         """Wish a job cancelled and say what came of it, which most providers tell within a second."""
-        job = await self._store.do(self._store.wish_cancel, caller, job_id, self._now())
+        job = await self._store.do(self._store.wish_cancel, caller, _checked(job_id), self._now())
         if job is None:
             raise _no_job(job_id)
         self._runner.wake()
@@ -366,9 +368,15 @@ class Jobs:
                 await self._watch.change({job.id: job.revision for job in jobs})
 
 
+def _checked(job_id: str) -> str:
+    if not is_job_id(job_id):
+        raise _no_job(job_id)
+    return job_id
+
+
 def _no_job(job_id: str) -> CallerError:
     return CallerError(
-        ErrorCode.JOB_NOT_FOUND, f"There is no job {job_id[:40]}.", "list_jobs shows the jobs there are."
+        ErrorCode.JOB_NOT_FOUND, f"There is no job {shorten(job_id)}.", "list_jobs shows the jobs there are."
     )
 
 

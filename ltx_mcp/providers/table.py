@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.plan import LOCAL, Market, Standing
+from ltx_mcp.domain.words import quote
 
 DOCUMENTED_PATHS = ("/v1", "/v2", "/api")
 """What a provider's own paths begin with; an address that was copied with one of them at its end is meant without."""
@@ -79,7 +80,8 @@ def make_market(providers: tuple[ProviderFacts, ...], order: tuple[str, ...], lo
     names = [facts.name for facts in providers]
     if strange := [name for name in order if name not in names]:
         raise SetupError(
-            ErrorCode.INVALID_REQUEST, f"LTX_MCP_PROVIDERS names {strange[0]!r}, which is none of {', '.join(names)}."
+            ErrorCode.INVALID_REQUEST,
+            f"LTX_MCP_PROVIDERS names {quote(strange[0])}, which is none of {', '.join(names)}.",
         )
     order = order or tuple(facts.name for facts in providers if facts.name != LOCAL)
     standings = {facts.name: _standing(facts, order, lookup) for facts in providers}
@@ -113,7 +115,7 @@ def read_addresses(facts: ProviderFacts, lookup: Callable[[str], str]) -> dict[s
     given = {use: lookup(name) for use, name in facts.url_env.items()}
     for use, text in given.items():
         if text and not _is_safe(text):
-            shown = "" if "@" in text else f"={text!r}"
+            shown = "" if "@" in text else f"={quote(text)}"
             raise SetupError(
                 ErrorCode.INVALID_REQUEST,
                 f"{facts.url_env[use]}{shown} cannot be used.",
@@ -156,7 +158,7 @@ def read_options(facts: ProviderFacts, lookup: Callable[[str], str]) -> dict[str
         if chosen[name] not in option.values:
             raise SetupError(
                 ErrorCode.INVALID_REQUEST,
-                f"{option.env}={chosen[name]!r} cannot be used; give one of {', '.join(option.values)}.",
+                f"{option.env}={quote(chosen[name])} cannot be used; give one of {', '.join(option.values)}.",
             )
     return chosen
 

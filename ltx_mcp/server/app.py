@@ -1,6 +1,5 @@
 """Builds the server: tools, resources, and a lifespan that hands live jobs over when it ends."""
 
-import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,10 +14,11 @@ from ltx_mcp import __version__
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.desk import Desk
+from ltx_mcp.server.echoes import cut_names
 from ltx_mcp.server.edge import make_config
+from ltx_mcp.server.logs import log_to_stderr
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
-from ltx_mcp.server.repeats import leave_out_repeats
 from ltx_mcp.server.resources import add_resources
 from ltx_mcp.server.tasks import JobTasks, Tasks
 from ltx_mcp.server.tools import PAID, make_tools
@@ -61,8 +61,7 @@ def make_server(
                 desks.remove(desk)
                 group.cancel_scope.cancel()
 
-    logging.basicConfig(level=settings.log_level or "WARNING", format="%(levelname)s %(name)s: %(message)s")
-    leave_out_repeats()
+    log_to_stderr(settings.log_level)
     level = cast(Literal["DEBUG", "INFO", "WARNING", "ERROR"], settings.log_level or "WARNING")
     tools = make_tools(market)
     with _without_rich():
@@ -78,7 +77,7 @@ def make_server(
             ],
             lifespan=lifespan,
             log_level=level,
-            middleware=[_mark_answered, explain_refusals],
+            middleware=[_mark_answered, cut_names, explain_refusals],
         )
 
     def desk_now() -> Desk | None:

@@ -10,6 +10,7 @@ from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.words import list_names, quote
 from ltx_mcp.server.boundary import answered
 
 OBVIOUS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})
@@ -72,17 +73,23 @@ def make_tool(
 
 def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, Any]) -> Any:
     """The request. Raises CallerError naming each argument that cannot be used and what is allowed."""
+    fields = model.model_fields
+    stray = [name for name in arguments if name not in fields]
+    sentences, problem = [_stray_sentence(stray, tool, fields)] if stray else [], None
     # a host that fills in every optional argument with null means "not given"
     given = {
         name: value
         for name, value in arguments.items()
-        if value is not None or name not in model.model_fields or model.model_fields[name].is_required()
+        if name in fields and (value is not None or fields[name].is_required())
     }
     try:
-        return model.model_validate(given)
+        request = model.model_validate(given)
     except ValidationError as error:
-        sentences = [_sentence(model, tool, each) for each in _joined(error.errors(include_url=False))]
-        raise CallerError(ErrorCode.INVALID_REQUEST, " ".join(dict.fromkeys(sentences))) from error
+        problem = error
+        sentences += [_sentence(each) for each in _joined(error.errors(include_url=False))]
+    if sentences:
+        raise CallerError(ErrorCode.INVALID_REQUEST, " ".join(dict.fromkeys(sentences))) from problem
+    return request
 
 
 def _joined(errors: list[Any]) -> list[Any]:
@@ -101,10 +108,13 @@ def _is_word_of_union(error: Any) -> bool:
     return error["type"] == "literal_error" and len(error["loc"]) > 1
 
 
-def _sentence(model: type[BaseModel], tool: str, error: Any) -> str:
+def _stray_sentence(stray: Sequence[str], tool: str, fields: Mapping[str, Any]) -> str:
+    are = "is not an argument" if len(stray) == 1 else "are not arguments"
+    return f"{list_names(stray)} {are} of {tool}; it takes {', '.join(fields)}."
+
+
+def _sentence(error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"{name[:60]} is not an argument of {tool}; it takes {', '.join(model.model_fields)}."
     if error["type"] == "missing":
         return f"{name} is required."
     message = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("Value error, ")
@@ -116,7 +126,7 @@ def _shown(value: Any) -> str:
     short = value.bit_length() < 256 if isinstance(value, int) else isinstance(value, str | float)
     if not short or len(str(value)) > 100:
         return ""
-    return f" (got {value[:40]!r})" if isinstance(value, str) else f" (got {str(value)[:40]})"
+    return f" (got {quote(value, 40) if isinstance(value, str) else str(value)[:40]})"
 
 
 def lean(node: Any) -> Any:

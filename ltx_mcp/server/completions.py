@@ -12,6 +12,7 @@ from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.facts import Choice
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.words import MAX_SHOWN_CHARS
 from ltx_mcp.server.desk import Desk
 
 MOST = 100
@@ -37,7 +38,9 @@ def add_completions(server: MCPServer[Any], market: Market, desk_now: Callable[[
 
 
 def _matching(words: Iterable[str], begun: str) -> Completion:
-    found = [word for word in dict.fromkeys(words) if word.casefold().startswith(begun.casefold())]
+    # no word is as long as what may be shown
+    start = begun[: MAX_SHOWN_CHARS + 1].casefold()
+    found = [word for word in dict.fromkeys(words) if word.casefold().startswith(start)]
     return Completion(values=found[:MOST], total=len(found), has_more=len(found) > MOST)
 
 

@@ -16,8 +16,14 @@ from pydantic import Field, ValidationError
 from ltx_mcp.domain.facts import OfferFacts
 from ltx_mcp.domain.fit import limit_text
 from ltx_mcp.domain.plan import LOCAL, Market
+from ltx_mcp.domain.words import MAX_SHOWN_NAMES, quote, shorten
 
 MOST_SHOTS = 12
+MAX_TEXT_CHARS = 20_000
+"""Of an idea or a story, which the prompt repeats."""
+MAX_PICTURE_CHARS = 2000
+"""Of a picture that the prompt repeats: an address or a path, no data URI."""
+MAX_NUMBER_CHARS = 40
 
 RULES = """\
 - One paragraph of plain English prose in the present tense, in the order things happen. No lists, tags or headings.
@@ -106,8 +112,10 @@ def _told(error: BaseException) -> str:
         cause = cause.__cause__
     if cause is None:
         return f"{error}. prompts/list says what there is."
-    wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in cause.errors(include_url=False)]
-    return f"{'; '.join(wrong)}. prompts/list says what there is."
+    errors = cause.errors(include_url=False)
+    wrong = [f"{shorten('.'.join(map(str, each['loc'])))}: {each['msg']}" for each in errors[:MAX_SHOWN_NAMES]]
+    more = f" and {len(errors) - len(wrong):,} more" if len(errors) > len(wrong) else ""
+    return f"{'; '.join(wrong)}{more}. prompts/list says what there is."
 
 
 def _direct(market: Market, idea: str, seconds: Decimal, model: str, image: str) -> str:
@@ -116,7 +124,8 @@ def _direct(market: Market, idea: str, seconds: Decimal, model: str, image: str)
     if not chosen:
         raise _wrong("model", model, f"one of {', '.join(['auto', *dict.fromkeys(row.model for _, row in rows)])}")
     has_2_5 = any("2.5" in row.model for _, row in chosen)
-    tool, more = ("animate_image", f", image={image!r}") if image else ("generate_video", "")
+    given = f"image={image!r}" if len(image) <= MAX_PICTURE_CHARS else "the picture as image"
+    tool, more = ("animate_image", f", {given}") if image else ("generate_video", "")
     parts = [
         f"Make one LTX video of {_plain(seconds)} seconds of this idea:\n\n{idea}",
         f"Write the prompt for it first. How LTX wants it:\n{RULES}\n{WITHOUT_SOUND}",
@@ -198,7 +207,7 @@ def _amount(seconds: Decimal) -> str:
 
 def _number(name: str, text: str) -> Decimal:
     try:
-        number = Decimal(text.strip())
+        number = Decimal(text.strip() if len(text) <= MAX_NUMBER_CHARS else "")
     except InvalidOperation:
         raise _wrong(name, text, "a number above 0") from None
     if not number.is_finite() or not 0 < number <= 1_000_000:
@@ -207,13 +216,13 @@ def _number(name: str, text: str) -> Decimal:
 
 
 def _filled(name: str, text: str) -> str:
-    if not text.strip():
-        raise _wrong(name, text, "some words")
+    if not text.strip() or len(text) > MAX_TEXT_CHARS:
+        raise _wrong(name, text, f"some words, at most {MAX_TEXT_CHARS:,} characters")
     return text.strip()
 
 
 def _wrong(name: str, given: str, allowed: str) -> MCPError:
-    return MCPError(code=INVALID_PARAMS, message=f"{name} {given[:40]!r} cannot be used; give {allowed}.")
+    return MCPError(code=INVALID_PARAMS, message=f"{name} {quote(given)} cannot be used; give {allowed}.")
 
 
 def _plain(number: Decimal) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.price import from_micro, to_wire
+from ltx_mcp.domain.words import quote
 from ltx_mcp.server.views import Answer, Money, to_money
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def read_day(text: str) -> date | None:
     except ValueError:
         pass
     raise CallerError(
-        ErrorCode.INVALID_REQUEST, f"day: {text[:40]!r} is no day.", "Give a UTC day as YYYY-MM-DD, or today."
+        ErrorCode.INVALID_REQUEST, f"day: {quote(text)} is no day.", "Give a UTC day as YYYY-MM-DD, or today."
     )
 
 

@@ -32,6 +32,7 @@ from pydantic import Field
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import LIVE, Job, State
+from ltx_mcp.domain.words import shorten
 from ltx_mcp.server.answers import job_answer
 from ltx_mcp.server.desk import Desk, desk_of
 from ltx_mcp.server.views import to_time
@@ -142,7 +143,7 @@ class Tasks(Extension):
         _check_name(ctx, params.task_id)
         task = await self._ledger.find(params.task_id, ctx)
         if task is None:
-            raise MCPError(INVALID_PARAMS, f"There is no task {params.task_id[:40]}.")
+            raise MCPError(INVALID_PARAMS, f"There is no task {shorten(params.task_id)}.")
         return task
 
 

@@ -14,7 +14,7 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.plan import Plan
 from ltx_mcp.domain.price import from_micro, to_wire
-from ltx_mcp.domain.words import MOST_SIGNS, one_line
+from ltx_mcp.domain.words import MOST_SIGNS, one_line, shorten
 from ltx_mcp.net.address import read_address
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def to_row(job: Job) -> Row:
         operation=job.operation,
         provider=job.offer.provider,
         cost_usd=to_wire(from_micro(job.cost_micro)),
-        prompt=job.prompt if len(job.prompt) <= 80 else job.prompt[:79] + "…",
+        prompt=shorten(job.prompt),
         sources=list(job.sources),
         created_at=to_time(job.created_at) or "",
     )
