@@ -273,10 +273,16 @@ async def _lay_out(films: Path) -> None:
 
 
 def server_environment(home: Path, emulator: Emulator, more: Mapping[str, str]) -> dict[str, str]:
-    """What every server of a fleet is started with; what a killed one leaves lying about goes with the run."""
+    """What every server of a fleet is started with; what a killed one leaves lying about goes with the run. More jobs
+    are in flight than one caller may have."""
     passing = home.parent / "tmp"
     passing.mkdir(exist_ok=True)
-    return environment(home) | dict(emulator.settings) | {"TMPDIR": str(passing)} | dict(more)
+    return (
+        environment(home)
+        | dict(emulator.settings)
+        | {"TMPDIR": str(passing), "LTX_MCP_MAX_LIVE_JOBS": "100000"}
+        | dict(more)
+    )
 
 
 def strange_lines(logs: Sequence[Path]) -> list[str]:

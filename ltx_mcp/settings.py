@@ -20,6 +20,7 @@ UNFILLED = re.compile(r"\$(\{[^{}]*\}|\w+)|<UNKNOWN>")
 """What hosts hand over where a variable of theirs is not set: the reference itself, or Docker's gateway's own word."""
 LEFT_EMPTY = "${user_config."
 """The same, where a form of theirs was left empty on purpose."""
+DEFAULT_LIVE_JOBS = 100
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _PATHS, _ADDRESS = (f"{PREFIX}HOME", f"{PREFIX}MODELS"), f"{PREFIX}DATABASE_URL"
 _PATH_LISTS = (f"{PREFIX}INPUT_DIRS", "SSL_CERT_DIR")
@@ -64,6 +65,9 @@ class Settings:
     models_text: str = _setting("MODELS", "a TOML file laid over one provider's facts", "none")
     budget_text: str = _setting("BUDGET_USD_PER_DAY", "most USD that may be ordered in one UTC day", "no limit")
     confirm_text: str = _setting("CONFIRM_ABOVE_USD", "a person must agree to a price above this many USD", "off")
+    max_live_text: str = _setting(
+        "MAX_LIVE_JOBS", "most jobs of one caller that may be under way at a time", str(DEFAULT_LIVE_JOBS)
+    )
     log_level: str = _setting("LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR, to stderr", "WARNING")
     public_url: str = _setting("PUBLIC_URL", "address under which `serve --http` is reached", "the bound address")
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -96,6 +100,11 @@ class Settings:
     def keep_days(self) -> int | None:
         """Days an ended job is kept; None is for ever."""
         return int(self.keep_text) if self.keep_text else None
+
+    @property
+    def max_live_jobs(self) -> int:
+        """Jobs of one caller that may be under way at a time."""
+        return int(self.max_live_text or DEFAULT_LIVE_JOBS)
 
     def lookup(self, name: str) -> str:
         """The value of a key or address the facts name; empty when it is not set."""
@@ -154,8 +163,13 @@ def _check(settings: Settings) -> None:
         raise _bad("LOG_LEVEL", settings.log_level, f"one of {', '.join(LOG_LEVELS)}")
     if settings.database_url and urlsplit(settings.database_url).scheme not in ("postgresql", "postgres"):
         raise _bad("DATABASE_URL", "", "an address such as postgresql://user:password@host:5432/name")
-    if settings.keep_text and not (settings.keep_text.isdecimal() and int(settings.keep_text) > 0):
-        raise _bad("KEEP_DAYS", settings.keep_text, "a whole number of days, at least 1")
+    counts = (
+        ("KEEP_DAYS", settings.keep_text, "days", 365_000),
+        ("MAX_LIVE_JOBS", settings.max_live_text, "jobs", 1_000_000),
+    )
+    for name, text, unit, most in counts:
+        if text and not _is_whole(text, most):
+            raise _bad(name, text, f"a whole number of {unit}, at least 1 and at most {most}")
     for name, text in (("BUDGET_USD_PER_DAY", settings.budget_text), ("CONFIRM_ABOVE_USD", settings.confirm_text)):
         if text and not _is_amount(text):
             raise _bad(name, text, "an amount such as 5 or 2.50")
@@ -217,6 +231,11 @@ def _value(environment: Mapping[str, str], name: str) -> str:
     if text.startswith(LEFT_EMPTY):
         return ""
     raise _bad(name.removeprefix(PREFIX), text, "the value itself: the host did not fill in this reference")
+
+
+def _is_whole(text: str, most: int) -> bool:
+    """Whether it is a number from 1 to `most`; one of thousands of digits is not even read."""
+    return text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most
 
 
 def _is_amount(text: str) -> bool:

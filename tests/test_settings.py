@@ -12,7 +12,7 @@ import pytest
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.providers.table import read_providers
-from ltx_mcp.server.edge import read_edge
+from ltx_mcp.server.edge import make_config, read_edge
 from ltx_mcp.settings import described, read_overlay_path, read_settings
 
 DESIGNED = ["VIDEO_STORE", "TOKENS_FILE", "OIDC_ISSUER", "SIGNING_KEY", "WEBHOOKS"]
@@ -275,7 +275,18 @@ def test_the_address_of_the_database_is_not_in_what_settings_show() -> None:
     assert "s3cret" not in repr(read_settings({"LTX_MCP_DATABASE_URL": "postgresql://u:s3cret@host/db"}))
 
 
-@pytest.mark.parametrize("days", ["0", "-1", "1.5", "soon"])
+@pytest.mark.parametrize("value", ["0", "-1", "+5", "1.5", "1e3", "many", "٠", "1000001", "9" * 5000])
+def test_only_a_whole_number_of_jobs_may_be_live(value: str) -> None:
+    with pytest.raises(SetupError, match=r"LTX_MCP_MAX_LIVE_JOBS=.*number of jobs, at least 1 and at most 1000000"):
+        read_settings({"LTX_MCP_MAX_LIVE_JOBS": value})
+
+
+def test_a_hundred_jobs_of_a_caller_may_be_live_where_nothing_is_set(market: Market) -> None:
+    for given, most in (({}, 100), ({"LTX_MCP_MAX_LIVE_JOBS": " 7 "}, 7), ({"LTX_MCP_MAX_LIVE_JOBS": ""}, 100)):
+        assert make_config(read_settings(given), market, paths=False).max_live_jobs == most
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "1.5", "soon", "9999999", "9" * 5000])
 def test_only_whole_days_are_kept(days: str) -> None:
     with pytest.raises(SetupError, match="at least 1"):
         read_settings({"LTX_MCP_KEEP_DAYS": days})

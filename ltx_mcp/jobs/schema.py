@@ -3,7 +3,20 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.types import TypeDecorator
 
 
@@ -23,6 +36,9 @@ class Moment(TypeDecorator[datetime]):
 
 
 metadata = MetaData()
+
+IS_LIVE = "state IN ('queued', 'submitting', 'running', 'saving')"
+"""As an index has it. A query that is to find this index must say it in the same words, without parameters."""
 
 jobs = Table(
     "jobs",
@@ -73,6 +89,7 @@ jobs = Table(
     Index("jobs_by_day", "day", "bill"),
     Index("jobs_by_holder", "holder", "state"),
     Index("jobs_by_wait", "waits_for"),
+    Index("jobs_live", "caller", "state", sqlite_where=text(IS_LIVE), postgresql_where=text(IS_LIVE)),
 )
 
 events = Table(

@@ -55,7 +55,8 @@ Sleep = Callable[[float], Awaitable[None]]
 class Config:
     """Plain values from the edge. `folders` are where paths may lie; None: paths are not accepted at all. `lookup`
     gives the keys and addresses that the facts name. Above `confirm_above_usd` a person must agree; None: never.
-    Without `database_url` the database is a file in `home`. What ended `keep_days` ago is removed; None: never."""
+    Without `database_url` the database is a file in `home`. What ended `keep_days` ago is removed; None: never. A
+    caller may have `max_live_jobs` at a time; None: any number."""
 
     home: Path
     market: Market
@@ -65,6 +66,7 @@ class Config:
     confirm_above_usd: Decimal | None = None
     database_url: str = field(default="", repr=False)
     keep_days: int | None = None
+    max_live_jobs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Jobs:
         self._database = database
         self._media = Media()
         self._files = Files(config.home)
-        self._store = Store(database, budget_usd=config.budget_usd)
+        self._store = Store(database, budget_usd=config.budget_usd, max_live_jobs=config.max_live_jobs)
         self._life: Life = Beats(database) if database.kind.shared else Locks(config.home)
         self._placing = self._make_placing()
         self._watch = Watch(self._store.revisions, database.kind.tick_s)

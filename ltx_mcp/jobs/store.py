@@ -20,6 +20,7 @@ from ltx_mcp.domain.request import fingerprint
 from ltx_mcp.jobs.consents import name_of, use_up
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.ledger import Budget, read_budget
+from ltx_mcp.jobs.live import check_live
 from ltx_mcp.jobs.rows import (
     NewJob,
     change,
@@ -65,8 +66,11 @@ class Live:
 class Store:
     """The jobs of one database."""
 
-    def __init__(self, database: Database, *, budget_usd: Decimal | None = None) -> None:
+    def __init__(
+        self, database: Database, *, budget_usd: Decimal | None = None, max_live_jobs: int | None = None
+    ) -> None:
         self._database = database
+        self._max_live_jobs = max_live_jobs
         self._limit = None if budget_usd is None else to_micro(budget_usd)
         self.do = database.do
 
@@ -75,17 +79,32 @@ class Store:
     def place(self, new: NewJob, now: datetime) -> Placed:
         """The request's job: the one it already has, or a new row with its price held.
 
-        Raises CallerError when the key belongs to another request, or the day's budget does not reach.
+        Raises CallerError when the key belongs to another request, the caller has as many live jobs as they may, or
+        the day's budget does not reach.
         """
         name = f"key {new.request_key}" if new.request_key else fingerprint(new.normal)
         with self._database.write() as connection:
             self._database.lock(connection, f"request {new.caller} {name}")
             if found := self._same(connection, new.caller, new.request_key, new.normal, now):
                 return Placed(found, fresh=False)
+            if self._max_live_jobs is not None:
+                self._database.lock(connection, f"live {new.caller}")
+                check_live(connection, new.caller, self._max_live_jobs)
             self._lock_day(connection, now)
             self._check_budget(connection, new.offers[0], now)
             use_up(connection, new.caller, name_of(new.normal, new.request_key))
             return Placed(insert_job(connection, new, now, "placed"), fresh=True)
+
+    def check(self, new: NewJob, now: datetime) -> Job | None:
+        """What `place` would say just now, without placing: the job this request already has, or None. Raises the same
+        CallerErrors."""
+        with self._database.read() as connection:
+            if found := self._same(connection, new.caller, new.request_key, new.normal, now):
+                return found
+            if self._max_live_jobs is not None:
+                check_live(connection, new.caller, self._max_live_jobs)
+            self._check_budget(connection, new.offers[0], now)
+            return None
 
     def find_same(self, caller: str, request_key: str, normal: dict[str, str], now: datetime) -> Job | None:
         """The job this request already has, if any."""

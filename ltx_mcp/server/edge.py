@@ -47,4 +47,5 @@ def make_config(settings: Settings, market: Market, *, paths: bool) -> "Config":
         settings.confirm_above_usd,
         settings.database_url,
         settings.keep_days,
+        settings.max_live_jobs,
     )

@@ -67,8 +67,9 @@ def at_once(work: Callable[[int], T], many: int = AT_ONCE) -> list[T]:
         return list(pool.map(begin, range(many)))
 
 
-def test_64_callers_in_4_processes_never_pass_the_budget_by_a_cent(home: Path, database_url: str) -> None:
-    env = {**os.environ, "LTX_MCP_HOME": str(home), "FAL_KEY": "k:1", "LTX_MCP_BUDGET_USD_PER_DAY": "1"}
+def said_by_64_callers(home: Path, database_url: str, **settings: str) -> list[dict[str, Any]]:
+    """What 64 callers in 4 processes came to, who all order another film at the same moment."""
+    env = {**os.environ, "LTX_MCP_HOME": str(home), "FAL_KEY": "k:1", **settings}
     env |= {"LTX_MCP_DATABASE_URL": database_url} if database_url else {}
     pipe = subprocess.PIPE
     commands = [[sys.executable, "-c", CALLERS, str(n)] for n in range(4)]
@@ -85,16 +86,37 @@ def test_64_callers_in_4_processes_never_pass_the_budget_by_a_cent(home: Path, d
         with process.stdout:
             said += json.loads(process.stdout.read())
         assert process.wait(30) == 0
+    assert len(said) == 64
+    return said
+
+
+def test_64_callers_in_4_processes_never_pass_the_budget_by_a_cent(home: Path, database_url: str) -> None:
+    said = said_by_64_callers(home, database_url, LTX_MCP_BUDGET_USD_PER_DAY="1")
     placed = [each["job"] for each in said if "job" in each]
     refused = [each for each in said if "error" in each]
     database = Database.open(home, database_url)
     events = [event for job_id in placed for event in Store(database).history(job_id)]
     database.close()
-    assert len(placed) + len(refused) == 64
     assert sum(event.detail["held_micro"] for event in events if event.what == "placed") == 960_000
     assert len(set(placed)) == 4
     assert {each["error"] for each in refused} == {"over_budget"}
     assert all("0.04 USD are left of today's budget of 1 USD" in each["text"] for each in refused)
+
+
+def test_of_64_callers_in_4_processes_exactly_one_gets_the_last_free_place(
+    home: Path, database_url: str, new_job: New, clock: Clock
+) -> None:
+    database = Database.open(home, database_url)
+    for n in range(6):
+        Store(database).place(new_job(prompt=f"p{n}"), clock())
+    said = said_by_64_callers(home, database_url, LTX_MCP_MAX_LIVE_JOBS="7")
+    live = Store(database).live()
+    database.close()
+    placed = {each["job"] for each in said if "job" in each}
+    refused = [each for each in said if "error" in each]
+    assert (len(placed), len(refused), len(live)) == (1, 63, 7)
+    assert {each["error"] for each in refused} == {"rate_limited"}
+    assert all(each["text"].startswith("7 jobs are under way (7 queued), and 7 ") for each in refused)
 
 
 def test_many_threads_placing_one_request_get_one_job(

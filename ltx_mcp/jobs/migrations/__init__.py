@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 
-STEPS = ("m0001_jobs", "m0002_tries", "m0003_shared")
+STEPS = ("m0001_jobs", "m0002_tries", "m0003_shared", "m0004_live")
 
 
 def migrate(connection: Connection) -> None:
