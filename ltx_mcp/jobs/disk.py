@@ -15,6 +15,8 @@ NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fu
 """Locks and shared memory do not hold between the machines that use these."""
 DOUBTFUL = frozenset({"9p", "virtiofs", "ceph", "lustre", "glusterfs", "fuse.glusterfs", "gpfs", "ocfs2", "vboxsf"})
 """Fine while one machine alone uses the folder."""
+MAX_RESERVE_BYTES, RESERVE_SHARE = 64 << 20, 20
+"""So much of a disk is left to others, or of a small one this part."""
 
 
 def check_disk(home: Path, mounts: Path = MOUNTS) -> None:
@@ -38,9 +40,8 @@ def check_disk(home: Path, mounts: Path = MOUNTS) -> None:
 def check_space(folder: Path, needed_bytes: int) -> None:
     """Raises SetupError(storage_failed) where the disk of `folder`, which need not exist yet, has less room than
     this. A disk that does not say how much it has is believed to have enough."""
-    existing = next((each for each in (folder, *folder.parents) if each.exists()), folder)
     try:
-        usage = shutil.disk_usage(existing)
+        usage = shutil.disk_usage(_existing(folder))
     except OSError:
         return
     if usage.total and usage.free < needed_bytes:
@@ -49,6 +50,20 @@ def check_space(folder: Path, needed_bytes: int) -> None:
             f"The disk of {folder} has {_told(usage.free)} left, and {_told(needed_bytes)} are needed.",
             "Free space, or set LTX_MCP_HOME to a folder on another disk.",
         )
+
+
+def reserve_of(folder: Path) -> int:
+    """What should be left free on the disk of `folder`, for the database and whatever else writes there."""
+    try:
+        total = shutil.disk_usage(_existing(folder)).total
+    except OSError:
+        return 0
+    return min(MAX_RESERVE_BYTES, total // RESERVE_SHARE)
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next((each for each in (folder, *folder.parents) if each.exists()), folder)
 
 
 def _told(size_bytes: int) -> str:

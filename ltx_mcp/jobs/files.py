@@ -15,9 +15,11 @@ from filelock import FileLock, Timeout
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.job import Film, Job
+from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import from_micro, to_wire
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import storage_failed
+from ltx_mcp.jobs.disk import check_space, reserve_of
 from ltx_mcp.private import FILE, create_private, make_folder, open_private
 
 
@@ -44,6 +46,10 @@ class Files:
         with self._told():
             make_folder(self._videos)
         return self._videos / f"{job.id}.{job.fence}.part"
+
+    def check_room(self, offer: Offer) -> None:
+        """Whether the film of this offer will find room. Raises SetupError(storage_failed)."""
+        check_space(self._videos, offer.expected_bytes + reserve_of(self._videos))
 
     def adopt_part(self, job: Job) -> None:
         """Take over the whole film that an earlier holder had written. Raises SetupError when there is none."""

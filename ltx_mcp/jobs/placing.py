@@ -10,7 +10,6 @@ from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.consent import Answer, Question, covered, needs_consent
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Job
-from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import Market, Plan, choose, make_offers
 from ltx_mcp.domain.request import normal_form, supposed_inputs, to_request
 from ltx_mcp.domain.words import shorten
@@ -60,20 +59,26 @@ class Placing:
                 for each in given:
                     each.check()
                 offers = covered(choose(request, inputs, self.market), self.confirm_above_usd)
+                await self.store.do(self.files.check_room, offers[0])
             except LtxError:
                 same = await self._same(caller, arguments.request_key, normal)
                 if same is not None:
                     return same
                 raise
-            wish = self._wish(caller, arguments.request_key, normal, offers, capped=request.max_cost_usd is not None)
-            if wish is not None and (found := await self._settle(wish, answer, can_ask)) is not None:
-                return found
+            new = NewJob(caller, arguments.request_key, normal, offers, inputs)
+            wish = self._wish(new, capped=request.max_cost_usd is not None)
+            if wish is not None or any(each.path is not None for each in given):
+                # nobody is asked about what would be refused anyway, and nothing is kept of it
+                found = await self.store.do(self.store.check, new, self.now())
+                if found is not None:
+                    return Ordered(found, fresh=False)
+            if wish is not None and (question := await self._settle(wish, answer, can_ask)) is not None:
+                return question
             for each in given:
                 if each.path is not None:
                     await self.store.do(self.files.keep_input, each.input, each.path)
         finally:
             self.files.remove_folder(folder)
-        new = NewJob(caller, arguments.request_key, normal, offers, inputs)
         placed = await self.store.do(self.store.place, new, self.now())
         return Ordered(placed.job, placed.fresh)
 
@@ -93,27 +98,19 @@ class Placing:
         inputs = (*(each.input for each in given), *supposed_inputs(arguments))
         return make_offers(to_request(arguments), inputs, self.market)
 
-    def _wish(
-        self, caller: str, request_key: str, normal: dict[str, str], offers: tuple[Offer, ...], *, capped: bool
-    ) -> Wish | None:
+    def _wish(self, new: NewJob, *, capped: bool) -> Wish | None:
         """What a person must agree to; None where the price needs nobody's consent."""
         above_usd = self.confirm_above_usd
-        if above_usd is None or not needs_consent(offers, above_usd):
+        if above_usd is None or not needs_consent(new.offers, above_usd):
             return None
-        return Wish(caller, request_key, normal, offers, above_usd, capped)
+        return Wish(new.caller, new.request_key, new.normal, new.offers, above_usd, capped)
 
     async def _same(self, caller: str, request_key: str, normal: dict[str, str]) -> Ordered | None:
         job = await self.store.do(self.store.find_same, caller, request_key, normal, self.now())
         return None if job is None else Ordered(job, fresh=False)
 
-    async def _settle(self, wish: Wish, answer: Answer | None, can_ask: bool) -> Ordered | Question | None:
-        """None when the price is agreed to. A job that is there already is the answer, and nobody is asked about what
-        the budget would refuse."""
-        same = await self._same(wish.caller, wish.request_key, wish.normal)
-        if same is not None:
-            return same
-        budget = await self.store.do(self.store.budget, self.now())
-        budget.check(wish.offers[0])
+    async def _settle(self, wish: Wish, answer: Answer | None, can_ask: bool) -> Question | None:
+        """None when the price is agreed to."""
         return await self.store.do(self.consents.settle, wish, answer, self.now(), can_ask=can_ask)
 
 

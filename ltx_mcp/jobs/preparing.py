@@ -44,6 +44,7 @@ class Preparing:
             return await self._tools.move(job, State.CANCELLED, cancel=Cancel.STOPPED, bill=Bill.RELEASED)
         if job.attempts >= MOST_ATTEMPTS:
             raise LtxError(ErrorCode.INTERNAL_ERROR, f"Every process that worked on it ended: {job.attempts} attempts.")
+        await self._check_room(job)
         for given in job.inputs:
             if given.job_id and not given.sha256:
                 source = await self._store.do(self._store.get, given.job_id, job.caller)
@@ -60,10 +61,16 @@ class Preparing:
             uris = {given.role: await self._uri(job, given) for given in job.inputs}
         except ProviderError as error:  # nothing is ordered yet, so every failure here is a sure no
             return await self._store.do(self._store.move_on, job, Problem.of(error), self._tools.now())
+        if job.inputs:  # converting and sending them took its time, and room
+            await self._check_room(job)
         now = self._tools.now()
         moved = await self._tools.move(job, State.SUBMITTING, sent_by=job.holder, ordered_at=now, progress=None)
         self.ready[moved.id, moved.fence] = uris
         return moved
+
+    async def _check_room(self, job: Job) -> None:
+        """Nothing is ordered for whose film the disk has no room: it fails here, where nothing is paid."""
+        await self._store.do(self._tools.files.check_room, job.offer)
 
     async def _taken(self, job: Job, given: Input, source: Job | None) -> Input:
         """What a job's film gives: a frame, the film or its sound, kept like any other input."""

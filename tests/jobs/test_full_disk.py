@@ -74,9 +74,12 @@ async def test_a_film_for_which_the_disk_has_no_room_waits_and_says_so_and_comes
 ) -> None:
     videos = home / "videos"
     with small_disk(videos, SIZE_BYTES):
-        ballast = fill(videos, leave_bytes=500_000)
         async with opened(home, emulator) as bench:
-            job = await told_full(bench, await bench.place(text(provider="fal")))
+            bench.world.work_s = 600
+            job = await bench.until(await bench.place(text(provider="fal")), State.RUNNING)
+            ballast = fill(videos, leave_bytes=500_000)
+            bench.world.work_s = 0
+            job = await told_full(bench, job)
             view = bench.view(job)
             assert (view.state, view.error and view.error.code) == ("saving", "storage_failed")
             assert view.error is not None
@@ -130,6 +133,56 @@ async def test_an_order_for_which_the_disk_has_no_room_is_refused_whole_and_can_
             ballast.unlink()
             job = await bench.order(arguments)
             assert (job.state, len(bench.orders())) == (State.SUCCEEDED, 1)
+
+
+async def test_an_order_whose_film_would_find_no_room_is_refused_at_once_and_a_repeat_still_gives_its_job(
+    home: Path, emulator: Emulated
+) -> None:
+    with small_disk(home / "videos", SIZE_BYTES):
+        async with opened(home, emulator) as bench:
+            bench.world.work_s = 600
+            live = await bench.until(await bench.place(text(provider="fal")), State.RUNNING)
+            too_large = text(provider="fal", resolution="2160p")
+            for _ in range(2):
+                with pytest.raises(SetupError, match=r"videos has 12\.\d MB left, and 3\d\.\d MB are needed") as caught:
+                    await bench.jobs.order(too_large, CALLER)
+                assert caught.value.code is ErrorCode.STORAGE_FAILED
+            fill(home / "videos")
+            for provider in ("fal", "ltx", "local"):
+                with pytest.raises(SetupError, match="LTX_MCP_HOME"):
+                    await bench.jobs.order(text(provider=provider, prompt="another pond"), CALLER)
+            again = await bench.jobs.order(text(provider="fal"), CALLER)
+            assert (again.job.id, again.fresh) == (live.id, False)
+            assert [job.id for job in (await bench.jobs.page(ListJobs(), CALLER)).jobs] == [live.id]
+            assert len(bench.orders()) == 1
+
+
+@pytest.mark.parametrize("provider", ["fal", "netwrck", "local"])
+async def test_a_job_that_finds_the_disk_full_when_its_turn_comes_fails_before_anything_is_sent_or_paid(
+    provider: str, home: Path, emulator: Emulated
+) -> None:
+    with small_disk(home / "videos", SIZE_BYTES):
+        async with opened(home, emulator) as bench:
+            bench.world.work_s = 600
+            shot = await bench.until(await bench.place(text(provider="fal")), State.RUNNING)
+            chained = await bench.place(image(f"{shot.id}#last", provider=provider, resolution="1080p"))
+            assert chained.waits_for == shot.id
+            ballast = fill(home / "videos", leave_bytes=4_000_000)
+            bench.world.work_s = 0
+            assert (await bench.end(shot, within_s=SAVED_S)).state is State.SUCCEEDED
+            job = await bench.end(chained, within_s=SAVED_S)
+            assert (job.state, job.error and job.error.code, job.bill) == (
+                State.FAILED,
+                "storage_failed",
+                Bill.RELEASED,
+            )
+            assert job.error is not None
+            assert "MB left" in job.error.message
+            assert len(bench.orders()) == 1
+            assert {each.step for each in bench.world.calls} <= {"submit", "poll", "stream", "download", "result"}
+            ballast.unlink()
+            redone = await bench.order(image(f"{shot.id}#last", provider=provider, resolution="1080p"))
+            assert redone.state is State.SUCCEEDED
 
 
 # -- a disk that cannot be written ------------------------------------------------------------------------------------
