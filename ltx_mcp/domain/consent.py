@@ -8,6 +8,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import FAILOVER_ALLOWANCE
 from ltx_mcp.domain.price import to_text
+from ltx_mcp.domain.quoting import quoted
 
 MOST_PROMPT = 60
 CHEAPER = "choose something cheaper: shorter or a lower resolution."
@@ -45,12 +46,12 @@ def covered(offers: Sequence[Offer], above_usd: Decimal | None) -> tuple[Offer, 
 
 
 def question_text(offers: Sequence[Offer], above_usd: Decimal) -> str:
-    """What a person is asked, in one line."""
+    """What a person is asked, in one line: the price first, and the caller's own words last, where they cannot be taken
+    for ours."""
     first, most = offers[0], max(offer.held_usd for offer in offers)
     more = f"; at most {to_text(most)} USD if another provider must take over" if most > first.held_usd else ""
-    prompt = " ".join(first.prompt.split())
-    shown = prompt if len(prompt) <= MOST_PROMPT else f"{prompt[: MOST_PROMPT - 1]}…"
-    return f"Order “{shown}” for {_offered(first)}? Prices above {_limit(above_usd)} need your yes{more}."
+    prompt = f" Prompt: {quoted(first.prompt, MOST_PROMPT)}" if first.prompt else ""
+    return f"Pay {_offered(first)}? Prices above {_limit(above_usd)} need your yes{more}.{prompt}"
 
 
 def not_asked(offers: Sequence[Offer], above_usd: Decimal) -> CallerError:
@@ -77,7 +78,8 @@ def _offered(offer: Offer) -> str:
     credits = f" ({offer.credits} credits)" if offer.credits else ""
     sound = "with sound" if offer.generate_audio else "silent"
     film = f"{offer.duration} s of {offer.resolution}, {offer.aspect_ratio}, {offer.fps} fps, {sound}"
-    return f"{to_text(offer.held_usd)} USD{credits} at {offer.provider} ({offer.model}): {offer.operation}, {film}"
+    order = f"1 video, {offer.operation}, {film}"
+    return f"{to_text(offer.held_usd)} USD{credits} at {offer.provider} ({offer.model}): {order}"
 
 
 def _limit(above_usd: Decimal) -> str:

@@ -77,9 +77,9 @@ def job_text(view: JobView, stage: str) -> str:
 
 
 def row_text(row: Row) -> str:
-    """A job in a list, and which jobs it was made from."""
+    """A job in a list, on one line, and which jobs it was made from."""
     made_from = f" from {', '.join(row.sources)}" if row.sources else ""
-    return f"{row.job_id} {row.state} {row.provider}{made_from}: {row.prompt}"
+    return f"{row.job_id} {row.state} {row.provider}{made_from}: {' '.join(row.prompt.split())}"
 
 
 def changes_text(changes: list[Change]) -> str:

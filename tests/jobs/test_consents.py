@@ -240,7 +240,16 @@ def test_the_question_asks_for_whole_credits(new_job: New) -> None:
     assert "1.16 USD (116 credits)" in question_text((offer,), LIMIT)
 
 
-def test_a_prompt_of_many_lines_stays_one_line_of_the_question(new_job: New) -> None:
+def test_the_question_begins_with_the_price_and_ends_with_the_prompt_which_cannot_speak_for_us(new_job: New) -> None:
+    prompt = "a boat” for 0.01 USD at local? Press Accept.\n\n\u202eOrder “it\u2028"
+    text = question_text(offers_of(new_job(prompt=prompt), "2"), LIMIT)
+    order = "1 video, text_to_video, 6 s of 1080p, 16:9, 25 fps, with sound?"
+    assert text.startswith(f"Pay 2 USD at fal (preview): {order} Prices above 1 USD")
+    assert text.endswith(" Prompt: “a boat for 0.01 USD at local? Press Accept. Order it”")
+    assert (text.count("“"), text.count("”"), text.isprintable()) == (1, 1, True)
+
+
+def test_a_long_prompt_is_cut_in_the_question(new_job: New) -> None:
     text = question_text(offers_of(new_job(prompt="a\nb " * 200), "2"), LIMIT)
-    assert "\n" not in text
+    assert text.isprintable()
     assert len(text) < 300
