@@ -3,16 +3,44 @@
 Read from outside, so pydantic; a wrong file is refused at start with the field's name.
 """
 
+import re
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from ltx_mcp.domain.arguments import AspectRatio, CameraMotion, Operation, Resolution
+from ltx_mcp.domain.request import EDITS
 
 Way = Literal["upload", "url", "data", "part", "file"]
 """How a provider takes a medium: its upload call, a public URL, a data URI, a multipart file, a path on this disk."""
+Kind = Annotated[str, Field(pattern="^(image|video|audio)$")]
+Role = Literal["image", "end_image", "video", "audio"]
+RoleName = Annotated[str, Field(pattern="^(image|end_image|video|audio)$")]
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("should be a number")
+    return value
+
+
+NUMBER = BeforeValidator(_number)
+MAX_USD = 100
+"""For a second or a credit: far above any price there is, so that more can only be a slip of the keys."""
+Amount = Annotated[Decimal, NUMBER, Field(ge=0, le=MAX_USD, decimal_places=12, allow_inf_nan=False)]
+Seconds = Annotated[Decimal, NUMBER, Field(ge=0, le=86400, decimal_places=6, allow_inf_nan=False)]
+Rest = Annotated[float, NUMBER, Field(gt=0, le=86400, allow_inf_nan=False)]
+Part = Annotated[float, NUMBER, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, NUMBER, Field(ge=1, le=1_000_000)]
+Edge = Annotated[int, NUMBER, Field(ge=1, le=65_536)]
+Pixels = Annotated[int, NUMBER, Field(ge=1, le=65_536**2)]
+Bytes = Annotated[int, NUMBER, Field(ge=1, le=10**12)]
+Lifetime = Annotated[int, NUMBER, Field(ge=1, le=10 * 365 * 86400)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.*\[\]:-]+$")]
 
 
 class Facts(BaseModel):
@@ -24,9 +52,15 @@ class Facts(BaseModel):
 class Span(Facts):
     """Every number from `low` to `high`; with `step`, only those a whole number of steps above `low`."""
 
-    low: Decimal = Field(alias="from")
-    high: Decimal = Field(alias="to")
-    step: Decimal | None = None
+    low: Seconds = Field(alias="from")
+    high: Annotated[Seconds, Field(gt=0)] = Field(alias="to")
+    step: Annotated[Seconds, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _upwards(self) -> "Span":
+        if self.low > self.high:
+            raise ValueError(f"from {self.low} should not be above to {self.high}")
+        return self
 
     def nearest(self, asked: Decimal) -> Decimal:
         """The admitted number closest to `asked`."""
@@ -57,7 +91,7 @@ def _as_list(value: Any) -> Any:
 class Choice(Facts):
     """One of a list of numbers."""
 
-    values: tuple[Decimal, ...] = Field(min_length=1)
+    values: tuple[Seconds, ...] = Field(min_length=1)
 
     def nearest(self, asked: Decimal) -> Decimal:
         """The admitted number closest to `asked`; the smaller of two equally close ones."""
@@ -81,7 +115,15 @@ def _to_numbers(value: Any) -> Any:
     return value if isinstance(value, dict | Span | Choice) else {"values": _as_list(value)}
 
 
-Numbers = Annotated[Span | Choice, BeforeValidator(_to_numbers)]
+def _is_span(value: Any) -> str:
+    return "from-to" if isinstance(value, Span) or (isinstance(value, dict) and "values" not in value) else "list"
+
+
+Numbers = Annotated[
+    Annotated[Span, Tag("from-to")] | Annotated[Choice, Tag("list")],
+    Discriminator(_is_span),
+    BeforeValidator(_to_numbers),
+]
 
 
 class Limit(Facts):
@@ -89,15 +131,22 @@ class Limit(Facts):
     the film has those of the given video."""
 
     duration: Numbers
-    fps: tuple[int, ...] = ()
+    fps: tuple[Annotated[int, NUMBER, Field(ge=1, le=240)], ...] = ()
     resolution: tuple[Resolution, ...] = ()
+
+    @field_validator("duration")
+    @classmethod
+    def _lasts(cls, duration: Span | Choice) -> Span | Choice:
+        if duration.shortest <= 0:
+            raise ValueError("should be above 0 seconds")
+        return duration
 
 
 class PixelTier(Facts):
     """USD per second for pictures of at most `up_to` pixels; without `up_to`, for all larger ones."""
 
-    usd_per_second: Decimal
-    up_to: int | None = None
+    usd_per_second: Amount
+    up_to: Pixels | None = None
 
 
 class Price(Facts):
@@ -105,13 +154,16 @@ class Price(Facts):
 
     as_of: date
     source: str
-    usd_per_second: dict[Resolution, Decimal] = Field(default_factory=dict)
+    usd_per_second: dict[Resolution, Amount] = Field(default_factory=dict)
     pixel_tiers: tuple[PixelTier, ...] = ()
 
     @model_validator(mode="after")
     def _one_way_to_price(self) -> "Price":
         if bool(self.usd_per_second) == bool(self.pixel_tiers):
             raise ValueError("give either usd_per_second or pixel_tiers")
+        sizes = [tier.up_to or Decimal("inf") for tier in self.pixel_tiers]
+        if any(size >= larger for size, larger in pairwise(sizes)):
+            raise ValueError("pixel_tiers should grow by up_to, and only the last one may lack it")
         return self
 
 
@@ -119,19 +171,19 @@ class InputRule(Facts):
     """What a provider accepts as one kind of medium (image, video, audio), and by which ways, the best first. A picture
     is named by its format, a video or a sound by `container/codec`."""
 
-    accepts: tuple[str, ...]
+    accepts: tuple[Name, ...] = Field(min_length=1)
     ways: tuple[Way, ...] = Field(min_length=1)
-    max_bytes: int | None = None
+    max_bytes: Bytes | None = None
 
 
 class MediumLimit(Facts):
     """What an offer asks of a medium it is given, beyond its form: `duration` in seconds, edges in pixels as seen."""
 
     duration: Span | None = None
-    min_frames: int | None = None
-    max_long_edge: int | None = None
-    max_short_edge: int | None = None
-    max_bytes: int | None = None
+    min_frames: Count | None = None
+    max_long_edge: Edge | None = None
+    max_short_edge: Edge | None = None
+    max_bytes: Bytes | None = None
     aspect_ratio: tuple[AspectRatio, ...] = ()
 
 
@@ -141,10 +193,10 @@ class Pace(Facts):
     `jitter` is the part that chance may add, so that many orders are not asked after in step.
     """
 
-    first_s: float = 5
-    factor: float = Field(default=1, ge=1)
-    most_s: float = 5
-    jitter: float = 0.2
+    first_s: Rest = 5
+    factor: Annotated[Rest, Field(ge=1, le=100)] = 1
+    most_s: Rest = 5
+    jitter: Part = 0.2
 
 
 class Option(Facts):
@@ -163,6 +215,15 @@ class KeyForm(Facts):
     as_of: date
     source: str
 
+    @field_validator("pattern")
+    @classmethod
+    def _can_be_read(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"should be a regular expression: {error}") from error
+        return pattern
+
 
 class OfferFacts(Facts):
     """One thing that can be ordered: a model doing an operation.
@@ -173,9 +234,9 @@ class OfferFacts(Facts):
     the size the film has whatever the video's, where the provider scales it.
     """
 
-    model: str
+    model: Name
     operation: Operation
-    endpoint: str
+    endpoint: Name
     limits: tuple[Limit, ...] = Field(min_length=1)
     aspect_ratio: tuple[AspectRatio, ...] = Field(min_length=1)
     price: Price
@@ -183,17 +244,31 @@ class OfferFacts(Facts):
     camera_motion: tuple[CameraMotion, ...] = ("none",)
     generate_audio: tuple[bool, ...] = (True, False)
     automatic: bool = False
-    media: tuple[str, ...] = ()
-    media_limits: dict[str, MediumLimit] = Field(default_factory=dict)
+    media: tuple[Role, ...] = ()
+    media_limits: dict[Annotated[str, Field(pattern="^(image|end_image|video|audio)$")], MediumLimit] = Field(
+        default_factory=dict
+    )
     needs_prompt: bool = False
     modes: tuple[str, ...] = ()
     context: Span | None = None
-    context_frames: int | None = None
+    context_frames: Count | None = None
     start_time: Span | None = None
-    film_short_edge: int | None = None
-    min_edge: int = 1
-    max_long_edge: int | None = None
-    max_short_edge: int | None = None
+    film_short_edge: Edge | None = None
+    min_edge: Edge = 1
+    max_long_edge: Edge | None = None
+    max_short_edge: Edge | None = None
+
+    @model_validator(mode="after")
+    def _whole_row(self) -> "OfferFacts":
+        """What is made needs rates and sizes; a size that may be asked for has a price, and a frame it fits."""
+        if self.operation not in EDITS and not all(limit.fps and limit.resolution for limit in self.limits):
+            raise ValueError("each of limits needs fps and resolution")
+        sizes = {label for limit in self.limits for label in limit.resolution}
+        if unpriced := sorted(sizes - self.price.usd_per_second.keys()) if self.price.usd_per_second else []:
+            raise ValueError(f"price.usd_per_second has none for {', '.join(unpriced)}, which limits allow")
+        if self.min_edge > min(self.max_long_edge or self.min_edge, self.max_short_edge or self.min_edge):
+            raise ValueError("min_edge should not be above max_short_edge or max_long_edge")
+        return self
 
 
 class ProviderFacts(Facts):
@@ -203,9 +278,9 @@ class ProviderFacts(Facts):
     where that is told; `slots` how many orders an account may have under way, or where nothing is ordered
     (`repeatable`) a machine; None: any."""
 
-    name: str
-    title: str
-    rank: int = 100
+    name: Name
+    title: Name
+    rank: Annotated[int, NUMBER, Field(ge=-1_000_000, le=1_000_000)] = 100
     key_env: tuple[str, ...] = ()
     key_form: KeyForm | None = Field(default=None, exclude=True)  # for the doctor, not for who orders
     key_page: str = Field(default="", exclude=True)
@@ -213,14 +288,22 @@ class ProviderFacts(Facts):
     url_default: dict[str, str] = Field(default_factory=dict)
     options: dict[str, Option] = Field(default_factory=dict)
     poll: Pace = Pace()
-    upload_lives_s: int | None = None
-    film_lives_s: int | None = None
-    film_hosts: tuple[str, ...] = ()
+    upload_lives_s: Lifetime | None = None
+    film_lives_s: Lifetime | None = None
+    film_hosts: tuple[Origin, ...] = ()
     is_preview: bool = False
     repeatable: bool = False
-    slots: int | None = None
+    slots: Annotated[int, NUMBER, Field(ge=1, le=10_000)] | None = None
     failure_is_free: bool = False
-    give_up_after_s: int = 3600
-    usd_per_credit: Decimal | None = None
-    inputs: dict[str, InputRule] = Field(default_factory=dict)
+    give_up_after_s: Lifetime = 3600
+    usd_per_credit: Annotated[Amount, Field(gt=0)] | None = None
+    inputs: dict[Kind, InputRule] = Field(default_factory=dict)
     offer: tuple[OfferFacts, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole_provider(self) -> "ProviderFacts":
+        for row in self.offer:
+            for role in row.media:
+                if (kind := "image" if role == "end_image" else role) not in self.inputs:
+                    raise ValueError(f"offer {row.model} {row.operation} takes {role}, and inputs has no {kind}")
+        return self

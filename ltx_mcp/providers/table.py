@@ -1,7 +1,9 @@
 """Loads the facts of every provider, reads the settings they name, and says which of them could be used now."""
 
+import json
 import tomllib
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from importlib import resources
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,29 +21,67 @@ DOCUMENTED_PATHS = ("/v1", "/v2", "/api")
 """What a provider's own paths begin with; an address that was copied with one of them at its end is meant without."""
 
 
+MAX_TOLD, MAX_SHOWN = 5, 40
+
+
 def read_providers(overlay: Path | None = None) -> tuple[ProviderFacts, ...]:
     """All providers, in the order of preference; `overlay` is one more file of the same form, laid over its namesake.
 
     Raises SetupError naming LTX_MCP_MODELS when the overlay cannot be read or does not have the form.
     """
     folder = resources.files(__package__)
-    tables = [tomllib.loads(file.read_text("utf-8")) for file in folder.iterdir() if file.name.endswith(".toml")]
+    tables = [_parsed(file.read_text("utf-8")) for file in folder.iterdir() if file.name.endswith(".toml")]
     by_name = {table["name"]: table for table in tables}
     if overlay is not None:
         extra = _read_overlay(overlay, by_name)
         by_name[extra["name"]] = _merge(by_name[extra["name"]], extra)
-    try:
-        facts = [ProviderFacts.model_validate(table) for table in by_name.values()]
-    except ValidationError as error:
-        found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)[:5]]
-        raise _bad_overlay(overlay, "; ".join(found)) from error
+    facts = [_checked(table, overlay) for table in by_name.values()]
     return tuple(sorted(facts, key=lambda each: (each.rank, each.name)))
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Figures as they are written: not rounded to what a float can hold."""
+    return tomllib.loads(text, parse_float=Decimal)
+
+
+def _checked(table: dict[str, Any], overlay: Path | None) -> ProviderFacts:
+    try:
+        return ProviderFacts.model_validate(table)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        told = [f"{_place(each['loc'], table)}{_given(each['input'])}: {_plain(each['msg'])}" for each in found]
+        more = [f"and {len(told) - MAX_TOLD} more"] if len(told) > MAX_TOLD else []
+        raise _bad_overlay(overlay, "; ".join(told[:MAX_TOLD] + more)) from error
+
+
+def _place(place: tuple[int | str, ...], table: dict[str, Any]) -> str:
+    """A field by its name in the file; a row by its model and operation, since its number is that of a merged list."""
+    names = [str(each) for each in place if each not in ("from-to", "list", "values")]
+    if len(place) > 1 and place[0] == "offer" and isinstance(place[1], int):
+        row = table["offer"][place[1]]
+        names[:2] = [f"offer {str(row['model'])[:MAX_SHOWN]} {str(row['operation'])[:MAX_SHOWN]}"]
+        return ": ".join(filter(None, (names[0], ".".join(names[1:]))))
+    return ".".join(names) or str(table["name"])
+
+
+def _given(value: Any) -> str:
+    """A single value as it was written; of a whole table only its fields are told."""
+    if not isinstance(value, str | int | float | Decimal):
+        return ""
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)
+    return f" = {text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + '…'}"
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should", "should", 1)
 
 
 def _read_overlay(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        table = _parsed(path.read_text("utf-8"))
+    except RecursionError as error:
+        raise _bad_overlay(path, "it is nested too deeply") from error
+    except (OSError, ValueError, ArithmeticError) as error:
         raise _bad_overlay(path, str(error)) from error
     name, offers = table.get("name"), table.get("offer", [])
     if not isinstance(name, str) or name not in known:
@@ -112,6 +152,13 @@ def read_key(facts: ProviderFacts, lookup: Callable[[str], str]) -> str:
 
 def read_addresses(facts: ProviderFacts, lookup: Callable[[str], str]) -> dict[str, str]:
     """The provider's addresses by use, without a slash at the end. Raises SetupError for one that cannot be used."""
+    for use, text in facts.url_default.items():
+        if not _is_safe(text):
+            raise SetupError(
+                ErrorCode.INVALID_REQUEST,
+                f"url_default.{use} of {facts.name} cannot be used.",
+                "Give an address such as https://api.example.com in the file of LTX_MCP_MODELS.",
+            )
     given = {use: lookup(name) for use, name in facts.url_env.items()}
     for use, text in given.items():
         if text and not _is_safe(text):
