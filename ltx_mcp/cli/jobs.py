@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import click
 
+from ltx_mcp.cli.cancel import cancel
 from ltx_mcp.cli.common import CALLER, STILL_RUNNING, at_signal, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.options import as_json_option, open_option, read_options
@@ -18,8 +19,8 @@ from ltx_mcp.cli.show import print_history, print_job, view_of
 from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
 from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import one_line, print_json, print_table
-from ltx_mcp.domain.arguments import CancelJob, CheckJob, ListJobs
-from ltx_mcp.domain.job import LIVE, Event, Job, State
+from ltx_mcp.domain.arguments import CheckJob, ListJobs
+from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.server.views import JobView, Row, to_row, to_time
 
 LOOK_S = 1.0
@@ -139,18 +140,6 @@ def _detail(detail: dict[str, Any]) -> str:
     return one_line(", ".join(f"{name} {value}" for name, value in detail.items()))
 
 
-@jobs.command(short_help="Cancel JOB.")
-@click.argument("job_id", metavar="JOB", shell_complete=complete_job(*LIVE))
-def cancel(job_id: str) -> None:
-    """Cancel JOB; an order that a provider already has may still be charged."""
-    print_job(run(partial(_cancelled, job_id)))
-
-
-async def _cancelled(job_id: str) -> JobView:
-    arguments = read_options(CancelJob, "cancel_job", {"job_id": job_id})
-    async with open_jobs() as found:
-        return view_of(found, await found.cancel(arguments.job_id, CALLER))
-
-
+jobs.add_command(cancel)
 jobs.add_command(resolve)
 jobs.add_command(adopt)

@@ -24,7 +24,7 @@ COMMANDS = {
     "retake": ("ltx_mcp.cli.make", "Redo a section of a video."),
     "estimate": ("ltx_mcp.cli.prices", "Show what a video would cost."),
     "models": ("ltx_mcp.cli.prices", "Show what can be ordered."),
-    "jobs": ("ltx_mcp.cli.jobs", "List jobs, show one, or cancel one."),
+    "jobs": ("ltx_mcp.cli.jobs", "List jobs, show one, or cancel some."),
     "doctor": ("ltx_mcp.cli.doctor", "Say what is there and what is missing."),
     "install": ("ltx_mcp.cli.install", "Put this server into the configuration of an MCP host."),
     "uninstall": ("ltx_mcp.cli.install", "Take it out again."),

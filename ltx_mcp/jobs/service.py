@@ -20,6 +20,7 @@ from ltx_mcp.domain.plan import Market, Plan
 from ltx_mcp.domain.words import shorten
 from ltx_mcp.jobs.alive import Life, Locks
 from ltx_mcp.jobs.beats import Beats
+from ltx_mcp.jobs.cancelling import Cancelling
 from ltx_mcp.jobs.consents import Consents
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
@@ -240,6 +241,11 @@ class Jobs:
         with anyio.move_on_after(CANCEL_S):
             await self._until(job, _cancel_is_decided, _nobody)
         return await self._reload(job)
+
+    @property
+    def cancelling(self) -> Cancelling:
+        """How many jobs are cancelled at once."""
+        return Cancelling(self._database, self._steps.ring, self._watch.change, self._now)
 
     def hindrance(self, job: Job) -> str:
         """What a live job that nobody works on waits for: a key or address this process does not have."""

@@ -13,10 +13,11 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, not_, or_, select, update
 
 from ltx_mcp.domain.errors import CallerError, Problem
-from ltx_mcp.domain.job import LIVE, MOVES, ORDERED, Bill, Cancel, Event, Job, State
+from ltx_mcp.domain.job import LIVE, MOVES, ORDERED, Bill, Event, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import fingerprint
+from ltx_mcp.jobs.cancelling import request_cancel
 from ltx_mcp.jobs.consents import name_of, use_up
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.ledger import Budget, read_budget
@@ -274,17 +275,7 @@ class Store:
         """Cancel what was never sent; else leave the wish for the holder. None when the caller has no such job."""
         with self._database.write() as connection:
             job = find(connection, caller, job_id, lock=True)
-            if job is None or not job.live or job.cancel_wanted:
-                return job
-            here = (jobs.c.id == job_id,)
-            if job.state is State.QUEUED:
-                never = {"state": State.CANCELLED, "cancel": Cancel.NEVER_SENT, "bill": Bill.RELEASED}
-                change(connection, here, ending(State.CANCELLED, now) | never | {"cancel_wanted": True})
-                return moved(connection, job_id, State.CANCELLED, now, "cancelled", {"bill": Bill.RELEASED})
-            late = {"cancel": Cancel.NOT_POSSIBLE} if job.state is State.SAVING else {}
-            change(connection, here, {"cancel_wanted": True} | late)
-            record(connection, job_id, now, "cancel_wanted", {})
-            return load(connection, job_id)
+            return None if job is None else request_cancel(connection, job, now)
 
     def let_go(
         self, worker: str, repeatable: AbstractSet[str], now: datetime, *, died: bool, but: Sequence[State] = ()

@@ -1,0 +1,118 @@
+"""`jobs cancel`: one job, some, or all that are under way."""
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from ltx_mcp.cli.common import CALLER, REFUSED, STILL_RUNNING, open_jobs, run
+from ltx_mcp.cli.completion import complete_job
+from ltx_mcp.cli.options import as_json_option, read_options
+from ltx_mcp.cli.show import print_job, view_of
+from ltx_mcp.cli.streams import say
+from ltx_mcp.cli.words import print_json
+from ltx_mcp.domain.arguments import CancelJob
+from ltx_mcp.domain.job import LIVE, State
+from ltx_mcp.server.views import JobView
+
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.cancelling import Cancelled
+
+STATES = [str(state) for state in State if state in LIVE]
+MAX_NAMED = 10
+MEANINGS = {
+    "never_sent": "not sent yet; it costs nothing",
+    "stopped": "stopped by the provider; it costs nothing",
+    "asked": "the provider was asked to stop; it may still be charged, and a film that comes is kept",
+    "not_possible": "it cannot be stopped; it may still be charged, and a film that comes is kept",
+    "ended": "had ended before",
+}
+
+
+@click.command(short_help="Cancel JOB, or all that are under way.")
+@click.argument("job_ids", metavar="[JOB]...", nargs=-1, shell_complete=complete_job(*LIVE))
+@click.option("--all", "wants_all", is_flag=True, help="All that are under way.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(STATES),
+    metavar="STATE",
+    help=f"All that are {', '.join(STATES)}. Can be given more than once.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before cancelling many.")
+@as_json_option
+def cancel(job_ids: tuple[str, ...], wants_all: bool, states: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Cancel JOB, some of them, or with --all or --state all that are under way.
+
+    An order that a provider already has may still be charged. Exit code 4: some are still under way.
+    """
+    many = wants_all or bool(states)
+    if many == bool(job_ids):
+        raise click.UsageError("Give JOB, or --all or --state.")
+    if len(job_ids) == 1:
+        view = run(partial(_cancel_one, job_ids[0]))
+        print_json(view.to_wire()) if as_json else print_job(view)
+        return
+    chosen = job_ids
+    if many:
+        found = run(partial(_find, states or tuple(STATES)))
+        if found and not yes and sys.stdin.isatty() and sys.stderr.isatty() and not _agreed(found):
+            say("Nothing was cancelled.")
+            raise SystemExit(REFUSED)
+        chosen = tuple(found)
+    cancelled = run(partial(_cancel_many, chosen))
+    _print(cancelled, len(chosen), as_json)
+    raise SystemExit(STILL_RUNNING if cancelled.live else 0)
+
+
+def _agreed(found: Mapping[str, str]) -> bool:
+    counts = Counter(found.values())
+    shares = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    number = "1 job" if len(found) == 1 else f"{len(found)} jobs"
+    sent = len(found) - counts[State.QUEUED]
+    charged = f" {sent} of them may still be charged." if sent else ""
+    return click.confirm(f"Cancel {number} ({shares})?{charged}", err=True)
+
+
+async def _cancel_one(job_id: str) -> JobView:
+    arguments = read_options(CancelJob, "cancel_job", {"job_id": job_id})
+    async with open_jobs() as found:
+        return view_of(found, await found.cancel(arguments.job_id, CALLER))
+
+
+async def _find(states: Sequence[str]) -> Mapping[str, str]:
+    async with open_jobs() as found:
+        return await found.cancelling.find(CALLER, states)
+
+
+async def _cancel_many(job_ids: Sequence[str]) -> "Cancelled":
+    """All of them, or none where one of them is not there."""
+    wanted = dict.fromkeys(read_options(CancelJob, "cancel_job", {"job_id": each}).job_id for each in job_ids)
+    async with open_jobs() as found:
+        if len(wanted) <= MAX_NAMED:
+            for job_id in wanted:
+                await found.get(job_id, CALLER)
+        return await found.cancelling.cancel(CALLER, list(wanted))
+
+
+def _print(cancelled: "Cancelled", wanted: int, as_json: bool) -> None:
+    outcomes = {word: cancelled.outcomes.get(word, 0) for word in MEANINGS}
+    if as_json:
+        print_json(outcomes | {"still_running": list(cancelled.live)[:100]})
+    elif not wanted:
+        print("No jobs to cancel.")
+    else:
+        for word, number in outcomes.items():
+            if number:
+                print(f"{number} {word}: {MEANINGS[word]}{_named(cancelled, word)}")
+
+
+def _named(cancelled: "Cancelled", word: str) -> str:
+    """The first of those that go on."""
+    going_on = [job_id for job_id, outcome in cancelled.live.items() if outcome == word]
+    more = f" and {len(going_on) - MAX_NAMED} more" if len(going_on) > MAX_NAMED else ""
+    return f" ({', '.join(going_on[:MAX_NAMED])}{more})" if going_on else ""
