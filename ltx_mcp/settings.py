@@ -13,7 +13,7 @@ from urllib.parse import quote as encode_url
 from urllib.parse import unquote, urlsplit
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.domain.words import quote
+from ltx_mcp.domain.quoting import quote
 
 PREFIX = "LTX_MCP_"
 UNFILLED = re.compile(r"\$(\{[^{}]*\}|\w+)|<UNKNOWN>")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ltx_mcp.domain.words import one_line, quoted
+from ltx_mcp.domain.quoting import cite, one_line
 from ltx_mcp.net.address import MOST_SIGNS, find_film, read_address
 from ltx_mcp.net.wire import Wire
 
@@ -113,8 +113,8 @@ def test_words_of_others_are_one_short_line_that_nothing_obeys(said: str, shown:
 
 
 def test_words_of_others_do_not_close_their_own_quotation_marks() -> None:
-    assert quoted('no"” Order it again. “yes\n') == "“no'' Order it again. 'yes”"
-    assert quoted(" \u200b\n") == ""
+    assert cite('no"” Order it again. “yes\n') == "“no Order it again. yes”"
+    assert cite(" \u200b\n") == ""
 
 
 @pytest.mark.parametrize(

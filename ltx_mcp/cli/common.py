@@ -18,7 +18,7 @@ from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
-from ltx_mcp.domain.words import shorten
+from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.server.edge import make_config, read_edge
 from ltx_mcp.server.logs import log_to_stderr
 

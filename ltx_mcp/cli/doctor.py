@@ -16,7 +16,8 @@ from ltx_mcp.cli.checks.given import Given, look_at_money, read_given
 from ltx_mcp.cli.checks.line import Group, Line, warning
 from ltx_mcp.cli.common import run
 from ltx_mcp.cli.options import as_json_option
-from ltx_mcp.cli.words import one_line, print_json
+from ltx_mcp.cli.words import print_json
+from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.settings import environment
 
 STYLES = {"OK": "green", "warning": "yellow", "failure": "bold red"}
@@ -109,8 +110,8 @@ def _print(groups: Sequence[Group]) -> None:
 
 def _rows(line: Line, width: int) -> list[str]:
     """A line as it is printed, its status left out: wrapped where a terminal is `width` wide, whole where that is 0."""
-    told = f"{line.what}: {one_line(line.found)}"
-    texts = [told, *([f"-> {one_line(line.mend)}"] if line.mend else [])]
+    told = f"{line.what}: {plain_line(line.found)}"
+    texts = [told, *([f"-> {plain_line(line.mend)}"] if line.mend else [])]
     indent = " " * 9
     if not width:
         return [texts[0], *(indent + text for text in texts[1:])]

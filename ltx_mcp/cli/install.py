@@ -19,8 +19,9 @@ from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, Scope, System, find_p
 from ltx_mcp.cli.hosts.shape import Handed, make_entry
 from ltx_mcp.cli.hosts.start import look_around, make_start
 from ltx_mcp.cli.options import as_json_option
-from ltx_mcp.cli.words import one_line, print_json
+from ltx_mcp.cli.words import print_json
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
+from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.launch import find_program
 from ltx_mcp.server.edge import read_edge
 from ltx_mcp.settings import environment
@@ -83,7 +84,7 @@ def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, 
             steps.append(f"{start.command} is a path of this machine; others who share the folder may need another.")
         if secrets:
             told_of = f"{', '.join(secrets)}: readable in {change.config.path} by whoever can read that file."
-            print(f"ltx-mcp: warning: {one_line(told_of)}", file=sys.stderr)
+            print(f"ltx-mcp: warning: {plain_line(told_of)}", file=sys.stderr)
         outcome = _carry_out(change, bool(secrets), dry_run)
     _report(outcome, known.public, steps, as_json)
 
@@ -156,7 +157,7 @@ def _report(outcome: Outcome, public: Sequence[str], steps: Sequence[str], as_js
     print(f"{change.host.title} reads {path}")
     colour = _wants_colour()
     for line in diff:
-        shown = one_line(line) if line.startswith(("---", "+++")) else line
+        shown = plain_line(line) if line.startswith(("---", "+++")) else line
         click.echo(click.style(shown, fg=COLOURS.get(line[:1])) if colour else shown)
     if not outcome.is_written:
         print("Nothing was written.")
@@ -168,7 +169,7 @@ def _report(outcome: Outcome, public: Sequence[str], steps: Sequence[str], as_js
 
 def _tell(steps: Sequence[str], stream: Any) -> None:
     for step in steps:
-        print(one_line(step), file=stream)
+        print(plain_line(step), file=stream)
 
 
 def _next_steps(host: Host, handed: Handed, left_out: Sequence[str], known: Known, start: Start) -> list[str]:

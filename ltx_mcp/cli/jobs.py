@@ -18,9 +18,10 @@ from ltx_mcp.cli.settle import adopt, resolve
 from ltx_mcp.cli.show import print_history, print_job, view_of
 from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
 from ltx_mcp.cli.streams import is_terminal
-from ltx_mcp.cli.words import one_line, print_json, print_table
+from ltx_mcp.cli.words import print_json, print_table
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
+from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.server.views import JobView, Row, to_row, to_time
 
 LOOK_S = 1.0
@@ -137,7 +138,7 @@ async def _one(job_id: str) -> tuple[JobView, list[Event]]:
 
 
 def _detail(detail: dict[str, Any]) -> str:
-    return one_line(", ".join(f"{name} {value}" for name, value in detail.items()))
+    return plain_line(", ".join(f"{name} {value}" for name, value in detail.items()))
 
 
 jobs.add_command(cancel)

@@ -9,7 +9,7 @@ import click
 
 from ltx_mcp import __version__
 from ltx_mcp.cli.streams import adapt_streams
-from ltx_mcp.domain.words import quote
+from ltx_mcp.domain.quoting import quote
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

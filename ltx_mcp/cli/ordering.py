@@ -14,11 +14,12 @@ from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.progress import following
 from ltx_mcp.cli.show import print_made, standing_of, view_of
 from ltx_mcp.cli.streams import say
-from ltx_mcp.cli.words import one_line, print_json
+from ltx_mcp.cli.words import print_json
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.consent import Answer, Question
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.price import from_micro, to_text
+from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.server.views import JobView
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def make(
     can_ask = yes or (sys.stdin.isatty() and sys.stderr.isatty())
     view = run(partial(_order, model, tool, options, None, can_ask))
     while isinstance(view, Question):
-        agreed = yes or click.confirm(one_line(view.text), err=True)
+        agreed = yes or click.confirm(plain_line(view.text), err=True)
         view = run(partial(_order, model, tool, options, Answer(view.token, agreed), can_ask))
     if view is None:
         say("ltx-mcp: stopped while ordering; ltx-mcp jobs shows whether there is a job.")

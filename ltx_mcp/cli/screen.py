@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ltx_mcp.cli.streams import writable
-from ltx_mcp.cli.words import one_line
+from ltx_mcp.domain.quoting import plain_line
 
 STATES = {
     "queued": "cyan",
@@ -34,7 +34,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
 def piece(console: Console, text: str, style: str | Style = "") -> Text:
     """Text of anybody on one line, in letters this console has."""
-    return Text(writable(one_line(text), console.encoding), style)
+    return Text(writable(plain_line(text), console.encoding), style)
 
 
 def make_table(console: Console, *names: str, cut: str = "") -> Table:

@@ -4,7 +4,8 @@ import sys
 
 from ltx_mcp.cli.common import CALLER, open_jobs
 from ltx_mcp.cli.streams import is_terminal
-from ltx_mcp.cli.words import one_line, print_json, print_table
+from ltx_mcp.cli.words import print_json, print_table
+from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.server.spending import DriftRow, SpendView, SpentRow, to_spend_view
 
 DAYS = 30
@@ -56,7 +57,7 @@ def _cells(row: SpentRow) -> dict[str, str]:
 
 def _drift(drift: DriftRow) -> str:
     videos = "1 video" if drift.videos == 1 else f"{drift.videos} videos"
-    return one_line(
+    return plain_line(
         f"{drift.provider} {drift.model} charged {drift.charged_usd:g} USD, quoted {drift.quoted_usd:g}, for {videos} "
         f"since {drift.since}: the price table, as of {drift.as_of}, may be outdated."
     )

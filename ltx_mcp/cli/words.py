@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ltx_mcp.domain.arguments import OPERATIONS, Arguments, EstimateCost
+from ltx_mcp.domain.quoting import plain_line
 
 COMMANDS = {
     "generate_video": "ltx-mcp generate",
@@ -32,7 +33,7 @@ SPOKEN = re.compile(
 
 def spoken(text: str) -> str:
     """A sentence written for an agent, as a person at a terminal can follow it, on one line."""
-    return one_line(SPOKEN.sub(_as_typed, text))
+    return plain_line(SPOKEN.sub(_as_typed, text))
 
 
 def _as_typed(found: re.Match[str]) -> str:
@@ -47,11 +48,6 @@ def _as_typed(found: re.Match[str]) -> str:
 def option_name(argument: str) -> str:
     """What an argument of a tool is called on the command line."""
     return f"--{argument.replace('_', '-')}"
-
-
-def one_line(text: str) -> str:
-    """Text of others on one line, without anything a terminal would obey."""
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def age(at: datetime, now: datetime) -> str:
@@ -72,7 +68,7 @@ def print_json(value: Any) -> None:
 def print_table(rows: Sequence[Mapping[str, str]]) -> None:
     """Rows under their names, never cut or boxed: the same on a terminal and in a pipe. The last column may be long."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [[name.upper() for name in names], *([one_line(row.get(name, "")) for name in names] for row in rows)]
+    lines = [[name.upper() for name in names], *([plain_line(row.get(name, "")) for name in names] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -8,7 +8,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import FAILOVER_ALLOWANCE
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.domain.quoting import quoted
+from ltx_mcp.domain.quoting import cite
 
 MOST_PROMPT = 60
 CHEAPER = "choose something cheaper: shorter or a lower resolution."
@@ -50,7 +50,8 @@ def question_text(offers: Sequence[Offer], above_usd: Decimal) -> str:
     for ours."""
     first, most = offers[0], max(offer.held_usd for offer in offers)
     more = f"; at most {to_text(most)} USD if another provider must take over" if most > first.held_usd else ""
-    prompt = f" Prompt: {quoted(first.prompt, MOST_PROMPT)}" if first.prompt else ""
+    words = cite(first.prompt, MOST_PROMPT)
+    prompt = f" Prompt: {words}" if words else ""
     return f"Pay {_offered(first)}? Prices above {_limit(above_usd)} need your yes{more}.{prompt}"
 
 

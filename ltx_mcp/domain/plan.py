@@ -12,8 +12,8 @@ from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
 from ltx_mcp.domain.fit import distance, make_offer
 from ltx_mcp.domain.offer import Offer, Refusal
 from ltx_mcp.domain.price import to_text
+from ltx_mcp.domain.quoting import quote
 from ltx_mcp.domain.request import Input, Request
-from ltx_mcp.domain.words import quote
 
 LOCAL = "local"
 FAILOVER_ALLOWANCE = Decimal("1.1")

@@ -14,7 +14,8 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import Pace
 from ltx_mcp.domain.job import Bill, Cancel, Job, State, bill_after
 from ltx_mcp.domain.offer import Adjustment
-from ltx_mcp.domain.words import ordinal, quoted
+from ltx_mcp.domain.quoting import cite
+from ltx_mcp.domain.words import ordinal
 from ltx_mcp.jobs.ordering import Ordering, no_answer
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools, to_micro_or_none
@@ -187,7 +188,7 @@ class Following:
             job,
             progress=seen.progress,
             queue_position=seen.queue_position,
-            note=quoted(seen.note, MOST_NOTE) or _word(seen),
+            note=cite(seen.note, MOST_NOTE) or _word(seen),
             error=None,
         )
 

@@ -11,7 +11,7 @@ import anyio
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.job import Bill, Job, State, bill_after
-from ltx_mcp.domain.words import one_line
+from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.jobs.preparing import Preparing
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools, to_micro_or_none

@@ -13,9 +13,8 @@ from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem, SetupError
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.domain.plan import Market, choose
-from ltx_mcp.domain.quoting import quoted
+from ltx_mcp.domain.quoting import MAX_SHOWN_NAMES, cite, quote, shorten
 from ltx_mcp.domain.request import normal_form, to_request
-from ltx_mcp.domain.words import MAX_SHOWN_NAMES, quote, shorten
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob, change, ending, find, insert_job, moved, to_job
 from ltx_mcp.jobs.schema import jobs
@@ -158,7 +157,7 @@ class Person:
     async def _choices(self, provider: str) -> str:
         unknown = await self._unknown(provider)
         told = ", ".join(
-            f"{job.id} ({quoted(job.prompt, 40)}, {job.created_at:%d %b %H:%M})" for job in unknown[:MAX_SHOWN_NAMES]
+            f"{job.id} ({cite(job.prompt, 40)}, {job.created_at:%d %b %H:%M})" for job in unknown[:MAX_SHOWN_NAMES]
         )
         if len(unknown) > MAX_SHOWN_NAMES:
             told += f" and {len(unknown) - MAX_SHOWN_NAMES:,} more"

@@ -11,8 +11,8 @@ from ltx_mcp.domain.consent import Answer, Question, covered, needs_consent
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Market, Plan, choose, make_offers
+from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import normal_form, supposed_inputs, to_request
-from ltx_mcp.domain.words import shorten
 from ltx_mcp.jobs.consents import Consents, Wish
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.given import read_media

@@ -8,7 +8,7 @@ from typing import Any
 from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.domain.price import from_micro, to_text
-from ltx_mcp.domain.words import quote
+from ltx_mcp.domain.quoting import quote
 
 ALPHABET = string.ascii_letters + string.digits
 NOT_FOR_HISTORY = frozenset({"result_url", "holder", "prompt"})

@@ -17,7 +17,7 @@ from ltx_mcp.domain.consent import Answer, Question
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.plan import Market, Plan
-from ltx_mcp.domain.words import shorten
+from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.jobs.alive import Life, Locks
 from ltx_mcp.jobs.beats import Beats
 from ltx_mcp.jobs.cancelling import Cancelling

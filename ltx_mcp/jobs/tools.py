@@ -14,7 +14,7 @@ from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.price import to_micro
-from ltx_mcp.domain.words import one_line
+from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.rules import price_drift

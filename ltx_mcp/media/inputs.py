@@ -17,7 +17,7 @@ from anyio import to_thread
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.media import DataUri, LocalPath, Medium, WebUrl, read_reference
-from ltx_mcp.domain.words import shorten
+from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.media.data_uri import UnreadableDataError, write_data
 from ltx_mcp.media.facts import MediumFacts, PictureFacts
 from ltx_mcp.private import open_private

@@ -18,7 +18,7 @@ import httpx
 from anyio import to_thread
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.words import shorten
+from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.net import redact  # noqa: F401 (puts its filters on the loggers of httpx)
 from ltx_mcp.net.address import Address, is_public, is_public_or_loopback
 from ltx_mcp.private import open_private

@@ -16,7 +16,7 @@ import anyio
 import httpx
 
 from ltx_mcp.domain.errors import Accepted, ErrorCode, ProviderError
-from ltx_mcp.domain.words import one_line
+from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.net.download import length_of, too_much
 from ltx_mcp.net.flow import LEAST_BYTES_S, WIDEST, Bounds, EndlessError, TricklingError, pour
 from ltx_mcp.net.guard import Refused, Rules, hop, provider_rules, trusted

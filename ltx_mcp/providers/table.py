@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.plan import LOCAL, Market, Standing
-from ltx_mcp.domain.words import quote
+from ltx_mcp.domain.quoting import quote
 
 DOCUMENTED_PATHS = ("/v1", "/v2", "/api")
 """What a provider's own paths begin with; an address that was copied with one of them at its end is meant without."""

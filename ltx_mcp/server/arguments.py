@@ -10,7 +10,7 @@ from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.words import list_names, quote
+from ltx_mcp.domain.quoting import list_names, quote
 from ltx_mcp.server.boundary import answered
 
 OBVIOUS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})

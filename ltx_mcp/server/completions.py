@@ -12,7 +12,7 @@ from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.facts import Choice
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Market
-from ltx_mcp.domain.words import MAX_SHOWN_CHARS
+from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS
 from ltx_mcp.server.desk import Desk
 
 MOST = 100

@@ -5,7 +5,7 @@ from typing import Any
 
 from mcp.server.context import CallNext, ServerRequestContext
 
-from ltx_mcp.domain.words import MAX_SHOWN_CHARS, shorten
+from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS, shorten
 
 NAMES = {
     "tools/call": "name",

@@ -3,7 +3,7 @@
 import logging
 from types import TracebackType
 
-from ltx_mcp.domain.words import shorten
+from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.server.repeats import leave_out_repeats
 
 MAX_LINE_CHARS = 2000

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from ltx_mcp.domain.facts import OfferFacts
 from ltx_mcp.domain.fit import limit_text
 from ltx_mcp.domain.plan import LOCAL, Market
-from ltx_mcp.domain.words import MAX_SHOWN_NAMES, quote, shorten
+from ltx_mcp.domain.quoting import MAX_SHOWN_NAMES, quote, shorten
 
 MOST_SHOTS = 12
 MAX_TEXT_CHARS = 20_000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.price import from_micro, to_wire
-from ltx_mcp.domain.words import quote
+from ltx_mcp.domain.quoting import quote
 from ltx_mcp.server.views import Answer, Money, to_money
 
 if TYPE_CHECKING:

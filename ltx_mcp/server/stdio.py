@@ -16,7 +16,7 @@ from mcp.shared.message import SessionMessage
 from mcp.types import ErrorData, JSONRPCError, JSONRPCMessage
 from pydantic_core import PydanticSerializationError
 
-from ltx_mcp.domain.words import shorten
+from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.server.lines import Reading, read_line, refuse_long_line
 
 MAX_LINE_BYTES = 300_000_000

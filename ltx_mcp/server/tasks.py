@@ -32,7 +32,7 @@ from pydantic import Field
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import LIVE, Job, State
-from ltx_mcp.domain.words import shorten
+from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.server.answers import job_answer
 from ltx_mcp.server.desk import Desk, desk_of
 from ltx_mcp.server.views import to_time

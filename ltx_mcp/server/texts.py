@@ -7,7 +7,8 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import LOCAL
 from ltx_mcp.domain.price import from_micro, to_text
-from ltx_mcp.domain.words import clock, one_line, ordinal, quoted
+from ltx_mcp.domain.quoting import cite, one_line
+from ltx_mcp.domain.words import clock, ordinal
 from ltx_mcp.server.views import Change, Estimate, JobRef, JobView, Refused, Row, Standing
 
 
@@ -34,7 +35,7 @@ def stage_text(job: Job, standing: Standing, now: datetime) -> str:
 
 def says(provider: str, words: str | None) -> str:
     """What a provider itself says, marked as its words."""
-    return f"{provider} says: {quoted(words)}" if words else ""
+    return f"{provider} says: {cite(words)}" if words else ""
 
 
 def ref_text(ref: JobRef, job: Job) -> str:
@@ -91,7 +92,7 @@ def changes_text(changes: list[Change]) -> str:
 def _change_text(change: Change) -> str:
     if change.by != "provider":
         return f"{change.field} {change.asked} -> {change.got}"
-    return f"{quoted(change.field)} {quoted(change.asked)} -> {quoted(change.got)} (by the provider, in its words)"
+    return f"{cite(change.field)} {cite(change.asked)} -> {cite(change.got)} (by the provider, in its words)"
 
 
 _WHOLE = {"audio_to_video": "the whole sound", "retake": "the whole video, not only the section"}

@@ -14,13 +14,13 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.plan import Plan
 from ltx_mcp.domain.price import from_micro, to_wire
-from ltx_mcp.domain.words import MOST_SIGNS, one_line, shorten
+from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, one_line, shorten
 from ltx_mcp.net.address import read_address
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.ledger import Budget
 
-MOST_DETAIL = MOST_SIGNS + 100
+MOST_DETAIL = MAX_PROVIDER_CHARS + 100
 """With the id of the request that it was said to."""
 StateWord = Literal["queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"]
 CancelWord = Literal["never_sent", "stopped", "asked", "not_possible"]

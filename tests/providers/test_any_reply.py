@@ -26,8 +26,8 @@ from ltx_mcp.domain.job import Cancel, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.price import to_micro
+from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS
 from ltx_mcp.domain.request import Input, normal_form, to_request
-from ltx_mcp.domain.words import MOST_SIGNS
 from ltx_mcp.emulator.app import settings as emulated
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
@@ -104,9 +104,9 @@ class Ear:
     def check_error(self, error: ProviderError) -> None:
         assert error.accepted in ("yes", "no", "unknown")
         assert error.retry_after_s is None or 0 <= error.retry_after_s < math.inf
-        assert len(error.detail) <= MOST_SIGNS
+        assert len(error.detail) <= MAX_PROVIDER_CHARS
         assert all(each.isprintable() for each in (error.message, error.detail, error.request_id))
-        assert len(error.message) <= MOST_SIGNS
+        assert len(error.message) <= MAX_PROVIDER_CHARS
         assert len(error.request_id) <= 80
         self.keeps(error=Problem.of(error))
         secret_free(error.message, error.hint, error.detail, error.request_id)

@@ -17,7 +17,7 @@ from ltx_mcp.cli.checks.keys import find_unfilled, look_at_key
 from ltx_mcp.cli.checks.line import Line, failure, fine, warning
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
-from ltx_mcp.domain.words import quoted
+from ltx_mcp.domain.quoting import cite
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.reach import Kind, Why, why_unreached
 from ltx_mcp.net.wire import Call, Wire
@@ -217,7 +217,7 @@ def _account(facts: ProviderFacts, checked: Checked, *, proven: bool) -> Line:
 
 
 def _quoted(problem: Problem) -> str:
-    return f"It says: {quoted(problem.provider_detail, 120)}" if problem.provider_detail else ""
+    return f"It says: {cite(problem.provider_detail, 120)}" if problem.provider_detail else ""
 
 
 async def _prices(facts: ProviderFacts, adapter: object) -> list[Line]:
