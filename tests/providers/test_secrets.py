@@ -156,7 +156,7 @@ async def test_no_credential_goes_to_a_films_or_a_pictures_place(
     emulated[1].reset()
     async with opened(home, emulated, folders=(tmp_path,)) as bench:
         for provider, picture in zip(REMOTE, pictures(tmp_path, 4), strict=True):
-            await bench.order(image(picture, provider=provider))
+            await bench.end(await bench.place(image(picture, provider=provider)), within_s=90)
     calls = emulated[1].calls
     places = [each for each in calls if each.provider == "media" or each.step == "put"]
     assert len(places) == 5
@@ -189,7 +189,7 @@ async def test_a_provider_that_says_the_key_back_is_not_repeated(
         async with opened(home, (server.url, World()), factor=20_000, folders=(tmp_path,)) as bench:
             for provider, picture in zip(REMOTE, pictures(tmp_path, 4), strict=True):
                 await bench.order(text(provider=provider, prompt="a pond"))
-                await bench.order(image(picture, provider=provider))
+                await bench.end(await bench.place(image(picture, provider=provider)), within_s=90)
             found = [*await told(bench), *columns_of(home)]
         assert len(server.requests) >= 2 * len(REMOTE)
     check([*found, *files_of(home), *logged(caplog)])
