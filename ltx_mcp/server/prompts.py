@@ -216,8 +216,10 @@ def _number(name: str, text: str) -> Decimal:
 
 
 def _filled(name: str, text: str) -> str:
-    if not text.strip() or len(text) > MAX_TEXT_CHARS:
-        raise _wrong(name, text, f"some words, at most {MAX_TEXT_CHARS:,} characters")
+    if not text.strip():
+        raise _wrong(name, text, "some words")
+    if len(text) > MAX_TEXT_CHARS:
+        raise _wrong(name, text, f"at most {MAX_TEXT_CHARS:,} characters")
     return text.strip()
 
 
