@@ -25,7 +25,7 @@ from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.media.worker import Media
 
 SHARED = frozenset(
-    {"__init__", "app", "checks", "control", "edits", "films", "fitting", "inputs", "wire", "world"}
+    {"__init__", "app", "checks", "control", "edits", "films", "fitting", "inputs", "pattern", "wire", "world"}
     | {"fal_files", "fal_inputs", "fal_media", "fal_words", "ltx_edits", "ltx_inputs", "ltx_orders", "ltx_words"}
 )
 EXPIRES_S = 24 * 3600

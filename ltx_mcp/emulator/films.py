@@ -1,5 +1,5 @@
-"""The films the emulated providers deliver: drawn by our own renderer at the asked size, or made from the film or sound
-that was sent; each is made once.
+"""The films the emulated providers deliver: a test pattern of the asked size, rate and length, or made by our renderer
+from what was sent. Each is made once; any number of emulators may share a folder.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from anyio import to_thread
 from ltx_mcp.emulator.edits import CAPTION
 from ltx_mcp.emulator.fitting import fit
 from ltx_mcp.emulator.inputs import ELSEWHERE
+from ltx_mcp.emulator.pattern import draw
 from ltx_mcp.emulator.world import FilmSpec
 from ltx_mcp.media.facts import FilmFacts, RenderOrder
 from ltx_mcp.media.worker import Media
@@ -48,8 +49,11 @@ class Films:
         if film.edit is not None:
             await self._edit(film, film.edit.video or str(await self.path(UNSEEN)), out)
             return
-        size, sound, picture = (film.width, film.height), film.sound or None, film.picture or None
-        order = RenderOrder(CAPTION, *size, round(film.fps), film.duration, film.audio, image=picture, sound=sound)
+        size, fps, picture = (film.width, film.height), round(film.fps), film.picture or None
+        if not film.sound:
+            await to_thread.run_sync(draw, out, size, fps, film.duration, film.audio)
+            return
+        order = RenderOrder(CAPTION, *size, fps, film.duration, film.audio, image=picture, sound=film.sound)
         await self._media.render(order, out)
 
     async def _edit(self, film: FilmSpec, video: str, out: Path) -> None:
