@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One more than there are cores: many tests wait most of the time.
 WORKERS := $(shell $(PYTHON) -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
 
-.PHONY: demo demo-providers test lowest check format bench chaos conformance docs manifests recording bundle wheel clean
+.PHONY: demo demo-providers test test-all lowest check format bench chaos conformance hosts docs manifests recording bundle wheel clean
 
 demo: .venv/ready
 	$(BIN)/python -m bench.demo
@@ -12,16 +12,21 @@ demo: .venv/ready
 demo-providers: .venv/ready
 	$(BIN)/python -m bench.demo_providers
 
+# Everything an ordinary change can break, in five minutes. TESTS names other files or folders.
 test: .venv/ready
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(TESTS)
 
-# The same with the lowest versions that pyproject declares of what ltx-mcp needs.
+# The slow tests of tests/slow.toml too; they are skipped without the programs they need.
+test-all: .venv/ready
+	$(BIN)/python -m pytest --all --numprocesses $(WORKERS) --dist worksteal
+
+# All tests with the lowest versions that pyproject declares of what ltx-mcp needs.
 lowest:
 	rm -rf .venv-lowest
 	$(PYTHON) -m venv .venv-lowest
 	$(PYTHON) .ci/lowest.py > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lowest/constraints.txt --editable '.[dev]'
-	.venv-lowest/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+	.venv-lowest/bin/python -m pytest --all --numprocesses $(WORKERS) --dist worksteal
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
@@ -43,10 +48,12 @@ chaos: .venv/ready
 	$(BIN)/python -m bench.outage --mode freeze --rate 1
 	$(BIN)/python -m bench.thousand
 
-# The official suite and the MCP Inspector against our server, then real hosts with our manifests; needs npm, installs
-# pinned versions once.
+# The official suite and the MCP Inspector against our server; needs npm, installs pinned versions once.
 conformance: .venv/ready
 	$(BIN)/python -m tests.conformance
+
+# Real hosts with our manifests; needs npm, installs pinned versions once.
+hosts: .venv/ready
 	$(BIN)/python -m tests.hosts
 
 docs: .venv/ready
@@ -70,8 +77,9 @@ wheel: .venv/ready
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist
 
+# The films that tests keep lie in .pytest_cache.
 clean:
-	rm -rf .venv .venv-lowest dist build demo-output
+	rm -rf .venv .venv-lowest .pytest_cache dist build demo-output
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -24,6 +24,8 @@ from ltx_mcp.providers.table import make_market, read_providers, setting_names
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.databases import PostgresServer
+from tests.kept import kept_films
+from tests.tiers import is_left_out
 
 Era = Literal["auto", "legacy"]
 Emulated = tuple[str, World]
@@ -59,9 +61,9 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def emulator_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the emulated films of the whole run are kept; each is drawn once, when it is first downloaded."""
-    return tmp_path_factory.getbasetemp() / "films"
+def emulator_films(pytestconfig: pytest.Config) -> Path:
+    """Where emulated films are kept for all workers and later runs; each is drawn once, when it is first downloaded."""
+    return kept_films(pytestconfig) / "emulated"
 
 
 @pytest.fixture
@@ -176,5 +178,13 @@ def connect(home: Path, market: Market, monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Tool snapshots are renewed on purpose only."""
+    """Tool snapshots are renewed on purpose only, and the slow tests are asked for."""
     parser.addoption("--renew-snapshots", action="store_true", help="write tests/snapshots anew")
+    parser.addoption("--all", action="store_true", help="run the slow tests of tests/slow.toml too")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Slow files are left out, unless all tests are wanted or the file is named."""
+    if config.getoption("--all"):
+        return None
+    return is_left_out(collection_path, config.rootpath, config.invocation_params.dir, config.args) or None
