@@ -146,9 +146,8 @@ def test_a_price_above_the_cap_is_refused_with_the_price() -> None:
 def test_without_a_cap_failover_stays_within_a_tenth_more() -> None:
     offers = choose(ask(duration=10, resolution="1080p", fps=25), (), market())
     assert [offer.provider for offer in offers] == ["fal", "bytecompute"]
-    dear = provider(
-        "bytecompute", {**TIERED, "price": {**FAST["price"], "usd_per_second": {"720p": "0.05", "1080p": "0.05"}}}
-    )  # type: ignore[dict-item]
+    price = {"as_of": date(2026, 11, 1), "source": "s", "usd_per_second": {"720p": "0.05", "1080p": "0.05"}}
+    dear = provider("bytecompute", {**TIERED, "price": price})
     where = make_market((provider("fal", FAST), dear), (), lambda name: "")
     assert [offer.provider for offer in choose(ask(duration=10), (), where)] == ["fal"]
 
