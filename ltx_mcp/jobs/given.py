@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
+
 from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State, input_of
@@ -10,6 +12,8 @@ from ltx_mcp.domain.media import JobMoment, Medium, read_reference
 from ltx_mcp.domain.request import Input, kind_of, media_arguments
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.media.inputs import InputReader
+
+READ_S = 45.0  # a call is answered within 50 s
 
 
 @dataclass(frozen=True)
@@ -33,19 +37,31 @@ async def read_media(
     arguments: PaidArguments | EstimateCost, caller: str, folder: Path, reader: InputReader, store: Store
 ) -> list[Given]:
     """The media of a request, in order: bytes are read into `folder`, jobs are looked up. Raises CallerError."""
-    given = []
-    for role, text in media_arguments(arguments).items():
-        reference = read_reference(text, role)
-        if isinstance(reference, JobMoment):
-            given.append(await _read_job(role, reference, caller, store))
-            continue
-        kind = kind_of(role)
-        if kind != "image":
-            medium = await reader.read_medium(reference, role, folder, kind)
-        else:
-            medium = await reader.read_picture(reference, role, folder)
-        given.append(Given(to_input(role, medium), medium.path))
+    given: list[Given] = []
+    role = ""
+    try:
+        with anyio.fail_after(READ_S):
+            for role, text in media_arguments(arguments).items():
+                given.append(await _read(role, text, caller, folder, reader, store))
+    except TimeoutError:
+        raise CallerError(
+            ErrorCode.RATE_LIMITED,
+            f"{role}: all media of a call must be read within {READ_S:g} s, and that time is over.",
+            "Nothing was ordered. Send the same call again in a minute, or smaller files.",
+        ) from None
     return given
+
+
+async def _read(role: str, text: str, caller: str, folder: Path, reader: InputReader, store: Store) -> Given:
+    reference = read_reference(text, role)
+    if isinstance(reference, JobMoment):
+        return await _read_job(role, reference, caller, store)
+    kind = kind_of(role)
+    if kind != "image":
+        medium = await reader.read_medium(reference, role, folder, kind)
+    else:
+        medium = await reader.read_picture(reference, role, folder)
+    return Given(to_input(role, medium), medium.path)
 
 
 async def _read_job(role: str, reference: JobMoment, caller: str, store: Store) -> Given:

@@ -84,7 +84,7 @@ class Preparing:
         files = self._tools.files
         film = files.film(source.id)
         if given.kind == "video":
-            return await self._kept(given, film, await self._tools.media.look_at_medium(film, "video"))
+            return await self._kept(given, film, await self._tools.media.look_at_film(film))
         path = files.room() / f"{job.id}.{job.fence}.{given.role}.part"
         try:
             return await self._kept(given, path, await self._take(given, film, path))

@@ -1,7 +1,7 @@
 """Jobs: everything the server and the terminal ever call. Places, waits, looks; the runner does the work."""
 
 import math
-import tempfile
+import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -86,7 +86,7 @@ class Jobs:
         self._now = now
         self._sleep = sleep
         self._database = database
-        self._media = Media()
+        self._media = _make_media(config.home)
         self._files = Files(config.home)
         self._store = Store(database, budget_usd=config.budget_usd, max_live_jobs=config.max_live_jobs)
         self._life: Life = Beats(database) if database.kind.shared else Locks(config.home)
@@ -335,10 +335,13 @@ class Jobs:
                 f"{job.id} is {job.state}; it has no film to take a frame from.",
                 "check_job says when it is done.",
             )
-        with tempfile.TemporaryDirectory(prefix="ltx-mcp-") as folder:
-            path = Path(folder) / "frame.jpg"
+        folder = Path(await self._store.do(self._files.new_folder))
+        try:
+            path = folder / "frame.jpg"
             await self._media.take_frame(film, seconds, path, "jpeg", 1024)
             return Shown(await self._store.do(path.read_bytes), "image/jpeg")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def home(self) -> Path:
@@ -380,6 +383,12 @@ def _checked(job_id: str) -> str:
     if not is_job_id(job_id):
         raise _no_job(job_id)
     return job_id
+
+
+def _make_media(home: Path) -> Media:
+    """Its processes see the folders where films are kept and callers' inputs come in, not the database beside them."""
+    films, incoming = home / "videos", home / "incoming"
+    return Media(inputs_in=(incoming,), films_in=(films, incoming))
 
 
 def _no_job(job_id: str) -> CallerError:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import queue
@@ -18,16 +19,20 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.media.facts import (
     MEMORY_MIB,
     ChildFailed,
+    Confinement,
     EditOrder,
     FilmFacts,
     FrameFacts,
+    Limits,
     MediumFacts,
     PictureFacts,
     RenderNotes,
     RenderOrder,
+    Room,
     SheetFacts,
     Tell,
 )
+from ltx_mcp.media.sandbox import confine, limit
 
 Work = Callable[[dict[str, Any], Tell], Any]
 
@@ -97,6 +102,17 @@ _WORK: dict[str, Work] = {
     "render": _render,
     "edit": _edit,
 }
+_MODULES = {
+    "picture": "measure",
+    "convert": "picture",
+    "medium": "medium",
+    "conversion": "convert",
+    "measure": "measure",
+    "sheet": "measure",
+    "frame": "measure",
+    "render": "render",
+    "edit": "edit",
+}
 
 
 def main() -> None:
@@ -105,10 +121,38 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--memory-mib", type=int, default=MEMORY_MIB)
     _limit_self(parser.parse_args().memory_mib)
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return
+    first = json.loads(line)
+    holds = _confine(first)
     orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read_orders, args=(orders,), daemon=True).start()
+    works = _WORK | {"confinement": lambda arguments, tell: holds}
+    _answer(first, works, wire)
     while True:
-        _answer(json.loads(orders.get()), wire)
+        _answer(json.loads(orders.get()), works, wire)
+
+
+def _confine(first: dict[str, Any]) -> Confinement:
+    """Shuts itself in before the first strange byte is read, and before there is a second thread, which could stay out.
+
+    The codecs are loaded before: with their libraries, wherever those lie. What fails there fails in the work again.
+    """
+    room = Room(**first["room"])
+    with contextlib.suppress(Exception):
+        if first["what"] in _MODULES:
+            importlib.import_module(f"ltx_mcp.media.{_MODULES[first['what']]}")
+    _stand_back(room.niceness)
+    return confine(room)
+
+
+def _stand_back(niceness: int) -> None:
+    if hasattr(os, "nice"):
+        os.nice(niceness)
+    # Where the kernel shares the processor out among sessions, each of one process here, that alone would be in vain.
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:
+        file.write(str(niceness))
 
 
 def _claim_stdout() -> BinaryIO:
@@ -124,8 +168,6 @@ def _limit_self(memory_mib: int) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        os.nice(5)
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -140,12 +182,13 @@ def _read_orders(orders: queue.SimpleQueue[bytes]) -> None:
     os._exit(0)
 
 
-def _answer(order: dict[str, Any], wire: BinaryIO) -> None:
+def _answer(order: dict[str, Any], works: dict[str, Work], wire: BinaryIO) -> None:
     def say(message: dict[str, Any]) -> None:
         wire.write(json.dumps({"id": order["id"]} | message).encode() + b"\n")
 
     try:
-        facts = _WORK[order["what"]](order["arguments"], lambda part: say({"progress": round(part, 4)}))
+        limit(Limits(**order["limits"]))
+        facts = works[order["what"]](order["arguments"], lambda part: say({"progress": round(part, 4)}))
     except Exception as error:  # noqa: BLE001 (whatever it is, the parent must hear of it)
         say({"error": _to_problem(error)})
     else:
@@ -154,7 +197,9 @@ def _answer(order: dict[str, Any], wire: BinaryIO) -> None:
 
 def _to_problem(error: Exception) -> dict[str, str]:
     if not isinstance(error, LtxError):
-        traceback.print_exception(error, file=sys.stderr)
+        # The log may be full, or gone.
+        with contextlib.suppress(OSError):
+            traceback.print_exception(error, file=sys.stderr)
         error = _explained(error)
     return {"code": error.code, "message": error.message, "hint": error.hint, "kind": type(error).__name__}
 

@@ -13,6 +13,19 @@ Tell = Callable[[float], None]
 """Called with the part done, 0 to 1, as often as the work likes."""
 
 MEMORY_MIB = 4096
+FONT_FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "/run/current-system/sw/share/X11/fonts",
+    "~/.local/share/fonts",
+    "~/.fonts",
+    "/System/Library/Fonts",
+    "/Library/Fonts",
+    "~/Library/Fonts",
+    r"C:\Windows\Fonts",
+    "~/AppData/Local/Microsoft/Windows/Fonts",
+)
+MIB = 1 << 20
 FrameFormat = Literal["jpeg", "png"]
 
 
@@ -128,9 +141,42 @@ class FrameFacts:
     moment: float
 
 
-class ChildFailed(LtxError):
-    """The child died or was stopped; `ended` says that it died by itself."""
+@dataclass(frozen=True)
+class Room:
+    """What a child may open for as long as it lives: files and folders to read, folders to write into and read.
 
-    def __init__(self, message: str, ended: bool = False) -> None:
+    `niceness` is how far it stands back where the machine is busy, 0 to 19.
+    """
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    niceness: int = 5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one piece of work may use: seconds by the clock and, where that is not None, of the processor, and the bytes
+    of each file that it writes. `open_files` are all that its child may have open."""
+
+    wall_s: float
+    cpu_s: float | None = None
+    file_bytes: int = 64 * MIB
+    open_files: int = 64
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """What the system keeps a child from: files outside its room, the network, and a look into other processes."""
+
+    files: bool = False
+    network: bool = False
+    processes: bool = False
+
+
+class ChildFailed(LtxError):
+    """The child died or was stopped; `ended` says that it died by itself, `late` that its time was used up."""
+
+    def __init__(self, message: str, *, ended: bool = False, late: bool = False) -> None:
         super().__init__(ErrorCode.INTERNAL_ERROR, message)
         self.ended = ended
+        self.late = late

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import ImageFont
 
+from ltx_mcp.media.facts import FONT_FOLDERS
+
 # Plain faces first, then those that carry one script; a font's rank is the first prefix its file name begins with.
 _LIKELY = (
     "notosans-regular", "inter-regular", "sfns", "segoeui", "helveticaneue", "roboto-regular", "opensans-regular",
@@ -22,18 +24,6 @@ _LIKELY = (
 _STYLED = ("bold", "italic", "oblique", "light", "thin", "black", "heavy", "mono", "condensed", "serif", "narrow")
 # They have a glyph for everything, and it says nothing.
 _BLANK = ("lastresort", "adobeblank")
-_FOLDERS = (
-    "/usr/share/fonts",
-    "/usr/local/share/fonts",
-    "/run/current-system/sw/share/X11/fonts",
-    "~/.local/share/fonts",
-    "~/.fonts",
-    "/System/Library/Fonts",
-    "/Library/Fonts",
-    "~/Library/Fonts",
-    r"C:\Windows\Fonts",
-    "~/AppData/Local/Microsoft/Windows/Fonts",
-)
 _SUFFIXES = (".ttf", ".otf", ".ttc")
 _MAX_FILES = 5000
 _MAX_FONTS = 250
@@ -44,7 +34,7 @@ _NOWHERE = "\U0010fffe"  # a noncharacter: every font answers it with its missin
 
 def font_folders() -> list[Path]:
     """The folders where Linux, macOS and Windows keep fonts, those of the user included."""
-    folders = [Path(os.path.expanduser(folder)) for folder in _FOLDERS]
+    folders = [Path(os.path.expanduser(folder)) for folder in FONT_FOLDERS]
     return [folder for folder in folders if folder.is_dir()]
 
 

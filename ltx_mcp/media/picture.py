@@ -17,6 +17,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL import WebPImagePlugin as _webp
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.media.excess import find_excess
 from ltx_mcp.media.facts import PictureFacts
 
 MAX_EDGE = 16_384
@@ -66,6 +67,8 @@ def open_header(path: str | Path, name: str = "picture") -> ImageFile.ImageFile:
     `name` is what the caller calls it: image, end_image. CallerError (input_failed) otherwise.
     """
     with _telling(name):
+        if excess := find_excess(path):
+            raise _excessive(name, excess)
         image = _identify(path, name)
     width, height = image.size
     if max(width, height) > MAX_EDGE or width * height > MAX_PIXELS:
@@ -153,6 +156,14 @@ def _looks_like_heif(path: str | Path) -> bool:
     with open(path, "rb") as file:
         head = file.read(12)
     return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
+
+
+def _excessive(name: str, what: str) -> CallerError:
+    return CallerError(
+        ErrorCode.INPUT_FAILED,
+        f"The {name} {what}, which takes too long to decode.",
+        "Save it anew as a plain PNG or JPEG.",
+    )
 
 
 def _too_large(name: str, what: str) -> CallerError:

@@ -4,12 +4,14 @@ A codec may crash, hang or eat memory over hostile bytes: here it takes a child 
 speak JSON lines over the child's stdin and stdout. This part imports no codec.
 """
 
-import asyncio
 import contextlib
 import json
+import logging
 import os
 import subprocess
-from dataclasses import asdict
+import sys
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -24,26 +26,40 @@ from ltx_mcp.domain.forms import TARGETS
 from ltx_mcp.domain.media import Moment
 from ltx_mcp.media.facts import (
     MEMORY_MIB,
+    MIB,
     ChildFailed,
+    Confinement,
     EditOrder,
     FilmFacts,
     FrameFacts,
     FrameFormat,
+    Limits,
     MediumFacts,
     PictureFacts,
     RenderNotes,
     RenderOrder,
+    Room,
     SheetFacts,
     Tell,
 )
+from ltx_mcp.media.lanes import QUICK_MIB, Lane, Sizes, Trees, Work, absolute
 from ltx_mcp.settings import environment
 
+logger = logging.getLogger(__name__)
+
 _MAX_LINE = 1 << 20
-_PICTURE_S = 60.0
-_FILM_S = 120.0
-_RENDER_S = 120.0
+_SIGXCPU = 24
+_PATIENCE_S = 10.0
+# A call is answered within 50 s: with the wait for a turn, both looks at an input stay well below that on a machine
+# that has hardly any time for them. Where processor time has no limit, the clock's is closer.
+_QUICK = Limits(wall_s=4, cpu_s=1, file_bytes=0)
+_PATIENT = Limits(wall_s=25 if sys.platform != "win32" else 10, cpu_s=9, file_bytes=0)
+_FILM = Limits(wall_s=120, cpu_s=240, file_bytes=256 * MIB)
+_CONVERT_PICTURE = Limits(wall_s=60, cpu_s=60, file_bytes=512 * MIB)
+_RENDER = Limits(wall_s=120, open_files=512)
 _RENDER_S_PER_PIXEL = 7e-8  # about twenty times what two cores need
-_REWRITE_S = 1800.0  # a film of 20 s in 4K is decoded and encoded anew on a slow machine
+# A film of 20 s in 4K is decoded and encoded anew on a slow machine.
+_REWRITE = Limits(wall_s=1800, cpu_s=7200, file_bytes=4096 * MIB, open_files=512)
 _BROKEN_PIPE = (
     anyio.EndOfStream,
     anyio.IncompleteRead,
@@ -56,13 +72,16 @@ _PASSED_ON = (
     "PATH", "HOME", "USERPROFILE", "LOCALAPPDATA", "TMPDIR", "TEMP", "TMP", "LANG", "SYSTEMROOT", "WINDIR",
     "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
 )  # fmt: skip
-_PATHS = ("path", "out", "image", "end_image", "sound", "video")
 
 
 class Child:
-    """One child process, living as long as its `async with` block; one `run` at a time."""
+    """One child process, living as long as its `async with` block; one `run` at a time, the first of which starts it.
 
-    def __init__(self, memory_mib: int = MEMORY_MIB) -> None:
+    Where the system allows it, the child can open nothing but its `room`.
+    """
+
+    def __init__(self, room: Room, memory_mib: int = MEMORY_MIB) -> None:
+        self.room = room
         self._memory_mib = memory_mib
         self._process: Process | None = None
         self._lines: BufferedByteReceiveStream | None = None
@@ -70,7 +89,6 @@ class Child:
         self._runs = 0
 
     async def __aenter__(self) -> "Child":
-        await self.start()
         return self
 
     async def __aexit__(
@@ -97,20 +115,23 @@ class Child:
             self._lines = BufferedByteReceiveStream(self._process.stdout)
 
     async def run(
-        self, what: str, arguments: dict[str, Any], timeout_s: float, tell: Tell | None = None
+        self, what: str, arguments: dict[str, Any], limits: Limits, tell: Tell | None = None
     ) -> dict[str, Any]:
         """The result of one piece of work, which may raise, or ChildFailed. Cancelling it kills the child."""
         self._runs += 1
         answer: dict[str, Any] | None = None
         try:
-            with anyio.fail_after(timeout_s):
-                await self._send({"id": self._runs, "what": what, "arguments": _absolute(arguments)})
+            if self._process is None and not self._killed:
+                await self.start()
+            with anyio.fail_after(limits.wall_s):
+                await self._send(what, arguments, limits)
                 answer = await self._receive(tell)
         except TimeoutError:
-            raise ChildFailed(f"The work on the {what} was stopped after {timeout_s:g} s.") from None
+            raise ChildFailed(f"The work on the {what} was stopped after {limits.wall_s:g} s.", late=True) from None
         except _BROKEN_PIPE:
-            by_itself = not self._killed
-            raise ChildFailed(f"The process working on the {what} {await self._fate()}.", ended=by_itself) from None
+            by_itself, fate = not self._killed, await self._fate()
+            late = self._process is not None and self._process.returncode == -_SIGXCPU
+            raise ChildFailed(f"The process working on the {what} {fate}.", ended=by_itself, late=late) from None
         finally:
             if answer is None:
                 await self.close()
@@ -133,9 +154,12 @@ class Child:
             with anyio.CancelScope(shield=True):
                 await self._process.aclose()
 
-    async def _send(self, order: dict[str, Any]) -> None:
+    async def _send(self, what: str, arguments: dict[str, Any], limits: Limits) -> None:
         if self._process is None or self._process.stdin is None:
             raise anyio.ClosedResourceError
+        order = {"id": self._runs, "what": what, "arguments": arguments, "limits": asdict(limits)}
+        if self._runs == 1:
+            order["room"] = asdict(self.room)
         await self._process.stdin.send(json.dumps(order).encode() + b"\n")
 
     async def _receive(self, tell: Tell | None) -> dict[str, Any]:
@@ -160,142 +184,142 @@ class Child:
         status = self._process.returncode
         if status is None or status >= 0:
             return f"ended too early, with status {status}"
+        if status == -_SIGXCPU:
+            return "used up the processor time that the work may take"
         return f"was ended by signal {-status}" + (", perhaps for lack of memory" if status == -9 else "")
 
 
 class Media:
-    """What the rest of the program uses: short work in one warm child; what writes a film, in a child of its own.
+    """What the rest of the program uses. Callers' inputs, conversions, renders and films that were made go through
+    lanes of their own, none of which waits for another.
 
-    Needs a running asyncio loop, but no task group; `close` at shutdown.
+    Needs a running asyncio loop, but no task group; `close` at shutdown. Callers' inputs lie in folders of
+    `inputs_in`, films and what is made of them in `films_in`; others may be named, at the cost of a new child.
     """
 
-    def __init__(self, warm_s: float = 20, memory_mib: int = MEMORY_MIB) -> None:
-        self._warm_s, self._memory_mib = warm_s, memory_mib
-        self._lock = anyio.Lock()
-        self._warm: Child | None = None
-        self._idle: asyncio.TimerHandle | None = None
+    def __init__(
+        self,
+        warm_s: float = 20,
+        memory_mib: int = MEMORY_MIB,
+        sizes: Sizes | None = None,
+        inputs_in: tuple[Path, ...] = (),
+        films_in: tuple[Path, ...] = (),
+    ) -> None:
+        sizes = sizes or Sizes.of(os.cpu_count() or 1)
+        child, quick = partial(Child, memory_mib=memory_mib), partial(Child, memory_mib=min(memory_mib, QUICK_MIB))
+        self._quick = Lane(quick, sizes.quick, warm_s, 10, Trees(inputs_in))
+        self._patient = Lane(child, sizes.patient, 0, 15)
+        self._films = Lane(child, sizes.films, warm_s, 5, Trees(films_in, films_in))
+        self._pictures = Lane(child, sizes.pictures)
+        self._conversions = Lane(child, sizes.conversions)
+        self._renders = Lane(child, sizes.renders, 0, 10)
 
     async def look_at_picture(self, path: str | Path) -> PictureFacts:
-        """The facts of a whole picture. CallerError (input_failed) where it is none."""
+        """The facts of a whole picture. CallerError: input_failed for what is none, rate_limited if too many wait."""
+        return PictureFacts(**await self._look("picture", "picture", {"path": str(absolute(path))}))
+
+    async def look_at_medium(self, path: str | Path, kind: Literal["video", "audio"]) -> MediumFacts:
+        """The facts of a whole film, or a whole sound, be it a film's. CallerError: input_failed where it is none,
+        rate_limited where too many wait."""
+        return MediumFacts(**await self._look(kind, "medium", {"path": str(absolute(path)), "kind": kind}))
+
+    async def look_at_film(self, path: str | Path) -> MediumFacts:
+        """The same facts of a film that was made, and so waits for no caller's input. CallerError (input_failed)."""
+        work = _reading("medium", path, _FILM, kind="video")
         try:
-            return PictureFacts(**await self._call("picture", {"path": str(path)}, _PICTURE_S))
+            return MediumFacts(**await self._films.run(work))
         except ChildFailed as failure:
-            raise _undecodable("picture", failure) from failure
+            raise _undecodable("video", failure) from failure
 
     async def convert_picture(self, path: str | Path, out: Path, target: str) -> None:
         """Writes the picture to `out` as jpeg or png, upright and without transparency."""
-        await self._call("convert", {"path": str(path), "out": str(out), "target": target}, _PICTURE_S)
-
-    async def look_at_medium(self, path: str | Path, kind: Literal["video", "audio"]) -> MediumFacts:
-        """The facts of a whole film, or a whole sound, be it a film's. CallerError (input_failed) where it is none."""
-        try:
-            return MediumFacts(**await self._call("medium", {"path": str(path), "kind": kind}, _FILM_S))
-        except ChildFailed as failure:
-            raise _undecodable(kind, failure) from failure
+        await self._pictures.run(_reading("convert", path, _CONVERT_PICTURE, out, target=target))
 
     async def convert_medium(self, path: str | Path, out: Path, target: str) -> MediumFacts:
         """Writes a film as `mp4/h264` or a sound, be it a film's, as `m4a/aac`; gives the facts of what was written.
 
         What is encoded that way already is copied. CallerError (input_failed) where it cannot be read.
         """
-        arguments = {"path": str(path), "out": str(out), "target": target}
         try:
-            return MediumFacts(**await self._write("conversion", arguments, out, _REWRITE_S))
+            return MediumFacts(
+                **await self._conversions.run(_reading("conversion", path, _REWRITE, out, target=target))
+            )
         except ChildFailed as failure:
             raise _undecodable("audio" if target == TARGETS["audio"] else "video", failure) from failure
 
     async def measure_film(self, path: str | Path) -> FilmFacts:
         """The facts of a film. LtxError (bad_reply) where it is none."""
-        return FilmFacts(**await self._call("measure", {"path": str(path)}, _FILM_S))
+        return FilmFacts(**await self._films.run(_reading("measure", path, _FILM)))
 
     async def make_sheet(self, path: str | Path, out: Path) -> SheetFacts:
         """Writes a film's contact sheet to `out`, a JPEG of at most 60,000 bytes."""
-        return SheetFacts(**await self._call("sheet", {"path": str(path), "out": str(out)}, _FILM_S))
+        return SheetFacts(**await self._films.run(_reading("sheet", path, _FILM, out)))
 
     async def take_frame(
         self, path: str | Path, moment: Moment, out: Path, fmt: FrameFormat = "jpeg", max_edge: int | None = None
     ) -> FrameFacts:
         """Writes the frame shown at a moment to `out`. CallerError (invalid_request) outside the film."""
-        arguments = {"path": str(path), "moment": moment, "out": str(out), "fmt": fmt, "max_edge": max_edge}
-        return FrameFacts(**await self._call("frame", arguments, _FILM_S))
+        work = _reading("frame", path, _FILM, out, moment=moment, fmt=fmt, max_edge=max_edge)
+        return FrameFacts(**await self._films.run(work))
 
     async def render(self, order: RenderOrder, out: Path, tell: Tell | None = None) -> RenderNotes:
         """Draws a preview into `out`; one that fails or is cancelled leaves no file."""
-        limit_s = _RENDER_S + order.frames * order.width * order.height * _RENDER_S_PER_PIXEL
-        arguments = {"order": asdict(order), "out": str(out)}
-        return RenderNotes(**await self._write("render", arguments, out, limit_s, tell))
+        pixels = order.frames * order.width * order.height
+        limits = replace(_RENDER, wall_s=_RENDER.wall_s + pixels * _RENDER_S_PER_PIXEL, file_bytes=pixels + 64 * MIB)
+        return RenderNotes(**await self._renders.run(_drawing("render", order, limits, out), tell))
 
     async def edit(self, order: EditOrder, out: Path, tell: Tell | None = None) -> RenderNotes:
         """Writes the lengthened or partly redrawn film to `out`, an MP4; one that fails or is cancelled leaves no file.
 
         CallerError: invalid_request for a section outside the film, input_failed for a film that cannot be read.
         """
-        arguments = {"order": asdict(order), "out": str(out)}
-        return RenderNotes(**await self._write("edit", arguments, out, _REWRITE_S, tell))
+        return RenderNotes(**await self._renders.run(_drawing("edit", order, _REWRITE, out), tell))
+
+    async def confinement(self) -> Confinement:
+        """What the system keeps the children from here."""
+        return Confinement(**await self._quick.run(Work("confinement", {}, _QUICK)))
 
     async def close(self) -> None:
-        """Ends the warm child; a call it is working on fails."""
-        self._stop_clock()
-        child, self._warm = self._warm, None
-        if child is not None:
-            await child.close()
+        """Ends all children; calls they are working on fail."""
+        for lane in (self._quick, self._patient, self._films, self._pictures, self._conversions, self._renders):
+            await lane.close()
 
-    async def _write(
-        self, what: str, arguments: dict[str, Any], out: Path, timeout_s: float, tell: Tell | None = None
-    ) -> dict[str, Any]:
-        """The result of work that writes `out`, in a child of its own."""
-        result: dict[str, Any] | None = None
+    async def _look(self, kind: str, what: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Looks in two rounds, so that what takes long holds up nobody whose input does not."""
+        work = Work(what, arguments, _QUICK, (Path(arguments["path"]),))
+        asked_at = anyio.current_time()
         try:
-            async with Child(self._memory_mib) as child:
-                result = await child.run(what, arguments, timeout_s, tell)
-        finally:
-            if result is None:
-                out.unlink(missing_ok=True)
-        return result
+            return await self._quick.run(work, patience_s=_PATIENCE_S)
+        except ChildFailed as failure:
+            waited_s = min(_PATIENCE_S, anyio.current_time() - asked_at)
+            logger.debug("a second look at the %s: %s", kind, failure)
+        work = replace(work, limits=_PATIENT)
+        try:
+            return await self._patient.run(work, patience_s=max(_PATIENCE_S - waited_s, 1))
+        except ChildFailed as failure:
+            raise _undecodable(kind, failure) from failure
 
-    async def _call(self, what: str, arguments: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        async with self._lock:
-            self._stop_clock()
-            was_warm = self._warm is not None and self._warm.is_alive
-            try:
-                return await self._ask(what, arguments, timeout_s)
-            except ChildFailed as failure:
-                # A child that was warm may have died while idle: a fresh one tells whether the work is to blame.
-                if not (was_warm and failure.ended):
-                    raise
-                return await self._ask(what, arguments, timeout_s)
-            finally:
-                self._start_clock()
 
-    async def _ask(self, what: str, arguments: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        if self._warm is None or not self._warm.is_alive:
-            await self.close()
-            self._warm = Child(self._memory_mib)
-            await self._warm.start()
-        return await self._warm.run(what, arguments, timeout_s)
+def _reading(what: str, path: str | Path, limits: Limits, out: Path | None = None, **arguments: Any) -> Work:
+    """Work on one file."""
+    path = absolute(path)
+    more = {} if out is None else {"out": str(absolute(out))}
+    return Work(what, {"path": str(path)} | more | arguments, limits, (path,), None if out is None else absolute(out))
 
-    def _start_clock(self) -> None:
-        if self._warm is not None and self._warm.is_alive:
-            self._idle = asyncio.get_running_loop().call_later(self._warm_s, self._warm.kill)
 
-    def _stop_clock(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+def _drawing(what: str, order: RenderOrder | EditOrder, limits: Limits, out: Path) -> Work:
+    """Work on the files that the order names."""
+    names = ("image", "end_image", "sound", "video")
+    paths = {name: absolute(path) for name in names if (path := getattr(order, name, None)) is not None}
+    told = asdict(order) | {name: str(path) for name, path in paths.items()}
+    out = absolute(out)
+    return Work(what, {"order": told, "out": str(out)}, limits, tuple(paths.values()), out)
 
 
 def _surroundings() -> dict[str, Any]:
     passed = {k: v for k, v in environment().items() if k.upper() in _PASSED_ON or k.startswith("LC_")}
     # Each arena reserves address space, which is what the child's memory limit counts.
     return launch.surroundings(launch.FOLDER, passed | {"MALLOC_ARENA_MAX": "2"})
-
-
-def _absolute(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The same with absolute paths: the child works in another folder."""
-    return {
-        name: _absolute(each) if isinstance(each, dict) else os.path.abspath(each) if name in _PATHS and each else each
-        for name, each in arguments.items()
-    }
 
 
 def _read_line(line: bytes) -> dict[str, Any]:
@@ -309,7 +333,11 @@ def _read_line(line: bytes) -> dict[str, Any]:
 
 def _undecodable(kind: str, failure: ChildFailed) -> CallerError:
     message = f"The {kind} could not be decoded here: {failure.message[0].lower()}{failure.message[1:]}"
-    return CallerError(ErrorCode.INPUT_FAILED, message, f"Send a smaller or another {kind}.")
+    hint = f"Send a smaller or another {kind}."
+    if failure.late:
+        message = f"The {kind} takes longer to be looked at than the 10 s that are allowed."
+        hint = f"Save it anew in a plain form, or send a smaller or shorter {kind}."
+    return CallerError(ErrorCode.INPUT_FAILED, message, hint)
 
 
 def _to_error(problem: dict[str, str]) -> LtxError:

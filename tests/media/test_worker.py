@@ -9,7 +9,7 @@ import sys
 import textwrap
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,9 +18,11 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.media.facts import ChildFailed, EditOrder, PictureFacts, RenderOrder
+from ltx_mcp.media.facts import ChildFailed, EditOrder, Limits, PictureFacts, RenderOrder, Room
+from ltx_mcp.media.lanes import Sizes
 from ltx_mcp.media.worker import Child, Media
 from tests.media.films import Recipe, make
+from tests.media.processes import children_of, exists, until, workers, writing_end
 
 pytestmark = pytest.mark.anyio
 
@@ -41,36 +43,6 @@ def picture(tmp_path: Path) -> Path:
     path = tmp_path / "picture.png"
     Image.new("RGB", (64, 36), "red").save(path)
     return path
-
-
-def children_of(parent: int) -> list[int]:
-    """The workers among a process's children that are alive or not yet waited for."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split() if entry.name.isdigit() else []
-            if fields and int(fields[1]) == parent and b"ltx_mcp.media" in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def workers() -> list[int]:
-    return children_of(os.getpid())
-
-
-def exists(process: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-
-
-async def until(condition: Callable[[], object], limit_s: float = 5) -> None:
-    with anyio.fail_after(limit_s):
-        while not condition():
-            await anyio.sleep(0.01)
 
 
 # -- it answers
@@ -174,13 +146,13 @@ async def test_a_folder_that_is_not_there_is_a_storage_failure(media: Media, tmp
     assert caught.value.code is ErrorCode.STORAGE_FAILED
 
 
-async def test_a_bug_in_the_child_is_told_in_general_words_and_does_not_end_it(picture: Path) -> None:
-    async with Child() as child:
+async def test_a_bug_in_the_child_is_told_in_general_words_and_does_not_end_it(picture: Path, tmp_path: Path) -> None:
+    async with Child(Room((str(tmp_path),), (str(tmp_path),))) as child:
         with pytest.raises(LtxError) as caught:
-            await child.run("picture", {"no_such_argument": 1}, 30)
+            await child.run("picture", {"no_such_argument": 1}, Limits(30))
         assert caught.value.code is ErrorCode.INTERNAL_ERROR
         assert "argument" not in caught.value.message
-        assert (await child.run("picture", {"path": str(picture)}, 30))["width"] == 64
+        assert (await child.run("picture", {"path": str(picture)}, Limits(30)))["width"] == 64
 
 
 async def test_a_failed_render_leaves_no_file(media: Media, tmp_path: Path) -> None:
@@ -196,7 +168,8 @@ async def test_a_failed_render_leaves_no_file(media: Media, tmp_path: Path) -> N
 
 
 @procfs
-async def test_short_work_shares_one_warm_child(media: Media, picture: Path) -> None:
+async def test_short_work_shares_the_warm_children_of_its_lane(picture: Path) -> None:
+    media = Media(sizes=replace(Sizes.of(2), quick=1))
     await media.look_at_picture(picture)
     first = workers()
     async with anyio.create_task_group() as group:
@@ -204,6 +177,7 @@ async def test_short_work_shares_one_warm_child(media: Media, picture: Path) -> 
             group.start_soon(media.look_at_picture, picture)
     assert workers() == first
     assert len(first) == 1
+    await media.close()
 
 
 @procfs
@@ -305,16 +279,6 @@ async def test_a_blocked_child_dies_with_its_parent_too(tmp_path: Path) -> None:
     os.close(writer)
 
 
-async def writing_end(pipe: Path) -> int:
-    """The other end of a named pipe, once somebody reads from it."""
-    with anyio.fail_after(20):
-        while True:
-            try:
-                return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError:
-                await anyio.sleep(0.01)
-
-
 @procfs
 async def test_closing_stops_a_call_and_nothing_is_started_again(media: Media, picture: Path, tmp_path: Path) -> None:
     await media.look_at_picture(picture)
@@ -333,9 +297,9 @@ async def test_closing_stops_a_call_and_nothing_is_started_again(media: Media, p
 
 
 @procfs
-async def test_leaving_the_block_ends_the_child(picture: Path) -> None:
-    async with Child() as child:
-        await child.run("picture", {"path": str(picture)}, 30)
+async def test_leaving_the_block_ends_the_child(picture: Path, tmp_path: Path) -> None:
+    async with Child(Room((str(tmp_path),), (str(tmp_path),))) as child:
+        await child.run("picture", {"path": str(picture)}, Limits(30))
         assert len(workers()) == 1
     assert not workers()
 
@@ -348,9 +312,9 @@ def environment() -> dict[str, str]:
 
 
 async def test_work_that_takes_too_long_is_stopped_and_said_to_be(tmp_path: Path) -> None:
-    async with Child() as child:
+    async with Child(Room((str(tmp_path),), (str(tmp_path),))) as child:
         with pytest.raises(ChildFailed, match=r"stopped after 0\.5 s") as caught:
-            await child.run("render", {"order": asdict(ENDLESS), "out": str(tmp_path / "film")}, 0.5)
+            await child.run("render", {"order": asdict(ENDLESS), "out": str(tmp_path / "film")}, Limits(0.5))
         assert caught.value.code is ErrorCode.INTERNAL_ERROR
         assert not child.is_alive
 

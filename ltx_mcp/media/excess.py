@@ -1,0 +1,55 @@
+"""Pictures that are made to take long: small files that ask for the same pixels again and again.
+
+They are found by walking over their segments, before anything decodes or even lists them; an honest encoder comes
+nowhere near these numbers. Frames of an animation are not counted: only the first is decoded.
+"""
+
+import mmap
+import re
+from pathlib import Path
+
+MAX_SCANS = 100  # mozjpeg writes about ten
+MAX_SEGMENTS = 10_000
+MAX_CHUNKS = 100_000  # of 8 kB each, as most encoders write them, a file of 50 MB has 6,000
+
+# Within a scan, a zero or a restart follows what is no marker.
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_END, _START_OF_SCAN, _BARE = 0xD9, 0xDA, {0x01, 0xD8, 0xD9}
+
+
+def find_excess(path: str | Path) -> str:
+    """What the file has too much of, and how much is read, after "The picture"; empty where nothing is."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+        if head[:2] != b"\xff\xd8" and head != _PNG:
+            return ""
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _many_chunks(data) if head == _PNG else _many_scans(data)
+
+
+def _many_scans(data: mmap.mmap) -> str:
+    place, segments, scans = 2, 0, 0
+    while found := _MARKER.search(data, place):
+        kind, place = data[found.start() + 1], found.end()
+        if kind == _END:
+            break
+        if kind not in _BARE:
+            place += max(2, int.from_bytes(data[place : place + 2], "big"))
+        segments += 1
+        scans += kind == _START_OF_SCAN
+        if scans > MAX_SCANS:
+            return f"is a JPEG of more than {MAX_SCANS} scans"
+        if segments > MAX_SEGMENTS:
+            return f"is a JPEG of more than {MAX_SEGMENTS:,} segments"
+    return ""
+
+
+def _many_chunks(data: mmap.mmap) -> str:
+    place, chunks = len(_PNG), 0
+    while place < len(data):
+        place += 12 + int.from_bytes(data[place : place + 4], "big")
+        chunks += 1
+        if chunks > MAX_CHUNKS:
+            return f"is a PNG of more than {MAX_CHUNKS:,} chunks"
+    return ""
