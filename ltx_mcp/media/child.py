@@ -186,6 +186,8 @@ def _answer(order: dict[str, Any], works: dict[str, Work], wire: BinaryIO) -> No
     def say(message: dict[str, Any]) -> None:
         wire.write(json.dumps({"id": order["id"]} | message).encode() + b"\n")
 
+    # Until here it was started and given its libraries, which is not the work's fault where it takes long.
+    say({"begun": True})
     try:
         limit(Limits(**order["limits"]))
         facts = works[order["what"]](order["arguments"], lambda part: say({"progress": round(part, 4)}))

@@ -49,10 +49,11 @@ logger = logging.getLogger(__name__)
 
 _MAX_LINE = 1 << 20
 _SIGXCPU = 24
+_START_S = 30.0
 _PATIENCE_S = 10.0
 # A call is answered within 50 s: with the wait for a turn, both looks at an input stay well below that on a machine
 # that has hardly any time for them. Where processor time has no limit, the clock's is closer.
-_QUICK = Limits(wall_s=4, cpu_s=1, file_bytes=0)
+_QUICK = Limits(wall_s=6, cpu_s=1, file_bytes=0)
 _PATIENT = Limits(wall_s=25 if sys.platform != "win32" else 10, cpu_s=9, file_bytes=0)
 _FILM = Limits(wall_s=120, cpu_s=240, file_bytes=256 * MIB)
 _CONVERT_PICTURE = Limits(wall_s=60, cpu_s=60, file_bytes=512 * MIB)
@@ -123,8 +124,10 @@ class Child:
         try:
             if self._process is None and not self._killed:
                 await self.start()
-            with anyio.fail_after(limits.wall_s):
+            with anyio.fail_after(_START_S):
                 await self._send(what, arguments, limits)
+                await self._receive(None)
+            with anyio.fail_after(limits.wall_s):
                 answer = await self._receive(tell)
         except TimeoutError:
             raise ChildFailed(f"The work on the {what} was stopped after {limits.wall_s:g} s.", late=True) from None
@@ -195,6 +198,7 @@ class Media:
 
     Needs a running asyncio loop, but no task group; `close` at shutdown. Callers' inputs lie in folders of
     `inputs_in`, films and what is made of them in `films_in`; others may be named, at the cost of a new child.
+    `looks` are what the two looks at an input may use.
     """
 
     def __init__(
@@ -204,15 +208,17 @@ class Media:
         sizes: Sizes | None = None,
         inputs_in: tuple[Path, ...] = (),
         films_in: tuple[Path, ...] = (),
+        looks: tuple[Limits, Limits] = (_QUICK, _PATIENT),
     ) -> None:
         sizes = sizes or Sizes.of(os.cpu_count() or 1)
+        self._first_look, self._second_look = looks
         child, quick = partial(Child, memory_mib=memory_mib), partial(Child, memory_mib=min(memory_mib, QUICK_MIB))
-        self._quick = Lane(quick, sizes.quick, warm_s, 10, Trees(inputs_in))
-        self._patient = Lane(child, sizes.patient, 0, 15)
-        self._films = Lane(child, sizes.films, warm_s, 5, Trees(films_in, films_in))
+        self._quick = Lane(quick, sizes.quick, warm_s, 5, Trees(inputs_in))
+        self._patient = Lane(child, sizes.patient, 0, 10)
+        self._films = Lane(child, sizes.films, warm_s, 0, Trees(films_in, films_in))
         self._pictures = Lane(child, sizes.pictures)
         self._conversions = Lane(child, sizes.conversions)
-        self._renders = Lane(child, sizes.renders, 0, 10)
+        self._renders = Lane(child, sizes.renders)
 
     async def look_at_picture(self, path: str | Path) -> PictureFacts:
         """The facts of a whole picture. CallerError: input_failed for what is none, rate_limited if too many wait."""
@@ -286,14 +292,14 @@ class Media:
 
     async def _look(self, kind: str, what: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Looks in two rounds, so that what takes long holds up nobody whose input does not."""
-        work = Work(what, arguments, _QUICK, (Path(arguments["path"]),))
+        work = Work(what, arguments, self._first_look, (Path(arguments["path"]),))
         asked_at = anyio.current_time()
         try:
             return await self._quick.run(work, patience_s=_PATIENCE_S)
         except ChildFailed as failure:
             waited_s = min(_PATIENCE_S, anyio.current_time() - asked_at)
             logger.debug("a second look at the %s: %s", kind, failure)
-        work = replace(work, limits=_PATIENT)
+        work = replace(work, limits=self._second_look)
         try:
             return await self._patient.run(work, patience_s=max(_PATIENCE_S - waited_s, 1))
         except ChildFailed as failure:
