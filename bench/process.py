@@ -35,6 +35,11 @@ def family_memory(pid: int) -> Memory:
     return Memory(sum(each.rss for each in members), sum(each.pss for each in members))
 
 
+def count_family(pid: int) -> int:
+    """How many processes descend from it."""
+    return len(_family(pid)) - 1
+
+
 def cpu_s(pid: int) -> float:
     """CPU seconds a process has used, in user and system mode, all threads."""
     user, system = _stat(pid)[11:13]

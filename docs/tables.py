@@ -31,7 +31,7 @@ MEANINGS = {
     ErrorCode.MISSING_KEY: "The provider's key is not set.",
     ErrorCode.KEY_REJECTED: "The provider does not accept the key.",
     ErrorCode.OUT_OF_CREDIT: "The provider's account is empty or locked.",
-    ErrorCode.RATE_LIMITED: "Too much at a time: for the provider, or above `LTX_MCP_MAX_LIVE_JOBS` of one caller.",
+    ErrorCode.RATE_LIMITED: "Too much at a time: at the provider, of inputs here, or above `LTX_MCP_MAX_LIVE_JOBS`.",
     ErrorCode.CONTENT_REFUSED: "The provider's filter refused the prompt, picture, video or sound.",
     ErrorCode.REJECTED: "The provider refused the order as malformed.",
     ErrorCode.UNAVAILABLE: "The provider could not be reached or could not make it.",

@@ -37,6 +37,7 @@ def test_a_machine_that_can_draw_is_content_and_exits_with_0(ltx: Command, home:
     assert (ended.returncode, ended.stderr) == (0, "")
     assert re.search(r"^OK +codecs: H.264 and AAC$", ended.stdout, re.MULTILINE)
     assert re.search(r"^OK +media process: decodes pictures", ended.stdout, re.MULTILINE)
+    assert re.search(r"^(OK|warning) +confinement: the media process is kept from ", ended.stdout, re.MULTILINE)
     assert not home.exists()
 
 

@@ -41,7 +41,7 @@ def picture(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def media() -> AsyncIterator[Media]:
-    made = Media(sizes=SMALL)
+    made = Media(sizes=SMALL, looks=(Limits(3600), Limits(3600)))
     yield made
     await made.close()
 
@@ -65,7 +65,10 @@ def is_read(pipe: Path) -> bool:
 
 @asynccontextmanager
 async def kept_busy(media: Media, works: Sequence[Slow], begun: Sequence[Path]) -> AsyncIterator[None]:
-    """All works under way, those with the pipes of `begun` in their children; stopped at the end."""
+    """All works under way, those with the pipes of `begun` in their children; stopped at the end.
+
+    What waits for one of them waits for ever, which is a failure here.
+    """
 
     async def work(each: Slow) -> None:
         with suppress(LtxError):
@@ -74,7 +77,7 @@ async def kept_busy(media: Media, works: Sequence[Slow], begun: Sequence[Path]) 
     async with anyio.create_task_group() as group:
         for each in works:
             group.start_soon(work, each)
-        with ExitStack() as ends:
+        with ExitStack() as ends, anyio.fail_after(300):
             for pipe in begun:
                 ends.callback(os.close, await writing_end(pipe))
             yield

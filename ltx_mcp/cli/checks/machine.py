@@ -4,6 +4,7 @@ Codecs are tried where they are used, in that process: one that crashes takes no
 """
 
 import struct
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterable
@@ -52,7 +53,8 @@ async def _decode_and_encode(memory_mib: int) -> list[Line]:
             async with anyio.create_task_group() as group:
                 group.start_soon(film, Path(folder))
                 lines["picture"] = await _picture(media, Path(folder), memory_mib)
-        return [lines["picture"], lines["film"]]
+            confined = [] if lines["picture"].status == "failure" else [await _confinement(media)]
+        return [lines["picture"], *confined, lines["film"]]
     except OSError as error:
         mend = "Free space or mend the permissions of the folder that TMPDIR names."
         return [failure("temporary files", f"cannot be made: {error.strerror}", mend)]
@@ -72,6 +74,24 @@ async def _picture(media: Media, folder: Path, memory_mib: int) -> Line:
     except (LtxError, OSError) as error:
         return failure(what, f"does not decode a picture: {error}", REINSTALL)
     return fine(what, f"decodes pictures, with {memory_mib} MiB of memory at most")
+
+
+async def _confinement(media: Media) -> Line:
+    """What hostile bytes that take the process over could not reach."""
+    what = "confinement"
+    try:
+        with anyio.fail_after(PATIENCE_S):
+            holds = await media.confinement()
+    except TimeoutError:
+        return warning(what, *SLOW)
+    except LtxError as error:
+        return failure(what, f"is not known: {error}", REINSTALL)
+    kept = {"other files": holds.files, "the network": holds.network, "other processes": holds.processes}
+    away = [name for name, holds in kept.items() if holds]
+    told = f"the media process is kept from {', '.join(away) or 'nothing'}"
+    if all(kept.values()) or not sys.platform.startswith("linux"):
+        return fine(what, told)
+    return warning(what, told, "Use a kernel with Landlock and seccomp (Linux 5.13), and let a container have them.")
 
 
 async def _film(media: Media, folder: Path) -> Line:
