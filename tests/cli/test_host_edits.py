@@ -1,5 +1,6 @@
 """Editing configurations in place: whatever else they hold, and however it is written, stays."""
 
+import contextlib
 import json
 import re
 import time
@@ -206,6 +207,14 @@ def test_broken_json_is_refused_with_its_place(text: str, where: str, why: str) 
 def test_values_nested_without_end_are_refused() -> None:
     with pytest.raises(BrokenConfigError, match="deeply"):
         read_json("[" * 100_000)
+
+
+@pytest.mark.parametrize("piece", ["/**/", "//x\n", '"a": "\\n", ', "/*", "\n ", "/*/"])
+def test_no_text_takes_long_to_read(piece: str) -> None:
+    began = time.process_time()
+    with contextlib.suppress(BrokenConfigError):
+        put_json("{" + piece * 200_000 + "}", WHERE, ENTRY)
+    assert time.process_time() - began < 60  # 0.5 s; what is tried in every way would take hours
 
 
 def test_five_megabytes_take_seconds_at_most() -> None:

@@ -11,11 +11,8 @@ from typing import Any, NoReturn
 
 from ltx_mcp.cli.hosts.broken import BrokenConfigError, position
 
-# possessive: what they skip is never tried again in another way
-BLANK = re.compile(r"(?:[ \t\r\n]++|//[^\r\n]*+|/\*.*?\*/)*+", re.DOTALL)
-REST_OF_LINE = re.compile(r"(?:[ \t]++|/\*.*?\*/)*+(?://[^\r\n]*+)?(?=[\r\n])", re.DOTALL)
-MARGIN = re.compile(r"[ \t]*+")
-STRING = re.compile(r'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"')
+BLANK = re.compile(r"[ \t\r\n]+|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
+BESIDE = re.compile(r"[ \t]+|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
 PLAIN = re.compile(r"(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.])", re.ASCII)
 UNIT = "  "
 
@@ -125,15 +122,15 @@ def _insert(text: str, at: int, name: str, value: Any) -> str:
     if not inside.strip():
         whole = f"{{{line}{indent}{shown}{_written(text, value, indent)}{line}{margin}}}"
         return text[:at] + whole + text[end:]
-    rest = REST_OF_LINE.match(text, at + 1)
-    if rest is None:
+    rest = _past(BESIDE, text, at + 1)
+    if text[rest : rest + 1] not in ("\r", "\n"):
         gap = text[at + 1 : _margin_end(text, at + 1)] or ("" if members else " ")
         piece = gap + shown + json.dumps(value, ensure_ascii=False) + comma
         return text[: at + 1] + piece + text[at + 1 :]
     if members and _begins_line(text, members[0].start):
         indent = _margin(text, members[0].start)
     piece = line + indent + shown + _written(text, value, indent) + comma
-    return text[: rest.end()] + piece + text[rest.end() :]
+    return text[:rest] + piece + text[rest:]
 
 
 def _written(text: str, value: Any, indent: str) -> str:
@@ -157,9 +154,9 @@ def _margin(text: str, at: int) -> str:
 
 
 def _margin_end(text: str, at: int) -> int:
-    found = MARGIN.match(text, at)
-    assert found is not None
-    return found.end()
+    while text[at : at + 1] in (" ", "\t"):
+        at += 1
+    return at
 
 
 def _begins_line(text: str, at: int) -> bool:
@@ -182,9 +179,25 @@ def _root(text: str) -> int:
 
 
 def _skip(text: str, at: int) -> int:
-    found = BLANK.match(text, at)
-    assert found is not None
-    return found.end()
+    return _past(BLANK, text, at)
+
+
+def _past(pieces: re.Pattern[str], text: str, at: int) -> int:
+    """Where a run of `pieces` from `at` on ends: one after the other, so that none is tried in a second way."""
+    while found := pieces.match(text, at):
+        at = found.end()
+    return at
+
+
+def _string(text: str, at: int) -> tuple[str, int] | None:
+    """The string that begins at `at`, and where it ends; None where none does, or where it is broken."""
+    if text[at : at + 1] != '"':
+        return None
+    try:
+        found, end = STRICT.raw_decode(text, at)
+    except ValueError:
+        return None
+    return str(found), end
 
 
 def _end(text: str, at: int) -> int:
@@ -195,10 +208,11 @@ def _end(text: str, at: int) -> int:
             return STRICT.raw_decode(text, at)[1]
         except ValueError:
             return (_object if first == "{" else _array)(text, at)[1]
-    found = (STRING if first == '"' else PLAIN).match(text, at)
-    if found is None:
-        _fail(text, at, "this string does not end as it should" if first == '"' else "a value is missing")
-    return found.end()
+    if first == '"':
+        string = _string(text, at)
+        return string[1] if string else _fail(text, at, "this string does not end as it should")
+    found = PLAIN.match(text, at)
+    return found.end() if found else _fail(text, at, "a value is missing")
 
 
 def _object(text: str, at: int) -> tuple[list[Member], int]:
@@ -208,15 +222,13 @@ def _object(text: str, at: int) -> tuple[list[Member], int]:
     members: list[Member] = []
     at = _skip(text, at + 1)
     while text[at : at + 1] != "}":
-        name = STRING.match(text, at)
-        if name is None:
-            _fail(text, at, 'a name in double quotes, or "}", is missing')
-        colon = _skip(text, name.end())
+        name, after = _string(text, at) or _fail(text, at, 'a name in double quotes, or "}", is missing')
+        colon = _skip(text, after)
         if text[colon : colon + 1] != ":":
             _fail(text, colon, '":" is missing')
         value = _skip(text, colon + 1)
         end = _end(text, value)
-        members.append(Member(json.loads(name[0]), at, value, end))
+        members.append(Member(name, at, value, end))
         at = _after(text, end, "}")
     return members, at + 1
 
