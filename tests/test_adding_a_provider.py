@@ -19,6 +19,7 @@ from PIL import Image
 
 from ltx_mcp.providers.table import read_providers
 from tests.jobs.test_processes import processes_of
+from tests.patience import HANG_S
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "adding-a-provider.md"
@@ -91,7 +92,7 @@ def run_in(copy: Path, *arguments: str) -> str:
     env = {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("LTX_MCP_")}
     command = [sys.executable, *arguments]
     run = subprocess.run(
-        command, cwd=copy, env=env | {"PYTHONPATH": str(copy)}, capture_output=True, encoding="utf-8", timeout=120
+        command, cwd=copy, env=env | {"PYTHONPATH": str(copy)}, capture_output=True, encoding="utf-8", timeout=HANG_S
     )
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout

@@ -11,6 +11,7 @@ import pytest
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.net.download import Downloads
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -129,7 +130,7 @@ async def test_a_host_that_falls_silent_is_not_waited_for_for_ever(tmp_path: Pat
 
     listener = await asyncio.start_server(stalls, "127.0.0.1")
     host, out = Host(listener.sockets[0].getsockname()[1]), tmp_path / "film.part"
-    with anyio.fail_after(10):
+    with anyio.fail_after(HANG_S):
         assert (await fails(Downloads(read_s=0.2), host, out)).code is ErrorCode.UNAVAILABLE
     listener.close()
     assert out.read_bytes() == b"half"

@@ -20,6 +20,7 @@ import trustme
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.net.address import Address, is_public
 from ltx_mcp.net.guard import fetch_public, resolve
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -315,7 +316,7 @@ async def test_a_slow_server_is_given_up_in_total_time(server: Server, get: Get,
             await asyncio.sleep(0.02)
 
     server.replies["/a"] = dribble
-    with anyio.fail_after(5):
+    with anyio.fail_after(HANG_S):
         assert "did not arrive within 0.4 s" in await refusal(get(server.url("/a"), timeout_s=0.4))
     assert not out.exists()
 
@@ -325,7 +326,7 @@ async def test_a_slow_resolver_is_within_the_time_limit(get: Get) -> None:
         await anyio.sleep_forever()
         raise AssertionError
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(HANG_S):
         assert "did not arrive" in await refusal(get("https://films.example/", resolver=never, timeout_s=0.05))
 
 
@@ -346,7 +347,7 @@ async def test_a_cancelled_fetch_leaves_no_file(server: Server, get: Get, out: P
             group.cancel_scope.cancel()
 
         server.replies["/a"] = stall
-        with anyio.fail_after(5):
+        with anyio.fail_after(HANG_S):
             await get(server.url("/a"))
     assert not out.exists()
 

@@ -24,13 +24,13 @@ from PIL import Image
 from tests.cli.conftest import environment, posix
 from tests.conversations.stage import Providers, emulated
 from tests.media.films import Recipe, make
+from tests.patience import HANG_S
 from tests.shown import ROOT, Shown, examples, shown
 
 CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 BY_CI = ("make check", "make test", "make test-all", "make conformance", "make hosts", "make wheel", "make bundle")
 """Too long for a test, and run each time: `.ci/run` names them."""
 SERVES = ("serve", "emulate", "work")
-LONG_S = 120
 ALL = [*shown(), *examples()]
 
 
@@ -72,7 +72,7 @@ class Shell:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            timeout=LONG_S,
+            timeout=HANG_S,
         )
 
     def lost(self) -> tuple[str, str]:
@@ -148,7 +148,7 @@ def test_a_command_that_serves_says_so_and_ends_at_ctrl_c(each: Shown, shell: Sh
                 assert select.select([terminal], [], [], 20)[0], told
                 told += os.read(terminal, 65536)
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) in (0, 130)
+            assert process.wait(HANG_S) in (0, 130)
         finally:
             process.kill()
             os.close(terminal)
@@ -173,7 +173,7 @@ def test_a_control_address_answers(each: Shown, shell: Shell) -> None:
         ],
         capture_output=True,
         encoding="utf-8",
-        timeout=20,
+        timeout=HANG_S,
     )
     assert ended.returncode == 0, ended.stderr
     json.loads(ended.stdout)
@@ -232,7 +232,7 @@ def runs(words: list[str]) -> None:
 def run(words: list[str], folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
     env = environment(folder / "home", **more)
     return subprocess.run(
-        [sys.executable, *words], cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=LONG_S
+        [sys.executable, *words], cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=HANG_S
     )
 
 
@@ -255,7 +255,9 @@ def test_a_line_for_a_shells_start_file_is_taken_by_that_shell(each: Shown, shel
     (tmp_path / "ltx-mcp").symlink_to(Path(sys.executable).with_name("ltx-mcp"))
     path = os.pathsep.join((str(tmp_path), os.environ["PATH"]))
     command = ["bash", "-e", "-u", "-o", "pipefail", "-c", f"{each.text}; complete -p ltx-mcp"]
-    ended = subprocess.run(command, env=shell.env | {"PATH": path}, capture_output=True, encoding="utf-8", timeout=20)
+    ended = subprocess.run(
+        command, env=shell.env | {"PATH": path}, capture_output=True, encoding="utf-8", timeout=HANG_S
+    )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith("complete ")
 

@@ -17,6 +17,7 @@ import pytest
 from ltx_mcp.cli.common import open_jobs
 from ltx_mcp.domain.arguments import GenerateVideo
 from tests.jobs.test_processes import Look
+from tests.patience import HANG_S
 
 Ended = subprocess.CompletedProcess[str]
 Command = Callable[..., Ended]
@@ -42,15 +43,15 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def first_line(stream: IO[AnyStr] | None) -> AnyStr:
-    """What a process says first; it must come within 20 seconds."""
+    """What a process says first."""
     assert stream is not None
-    assert select.select([stream], [], [], 20)[0], "it says nothing"
+    assert select.select([stream], [], [], HANG_S)[0], "it says nothing"
     return stream.readline()
 
 
 def insist(process: subprocess.Popen[str], number: signal.Signals) -> None:
     """Ask a process to end each 5 ms until it did."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + HANG_S
     while process.poll() is None and time.monotonic() < end:
         process.send_signal(number)
         time.sleep(0.005)
@@ -68,7 +69,7 @@ def command_in(folder: Path) -> Command:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=HANG_S,
         )
 
     return run

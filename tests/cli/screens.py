@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.cli.conftest import environment
+from tests.patience import HANG_S
 
 ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 MOVE = re.compile(r"\x1b\[\??([0-9;]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|([^\x1b])", re.DOTALL)
@@ -49,7 +50,7 @@ class Screen:
 
     def until(self, seen: Callable[[str], object]) -> str:
         """All that was written, as soon as it is as it should be."""
-        end = time.monotonic() + 40
+        end = time.monotonic() + HANG_S
         while not seen(self.written):
             assert time.monotonic() < end, self.written
             assert self._read() or seen(self.written), self.written
@@ -59,7 +60,7 @@ class Screen:
         """The exit code, once nothing more is written."""
         while self._read():
             pass
-        return self.process.wait(20)
+        return self.process.wait(HANG_S)
 
     def hang_up(self) -> None:
         """The terminal is gone, as when its window is closed."""
@@ -103,8 +104,8 @@ class Screen:
         return [line.rstrip() for line in lines]
 
     def _read(self) -> bool:
-        """More, within 30 seconds; not when the command ended."""
-        assert select.select([self._ours], [], [], 30)[0], self.written
+        """More, as soon as it comes; not when the command ended."""
+        assert select.select([self._ours], [], [], HANG_S)[0], self.written
         part = b""
         with contextlib.suppress(OSError):  # Linux says so when the last writer is gone
             part = os.read(self._ours, 65536)

@@ -28,6 +28,7 @@ from tests.cli.conftest import (
 )
 from tests.jobs.test_processes import Look
 from tests.media.films import Recipe, make
+from tests.patience import HANG_S
 
 # -- what there is ------------------------------------------------------------------------------------------------
 
@@ -192,7 +193,7 @@ def test_a_job_that_fails_is_exit_code_5_with_the_reason_on_stderr(
     ) as waiting:
         first_line(waiting.stderr)
         ltx("jobs", "cancel", shot)
-        out, told = waiting.communicate(timeout=20)
+        out, told = waiting.communicate(timeout=HANG_S)
     assert (waiting.returncode, out) == (5, "")
     assert f"input_failed: image: {shot} is cancelled" in told
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.cli.conftest import Command, Place, environment, posix
 from tests.conftest import missing
+from tests.patience import HANG_S
 
 pytestmark = posix
 
@@ -66,7 +67,7 @@ class Shell:
         mark = f"mark-{self._marks}-done"
         self._send(f"{text}\n")
         self._send(f"printf '%s-%s-%s\\n' mark {self._marks} done\n")
-        end = time.monotonic() + 40
+        end = time.monotonic() + HANG_S
         while mark not in self.shown[begun:]:
             assert time.monotonic() < end, self.shown[begun:]
             self._read()

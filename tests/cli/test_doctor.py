@@ -20,6 +20,7 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.media.fonts import font_folders
 from tests.cli.conftest import COLOUR, CONTROL, Command, environment, posix
 from tests.conftest import Emulated
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -128,7 +129,7 @@ def test_work_that_never_ends_keeps_neither_the_loop_nor_the_process() -> None:
         "        await anyio.getaddrinfo('hangs.example', 443)\n"
         "anyio.run(main)"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S)
     assert (ended.stdout, ended.stderr, ended.returncode) == ("GIVEN UP\n", "", 0)
 
 
@@ -150,7 +151,7 @@ def on_terminal(folder: Path, columns: int, **more: str) -> str:
                 shown += piece
         except OSError:
             pass  # Linux says so where others give nothing
-        process.wait(20)
+        process.wait(HANG_S)
     os.close(ours)
     return shown.decode().replace("\r\n", "\n")
 

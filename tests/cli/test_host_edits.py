@@ -213,8 +213,8 @@ def test_values_nested_without_end_are_refused() -> None:
 def test_no_text_takes_long_to_read(piece: str) -> None:
     began = time.process_time()
     with contextlib.suppress(BrokenConfigError):
-        put_json("{" + piece * 200_000 + "}", WHERE, ENTRY)
-    assert time.process_time() - began < 60  # 0.5 s; what is tried in every way would take hours
+        put_json("{" + piece * 20_000 + "}", WHERE, ENTRY)
+    assert time.process_time() - began < 60  # well under one; what is tried in every way would take hours
 
 
 def test_five_megabytes_take_seconds_at_most() -> None:

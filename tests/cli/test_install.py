@@ -26,6 +26,7 @@ from ltx_mcp.cli.hosts.start import Running, is_fleeting, make_start, read_origi
 from ltx_mcp.domain.errors import CallerError, SetupError
 from tests.cli.conftest import COLOUR, Command, Ended, command_in, environment, posix
 from tests.cli.homes import COMMENTS, OTHERS, OTHERS_TOML, PLACES, SYSTEMS, Home, make_home, place_of, text_of, texts
+from tests.patience import HANG_S
 
 START = Start("/opt/ltx/bin/ltx-mcp")
 KEY = "sk-of-nobody-7731"
@@ -315,7 +316,7 @@ def test_a_terminal_gets_colours_unless_it_wants_none(
         with suppress(OSError):  # Linux ends a terminal's last words with an error
             while piece := os.read(parent, 4096):
                 shown += piece
-        assert process.wait(30) == 0
+        assert process.wait(HANG_S) == 0
     os.close(parent)
     assert bool(COLOUR.search(shown.decode())) is coloured
 
@@ -546,7 +547,7 @@ async def test_what_is_written_starts_the_server(home: Home, ltx: Command, tmp_p
     entry = values_in("claude-code", home.file("claude-code"))["mcpServers"]["ltx"]
     env = {name: value.replace("${FAL_KEY:-}", "") for name, value in entry["env"].items()}
     started = StdioServerParameters(command=entry["command"], args=entry["args"], env=env, cwd="/")
-    with anyio.fail_after(30):
+    with anyio.fail_after(HANG_S):
         async with Client(started) as client:
             tools = await client.list_tools()
     assert "generate_video" in {tool.name for tool in tools.tools}

@@ -25,6 +25,7 @@ from tests.cli.conftest import (
     posix,
 )
 from tests.jobs.test_processes import INITIALIZE, Look, media_children, processes_of, wait_for
+from tests.patience import HANG_S
 
 # -- leaving and working on ---------------------------------------------------------------------------------------
 
@@ -45,7 +46,7 @@ class Going:
         os.killpg(self.process.pid, number)
 
     def end(self) -> tuple[int, str, str]:
-        out, told = self.process.communicate(timeout=10)
+        out, told = self.process.communicate(timeout=HANG_S)
         return self.process.returncode, out, told
 
 
@@ -62,7 +63,7 @@ def going(home: Path) -> Iterator[Callable[..., Going]]:
     for each in started:
         each.process.kill()
         each.process.communicate()
-    wait_for(lambda: not processes_of(home), 60)
+    wait_for(lambda: not processes_of(home), HANG_S)
 
 
 @posix
@@ -70,14 +71,14 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_find_it(
     going: Callable[..., Going], look: Look, home: Path
 ) -> None:
     order = going(*LONG)
-    wait_for(lambda: (look.job(order.job_id).progress or 0) > 0, 20)
+    wait_for(lambda: (look.job(order.job_id).progress or 0) > 0, HANG_S)
     order.interrupt()
     code, out, told = order.end()
     assert (code, out) == (4, "")
     assert f"Left running: {order.job_id}. ltx-mcp jobs show {order.job_id}" in told
     assert "Traceback" not in told
-    wait_for(lambda: look.job(order.job_id).state is State.SUCCEEDED, 60)
-    wait_for(lambda: not processes_of(home), 10)
+    wait_for(lambda: look.job(order.job_id).state is State.SUCCEEDED, HANG_S)
+    wait_for(lambda: not processes_of(home), HANG_S)
     assert (home / "videos" / f"{order.job_id}.mp4").exists()
 
 
@@ -87,12 +88,12 @@ def test_asking_again_and_again_to_end_does_not_break_the_handover(
     going: Callable[..., Going], look: Look, ltx: Command, name: str
 ) -> None:
     order, number = going(*LONG), signal.Signals[name]
-    wait_for(lambda: media_children(order.process.pid), 20)
+    wait_for(lambda: media_children(order.process.pid), HANG_S)
     insist(order.process, number)
     code, _, told = order.end()
     assert code in (4, -number)  # it may be asked once more when all is done
     assert "Traceback" not in told
-    wait_for(lambda: look.history(order.job_id).count("started") == 2, 20)
+    wait_for(lambda: look.history(order.job_id).count("started") == 2, HANG_S)
     assert re.search("cancelled|succeeded", ltx("jobs", "cancel", order.job_id).stdout)
 
 
@@ -106,7 +107,7 @@ def test_two_workers_until_idle_render_a_queued_job_once(home: Path, look: Look,
     job_id = queued("a pond")
     command = [sys.executable, "-m", "ltx_mcp", "work", "--until-idle"]
     both = [subprocess.Popen(command, env=environment(home)) for _ in range(2)]
-    assert [process.wait(30) for process in both] == [0, 0]
+    assert [process.wait(HANG_S) for process in both] == [0, 0]
     assert look.job(job_id).state is State.SUCCEEDED
     assert look.history(job_id).count("started") == 1
     assert processes_of(home) == []
@@ -166,7 +167,7 @@ def test_the_server_on_a_terminal_says_what_it_waits_for_and_ends_at_ctrl_c(term
     assert "waits for a host on stdin" in told
     assert "ltx-mcp --help" in told
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 0
+    assert process.wait(HANG_S) == 0
 
 
 @posix
@@ -177,7 +178,7 @@ def test_a_terminal_sees_a_bar_without_colour_where_none_is_wanted(
     shown = opened.shown()
     assert "━" in shown
     assert not COLOUR.search(shown)
-    assert opened.process.communicate(timeout=10)[0].decode() == f"{film.path}\n"
+    assert opened.process.communicate(timeout=HANG_S)[0].decode() == f"{film.path}\n"
 
 
 MESSAGES: list[dict[str, Any]] = [
@@ -199,7 +200,7 @@ def test_in_a_pipe_the_server_writes_only_messages_to_stdout_and_nothing_to_stde
     server.stdin.write("".join(json.dumps({"jsonrpc": "2.0", **each}) + "\n" for each in MESSAGES).encode())
     server.stdin.flush()
     answered = [json.loads(server.stdout.readline()) for _ in range(4)]
-    rest, told = server.communicate(timeout=10)
+    rest, told = server.communicate(timeout=HANG_S)
     assert {each["id"] for each in answered} == {1, 2, 3, 4}
     assert {each["jsonrpc"] for each in answered} == {"2.0"}
     assert (server.returncode, rest, told) == (0, b"", b"")

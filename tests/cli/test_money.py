@@ -17,6 +17,7 @@ from ltx_mcp.emulator.world import World
 from ltx_mcp.server.spending import SpendView
 from tests.cli.conftest import CONTROL, SMALL, TOOL, Command, Ended, command_in, environment, posix
 from tests.conftest import Emulated
+from tests.patience import HANG_S
 
 CTRL_C, CTRL_D = "\x03", "\x04"
 ORDER = ["generate", "a pond at dawn"]
@@ -123,7 +124,7 @@ def dialogue(home: Path, emulator: Emulated, world: World) -> Dialogue:
                 os.write(ours, typed.encode())
             while part := _read(ours):
                 shown += part
-            out, _ = process.communicate(timeout=20)
+            out, _ = process.communicate(timeout=HANG_S)
         finally:
             process.kill()
             process.communicate()

@@ -20,6 +20,7 @@ from tests.cli.conftest import COLOUR, LONG, Command, Film, Place, posix
 from tests.cli.screens import ESCAPE, LINK, Screen
 from tests.conftest import Emulated
 from tests.jobs.test_processes import Look, processes_of, wait_for
+from tests.patience import HANG_S
 
 pytestmark = posix
 
@@ -40,7 +41,7 @@ def screen(home: Path, tmp_path: Path) -> Iterator[OpenScreen]:
     yield start
     for each in opened:
         each.close()
-    wait_for(lambda: not processes_of(home), 60)
+    wait_for(lambda: not processes_of(home), HANG_S)
 
 
 @pytest.fixture
@@ -119,8 +120,8 @@ def test_the_job_of_a_closed_terminal_is_worked_on_by_another_process(
     assert job_id
     shown.hang_up()
     os.kill(shown.process.pid, signal.SIGHUP)
-    shown.process.wait(20)
-    wait_for(lambda: look.history(job_id[0]).count("started") == 2, 30)
+    shown.process.wait(HANG_S)
+    wait_for(lambda: look.history(job_id[0]).count("started") == 2, HANG_S)
     ltx("jobs", "cancel", job_id[0])
 
 

@@ -11,6 +11,7 @@ import pytest
 from ltx_mcp.emulator.ltx import KEY
 from ltx_mcp.emulator.world import World
 from tests.emulator.conftest import Service
+from tests.patience import HANG_S
 
 AUTH = {"authorization": f"Bearer {KEY}"}
 REFUSED = (400, "invalid_request_error")
@@ -29,7 +30,7 @@ ELSEWHERE = "https://media.example.org/medium"
 @pytest.fixture
 def http(service: Service, world: World) -> Iterator[httpx.Client]:
     """A client that has the key."""
-    with httpx.Client(base_url=service[0], headers=AUTH, timeout=120, trust_env=False) as client:
+    with httpx.Client(base_url=service[0], headers=AUTH, timeout=HANG_S, trust_env=False) as client:
         yield client
 
 

@@ -11,6 +11,7 @@ import pytest
 from ltx_mcp.emulator import bytecompute
 from ltx_mcp.emulator.world import Fault, World
 from tests.emulator.conftest import Service, picture
+from tests.patience import HANG_S
 
 TEXTS = {"model": "Lightricks/LTX-2.3", "prompt": "A kettle boils", "duration": "4", "resolution": "512x512"}
 AUTH = {"authorization": f"Bearer {bytecompute.KEY}"}
@@ -22,7 +23,7 @@ Part = tuple[str | None, str] | tuple[str | None, bytes, str]
 @pytest.fixture
 def http(service: Service, world: World) -> Iterator[httpx.Client]:
     """A client that has the key."""
-    with httpx.Client(base_url=service[0], headers=AUTH, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=service[0], headers=AUTH, timeout=HANG_S, trust_env=False) as client:
         yield client
 
 
@@ -286,4 +287,4 @@ def test_a_film_may_be_gone_or_lie_elsewhere(http: httpx.Client, world: World) -
     assert http.post(gone).json()["status"] == "completed"
     assert error(http.post(f"{gone}/download")) == (404, "not_found")
     told = http.post(f"{elsewhere}/download").json()
-    assert httpx.get(told["url"], timeout=60).content[4:8] == b"ftyp"
+    assert httpx.get(told["url"], timeout=HANG_S).content[4:8] == b"ftyp"

@@ -13,7 +13,8 @@ from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.fal import KEY
 from ltx_mcp.emulator.wire import KINDS
 from ltx_mcp.emulator.world import Fault, FilmSpec, Order, World
-from tests.conftest import Emulated
+from tests.conftest import ENDS_S, Emulated
+from tests.patience import HANG_S
 
 PAGE = Path(__file__).parents[2] / "docs" / "emulator.md"
 SUBMIT = "/fal-ai/ltx-2.3/text-to-video/fast"
@@ -29,7 +30,7 @@ def world(emulator: Emulated) -> World:
 @pytest.fixture
 def client(emulator: Emulated) -> Iterator[httpx.Client]:
     """A client with fal's key."""
-    with httpx.Client(base_url=emulator[0], headers={"Authorization": f"Key {KEY}"}, timeout=30) as opened:
+    with httpx.Client(base_url=emulator[0], headers={"Authorization": f"Key {KEY}"}, timeout=HANG_S) as opened:
         yield opened
 
 
@@ -134,7 +135,7 @@ def test_an_answer_may_be_any_text(client: httpx.Client, world: World) -> None:
 
 
 def test_a_delay_outlasts_a_client_that_has_no_patience(client: httpx.Client, world: World) -> None:
-    world.faults.append(Fault("fal", "submit", "delay", options={"seconds": 0.5}))
+    world.faults.append(Fault("fal", "submit", "delay", options={"seconds": 2}))
     with pytest.raises(httpx.ReadTimeout):
         client.post(SUBMIT, json={"prompt": "a pond"}, timeout=0.1)
     world.faults.append(Fault("fal", "submit", "delay", options={"seconds": 0.2}))
@@ -260,7 +261,7 @@ def test_the_control_address_says_what_it_cannot_read(
 
 
 def test_an_emulator_ends_soon_though_a_stream_is_open(emulator_films: Path) -> None:
-    with httpx.Client(headers={"Authorization": f"Key {KEY}"}, timeout=10) as client:
+    with httpx.Client(headers={"Authorization": f"Key {KEY}"}, timeout=HANG_S) as client:
         with running(emulator_films) as (base_url, world):
             world.wait_s = 600
             told = client.post(base_url + SUBMIT, json={"prompt": "a pond"}).json()
@@ -268,7 +269,7 @@ def test_an_emulator_ends_soon_though_a_stream_is_open(emulator_films: Path) -> 
             lines = opened.iter_lines()
             first = next(lines)
             began = time.monotonic()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < ENDS_S
         opened.close()
     assert "IN_QUEUE" in first
 

@@ -18,6 +18,7 @@ from ltx_mcp.emulator.inputs import Stored
 from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.media.worker import Media
 from tests.emulator.conftest import Service
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -103,7 +104,7 @@ def curl(command: str, host: str, base_url: str, key: str, folder: Path) -> byte
     command = command.replace(host, base_url).replace("YOUR_API_KEY", key).strip()
     path = str(Path(shutil.which("curl") or "").parent)
     done = subprocess.run(
-        ["/bin/sh", "-c", command], cwd=folder, env={"PATH": path}, capture_output=True, check=True, timeout=120
+        ["/bin/sh", "-c", command], cwd=folder, env={"PATH": path}, capture_output=True, check=True, timeout=HANG_S
     )
     return done.stdout
 
@@ -128,7 +129,7 @@ def test_netwrcks_text_quick_start_answers_with_the_film_as_shown(base_url: str,
     told = netwrck_curl(NETWRCK_TEXT_QUICK_START, base_url, tmp_path)
     url = told["result"]["video"].pop("url")
     assert told == {"result": {"video": NETWRCK_INLINE}, "credits_charged": 29, "cost_usd": 0.288}
-    assert httpx.get(url, headers={"range": "bytes=4-7"}, timeout=60).content == b"ftyp"
+    assert httpx.get(url, headers={"range": "bytes=4-7"}, timeout=HANG_S).content == b"ftyp"
 
 
 @needs_curl
@@ -254,7 +255,7 @@ LTX_BODIES = [
 def ltx_post(base_url: str, path: str, content: str) -> httpx.Response:
     """Send a body of LTX's page, byte for byte."""
     headers = {"authorization": f"Bearer {ltx.KEY}", "content-type": "application/json"}
-    return httpx.post(f"{base_url}{path}", content=content, headers=headers, timeout=60)
+    return httpx.post(f"{base_url}{path}", content=content, headers=headers, timeout=HANG_S)
 
 
 @pytest.mark.parametrize(("path", "content"), LTX_BODIES[1:])
@@ -313,7 +314,7 @@ def bytecompute_post(base_url: str, path: str, **texts: str) -> httpx.Response:
     """One call of ByteCompute's quick start, with these fields of a form."""
     headers = {"authorization": f"Bearer {bytecompute.KEY}"}
     files: Any = {name: (None, text) for name, text in texts.items()} or None
-    return httpx.post(f"{base_url}{path}", headers=headers, files=files, timeout=60)
+    return httpx.post(f"{base_url}{path}", headers=headers, files=files, timeout=HANG_S)
 
 
 def test_bytecomputes_quick_start_ends_in_a_film(base_url: str) -> None:

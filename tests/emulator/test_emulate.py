@@ -15,6 +15,8 @@ import pytest
 import trustme
 
 from tests.cli.conftest import first_line
+from tests.conftest import ENDS_S
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
@@ -71,7 +73,7 @@ def test_the_settings_it_prints_lead_to_emulated_providers(emulate: Start) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_it_ends_cleanly_within_two_seconds_though_a_stream_is_open(emulate: Start, number: signal.Signals) -> None:
+def test_it_ends_cleanly_and_soon_though_a_stream_is_open(emulate: Start, number: signal.Signals) -> None:
     process = emulate("--wait", "600")
     told = settings_of(process)
     headers = {"Authorization": f"Key {told['FAL_KEY']}"}
@@ -82,8 +84,8 @@ def test_it_ends_cleanly_within_two_seconds_though_a_stream_is_open(emulate: Sta
             assert "IN_QUEUE" in next(lines)
             began = time.monotonic()
             process.send_signal(number)
-            assert process.wait(10) == 0
-    assert time.monotonic() - began < 2
+            assert process.wait(HANG_S) == 0
+    assert time.monotonic() - began < ENDS_S
     assert process.stderr is not None
     assert len(process.stderr.read().splitlines()) == 1
 
@@ -111,6 +113,6 @@ def test_what_it_cannot_start_with_is_one_line(emulate: Start, tmp_path: Path) -
         (3, ["--port", taken]),
     ]:
         process = emulate(*options)
-        out, error = process.communicate(timeout=20)
+        out, error = process.communicate(timeout=HANG_S)
         assert (process.returncode, out, len(error.splitlines())) == (code, "", 1), error
         assert error.startswith("ltx-mcp: ")

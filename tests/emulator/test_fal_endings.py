@@ -10,6 +10,7 @@ import pytest
 from ltx_mcp.emulator.world import Fault, World
 from tests.conftest import Emulated
 from tests.emulator.fal_orders import Submit, fal, submit, world
+from tests.patience import HANG_S
 
 __all__ = ["fal", "submit", "world"]
 
@@ -35,7 +36,7 @@ def test_the_film_is_a_real_one_as_it_was_ordered_and_needs_no_key(
 ) -> None:
     told = submit()
     world.advance(181)
-    film = httpx.get(fal.get(told["response_url"]).json()["video"]["url"], timeout=60)
+    film = httpx.get(fal.get(told["response_url"]).json()["video"]["url"], timeout=HANG_S)
     assert film.headers["content-type"] == "video/mp4"
     with av.open(io.BytesIO(film.content)) as opened:
         stream = opened.streams.video[0]

@@ -15,6 +15,7 @@ from ltx_mcp.emulator.world import Fault, World
 from tests.emulator.conftest import Service, picture
 from tests.emulator.ltx_orders import AUTH, error, http, upload
 from tests.emulator.ltx_orders import data_uri as medium_uri
+from tests.patience import HANG_S
 
 __all__ = ["http"]
 
@@ -55,7 +56,7 @@ def test_a_job_is_pending_then_processing_then_completed_with_a_signed_url(http:
         world.advance(1001)
     told = http.get(path).json()
     assert (told["status"], set(told)) == ("completed", common | {"completed_at", "result"})
-    film = httpx.get(told["result"]["video_url"], timeout=60)
+    film = httpx.get(told["result"]["video_url"], timeout=HANG_S)
     assert (film.headers["content-type"], film.content[4:8]) == ("video/mp4", b"ftyp")
     assert "sig=" in told["result"]["video_url"]
 
@@ -79,7 +80,7 @@ def test_v1_answers_with_the_whole_film_when_the_clock_says_it_is_done(http: htt
             assert not wait([asked], timeout=0.01).done
         assert not wait([asked], timeout=0.1).done
         world.advance(2001)
-        answer = asked.result(timeout=60)
+        answer = asked.result(timeout=HANG_S)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
     assert answer.content[4:8] == b"ftyp"
     assert int(answer.headers["content-length"]) == len(answer.content)
@@ -271,7 +272,7 @@ def test_a_slot_is_closed_after_an_hour_and_to_a_changed_signature(http: httpx.C
 def test_a_file_over_the_range_of_its_slot_is_refused(http: httpx.Client, world: World) -> None:
     slot = http.post("/v1/upload").json()
     chunks = (bytes(2**20) for _ in range(201))
-    answer = httpx.put(slot["upload_url"], headers=WHOLE_UPLOAD, content=chunks, timeout=60)
+    answer = httpx.put(slot["upload_url"], headers=WHOLE_UPLOAD, content=chunks, timeout=HANG_S)
     assert (answer.status_code, "EntityTooLarge" in answer.text) == (400, True)
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from ltx_mcp.emulator import netwrck
 from ltx_mcp.emulator.world import Fault, World
 from tests.emulator.conftest import Service
+from tests.patience import HANG_S
 
 TEXT, PICTURE = "/api/ltx-text-to-video", "/api/ltx-2.3-image-to-video"
 BODY = {"api_key": netwrck.KEY, "prompt": "A kettle boils", "response_mode": "polling"}
@@ -22,7 +23,7 @@ BODY = {"api_key": netwrck.KEY, "prompt": "A kettle boils", "response_mode": "po
 @pytest.fixture
 def http(service: Service, world: World) -> Iterator[httpx.Client]:
     """A client."""
-    with httpx.Client(base_url=service[0], timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=service[0], timeout=HANG_S, trust_env=False) as client:
         yield client
 
 
@@ -49,7 +50,7 @@ def test_a_polled_order_is_in_progress_until_it_is_completed_with_a_film(http: h
     told = poll(http, job_id)
     assert (told["status"], told["result"]["video"]["content_type"]) == ("completed", "video/mp4")
     assert set(told["result"]["video"]) == {"url", "content_type"}
-    film = httpx.get(told["result"]["video"]["url"], timeout=60)
+    film = httpx.get(told["result"]["video"]["url"], timeout=HANG_S)
     assert (film.status_code, film.content[4:8]) == (200, b"ftyp")
 
 
@@ -61,7 +62,7 @@ def test_an_inline_order_is_answered_when_the_film_is_done(http: httpx.Client, w
             assert not wait([asked], timeout=0.01).done
         assert not wait([asked], timeout=0.1).done
         world.advance(2001)
-        told = asked.result(timeout=60).json()
+        told = asked.result(timeout=HANG_S).json()
     video = told["result"]["video"]
     assert (video["duration"], video["width"], video["height"], video["fps"]) == (8.0, 1440, 2560, 50)
     assert (told["credits_charged"], told["cost_usd"]) == (77, 0.768)

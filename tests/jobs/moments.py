@@ -21,14 +21,15 @@ from ltx_mcp.emulator.app import make_world, running, settings
 from ltx_mcp.emulator.world import World
 from tests.conftest import Emulated
 from tests.jobs.test_processes import Look, Server, environment, noticed_s, processes_of, wait_for
+from tests.patience import HANG_S
 
-MOST_S = 120.0
+MOST_S = 2 * HANG_S
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgres = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 """There a death is noticed only when a lease has run out, so only what depends on leases is tried on both."""
 
 ORDER = {"prompt": "a pond", "resolution": "1080p", "duration": 6, "fps": 25}
-SOON_S, SAVED_S, GONE_S = 15.0, 40.0, 15.0
+SOON_S = SAVED_S = GONE_S = HANG_S
 WORK_S = 1.0
 LONG_S = 600.0
 SUBMITS = {"fal": "POST /fal-ai/", "ltx": "POST /v2/text", "netwrck": "POST /api/", "bytecompute": "POST /v1/generate"}
@@ -54,12 +55,12 @@ class Kept:
 
     def wait(self) -> None:
         """Until one more answer is here, and so whatever was asked for is done at the provider."""
-        assert self.here.acquire(timeout=30), "nobody answered"
+        assert self.here.acquire(timeout=HANG_S), "nobody answered"
 
     def release(self) -> None:
         """Pass on what was kept back, and wait until the asker has read it and hung up."""
         self.go.set()
-        assert self.read.wait(30), "nobody read it"
+        assert self.read.wait(HANG_S), "nobody read it"
 
 
 class Relay:
@@ -140,7 +141,7 @@ def relayed(target: str) -> Iterator[Relay]:
 @contextmanager
 def held(home: Path) -> Iterator[None]:
     """Nobody else can write to the database of this home."""
-    connection = sqlite3.connect(home / "jobs.sqlite", isolation_level=None, timeout=10)
+    connection = sqlite3.connect(home / "jobs.sqlite", isolation_level=None, timeout=HANG_S)
     try:
         connection.execute("BEGIN IMMEDIATE")
         yield
@@ -166,7 +167,7 @@ def ltx(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `ltx-mcp` on this home."""
     command = [sys.executable, "-m", "ltx_mcp", *arguments]
     pipe = subprocess.PIPE
-    return subprocess.run(command, env=environment(home), stdout=pipe, stderr=pipe, encoding="utf-8", timeout=60)
+    return subprocess.run(command, env=environment(home), stdout=pipe, stderr=pipe, encoding="utf-8", timeout=HANG_S)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from ltx_mcp.emulator.app import make_world, running, settings
 from ltx_mcp.emulator.world import World
 from tests.conftest import Emulated
 from tests.jobs.test_processes import Look, Server, environment, look, processes_of, servers, wait_for
+from tests.patience import HANG_S
 
 __all__ = ["look", "servers"]
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
 PROVIDERS = ("fal", "ltx", "netwrck", "bytecompute")
 WORK_S = 2.0
-SAVED_S, GONE_S, SEEN_S = 40.0, 15.0, 10.0
+SAVED_S = GONE_S = SEEN_S = HANG_S
 ORDER = {"prompt": "a pond"}
 
 Start = Callable[[], Server]

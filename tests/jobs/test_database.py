@@ -19,7 +19,7 @@ from ltx_mcp.jobs.beats import Beats
 from ltx_mcp.jobs.database import Database, OutOfReachError
 from ltx_mcp.jobs.disk import check_disk, find_file_system
 from ltx_mcp.jobs.store import Store
-from tests.conftest import Clock
+from tests.conftest import ENDS_S, Clock
 from tests.databases import PostgresServer
 from tests.jobs.test_store import New
 
@@ -135,7 +135,7 @@ def test_a_server_that_falls_silent_is_not_waited_for(
     began = time.monotonic()
     with postgres.frozen(), pytest.raises(OutOfReachError):
         Store(database).get(job.id)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < ENDS_S
     assert Store(database).get(job.id) == job
     database.close()
 

@@ -17,6 +17,7 @@ from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.providers.base import Accepted, Delivered, Seen
 from tests.jobs.test_steps import DONE, WORKER, Bench, Scripted, bench, film, no
 from tests.jobs.test_store import New, priced
+from tests.patience import HANG_S
 
 __all__ = ["bench", "film"]
 
@@ -87,7 +88,7 @@ async def test_a_wish_to_cancel_ends_the_wait_for_a_stream(bench: Bench, new_job
     bench.steps = Steps(replace(bench.steps._tools, sleep=anyio.sleep))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     async with anyio.create_task_group() as group:
-        with anyio.fail_after(5):
+        with anyio.fail_after(HANG_S):
 
             async def wish() -> None:
                 await anyio.sleep(0.05)

@@ -19,12 +19,13 @@ from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.jobs.database import Database
 from tests.conftest import Connect, Emulated
 from tests.jobs.moments import ltx
+from tests.patience import HANG_S
 from tests.providers.bench import CALLER, Bench, image, opened, text
 
 pytestmark = pytest.mark.anyio
 
 SIZE_BYTES = 12 << 20
-SOON_S, SAVED_S = 60.0, 60.0
+SOON_S = SAVED_S = HANG_S
 
 
 @contextmanager

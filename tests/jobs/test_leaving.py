@@ -9,11 +9,14 @@ import pytest
 from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Fault
 from ltx_mcp.jobs import runner
 from ltx_mcp.jobs.service import Config, Jobs
 from ltx_mcp.providers.table import make_market, read_providers
 from tests.conftest import Emulated
+from tests.jobs.moments import SUBMITS, Relay, emulator, relay
+from tests.patience import HANG_S
+
+__all__ = ["emulator", "relay"]
 
 pytestmark = pytest.mark.anyio
 
@@ -33,37 +36,34 @@ async def opened(home: Path, base_url: str) -> Jobs:
 
 
 @pytest.mark.parametrize(
-    ("delay_s", "last_s", "state"),
-    [(6.0, 20.0, State.RUNNING), (60.0, 3.0, State.UNKNOWN)],
-    ids=["it answers", "it does not"],
+    ("last_s", "state"), [(HANG_S, State.RUNNING), (3.0, State.UNKNOWN)], ids=["it answers", "it does not"]
 )
 async def test_an_order_in_flight_is_waited_for_after_the_rest_was_handed_over(
-    home: Path, emulator: Emulated, monkeypatch: pytest.MonkeyPatch, delay_s: float, last_s: float, state: State
+    home: Path, emulator: Emulated, monkeypatch: pytest.MonkeyPatch, relay: Relay, last_s: float, state: State
 ) -> None:
-    base_url, world = emulator
+    _, world = emulator
     world.work_s = 600
-    handed: list[tuple[float, dict[str, str]]] = []
+    handed: list[dict[str, Job]] = []
     monkeypatch.setattr(runner, "LAST_ANSWER_S", last_s)
-    jobs = await opened(home, base_url)
+    kept = relay.keep(SUBMITS["ltx"])
+    jobs = await opened(home, relay.url)
     async with anyio.create_task_group() as group:
         await jobs.start(group)
         followed = (await jobs.order(GenerateVideo(prompt="followed", provider="fal"), "local")).job
         await jobs.word(followed, 0, nobody)
-        world.faults.append(Fault("ltx", "submit", "delay", options={"seconds": delay_s}))
         slow = (await jobs.order(GenerateVideo(prompt="slow", provider="ltx"), "local")).job
-        while (await jobs.get(slow.id, "local")).state is not State.SUBMITTING:
-            await anyio.sleep(0.01)
-        began = anyio.current_time()
+        await anyio.to_thread.run_sync(kept.wait)
 
         async def hand_over() -> None:
             rows = [await jobs.get(each.id, "local") for each in (followed, slow)]
-            handed.append((anyio.current_time() - began, {row.prompt: row.holder for row in rows}))
+            handed.append({row.prompt: row for row in rows})
+            if state is State.RUNNING:
+                kept.go.set()
 
         await jobs.stop(hand_over)
-    assert 1.4 < handed[0][0] < 5.0
-    assert handed[0][1]["followed"] == ""
-    assert handed[0][1]["slow"] != ""
-    again = await opened(home, base_url)
+    assert handed[0]["followed"].holder == ""
+    assert (handed[0]["slow"].holder != "", handed[0]["slow"].state) == (True, State.SUBMITTING)
+    again = await opened(home, relay.url)
     assert (await again.get(slow.id, "local")).state is state
     assert (await again.get(followed.id, "local")).state is State.RUNNING
     await again.stop()

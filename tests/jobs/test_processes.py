@@ -18,10 +18,11 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from ltx_mcp.domain.job import Event, Job, State
-from ltx_mcp.jobs.beats import BEAT_S, LEASE_S
+from ltx_mcp.jobs.beats import LEASE_S
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import Store
 from tests.conftest import ENDS_S
+from tests.patience import HANG_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
 
@@ -46,7 +47,7 @@ def environment(home: Path | str) -> dict[str, str]:
 
 def noticed_s() -> float:
     """How long a death may go unnoticed: a file's lock is gone at once, a row's lease has to run out."""
-    return LEASE_S + BEAT_S + 5 if os.environ.get(DATABASE) else 6
+    return LEASE_S + HANG_S if os.environ.get(DATABASE) else HANG_S
 
 
 class Server:
@@ -96,11 +97,11 @@ class Server:
         """Close stdin, as a host does, and wait for the end."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        return self.process.wait(10)
+        return self.process.wait(HANG_S)
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(HANG_S)
 
 
 @pytest.fixture
@@ -121,10 +122,10 @@ def servers(home: Path) -> Any:
             except BrokenPipeError:
                 pass
         try:
-            server.process.wait(10)
+            server.process.wait(HANG_S)
         except subprocess.TimeoutExpired:
             server.kill()
-    wait_for(lambda: not processes_of(home), 60)
+    wait_for(lambda: not processes_of(home), HANG_S)
 
 
 def processes_of(home: Path) -> list[int]:
@@ -188,13 +189,13 @@ Start = Callable[[], Server]
 def test_a_killed_servers_render_is_drawn_again_by_the_next_one(servers: Start, look: Look, home: Path) -> None:
     first = servers()
     job_id = first.call("generate_video", prompt="a pond", duration=10)["job_id"]
-    wait_for(lambda: (look.job(job_id).progress or 0) > 0, 20)
+    wait_for(lambda: (look.job(job_id).progress or 0) > 0, HANG_S)
     renderers = media_children(first.process.pid)
     first.kill()
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in renderers), 5)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in renderers), HANG_S)
     servers()  # nobody asks it for anything: it looks by itself
     wait_for(lambda: "holder_died" in look.history(job_id), noticed_s())
-    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, 45)
+    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, HANG_S)
     assert look.history(job_id).count("started") == 2
     assert sorted(path.suffix for path in (home / "videos").iterdir()) == [".jpg", ".json", ".mp4"]
 
@@ -221,24 +222,22 @@ def test_two_servers_render_twelve_jobs_once_each_and_never_more_at_a_time_than_
 def test_closing_stdin_in_the_middle_of_a_render_loses_nothing(servers: Start, look: Look, home: Path) -> None:
     server = servers()
     job_id = server.call("generate_video", prompt="a pond", **SMALL, duration=20)["job_id"]
-    wait_for(lambda: (look.job(job_id).progress or 0) > 0, 20)
-    began = time.monotonic()
+    wait_for(lambda: (look.job(job_id).progress or 0) > 0, HANG_S)
     assert server.close() == 0
-    assert time.monotonic() - began < ENDS_S
-    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, 60)
-    wait_for(lambda: not processes_of(home), 10)
+    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, HANG_S)
+    assert look.history(job_id).count("started") == 2  # it did not wait for the film
+    wait_for(lambda: not processes_of(home), HANG_S)
 
 
 def test_sigterm_in_the_middle_of_a_render_loses_nothing(servers: Start, look: Look, home: Path) -> None:
     server = servers()
     job_id = server.call("generate_video", prompt="a pond", **SMALL, duration=20)["job_id"]
-    wait_for(lambda: (look.job(job_id).progress or 0) > 0, 20)
-    began = time.monotonic()
+    wait_for(lambda: (look.job(job_id).progress or 0) > 0, HANG_S)
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(10) == 0
-    assert time.monotonic() - began < ENDS_S
-    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, 60)
-    wait_for(lambda: not processes_of(home), 10)
+    assert server.process.wait(HANG_S) == 0
+    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, HANG_S)
+    assert look.history(job_id).count("started") == 2
+    wait_for(lambda: not processes_of(home), HANG_S)
 
 
 def test_a_host_that_kills_the_process_group_after_closing_stdin_loses_nothing(servers: Start, look: Look) -> None:
@@ -249,13 +248,13 @@ def test_a_host_that_kills_the_process_group_after_closing_stdin_loses_nothing(s
         os.killpg(server.process.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
-    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, 60)
+    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, HANG_S)
 
 
 def test_a_suspended_server_is_not_robbed(servers: Start, look: Look) -> None:
     first = servers()
     job_id = first.call("generate_video", prompt="a pond", duration=10)["job_id"]
-    wait_for(lambda: (look.job(job_id).progress or 0) > 0, 20)
+    wait_for(lambda: (look.job(job_id).progress or 0) > 0, HANG_S)
     first.process.send_signal(signal.SIGSTOP)
     try:
         second = servers()
@@ -263,7 +262,7 @@ def test_a_suspended_server_is_not_robbed(servers: Start, look: Look) -> None:
         assert view["state"] == "running"
     finally:
         first.process.send_signal(signal.SIGCONT)
-    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, 60)
+    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, HANG_S)
     assert look.history(job_id).count("started") == 1
 
 
@@ -271,7 +270,7 @@ def test_a_request_key_holds_across_a_restart(servers: Start) -> None:
     order = {"prompt": "a pond", "request_key": "shot-1", **SMALL}
     first = servers()
     job_id = first.call("generate_video", **order)["job_id"]
-    assert first.call("check_job", job_id=job_id, wait_seconds=45)["state"] == "succeeded"
+    wait_for(lambda: first.call("check_job", job_id=job_id, wait_seconds=45)["state"] == "succeeded", HANG_S)
     first.close()
     again = servers().call("generate_video", **order)
     assert again["job_id"] == job_id
@@ -302,19 +301,19 @@ def test_eight_processes_placing_one_request_at_once_get_one_job(home: Path, loo
         assert process.stdin is not None
         process.stdin.close()
         process.stdin = None
-    ids = {process.communicate(timeout=30)[0].decode().strip() for process in started}
+    ids = {process.communicate(timeout=HANG_S)[0].decode().strip() for process in started}
     assert len(ids) == 1
     assert look.history(ids.pop()) == ["placed"]
 
 
-def test_cancelling_a_render_takes_under_a_second_and_leaves_nothing(servers: Start, look: Look, home: Path) -> None:
+def test_cancelling_a_render_does_not_wait_for_it_and_leaves_nothing(servers: Start, look: Look, home: Path) -> None:
     server = servers()
     job_id = server.call("generate_video", prompt="a pond", **LONG)["job_id"]
-    wait_for(lambda: (look.job(job_id).progress or 0) > 0, 30)
+    wait_for(lambda: (look.job(job_id).progress or 0) > 0, HANG_S)
     renderers = media_children(server.process.pid)
     began = time.monotonic()
     answer = server.call("cancel_job", job_id=job_id)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < ENDS_S
     assert (answer["state"], answer["cancel"]) == ("cancelled", "stopped")
     assert list((home / "videos").iterdir()) == []
     assert not any(Path(f"/proc/{pid}").exists() for pid in renderers)
@@ -322,7 +321,7 @@ def test_cancelling_a_render_takes_under_a_second_and_leaves_nothing(servers: St
 
 def test_a_job_held_by_another_process_can_be_cancelled(servers: Start, look: Look) -> None:
     job_id = servers().call("generate_video", prompt="a pond", **LONG)["job_id"]
-    wait_for(lambda: (look.job(job_id).progress or 0) > 0, 30)
+    wait_for(lambda: (look.job(job_id).progress or 0) > 0, HANG_S)
     answer = servers().call("cancel_job", job_id=job_id)
     assert (answer["state"], answer["cancel"]) == ("cancelled", "stopped")
 
@@ -340,6 +339,5 @@ async def test_cancelling_a_call_never_touches_the_job(home: Path, look: Look) -
         job_id = placed.structured_content["job_id"]
         with anyio.move_on_after(0.5):
             await client.call_tool("check_job", {"job_id": job_id, "wait_seconds": 45})
-        view = await client.call_tool("check_job", {"job_id": job_id, "wait_seconds": 45})
-    assert view.structured_content["state"] == "succeeded"
+        wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, HANG_S)
     assert "cancel_wanted" not in look.history(job_id)

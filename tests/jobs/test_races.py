@@ -24,6 +24,7 @@ from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import Store
 from tests.conftest import Clock
 from tests.jobs.test_store import New, ordered, priced
+from tests.patience import HANG_S
 
 T = TypeVar("T")
 AT_ONCE = 8
@@ -85,7 +86,7 @@ def said_by_64_callers(home: Path, database_url: str, **settings: str) -> list[d
         assert process.stdout is not None
         with process.stdout:
             said += json.loads(process.stdout.read())
-        assert process.wait(30) == 0
+        assert process.wait(HANG_S) == 0
     assert len(said) == 64
     return said
 

@@ -18,6 +18,7 @@ from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.uploads import Shelf
 from tests.conftest import Clock
 from tests.jobs.test_store import New, ordered, priced
+from tests.patience import HANG_S
 
 DAYS = 30
 
@@ -135,7 +136,7 @@ async def test_the_setting_clears_the_home_while_jobs_are_open_and_lets_them_clo
         looked.set()
         await anyio.sleep_forever()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             jobs = await Jobs.open(Config(home, market, None, (), keep_days=DAYS), clock, sleep)
             await jobs.start(group)

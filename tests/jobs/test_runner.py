@@ -23,6 +23,7 @@ from ltx_mcp.jobs.store import Store
 from ltx_mcp.providers.base import Accepted, Delivered, Seen
 from tests.jobs.test_steps import DONE, Bench, Scripted, bench, film
 from tests.jobs.test_store import New, priced
+from tests.patience import HANG_S
 
 __all__ = ["bench", "film"]
 
@@ -51,7 +52,7 @@ async def life(database: Database, home: Path) -> AsyncIterator[Life]:
 async def ended(bench: Bench, life: Life, job_id: str) -> Job:
     """Let the loop work until the job has ended."""
     loop = Runner(bench.store, bench.steps, life, {}, frozenset(), bench.clock, lambda: None)
-    with anyio.fail_after(20):
+    with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             group.start_soon(loop.run)
             job = await _until_ended(bench, job_id)
@@ -161,7 +162,7 @@ async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_onc
     monkeypatch.setattr(steps, "take", takes_long_to_return)
     placed = bench.store.place(priced(new_job(), "0.30", "0.40"), bench.clock()).job
     loop = Runner(bench.store, steps, life, {}, frozenset(), bench.clock, lambda: None)
-    with anyio.fail_after(20):
+    with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             group.start_soon(loop.run)
             await provider.thinks.wait()

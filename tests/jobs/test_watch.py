@@ -7,6 +7,7 @@ import anyio.lowlevel
 import pytest
 
 from ltx_mcp.jobs.watch import Watch
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +35,7 @@ def watch(rows: Rows) -> Watch:
 
 
 async def test_a_change_that_was_there_already_is_told_at_the_first_look(watch: Watch, rows: Rows) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(HANG_S):
         await watch.change({"a": 0})
     assert len(rows.looks) == 1
 
@@ -48,7 +49,7 @@ async def test_a_look_that_could_not_be_made_is_no_change(watch: Watch, rows: Ro
 
 async def test_a_change_of_this_process_is_told_without_waiting_for_a_tick(rows: Rows) -> None:
     watch = Watch(rows.revisions, tick_s=3600)
-    with anyio.fail_after(5):
+    with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             group.start_soon(watch.change, {"a": 1})
             while not rows.looks:
@@ -58,7 +59,7 @@ async def test_a_change_of_this_process_is_told_without_waiting_for_a_tick(rows:
 
 
 async def test_one_look_serves_all_who_wait(watch: Watch, rows: Rows) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             group.start_soon(watch.change, {"a": 1})
             group.start_soon(watch.change, {"b": 1})
@@ -75,7 +76,7 @@ async def test_when_the_leader_is_done_another_ticks_on(watch: Watch, rows: Rows
         await watch.change({job_id: 1})
         told.append(job_id)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             for job_id in ("a", "b"):
                 group.start_soon(wait, job_id)
@@ -95,7 +96,7 @@ async def test_when_the_leader_is_cancelled_another_ticks_on(watch: Watch, rows:
         with scope:
             await watch.change({"a": 1})
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             group.start_soon(lead)
             while not rows.looks:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import anyio
 
+from tests.patience import HANG_S
+
 
 def children_of(parent: int) -> list[int]:
     """The workers among a process's children that are alive or not yet waited for."""
@@ -31,7 +33,7 @@ def exists(process: int) -> bool:
         return False
 
 
-async def until(condition: Callable[[], object], limit_s: float = 5) -> None:
+async def until(condition: Callable[[], object], limit_s: float = HANG_S) -> None:
     with anyio.fail_after(limit_s):
         while not condition():
             await anyio.sleep(0.01)
@@ -39,7 +41,7 @@ async def until(condition: Callable[[], object], limit_s: float = 5) -> None:
 
 async def writing_end(pipe: Path) -> int:
     """The other end of a named pipe, once somebody reads from it."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(HANG_S):
         while True:
             try:
                 return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)

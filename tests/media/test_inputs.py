@@ -16,6 +16,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.media import DataUri, LocalPath, WebUrl
 from ltx_mcp.media.facts import PictureFacts
 from ltx_mcp.media.inputs import InputReader
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +59,7 @@ async def refusal(
     reading: InputReader, ref: WebUrl | DataUri | LocalPath, into: Path, code: ErrorCode = ErrorCode.INPUT_FAILED
 ) -> str:
     """The sentence of the refusal, once it is sure that nothing was left behind."""
-    with pytest.raises(CallerError) as raised, anyio.fail_after(5):
+    with pytest.raises(CallerError) as raised, anyio.fail_after(HANG_S):
         await reading.read_picture(ref, "end_image", into)
     assert raised.value.code is code
     assert raised.value.message.startswith("end_image")

@@ -21,8 +21,10 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.media.facts import ChildFailed, EditOrder, Limits, PictureFacts, RenderOrder, Room
 from ltx_mcp.media.lanes import Sizes
 from ltx_mcp.media.worker import Child, Media
+from tests.conftest import ENDS_S
 from tests.media.films import Recipe, make
 from tests.media.processes import children_of, exists, until, workers, writing_end
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -107,7 +109,7 @@ async def test_a_cancelled_edit_leaves_no_file_and_no_process(media: Media, tmp_
             await media.edit(order, out, lambda part: begun.set())
 
         group.start_soon(work)
-        with anyio.fail_after(30):
+        with anyio.fail_after(HANG_S):
             await begun.wait()
         assert out.exists()
         group.cancel_scope.cancel()
@@ -198,16 +200,16 @@ async def test_a_warm_child_that_died_is_replaced(media: Media, picture: Path) -
 
 
 @procfs
-async def test_cancelling_kills_the_child_within_a_second_and_leaves_nothing(media: Media, tmp_path: Path) -> None:
+async def test_cancelling_kills_the_child_and_leaves_nothing(media: Media, tmp_path: Path) -> None:
     out = tmp_path / "film.part"
     drawing = anyio.Event()
     async with anyio.create_task_group() as group:
         group.start_soon(media.render, ENDLESS, out, lambda part: drawing.set())
-        with anyio.fail_after(20):
+        with anyio.fail_after(HANG_S):
             await drawing.wait()
         begun = time.monotonic()
         group.cancel_scope.cancel()
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < ENDS_S
     assert not workers()
     assert not out.exists()
 
@@ -256,13 +258,13 @@ async def test_the_child_dies_with_its_parent_in_the_middle_of_a_render(end: sig
     command = [sys.executable, "-c", textwrap.dedent(code)]
     parent = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, env=environment())
     assert parent.stdout is not None
-    with anyio.fail_after(20):
+    with anyio.fail_after(HANG_S):
         assert await parent.stdout.readline()
     (child,) = children_of(parent.pid)
     assert exists(child)
     parent.send_signal(end)
     await parent.wait()
-    await until(lambda: not exists(child), limit_s=2)
+    await until(lambda: not exists(child))
 
 
 @procfs
@@ -275,7 +277,7 @@ async def test_a_blocked_child_dies_with_its_parent_too(tmp_path: Path) -> None:
     (child,) = children_of(parent.pid)
     parent.kill()
     await parent.wait()
-    await until(lambda: not exists(child), limit_s=2)
+    await until(lambda: not exists(child))
     os.close(writer)
 
 

@@ -34,6 +34,7 @@ from ltx_mcp.jobs.service import Config, Jobs
 from ltx_mcp.media.inputs import Fetch, InputReader
 from ltx_mcp.providers.table import make_market, read_providers
 from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
+from tests.patience import HANG_S
 
 REMOTE = tuple(facts.name for facts in read_providers() if not facts.is_preview)
 MADE = ("text_to_video", "image_to_video")
@@ -87,7 +88,7 @@ class Bench:
         """Place a request, and let the job be carried on in the background."""
         return (await self.jobs.order(arguments, CALLER)).job
 
-    async def end(self, job: Job, *, within_s: float = 20) -> Job:
+    async def end(self, job: Job, *, within_s: float = HANG_S) -> Job:
         """The job at its end; every change on the way is kept in `changes`."""
         seen = self.changes.setdefault(job.id, [])
 
@@ -98,7 +99,7 @@ class Bench:
         assert not ended.live, f"{ended.state} after {within_s} s: {ended.note}"
         return ended
 
-    async def until(self, job: Job, *states: str, within_s: float = 10) -> Job:
+    async def until(self, job: Job, *states: str, within_s: float = HANG_S) -> Job:
         """The job as soon as it is in one of these states."""
         with anyio.fail_after(within_s):
             while True:

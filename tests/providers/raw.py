@@ -128,13 +128,13 @@ async def close_after(line: Line) -> None:
 
 async def never_reads(line: Line) -> None:
     """Takes the connection and nothing from it."""
-    await anyio.sleep(60)
+    await anyio.sleep_forever()
 
 
 async def never_answers(line: Line) -> None:
     """Reads the whole request and says nothing."""
     await line.read()
-    await anyio.sleep(60)
+    await anyio.sleep_forever()
 
 
 def dribbles(status: int) -> Deed:

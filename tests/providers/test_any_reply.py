@@ -36,6 +36,7 @@ from ltx_mcp.media.worker import Media
 from ltx_mcp.net.address import read_address
 from ltx_mcp.net.wire import Wire
 from ltx_mcp.providers.base import Accepted, Delivered, Seen, Setup, Uploaded
+from tests.patience import HANG_S
 from tests.providers.bench import NOON, REMOTE, extends, market_of, retakes, speaks, text
 from tests.providers.raw import Line, Raw, serving
 from tests.providers.said import (
@@ -92,7 +93,7 @@ class Ear:
         self.script[:] = said
 
         async def bounded() -> Any:
-            with anyio.fail_after(10):
+            with anyio.fail_after(HANG_S):
                 return await call()
 
         try:

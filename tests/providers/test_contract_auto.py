@@ -11,6 +11,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Bill, State
 from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.providers.table import read_providers
+from tests.patience import HANG_S
 from tests.providers.bench import Bench, extends, image, opened, retakes, text
 from tests.providers.clips import Clips
 
@@ -64,7 +65,7 @@ async def test_what_is_made_from_it_before_it_is_done_is_paid_by_what_it_came_to
     redone = await bench.place(retakes(first.id, provider="ltx"))
     longer = await bench.place(extends(first.id, provider="ltx", duration=2, context=0))
     assert (redone.cost_micro, longer.cost_micro) == (2_000_000, 2_020_000)
-    redone, longer = await bench.end(redone, within_s=60), await bench.end(longer, within_s=60)
+    redone, longer = await bench.end(redone, within_s=HANG_S), await bench.end(longer, within_s=HANG_S)
     # 8 seconds were given: all of them for the retake, two more for the extension
     assert (redone.cost_micro, longer.cost_micro) == (800_000, 1_000_000)
     billed = {order.endpoint.rsplit("/", 1)[-1]: order.facts["billed_s"] for order in bench.orders()[1:]}
@@ -75,7 +76,7 @@ async def test_a_section_beyond_what_it_came_to_is_refused_before_it_is_ordered(
     bench.world.reset()
     bench.world.wait_s, bench.world.work_s = 0.0, 0.3
     first = await bench.place(asked("text", clips, prompt="as long as it likes, and a late section"))
-    redone = await bench.end(await bench.place(retakes(first.id, provider="ltx", start_time=15)), within_s=60)
+    redone = await bench.end(await bench.place(retakes(first.id, provider="ltx", start_time=15)), within_s=HANG_S)
     assert redone.error is not None
     assert (redone.state, redone.error.code, redone.bill) == (State.FAILED, ErrorCode.INPUT_FAILED, Bill.RELEASED)
     assert "lasts 8 s" in redone.error.message

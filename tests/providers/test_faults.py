@@ -10,6 +10,7 @@ from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.emulator.world import Fault, World
+from tests.patience import HANG_S
 from tests.providers.bench import FACTOR, Ask, Bench, extends, image, opened, retakes, speaks, text
 from tests.providers.clips import Clips
 from tests.providers.faults import EDIT_FAULTS, FAULTS, OFTEN, V1, Row
@@ -19,7 +20,6 @@ __all__ = ["FAULTS"]
 pytestmark = pytest.mark.anyio
 
 DEADLINE_FACTOR = 20_000.0
-LONGEST_S = 20.0
 DO_NOT = "Do not order it again"
 
 
@@ -55,7 +55,7 @@ async def test_the_job_ends_as_the_table_says(
     if row.step == "cancel":
         await used.until(job, State.RUNNING)
         await used.jobs.cancel(job.id, job.caller)
-    job = await used.end(job, within_s=LONGEST_S)
+    job = await used.end(job, within_s=HANG_S)
     assert all(fault.times < row.times for fault in used.world.faults[-1:]), "the fault was never met"
     code = job.error.code if job.error else None
     assert (job.state, code, job.bill, len(used.orders())) == (

@@ -16,6 +16,7 @@ import trustme
 from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.fal import KEY
 from ltx_mcp.emulator.world import Fault, World
+from tests.patience import HANG_S
 
 SCRIPT = Path(__file__).parent / "official_fal.py"
 Official = Callable[[str], dict[str, Any]]
@@ -51,7 +52,7 @@ def official(served: Served) -> Official:
         hosts = {"FAL_RUN_HOST": host, "FAL_QUEUE_RUN_HOST": host}
         env = {**kept, **hosts, "FAL_KEY": key, "SSL_CERT_FILE": str(served.trust)}
         command = [sys.executable, str(SCRIPT), deed]
-        ended = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", timeout=60)
+        ended = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", timeout=HANG_S)
         assert ended.returncode == 0, ended.stderr
         return dict(json.loads(ended.stdout))
 

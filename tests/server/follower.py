@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from ltx_mcp.emulator.world import World
 from ltx_mcp.server.tasks import TASKS
+from tests.patience import HANG_S
 
 POND: dict[str, Any] = {"prompt": "a pond at dawn"}
 SMALL: dict[str, Any] = {**POND, "provider": "local", "resolution": "720p", "fps": 24, "generate_audio": False}
@@ -59,7 +60,7 @@ async def send(session: ClientSession, verb: str, task_id: str) -> dict[str, Any
 
 async def ended(session: ClientSession, task_id: str) -> dict[str, Any]:
     """The task at its end."""
-    with anyio.fail_after(40):
+    with anyio.fail_after(HANG_S):
         while (task := await send(session, "get", task_id))["status"] not in ENDED:
             await anyio.sleep(0.05)
     return task
@@ -67,7 +68,7 @@ async def ended(session: ClientSession, task_id: str) -> dict[str, Any]:
 
 async def let_it_end(world: World) -> None:
     """Turn the clock to the end of the order, once it is there."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(HANG_S):
         while not world.orders:
             await anyio.sleep(0.02)
     world.advance(LONG_S)

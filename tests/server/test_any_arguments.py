@@ -28,6 +28,7 @@ from ltx_mcp.providers.table import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS
+from tests.patience import HANG_S
 
 LONGER = "ARGUMENT_EXAMPLES" in os.environ
 EXAMPLES = settings(
@@ -37,7 +38,7 @@ EXAMPLES = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-IN_TIME_S = 20
+IN_TIME_S = HANG_S
 CODES = frozenset(map(str, ErrorCode)) - {"internal_error"}
 PIXEL = (
     "data:image/png;base64,"

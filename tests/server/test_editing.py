@@ -22,6 +22,7 @@ from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Emulated
 from tests.media.films import Recipe, between, heard, lag, make, pictures, psnr
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +70,7 @@ class Agent:
     async def ends(self, job_id: str) -> tuple[dict[str, Any], Path]:
         """The same of a job that was placed before."""
         view: dict[str, Any] = {"state": "queued"}
-        with anyio.fail_after(120):
+        with anyio.fail_after(HANG_S):
             while view["state"] in ("queued", "submitting", "running", "saving"):
                 view = await self.calls("check_job", job_id=job_id, wait_seconds=45, frames=False)
         assert view["state"] == "succeeded", view

@@ -25,6 +25,7 @@ from ltx_mcp.domain.job import State
 from tests.cli.conftest import first_line, insist
 from tests.conftest import ENDS_S, ERAS, Era
 from tests.jobs.test_processes import Look, processes_of, wait_for
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
@@ -50,7 +51,7 @@ class Served:
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[HTTPResponse, bytes]:
         """The answer to a path that is sent as it stands, by a client that repairs nothing."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=HANG_S)
         connection.putrequest(method, path, skip_host="Host" in headers)
         for name, value in headers.items():
             connection.putheader(name, value)
@@ -73,7 +74,7 @@ class Served:
         """How many seconds it took to end, its exit code, and what it said on stderr since the first line."""
         began = time.monotonic()
         self.process.send_signal(number)
-        code = self.process.wait(10)
+        code = self.process.wait(HANG_S)
         assert self.process.stderr is not None
         return time.monotonic() - began, code, self.process.stderr.read()
 
@@ -96,7 +97,7 @@ def serve(home: Path) -> Iterator[Callable[..., Served]]:
     yield start
     for each in started:
         each.close()
-    wait_for(lambda: not processes_of(home), 60)
+    wait_for(lambda: not processes_of(home), HANG_S)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     one = Served(tmp_path_factory.mktemp("http") / "home")
     yield one
     one.close()
-    wait_for(lambda: not processes_of(one.home), 60)
+    wait_for(lambda: not processes_of(one.home), HANG_S)
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +286,7 @@ def test_a_page_of_another_site_can_show_a_film_but_not_read_it(served: Served, 
 def test_another_host_than_loopback_is_refused_before_anything_is_opened(home: Path, host: str) -> None:
     command = [sys.executable, "-m", "ltx_mcp", "serve", "--http", "--host", host]
     env = {**os.environ, "LTX_MCP_HOME": str(home)}
-    ended = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", timeout=20)
+    ended = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", timeout=HANG_S)
     assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr.startswith(f"ltx-mcp: invalid_request: --host {host} would let others order with your keys")
     assert ended.stderr.count("\n") == 1
@@ -320,7 +321,7 @@ def test_a_port_that_is_taken_is_one_line_with_a_way_out(home: Path) -> None:
         port = taken.getsockname()[1]
         command = [sys.executable, "-m", "ltx_mcp", "serve", "--http", "--port", str(port)]
         env = {**os.environ, "LTX_MCP_HOME": str(home)}
-        ended = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", timeout=20)
+        ended = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", timeout=HANG_S)
     assert ended.returncode == 3
     assert ended.stderr.startswith(f"ltx-mcp: invalid_request: Port {port} on 127.0.0.1 cannot be used: ")
     assert "--port" in ended.stderr
@@ -336,7 +337,7 @@ async def test_a_waiting_call_does_not_keep_the_server_from_ending(
     ended: list[tuple[float, int, str]] = []
 
     def end_it(job_id: str) -> None:
-        wait_for(lambda: (look.job(job_id).progress or 0) > 0, 20)
+        wait_for(lambda: (look.job(job_id).progress or 0) > 0, HANG_S)
         ended.append(server.end(signal.SIGTERM))
 
     async with Client(server.url, mode=era) as client, anyio.create_task_group() as group:
@@ -347,7 +348,7 @@ async def test_a_waiting_call_does_not_keep_the_server_from_ending(
     seconds, code, told = ended[0]
     assert seconds < ENDS_S
     assert (code, "Traceback" in told) == (0, False)
-    wait_for(lambda: look.history(job_id).count("started") == 2, 20)
+    wait_for(lambda: look.history(job_id).count("started") == 2, HANG_S)
     cancel(server, job_id)
 
 
@@ -356,11 +357,11 @@ def test_a_film_that_the_end_of_the_server_cut_short_is_there_a_little_later(
 ) -> None:
     server = serve()
     job_id = structured(server.call("generate_video", prompt="a pond", **MIDDLE))["job_id"]
-    wait_for(lambda: (look.job(job_id).progress or 0) > 0, 20)
+    wait_for(lambda: (look.job(job_id).progress or 0) > 0, HANG_S)
     seconds, code, told = server.end(signal.SIGTERM)
     assert seconds < ENDS_S
     assert (code, told) == (0, "")
-    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, 60)
+    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, HANG_S)
     assert look.history(job_id).count("started") == 2
     assert (server.home / "videos" / f"{job_id}.mp4").exists()
 
@@ -368,9 +369,9 @@ def test_a_film_that_the_end_of_the_server_cut_short_is_there_a_little_later(
 def test_ctrl_c_again_and_again_does_not_break_the_handover(serve: Callable[..., Served], look: Look) -> None:
     server = serve()
     job_id = structured(server.call("generate_video", prompt="a pond", **LONG))["job_id"]
-    wait_for(lambda: look.job(job_id).state is State.RUNNING, 20)
+    wait_for(lambda: look.job(job_id).state is State.RUNNING, HANG_S)
     insist(server.process, signal.SIGINT)
-    wait_for(lambda: look.history(job_id).count("started") == 2, 20)
+    wait_for(lambda: look.history(job_id).count("started") == 2, HANG_S)
     cancel(server, job_id)
 
 

@@ -11,6 +11,7 @@ from mcp.types import TextContent
 from ltx_mcp.domain.job import State
 from tests.conftest import Connect
 from tests.jobs.test_processes import Look, Server, wait_for
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +73,7 @@ def test_a_disk_that_fills_during_a_render_fails_the_job_and_leaves_no_part(home
             "tools/call", {"name": "generate_video", "arguments": {"prompt": "a pond", "wait_seconds": 40}}
         )
         job_id = placed["structuredContent"]["job_id"]
-        wait_for(lambda: not look.job(job_id).live, 30)
+        wait_for(lambda: not look.job(job_id).live, HANG_S)
         view = server.call("check_job", job_id=job_id)
     finally:
         look.database.close()

@@ -38,6 +38,8 @@ from ltx_mcp.server.app import make_server
 from ltx_mcp.server.tasks import TASKS
 from ltx_mcp.settings import read_settings
 from tests.conftest import ERAS, PROVIDER_SETTINGS, Connect, Emulated, Era
+from tests.jobs.moments import SUBMITS, relayed
+from tests.patience import HANG_S
 from tests.providers.bench import market_of
 from tests.server.follower import (
     ENDED,
@@ -145,14 +147,17 @@ async def test_a_refusal_without_a_job_is_a_plain_answer(shop: Shop) -> None:
 async def test_a_task_is_handed_out_before_the_providers_word_unless_a_wait_is_asked_for(
     shop: Shop, emulator: Emulated
 ) -> None:
-    emulator[1].faults.append(Fault("fal", "submit", "delay", options={"seconds": 2}))
-    async with shop() as client:
-        with anyio.fail_after(1.5):
-            task = await handle(client)
-        assert (await send(client.session, "get", task["taskId"]))["status"] == "working"
-        began = anyio.current_time()
-        await handle(client, wait_seconds=1)
-        assert anyio.current_time() - began > 0.9
+    with relayed(emulator[0]) as relay:
+        kept = relay.keep(SUBMITS["fal"])
+        async with shop(FAL_QUEUE_URL=relay.url) as client:
+            with anyio.fail_after(15):  # the word would be waited for longer
+                task = await handle(client)
+            await anyio.to_thread.run_sync(kept.wait)
+            assert (await send(client.session, "get", task["taskId"]))["status"] == "working"
+            began = anyio.current_time()
+            await handle(client, wait_seconds=1)
+            assert anyio.current_time() - began > 0.9
+            kept.go.set()
 
 
 async def test_the_same_key_gives_the_same_task_and_at_its_end_the_plain_answer(shop: Shop, emulator: Emulated) -> None:
@@ -191,7 +196,7 @@ async def test_a_task_tells_its_stage_and_ends_with_the_final_answer_of_the_call
 ) -> None:
     async with shop() as client:
         task = await handle(client)
-        with anyio.fail_after(10):
+        with anyio.fail_after(HANG_S):
             while "at fal" not in (seen := await send(client.session, "get", task["taskId"]))["statusMessage"]:
                 await anyio.sleep(0.02)
         assert (seen["status"], seen["resultType"]) == ("working", "complete")
@@ -322,7 +327,7 @@ async def test_cancelling_a_task_cancels_its_job_and_is_only_acknowledged(shop: 
 async def test_a_film_that_cannot_be_stopped_any_more_is_still_the_tasks_result(shop: Shop, emulator: Emulated) -> None:
     async with shop() as client:
         task = await handle(client)
-        with anyio.fail_after(10):
+        with anyio.fail_after(HANG_S):
             while "at fal" not in (await send(client.session, "get", task["taskId"]))["statusMessage"]:
                 await anyio.sleep(0.02)
         await send(client.session, "cancel", task["taskId"])

@@ -18,6 +18,7 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.server.tasks import TASKS
 from tests.conftest import Emulated
 from tests.jobs.test_processes import environment, processes_of, wait_for
+from tests.patience import HANG_S
 from tests.server.follower import LONG_S, POND, SMALL, Follows, ended, handle, send, structured
 from tests.server.test_http import Served
 
@@ -43,7 +44,7 @@ async def test_a_task_outlives_its_server_that_is_killed_in_the_middle(
     stage = "at fal" if provider == "fal" else "drawing"
     async with over_stdio(home, **settings(base_url)) as client:
         task = await handle(client, **order)
-        with anyio.fail_after(20):
+        with anyio.fail_after(HANG_S):
             while stage not in (await send(client.session, "get", task["taskId"]))["statusMessage"]:
                 await anyio.sleep(0.05)
         for pid in processes_of(home):
@@ -61,7 +62,7 @@ async def test_a_task_outlives_its_server_that_is_killed_in_the_middle(
     assert (structured(result)["state"], structured(result)["job_id"]) == ("succeeded", task["taskId"])
     assert (home / "videos" / f"{task['taskId']}.mp4").exists()
     assert len(world.orders) == (provider == "fal")
-    wait_for(lambda: not processes_of(home), 30)
+    wait_for(lambda: not processes_of(home), HANG_S)
 
 
 def test_over_http_a_task_is_followed_and_the_routing_header_must_name_it(home: Path) -> None:
@@ -81,7 +82,7 @@ def test_over_http_a_task_is_followed_and_the_routing_header_must_name_it(home: 
         assert post(served.port, task_id, task_id, verb="cancel") == (200, None)
     finally:
         served.close()
-    wait_for(lambda: not processes_of(home), 30)
+    wait_for(lambda: not processes_of(home), HANG_S)
 
 
 def post(port: int, task_id: str, name: str | None, verb: str = "get") -> tuple[int, Any]:
@@ -93,7 +94,7 @@ def post(port: int, task_id: str, name: str | None, verb: str = "get") -> tuple[
     body = {"jsonrpc": "2.0", "id": 1, "method": f"tasks/{verb}", "params": {"taskId": task_id, "_meta": meta}}
     headers = {"Mcp-Method": f"tasks/{verb}", "MCP-Protocol-Version": "2026-07-28", "Content-Type": "application/json"}
     headers |= {"Accept": "application/json, text/event-stream"} | ({} if name is None else {"Mcp-Name": name})
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=HANG_S)
     connection.request("POST", "/mcp", json.dumps(body), headers)
     answer = connection.getresponse()
     sent = answer.read().decode()

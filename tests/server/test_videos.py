@@ -20,6 +20,7 @@ from PIL import Image
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import Store
 from tests.conftest import ERAS, Connect, Era
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ async def answer(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
 
 async def finished(client: Client, job_id: str) -> dict[str, Any]:
     view: dict[str, Any] = {"state": "queued"}
-    with anyio.fail_after(120):
+    with anyio.fail_after(HANG_S):
         while view["state"] in ("queued", "submitting", "running", "saving"):
             view = await answer(client, "check_job", job_id=job_id, wait_seconds=45, frames=False)
     assert view["state"] == "succeeded", view
