@@ -13,6 +13,7 @@ from ltx_mcp.emulator.app import running, settings
 from ltx_mcp.emulator.world import World
 from tests.conftest import missing
 from tests.jobs.test_processes import processes_of, wait_for
+from tests.patience import HANG_S
 from tests.server.test_http import Served
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, emulated: tuple[str, World]
     one = Served(tmp_path_factory.mktemp("player") / "home", **settings(emulated[0]))
     yield one
     one.close()
-    wait_for(lambda: not processes_of(one.home), 60)
+    wait_for(lambda: not processes_of(one.home), HANG_S)
 
 
 @pytest.fixture

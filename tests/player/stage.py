@@ -16,6 +16,7 @@ from mcp.client.extension import advertise
 from mcp.types import TextResourceContents
 
 from ltx_mcp.server.player.page import PAGE
+from tests.patience import HANG_S
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, FrameLocator, Locator, Page
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 HOST_PAGE = Path(__file__).with_name("host.html")
 APPS = advertise("io.modelcontextprotocol/ui", {"mimeTypes": ["text/html;profile=mcp-app"]})
 ALL: dict[str, Any] = {"openLinks": {}, "serverTools": {}, "serverResources": {}, "updateModelContext": {}}
-MOST_MS = 30_000
+MOST_MS = HANG_S * 1000
 
 
 PROMPT = (
@@ -58,33 +59,59 @@ class Bridge:
     client: Client
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
-    under_way: int = 0
     most_under_way: int = 0
     faults: Callable[[str, bool], None] = lambda name, answered: None
+    _open: set[anyio.CancelScope] = field(default_factory=set)
+    _calling: int = 0
+
+    @property
+    def under_way(self) -> int:
+        """How many calls and reads of the page have no answer yet."""
+        return len(self._open)
+
+    @contextmanager
+    def _passing(self) -> Iterator[None]:
+        scope = anyio.CancelScope()
+        self._open.add(scope)
+        try:
+            with scope:
+                yield
+        finally:
+            self._open.remove(scope)
+        if scope.cancel_called:
+            raise Lost("the page was closed")
+
+    async def close(self) -> None:
+        """Give up what is under way: a client that ends while an answer comes in fails."""
+        for scope in self._open:
+            scope.cancel()
+        await self.idle()
 
     async def call_tool(self, params: dict[str, Any]) -> dict[str, Any]:
         """One tools/call of the page."""
         name, arguments = params["name"], params["arguments"]
         self.calls.append((name, arguments))
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self._calling += 1
+        self.most_under_way = max(self.most_under_way, self._calling)
         try:
-            self.faults(name, False)
-            result = await self.client.call_tool(name, arguments)
-            self.faults(name, True)
+            with self._passing():
+                self.faults(name, False)
+                result = await self.client.call_tool(name, arguments)
+                self.faults(name, True)
         finally:
-            self.under_way -= 1
+            self._calling -= 1
         return result.model_dump(by_alias=True, mode="json", exclude_none=True)
 
     async def read_resource(self, params: dict[str, Any]) -> dict[str, Any]:
         """One resources/read of the page."""
         self.reads.append(params["uri"])
-        result = await self.client.read_resource(params["uri"])
+        with self._passing():
+            result = await self.client.read_resource(params["uri"])
         return result.model_dump(by_alias=True, mode="json", exclude_none=True)
 
     async def idle(self) -> None:
         """Wait until no call is under way."""
-        with anyio.fail_after(30):
+        with anyio.fail_after(HANG_S):
             while self.under_way:
                 await anyio.sleep(0.03)
 
@@ -147,7 +174,7 @@ class Player:
 
     async def until_called(self, tool: str) -> None:
         """Wait until the page has called this tool."""
-        with anyio.fail_after(30):
+        with anyio.fail_after(HANG_S):
             while not self.bridge.named(tool):
                 await anyio.sleep(0.03)
 
@@ -266,4 +293,5 @@ class Stage:
             yield player
         finally:
             await made.close()
+            await bridge.close()
         assert not wrong

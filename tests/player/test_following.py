@@ -1,9 +1,11 @@
 """The player while a job lives, and when it ends without a film."""
 
+import anyio
 import pytest
 from mcp import Client
 
 from ltx_mcp.emulator.world import Fault, World
+from tests.patience import HANG_S
 from tests.player.stage import DRAWN, Lost, Stage, place, until_ended
 
 pytestmark = pytest.mark.anyio
@@ -197,6 +199,18 @@ async def test_nothing_is_asked_while_nobody_looks(stage: Stage, client: Client,
         assert not player.bridge.calls
         await player.hide(False)
         await player.until_called("check_job")
+
+
+async def test_what_a_page_still_asks_is_given_up_when_it_is_closed(stage: Stage, client: Client, world: World) -> None:
+    world.work_s = 1000
+    job_id = await place(client, prompt="a weir", provider="fal")
+    async with stage.open(client) as player:
+        await player.give(job_id, frames=False)
+        await player.until_called("check_job")
+        with anyio.fail_after(HANG_S):
+            while not player.bridge.under_way:
+                await anyio.sleep(0.001)
+    assert not player.bridge.under_way
 
 
 async def test_a_ping_is_answered_and_a_strange_request_refused(stage: Stage, client: Client) -> None:

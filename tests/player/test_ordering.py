@@ -12,6 +12,7 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault, World
 from tests.emulator.conftest import picture
 from tests.jobs.test_processes import processes_of, wait_for
+from tests.patience import HANG_S
 from tests.player.stage import ALL, APPS, Lost, Player, Stage, place, until_ended
 from tests.server.test_http import Served
 
@@ -37,7 +38,7 @@ def _served(tmp_path: Path, emulated: tuple[str, World], **limits: str) -> Itera
     one = Served(tmp_path / "home", **settings(emulated[0]), **limits)
     yield one
     one.close()
-    wait_for(lambda: not processes_of(one.home), 60)
+    wait_for(lambda: not processes_of(one.home), HANG_S)
 
 
 async def jobs_of(client: Client) -> list[str]:
