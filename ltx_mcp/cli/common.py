@@ -37,7 +37,10 @@ EXIT = {State.SUCCEEDED: 0, State.FAILED: FAILED, State.CANCELLED: FAILED, State
 CALLER = "local"
 OPEN_AGAIN_S = 2.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-ENDING = (signal.SIGTERM, signal.SIGINT) if os.name == "nt" else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+if sys.platform == "win32":
+    ENDING = (signal.SIGTERM, signal.SIGINT)
+else:
+    ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextmanager
@@ -118,7 +121,7 @@ async def at_signal(leave: Callable[[], object]) -> AsyncIterator[None]:
                 leave()
 
     async with anyio.create_task_group() as group:
-        if os.name != "nt":  # event loops cannot listen to signals there: Ctrl-C is a KeyboardInterrupt
+        if sys.platform != "win32":  # event loops cannot listen to signals there: Ctrl-C is a KeyboardInterrupt
             await group.start(listen)
         yield
         group.cancel_scope.cancel()

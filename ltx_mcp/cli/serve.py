@@ -53,7 +53,7 @@ async def _serve_stdio() -> None:
     gc.freeze()
     gc.enable()
     async with anyio.create_task_group() as group:
-        if os.name != "nt":
+        if sys.platform != "win32":
             await group.start(_end_on_signal, desk_now)
         if sys.stdin is not None and sys.stdin.isatty():
             print(

@@ -1,7 +1,6 @@
 """What the output streams can show: which letters they have, and whether a person looks at them."""
 
 import codecs
-import os
 import sys
 from io import TextIOWrapper
 from typing import TextIO
@@ -38,7 +37,7 @@ def _is_ascii_wanted() -> bool:
     """Python writes UTF-8 in the C locale all the same, which is right for files and not for what a terminal draws."""
     import locale
 
-    return os.name == "posix" and locale.setlocale(locale.LC_CTYPE, None) in ("C", "POSIX")
+    return sys.platform != "win32" and locale.setlocale(locale.LC_CTYPE, None) in ("C", "POSIX")
 
 
 def is_terminal(stream: TextIO | None) -> bool:

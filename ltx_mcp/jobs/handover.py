@@ -1,7 +1,7 @@
 """When a process ends and its jobs do not: one detached worker per home finishes them."""
 
-import os
 import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def start_worker(home: Path, environment: Mapping[str, str]) -> None:
     It works in the home, so paths in `environment` are absolute. What it has to say goes to `worker.log` there.
     """
     apart: dict[str, Any] = {"start_new_session": True}
-    if os.name == "nt":
+    if sys.platform == "win32":
         apart = {"creationflags": DETACHED_PROCESS}
     log = home / "worker.log"
     with open_private(log, "ab" if log.exists() and log.stat().st_size < MOST_LOG_BYTES else "wb") as told:

@@ -5,6 +5,7 @@ Nothing that is not ours is touched: a folder that holds other things than ours 
 
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -40,9 +41,11 @@ def open_home(home: Path) -> None:
 
 def find_trouble(home: Path) -> str:
     """Why a home that is there is not ours to use; empty where it is."""
-    if not HAS_MODES:
-        return ""
-    user, link, status = os.geteuid(), os.lstat(home), os.stat(home)
+    return _find_trouble(home, os.geteuid()) if sys.platform != "win32" else ""
+
+
+def _find_trouble(home: Path, user: int) -> str:
+    link, status = os.lstat(home), os.stat(home)
     if link.st_uid not in (user, 0) and stat.S_ISLNK(link.st_mode):
         return f"it is a link of {_name(link.st_uid)}"
     if status.st_uid != user:
@@ -73,12 +76,12 @@ def _refused(home: Path, reason: str) -> SetupError:
 
 
 def _name(uid: int) -> str:
-    import pwd
+    if sys.platform != "win32":
+        import pwd
 
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
+        with suppress(KeyError):
+            return pwd.getpwuid(uid).pw_name
+    return f"user {uid}"
 
 
 def _samples(home: Path) -> Iterator["os.PathLike[str]"]:

@@ -215,7 +215,7 @@ def _place(path: str, folder: Path) -> tuple[Path, tuple[str, ...]] | None:
     try:
         wanted = folder / Path(path).expanduser()
         # On Windows even looking at \\server\share sends the user's credentials there: first by name alone.
-        if os.name == "nt" and not Path(os.path.normpath(wanted)).is_relative_to(os.path.normpath(folder)):
+        if sys.platform == "win32" and not Path(os.path.normpath(wanted)).is_relative_to(os.path.normpath(folder)):
             return None
         root = folder.resolve()
         parts = wanted.resolve().relative_to(root).parts

@@ -81,24 +81,24 @@ def confine(room: Room) -> Confinement:
 
 def limit(limits: Limits) -> None:
     """Sets what the next piece of work may use, beyond what this process has used already."""
-    try:
+    if sys.platform != "win32":
         import resource
-    except ImportError:
-        return
-    if limits.cpu_s is not None:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        _lower(resource.RLIMIT_CPU, max(1, round(used.ru_utime + used.ru_stime + limits.cpu_s)))
-    _lower(resource.RLIMIT_FSIZE, limits.file_bytes + _log_bytes())
-    _lower(resource.RLIMIT_NOFILE, limits.open_files)
+
+        if limits.cpu_s is not None:
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            _lower(resource.RLIMIT_CPU, max(1, round(used.ru_utime + used.ru_stime + limits.cpu_s)))
+        _lower(resource.RLIMIT_FSIZE, limits.file_bytes + _log_bytes())
+        _lower(resource.RLIMIT_NOFILE, limits.open_files)
 
 
 def _lower(what: int, most: int) -> None:
     """Sets the limit that holds; the one up to which it may be raised again stays."""
-    import resource
+    if sys.platform != "win32":
+        import resource
 
-    with suppress(OSError, ValueError):
-        hard = resource.getrlimit(what)[1]
-        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+        with suppress(OSError, ValueError):
+            hard = resource.getrlimit(what)[1]
+            resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _log_bytes() -> int:
@@ -131,14 +131,15 @@ def _hold_files(libc: ctypes.CDLL, room: Room) -> bool:
 
 def _allow(libc: ctypes.CDLL, rules: int, path: str, rights: int) -> None:
     """What is not there, or cannot be named, stays forbidden."""
-    with suppress(OSError):
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        try:
-            if not os.path.isdir(path):
-                rights &= _OF_A_FILE
-            libc.syscall(_ADD_RULE, rules, 1, struct.pack("=Qi", rights, place), 0)
-        finally:
-            os.close(place)
+    if sys.platform == "linux":
+        with suppress(OSError):
+            place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            try:
+                if not os.path.isdir(path):
+                    rights &= _OF_A_FILE
+                libc.syscall(_ADD_RULE, rules, 1, struct.pack("=Qi", rights, place), 0)
+            finally:
+                os.close(place)
 
 
 def _imported_from() -> Iterable[str]:

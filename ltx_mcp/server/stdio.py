@@ -117,8 +117,9 @@ def _claim(fd: int, mode: str) -> BinaryIO:
 
 def _duplicate(fd: int) -> int:
     """Above the three of the standard, one of which may be closed."""
-    if sys.platform == "win32":
-        return os.dup(fd)
-    from fcntl import F_DUPFD_CLOEXEC, fcntl
+    if sys.platform != "win32":
+        from fcntl import F_DUPFD_CLOEXEC, fcntl
 
-    return fcntl(fd, F_DUPFD_CLOEXEC, 3)
+        return fcntl(fd, F_DUPFD_CLOEXEC, 3)
+    else:
+        return os.dup(fd)

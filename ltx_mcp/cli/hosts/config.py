@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def _write_new(path: Path, data: bytes, like: Path, *, private: bool) -> None:
             file.write(data)
             file.flush()
             os.fsync(descriptor)
-        if os.name != "nt" and found:
+        if sys.platform != "win32" and found:
             made = path.stat()
             if (found.st_uid, found.st_gid) != (made.st_uid, made.st_gid):
                 try:
