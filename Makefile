@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One more than there are cores: many tests wait most of the time.
 WORKERS := $(shell $(PYTHON) -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
 
-.PHONY: demo demo-providers test test-all lowest check format bench chaos conformance hosts docs manifests recording bundle wheel clean
+.PHONY: demo demo-providers test test-all test-python lowest check format bench chaos conformance hosts docs manifests recording bundle wheel clean
 
 demo: .venv/ready
 	$(BIN)/python -m bench.demo
@@ -27,6 +27,15 @@ lowest:
 	$(PYTHON) .ci/lowest.py > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lowest/constraints.txt --editable '.[dev]'
 	.venv-lowest/bin/python -m pytest --all --numprocesses $(WORKERS) --dist worksteal
+
+# The folders that depend most on the Python that runs them, under another one, which need not bring pip.
+OTHER ?= /usr/bin/python3
+test-python: .venv/ready
+	rm -rf .venv-python
+	$(OTHER) -m venv --without-pip .venv-python
+	$(BIN)/python -m pip --python .venv-python/bin/python install --quiet --disable-pip-version-check --editable '.[test]'
+	.venv-python/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal tests/domain tests/cli tests/manifests
+	rm -rf .venv-python
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
@@ -81,7 +90,7 @@ wheel: .venv/ready
 
 # The films that tests keep lie in .pytest_cache.
 clean:
-	rm -rf .venv .venv-lowest .pytest_cache dist build demo-output
+	rm -rf .venv .venv-lowest .venv-python .pytest_cache dist build demo-output
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv

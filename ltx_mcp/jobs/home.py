@@ -41,7 +41,9 @@ def open_home(home: Path) -> None:
 
 def find_trouble(home: Path) -> str:
     """Why a home that is there is not ours to use; empty where it is."""
-    return _find_trouble(home, os.geteuid()) if sys.platform != "win32" else ""
+    if sys.platform != "win32":
+        return _find_trouble(home, os.geteuid())
+    return ""
 
 
 def _find_trouble(home: Path, user: int) -> str:
