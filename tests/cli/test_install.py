@@ -165,6 +165,8 @@ def test_a_read_only_file_or_folder_is_named_and_nothing_changes(
     path = home.write(host, text_of(HOSTS[host], OTHERS, OTHERS_TOML))
     closed = path if what == "file" else path.parent
     before, mode = files_below(home.machine.home), closed.stat().st_mode
+    if what == "folder" and sys.platform == "win32":
+        pytest.skip("a folder's mode forbids nothing there")
     closed.chmod(mode & ~0o222)
     try:
         with pytest.raises(SetupError, match="read-only") as refusal:

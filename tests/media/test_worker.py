@@ -234,6 +234,7 @@ def test_a_start_that_is_cancelled_leaves_no_process_that_nobody_waited_for() ->
     assert [str(each.message) for each in told] == []
 
 
+@procfs
 async def test_cancelling_short_work_kills_the_warm_child(media: Media, picture: Path, tmp_path: Path) -> None:
     await media.look_at_picture(picture)
     (warm,) = workers()
@@ -246,8 +247,8 @@ async def test_cancelling_short_work_kills_the_warm_child(media: Media, picture:
 
 
 @procfs
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-async def test_the_child_dies_with_its_parent_in_the_middle_of_a_render(end: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM"])
+async def test_the_child_dies_with_its_parent_in_the_middle_of_a_render(end: str, tmp_path: Path) -> None:
     code = f"""
         import anyio, sys
         from pathlib import Path
@@ -262,7 +263,7 @@ async def test_the_child_dies_with_its_parent_in_the_middle_of_a_render(end: sig
         assert await parent.stdout.readline()
     (child,) = children_of(parent.pid)
     assert exists(child)
-    parent.send_signal(end)
+    parent.send_signal(signal.Signals[end])
     await parent.wait()
     await until(lambda: not exists(child))
 
