@@ -41,6 +41,7 @@ check: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	test ! -x $(BIN)/actionlint || $(BIN)/actionlint
 	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin ltx_mcp manifests
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 ltx_mcp manifests
 
