@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+import hypothesis
 import pytest
 from mcp import Client
 
@@ -26,6 +27,14 @@ from ltx_mcp.settings import read_settings
 from tests.databases import PostgresServer
 from tests.kept import kept_films
 from tests.tiers import is_left_out
+
+hypothesis.settings.register_profile(
+    "busy",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("busy")
 
 Era = Literal["auto", "legacy"]
 Emulated = tuple[str, World]

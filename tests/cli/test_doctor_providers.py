@@ -338,7 +338,7 @@ async def test_silence_is_a_failure_after_five_seconds_for_all_at_once() -> None
     async with serving(never_answers) as server:
         environment = {name: server.url if name.endswith("_URL") else value for name, value in settings("").items()}
         lines = await look(environment)
-    assert monotonic() - began < 12
+    assert monotonic() - began < 20  # one after the other it would be 25
     silent = [line for what, line in lines.items() if what.startswith("address of")]
     assert len(silent) == 5
     assert {(line.status, "does not answer within 5 s" in line.found) for line in silent} == {("failure", True)}

@@ -44,9 +44,13 @@ class Served:
         env = {**kept, "LTX_MCP_HOME": str(home), **more}
         self.home = home
         self.process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, encoding="utf-8")
-        self.told = first_line(self.process.stderr)
-        found = re.search(r"http://\S+:(\d+)/mcp", self.told)
-        assert found, self.told
+        try:
+            self.told = first_line(self.process.stderr)
+            found = re.search(r"http://\S+:(\d+)/mcp", self.told)
+            assert found, self.told
+        except BaseException:
+            self.close()
+            raise
         self.url, self.port = found[0], int(found[1])
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[HTTPResponse, bytes]:
