@@ -62,13 +62,13 @@ def public_address(text: str, schemes: frozenset[str] = frozenset({"https"}), *,
 
 
 async def read_json(request: Request) -> dict[str, Any] | None:
-    """The JSON object in the body; None where the body, or its declared type, is something else. NaN, numbers beyond a
-    float and half a surrogate pair are not JSON that could be given back."""
+    """The JSON object in the body; None where the body, or its declared type, is something else. Half a surrogate pair
+    is no text that could be given back."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         return None
     try:
         body = json.loads(await request.body())
-        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
