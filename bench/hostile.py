@@ -23,7 +23,7 @@ from ltx_mcp.media.worker import Media
 ROUNDS, HOSTILE, CONVERSIONS = 2, 6, 8
 RATIO_BUDGET = 2.0
 SMALL = {"provider": "fal", "model": "ltx-2.3-fast", "generate_audio": False}
-# The first kind is refused for its scans; the second has as many as are read, so that its time must be bounded.
+# The first has too many scans for any picture, the second for one of its size.
 KINDS = {"700 scans": (700, (4_000, 3_000)), "100 scans of 96 megapixels": (100, (16_000, 6_000))}
 
 

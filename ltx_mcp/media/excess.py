@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 MAX_SCANS = 100  # mozjpeg writes about ten
+MAX_SCANNED = 2_000_000_000  # pixels of all scans: a picture of 100 megapixels may have twenty, which take 2 s
 MAX_SEGMENTS = 10_000
 MAX_CHUNKS = 100_000  # of 8 kB each, as most encoders write them, a file of 50 MB has 6,000
 
@@ -16,6 +17,7 @@ MAX_CHUNKS = 100_000  # of 8 kB each, as most encoders write them, a file of 50 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _END, _START_OF_SCAN, _BARE = 0xD9, 0xDA, {0x01, 0xD8, 0xD9}
+_SIZES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def find_excess(path: str | Path) -> str:
@@ -29,17 +31,22 @@ def find_excess(path: str | Path) -> str:
 
 
 def _many_scans(data: mmap.mmap) -> str:
-    place, segments, scans = 2, 0, 0
+    place, segments, scans, pixels = 2, 0, 0, 0
     while found := _MARKER.search(data, place):
         kind, place = data[found.start() + 1], found.end()
         if kind == _END:
             break
+        if kind in _SIZES:
+            height, width = data[place + 3 : place + 5], data[place + 5 : place + 7]
+            pixels = int.from_bytes(height, "big") * int.from_bytes(width, "big")
         if kind not in _BARE:
             place += max(2, int.from_bytes(data[place : place + 2], "big"))
         segments += 1
         scans += kind == _START_OF_SCAN
         if scans > MAX_SCANS:
             return f"is a JPEG of more than {MAX_SCANS} scans"
+        if scans * pixels > MAX_SCANNED:
+            return f"is a JPEG of more scans than {MAX_SCANNED // max(1, pixels)}, as many as are read at its size"
         if segments > MAX_SEGMENTS:
             return f"is a JPEG of more than {MAX_SEGMENTS:,} segments"
     return ""

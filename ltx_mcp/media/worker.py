@@ -50,10 +50,10 @@ logger = logging.getLogger(__name__)
 _MAX_LINE = 1 << 20
 _SIGXCPU = 24
 _START_S = 30.0
-_PATIENCE_S = 10.0
+_FIRST_PATIENCE_S, _SECOND_PATIENCE_S = 25.0, 10.0
 # A call is answered within 50 s: with the wait for a turn, both looks at an input stay well below that on a machine
 # that has hardly any time for them. Where processor time has no limit, the clock's is closer.
-_QUICK = Limits(wall_s=6, cpu_s=1, file_bytes=0)
+_QUICK = Limits(wall_s=4, cpu_s=1, file_bytes=0)
 _PATIENT = Limits(wall_s=25 if sys.platform != "win32" else 10, cpu_s=9, file_bytes=0)
 _FILM = Limits(wall_s=120, cpu_s=240, file_bytes=256 * MIB)
 _CONVERT_PICTURE = Limits(wall_s=60, cpu_s=60, file_bytes=512 * MIB)
@@ -295,13 +295,13 @@ class Media:
         work = Work(what, arguments, self._first_look, (Path(arguments["path"]),))
         asked_at = anyio.current_time()
         try:
-            return await self._quick.run(work, patience_s=_PATIENCE_S)
+            return await self._quick.run(work, patience_s=_FIRST_PATIENCE_S)
         except ChildFailed as failure:
-            waited_s = min(_PATIENCE_S, anyio.current_time() - asked_at)
+            waited_s = anyio.current_time() - asked_at
             logger.debug("a second look at the %s: %s", kind, failure)
         work = replace(work, limits=self._second_look)
         try:
-            return await self._patient.run(work, patience_s=max(_PATIENCE_S - waited_s, 1))
+            return await self._patient.run(work, patience_s=max(_SECOND_PATIENCE_S - waited_s, 1))
         except ChildFailed as failure:
             raise _undecodable(kind, failure) from failure
 

@@ -45,10 +45,11 @@ def with_chunks(count: int) -> bytes:
     ("data", "told"),
     [
         (with_scans(700), f"JPEG of more than {MAX_SCANS} scans"),
+        (with_scans(50, (16_000, 6_000)), "JPEG of more scans than 20, as many as are read at its size"),
         (with_comments(MAX_SEGMENTS + 1), f"JPEG of more than {MAX_SEGMENTS:,} segments"),
         (with_chunks(MAX_CHUNKS + 1), f"PNG of more than {MAX_CHUNKS:,} chunks"),
     ],
-    ids=["scans", "segments", "chunks"],
+    ids=["scans", "scanned", "segments", "chunks"],
 )
 def test_a_picture_with_too_many_parts_is_refused_by_their_name(data: bytes, told: str, tmp_path: Path) -> None:
     (tmp_path / "picture").write_bytes(data)

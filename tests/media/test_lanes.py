@@ -130,7 +130,7 @@ async def test_an_input_that_takes_long_steps_aside_for_those_that_do_not(pictur
 async def test_an_input_that_takes_too_long_is_refused_with_what_to_do(tmp_path: Path) -> None:
     media = Media(sizes=SMALL, looks=(Limits(600, cpu_s=1), Limits(600, cpu_s=1)))
     path = tmp_path / "scans.jpg"
-    path.write_bytes(with_scans(100, (16_000, 6_000)))
+    path.write_bytes(with_scans(20, (16_000, 6_000)))
     with pytest.raises(CallerError, match=r"The picture takes longer to be looked at than the 10 s") as caught:
         await media.look_at_picture(path)
     assert caught.value.code is ErrorCode.INPUT_FAILED

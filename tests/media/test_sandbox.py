@@ -121,7 +121,7 @@ async def test_a_file_outside_its_room_is_closed_to_the_child(tmp_path: Path) ->
 
 
 async def test_work_beyond_its_processor_time_ends_its_child_and_is_late(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(with_scans(100, (16_000, 6_000)))
+    (tmp_path / "a.jpg").write_bytes(with_scans(20, (16_000, 6_000)))
     async with Child(Room((str(tmp_path),))) as child:
         with pytest.raises(ChildFailed) as caught:
             await child.run("picture", {"path": str(tmp_path / "a.jpg")}, Limits(600, cpu_s=1))
