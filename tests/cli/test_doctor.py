@@ -109,7 +109,7 @@ def test_all_that_hangs_at_once_is_given_up_within_seconds(ltx: Command) -> None
         given = settings(f"http://{place}") | {"LTX_MCP_DATABASE_URL": f"postgresql://u:p@{place}/d"}
         began = monotonic()
         lines = found_by(ltx, **given)
-    assert monotonic() - began < 30  # some 8 s of waiting; one after the other it would be 33
+    assert monotonic() - began < HANG_S
     assert lines["database"]["status"] == "failure"
     assert lines["address of ltx"]["found"] == f"{place} does not answer within 5 s"
 
