@@ -89,9 +89,9 @@ wheel: .venv/ready
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist
 
-# The films that tests keep lie in .pytest_cache.
+# Tests keep films in .films.
 clean:
-	rm -rf .venv .venv-lowest .venv-python .pytest_cache dist build demo-output
+	rm -rf .venv .venv-lowest .venv-python .films dist build demo-output
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv

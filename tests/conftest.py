@@ -70,9 +70,9 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def emulator_films(pytestconfig: pytest.Config) -> Path:
+def emulator_films() -> Path:
     """Where emulated films are kept for all workers and later runs; each is drawn once, when it is first downloaded."""
-    return kept_films(pytestconfig) / "emulated"
+    return kept_films() / "emulated"
 
 
 @pytest.fixture
@@ -121,6 +121,12 @@ def postgres() -> Iterator[PostgresServer]:
     server = PostgresServer()
     yield server
     server.close()
+
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""What does not depend on the database is tried on one."""
+on_postgres = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+"""There a death is noticed only when a lease has run out."""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

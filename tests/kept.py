@@ -1,8 +1,8 @@
-"""Where tests keep films that are costly to make: pytest's own cache, shared by all workers and by later runs.
+"""Where tests keep films and sounds that are costly to make, for all workers and for later runs: `.films`.
 
-A folder is named by a hash over all that draws the films, so that a film is drawn anew when that changes. Whoever
-makes one writes it under another name first and renames it, so that several may. `make clean` drops them all, and so
-does `pytest --cache-clear`. Not a test.
+A folder in it is named by a hash over all that makes them, so that they are made anew when that changes. Whoever makes
+one writes it under another name first and renames it, so that several may at once. `make clean` drops them all. Not a
+test.
 """
 
 import hashlib
@@ -11,16 +11,15 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-
-import pytest
+from threading import get_ident
 
 ROOT = Path(__file__).parents[1]
 DRAWN_BY = ("ltx_mcp/media", "ltx_mcp/emulator", "tests/media/films.py", "tests/emulator/made.py")
 
 
-def kept_films(config: pytest.Config) -> Path:
+def kept_films() -> Path:
     """The folder of the films that are drawn as this checkout draws them."""
-    return config.cache.mkdir(f"films-{drawn_by()}")
+    return ROOT / ".films" / drawn_by()
 
 
 @cache
@@ -38,11 +37,21 @@ def _sources(root: Path) -> Iterator[Path]:
         yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
-def kept(path: Path, make: Callable[[Path], object]) -> Path:
-    """The file at this path, made by `make` if nobody has made it yet. It has its ending while it is made, too."""
+def kept(name: str, make: Callable[[Path], object]) -> Path:
+    """The film of this name, made by `make` if nobody has made it yet. It has its ending while it is made, too."""
+    return keep(kept_films() / name, make)
+
+
+def keep(path: Path, make: Callable[[Path], object]) -> Path:
+    """The file at this path, made where it is not there yet."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{os.getpid()}.part-{path.name}")
+        part = path.with_name(f"{os.getpid()}-{get_ident()}.part-{path.name}")
         make(part)
         os.replace(part, path)
     return path
+
+
+def name_of(*words: object) -> str:
+    """A name for what these words describe wholly."""
+    return hashlib.sha256(repr(words).encode()).hexdigest()[:32]

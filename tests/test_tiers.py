@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kept import ROOT, drawn_by, kept
+from tests.kept import ROOT, drawn_by, keep
 from tests.tiers import EMPTY_TREE, Choice, Slow, Table, choose, find_base, find_changed, is_left_out, read_table
 
 TABLE = read_table()
@@ -166,7 +166,7 @@ def test_what_is_kept_is_made_once_and_appears_whole(tmp_path: Path) -> None:
         part.write_bytes(b"film")
         made.append(part)
 
-    assert [kept(path, make).read_bytes() for _ in range(2)] == [b"film", b"film"]
+    assert [keep(path, make).read_bytes() for _ in range(2)] == [b"film", b"film"]
     assert (len(made), [*path.parent.iterdir()]) == (1, [path])
 
 
@@ -177,4 +177,4 @@ def test_two_who_make_the_same_do_not_disturb_each_other(tmp_path: Path) -> None
         part.write_bytes(b"first")
         path.write_bytes(b"second")
 
-    assert kept(path, make).read_bytes() == b"first"
+    assert keep(path, make).read_bytes() == b"first"

@@ -106,23 +106,17 @@ def test_a_fresh_home_gets_the_entry_where_the_host_reads_it(homes: Homes, syste
     assert values_in(host, home.file(host)) == {HOSTS[host].table: {"ltx": entry_of(host, "FAL_KEY")}}
 
 
-@every_system
 @every_host
-def test_uninstall_leaves_a_fresh_home_as_it_was(homes: Homes, system: System, host: str) -> None:
-    home = homes(system)
+def test_uninstall_leaves_a_fresh_home_as_it_was(home: Home, host: str) -> None:
     install(home, host)
     uninstall(home, host)
     assert files_below(home.machine.home) == {}
 
 
-@every_system
 @every_host
-@pytest.mark.parametrize("kept", [OTHERS, COMMENTS])
+@pytest.mark.parametrize("kept", [OTHERS, COMMENTS], ids=["others", "comments"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_other_servers_and_comments_stay_character_by_character(
-    homes: Homes, system: System, host: str, kept: str, newline: str
-) -> None:
-    home = homes(system)
+def test_other_servers_and_comments_stay_character_by_character(home: Home, host: str, kept: str, newline: str) -> None:
     before = text_of(HOSTS[host], kept, OTHERS_TOML).replace("\n", newline)
     path = home.write(host, before)
     install(home, host)
@@ -141,27 +135,21 @@ def _token(host: str) -> dict[str, Any]:
     return {} if HOSTS[host].is_toml else {"env": {"FILMS_TOKEN": "tok-of-another"}}
 
 
-@every_system
 @every_host
-@pytest.mark.parametrize("broken", ['{"TABLE": {"a": 1 "b": 2}}', '{"TABLE": ', "[1]", '{"TABLE": []}', "\xff"])
-def test_a_broken_file_is_refused_and_untouched(homes: Homes, system: System, host: str, broken: str) -> None:
-    home = homes(system)
-    toml = {'{"TABLE": []}': "mcp_servers = []", "[1]": "mcp_servers = 1"}.get(broken, broken)
-    home.write(host, text_of(HOSTS[host], broken, toml).encode("latin-1"))
-    before = files_below(home.machine.home)
-    with pytest.raises(SetupError) as refusal:
-        install(home, host)
-    assert str(home.file(host)) in refusal.value.message
-    assert files_below(home.machine.home) == before
+def test_a_broken_file_is_refused_and_untouched(home: Home, host: str) -> None:
+    for broken in ('{"TABLE": {"a": 1 "b": 2}}', '{"TABLE": ', "[1]", '{"TABLE": []}', "\xff"):
+        toml = {'{"TABLE": []}': "mcp_servers = []", "[1]": "mcp_servers = 1"}.get(broken, broken)
+        home.write(host, text_of(HOSTS[host], broken, toml).encode("latin-1"))
+        before = files_below(home.machine.home)
+        with pytest.raises(SetupError) as refusal:
+            install(home, host)
+        assert str(home.file(host)) in refusal.value.message, broken
+        assert files_below(home.machine.home) == before, broken
 
 
-@every_system
 @every_host
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_a_read_only_file_or_folder_is_named_and_nothing_changes(
-    homes: Homes, system: System, host: str, what: str
-) -> None:
-    home = homes(system)
+def test_a_read_only_file_or_folder_is_named_and_nothing_changes(home: Home, host: str, what: str) -> None:
     path = home.write(host, text_of(HOSTS[host], OTHERS, OTHERS_TOML))
     closed = path if what == "file" else path.parent
     before, mode = files_below(home.machine.home), closed.stat().st_mode

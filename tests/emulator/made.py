@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import cache
-from io import BytesIO
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import av
+
+from tests.kept import kept, name_of
 
 TONE_HZ = 440
 CODEC_OF = {"mp3": "libmp3lame", "m4a": "aac", "ogg": "libopus", "wav": "pcm_s16le", "flac": "flac", "aac": "aac"}
@@ -24,8 +26,14 @@ def film(
     sound: bool = True,
 ) -> bytes:
     """A film as a file of this kind: mp4, mov, mkv, webm, avi."""
-    out = BytesIO()
-    with av.open(out, "w", format=FORMAT_OF.get(kind, kind)) as container:
+    name = f"{name_of('film', codec, size, fps, frames, sound)}.{kind}"
+    return kept(name, partial(_write_film, kind, codec, size, fps, frames, sound)).read_bytes()
+
+
+def _write_film(
+    kind: str, codec: str, size: tuple[int, int], fps: Fraction | int, frames: int, sound: bool, out: Path
+) -> None:
+    with av.open(str(out), "w", format=FORMAT_OF.get(kind, kind)) as container:
         pictures: Any = container.add_stream(
             codec, rate=fps, options={"preset": "ultrafast", "x265-params": "log-level=0"}
         )
@@ -36,20 +44,22 @@ def film(
         container.mux(pictures.encode(None))
         if heard is not None:
             _write_tone(container, heard, float(frames / fps), 48000)
-    return out.getvalue()
 
 
 @cache
 def tone(kind: str = "mp3", seconds: float = 3.0, codec: str = "") -> bytes:
     """A sound as a file of this kind: mp3, m4a, ogg, wav, flac, aac."""
-    out = BytesIO()
     codec = codec or CODEC_OF[kind]
+    name = f"{name_of('tone', seconds, codec)}.{kind}"
+    return kept(name, partial(_write_sound, kind, seconds, codec)).read_bytes()
+
+
+def _write_sound(kind: str, seconds: float, codec: str, out: Path) -> None:
     rate = 48000 if codec == "libopus" else 44100
-    with av.open(out, "w", format=FORMAT_OF.get(kind, kind)) as container:
+    with av.open(str(out), "w", format=FORMAT_OF.get(kind, kind)) as container:
         stream: Any = container.add_stream(codec, rate=rate, options={"strict": "-2"})
         stream.layout = "stereo"
         _write_tone(container, stream, seconds, rate)
-    return out.getvalue()
 
 
 def _grey(width: int, height: int, level: int) -> av.VideoFrame:

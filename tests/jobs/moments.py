@@ -24,9 +24,6 @@ from tests.jobs.test_processes import Look, Server, environment, noticed_s, proc
 from tests.patience import HANG_S
 
 MOST_S = 2 * HANG_S
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-on_postgres = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-"""There a death is noticed only when a lease has run out, so only what depends on leases is tried on both."""
 
 ORDER = {"prompt": "a pond", "resolution": "1080p", "duration": 6, "fps": 25}
 SOON_S = SAVED_S = GONE_S = HANG_S

@@ -12,7 +12,7 @@ import pytest
 
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.emulator.world import Fault, World
-from tests.conftest import Emulated
+from tests.conftest import Emulated, on_postgres, on_sqlite
 from tests.jobs.moments import (
     LONG_S,
     ORDER,
@@ -30,8 +30,6 @@ from tests.jobs.moments import (
     forbids_another,
     held,
     ltx,
-    on_postgres,
-    on_sqlite,
     only_job,
     relay,
     told,

@@ -11,6 +11,7 @@ import pytest
 
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.world import Fault, World
+from tests.conftest import on_sqlite
 from tests.jobs.moments import (
     LONG_S,
     SAVED_S,
@@ -23,7 +24,6 @@ from tests.jobs.moments import (
     check_unknown,
     emulator,
     forbids_another,
-    on_sqlite,
     only_job,
     relay,
     told,

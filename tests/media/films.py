@@ -2,6 +2,7 @@
 
 import math
 import random
+import shutil
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any, Literal
 
 import av
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageStat
+
+from tests.kept import kept, name_of
 
 FORMATS = {"mkv": "matroska", "m4a": "ipod", "aac": "adts"}
 NTSC = Fraction(30_000, 1001)
@@ -47,7 +50,12 @@ class Recipe:
 
 
 def make(path: Path, recipe: Recipe) -> Path:
-    """Writes what the recipe says in the format that the path's ending names."""
+    """What the recipe says in the format that the path's ending names; a copy of one that is kept."""
+    shutil.copyfile(kept(f"{name_of(recipe)}{path.suffix}", lambda out: _write(out, recipe)), path)
+    return path
+
+
+def _write(path: Path, recipe: Recipe) -> None:
     ending = path.suffix[1:]
     options = dict(recipe.muxing)
     with av.open(str(path), "w", format=FORMATS.get(ending, ending), options=options) as out:
@@ -62,7 +70,6 @@ def make(path: Path, recipe: Recipe) -> Path:
             for frame in frames:
                 out.mux(stream.encode(frame))
             out.mux(stream.encode())
-    return path
 
 
 def _video(out: av.container.OutputContainer, recipe: Recipe) -> av.VideoStream:

@@ -16,7 +16,7 @@ from ltx_mcp.domain.plan import Market, make_offers
 from ltx_mcp.domain.request import Input, Request, film_size, to_request
 from ltx_mcp.emulator.world import FilmSpec, World
 from ltx_mcp.providers.adapters import Adapters
-from ltx_mcp.providers.base import Accepted, Delivered
+from ltx_mcp.providers.base import Accepted, Delivered, Provider
 from ltx_mcp.providers.table import read_providers
 from tests.providers.adapted import adapters_at
 from tests.providers.bench import MADE, image, text
@@ -155,49 +155,54 @@ def _admits(limits: Sequence[Limit], duration: Decimal, fps: int, resolution: st
     return any(duration in numbers(each) and fps in each.fps and resolution in each.resolution for each in limits)
 
 
-OUTSIDE = [
-    pytest.param(facts, row, limit, neighbour, id=f"{name} {at} {neighbour[0]} {list(neighbour[1].values())}")
-    for (facts, row), name in zip(ROWS, IDS, strict=True)
-    for at, limit in enumerate(row.limits)
-    for neighbour in neighbours(row, limit)
-    if not _admits(row.limits, *(neighbour[1][field] for field in ("duration", "fps", "resolution")))
-    or neighbour[0] in ("aspect_ratio", "camera_motion", "generate_audio")
-]
+def outside(row: OfferFacts) -> Iterator[tuple[Limit, Neighbour]]:
+    """What stands just outside each limit of a row, and inside none of the others."""
+    for limit in row.limits:
+        for neighbour in neighbours(row, limit):
+            name, changed, _ = neighbour
+            elsewhere = name in ("aspect_ratio", "camera_motion", "generate_audio")
+            if elsewhere or not _admits(row.limits, *(changed[field] for field in ("duration", "fps", "resolution"))):
+                yield limit, neighbour
 
 
-@pytest.mark.parametrize(("facts", "row", "limit", "neighbour"), OUTSIDE)
+@pytest.mark.parametrize(("facts", "row"), ROWS, ids=IDS)
 async def test_what_stands_just_outside_is_refused_in_words_and_by_the_provider(
     facts: ProviderFacts,
     row: OfferFacts,
-    limit: Limit,
-    neighbour: Neighbour,
     emulated: tuple[str, World],
     there: tuple[Adapters, Market],
     tmp_path: Path,
 ) -> None:
     adapters, market = there
-    name, changed, allowed = neighbour
-    plan = make_offers(asked(facts, row, **changed), pictures(row), market)
-    (refusal,) = plan.refused
-    assert plan.offers == ()
-    assert refusal.reason.endswith(".")
-    # which of the three is wrong depends on which is nearest; the sentence lists what goes together
-    assert name in refusal.reason or name in ("fps", "resolution")
-    assert allowed in refusal.reason
-    if facts.name == DRAWN or name in ("camera_motion", "generate_audio") or _is_fraction(changed):
-        return  # nothing on this provider's wire could say it
-    offer = forced(facts, row, limit, changed, market)
-    emulated[1].reset()
-    submit = adapters.by_name[facts.name].submit(offer, uris_for(facts, row, tmp_path))
-    if facts.name == NEGOTIATES:
-        said = await submit
-        assert isinstance(said, Accepted)
-        assert name == "aspect_ratio" or {each.by for each in said.adjustments} == {"provider"}
-        assert name == "aspect_ratio" or name in {each.field for each in said.adjustments}
+    tried = list(outside(row))
+    assert tried
+    for limit, (name, changed, allowed) in tried:
+        plan = make_offers(asked(facts, row, **changed), pictures(row), market)
+        (refusal,) = plan.refused
+        assert plan.offers == (), changed
+        assert refusal.reason.endswith("."), changed
+        # which of the three is wrong depends on which is nearest; the sentence lists what goes together
+        assert name in refusal.reason or name in ("fps", "resolution"), changed
+        assert allowed in refusal.reason, changed
+        if facts.name == DRAWN or name in ("camera_motion", "generate_audio") or _is_fraction(changed):
+            continue  # nothing on this provider's wire could say it
+        offer = forced(facts, row, limit, changed, market)
+        emulated[1].reset()
+        await check_refused(adapters.by_name[facts.name], offer, uris_for(facts, row, tmp_path), name)
+        assert facts.name == NEGOTIATES or emulated[1].orders == [], changed
+
+
+async def check_refused(adapter: Provider, offer: Offer, uris: dict[str, str], name: str) -> None:
+    """The provider takes no such order; the one that negotiates says what it makes instead."""
+    if offer.provider != NEGOTIATES:
+        with pytest.raises(ProviderError) as raised:
+            await adapter.submit(offer, uris)
+        assert (raised.value.accepted, raised.value.code) == ("no", ErrorCode.REJECTED), offer
         return
-    with pytest.raises(ProviderError) as raised:
-        await submit
-    assert (raised.value.accepted, raised.value.code, emulated[1].orders) == ("no", ErrorCode.REJECTED, [])
+    said = await adapter.submit(offer, uris)
+    assert isinstance(said, Accepted)
+    assert name == "aspect_ratio" or {each.by for each in said.adjustments} == {"provider"}, offer
+    assert name == "aspect_ratio" or name in {each.field for each in said.adjustments}, offer
 
 
 def _is_fraction(changed: dict[str, Any]) -> bool:

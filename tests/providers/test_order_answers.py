@@ -27,13 +27,13 @@ from ltx_mcp.media.worker import Media
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.net.wire import Wire
 from ltx_mcp.providers.base import Accepted, Delivered, Provider, Setup
-from tests.conftest import Clock
+from tests.conftest import Clock, on_sqlite
 from tests.patience import HANG_S
 from tests.providers import raw
 from tests.providers.bench import REMOTE, market_of, text
 from tests.providers.raw import Raw, answer, says
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_sqlite]
 
 V1 = "ltx v1"
 EVERYBODY = (*REMOTE, V1)

@@ -12,7 +12,7 @@ import trustme
 
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import State
-from tests.conftest import Clock
+from tests.conftest import Clock, on_sqlite
 from tests.providers import raw
 from tests.providers.bench import REMOTE
 from tests.providers.raw import Line, answer, says
@@ -20,7 +20,7 @@ from tests.providers.test_order_answers import EVERYBODY, SHORT_S, WORKER, Prepa
 
 __all__ = ["prepare"]
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_sqlite]
 
 AWAY = no(ErrorCode.UNAVAILABLE)
 IDS = b'{"id": "a1", "job_id": "a1", "request_id": "a1"}'
