@@ -145,7 +145,7 @@ def test_a_command_that_serves_says_so_and_ends_at_ctrl_c(each: Shown, shell: Sh
         try:
             told = b""
             while b"Ctrl-C" not in told:
-                assert select.select([terminal], [], [], 20)[0], told
+                assert select.select([terminal], [], [], HANG_S)[0], told
                 told += os.read(terminal, 65536)
             process.send_signal(signal.SIGINT)
             assert process.wait(HANG_S) in (0, 130)

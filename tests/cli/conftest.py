@@ -111,7 +111,8 @@ class Film:
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
         self.ltx = command_in(folder)
-        self.order = ["generate", "a red kite\nover the dunes", *SMALL]
+        # the key keeps it one order, however long ago the film was made
+        self.order = ["generate", "a red kite\nover the dunes", "--request-key", "kite", *SMALL]
         self.ended = self.ltx(*self.order)
         self.path = Path(self.ended.stdout.removesuffix("\n"))
         self.job_id = self.path.stem

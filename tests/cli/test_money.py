@@ -137,14 +137,14 @@ def dialogue(home: Path, emulator: Emulated, world: World) -> Dialogue:
 def _interrupt(process: "subprocess.Popen[bytes]", terminal: int) -> None:
     """Only a terminal that controls the process would make a signal of the key. One that comes right before the answer
     is read is only heard with the next: a person presses the key again."""
-    for _ in range(20):
+    for _ in range(10):
         process.send_signal(signal.SIGINT)
-        if select.select([terminal], [], [], 1)[0]:
+        if select.select([terminal], [], [], 10)[0]:
             return
 
 
 def _read(terminal: int) -> bytes:
-    assert select.select([terminal], [], [], 20)[0], "it says nothing"
+    assert select.select([terminal], [], [], HANG_S)[0], "it says nothing"
     try:
         return os.read(terminal, 4096)
     except OSError:  # Linux says so when the last writer is gone

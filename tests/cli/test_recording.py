@@ -23,6 +23,7 @@ CHANCE = (
     (r"~?/\S+\.mp4", "FILM"),
     (r"\b\d+ (?:s|min)  ", "AGE  "),
     (r"[ ]+", " "),
+    (r"\w*…$", "…"),
 )
 """What differs from run to run."""
 MOVING = re.compile(r"^(preparing|sending|at fal|saving)\b[^\d]*")
@@ -31,7 +32,7 @@ MOVING = re.compile(r"^(preparing|sending|at fal|saving)\b[^\d]*")
 def settled(lines: list[str]) -> list[str]:
     text = "\n".join(lines).strip()
     for pattern, word in CHANCE:
-        text = re.sub(pattern, word, text)
+        text = re.sub(pattern, word, text, flags=re.MULTILINE)
     return [line for line in text.split("\n") if line.strip()]
 
 
