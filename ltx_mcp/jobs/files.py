@@ -20,6 +20,7 @@ from ltx_mcp.domain.price import from_micro, to_wire
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import storage_failed
 from ltx_mcp.jobs.disk import check_space, reserve_of
+from ltx_mcp.media.worker import Media
 from ltx_mcp.private import FILE, create_private, make_folder, open_private
 
 
@@ -121,6 +122,10 @@ class Files:
         with self._told():
             make_folder(self._inputs)
         return self._inputs
+
+    def make_media(self) -> Media:
+        """The media processes, which see where films are kept and callers' inputs come in, not the database beside."""
+        return Media(inputs_in=(self._incoming,), films_in=(self._videos, self._incoming))
 
     def new_folder(self) -> str:
         """A folder for what a call brings, until `remove_folder`. A lock beside it, which the OS releases when this

@@ -1,7 +1,6 @@
 """Jobs: everything the server and the terminal ever call. Places, waits, looks; the runner does the work."""
 
 import math
-import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -38,7 +37,6 @@ from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.jobs.watch import Watch
 from ltx_mcp.media.inputs import InputReader
-from ltx_mcp.media.worker import Media
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.providers.adapters import make_adapters
 
@@ -86,8 +84,8 @@ class Jobs:
         self._now = now
         self._sleep = sleep
         self._database = database
-        self._media = _make_media(config.home)
         self._files = Files(config.home)
+        self._media = self._files.make_media()
         self._store = Store(database, budget_usd=config.budget_usd, max_live_jobs=config.max_live_jobs)
         self._life: Life = Beats(database) if database.kind.shared else Locks(config.home)
         self._placing = self._make_placing()
@@ -214,28 +212,21 @@ class Jobs:
 
     async def get(self, job_id: str, caller: str) -> Job:
         """One job of this caller. Raises CallerError(job_not_found)."""
-        job = await self._store.do(self._store.get, _checked(job_id), caller)
-        if job is None:
-            raise _no_job(job_id)
-        return job
+        return _found(await self._store.do(self._store.get, _checked(job_id), caller), job_id)
 
     async def look(self, job_id: str, caller: str) -> Job:
         """One job of this caller; one whose outcome is unknown is asked after once more, where that can be done.
 
         Raises CallerError(job_not_found).
         """
-        job = await self._store.do(self._store.ask_again, caller, _checked(job_id), self._now())
-        if job is None:
-            raise _no_job(job_id)
+        job = _found(await self._store.do(self._store.ask_again, caller, _checked(job_id), self._now()), job_id)
         if job.state is State.RUNNING and not job.holder:
             self._runner.wake()
         return job
 
     async def cancel(self, job_id: str, caller: str) -> Job:
         """Wish a job cancelled and say what came of it, which most providers tell within a second."""
-        job = await self._store.do(self._store.wish_cancel, caller, _checked(job_id), self._now())
-        if job is None:
-            raise _no_job(job_id)
+        job = _found(await self._store.do(self._store.wish_cancel, caller, _checked(job_id), self._now()), job_id)
         self._runner.wake()
         self._steps.ring(job_id)
         with anyio.move_on_after(CANCEL_S):
@@ -327,7 +318,7 @@ class Jobs:
         return Shown(await self._store.do(path.read_bytes), "image/jpeg")
 
     async def frame(self, job: Job, seconds: float) -> Shown:
-        """One frame, at most 1024 pixels on the long side. Raises CallerError without a film or beyond its end."""
+        """One frame, at most 1024 pixels on the long side. Raises CallerError without a film, or beyond its end."""
         film = self.film(job)
         if film is None:
             raise CallerError(
@@ -335,13 +326,13 @@ class Jobs:
                 f"{job.id} is {job.state}; it has no film to take a frame from.",
                 "check_job says when it is done.",
             )
-        folder = Path(await self._store.do(self._files.new_folder))
+        folder = await self._store.do(self._files.new_folder)
         try:
-            path = folder / "frame.jpg"
+            path = Path(folder, "frame.jpg")
             await self._media.take_frame(film, seconds, path, "jpeg", 1024)
             return Shown(await self._store.do(path.read_bytes), "image/jpeg")
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._files.remove_folder(folder)
 
     @property
     def home(self) -> Path:
@@ -385,10 +376,10 @@ def _checked(job_id: str) -> str:
     return job_id
 
 
-def _make_media(home: Path) -> Media:
-    """Its processes see the folders where films are kept and callers' inputs come in, not the database beside them."""
-    films, incoming = home / "videos", home / "incoming"
-    return Media(inputs_in=(incoming,), films_in=(films, incoming))
+def _found(job: Job | None, job_id: str) -> Job:
+    if job is None:
+        raise _no_job(job_id)
+    return job
 
 
 def _no_job(job_id: str) -> CallerError:
