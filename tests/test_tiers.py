@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,14 @@ def test_in_a_young_repository_everything_has_changed(git: Git, tmp_path: Path) 
     commit(git, tmp_path, "a.py", now())
     assert find_base(tmp_path) == EMPTY_TREE
     assert find_changed(tmp_path, EMPTY_TREE) == {"a.py"}
+
+
+def test_where_nothing_is_chosen_nothing_is_printed() -> None:
+    command = [sys.executable, "-m", "tests.tiers"]
+    asked = [*command, "--needs", "tests/test_tiers.py"]
+    assert subprocess.check_output(asked, cwd=ROOT, encoding="utf-8") == ""
+    asked = [*command, "--needs"]
+    assert subprocess.check_output(asked, cwd=ROOT, encoding="utf-8").split("\n") == ["chromium", "fish", "zsh", ""]
 
 
 def test_slow_files_are_left_out_unless_they_are_named(tmp_path: Path) -> None:

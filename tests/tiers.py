@@ -146,7 +146,7 @@ def main() -> None:
         needed = {
             need for each in table.files for need in each.needs if each.path in options.needs or not options.needs
         }
-        print(*sorted(needed), sep="\n")
+        print_lines(sorted(needed))
     elif options.weigh is not None:
         for path in options.weigh or [each.path for each in table.files]:
             print(f"{path} {weigh(path):.0f}")
@@ -154,7 +154,12 @@ def main() -> None:
         found = find_base(ROOT, base)
         choice = choose(find_changed(ROOT, found), table)
         print(tell(found, choice, table), file=sys.stderr)
-        print(*(each.path for each in choice.chosen), sep="\n")
+        print_lines(each.path for each in choice.chosen)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """One a line; of none there is no line either."""
+    print("".join(f"{line}\n" for line in lines), end="")
 
 
 def tell(base: str, choice: Choice, table: Table) -> str:
