@@ -82,7 +82,8 @@ class Offer:
     @property
     def expected_bytes(self) -> int:
         """Room that its film may take on a disk: widely what such films have, which is a third to a half of it."""
-        return int(self._pixels * USUAL_BITS_PER_PIXEL / 8 + self.length * SOUND_BYTES_PER_S)
+        usual = int(self._pixels * USUAL_BITS_PER_PIXEL / 8 + self.length * SOUND_BYTES_PER_S)
+        return min(usual, self.most_bytes // 10)
 
     @property
     def _pixels(self) -> Decimal:

@@ -93,15 +93,17 @@ def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, An
 
 
 def _joined(errors: list[Any]) -> list[Any]:
-    """One error for an argument that may be a number or a word: what is wrong with the number, and which word."""
-    words = {each["loc"][0]: each["ctx"]["expected"] for each in errors if _is_word_of_union(each)}
-    others = [each for each in errors if not _is_word_of_union(each)]
-    return [
-        each | {"loc": each["loc"][:1], "msg": f"{each['msg']}, or be {words[each['loc'][0]]}"}
-        if each["loc"] and each["loc"][0] in words
-        else each
-        for each in others
-    ]
+    """One error for an argument that may be of several kinds: what is wrong with the number, and which words."""
+    words: dict[Any, Any] = {}
+    for each in filter(_is_word_of_union, errors):
+        first = words.setdefault(each["loc"][0], each | {"loc": each["loc"][:1], "expected": []})
+        first["expected"].append(each["ctx"]["expected"])
+    joined = []
+    for each in (error for error in errors if not _is_word_of_union(error)):
+        word = words.pop(each["loc"][0], None) if each["loc"] else None
+        more = f", or be {' or '.join(word['expected'])}" if word else ""
+        joined.append(each | {"loc": each["loc"][:1], "msg": f"{each['msg']}{more}"} if word else each)
+    return [*joined, *(word | {"msg": f"should be {' or '.join(word['expected'])}"} for word in words.values())]
 
 
 def _is_word_of_union(error: Any) -> bool:

@@ -14,7 +14,7 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.plan import Plan
 from ltx_mcp.domain.price import from_micro, to_wire
-from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, one_line, shorten
+from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, MAX_SHOWN_CHARS, one_line
 from ltx_mcp.net.address import read_address
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def to_row(job: Job) -> Row:
         operation=job.operation,
         provider=job.offer.provider,
         cost_usd=to_wire(from_micro(job.cost_micro)),
-        prompt=shorten(job.prompt),
+        prompt=job.prompt if len(job.prompt) <= MAX_SHOWN_CHARS else f"{job.prompt[: MAX_SHOWN_CHARS - 1]}…",
         sources=list(job.sources),
         created_at=to_time(job.created_at) or "",
     )

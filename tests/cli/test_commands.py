@@ -202,7 +202,7 @@ def test_a_job_that_fails_is_exit_code_5_with_the_reason_on_stderr(
         ("above max_cost_usd=0.02. Raise max_cost_usd.", "above --max-cost-usd 0.02. Raise --max-cost-usd."),
         ("image: /pictures/request_key/aspect_ratio.png", "image: /pictures/request_key/aspect_ratio.png"),
         ("the key 'request_key' of relist_jobs", "the key 'request_key' of relist_jobs"),
-        ("line\x1b[2J one\nline two", "line [2J one line two"),
+        ("line\x1b[2J one\nline two", "line one line two"),
     ],
 )
 def test_words_for_an_agent_become_words_for_a_person(agent: str, person: str) -> None:

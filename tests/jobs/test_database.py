@@ -84,8 +84,8 @@ def test_an_intent_is_synced_to_disk_and_progress_is_not(database: Database) -> 
     assert " ".join(levels) == expected
 
 
-def test_a_statement_of_ours_that_is_wrong_is_not_told_as_a_database_out_of_reach(postgres: PostgresServer) -> None:
-    database = Database.open(Path(), postgres.new_database())
+def test_a_wrong_statement_of_ours_is_not_told_as_a_database_out_of_reach(home: Path, postgres: PostgresServer) -> None:
+    database = Database.open(home, postgres.new_database())
     with pytest.raises(ProgrammingError), database.read() as connection:
         connection.execute(text("SELECT nothing FROM nowhere"))
     database.close()

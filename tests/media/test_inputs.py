@@ -214,7 +214,7 @@ async def test_a_path_that_leads_outside_is_refused(folder: Path, into: Path, pa
     outside.write_bytes(CONTENT)
     given = path.format(outside=outside)
     message = await refusal(reader(folder), LocalPath(given), into, ErrorCode.INVALID_REQUEST)
-    assert given in message
+    assert given[:79] in message
     assert str(folder) in message
 
 

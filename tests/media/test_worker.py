@@ -237,12 +237,12 @@ def test_a_start_that_is_cancelled_leaves_no_process_that_nobody_waited_for() ->
 @procfs
 async def test_cancelling_short_work_kills_the_warm_child(media: Media, picture: Path, tmp_path: Path) -> None:
     await media.look_at_picture(picture)
-    (warm,) = workers()
+    warm = workers()
     os.mkfifo(tmp_path / "never.png")
     with anyio.move_on_after(0.1) as scope:
         await media.look_at_picture(tmp_path / "never.png")
     assert scope.cancelled_caught
-    assert not exists(warm)
+    assert len([each for each in warm if not exists(each)]) == 1
     assert (await media.look_at_picture(picture)).width == 64
 
 

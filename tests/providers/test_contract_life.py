@@ -49,7 +49,7 @@ async def test_an_order_waits_runs_and_is_done(bench: Bench, provider: str) -> N
     assert (job.state, job.bill, bench.states(job)) == (State.SUCCEEDED, Bill.BOOKED, LIFE)
     notes = {each.note for each in bench.changes[job.id] if each.state is State.RUNNING and each.note}
     assert notes >= NOTES[provider]
-    assert provider != "fal" or any(note.startswith("step ") for note in notes)
+    assert provider != "fal" or any(note.startswith("“step ") for note in notes)
     assert [each.what for each in await bench.history(job)] == [
         "placed",
         "submitting",
