@@ -16,6 +16,7 @@ import pytest
 
 from ltx_mcp.cli.common import open_jobs
 from ltx_mcp.domain.arguments import GenerateVideo
+from tests.cli import warm
 from tests.jobs.test_processes import Look
 from tests.patience import HANG_S
 
@@ -32,6 +33,7 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-7]|38|4[0-7]|48|9[0-7])[;m]")
 TOOL = re.compile(r"\b(list_jobs|check_job|estimate_cost|generate_video|animate_image)\b|ltx://|\w+_\w+=")
 
+LONG_S = 60
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and terminals")
 
 
@@ -61,11 +63,13 @@ def command_in(folder: Path) -> Command:
     """Runs `ltx-mcp` in `folder`, with its home below it."""
 
     def run(*arguments: str, **more: str) -> Ended:
-        command = [sys.executable, "-m", "ltx_mcp", *arguments]
+        env = environment(folder / "home", **more)
+        if warm.is_wanted and warm.can_run(env):
+            return warm.run([*arguments], folder, env, LONG_S)
         return subprocess.run(
-            command,
+            [sys.executable, "-m", "ltx_mcp", *arguments],
             cwd=folder,
-            env=environment(folder / "home", **more),
+            env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -73,6 +77,12 @@ def command_in(folder: Path) -> Command:
         )
 
     return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def start(request: pytest.FixtureRequest) -> None:
+    """Commands are started as a person does where all tests run."""
+    warm.is_wanted = not request.config.getoption("--all")
 
 
 @pytest.fixture
