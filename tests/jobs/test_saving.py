@@ -222,3 +222,22 @@ async def test_a_frame_of_our_own_film_that_is_too_large_goes_as_jpeg(
     with Image.open(sent) as picture:
         assert (picture.format, picture.size) == ("JPEG", (1280, 720))
     assert bench.store.claim(WORKER, {}, bench.clock()) is None
+
+
+async def test_a_film_is_not_given_up_because_of_one_failure_after_a_long_sleep(
+    bench: Bench, new_job: New, film: Path
+) -> None:
+    tried: list[str] = []
+
+    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+        tried.append(url)
+        if len(tried) == 1:
+            raise ProviderError(ErrorCode.UNAVAILABLE, "away", provider="fal", accepted="yes")
+        out.write_bytes(film.read_bytes())
+
+    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
+    bench.clock.turn(days=3)
+    job = await bench.until(job, State.SUCCEEDED)
+    assert (len(tried), job.bill) == (2, Bill.BOOKED)

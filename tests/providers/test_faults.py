@@ -64,7 +64,9 @@ async def check(row: Row, used: Bench, clips: Clips, tmp_path: Path) -> None:
     uploads = dict(used.world.uploads)
     used.world.reset()
     used.world.uploads |= uploads  # what was sent before still lies there
-    used.world.wait_s, used.world.work_s = (0.3, 0.3) if row.step == "cancel" else (0.0, 0.0)
+    used.world.wait_s = 0.3 if row.step == "cancel" else 0.0
+    # an order that is to be stopped does not end by itself before, however busy the machine is
+    used.world.work_s = 1000.0 if row.end.state is State.CANCELLED else used.world.wait_s
     used.world.faults = faults(row)
     used.time.run(DEADLINE_FACTOR if row.deadline else FACTOR)
     asked = edit(row, clips, tmp_path) if row.operation else arguments(row, tmp_path)
