@@ -22,6 +22,7 @@ DOCUMENTED_PATHS = ("/v1", "/v2", "/api")
 
 
 MAX_TOLD, MAX_SHOWN = 5, 40
+MAX_DIGITS = 400
 
 
 def read_providers(overlay: Path | None = None) -> tuple[ProviderFacts, ...]:
@@ -41,7 +42,15 @@ def read_providers(overlay: Path | None = None) -> tuple[ProviderFacts, ...]:
 
 def _parsed(text: str) -> dict[str, Any]:
     """Figures as they are written: not rounded to what a float can hold."""
-    return tomllib.loads(text, parse_float=Decimal)
+    return tomllib.loads(text, parse_float=_figure)
+
+
+def _figure(text: str) -> Decimal:
+    """ValueError for one whose digits would fill a book: making a whole number of it takes a minute."""
+    figure = Decimal(text)
+    if figure.is_finite() and figure.adjusted() > MAX_DIGITS:
+        raise ValueError(f"a figure of more than {MAX_DIGITS} digits")
+    return figure
 
 
 def _checked(table: dict[str, Any], overlay: Path | None) -> ProviderFacts:
