@@ -19,8 +19,8 @@ def patterns(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re."):
             for each in ast.walk(node):
-                if isinstance(each, ast.Constant) and isinstance(each.value, str):
-                    yield each.value
+                if isinstance(each, ast.Constant) and isinstance(each.value, str | bytes):
+                    yield each.value if isinstance(each.value, str) else each.value.decode("latin-1")
 
 
 def test_no_expression_is_possessive_or_atomic_which_early_3_11_reads_wrongly() -> None:

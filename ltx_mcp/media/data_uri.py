@@ -13,7 +13,7 @@ from ltx_mcp.private import open_private
 PIECE_CHARS = 1 << 18
 MAX_CHARS_PER_BYTE = 4.5
 """Base64 whose every letter is percent-encoded has 4, and line ends beside it."""
-_ESCAPES = re.compile(rb"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*+")
+_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _SPACE = b" \t\n\r\f\v"
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

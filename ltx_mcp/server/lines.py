@@ -6,7 +6,7 @@ and so does what is no UTF-8: a prompt is worth more than its last sign.
 
 import codecs
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -24,13 +24,12 @@ from mcp.types import (
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-MAX_TOKENS = 1_000_000
-"""How far the id is looked for in what is no JSON."""
+MAX_TOKENS = 2_000_000
+"""How far the id is looked for in what is no JSON: so many brackets, quotation marks and escapes."""
 _HEAD_BYTES = 1 << 16
 _HIGH, _LOW, _ANY = rb"u[dD][89abAB]..", rb"u[dD][c-fC-F]..", rb"u[dD][89a-fA-F].."
 _ESCAPE = re.compile(rb"\\(?:\\|%b\\%b|(%b))" % (_HIGH, _LOW, _ANY), re.DOTALL)
-# A string that is cut short goes on to the end: it is looked through once, and not once from each of its signs.
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[][{}]', re.DOTALL)
+_TOKEN = re.compile(rb'\\.|["{}[\]]', re.DOTALL)
 _VALUE = re.compile(rb'\s*:\s*(-?[0-9]{1,30}(?=[ \t,}])|"(?:[^"\\]|\\.){0,200}")?', re.DOTALL)
 _KEYS = {b'"id"': "id", b'"method"': "method", b'"result"': "result", b'"error"': "error"}
 _NO_JSON = "This line is no JSON that can be read"
@@ -107,20 +106,28 @@ def _scan(line: bytes) -> tuple[Collection[str], RequestId | None]:
     """The keys of a message and its id, as far as they can be made out in something that is no JSON."""
     keys: set[str] = set()
     number: RequestId | None = None
-    depth = 0
-    for token in islice(_TOKEN.finditer(line), MAX_TOKENS):
-        match line[token.start()]:
-            case 0x7B | 0x5B:
-                depth += 1
-            case 0x7D | 0x5D:
-                depth -= 1
-            case _ if depth == 1 and token.end() - token.start() <= len(b'"method"'):
-                key, value = _KEYS.get(token[0]), _VALUE.match(line, token.end())
-                if key is None or value is None:
-                    continue
-                if key == "id" and key not in keys and value[1]:
-                    number = _parse(value[1])
-                keys.add(key)
+    for start, end in _outer_texts(line):
+        key, value = _KEYS.get(line[start:end]), _VALUE.match(line, end)
+        if key is None or value is None:
+            continue
+        if key == "id" and key not in keys and value[1]:
+            number = _parse(value[1])
+        keys.add(key)
         if {"id", "method"} <= keys:
             break
     return keys, number
+
+
+def _outer_texts(line: bytes) -> Iterator[tuple[int, int]]:
+    """Where the short texts of the outermost object begin and end, quotation marks included."""
+    depth, start = 0, -1
+    for token in islice(_TOKEN.finditer(line), MAX_TOKENS):
+        sign = token[0]
+        if sign == b'"' and start < 0:
+            start = token.start()
+        elif sign == b'"':
+            if depth == 1 and token.end() - start <= len(b'"method"'):
+                yield start, token.end()
+            start = -1
+        elif start < 0 and len(sign) == 1:
+            depth += 1 if sign in b"{[" else -1
