@@ -10,7 +10,7 @@ from mcp import Client, StdioServerParameters
 from bench.client import answer, follow, measured, run
 
 PROMPT = "A lighthouse on a basalt cliff at dusk, waves far below, slow aerial approach, gulls calling"
-HOME = Path("demo-output").absolute()
+HOME = Path("demo-output/preview").absolute()
 
 
 async def main() -> None:

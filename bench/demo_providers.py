@@ -21,9 +21,10 @@ from PIL import Image, ImageDraw
 from bench.client import Ended, answer, follow, measured, run
 from bench.wire import ROOT, environment
 
-HOME = Path("demo-output/providers").absolute()
-FILMS = HOME.parent / "emulated-films"
-PICTURES = HOME / "pictures"
+FOLDER = Path("demo-output/providers").absolute()
+HOME = FOLDER / "home"
+FILMS = FOLDER.parent / "emulated-films"
+PICTURES = FOLDER / "pictures"
 PROVIDERS = ("fal", "ltx", "netwrck", "bytecompute")
 PROMPTS = {
     "text_to_video": "A lighthouse on a basalt cliff at dusk, waves far below, slow aerial approach",
@@ -51,7 +52,7 @@ DOCUMENTED = {
 
 async def main() -> None:
     """Order all, then follow all, then count."""
-    shutil.rmtree(HOME, ignore_errors=True)
+    shutil.rmtree(FOLDER, ignore_errors=True)
     picture = draw_picture(PICTURES)
     with anyio.fail_after(MOST_S):
         async with emulated() as settings, served(settings) as client:
