@@ -16,9 +16,10 @@ def check_live(connection: Connection, caller: str, most: int) -> None:
     total = sum(counts.values())
     if total >= most:
         shares = ", ".join(f"{number} {state}" for state, number in sorted(counts.items(), key=lambda each: -each[1]))
+        found = "1 job is" if total == 1 else f"{total} jobs are"
         raise CallerError(
             ErrorCode.RATE_LIMITED,
-            f"{total} jobs are under way ({shares}), and {most} of one caller may be at a time; nothing was ordered.",
+            f"{found} under way ({shares}), and {most} of one caller may be at a time; nothing was ordered.",
             "Wait until some have ended, which list_jobs shows, or end with cancel_job what is not wanted; the "
             "operator may raise LTX_MCP_MAX_LIVE_JOBS.",
         )

@@ -10,6 +10,9 @@ from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
 
+from ltx_mcp.domain.arguments import AnimateImage
+from ltx_mcp.domain.errors import CallerError
+from ltx_mcp.server.arguments import read_arguments
 from tests.conftest import ERAS, Connect, Era
 
 pytestmark = pytest.mark.anyio
@@ -173,3 +176,8 @@ async def test_a_refused_order_that_made_a_job_carries_it_in_the_published_form(
     Draft202012Validator(schemas["animate_image"] or {}).validate(result.structured_content)
     assert result.structured_content["state"] == "failed"
     assert "new request_key" in result.structured_content["next"]
+
+
+def test_an_argument_of_two_kinds_of_words_is_refused_with_all_of_them() -> None:
+    with pytest.raises(CallerError, match=r"aspect_ratio should be '16:9'.* or 'auto' .got False"):
+        read_arguments(AnimateImage, "animate_image", {"prompt": "a", "image": "a.png", "aspect_ratio": False})
