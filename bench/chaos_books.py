@@ -108,7 +108,7 @@ def _amount(job: Job, offer_index: int, line: Line) -> int:
     ended_as_row = offer_index == job.offer_index and line.what not in ("placed", "next_offer")
     if ended_as_row and job.charged_micro is not None:
         return job.charged_micro
-    return to_micro(job.offers[offer_index].held_usd)
+    return to_micro(job.offers[offer_index].at_most_usd)
 
 
 def _next_offer(job: Job, index: int, error: str) -> int:

@@ -32,7 +32,7 @@ class Answer:
 
 def needs_consent(offers: Sequence[Offer], above_usd: Decimal | None) -> bool:
     """Whether a person must agree to the price of the first of these offers; None is no limit."""
-    return above_usd is not None and offers[0].held_usd > above_usd
+    return above_usd is not None and offers[0].at_most_usd > above_usd
 
 
 def covered(offers: Sequence[Offer], above_usd: Decimal | None) -> tuple[Offer, ...]:
@@ -41,15 +41,15 @@ def covered(offers: Sequence[Offer], above_usd: Decimal | None) -> tuple[Offer, 
     if above_usd is None:
         return tuple(offers)
     asked = needs_consent(offers, above_usd)
-    most = offers[0].held_usd * FAILOVER_ALLOWANCE if asked else above_usd
-    return tuple(offer for offer in offers if offer.held_usd <= most)
+    most = offers[0].at_most_usd * FAILOVER_ALLOWANCE if asked else above_usd
+    return tuple(offer for offer in offers if offer.at_most_usd <= most)
 
 
 def question_text(offers: Sequence[Offer], above_usd: Decimal) -> str:
     """What a person is asked, in one line: the price first, and the caller's own words last, where they cannot be taken
     for ours."""
-    first, most = offers[0], max(offer.held_usd for offer in offers)
-    more = f"; at most {to_text(most)} USD if another provider must take over" if most > first.held_usd else ""
+    first, most = offers[0], max(offer.at_most_usd for offer in offers)
+    more = f"; at most {to_text(most)} USD if another provider must take over" if most > first.at_most_usd else ""
     words = cite(first.prompt, MOST_PROMPT)
     prompt = f" Prompt: {words}" if words else ""
     return f"Pay {_offered(first)}? Prices above {_limit(above_usd)} need your yes{more}.{prompt}"
@@ -62,7 +62,7 @@ def not_asked(offers: Sequence[Offer], above_usd: Decimal) -> CallerError:
         f"The price is {_offered(offers[0])}. Above {_limit(above_usd)} a person must agree first; "
         "nothing was ordered.",
         f"Ask the user. If they agree, repeat the same call within ten minutes with "
-        f"max_cost_usd={to_text(offers[0].held_usd)}; if not, {CHEAPER}",
+        f"max_cost_usd={to_text(offers[0].at_most_usd)}; if not, {CHEAPER}",
     )
 
 
@@ -80,7 +80,7 @@ def _offered(offer: Offer) -> str:
     sound = "with sound" if offer.generate_audio else "silent"
     film = f"{offer.duration} s of {offer.resolution}, {offer.aspect_ratio}, {offer.fps} fps, {sound}"
     order = f"1 video, {offer.operation}, {film}"
-    return f"{to_text(offer.held_usd)} USD{credits} at {offer.provider} ({offer.model}): {order}"
+    return f"{to_text(offer.at_most_usd)} USD{credits} at {offer.provider} ({offer.model}): {order}"
 
 
 def _limit(above_usd: Decimal) -> str:

@@ -149,13 +149,23 @@ class PixelTier(Facts):
     up_to: Pixels | None = None
 
 
+class Reading(Facts):
+    """A higher price of the same row that another source tells: what may be charged until that is settled."""
+
+    as_of: date
+    source: str
+    usd_per_second: dict[Resolution, Amount]
+
+
 class Price(Facts):
-    """What a second costs, by resolution label or by pixel count; `as_of` and `source` go with every figure."""
+    """What a second costs, by resolution label or by pixel count; `as_of` and `source` go with every figure. The quote
+    is this figure; where a later reading is higher, `at_most` is what a budget must hold."""
 
     as_of: date
     source: str
     usd_per_second: dict[Resolution, Amount] = Field(default_factory=dict)
     pixel_tiers: tuple[PixelTier, ...] = ()
+    at_most: Reading | None = None
 
     @model_validator(mode="after")
     def _one_way_to_price(self) -> "Price":
@@ -164,6 +174,15 @@ class Price(Facts):
         sizes = [tier.up_to or Decimal("inf") for tier in self.pixel_tiers]
         if any(size >= larger for size, larger in pairwise(sizes)):
             raise ValueError("pixel_tiers should grow by up_to, and only the last one may lack it")
+        return self
+
+    @model_validator(mode="after")
+    def _higher_for_each_size(self) -> "Price":
+        higher = self.at_most.usd_per_second if self.at_most else self.usd_per_second
+        if higher.keys() != self.usd_per_second.keys() or any(
+            higher[size] < usd for size, usd in self.usd_per_second.items()
+        ):
+            raise ValueError("at_most should name each size of usd_per_second, none with less")
         return self
 
 

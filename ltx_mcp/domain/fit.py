@@ -11,7 +11,7 @@ from ltx_mcp.domain.edits import Form, edited
 from ltx_mcp.domain.facts import Limit, OfferFacts, ProviderFacts
 from ltx_mcp.domain.forms import check_media, conversions, nearest_ratio, seconds_of
 from ltx_mcp.domain.offer import Adjustment, NotOfferedError, Offer, Refusal
-from ltx_mcp.domain.price import from_credits, make_price, to_credits
+from ltx_mcp.domain.price import from_credits, highest_price, make_price, to_credits
 from ltx_mcp.domain.request import EDITS, Input, Request, film_size
 
 
@@ -48,9 +48,8 @@ def _short_side(resolution: str) -> int:
 def _priced(request: Request, inputs: Sequence[Input], provider: ProviderFacts, row: OfferFacts, form: Form) -> Offer:
     video, sound = _first(inputs, "video"), _first(inputs, "audio")
     billed_s = _billed(row, form, sound or video)
-    cost_usd = make_price(
-        row.price, billed_s or form.film_s or form.duration, form.resolution, form.width * form.height
-    )
+    seconds = billed_s or form.film_s or form.duration
+    cost_usd = make_price(row.price, seconds, form.resolution, form.width * form.height)
     if cost_usd is None or not _fits_frame(row, form.width, form.height):
         raise NotOfferedError(
             f"{form.width}x{form.height} ({form.resolution} at {form.aspect_ratio}) is not offered."
@@ -84,6 +83,7 @@ def _priced(request: Request, inputs: Sequence[Input], provider: ProviderFacts, 
         film_s=form.film_s,
         billed_s=billed_s,
         automatic=request.is_automatic,
+        highest_usd=highest_price(row.price, seconds, form.resolution),
     )
 
 

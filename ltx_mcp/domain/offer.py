@@ -23,8 +23,9 @@ class Adjustment:
 
 @dataclass(frozen=True)
 class Offer:
-    """One order, complete: an adapter translates it and decides nothing. `cost_usd` is its whole price; what a budget
-    holds for it may be more, where the provider counts in whole credits.
+    """One order, complete: an adapter translates it and decides nothing. `cost_usd` is its whole price as quoted, and
+    `at_most_usd` what may be charged: more where the provider counts in whole credits, or where a newer reading of its
+    price is higher (`highest_usd`). Caps, budgets, consent and reservations compare that.
 
     `duration` is what is ordered, in seconds: the film, an extension's new part, a retake's section. `film_s` is how
     long the film will be where that is another figure, `billed_s` what is paid for. `automatic`: the provider chooses
@@ -58,11 +59,12 @@ class Offer:
     film_s: Decimal | None = None
     billed_s: Decimal | None = None
     automatic: bool = False
+    highest_usd: Decimal | None = None
 
     @property
-    def held_usd(self) -> Decimal:
-        """What a budget counts for it until the provider's own figure is known."""
-        return max(self.cost_usd, self.whole_credits_usd or Decimal())
+    def at_most_usd(self) -> Decimal:
+        """What may be charged for it; a budget counts that until the provider's own figure is known."""
+        return max(self.cost_usd, self.whole_credits_usd or Decimal(), self.highest_usd or Decimal())
 
     @property
     def length(self) -> Decimal:

@@ -1,7 +1,9 @@
 """Money: Decimal in thought, whole micro-dollars in the store, a JSON number of at most six decimals on the wire."""
 
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 
+from ltx_mcp.domain.arguments import Resolution
 from ltx_mcp.domain.facts import Price
 
 MICRO = Decimal(1_000_000)
@@ -12,8 +14,17 @@ def make_price(price: Price, seconds: Decimal, resolution: str, pixels: int) -> 
     for tier in price.pixel_tiers:
         if tier.up_to is None or pixels <= tier.up_to:
             return tier.usd_per_second * seconds
-    rates = {str(label): rate for label, rate in price.usd_per_second.items()}
-    return rates[resolution] * seconds if resolution in rates else None
+    return _by_label(price.usd_per_second, seconds, resolution)
+
+
+def highest_price(price: Price, seconds: Decimal, resolution: str) -> Decimal | None:
+    """USD for the same by the higher reading; None where there is none."""
+    return None if price.at_most is None else _by_label(price.at_most.usd_per_second, seconds, resolution)
+
+
+def _by_label(rates: Mapping[Resolution, Decimal], seconds: Decimal, resolution: str) -> Decimal | None:
+    usd_per_second = {str(label): rate for label, rate in rates.items()}.get(resolution)
+    return None if usd_per_second is None else usd_per_second * seconds
 
 
 def to_credits(usd: Decimal, usd_per_credit: Decimal | None) -> int | None:

@@ -56,7 +56,7 @@ class Consents:
 
         Raises CallerError(needs_confirmation) where nobody can be asked, or somebody said no.
         """
-        price = to_micro(wish.offers[0].held_usd)
+        price = to_micro(wish.offers[0].at_most_usd)
         if answer is not None and not answer.yes:
             self.forget(wish)
             raise declined(wish.offers, wish.above_usd)

@@ -26,7 +26,7 @@ class Budget:
 
     def check(self, offer: Offer) -> None:
         """Raises CallerError(over_budget), saying what is left, when `offer` does not fit."""
-        if self.left is not None and to_micro(offer.held_usd) > self.left:
+        if self.left is not None and to_micro(offer.at_most_usd) > self.left:
             raise CallerError(
                 ErrorCode.OVER_BUDGET,
                 f"This costs {to_text(offer.cost_usd)} USD; {to_text(from_micro(self.left))} USD are left of today's "

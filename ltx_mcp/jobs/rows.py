@@ -121,7 +121,7 @@ def day_of(at: datetime) -> str:
 def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, **changed: Any) -> Job:
     """A new row with its first event, its first offer's price held; `changed` is laid over how a new job stands."""
     offer, job_id = new.offers[0], new_job_id()
-    held_micro = to_micro(offer.held_usd)
+    held_micro = to_micro(offer.at_most_usd)
     values = {
         "id": job_id,
         "caller": new.caller,

@@ -216,10 +216,10 @@ class Store:
                 return moved(connection, job.id, State.FAILED, now, "failed", refused | {"bill": Bill.RELEASED})
             offer = job.offers[index]
             next_try = {"state": State.QUEUED, "bill": Bill.HELD, "offer_index": index, "provider": offer.provider}
-            next_try |= {"cost_micro": to_micro(offer.cost_usd), "held_micro": to_micro(offer.held_usd), "tries": 0}
+            next_try |= {"cost_micro": to_micro(offer.cost_usd), "held_micro": to_micro(offer.at_most_usd), "tries": 0}
             next_try |= {"sent_by": "", "holder": "", "next_at": now, "note": ""}
             change(connection, (jobs.c.id == job.id,), next_try)
-            refused |= {"held_micro": to_micro(offer.held_usd)}
+            refused |= {"held_micro": to_micro(offer.at_most_usd)}
             return moved(connection, job.id, State.QUEUED, now, "next_offer", refused)
 
     def turn_away(self, job: Job, problem: Problem, now: datetime, wait: timedelta) -> Job:

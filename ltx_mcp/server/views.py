@@ -278,7 +278,9 @@ def to_estimate(plan: Plan, count: int, budget: "Budget") -> Estimate:
     """Usable quotes first, cheapest first in each half."""
     left = None if budget.left is None else from_micro(budget.left)
     over = "The day's budget does not reach."
-    usable = [_quote(offer, count, over if left is not None and offer.held_usd > left else "") for offer in plan.offers]
+    usable = [
+        _quote(offer, count, over if left is not None and offer.at_most_usd > left else "") for offer in plan.offers
+    ]
     others = [_quote(offer, count, why) for offer, why in plan.unusable]
     return Estimate(
         quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.cost_usd)),

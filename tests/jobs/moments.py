@@ -229,7 +229,7 @@ def check_unknown(look: Look, job_id: str) -> None:
     wait_for(lambda: look.job(job_id).state is State.UNKNOWN, noticed_s())
     job = look.job(job_id)
     assert (job.bill, job.error and job.error.code) == (Bill.HELD, "outcome_unknown")
-    assert look.store.budget(job.created_at).held == job.offer.held_usd * 1_000_000
+    assert look.store.budget(job.created_at).held == job.offer.at_most_usd * 1_000_000
 
 
 def forbids_another(view: dict[str, Any], job_id: str) -> bool:

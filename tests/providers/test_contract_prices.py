@@ -78,7 +78,7 @@ def test_a_film_costs_its_seconds(
 def test_netwrck_counts_in_whole_credits(duration: int, resolution: str, price: str, credits: int) -> None:
     asked = text(provider="netwrck", duration=duration, resolution=resolution)
     (offer,) = offers(market_of(EVERYTHING), asked)
-    assert (offer.cost_usd, offer.credits, offer.held_usd) == (Decimal(price), credits, Decimal(credits) / 100)
+    assert (offer.cost_usd, offer.credits, offer.at_most_usd) == (Decimal(price), credits, Decimal(credits) / 100)
 
 
 @pytest.mark.parametrize(

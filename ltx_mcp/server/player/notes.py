@@ -117,7 +117,7 @@ def _take(
         offer = choose(to_request(arguments), inputs, market)[0]
     except (LtxError, ValidationError):
         return None
-    most = _usd(offer.held_usd)
+    most = _usd(offer.at_most_usd)
     given = arguments.model_dump(mode="json", exclude_defaults=True, exclude={"prompt"})
     return {
         "tool": tool,
