@@ -41,7 +41,7 @@ def _draw_facts(console: Console, view: JobView, facts: Sequence[str]) -> None:
     if place := view.file or view.video_url:
         # one line however long it is: what is marked with the mouse is then the whole path
         console.print(Text.assemble("  ", place_of(console, place)), soft_wrap=True)
-    for fact in (f"{view.operation} at {view.provider} ({view.model}), {view.cost_usd:g} USD", *facts):
+    for fact in (f"{view.operation} at {view.provider} ({view.model}), {view.price()}", *facts):
         console.print(Padding(piece(console, fact), (0, 0, 0, 2)))
 
 

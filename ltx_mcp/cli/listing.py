@@ -11,7 +11,7 @@ from rich.text import Text
 from ltx_mcp.cli.screen import STATES, make_console, make_table, piece
 from ltx_mcp.cli.words import age
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.price import from_micro, to_text
+from ltx_mcp.domain.price import to_text
 
 NAMES = ("job", "state", "age", "provider", "usd", "prompt")
 NARROW = {"provider": 70, "usd": 70, "age": 56}
@@ -37,7 +37,7 @@ class Listing:
             "state": (_state(job), STATES[job.state]),
             "age": (age(job.created_at, datetime.now(UTC)), "dim"),
             "provider": (job.offer.provider, ""),
-            "usd": (to_text(from_micro(job.cost_micro)), ""),
+            "usd": (to_text(job.cost_usd), ""),
             "prompt": (job.prompt, ""),
         }
         return piece(console, *cells[name])

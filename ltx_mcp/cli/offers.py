@@ -100,7 +100,7 @@ def draw_estimate(found: Estimate, count: int, seconds: Mapping[tuple[str, str],
 def _best(quotes: Sequence[Quote]) -> Quote | None:
     """The cheapest that could be ordered now and is no preview."""
     real = [quote for quote in quotes if quote.usable and quote.provider != LOCAL]
-    return min(real, key=lambda quote: quote.cost_usd, default=None)
+    return min(real, key=lambda quote: quote.most_usd, default=None)
 
 
 def _note(quote: Quote, seconds: str, is_best: bool) -> str:
@@ -108,6 +108,7 @@ def _note(quote: Quote, seconds: str, is_best: bool) -> str:
         "cheapest" if is_best else "",
         PREVIEW if quote.provider == LOCAL else "",
         f"for {seconds}" if seconds else "",
+        f"at most {quote.most_usd:g} each" if quote.most_usd > quote.cost_usd else "",
         f"{quote.credits} credits each" if quote.credits else "",
         spoken(quote.why_not) if quote.why_not else "",
     ]

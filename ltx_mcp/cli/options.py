@@ -22,7 +22,7 @@ HELP = {
     "provider": "Who makes it. auto: the cheapest that is configured.",
     "model": "What makes it. auto: any.",
     "adjust": "nearest: duration, fps, resolution or the picture's format may be changed to what is offered.",
-    "max_cost_usd": "Refuse above this price; 0: no cap.",
+    "max_cost_usd": "Refuse where more may be charged; 0: only what is free. Left out: no cap.",
     "request_key": "Your name for this video: the same key always gives the same job.",
     "end_image": "Last frame, given like IMAGE.",
     "audio": "The sound, for audio_to_video: a path, an https URL or a job.",
@@ -61,12 +61,13 @@ def options_of(model: type[BaseModel], *hidden: str) -> Callable[[Any], Any]:
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
-    choices = [word for word in _choices(field.annotation) if field.annotation is not float]
+    choices = _choices(field.annotation)
+    choices = [] if choices == ["NUMBER"] else choices
     text = HELP[name] + (AUTO.get(name, "") if "auto" in choices else "")
     if field.annotation is bool:
         flags = f"{option_name(name)}/--no-{name.replace('_', '-')}"
         return click.option(flags, default=field.default, show_default=True, help=text)
-    default = "" if field.is_required() else str(field.default)
+    default = "" if field.is_required() or field.default is None else str(field.default)
     free = "TEXT" if field.annotation is str else "NUMBER"
     metavar = f"[{'|'.join(choices)}]" if choices else free
     if len(metavar) > WIDEST:

@@ -18,7 +18,6 @@ from ltx_mcp.cli.words import print_json
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.consent import Answer, Question
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.server.views import JobView
 
@@ -88,7 +87,7 @@ async def _follow(jobs: "Jobs", job: Job) -> None:
 
 def _say_placed(ordered: "Ordered") -> None:
     job = ordered.job
-    order = f"{job.operation} at {job.offer.provider} ({job.offer.model}), {to_text(from_micro(job.cost_micro))} USD"
+    order = f"{job.operation} at {job.offer.provider} ({job.offer.model}), {job.price}"
     if ordered.fresh:
         say(f"{job.id} ordered: {order}.")
     else:

@@ -54,6 +54,7 @@ def _quoted(quote: Quote, seconds: Seconds) -> dict[str, str]:
         "provider": quote.provider,
         "model": quote.model,
         "usd": f"{quote.cost_usd:g}",
+        "at_most": f"{quote.most_usd:g}",
         "total": f"{quote.total_usd:g}",
         "note": "; ".join(filter(None, parts)),
     }

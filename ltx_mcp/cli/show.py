@@ -54,7 +54,7 @@ def print_job(view: JobView) -> None:
         draw_job(view, facts_of(view))
         return
     print(f"{view.job_id} {view.state}")
-    print(f"{view.operation} at {view.provider} ({view.model}), {view.cost_usd:g} USD")
+    print(f"{view.operation} at {view.provider} ({view.model}), {view.price()}")
     for line in facts_of(view):
         print(line)
     if place := view.file or view.video_url:

@@ -4,6 +4,7 @@ Descriptions are product text: a model reads them to choose values. Which provid
 known here; it comes from the facts and is added where the schema is published.
 """
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -33,6 +34,25 @@ def _number_or_word(schema: dict[str, Any]) -> None:
     schema["type"] = ["number", "string"]
 
 
+def _read_cap(value: Any) -> Any:
+    """Zero means that nothing may be paid: what is no amount, or only becomes zero by being read, is refused."""
+    if isinstance(value, bool):
+        raise ValueError("should be an amount in USD, or null for no cap")
+    if isinstance(value, str):
+        return _read_cap_text(value.strip())
+    return abs(value) if value == 0 else value  # -0.0 is 0
+
+
+def _read_cap_text(text: str) -> Any:
+    try:
+        exact = Decimal(text) if text else None
+    except ArithmeticError:
+        return text
+    if exact is not None and exact.is_finite() and exact and not float(exact):
+        raise ValueError("should be 0, or an amount that can be paid")
+    return text if exact else exact
+
+
 PromptText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=5000),
@@ -60,8 +80,12 @@ Shape = Annotated[AspectRatio | Automatic, Field(description="auto: as the pictu
 Footage = Annotated[str, Field(min_length=1, description="URL, data URI, path or job id")]
 ProviderName = Annotated[str, Field(description="auto: cheapest configured")]
 ModelName = Annotated[str, Field(description="auto: any")]
-AdjustRule = Annotated[Adjust, Field(description="nearest: change what is not offered, and tell")]
-Cap = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Refuse above; 0: no cap")]
+AdjustRule = Annotated[Adjust, Field(description="nearest: fit to what is offered")]
+Cap = Annotated[
+    Annotated[float, Field(ge=0, allow_inf_nan=False)] | None,
+    BeforeValidator(_read_cap),
+    Field(description="Refuse above; 0: only free; null: no cap"),
+]
 Key = Annotated[
     str,
     StringConstraints(max_length=200),
@@ -98,7 +122,7 @@ class GenerateVideo(Arguments):
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
-    max_cost_usd: Cap = 0
+    max_cost_usd: Cap = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 
@@ -124,7 +148,7 @@ class AnimateImage(Arguments):
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
-    max_cost_usd: Cap = 0
+    max_cost_usd: Cap = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 
@@ -142,7 +166,7 @@ class GenerateFromAudio(Arguments):
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
-    max_cost_usd: Cap = 0
+    max_cost_usd: Cap = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 
@@ -164,7 +188,7 @@ class ExtendVideo(Arguments):
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
-    max_cost_usd: Cap = 0
+    max_cost_usd: Cap = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 
@@ -180,7 +204,7 @@ class RetakeVideo(Arguments):
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
-    max_cost_usd: Cap = 0
+    max_cost_usd: Cap = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 

@@ -1,8 +1,13 @@
-"""Prices above the operator's limit: when a person must agree, how far that goes, and the words it is asked in."""
+"""Prices above the operator's limit: when a person must agree, how far that goes, and the words it is asked in.
+
+Compared, told and agreed to is what may be charged. Where nobody can be asked, a refusal names an amount that no caller
+has by chance: the price, rounded up to a cent and made unique below it. Only a call with exactly that as its cap is
+consent; the same call once more is none.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.offer import Offer
@@ -10,6 +15,7 @@ from ltx_mcp.domain.plan import FAILOVER_ALLOWANCE
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite
 
+CENT = Decimal("0.01")
 MOST_PROMPT = 60
 CHEAPER = "choose something cheaper: shorter or a lower resolution."
 
@@ -24,45 +30,59 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a person said to a question."""
+    """What a person said to a question; `yes` None is that no answer came."""
 
     token: str
-    yes: bool
+    yes: bool | None
 
 
 def needs_consent(offers: Sequence[Offer], above_usd: Decimal | None) -> bool:
     """Whether a person must agree to the price of the first of these offers; None is no limit."""
-    return above_usd is not None and offers[0].at_most_usd > above_usd
+    return not offers[0].fits(above_usd)
 
 
 def covered(offers: Sequence[Offer], above_usd: Decimal | None) -> tuple[Offer, ...]:
     """The offers that may be tried with the consent there is: what needs none goes no further than the limit, what is
     agreed to no further than the price that was told and a tenth more."""
-    if above_usd is None:
-        return tuple(offers)
-    asked = needs_consent(offers, above_usd)
-    most = offers[0].at_most_usd * FAILOVER_ALLOWANCE if asked else above_usd
-    return tuple(offer for offer in offers if offer.at_most_usd <= most)
+    most = offers[0].at_most_usd * FAILOVER_ALLOWANCE if needs_consent(offers, above_usd) else above_usd
+    return tuple(offer for offer in offers if offer.fits(most))
+
+
+def one_time_amount(offer: Offer, tail: int) -> Decimal:
+    """What may be charged, rounded up to a cent, with `tail` (1 to 99) hundredths of a cent that make it unique."""
+    return offer.at_most_usd.quantize(CENT, ROUND_CEILING) + CENT * CENT * tail
 
 
 def question_text(offers: Sequence[Offer], above_usd: Decimal) -> str:
     """What a person is asked, in one line: the price first, and the caller's own words last, where they cannot be taken
     for ours."""
-    first, most = offers[0], max(offer.at_most_usd for offer in offers)
-    more = f"; at most {to_text(most)} USD if another provider must take over" if most > first.at_most_usd else ""
+    first = offers[0]
+    dearest = max(offers, key=lambda offer: offer.at_most_usd)
+    most = to_text(dearest.at_most_usd)
+    more = "" if dearest.fits(first.at_most_usd) else f"; at most {most} USD if another provider must take over"
     words = cite(first.prompt, MOST_PROMPT)
     prompt = f" Prompt: {words}" if words else ""
     return f"Pay {_offered(first)}? Prices above {_limit(above_usd)} need your yes{more}.{prompt}"
 
 
-def not_asked(offers: Sequence[Offer], above_usd: Decimal) -> CallerError:
-    """The refusal where nobody could be asked: it says how to bring a person's consent."""
+def not_asked(offers: Sequence[Offer], above_usd: Decimal, amount: Decimal) -> CallerError:
+    """The refusal where nobody can be asked: it names the one-time amount by which a person's consent is brought."""
     return CallerError(
         ErrorCode.NEEDS_CONFIRMATION,
         f"The price is {_offered(offers[0])}. Above {_limit(above_usd)} a person must agree first; "
         "nothing was ordered.",
-        f"Ask the user. If they agree, repeat the same call within ten minutes with "
-        f"max_cost_usd={to_text(offers[0].at_most_usd)}; if not, {CHEAPER}",
+        f"Ask the user. Only if they agree, repeat the same call within ten minutes with exactly "
+        f"max_cost_usd={to_text(amount)}: that is their consent, once. If not, {CHEAPER}",
+    )
+
+
+def unanswered(offers: Sequence[Offer], above_usd: Decimal) -> CallerError:
+    """The refusal where a person could be asked and gave no answer."""
+    return CallerError(
+        ErrorCode.NEEDS_CONFIRMATION,
+        f"Nobody answered the question whether to pay {_offered(offers[0])}. Above {_limit(above_usd)} a person must "
+        "agree first; nothing was ordered.",
+        f"The same call asks again: tell the user that a question comes, or {CHEAPER}",
     )
 
 
@@ -80,7 +100,7 @@ def _offered(offer: Offer) -> str:
     sound = "with sound" if offer.generate_audio else "silent"
     film = f"{offer.duration} s of {offer.resolution}, {offer.aspect_ratio}, {offer.fps} fps, {sound}"
     order = f"1 video, {offer.operation}, {film}"
-    return f"{to_text(offer.at_most_usd)} USD{credits} at {offer.provider} ({offer.model}): {order}"
+    return f"{offer.price}{credits} at {offer.provider} ({offer.model}): {order}"
 
 
 def _limit(above_usd: Decimal) -> str:

@@ -5,11 +5,13 @@ Money is not the state: `bill` says whether the price is held, booked or release
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from ltx_mcp.domain.errors import ErrorCode, Problem
 from ltx_mcp.domain.offer import Adjustment, Offer
+from ltx_mcp.domain.price import from_micro, price_text
 from ltx_mcp.domain.request import Input, kind_of
 
 
@@ -103,6 +105,7 @@ class Job:
     offer_index: int
     inputs: tuple[Input, ...]
     cost_micro: int
+    held_micro: int
     charged_micro: int | None
     waits_for: str
     holder: str
@@ -131,6 +134,23 @@ class Job:
     def offer(self) -> Offer:
         """The offer being tried, or the one that was."""
         return self.offers[self.offer_index]
+
+    @property
+    def cost_usd(self) -> Decimal:
+        """As quoted."""
+        return from_micro(self.cost_micro)
+
+    @property
+    def at_most_usd(self) -> Decimal | None:
+        """What may be charged, where that is told beside the quote: it may be more, and nobody knows the charge yet."""
+        is_open = self.charged_micro is None and self.bill is not Bill.RELEASED
+        is_more = self.held_micro > self.cost_micro or (self.offer.automatic and self.live)
+        return from_micro(self.held_micro) if is_open and is_more else None
+
+    @property
+    def price(self) -> str:
+        """Its price for a person: `0.24 USD, at most 0.36`."""
+        return price_text(self.cost_usd, self.at_most_usd)
 
     @property
     def live(self) -> bool:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from ltx_mcp.domain.price import price_text
+
 CEILING_BYTES, FLOOR_BYTES = 8 << 30, 200_000_000
 MAX_BYTES_PER_PIXEL = Decimal("0.75")
 USUAL_BITS_PER_PIXEL = Decimal("0.2")
@@ -65,6 +67,15 @@ class Offer:
     def at_most_usd(self) -> Decimal:
         """What may be charged for it; a budget counts that until the provider's own figure is known."""
         return max(self.cost_usd, self.whole_credits_usd or Decimal(), self.highest_usd or Decimal())
+
+    def fits(self, most_usd: Decimal | None) -> bool:
+        """Whether all that may be charged for it stays within a cap, a limit or what is left; None is no limit."""
+        return most_usd is None or self.at_most_usd <= most_usd
+
+    @property
+    def price(self) -> str:
+        """Its price for a person: `0.24 USD, at most 0.36`."""
+        return price_text(self.cost_usd, self.at_most_usd)
 
     @property
     def length(self) -> Decimal:

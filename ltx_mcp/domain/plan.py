@@ -93,20 +93,30 @@ def choose(request: Request, inputs: Sequence[Input], market: Market) -> tuple[O
     plan = make_offers(request, inputs, market)
     offers = _within_auto(request, plan.offers, market)
     if offers:
-        cap = offers[0].cost_usd * FAILOVER_ALLOWANCE if request.max_cost_usd is None else request.max_cost_usd
-        affordable = tuple(offer for offer in offers if offer.cost_usd <= cap)
+        cap = offers[0].at_most_usd * FAILOVER_ALLOWANCE if request.max_cost_usd is None else request.max_cost_usd
+        affordable = tuple(offer for offer in offers if offer.fits(cap))
         if affordable:
             return affordable
-        cheapest = min(offers, key=lambda offer: offer.cost_usd)
-        raise CallerError(
-            ErrorCode.OVER_BUDGET,
-            f"The price is {to_text(cheapest.cost_usd)} USD at {cheapest.provider}, above "
-            f"max_cost_usd={to_text(request.max_cost_usd or Decimal())}.",
-            "Raise max_cost_usd, or ask for less: shorter or a lower resolution.",
-        )
+        raise _above_cap(min(offers, key=lambda offer: offer.at_most_usd), cap)
     if plan.unusable and not any(refusal.provider in market.order for refusal in plan.refused):
         raise SetupError(ErrorCode.MISSING_KEY, plan.unusable[0][1], "estimate_cost shows what each provider needs.")
     raise _not_supported(request, inputs, market, plan.refused)
+
+
+def _above_cap(cheapest: Offer, cap: Decimal) -> CallerError:
+    price = f"he price is {cheapest.price} at {cheapest.provider}"
+    if cap == 0:
+        return CallerError(
+            ErrorCode.OVER_BUDGET,
+            f"max_cost_usd=0 admits only what costs nothing; t{price}.",
+            f"Give max_cost_usd={to_text(cheapest.at_most_usd)} or leave it out for no cap; "
+            f"provider={LOCAL} draws a free preview.",
+        )
+    return CallerError(
+        ErrorCode.OVER_BUDGET,
+        f"T{price}, above max_cost_usd={to_text(cap)}.",
+        "Raise max_cost_usd, or ask for less: shorter or a lower resolution.",
+    )
 
 
 def check_names(request: Request, market: Market) -> None:
@@ -140,10 +150,10 @@ def _within_auto(request: Request, offers: Sequence[Offer], market: Market) -> t
     return tuple(offer for offer in offers if offer.provider in names)
 
 
-def _preference(request: Request, offer: Offer, market: Market) -> tuple[float, Decimal, int]:
+def _preference(request: Request, offer: Offer, market: Market) -> tuple[float, Decimal, Decimal, int]:
     names = [facts.name for facts in market.providers]
     place = market.order.index(offer.provider) if offer.provider in market.order else len(names)
-    return distance(request, offer.duration, offer.fps, offer.resolution), offer.cost_usd, place
+    return distance(request, offer.duration, offer.fps, offer.resolution), offer.at_most_usd, offer.cost_usd, place
 
 
 def _not_supported(
@@ -162,10 +172,7 @@ def _not_supported(
     if offers:
         best = offers[0]
         changes = ", ".join(f"{change.field}={change.got}" for change in best.adjustments)
-        hint = (
-            f"Nearest: {changes} at {best.provider} for {to_text(best.cost_usd)} USD; "
-            "ask for that, or pass adjust=nearest."
-        )
+        hint = f"Nearest: {changes} at {best.provider} for {best.price}; ask for that, or pass adjust=nearest."
     return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons) or _no_such_row(request, market), hint)
 
 

@@ -53,6 +53,16 @@ def to_wire(usd: Decimal) -> float:
     return float(round(usd, 6))
 
 
+def price_text(cost: Decimal, at_most: Decimal | None = None) -> str:
+    """A price for a person, with what may be charged where that is more: `0.24 USD`, `0.24 USD, at most 0.36`."""
+    return f"{to_text(cost)} USD" + (f", at most {to_text(at_most)}" if at_most is not None and at_most > cost else "")
+
+
+def from_wire(usd: float) -> Decimal:
+    """USD of a JSON number."""
+    return Decimal(repr(usd))
+
+
 def to_text(usd: Decimal) -> str:
     """USD for a person: 0.24, 1.152, 0."""
     return format(usd.normalize(), "f") if usd else "0"

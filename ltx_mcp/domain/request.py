@@ -126,7 +126,7 @@ def to_request(arguments: PaidArguments | EstimateCost) -> Request:
         provider=arguments.provider,
         model=arguments.model,
         adjust=given.get("adjust", "never"),
-        max_cost_usd=to_decimal(cap) if cap else None,
+        max_cost_usd=None if cap is None else to_decimal(cap),
         mode=given.get("mode", "") or _FIRST_MODE.get(operation, ""),
         start_time=to_decimal(given.get("start_time", 0)) if operation == "retake" else None,
         context=to_decimal(given["context"]) if operation == "extend" else None,

@@ -1,38 +1,37 @@
 """What is remembered of asking a person for a price.
 
-A price told in a refusal is remembered under the request; a question put to a person under a token of its own, so
-that an answer counts once, whoever sends it again.
+The one-time amount of a refusal is remembered under the request; the price of a question put to a person under a
+token of its own, so that an answer counts once, whoever sends it again. A job that is placed uses up both.
 """
 
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.exc import IntegrityError
 
-from ltx_mcp.domain.consent import Answer, Question, declined, not_asked, question_text
+from ltx_mcp.domain.consent import Answer, Question, declined, not_asked, one_time_amount, question_text, unanswered
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.price import to_micro
+from ltx_mcp.domain.price import from_micro, to_micro
 from ltx_mcp.domain.request import fingerprint
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.schema import asked
 
 VALID = timedelta(minutes=10)
+TAILS = 99
 
 
 @dataclass(frozen=True)
 class Wish:
-    """A request whose price is above the limit; `capped` says that its caller named a most they would pay."""
+    """A request whose price is above the limit; `cap_usd` is what its caller named as the most they would pay."""
 
     caller: str
     request_key: str
     normal: dict[str, str]
     offers: tuple[Offer, ...]
     above_usd: Decimal
-    capped: bool
+    cap_usd: Decimal | None
 
     @property
     def name(self) -> str:
@@ -54,45 +53,62 @@ class Consents:
     def settle(self, wish: Wish, answer: Answer | None, now: datetime, *, can_ask: bool) -> Question | None:
         """None when the price is agreed to, else the question to put to a person.
 
-        Raises CallerError(needs_confirmation) where nobody can be asked, or somebody said no.
+        Raises CallerError(needs_confirmation) where nobody can be asked, or somebody said no or nothing.
         """
-        price = to_micro(wish.offers[0].at_most_usd)
+        if not can_ask:
+            amount = self._amount(wish, now)
+            if wish.cap_usd == from_micro(amount):
+                return None
+            raise not_asked(wish.offers, wish.above_usd, from_micro(amount))
         if answer is not None and not answer.yes:
             self.forget(wish)
-            raise declined(wish.offers, wish.above_usd)
-        told = {wish.name} if wish.capped else set()
-        if answer is not None and answer.token.startswith(f"{wish.name}/"):
-            told.add(answer.token)
-        if any(self._was_told(wish.caller, each, price, now) for each in told):
+            raise (unanswered if answer.yes is None else declined)(wish.offers, wish.above_usd)
+        price = to_micro(wish.offers[0].at_most_usd)
+        if answer is not None and self._was_told(wish, answer.token, price, now):
             return None
-        if can_ask:
-            question = Question(f"{wish.name}/{secrets.token_urlsafe(16)}", question_text(wish.offers, wish.above_usd))
-            self._remember(wish.caller, question.token, price, now)
-            return question
-        self._remember(wish.caller, wish.name, price, now)
-        raise not_asked(wish.offers, wish.above_usd)
+        question = Question(f"{wish.name}/{secrets.token_urlsafe(16)}", question_text(wish.offers, wish.above_usd))
+        with self._database.write() as connection:
+            _remember(connection, wish.caller, question.token, price, now)
+        return question
 
     def forget(self, wish: Wish) -> None:
         """All that was asked about a wish: it was declined, or its consent is used up."""
         with self._database.write() as connection:
             use_up(connection, wish.caller, wish.name)
 
-    def _was_told(self, caller: str, name: str, price: int, now: datetime) -> bool:
-        """Whether this price, or a higher one, was told not long ago."""
-        query = select(asked.c.cost_micro).where(
-            asked.c.caller == caller, asked.c.fingerprint == name, asked.c.asked_at >= now - VALID
-        )
+    def _was_told(self, wish: Wish, token: str, price: int, now: datetime) -> bool:
+        """Whether this price, or a higher one, was told in a question about this wish not long ago."""
         with self._database.read() as connection:
-            return (connection.execute(query).scalar() or 0) >= price
+            return token.startswith(f"{wish.name}/") and (_told(connection, wish.caller, token, now) or 0) >= price
 
-    def _remember(self, caller: str, name: str, price: int, now: datetime) -> None:
-        row = {"caller": caller, "fingerprint": name, "cost_micro": price, "asked_at": now}
-        before = (asked.c.caller == caller) & (asked.c.fingerprint == name)
+    def _amount(self, wish: Wish, now: datetime) -> int:
+        """The wish's one-time amount in micro-dollars: the one that was told, while it lives and covers the price, so
+        that a blind repeat does not take it from somebody who is about to agree; else a new one, which is told now."""
+        offer = wish.offers[0]
+        least, most = to_micro(one_time_amount(offer, 0)), to_micro(one_time_amount(offer, TAILS))
         with self._database.write() as connection:
-            connection.execute(delete(asked).where(before | (asked.c.asked_at < now - VALID)))
-            # another process may tell the same price at this moment: its row is as good
-            with suppress(IntegrityError), connection.begin_nested():
-                connection.execute(insert(asked), row)
+            self._database.lock(connection, f"asked {wish.caller} {wish.name}")
+            told = _told(connection, wish.caller, wish.name, now)
+            if told is not None and least < told <= most:
+                return told
+            amount = to_micro(one_time_amount(offer, 1 + secrets.randbelow(TAILS)))
+            _remember(connection, wish.caller, wish.name, amount, now)
+            return amount
+
+
+def _told(connection: Connection, caller: str, name: str, now: datetime) -> int | None:
+    query = select(asked.c.cost_micro).where(
+        asked.c.caller == caller, asked.c.fingerprint == name, asked.c.asked_at >= now - VALID
+    )
+    told: int | None = connection.execute(query).scalar()
+    return told
+
+
+def _remember(connection: Connection, caller: str, name: str, micro: int, now: datetime) -> None:
+    row = {"caller": caller, "fingerprint": name, "cost_micro": micro, "asked_at": now}
+    before = (asked.c.caller == caller) & (asked.c.fingerprint == name)
+    connection.execute(delete(asked).where(before | (asked.c.asked_at < now - VALID)))
+    connection.execute(insert(asked), row)
 
 
 def use_up(connection: Connection, caller: str, name: str) -> None:

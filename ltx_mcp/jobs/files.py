@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.job import Film, Job
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.price import from_micro, to_wire
+from ltx_mcp.domain.price import to_wire
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import storage_failed
 from ltx_mcp.jobs.disk import check_space, reserve_of
@@ -206,7 +206,7 @@ def _about(job: Job, film: Film) -> dict[str, object]:
         "prompt": job.prompt,
         "provider": offer.provider,
         "model": offer.model,
-        "cost_usd": to_wire(from_micro(job.cost_micro)),
+        "cost_usd": to_wire(job.cost_usd),
         "created_at": job.created_at.isoformat(),
         "sources": list(job.sources),
         "film": asdict(film),

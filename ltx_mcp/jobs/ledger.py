@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, select
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Bill
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.price import from_micro, to_micro, to_text
+from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.jobs.schema import jobs
 
 
@@ -26,10 +26,10 @@ class Budget:
 
     def check(self, offer: Offer) -> None:
         """Raises CallerError(over_budget), saying what is left, when `offer` does not fit."""
-        if self.left is not None and to_micro(offer.at_most_usd) > self.left:
+        if self.left is not None and not offer.fits(from_micro(self.left)):
             raise CallerError(
                 ErrorCode.OVER_BUDGET,
-                f"This costs {to_text(offer.cost_usd)} USD; {to_text(from_micro(self.left))} USD are left of today's "
+                f"This costs {offer.price}; {to_text(from_micro(self.left))} USD are left of today's "
                 f"budget of {to_text(from_micro(self.limit or 0))} USD.",
                 "Ask for less, wait until 00:00 UTC, or let the operator raise LTX_MCP_BUDGET_USD_PER_DAY.",
             )

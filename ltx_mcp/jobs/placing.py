@@ -66,7 +66,7 @@ class Placing:
                     return same
                 raise
             new = NewJob(caller, arguments.request_key, normal, offers, inputs)
-            wish = self._wish(new, capped=request.max_cost_usd is not None)
+            wish = self._wish(new, request.max_cost_usd)
             if wish is not None or any(each.path is not None for each in given):
                 # nobody is asked about what would be refused anyway, and nothing is kept of it
                 found = await self.store.do(self.store.check, new, self.now())
@@ -98,12 +98,12 @@ class Placing:
         inputs = (*(each.input for each in given), *supposed_inputs(arguments))
         return make_offers(to_request(arguments), inputs, self.market)
 
-    def _wish(self, new: NewJob, *, capped: bool) -> Wish | None:
+    def _wish(self, new: NewJob, cap_usd: Decimal | None) -> Wish | None:
         """What a person must agree to; None where the price needs nobody's consent."""
         above_usd = self.confirm_above_usd
         if above_usd is None or not needs_consent(new.offers, above_usd):
             return None
-        return Wish(new.caller, new.request_key, new.normal, new.offers, above_usd, capped)
+        return Wish(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd)
 
     async def _same(self, caller: str, request_key: str, normal: dict[str, str]) -> Ordered | None:
         job = await self.store.do(self.store.find_same, caller, request_key, normal, self.now())

@@ -24,7 +24,7 @@ _RECORDS: dict[str, TypeAdapter[Any]] = {
     "error": TypeAdapter(Problem | None),
 }
 _WORDS = {"state": State, "bill": Bill, "cancel": Cancel}
-_NOT_IN_JOB = ("fingerprint", "day", "provider", "held_micro")
+_NOT_IN_JOB = ("fingerprint", "day", "provider")
 
 
 ASK_AFTER = timedelta(minutes=30)

@@ -28,4 +28,4 @@ async def job_answer(desk: Desk, job: Job, *, fresh: bool = True) -> CallToolRes
     ref = await desk.ref(job, fresh=fresh)
     if job.state in (State.FAILED, State.CANCELLED) and job.error is not None:
         return refusal(job.error.code, f"{job.id} {job.state}. {trouble_text(ref)} {ref.next}", ref.to_wire())
-    return answer(ref_text(ref, job), ref)
+    return answer(ref_text(ref), ref)

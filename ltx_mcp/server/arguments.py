@@ -15,7 +15,7 @@ from ltx_mcp.server.boundary import answered
 
 OBVIOUS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})
 """Left out of the published schemas to keep the list short; every one of them is still enforced, and explained."""
-GOES_WITHOUT_SAYING: tuple[tuple[str, Any], ...] = (("default", ""), ("minimum", 0))
+GOES_WITHOUT_SAYING: tuple[tuple[str, Any], ...] = (("default", ""), ("default", None), ("minimum", 0))
 """So are an empty default of an argument that is not required, and that no amount is negative."""
 
 SHORT_FORM = "JobRef"

@@ -45,12 +45,12 @@ def read_answer(context: Context[Any]) -> Answer | None:
     return Answer(context.request_state or "", said.action == "accept") if isinstance(said, ElicitResult) else None
 
 
-async def ask(context: Context[Any], question: Question, seconds: float) -> Answer | None:
-    """Ask in the middle of the call; None when no answer came in time, or none that can be read."""
+async def ask(context: Context[Any], question: Question, seconds: float) -> Answer:
+    """Ask in the middle of the call. What did not come in time, or cannot be read, is no answer."""
     with anyio.move_on_after(seconds):
         try:
             said = await context.session.elicit_form(question.text, NOTHING_TO_FILL_IN, context.request_id)
         except (MCPError, ValidationError):
-            return None
+            return Answer(question.token, None)
         return Answer(question.token, said.action == "accept")
-    return None
+    return Answer(question.token, None)

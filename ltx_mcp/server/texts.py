@@ -6,7 +6,6 @@ from datetime import datetime
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import LOCAL
-from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.quoting import cite, one_line
 from ltx_mcp.domain.words import clock, ordinal
 from ltx_mcp.server.views import Change, Estimate, JobRef, JobView, Refused, Row, Standing
@@ -38,10 +37,9 @@ def says(provider: str, words: str | None) -> str:
     return f"{provider} says: {cite(words)}" if words else ""
 
 
-def ref_text(ref: JobRef, job: Job) -> str:
+def ref_text(ref: JobRef) -> str:
     """A job in short, and what to do next."""
-    price = to_text(from_micro(job.cost_micro))
-    first = f"{ref.job_id} {ref.state} at {ref.provider} ({ref.model}), {price} USD."
+    first = f"{ref.job_id} {ref.state} at {ref.provider} ({ref.model}), {ref.price()}."
     trouble = trouble_text(ref)
     return "\n".join(filter(None, (first, ref.video_url, trouble, changes_text(ref.adjustments), ref.next)))
 
@@ -107,11 +105,11 @@ def billed_text(offer: Offer) -> str:
     return f"{offer.billed:f} s: {_WHOLE[offer.operation]}" if offer.operation in _WHOLE else ""
 
 
-def estimate_text(estimate: Estimate, offers: Sequence[Offer] = ()) -> str:
+def estimate_text(estimate: Estimate, offers: Sequence[Offer] = (), count: int = 1) -> str:
     """The first quotes, each with the seconds it is for, or why nobody offers it, and what is left of a budget."""
     billed = {(offer.provider, offer.model): billed_text(offer) for offer in offers}
     lines = [
-        f"{quote.provider} {quote.model}: {quote.cost_usd:g} USD each, {quote.total_usd:g} USD in all"
+        f"{quote.provider} {quote.model}: {quote.price()} each, {quote.price(count)} in all"
         + (f", {quote.credits} credits each" if quote.credits else "")
         + (f", for {seconds}." if (seconds := billed.get((quote.provider, quote.model))) else ".")
         + (" A preview drawn on this machine, not LTX." if quote.provider == LOCAL else "")

@@ -57,9 +57,9 @@ async def generate_video(arguments: GenerateVideo, context: Context[Desk]) -> Ca
 
 
 async def animate_image(arguments: AnimateImage, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
-    """Make a video that starts from a picture, and can end on another (end_image). Ordered, priced and followed like
-    generate_video. image may be another job: job_…#last continues that shot, even before it is done, so a chain of
-    shots can be ordered in one go."""
+    """Make a video that starts from a picture, and can end on another (end_image). Ordered and priced like
+    generate_video. image may be another job: job_…#last continues that shot, even before it is done: order a chain of
+    shots in one go."""
     return await _order(arguments, context)
 
 
@@ -67,22 +67,20 @@ async def generate_from_audio(
     arguments: GenerateFromAudio, context: Context[Desk]
 ) -> CallToolResult | InputRequiredResult:
     """Make a video that fits a sound: speech moves lips, music sets the pace. The sound is kept, and its length is the
-    film's and what is charged. Add a picture to bring to life, a prompt, or both. Ordered, priced and followed like
+    film's and what is charged. Add a picture to bring to life, a prompt, or both. Ordered and priced like
     generate_video."""
     return await _order(arguments, context)
 
 
 async def extend_video(arguments: ExtendVideo, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
     """Lengthen a video forward or backward in time, in one piece with it. video may be another job, even before it is
-    done. Charged are the new seconds and the context that is looked at: less context costs less. Ordered, priced and
-    followed like generate_video."""
+    done. Charged: the new seconds and the context looked at. Ordered and priced like generate_video."""
     return await _order(arguments, context)
 
 
 async def retake_video(arguments: RetakeVideo, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
     """Redo a section of a video, its picture, its sound or both; the rest stays. The whole video is charged, not
-    the section: estimate_cost with video first. video may be another job. Ordered, priced and followed like
-    generate_video."""
+    the section: estimate_cost with video first. video may be another job. Ordered and priced like generate_video."""
     return await _order(arguments, context)
 
 
@@ -113,7 +111,7 @@ async def estimate_cost(arguments: EstimateCost, context: Context[Desk]) -> Call
     jobs = await desk_of(context).jobs()
     plan = await jobs.quotes(arguments, desk_of(context).caller(context))
     estimate = to_estimate(plan, arguments.count, await jobs.budget())
-    return answer(estimate_text(estimate, plan.priced), estimate)
+    return answer(estimate_text(estimate, plan.priced, arguments.count), estimate)
 
 
 async def cancel_job(arguments: CancelJob, context: Context[Desk]) -> CallToolResult:
@@ -186,7 +184,7 @@ async def _order(arguments: PaidArguments, context: Context[Desk]) -> CallToolRe
         if asking.asks_by_answer(context):
             return asking.to_result(ordered)
         said = await asking.ask(context, ordered, began + asking.ASK_S - anyio.current_time())
-        ordered = await jobs.order(arguments, caller, said, can_ask=said is not None)
+        ordered = await jobs.order(arguments, caller, said, can_ask=True)
     took_s = anyio.current_time() - began
     job = ordered.job
     if job.live:

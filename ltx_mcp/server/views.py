@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.plan import Plan
-from ltx_mcp.domain.price import from_micro, to_wire
+from ltx_mcp.domain.price import from_micro, from_wire, price_text, to_wire
 from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, MAX_SHOWN_CHARS, one_line
 from ltx_mcp.net.address import read_address
 
@@ -36,6 +36,23 @@ class Answer(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
+class Priced(Answer):
+    """An answer with a price, and beside it what may be charged where that is told."""
+
+    if TYPE_CHECKING:
+        cost_usd: float
+        at_most_usd: float | None
+
+    @property
+    def most_usd(self) -> float:
+        """What may be charged for one video: it is what prices are compared by."""
+        return self.cost_usd if self.at_most_usd is None else self.at_most_usd
+
+    def price(self, count: int = 1) -> str:
+        """Of so many videos, for a person."""
+        return price_text(from_wire(self.cost_usd) * count, from_wire(self.most_usd) * count)
+
+
 class Change(Answer):
     """Something that is not as asked."""
 
@@ -54,7 +71,7 @@ class Trouble(Answer):
     provider_detail: str | None = None
 
 
-class JobRef(Answer):
+class JobRef(Priced):
     """A job in short."""
 
     job_id: str
@@ -63,6 +80,7 @@ class JobRef(Answer):
     model: str
     is_preview: bool
     cost_usd: float
+    at_most_usd: float | None = None
     video_url: str | None = None
     adjustments: list[Change] = []
     cancel: CancelWord | None = None
@@ -70,7 +88,7 @@ class JobRef(Answer):
     next: str
 
 
-class JobView(Answer):
+class JobView(Priced):
     """A job with all that is known of it."""
 
     job_id: str
@@ -90,6 +108,7 @@ class JobView(Answer):
     has_audio: bool | None = None
     size_bytes: int | None = None
     cost_usd: Annotated[float, Field(description="Quoted")]
+    at_most_usd: Annotated[float | None, Field(description="May be charged")] = None
     charged_usd: Annotated[float | None, Field(description="The provider's figure")] = None
     adjustments: list[Change] = []
     queue_position: int | None = None
@@ -100,7 +119,7 @@ class JobView(Answer):
     next: str
 
 
-class Row(Answer):
+class Row(Priced):
     """A job in a list."""
 
     job_id: str
@@ -108,6 +127,7 @@ class Row(Answer):
     operation: str
     provider: str
     cost_usd: float
+    at_most_usd: float | None = None
     prompt: str
     sources: list[str] = []
     created_at: str
@@ -120,12 +140,13 @@ class JobList(Answer):
     next_cursor: Annotated[str | None, Field(description="Absent on the last page")] = None
 
 
-class Quote(Answer):
+class Quote(Priced):
     """What one provider would take."""
 
     provider: str
     model: str
     cost_usd: Annotated[float, Field(description="One video")]
+    at_most_usd: Annotated[float | None, Field(description="May be charged for it")] = None
     total_usd: Annotated[float, Field(description="All count")]
     credits: int | None = None
     usable: bool
@@ -219,7 +240,8 @@ def to_ref(job: Job, links: Links, standing: Standing, now: datetime, *, fresh: 
         provider=job.offer.provider,
         model=job.offer.model,
         is_preview=standing.is_preview,
-        cost_usd=to_wire(from_micro(job.cost_micro)),
+        cost_usd=to_wire(job.cost_usd),
+        at_most_usd=None if job.at_most_usd is None else to_wire(job.at_most_usd),
         video_url=links.video_url(job, now),
         adjustments=to_changes(job.all_adjustments),
         cancel=_cancel(job),
@@ -248,7 +270,8 @@ def to_view(job: Job, links: Links, standing: Standing, now: datetime) -> JobVie
         fps=film.fps if film else None,
         has_audio=film.has_audio if film else None,
         size_bytes=film.size_bytes if film else None,
-        cost_usd=to_wire(from_micro(job.cost_micro)),
+        cost_usd=to_wire(job.cost_usd),
+        at_most_usd=None if job.at_most_usd is None else to_wire(job.at_most_usd),
         charged_usd=None if job.charged_micro is None else to_wire(from_micro(job.charged_micro)),
         adjustments=to_changes(job.all_adjustments),
         queue_position=(standing.line or job.queue_position) if job.live else None,
@@ -267,7 +290,8 @@ def to_row(job: Job) -> Row:
         state=job.state.value,
         operation=job.operation,
         provider=job.offer.provider,
-        cost_usd=to_wire(from_micro(job.cost_micro)),
+        cost_usd=to_wire(job.cost_usd),
+        at_most_usd=None if job.at_most_usd is None else to_wire(job.at_most_usd),
         prompt=job.prompt if len(job.prompt) <= MAX_SHOWN_CHARS else f"{job.prompt[: MAX_SHOWN_CHARS - 1]}…",
         sources=list(job.sources),
         created_at=to_time(job.created_at) or "",
@@ -278,12 +302,10 @@ def to_estimate(plan: Plan, count: int, budget: "Budget") -> Estimate:
     """Usable quotes first, cheapest first in each half."""
     left = None if budget.left is None else from_micro(budget.left)
     over = "The day's budget does not reach."
-    usable = [
-        _quote(offer, count, over if left is not None and offer.at_most_usd > left else "") for offer in plan.offers
-    ]
+    usable = [_quote(offer, count, "" if offer.fits(left) else over) for offer in plan.offers]
     others = [_quote(offer, count, why) for offer, why in plan.unusable]
     return Estimate(
-        quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.cost_usd)),
+        quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.most_usd)),
         refused=[Refused(provider=each.provider, model=each.model, reason=each.reason) for each in plan.refused],
         budget=to_money(budget),
     )
@@ -304,6 +326,7 @@ def _quote(offer: Offer, count: int, why_not: str) -> Quote:
         provider=offer.provider,
         model=offer.model,
         cost_usd=to_wire(offer.cost_usd),
+        at_most_usd=to_wire(offer.at_most_usd) if offer.at_most_usd > offer.cost_usd or offer.automatic else None,
         total_usd=to_wire(offer.cost_usd * count),
         credits=offer.credits,
         usable=not why_not,

@@ -28,9 +28,11 @@ def consents(database: Database) -> Consents:
 def wish(new_job: New) -> Callable[..., Wish]:
     """Makes a wish for a film that costs `usd`."""
 
-    def make(usd: str = "1.50", *, capped: bool = False, caller: str = "local", key: str = "", **asked: object) -> Wish:
+    def make(
+        usd: str = "1.50", *, cap: Decimal | None = None, caller: str = "local", key: str = "", **asked: object
+    ) -> Wish:
         new = new_job(caller, key, **asked)
-        return Wish(caller, key, new.normal, offers_of(new, usd), LIMIT, capped)
+        return Wish(caller, key, new.normal, offers_of(new, usd), LIMIT, cap)
 
     return make
 
@@ -43,12 +45,27 @@ def offers_of(new: NewJob, *usd: str) -> tuple[Offer, ...]:
 Make = Callable[..., Wish]
 
 
-def refused(consents: Consents, wish: Wish, clock: Clock, answer: Answer | None = None) -> str:
-    """The refusal, where nobody can be asked."""
+def refused(
+    consents: Consents, wish: Wish, clock: Clock, answer: Answer | None = None, *, can_ask: bool = False
+) -> str:
+    """The refusal, where nobody can be asked, or nobody said yes."""
     with pytest.raises(CallerError) as raised:
-        consents.settle(wish, answer, clock(), can_ask=False)
+        consents.settle(wish, answer, clock(), can_ask=can_ask)
     assert raised.value.code is ErrorCode.NEEDS_CONFIRMATION
     return str(raised.value)
+
+
+def amount_in(told: str) -> Decimal:
+    """The one-time amount that a refusal names."""
+    return Decimal(told.partition("max_cost_usd=")[2].partition(":")[0])
+
+
+def pays(consents: Consents, wish: Wish, clock: Clock) -> bool:
+    """Whether a call is consent by its cap alone."""
+    try:
+        return consents.settle(wish, None, clock(), can_ask=False) is None
+    except CallerError:
+        return False
 
 
 def asked(consents: Consents, wish: Wish, clock: Clock, answer: Answer | None = None) -> Question:
@@ -62,70 +79,89 @@ def agreed(consents: Consents, wish: Wish, clock: Clock, answer: Answer | None =
     return consents.settle(wish, answer, clock(), can_ask=True) is None
 
 
-# -- a price told in a refusal ------------------------------------------------------------------------------------
+# -- an amount told in a refusal ----------------------------------------------------------------------------------
 
 
 def test_the_refusal_says_price_film_limit_and_what_to_do(consents: Consents, wish: Make, clock: Clock) -> None:
     told = refused(consents, wish(), clock)
-    for words in ("1.5 USD at fal (preview)", "6 s of 1080p, 16:9, 25 fps", "Above 1 USD", "max_cost_usd=1.5"):
+    for words in ("1.5 USD at fal (preview)", "6 s of 1080p, 16:9, 25 fps", "Above 1 USD", "exactly max_cost_usd=1.50"):
         assert words in told
     assert "within ten minutes" in told
     assert "nothing was ordered" in told
 
 
-def test_the_same_request_with_a_cap_is_consent_after_it_was_told(consents: Consents, wish: Make, clock: Clock) -> None:
-    refused(consents, wish(), clock)
-    assert agreed(consents, wish(capped=True), clock)
+@pytest.mark.parametrize("usd", ["1.50", "1.152", "2", "1.4999", "1.23456789"])
+def test_the_amount_is_the_price_rounded_up_to_a_cent_and_unique_below_it(
+    consents: Consents, wish: Make, clock: Clock, usd: str
+) -> None:
+    amounts = {amount_in(refused(consents, wish(usd, key=f"take {n}"), clock)) for n in range(12)}
+    cents = {amount.quantize(Decimal("0.01"), "ROUND_DOWN") for amount in amounts}
+    assert cents == {Decimal(usd).quantize(Decimal("0.01"), "ROUND_CEILING")}
+    assert len(amounts) > 6
+    assert not amounts & cents
+    assert all(amount == amount.quantize(Decimal("0.0001")) for amount in amounts)
 
 
-def test_a_cap_in_the_first_call_is_no_consent(consents: Consents, wish: Make, clock: Clock) -> None:
-    refused(consents, wish(capped=True), clock)
+def test_exactly_the_amount_is_consent_and_nothing_near_it(consents: Consents, wish: Make, clock: Clock) -> None:
+    amount = amount_in(refused(consents, wish(), clock))
+    near = (None, Decimal("1.50"), Decimal("1.51"), Decimal(5), amount + Decimal("0.0001"), amount + Decimal("1e-9"))
+    for cap in near:
+        assert not pays(consents, wish(cap=cap), clock)
+    assert pays(consents, wish(cap=amount), clock)
 
 
-def test_a_repeat_without_a_cap_is_no_consent(consents: Consents, wish: Make, clock: Clock) -> None:
-    refused(consents, wish(), clock)
-    refused(consents, wish(), clock)
+@pytest.mark.parametrize("cap", [None, Decimal(5), Decimal("1.50")])
+def test_the_same_call_again_is_no_consent_and_is_told_the_same_amount(
+    consents: Consents, wish: Make, clock: Clock, cap: Decimal | None
+) -> None:
+    told = [refused(consents, wish(cap=cap), clock) for _ in range(3)]
+    assert len(set(told)) == 1
+    assert pays(consents, wish(cap=amount_in(told[0])), clock)
 
 
 @pytest.mark.parametrize(("seconds", "counts"), [(599, True), (601, False)])
 def test_consent_must_come_within_ten_minutes(
     consents: Consents, wish: Make, clock: Clock, seconds: int, counts: bool
 ) -> None:
-    refused(consents, wish(), clock)
+    amount = amount_in(refused(consents, wish(), clock))
     clock.turn(seconds=seconds)
-    assert agreed(consents, wish(capped=True), clock) is counts
+    assert pays(consents, wish(cap=amount), clock) is counts
 
 
-def test_consent_to_a_price_does_not_cover_a_higher_one(consents: Consents, wish: Make, clock: Clock) -> None:
-    refused(consents, wish("1.50"), clock)
-    assert "1.6 USD" in refused(consents, wish("1.60", capped=True), clock)
-    assert agreed(consents, wish("1.60", capped=True), clock)
-
-
-def test_consent_to_a_price_covers_a_lower_one(consents: Consents, wish: Make, clock: Clock) -> None:
-    refused(consents, wish("1.50"), clock)
-    assert agreed(consents, wish("1.40", capped=True), clock)
+@pytest.mark.parametrize("usd", ["1.60", "1.40"])
+def test_a_price_that_has_changed_has_an_amount_of_its_own(
+    consents: Consents, wish: Make, clock: Clock, usd: str
+) -> None:
+    amount = amount_in(refused(consents, wish("1.50"), clock))
+    told = refused(consents, wish(usd, cap=amount), clock)
+    assert amount_in(told) != amount
+    assert pays(consents, wish(usd, cap=amount_in(told)), clock)
 
 
 @pytest.mark.parametrize("other", [{"caller": "somebody else"}, {"key": "take 2"}, {"prompt": "a lake"}])
 def test_consent_is_for_one_request_of_one_caller(
     consents: Consents, wish: Make, clock: Clock, other: dict[str, str]
 ) -> None:
-    refused(consents, wish(), clock)
-    refused(consents, wish(capped=True, **other), clock)
+    amount = amount_in(refused(consents, wish(), clock))
+    assert not pays(consents, wish(cap=amount, **other), clock)
 
 
 def test_consent_outlives_the_process_that_asked(
     consents: Consents, wish: Make, clock: Clock, database: Database
 ) -> None:
-    refused(consents, wish(), clock)
-    assert agreed(Consents(database), wish(capped=True), clock)
+    amount = amount_in(refused(consents, wish(), clock))
+    assert pays(Consents(database), wish(cap=amount), clock)
 
 
 def test_consent_that_was_used_up_is_asked_for_again(consents: Consents, wish: Make, clock: Clock) -> None:
-    refused(consents, wish(), clock)
+    amount = amount_in(refused(consents, wish(), clock))
     consents.forget(wish())
-    refused(consents, wish(capped=True), clock)
+    assert not pays(consents, wish(cap=amount), clock)
+
+
+def test_where_a_person_can_be_asked_the_amount_is_no_consent(consents: Consents, wish: Make, clock: Clock) -> None:
+    amount = amount_in(refused(consents, wish(), clock))
+    asked(consents, wish(cap=amount), clock)
 
 
 # -- a question put to a person -----------------------------------------------------------------------------------
@@ -136,9 +172,14 @@ def test_a_yes_to_the_question_is_consent(consents: Consents, wish: Make, clock:
     assert agreed(consents, wish(), clock, Answer(question.token, yes=True))
 
 
-def test_a_question_that_nobody_answered_is_not_consent_to_a_cap(consents: Consents, wish: Make, clock: Clock) -> None:
-    asked(consents, wish(capped=True), clock)
-    refused(consents, wish(capped=True), clock)
+def test_a_question_that_nobody_answered_is_no_consent_and_names_no_amount(
+    consents: Consents, wish: Make, clock: Clock
+) -> None:
+    question = asked(consents, wish(), clock)
+    told = refused(consents, wish(), clock, Answer(question.token, yes=None), can_ask=True)
+    assert "Nobody answered" in told
+    assert "max_cost_usd" not in told
+    asked(consents, wish(cap=Decimal("1.50")), clock)
 
 
 @pytest.mark.parametrize("token", ["", "x", "{name}", "{name}/", "{name}/forged", "{name}/%"])
@@ -146,19 +187,19 @@ def test_a_yes_with_a_token_we_did_not_give_is_no_consent(
     consents: Consents, wish: Make, clock: Clock, token: str
 ) -> None:
     asked(consents, wish(), clock)
-    refused(consents, wish(), clock, Answer(token.format(name=wish().name), yes=True))
+    asked(consents, wish(), clock, Answer(token.format(name=wish().name), yes=True))
 
 
 def test_a_yes_to_another_question_is_no_consent(consents: Consents, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish(prompt="a lake"), clock)
-    refused(consents, wish(), clock, Answer(question.token, yes=True))
+    asked(consents, wish(), clock, Answer(question.token, yes=True))
 
 
 def test_a_yes_counts_once(consents: Consents, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish(), clock)
     assert agreed(consents, wish(), clock, Answer(question.token, yes=True))
     consents.forget(wish())
-    refused(consents, wish(), clock, Answer(question.token, yes=True))
+    asked(consents, wish(), clock, Answer(question.token, yes=True))
 
 
 def test_a_yes_to_a_price_that_has_risen_is_asked_again(consents: Consents, wish: Make, clock: Clock) -> None:
@@ -175,13 +216,13 @@ def test_a_yes_after_ten_minutes_is_asked_again(consents: Consents, wish: Make, 
 
 
 def test_a_no_takes_back_what_was_told_before(consents: Consents, wish: Make, clock: Clock) -> None:
-    refused(consents, wish(), clock)
+    amount = amount_in(refused(consents, wish(), clock))
     question = asked(consents, wish(), clock)
-    told = refused(consents, wish(), clock, Answer(question.token, yes=False))
+    told = refused(consents, wish(), clock, Answer(question.token, yes=False), can_ask=True)
     assert "declined" in told
     assert "nothing was ordered" in told
     assert "max_cost_usd" not in told
-    refused(consents, wish(capped=True), clock)
+    assert not pays(consents, wish(cap=amount), clock)
 
 
 def test_two_questions_about_one_request_can_both_be_answered(consents: Consents, wish: Make, clock: Clock) -> None:
@@ -237,7 +278,7 @@ def test_the_question_names_the_most_that_it_may_come_to(new_job: New) -> None:
 
 def test_the_question_asks_for_whole_credits(new_job: New) -> None:
     offer = replace(offers_of(new_job(), "1.152")[0], credits=116, whole_credits_usd=Decimal("1.16"))
-    assert "1.16 USD (116 credits)" in question_text((offer,), LIMIT)
+    assert "1.152 USD, at most 1.16 (116 credits)" in question_text((offer,), LIMIT)
 
 
 def test_the_question_begins_with_the_price_and_ends_with_the_prompt_which_cannot_speak_for_us(new_job: New) -> None:

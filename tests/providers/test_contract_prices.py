@@ -170,26 +170,53 @@ def order_of(**asked: Any) -> list[str]:
     return [offer.provider for offer in offers(market_of(EVERYTHING), text(**asked))]
 
 
-def test_auto_tries_the_cheapest_first_and_of_equals_the_preferred() -> None:
-    assert order_of() == ["fal", "bytecompute"]
-    assert order_of(max_cost_usd=1) == ["fal", "bytecompute", "netwrck", "ltx", "fal", "ltx", "ltx"]
+def test_auto_tries_what_may_cost_least_first_and_of_equals_the_cheapest_and_the_preferred() -> None:
+    assert order_of() == ["bytecompute"]
+    assert order_of(max_cost_usd=1) == ["bytecompute", "netwrck", "fal", "ltx", "fal", "ltx", "ltx"]
     assert order_of(resolution="720p")[0] == "bytecompute"
-    swapped = market_of(EVERYTHING, ("bytecompute", "ltx", "fal"))
-    assert [offer.provider for offer in offers(swapped, text())] == ["bytecompute", "fal"]
+    assert order_of(provider="fal") == ["fal"]
+    swapped = market_of(EVERYTHING, ("ltx", "fal"))
+    assert [(offer.provider, offer.model) for offer in offers(swapped, text())] == [
+        ("fal", "ltx-2.3-fast"),
+        ("ltx", "ltx-2.3-fast"),
+    ]
 
 
-def test_auto_never_costs_more_than_a_tenth_above_the_first_offer_unless_a_cap_says_so() -> None:
+def test_auto_may_never_cost_more_than_a_tenth_above_the_first_offer_unless_a_cap_says_so() -> None:
     for asked in (text(), text(resolution="1440p"), text(duration=20), text(max_cost_usd=0.36)):
         found = offers(market_of(EVERYTHING), asked)
-        cap = Decimal(str(asked.max_cost_usd)) if asked.max_cost_usd else found[0].cost_usd * Decimal("1.1")
-        assert all(offer.cost_usd <= cap for offer in found)
-        assert [offer.cost_usd for offer in found] == sorted(offer.cost_usd for offer in found)
+        cap = Decimal(str(asked.max_cost_usd)) if asked.max_cost_usd else found[0].at_most_usd * Decimal("1.1")
+        assert all(offer.at_most_usd <= cap for offer in found)
+        assert [offer.at_most_usd for offer in found] == sorted(offer.at_most_usd for offer in found)
 
 
-def test_a_cap_below_every_price_names_the_cheapest() -> None:
-    with pytest.raises(CallerError, match=r"0\.24 USD at fal") as raised:
-        offers(market_of(EVERYTHING), text(max_cost_usd=0.2))
+CAPS = [
+    ("netwrck", "0.289", "0.288 USD, at most 0.29 at netwrck, above max_cost_usd=0.289"),
+    ("netwrck", "0.288", "0.288 USD, at most 0.29 at netwrck, above max_cost_usd=0.288"),
+    ("fal", "0.359999", "0.24 USD, at most 0.36 at fal, above max_cost_usd=0.359999"),
+    ("ltx", "0.359999", "0.36 USD at ltx, above max_cost_usd=0.359999"),
+    ("auto", "0.2", "0.24 USD at bytecompute, above max_cost_usd=0.2"),
+    ("auto", "0", "max_cost_usd=0 admits only what costs nothing; the price is 0.24 USD at bytecompute"),
+]
+
+
+@pytest.mark.parametrize(("provider", "cap", "words"), CAPS)
+def test_a_cap_below_what_may_be_charged_names_the_cheapest(provider: str, cap: str, words: str) -> None:
+    with pytest.raises(CallerError) as raised:
+        offers(market_of(EVERYTHING), text(provider=provider, max_cost_usd=float(cap)))
     assert raised.value.code is ErrorCode.OVER_BUDGET
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(("provider", "cap"), [("netwrck", 0.29), ("fal", 0.36), ("ltx", 0.36), ("local", 0)])
+def test_a_cap_of_what_may_be_charged_is_enough(provider: str, cap: float) -> None:
+    assert offers(market_of(EVERYTHING), text(provider=provider, max_cost_usd=cap))[0].provider == provider
+
+
+def test_a_cap_of_nothing_draws_only_where_the_preview_is_meant() -> None:
+    assert [offer.provider for offer in offers(market_of({}), text(max_cost_usd=0))] == ["local"]
+    with pytest.raises(CallerError):
+        offers(market_of(EVERYTHING), text(max_cost_usd=-0.0))
 
 
 def test_auto_takes_the_preview_only_where_nothing_is_configured() -> None:
@@ -212,13 +239,8 @@ async def ordered(bench: Bench, *faults: Fault) -> tuple[list[str], Any]:
 
 async def test_after_a_sure_no_the_next_offer_is_ordered(emulator: tuple[str, World], home: Path) -> None:
     async with opened(home, emulator) as bench:
-        took, job = await ordered(bench, Fault("fal", "submit", "locked"), Fault("bytecompute", "submit", "locked"))
-        assert (took, job.offer.provider, job.state, job.cost_micro) == (
-            ["netwrck"],
-            "netwrck",
-            State.SUCCEEDED,
-            288_000,
-        )
+        took, job = await ordered(bench, Fault("bytecompute", "submit", "locked"), Fault("netwrck", "submit", "locked"))
+        assert (took, job.offer.provider, job.state, job.cost_micro) == (["fal"], "fal", State.SUCCEEDED, 240_000)
         assert [each.what for each in await bench.history(job)].count("next_offer") == 2
 
 
@@ -236,14 +258,14 @@ async def test_after_a_sure_no_the_next_offer_is_ordered(emulator: tuple[str, Wo
 async def test_after_anything_else_nobody_else_is_asked(
     emulator: tuple[str, World], home: Path, fault: Fault, state: State, bill: Bill
 ) -> None:
-    async with opened(home, emulator) as bench:
+    async with opened(home, emulator, providers=("fal", "ltx")) as bench:
         took, job = await ordered(bench, Fault(fault.provider, fault.step, fault.kind, 1, fault.options))
         assert (set(took) <= {"fal"}, job.state, job.bill) == (True, state, bill)
         assert {each.provider for each in bench.world.calls} == {"fal"}
 
 
 async def test_a_budget_also_stops_the_next_offer(emulator: tuple[str, World], home: Path) -> None:
-    async with opened(home, emulator, budget_usd=Decimal("0.24")) as bench:
-        took, job = await ordered(bench, Fault("fal", "submit", "locked"), Fault("bytecompute", "submit", "locked"))
+    async with opened(home, emulator, budget_usd=Decimal("0.289")) as bench:
+        took, job = await ordered(bench, Fault("bytecompute", "submit", "locked"))
         assert (took, job.state, job.bill) == ([], State.FAILED, Bill.RELEASED)
         assert (await bench.jobs.budget()).held == 0
