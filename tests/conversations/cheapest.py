@@ -11,7 +11,8 @@ async def talk(agent: Agent) -> None:
     agent.thinks(f"local is a preview drawn here; of the real ones {cheapest['provider']} asks least.")
     prompt = "Close-up of a paper boat that drifts along a gutter in the rain; the camera follows it, low and steady."
     order = {"prompt": prompt, "resolution": "720p", "provider": cheapest["provider"], "model": cheapest["model"]}
-    ordered = await agent.calls("generate_video", **order, max_cost_usd=cheapest["cost_usd"], request_key="boat-1")
+    most = cheapest.get("at_most_usd", cheapest["cost_usd"])
+    ordered = await agent.calls("generate_video", **order, max_cost_usd=most, request_key="boat-1")
     assert ordered.tells("check_job")
 
     agent.providers.finish()

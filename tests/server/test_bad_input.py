@@ -34,6 +34,10 @@ GENERATE = [
     ({"prompt": "x", "seconds": 6}, "invalid_request", "seconds is not an argument of generate_video"),
     ({"prompt": "x", "wait_seconds": 51}, "invalid_request", "less than or equal to 50"),
     ({"prompt": "x", "max_cost_usd": -1}, "invalid_request", "max_cost_usd"),
+    ({"prompt": "x", "max_cost_usd": True}, "invalid_request", "max_cost_usd should be an amount in USD, or null"),
+    ({"prompt": "x", "max_cost_usd": False}, "invalid_request", "max_cost_usd should be an amount in USD, or null"),
+    ({"prompt": "x", "max_cost_usd": "1e-400"}, "invalid_request", "max_cost_usd should be 0, or an amount"),
+    ({"prompt": "x", "max_cost_usd": "free"}, "invalid_request", "max_cost_usd"),
 ]
 IMAGE = [
     ("", "image"),

@@ -266,7 +266,7 @@ async def test_a_call_that_asked_long_does_not_wait_long_for_the_provider(
         kept = relay.keep(SUBMITS["fal"])
         async with shop("legacy", Person("accept"), FAL_QUEUE_URL=relay.url) as client:
             began = anyio.current_time()
-            ref = await placed(client, wait_seconds=50)
+            ref = await placed(client, provider="fal", wait_seconds=50)
             assert anyio.current_time() - began < 40
             kept.go.set()
     assert ref["state"] in ("queued", "submitting")
