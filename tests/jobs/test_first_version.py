@@ -1,0 +1,82 @@
+"""A database of version 0.1.0, as that version wrote it, opened by this one: jobs, money and consents go on.
+
+`version_0_1_0.json` holds its rows: a film that was booked, an order whose answer was lost, one that was refused, three
+that are under way (one counted in whole credits, one whose length the model chooses), and a price told in a refusal.
+"""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from ltx_mcp.domain.errors import CallerError
+from ltx_mcp.domain.job import Bill, State
+from ltx_mcp.jobs import migrations
+from ltx_mcp.jobs.consents import Consents, Wish
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.store import Store
+from tests.conftest import Clock
+
+ROWS: dict[str, list[dict[str, Any]]] = json.loads(Path(__file__).with_name("version_0_1_0.json").read_text("utf-8"))
+STEPS_OF_0_1_0 = 3
+
+
+@pytest.fixture
+def old(home: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """What this version makes of that database."""
+    with monkeypatch.context() as then:
+        then.setattr(migrations, "STEPS", migrations.STEPS[:STEPS_OF_0_1_0])
+        database = Database.open(home, database_url)
+    with database.write() as connection:
+        for table, rows in ROWS.items():
+            for row in rows:
+                names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+                row = row | ({"cancel_wanted": bool(row["cancel_wanted"])} if table == "jobs" else {})
+                connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
+    database.close()
+    database = Database.open(home, database_url)
+    yield database
+    database.close()
+
+
+def test_its_jobs_are_read_and_its_money_is_counted_as_it_was(old: Database, clock: Clock) -> None:
+    store = Store(old, budget_usd=Decimal(9))
+    jobs = {job.prompt + job.request_key: job for job in store.page("local", "", 100, None)}
+    assert len(jobs) == len(ROWS["jobs"])
+    told = {name: (job.state, job.bill, job.cost_usd, job.at_most_usd) for name, job in jobs.items()}
+    assert told == {
+        "a pond at dawndone": (State.SUCCEEDED, Bill.BOOKED, Decimal("0.24"), None),
+        "a pond at dawn": (State.UNKNOWN, Bill.HELD, Decimal("0.36"), None),
+        "bad": (State.FAILED, Bill.RELEASED, Decimal("0.24"), None),
+        "whole credits": (State.RUNNING, Bill.HELD, Decimal("0.288"), None),
+        "under way": (State.RUNNING, Bill.HELD, Decimal("0.24"), None),
+        "as long as it likes": (State.RUNNING, Bill.HELD, Decimal("2.6"), Decimal("2.6")),
+    }
+    budget = store.budget(clock())
+    assert (budget.booked, budget.held) == (240_000, 360_000 + 288_000 + 240_000 + 2_600_000)
+
+
+def test_what_was_under_way_is_carried_to_its_end(old: Database, clock: Clock) -> None:
+    store = Store(old)
+    clock.turn(hours=1)
+    found = {}
+    while job := store.claim("w_new", {}, clock()):
+        found[job.prompt] = job
+    assert sorted(found) == ["as long as it likes", "under way", "whole credits"]
+    job = store.move(found["under way"], State.SAVING, clock())
+    job = store.move(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    assert store.budget(job.created_at).booked == 480_000
+
+
+def test_a_price_that_it_told_is_no_consent_any_more_and_hurts_nobody(old: Database, clock: Clock) -> None:
+    (told,) = ROWS["asked"]
+    job = next(job for job in Store(old).page("local", "", 100, None) if job.prompt == "under way")
+    normal = job.normal | {"prompt": "told"}
+    wish = Wish("local", "", normal, job.offers, Decimal("0.1"), Decimal("0.24"))
+    assert wish.name == told["fingerprint"]
+    with pytest.raises(CallerError, match=r"exactly max_cost_usd=0\.24"):
+        Consents(old).settle(wish, None, clock(), can_ask=False)
