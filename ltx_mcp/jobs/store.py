@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, update
 
 from ltx_mcp.domain.errors import CallerError, Problem
 from ltx_mcp.domain.job import LIVE, MOVES, ORDERED, Bill, Event, Job, State
@@ -157,6 +157,8 @@ class Store:
         due = or_(jobs.c.next_at <= now, jobs.c.next_at > now + MOST_AHEAD)
         free = and_(jobs.c.state.in_(LIVE), jobs.c.holder == "", jobs.c.waits_for == "", due)
         full: set[str] = set()
+        if not self._has_any(free, able):
+            return None
         with self._database.write(durable=False) as connection:
             while True:
                 query = select(jobs.c.id, jobs.c.provider, jobs.c.state).where(free)
@@ -177,6 +179,13 @@ class Store:
             changes = {"holder": worker, "fence": jobs.c.fence + 1, "revision": jobs.c.revision + 1}
             connection.execute(update(jobs).where(jobs.c.id == row.id).values(**changes))
             return load(connection, row.id)
+
+    def _has_any(self, free: ColumnElement[bool], able: AbstractSet[str] | None) -> bool:
+        """Whether there may be anything to claim. Only reads: who finds nothing, which is most often, keeps no writer
+        waiting."""
+        query = select(jobs.c.id).where(free, *(() if able is None else (jobs.c.provider.in_(able),))).limit(1)
+        with self._database.read() as connection:
+            return connection.execute(query).first() is not None
 
     def move(self, job: Job, to: State, now: datetime, what: str = "", **changes: Any) -> Job:
         """The holder's next step, with its event. Raises LostClaimError when the job is no longer as `job` says."""
