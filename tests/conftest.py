@@ -2,9 +2,10 @@
 
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -22,6 +23,7 @@ from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.providers.table import make_market, read_providers, setting_names
+from ltx_mcp.server import desk
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.databases import PostgresServer
@@ -67,6 +69,25 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may have keys: no test, and no process of one, may find them."""
     for name in PROVIDER_SETTINGS:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def nobody_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server inside a test hands its live jobs to no detached process: that would ask after them for an hour, with
+    the emulator gone. Real servers, in processes of their own, do."""
+    monkeypatch.setattr(desk, "_start_worker", lambda home, environment: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The detached workers of real servers, whose homes are these tests' own, end with the tests."""
+    yield
+    homes = os.fsencode(tmp_path_factory.getbasetemp())
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = entry.read_bytes().split(b"\0")
+            if b"work" in words and any(word.startswith(homes) for word in words):
+                os.kill(int(entry.parent.name), signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")
