@@ -65,7 +65,8 @@ class Medium:
     """A picture, a video or a sound that was copied, hashed and looked at once.
 
     `format` is a picture's, or the container of the others; `codec` is that of the stream that matters. `turned`: a
-    picture that is upright only for those who read its EXIF. `duration` is in seconds.
+    picture that is upright only for those who read its EXIF. `duration` is in seconds, the longest that can be counted;
+    `doubt` is what says that it is much shorter.
     """
 
     path: Path
@@ -80,6 +81,7 @@ class Medium:
     fps: float = 0.0
     frames: int = 0
     has_audio: bool = False
+    doubt: str = ""
 
 
 MIME_TYPES = {

@@ -107,7 +107,8 @@ class MediumFacts:
     """A film or a sound that somebody brought, whole and decodable; width and height are as seen.
 
     `container` is one of mp4, mov, mkv, webm, avi, wav, mp3, m4a, aac, ogg, flac. Codecs have the names of the codec
-    library, empty where there is no such stream, but for `pcm` (any of its kinds) and `he-aac`.
+    library, empty where there is no such stream, but for `pcm` (any of its kinds) and `he-aac`. `duration` is the
+    longest of what its heads say and what was counted of picture and sound; `doubt` is which of them is much shorter.
     """
 
     container: str
@@ -119,6 +120,7 @@ class MediumFacts:
     height: int = 0
     fps: float = 0.0
     frames: int = 0
+    doubt: str = ""
 
 
 @dataclass(frozen=True)

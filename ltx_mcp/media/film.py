@@ -4,7 +4,7 @@ Only files are opened, only as film containers: a playlist that names other file
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
@@ -16,6 +16,7 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError
 
 _OPTIONS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm", "protocol_whitelist": "file"}
 _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+_FAR_S = 1e6  # beyond any end, whatever the head says of it
 _HALF_MS = 0.0005  # moments are told in whole milliseconds: one must find its own frame again
 
 
@@ -72,16 +73,26 @@ class Film:
 
     def last(self) -> av.VideoFrame:
         """The last frame that can be decoded."""
-        return self.at(self.length() + 1)
+        with suppress(av.FFmpegError):
+            self._seek(self._start + int(_FAR_S / self._tick))
+        if self._next is None:
+            # The file breaks off before its last key frame.
+            self._seek(self._start)
+        while self._next is not None:
+            self._advance()
+        if self._shown is None:
+            raise _not_a_film("a frame of it cannot be decoded")
+        return self._shown
 
     @property
     def _tick(self) -> float:
         return float(self.stream.time_base or 0) or 1 / 90_000
 
     def length(self) -> float:
-        """Seconds of film, by the stream or, where it does not say, by the file."""
+        """Seconds of film, by the stream or, where it does not say, by the file; up to its last frame in any case."""
         ticks = self.stream.duration
-        return ticks * self._tick if ticks else (self.container.duration or 0) / av.time_base
+        said = ticks * self._tick if ticks else (self.container.duration or 0) / av.time_base
+        return max(said, self.seconds(self.last()))
 
     def _jump(self, target: int) -> None:
         """Goes to a key frame at or before the target, unless decoding on from here is shorter."""

@@ -187,6 +187,7 @@ def to_medium(facts: PictureFacts | MediumFacts, kind: str, path: Path, sha256: 
         fps=facts.fps,
         frames=facts.frames,
         has_audio=bool(facts.audio_codec),
+        doubt=facts.doubt,
     )
 
 

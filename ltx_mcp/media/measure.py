@@ -4,6 +4,7 @@ import io
 import math
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -13,6 +14,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.media import Moment
 from ltx_mcp.media.facts import FilmFacts, FrameFacts, FrameFormat, PictureFacts, SheetFacts
 from ltx_mcp.media.film import Film, open_film, upright
+from ltx_mcp.media.length import Counter, average_rate, film_length, said_seconds
 from ltx_mcp.media.picture import is_turned, measure_upright, open_header, picture_format
 
 SHEET_BYTES = 60_000
@@ -35,17 +37,19 @@ def measure_film(path: str | Path) -> FilmFacts:
     """The facts of a film, from its streams and its first frame. LtxError (bad_reply) when it is none."""
     with open_film(path) as film:
         stream, sound = film.stream, film.container.streams.best("audio")
-        ticks = stream.duration
-        seconds = ticks * (stream.time_base or 0) if ticks else (film.container.duration or 0) / av.time_base
+        counter = _counted(film)
+        said_s = said_seconds(stream) or (film.container.duration or 0) / av.time_base
+        name = film.container.format.name.split(",")[0].replace("mov", "mp4")
+        length = film_length(film.container, path, name, counter, stream, said_s)
         width, height = film.first.width, film.first.height
         if film.first.rotation % 180:
             width, height = height, width
         return FilmFacts(
-            duration=round(float(seconds), 3),
+            duration=length.seconds,
             width=width,
             height=height,
-            fps=round(float(stream.average_rate or stream.guessed_rate or 0), 3),
-            frames=stream.frames or _count_frames(film),
+            fps=average_rate(stream, counter[stream]),
+            frames=counter[stream].count,
             has_audio=sound is not None,
             size_bytes=Path(path).stat().st_size,
             video_codec=stream.codec_context.name,
@@ -95,9 +99,14 @@ def _find_frame(film: Film, moment: Moment) -> av.VideoFrame:
     return film.at(moment)
 
 
-def _count_frames(film: Film) -> int:
+def _counted(film: Film) -> Counter:
+    """All packets up to where the file ends or breaks off; nothing is decoded."""
+    counter = Counter(film.container)
     film.container.seek(0)
-    return sum(1 for packet in film.container.demux(film.stream) if packet.size)
+    with suppress(av.error.InvalidDataError):
+        for packet in film.container.demux(counter.streams):
+            counter.add(packet)
+    return counter
 
 
 def _shrinking_sheets(cells: list[Image.Image], moments: list[float]) -> Iterator[Image.Image]:

@@ -7,8 +7,7 @@ none of them.
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -22,14 +21,11 @@ from av.video.stream import VideoStream
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.media.facts import MediumFacts
 from ltx_mcp.media.film import Film
+from ltx_mcp.media.length import OPTIONS, Counter, average_rate, film_length, said_seconds, sound_length
 from ltx_mcp.media.whole import has_broken_frame, has_frame_count, is_cut, is_webm
 
 Kind = Literal["video", "audio"]
 
-_OPTIONS = {
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,wav,mp3,aac,ogg,flac",
-    "protocol_whitelist": "file",
-}
 _READ = {
     "video": "MP4, MOV, MKV, WebM and AVI are read.",
     "audio": "MP3, M4A, AAC, WAV, OGG and FLAC are read, and films with sound.",
@@ -39,14 +35,13 @@ _OURS = {errno.ENOSPC, errno.EFBIG, errno.EROFS}  # while another film is writte
 _LOCKED_TAGS = {"encv", "enca", "drms", "drmi"}
 _HE_FRAME = 2048
 _SHORT_S = 0.02  # less than a frame of MP3: what may be missing at the end
-_STEADY = 0.03
 
 
 @contextmanager
 def open_medium(path: str | Path, kind: Kind) -> Iterator[InputContainer]:
     """The opened file. CallerError (input_failed) when it is of another kind, or turns out to be damaged."""
     try:
-        with av.open(f"file:{path}", options=_OPTIONS) as container:
+        with av.open(f"file:{path}", options=OPTIONS) as container:
             yield container
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise CallerError(ErrorCode.INPUT_FAILED, f"The {kind} cannot be read: {error.strerror}.") from error
@@ -111,18 +106,21 @@ def look_at_medium(path: str | Path, kind: Kind) -> MediumFacts:
             raise refused(kind, "has no moving picture that can be decoded")
         if kind == "audio" and sound is None:
             raise refused(kind, "has no sound that can be decoded")
-        reading = _read_through(container, kind, picture, sound)
+        counter = Counter(container)
+        reading = _read_through(container, kind, picture, sound, counter)
         if reading.is_corrupt or _is_short(reading, path, name, sound):
             raise refused(kind, "is damaged or cut short")
         size_bytes = Path(path).stat().st_size
-        if kind == "audio" or picture is None:
-            duration = _sound_length(reading, name, sound)
-            return MediumFacts(name, duration, size_bytes, codec_name(picture), codec_name(sound))
-        width, height = _check_frames(container, picture, reading)
-        duration = _film_length(reading, picture)
-        fps = _rate(picture, reading.frames, duration)
         names = codec_name(picture), codec_name(sound)
-        return MediumFacts(name, duration, size_bytes, *names, width, height, fps, reading.frames)
+        if sound is not None and (kind == "audio" or picture is None):
+            length = sound_length(container, path, name, counter, sound, _plain_sound(reading, name, sound))
+            return MediumFacts(name, length.seconds, size_bytes, *names, doubt=length.doubt)
+        assert picture is not None
+        width, height = _check_frames(container, picture, reading)
+        seen = counter[picture]
+        length = film_length(container, path, name, counter, picture, said_seconds(picture))
+        fps = average_rate(picture, seen)
+        return MediumFacts(name, length.seconds, size_bytes, *names, width, height, fps, seen.count, length.doubt)
 
 
 def container_name(container: InputContainer, path: str | Path) -> str:
@@ -141,9 +139,6 @@ def container_name(container: InputContainer, path: str | Path) -> str:
 class _Reading:
     """What one pass over all packets found; times in seconds."""
 
-    frames: int = 0
-    starts: list[float] = field(default_factory=list)
-    end: float = 0.0
     last_pts: int = 0
     is_corrupt: bool = False
     sound_start: float | None = None
@@ -153,10 +148,13 @@ class _Reading:
 
 
 def _read_through(
-    container: InputContainer, kind: Kind, picture: VideoStream | None, sound: AudioStream | None
+    container: InputContainer, kind: Kind, picture: VideoStream | None, sound: AudioStream | None, counter: Counter
 ) -> _Reading:
     reading = _Reading()
-    for packet in container.demux([stream for stream in (picture, sound) if stream is not None]):
+    for packet in container.demux(counter.streams):
+        counter.add(packet)
+        if packet.stream not in (picture, sound):
+            continue
         if packet.has_sidedata("encryption_info") or _is_locked(packet.stream):
             raise refused(kind, "is locked by copy protection")
         reading.is_corrupt |= packet.is_corrupt
@@ -164,6 +162,8 @@ def _read_through(
             _note_frame(reading, packet)
         else:
             _note_sound(reading, packet, kind)
+    if sound is not None:
+        counter[sound].heard_s = max(reading.samples_s, reading.sound_end - (reading.sound_start or 0.0))
     return reading
 
 
@@ -175,14 +175,7 @@ def _is_locked(stream: Stream) -> bool:
 
 
 def _note_frame(reading: _Reading, packet: "Packet[Stream]") -> None:
-    if not packet.size or packet.is_discard:
-        return
-    reading.frames += 1
-    shown = packet.pts if packet.pts is not None else packet.dts
-    if shown is not None:
-        reading.starts.append(float(shown * packet.time_base))
-        reading.end = max(reading.end, float((shown + (packet.duration or 0)) * packet.time_base))
-    if packet.pts is not None:
+    if packet.size and not packet.is_discard and packet.pts is not None:
         reading.last_pts = max(reading.last_pts, packet.pts)
 
 
@@ -211,25 +204,12 @@ def _is_short(reading: _Reading, path: str | Path, container: str, sound: AudioS
     return reading.samples_s < float(sound.duration * sound.time_base) - _SHORT_S
 
 
-def _sound_length(reading: _Reading, container: str, sound: AudioStream | None) -> float:
+def _plain_sound(reading: _Reading, container: str, sound: AudioStream) -> float:
     decoded = reading.sound_end - (reading.sound_start or 0.0)
-    if container in ("mp4", "mov", "m4a") and sound and sound.duration and sound.time_base:
+    if container in ("mp4", "mov", "m4a") and (said := said_seconds(sound)):
         # The last frame of AAC is longer than what is to be heard of it.
-        decoded = min(decoded, float(sound.duration * sound.time_base))
-    return round(decoded, 3)
-
-
-def _film_length(reading: _Reading, picture: VideoStream) -> float:
-    if picture.duration and picture.time_base:
-        return round(float(picture.duration * picture.time_base), 3)
-    return round(reading.end - min(reading.starts, default=0.0), 3)
-
-
-def _rate(picture: VideoStream, frames: int, duration: float) -> float:
-    """The average rate: as the file says it, unless that is far from what was counted."""
-    counted = frames / duration if duration else 0.0
-    said = picture.average_rate or Fraction(0)
-    return round(float(said) if abs(float(said) - counted) <= counted * _STEADY else counted, 3)
+        decoded = min(decoded, said)
+    return decoded
 
 
 def _check_frames(container: InputContainer, picture: VideoStream, reading: _Reading) -> tuple[int, int]:

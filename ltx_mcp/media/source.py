@@ -25,6 +25,7 @@ _MATRICES = {1: "bt709", 5: "smpte170m", 6: "smpte170m", 7: "smpte240m", 9: "bt2
 _UNKNOWN = 2
 _FULL_RANGE = 2
 _STRAY_S = 0.0011  # containers that count milliseconds round each moment
+_STEADY = Fraction(3, 100)
 _THREADS = 4  # each holds frames of its own
 
 
@@ -78,10 +79,13 @@ def read_source(path: str | Path) -> Source:
         if not found:
             raise refused("video", "has no moving picture that can be decoded")
         shown = sorted(found)
-        end = shown[0] + stream.duration if stream.duration else end
         assert stream.time_base is not None
+        said = shown[0] + stream.duration if stream.duration else end
+        # a head that says less than the frames show is wrong
+        end = said if said > shown[-1] else max(end, shown[-1] + 1)
         counted = Fraction(len(shown), max(1, end - shown[0])) / stream.time_base
         rate = stream.average_rate or stream.guessed_rate or counted
+        rate = rate if said == end or abs(rate - counted) <= counted * _STEADY else counted.limit_denominator(1001)
         tick, moments, length = _counted(shown, end, stream.time_base, rate)
         container.seek(0)
         first = _first_frame(container, stream)

@@ -5,6 +5,7 @@ Nothing is decoded here; the bytes are read as each kind of file counts them.
 
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,6 +52,55 @@ def has_broken_frame(path: str | Path, last: int) -> bool:
         end = last + _frame_bytes(head)
         file.seek(end)
         return end > os.path.getsize(path) or _is_frame(file.read(2))
+
+
+def wav_seconds(path: str | Path) -> float:
+    """How long the sound of a WAV is by the bytes from its beginning to the end of the file, whatever its head says;
+    0 where other parts follow it in order."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        place, rate, start = 12, 0, 0
+        while place + 8 <= size:
+            file.seek(place)
+            name, length = struct.unpack("<4sI", file.read(8))
+            if not name.isascii() or not name.decode("ascii", "replace").isprintable() or (start and length > size):
+                break
+            if name == b"fmt ":
+                (rate,) = struct.unpack("<I", file.read(16)[8:12].ljust(4, b"\0"))
+            start = start or (place + 8 if name == b"data" else 0)
+            place += 8 + length + length % 2
+        rest = size - place
+    return (size - start) / rate if start and rate and rest > 8 else 0.0
+
+
+def movie_seconds(path: str | Path) -> float:
+    """How long an MP4 is as a whole by its own head; 0 where that does not say."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        for start, end in _boxes(file, 0, size, b"moov"):
+            for place, _ in _boxes(file, start, end, b"mvhd"):
+                file.seek(place)
+                head = file.read(32).ljust(32, b"\0")
+                rate, length = struct.unpack_from(*((">IQ", head, 20) if head[:1] == b"\1" else (">II", head, 12)))
+                unknown = (1 << (64 if head[:1] == b"\1" else 32)) - 1
+                return length / rate if rate and length != unknown else 0.0
+    return 0.0
+
+
+def _boxes(file: BinaryIO, start: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
+    """Where what the boxes of this name hold begins and ends, among those between two places."""
+    while start + 8 <= end:
+        file.seek(start)
+        head = file.read(16)
+        length, inner = int.from_bytes(head[:4], "big"), 8
+        if length == 1:
+            length, inner = int.from_bytes(head[8:16], "big"), 16
+        length = length or end - start
+        if length < inner:
+            return
+        if head[4:8] == name:
+            yield start + inner, min(end, start + length)
+        start += length
 
 
 def is_webm(path: str | Path) -> bool:

@@ -229,13 +229,14 @@ class Media:
         rate_limited where too many wait."""
         return MediumFacts(**await self._look(kind, "medium", {"path": str(absolute(path)), "kind": kind}))
 
-    async def look_at_film(self, path: str | Path) -> MediumFacts:
-        """The same facts of a film that was made, and so waits for no caller's input. CallerError (input_failed)."""
-        work = _reading("medium", path, _FILM, kind="video")
+    async def look_at_film(self, path: str | Path, kind: Literal["video", "audio"] = "video") -> MediumFacts:
+        """The same facts of a film or a sound that was made, and so waits for no caller's input. CallerError
+        (input_failed)."""
+        work = _reading("medium", path, _FILM, kind=kind)
         try:
             return MediumFacts(**await self._films.run(work))
         except ChildFailed as failure:
-            raise _undecodable("video", failure) from failure
+            raise _undecodable(kind, failure) from failure
 
     async def convert_picture(self, path: str | Path, out: Path, target: str) -> None:
         """Writes the picture to `out` as jpeg or png, upright and without transparency."""
