@@ -8,7 +8,7 @@ from fractions import Fraction
 from ltx_mcp.domain.facts import OfferFacts
 from ltx_mcp.domain.forms import seconds_of
 from ltx_mcp.domain.offer import NotOfferedError, Offer
-from ltx_mcp.domain.request import SHORTEST_SECTION_S, Input, Request, film_size
+from ltx_mcp.domain.request import SHORTEST_SECTION_S, Input, Request, film_size, to_decimal
 
 ROUNDING_S = Decimal("0.05")
 """So much may a section reach beyond the end: lengths are told in rounded figures."""
@@ -99,19 +99,22 @@ def _room(video: Input, row: OfferFacts, rounding: str = ROUND_DOWN) -> Decimal 
 
 def _context(request: Request, video: Input, row: OfferFacts, duration: Decimal) -> Decimal:
     """Seconds of the video that are looked at, and where the provider bills them, paid for."""
+    # a context that is sent must fit; one the provider takes by itself may be a part of a frame longer, and is paid
+    most = context_within(video, row, duration, ROUND_DOWN if request.context else ROUND_UP)
+    return min(request.context, most) if request.context else most
+
+
+def context_within(video: Input, row: OfferFacts, duration: Decimal, rounding: str = ROUND_UP) -> Decimal:
+    """Seconds of the video that a provider can look at, and does where none are named."""
     if row.context is None:
         return Decimal()
-    # a context that is sent must fit; one the provider takes by itself may be a part of a frame longer, and is paid
-    room = _room(video, row, ROUND_DOWN if request.context else ROUND_UP)
-    most = min(row.context.high, seconds_of(video))
-    if room is not None:
-        most = min(most, room - duration)
-    return min(request.context, most) if request.context else most
+    room, most = _room(video, row, rounding), min(row.context.high, seconds_of(video))
+    return most if room is None else min(most, room - duration)
 
 
 def _section(request: Request, video: Input, row: OfferFacts) -> Decimal:
     """Seconds to redo: the section must begin and end within the video."""
-    start, length = request.start_time or Decimal(), seconds_of(video)
+    start, length = request.start_time or Decimal(), _shown_s(video)
     shortest = row.limits[0].duration.shortest
     latest = length - shortest
     if row.start_time is not None:
@@ -128,6 +131,12 @@ def _section(request: Request, video: Input, row: OfferFacts) -> Decimal:
     return _asked_length(request, row, most, f"{left:f} s are left of the video from {start:f} s on")
 
 
+def _shown_s(video: Input) -> Decimal:
+    """How long there is something to see; a sound may go on long after."""
+    seconds, counted = seconds_of(video), video.frames / video.fps if video.fps else 0.0
+    return to_decimal(round(counted, 3)) if video.doubt and 0 < counted < seconds else seconds
+
+
 def billed_for(offer: Offer, given_s: Decimal) -> Decimal:
     """Seconds that an order is paid for, once it is known how long what it was given is."""
     if offer.operation == "extend":
@@ -137,7 +146,7 @@ def billed_for(offer: Offer, given_s: Decimal) -> Decimal:
 
 def check_section(offer: Offer, video: Input) -> None:
     """Raises NotOfferedError where a film that was still under way came out too short for the section ordered of it."""
-    length, start = seconds_of(video), offer.start_time or Decimal()
+    length, start = _shown_s(video), offer.start_time or Decimal()
     if offer.operation == "retake" and video.role == "video" and length - start < SHORTEST_SECTION_S - ROUNDING_S:
         raise NotOfferedError(
             f"start_time {start:f}: the film of {video.job_id} lasts {length:f} s, "

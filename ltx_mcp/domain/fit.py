@@ -9,10 +9,13 @@ from decimal import Decimal
 
 from ltx_mcp.domain.edits import Form, edited
 from ltx_mcp.domain.facts import Limit, OfferFacts, ProviderFacts
-from ltx_mcp.domain.forms import check_media, conversions, nearest_ratio, seconds_of
+from ltx_mcp.domain.forms import check_media, conversions, lasts, nearest_ratio, seconds_of
 from ltx_mcp.domain.offer import Adjustment, NotOfferedError, Offer, Refusal
 from ltx_mcp.domain.price import from_credits, highest_price, make_price, to_credits
 from ltx_mcp.domain.request import EDITS, Input, Request, film_size
+
+THE_LONGEST = "the longest of what its header says and what was counted"
+"""By which a medium is priced whose header and packets do not agree: so ends what is told of it."""
 
 
 def make_offer(request: Request, inputs: Sequence[Input], provider: ProviderFacts, row: OfferFacts) -> Offer | Refusal:
@@ -140,7 +143,7 @@ def _made(request: Request, inputs: Sequence[Input], row: OfferFacts) -> Form:
     if aspect_ratio not in row.aspect_ratio:
         raise NotOfferedError(f"aspect_ratio {aspect_ratio} is not offered; allowed: {', '.join(row.aspect_ratio)}.")
     sound = _first(inputs, "audio")
-    duration, fps, resolution = _fit(request, row, seconds_of(sound) if sound else None)
+    duration, fps, resolution = _fit(request, row, sound)
     return Form(duration, fps, resolution, aspect_ratio, *film_size(resolution, aspect_ratio))
 
 
@@ -152,13 +155,14 @@ def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferFacts) ->
     return row.aspect_ratio[0] if sized is None else nearest_ratio(sized, row.aspect_ratio)[0]
 
 
-def _fit(request: Request, row: OfferFacts, sound_s: Decimal | None) -> tuple[Decimal, int, str]:
+def _fit(request: Request, row: OfferFacts, sound: Input | None) -> tuple[Decimal, int, str]:
     """Duration, fps and resolution: as asked when a limit admits them, the nearest when allowed. A sound's length is
     never changed."""
+    sound_s = seconds_of(sound) if sound else None
     limits = [limit for limit in row.limits if sound_s is None or limit.duration.nearest(sound_s) == sound_s]
-    if not limits:
+    if sound and not limits:
         longest = "; or ".join(map(limit_text, row.limits))
-        raise NotOfferedError(f"audio lasts {sound_s:f} s; allowed: {longest}.")
+        raise NotOfferedError(f"audio {lasts(sound)}; allowed: {longest}.")
     fits = [_nearest(request, limit, sound_s) for limit in limits]
     best = min(fits, key=lambda fit: (distance(request, *fit), -fit[0] if request.duration is None else fit[0]))
     if distance(request, *best) == 0 or request.adjust == "nearest":
@@ -207,6 +211,11 @@ def _adjustments(
         changed.append(Adjustment("resolution", was, got, "provider"))
     if request.context and form.context is not None and form.context != request.context:
         changed.append(Adjustment("context", _told(request.context), _told(form.context), "server"))
+    changed += [
+        Adjustment(given.role, given.doubt, f"{seconds_of(given):f} s, {THE_LONGEST}", "server")
+        for given in inputs
+        if given.doubt
+    ]
     converted = conversions(inputs, provider)
     changed += [
         Adjustment(given.role, _form_text(given), converted[given.role], "server")

@@ -28,7 +28,7 @@ def check_media(request: Request, inputs: Sequence[Input], provider: ProviderFac
                 f"{given.role} is {given.form}; accepted: {', '.join(rule.accepts)}, or adjust=nearest converts it."
             )
         if limit := row.media_limits.get(given.role):
-            _check_medium(given, limit)
+            check_medium(given, limit)
         if request.is_automatic and given.role == "end_image":
             raise NotOfferedError("duration auto is not offered with end_image; give a number of seconds.")
 
@@ -42,11 +42,11 @@ def _most_bytes(rule: InputRule, limit: MediumLimit | None) -> int | None:
     return min(known, default=None)
 
 
-def _check_medium(given: Input, limit: MediumLimit) -> None:
-    """Length, frames, edges and shape of what is given, as far as they are known."""
+def check_medium(given: Input, limit: MediumLimit) -> None:
+    """Length, frames, edges and shape of what is given, as far as they are known. Raises NotOfferedError."""
     seconds = seconds_of(given)
     if limit.duration and given.duration and not limit.duration.low <= seconds <= limit.duration.high:
-        raise NotOfferedError(f"{given.role} lasts {seconds:f} s; allowed: {limit.duration} s.")
+        raise NotOfferedError(f"{given.role} {lasts(given)}; allowed: {limit.duration} s.")
     if limit.min_frames and given.frames and given.frames < limit.min_frames:
         shortest = f" ({limit.min_frames / given.fps:.2f} s at {given.fps:g} fps)" if given.fps else ""
         raise NotOfferedError(
@@ -107,3 +107,8 @@ def conversion(given: Input, rule: InputRule | None) -> str:
 def seconds_of(medium: Input) -> Decimal:
     """How long a video or a sound lasts."""
     return to_decimal(medium.duration)
+
+
+def lasts(medium: Input) -> str:
+    """The same in words, with what says otherwise."""
+    return f"lasts {seconds_of(medium):f} s" + (f" ({medium.doubt})" if medium.doubt else "")

@@ -62,8 +62,9 @@ class Input:
     """One medium of a request: bytes we hold (`sha256`), or another job's film at a moment that may not exist yet.
 
     `width` and `height` are pixels as shown, `turned` says that only its EXIF turns it so. `format` is a picture's, or
-    the container of a video or a sound, `codec` that of the stream that matters; `duration` is in seconds. For a job
-    that is still running they are what it ordered, and format and codec are empty.
+    the container of a video or a sound, `codec` that of the stream that matters; `duration` is in seconds; `doubt` is
+    what says that it is much shorter. For a job that is still running they are what it ordered, and format and codec
+    are empty.
     """
 
     role: str
@@ -80,6 +81,7 @@ class Input:
     fps: float = 0.0
     frames: int = 0
     has_audio: bool = False
+    doubt: str = ""
 
     @property
     def identity(self) -> str:

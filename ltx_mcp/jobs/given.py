@@ -92,6 +92,7 @@ def to_input(role: str, medium: Medium) -> Input:
         fps=medium.fps,
         frames=medium.frames,
         has_audio=medium.has_audio,
+        doubt=medium.doubt,
     )
 
 

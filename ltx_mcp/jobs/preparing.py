@@ -13,6 +13,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, Problem, Pro
 from ltx_mcp.domain.facts import InputRule
 from ltx_mcp.domain.forms import TARGETS, conversion
 from ltx_mcp.domain.job import Bill, Cancel, Job, State
+from ltx_mcp.domain.measured import check_sent, row_of
 from ltx_mcp.domain.media import mime_type
 from ltx_mcp.domain.offer import NotOfferedError
 from ltx_mcp.domain.request import Input
@@ -27,6 +28,11 @@ logger = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 10
 UPLOAD_TRIES = 3
+NOT_ORDERED = "Nothing was ordered, and nothing is held."
+SEND_PLAIN, ORDER_AGAIN = (
+    "Give it as a plain MP4 or M4A, which is sent as it is.",
+    "Order it again: now its length is known.",
+)
 WORTH_A_RETRY = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED, ErrorCode.BAD_REPLY})
 
 
@@ -117,6 +123,7 @@ class Preparing:
         """The medium in the provider's best way: an address of its own, a data URI, or a path for the adapter."""
         rule = self._tools.facts[job.offer.provider].inputs[given.kind]
         given = await self._fitting(job, given, rule)
+        self._check_sent(job, given)
         path = self._tools.files.input(given)
         match rule.ways[0]:
             case "upload":
@@ -125,6 +132,16 @@ class Preparing:
                 content = base64.b64encode(await self._store.do(path.read_bytes)).decode()
                 return f"data:{mime_type(given.format)};base64,{content}"
         return str(path)
+
+    def _check_sent(self, job: Job, given: Input) -> None:
+        """A medium that was made here, or that another job gave, is only now known as it will be sent."""
+        if given.kind == "image":
+            return
+        try:
+            check_sent(job.offer, given, row_of(job.offer, self._tools.facts[job.offer.provider]))
+        except NotOfferedError as reason:
+            hint = f"{NOT_ORDERED} {ORDER_AGAIN if given.job_id else SEND_PLAIN}"
+            raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
 
     async def _fitting(self, job: Job, given: Input, rule: InputRule) -> Input:
         """The medium in the form that was planned for it; what another job gave in one that this provider takes."""
@@ -136,10 +153,15 @@ class Preparing:
         format, _, codec = target.partition("/")
         converted = replace(given, sha256=f"{given.sha256}-as", format=format, codec=codec)
         path = self._tools.files.input(converted)
+        facts: MediumFacts | None = None
         if not path.exists():
             part = path.with_name(f"{path.stem}.{job.id}.{job.fence}.part")
-            await self._convert(given, part, target)
+            facts = await self._convert(given, part, target)
             part.replace(path)
+        if given.kind != "image":
+            facts = facts or await self._tools.media.look_at_film(path, given.kind)
+            measured = to_input(given.role, to_medium(facts, given.kind, path, converted.sha256, facts.size_bytes))
+            converted = replace(measured, job_id=given.job_id, moment=given.moment)
         size_bytes = path.stat().st_size
         if rule.max_bytes and size_bytes > rule.max_bytes:
             raise CallerError(
@@ -150,12 +172,13 @@ class Preparing:
             )
         return replace(converted, size_bytes=size_bytes)
 
-    async def _convert(self, given: Input, part: Path, target: str) -> None:
+    async def _convert(self, given: Input, part: Path, target: str) -> MediumFacts | None:
+        """The facts of a video or a sound that was written."""
         source, media = self._tools.files.input(given), self._tools.media
-        if given.kind == "image":
-            await media.convert_picture(source, part, target)
-        else:
-            await media.convert_medium(source, part, target)
+        if given.kind != "image":
+            return await media.convert_medium(source, part, target)
+        await media.convert_picture(source, part, target)
+        return None
 
     async def _uploaded(self, job: Job, given: Input) -> str:
         """Where the medium lies at the provider: sent now, unless it lies there already."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from ltx_mcp.domain.fit import THE_LONGEST
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import LOCAL
@@ -116,6 +117,8 @@ def estimate_text(estimate: Estimate, offers: Sequence[Offer] = (), count: int =
         + (f" Not now: {quote.why_not}" if quote.why_not else "")
         for quote in estimate.quotes[:3]
     ]
+    doubts = [each for quote in estimate.quotes for each in quote.adjustments if each.got.endswith(THE_LONGEST)]
+    lines += [f"{told}." for told in dict.fromkeys(map(_change_text, doubts))]
     quoted = {quote.provider for quote in estimate.quotes}
     others = ", ".join(dict.fromkeys(each.provider for each in estimate.refused if each.provider not in quoted))
     budget = estimate.budget

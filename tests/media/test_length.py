@@ -1,5 +1,6 @@
 """How long a film or a sound is taken to be, whatever its head says: never shorter than anybody could count it."""
 
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -104,6 +105,16 @@ def test_what_is_made_of_it_is_as_long(kind: Kind, target: str, name: str, make_
     assert made.duration == pytest.approx(look_at_medium(path, kind).duration, abs=0.1)
     assert made.duration <= look_at_medium(path, kind).duration
     assert made.fps == (25.0 if kind == "video" else 0.0)
+
+
+def endless(data: bytearray) -> None:
+    """As long as its container can say, in whole seconds."""
+    place = data.index(b"mvhd") + 16
+    data[place : place + 8] = struct.pack(">II", 1, 2**32 - 2)
+
+
+def test_a_length_beyond_all_reason_still_has_a_price(tmp_path: Path) -> None:
+    assert look_at_medium(lying(FILM, endless)(tmp_path / "a.mp4"), "video").duration == 1e6
 
 
 # -- films that were made

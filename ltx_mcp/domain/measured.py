@@ -1,0 +1,68 @@
+"""What is known of an order once its media and its film are measured: whether what is about to be sent still costs and
+measures what was planned, and what is paid at least; pure.
+"""
+
+from decimal import Decimal
+
+from ltx_mcp.domain.edits import ROUNDING_S, context_within
+from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
+from ltx_mcp.domain.forms import check_medium, lasts, seconds_of
+from ltx_mcp.domain.offer import NotOfferedError, Offer
+from ltx_mcp.domain.price import to_text
+from ltx_mcp.domain.request import EDITS, Input
+
+
+def row_of(offer: Offer, provider: ProviderFacts) -> OfferFacts | None:
+    """The row an offer was made of; None where the facts have it no more."""
+    wanted = (offer.model, offer.operation, offer.endpoint)
+    return next((row for row in provider.offer if (row.model, row.operation, row.endpoint) == wanted), None)
+
+
+def check_sent(offer: Offer, given: Input, row: OfferFacts | None) -> None:
+    """Raises NotOfferedError where a video or a sound, as it is to be sent, would cost more than was quoted, or lies
+    outside what is accepted. Lengths may differ by a rounding."""
+    more = _billed(offer, given, row) - offer.billed
+    if offer.cost_usd and more > ROUNDING_S:
+        cost_usd = offer.cost_usd / offer.billed * (offer.billed + more)
+        raise NotOfferedError(
+            f"{given.role} {lasts(given)} as it would be sent to {offer.provider}, and would cost"
+            f" {to_text(round(cost_usd, 4))} USD; the order was quoted at {to_text(offer.cost_usd)} USD."
+        )
+    if row is None:
+        return
+    if limit := row.media_limits.get(given.role):
+        check_medium(given, limit)
+    if given.role == "audio":
+        _check_sound(offer, given, row)
+
+
+def _billed(offer: Offer, given: Input, row: OfferFacts | None) -> Decimal:
+    """Seconds that are paid for when this is what is sent."""
+    seconds = seconds_of(given)
+    if given.role != ("video" if offer.operation in EDITS else "audio"):
+        return offer.billed
+    if offer.operation != "extend":
+        return seconds
+    if row is not None and row.bills == "output":
+        return offer.duration + seconds
+    if row is not None and offer.context is None:
+        return offer.duration + context_within(given, row, offer.duration)
+    return offer.billed
+
+
+def _check_sound(offer: Offer, given: Input, row: OfferFacts) -> None:
+    seconds = seconds_of(given)
+    limits = [limit for limit in row.limits if offer.fps in limit.fps and offer.resolution in limit.resolution]
+    if limits and all(abs(limit.duration.nearest(seconds) - seconds) > ROUNDING_S for limit in limits):
+        allowed = ", or ".join(str(limit.duration) for limit in limits)
+        raise NotOfferedError(f"audio {lasts(given)} as it would be sent to {offer.provider}; allowed: {allowed} s.")
+
+
+def shortest_of(offer: Offer, row: OfferFacts) -> Decimal:
+    """The least seconds that could have been ordered instead."""
+    admits = [
+        limit.duration.shortest
+        for limit in row.limits
+        if offer.fps in (limit.fps or (offer.fps,)) and offer.resolution in (limit.resolution or (offer.resolution,))
+    ]
+    return min(admits, default=offer.duration)
