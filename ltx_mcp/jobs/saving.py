@@ -10,7 +10,9 @@ from typing import Any
 
 from ltx_mcp.domain.edits import billed_for
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
+from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Bill, Cancel, Film, Job, State
+from ltx_mcp.domain.measured import row_of, shortest_of
 from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import EDITS
@@ -98,7 +100,7 @@ class Saving:
             note="",
             error=None,
             bill=Bill.BOOKED,
-            **_priced(job, film),
+            **_priced(job, film, self._tools.facts[job.offer.provider]),
             **too_late,
         )
 
@@ -184,10 +186,13 @@ def _is_remote(job: Job) -> bool:
     return job.remote is not None or bool(job.result_url)
 
 
-def _priced(job: Job, film: Film) -> dict[str, Any]:
+def _priced(job: Job, film: Film, facts: ProviderFacts) -> dict[str, Any]:
     """The price by measured lengths, where the order could only hold it for the longest: the provider chose the length
-    of this film, or of the one that it was made from."""
+    of this film, or of the one that it was made from. Never less than the shortest that it can be ordered for."""
     offer = job.offer
+    row = row_of(offer, facts)
+    if row is None:  # nobody knows how short it might have been
+        return {}
     source = next((given for given in job.inputs if given.job_id and given.kind != "image"), None)
     if offer.automatic:
         billed = Decimal(str(film.duration))
@@ -195,7 +200,7 @@ def _priced(job: Job, film: Film) -> dict[str, Any]:
         billed = billed_for(offer, Decimal(str(source.duration)))
     else:
         return {}
-    micro = to_micro(offer.cost_of(billed))
+    micro = to_micro(offer.cost_of(max(billed, shortest_of(offer, row))))
     return {"cost_micro": micro, "held_micro": micro} if micro < job.cost_micro else {}
 
 
