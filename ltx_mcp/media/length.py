@@ -37,37 +37,50 @@ OPTIONS = {
 
 @dataclass
 class Tally:
-    """What the packets of one stream add up to, in seconds; `heard_s` is what was decoded of a sound."""
+    """What the packets of one stream, whose clock counts in `tick` seconds, add up to; `heard_s` are the seconds that
+    were decoded of a sound."""
 
+    tick: float
     count: int = 0
     start: float | None = None
     end: float = 0.0
     total: float = 0.0
     heard_s: float = 0.0
+    before: float = 0.0
+    """Seconds of what came before the clock last went back to its beginning."""
+    _stored_at: float | None = None
 
     def add(self, packet: "Packet[Stream]") -> None:
         """Count one packet, unless it is not to be shown or heard."""
         if not packet.size or packet.is_discard:
             return
         shown = packet.pts if packet.pts is not None else packet.dts
-        tick, span = packet.time_base, packet.duration or 0
+        tick, span = self.tick, packet.duration or 0
         self.count += 1
-        self.total += float(span * tick)
+        self.total += span * tick
+        if packet.dts is not None:
+            self._keep_clock(packet.dts * tick)
         if shown is not None:
-            start = float(shown * tick)
+            start = shown * tick
             self.start = start if self.start is None else min(self.start, start)
-            self.end = max(self.end, float((shown + span) * tick))
+            self.end = max(self.end, (shown + span) * tick)
+
+    def _keep_clock(self, stored_at: float) -> None:
+        """Files that were put one after the other each begin again: what was counted until then stays counted."""
+        if self._stored_at is not None and stored_at < self._stored_at - _LATE_S:
+            self.before, self.start, self.end = self.span, None, 0.0
+        self._stored_at = stored_at
 
     @property
     def span(self) -> float:
         """From its first moment to its end."""
-        return max(0.0, self.end - (self.start or 0.0))
+        return self.before + max(0.0, self.end - (self.start or 0.0))
 
     @property
     def seconds(self) -> float:
         """The longest that it can be counted as."""
-        late = (self.start or 0.0) > _LATE_S
-        return max(self.end if late else self.span, self.total, self.heard_s)
+        is_late = not self.before and (self.start or 0.0) > _LATE_S
+        return max(self.end if is_late else self.span, self.total, self.heard_s)
 
     @property
     def step(self) -> float:
@@ -97,11 +110,11 @@ class Counter:
 
     def __init__(self, container: InputContainer) -> None:
         self.streams = tuple(_moving(container))
-        self._tallies = {stream.index: Tally() for stream in self.streams}
+        self._tallies = {stream.index: Tally(float(stream.time_base or 0)) for stream in self.streams}
 
     def add(self, packet: "Packet[Stream]") -> None:
         """Count one packet of any stream."""
-        self[packet.stream].add(packet)
+        self._tallies[packet.stream_index].add(packet)
 
     def __getitem__(self, stream: Stream) -> Tally:
         """What was counted of a stream."""

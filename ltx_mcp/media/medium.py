@@ -151,9 +151,10 @@ def _read_through(
     container: InputContainer, kind: Kind, picture: VideoStream | None, sound: AudioStream | None, counter: Counter
 ) -> _Reading:
     reading = _Reading()
+    used = {stream.index for stream in (picture, sound) if stream is not None}
     for packet in container.demux(counter.streams):
         counter.add(packet)
-        if packet.stream not in (picture, sound):
+        if packet.stream_index not in used:
             continue
         if packet.has_sidedata("encryption_info") or _is_locked(packet.stream):
             raise refused(kind, "is locked by copy protection")

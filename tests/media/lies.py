@@ -143,6 +143,33 @@ def late(path: Path) -> Path:
     return moved(path, source, lambda kind, at: TRUE_S - 3.2)
 
 
+def again(path: Path) -> Path:
+    """After half of it, its clock begins anew; its header knows of no more."""
+    source = make(
+        path.with_name(f"source{path.suffix}"), replace(FILM, audio=None, options=(*FILM.options, ("bf", "0")))
+    )
+    with av.open(str(source)) as given, av.open(str(path), "w", format="matroska") as out:
+        picture = out.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.size and packet.pts is not None:
+                packet.stream = picture
+                out.mux(packet)
+    half = TRUE_S / 2 * 1000
+
+    def back(data: bytearray) -> None:
+        """Each cluster says at what millisecond it begins."""
+        (length,) = places(data, b"\x44\x89\x88")
+        scale(data, length, ">d", 0.5)
+        for place in places(data, b"\x1f\x43\xb6\x75"):
+            at = data.index(b"\xe7", place, place + 20) + 1
+            size = data[at] & 0x7F
+            moment = int.from_bytes(data[at + 1 : at + 1 + size], "big")
+            if moment >= half:
+                data[at + 1 : at + 1 + size] = round(moment - half).to_bytes(size, "big")
+
+    return patched(path, back)
+
+
 Make = Callable[[Path], Path]
 
 

@@ -26,6 +26,7 @@ from tests.media.lies import (
     TRUE_S,
     VP8,
     Make,
+    again,
     boxes,
     lying,
     with_hole,
@@ -129,6 +130,7 @@ def test_a_length_beyond_all_reason_still_has_a_price(tmp_path: Path) -> None:
         ("media.mp4", LYING_FILMS["media.mp4"]),
         ("sound.mp4", LYING_FILMS["sound.mp4"]),
         ("hole.mkv", LYING_FILMS["hole.mkv"]),
+        ("again.mkv", again),
     ],
 )
 def test_a_film_that_comes_is_measured_by_its_packets_too(
