@@ -22,7 +22,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.media.facts import MediumFacts
 from ltx_mcp.media.film import Film
 from ltx_mcp.media.length import OPTIONS, Counter, average_rate, film_length, said_seconds, sound_length
-from ltx_mcp.media.whole import has_broken_frame, has_frame_count, is_cut, is_webm
+from ltx_mcp.media.whole import has_broken_frame, has_frame_count, is_cut, is_streamed_wav, is_webm
 
 Kind = Literal["video", "audio"]
 
@@ -108,6 +108,8 @@ def look_at_medium(path: str | Path, kind: Kind) -> MediumFacts:
             raise refused(kind, "has no sound that can be decoded")
         counter = Counter(container)
         reading = _read_through(container, kind, picture, sound, counter)
+        if name == "wav" and is_streamed_wav(path):
+            reading.is_corrupt = False  # its last packet is only shorter than the others
         if reading.is_corrupt or _is_short(reading, path, name, sound):
             raise refused(kind, "is damaged or cut short")
         size_bytes = Path(path).stat().st_size

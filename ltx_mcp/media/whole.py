@@ -13,6 +13,7 @@ _SEGMENT = b"\x18\x53\x80\x67"
 _KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _KBITS_LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
 _RATES = (44_100, 48_000, 32_000, 44_100)
+_UNKNOWN_SIZES = (bytes(4), b"\xff" * 4)
 _TAIL = 1 << 17  # two pages of Ogg at their largest
 
 
@@ -52,6 +53,14 @@ def has_broken_frame(path: str | Path, last: int) -> bool:
         end = last + _frame_bytes(head)
         file.seek(end)
         return end > os.path.getsize(path) or _is_frame(file.read(2))
+
+
+def is_streamed_wav(path: str | Path) -> bool:
+    """Whether a WAV was written without knowing how long it would be: its sound goes on to the end of the file."""
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    place = head.find(b"data")
+    return place > 0 and head[place + 4 : place + 8] in _UNKNOWN_SIZES
 
 
 def wav_seconds(path: str | Path) -> float:

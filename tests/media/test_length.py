@@ -108,6 +108,16 @@ def test_what_is_made_of_it_is_as_long(kind: Kind, target: str, name: str, make_
     assert made.fps == (25.0 if kind == "video" else 0.0)
 
 
+@pytest.mark.parametrize("size", [bytes(4), b"\xff" * 4])
+def test_a_wav_that_was_streamed_is_as_long_as_its_sound(size: bytes, tmp_path: Path) -> None:
+    path = make(tmp_path / "a.wav", HONEST_SOUNDS["a.wav"])
+    data = path.read_bytes()
+    place = data.index(b"data") + 4
+    path.write_bytes(b"RIFF" + size + data[8:place] + size + data[place + 4 :])
+    facts = look_at_medium(path, "audio")
+    assert (facts.duration, facts.doubt) == (TRUE_S, "")
+
+
 def endless(data: bytearray) -> None:
     """As long as its container can say, in whole seconds."""
     place = data.index(b"mvhd") + 16
