@@ -47,6 +47,7 @@ def _quoted(quote: Quote, seconds: Seconds) -> dict[str, str]:
     billed = seconds.get((quote.provider, quote.model))
     parts = (
         f"for {billed}" if billed else "",
+        f"at most {quote.most_usd:g} each" if quote.most_usd > quote.cost_usd else "",
         f"{quote.credits} credits each" if quote.credits else "",
         spoken(quote.why_not or f"as of {quote.as_of}"),
     )
@@ -54,7 +55,6 @@ def _quoted(quote: Quote, seconds: Seconds) -> dict[str, str]:
         "provider": quote.provider,
         "model": quote.model,
         "usd": f"{quote.cost_usd:g}",
-        "at_most": f"{quote.most_usd:g}",
         "total": f"{quote.total_usd:g}",
         "note": "; ".join(filter(None, parts)),
     }

@@ -23,10 +23,10 @@ def check_sent(offer: Offer, given: Input, row: OfferFacts | None) -> None:
     outside what is accepted. Lengths may differ by a rounding."""
     more = _billed(offer, given, row) - offer.billed
     if offer.cost_usd and more > ROUNDING_S:
-        cost_usd = offer.cost_usd / offer.billed * (offer.billed + more)
+        cost_usd = offer.cost_usd * (offer.billed + more) / offer.billed
         raise NotOfferedError(
             f"{given.role} {lasts(given)} as it would be sent to {offer.provider}, and would cost"
-            f" {to_text(round(cost_usd, 4))} USD; the order was quoted at {to_text(offer.cost_usd)} USD."
+            f" {to_text(round(cost_usd, 4))} USD; the order was quoted at {offer.price}."
         )
     if row is None:
         return

@@ -84,7 +84,11 @@ class Offer:
 
     def cost_of(self, seconds: Decimal) -> Decimal:
         """The price when this many seconds are paid for in the end; never more than the offer's."""
-        return min(self.cost_usd, self.cost_usd / self.billed * seconds)
+        return min(self.cost_usd, self.cost_usd * seconds / self.billed)
+
+    def at_most_of(self, seconds: Decimal) -> Decimal:
+        """What may be charged for so many."""
+        return min(self.at_most_usd, self.at_most_usd * seconds / self.billed)
 
     @property
     def most_bytes(self) -> int:

@@ -56,10 +56,10 @@ class Consents:
         Raises CallerError(needs_confirmation) where nobody can be asked, or somebody said no or nothing.
         """
         if not can_ask:
-            amount = self._amount(wish, now)
-            if wish.cap_usd == from_micro(amount):
+            amount = self._amount_to_tell(wish, now)
+            if amount is None:
                 return None
-            raise not_asked(wish.offers, wish.above_usd, from_micro(amount))
+            raise not_asked(wish.offers, wish.above_usd, amount)
         if answer is not None and not answer.yes:
             self.forget(wish)
             raise (unanswered if answer.yes is None else declined)(wish.offers, wish.above_usd)
@@ -81,19 +81,18 @@ class Consents:
         with self._database.read() as connection:
             return token.startswith(f"{wish.name}/") and (_told(connection, wish.caller, token, now) or 0) >= price
 
-    def _amount(self, wish: Wish, now: datetime) -> int:
-        """The wish's one-time amount in micro-dollars: the one that was told, while it lives and covers the price, so
-        that a blind repeat does not take it from somebody who is about to agree; else a new one, which is told now."""
-        offer = wish.offers[0]
-        least, most = to_micro(one_time_amount(offer, 0)), to_micro(one_time_amount(offer, TAILS))
+    def _amount_to_tell(self, wish: Wish, now: datetime) -> Decimal | None:
+        """None when the wish's cap is the one-time amount that was told for it. Else the amount to tell: the same while
+        it lives and fits the price, so that a blind repeat does not take it from somebody who is about to agree; or a
+        new one, which is never the cap that came before it was told."""
+        amounts = [to_micro(one_time_amount(wish.offers[0], tail)) for tail in range(1, TAILS + 1)]
         with self._database.write() as connection:
             self._database.lock(connection, f"asked {wish.caller} {wish.name}")
             told = _told(connection, wish.caller, wish.name, now)
-            if told is not None and least < told <= most:
-                return told
-            amount = to_micro(one_time_amount(offer, 1 + secrets.randbelow(TAILS)))
-            _remember(connection, wish.caller, wish.name, amount, now)
-            return amount
+            if told not in amounts:
+                told = secrets.choice([each for each in amounts if from_micro(each) != wish.cap_usd])
+                _remember(connection, wish.caller, wish.name, told, now)
+            return None if from_micro(told) == wish.cap_usd else from_micro(told)
 
 
 def _told(connection: Connection, caller: str, name: str, now: datetime) -> int | None:

@@ -200,8 +200,10 @@ def _priced(job: Job, film: Film, facts: ProviderFacts) -> dict[str, Any]:
         billed = billed_for(offer, Decimal(str(source.duration)))
     else:
         return {}
-    micro = to_micro(offer.cost_of(max(billed, shortest_of(offer, row))))
-    return {"cost_micro": micro, "held_micro": micro} if micro < job.cost_micro else {}
+    seconds = max(billed, shortest_of(offer, row))
+    if seconds >= offer.billed:
+        return {}
+    return {"cost_micro": to_micro(offer.cost_of(seconds)), "held_micro": to_micro(offer.at_most_of(seconds))}
 
 
 def differences(job: Job, film: Film) -> tuple[Adjustment, ...]:

@@ -159,6 +159,16 @@ def test_consent_that_was_used_up_is_asked_for_again(consents: Consents, wish: M
     assert not pays(consents, wish(cap=amount), clock)
 
 
+def test_no_amount_is_consent_before_it_was_told(
+    consents: Consents, wish: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ltx_mcp.jobs.consents.secrets.choice", lambda amounts: amounts[0])
+    first = Decimal("1.5001")
+    assert not pays(consents, wish(cap=first), clock)
+    assert not pays(consents, wish(cap=first), clock)
+    assert pays(consents, wish(cap=Decimal("1.5002")), clock)
+
+
 def test_where_a_person_can_be_asked_the_amount_is_no_consent(consents: Consents, wish: Make, clock: Clock) -> None:
     amount = amount_in(refused(consents, wish(), clock))
     asked(consents, wish(cap=amount), clock)

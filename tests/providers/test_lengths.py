@@ -37,7 +37,7 @@ async def sent(bench: Bench, arguments: PaidArguments) -> tuple[Job, Order]:
     order = bench.orders()[-1]
     offer = job.offer
     paid = Decimal(str(order.facts["billed_s"])) * offer.cost_usd / offer.billed * 1_000_000
-    assert (job.bill, job.cost_micro) == (Bill.HELD, to_micro(offer.held_usd))
+    assert (job.bill, job.cost_micro) == (Bill.HELD, to_micro(offer.at_most_usd))
     assert paid <= job.cost_micro
     return job, order
 
