@@ -10,14 +10,12 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, func, select
 from sqlalchemy.engine import make_url
 
-from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import LIVE, Bill, Job
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.jobs.rows import to_job
 from ltx_mcp.jobs.schema import events, jobs
 
 IDS = ("request_id", "job_id", "id")
-ACCOUNT = (ErrorCode.KEY_REJECTED, ErrorCode.OUT_OF_CREDIT)
 PREFIX = "postgresql"
 
 
@@ -93,7 +91,7 @@ def replay_money(books: Books) -> tuple[int, list[str]]:
         if line.what == "placed":
             bills[job.id] = str(Bill.HELD)
         elif line.what == "next_offer":
-            offers[job.id] = _next_offer(job, offers[job.id], str(line.detail.get("error")))
+            offers[job.id] = int(line.detail["offer_index"])
         elif line.what in ("failed", "cancelled") and "bill" not in line.detail:
             bills[job.id] = str(Bill.RELEASED)
         bills[job.id] = str(line.detail.get("bill", bills.get(job.id, Bill.HELD)))
@@ -109,10 +107,3 @@ def _amount(job: Job, offer_index: int, line: Line) -> int:
     if ended_as_row and job.charged_micro is not None:
         return job.charged_micro
     return to_micro(job.offers[offer_index].at_most_usd)
-
-
-def _next_offer(job: Job, index: int, error: str) -> int:
-    refused = job.offers[index].provider
-    later = range(index + 1, len(job.offers))
-    fit = (each for each in later if error not in ACCOUNT or job.offers[each].provider != refused)
-    return next(fit, index)

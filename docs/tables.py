@@ -86,6 +86,7 @@ def prices() -> str:
     for facts in read_providers():
         for row in facts.offer:
             price = row.price
+            most = price.at_most
             rates = [f"{label} {rate.normalize():f}" for label, rate in price.usd_per_second.items()]
             for tier in price.pixel_tiers:
                 size = (
@@ -96,8 +97,13 @@ def prices() -> str:
                     else "any size"
                 )
                 rates.append(f"{size} {tier.usd_per_second.normalize():f}")
-            cells = (facts.name, row.model, row.operation, ", ".join(rates), BILLED[row.operation], str(price.as_of))
-            cells += (price.source,)
+            told, as_of, source = ", ".join(rates), str(price.as_of), price.source
+            if most is not None:
+                told += (
+                    f"; at most {', '.join(f'{size} {usd.normalize():f}' for size, usd in most.usd_per_second.items())}"
+                )
+                as_of, source = f"{as_of}; {most.as_of}", f"{source}; {most.source}"
+            cells = (facts.name, row.model, row.operation, told, BILLED[row.operation], as_of, source)
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(
         [

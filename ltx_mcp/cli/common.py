@@ -19,7 +19,7 @@ from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.server.edge import make_config, read_edge
+from ltx_mcp.server.edge import make_config, read_edge, warn_of_ended
 from ltx_mcp.server.logs import log_to_stderr
 
 if TYPE_CHECKING:
@@ -78,12 +78,14 @@ def _lone(error: BaseException) -> BaseException:
 async def open_jobs(*, work: bool = False, home: str = "", patience_s: float = 0) -> "AsyncIterator[Jobs]":
     """The jobs of this machine; with `work` they are worked on here, and handed over when this ends before them.
 
-    A database that is out of reach is tried again for `patience_s`.
+    A database that is out of reach is tried again for `patience_s`, which only workers do.
     """
     from ltx_mcp.jobs.handover import start_worker
 
     settings, market = read_edge(home)
     log_to_stderr(settings.log_level)
+    if work or patience_s:
+        warn_of_ended(settings, market)
     jobs = await _opened(make_config(settings, market, paths=True), patience_s)
     async with anyio.create_task_group() as group:
         if work:

@@ -154,7 +154,8 @@ class Reading(Facts):
 
     as_of: date
     source: str
-    usd_per_second: dict[Resolution, Amount]
+    usd_per_second: dict[Resolution, Amount] = Field(default_factory=dict)
+    pixel_tiers: tuple[PixelTier, ...] = ()
 
 
 class Price(Facts):
@@ -178,11 +179,18 @@ class Price(Facts):
 
     @model_validator(mode="after")
     def _higher_for_each_size(self) -> "Price":
-        higher = self.at_most.usd_per_second if self.at_most else self.usd_per_second
+        if self.at_most is None:
+            return self
+        higher = self.at_most.usd_per_second
         if higher.keys() != self.usd_per_second.keys() or any(
             higher[size] < usd for size, usd in self.usd_per_second.items()
         ):
             raise ValueError("at_most should name each size of usd_per_second, none with less")
+        tiers, higher_tiers = self.pixel_tiers, self.at_most.pixel_tiers
+        if [tier.up_to for tier in tiers] != [tier.up_to for tier in higher_tiers] or any(
+            high.usd_per_second < tier.usd_per_second for tier, high in zip(tiers, higher_tiers, strict=True)
+        ):
+            raise ValueError("at_most should name each of pixel_tiers, none with less")
         return self
 
 
@@ -219,11 +227,13 @@ class Pace(Facts):
 
 
 class Option(Facts):
-    """A setting of one provider with a few possible values, the default first."""
+    """A setting of one provider with a few possible values, the default first. `ended` says of a value that can still
+    be chosen why it cannot be expected to work."""
 
     env: str
     values: tuple[str, ...] = Field(min_length=1)
     meaning: str
+    ended: dict[str, str] = Field(default_factory=dict)
 
 
 class KeyForm(Facts):
@@ -250,7 +260,8 @@ class OfferFacts(Facts):
     `bills`: what a second of is paid for. `automatic`: the provider can choose the length by itself. `media_limits` by
     role. `context` are the seconds of the given video an extension may look at, `context_frames` the most frames of
     them and of the new part together. `start_time` are the seconds at which a retake may begin. `film_short_edge` is
-    the size the film has whatever the video's, where the provider scales it.
+    the size the film has whatever the video's, where the provider scales it. `is_operators`: it is from the file of
+    LTX_MCP_MODELS, whatever that says itself.
     """
 
     model: Name
@@ -273,6 +284,7 @@ class OfferFacts(Facts):
     context_frames: Count | None = None
     start_time: Span | None = None
     film_short_edge: Edge | None = None
+    is_operators: bool = Field(default=False, exclude=True)
     min_edge: Edge = 1
     max_long_edge: Edge | None = None
     max_short_edge: Edge | None = None
@@ -292,6 +304,8 @@ class OfferFacts(Facts):
 
 class ProviderFacts(Facts):
     """All that is known of one provider. `name` is the file's name; `rank` its place in `auto` at equal price;
+    `url_beside` are addresses that orders do not need, by the address they belong to: where that is not the provider's
+    own, such a one counts only if it is set itself;
     `upload_lives_s` and `film_lives_s` how long what lies there can be relied on, in seconds; `film_hosts` the origins
     a page may load films from without a key; `key_form` what its keys look like, and `key_page` where they are made,
     where that is told; `slots` how many orders an account may have under way, or where nothing is ordered
@@ -305,6 +319,7 @@ class ProviderFacts(Facts):
     key_page: str = Field(default="", exclude=True)
     url_env: dict[str, str] = Field(default_factory=dict)
     url_default: dict[str, str] = Field(default_factory=dict)
+    url_beside: dict[str, str] = Field(default_factory=dict)
     options: dict[str, Option] = Field(default_factory=dict)
     poll: Pace = Pace()
     upload_lives_s: Lifetime | None = None

@@ -86,7 +86,7 @@ def _priced(request: Request, inputs: Sequence[Input], provider: ProviderFacts, 
         film_s=form.film_s,
         billed_s=billed_s,
         automatic=request.is_automatic,
-        highest_usd=highest_price(row.price, seconds, form.resolution),
+        highest_usd=highest_price(row.price, seconds, form.resolution, form.width * form.height),
     )
 
 

@@ -91,7 +91,7 @@ class Film:
 @dataclass(frozen=True)
 class Job:
     """One row of the store. `fence` grows with each claim, `revision` with each change; `attempts` counts holders that
-    died, `tries` how often the present offer was turned away for now."""
+    died, `tries` how often the present offer was turned away for now; `most_micro` is what no offer of it may pass."""
 
     id: str
     caller: str
@@ -129,6 +129,7 @@ class Job:
     created_at: datetime
     ordered_at: datetime | None
     finished_at: datetime | None
+    most_micro: int | None = None
 
     @property
     def offer(self) -> Offer:

@@ -4,7 +4,7 @@ Pure: the same request, media and market give the same plan. After this nothing 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
@@ -14,6 +14,7 @@ from ltx_mcp.domain.offer import Offer, Refusal
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import quote
 from ltx_mcp.domain.request import Input, Request
+from ltx_mcp.domain.unit_price import UnitPrices, with_unit_price
 
 LOCAL = "local"
 FAILOVER_ALLOWANCE = Decimal("1.1")
@@ -30,11 +31,13 @@ class Standing:
 
 @dataclass(frozen=True)
 class Market:
-    """Everything that could be bought: the facts, who is usable, and the operator's order of preference."""
+    """Everything that could be bought: the facts, who is usable, the operator's order of preference, and what providers
+    told of their prices since."""
 
     providers: tuple[ProviderFacts, ...]
     standings: Mapping[str, Standing]
     order: tuple[str, ...]
+    unit_prices: UnitPrices = field(default_factory=dict)
 
     @property
     def is_real(self) -> bool:
@@ -134,7 +137,7 @@ def _check_name(argument: str, value: str, allowed: Sequence[str]) -> None:
 
 def _candidates(request: Request, market: Market) -> Iterable[tuple[ProviderFacts, OfferFacts]]:
     return (
-        (provider, row)
+        (provider, with_unit_price(row, market.unit_prices.get((provider.name, row.endpoint))))
         for provider in market.providers
         if request.provider in ("auto", provider.name)
         for row in provider.offer

@@ -1,30 +1,25 @@
 """Money: Decimal in thought, whole micro-dollars in the store, a JSON number of at most six decimals on the wire."""
 
-from collections.abc import Mapping
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from ltx_mcp.domain.arguments import Resolution
-from ltx_mcp.domain.facts import Price
+from ltx_mcp.domain.facts import Price, Reading
 
 MICRO = Decimal(1_000_000)
+MAX_MICRO = Decimal(2**62)
 
 
-def make_price(price: Price, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
+def make_price(price: Price | Reading, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
     """USD for `seconds` billed seconds of a film of `pixels` per frame; None where the table has no row for it."""
     for tier in price.pixel_tiers:
         if tier.up_to is None or pixels <= tier.up_to:
             return tier.usd_per_second * seconds
-    return _by_label(price.usd_per_second, seconds, resolution)
+    rates = {str(label): rate for label, rate in price.usd_per_second.items()}
+    return rates[resolution] * seconds if resolution in rates else None
 
 
-def highest_price(price: Price, seconds: Decimal, resolution: str) -> Decimal | None:
+def highest_price(price: Price, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
     """USD for the same by the higher reading; None where there is none."""
-    return None if price.at_most is None else _by_label(price.at_most.usd_per_second, seconds, resolution)
-
-
-def _by_label(rates: Mapping[Resolution, Decimal], seconds: Decimal, resolution: str) -> Decimal | None:
-    usd_per_second = {str(label): rate for label, rate in rates.items()}.get(resolution)
-    return None if usd_per_second is None else usd_per_second * seconds
+    return None if price.at_most is None else make_price(price.at_most, seconds, resolution, pixels)
 
 
 def to_credits(usd: Decimal, usd_per_credit: Decimal | None) -> int | None:
@@ -41,6 +36,12 @@ def from_credits(usd: Decimal, usd_per_credit: Decimal | None) -> Decimal | None
 def to_micro(usd: Decimal) -> int:
     """Whole micro-dollars, rounded up: a budget never holds less than what may be charged."""
     return int((usd * MICRO).to_integral_value(ROUND_CEILING))
+
+
+def floor_micro(usd: Decimal) -> int:
+    """Whole micro-dollars of a limit, rounded down: what is above it by less than one is above it; no database keeps
+    more than MAX_MICRO, which nothing costs."""
+    return int(min(usd * MICRO, MAX_MICRO).to_integral_value(ROUND_FLOOR))
 
 
 def from_micro(micro: int) -> Decimal:

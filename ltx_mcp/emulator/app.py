@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ltx_mcp.emulator.control import explained, read_fault, refuse_strangers, set_times, turn_clock
+from ltx_mcp.emulator.control import explained, read_fault, refuse_strangers, set_price, set_times, turn_clock
 from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.wire import Emulator
@@ -129,6 +129,9 @@ def _control(world: World) -> list[Route]:
     async def times(request: Request) -> Response:
         return await set_times(request, world)
 
+    async def prices(request: Request) -> Response:
+        return await set_price(request, world)
+
     async def faults(request: Request) -> Response:
         if request.method == "DELETE":
             world.faults.clear()
@@ -145,6 +148,7 @@ def _control(world: World) -> list[Route]:
         Route("/control/calls", calls),
         Route("/control/clock", explained(clock), methods=["POST"]),
         Route("/control/times", explained(times), methods=["POST"]),
+        Route("/control/prices", explained(prices), methods=["GET", "POST", "DELETE"]),
         Route("/control/faults", explained(faults), methods=["GET", "POST", "DELETE"]),
         Route("/control/reset", reset, methods=["POST"]),
     ]

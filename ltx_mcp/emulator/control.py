@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -11,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Scope
 
+from ltx_mcp.emulator.fal_inputs import ENDPOINTS
 from ltx_mcp.emulator.wire import KINDS, ORDER_KINDS
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.world import Fault, Told, World
 
 MAX_BODY_BYTES = 1_000_000
 MAX_SHOWN_CHARS = 80
 MAX_SHOWN_ERRORS = 5
+MAX_PRICE = 10_000
 YEAR_S = 366 * 86_400
 MAX_TURN_S = 100 * YEAR_S
 """How far the clock may be turned altogether."""
@@ -41,6 +44,15 @@ class TimesChange(_Told):
 
     wait_s: Seconds | None = None
     work_s: Seconds | None = None
+
+
+class NewPrice(_Told):
+    """What fal's price call says of one endpoint from now on."""
+
+    endpoint: str
+    unit_price: Annotated[float, Field(ge=0, le=MAX_PRICE)]
+    unit: Annotated[str, Field(max_length=MAX_SHOWN_CHARS)] = "second"
+    currency: Annotated[str, Field(max_length=MAX_SHOWN_CHARS)] = "USD"
 
 
 class FaultOptions(_Told):
@@ -118,6 +130,18 @@ async def read_fault(request: Request, world: World) -> Fault:
         raise _BadControlError("options.body: needed for a fault of kind body, a text")
     given = {name: value for name, value in told.options.items() if value is not None}
     return Fault(told.provider, told.step, told.kind, told.times, given)
+
+
+async def set_price(request: Request, world: World) -> Response:
+    """GET, POST and DELETE /control/prices: what differs from the usual."""
+    if request.method == "DELETE":
+        world.prices.clear()
+    if request.method == "POST":
+        told = await _read(request, NewPrice)
+        if told.endpoint not in ENDPOINTS:
+            raise _BadControlError(f"endpoint: allowed are {', '.join(ENDPOINTS)}")
+        world.prices[told.endpoint] = Told(told.unit_price, told.unit, told.currency)
+    return JSONResponse({endpoint: asdict(told) for endpoint, told in world.prices.items()})
 
 
 async def _read(request: Request, model: type[M]) -> M:

@@ -7,7 +7,7 @@ and the order fault `refused` does it as fal does.
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from time import monotonic
 from typing import Any
@@ -24,7 +24,7 @@ from ltx_mcp.emulator.fal_inputs import ENDPOINTS, read_order
 from ltx_mcp.emulator.fal_media import Find
 from ltx_mcp.emulator.fal_words import KEY, NAME, Refused, check_key, infra_error, refuse
 from ltx_mcp.emulator.wire import Emulator, Handler
-from ltx_mcp.emulator.world import Fault, Order
+from ltx_mcp.emulator.world import Fault, Order, Told
 
 __all__ = ["KEY", "NAME", "routes", "settings"]
 
@@ -38,7 +38,8 @@ MOST_PRICES = 50
 
 def settings(base_url: str) -> dict[str, str]:
     """The environment that points ltx-mcp here."""
-    return {"FAL_KEY": KEY, "LTX_MCP_FAL_QUEUE_URL": base_url, "LTX_MCP_FAL_REST_URL": base_url}
+    addresses = (f"LTX_MCP_FAL_{name}_URL" for name in ("QUEUE", "REST", "API"))
+    return {"FAL_KEY": KEY} | dict.fromkeys(addresses, base_url)
 
 
 def routes(emulator: Emulator) -> list[Route]:
@@ -143,17 +144,16 @@ class Queue:
         return JSONResponse({"status": "CANCELLATION_REQUESTED"}, 202, headers=_named(order))
 
     async def prices(self, request: Request) -> Response:
-        """The platform's price list, which knows a unit and no resolutions."""
+        """The platform's price list, which knows a unit and no resolutions. Usual are the figures of the model pages at
+        their smallest size; that a unit is a second of it is assumed."""
         check_key(request, self.emulator.world)
         names = [name for name in request.query_params.get("endpoint_id", "").split(",") if name]
         unknown = [name for name in names if name not in ENDPOINTS]
         if unknown or not 0 < len(names) <= MOST_PRICES:
             status, kind = (404, "not_found") if unknown else (400, "validation_error")
             return JSONResponse({"error": {"type": kind, "message": f"endpoint_id: {unknown or names}"}}, status)
-        prices = [
-            {"endpoint_id": name, "unit_price": ENDPOINTS[name].usd_per_second, "unit": "second", "currency": "USD"}
-            for name in names
-        ]
+        told = {name: Told(ENDPOINTS[name].usd_per_second) for name in names} | self.emulator.world.prices
+        prices = [{"endpoint_id": name, **asdict(told[name])} for name in names]
         return JSONResponse({"prices": prices, "next_cursor": None, "has_more": False})
 
     def _find(self, request: Request) -> Order | None:

@@ -42,6 +42,7 @@ __all__ = ["KEY", "NAME", "refuse", "routes", "settings"]
 
 ENDPOINTS = ("text-to-video", "image-to-video", *READ)
 SLOT_S = 3600
+FULL_S = 2
 REQUIRED_HEADERS = {"x-goog-content-length-range": f"0,{UPLOAD_BYTES}", "x-goog-if-generation-match": "0"}
 
 
@@ -144,6 +145,8 @@ class _Api:
     async def _place(self, request: Request) -> Order | Response:
         if refusal := self._locked_out(request):
             return refusal
+        if self._world.is_full(NAME):
+            return to_error(429, "Queue limit exceeded", retry_after_s=FULL_S)
         body = await read_json(request)
         if body is None:
             return to_error(400, "The body must be a JSON object, sent as application/json")

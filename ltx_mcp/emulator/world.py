@@ -65,6 +65,15 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What a price call says of one endpoint, where it was told to say something else than usual."""
+
+    unit_price: float
+    unit: str = "second"
+    currency: str = "USD"
+
+
+@dataclass(frozen=True)
 class Call:
     """One request that came in; `authorized` says whether any credential came with it."""
 
@@ -78,7 +87,8 @@ class Call:
 
 
 class World:
-    """The state behind all emulated providers. An order waits `wait_s`, then runs `work_s`, by the world's clock."""
+    """The state behind all emulated providers. An order waits `wait_s`, then runs `work_s`, by the world's clock.
+    `prices` are told by endpoint; `limits` are the most orders that a provider has under way before it says 429."""
 
     def __init__(self, *, wait_s: float = 0.5, work_s: float = 1.5, keys: Mapping[str, str] | None = None) -> None:
         self.wait_s, self.work_s = wait_s, work_s
@@ -87,6 +97,8 @@ class World:
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self.uploads: dict[str, dict[str, Any]] = {}
+        self.prices: dict[str, Told] = {}
+        self.limits: dict[str, int] = {}
         self._offset = timedelta()
         self._numbers = itertools.count(1)
 
@@ -168,6 +180,11 @@ class World:
         before = [each for each in self.orders if each.provider == order.provider and each.placed_at < order.placed_at]
         return sum(self.state(each) == "waiting" for each in before)
 
+    def is_full(self, provider: str) -> bool:
+        """Whether it has as many orders under way as its limit lets it."""
+        under_way = (each for each in self.orders if each.provider == provider)
+        return sum(self.state(each) in ("waiting", "running") for each in under_way) >= self.limits.get(provider, 10**9)
+
     def take(self, provider: str, step: str) -> Fault | None:
         """The fault that is due at this step, used up once."""
         for fault in self.faults:
@@ -177,7 +194,8 @@ class World:
         return None
 
     def reset(self) -> None:
-        """Forget orders, calls, uploads and faults; the clock keeps its turn."""
+        """Forget orders, calls, uploads, faults, prices and limits; the clock keeps its turn."""
         for kept in (self.orders, self.calls, self.faults):
             kept.clear()
-        self.uploads.clear()
+        for told in (self.uploads, self.prices, self.limits):
+            told.clear()

@@ -14,11 +14,12 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import Pace
 from ltx_mcp.domain.job import Bill, Cancel, Job, State, bill_after
 from ltx_mcp.domain.offer import Adjustment
+from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import cite
 from ltx_mcp.domain.words import ordinal
 from ltx_mcp.jobs.ordering import Ordering, no_answer
 from ltx_mcp.jobs.rows import LostClaimError
-from ltx_mcp.jobs.tools import Tools, to_micro_or_none
+from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.providers.base import Cancels, Delivered, Polls, Provider, Seen, Streams
 
 logger = logging.getLogger(__name__)
@@ -164,9 +165,10 @@ class Following:
 
     async def _take_in(self, job: Job, seen: Seen) -> Job:
         """What a look or an event means for the job."""
-        charged: dict[str, Any] = {}
-        if seen.charged_usd is not None:
-            charged = {"charged_micro": to_micro_or_none(seen.charged_usd)}
+        charged_usd = seen.charged_usd
+        if charged_usd is None and seen.units is not None:
+            charged_usd = await self._tools.charged(job, seen.units)
+        charged = {} if charged_usd is None else {"charged_micro": to_micro(charged_usd)}
         if seen.status == "done":
             url = seen.result_url and self._tools.film_address(job, seen.result_url)
             found: dict[str, Any] = {"result_url": url, "error": None} | charged

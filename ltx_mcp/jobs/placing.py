@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
+from ltx_mcp.domain.ceiling import ceiling
 from ltx_mcp.domain.consent import Answer, Question, covered, needs_consent
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Job
@@ -65,7 +66,8 @@ class Placing:
                 if same is not None:
                     return same
                 raise
-            new = NewJob(caller, arguments.request_key, normal, offers, inputs)
+            most_usd = ceiling(offers, request.max_cost_usd, self.confirm_above_usd)
+            new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd)
             wish = self._wish(new, request.max_cost_usd)
             if wish is not None or any(each.path is not None for each in given):
                 # nobody is asked about what would be refused anyway, and nothing is kept of it

@@ -66,7 +66,7 @@ class Preparing:
         try:
             uris = {given.role: await self._uri(job, given) for given in job.inputs}
         except ProviderError as error:  # nothing is ordered yet, so every failure here is a sure no
-            return await self._store.do(self._store.move_on, job, Problem.of(error), self._tools.now())
+            return await self._tools.move_on(job, Problem.of(error), self._tools.now())
         if job.inputs:  # converting and sending them took its time, and room
             await self._check_room(job)
         now = self._tools.now()

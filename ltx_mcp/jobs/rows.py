@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from ltx_mcp.domain.errors import Problem
 from ltx_mcp.domain.job import ENDED, LIVE, Bill, Cancel, Film, Job, State
 from ltx_mcp.domain.offer import Adjustment, Offer
-from ltx_mcp.domain.price import to_micro
+from ltx_mcp.domain.price import floor_micro, to_micro
 from ltx_mcp.domain.request import Input, fingerprint
 from ltx_mcp.jobs.rules import for_history, new_job_id
 from ltx_mcp.jobs.schema import events, jobs
@@ -36,13 +37,15 @@ class LostClaimError(Exception):
 
 @dataclass(frozen=True)
 class NewJob:
-    """A checked, planned and priced request, about to become a row."""
+    """A checked, planned and priced request, about to become a row. `most_usd` is what none of its offers may cost more
+    than, at a newer price than now; None: not told."""
 
     caller: str
     request_key: str
     normal: dict[str, str]
     offers: tuple[Offer, ...]
     inputs: tuple[Input, ...]
+    most_usd: Decimal | None = None
 
 
 def to_job(row: Mapping[Any, Any]) -> Job:
@@ -139,6 +142,7 @@ def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, **
         "inputs": new.inputs,
         "cost_micro": to_micro(offer.cost_usd),
         "held_micro": held_micro,
+        "most_micro": None if new.most_usd is None else floor_micro(new.most_usd),
         "waits_for": first_live(connection, new.inputs),
         **dict.fromkeys(("holder", "sent_by", "note", "result_url"), ""),
         **dict.fromkeys(("fence", "revision", "attempts", "tries"), 0),

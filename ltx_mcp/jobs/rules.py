@@ -5,10 +5,12 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
+from ltx_mcp.domain.ceiling import ceiling
 from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
 from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import from_micro, to_text
-from ltx_mcp.domain.quoting import quote
+from ltx_mcp.domain.quoting import quote, shorten
 
 ALPHABET = string.ascii_letters + string.digits
 NOT_FOR_HISTORY = frozenset({"result_url", "holder", "prompt"})
@@ -25,6 +27,26 @@ def new_job_id() -> str:
 def is_job_id(text: str) -> bool:
     """Whether it may name a job at all: databases need not be asked about anything else."""
     return len(text) <= MAX_ID_CHARS and text.isascii() and text.isprintable()
+
+
+def checked_id(job_id: str) -> str:
+    """The same. Raises CallerError(job_not_found) for what names no job."""
+    if not is_job_id(job_id):
+        raise _no_job(job_id)
+    return job_id
+
+
+def found_or_refused(job: Job | None, job_id: str) -> Job:
+    """The job that was asked for. Raises CallerError(job_not_found)."""
+    if job is None:
+        raise _no_job(job_id)
+    return job
+
+
+def _no_job(job_id: str) -> CallerError:
+    return CallerError(
+        ErrorCode.JOB_NOT_FOUND, f"There is no job {shorten(job_id)}.", "list_jobs shows the jobs there are."
+    )
 
 
 def machine_of(worker: str) -> str:
@@ -68,13 +90,24 @@ def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
     return attempts | {"state": State.UNKNOWN, "error": problem}
 
 
-def next_offer(job: Job, code: ErrorCode) -> int:
-    """The place of the offer to try after a sure no; past the end when there is none. Where the account is what was
-    refused, the same provider is not asked again."""
+def later_offers(job: Job, code: ErrorCode) -> list[int]:
+    """The places of the offers that may be tried after a sure no, in order. Where the account is what was refused, the
+    same provider is not asked again."""
     account = code in (ErrorCode.KEY_REJECTED, ErrorCode.OUT_OF_CREDIT)
     later = range(job.offer_index + 1, len(job.offers))
-    fit = (index for index in later if not account or job.offers[index].provider != job.offer.provider)
-    return next(fit, len(job.offers))
+    return [index for index in later if not account or job.offers[index].provider != job.offer.provider]
+
+
+def check_most(job: Job, offer: Offer) -> None:
+    """Raises CallerError(over_budget) for an offer that by a newer price passes what its job may cost: the caller's
+    cap, or a tenth more than its first offer."""
+    most = ceiling(job.offers) if job.most_micro is None else from_micro(job.most_micro)
+    if offer.at_most_usd > most:
+        raise CallerError(
+            ErrorCode.OVER_BUDGET,
+            f"By its newest price it may cost {to_text(offer.at_most_usd)} USD, more than the {to_text(most)} USD "
+            "that this job may cost.",
+        )
 
 
 def for_history(detail: Mapping[str, Any]) -> dict[str, Any]:

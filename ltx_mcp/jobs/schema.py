@@ -60,6 +60,7 @@ jobs = Table(
     Column("cost_micro", BigInteger, nullable=False),
     Column("held_micro", BigInteger, nullable=False),
     Column("charged_micro", BigInteger),
+    Column("most_micro", BigInteger),
     Column("waits_for", Text, nullable=False),
     Column("holder", Text, nullable=False),
     Column("sent_by", Text, nullable=False),
@@ -129,5 +130,24 @@ asked = Table(
     Column("caller", Text, primary_key=True),
     Column("fingerprint", Text, primary_key=True),
     Column("cost_micro", BigInteger, nullable=False),
+    Column("asked_at", Moment, nullable=False),
+)
+
+unit_prices = Table(
+    "unit_prices",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("endpoint", Text, primary_key=True),
+    Column("unit", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("unit_price", Text, nullable=False),
+    Column("read_at", Moment, nullable=False),
+    Column("confirmed_at", Moment),
+)
+
+price_calls = Table(
+    "price_calls",
+    metadata,
+    Column("provider", Text, primary_key=True),
     Column("asked_at", Moment, nullable=False),
 )

@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import overload
 
@@ -16,10 +15,10 @@ from ltx_mcp.domain.consent import Answer, Question
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.plan import Market, Plan
-from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.jobs.alive import Life, Locks
 from ltx_mcp.jobs.beats import Beats
 from ltx_mcp.jobs.cancelling import Cancelling
+from ltx_mcp.jobs.config import Config as Config
 from ltx_mcp.jobs.consents import Consents
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
@@ -27,8 +26,9 @@ from ltx_mcp.jobs.ledger import Budget
 from ltx_mcp.jobs.paging import Page, read_cursor, to_cursor
 from ltx_mcp.jobs.person import Person, Verdicts
 from ltx_mcp.jobs.placing import Ordered, Placing
+from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.retention import Retention
-from ltx_mcp.jobs.rules import is_job_id
+from ltx_mcp.jobs.rules import checked_id, found_or_refused
 from ltx_mcp.jobs.runner import HandOver, Runner
 from ltx_mcp.jobs.spend import Spend, read_spend
 from ltx_mcp.jobs.steps import Steps
@@ -44,28 +44,11 @@ WORD_S = 20.0
 CANCEL_S = 3.0
 BROUGHT_FOR = timedelta(hours=1)
 HEARTBEAT_S = 10.0
+REFUSALS = ("next_offer", "offer_left_out")
 BEFORE_WORD = frozenset({State.QUEUED, State.SUBMITTING})
 
 Told = Callable[[Job], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Config:
-    """Plain values from the edge. `folders` are where paths may lie; None: paths are not accepted at all. `lookup`
-    gives the keys and addresses that the facts name. Above `confirm_above_usd` a person must agree; None: never.
-    Without `database_url` the database is a file in `home`. What ended `keep_days` ago is removed; None: never. A
-    caller may have `max_live_jobs` at a time; None: any number."""
-
-    home: Path
-    market: Market
-    budget_usd: Decimal | None
-    folders: tuple[Path, ...] | None
-    lookup: Callable[[str], str] = lambda name: ""
-    confirm_above_usd: Decimal | None = None
-    database_url: str = field(default="", repr=False)
-    keep_days: int | None = None
-    max_live_jobs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +74,8 @@ class Jobs:
         self._placing = self._make_placing()
         self._watch = Watch(self._store.revisions, database.kind.tick_s)
         self._adapters = make_adapters(config.market.providers, config.lookup, now, self._media)
+        self._book = PriceBook(database)
+        self._prices = PriceWatch(self._book, self._adapters.by_name, now)
         self._steps = Steps(self._make_tools())
         self._runner = self._make_runner()
         self._clearing = anyio.CancelScope()
@@ -119,6 +104,7 @@ class Jobs:
             self._now,
             self._sleep,
             near=self._adapters.near,
+            book=self._book,
         )
 
     def _make_placing(self) -> Placing:
@@ -137,7 +123,11 @@ class Jobs:
         facts = self._config.market.providers
         slots = {each.name: each.slots for each in facts if each.slots}
         repeatable = frozenset(each.name for each in facts if each.repeatable)
-        return Runner(self._store, self._steps, self._life, slots, repeatable, self._now, self._watch.wake)
+        return Runner(self._store, self._steps, self._life, slots, repeatable, self._now, self._moved)
+
+    def _moved(self) -> None:
+        self._watch.wake()
+        self._prices.wake()
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -159,7 +149,10 @@ class Jobs:
         if not self._life.worker:
             await self._store.do(self._life.begin)
         await self._store.do(self._files.sweep, datetime.now(UTC) - BROUGHT_FOR)
-        await self._runner.run(until_idle=until_idle)
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._prices.run)
+            await self._runner.run(until_idle=until_idle)
+            group.cancel_scope.cancel()
 
     async def stop(self, hand_over: HandOver | None = None) -> int:
         """Stop working, hand back what was held, close everything; returns how many live jobs are left to others.
@@ -169,6 +162,7 @@ class Jobs:
         self._clearing.cancel()
         with anyio.CancelScope(shield=True):
             left = await self._runner.stop(hand_over)
+            await self._prices.stop()
             await self._adapters.close()
             await self._media.close()
             self._database.close()
@@ -189,8 +183,10 @@ class Jobs:
     ) -> Ordered | Question:
         """The job of this request: placed now, or the one it already has; see Placing. Only with `can_ask` is it ever
         a question. Raises CallerError or SetupError."""
+        await self._take_in_prices()
         ordered = await self._placing.order(arguments, caller, answer, can_ask=can_ask)
         self._runner.wake()
+        self._prices.wake()
         return ordered
 
     async def word(self, job: Job, wait_s: float, told: Told, most_s: float = math.inf) -> Job:
@@ -212,21 +208,25 @@ class Jobs:
 
     async def get(self, job_id: str, caller: str) -> Job:
         """One job of this caller. Raises CallerError(job_not_found)."""
-        return _found(await self._store.do(self._store.get, _checked(job_id), caller), job_id)
+        return found_or_refused(await self._store.do(self._store.get, checked_id(job_id), caller), job_id)
 
     async def look(self, job_id: str, caller: str) -> Job:
         """One job of this caller; one whose outcome is unknown is asked after once more, where that can be done.
 
         Raises CallerError(job_not_found).
         """
-        job = _found(await self._store.do(self._store.ask_again, caller, _checked(job_id), self._now()), job_id)
+        job = found_or_refused(
+            await self._store.do(self._store.ask_again, caller, checked_id(job_id), self._now()), job_id
+        )
         if job.state is State.RUNNING and not job.holder:
             self._runner.wake()
         return job
 
     async def cancel(self, job_id: str, caller: str) -> Job:
         """Wish a job cancelled and say what came of it, which most providers tell within a second."""
-        job = _found(await self._store.do(self._store.wish_cancel, caller, _checked(job_id), self._now()), job_id)
+        job = found_or_refused(
+            await self._store.do(self._store.wish_cancel, caller, checked_id(job_id), self._now()), job_id
+        )
         self._runner.wake()
         self._steps.ring(job_id)
         with anyio.move_on_after(CANCEL_S):
@@ -263,6 +263,7 @@ class Jobs:
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
         """What could be ordered for this, and why everything else could not; see Placing."""
+        await self._take_in_prices()
         return await self._placing.quotes(arguments, caller)
 
     async def budget(self) -> Budget:
@@ -294,11 +295,11 @@ class Jobs:
         return await self._store.do(self._store.history, (await self.get(job_id, caller)).id)
 
     async def refusals(self, job: Job) -> tuple[str, ...]:
-        """What those said who surely did not take it, before the offer that is tried now."""
+        """What those said who surely did not take it, and why others were left out, before the offer tried now."""
         if job.offer_index == 0:
             return ()
         events = await self._store.do(self._store.history, job.id)
-        return tuple(str(event.detail.get("message", "")) for event in events if event.what == "next_offer")
+        return tuple(str(event.detail.get("message", "")) for event in events if event.what in REFUSALS)
 
     @property
     def near(self) -> frozenset[str]:
@@ -345,6 +346,11 @@ class Jobs:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    async def _take_in_prices(self) -> None:
+        """Plan with what providers told of their prices, by whichever process they were asked."""
+        told = await self._book.do(self._book.read, self._now())
+        self._placing.market = replace(self._placing.market, unit_prices=told)
+
     async def _until(self, job: Job, done: Callable[[Job], Awaitable[bool]], told: Told) -> None:
         """Return when `done`; `told` hears of each change, and at least every HEARTBEAT_S."""
         while True:
@@ -368,24 +374,6 @@ class Jobs:
                 if not all(job.live for job in jobs):
                     return
                 await self._watch.change({job.id: job.revision for job in jobs})
-
-
-def _checked(job_id: str) -> str:
-    if not is_job_id(job_id):
-        raise _no_job(job_id)
-    return job_id
-
-
-def _found(job: Job | None, job_id: str) -> Job:
-    if job is None:
-        raise _no_job(job_id)
-    return job
-
-
-def _no_job(job_id: str) -> CallerError:
-    return CallerError(
-        ErrorCode.JOB_NOT_FOUND, f"There is no job {shorten(job_id)}.", "list_jobs shows the jobs there are."
-    )
 
 
 async def _has_ended(job: Job) -> bool:

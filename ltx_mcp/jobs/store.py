@@ -5,7 +5,7 @@ Blocking; async code calls these through `Database.do`. Only a job's holder move
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -35,7 +35,7 @@ from ltx_mcp.jobs.rows import (
     record,
     to_job,
 )
-from ltx_mcp.jobs.rules import handed_back, machine_of, next_offer, price_drift, same_or_refused
+from ltx_mcp.jobs.rules import check_most, handed_back, later_offers, machine_of, price_drift, same_or_refused
 from ltx_mcp.jobs.schema import events, jobs
 
 REPEAT_WINDOW = timedelta(minutes=2)
@@ -206,30 +206,56 @@ class Store:
             _tell_drift(connection, job, now, changes)
             return moved(connection, job.id, to, now, what, changes)
 
-    def move_on(self, job: Job, problem: Problem, now: datetime) -> Job:
-        """After a sure no: give the price back, hold the next offer's, and queue again; the end where none is left."""
+    def move_on(self, job: Job, problem: Problem, now: datetime, offers: tuple[Offer, ...] = ()) -> Job:
+        """After a sure no: give the price back, hold that of the next offer that fits, and queue again; the end where
+        none is left. `offers` are the job's own as they would be held now, where some have risen."""
         assert job.state in (State.QUEUED, State.SUBMITTING), job.state
         same = _as_held(job)
+        offers = offers or job.offers
         refused: dict[str, Any] = {"provider": job.offer.provider, "error": problem.code, "message": problem.message}
         with self._database.write() as connection:
-            index = next_offer(job, problem.code)
             self._lock_day(connection, job.created_at)  # before any row, as `place` does
             change(connection, same, {"bill": Bill.RELEASED})
-            try:
-                if index == len(job.offers):
-                    raise CallerError(problem.code, problem.message)
-                self._check_budget(connection, job.offers[index], job.created_at)
-            except CallerError:
-                end = ending(State.FAILED, now) | {"state": State.FAILED, "error": problem}
+            index, left_out = self._next_offer(connection, job, offers, problem)
+            if index is None:
+                told = replace(problem, message=" ".join([problem.message, *(each["message"] for each in left_out)]))
+                end = ending(State.FAILED, now) | {"state": State.FAILED, "error": told}
                 change(connection, (jobs.c.id == job.id,), end)
                 return moved(connection, job.id, State.FAILED, now, "failed", refused | {"bill": Bill.RELEASED})
-            offer = job.offers[index]
+            offer = offers[index]
             next_try = {"state": State.QUEUED, "bill": Bill.HELD, "offer_index": index, "provider": offer.provider}
             next_try |= {"cost_micro": to_micro(offer.cost_usd), "held_micro": to_micro(offer.at_most_usd), "tries": 0}
-            next_try |= {"sent_by": "", "holder": "", "next_at": now, "note": ""}
+            next_try |= {
+                "sent_by": "",
+                "holder": "",
+                "next_at": now,
+                "note": "",
+                "offers": (*job.offers[:index], offer, *job.offers[index + 1 :]),
+            }
             change(connection, (jobs.c.id == job.id,), next_try)
-            refused |= {"held_micro": to_micro(offer.at_most_usd)}
-            return moved(connection, job.id, State.QUEUED, now, "next_offer", refused)
+            refused |= {"held_micro": to_micro(offer.at_most_usd), "offer_index": index}
+            queued = moved(connection, job.id, State.QUEUED, now, "next_offer", refused)
+            for each in left_out:
+                record(connection, job.id, now, "offer_left_out", each)
+            return queued
+
+    def _next_offer(
+        self, connection: Connection, job: Job, offers: tuple[Offer, ...], problem: Problem
+    ) -> tuple[int | None, list[dict[str, str]]]:
+        """The place of the next one that fits the day's money, and where it has risen what the job may cost; and what
+        is to be said of those that do not."""
+        left_out: list[dict[str, str]] = []
+        for index in later_offers(job, problem.code):
+            offer = offers[index]
+            try:
+                if offer != job.offers[index]:
+                    check_most(job, offer)
+                self._check_budget(connection, offer, job.created_at)
+                return index, left_out
+            except CallerError as error:
+                message = f"{offer.provider} ({offer.model}) was left out. {error.message}"
+                left_out.append({"provider": offer.provider, "model": offer.model, "message": message})
+        return None, left_out
 
     def turn_away(self, job: Job, problem: Problem, now: datetime, wait: timedelta) -> Job:
         """The provider surely did not take it, and asks to come back: the same offer again, `wait` from now."""

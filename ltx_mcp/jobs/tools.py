@@ -10,12 +10,15 @@ from typing import Any, Protocol
 
 import anyio
 
-from ltx_mcp.domain.errors import ErrorCode, ProviderError
+from ltx_mcp.domain.errors import ErrorCode, Problem, ProviderError
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import one_line
+from ltx_mcp.domain.unit_price import UnitPrices, charge_of, confirms_seconds, raised, row_of
 from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.prices import PriceBook
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.rules import price_drift
 from ltx_mcp.jobs.store import Store
@@ -66,7 +69,8 @@ class Bells:
 
 @dataclass(frozen=True)
 class Tools:
-    """`near` are the providers on this machine; `chance` gives numbers from 0 to 1."""
+    """`near` are the providers on this machine; `chance` gives numbers from 0 to 1; `book` has what providers tell of
+    their prices."""
 
     store: Store
     shelf: Shelf
@@ -79,6 +83,7 @@ class Tools:
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     chance: Callable[[], float] = random.random
     near: frozenset[str] = frozenset()
+    book: PriceBook | None = None
     bells: Bells = field(init=False)
     drifting: set[tuple[str, str]] = field(default_factory=set, init=False)
 
@@ -90,6 +95,29 @@ class Tools:
         moved = await self.store.do(self.store.move, job, to, self.now(), what, **changes)
         self.watch_price(job, changes)
         return moved
+
+    async def move_on(self, job: Job, problem: Problem, now: datetime) -> Job:
+        """After a sure no: the next offer, at the price of its placing or the higher one of a newer reading."""
+        told = await self._told_prices()
+        tried = job.offer_index + 1
+        offers = (*job.offers[:tried], *(self._raised(offer, told) for offer in job.offers[tried:]))
+        return await self.store.do(self.store.move_on, job, problem, now, offers)
+
+    async def charged(self, job: Job, units: Decimal) -> Decimal | None:
+        """USD for what the provider counted for a finished order; None where its price is not known or believed."""
+        row, key = row_of(job.offer, self.facts[job.offer.provider].offer), _price_key(job.offer)
+        if self.book is None or row is None:
+            return None
+        if confirms_seconds(job.offer, units):
+            await self.book.do(self.book.confirm, *key, self.now())
+        return charge_of(job.offer, row, (await self._told_prices()).get(key), units)
+
+    def _raised(self, offer: Offer, told: UnitPrices) -> Offer:
+        row = row_of(offer, self.facts[offer.provider].offer)
+        return offer if row is None else raised(offer, row, told.get(_price_key(offer)))
+
+    async def _told_prices(self) -> UnitPrices:
+        return {} if self.book is None else await self.book.do(self.book.read, self.now())
 
     def watch_price(self, job: Job, changes: Mapping[str, Any]) -> None:
         """Say in the log when a provider charges another price than was quoted: once for each of its models."""
@@ -147,6 +175,10 @@ class Tools:
     def age_s(self, job: Job) -> float:
         """Seconds since it was ordered."""
         return (self.now() - job.ordered_at).total_seconds() if job.ordered_at else 0.0
+
+
+def _price_key(offer: Offer) -> tuple[str, str]:
+    return offer.provider, offer.endpoint
 
 
 def to_micro_or_none(usd: Decimal | None) -> int | None:

@@ -9,7 +9,7 @@ from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.wire import Wire
 from ltx_mcp.providers.base import Provider, Setup
-from ltx_mcp.providers.table import can_serve, is_near, read_addresses, read_key, read_options
+from ltx_mcp.providers.table import can_serve, is_near, needed_urls, read_addresses, read_key, read_options
 
 
 @dataclass(frozen=True)
@@ -41,5 +41,6 @@ def make_adapters(
 def _setup(facts: ProviderFacts, lookup: Callable[[str], str], now: Callable[[], datetime], media: Media) -> Setup:
     key, urls = read_key(facts, lookup), read_addresses(facts, lookup)
     secrets = [value for name in facts.key_env if (value := lookup(name))]
-    near = bool(urls) and all(is_near(url) for url in urls.values())
+    needed = [urls[use] for use in needed_urls(facts)]
+    near = bool(needed) and all(is_near(url) for url in needed)
     return Setup(facts, Wire(facts.name, secrets, near=near), key, urls, read_options(facts, lookup), now, media)

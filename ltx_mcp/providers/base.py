@@ -16,6 +16,7 @@ from ltx_mcp.domain.errors import Problem
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Cancel
 from ltx_mcp.domain.offer import Adjustment, Offer
+from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.media.facts import Tell
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.flow import WIDEST, Bounds
@@ -73,7 +74,8 @@ class Uploaded:
 
 @dataclass(frozen=True)
 class Seen:
-    """One look at an order. `progress` is 0 to 100 where the service counts; a failure that is charged 0 is free."""
+    """One look at an order. `progress` is 0 to 100 where the service counts; a failure that is charged 0 is free.
+    `units` are what the service counted for its bill, where it says no price."""
 
     status: Literal["waiting", "running", "done", "failed", "cancelled"]
     progress: float | None = None
@@ -82,6 +84,7 @@ class Seen:
     result_url: str = ""
     result_url_expires_at: datetime | None = None
     charged_usd: Decimal | None = None
+    units: Decimal | None = None
     adjustments: tuple[Adjustment, ...] = ()
     problem: Problem | None = None
 
@@ -163,10 +166,15 @@ class Delivers(Protocol):
 
 @runtime_checkable
 class Prices(Protocol):
-    """A service that can be asked for its prices."""
+    """A service that can be asked for its prices, where `tells_prices`: a setting may stand against it."""
 
-    async def prices(self) -> Mapping[str, Decimal]:
-        """USD per unit by endpoint; empty where it must not be asked. Raises ProviderError."""
+    @property
+    def tells_prices(self) -> bool:
+        """Whether it may be asked with the settings there are."""
+        ...
+
+    async def prices(self) -> Mapping[str, UnitPrice]:
+        """What it says of each endpoint. Raises ProviderError."""
         ...
 
 

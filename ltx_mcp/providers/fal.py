@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import Cancel
 from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.net.address import find_film
 from ltx_mcp.net.wire import EVENTS_S, Call, Reply, read_json
 from ltx_mcp.providers.base import (
@@ -28,6 +29,7 @@ from ltx_mcp.providers.base import (
     read_word,
     to_number,
 )
+from ltx_mcp.providers.fal_prices import ask_prices
 from ltx_mcp.providers.verdict import (
     bad_reply,
     film_failed,
@@ -38,7 +40,6 @@ from ltx_mcp.providers.verdict import (
     order_unclear,
 )
 
-PRICES_URL = "https://api.fal.ai/v1/models/pricing"
 BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
 FIELDS = {"image": "image_url", "end_image": "end_image_url", "audio": "audio_url", "video": "video_url"}
 CANCELS = {
@@ -47,8 +48,7 @@ CANCELS = {
     "ALREADY_COMPLETED": Cancel.NOT_POSSIBLE,
     "NOT_FOUND": Cancel.NOT_POSSIBLE,
 }
-MOST_UNIT_USD = 10_000
-BILLING = "x-fal-billable-units"
+BILLING, MOST_UNITS = "x-fal-billable-units", 1_000_000
 
 
 def _body(offer: Offer, uris: Mapping[str, str]) -> dict[str, Any]:
@@ -145,8 +145,6 @@ class Fal:
             "status_url": f"{base}/status",
             "response_url": base,
             "cancel_url": f"{base}/cancel",
-            "seconds": str(offer.billed),
-            "usd_per_second": str(offer.cost_usd / offer.billed),
         }
 
     def _own(self, url: Any, documented: str) -> str:
@@ -208,7 +206,7 @@ class Fal:
             named = video.get("url") if isinstance(video, dict) else video
             if not (url := find_film(body, named, near=self._wire.near)):
                 raise no_film(self._setup, body, named)
-            return Seen("done", result_url=url, charged_usd=_charged(reply, remote))
+            return Seen("done", result_url=url, units=_units(reply))
         passing = reply.status_code >= 500 and not failed and not isinstance((body or {}).get("detail"), list)
         if body is None or passing or reply.status_code in (401, 403, 404, 408, 429):
             raise look_failed(self._setup, reply, _error_text(reply)[1])
@@ -238,26 +236,14 @@ class Fal:
         own = isinstance(reply.json, dict) and bool({"detail", "status"} & reply.json.keys())
         return key_checked(self._setup, reply, words, _code(reply, kind, words), own=own)
 
-    async def prices(self) -> Mapping[str, Decimal]:
-        """fal's own price of a unit by endpoint; nothing is asked when the queue is not fal's own."""
-        if self._queue != self._setup.facts.url_default["queue"]:
-            return {}
-        return await self.ask_prices(PRICES_URL)
+    @property
+    def tells_prices(self) -> bool:
+        """Not where the queue is somebody else's, unless an address for prices is set too."""
+        return "api" in self._setup.urls
 
-    async def ask_prices(self, url: str) -> Mapping[str, Decimal]:
-        """The price call at an address."""
-        endpoints = ",".join(dict.fromkeys(row.endpoint for row in self._setup.facts.offer))
-        reply = await self._wire.ask(Call("GET", url, self._headers, {"endpoint_id": endpoints}))
-        rows = reply.json.get("prices") if isinstance(reply.json, dict) else None
-        if not reply.ok or not isinstance(rows, list):
-            raise look_failed(self._setup, reply)
-        try:
-            told = {str(row["endpoint_id"]): Decimal(str(row["unit_price"])) for row in rows}
-            if all(0 <= price < MOST_UNIT_USD for price in told.values()):
-                return told
-            raise bad_reply(self._setup, reply.text)
-        except (TypeError, KeyError, InvalidOperation) as error:
-            raise bad_reply(self._setup, reply.text) from error
+    async def prices(self) -> Mapping[str, UnitPrice]:
+        """fal's own price of a unit by endpoint."""
+        return await ask_prices(self._setup, self._setup.urls["api"], self._headers)
 
 
 def _upload_refused(setup: Setup, reply: Reply) -> ProviderError:
@@ -272,15 +258,13 @@ def _position(told: Any) -> int | None:
     return told if isinstance(told, int) and not isinstance(told, bool) and 0 <= told < 2**31 else None
 
 
-def _charged(reply: Reply, remote: Mapping[str, Any]) -> Decimal | None:
-    """USD by the units fal counted. Assumed: a unit is a second at the price of the ordered size; where the units are
-    more than the film has seconds they are read as weighted by size, which no page says and cannot be priced."""
+def _units(reply: Reply) -> Decimal | None:
+    """What fal counted for its bill; None for what is no number."""
     try:
-        units = Decimal(reply.headers.get(BILLING, ""))
-        seconds, rate = Decimal(remote["seconds"]), Decimal(remote["usd_per_second"])
-    except (InvalidOperation, KeyError):
+        units = Decimal(reply.headers.get(BILLING, "").strip())
+    except InvalidOperation:
         return None
-    return units * rate if units.is_finite() and 0 <= units <= seconds + 1 else None
+    return units if units.is_finite() and 0 <= units <= MOST_UNITS else None
 
 
 def make_adapter(setup: Setup) -> Fal:

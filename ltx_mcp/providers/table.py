@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from importlib import resources
 from ipaddress import ip_address
@@ -116,7 +116,8 @@ def _bad_overlay(path: Path | None, reason: str) -> SetupError:
 
 def _merge(base: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     """Keys of `extra` win; an offer replaces the one for the same model and operation, else it is added."""
-    offers = {_key(offer): offer for offer in (*base.get("offer", []), *extra.get("offer", []))}
+    own = [offer | {"is_operators": True} for offer in extra.get("offer", [])]
+    offers = {_key(offer): offer for offer in (*base.get("offer", []), *own)}
     return base | extra | {"offer": list(offers.values())}
 
 
@@ -144,14 +145,19 @@ def _standing(facts: ProviderFacts, order: tuple[str, ...], lookup: Callable[[st
         return Standing(False, f"{facts.name} is not in LTX_MCP_PROVIDERS.")
     if facts.key_env and not read_key(facts, lookup):
         return Standing(False, f"{facts.name} needs {' or '.join(facts.key_env)}.")
-    missing = [name for use, name in facts.url_env.items() if use not in addresses]
+    missing = [facts.url_env[use] for use in needed_urls(facts) if use not in addresses]
     return Standing(False, f"{facts.name} needs {', '.join(missing)}.") if missing else Standing(True)
 
 
 def can_serve(facts: ProviderFacts, lookup: Callable[[str], str]) -> bool:
     """Whether orders at this provider can be followed from here, whatever `auto` may choose."""
     has_key = not facts.key_env or bool(read_key(facts, lookup))
-    return has_key and facts.url_env.keys() <= read_addresses(facts, lookup).keys()
+    return has_key and set(needed_urls(facts)) <= read_addresses(facts, lookup).keys()
+
+
+def needed_urls(facts: ProviderFacts) -> tuple[str, ...]:
+    """The addresses that an order cannot do without."""
+    return tuple(use for use in facts.url_env if use not in facts.url_beside)
 
 
 def read_key(facts: ProviderFacts, lookup: Callable[[str], str]) -> str:
@@ -178,7 +184,16 @@ def read_addresses(facts: ProviderFacts, lookup: Callable[[str], str]) -> dict[s
                 "Give an address such as https://api.example.com; plain http only for this machine.",
             )
     whole = facts.url_default | {use: text for use, text in given.items() if text}
-    return {use: _bare(text) for use, text in whole.items()}
+    addresses = {use: _bare(text) for use, text in whole.items()}
+    idle = [
+        use for use, other in facts.url_beside.items() if not given.get(use) and not _is_own(facts, other, addresses)
+    ]
+    return {use: url for use, url in addresses.items() if use not in idle}
+
+
+def _is_own(facts: ProviderFacts, use: str, addresses: Mapping[str, str]) -> bool:
+    """Whether an address is the provider's usual one."""
+    return use in facts.url_default and addresses.get(use) == _bare(facts.url_default[use])
 
 
 def _bare(address: str) -> str:
@@ -217,6 +232,14 @@ def read_options(facts: ProviderFacts, lookup: Callable[[str], str]) -> dict[str
                 f"{option.env}={quote(chosen[name])} cannot be used; give one of {', '.join(option.values)}.",
             )
     return chosen
+
+
+def ended_choices(providers: Iterable[ProviderFacts], lookup: Callable[[str], str]) -> dict[str, str]:
+    """What is to be said of settings whose chosen value leads to nothing any more, by the setting."""
+    chosen = [(option, lookup(option.env)) for facts in providers for option in facts.options.values()]
+    return {
+        option.env: f"{option.env}={value}: {option.ended[value]}." for option, value in chosen if value in option.ended
+    }
 
 
 def setting_names(facts: ProviderFacts) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from ltx_mcp.domain.plan import Market
 from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.desk import Desk
 from ltx_mcp.server.echoes import cut_names
-from ltx_mcp.server.edge import make_config
+from ltx_mcp.server.edge import make_config, warn_of_ended
 from ltx_mcp.server.logs import log_to_stderr
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
@@ -62,6 +62,7 @@ def make_server(
                 group.cancel_scope.cancel()
 
     log_to_stderr(settings.log_level)
+    warn_of_ended(settings, market)
     level = cast(Literal["DEBUG", "INFO", "WARNING", "ERROR"], settings.log_level or "WARNING")
     tools = make_tools(market)
     with _without_rich():

@@ -1,16 +1,19 @@
 """Where settings become plain values, for the server and the terminal alike."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ltx_mcp.domain.plan import Market
-from ltx_mcp.providers.table import make_market, read_providers, setting_names
+from ltx_mcp.providers.table import ended_choices, make_market, read_providers, setting_names
 from ltx_mcp.settings import Settings, read_overlay_path, read_settings
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Config
+
+logger = logging.getLogger(__name__)
 
 
 def read_edge(home: str = "", environment: Mapping[str, str] | None = None) -> tuple[Settings, Market]:
@@ -22,6 +25,12 @@ def read_edge(home: str = "", environment: Mapping[str, str] | None = None) -> t
     settings = read_settings(environment, also)
     settings = replace(settings, home_text=str(Path(home).expanduser().absolute())) if home else settings
     return settings, make_market(providers, settings.providers, settings.lookup)
+
+
+def warn_of_ended(settings: Settings, market: Market) -> None:
+    """A line in the log for each setting that leads to nothing any more."""
+    for words in ended_choices(market.providers, settings.lookup).values():
+        logger.warning("%s", words)
 
 
 def working_folder() -> Path | None:

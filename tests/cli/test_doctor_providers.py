@@ -5,7 +5,6 @@ import socket
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from email.utils import format_datetime
 
 import pytest
@@ -17,12 +16,10 @@ from ltx_mcp.cli.checks.keys import find_fault
 from ltx_mcp.cli.checks.line import Line
 from ltx_mcp.cli.checks.providers import Answer, Asked, address_line, ask, look_at_providers
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Fault
+from ltx_mcp.emulator.world import Fault, Told
 from ltx_mcp.net.guard import trusted
 from ltx_mcp.net.reach import Kind, Why, why_unreached
-from ltx_mcp.providers.fal import Fal
 from tests.conftest import Emulated
-from tests.providers.adapted import adapters_at
 from tests.providers.bench import REMOTE
 from tests.providers.raw import LOOPBACK, answer, never_answers, says, serving
 from tests.providers.raw import Line as Conversation
@@ -137,11 +134,13 @@ async def test_known_keys_are_told_so_without_an_order(emulator: Emulated) -> No
     lines = await look(settings(emulator[0]))
     assert statuses(lines) == {"OK"}
     for provider in REMOTE:
-        assert "not refused" in lines[f"account at {provider}"].found
+        words = "is accepted" if provider == "fal" else "not refused"  # its prices prove it
+        assert words in lines[f"account at {provider}"].found
     assert lines["clock"].found == "agrees with the providers'"
     world = emulator[1]
     assert (world.orders, world.uploads) == ([], {})
-    assert sorted((call.provider, call.step) for call in world.calls) == sorted((name, "poll") for name in REMOTE)
+    asked = [("fal", "prices"), *((name, "poll") for name in REMOTE)]
+    assert sorted((call.provider, call.step) for call in world.calls) == sorted(asked)
 
 
 @pytest.mark.parametrize("provider", REMOTE)
@@ -181,28 +180,23 @@ async def test_what_else_an_account_says(emulator: Emulated, fault: Fault, statu
 
 
 async def test_prices_that_fal_tells_prove_the_key_and_are_compared(emulator: Emulated) -> None:
-    url = f"{emulator[0]}/v1/models/pricing"
-
-    class Told(Fal):
-        """Asks the emulator for the prices too, which doctor asks for at fal's own address alone."""
-
-        async def prices(self) -> Mapping[str, Decimal]:
-            return await self.ask_prices(url)
-
-    given = read_given(settings(emulator[0]))
-    async with adapters_at(emulator[0]) as (adapters, market):
-        made = adapters.by_name["fal"]
-        assert isinstance(made, Fal)
-        ours = Told(made._setup)
-        asked, dearer = Asked(), Asked()
-        await ask(market.facts("fal"), given, ours, asked)
-        row = market.facts("fal").offer[0].model_copy(update={"price": market.facts("fal").offer[1].price})
-        await ask(market.facts("fal").model_copy(update={"offer": (row,)}), given, ours, dearer)
-    told = {line.what: line for line in asked.lines}
+    told = await look(settings(emulator[0]))
     assert told["account at fal"].found == "the key is accepted"
     assert (told["prices of fal"].status, told["prices of fal"].found) == ("OK", "as in the table")
-    line = dearer.lines[-1]
+    emulator[1].prices["fal-ai/ltx-2.3/text-to-video"] = Told(0.04)
+    line = (await look(settings(emulator[0])))["prices of fal"]
     assert (line.status, "0.04 USD a unit there, 0.08 a second here" in line.found) == ("warning", True)
+
+
+async def test_where_the_queue_is_not_fals_own_nobody_is_asked_for_prices(emulator: Emulated) -> None:
+    told = await look(settings(emulator[0]) | {"LTX_MCP_FAL_API_URL": ""})
+    assert "prices of fal" not in told
+    assert [call for call in emulator[1].calls if call.step == "prices"] == []
+
+
+async def test_prices_that_cannot_be_had_are_no_failure(emulator: Emulated) -> None:
+    told = await look(settings(emulator[0]) | {"LTX_MCP_FAL_API_URL": f"http://{LOOPBACK}:9"})
+    assert (told["prices of fal"].status, statuses(told)) == ("warning", {"OK", "warning"})
 
 
 async def test_a_service_without_a_free_call_is_reached_without_its_key_and_no_more() -> None:

@@ -231,7 +231,11 @@ class Model(RuleBasedStateMachine):
             assert was is now or now in MOVES[was], f"{was} -> {now}"
             assert row == before or row[0] > before[0], "changed, and nobody who watches is told"
             if len(self.shots[job_id].story) != before[0] or row != before:
-                told = [each.what for each in self.store.history(job_id) if each.what != "price_drift"]
+                told = [
+                    each.what
+                    for each in self.store.history(job_id)
+                    if each.what not in ("price_drift", "offer_left_out")
+                ]
                 assert told == self.shots[job_id].story
         self.rows = found
 

@@ -276,7 +276,8 @@ class StoreMachine(Model):
         later = range(shot.index + 1, len(shot.offers))
         fit = [n for n in later if code not in ACCOUNT or shot.offers[n][0] != shot.provider]
         shot.bill = RELEASED
-        if fit and self.fits(shot.offers[fit[0]][1], shot.row()[4]):
+        fit = [n for n in fit if self.fits(shot.offers[n][1], shot.row()[4])]
+        if fit:
             self.moved(shot, State.QUEUED, "next_offer", index=fit[0], bill=HELD, holder="", sent_by="", due=self.now)
         else:
             self.moved(shot, State.FAILED, "failed")

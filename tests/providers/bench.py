@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
@@ -150,13 +151,14 @@ async def opened(
     providers: tuple[str, ...] = (),
     budget_usd: Decimal | None = None,
     fetch: Fetch | None = None,
+    overlay: str = "",
 ) -> AsyncIterator[Bench]:
     """An open home; `env` is laid over the emulator's own settings, and an empty value takes one away. `fetch` is for
-    callers' URLs, where the one that ships would refuse a test's own server."""
+    callers' URLs, where the one that ships would refuse a test's own server; `overlay` is what LTX_MCP_MODELS has."""
     base_url, world = emulated
     world.wait_s, world.work_s = 0.0, 0.05
     given = settings(base_url) | dict(env or {})
-    market, time = market_of(given, providers), FastTime(factor)
+    market, time = market_of(given, providers, overlay), FastTime(factor)
     config = Config(home, market, budget_usd, folders, lookup_in(given))
     async with anyio.create_task_group() as group:
         jobs = await Jobs.open(config, time.now, time.sleep)
@@ -173,6 +175,14 @@ async def opened(
             group.cancel_scope.cancel()
 
 
+async def known_prices(bench: Bench) -> None:
+    """Until providers were asked for their prices, and what they told is kept."""
+    bench.jobs._prices.wake()
+    with anyio.fail_after(HANG_S):
+        while not await bench.jobs._book.do(bench.jobs._book.read, bench.time.now()):
+            await anyio.sleep(0.005)
+
+
 async def _tick(jobs: Jobs) -> None:
     """The runner rests in real seconds for a time that passes faster here, so it is woken often."""
     while True:
@@ -185,9 +195,14 @@ def lookup_in(env: Mapping[str, str]) -> Lookup:
     return lambda name: env.get(name, "")
 
 
-def market_of(env: Mapping[str, str], providers: tuple[str, ...] = ()) -> Market:
+def market_of(env: Mapping[str, str], providers: tuple[str, ...] = (), overlay: str = "") -> Market:
     """What could be bought with these settings."""
-    return make_market(read_providers(), providers, lookup_in(env))
+    if not overlay:
+        return make_market(read_providers(), providers, lookup_in(env))
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "models.toml")
+        path.write_text(overlay, encoding="utf-8")
+        return make_market(read_providers(path), providers, lookup_in(env))
 
 
 def offers(market: Market, arguments: PaidArguments, *inputs: Input) -> tuple[Offer, ...]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +21,7 @@ from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.wire import Reply, Wire
 from ltx_mcp.providers.base import Setup
-from ltx_mcp.providers.fal import Fal, _charged
+from ltx_mcp.providers.fal import Fal, _units
 from ltx_mcp.providers.table import make_market, read_providers
 from tests.conftest import Emulated
 
@@ -31,7 +32,7 @@ FACTS = next(facts for facts in read_providers() if facts.name == "fal")
 
 def made(base_url: str, queue: str = "") -> Fal:
     wire = Wire("fal", near=True)
-    urls = {"queue": queue or base_url, "rest": base_url}
+    urls = {"queue": queue or base_url, "rest": base_url, "api": base_url}
     return Fal(Setup(FACTS, wire, settings(base_url)["FAL_KEY"], urls, {}, lambda: datetime.now(UTC), Media()))
 
 
@@ -122,36 +123,24 @@ async def test_what_the_runner_failed_at_costs_nothing(fal: Fal, emulator: Emula
 
 
 @pytest.mark.parametrize(
-    ("units", "charged"),
-    [("6", "0.24"), ("6.04", "0.2416"), ("0", "0"), ("24", None), ("", None), ("NaN", None), ("-1", None), ("x", None)],
+    ("units", "counted"),
+    [("6", "6"), ("6.04", "6.04"), ("0", "0"), (" 24 ", "24"), ("", None), ("NaN", None), ("-1", None), ("x", None)],
 )
-async def test_the_units_fal_counted_are_the_charge_where_they_can_be_seconds(
-    fal: Fal, emulator: Emulated, units: str, charged: str | None
-) -> None:
-    remote = (await fal.submit(offer(), {})).remote
-    found = _charged(Reply(200, {"x-fal-billable-units": units}, b""), remote)
-    assert found == (None if charged is None else Decimal(charged))
+def test_what_fal_counted_is_told_as_it_stands(units: str, counted: str | None) -> None:
+    assert _units(Reply(200, {"x-fal-billable-units": units}, b"")) == (None if counted is None else Decimal(counted))
 
 
-async def test_doctor_asks_fals_own_prices_only_at_fals_own_address(fal: Fal, emulator: Emulated) -> None:
-    assert await fal.prices() == {}
-    assert [call for call in emulator[1].calls if call.step == "prices"] == []
-
-
-async def test_a_price_that_differs_from_the_table_is_told(fal: Fal, emulator: Emulated) -> None:
-    base_url, world = emulator
-    theirs = await fal.ask_prices(f"{base_url}/v1/models/pricing")
-    assert theirs["fal-ai/ltx-2.3/text-to-video/fast"] == Decimal("0.04")
+async def test_a_price_that_differs_from_the_table_is_told(fal: Fal) -> None:
+    theirs = await fal.prices()
     fast = FACTS.offer[0]
-    assert price_difference(fast, theirs) == ""
-    raised = {**theirs, fast.endpoint: Decimal("0.06")}
+    assert (theirs[fast.endpoint].amount, price_difference(fast, theirs)) == (Decimal("0.04"), "")
+    raised = {**theirs, fast.endpoint: replace(theirs[fast.endpoint], amount=Decimal("0.06"))}
     assert price_difference(fast, raised) == (
-        "fal-ai/ltx-2.3/text-to-video/fast costs 0.06 USD a unit there, 0.04 a second here (as of 2026-11-21)"
+        "fal-ai/ltx-2.3/text-to-video/fast costs 0.06 USD a unit there, 0.04 a second here, at most 0.06 "
+        "(as of 2026-11-21)"
     )
-    answers(world, "prices", {"prices": [{"endpoint_id": "x"}]})
-    with pytest.raises(ProviderError) as caught:
-        await fal.ask_prices(f"{base_url}/v1/models/pricing")
-    assert caught.value.code is ErrorCode.BAD_REPLY
+    other = {fast.endpoint: replace(theirs[fast.endpoint], unit="megapixel", currency="EUR")}
+    assert "costs 0.04 EUR a megapixel there" in price_difference(fast, other)
 
 
 async def test_the_key_goes_neither_to_the_upload_nor_to_the_media_host(

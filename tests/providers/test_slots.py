@@ -8,13 +8,17 @@ import pytest
 from ltx_mcp.domain.job import State
 from ltx_mcp.server.views import Standing, next_step
 from tests.conftest import Emulated
+from tests.patience import HANG_S
 from tests.providers.bench import opened, text
 
 pytestmark = pytest.mark.anyio
 
 
+TWO = 'name = "ltx"\nslots = 2'
+
+
 async def test_no_more_orders_are_under_way_than_the_account_may_have(home: Path, emulator: Emulated) -> None:
-    async with opened(home, emulator) as bench:
+    async with opened(home, emulator, overlay=TWO) as bench:
         bench.world.work_s = 0.4
         jobs = [await bench.place(text(provider="ltx", prompt=f"pond {n}")) for n in range(6)]
         most = 0
@@ -29,7 +33,7 @@ async def test_no_more_orders_are_under_way_than_the_account_may_have(home: Path
 
 
 async def test_a_job_that_waits_for_a_place_says_how_many_are_before_it(home: Path, emulator: Emulated) -> None:
-    async with opened(home, emulator) as bench:
+    async with opened(home, emulator, overlay=TWO) as bench:
         bench.world.work_s = 3600
         for n in range(3):
             await bench.place(text(provider="ltx", prompt=f"pond {n}"))
@@ -41,12 +45,24 @@ async def test_a_job_that_waits_for_a_place_says_how_many_are_before_it(home: Pa
 
 
 async def test_another_providers_jobs_do_not_wait(home: Path, emulator: Emulated) -> None:
-    async with opened(home, emulator) as bench:
+    async with opened(home, emulator, overlay=TWO) as bench:
         bench.world.work_s = 3600
         for n in range(3):
             await bench.place(text(provider="ltx", prompt=f"pond {n}"))
         other = await bench.place(text(provider="fal"))
         assert (await bench.until(other, "running")).offer.provider == "fal"
+
+
+async def test_of_thirty_orders_none_fails_because_the_accounts_queue_is_full(home: Path, emulator: Emulated) -> None:
+    async with opened(home, emulator) as bench:
+        bench.world.limits["ltx"] = 3  # far fewer than we send at a time
+        bench.world.work_s = 0.3
+        jobs = [await bench.place(text(provider="ltx", model="ltx-2.3-fast", prompt=f"pond {n}")) for n in range(30)]
+        ended = [await bench.end(job, within_s=4 * HANG_S) for job in jobs]
+        assert [job.state for job in ended] == [State.SUCCEEDED] * 30
+        assert len(bench.orders("ltx")) == 30
+        turned_away = [call for call in bench.world.calls if (call.step, call.status) == ("submit", 429)]
+        assert len(turned_away) > 30
 
 
 async def _nobody(job: object) -> None:

@@ -8,7 +8,7 @@ from ltx_mcp.cli.checks.line import Line, failure, fine, warning
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.providers.table import is_near, read_addresses, read_providers, setting_names
+from ltx_mcp.providers.table import ended_choices, is_near, read_addresses, read_providers, setting_names
 from ltx_mcp.server.edge import read_edge
 from ltx_mcp.settings import PREFIX, Settings, described, read_overlay_path
 
@@ -39,7 +39,9 @@ def read_given(environment: Mapping[str, str]) -> Given:
     settings, market = read_edge(environment={name: environment[name] for name in environment.keys() - bad.keys()})
     names = [name for name in known if settings.lookup(name)]
     found = ", ".join(names) if names else "none is set"
+    ended = ended_choices(market.providers, settings.lookup)
     lines = (*bad.values(),) if bad else (fine("settings", found),)
+    lines += tuple(warning("settings", words, f"Unset {name}.") for name, words in ended.items())
     return Given(settings, market, frozenset(bad), lines)
 
 

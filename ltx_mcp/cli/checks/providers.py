@@ -6,7 +6,6 @@ Only questions that order nothing and cost nothing. All are asked at once, each 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -18,12 +17,13 @@ from ltx_mcp.cli.checks.line import Line, failure, fine, warning
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
 from ltx_mcp.domain.quoting import cite
+from ltx_mcp.domain.unit_price import UnitPrice, base_usd
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.reach import Kind, Why, why_unreached
 from ltx_mcp.net.wire import Call, Wire
 from ltx_mcp.providers.adapters import make_adapters
 from ltx_mcp.providers.base import CHECK_S, Checked, Checks, Prices
-from ltx_mcp.providers.table import is_near, read_addresses, read_key, setting_names
+from ltx_mcp.providers.table import is_near, needed_urls, read_addresses, read_key, setting_names
 
 CLOCKS_AGREE = timedelta(minutes=5)
 CLOCK_MEND = "Set this machine's clock, best by a time service (NTP)."
@@ -107,6 +107,7 @@ def _standing(given: Given, facts: ProviderFacts) -> list[Line]:
 async def ask(facts: ProviderFacts, given: Given, adapter: object, asked: Asked) -> None:
     """All questions to one provider at once; the lines are told in one order."""
     addresses = read_addresses(facts, given.settings.lookup)
+    addresses = {use: addresses[use] for use in needed_urls(facts)}  # of the others the prices tell
     answers: dict[str, Answer] = {}
     prices: list[Line] = []
     main = adapter.asked if isinstance(adapter, Checks) else ""
@@ -223,7 +224,7 @@ def _quoted(problem: Problem) -> str:
 async def _prices(facts: ProviderFacts, adapter: object) -> list[Line]:
     """The table's prices beside the provider's own, where it can be asked."""
     what = f"prices of {facts.name}"
-    if not isinstance(adapter, Prices):
+    if not isinstance(adapter, Prices) or not adapter.tells_prices:
         return []
     mend = "Lay the right prices over the table with LTX_MCP_MODELS, or upgrade ltx-mcp."
     try:
@@ -236,13 +237,14 @@ async def _prices(facts: ProviderFacts, adapter: object) -> list[Line]:
     return lines or ([fine(what, "as in the table")] if theirs else [])
 
 
-def price_difference(row: OfferFacts, theirs: Mapping[str, Decimal]) -> str:
+def price_difference(row: OfferFacts, theirs: Mapping[str, UnitPrice]) -> str:
     """Where a provider's own price of a unit is not the table's price of a second at the smallest size."""
-    ours = min(row.price.usd_per_second.values(), default=None)
-    told = theirs.get(row.endpoint)
-    if ours is None or told is None or told == ours:
+    ours, told = base_usd(row.price), theirs.get(row.endpoint)
+    if told is None or (told.amount == ours and told.is_per_second):
         return ""
-    return f"{row.endpoint} costs {told:f} USD a unit there, {ours:f} a second here (as of {row.price.as_of})"
+    unit = "USD a unit" if told.is_per_second else f"{told.currency or 'of no currency'} a {told.unit or 'unit'}"
+    most = f", at most {base_usd(row.price.at_most):f}" if row.price.at_most else ""
+    return f"{row.endpoint} costs {told.amount:f} {unit} there, {ours:f} a second here{most} (as of {row.price.as_of})"
 
 
 def _clock(differences: list[timedelta]) -> Line:

@@ -1,0 +1,18 @@
+"""What no offer of a job may pass, however its price rises until it is tried."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.plan import FAILOVER_ALLOWANCE
+
+
+def ceiling(offers: Sequence[Offer], max_cost_usd: Decimal | None = None, above_usd: Decimal | None = None) -> Decimal:
+    """USD: the caller's cap, or without one a tenth more than the first offer; and never more than a person who is
+    asked above `above_usd` agreed to."""
+    first = offers[0].at_most_usd
+    with_spare = first * FAILOVER_ALLOWANCE
+    cap = with_spare if max_cost_usd is None else max_cost_usd
+    if above_usd is None:
+        return cap
+    return min(cap, with_spare if first > above_usd else above_usd)

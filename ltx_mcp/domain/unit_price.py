@@ -1,0 +1,121 @@
+"""A provider's own price of a unit, as its price call says it: when it is believed, and what it changes; pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from ltx_mcp.domain.arguments import Resolution
+from ltx_mcp.domain.facts import OfferFacts, PixelTier, Price, Reading
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.price import highest_price, make_price
+
+SECOND_WORDS = frozenset({"second", "seconds", "sec", "s"})
+LEAST_FACTOR, MOST_FACTOR = Decimal("0.5"), Decimal(2)
+"""A figure further below the row's lowest, or above its highest, is taken for one of something else."""
+UNITS_DIFFER = Decimal("0.05")
+SPARE_S = 1
+"""So many seconds more than ordered may be charged: files have a frame or two more, and a sound that is longer."""
+
+
+@dataclass(frozen=True)
+class UnitPrice:
+    """What the call said of one endpoint, in its own words. `is_confirmed`: a charge has shown that a unit is a second
+    since the call has named this unit."""
+
+    unit: str
+    currency: str
+    amount: Decimal
+    read_at: datetime
+    is_confirmed: bool = False
+
+    @property
+    def is_per_second(self) -> bool:
+        """Whether it says USD for a second."""
+        return self.unit.strip().lower() in SECOND_WORDS and self.currency.strip().upper() == "USD"
+
+
+UnitPrices = Mapping[tuple[str, str], UnitPrice]
+"""By provider and endpoint."""
+
+
+def base_usd(price: Price | Reading) -> Decimal:
+    """USD for a second at the row's smallest size, which is what price calls are about: they know no sizes."""
+    return price.pixel_tiers[0].usd_per_second if price.pixel_tiers else price.usd_per_second[_smallest(price)]
+
+
+def believed_usd(row: OfferFacts, told: UnitPrice | None) -> Decimal | None:
+    """USD for a second at the row's smallest size as its provider tells it; None where nothing that can be believed was
+    told, and for a row of the operator's own, which no call changes."""
+    if told is None or row.is_operators or not told.is_per_second:
+        return None
+    lowest = base_usd(row.price)
+    highest = base_usd(row.price.at_most or row.price)
+    return told.amount if lowest * LEAST_FACTOR <= told.amount <= highest * MOST_FACTOR else None
+
+
+def with_unit_price(row: OfferFacts, told: UnitPrice | None) -> OfferFacts:
+    """The row with what its provider tells as its higher reading. Its quote stays. What may be charged rises with what
+    is told, and falls with it only where a charge has confirmed the unit; never below the quote."""
+    usd = believed_usd(row, told)
+    if told is None or usd is None:
+        return row
+    price = row.price
+    now = price.at_most or price
+    before = price if told.is_confirmed else now
+    sizes = {
+        size: max(before.usd_per_second[size], _scaled(usd, rate, price)) for size, rate in price.usd_per_second.items()
+    }
+    tiers = tuple(
+        PixelTier(usd_per_second=max(was.usd_per_second, _scaled(usd, tier.usd_per_second, price)), up_to=tier.up_to)
+        for was, tier in zip(before.pixel_tiers, price.pixel_tiers, strict=True)
+    )
+    if (sizes, tiers) == (now.usd_per_second, now.pixel_tiers):
+        return row
+    source = "the provider's price call"
+    reading = Reading(as_of=told.read_at.date(), source=source, usd_per_second=sizes, pixel_tiers=tiers)
+    return row.model_copy(update={"price": price.model_copy(update={"at_most": reading})})
+
+
+def row_of(offer: Offer, rows: Iterable[OfferFacts]) -> OfferFacts | None:
+    """The row that an offer was made from; None where there is none any more."""
+    same = (offer.model, offer.operation, offer.endpoint)
+    return next((row for row in rows if (row.model, row.operation, row.endpoint) == same), None)
+
+
+def raised(offer: Offer, row: OfferFacts, told: UnitPrice | None) -> Offer:
+    """The offer as it would be held now, where that is more than at its placing; an offer never gets cheaper."""
+    price = with_unit_price(row, told).price
+    highest = highest_price(price, offer.billed, offer.resolution, offer.width * offer.height)
+    return replace(offer, highest_usd=highest) if highest is not None and highest > offer.at_most_usd else offer
+
+
+def charge_of(offer: Offer, row: OfferFacts, told: UnitPrice | None, units: Decimal) -> Decimal | None:
+    """USD for the units that a provider counted, by its own price; None where that is not known or believed.
+
+    Assumed, as no page says it: a unit is a second of the ordered size; where the units are more than the video has
+    seconds, a larger size counts as more units. More than both is no charge that could be stated.
+    """
+    usd = believed_usd(row, told)
+    rate = make_price(row.price, Decimal(1), offer.resolution, offer.width * offer.height)
+    if usd is None or rate is None or not units.is_finite() or units < 0:
+        return None
+    most = offer.billed + SPARE_S
+    if units <= most:
+        return _scaled(usd, rate, row.price) * units
+    return usd * units if units <= _scaled(most, rate, row.price) else None
+
+
+def confirms_seconds(offer: Offer, units: Decimal) -> bool:
+    """Whether the units counted for a finished order can be nothing but its seconds."""
+    return units.is_finite() and abs(units - offer.billed) <= offer.billed * UNITS_DIFFER
+
+
+def _smallest(price: Price | Reading) -> Resolution:
+    return min(price.usd_per_second, key=lambda size: int(size.removesuffix("p")))
+
+
+def _scaled(amount: Decimal, rate: Decimal, price: Price) -> Decimal:
+    """An amount at the smallest size, at the size of this rate."""
+    base = base_usd(price)
+    return amount * rate / base if base else amount

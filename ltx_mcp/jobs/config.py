@@ -1,0 +1,26 @@
+"""What the edge tells Jobs: plain values, no settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+from ltx_mcp.domain.plan import Market
+
+
+@dataclass(frozen=True)
+class Config:
+    """Plain values from the edge. `folders` are where paths may lie; None: paths are not accepted at all. `lookup`
+    gives the keys and addresses that the facts name. Above `confirm_above_usd` a person must agree; None: never.
+    Without `database_url` the database is a file in `home`. What ended `keep_days` ago is removed; None: never. A
+    caller may have `max_live_jobs` at a time; None: any number."""
+
+    home: Path
+    market: Market
+    budget_usd: Decimal | None
+    folders: tuple[Path, ...] | None
+    lookup: Callable[[str], str] = lambda name: ""
+    confirm_above_usd: Decimal | None = None
+    database_url: str = field(default="", repr=False)
+    keep_days: int | None = None
+    max_live_jobs: int | None = None

@@ -1,0 +1,154 @@
+"""Providers' own prices: asked for once an hour by one process of a database, kept there, and read by all.
+
+No order waits for any of this: the call is made beside the work, and a placing reads what is kept.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import anyio
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.domain.unit_price import UnitPrice, UnitPrices
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.schema import price_calls, unit_prices
+from ltx_mcp.providers.base import Prices, Provider
+
+logger = logging.getLogger(__name__)
+
+EVERY = timedelta(hours=1)
+MAX_AGE = timedelta(days=7)
+"""An older price is not used any more."""
+LOOK_EVERY = timedelta(minutes=1)
+"""How often a busy process looks in the database whether the hour is over."""
+CALL_S = 15.0
+
+
+class PriceBook:
+    """What is kept in one database. Blocking; async code calls these through `Database.do`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.do = database.do
+
+    def read(self, now: datetime) -> UnitPrices:
+        """All that was told in the last days. What is dated ahead was told by a clock that was set back since."""
+        recent = (unit_prices.c.read_at > now - MAX_AGE, unit_prices.c.read_at < now + EVERY)
+        with self._database.read() as connection:
+            rows = connection.execute(select(unit_prices).where(*recent)).all()
+        return {
+            (row.provider, row.endpoint): UnitPrice(
+                row.unit, row.currency, Decimal(row.unit_price), row.read_at, row.confirmed_at is not None
+            )
+            for row in rows
+        }
+
+    def begin_call(self, provider: str, now: datetime) -> bool:
+        """Whether it is this caller's turn to ask: of all processes one may in an hour, whatever comes of it."""
+        asked_at = select(price_calls.c.asked_at).where(price_calls.c.provider == provider)
+        with self._database.read() as connection:
+            if _is_recent(connection.execute(asked_at).scalar(), now):
+                return False
+        with self._database.write() as connection:
+            self._lock(connection, provider)
+            if _is_recent(connection.execute(asked_at).scalar(), now):
+                return False
+            connection.execute(delete(price_calls).where(price_calls.c.provider == provider))
+            connection.execute(insert(price_calls).values(provider=provider, asked_at=now))
+            return True
+
+    def keep(self, provider: str, told: Mapping[str, UnitPrice]) -> None:
+        """Keep what was told, instead of what was told before; a unit stays confirmed while it has the same name."""
+        with self._database.write() as connection:
+            self._lock(connection, provider)
+            before = {row.endpoint: row for row in connection.execute(select(unit_prices).where(*_rows(provider)))}
+            for endpoint, price in told.items():
+                old = before.get(endpoint)
+                same = old is not None and (old.unit, old.currency) == (price.unit, price.currency)
+                connection.execute(delete(unit_prices).where(*_rows(provider, endpoint)))
+                connection.execute(
+                    insert(unit_prices).values(
+                        provider=provider,
+                        endpoint=endpoint,
+                        unit=price.unit,
+                        currency=price.currency,
+                        unit_price=format(price.amount, "f"),
+                        read_at=price.read_at,
+                        confirmed_at=old.confirmed_at if old is not None and same else None,
+                    )
+                )
+
+    def confirm(self, provider: str, endpoint: str, now: datetime) -> None:
+        """A charge has shown that the unit which is kept is a second."""
+        rows = (*_rows(provider, endpoint), unit_prices.c.confirmed_at.is_(None))
+        with self._database.write(durable=False) as connection:
+            connection.execute(update(unit_prices).where(*rows).values(confirmed_at=now))
+
+    def _lock(self, connection: Connection, provider: str) -> None:
+        self._database.lock(connection, f"prices {provider}")
+
+
+class PriceWatch:
+    """Asks those providers of this process that tell prices. Nothing is asked before `wake`, and what goes wrong is a
+    line in the log."""
+
+    def __init__(self, book: PriceBook, adapters: Mapping[str, Provider], now: Callable[[], datetime]) -> None:
+        self._book = book
+        able = {name: adapter for name, adapter in adapters.items() if isinstance(adapter, Prices)}
+        self._sources = {name: adapter for name, adapter in able.items() if adapter.tells_prices}
+        self._now = now
+        self._looked_at: datetime | None = None
+        self._wanted = anyio.Event()
+        self._running: anyio.CancelScope | None = None
+        self._ended = anyio.Event()
+
+    def wake(self) -> None:
+        """There is work, so prices matter: look whether it is time to ask."""
+        now = self._now()
+        if self._looked_at is None or abs(now - self._looked_at) >= LOOK_EVERY:
+            self._looked_at = now
+            self._wanted.set()
+
+    async def run(self) -> None:
+        """Ask when it is time, until `stop`."""
+        if not self._sources or self._running is not None:
+            return
+        try:
+            with anyio.CancelScope() as self._running:
+                while True:
+                    await self._wanted.wait()
+                    self._wanted = anyio.Event()
+                    for name, adapter in self._sources.items():
+                        await self._ask(name, adapter)
+        finally:
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """Ask nobody any more; returns when the database is not needed any more."""
+        if self._running is not None:
+            self._running.cancel()
+            await self._ended.wait()
+
+    async def _ask(self, provider: str, adapter: Prices) -> None:
+        try:
+            if not await self._book.do(self._book.begin_call, provider, self._now()):
+                return
+            with anyio.fail_after(CALL_S):
+                told = await adapter.prices()
+            await self._book.do(self._book.keep, provider, told)
+        except (LtxError, TimeoutError) as error:
+            logger.warning("%s did not tell its prices, those that are known stay: %s", provider, error or "no answer")
+        except Exception:
+            logger.exception("the prices of %s could not be taken in", provider)
+
+
+def _is_recent(asked_at: datetime | None, now: datetime) -> bool:
+    return asked_at is not None and abs(now - asked_at) < EVERY
+
+
+def _rows(provider: str, endpoint: str = "") -> tuple[ColumnElement[bool], ...]:
+    by_endpoint = (unit_prices.c.endpoint == endpoint,) if endpoint else ()
+    return (unit_prices.c.provider == provider, *by_endpoint)
