@@ -56,6 +56,7 @@ class Runner:
         self._carried: set[tuple[str, int]] = set()
         self._ask_due_at = 0.0
         self._running: anyio.CancelScope | None = None
+        self._is_left = False
         self._stopped = anyio.Event()
 
     def wake(self) -> None:
@@ -64,6 +65,8 @@ class Runner:
 
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop`; with `until_idle`, until no live job is left that can be served from here."""
+        if self._is_left:  # told to stop before it began
+            return
         try:
             with anyio.CancelScope() as self._running:
                 async with anyio.create_task_group() as group:
@@ -93,6 +96,7 @@ class Runner:
             return 0
 
     async def _leave(self, hand_over: HandOver | None) -> int:
+        self._is_left = True
         if self._running is not None:
             self._running.cancel()
             await self._end_work(hand_over)

@@ -108,9 +108,10 @@ class Tools:
         row, key = row_of(job.offer, self.facts[job.offer.provider].offer), _price_key(job.offer)
         if self.book is None or row is None:
             return None
-        if confirms_seconds(job.offer, units):
+        told = (await self._told_prices()).get(key)
+        if told is not None and not told.is_confirmed and confirms_seconds(job.offer, units):
             await self.book.do(self.book.confirm, *key, self.now())
-        return charge_of(job.offer, row, (await self._told_prices()).get(key), units)
+        return charge_of(job.offer, row, told, units)
 
     def _raised(self, offer: Offer, told: UnitPrices) -> Offer:
         row = row_of(offer, self.facts[offer.provider].offer)
