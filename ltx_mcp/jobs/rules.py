@@ -5,10 +5,8 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from ltx_mcp.domain.ceiling import ceiling
 from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.quoting import quote, shorten
 
@@ -88,26 +86,6 @@ def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
         "Do not order it again before looking at the provider's dashboard.",
     )
     return attempts | {"state": State.UNKNOWN, "error": problem}
-
-
-def later_offers(job: Job, code: ErrorCode) -> list[int]:
-    """The places of the offers that may be tried after a sure no, in order. Where the account is what was refused, the
-    same provider is not asked again."""
-    account = code in (ErrorCode.KEY_REJECTED, ErrorCode.OUT_OF_CREDIT)
-    later = range(job.offer_index + 1, len(job.offers))
-    return [index for index in later if not account or job.offers[index].provider != job.offer.provider]
-
-
-def check_most(job: Job, offer: Offer) -> None:
-    """Raises CallerError(over_budget) for an offer that by a newer price passes what its job may cost: the caller's
-    cap, or a tenth more than its first offer."""
-    most = ceiling(job.offers) if job.most_micro is None else from_micro(job.most_micro)
-    if offer.at_most_usd > most:
-        raise CallerError(
-            ErrorCode.OVER_BUDGET,
-            f"By its newest price it may cost {to_text(offer.at_most_usd)} USD, more than the {to_text(most)} USD "
-            "that this job may cost.",
-        )
 
 
 def for_history(detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, update
 
-from ltx_mcp.domain.errors import CallerError, Problem
+from ltx_mcp.domain.errors import Problem
 from ltx_mcp.domain.job import LIVE, MOVES, ORDERED, Bill, Event, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
@@ -20,6 +20,7 @@ from ltx_mcp.domain.request import fingerprint
 from ltx_mcp.jobs.cancelling import request_cancel
 from ltx_mcp.jobs.consents import name_of, use_up
 from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.failover import next_that_fits
 from ltx_mcp.jobs.ledger import Budget, read_budget
 from ltx_mcp.jobs.live import check_live
 from ltx_mcp.jobs.rows import (
@@ -35,7 +36,7 @@ from ltx_mcp.jobs.rows import (
     record,
     to_job,
 )
-from ltx_mcp.jobs.rules import check_most, handed_back, later_offers, machine_of, price_drift, same_or_refused
+from ltx_mcp.jobs.rules import handed_back, machine_of, price_drift, same_or_refused
 from ltx_mcp.jobs.schema import events, jobs
 
 REPEAT_WINDOW = timedelta(minutes=2)
@@ -216,9 +217,11 @@ class Store:
         with self._database.write() as connection:
             self._lock_day(connection, job.created_at)  # before any row, as `place` does
             change(connection, same, {"bill": Bill.RELEASED})
-            index, left_out = self._next_offer(connection, job, offers, problem)
+            index, left_out = next_that_fits(
+                job, offers, problem.code, lambda offer: self._check_budget(connection, offer, job.created_at)
+            )
             if index is None:
-                told = replace(problem, message=" ".join([problem.message, *(each["message"] for each in left_out)]))
+                told = replace(problem, message=" ".join([problem.message, *(each.message for each in left_out)]))
                 end = ending(State.FAILED, now) | {"state": State.FAILED, "error": told}
                 change(connection, (jobs.c.id == job.id,), end)
                 return moved(connection, job.id, State.FAILED, now, "failed", refused | {"bill": Bill.RELEASED})
@@ -236,26 +239,9 @@ class Store:
             refused |= {"held_micro": to_micro(offer.at_most_usd), "offer_index": index}
             queued = moved(connection, job.id, State.QUEUED, now, "next_offer", refused)
             for each in left_out:
-                record(connection, job.id, now, "offer_left_out", each)
+                detail = {"provider": each.offer.provider, "model": each.offer.model, "message": each.message}
+                record(connection, job.id, now, "offer_left_out", detail)
             return queued
-
-    def _next_offer(
-        self, connection: Connection, job: Job, offers: tuple[Offer, ...], problem: Problem
-    ) -> tuple[int | None, list[dict[str, str]]]:
-        """The place of the next one that fits the day's money, and where it has risen what the job may cost; and what
-        is to be said of those that do not."""
-        left_out: list[dict[str, str]] = []
-        for index in later_offers(job, problem.code):
-            offer = offers[index]
-            try:
-                if offer != job.offers[index]:
-                    check_most(job, offer)
-                self._check_budget(connection, offer, job.created_at)
-                return index, left_out
-            except CallerError as error:
-                message = f"{offer.provider} ({offer.model}) was left out. {error.message}"
-                left_out.append({"provider": offer.provider, "model": offer.model, "message": message})
-        return None, left_out
 
     def turn_away(self, job: Job, problem: Problem, now: datetime, wait: timedelta) -> Job:
         """The provider surely did not take it, and asks to come back: the same offer again, `wait` from now."""

@@ -175,3 +175,10 @@ async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_onc
             await loop.stop()
     assert "unknown" not in said_meanwhile
     assert (job.state, job.bill, len(provider.orders)) == (State.SUCCEEDED, Bill.BOOKED, 2)
+
+
+async def test_a_loop_that_is_told_to_stop_before_it_began_does_not_begin(bench: Bench, life: Life) -> None:
+    loop = Runner(bench.store, bench.steps, life, {}, frozenset(), bench.clock, lambda: None)
+    await loop.stop()
+    with anyio.fail_after(HANG_S):
+        await loop.run()
