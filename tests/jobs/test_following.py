@@ -248,6 +248,18 @@ async def test_after_some_tries_the_next_offer_has_its_turn(bench: Bench, new_jo
     assert (job.tries, job.cost_micro) == (0, 310_000)
 
 
+async def test_a_last_offer_waits_an_hour_for_a_queue_that_is_full(bench: Bench, new_job: New) -> None:
+    bench.provider.answers = [busy(3) for _ in range(60)] + [Accepted({"id": "r1"})]
+    began, job = bench.clock(), bench.begin(priced(new_job(), "0.30"))
+    for tries in range(1, 61):
+        job = await bench.steps.take(await bench.until(job, State.SUBMITTING))
+        assert (job.state, job.tries) == (State.QUEUED, tries)
+        bench.clock.turn(seconds=61 if tries > 10 else 4.1)
+        job = bench.store.claim(WORKER, {}, bench.clock()) or job
+    assert (await bench.until(job, State.RUNNING)).offer.provider == "fal"
+    assert bench.clock() - began > timedelta(minutes=50)
+
+
 async def test_one_who_asks_to_wait_for_long_is_left_for_the_next_offer(bench: Bench, new_job: New) -> None:
     bench.provider.answers = [busy(3600)]
     job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.31")), State.SUBMITTING)

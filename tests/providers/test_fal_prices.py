@@ -263,10 +263,17 @@ ODD = [
 
 
 @pytest.mark.parametrize("body", ODD, ids=range(len(ODD)))
-async def test_an_odd_reply_is_one_line_in_the_log_and_changes_nothing(
-    home: Path, emulator: Emulated, body: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_odd_reply_tells_no_prices(emulator: Emulated, body: Any) -> None:
     said(emulator[1], body)
+    with pytest.raises(ProviderError) as caught:
+        await told_by(emulator)
+    assert caught.value.code is ErrorCode.BAD_REPLY
+
+
+async def test_an_odd_reply_is_one_line_in_the_log_and_changes_nothing(
+    home: Path, emulator: Emulated, caplog: pytest.LogCaptureFixture
+) -> None:
+    said(emulator[1], {"prices": [row(None)]})
     with caplog.at_level(logging.WARNING, "ltx_mcp"):
         async with opened(home, emulator) as bench:
             job = await bench.order(fast())
