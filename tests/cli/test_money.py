@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.world import Told, World
 from ltx_mcp.server.spending import SpendView
 from tests.cli.conftest import CONTROL, SMALL, TOOL, Command, Ended, command_in, environment, posix
 from tests.conftest import Emulated
@@ -181,15 +181,16 @@ def test_a_person_who_leaves_the_question_orders_nothing(dialogue: Dialogue, wor
 # -- what was spent -----------------------------------------------------------------------------------------------
 
 
-def test_spend_shows_a_line_for_each_day_provider_and_model_and_todays_budget(shop: Command) -> None:
+def test_spend_shows_a_line_for_each_day_provider_and_model_and_todays_budget(shop: Command, world: World) -> None:
+    world.prices["fal-ai/ltx-2.3/text-to-video/fast"] = Told(0.04, "video")  # no charge can be claimed by that
     for provider in ("fal", "netwrck"):
         assert shop(*ORDER, "--yes", "--provider", provider).returncode == 0
     shown = shop("jobs", "--spend", LTX_MCP_BUDGET_USD_PER_DAY="5").stdout
     head, fal, netwrck, budget = shown.splitlines()
     assert head.split() == COLUMNS
-    assert fal.split()[1:9] == ["fal", "ltx-2.3-fast", "1", "0", "1", "0", "0.24", "0.24"]
+    assert fal.split()[1:9] == ["fal", "ltx-2.3-fast", "1", "0", "1", "0", "0.24", "0.36"]
     assert netwrck.split()[1:] == ["netwrck", "ltx-2.3", "1", "0", "1", "0", "0.288", "0.288", "0", "0.288", "0"]
-    assert re.fullmatch(r"Today \(UTC\): 0\.528 USD spent, 0 reserved, 4\.472 left of 5\.", budget)
+    assert re.fullmatch(r"Today \(UTC\): 0\.648 USD spent, 0 reserved, 4\.352 left of 5\.", budget)
     assert not CONTROL.search(shown)
 
 

@@ -172,8 +172,10 @@ async def test_what_fails_is_a_line_in_the_log_and_tried_again_an_hour_later(
 
 
 async def test_one_that_may_not_be_asked_takes_nobodys_turn(database: Database, clock: Clock) -> None:
-    async with watching(database, Teller(tells_prices=False), clock) as watch:
-        watch.wake()
+    watch = PriceWatch(PriceBook(database), cast(Any, {"fal": Teller(tells_prices=False)}), clock)
+    watch.wake()
+    with anyio.fail_after(HANG_S):
+        await watch.run()  # it has nobody to ask
     assert PriceBook(database).begin_call("fal", clock())
 
 

@@ -265,7 +265,9 @@ async def test_after_anything_else_nobody_else_is_asked(
 
 
 async def test_a_budget_also_stops_the_next_offer(emulator: tuple[str, World], home: Path) -> None:
-    async with opened(home, emulator, budget_usd=Decimal("0.289")) as bench:
+    names = ("bytecompute", "netwrck")
+    async with opened(home, emulator, budget_usd=Decimal("0.24"), providers=names) as bench:
         took, job = await ordered(bench, Fault("bytecompute", "submit", "locked"))
         assert (took, job.state, job.bill) == ([], State.FAILED, Bill.RELEASED)
+        assert "netwrck (ltx-2.3) was left out." in job.error.message
         assert (await bench.jobs.budget()).held == 0
