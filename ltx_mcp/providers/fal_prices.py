@@ -49,7 +49,7 @@ def _read_price(setup: Setup, row: Any) -> tuple[str, UnitPrice] | None:
 
 
 def _read_amount(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or len(str(value)) > MOST_SIGNS:
+    if not isinstance(value, int | float | str) or len(str(value)) > MOST_SIGNS:
         return None
     try:
         amount = Decimal(str(value))
