@@ -255,7 +255,20 @@ ODD = [
     {"prices": None},
     {"prices": {"0": row(0.05)}},
     {"prices": []},
-    {"prices": [None, 1, "x", [], row(None), row(True), row("NaN"), row("-0.05"), row(1e9), row("1" * 99)]},
+    {
+        "prices": [
+            None,
+            1,
+            "x",
+            [],
+            row(None),
+            row(True),
+            row("NaN"),
+            row("-0.05"),
+            row(1e9),
+            row("0." + "0" * 60 + "5"),
+        ]
+    },
     json.dumps({"prices": [row(float("inf"))]}),
     {"prices": [row(0.05, endpoint_id=None), row(0.05, unit="s" * 41), row(0.05, currency="$" * 41)]},
     "[" * 100_000,
