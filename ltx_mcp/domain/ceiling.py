@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.plan import FAILOVER_ALLOWANCE
+
+FAILOVER_ALLOWANCE = Decimal("1.1")
+"""Without a cap of the caller's own, a later offer may cost this many times the first one."""
+NO_CAP = Decimal("Infinity")
 
 
 def ceiling(offers: Sequence[Offer], max_cost_usd: Decimal | None = None, above_usd: Decimal | None = None) -> Decimal:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
+from ltx_mcp.domain.ceiling import NO_CAP, ceiling
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.plan import FAILOVER_ALLOWANCE
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite
 
@@ -44,7 +44,7 @@ def needs_consent(offers: Sequence[Offer], above_usd: Decimal | None) -> bool:
 def covered(offers: Sequence[Offer], above_usd: Decimal | None) -> tuple[Offer, ...]:
     """The offers that may be tried with the consent there is: what needs none goes no further than the limit, what is
     agreed to no further than the price that was told and a tenth more."""
-    most = offers[0].at_most_usd * FAILOVER_ALLOWANCE if needs_consent(offers, above_usd) else above_usd
+    most = ceiling(offers, NO_CAP, above_usd)
     return tuple(offer for offer in offers if offer.fits(most))
 
 

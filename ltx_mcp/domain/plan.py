@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from ltx_mcp.domain.ceiling import ceiling
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
 from ltx_mcp.domain.fit import distance, make_offer
@@ -17,8 +18,6 @@ from ltx_mcp.domain.request import Input, Request
 from ltx_mcp.domain.unit_price import UnitPrices, with_unit_price
 
 LOCAL = "local"
-FAILOVER_ALLOWANCE = Decimal("1.1")
-"""Without a cap of the caller's own, a later offer may cost this many times the first one."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def choose(request: Request, inputs: Sequence[Input], market: Market) -> tuple[O
     plan = make_offers(request, inputs, market)
     offers = _within_auto(request, plan.offers, market)
     if offers:
-        cap = offers[0].at_most_usd * FAILOVER_ALLOWANCE if request.max_cost_usd is None else request.max_cost_usd
+        cap = ceiling(offers, request.max_cost_usd)
         affordable = tuple(offer for offer in offers if offer.fits(cap))
         if affordable:
             return affordable

@@ -45,9 +45,8 @@ def _later(job: Job, code: ErrorCode) -> list[int]:
 
 def _check_most(job: Job, offer: Offer) -> None:
     most = ceiling(job.offers) if job.most_micro is None else from_micro(job.most_micro)
-    if offer.at_most_usd > most:
+    if not offer.fits(most):
         raise CallerError(
             ErrorCode.OVER_BUDGET,
-            f"By its newest price it may cost {to_text(offer.at_most_usd)} USD, more than the {to_text(most)} USD "
-            "that this job may cost.",
+            f"By its newest price it costs {offer.price}, more than the {to_text(most)} USD that this job may cost.",
         )

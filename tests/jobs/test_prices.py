@@ -222,7 +222,7 @@ def test_a_next_offer_that_has_risen_is_compared_again(
     assert (moved.state, moved.bill, store.budget(clock()).held) == (State.FAILED, Bill.RELEASED, 0)
     assert moved.error is not None
     assert moved.error.code is ErrorCode.OUT_OF_CREDIT
-    assert f"may cost {now} USD" in moved.error.message
+    assert f"at most {now}, more" in moved.error.message
     assert told(store, moved) == []
 
 
@@ -236,7 +236,7 @@ def test_one_that_no_longer_fits_is_left_out_with_a_sentence_and_the_one_after_i
     assert [offer.at_most_usd for offer in moved.offers[:3]] == [Decimal("0.30"), Decimal("0.31"), Decimal("0.31")]
     dear, beyond = told(store, moved)
     assert "fal1 (preview) was left out" in dear
-    assert "may cost 0.5 USD, more than the 0.33 USD" in dear
+    assert "at most 0.5, more than the 0.33 USD" in dear
     assert "today's budget of 0.32 USD" in beyond
 
 
