@@ -65,7 +65,7 @@ def command_in(folder: Path) -> Command:
     def run(*arguments: str, **more: str) -> Ended:
         env = environment(folder / "home", **more)
         if warm.is_wanted and warm.can_run(env):
-            return warm.run([*arguments], folder, env, LONG_S)
+            return warm.run([*arguments], folder, env, HANG_S)
         return subprocess.run(
             [sys.executable, "-m", "ltx_mcp", *arguments],
             cwd=folder,

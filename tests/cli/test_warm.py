@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli import warm
 from tests.cli.conftest import environment, posix
+from tests.patience import HANG_S
 
 pytestmark = posix
 
@@ -17,7 +18,7 @@ pytestmark = posix
 )
 def test_a_forked_command_says_and_ends_as_a_started_one(tmp_path: Path, arguments: list[str]) -> None:
     env = environment(tmp_path / "home", LTX_MCP_BUDGET_USD_PER_DAY="3")
-    forked = warm.run(arguments, tmp_path, env, 60)
+    forked = warm.run(arguments, tmp_path, env, HANG_S)
     command = [sys.executable, "-m", "ltx_mcp", *arguments]
     started = subprocess.run(
         command, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8"
@@ -33,4 +34,4 @@ def test_what_python_itself_reads_of_the_environment_needs_a_new_process(tmp_pat
 def test_a_command_that_runs_too_long_is_ended_and_the_next_one_runs(tmp_path: Path) -> None:
     env = environment(tmp_path / "home")
     assert warm.run(["serve", "--http", "--port", "0"], tmp_path, env, 0.1).returncode != 0
-    assert warm.run(["--version"], tmp_path, env, 60).returncode == 0
+    assert warm.run(["--version"], tmp_path, env, HANG_S).returncode == 0

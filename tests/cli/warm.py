@@ -5,6 +5,7 @@ signals and end are those of a real process; only that nothing is imported any m
 tests of a run with `--all`, start it as a person does. Not a test.
 """
 
+import gc
 import json
 import os
 import selectors
@@ -94,6 +95,8 @@ def serve(descriptor: int) -> None:
     for module in walk_packages(ltx_mcp.__path__, "ltx_mcp."):
         if not module.name.endswith((".__main__", ".media.child")):
             import_module(module.name)
+    gc.collect()
+    gc.freeze()  # else each forked process would look through all of it once more when it ends
     line = socket.socket(fileno=descriptor)
     while True:
         head, streams, _, _ = socket.recv_fds(line, 8, 3)

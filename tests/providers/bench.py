@@ -31,6 +31,7 @@ from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Order, World
+from ltx_mcp.jobs.schema import IS_LIVE
 from ltx_mcp.jobs.service import Config, Jobs
 from ltx_mcp.media.inputs import Fetch, InputReader
 from ltx_mcp.providers.table import make_market, read_providers
@@ -43,6 +44,7 @@ MADE = ("text_to_video", "image_to_video")
 FACTOR = 500.0
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 TICK_S = 0.01
+WAITS = f"SELECT id FROM jobs WHERE waits_for = '' AND (holder = '' OR cancel_wanted AND cancel IS NULL) AND {IS_LIVE}"
 CALLER = "local"
 WIRE = Path(__file__).parent / "wire"
 Lookup = Callable[[str], str]
@@ -184,10 +186,11 @@ async def known_prices(bench: Bench) -> None:
 
 
 async def _tick(jobs: Jobs) -> None:
-    """The runner rests in real seconds for a time that passes faster here, so it is woken often."""
+    """The runner rests in real seconds for a time that passes faster here, so it is woken while a job waits for it."""
     while True:
         await anyio.sleep(TICK_S)
-        jobs._runner.wake()
+        if await jobs._database.peek(WAITS, ()):
+            jobs._runner.wake()
 
 
 def lookup_in(env: Mapping[str, str]) -> Lookup:
