@@ -4,9 +4,11 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import cache
 from importlib import resources
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,14 +32,25 @@ def read_providers(overlay: Path | None = None) -> tuple[ProviderFacts, ...]:
 
     Raises SetupError naming LTX_MCP_MODELS when the overlay cannot be read or does not have the form.
     """
-    folder = resources.files(__package__)
-    tables = [_parsed(file.read_text("utf-8")) for file in folder.iterdir() if file.name.endswith(".toml")]
-    by_name = {table["name"]: table for table in tables}
+    facts = _shipped_facts()
     if overlay is not None:
-        extra = _read_overlay(overlay, by_name)
-        by_name[extra["name"]] = _merge(by_name[extra["name"]], extra)
-    facts = [_checked(table, overlay) for table in by_name.values()]
-    return tuple(sorted(facts, key=lambda each: (each.rank, each.name)))
+        tables = _shipped_tables()
+        extra = _read_overlay(overlay, tables)
+        facts = {**facts, extra["name"]: _checked(_merge(tables[extra["name"]], extra), overlay)}
+    return tuple(sorted(facts.values(), key=lambda each: (each.rank, each.name)))
+
+
+@cache
+def _shipped_facts() -> Mapping[str, ProviderFacts]:
+    """What ships, by name; parsing it takes longer than an order."""
+    return MappingProxyType({name: _checked(table, None) for name, table in _shipped_tables().items()})
+
+
+@cache
+def _shipped_tables() -> Mapping[str, dict[str, Any]]:
+    files = [file for file in resources.files(__package__).iterdir() if file.name.endswith(".toml")]
+    tables = [_parsed(file.read_text("utf-8")) for file in files]
+    return MappingProxyType({table["name"]: table for table in tables})
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """From a request model to a strict MCP tool: lean schemas, unknown arguments refused by name, our words in errors."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 from mcp.server.mcpserver import Context
@@ -51,11 +53,11 @@ def make_tool(
     meta: dict[str, Any] | None = None,
 ) -> ContractTool:
     """A tool of `call`; `choices` are the values the facts allow for some of its arguments."""
-    parameters = lean(arguments.model_json_schema())
+    parameters = deepcopy(_schema_of(arguments))
     for name, allowed in choices.items():
         if name in parameters["properties"]:
             parameters["properties"][name]["enum"] = list(allowed)
-    schema = lean_answer(answer.model_json_schema(mode="serialization"))
+    schema = deepcopy(_answer_schema_of(answer))
     return ContractTool(
         fn=call,
         model=arguments,
@@ -69,6 +71,16 @@ def make_tool(
         annotations=annotations,
         meta=meta,
     )
+
+
+@cache
+def _schema_of(arguments: type[BaseModel]) -> Any:
+    return lean(arguments.model_json_schema())
+
+
+@cache
+def _answer_schema_of(answer: type[BaseModel]) -> dict[str, Any]:
+    return lean_answer(answer.model_json_schema(mode="serialization"))
 
 
 def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, Any]) -> Any:

@@ -61,10 +61,12 @@ async def ended(bench: Bench, life: Life, job_id: str) -> Job:
 
 
 async def _until_ended(bench: Bench, job_id: str) -> Job:
+    seen: dict[str, int] = {}
     while True:
-        job = bench.store.get(job_id)
-        if job is not None and not job.live:
-            return job
+        if seen != (now := await bench.store.revisions([job_id])):
+            seen, job = now, bench.store.get(job_id)
+            if job is not None and not job.live:
+                return job
         await anyio.sleep(0.01)
 
 

@@ -118,7 +118,7 @@ async def test_the_film_of_a_job_arrives_whole_and_is_sent_once_for_all_that_is_
     bench: Bench, clips: Clips, tmp_path: Path, provider: str
 ) -> None:
     bench.world.work_s = 0.0
-    first = await bench.order(extends(clips.own("wide.mp4", f"{provider} chain", tmp_path), provider="local"))
+    first = await bench.order(extends(clips.own("small.mp4", f"{provider} chain", tmp_path), provider="local"))
     film = bench.jobs.film(first)
     assert (first.state, film is not None) == (State.SUCCEEDED, True)
     bench.world.work_s = 3600.0

@@ -222,7 +222,8 @@ async def test_what_cannot_be_ordered_anyway_is_not_asked_about(shop: Shop, era:
 async def test_previews_and_prices_up_to_the_limit_are_not_asked_about(shop: Shop, era: Era) -> None:
     person = Person("decline")
     async with shop(era, person, CONFIRM_ABOVE_USD="0") as client:
-        await ended(client, (await placed(client, **SMALL))["job_id"])
+        preview = await placed(client, **SMALL)
+        await client.call_tool("cancel_job", {"job_id": preview["job_id"]})
     async with shop(era, person, CONFIRM_ABOVE_USD="0.24") as client:
         await placed(client)
     assert person.questions == []
