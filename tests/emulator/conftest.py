@@ -1,6 +1,7 @@
 """What the tests of one emulated provider share: an emulator for the whole file, whose world is empty for each test."""
 
 import io
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.world import World
 
 Service = tuple[str, World]
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For plain HTTP: a client would else read every trusted certificate for each test."""
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from PIL import Image
 from ltx_mcp.emulator.fal import KEY
 from ltx_mcp.emulator.world import World
 from tests.conftest import Emulated
+from tests.emulator.conftest import NO_TLS
 from tests.patience import HANG_S
 
 FAST = "/fal-ai/ltx-2.3/text-to-video/fast"
@@ -33,7 +34,8 @@ def world(emulator: Emulated) -> World:
 @pytest.fixture
 def fal(emulator: Emulated, world: World) -> Iterator[httpx.Client]:
     """A client with the right key."""
-    with httpx.Client(base_url=emulator[0], headers={"Authorization": f"Key {KEY}"}, timeout=HANG_S) as client:
+    key = {"Authorization": f"Key {KEY}"}
+    with httpx.Client(base_url=emulator[0], headers=key, timeout=HANG_S, verify=NO_TLS) as client:
         yield client
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ltx_mcp.emulator.ltx import KEY
 from ltx_mcp.emulator.world import World
-from tests.emulator.conftest import Service
+from tests.emulator.conftest import NO_TLS, Service
 from tests.patience import HANG_S
 
 AUTH = {"authorization": f"Bearer {KEY}"}
@@ -30,7 +30,7 @@ ELSEWHERE = "https://media.example.org/medium"
 @pytest.fixture
 def http(service: Service, world: World) -> Iterator[httpx.Client]:
     """A client that has the key."""
-    with httpx.Client(base_url=service[0], headers=AUTH, timeout=HANG_S, trust_env=False) as client:
+    with httpx.Client(base_url=service[0], headers=AUTH, timeout=HANG_S, trust_env=False, verify=NO_TLS) as client:
         yield client
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ltx_mcp.emulator import bytecompute
 from ltx_mcp.emulator.world import Fault, World
-from tests.emulator.conftest import Service, picture
+from tests.emulator.conftest import NO_TLS, Service, picture
 from tests.patience import HANG_S
 
 TEXTS = {"model": "Lightricks/LTX-2.3", "prompt": "A kettle boils", "duration": "4", "resolution": "512x512"}
@@ -23,7 +23,7 @@ Part = tuple[str | None, str] | tuple[str | None, bytes, str]
 @pytest.fixture
 def http(service: Service, world: World) -> Iterator[httpx.Client]:
     """A client that has the key."""
-    with httpx.Client(base_url=service[0], headers=AUTH, timeout=HANG_S, trust_env=False) as client:
+    with httpx.Client(base_url=service[0], headers=AUTH, timeout=HANG_S, trust_env=False, verify=NO_TLS) as client:
         yield client
 
 

@@ -14,6 +14,7 @@ from ltx_mcp.emulator.fal import KEY
 from ltx_mcp.emulator.wire import KINDS
 from ltx_mcp.emulator.world import Fault, FilmSpec, Order, World
 from tests.conftest import ENDS_S, Emulated
+from tests.emulator.conftest import NO_TLS
 from tests.patience import HANG_S
 
 PAGE = Path(__file__).parents[2] / "docs" / "emulator.md"
@@ -30,7 +31,8 @@ def world(emulator: Emulated) -> World:
 @pytest.fixture
 def client(emulator: Emulated) -> Iterator[httpx.Client]:
     """A client with fal's key."""
-    with httpx.Client(base_url=emulator[0], headers={"Authorization": f"Key {KEY}"}, timeout=HANG_S) as opened:
+    key = {"Authorization": f"Key {KEY}"}
+    with httpx.Client(base_url=emulator[0], headers=key, timeout=HANG_S, verify=NO_TLS) as opened:
         yield opened
 
 

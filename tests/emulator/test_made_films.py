@@ -14,7 +14,7 @@ from PIL import Image, ImageStat
 
 from ltx_mcp.emulator import fal, ltx
 from ltx_mcp.emulator.world import Fault, World
-from tests.emulator.conftest import Service
+from tests.emulator.conftest import NO_TLS, Service
 from tests.emulator.ltx_orders import ELSEWHERE, TYPES, data_uri
 from tests.emulator.made import TONE_HZ, film, tone
 
@@ -34,7 +34,7 @@ def world(service: Service) -> World:
 @pytest.fixture
 def http(service: Service, world: World) -> Iterator[httpx.Client]:
     """A client without a key of its own."""
-    with httpx.Client(base_url=service[0], timeout=300, trust_env=False) as client:
+    with httpx.Client(base_url=service[0], timeout=300, trust_env=False, verify=NO_TLS) as client:
         yield client
 
 

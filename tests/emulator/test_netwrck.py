@@ -13,7 +13,7 @@ from PIL import Image
 
 from ltx_mcp.emulator import netwrck
 from ltx_mcp.emulator.world import Fault, World
-from tests.emulator.conftest import Service
+from tests.emulator.conftest import NO_TLS, Service
 from tests.patience import HANG_S
 
 TEXT, PICTURE = "/api/ltx-text-to-video", "/api/ltx-2.3-image-to-video"
@@ -23,7 +23,7 @@ BODY = {"api_key": netwrck.KEY, "prompt": "A kettle boils", "response_mode": "po
 @pytest.fixture
 def http(service: Service, world: World) -> Iterator[httpx.Client]:
     """A client."""
-    with httpx.Client(base_url=service[0], timeout=HANG_S, trust_env=False) as client:
+    with httpx.Client(base_url=service[0], timeout=HANG_S, trust_env=False, verify=NO_TLS) as client:
         yield client
 
 
