@@ -4,6 +4,9 @@ BIN := .venv/bin
 # One more than there are cores: many tests wait most of the time.
 WORKERS := $(shell $(PYTHON) -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
 
+# Else dozens of processes would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo demo-providers test test-all test-python lowest check format bench chaos conformance hosts docs manifests recording bundle wheel clean
 
 demo: .venv/ready
