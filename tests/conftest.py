@@ -30,14 +30,13 @@ from tests.databases import PostgresServer
 from tests.kept import kept_films
 from tests.tiers import is_left_out
 
-FEW_EXAMPLES = 20
 hypothesis.settings.register_profile(
     "busy",
     deadline=None,
     derandomize=bool(os.environ.get("CI")),
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.register_profile("fast", hypothesis.settings.get_profile("busy"), max_examples=FEW_EXAMPLES)
+hypothesis.settings.load_profile("busy")
 
 Era = Literal["auto", "legacy"]
 Emulated = tuple[str, World]
@@ -218,11 +217,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Tool snapshots are renewed on purpose only, and the slow tests are asked for."""
     parser.addoption("--renew-snapshots", action="store_true", help="write tests/snapshots anew")
     parser.addoption("--all", action="store_true", help="run the slow tests of tests/slow.toml too")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """The fast tests look at few examples of what may be anything, all tests at a hundred."""
-    hypothesis.settings.load_profile("busy" if config.getoption("--all") else "fast")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -57,7 +57,7 @@ from tests.providers.said import (
 
 LONGER = "REPLY_EXAMPLES" in os.environ
 EXAMPLES = settings(
-    max_examples=int(os.environ.get("REPLY_EXAMPLES", settings().max_examples)),
+    max_examples=int(os.environ.get("REPLY_EXAMPLES", "100")),
     deadline=None,
     derandomize=not LONGER,
     database=None,

@@ -32,7 +32,7 @@ from tests.patience import HANG_S
 
 LONGER = "ARGUMENT_EXAMPLES" in os.environ
 EXAMPLES = settings(
-    max_examples=int(os.environ.get("ARGUMENT_EXAMPLES", settings().max_examples)),
+    max_examples=int(os.environ.get("ARGUMENT_EXAMPLES", "80")),
     deadline=None,
     derandomize=not LONGER,
     database=None,
