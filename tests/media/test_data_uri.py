@@ -13,7 +13,7 @@ from ltx_mcp.media.data_uri import PIECE_CHARS, UnreadableDataError, write_data
 CONTENT = hashlib.shake_256(b"film").digest(1_400_001)
 LETTERS = base64.b64encode(CONTENT).decode()
 ESCAPED = "".join(f"%{ord(letter):02x}" for letter in LETTERS)
-PAYLOAD_CHARS = 1 << 20
+PAYLOAD_CHARS = 1_044_000
 
 
 @pytest.mark.parametrize("shift", range(4))

@@ -169,10 +169,12 @@ async def opened(
                 folders, jobs._media.look_at_picture, fetch, listen=jobs._media.look_at_medium
             )
         await jobs.start(group)
-        group.start_soon(_tick, jobs)
+        ticking = anyio.CancelScope()
+        group.start_soon(_tick, jobs, ticking)
         try:
             yield Bench(jobs, world, home, given, time)
         finally:
+            ticking.cancel()
             await jobs.stop()
             group.cancel_scope.cancel()
 
@@ -185,12 +187,13 @@ async def known_prices(bench: Bench) -> None:
             await anyio.sleep(0.005)
 
 
-async def _tick(jobs: Jobs) -> None:
+async def _tick(jobs: Jobs, scope: anyio.CancelScope) -> None:
     """The runner rests in real seconds for a time that passes faster here, so it is woken while a job waits for it."""
-    while True:
-        await anyio.sleep(TICK_S)
-        if await jobs._database.peek(WAITS, ()):
-            jobs._runner.wake()
+    with scope:
+        while True:
+            await anyio.sleep(TICK_S)
+            if await jobs._database.peek(WAITS, ()):
+                jobs._runner.wake()
 
 
 def lookup_in(env: Mapping[str, str]) -> Lookup:

@@ -68,7 +68,9 @@ async def check(row: Row, used: Bench, clips: Clips, tmp_path: Path) -> None:
     # an order that is to be stopped does not end by itself before, however busy the machine is
     used.world.work_s = 1000.0 if row.end.state is State.CANCELLED else used.world.wait_s
     used.world.faults = faults(row)
-    used.time.run(DEADLINE_FACTOR if row.deadline else FACTOR)
+    # nor does its time end, while a busy machine is still cancelling it
+    unhurried = FACTOR / 10 if row.end.state is State.CANCELLED else FACTOR
+    used.time.run(DEADLINE_FACTOR if row.deadline else unhurried)
     asked = edit(row, clips, tmp_path) if row.operation else arguments(row, tmp_path)
     job = await used.place(asked)
     if row.step == "cancel":

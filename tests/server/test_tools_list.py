@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from mcp.types import Tool
 
+from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.server.tools import make_tools
 from tests.conftest import ERAS, Connect, Era
 
 pytestmark = pytest.mark.anyio
@@ -80,3 +82,11 @@ async def test_the_instructions_lead_through_the_work(connect: Connect) -> None:
     assert len(instructions) < 1500
     for word in ("estimate_cost", "generate_video", "check_job", "request_key"):
         assert word in instructions
+
+
+def test_the_tools_of_one_server_stay_as_they_are_when_another_is_made() -> None:
+    providers = read_providers()
+    first = make_tools(make_market(providers, (), lambda name: ""))
+    told = [json.dumps(tool.parameters) for tool in first]
+    make_tools(make_market(providers[:1], (), lambda name: ""))
+    assert [json.dumps(tool.parameters) for tool in first] == told
