@@ -5,13 +5,13 @@ from tests.conversations.agent import Agent
 
 async def talk(agent: Agent) -> None:
     """A filter is not gone around: only the user's harmless wish is said more plainly."""
-    agent.providers.go_wrong("fal", "submit", "content")
+    agent.providers.go_wrong("bytecompute", "submit", "content")
     agent.hears("A photographer shoots a heron at the lake.")
     prompt = "Medium shot of a photographer in the reeds who shoots a heron at the lake at dawn."
     refused = await agent.calls("generate_video", prompt=prompt, request_key="heron-1")
     assert refused.code == "content_refused"
     assert refused.tells("prompt", "request_key")
-    assert agent.providers.asked_to_order() == ["fal"]
+    assert agent.providers.asked_to_order() == ["bytecompute"]
     assert await agent.money() == {"spent_usd": 0.0, "reserved_usd": 0.0}
 
     agent.thinks('"Shoots" may have been read as harm; the user means a photograph. One other wording, and no third.')

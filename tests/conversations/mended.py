@@ -41,7 +41,7 @@ async def talk(agent: Agent) -> None:
     agent.providers.finish()
     for job in jobs:
         film = await agent.calls("check_job", job_id=job, wait_seconds=50)
-        assert film.facts["state"] == "succeeded"
+        assert film.facts["state"] == "succeeded", film.facts
         assert film.has_contact_sheet
     assert abs(film.facts["duration"] - 15) < 0.2
     listed = (await agent.calls("list_jobs")).facts["jobs"]

@@ -5,13 +5,13 @@ from tests.conversations.agent import Agent
 
 async def talk(agent: Agent) -> None:
     """One call, two providers, one order; it costs what the one asks that took it."""
-    agent.providers.go_wrong("fal", "submit", "locked")
+    agent.providers.go_wrong("bytecompute", "submit", "locked")
     agent.hears("Six seconds of a lighthouse at dusk, please.")
     estimate = await agent.calls("estimate_cost")
     first = estimate.real_quotes[0]
-    agent.thinks(f"About {first['cost_usd']:g} USD, probably at {first['provider']}; provider=auto may choose.")
+    agent.thinks(f"About {first['cost_usd']:g} USD, probably at {first['provider']}; auto may choose, up to 0.3 USD.")
     prompt = "Wide shot of a lighthouse on a cliff at dusk, waves far below; the camera rises slowly past the lamp."
-    ordered = await agent.calls("generate_video", prompt=prompt, request_key="lighthouse-1")
+    ordered = await agent.calls("generate_video", prompt=prompt, max_cost_usd=0.3, request_key="lighthouse-1")
     provider = ordered.facts["provider"]
     assert ordered.facts["state"] == "running"
     assert ordered.tells(first["provider"], "credit", provider, f"{ordered.facts['cost_usd']:g} USD")
@@ -26,6 +26,6 @@ async def talk(agent: Agent) -> None:
         f"credit: {done.facts['video_url']}"
     )
 
-    assert agent.providers.asked_to_order() == [first["provider"], provider] == ["fal", "bytecompute"]
+    assert agent.providers.asked_to_order() == [first["provider"], provider] == ["bytecompute", "netwrck"]
     assert [each["provider"] for each in agent.providers.orders()] == [provider]
-    assert await agent.money() == {"spent_usd": 0.24, "reserved_usd": 0.0}
+    assert await agent.money() == {"spent_usd": 0.288, "reserved_usd": 0.0}

@@ -15,9 +15,9 @@ async def talk(agent: Agent) -> None:
     assert ordered.tells("order it again", f"ltx-mcp jobs resolve {job}")
     looked = await agent.calls("check_job", job_id=job)
     assert looked.tells("outcome_unknown", "order it again")
-    assert await agent.money() == {"spent_usd": 0.0, "reserved_usd": 0.24}
+    assert await agent.money() == {"spent_usd": 0.0, "reserved_usd": 0.36}
     agent.says(
-        f"fal may or may not have taken the order ({looked.facts['cost_usd']:g} USD, kept aside for now). I will not "
+        f"fal may or may not have taken the order ({looked.facts['at_most_usd']:g} USD, kept aside for now). I will not "
         f"order it again. Please look at fal's dashboard, then settle it with: ltx-mcp jobs resolve {job}"
     )
 
