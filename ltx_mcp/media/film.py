@@ -27,13 +27,13 @@ def open_film(path: str | Path) -> Iterator["Film"]:
         with _opened(path) as container:
             stream = container.streams.best("video")
             if not isinstance(stream, VideoStream):
-                raise _not_a_film("there is no picture in it")
+                raise not_a_film("there is no picture in it")
             stream.thread_type = "AUTO"
             # Each thread holds frames of its own; more of them save little and cost memory.
             stream.thread_count = 4
             yield Film(container, stream)
     except av.FFmpegError as error:
-        raise _not_a_film("it is damaged, cut short or of another kind") from error
+        raise not_a_film("it is damaged, cut short or of another kind") from error
 
 
 def _opened(path: str | Path) -> InputContainer:
@@ -52,7 +52,7 @@ class Film:
         self._shown: av.VideoFrame | None = None
         self._next = self._take()
         if self._next is None:
-            raise _not_a_film("not one frame of it can be decoded")
+            raise not_a_film("not one frame of it can be decoded")
         self.first = self._next
         self._start = self._next.pts or 0
 
@@ -68,7 +68,7 @@ class Film:
             self._advance()
         shown = self._shown or self._next
         if shown is None:
-            raise _not_a_film("a frame of it cannot be decoded")
+            raise not_a_film("a frame of it cannot be decoded")
         return shown
 
     def last(self) -> av.VideoFrame:
@@ -81,7 +81,7 @@ class Film:
         while self._next is not None:
             self._advance()
         if self._shown is None:
-            raise _not_a_film("a frame of it cannot be decoded")
+            raise not_a_film("a frame of it cannot be decoded")
         return self._shown
 
     @property
@@ -142,5 +142,5 @@ def _pts(frame: av.VideoFrame) -> int:
     return frame.pts or 0
 
 
-def _not_a_film(why: str) -> LtxError:
+def not_a_film(why: str) -> LtxError:
     return LtxError(ErrorCode.BAD_REPLY, f"The file is not a playable film: {why}.", "MP4, MOV, WebM and MKV are read.")

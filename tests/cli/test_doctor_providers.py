@@ -343,7 +343,8 @@ async def test_silence_is_a_failure_after_five_seconds_for_all_at_once() -> None
         environment = {name: server.url if name.endswith("_URL") else value for name, value in settings("").items()}
         lines = await look(environment)
     silent = [line for what, line in lines.items() if what.startswith("address of")]
-    assert len(silent) == most
+    assert len(silent) == 5
+    assert most >= len(silent)
     assert {(line.status, "does not answer within 5 s" in line.found) for line in silent} == {("failure", True)}
 
 

@@ -17,8 +17,8 @@ async def talk(agent: Agent) -> None:
     assert looked.tells("outcome_unknown", "order it again")
     assert await agent.money() == {"spent_usd": 0.0, "reserved_usd": 0.36}
     agent.says(
-        f"fal may or may not have taken the order ({looked.facts['at_most_usd']:g} USD, kept aside for now). I will not "
-        f"order it again. Please look at fal's dashboard, then settle it with: ltx-mcp jobs resolve {job}"
+        f"fal may or may not have taken the order ({looked.facts['at_most_usd']:g} USD, kept aside for now). I will "
+        f"not order it again. Please look at fal's dashboard, then settle it with: ltx-mcp jobs resolve {job}"
     )
 
     agent.hears("It is there, and running.")
