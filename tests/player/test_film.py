@@ -42,7 +42,7 @@ async def test_a_film_plays_by_its_address_with_its_facts_beside_it(stage: Stage
         assert await player.plays() > 0.2
         assert await player.ask("document.querySelector('video').currentSrc") == view["video_url"]
         facts = await player.at("facts").inner_text()
-        for fact in ("fal, ltx-2.3-fast", "6 s", "1920 × 1080 pixels", "25 fps", "yes", "MB", "quoted 0.24 USD"):
+        for fact in ("fal, ltx-2.3-fast", "6 s", "1920 × 1080 pixels", "25 fps", "yes", "kB", "quoted 0.24 USD"):
             assert fact in facts
         assert await player.at("prompt").inner_text() == "a tide pool\nat noon"
         assert await player.at("preview").is_hidden()

@@ -29,7 +29,7 @@ def thrifty(tmp_path: Path, emulated: tuple[str, World]) -> Iterator[Served]:
 @pytest.fixture
 def careful(tmp_path: Path, emulated: tuple[str, World]) -> Iterator[Served]:
     """A server that asks a person above thirty cents."""
-    with _served(tmp_path, emulated, LTX_MCP_CONFIRM_ABOVE_USD="0.3") as one:
+    with _served(tmp_path, emulated, LTX_MCP_CONFIRM_ABOVE_USD="0.5") as one:
         yield one
 
 
@@ -69,7 +69,7 @@ async def test_another_take_is_ordered_once_however_often_it_is_clicked(
         call = player.bridge.named("generate_video")
         assert len(call) == 1
         assert call[0]["prompt"] == "a tide pool at dusk"
-        assert (call[0]["provider"], call[0]["max_cost_usd"]) == ("fal", 0.24)
+        assert (call[0]["provider"], call[0]["max_cost_usd"]) == ("fal", 0.36)
         assert call[0]["request_key"].startswith("player-")
         assert await player.at("prompt").inner_text() == "a tide pool at dusk"
         await player.state("Ready")

@@ -125,9 +125,9 @@ def test_a_film_can_be_taken_again_and_extended_at_todays_price(job: Callable[..
     assert (told["again"]["tool"], told["again"]["cost_usd"], told["again"]["most_usd"]) == (
         "generate_video",
         0.24,
-        0.24,
+        0.36,
     )
-    assert told["again"]["arguments"] == {"provider": "fal", "model": "ltx-2.3-fast", "max_cost_usd": 0.24}
+    assert told["again"]["arguments"] == {"provider": "fal", "model": "ltx-2.3-fast", "max_cost_usd": 0.36}
     # five seconds more, and the six it has as their context
     assert (told["extend"]["tool"], told["extend"]["cost_usd"]) == ("extend_video", 1.1)
     assert told["extend"]["arguments"] == {"video": job_id, "provider": "fal", "max_cost_usd": 1.1}
