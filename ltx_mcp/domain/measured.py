@@ -12,12 +12,6 @@ from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.request import EDITS, Input
 
 
-def row_of(offer: Offer, provider: ProviderFacts) -> OfferFacts | None:
-    """The row an offer was made of; None where the facts have it no more."""
-    wanted = (offer.model, offer.operation, offer.endpoint)
-    return next((row for row in provider.offer if (row.model, row.operation, row.endpoint) == wanted), None)
-
-
 def check_sent(offer: Offer, given: Input, row: OfferFacts | None) -> None:
     """Raises NotOfferedError where a video or a sound, as it is to be sent, would cost more than was quoted, or lies
     outside what is accepted. Lengths may differ by a rounding."""

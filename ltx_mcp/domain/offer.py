@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
 from ltx_mcp.domain.price import price_text
 
 CEILING_BYTES, FLOOR_BYTES = 8 << 30, 200_000_000
@@ -110,6 +111,12 @@ class Offer:
     def billed(self) -> Decimal:
         """Seconds that are paid for."""
         return self.length if self.billed_s is None else self.billed_s
+
+
+def row_of(offer: Offer, provider: ProviderFacts) -> OfferFacts | None:
+    """The row an offer was made from; None where the facts have it no more."""
+    same = (offer.model, offer.operation, offer.endpoint)
+    return next((row for row in provider.offer if (row.model, row.operation, row.endpoint) == same), None)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A provider's own price of a unit, as its price call says it: when it is believed, and what it changes; pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -75,12 +75,6 @@ def with_unit_price(row: OfferFacts, told: UnitPrice | None) -> OfferFacts:
     source = "the provider's price call"
     reading = Reading(as_of=told.read_at.date(), source=source, usd_per_second=sizes, pixel_tiers=tiers)
     return row.model_copy(update={"price": price.model_copy(update={"at_most": reading})})
-
-
-def row_of(offer: Offer, rows: Iterable[OfferFacts]) -> OfferFacts | None:
-    """The row that an offer was made from; None where there is none any more."""
-    same = (offer.model, offer.operation, offer.endpoint)
-    return next((row for row in rows if (row.model, row.operation, row.endpoint) == same), None)
 
 
 def raised(offer: Offer, row: OfferFacts, told: UnitPrice | None) -> Offer:

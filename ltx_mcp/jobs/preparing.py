@@ -13,9 +13,9 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, Problem, Pro
 from ltx_mcp.domain.facts import InputRule
 from ltx_mcp.domain.forms import TARGETS, conversion
 from ltx_mcp.domain.job import Bill, Cancel, Job, State
-from ltx_mcp.domain.measured import check_sent, row_of
+from ltx_mcp.domain.measured import check_sent
 from ltx_mcp.domain.media import mime_type
-from ltx_mcp.domain.offer import NotOfferedError
+from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.files import digest_of
 from ltx_mcp.jobs.given import to_input

@@ -12,8 +12,8 @@ from ltx_mcp.domain.edits import billed_for
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Bill, Cancel, Film, Job, State
-from ltx_mcp.domain.measured import row_of, shortest_of
-from ltx_mcp.domain.offer import Adjustment
+from ltx_mcp.domain.measured import shortest_of
+from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import EDITS
 from ltx_mcp.jobs.database import OutOfReachError

@@ -13,10 +13,10 @@ import anyio
 from ltx_mcp.domain.errors import ErrorCode, Problem, ProviderError
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.offer import Offer, row_of
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import one_line
-from ltx_mcp.domain.unit_price import UnitPrices, charge_of, confirms_seconds, raised, row_of
+from ltx_mcp.domain.unit_price import UnitPrices, charge_of, confirms_seconds, raised
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.prices import PriceBook
 from ltx_mcp.jobs.rows import LostClaimError
@@ -105,7 +105,7 @@ class Tools:
 
     async def charged(self, job: Job, units: Decimal) -> Decimal | None:
         """USD for what the provider counted for a finished order; None where its price is not known or believed."""
-        row, key = row_of(job.offer, self.facts[job.offer.provider].offer), _price_key(job.offer)
+        row, key = row_of(job.offer, self.facts[job.offer.provider]), _price_key(job.offer)
         if self.book is None or row is None:
             return None
         told = (await self._told_prices()).get(key)
@@ -114,7 +114,7 @@ class Tools:
         return charge_of(job.offer, row, told, units)
 
     def _raised(self, offer: Offer, told: UnitPrices) -> Offer:
-        row = row_of(offer, self.facts[offer.provider].offer)
+        row = row_of(offer, self.facts[offer.provider])
         return offer if row is None else raised(offer, row, told.get(_price_key(offer)))
 
     async def _told_prices(self) -> UnitPrices:

@@ -8,8 +8,8 @@ import pytest
 from ltx_mcp.domain.arguments import ExtendVideo, GenerateFromAudio, PaidArguments, RetakeVideo
 from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
 from ltx_mcp.domain.fit import make_offer
-from ltx_mcp.domain.measured import check_sent, row_of, shortest_of
-from ltx_mcp.domain.offer import NotOfferedError, Offer
+from ltx_mcp.domain.measured import check_sent, shortest_of
+from ltx_mcp.domain.offer import NotOfferedError, Offer, row_of
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.providers.table import read_providers
 
