@@ -5,7 +5,7 @@ measures what was planned, and what is paid at least; pure.
 from decimal import Decimal
 
 from ltx_mcp.domain.edits import ROUNDING_S, context_within
-from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
+from ltx_mcp.domain.facts import OfferFacts
 from ltx_mcp.domain.forms import check_medium, lasts, seconds_of
 from ltx_mcp.domain.offer import NotOfferedError, Offer
 from ltx_mcp.domain.price import to_text
