@@ -184,3 +184,21 @@ async def test_a_loop_that_is_told_to_stop_before_it_began_does_not_begin(bench:
     await loop.stop()
     with anyio.fail_after(HANG_S):
         await loop.run()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_nothing_is_kept_of_a_worker_that_died(bench: Bench, home: Path, new_job: New) -> None:
+    placed = bench.store.place(priced(new_job(), "0.30"), bench.clock()).job
+    dead, living = Locks(home), Locks(home)
+    dead.begin()
+    assert bench.store.claim(dead.worker, {}, bench.clock()) is not None
+    assert dead._lock is not None
+    dead._lock.release()  # as the kernel does for one that was killed
+    left = home / "workers" / f"{dead.worker}.lock"
+    assert left.exists()
+    living.begin()
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    job = await ended(bench, living, placed.id)
+    living.end()
+    assert (job.state, job.attempts) == (State.SUCCEEDED, 1)
+    assert not left.exists()
