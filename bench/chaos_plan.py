@@ -16,9 +16,9 @@ HEADROOM = Decimal("0.82")
 """The day's budget, as a part of what all requests together would cost."""
 CANCEL_WITHIN_S = 2.0
 
-# what is asked of each provider, and what may be charged for it from text and from a picture
+# what is asked of each provider, and what it costs from text and from a picture; more may be held for it at first
 SHAPES: dict[str, tuple[dict[str, Any], str, str]] = {
-    "fal": ({"generate_audio": False}, "0.36", "0.36"),
+    "fal": ({"generate_audio": False}, "0.24", "0.36"),
     "ltx": ({"resolution": "720p"}, "0.18", "0.18"),
     "netwrck": ({}, "0.29", "0.29"),
     "bytecompute": ({"resolution": "720p", "duration": 4}, "0.08", "0.08"),

@@ -87,7 +87,7 @@ def test_a_paid_key_without_a_budget_is_a_tip_and_no_failure(ltx: Command) -> No
 def test_known_keys_are_accepted_over_the_wire_and_nothing_is_ordered(ltx: Command, emulator: Emulated) -> None:
     lines = found_by(ltx, **settings(emulator[0]))
     assert {line["status"] for what, line in lines.items() if what.startswith("account at ")} == {"OK"}
-    assert {call.step for call in emulator[1].calls} == {"poll"}
+    assert {call.step for call in emulator[1].calls} == {"poll", "prices"}
     assert emulator[1].orders == []
 
 

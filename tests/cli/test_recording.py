@@ -26,7 +26,7 @@ CHANCE = (
     (r"\w*…$", "…"),
 )
 """What differs from run to run."""
-MOVING = re.compile(r"^(preparing|sending|at fal|saving)\b[^\d]*")
+MOVING = re.compile(r"^(preparing|sending|at bytecompute|saving)\b[^\d]*")
 
 
 def settled(lines: list[str]) -> list[str]:
@@ -72,9 +72,9 @@ def test_the_commands_it_shows_say_the_same_today(
 def test_the_words_that_move_in_it_are_those_of_a_job_under_way(recording: ElementTree.Element) -> None:
     source = (Path(__file__).parents[2] / "ltx_mcp" / "server" / "texts.py").read_text("utf-8")
     moving = {found[1] for each in recording.iter(f"{SVG}text") if (found := MOVING.match(each.text or ""))}
-    assert {"at fal", "saving"} <= moving
+    assert {"at bytecompute", "saving"} <= moving
     for words in moving:
-        assert words.replace("at fal", "at {provider}") in source
+        assert words.replace("at bytecompute", "at {provider}") in source
 
 
 def test_it_is_small_moves_without_scripts_and_names_no_folder_of_anybodys(recording: ElementTree.Element) -> None:

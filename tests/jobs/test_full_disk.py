@@ -180,7 +180,9 @@ async def test_a_job_that_finds_the_disk_full_when_its_turn_comes_fails_before_a
             assert job.error is not None
             assert "MB left" in job.error.message
             assert len(bench.orders()) == 1
-            assert {each.step for each in bench.world.calls} <= {"submit", "poll", "stream", "download", "result"}
+            assert {each.step for each in bench.world.calls} <= {
+                *["submit", "poll", "stream", "download", "result", "prices"]
+            }
             ballast.unlink()
             redone = await bench.order(image(f"{shot.id}#last", provider=provider, resolution="1080p"))
             assert redone.state is State.SUCCEEDED

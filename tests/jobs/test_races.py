@@ -92,16 +92,16 @@ def said_by_64_callers(home: Path, database_url: str, **settings: str) -> list[d
 
 
 def test_64_callers_in_4_processes_never_pass_the_budget_by_a_cent(home: Path, database_url: str) -> None:
-    said = said_by_64_callers(home, database_url, LTX_MCP_BUDGET_USD_PER_DAY="1")
+    said = said_by_64_callers(home, database_url, LTX_MCP_BUDGET_USD_PER_DAY="1.5")
     placed = [each["job"] for each in said if "job" in each]
     refused = [each for each in said if "error" in each]
     database = Database.open(home, database_url)
     events = [event for job_id in placed for event in Store(database).history(job_id)]
     database.close()
-    assert sum(event.detail["held_micro"] for event in events if event.what == "placed") == 960_000
+    assert sum(event.detail["held_micro"] for event in events if event.what == "placed") == 1_440_000
     assert len(set(placed)) == 4
     assert {each["error"] for each in refused} == {"over_budget"}
-    assert all("0.04 USD are left of today's budget of 1 USD" in each["text"] for each in refused)
+    assert all("0.06 USD are left of today's budget of 1.5 USD" in each["text"] for each in refused)
 
 
 def test_of_64_callers_in_4_processes_exactly_one_gets_the_last_free_place(
