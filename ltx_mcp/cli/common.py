@@ -23,7 +23,8 @@ from ltx_mcp.server.edge import make_config, read_edge, warn_of_ended
 from ltx_mcp.server.logs import log_to_stderr
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.service import Config, Jobs
+    from ltx_mcp.jobs.config import Config
+    from ltx_mcp.jobs.service import Jobs
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
-from ltx_mcp.domain.ceiling import NO_CAP, ceiling
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_text
@@ -39,13 +38,6 @@ class Answer:
 def needs_consent(offers: Sequence[Offer], above_usd: Decimal | None) -> bool:
     """Whether a person must agree to the price of the first of these offers; None is no limit."""
     return not offers[0].fits(above_usd)
-
-
-def covered(offers: Sequence[Offer], above_usd: Decimal | None) -> tuple[Offer, ...]:
-    """The offers that may be tried with the consent there is: what needs none goes no further than the limit, what is
-    agreed to no further than the price that was told and a tenth more."""
-    most = ceiling(offers, NO_CAP, above_usd)
-    return tuple(offer for offer in offers if offer.fits(most))
 
 
 def one_time_amount(offer: Offer, tail: int) -> Decimal:

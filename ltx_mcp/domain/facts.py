@@ -149,7 +149,7 @@ class PixelTier(Facts):
     up_to: Pixels | None = None
 
 
-class Reading(Facts):
+class PriceReading(Facts):
     """A higher price of the same row that another source tells: what may be charged until that is settled."""
 
     as_of: date
@@ -166,7 +166,7 @@ class Price(Facts):
     source: str
     usd_per_second: dict[Resolution, Amount] = Field(default_factory=dict)
     pixel_tiers: tuple[PixelTier, ...] = ()
-    at_most: Reading | None = None
+    at_most: PriceReading | None = None
 
     @model_validator(mode="after")
     def _one_way_to_price(self) -> "Price":

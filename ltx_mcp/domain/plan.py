@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from ltx_mcp.domain.ceiling import ceiling
+from ltx_mcp.domain.ceiling import ceiling, within
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
 from ltx_mcp.domain.fit import distance, make_offer
@@ -96,7 +96,7 @@ def choose(request: Request, inputs: Sequence[Input], market: Market) -> tuple[O
     offers = _within_auto(request, plan.offers, market)
     if offers:
         cap = ceiling(offers, request.max_cost_usd)
-        affordable = tuple(offer for offer in offers if offer.fits(cap))
+        affordable = within(offers, cap)
         if affordable:
             return affordable
         raise _above_cap(min(offers, key=lambda offer: offer.at_most_usd), cap)

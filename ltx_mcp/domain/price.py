@@ -2,13 +2,13 @@
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from ltx_mcp.domain.facts import Price, Reading
+from ltx_mcp.domain.facts import Price, PriceReading
 
 MICRO = Decimal(1_000_000)
 MAX_MICRO = Decimal(2**62)
 
 
-def make_price(price: Price | Reading, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
+def make_price(price: Price | PriceReading, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
     """USD for `seconds` billed seconds of a film of `pixels` per frame; None where the table has no row for it."""
     for tier in price.pixel_tiers:
         if tier.up_to is None or pixels <= tier.up_to:
@@ -57,11 +57,6 @@ def to_wire(usd: Decimal) -> float:
 def price_text(cost: Decimal, at_most: Decimal | None = None) -> str:
     """A price for a person, with what may be charged where that is more: `0.24 USD`, `0.24 USD, at most 0.36`."""
     return f"{to_text(cost)} USD" + (f", at most {to_text(at_most)}" if at_most is not None and at_most > cost else "")
-
-
-def from_wire(usd: float) -> Decimal:
-    """USD of a JSON number."""
-    return Decimal(repr(usd))
 
 
 def to_text(usd: Decimal) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from ltx_mcp.domain.arguments import Resolution
-from ltx_mcp.domain.facts import OfferFacts, PixelTier, Price, Reading
+from ltx_mcp.domain.facts import OfferFacts, PixelTier, Price, PriceReading
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import highest_price, make_price
 
@@ -39,7 +39,7 @@ UnitPrices = Mapping[tuple[str, str], UnitPrice]
 """By provider and endpoint."""
 
 
-def base_usd(price: Price | Reading) -> Decimal:
+def base_usd(price: Price | PriceReading) -> Decimal:
     """USD for a second at the row's smallest size, which is what price calls are about: they know no sizes."""
     return price.pixel_tiers[0].usd_per_second if price.pixel_tiers else price.usd_per_second[_smallest(price)]
 
@@ -73,7 +73,7 @@ def with_unit_price(row: OfferFacts, told: UnitPrice | None) -> OfferFacts:
     if (sizes, tiers) == (now.usd_per_second, now.pixel_tiers):
         return row
     source = "the provider's price call"
-    reading = Reading(as_of=told.read_at.date(), source=source, usd_per_second=sizes, pixel_tiers=tiers)
+    reading = PriceReading(as_of=told.read_at.date(), source=source, usd_per_second=sizes, pixel_tiers=tiers)
     return row.model_copy(update={"price": price.model_copy(update={"at_most": reading})})
 
 
@@ -105,7 +105,7 @@ def confirms_seconds(offer: Offer, units: Decimal) -> bool:
     return units.is_finite() and abs(units - offer.billed) <= offer.billed * UNITS_DIFFER
 
 
-def _smallest(price: Price | Reading) -> Resolution:
+def _smallest(price: Price | PriceReading) -> Resolution:
     return min(price.usd_per_second, key=lambda size: int(size.removesuffix("p")))
 
 

@@ -79,7 +79,10 @@ class Consents:
     def _was_told(self, wish: Wish, token: str, price: int, now: datetime) -> bool:
         """Whether this price, or a higher one, was told in a question about this wish not long ago."""
         with self._database.read() as connection:
-            return token.startswith(f"{wish.name}/") and (_told(connection, wish.caller, token, now) or 0) >= price
+            return (
+                token.startswith(f"{wish.name}/")
+                and (_recorded_micro(connection, wish.caller, token, now) or 0) >= price
+            )
 
     def _amount_to_tell(self, wish: Wish, now: datetime) -> Decimal | None:
         """None when the wish's cap is the one-time amount that was told for it. Else the amount to tell: the same while
@@ -88,14 +91,14 @@ class Consents:
         amounts = [to_micro(one_time_amount(wish.offers[0], tail)) for tail in range(1, TAILS + 1)]
         with self._database.write() as connection:
             self._database.lock(connection, f"asked {wish.caller} {wish.name}")
-            told = _told(connection, wish.caller, wish.name, now)
+            told = _recorded_micro(connection, wish.caller, wish.name, now)
             if told not in amounts:
                 told = secrets.choice([each for each in amounts if from_micro(each) != wish.cap_usd])
                 _remember(connection, wish.caller, wish.name, told, now)
             return None if from_micro(told) == wish.cap_usd else from_micro(told)
 
 
-def _told(connection: Connection, caller: str, name: str, now: datetime) -> int | None:
+def _recorded_micro(connection: Connection, caller: str, name: str, now: datetime) -> int | None:
     query = select(asked.c.cost_micro).where(
         asked.c.caller == caller, asked.c.fingerprint == name, asked.c.asked_at >= now - VALID
     )

@@ -7,8 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
-from ltx_mcp.domain.ceiling import ceiling
-from ltx_mcp.domain.consent import Answer, Question, covered, needs_consent
+from ltx_mcp.domain.ceiling import ceiling, within
+from ltx_mcp.domain.consent import Answer, Question, needs_consent
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Market, Plan, choose, make_offers
@@ -59,14 +59,15 @@ class Placing:
             try:
                 for each in given:
                     each.check()
-                offers = covered(choose(request, inputs, self.market), self.confirm_above_usd)
+                offers = choose(request, inputs, self.market)
+                most_usd = ceiling(offers, request.max_cost_usd, self.confirm_above_usd)
+                offers = within(offers, most_usd)
                 await self.store.do(self.files.check_room, offers[0])
             except LtxError:
                 same = await self._same(caller, arguments.request_key, normal)
                 if same is not None:
                     return same
                 raise
-            most_usd = ceiling(offers, request.max_cost_usd, self.confirm_above_usd)
             new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd)
             wish = self._wish(new, request.max_cost_usd)
             if wish is not None or any(each.path is not None for each in given):

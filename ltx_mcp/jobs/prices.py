@@ -141,7 +141,7 @@ class PriceWatch:
             await self._book.do(self._book.keep, provider, told)
         except (LtxError, TimeoutError) as error:
             logger.warning("%s did not tell its prices, those that are known stay: %s", provider, error or "no answer")
-        except Exception:
+        except Exception:  # it runs beside the orders, which a fault of it must not end
             logger.exception("the prices of %s could not be taken in", provider)
 
 

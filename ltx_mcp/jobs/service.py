@@ -18,7 +18,7 @@ from ltx_mcp.domain.plan import Market, Plan
 from ltx_mcp.jobs.alive import Life, Locks
 from ltx_mcp.jobs.beats import Beats
 from ltx_mcp.jobs.cancelling import Cancelling
-from ltx_mcp.jobs.config import Config as Config
+from ltx_mcp.jobs.config import Config
 from ltx_mcp.jobs.consents import Consents
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
@@ -280,8 +280,8 @@ class Jobs:
 
     @property
     def market(self) -> Market:
-        """What can be bought here."""
-        return self._config.market
+        """What can be bought here, by the prices that the last order or quote was planned with."""
+        return self._placing.market
 
     async def line(self, job: Job) -> int:
         """How many jobs must end before a queued one can begin; 0 when nothing stands before it."""

@@ -98,7 +98,7 @@ class Tools:
 
     async def move_on(self, job: Job, problem: Problem, now: datetime) -> Job:
         """After a sure no: the next offer, at the price of its placing or the higher one of a newer reading."""
-        told = await self._told_prices()
+        told = await self._known_prices()
         tried = job.offer_index + 1
         offers = (*job.offers[:tried], *(self._raised(offer, told) for offer in job.offers[tried:]))
         return await self.store.do(self.store.move_on, job, problem, now, offers)
@@ -108,7 +108,7 @@ class Tools:
         row, key = row_of(job.offer, self.facts[job.offer.provider]), _price_key(job.offer)
         if self.book is None or row is None:
             return None
-        told = (await self._told_prices()).get(key)
+        told = (await self._known_prices()).get(key)
         if told is not None and not told.is_confirmed and confirms_seconds(job.offer, units):
             await self.book.do(self.book.confirm, *key, self.now())
         return charge_of(job.offer, row, told, units)
@@ -117,7 +117,7 @@ class Tools:
         row = row_of(offer, self.facts[offer.provider])
         return offer if row is None else raised(offer, row, told.get(_price_key(offer)))
 
-    async def _told_prices(self) -> UnitPrices:
+    async def _known_prices(self) -> UnitPrices:
         return {} if self.book is None else await self.book.do(self.book.read, self.now())
 
     def watch_price(self, job: Job, changes: Mapping[str, Any]) -> None:

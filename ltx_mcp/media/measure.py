@@ -15,6 +15,7 @@ from ltx_mcp.domain.media import Moment
 from ltx_mcp.media.facts import FilmFacts, FrameFacts, FrameFormat, PictureFacts, SheetFacts
 from ltx_mcp.media.film import Film, not_a_film, open_film, upright
 from ltx_mcp.media.length import Counter, average_rate, film_length, said_seconds
+from ltx_mcp.media.medium import container_name
 from ltx_mcp.media.picture import is_turned, measure_upright, open_header, picture_format
 from ltx_mcp.media.whole import is_cut
 
@@ -40,8 +41,8 @@ def measure_film(path: str | Path) -> FilmFacts:
         stream, sound = film.stream, film.container.streams.best("audio")
         counter = _counted(film)
         said_s = said_seconds(stream) or (film.container.duration or 0) / av.time_base
-        name = film.container.format.name.split(",")[0].replace("mov", "mp4")
-        if is_cut(path, name.replace("matroska", "mkv")):
+        name = container_name(film.container, path)
+        if is_cut(path, name):
             raise not_a_film("it ends before it should")
         length = film_length(film.container, path, name, counter, stream, said_s)
         width, height = film.first.width, film.first.height

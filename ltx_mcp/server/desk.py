@@ -19,7 +19,8 @@ from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_vi
 from ltx_mcp.settings import Settings
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.service import Config, Jobs
+    from ltx_mcp.jobs.config import Config
+    from ltx_mcp.jobs.service import Jobs
 
 logger = logging.getLogger(__name__)
 

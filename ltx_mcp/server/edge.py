@@ -11,7 +11,7 @@ from ltx_mcp.providers.table import ended_choices, make_market, read_providers, 
 from ltx_mcp.settings import Settings, read_overlay_path, read_settings
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.service import Config
+    from ltx_mcp.jobs.config import Config
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def working_folder() -> Path | None:
 
 def make_config(settings: Settings, market: Market, *, paths: bool) -> "Config":
     """Plain values for Jobs; `paths` says whether callers share this machine's disk. Imports what is heavy."""
-    from ltx_mcp.jobs.service import Config
+    from ltx_mcp.jobs.config import Config
     from ltx_mcp.media.inputs import input_folders
 
     folders = input_folders(settings.input_dirs or None, working_folder(), Path.home()) if paths else None

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.plan import Plan
-from ltx_mcp.domain.price import from_micro, from_wire, price_text, to_wire
+from ltx_mcp.domain.price import from_micro, price_text, to_wire
 from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, MAX_SHOWN_CHARS, one_line
+from ltx_mcp.domain.request import to_decimal
 from ltx_mcp.net.address import read_address
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Priced(Answer):
 
     def price(self, count: int = 1) -> str:
         """Of so many videos, for a person."""
-        return price_text(from_wire(self.cost_usd) * count, from_wire(self.most_usd) * count)
+        return price_text(to_decimal(self.cost_usd) * count, to_decimal(self.most_usd) * count)
 
 
 class Change(Answer):

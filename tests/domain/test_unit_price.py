@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from ltx_mcp.domain.arguments import GenerateVideo
-from ltx_mcp.domain.facts import OfferFacts, PixelTier, Price, Reading
+from ltx_mcp.domain.facts import OfferFacts, PixelTier, Price, PriceReading
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import Market, make_offers
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import to_request
 from ltx_mcp.domain.unit_price import UnitPrice, charge_of, confirms_seconds, with_unit_price
 from ltx_mcp.providers.table import make_market, read_providers
+from tests.providers.bench import lookup_in
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 FAST = "fal-ai/ltx-2.3/text-to-video/fast"
@@ -23,13 +24,13 @@ ROW = next(row for row in FAL.offer if row.endpoint == FAST)
 LONGER = next(row for row in FAL.offer if row.operation == "extend")
 
 
-def told(amount: str, unit: str = "second", currency: str = "USD", *, confirmed: bool = False) -> UnitPrice:
+def unit_price(amount: str, unit: str = "second", currency: str = "USD", *, confirmed: bool = False) -> UnitPrice:
     return UnitPrice(unit, currency, Decimal(amount), AT, confirmed)
 
 
 def offer(price: UnitPrice | None = None, market: Market | None = None, **asked: Any) -> Offer:
     """fal's fast offer, planned with what its price call said."""
-    market = market or make_market((FAL,), (), {"FAL_KEY": "a:b"}.get)  # type: ignore[arg-type]
+    market = market or make_market((FAL,), (), lookup_in({"FAL_KEY": "a:b"}))
     market = replace(market, unit_prices={("fal", FAST): price} if price else {})
     arguments = GenerateVideo(prompt="a pond", provider="fal", model="ltx-2.3-fast", **asked)
     plan = make_offers(to_request(arguments), (), market)
@@ -47,22 +48,22 @@ def money(price: UnitPrice | None, **asked: Any) -> tuple[Decimal, Decimal]:
 @pytest.mark.parametrize("unit", ["second", "Seconds", "sec", " s "])
 def test_a_higher_price_a_second_raises_what_may_be_charged_and_not_the_quote(unit: str) -> None:
     assert money(None) == (Decimal("0.24"), Decimal("0.36"))
-    assert money(told("0.07", unit)) == (Decimal("0.24"), Decimal("0.42"))
+    assert money(unit_price("0.07", unit)) == (Decimal("0.24"), Decimal("0.42"))
 
 
 def test_the_other_sizes_scale_as_in_the_row() -> None:
-    assert money(told("0.07"), resolution="2160p") == (Decimal("0.96"), Decimal("1.68"))
+    assert money(unit_price("0.07"), resolution="2160p") == (Decimal("0.96"), Decimal("1.68"))
 
 
 @pytest.mark.parametrize(
     "price",
     [
-        told("0.12001"),  # above twice the highest reading, 0.06
-        told("0.01999"),  # below half of the lowest, 0.04
-        told("0.09", "megapixel"),
-        told("0.09", "video"),
-        told("0.09", ""),
-        told("0.09", currency="EUR"),
+        unit_price("0.12001"),  # above twice the highest reading, 0.06
+        unit_price("0.01999"),  # below half of the lowest, 0.04
+        unit_price("0.09", "megapixel"),
+        unit_price("0.09", "video"),
+        unit_price("0.09", ""),
+        unit_price("0.09", currency="EUR"),
     ],
 )
 def test_what_is_not_believed_changes_nothing(price: UnitPrice) -> None:
@@ -71,7 +72,7 @@ def test_what_is_not_believed_changes_nothing(price: UnitPrice) -> None:
 
 @pytest.mark.parametrize("amount", ["0.12", "0.02"])
 def test_the_bounds_themselves_are_believed(amount: str) -> None:
-    assert money(told(amount, confirmed=True))[1] == max(Decimal("0.24"), Decimal(amount) * 6)
+    assert money(unit_price(amount, confirmed=True))[1] == max(Decimal("0.24"), Decimal(amount) * 6)
 
 
 @pytest.mark.parametrize(
@@ -87,22 +88,22 @@ def test_the_bounds_themselves_are_believed(amount: str) -> None:
 def test_a_lower_price_counts_only_when_a_charge_has_confirmed_the_unit(
     amount: str, confirmed: bool, most: str
 ) -> None:
-    assert money(told(amount, confirmed=confirmed)) == (Decimal("0.24"), Decimal(most))
+    assert money(unit_price(amount, confirmed=confirmed)) == (Decimal("0.24"), Decimal(most))
 
 
 def test_a_row_of_the_operators_own_beats_what_the_provider_tells() -> None:
     row = ROW.model_copy(update={"is_operators": True})
-    assert with_unit_price(row, told("0.07")) is row
-    assert charge_of(offer(), row, told("0.06"), Decimal(6)) is None
+    assert with_unit_price(row, unit_price("0.07")) is row
+    assert charge_of(offer(), row, unit_price("0.06"), Decimal(6)) is None
 
 
 def test_a_price_that_knows_no_sizes_rises_in_each_tier() -> None:
-    raised = with_unit_price(LONGER, told("0.12")).price
+    raised = with_unit_price(LONGER, unit_price("0.12")).price
     assert raised.at_most is not None
     assert [tier.usd_per_second for tier in raised.at_most.pixel_tiers] == [Decimal("0.12")]
     tiers = (PixelTier(usd_per_second=Decimal("0.02"), up_to=921_600), PixelTier(usd_per_second=Decimal("0.05")))
     two = LONGER.model_copy(update={"price": LONGER.price.model_copy(update={"pixel_tiers": tiers})})
-    raised = with_unit_price(two, told("0.03")).price
+    raised = with_unit_price(two, unit_price("0.03")).price
     assert raised.at_most is not None
     assert [tier.usd_per_second for tier in raised.at_most.pixel_tiers] == [Decimal("0.03"), Decimal("0.075")]
 
@@ -110,9 +111,9 @@ def test_a_price_that_knows_no_sizes_rises_in_each_tier() -> None:
 def test_a_second_reading_of_tiers_names_each_of_them() -> None:
     source: dict[str, Any] = {"as_of": "2026-11-28", "source": "x"}
     tiers = (PixelTier(usd_per_second=Decimal("0.02")),)
-    Price(**source, pixel_tiers=tiers, at_most=Reading(**source, pixel_tiers=tiers))
+    Price(**source, pixel_tiers=tiers, at_most=PriceReading(**source, pixel_tiers=tiers))
     lower = (PixelTier(usd_per_second=Decimal("0.01")),)
-    for wrong in (Reading(**source), Reading(**source, pixel_tiers=lower)):
+    for wrong in (PriceReading(**source), PriceReading(**source, pixel_tiers=lower)):
         with pytest.raises(ValueError, match="at_most"):
             Price(**source, pixel_tiers=tiers, at_most=wrong)
 
@@ -138,7 +139,7 @@ def test_a_second_reading_of_tiers_names_each_of_them() -> None:
 def test_the_charge_is_the_units_by_the_providers_own_price(
     amount: str, size: str, units: str, charged: str | None
 ) -> None:
-    found = charge_of(offer(resolution=size), ROW, told(amount), Decimal(units))
+    found = charge_of(offer(resolution=size), ROW, unit_price(amount), Decimal(units))
     assert found == (None if charged is None else Decimal(charged))
 
 
@@ -161,6 +162,6 @@ def test_what_does_not_divide_evenly_is_whole_micro_dollars_in_the_books() -> No
             )
         }
     )
-    found = charge_of(offer(), row, told("0.04"), Decimal("6"))
+    found = charge_of(offer(), row, unit_price("0.04"), Decimal("6"))
     assert found is not None
     assert to_micro(found) == 560_000

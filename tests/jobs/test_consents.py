@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from ltx_mcp.domain.consent import Answer, Question, covered, needs_consent, question_text
+from ltx_mcp.domain.ceiling import ceiling, within
+from ltx_mcp.domain.consent import Answer, Question, needs_consent, question_text
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.jobs.consents import Consents, Wish
@@ -278,7 +279,7 @@ def test_a_limit_of_nothing_leaves_previews_free(new_job: New) -> None:
 )
 def test_no_later_offer_costs_more_than_was_agreed_to(new_job: New, limit: Decimal | None, tried: list[str]) -> None:
     offers = offers_of(new_job(), "0.90", "0.95", "1.50")
-    assert [str(offer.cost_usd) for offer in covered(offers, limit)] == tried
+    assert [str(offer.cost_usd) for offer in within(offers, ceiling(offers, Decimal(9), limit))] == tried
 
 
 def test_the_question_names_the_most_that_it_may_come_to(new_job: New) -> None:

@@ -10,7 +10,8 @@ from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.jobs import runner
-from ltx_mcp.jobs.service import Config, Jobs
+from ltx_mcp.jobs.config import Config
+from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.providers.table import make_market, read_providers
 from tests.conftest import Emulated
 from tests.jobs.moments import SUBMITS, Relay, emulator, relay

@@ -195,7 +195,7 @@ def risen(job: Job, *at_most: str) -> Any:
     return (job.offers[0], *(replace(offer, highest_usd=Decimal(usd)) for offer, usd in later))
 
 
-def told(store: Store, job: Job) -> list[str]:
+def reasons_left_out(store: Store, job: Job) -> list[str]:
     return [str(each.detail["message"]) for each in store.history(job.id) if each.what == "offer_left_out"]
 
 
@@ -223,7 +223,7 @@ def test_a_next_offer_that_has_risen_is_compared_again(
     assert moved.error is not None
     assert moved.error.code is ErrorCode.OUT_OF_CREDIT
     assert f"at most {now}, more" in moved.error.message
-    assert told(store, moved) == []
+    assert reasons_left_out(store, moved) == []
 
 
 def test_one_that_no_longer_fits_is_left_out_with_a_sentence_and_the_one_after_it_tried(
@@ -234,7 +234,7 @@ def test_one_that_no_longer_fits_is_left_out_with_a_sentence_and_the_one_after_i
     moved = store.move_on(job, NO_CREDIT, clock(), risen(job, "0.50", "0.325", "0.32"))
     assert (moved.state, moved.offer_index, moved.offer.at_most_usd) == (State.QUEUED, 3, Decimal("0.32"))
     assert [offer.at_most_usd for offer in moved.offers[:3]] == [Decimal("0.30"), Decimal("0.31"), Decimal("0.31")]
-    dear, beyond = told(store, moved)
+    dear, beyond = reasons_left_out(store, moved)
     assert "fal1 (preview) was left out" in dear
     assert "at most 0.5, more than the 0.33 USD" in dear
     assert "today's budget of 0.32 USD" in beyond

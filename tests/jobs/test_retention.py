@@ -10,10 +10,11 @@ import pytest
 from ltx_mcp.domain.job import Bill, State
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.config import Config
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.retention import Retention
-from ltx_mcp.jobs.service import Config, Jobs
+from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.uploads import Shelf
 from tests.conftest import Clock

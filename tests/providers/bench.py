@@ -31,8 +31,9 @@ from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Order, World
+from ltx_mcp.jobs.config import Config
 from ltx_mcp.jobs.schema import IS_LIVE
-from ltx_mcp.jobs.service import Config, Jobs
+from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.media.inputs import Fetch, InputReader
 from ltx_mcp.providers.table import make_market, read_providers
 from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.job import Bill, State
 from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.request import Input, to_request
+from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault, World
 from tests.providers.bench import REMOTE, Ask, Bench, extends, image, market_of, offers, opened, retakes, speaks, text
@@ -271,3 +273,14 @@ async def test_a_budget_also_stops_the_next_offer(emulator: tuple[str, World], h
         assert (took, job.state, job.bill) == ([], State.FAILED, Bill.RELEASED)
         assert "netwrck (ltx-2.3) was left out." in job.error.message
         assert (await bench.jobs.budget()).held == 0
+
+
+async def test_what_is_offered_again_is_priced_as_an_order_would_be(emulator: tuple[str, World], home: Path) -> None:
+    async with opened(home, emulator, env={"LTX_MCP_FAL_API_URL": ""}) as bench:
+        endpoint, now = "fal-ai/ltx-2.3/text-to-video/fast", bench.time.now()
+        price = UnitPrice("second", "USD", Decimal("0.09"), now)
+        await bench.jobs._book.do(bench.jobs._book.keep, "fal", {endpoint: price})
+        quotes = await bench.jobs.quotes(EstimateCost(provider="fal", model="ltx-2.3-fast"), "local")
+        assert [offer.at_most_usd for offer in quotes.offers] == [Decimal("0.54")]
+        asked = text(provider="fal", model="ltx-2.3-fast")
+        assert [offer.at_most_usd for offer in offers(bench.jobs.market, asked)] == [Decimal("0.54")]

@@ -233,7 +233,7 @@ async def test_a_next_offer_whose_price_has_risen_is_compared_again(
 # -- odd replies ----------------------------------------------------------------------------------------------------
 
 
-async def told_by(emulator: Emulated) -> Mapping[str, UnitPrice]:
+async def reported_by(emulator: Emulated) -> Mapping[str, UnitPrice]:
     """What the price call at the emulator's address brings."""
     async with adapters_at(emulator[0]) as (adapters, _):
         adapter = adapters.by_name["fal"]
@@ -282,7 +282,7 @@ ODD = [
 async def test_an_odd_reply_tells_no_prices(emulator: Emulated, body: Any) -> None:
     said(emulator[1], body)
     with pytest.raises(ProviderError) as caught:
-        await told_by(emulator)
+        await reported_by(emulator)
     assert caught.value.code is ErrorCode.BAD_REPLY
 
 
@@ -305,7 +305,7 @@ async def test_an_odd_reply_is_one_line_in_the_log_and_changes_nothing(
 async def test_a_refusal_is_an_error_that_shows_no_key(emulator: Emulated, status: int) -> None:
     emulator[1].faults.append(Fault("fal", "prices", "body", options={"body": "{}", "status": status}))
     with pytest.raises(ProviderError) as caught:
-        await told_by(emulator)
+        await reported_by(emulator)
     assert "an-emulated-secret" not in str(caught.value)
 
 
@@ -313,7 +313,7 @@ async def test_of_a_reply_that_is_odd_in_part_the_rest_is_read(emulator: Emulate
     other = "fal-ai/ltx-2.3/text-to-video"
     rows = [None, row("0.05", unit=" Seconds ", note=1), row("x", endpoint_id=other), row(1, endpoint_id="other/one")]
     said(emulator[1], {"prices": rows, "has_more": "?"})
-    told = await told_by(emulator)
+    told = await reported_by(emulator)
     assert {endpoint: price.amount for endpoint, price in told.items()} == {FAST: Decimal("0.05")}
     assert told[FAST].is_per_second
 
@@ -321,7 +321,7 @@ async def test_of_a_reply_that_is_odd_in_part_the_rest_is_read(emulator: Emulate
 async def test_a_body_without_end_is_cut(emulator: Emulated) -> None:
     said(emulator[1], '{"prices": [' + "1," * (3 << 20))
     with pytest.raises(ProviderError) as caught:
-        await told_by(emulator)
+        await reported_by(emulator)
     assert caught.value.code is ErrorCode.BAD_REPLY
 
 
@@ -357,4 +357,4 @@ def test_prices_are_told_to_the_emulator_and_forgotten(emulator: Emulated) -> No
 
 
 async def test_what_is_emulated_is_found_by_the_settings_it_prints(emulator: Emulated) -> None:
-    assert set(await told_by(emulator)) == set(ENDPOINTS)
+    assert set(await reported_by(emulator)) == set(ENDPOINTS)

@@ -10,6 +10,7 @@ from ltx_mcp.cli.common import open_jobs
 from ltx_mcp.providers.table import can_serve, make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.edge import read_edge
+from tests.providers.bench import lookup_in
 
 pytestmark = pytest.mark.anyio
 
@@ -43,5 +44,5 @@ def test_doctor_warns_of_it_and_it_can_still_be_chosen() -> None:
     assert (line.status, "2026-10-26" in line.found, line.mend) == ("warning", True, "Unset LTX_MCP_LTX_API.")
     assert not [line for line in read_given(V1 | {"LTX_MCP_LTX_API": "v2"}).lines if line.status != "OK"]
     ltx = next(facts for facts in read_providers() if facts.name == "ltx")
-    assert can_serve(ltx, V1.get)  # type: ignore[arg-type]
+    assert can_serve(ltx, lookup_in(V1))
     assert make_market((ltx,), (), lambda name: V1.get(name, "")).standings["ltx"].usable
