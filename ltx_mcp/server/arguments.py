@@ -137,6 +137,8 @@ def _sentence(error: Any) -> str:
 
 def _shown(value: Any) -> str:
     """What was given, where it is short; a whole number beyond some thousand digits cannot even be written."""
+    if isinstance(value, bool):
+        return f" (got {str(value).lower()})"
     short = value.bit_length() < 256 if isinstance(value, int) else isinstance(value, str | float)
     if not short or len(str(value)) > 100:
         return ""

@@ -110,9 +110,10 @@ def estimate_text(estimate: Estimate, offers: Sequence[Offer] = (), count: int =
     """The first quotes, each with the seconds it is for, or why nobody offers it, and what is left of a budget."""
     billed = {(offer.provider, offer.model): billed_text(offer) for offer in offers}
     lines = [
-        f"{quote.provider} {quote.model}: {quote.price()} each, {quote.price(count)} in all"
-        + (f", {quote.credits} credits each" if quote.credits else "")
-        + (f", for {seconds}." if (seconds := billed.get((quote.provider, quote.model))) else ".")
+        f"{quote.provider} {quote.model}: {quote.price()} each"
+        + (f"; {quote.price(count)} in all" if count > 1 else "")
+        + (f"; {quote.credits} credits each" if quote.credits else "")
+        + (f"; for {seconds}." if (seconds := billed.get((quote.provider, quote.model))) else ".")
         + (" A preview drawn on this machine, not LTX." if quote.provider == LOCAL else "")
         + (f" Not now: {quote.why_not}" if quote.why_not else "")
         for quote in estimate.quotes[:3]

@@ -34,7 +34,11 @@ GENERATE = [
     ({"prompt": "x", "seconds": 6}, "invalid_request", "seconds is not an argument of generate_video"),
     ({"prompt": "x", "wait_seconds": 51}, "invalid_request", "less than or equal to 50"),
     ({"prompt": "x", "max_cost_usd": -1}, "invalid_request", "max_cost_usd"),
-    ({"prompt": "x", "max_cost_usd": True}, "invalid_request", "max_cost_usd should be an amount in USD, or null"),
+    (
+        {"prompt": "x", "max_cost_usd": True},
+        "invalid_request",
+        "max_cost_usd should be an amount in USD, or null for no cap (got true)",
+    ),
     ({"prompt": "x", "max_cost_usd": False}, "invalid_request", "max_cost_usd should be an amount in USD, or null"),
     ({"prompt": "x", "max_cost_usd": "1e-400"}, "invalid_request", "max_cost_usd should be 0, or an amount"),
     ({"prompt": "x", "max_cost_usd": "free"}, "invalid_request", "max_cost_usd"),
@@ -183,5 +187,5 @@ async def test_a_refused_order_that_made_a_job_carries_it_in_the_published_form(
 
 
 def test_an_argument_of_two_kinds_of_words_is_refused_with_all_of_them() -> None:
-    with pytest.raises(CallerError, match=r"aspect_ratio should be '16:9'.* or 'auto' .got False"):
+    with pytest.raises(CallerError, match=r"aspect_ratio should be '16:9'.* or 'auto' .got false"):
         read_arguments(AnimateImage, "animate_image", {"prompt": "a", "image": "a.png", "aspect_ratio": False})

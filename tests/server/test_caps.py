@@ -65,7 +65,7 @@ async def test_what_may_be_charged_stands_beside_the_quote_wherever_a_price_is_t
         text, estimate = await call(client, "estimate_cost", provider="fal", model="ltx-2.3-fast", count=3)
         (quote,) = estimate["quotes"]
         assert (quote["cost_usd"], quote["at_most_usd"], quote["total_usd"]) == (0.24, 0.36, 0.72)
-        assert "0.24 USD, at most 0.36 each, 0.72 USD, at most 1.08 in all" in text
+        assert "0.24 USD, at most 0.36 each; 0.72 USD, at most 1.08 in all." in text
         text, ref = await call(client, "generate_video", **FAL)
         assert (ref["cost_usd"], ref["at_most_usd"]) == (0.24, 0.36)
         assert "0.24 USD, at most 0.36." in text
