@@ -64,7 +64,7 @@ class Verdicts:
     def adopt_new(self, new: NewJob, remote: Mapping[str, Any], now: datetime) -> Job:
         """A new job that follows this order. It is paid already, so no budget is asked, but one counts it."""
         with self._database.write() as connection:
-            follow = {"state": State.RUNNING, "remote": dict(remote), "ordered_at": now}
+            follow: dict[str, Any] = {"state": State.RUNNING, "remote": dict(remote), "ordered_at": now}
             return insert_job(connection, new, now, "adopted", **follow)
 
     def followers(self, provider: str, remote_id: str) -> Sequence[Job]:

@@ -1,6 +1,7 @@
 """Placing: from a caller's arguments to the one job of their request, or to the question a person answers first."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,12 +14,12 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Market, Plan, choose, make_offers
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.domain.request import normal_form, supposed_inputs, to_request
+from ltx_mcp.domain.request import media_arguments, normal_form, supposed_inputs, to_request
 from ltx_mcp.jobs.consents import Consents, Wish
 from ltx_mcp.jobs.files import Files
-from ltx_mcp.jobs.given import read_media
+from ltx_mcp.jobs.given import Given, read_media
 from ltx_mcp.jobs.rows import NewJob
-from ltx_mcp.jobs.store import Store
+from ltx_mcp.jobs.store import Placed, Store
 from ltx_mcp.media.inputs import InputReader
 
 
@@ -32,10 +33,11 @@ class Ordered:
 
 @dataclass
 class Placing:
-    """Where requests become rows. Above `confirm_above_usd` a person must agree first; None is never."""
+    """Where requests become rows, by `place`. Above `confirm_above_usd` a person must agree first; None is never."""
 
     market: Market
     store: Store
+    place: Callable[[NewJob, datetime], Placed]
     consents: Consents
     files: Files
     reader: InputReader
@@ -50,9 +52,7 @@ class Placing:
 
         Raises CallerError or SetupError. Unless a job is returned nothing was kept: no row, no file, no reservation.
         """
-        folder = await self.store.do(self.files.new_folder)
-        try:
-            given = await read_media(arguments, caller, Path(folder), self.reader, self.store)
+        async with self._media(arguments, caller) as given:
             inputs = tuple(each.input for each in given)
             request = to_request(arguments)
             normal = normal_form(request, inputs)
@@ -80,9 +80,7 @@ class Placing:
             for each in given:
                 if each.path is not None:
                     await self.store.do(self.files.keep_input, each.input, each.path)
-        finally:
-            self.files.remove_folder(folder)
-        placed = await self.store.do(self.store.place, new, self.now())
+        placed = await self.store.do(self.place, new, self.now())
         return Ordered(placed.job, placed.fresh)
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
@@ -91,15 +89,23 @@ class Placing:
         A medium that is given is measured; for one that is not, the arguments stand. Raises CallerError or SetupError.
         """
         _check_estimate(arguments)
+        async with self._media(arguments, caller) as given:
+            for each in given:
+                each.check()
+            inputs = (*(each.input for each in given), *supposed_inputs(arguments))
+        return make_offers(to_request(arguments), inputs, self.market)
+
+    @asynccontextmanager
+    async def _media(self, arguments: PaidArguments | EstimateCost, caller: str) -> AsyncIterator[list[Given]]:
+        """The media of a request; what was read of them lies in a folder that is removed afterwards."""
+        if not media_arguments(arguments):
+            yield []
+            return
         folder = await self.store.do(self.files.new_folder)
         try:
-            given = await read_media(arguments, caller, Path(folder), self.reader, self.store)
+            yield await read_media(arguments, caller, Path(folder), self.reader, self.store)
         finally:
             self.files.remove_folder(folder)
-        for each in given:
-            each.check()
-        inputs = (*(each.input for each in given), *supposed_inputs(arguments))
-        return make_offers(to_request(arguments), inputs, self.market)
 
     def _wish(self, new: NewJob, cap_usd: Decimal | None) -> Wish | None:
         """What a person must agree to; None where the price needs nobody's consent."""

@@ -121,9 +121,11 @@ def day_of(at: datetime) -> str:
     return at.date().isoformat()
 
 
-def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, **changed: Any) -> Job:
-    """A new row with its first event, its first offer's price held; `changed` is laid over how a new job stands."""
+def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, holder: str = "", **changed: Any) -> Job:
+    """A new row with its first event, its first offer's price held; held by `holder` unless it waits for another job.
+    `changed` is laid over how a new job stands."""
     offer, job_id = new.offers[0], new_job_id()
+    waits_for = first_live(connection, new.inputs)
     held_micro = to_micro(offer.at_most_usd)
     values = {
         "id": job_id,
@@ -143,9 +145,11 @@ def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, **
         "cost_micro": to_micro(offer.cost_usd),
         "held_micro": held_micro,
         "most_micro": None if new.most_usd is None else floor_micro(new.most_usd),
-        "waits_for": first_live(connection, new.inputs),
-        **dict.fromkeys(("holder", "sent_by", "note", "result_url"), ""),
-        **dict.fromkeys(("fence", "revision", "attempts", "tries"), 0),
+        "waits_for": waits_for,
+        "holder": "" if waits_for else holder,
+        "fence": int(bool(holder)),
+        **dict.fromkeys(("sent_by", "note", "result_url"), ""),
+        **dict.fromkeys(("revision", "attempts", "tries"), 0),
         "adjustments": (),
         "film": None,
         "error": None,

@@ -9,14 +9,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 import anyio
+from anyio.abc import TaskGroup
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.jobs.alive import Life
 from ltx_mcp.jobs.database import OutOfReachError
-from ltx_mcp.jobs.rows import LostClaimError
+from ltx_mcp.jobs.rows import LostClaimError, NewJob
 from ltx_mcp.jobs.steps import Steps
-from ltx_mcp.jobs.store import Store
+from ltx_mcp.jobs.store import Placed, Store
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Runner:
         self._carried: set[tuple[str, int]] = set()
         self._ask_due_at = 0.0
         self._running: anyio.CancelScope | None = None
+        self._group: TaskGroup | None = None
         self._is_left = False
         self._stopped = anyio.Event()
 
@@ -63,16 +65,40 @@ class Runner:
         """Look now: something was placed, or changed."""
         self._wake.set()
 
+    def place(self, new: NewJob, now: datetime) -> Placed:
+        """Place a job, held by this process where that takes nobody's turn, so that it need not be claimed; then
+        `begin` carries it. Blocking; raises CallerError or SetupError."""
+        provider = new.offers[0].provider
+        is_ours = self._group is not None and provider in self._steps.able and provider not in self._slots
+        if not is_ours or self._is_left:
+            return self._store.place(new, now)
+        self._life.beat()  # with no live job it may be a minute since the last
+        return self._store.place(new, now, self._life.worker)
+
+    def begin(self, job: Job) -> None:
+        """Carry what `place` has held for this process; anything else is looked for now."""
+        if self._group is None or self._is_left or job.holder != self._life.worker:
+            self.wake()
+            return
+        self._take_up(job, self._group.start_soon)
+        self._group.start_soon(self._look_soon)
+
+    async def _look_soon(self) -> None:
+        """The loop ticks on while something is held; but the order goes first."""
+        await anyio.sleep(TICK_S)
+        self.wake()
+
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop`; with `until_idle`, until no live job is left that can be served from here."""
         if self._is_left:  # told to stop before it began
             return
         try:
             with anyio.CancelScope() as self._running:
-                async with anyio.create_task_group() as group:
-                    while (pause := await self._round(group.start_soon)) < LOOK_S or not until_idle:
+                async with anyio.create_task_group() as self._group:
+                    while (pause := await self._round(self._group.start_soon)) < LOOK_S or not until_idle:
                         await self._sleep(pause)
         finally:
+            self._group = None
             self._stopped.set()
 
     async def _sleep(self, seconds: float) -> None:

@@ -71,13 +71,13 @@ class Jobs:
         self._media = self._files.make_media()
         self._store = Store(database, budget_usd=config.budget_usd, max_live_jobs=config.max_live_jobs)
         self._life: Life = Beats(database) if database.kind.shared else Locks(config.home)
-        self._placing = self._make_placing()
         self._watch = Watch(self._store.revisions, database.kind.tick_s)
         self._adapters = make_adapters(config.market.providers, config.lookup, now, self._media)
         self._book = PriceBook(database)
         self._prices = PriceWatch(self._book, self._adapters.by_name, now)
         self._steps = Steps(self._make_tools())
         self._runner = self._make_runner()
+        self._placing = self._make_placing()
         self._clearing = anyio.CancelScope()
 
     @classmethod
@@ -112,6 +112,7 @@ class Jobs:
         return Placing(
             self._config.market,
             self._store,
+            self._runner.place,
             Consents(self._database),
             self._files,
             reader,
@@ -185,7 +186,10 @@ class Jobs:
         a question. Raises CallerError or SetupError."""
         await self._take_in_prices()
         ordered = await self._placing.order(arguments, caller, answer, can_ask=can_ask)
-        self._runner.wake()
+        if isinstance(ordered, Ordered) and ordered.fresh:
+            self._runner.begin(ordered.job)
+        else:
+            self._runner.wake()
         self._prices.wake()
         return ordered
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from ltx_mcp.jobs.database import OutOfReachError, storage_failed
 from ltx_mcp.jobs.disk import check_disk
 
-TICK_S = 0.06
+TICK_S = 0.08
 
 
 class Sqlite:

@@ -78,8 +78,9 @@ class Store:
 
     # -- placing ------------------------------------------------------------------------------------------------
 
-    def place(self, new: NewJob, now: datetime) -> Placed:
-        """The request's job: the one it already has, or a new row with its price held.
+    def place(self, new: NewJob, now: datetime, holder: str = "") -> Placed:
+        """The request's job: the one it already has, or a new row with its price held. `holder` is who carries the
+        new one, which nobody needs to claim then.
 
         Raises CallerError when the key belongs to another request, the caller has as many live jobs as they may, or
         the day's budget does not reach.
@@ -95,7 +96,7 @@ class Store:
             self._lock_day(connection, now)
             self._check_budget(connection, new.offers[0], now)
             use_up(connection, new.caller, name_of(new.normal, new.request_key))
-            return Placed(insert_job(connection, new, now, "placed"), fresh=True)
+            return Placed(insert_job(connection, new, now, "placed", holder), fresh=True)
 
     def check(self, new: NewJob, now: datetime) -> Job | None:
         """What `place` would say just now, without placing: the job this request already has, or None. Raises the same

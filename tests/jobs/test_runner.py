@@ -13,6 +13,7 @@ import pytest
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs import runner
 from ltx_mcp.jobs.alive import Life, Locks
 from ltx_mcp.jobs.beats import Beats
@@ -202,3 +203,30 @@ async def test_nothing_is_kept_of_a_worker_that_died(bench: Bench, home: Path, n
     living.end()
     assert (job.state, job.attempts) == (State.SUCCEEDED, 1)
     assert not left.exists()
+
+
+async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn(
+    bench: Bench, life: Life, new_job: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.store, "claim", lambda *_: None)
+    loop = Runner(bench.store, bench.steps, life, {"local": 1}, frozenset(), bench.clock, lambda: None)
+    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+
+    early = loop.place(priced(new_job(prompt="before the loop runs"), "0.30"), bench.clock()).job
+    async with anyio.create_task_group() as group:
+        group.start_soon(loop.run)
+        await anyio.wait_all_tasks_blocked()
+        in_turn = loop.place(new_job(provider="local"), bench.clock()).job
+        chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=early.id, moment="last"),))
+        waiting = loop.place(chained, bench.clock()).job
+        ours = loop.place(priced(new_job(), "0.30"), bench.clock()).job
+        assert (ours.holder, ours.fence) == (life.worker, 1)
+        loop.begin(ours)
+        with anyio.fail_after(HANG_S):
+            job = await _until_ended(bench, ours.id)
+        await loop.stop()
+    late = loop.place(priced(new_job(prompt="after it was told to stop"), "0.30"), bench.clock()).job
+
+    assert [each.holder for each in (early, in_turn, waiting, late)] == [""] * 4
+    assert waiting.waits_for == early.id
+    assert (job.state, len(bench.provider.orders)) == (State.SUCCEEDED, 1)
