@@ -209,7 +209,8 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
     bench: Bench, life: Life, new_job: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench.store, "claim", lambda *_: None)
-    loop = Runner(bench.store, bench.steps, life, {"local": 1}, frozenset(), bench.clock, lambda: None)
+    steps = Steps(replace(bench.steps._tools, adapters={"fal": bench.provider, "local": bench.provider}))
+    loop = Runner(bench.store, steps, life, {"local": 1}, frozenset(), bench.clock, lambda: None)
     bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
 
     early = loop.place(priced(new_job(prompt="before the loop runs"), "0.30"), bench.clock()).job
@@ -217,7 +218,9 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
         group.start_soon(loop.run)
         await anyio.wait_all_tasks_blocked()
         in_turn = loop.place(new_job(provider="local"), bench.clock()).job
-        chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=early.id, moment="last"),))
+        chained = replace(
+            priced(new_job(prompt="next"), "0.30"), inputs=(Input(role="image", job_id=early.id, moment="last"),)
+        )
         waiting = loop.place(chained, bench.clock()).job
         ours = loop.place(priced(new_job(), "0.30"), bench.clock()).job
         assert (ours.holder, ours.fence) == (life.worker, 1)
