@@ -7,7 +7,18 @@ known here; it comes from the facts and is added where the schema is published.
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from ltx_mcp.domain.media import bare_id
 
 Operation = Literal["text_to_video", "image_to_video", "audio_to_video", "extend", "retake"]
 Resolution = Literal["720p", "1080p", "1440p", "2160p"]
@@ -17,6 +28,8 @@ CameraMotion = Literal[
 ]
 Fps = Literal[24, 25, 48, 50]
 Adjust = Literal["never", "nearest"]
+
+LONGEST_WAIT_S = 50
 
 VideoMode = Literal["end", "start"]
 RetakeMode = Literal["replace_audio_and_video", "replace_video", "replace_audio"]
@@ -29,9 +42,19 @@ def _one_enum(schema: dict[str, Any]) -> None:
 
 
 def _number_or_word(schema: dict[str, Any]) -> None:
-    """Published in short: which word, the description says."""
-    schema.pop("anyOf", None)
-    schema["type"] = ["number", "string"]
+    """Published as two plain types: whole hosts fail on a list of types, and on a constant."""
+    schema["anyOf"] = [{"type": "number"}, {"type": "string", "enum": ["auto"]}]
+
+
+def _one_number(schema: dict[str, Any]) -> None:
+    """Published as bounds: whole hosts fail on an enum of numbers. The description has the values."""
+    values = schema.pop("enum")
+    schema |= {"minimum": min(values), "maximum": max(values)}
+
+
+def _words(schema: dict[str, Any]) -> None:
+    """Published without the empty word, which is what an argument is that was left out."""
+    schema["enum"] = [word for word in schema["enum"] if word]
 
 
 def _read_cap(value: Any) -> Any:
@@ -53,47 +76,79 @@ def _read_cap_text(text: str) -> Any:
     return text if exact else exact
 
 
+def _read_rate(value: Any) -> Any:
+    """A whole number in any form: 25, 25.0, "25", "25.0"."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return value
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return value
+    return int(number) if number.is_integer() else value
+
+
 PromptText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=5000),
-    Field(description="Subject, action, camera, light, sound"),
+    Field(description="What is filmed: subject, action, camera, light, sound; up to 5,000 characters"),
 ]
 Automatic = Literal["auto"]
 Seconds = Annotated[
     Annotated[float, Field(gt=0, allow_inf_nan=False)] | Automatic,
-    Field(description="Seconds, or auto; allowed: ltx://models", json_schema_extra=_number_or_word),
+    Field(
+        description="Length in seconds (default 6; ltx://models has those allowed), or auto: the model decides",
+        json_schema_extra=_number_or_word,
+    ),
 ]
 FreePrompt = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=5000),
-    Field(description="What to film"),
+    Field(description="What is to happen; left out: the model decides"),
 ]
-Size = Annotated[Resolution, Field(description="Short side")]
+Size = Annotated[Resolution, Field(description="Pixels of the short side (default 1080p)")]
 FrameRate = Annotated[
     Fps,
-    BeforeValidator(lambda value: int(value) if isinstance(value, str | float) and str(value).isdigit() else value),
-    Field(description="Frames/s"),
+    BeforeValidator(_read_rate),
+    Field(description="Frames per second: 24, 25 (default), 48 or 50", json_schema_extra=_one_number),
 ]
-Sound = Annotated[bool, Field(description="With sound")]
-Camera = Annotated[CameraMotion, Field(description="Where offered")]
-Shape = Annotated[AspectRatio | Automatic, Field(description="auto: as the picture", json_schema_extra=_one_enum)]
-Footage = Annotated[str, Field(min_length=1, description="URL, data URI, path or job id")]
-ProviderName = Annotated[str, Field(description="auto: cheapest configured")]
-ModelName = Annotated[str, Field(description="auto: any")]
-AdjustRule = Annotated[Adjust, Field(description="nearest: fit to what is offered")]
+Sound = Annotated[bool, Field(description="Make its sound too (default true)")]
+Camera = Annotated[CameraMotion, Field(description="A camera move, where the model has it (default none)")]
+Shape = Annotated[
+    AspectRatio | Automatic,
+    Field(description="Width to height; auto (default): as the picture", json_schema_extra=_one_enum),
+]
+Footage = Annotated[str, Field(min_length=1, description="The video: URL, data URI, path or job id")]
+ProviderName = Annotated[str, Field(description="Who makes it; auto (default): the cheapest set up")]
+ModelName = Annotated[str, Field(description="auto (default): any that can do it")]
+AdjustRule = Annotated[
+    Adjust, Field(description="What is not offered: never (default) refuses it, nearest takes the nearest that is")
+]
 Cap = Annotated[
     Annotated[float, Field(ge=0, allow_inf_nan=False)] | None,
     BeforeValidator(_read_cap),
-    Field(description="Refuse above; 0: only free; null: no cap"),
+    Field(description="Refuse if more US dollars may be charged; 0: only free; null or left out: no cap"),
 ]
 Key = Annotated[
     str,
     StringConstraints(max_length=200),
-    Field(description="Same key on a retry: same job"),
+    Field(description="Your name for this one video: the same again gives the same job"),
 ]
-ShortWait = Annotated[float, Field(ge=0, le=50, allow_inf_nan=False, description="Wait for the end")]
-LongWait = Annotated[float, Field(ge=0, le=50, allow_inf_nan=False, description="Wait for the end")]
-JobId = Annotated[str, StringConstraints(min_length=1), Field(description="From a paid tool")]
+ShortWait = Annotated[
+    float,
+    Field(ge=0, le=50, allow_inf_nan=False, description="Seconds to wait for the finished video: 0 (default) to 50"),
+]
+LongWait = Annotated[
+    float,
+    Field(
+        ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False, description="Seconds to wait for its end, up to 50 (default 25)"
+    ),
+]
+JobId = Annotated[
+    str,
+    StringConstraints(min_length=1),
+    AfterValidator(bare_id),
+    Field(description="The job_… that a paid tool or list_jobs gave"),
+]
 
 
 class Arguments(BaseModel):
@@ -115,7 +170,7 @@ class GenerateVideo(Arguments):
     prompt: PromptText
     duration: Seconds = 6
     resolution: Size = "1080p"
-    aspect_ratio: Annotated[AspectRatio, Field(description="Shape")] = "16:9"
+    aspect_ratio: Annotated[AspectRatio, Field(description="Width to height (default 16:9)")] = "16:9"
     fps: FrameRate = 25
     generate_audio: Sound = True
     camera_motion: Camera = "none"
@@ -135,10 +190,10 @@ class AnimateImage(Arguments):
         str,
         Field(
             min_length=1,
-            description="First frame: URL, data URI, path or job_…#last (#first, #3.5)",
+            description="First frame: URL, data URI, path, or of a job: job_…#last (#first, #3.5)",
         ),
     ]
-    end_image: Annotated[str, Field(description="Last frame, same forms")] = ""
+    end_image: Annotated[str, Field(description="Last frame, in the same forms")] = ""
     duration: Seconds = 6
     resolution: Size = "1080p"
     aspect_ratio: Shape = "auto"
@@ -156,8 +211,8 @@ class AnimateImage(Arguments):
 class GenerateFromAudio(Arguments):
     """Arguments of generate_from_audio."""
 
-    audio: Annotated[str, Field(min_length=1, description="Its sound: URL, data URI, path or job id")]
-    image: Annotated[str, Field(description="First frame; this or prompt")] = ""
+    audio: Annotated[str, Field(min_length=1, description="The sound: URL, data URI, path or job id")]
+    image: Annotated[str, Field(description="First frame, as for animate_image; this, prompt or both")] = ""
     prompt: FreePrompt = ""
     resolution: Size = "1080p"
     aspect_ratio: Shape = "auto"
@@ -181,10 +236,13 @@ class ExtendVideo(Arguments):
     """Arguments of extend_video."""
 
     video: Footage
-    duration: Annotated[float, Field(ge=2, le=20, description="Seconds to add")] = 5
+    duration: Annotated[float, Field(ge=2, le=20, description="Seconds to add, 2 to 20 (default 5)")] = 5
     prompt: FreePrompt = ""
-    mode: Annotated[VideoMode, Field(description="Where to add")] = "end"
-    context: Annotated[float, Field(ge=0, le=20, description="Seconds looked at, charged too; 0: all that fit")] = 0
+    mode: Annotated[VideoMode, Field(description="Add after its end (default) or before its start")] = "end"
+    context: Annotated[
+        float,
+        Field(ge=0, le=20, description="Seconds of it looked at and charged too, up to 20 (default 0: all that fit)"),
+    ] = 0
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
@@ -197,10 +255,12 @@ class RetakeVideo(Arguments):
     """Arguments of retake_video."""
 
     video: Footage
-    start_time: Annotated[float, Field(ge=0, allow_inf_nan=False, description="Seconds from its start")]
-    duration: Annotated[float, Field(ge=2, allow_inf_nan=False, description="Seconds to redo")]
+    start_time: Annotated[float, Field(ge=0, allow_inf_nan=False, description="Where the section begins, in seconds")]
+    duration: Annotated[
+        float, Field(ge=2, allow_inf_nan=False, description="Length of the section in seconds, at least 2")
+    ]
     prompt: FreePrompt = ""
-    mode: Annotated[RetakeMode, Field(description="What is redone")] = "replace_audio_and_video"
+    mode: Annotated[RetakeMode, Field(description="What is redone (default both)")] = "replace_audio_and_video"
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
@@ -212,19 +272,21 @@ class RetakeVideo(Arguments):
 class EstimateCost(Arguments):
     """Arguments of estimate_cost."""
 
-    operation: Annotated[str, Field(description="What to price")] = "text_to_video"
+    operation: Annotated[str, Field(description="What to price (default text_to_video)")] = "text_to_video"
     duration: Seconds = 6
     resolution: Size = "1080p"
-    aspect_ratio: Annotated[AspectRatio, Field(description="Shape")] = "16:9"
+    aspect_ratio: Annotated[AspectRatio, Field(description="Width to height (default 16:9)")] = "16:9"
     fps: FrameRate = 25
     generate_audio: Sound = True
     camera_motion: Camera = "none"
     provider: ProviderName = "auto"
     model: ModelName = "auto"
-    count: Annotated[int, Field(ge=1, le=1000, description="How many such videos")] = 1
-    audio: Annotated[str, Field(description="For audio_to_video")] = ""
-    video: Annotated[str, Field(description="For extend, retake")] = ""
-    context: Annotated[float, Field(ge=0, le=20, description="Seconds, extend")] = 0
+    count: Annotated[int, Field(ge=1, le=1000, description="How many such videos, 1 to 1000 (default 1)")] = 1
+    audio: Annotated[str, Field(description="The sound of an audio_to_video")] = ""
+    video: Annotated[str, Field(description="The video of an extend or retake")] = ""
+    context: Annotated[
+        float, Field(ge=0, le=20, description="Seconds an extend looks at, up to 20 (default 0: all)")
+    ] = 0
 
 
 class CheckJob(Arguments):
@@ -232,9 +294,9 @@ class CheckJob(Arguments):
 
     job_id: JobId
     wait_seconds: LongWait = 25
-    frames: Annotated[bool, Field(description="Show a contact sheet")] = True
+    frames: Annotated[bool, Field(description="Show a contact sheet of the video (default true)")] = True
     frame_at: Annotated[
-        float, Field(ge=-1, allow_inf_nan=False, description="Show this second's frame instead; -1: none")
+        float, Field(ge=-1, allow_inf_nan=False, description="Show the frame at this second instead (default -1: none)")
     ] = -1
 
 
@@ -249,12 +311,13 @@ class ListJobs(Arguments):
 
     state: Annotated[
         Literal["", "queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"],
-        Field(description="Only these; empty: all"),
+        Field(description="Only jobs in this state; left out: all", json_schema_extra=_words),
     ] = ""
-    limit: Annotated[int, Field(ge=1, le=100, description="Rows a page")] = 10
-    cursor: Annotated[str, Field(description="next_cursor of the page before")] = ""
+    limit: Annotated[int, Field(ge=1, le=100, description="Jobs a page, 1 to 100 (default 10)")] = 10
+    cursor: Annotated[str, Field(description="next_cursor of the page before; left out: the newest")] = ""
     wait_seconds: Annotated[
-        float, Field(ge=0, le=50, allow_inf_nan=False, description="Wait until a live one ends")
+        float,
+        Field(ge=0, le=50, allow_inf_nan=False, description="Seconds to wait until a live one ends: 0 (default) to 50"),
     ] = 0
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 
+_AROUND_IDS = " \t\r\n\"'`\u201c\u201d\u2018\u2019\u00a0"
 _JOB = re.compile(r"(job_[A-Za-z0-9]{8,64})(?:#(.*))?", re.DOTALL)
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _HTTPS = re.compile(r"https://[^/?#\s]", re.IGNORECASE)
@@ -104,6 +105,11 @@ def mime_type(format: str) -> str:
     return MIME_TYPES.get(format, f"image/{format}")
 
 
+def bare_id(text: str) -> str:
+    """The id in what models make of one: `` `job_…` ``, "job_…", ltx://jobs/job_…, with blanks around it."""
+    return text.strip(_AROUND_IDS).removeprefix("ltx://jobs/").strip(_AROUND_IDS)
+
+
 def read_reference(text: str, argument: str) -> Reference:
     """What a media argument points at. A CallerError names the argument and the forms there are."""
     text = text.strip()
@@ -114,7 +120,7 @@ def read_reference(text: str, argument: str) -> Reference:
     is_data = text[:5].lower() == "data:"
     if len(text) > MAX_REFERENCE_CHARS and not is_data:
         raise _refusal(argument, f"has {len(text):,} characters, more than any address or path")
-    if job := _JOB.fullmatch(text):
+    if job := _JOB.fullmatch(bare_id(text)):
         if job[2] is None:
             return JobMoment(job[1], is_whole=True)
         return JobMoment(job[1], _read_moment(job[2], argument))

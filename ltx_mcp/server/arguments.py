@@ -8,9 +8,10 @@ from typing import Any
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
-from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
+from ltx_mcp.domain.arguments import LONGEST_WAIT_S
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.quoting import list_names, quote
 from ltx_mcp.server.boundary import answered
@@ -20,7 +21,9 @@ OBVIOUS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "add
 GOES_WITHOUT_SAYING: tuple[tuple[str, Any], ...] = (("default", ""), ("default", None), ("minimum", 0))
 """So are an empty default of an argument that is not required, and that no amount is negative."""
 
-SHORT_FORM = "JobRef"
+WHOLE_FORM, SHORT_FORM = "JobView", "JobRef"
+SAID_ONCE = ("Change", "Trouble")
+"""What these records and the words of a job are stands in the answer of check_job, and nowhere else."""
 
 Call = Callable[[Any, Context[Any]], Awaitable[CallToolResult | InputRequiredResult]]
 
@@ -34,10 +37,11 @@ class ContractTool(Tool):
         """Read the arguments, call the function, answer."""
 
         async def call() -> CallToolResult | InputRequiredResult:
+            given, sentence = cut_wait(self.model, arguments)
             answer: CallToolResult | InputRequiredResult = await self.fn(
-                read_arguments(self.model, self.name, arguments), context
+                read_arguments(self.model, self.name, given), context
             )
-            return answer
+            return with_sentence(answer, sentence)
 
         return await answered(self.name, call)
 
@@ -75,7 +79,7 @@ def make_tool(
 
 @cache
 def _schema_of(arguments: type[BaseModel]) -> Any:
-    return lean(arguments.model_json_schema())
+    return lean(arguments.model_json_schema()) | {"additionalProperties": False}
 
 
 @cache
@@ -88,11 +92,10 @@ def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, An
     fields = model.model_fields
     stray = [name for name in arguments if name not in fields]
     sentences, problem = [_stray_sentence(stray, tool, fields)] if stray else [], None
-    # a host that fills in every optional argument with null means "not given"
     given = {
         name: value
         for name, value in arguments.items()
-        if name in fields and (value is not None or fields[name].is_required())
+        if name in fields and (fields[name].is_required() or not _is_left_out(value, model, name))
     }
     try:
         request = model.model_validate(given)
@@ -102,6 +105,62 @@ def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, An
     if sentences:
         raise CallerError(ErrorCode.INVALID_REQUEST, " ".join(dict.fromkeys(sentences))) from problem
     return request
+
+
+def _is_left_out(value: Any, model: type[BaseModel], name: str) -> bool:
+    """Whether an optional argument was only filled in, as strict modes and many models do: with null, an empty text,
+    or 0 where no 0 can be meant."""
+    if isinstance(value, str):
+        return not value.strip() or (_is_zero(value) and _is_number(model, name) and not _takes_zero(model, name))
+    return value is None or (_is_zero(value) and not _takes_zero(model, name))
+
+
+def _is_zero(value: Any) -> bool:
+    try:
+        return not isinstance(value, bool) and float(value) == 0
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _is_number(model: type[BaseModel], name: str) -> bool:
+    default = model.model_fields[name].default
+    return isinstance(default, int | float) and not isinstance(default, bool)
+
+
+@cache
+def _takes_zero(model: type[BaseModel], name: str) -> bool:
+    try:
+        model.model_validate({name: 0})
+    except ValidationError as error:
+        return all(each["loc"][0] != name for each in error.errors() if each["loc"])
+    return True
+
+
+def cut_wait(model: type[BaseModel], arguments: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """The arguments with a wait that a call can keep, and the sentence that says what was cut."""
+    wait = arguments.get("wait_seconds")
+    if "wait_seconds" not in model.model_fields or isinstance(wait, bool) or not isinstance(wait, int | float | str):
+        return arguments, ""
+    try:
+        is_longer = (wait if isinstance(wait, int) else float(wait)) > LONGEST_WAIT_S
+    except ValueError:
+        is_longer = False
+    if not is_longer:
+        return arguments, ""
+    return {**arguments, "wait_seconds": LONGEST_WAIT_S}, f"wait_seconds was cut to {LONGEST_WAIT_S}, the longest."
+
+
+def with_sentence(answer: CallToolResult | InputRequiredResult, sentence: str) -> CallToolResult | InputRequiredResult:
+    """The answer with one sentence more at the end of its first text."""
+    if not sentence or isinstance(answer, InputRequiredResult):
+        return answer
+    first = next((n for n, block in enumerate(answer.content) if isinstance(block, TextContent)), None)
+    if first is None:
+        return answer
+    text = answer.content[first]
+    assert isinstance(text, TextContent)
+    longer = text.model_copy(update={"text": f"{text.text}\n{sentence}"})
+    return answer.model_copy(update={"content": [*answer.content[:first], longer, *answer.content[first + 1 :]]})
 
 
 def _joined(errors: list[Any]) -> list[Any]:
@@ -162,9 +221,10 @@ def lean(node: Any) -> Any:
 
 def lean_answer(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema of an answer: also without defaults, null branches (nulls are never sent), types that an enum
-    implies, and references, because each record is used once. What the records inside a job's short form hold is said
-    once, in the answer of check_job."""
-    records = {} if schema.get("title") == SHORT_FORM else lean(schema).get("$defs", {})
+    implies, and references, because each record is used once."""
+    is_whole, is_short = schema.get("title") == WHOLE_FORM, schema.get("title") == SHORT_FORM
+    told_once = () if is_whole else SAID_ONCE
+    records = {name: each for name, each in lean(schema).get("$defs", {}).items() if name not in told_once}
 
     def shorten(node: Any) -> Any:
         if isinstance(node, list):
@@ -177,6 +237,8 @@ def lean_answer(schema: dict[str, Any]) -> dict[str, Any]:
         if "$ref" in node:
             record = shorten(records.get(node["$ref"].rsplit("/", 1)[-1], {"type": "object"}))
             return {name: value for name, value in record.items() if name != "required"}
+        if "enum" in node and is_short:
+            return {"type": "string"}
         dropped = {"default", "type", "$defs"} if "enum" in node else {"default", "$defs"}
         return {name: shorten(value) for name, value in node.items() if name not in dropped}
 

@@ -23,7 +23,7 @@ GENERATE = [
     ({"prompt": "x" * 5001}, "invalid_request", "5000"),
     ({}, "invalid_request", "prompt is required"),
     ({"prompt": "x", "duration": 7}, "not_supported", "6 to 20 in steps of 2"),
-    ({"prompt": "x", "duration": 0}, "invalid_request", "duration should be greater than 0, or be 'auto'"),
+    ({"prompt": "x", "duration": -1}, "invalid_request", "duration should be greater than 0, or be 'auto'"),
     ({"prompt": "x", "duration": -1}, "invalid_request", "duration"),
     ({"prompt": "x", "duration": "six"}, "invalid_request", "duration"),
     ({"prompt": "x", "duration": "NaN"}, "invalid_request", "duration should be a finite number, or be 'auto'"),
@@ -32,7 +32,7 @@ GENERATE = [
     ({"prompt": "x", "provider": "sora"}, "invalid_request", "auto, fal"),
     ({"prompt": "x", "model": "sora-2"}, "invalid_request", "auto, ltx-2.3-fast"),
     ({"prompt": "x", "seconds": 6}, "invalid_request", "seconds is not an argument of generate_video"),
-    ({"prompt": "x", "wait_seconds": 51}, "invalid_request", "less than or equal to 50"),
+    ({"prompt": "x", "wait_seconds": -1}, "invalid_request", "greater than or equal to 0"),
     ({"prompt": "x", "max_cost_usd": -1}, "invalid_request", "max_cost_usd"),
     (
         {"prompt": "x", "max_cost_usd": True},
@@ -132,11 +132,11 @@ async def test_a_bad_end_image_leaves_nothing_of_the_good_image(connect: Connect
         ("cancel_job", {"job_id": "job_nothere00"}, "job_not_found", "job_nothere00"),
         ("list_jobs", {"cursor": "bm93aGVyZQ=="}, "invalid_request", "cursor"),
         ("list_jobs", {"cursor": "\u2603"}, "invalid_request", "cursor"),
-        ("list_jobs", {"limit": 0}, "invalid_request", "limit"),
+        ("list_jobs", {"limit": -1}, "invalid_request", "limit"),
         ("list_jobs", {"state": "lost"}, "invalid_request", "queued"),
         ("estimate_cost", {"operation": "dance"}, "invalid_request", "text_to_video"),
         ("estimate_cost", {"video": "job_x"}, "invalid_request", "video"),
-        ("estimate_cost", {"count": 0}, "invalid_request", "count"),
+        ("estimate_cost", {"count": -1}, "invalid_request", "count"),
     ],
 )
 async def test_the_other_tools_refuse_in_a_sentence_too(
