@@ -52,6 +52,12 @@ def _one_number(schema: dict[str, Any]) -> None:
     schema |= {"minimum": min(values), "maximum": max(values)}
 
 
+def _plain_number(schema: dict[str, Any]) -> None:
+    """Published without the null that is the default: how long it is then, the connection decides."""
+    schema.pop("anyOf")
+    schema |= {"type": "number", "maximum": LONGEST_WAIT_S}
+
+
 def _words(schema: dict[str, Any]) -> None:
     """Published without the empty word, which is what an argument is that was left out."""
     schema["enum"] = [word for word in schema["enum"] if word]
@@ -138,9 +144,10 @@ ShortWait = Annotated[
     Field(ge=0, le=50, allow_inf_nan=False, description="Seconds to wait for the finished video: 0 (default) to 50"),
 ]
 LongWait = Annotated[
-    float,
+    Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False)] | None,
     Field(
-        ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False, description="Seconds to wait for its end, up to 50 (default 25)"
+        description="Seconds to wait for its end, up to 50; where calls time out, 3",
+        json_schema_extra=_plain_number,
     ),
 ]
 JobId = Annotated[
@@ -293,10 +300,11 @@ class CheckJob(Arguments):
     """Arguments of check_job."""
 
     job_id: JobId
-    wait_seconds: LongWait = 25
+    wait_seconds: LongWait = None
     frames: Annotated[bool, Field(description="Show a contact sheet of the video (default true)")] = True
     frame_at: Annotated[
-        float, Field(ge=-1, allow_inf_nan=False, description="Show the frame at this second instead (default -1: none)")
+        float,
+        Field(ge=-1, allow_inf_nan=False, description="Show the frame at so many seconds instead (default -1: none)"),
     ] = -1
 
 

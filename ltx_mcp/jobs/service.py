@@ -40,7 +40,6 @@ from ltx_mcp.media.inputs import InputReader
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.providers.adapters import make_adapters
 
-WORD_S = 20.0
 CANCEL_S = 3.0
 BROUGHT_FOR = timedelta(hours=1)
 HEARTBEAT_S = 10.0
@@ -193,11 +192,13 @@ class Jobs:
         self._prices.wake()
         return ordered
 
-    async def word(self, job: Job, wait_s: float, told: Told, most_s: float = math.inf) -> Job:
-        """The job once the provider has answered, or it is known that the job must wait its turn; then, within
-        `wait_s` from now, at its end. All of it within `most_s`."""
+    async def word(
+        self, job: Job, wait_s: float, told: Told, most_s: float = math.inf, word_s: float = math.inf
+    ) -> Job:
+        """The job once the provider has answered, which is waited for `word_s`, or it is known that the job must wait
+        its turn; then, within `wait_s` from now, at its end. All of it within `most_s`."""
         began, wait_s = anyio.current_time(), min(wait_s, most_s)
-        with anyio.move_on_after(min(max(WORD_S, wait_s), most_s)):
+        with anyio.move_on_after(min(max(word_s, wait_s), most_s)):
             await self._until(job, self._has_word, told)
         return await self.wait(await self._reload(job), began + wait_s - anyio.current_time(), told)
 

@@ -14,6 +14,7 @@ from mcp.server.mcpserver import Context
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
+from ltx_mcp.server.patience import Patiences
 from ltx_mcp.server.texts import stage_text
 from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
 from ltx_mcp.settings import Settings
@@ -44,6 +45,7 @@ class Desk:
         self._opening = anyio.Lock()
         self._closed = False
         self.answered = anyio.Event()
+        self.patiences = Patiences()
 
     async def jobs(self) -> "Jobs":
         """The open jobs; the first call imports the store and starts the runner."""

@@ -42,6 +42,8 @@ READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_h
 LOOK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 PAID = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True)
 STOP = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
+USUAL_WAIT_S, WORD_S = 25.0, 20.0
+"""How long a call waits by itself for a job's end, and for the provider's word, where its client is known to wait."""
 MOST_S = 50.0
 """How long a call may take that asks a person, orders, and waits for the provider's word."""
 
@@ -91,7 +93,10 @@ async def check_job(arguments: CheckJob, context: Context[Desk]) -> CallToolResu
     desk, jobs = desk_of(context), await desk_of(context).jobs()
     job = await jobs.look(arguments.job_id, desk.caller(context))
     if job.live:
-        job = await jobs.wait(job, arguments.wait_seconds, desk.teller(context))
+        patience, asked_s = desk.patiences.of(context), arguments.wait_seconds
+        async with patience.call():
+            wait_s = patience.usual(USUAL_WAIT_S) if asked_s is None else patience.most(asked_s)
+            job = await jobs.wait(job, wait_s, desk.teller(context))
     view = await desk.view(job)
     shown = None
     if arguments.frame_at >= 0 and not job.live:
@@ -186,12 +191,14 @@ async def _order(arguments: PaidArguments, context: Context[Desk]) -> CallToolRe
         said = await asking.ask(context, ordered, began + asking.ASK_S - anyio.current_time())
         ordered = await jobs.order(arguments, caller, said, can_ask=True)
     took_s = anyio.current_time() - began
-    job = ordered.job
+    job, patience = ordered.job, desk.patiences.of(context)
     if job.live:
-        wait_s = max(0.0, arguments.wait_seconds - took_s)
-        if follows_tasks(context.request_context):
-            # the provider's word comes with the task; only a wait that was asked for is kept
-            job = await jobs.wait(job, min(wait_s, MOST_S - took_s), desk.teller(context))
-        else:
-            job = await jobs.word(job, wait_s, desk.teller(context), MOST_S - took_s)
+        wait_s = max(0.0, patience.most(arguments.wait_seconds) - took_s)
+        async with patience.call():
+            if follows_tasks(context.request_context):
+                # the provider's word comes with the task; only a wait that was asked for is kept
+                job = await jobs.wait(job, min(wait_s, MOST_S - took_s), desk.teller(context))
+            else:
+                word_s = max(0.0, patience.usual(WORD_S) - took_s)
+                job = await jobs.word(job, wait_s, desk.teller(context), MOST_S - took_s, word_s)
     return await job_answer(desk, job, fresh=ordered.fresh)

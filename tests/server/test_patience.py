@@ -1,0 +1,124 @@
+"""Clients that give up after five seconds get an answer in three; those that have waited longer are let wait."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.types import CallToolResult
+
+from ltx_mcp.emulator.app import settings
+from ltx_mcp.server import patience as module
+from ltx_mcp.server import tools
+from ltx_mcp.server.app import make_server
+from ltx_mcp.server.patience import SHORT_S, Patience, Patiences
+from ltx_mcp.settings import read_settings
+from tests.conftest import PROVIDER_SETTINGS, Emulated
+from tests.patience import HANG_S
+from tests.providers.bench import market_of
+
+pytestmark = pytest.mark.anyio
+
+
+class Hours:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def hours() -> Hours:
+    return Hours()
+
+
+async def _called(patience: Patience, hours: Hours, seconds: float) -> None:
+    async with patience.call():
+        hours.now += seconds
+
+
+async def _cancelled(patience: Patience, hours: Hours, seconds: float) -> None:
+    async with anyio.create_task_group() as group:
+        with anyio.CancelScope() as scope:
+            async with patience.call():
+                hours.now += seconds
+                scope.cancel()
+                await anyio.sleep(HANG_S)
+        group.cancel_scope.cancel()
+
+
+async def test_a_connection_is_let_wait_once_it_has(hours: Hours) -> None:
+    patience = Patience(hours)
+    assert (patience.usual(25), patience.most(45)) == (SHORT_S, 45)
+    await _called(patience, hours, SHORT_S)
+    assert patience.usual(25) == SHORT_S
+    await _called(patience, hours, 4)
+    assert patience.usual(25) == 25
+
+
+async def test_a_client_that_asked_for_something_else_meanwhile_may_have_given_up(hours: Hours) -> None:
+    patience = Patience(hours)
+    async with patience.call():
+        await _called(patience, hours, 1)
+        hours.now += 30
+    assert patience.usual(25) == SHORT_S
+
+
+@pytest.mark.parametrize(("after", "usual", "most"), [(5.0, SHORT_S, 3.75), (40.0, 25, 30.0), (1.0, 25, 45)])
+async def test_later_calls_stay_below_what_a_cancelled_one_was_given(
+    hours: Hours, after: float, usual: float, most: float
+) -> None:
+    patience = Patience(hours)
+    if after != 5.0:
+        await _called(patience, hours, 4)
+    await _cancelled(patience, hours, after)
+    assert (patience.usual(25), patience.most(45)) == (usual, most)
+
+
+def test_connections_that_cannot_be_told_apart_begin_anew_each_time() -> None:
+    def context(**headers: str) -> Any:
+        request = SimpleNamespace(headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return SimpleNamespace(request_context=SimpleNamespace(request=request))
+
+    known = Patiences()
+    one, other = context(mcp_session_id="1"), context(mcp_session_id="2")
+    assert known.of(one) is known.of(one)
+    assert known.of(one) is not known.of(other)
+    assert known.of(context()) is not known.of(context())
+    for number in range(module.MAX_REMEMBERED):
+        known.of(context(mcp_session_id=f"more {number}"))
+    assert len(known._known) == module.MAX_REMEMBERED
+
+
+async def test_a_call_that_says_no_wait_is_answered_soon_until_one_has_waited(
+    home: Path, emulator: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SHORT_S", 0.05)
+    base_url, world = emulator
+    world.work_s = HANG_S
+    env = settings(base_url) | {"LTX_MCP_HOME": str(home)}
+    server, desk_now = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
+    async with Client(server) as client:
+        placed = await client.call_tool("generate_video", {"prompt": "A pond", "provider": "fal"})
+        job_id = _facts(placed)["job_id"]
+        monkeypatch.setattr(tools, "USUAL_WAIT_S", HANG_S)
+        assert _facts(await client.call_tool("check_job", {"job_id": job_id}))["state"] != "succeeded"
+        await client.call_tool("check_job", {"job_id": job_id, "wait_seconds": 0.2})
+        desk = desk_now()
+        assert desk is not None
+        assert desk.patiences.of(cast(Any, _stdio())).usual(25) == 25
+        await client.call_tool("cancel_job", {"job_id": job_id})
+
+
+def _stdio() -> SimpleNamespace:
+    return SimpleNamespace(request_context=SimpleNamespace(request=None))
+
+
+def _facts(result: CallToolResult) -> dict[str, Any]:
+    assert result.structured_content is not None
+    return dict(result.structured_content)
