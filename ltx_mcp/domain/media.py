@@ -8,11 +8,21 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 
 _AROUND_IDS = " \t\r\n\"'`\u201c\u201d\u2018\u2019\u00a0"
-_JOB = re.compile(r"(job_[A-Za-z0-9]{8,64})(?:#(.*))?", re.DOTALL)
+# without an extension it is no file's name; one that is has a folder before it
+_JOB = re.compile(r"(job_[A-Za-z0-9]{1,64})(?:#(.*))?", re.DOTALL)
+_PLAIN_FILM = re.compile(r"http://[^/?#\s]+/(?:[^?#\s]*/)?(job_[A-Za-z0-9]{8,64})\.mp4(?:\?[^#\s]*)?(?:#(.*))?", re.I)
+_FILE = re.compile(r"file:(?://(?:localhost)?(?=/))?(/[^/].*)", re.IGNORECASE | re.DOTALL)
+_DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
+# how PNG, JPEG, GIF, WebP and WAV, MP4 and its kin, WebM, MP3, OGG, FLAC and TIFF begin once they are written so
+_BASE64 = re.compile(
+    r"(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR|AAAA[A-Za-z0-9+/]{2}Z0eX|GkXfo|SUQz|//[sPuv][A-Za-z0-9+/]|T2dnU|ZkxhQ|SUkqA|TU0AK)"
+    r"[A-Za-z0-9+/_\s-]{60,}"
+)
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _HTTPS = re.compile(r"https://[^/?#\s]", re.IGNORECASE)
 MAX_REFERENCE_CHARS = 16_000
@@ -118,6 +128,8 @@ def read_reference(text: str, argument: str) -> Reference:
     if "\0" in text:
         raise _refusal(argument, "holds a NUL character")
     is_data = text[:5].lower() == "data:"
+    if _BASE64.match(text[:200]) and "." not in text[-10:]:  # a file's name has an end
+        return DataUri("", text)
     if len(text) > MAX_REFERENCE_CHARS and not is_data:
         raise _refusal(argument, f"has {len(text):,} characters, more than any address or path")
     if job := _JOB.fullmatch(bare_id(text)):
@@ -128,6 +140,10 @@ def read_reference(text: str, argument: str) -> Reference:
         return WebUrl(text)
     if is_data:
         return _read_data_uri(text, argument)
+    if film := _PLAIN_FILM.fullmatch(text):  # http leads nowhere else that could be read
+        return JobMoment(film[1], is_whole=True)
+    if (file := _FILE.fullmatch(text)) and "\0" not in (path := unquote(file[1])):
+        return LocalPath(path[1:] if _DRIVE.match(path) else path)
     if _SCHEME.match(text):
         # Only the scheme is told back: the rest may be signed.
         raise _refusal(argument, f"cannot be read from {text.split(':', 1)[0][:20]}:// like this")

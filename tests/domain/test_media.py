@@ -1,9 +1,24 @@
 """What a media argument may say."""
 
+from base64 import b64encode
+
 import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.media import DataUri, JobMoment, LocalPath, Reference, WebUrl, read_reference
+
+BEGINNINGS = [
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    b"\xff\xd8\xff\xe0\0\x10JFIF",
+    b"GIF89a\0\0\0",
+    b"RIFF\0\0\0\0WEBP",
+    b"\0\0\0\x18ftypmp42",
+    b"\0\0\0\x20ftypheic",
+    b"\x1aE\xdf\xa3\0\0\0\0",
+    b"ID3\4\0\0\0\0",
+    b"OggS\0\2\0\0",
+]
+HEADS = [b64encode(head).decode()[:11] for head in BEGINNINGS]
 
 
 @pytest.mark.parametrize(
@@ -25,7 +40,19 @@ from ltx_mcp.domain.media import DataUri, JobMoment, LocalPath, Reference, WebUr
         ("/tmp/a b.png", LocalPath("/tmp/a b.png")),
         ("C:\\Users\\me\\a.png", LocalPath("C:\\Users\\me\\a.png")),
         ("c:/Users/me/a.png", LocalPath("c:/Users/me/a.png")),
-        ("job_short", LocalPath("job_short")),
+        ("job_short", JobMoment("job_short", "last", is_whole=True)),
+        ("./job_short", LocalPath("./job_short")),
+        ("`job_abcd1234#first`", JobMoment("job_abcd1234", "first")),
+        ("ltx://jobs/job_abcd1234", JobMoment("job_abcd1234", "last", is_whole=True)),
+        ("http://127.0.0.1:8000/videos/job_abcd1234.mp4?exp=1&sig=x", JobMoment("job_abcd1234", "last", is_whole=True)),
+        ("file:///home/me/photo%20one.png", LocalPath("/home/me/photo one.png")),
+        ("FILE://localhost/a.png", LocalPath("/a.png")),
+        ("file:/a.png", LocalPath("/a.png")),
+        ("file:a.png", LocalPath("file:a.png")),
+        ("file:///C:/Users/me/a.png", LocalPath("C:/Users/me/a.png")),
+        *((head + "A" * 80, DataUri("", head + "A" * 80)) for head in HEADS),
+        ("/9j/" + "a" * 80 + ".jpg", LocalPath("/9j/" + "a" * 80 + ".jpg")),
+        ("/9j/4AAQ", LocalPath("/9j/4AAQ")),
         ("job_abcd1234.png", LocalPath("job_abcd1234.png")),
         ("12:30.png", LocalPath("12:30.png")),
     ],
@@ -41,8 +68,8 @@ def test_a_reference_is_read_as_what_it_is(text: str, meant: Reference) -> None:
         "  \n",
         "http://a.example/b.png?sig=SIGNED",
         "HTTP://a.example/b.png",
-        "file:///etc/passwd",
-        "file:/etc/passwd",
+        "file://server/share/a.png",
+        "file:///a%00.png",
         "ftp://a.example/b.png",
         "s3://bucket/SIGNED",
         "blob+x.y-z://SIGNED",
