@@ -59,7 +59,7 @@ class Settings:
     )
     input_dirs: str = _setting(
         "INPUT_DIRS",
-        "folders a path argument may lie in, separated like PATH",
+        "folders in which the paths of agents may lie, separated like PATH; what a person types may lie anywhere",
         "the working directory; where that is / or the home folder: Pictures, Videos or Movies, Downloads, Desktop",
     )
     models_text: str = _setting("MODELS", "a TOML file laid over one provider's facts", "none")

@@ -87,7 +87,7 @@ async def open_jobs(*, work: bool = False, home: str = "", patience_s: float = 0
     log_to_stderr(settings.log_level)
     if work or patience_s:
         warn_of_ended(settings, market)
-    jobs = await _opened(make_config(settings, market, paths=True), patience_s)
+    jobs = await _opened(make_config(settings, market, paths=True, is_typed=True), patience_s)
     async with anyio.create_task_group() as group:
         if work:
             await jobs.start(group)

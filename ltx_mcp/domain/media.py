@@ -77,7 +77,7 @@ class Medium:
 
     `format` is a picture's, or the container of the others; `codec` is that of the stream that matters. `turned`: a
     picture that is upright only for those who read its EXIF. `duration` is in seconds, the longest that can be counted;
-    `doubt` is what says that it is much shorter.
+    `doubt` is what says that it is much shorter. `found` is the file that a relative path was taken to mean.
     """
 
     path: Path
@@ -93,6 +93,7 @@ class Medium:
     frames: int = 0
     has_audio: bool = False
     doubt: str = ""
+    found: str = ""
 
 
 MIME_TYPES = {

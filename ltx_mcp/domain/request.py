@@ -25,6 +25,7 @@ Kind = Literal["image", "video", "audio"]
 EDITS: frozenset[Operation] = frozenset({"extend", "retake"})
 """Operations whose film has the size and rate of the video they are given."""
 MOST_CONTEXT_S = 20.0
+MEDIA_ROLES = ("audio", "video", "image", "end_image")
 
 
 @dataclass(frozen=True)
@@ -148,8 +149,7 @@ def _length(operation: str, given: Mapping[str, Any], *, is_estimate: bool) -> D
 
 def media_arguments(arguments: PaidArguments | EstimateCost) -> dict[str, str]:
     """The media a request names, by role, in the order they are read."""
-    roles = ("audio", "video", "image", "end_image")
-    return {role: getattr(arguments, role) for role in roles if getattr(arguments, role, "")}
+    return {role: getattr(arguments, role) for role in MEDIA_ROLES if getattr(arguments, role, "")}
 
 
 def supposed_inputs(arguments: EstimateCost) -> tuple[Input, ...]:

@@ -13,7 +13,8 @@ class Config:
     """Plain values from the edge. `folders` are where paths may lie; None: paths are not accepted at all. `lookup`
     gives the keys and addresses that the facts name. Above `confirm_above_usd` a person must agree; None: never.
     Without `database_url` the database is a file in `home`. What ended `keep_days` ago is removed; None: never. A
-    caller may have `max_live_jobs` at a time; None: any number."""
+    caller may have `max_live_jobs` at a time; None: any number. `cwd` is where relative paths begin; `is_typed`: a
+    person writes them, see `media/paths.py`."""
 
     home: Path
     market: Market
@@ -24,3 +25,5 @@ class Config:
     database_url: str = field(default="", repr=False)
     keep_days: int | None = None
     max_live_jobs: int | None = None
+    cwd: Path | None = None
+    is_typed: bool = False

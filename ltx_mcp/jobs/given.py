@@ -1,6 +1,7 @@
 """The media of a request: bytes are read now, because a path may vanish; other jobs may still be under way."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -9,6 +10,7 @@ from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.media import JobMoment, Medium, read_reference
+from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.request import Input, kind_of, media_arguments
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.media.inputs import InputReader
@@ -18,11 +20,13 @@ READ_S = 45.0  # a call is answered within 50 s
 
 @dataclass(frozen=True)
 class Given:
-    """A medium of a request: what the row keeps, the bytes that were read, and what makes it unusable now."""
+    """A medium of a request: what the row keeps, the bytes that were read, and what makes it unusable now. `found` says
+    which file a relative path was taken to mean."""
 
     input: Input
     path: Path | None = None
     problem: CallerError | None = None
+    found: Adjustment | None = None
 
     def check(self) -> None:
         """Raises CallerError when it cannot be used."""
@@ -61,7 +65,8 @@ async def _read(role: str, text: str, caller: str, folder: Path, reader: InputRe
         medium = await reader.read_medium(reference, role, folder, kind)
     else:
         medium = await reader.read_picture(reference, role, folder)
-    return Given(to_input(role, medium), medium.path)
+    found = Adjustment(role, text.strip(), medium.found, "server") if medium.found else None
+    return Given(to_input(role, medium), medium.path, found=found)
 
 
 async def _read_job(role: str, reference: JobMoment, caller: str, store: Store) -> Given:
@@ -75,6 +80,12 @@ async def _read_job(role: str, reference: JobMoment, caller: str, store: Store) 
     moment = reference.moment if isinstance(reference.moment, str) else repr(reference.moment)
     given = input_of(source, role, moment if kind_of(role) == "image" else "")
     return Given(given, None, _source_problem(role, source, reference))
+
+
+def with_found(offers: Sequence[Offer], given: Sequence[Given]) -> tuple[Offer, ...]:
+    """Offers that tell which files relative paths were taken to mean."""
+    found = tuple(each.found for each in given if each.found is not None)
+    return tuple(replace(offer, adjustments=(*found, *offer.adjustments)) if found else offer for offer in offers)
 
 
 def to_input(role: str, medium: Medium) -> Input:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,7 @@ from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import media_arguments, normal_form, supposed_inputs, to_request
 from ltx_mcp.jobs.consents import Consents, Wish
 from ltx_mcp.jobs.files import Files
-from ltx_mcp.jobs.given import Given, read_media
+from ltx_mcp.jobs.given import Given, read_media, with_found
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Placed, Store
 from ltx_mcp.media.inputs import InputReader
@@ -59,7 +59,7 @@ class Placing:
             try:
                 for each in given:
                     each.check()
-                offers = choose(request, inputs, self.market)
+                offers = with_found(choose(request, inputs, self.market), given)
                 most_usd = ceiling(offers, request.max_cost_usd, self.confirm_above_usd)
                 offers = within(offers, most_usd)
                 await self.store.do(self.files.check_room, offers[0])
@@ -93,7 +93,13 @@ class Placing:
             for each in given:
                 each.check()
             inputs = (*(each.input for each in given), *supposed_inputs(arguments))
-        return make_offers(to_request(arguments), inputs, self.market)
+        plan = make_offers(to_request(arguments), inputs, self.market)
+        unusable = zip(with_found([offer for offer, _ in plan.unusable], given), plan.unusable, strict=True)
+        return replace(
+            plan,
+            offers=with_found(plan.offers, given),
+            unusable=tuple((offer, why_not) for offer, (_, why_not) in unusable),
+        )
 
     @asynccontextmanager
     async def _media(self, arguments: PaidArguments | EstimateCost, caller: str) -> AsyncIterator[list[Given]]:

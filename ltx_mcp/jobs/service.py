@@ -107,7 +107,13 @@ class Jobs:
         )
 
     def _make_placing(self) -> Placing:
-        reader = InputReader(self._config.folders, self._media.look_at_picture, listen=self._media.look_at_medium)
+        reader = InputReader(
+            self._config.folders,
+            self._media.look_at_picture,
+            listen=self._media.look_at_medium,
+            cwd=self._config.cwd,
+            is_typed=self._config.is_typed,
+        )
         return Placing(
             self._config.market,
             self._store,

@@ -41,12 +41,14 @@ def working_folder() -> Path | None:
         return None
 
 
-def make_config(settings: Settings, market: Market, *, paths: bool) -> "Config":
-    """Plain values for Jobs; `paths` says whether callers share this machine's disk. Imports what is heavy."""
+def make_config(settings: Settings, market: Market, *, paths: bool, is_typed: bool = False) -> "Config":
+    """Plain values for Jobs; `paths` says whether callers share this machine's disk, `is_typed` that a person at a
+    terminal writes them. Imports what is heavy."""
     from ltx_mcp.jobs.config import Config
     from ltx_mcp.media.inputs import input_folders
 
-    folders = input_folders(settings.input_dirs or None, working_folder(), Path.home()) if paths else None
+    cwd = working_folder()
+    folders = input_folders(settings.input_dirs or None, cwd, Path.home()) if paths else None
     return Config(
         settings.home,
         market,
@@ -57,4 +59,6 @@ def make_config(settings: Settings, market: Market, *, paths: bool) -> "Config":
         settings.database_url,
         settings.keep_days,
         settings.max_live_jobs,
+        cwd,
+        is_typed,
     )

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from ltx_mcp.domain.fit import THE_LONGEST
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import LOCAL
 from ltx_mcp.domain.quoting import cite, one_line
+from ltx_mcp.domain.request import MEDIA_ROLES
 from ltx_mcp.domain.words import clock, ordinal
 from ltx_mcp.server.views import Change, Estimate, JobRef, JobView, Refused, Row, Standing
 
@@ -84,8 +86,14 @@ def row_text(row: Row) -> str:
 
 def changes_text(changes: list[Change]) -> str:
     """What is not as asked; empty when all is."""
-    told = ", ".join(_change_text(each) for each in changes)
-    return f"Changed: {told}." if told else ""
+    found = [f"{each.field} {each.asked} is {each.got}" for each in changes if _is_found(each)]
+    told = ", ".join(_change_text(each) for each in changes if not _is_found(each))
+    return " ".join(filter(None, (f"Read: {', '.join(found)}." if found else "", f"Changed: {told}." if told else "")))
+
+
+def _is_found(change: Change) -> bool:
+    """Whether it says which file a relative path was taken to mean."""
+    return change.by == "server" and change.field in MEDIA_ROLES and Path(change.got).is_absolute()
 
 
 def _change_text(change: Change) -> str:
@@ -120,6 +128,8 @@ def estimate_text(estimate: Estimate, offers: Sequence[Offer] = (), count: int =
     ]
     doubts = [each for quote in estimate.quotes for each in quote.adjustments if each.got.endswith(THE_LONGEST)]
     lines += [f"{told}." for told in dict.fromkeys(map(_change_text, doubts))]
+    found = [each for quote in estimate.quotes for each in quote.adjustments if _is_found(each)]
+    lines += [told for told in dict.fromkeys(changes_text([each]) for each in found)]
     quoted = {quote.provider for quote in estimate.quotes}
     others = ", ".join(dict.fromkeys(each.provider for each in estimate.refused if each.provider not in quoted))
     budget = estimate.budget

@@ -197,15 +197,21 @@ async def test_a_tilde_stands_for_the_home_folder(folder: Path, into: Path, monk
     assert await reader(folder).read_picture(LocalPath(f"~/{folder.name}/a.png"), "image", into)
 
 
-async def test_a_relative_path_means_the_first_folder_that_holds_such_a_file(tmp_path: Path, into: Path) -> None:
+async def test_a_relative_path_that_means_two_files_is_refused_with_both(tmp_path: Path, into: Path) -> None:
     folders = [tmp_path / name for name in ("one", "two", "three")]
     for each in folders:
         each.mkdir()
     (folders[0] / "a.png").mkdir()
     (folders[1] / "a.png").write_bytes(b"two")
+    reading = reader(*folders)
+    picture = await reading.read_picture(LocalPath("a.png"), "image", into)
+    assert (picture.path.read_bytes(), picture.found) == (b"two", str(folders[1].resolve() / "a.png"))
+    picture.path.unlink()
     (folders[2] / "a.png").write_bytes(b"three")
-    picture = await reader(*folders).read_picture(LocalPath("a.png"), "image", into)
-    assert picture.path.read_bytes() == b"two"
+    message = await refusal(reading, LocalPath("a.png"), into, ErrorCode.INVALID_REQUEST)
+    assert all(str(each.resolve() / "a.png") in message for each in folders[1:])
+    full = await reading.read_picture(LocalPath(str(folders[2] / "a.png")), "image", into)
+    assert (full.path.read_bytes(), full.found) == (b"three", "")
 
 
 @pytest.mark.parametrize("path", ["../secret.png", "sub/../../secret.png", "{outside}", "/etc/hosts", "~root/x", ".."])
