@@ -14,6 +14,12 @@ from ltx_mcp.settings import described
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
+UNTRUE = (
+    r"the same command,? (or|follows|finds)",
+    r"same command with a new --request-key",
+)
+"""What pages and commands once said and is not so. A pattern that comes back is a promise that nobody keeps."""
+
 
 def load_tables() -> ModuleType:
     spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
@@ -55,3 +61,10 @@ def test_every_setting_and_tool_is_in_the_readme() -> None:
 def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("pattern", UNTRUE)
+def test_nothing_says_what_was_found_to_be_untrue(pattern: str) -> None:
+    for page in (*PAGES, ROOT / "SECURITY.md", *sorted((ROOT / "ltx_mcp").rglob("*.py"))):
+        text = " ".join(page.read_text(encoding="utf-8").split())
+        assert not re.search(pattern, text), page.name

@@ -53,7 +53,7 @@ def _draw_next(console: Console, job_id: str) -> None:
 def next_steps(job_id: str) -> list[tuple[str, str]]:
     """What can be done with a film, each a word and the command."""
     return [
-        ("again", f"the same command with a new {option_name('request_key')}"),
+        ("again", "the same command with --new"),
         ("longer", f"ltx-mcp extend {job_id} {option_name('duration')} 5"),
         ("redo", f"ltx-mcp retake {job_id} {option_name('start_time')} 0 {option_name('duration')} 2"),
         ("go on", f'ltx-mcp animate {job_id}#last "what happens then"'),

@@ -13,7 +13,8 @@ from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, GenerateFromAudi
 def _paid(function: Any) -> Any:
     """The options of every command that may cost something."""
     yes = click.option("--yes", is_flag=True, help="Agree to a price above LTX_MCP_CONFIRM_ABOVE_USD.")
-    return yes(open_option(as_json_option(function)))
+    new = click.option("--new", is_flag=True, help="Order another one of what was made before.")
+    return yes(new(open_option(as_json_option(function))))
 
 
 def _examples(*lines: str) -> str:
@@ -30,10 +31,10 @@ def _examples(*lines: str) -> str:
 @click.argument("prompt")
 @options_of(GenerateVideo, "prompt", "wait_seconds")
 @_paid
-def generate(prompt: str, yes: bool, as_json: bool, wants_open: bool, **options: Any) -> None:
+def generate(prompt: str, **options: Any) -> None:
     """Make a video from PROMPT and print the path of the film."""
     order = {"prompt": prompt, **options}
-    make(GenerateVideo, "generate_video", order, yes=yes, as_json=as_json, wants_open=wants_open)
+    make(GenerateVideo, "generate_video", order)
 
 
 @click.command(
@@ -46,13 +47,13 @@ def generate(prompt: str, yes: bool, as_json: bool, wants_open: bool, **options:
 @click.argument("prompt")
 @options_of(AnimateImage, "prompt", "image", "wait_seconds")
 @_paid
-def animate(image: str, prompt: str, yes: bool, as_json: bool, wants_open: bool, **options: Any) -> None:
+def animate(image: str, prompt: str, **options: Any) -> None:
     """Make a video that starts from IMAGE and follows PROMPT, and print the path of the film.
 
     IMAGE is a path, an https URL or a frame of another job, such as JOB#last.
     """
     order = {"image": image, "prompt": prompt, **options}
-    make(AnimateImage, "animate_image", order, yes=yes, as_json=as_json, wants_open=wants_open)
+    make(AnimateImage, "animate_image", order)
 
 
 @click.command(
@@ -65,13 +66,13 @@ def animate(image: str, prompt: str, yes: bool, as_json: bool, wants_open: bool,
 @click.argument("audio", shell_complete=complete_media())
 @options_of(GenerateFromAudio, "audio", "wait_seconds")
 @_paid
-def from_audio(audio: str, yes: bool, as_json: bool, wants_open: bool, **options: Any) -> None:
+def from_audio(audio: str, **options: Any) -> None:
     """Make a video as long as AUDIO, which becomes its sound, and print the path of the film.
 
     AUDIO is a path, an https URL or a job, whose sound is taken. Give --prompt, --image or both.
     """
     order = {"audio": audio, **options}
-    make(GenerateFromAudio, "generate_from_audio", order, yes=yes, as_json=as_json, wants_open=wants_open)
+    make(GenerateFromAudio, "generate_from_audio", order)
 
 
 @click.command(
@@ -83,13 +84,13 @@ def from_audio(audio: str, yes: bool, as_json: bool, wants_open: bool, **options
 @click.argument("video", shell_complete=complete_media())
 @options_of(ExtendVideo, "video", "wait_seconds")
 @_paid
-def extend(video: str, yes: bool, as_json: bool, wants_open: bool, **options: Any) -> None:
+def extend(video: str, **options: Any) -> None:
     """Make VIDEO longer at its end or its start and print the path of the film.
 
     VIDEO is a path, an https URL or a job. The new seconds and the context are charged.
     """
     order = {"video": video, **options}
-    make(ExtendVideo, "extend_video", order, yes=yes, as_json=as_json, wants_open=wants_open)
+    make(ExtendVideo, "extend_video", order)
 
 
 @click.command(
@@ -101,10 +102,10 @@ def extend(video: str, yes: bool, as_json: bool, wants_open: bool, **options: An
 @click.argument("video", shell_complete=complete_media())
 @options_of(RetakeVideo, "video", "wait_seconds")
 @_paid
-def retake(video: str, yes: bool, as_json: bool, wants_open: bool, **options: Any) -> None:
+def retake(video: str, **options: Any) -> None:
     """Redo a section of VIDEO and print the path of the film. The whole of VIDEO is charged.
 
     VIDEO is a path, an https URL or a job.
     """
     order = {"video": video, **options}
-    make(RetakeVideo, "retake_video", order, yes=yes, as_json=as_json, wants_open=wants_open)
+    make(RetakeVideo, "retake_video", order)

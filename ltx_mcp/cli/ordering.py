@@ -1,6 +1,8 @@
 """An order from the command line: placed, followed to its end or left running, and told."""
 
 import sys
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +16,10 @@ from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.progress import following
 from ltx_mcp.cli.show import print_made, standing_of, view_of
 from ltx_mcp.cli.streams import say
-from ltx_mcp.cli.words import print_json
+from ltx_mcp.cli.words import age, print_json
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.consent import Answer, Question
+from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.server.views import JobView
@@ -28,22 +31,41 @@ if TYPE_CHECKING:
 LONG_S = 24 * 3600.0
 
 
-def make(
-    model: type[PaidArguments], tool: str, options: dict[str, Any], *, yes: bool, as_json: bool, wants_open: bool
-) -> None:
+@dataclass(frozen=True)
+class Order:
+    """What is asked of a tool, and what a person has said to it so far. `yes` agrees to its price, `new` to another one
+    of what was made before."""
+
+    model: type[PaidArguments]
+    tool: str
+    options: dict[str, Any]
+    yes: bool
+    new: bool
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """What the same request has made not long ago, and the question whether another one is wanted."""
+
+    view: JobView
+    question: str
+
+
+def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None:
     """Order what `options` ask of `tool`, print what came of it and end with the exit code that says so."""
-    can_ask = yes or (sys.stdin.isatty() and sys.stderr.isatty())
-    view = run(partial(_order, model, tool, options, None, can_ask))
-    while isinstance(view, Question):
-        agreed = yes or click.confirm(plain_line(view.text), err=True)
-        view = run(partial(_order, model, tool, options, Answer(view.token, agreed), can_ask))
+    as_json, wants_open = options.pop("as_json"), options.pop("wants_open")
+    order = Order(model, tool, options, options.pop("yes"), options.pop("new"))
+    if order.new and options["request_key"]:
+        raise click.UsageError("--new does not go with --request-key: a key that is new is another video already.")
+    view = _made(order)
     if view is None:
         say("ltx-mcp: stopped while ordering; ltx-mcp jobs shows whether there is a job.")
         raise SystemExit(INTERRUPTED)
     code = EXIT.get(State(view.state), STILL_RUNNING)
     if code == STILL_RUNNING:
         finds = f"ltx-mcp jobs show {view.job_id} finds it"
-        say(f"Left running: {view.job_id}.", f"{finds}; the same command follows it again.")
+        say(f"Left running: {view.job_id}.", f"{finds}; ltx-mcp jobs --watch follows it.")
     if as_json:
         print_json(view.to_wire())
     elif code != STILL_RUNNING:
@@ -54,24 +76,86 @@ def make(
     raise SystemExit(code)
 
 
-async def _order(
-    model: type[PaidArguments], tool: str, options: dict[str, Any], answer: Answer | None, can_ask: bool
-) -> JobView | Question | None:
+def _made(order: Order) -> JobView | None:
+    """What came of it, once a person has answered what there was to ask."""
+    while True:
+        made = run(partial(_order, order))
+        if isinstance(made, Question):
+            agreed = order.yes or click.confirm(plain_line(made.text), err=True)
+            order = replace(order, answer=Answer(made.token, agreed))
+        elif not isinstance(made, Repeated):
+            return made
+        elif click.confirm(made.question, err=True):
+            order = replace(order, new=True)
+        else:
+            return made.view
+
+
+async def _order(order: Order) -> JobView | Question | Repeated | None:
     """The job at its end, or as it is when a signal says to leave; None when that comes before the order is known. The
-    question where somebody must agree to the price first."""
-    arguments = read_options(model, tool, options)
+    question where somebody must be asked first."""
+    from ltx_mcp.jobs.same import Repeat
+
+    arguments = read_options(order.model, order.tool, order.options)
+    repeat = Repeat.ANOTHER if order.new else Repeat.ASKED
     scope, job = anyio.CancelScope(), None
     async with at_signal(scope.cancel), open_jobs(work=True) as jobs:
         with scope:
-            ordered = await jobs.order(arguments, CALLER, answer, can_ask=can_ask)
+            can_ask = order.yes or _is_person_there()
+            ordered = await jobs.order(arguments, CALLER, order.answer, can_ask=can_ask, repeat=repeat)
             if isinstance(ordered, Question):
                 return ordered
             job = ordered.job
+            if (asks := _asks_for_another(ordered, arguments.request_key)) and _is_person_there():
+                return Repeated(view_of(jobs, job), asks)
+            if asks and not _is_retry(job):
+                raise _refused(job)
             _say_placed(ordered)
             await _follow(jobs, job)
         if job is None:
             return None
         return view_of(jobs, await jobs.get(job.id, CALLER))
+
+
+def _is_person_there() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _asks_for_another(ordered: "Ordered", request_key: str) -> str:
+    """The question to a person whose request was made before; empty where it is plain what they want: a key names its
+    own job, and what is under way is followed on."""
+    job = ordered.job
+    if ordered.fresh or request_key or (job.live and not job.request_key):
+        return ""
+    return f"{_before(job)} Order another one?"
+
+
+def _before(job: Job) -> str:
+    """What the same request has come to."""
+    ago = f"{age(job.finished_at or job.created_at, datetime.now(UTC))} ago"
+    if job.live:
+        return f"The same request is under way: {job.id}, {job.price}."
+    if job.state is State.UNKNOWN:
+        return f"The same request was ordered {ago}: {job.id}, {job.price}. It may have been taken and charged."
+    return f"The same request was made {ago}: {job.id}, {job.price}."
+
+
+def _is_retry(job: Job) -> bool:
+    """Whether it ended so short ago that the same command is taken for a repetition."""
+    from ltx_mcp.jobs.same import Repeat
+
+    return (
+        job.finished_at is not None and not job.request_key and datetime.now(UTC) - job.finished_at < Repeat.RETRY.value
+    )
+
+
+def _refused(job: Job) -> CallerError:
+    return CallerError(
+        ErrorCode.NEEDS_CONFIRMATION,
+        f"{_before(job)} Nothing was ordered.",
+        f"ltx-mcp jobs show {job.id} says where its film lies; for another one give --new, or a new --request-key.",
+    )
 
 
 async def _follow(jobs: "Jobs", job: Job) -> None:
@@ -91,6 +175,6 @@ def _say_placed(ordered: "Ordered") -> None:
     if ordered.fresh:
         say(f"{job.id} ordered: {order}.")
     else:
-        say(f"This request already had {job.id}; for another take give a new --request-key.")
+        say(f"This request already had {job.id}; for another one give --new, or a new --request-key.")
     for change in job.offer.adjustments:
         say(f"Changed: {change.field} {change.asked} -> {change.got}.")

@@ -144,6 +144,11 @@ def _candidates(request: Request, market: Market) -> Iterable[tuple[ProviderFact
     )
 
 
+def is_preview_only(request: Request, market: Market) -> bool:
+    """Whether nothing but a preview can come of it now."""
+    return request.provider == LOCAL or (request.provider == "auto" and not market.is_real)
+
+
 def _within_auto(request: Request, offers: Sequence[Offer], market: Market) -> tuple[Offer, ...]:
     """`auto` never picks the preview while something real is configured, nor a provider outside the operator's list."""
     if request.provider != "auto":

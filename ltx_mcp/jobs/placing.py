@@ -12,13 +12,14 @@ from ltx_mcp.domain.ceiling import ceiling, within
 from ltx_mcp.domain.consent import Answer, Question, needs_consent
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Job
-from ltx_mcp.domain.plan import Market, Plan, choose, make_offers
+from ltx_mcp.domain.plan import Market, Plan, choose, is_preview_only, make_offers
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import media_arguments, normal_form, supposed_inputs, to_request
 from ltx_mcp.jobs.consents import Consents, Wish
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.given import Given, read_media, with_found
 from ltx_mcp.jobs.rows import NewJob
+from ltx_mcp.jobs.same import Identity, Repeat
 from ltx_mcp.jobs.store import Placed, Store
 from ltx_mcp.media.inputs import InputReader
 
@@ -37,7 +38,7 @@ class Placing:
 
     market: Market
     store: Store
-    place: Callable[[NewJob, datetime], Placed]
+    place: Callable[[NewJob, datetime, Repeat], Placed]
     consents: Consents
     files: Files
     reader: InputReader
@@ -45,10 +46,16 @@ class Placing:
     confirm_above_usd: Decimal | None = None
 
     async def order(
-        self, arguments: PaidArguments, caller: str, answer: Answer | None = None, *, can_ask: bool = False
+        self,
+        arguments: PaidArguments,
+        caller: str,
+        answer: Answer | None = None,
+        *,
+        can_ask: bool = False,
+        repeat: Repeat = Repeat.RETRY,
     ) -> Ordered | Question:
-        """The job of this request: placed now, or the one it already has. With `can_ask` it may be the question to
-        put to a person, whose `answer` comes with the same arguments again.
+        """The job of this request: placed now, or the one it already has, which `repeat` decides. With `can_ask` it may
+        be the question to put to a person, whose `answer` comes with the same arguments again.
 
         Raises CallerError or SetupError. Unless a job is returned nothing was kept: no row, no file, no reservation.
         """
@@ -64,15 +71,17 @@ class Placing:
                 offers = within(offers, most_usd)
                 await self.store.do(self.files.check_room, offers[0])
             except LtxError:
-                same = await self._same(caller, arguments.request_key, normal)
+                is_preview = is_preview_only(request, self.market)
+                wanted = Identity(caller, arguments.request_key, normal, is_preview, repeat)
+                same = await self.store.do(self.store.find_same, wanted, self.now())
                 if same is not None:
-                    return same
+                    return Ordered(same, fresh=False)
                 raise
             new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd)
             wish = self._wish(new, request.max_cost_usd)
             if wish is not None or any(each.path is not None for each in given):
                 # nobody is asked about what would be refused anyway, and nothing is kept of it
-                found = await self.store.do(self.store.check, new, self.now())
+                found = await self.store.do(self.store.check, new, self.now(), repeat)
                 if found is not None:
                     return Ordered(found, fresh=False)
             if wish is not None and (question := await self._settle(wish, answer, can_ask)) is not None:
@@ -80,7 +89,7 @@ class Placing:
             for each in given:
                 if each.path is not None:
                     await self.store.do(self.files.keep_input, each.input, each.path)
-        placed = await self.store.do(self.place, new, self.now())
+        placed = await self.store.do(self.place, new, self.now(), repeat)
         return Ordered(placed.job, placed.fresh)
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
@@ -119,10 +128,6 @@ class Placing:
         if above_usd is None or not needs_consent(new.offers, above_usd):
             return None
         return Wish(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd)
-
-    async def _same(self, caller: str, request_key: str, normal: dict[str, str]) -> Ordered | None:
-        job = await self.store.do(self.store.find_same, caller, request_key, normal, self.now())
-        return None if job is None else Ordered(job, fresh=False)
 
     async def _settle(self, wish: Wish, answer: Answer | None, can_ask: bool) -> Question | None:
         """None when the price is agreed to."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
 from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.plan import LOCAL
 from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.quoting import quote, shorten
 
@@ -52,11 +53,19 @@ def machine_of(worker: str) -> str:
     return worker.rpartition("_")[0]
 
 
-def same_or_refused(job: Job, normal: dict[str, str]) -> Job:
-    """The job of a key when the request is still the same one. Raises CallerError naming what differs."""
+def same_or_refused(job: Job, normal: dict[str, str], *, is_preview: bool) -> Job:
+    """The job of a key when the request is still the same one; `is_preview`: only a preview can come of it now. Raises
+    CallerError naming what differs."""
     different = sorted(
         name for name in normal.keys() | job.normal.keys() if normal.get(name, "") != job.normal.get(name, "")
     )
+    if not different and job.offer.provider == LOCAL and not is_preview:
+        raise CallerError(
+            ErrorCode.INVALID_REQUEST,
+            f"request_key {quote(job.request_key)} already names {job.id}, a preview drawn when no provider was set "
+            "up; now one is, and this would be a video of it.",
+            "Use a new request_key for that video.",
+        )
     if not different:
         return job
     named = ", ".join(f"{name} ({_cut(job.normal.get(name, ''))} before)" for name in different)

@@ -16,6 +16,7 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.jobs.alive import Life
 from ltx_mcp.jobs.database import OutOfReachError
 from ltx_mcp.jobs.rows import LostClaimError, NewJob
+from ltx_mcp.jobs.same import Repeat
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Placed, Store
 
@@ -65,15 +66,15 @@ class Runner:
         """Look now: something was placed, or changed."""
         self._wake.set()
 
-    def place(self, new: NewJob, now: datetime) -> Placed:
+    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> Placed:
         """Place a job, held by this process where that takes nobody's turn, so that it need not be claimed; then
         `begin` carries it. Blocking; raises CallerError or SetupError."""
         provider = new.offers[0].provider
         is_ours = self._group is not None and provider in self._steps.able and provider not in self._slots
         if not is_ours or self._is_left:
-            return self._store.place(new, now)
+            return self._store.place(new, now, repeat)
         self._life.beat()  # with no live job it may be a minute since the last
-        return self._store.place(new, now, self._life.worker)
+        return self._store.place(new, now, repeat, self._life.worker)
 
     def begin(self, job: Job) -> None:
         """Carry what `place` has held for this process; anything else is looked for now."""

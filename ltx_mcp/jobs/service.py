@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import overload
@@ -30,6 +30,8 @@ from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.rules import checked_id, found_or_refused
 from ltx_mcp.jobs.runner import HandOver, Runner
+from ltx_mcp.jobs.same import Repeat
+from ltx_mcp.jobs.shown import Shown, take_frame
 from ltx_mcp.jobs.spend import Spend, read_spend
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
@@ -48,14 +50,6 @@ BEFORE_WORD = frozenset({State.QUEUED, State.SUBMITTING})
 
 Told = Callable[[Job], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A picture of a film for a model to look at."""
-
-    data: bytes
-    mime_type: str
 
 
 class Jobs:
@@ -181,16 +175,22 @@ class Jobs:
 
     @overload
     async def order(
-        self, arguments: PaidArguments, caller: str, answer: Answer | None, *, can_ask: bool
+        self, arguments: PaidArguments, caller: str, answer: Answer | None, *, can_ask: bool, repeat: Repeat = ...
     ) -> Ordered | Question: ...
 
     async def order(
-        self, arguments: PaidArguments, caller: str, answer: Answer | None = None, *, can_ask: bool = False
+        self,
+        arguments: PaidArguments,
+        caller: str,
+        answer: Answer | None = None,
+        *,
+        can_ask: bool = False,
+        repeat: Repeat = Repeat.RETRY,
     ) -> Ordered | Question:
         """The job of this request: placed now, or the one it already has; see Placing. Only with `can_ask` is it ever
         a question. Raises CallerError or SetupError."""
         await self._take_in_prices()
-        ordered = await self._placing.order(arguments, caller, answer, can_ask=can_ask)
+        ordered = await self._placing.order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
         if isinstance(ordered, Ordered) and ordered.fresh:
             self._runner.begin(ordered.job)
         else:
@@ -338,13 +338,7 @@ class Jobs:
                 f"{job.id} is {job.state}; it has no film to take a frame from.",
                 "check_job says when it is done.",
             )
-        folder = await self._store.do(self._files.new_folder)
-        try:
-            path = Path(folder, "frame.jpg")
-            await self._media.take_frame(film, seconds, path, "jpeg", 1024)
-            return Shown(await self._store.do(path.read_bytes), "image/jpeg")
-        finally:
-            self._files.remove_folder(folder)
+        return await take_frame(film, seconds, self._files, self._media, self._store.do)
 
     @property
     def home(self) -> Path:

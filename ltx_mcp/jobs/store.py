@@ -36,10 +36,10 @@ from ltx_mcp.jobs.rows import (
     record,
     to_job,
 )
-from ltx_mcp.jobs.rules import handed_back, machine_of, price_drift, same_or_refused
+from ltx_mcp.jobs.rules import handed_back, machine_of, price_drift
+from ltx_mcp.jobs.same import Identity, Repeat, find_same, identity_of
 from ltx_mcp.jobs.schema import events, jobs
 
-REPEAT_WINDOW = timedelta(minutes=2)
 MOST_AHEAD = timedelta(hours=1)
 """No job rests longer than this: what should rest longer was put off by a clock that has been set back since."""
 ASKED_FOR = timedelta(hours=24)
@@ -78,7 +78,7 @@ class Store:
 
     # -- placing ------------------------------------------------------------------------------------------------
 
-    def place(self, new: NewJob, now: datetime, holder: str = "") -> Placed:
+    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY, holder: str = "") -> Placed:
         """The request's job: the one it already has, or a new row with its price held. `holder` is who carries the
         new one, which nobody needs to claim then.
 
@@ -88,7 +88,7 @@ class Store:
         name = f"key {new.request_key}" if new.request_key else fingerprint(new.normal)
         with self._database.write() as connection:
             self._database.lock(connection, f"request {new.caller} {name}")
-            if found := self._same(connection, new.caller, new.request_key, new.normal, now):
+            if found := find_same(connection, identity_of(new, repeat), now):
                 return Placed(found, fresh=False)
             if self._max_live_jobs is not None:
                 self._database.lock(connection, f"live {new.caller}")
@@ -98,38 +98,21 @@ class Store:
             use_up(connection, new.caller, name_of(new.normal, new.request_key))
             return Placed(insert_job(connection, new, now, "placed", holder), fresh=True)
 
-    def check(self, new: NewJob, now: datetime) -> Job | None:
+    def check(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> Job | None:
         """What `place` would say just now, without placing: the job this request already has, or None. Raises the same
         CallerErrors."""
         with self._database.read() as connection:
-            if found := self._same(connection, new.caller, new.request_key, new.normal, now):
+            if found := find_same(connection, identity_of(new, repeat), now):
                 return found
             if self._max_live_jobs is not None:
                 check_live(connection, new.caller, self._max_live_jobs)
             self._check_budget(connection, new.offers[0], now)
             return None
 
-    def find_same(self, caller: str, request_key: str, normal: dict[str, str], now: datetime) -> Job | None:
+    def find_same(self, wanted: Identity, now: datetime) -> Job | None:
         """The job this request already has, if any."""
         with self._database.read() as connection:
-            return self._same(connection, caller, request_key, normal, now)
-
-    def _same(
-        self, connection: Connection, caller: str, request_key: str, normal: dict[str, str], now: datetime
-    ) -> Job | None:
-        if request_key:
-            row = connection.execute(
-                select(jobs).where(jobs.c.caller == caller, jobs.c.request_key == request_key)
-            ).first()
-            return same_or_refused(to_job(row._mapping), normal) if row else None
-        recent = and_(jobs.c.state.in_([State.SUCCEEDED, State.UNKNOWN]), jobs.c.finished_at >= now - REPEAT_WINDOW)
-        row = connection.execute(
-            select(jobs)
-            .where(jobs.c.caller == caller, jobs.c.fingerprint == fingerprint(normal), jobs.c.request_key.is_(None))
-            .where(or_(jobs.c.state.in_(LIVE), recent))
-            .order_by(jobs.c.created_at.desc())
-        ).first()
-        return to_job(row._mapping) if row else None
+            return find_same(connection, wanted, now)
 
     def _lock_day(self, connection: Connection, day: datetime) -> None:
         """Nobody else reserves of this day's money before this transaction ends."""

@@ -116,7 +116,7 @@ def dialogue(home: Path, emulator: Emulated, world: World) -> Dialogue:
         shown = b""
         try:
             while not shown.rstrip().endswith(b"[y/N]:"):
-                part = _read(ours)
+                part = read_terminal(ours)
                 assert part, shown
                 shown += part
             assert world.orders == []
@@ -124,7 +124,7 @@ def dialogue(home: Path, emulator: Emulated, world: World) -> Dialogue:
                 _interrupt(process, ours)
             else:
                 os.write(ours, typed.encode())
-            while part := _read(ours):
+            while part := read_terminal(ours):
                 shown += part
             out, _ = process.communicate(timeout=HANG_S)
         finally:
@@ -145,7 +145,8 @@ def _interrupt(process: "subprocess.Popen[bytes]", terminal: int) -> None:
             return
 
 
-def _read(terminal: int) -> bytes:
+def read_terminal(terminal: int) -> bytes:
+    """What it shows next; nothing at its end."""
     assert select.select([terminal], [], [], HANG_S)[0], "it says nothing"
     try:
         return os.read(terminal, 4096)

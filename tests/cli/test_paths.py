@@ -15,12 +15,12 @@ def sound(path: Path, seconds: int) -> None:
         file.writeframes(bytes(8000 * seconds))
 
 
-def seconds_of(ltx: Command, path: str, **more: str) -> float:
+def seconds_of(ltx: Command, path: str, **more: str) -> int:
     """How long the sound is that the command took."""
     ended = ltx("estimate", "--operation", "audio_to_video", "--audio", path, "--json", **more)
     assert ended.returncode == 0, ended.stderr
     costs = {quote["model"]: quote["cost_usd"] for quote in json.loads(ended.stdout)["quotes"]}
-    return round(costs["ltx-2.3-pro"] / 0.1)
+    return round(float(costs["ltx-2.3-pro"]) / 0.1)
 
 
 def test_a_path_means_what_the_shell_means_in_the_home_folder_and_out_of_it(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""Whether a request already has a job, inside somebody's transaction."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
+
+from ltx_mcp.domain.job import LIVE, Job, State
+from ltx_mcp.domain.plan import LOCAL
+from ltx_mcp.domain.request import fingerprint
+from ltx_mcp.jobs.rows import NewJob, to_job
+from ltx_mcp.jobs.rules import same_or_refused
+from ltx_mcp.jobs.schema import jobs
+
+
+class Repeat(Enum):
+    """What the same request without a request_key is when it comes again."""
+
+    RETRY = timedelta(minutes=2)
+    """The same one, while its job is under way and so long after its end."""
+    ASKED = timedelta(days=1)
+    """For so long after its end, and whatever key its job has, something that a person is asked about first."""
+    ANOTHER = timedelta(0)
+    """Always another one."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes a request the same one. `is_preview`: only a preview can come of it now."""
+
+    caller: str
+    request_key: str
+    normal: dict[str, str]
+    is_preview: bool
+    repeat: Repeat = Repeat.RETRY
+
+
+def identity_of(new: NewJob, repeat: Repeat) -> Identity:
+    """That of a planned request."""
+    return Identity(new.caller, new.request_key, new.normal, new.offers[0].provider == LOCAL, repeat)
+
+
+def find_same(connection: Connection, wanted: Identity, now: datetime) -> Job | None:
+    """The job of this request, if it has one. A preview is never that of a request that can be a real video now.
+
+    Raises CallerError when its key belongs to another request.
+    """
+    if wanted.request_key:
+        job = _first(connection, jobs.c.caller == wanted.caller, jobs.c.request_key == wanted.request_key)
+        return same_or_refused(job, wanted.normal, is_preview=wanted.is_preview) if job else None
+    if wanted.repeat is Repeat.ANOTHER:
+        return None
+    same = [jobs.c.caller == wanted.caller, jobs.c.fingerprint == fingerprint(wanted.normal)]
+    if not wanted.is_preview:
+        same.append(jobs.c.provider != LOCAL)
+    job = _first(connection, *same, jobs.c.request_key.is_(None), _is_recent(now, Repeat.RETRY))
+    if job is None and wanted.repeat is Repeat.ASKED:
+        job = _first(connection, *same, _is_recent(now, Repeat.ASKED))
+    return job
+
+
+def _is_recent(now: datetime, repeat: Repeat) -> ColumnElement[bool]:
+    """Under way, or ended in a way that may have cost something, and not long ago."""
+    ended = and_(jobs.c.state.in_([State.SUCCEEDED, State.UNKNOWN]), jobs.c.finished_at >= now - repeat.value)
+    return or_(jobs.c.state.in_(LIVE), ended)
+
+
+def _first(connection: Connection, *where: ColumnElement[bool]) -> Job | None:
+    row = connection.execute(select(jobs).where(*where).order_by(jobs.c.created_at.desc())).first()
+    return to_job(row._mapping) if row else None

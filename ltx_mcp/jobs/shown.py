@@ -1,0 +1,32 @@
+"""Pictures of a film for a model to look at: a frame that is taken when it is asked for."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltx_mcp.jobs.files import Files
+from ltx_mcp.media.worker import Media
+
+LONG_SIDE = 1024
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of a film for a model to look at."""
+
+    data: bytes
+    mime_type: str
+
+
+async def take_frame(
+    film: Path, seconds: float, files: Files, media: Media, do: Callable[..., Awaitable[Any]]
+) -> Shown:
+    """The frame at this moment; `do` runs what blocks. Raises CallerError beyond the end."""
+    folder = await do(files.new_folder)
+    try:
+        path = Path(folder, "frame.jpg")
+        await media.take_frame(film, seconds, path, "jpeg", LONG_SIDE)
+        return Shown(await do(path.read_bytes), "image/jpeg")
+    finally:
+        files.remove_folder(folder)
