@@ -14,6 +14,7 @@ from ltx_mcp.cli.options import as_json_option, read_options
 from ltx_mcp.cli.show import print_job, view_of
 from ltx_mcp.cli.streams import say
 from ltx_mcp.cli.words import print_json
+from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CancelJob
 from ltx_mcp.domain.job import LIVE, State
 from ltx_mcp.server.views import JobView
@@ -81,7 +82,10 @@ def _agreed(found: Mapping[str, str]) -> bool:
 async def _cancel_one(job_id: str) -> JobView:
     arguments = read_options(CancelJob, "cancel_job", {"job_id": job_id})
     async with open_jobs() as found:
-        return view_of(found, await found.cancel(arguments.job_id, CALLER))
+        job = await found.cancel(arguments.job_id, CALLER)
+        if job.live:
+            await care_for_ownerless(found)
+        return view_of(found, job)
 
 
 async def _find(states: Sequence[str]) -> Mapping[str, str]:
@@ -96,7 +100,10 @@ async def _cancel_many(job_ids: Sequence[str]) -> "Cancelled":
         if len(wanted) <= MAX_NAMED:
             for job_id in wanted:
                 await found.get(job_id, CALLER)
-        return await found.cancelling.cancel(CALLER, list(wanted))
+        cancelled = await found.cancelling.cancel(CALLER, list(wanted))
+        if cancelled.live:
+            await care_for_ownerless(found)
+        return cancelled
 
 
 def _print(cancelled: "Cancelled", wanted: int, as_json: bool) -> None:

@@ -19,12 +19,14 @@ from ltx_mcp.cli.show import print_history, print_job, view_of
 from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
 from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import print_json, print_table
+from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.server.views import JobView, Row, to_row, to_time
 
 LOOK_S = 1.0
+CARE_S = 30.0
 STATES = [str(state) for state in State]
 
 
@@ -57,13 +59,16 @@ def jobs(
 
 async def _page(asked: ListJobs) -> Sequence[Job]:
     async with open_jobs() as found:
-        return (await found.page(asked, CALLER)).jobs
+        page = await found.page(asked, CALLER)
+        await care_for_ownerless(found)
+        return page.jobs
 
 
 async def _watched(asked: ListJobs) -> Sequence[Job]:
     """The jobs when none of them is under way any more, or as they are when a signal says to leave."""
     scope = anyio.CancelScope()
     jobs: Sequence[Job] = ()
+    care_at = 0.0
     async with at_signal(scope.cancel), open_jobs() as found:
         with scope, _drawn() as draw:
             while True:
@@ -71,6 +76,9 @@ async def _watched(asked: ListJobs) -> Sequence[Job]:
                 draw(jobs)
                 if not any(job.live for job in jobs):
                     break
+                if anyio.current_time() >= care_at:
+                    await care_for_ownerless(found)
+                    care_at = anyio.current_time() + CARE_S
                 await anyio.sleep(LOOK_S)
     return jobs
 
@@ -134,6 +142,7 @@ async def _one(job_id: str) -> tuple[JobView, list[Event]]:
     arguments = read_options(CheckJob, "check_job", {"job_id": job_id})
     async with open_jobs() as found:
         job = await found.get(arguments.job_id, CALLER)
+        await care_for_ownerless(found)
         return view_of(found, job), list(await found.history(job_id, CALLER))
 
 

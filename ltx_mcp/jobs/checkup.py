@@ -2,19 +2,17 @@
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
 from sqlalchemy import Connection, inspect, select, text
 
 from ltx_mcp.domain.job import LIVE, Bill, State
-from ltx_mcp.jobs.alive import Locks
-from ltx_mcp.jobs.beats import CLOCK, LEASE_S
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.disk import DOUBTFUL, MOUNTS, find_file_system
 from ltx_mcp.jobs.migrations import STEPS
-from ltx_mcp.jobs.schema import jobs, workers
+from ltx_mcp.jobs.ownerless import beating, locked
+from ltx_mcp.jobs.schema import jobs
 
 BUSY_S = 2.0
 SOUND_S = 2.0
@@ -68,8 +66,8 @@ def _read(database: Database, place: Path | str) -> Books:
             if form != len(STEPS):
                 return Books(kind, form, unsound=unsound)
             live = connection.execute(select(jobs.c.id).where(jobs.c.state.in_(LIVE))).all()
-            alive = _beating(connection) if file is None else _locked(file.parent)
-            return Books(kind, form, len(STEPS), unsound, len(live), _unsettled(connection), alive)
+            alive = beating(connection) if file is None else locked(file.parent)
+            return Books(kind, form, len(STEPS), unsound, len(live), _unsettled(connection), len(alive))
     finally:
         database.close()
 
@@ -81,16 +79,6 @@ def _kind(connection: Connection) -> str:
 def _unsettled(connection: Connection) -> tuple[str, ...]:
     unknown = select(jobs.c.id).where(jobs.c.state == State.UNKNOWN, jobs.c.bill == Bill.HELD)
     return tuple(row.id for row in connection.execute(unknown.order_by(jobs.c.created_at)))
-
-
-def _beating(connection: Connection) -> int:
-    since = connection.execute(CLOCK).scalar_one() - timedelta(seconds=LEASE_S)
-    return len(connection.execute(select(workers.c.name).where(workers.c.beat_at >= since)).all())
-
-
-def _locked(home: Path) -> int:
-    locks = Locks(home)
-    return sum(not locks.is_dead(path.stem) for path in (home / "workers").glob("w_*.lock"))
 
 
 def _unsound(file: Path) -> str:

@@ -39,14 +39,18 @@ def start_worker(home: Path, environment: Mapping[str, str]) -> None:
     process.returncode = 0  # nobody waits for it, on purpose: Popen must not warn that it still runs
 
 
+def idle_lock(home: Path) -> Path:
+    """What the one worker of this home that ends when nothing is left to do has locked."""
+    return home / "workers" / "until-idle.lock"
+
+
 async def alone(home: Path, work: Callable[[], Awaitable[None]], idle: Callable[[], Awaitable[bool]]) -> bool:
     """Do `work` as the one idle worker of this home; false when another one left nothing to do.
 
     A worker that is just about to end may not see the newest jobs, so this one waits for it rather than leave.
     """
-    folder = home / "workers"
-    make_folder(folder)
-    lock = FileLock(folder / "until-idle.lock", timeout=0, mode=FILE)
+    make_folder(home / "workers")
+    lock = FileLock(idle_lock(home), timeout=0, mode=FILE)
     while True:
         try:
             with lock:

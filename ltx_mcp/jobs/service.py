@@ -23,6 +23,7 @@ from ltx_mcp.jobs.consents import Consents
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.ledger import Budget
+from ltx_mcp.jobs.ownerless import Ownerless, alive_workers, find_ownerless, is_idle_worker_there
 from ltx_mcp.jobs.paging import Page, read_cursor, to_cursor
 from ltx_mcp.jobs.person import Person, Verdicts
 from ltx_mcp.jobs.placing import Ordered, Placing
@@ -344,6 +345,16 @@ class Jobs:
     def home(self) -> Path:
         """The folder everything is kept in."""
         return self._config.home
+
+    async def ownerless(self) -> Ownerless:
+        """The live jobs of the whole database that nobody works on; none where a worker is at work that ends when
+        nothing is left to do."""
+        live = await self._store.do(self._store.live)
+        if not live or await self._store.do(is_idle_worker_there, self.home):
+            return Ownerless()
+        alive = await self._store.do(alive_workers, self._database, self.home)
+        slots = {facts.name for facts in self._config.market.providers if facts.slots}
+        return find_ownerless(live, alive, self._adapters.by_name, slots, self._now())
 
     async def is_idle(self) -> bool:
         """Whether nothing is under way in the whole database."""

@@ -1,0 +1,79 @@
+"""Live jobs that nobody works on: their process died hard, and nobody has come since who would take them over."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, select
+
+from ltx_mcp.jobs.alive import Locks
+from ltx_mcp.jobs.beats import CLOCK, LEASE_S
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.handover import idle_lock
+from ltx_mcp.jobs.schema import workers
+from ltx_mcp.jobs.store import Live
+
+TAKEN_WITHIN = timedelta(seconds=90)
+"""Every process that works looks once a minute; what has been due for longer is not waited for by any of them."""
+
+
+@dataclass(frozen=True)
+class Ownerless:
+    """Those that a worker started from here can take up, and the providers of the others, which need a key first."""
+
+    able: tuple[str, ...] = ()
+    lacking: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_ownerless(
+    live: Sequence[Live], alive: Collection[str], able: Collection[str], slots: Collection[str], now: datetime
+) -> Ownerless:
+    """Of these live jobs those that no `alive` worker has or will soon have. `able` are the providers that can be
+    served from here, `slots` those that take only so many at a time: what waits for a place there has its owner."""
+    busy = {each.provider for each in live if each.holder in alive and each.provider in slots}
+    found = [
+        each
+        for each in live
+        if each.holder not in alive
+        and (each.holder or not alive or (each.next_at < now - TAKEN_WITHIN and each.provider not in busy))
+    ]
+    return Ownerless(
+        tuple(each.id for each in found if each.provider in able),
+        {each.id: each.provider for each in found if each.provider not in able},
+    )
+
+
+def alive_workers(database: Database, home: Path) -> frozenset[str]:
+    """The names of all processes that work on the jobs of this database. Blocking."""
+    if not database.kind.shared:
+        return locked(home)
+    with database.read() as connection:
+        return beating(connection)
+
+
+def beating(connection: Connection) -> frozenset[str]:
+    """Those whose row is renewed."""
+    since = connection.execute(CLOCK).scalar_one() - timedelta(seconds=LEASE_S)
+    return frozenset(connection.execute(select(workers.c.name).where(workers.c.beat_at >= since)).scalars())
+
+
+def locked(home: Path) -> frozenset[str]:
+    """Those that hold the lock on their file."""
+    locks = Locks(home)
+    return frozenset(path.stem for path in (home / "workers").glob("w_*.lock") if not locks.is_dead(path.stem))
+
+
+def is_idle_worker_there(home: Path) -> bool:
+    """Whether a `work --until-idle` is at work in this home. Blocking."""
+    path = idle_lock(home)
+    if not path.exists():
+        return False
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    lock.release()
+    return False

@@ -1,0 +1,55 @@
+"""Which live jobs nobody works on: decided from who is alive, on both databases."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ltx_mcp.jobs.alive import Locks
+from ltx_mcp.jobs.beats import Beats
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.ownerless import alive_workers, find_ownerless
+from ltx_mcp.jobs.store import Live
+from tests.conftest import Clock
+
+LONG_AGO = timedelta(minutes=5)
+
+
+def live(clock: Clock, holder: str = "", provider: str = "fal", due: timedelta = timedelta()) -> Live:
+    return Live("job_a", holder, 1, provider, clock() - due, False)
+
+
+@pytest.mark.parametrize(
+    ("holder", "alive", "due", "is_ownerless"),
+    [
+        ("w_dead", set(), timedelta(), True),
+        ("w_dead", {"w_b"}, timedelta(), True),
+        ("w_b", {"w_b"}, LONG_AGO, False),
+        ("", set(), timedelta(), True),
+        ("", {"w_b"}, timedelta(), False),
+        ("", {"w_b"}, LONG_AGO, True),
+    ],
+)
+def test_a_job_has_an_owner_while_one_is_alive_who_has_it_or_will_soon(
+    clock: Clock, holder: str, alive: set[str], due: timedelta, is_ownerless: bool
+) -> None:
+    found = find_ownerless([live(clock, holder, due=due)], alive, {"fal"}, (), clock())
+    assert (found.able, found.lacking) == (("job_a",) if is_ownerless else (), {})
+
+
+def test_what_lacks_a_key_here_is_told_apart(clock: Clock) -> None:
+    found = find_ownerless([live(clock, "w_dead", "ltx")], (), {"fal"}, (), clock())
+    assert (found.able, found.lacking) == ((), {"job_a": "ltx"})
+
+
+def test_what_waits_for_a_free_place_has_its_owner(clock: Clock) -> None:
+    jobs = [live(clock, "w_b", "local"), live(clock, "", "local", LONG_AGO)]
+    assert find_ownerless(jobs, {"w_b"}, {"local"}, {"local"}, clock()).able == ()
+
+
+def test_those_who_work_are_known_until_they_end(database: Database, home: Path) -> None:
+    life = Beats(database) if database.kind.shared else Locks(home)
+    life.begin()
+    assert alive_workers(database, home) == {life.worker}
+    life.end()
+    assert alive_workers(database, home) == set()
