@@ -10,6 +10,7 @@ import click
 
 from ltx_mcp.cli.common import CALLER, REFUSED, STILL_RUNNING, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
+from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
 from ltx_mcp.cli.show import print_job, view_of
 from ltx_mcp.cli.streams import say
@@ -82,7 +83,7 @@ def _agreed(found: Mapping[str, str]) -> bool:
 async def _cancel_one(job_id: str) -> JobView:
     arguments = read_options(CancelJob, "cancel_job", {"job_id": job_id})
     async with open_jobs() as found:
-        job = await found.cancel(arguments.job_id, CALLER)
+        job = await found.cancel(await full_id(found, arguments.job_id), CALLER)
         if job.live:
             await care_for_ownerless(found)
         return view_of(found, job)
@@ -95,8 +96,9 @@ async def _find(states: Sequence[str]) -> Mapping[str, str]:
 
 async def _cancel_many(job_ids: Sequence[str]) -> "Cancelled":
     """All of them, or none where one of them is not there."""
-    wanted = dict.fromkeys(read_options(CancelJob, "cancel_job", {"job_id": each}).job_id for each in job_ids)
+    names = [read_options(CancelJob, "cancel_job", {"job_id": each}).job_id for each in job_ids]
     async with open_jobs() as found:
+        wanted = dict.fromkeys([await full_id(found, name) for name in names] if len(names) <= MAX_NAMED else names)
         if len(wanted) <= MAX_NAMED:
             for job_id in wanted:
                 await found.get(job_id, CALLER)

@@ -12,6 +12,7 @@ import click
 from ltx_mcp.cli.cancel import cancel
 from ltx_mcp.cli.common import CALLER, STILL_RUNNING, at_signal, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
+from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, open_option, read_options
 from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.settle import adopt, resolve
@@ -141,9 +142,9 @@ def show(job_id: str, as_json: bool, wants_open: bool) -> None:
 async def _one(job_id: str) -> tuple[JobView, list[Event]]:
     arguments = read_options(CheckJob, "check_job", {"job_id": job_id})
     async with open_jobs() as found:
-        job = await found.get(arguments.job_id, CALLER)
+        job = await found.get(await full_id(found, arguments.job_id), CALLER)
         await care_for_ownerless(found)
-        return view_of(found, job), list(await found.history(job_id, CALLER))
+        return view_of(found, job), list(await found.history(job.id, CALLER))
 
 
 def _detail(detail: dict[str, Any]) -> str:

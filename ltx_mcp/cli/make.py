@@ -32,7 +32,7 @@ def _examples(*lines: str) -> str:
 @options_of(GenerateVideo, "prompt", "wait_seconds")
 @_paid
 def generate(prompt: str, **options: Any) -> None:
-    """Make a video from PROMPT and print the path of the film."""
+    """Make a video from PROMPT and print the path of the film. PROMPT - reads it from stdin."""
     order = {"prompt": prompt, **options}
     make(GenerateVideo, "generate_video", order)
 

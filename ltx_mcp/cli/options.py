@@ -36,6 +36,9 @@ HELP = {
     "count": "How many such videos.",
 }
 
+SHORT = {"duration": "-d", "resolution": "-r", "aspect_ratio": "-a", "provider": "-p", "model": "-m"}
+"""What is typed most often."""
+
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 open_option = click.option("--open", "wants_open", is_flag=True, help="Open the film in the system's player.")
 
@@ -65,18 +68,19 @@ def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
     choices = [] if choices == ["NUMBER"] else choices
     text = HELP[name] + (AUTO.get(name, "") if "auto" in choices else "")
     if field.annotation is bool:
-        flags = f"{option_name(name)}/--no-{name.replace('_', '-')}"
-        return click.option(flags, default=field.default, show_default=True, help=text)
+        both = f"{option_name(name)}/--no-{name.replace('_', '-')}"
+        return click.option(both, default=field.default, show_default=True, help=text)
     default = "" if field.is_required() or field.default is None else str(field.default)
     free = "TEXT" if field.annotation is str else "NUMBER"
     metavar = f"[{'|'.join(choices)}]" if choices else free
     if len(metavar) > WIDEST:
         metavar, text = "WORD", f"{text} One of {', '.join(choices)}."
     words = completer_of(name, choices)
+    flags = (SHORT[name], option_name(name)) if name in SHORT else (option_name(name),)
     if field.is_required():
-        return click.option(option_name(name), required=True, help=text, metavar=metavar, shell_complete=words)
+        return click.option(*flags, required=True, help=text, metavar=metavar, shell_complete=words)
     return click.option(
-        option_name(name),
+        *flags,
         default=default,
         show_default=bool(default),
         help=text,

@@ -11,6 +11,7 @@ import click
 
 from ltx_mcp.cli.common import CALLER, EXIT, STILL_RUNNING, at_signal, open_jobs, run
 from ltx_mcp.cli.main import INTERRUPTED
+from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import read_options
 from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.progress import following
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
 
 LONG_S = 24 * 3600.0
+MAX_PROMPT_READ = 100_000
+"""Letters of stdin; what is longer than a prompt may be is refused as one that was typed is."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Repeated:
 def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None:
     """Order what `options` ask of `tool`, print what came of it and end with the exit code that says so."""
     as_json, wants_open = options.pop("as_json"), options.pop("wants_open")
+    if options.get("prompt") == "-":
+        options["prompt"] = sys.stdin.read(MAX_PROMPT_READ).strip()
     order = Order(model, tool, options, options.pop("yes"), options.pop("new"))
     if order.new and options["request_key"]:
         raise click.UsageError("--new does not go with --request-key: a key that is new is another video already.")
@@ -101,6 +106,7 @@ async def _order(order: Order) -> JobView | Question | Repeated | None:
     scope, job = anyio.CancelScope(), None
     async with at_signal(scope.cancel), open_jobs(work=True) as jobs:
         with scope:
+            arguments = await with_full_ids(jobs, arguments)
             can_ask = order.yes or _is_person_there()
             ordered = await jobs.order(arguments, CALLER, order.answer, can_ask=can_ask, repeat=repeat)
             if isinstance(ordered, Question):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ltx_mcp.cli.common import CALLER, open_jobs, run, told
+from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import as_json_option, options_of, read_options
 from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import print_json, print_table, spoken
@@ -64,7 +65,7 @@ async def _estimate(options: dict[str, Any]) -> tuple[Estimate, int, Seconds]:
     """The quotes, for how many videos, and which seconds each is for."""
     arguments = read_options(EstimateCost, "estimate_cost", options)
     async with open_jobs() as jobs:
-        plan = await jobs.quotes(arguments, CALLER)
+        plan = await jobs.quotes(await with_full_ids(jobs, arguments), CALLER)
         seconds = {(offer.provider, offer.model): billed_text(offer) for offer in plan.priced}
         return to_estimate(plan, arguments.count, await jobs.budget()), arguments.count, seconds
 

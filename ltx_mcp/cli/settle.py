@@ -7,6 +7,7 @@ import click
 
 from ltx_mcp.cli.common import CALLER, open_jobs, run
 from ltx_mcp.cli.completion import complete_job, completer_of
+from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import options_of, read_options
 from ltx_mcp.cli.show import print_job, view_of
 from ltx_mcp.domain.arguments import AnimateImage, CheckJob, GenerateVideo, PaidArguments
@@ -35,7 +36,7 @@ async def _resolved(job_id: str, verdict: str) -> JobView:
 
     arguments = read_options(CheckJob, "check_job", {"job_id": job_id})
     async with open_jobs(work=verdict == "retry") as jobs:
-        return view_of(jobs, await jobs.person.resolve(arguments.job_id, Verdict(verdict)))
+        return view_of(jobs, await jobs.person.resolve(await full_id(jobs, arguments.job_id), Verdict(verdict)))
 
 
 @click.command(short_help="Follow an order found at a provider to its film.")
@@ -74,7 +75,7 @@ async def _adopted(
     async with open_jobs(work=True) as jobs:
         person = jobs.person
         if job_id:
-            job = await person.adopt(provider, remote_id, job_id)
+            job = await person.adopt(provider, remote_id, await full_id(jobs, job_id))
         else:
             if not new:
                 await person.check_new(provider)

@@ -29,7 +29,7 @@ from ltx_mcp.jobs.person import Person, Verdicts
 from ltx_mcp.jobs.placing import Ordered, Placing
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.retention import Retention
-from ltx_mcp.jobs.rules import checked_id, found_or_refused
+from ltx_mcp.jobs.rules import checked_id, found_or_refused, is_job_id
 from ltx_mcp.jobs.runner import HandOver, Runner
 from ltx_mcp.jobs.same import Repeat
 from ltx_mcp.jobs.shown import Shown, take_frame
@@ -130,8 +130,6 @@ class Jobs:
         self._watch.wake()
         self._prices.wake()
 
-    # -- life ---------------------------------------------------------------------------------------------------
-
     async def start(self, group: TaskGroup) -> None:
         """Begin to work in the background."""
         await self._store.do(self._life.begin)
@@ -168,8 +166,6 @@ class Jobs:
             await self._media.close()
             self._database.close()
         return left
-
-    # -- ordering -----------------------------------------------------------------------------------------------
 
     @overload
     async def order(self, arguments: PaidArguments, caller: str) -> Ordered: ...
@@ -216,11 +212,13 @@ class Jobs:
                 await self._until(job, _has_ended, told)
         return await self._reload(job)
 
-    # -- looking ------------------------------------------------------------------------------------------------
-
     async def get(self, job_id: str, caller: str) -> Job:
         """One job of this caller. Raises CallerError(job_not_found)."""
         return found_or_refused(await self._store.do(self._store.get, checked_id(job_id), caller), job_id)
+
+    async def named(self, begun: str, caller: str, limit: int) -> Sequence[Job]:
+        """This caller's jobs whose id begins so, one that is named in full first."""
+        return await self._store.do(self._store.named, begun, caller, limit) if is_job_id(begun) else ()
 
     async def look(self, job_id: str, caller: str) -> Job:
         """One job of this caller; one whose outcome is unknown is asked after once more, where that can be done.
@@ -359,8 +357,6 @@ class Jobs:
     async def is_idle(self) -> bool:
         """Whether nothing is under way in the whole database."""
         return not await self._store.do(self._store.live)
-
-    # -- inside -------------------------------------------------------------------------------------------------
 
     async def _take_in_prices(self) -> None:
         """Plan with what providers told of their prices, by whichever process they were asked."""

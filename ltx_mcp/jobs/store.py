@@ -309,6 +309,13 @@ class Store:
         with self._database.read() as connection:
             return find(connection, caller, job_id)
 
+    def named(self, begun: str, caller: str, limit: int) -> list[Job]:
+        """Those of a caller whose id begins so; `begun` itself comes first."""
+        begins = func.substr(jobs.c.id, 1, len(begun)) == begun
+        query = select(jobs).where(jobs.c.caller == caller, begins).order_by(func.length(jobs.c.id), jobs.c.id)
+        with self._database.read() as connection:
+            return [to_job(row._mapping) for row in connection.execute(query.limit(limit))]
+
     def page(self, caller: str, state: str, limit: int, before: tuple[datetime, str] | None) -> list[Job]:
         """Newest first, those older than the job named by its time and id."""
         query = select(jobs).where(jobs.c.caller == caller)
