@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import click
 
+from ltx_mcp.cli import films
 from ltx_mcp.cli.cancel import cancel
 from ltx_mcp.cli.common import CALLER, STILL_RUNNING, at_signal, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
@@ -151,6 +152,7 @@ def _detail(detail: dict[str, Any]) -> str:
     return plain_line(", ".join(f"{name} {value}" for name, value in detail.items()))
 
 
-jobs.add_command(cancel)
+for command in (cancel, films.fetch, films.open, films.rm):
+    jobs.add_command(command)
 jobs.add_command(resolve)
 jobs.add_command(adopt)

@@ -7,6 +7,7 @@ import click
 from ltx_mcp.cli.completion import complete_media
 from ltx_mcp.cli.options import as_json_option, open_option, options_of
 from ltx_mcp.cli.ordering import make
+from ltx_mcp.cli.output import output_options
 from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, GenerateFromAudio, GenerateVideo, RetakeVideo
 
 
@@ -14,7 +15,7 @@ def _paid(function: Any) -> Any:
     """The options of every command that may cost something."""
     yes = click.option("--yes", is_flag=True, help="Agree to a price above LTX_MCP_CONFIRM_ABOVE_USD.")
     new = click.option("--new", is_flag=True, help="Order another one of what was made before.")
-    return yes(new(open_option(as_json_option(function))))
+    return output_options(yes(new(open_option(as_json_option(function)))))
 
 
 def _examples(*lines: str) -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from ltx_mcp.cli.common import CALLER, EXIT, STILL_RUNNING, at_signal, open_jobs, run
+from ltx_mcp.cli.common import CALLER, EXIT, STILL_RUNNING, at_signal, open_jobs, run, told
 from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import read_options
+from ltx_mcp.cli.output import read_output
 from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.progress import following
 from ltx_mcp.cli.show import print_made, standing_of, view_of
@@ -58,6 +59,8 @@ class Repeated:
 def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None:
     """Order what `options` ask of `tool`, print what came of it and end with the exit code that says so."""
     as_json, wants_open = options.pop("as_json"), options.pop("wants_open")
+    text, force = options.pop("output"), options.pop("force")
+    output = read_output(text, force=force, as_json=as_json, nothing="Nothing was ordered.")
     if options.get("prompt") == "-":
         options["prompt"] = sys.stdin.read(MAX_PROMPT_READ).strip()
     order = Order(model, tool, options, options.pop("yes"), options.pop("new"))
@@ -70,11 +73,16 @@ def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None
     code = EXIT.get(State(view.state), STILL_RUNNING)
     if code == STILL_RUNNING:
         finds = f"ltx-mcp jobs show {view.job_id} finds it"
+        if output is not None:
+            finds += f", and once it is made, ltx-mcp jobs fetch {view.job_id} -o brings it"
         say(f"Left running: {view.job_id}.", f"{finds}; ltx-mcp jobs --watch follows it.")
     if as_json:
         print_json(view.to_wire())
     elif code != STILL_RUNNING:
-        print_made(view)
+        print_made(view, says_place=output is None)
+    if output is not None and code == 0:
+        with told():
+            output.put(view)
     if wants_open and code == 0:
         sys.stdout.flush()
         open_film(view.file)

@@ -31,7 +31,7 @@ def view_of(jobs: "Jobs", job: Job) -> JobView:
     )
 
 
-def print_made(view: JobView) -> None:
+def print_made(view: JobView, *, says_place: bool = True) -> None:
     """The film's path alone on stdout, where a program can take it; on stderr what was not told when it was ordered.
     For a person one short block instead, which says what can be done next."""
     if is_terminal(sys.stdout):
@@ -42,7 +42,7 @@ def print_made(view: JobView) -> None:
     new = [change for change in view.adjustments if change.by != "server"]
     for line in facts_of(view.model_copy(update={"adjustments": new})):
         print(line, file=sys.stderr)
-    if place := view.file or view.video_url:
+    if says_place and (place := view.file or view.video_url):
         print(place)
 
 

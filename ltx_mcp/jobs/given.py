@@ -9,9 +9,11 @@ import anyio
 from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State, input_of
-from ltx_mcp.domain.media import JobMoment, Medium, read_reference
+from ltx_mcp.domain.media import DataUri, JobMoment, LocalPath, Medium, WebUrl, read_reference
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.request import Input, kind_of, media_arguments
+from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.rules import removed_film
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.media.inputs import InputReader
 
@@ -38,7 +40,7 @@ _USE = {"image": "take a frame from", "video": "work on", "audio": "take the sou
 
 
 async def read_media(
-    arguments: PaidArguments | EstimateCost, caller: str, folder: Path, reader: InputReader, store: Store
+    arguments: PaidArguments | EstimateCost, caller: str, folder: Path, reader: InputReader, store: Store, files: Files
 ) -> list[Given]:
     """The media of a request, in order: bytes are read into `folder`, jobs are looked up. Raises CallerError."""
     given: list[Given] = []
@@ -46,7 +48,11 @@ async def read_media(
     try:
         with anyio.fail_after(READ_S):
             for role, text in media_arguments(arguments).items():
-                given.append(await _read(role, text, caller, folder, reader, store))
+                reference = read_reference(text, role)
+                if isinstance(reference, JobMoment):
+                    given.append(await _read_job(role, reference, caller, store, files))
+                else:
+                    given.append(await _read(role, text, reference, folder, reader))
     except TimeoutError:
         raise CallerError(
             ErrorCode.RATE_LIMITED,
@@ -56,10 +62,9 @@ async def read_media(
     return given
 
 
-async def _read(role: str, text: str, caller: str, folder: Path, reader: InputReader, store: Store) -> Given:
-    reference = read_reference(text, role)
-    if isinstance(reference, JobMoment):
-        return await _read_job(role, reference, caller, store)
+async def _read(
+    role: str, text: str, reference: WebUrl | DataUri | LocalPath, folder: Path, reader: InputReader
+) -> Given:
     kind = kind_of(role)
     if kind != "image":
         medium = await reader.read_medium(reference, role, folder, kind)
@@ -69,7 +74,7 @@ async def _read(role: str, text: str, caller: str, folder: Path, reader: InputRe
     return Given(to_input(role, medium), medium.path, found=found)
 
 
-async def _read_job(role: str, reference: JobMoment, caller: str, store: Store) -> Given:
+async def _read_job(role: str, reference: JobMoment, caller: str, store: Store, files: Files) -> Given:
     source = await store.do(store.get, reference.job_id, caller)
     if source is None:
         raise CallerError(
@@ -79,6 +84,8 @@ async def _read_job(role: str, reference: JobMoment, caller: str, store: Store) 
         )
     moment = reference.moment if isinstance(reference.moment, str) else repr(reference.moment)
     given = input_of(source, role, moment if kind_of(role) == "image" else "")
+    if source.state is State.SUCCEEDED and not await store.do(files.film(source.id).exists):
+        return Given(given, None, removed_film(role, source.id))
     return Given(given, None, _source_problem(role, source, reference))
 
 

@@ -118,7 +118,7 @@ class Placing:
             return
         folder = await self.store.do(self.files.new_folder)
         try:
-            yield await read_media(arguments, caller, Path(folder), self.reader, self.store)
+            yield await read_media(arguments, caller, Path(folder), self.reader, self.store, self.files)
         finally:
             self.files.remove_folder(folder)
 

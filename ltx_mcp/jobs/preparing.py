@@ -19,6 +19,7 @@ from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.files import digest_of
 from ltx_mcp.jobs.given import to_input
+from ltx_mcp.jobs.rules import removed_film
 from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.media.facts import MediumFacts, PictureFacts
 from ltx_mcp.media.inputs import to_medium
@@ -89,6 +90,8 @@ class Preparing:
             )
         files = self._tools.files
         film = files.film(source.id)
+        if not await self._store.do(film.exists):
+            raise removed_film(given.role, source.id)
         if given.kind == "video":
             return await self._kept(given, film, await self._tools.media.look_at_film(film))
         path = files.room() / f"{job.id}.{job.fence}.{given.role}.part"

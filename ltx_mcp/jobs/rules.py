@@ -48,6 +48,15 @@ def _no_job(job_id: str) -> CallerError:
     )
 
 
+def removed_film(role: str, job_id: str) -> CallerError:
+    """Why a job that succeeded has nothing to be made from."""
+    return CallerError(
+        ErrorCode.INPUT_FAILED,
+        f"{role}: the film of {job_id} is not on this machine any more.",
+        f"A person can bring it back while its address lives: ltx-mcp jobs fetch {job_id}.",
+    )
+
+
 def machine_of(worker: str) -> str:
     """What the names of all workers of one machine begin with."""
     return worker.rpartition("_")[0]
@@ -119,3 +128,17 @@ def price_drift(job: Job, changes: Mapping[str, Any]) -> dict[str, Any] | None:
         "charged_usd": to_text(from_micro(charged)),
         "as_of": job.offer.as_of,
     }
+
+
+async def has_ended(job: Job) -> bool:
+    """Whether nothing more happens to it."""
+    return not job.live
+
+
+async def cancel_is_decided(job: Job) -> bool:
+    """Whether it is known what came of the wish to cancel it."""
+    return not job.live or job.cancel is not None
+
+
+async def nobody(job: Job) -> None:
+    """Nobody listens."""

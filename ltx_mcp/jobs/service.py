@@ -22,6 +22,7 @@ from ltx_mcp.jobs.config import Config
 from ltx_mcp.jobs.consents import Consents
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.keeping import Keeping
 from ltx_mcp.jobs.ledger import Budget
 from ltx_mcp.jobs.ownerless import Ownerless, alive_workers, find_ownerless, is_idle_worker_there
 from ltx_mcp.jobs.paging import Page, read_cursor, to_cursor
@@ -29,7 +30,7 @@ from ltx_mcp.jobs.person import Person, Verdicts
 from ltx_mcp.jobs.placing import Ordered, Placing
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.retention import Retention
-from ltx_mcp.jobs.rules import checked_id, found_or_refused, is_job_id
+from ltx_mcp.jobs.rules import cancel_is_decided, checked_id, found_or_refused, has_ended, is_job_id, nobody
 from ltx_mcp.jobs.runner import HandOver, Runner
 from ltx_mcp.jobs.same import Repeat
 from ltx_mcp.jobs.shown import Shown, take_frame
@@ -69,7 +70,8 @@ class Jobs:
         self._adapters = make_adapters(config.market.providers, config.lookup, now, self._media)
         self._book = PriceBook(database)
         self._prices = PriceWatch(self._book, self._adapters.by_name, now)
-        self._steps = Steps(self._make_tools())
+        self._tools = self._make_tools()
+        self._steps = Steps(self._tools)
         self._runner = self._make_runner()
         self._placing = self._make_placing()
         self._clearing = anyio.CancelScope()
@@ -209,7 +211,7 @@ class Jobs:
         """The job at its end, or as it is after `seconds`."""
         if seconds > 0:
             with anyio.move_on_after(seconds):
-                await self._until(job, _has_ended, told)
+                await self._until(job, has_ended, told)
         return await self._reload(job)
 
     async def get(self, job_id: str, caller: str) -> Job:
@@ -240,7 +242,7 @@ class Jobs:
         self._runner.wake()
         self._steps.ring(job_id)
         with anyio.move_on_after(CANCEL_S):
-            await self._until(job, _cancel_is_decided, _nobody)
+            await self._until(job, cancel_is_decided, nobody)
         return await self._reload(job)
 
     @property
@@ -253,6 +255,11 @@ class Jobs:
         if not job.live or job.holder or job.offer.provider in self._adapters.by_name:
             return ""
         return self._config.market.standings[job.offer.provider].why_not
+
+    @property
+    def keeping(self) -> Keeping:
+        """What a person does with films that are kept."""
+        return Keeping(self._database, self._tools, self._now)
 
     @property
     def person(self) -> Person:
@@ -386,15 +393,3 @@ class Jobs:
                 if not all(job.live for job in jobs):
                     return
                 await self._watch.change({job.id: job.revision for job in jobs})
-
-
-async def _has_ended(job: Job) -> bool:
-    return not job.live
-
-
-async def _cancel_is_decided(job: Job) -> bool:
-    return not job.live or job.cancel is not None
-
-
-async def _nobody(job: Job) -> None:
-    """Nobody listens."""

@@ -25,7 +25,21 @@ Command = Callable[..., Ended]
 Place = Callable[..., str]
 
 MAKING = ["generate", "animate", "from-audio", "extend", "retake"]
-COMMANDS = ["serve", "work", *MAKING, "estimate", "models", "jobs", "doctor", "install", "uninstall", "emulate"]
+COMMANDS = [
+    "serve",
+    "work",
+    *MAKING,
+    "estimate",
+    "models",
+    "jobs",
+    "cancel",
+    "open",
+    "rm",
+    "doctor",
+    "install",
+    "uninstall",
+    "emulate",
+]
 COMMANDS += ["completion"]
 SMALL = ["--resolution", "720p", "--fps", "24", "--no-generate-audio"]
 LONG = ["--duration", "20", "--no-generate-audio"]

@@ -1,0 +1,107 @@
+"""`open`, `rm` and `jobs fetch`: the film of a job shown by the system, removed from this machine, or fetched again."""
+
+import sys
+from functools import partial
+
+import click
+
+from ltx_mcp.cli.common import CALLER, REFUSED, open_jobs, run, told
+from ltx_mcp.cli.completion import complete_job
+from ltx_mcp.cli.naming import full_id
+from ltx_mcp.cli.options import as_json_option, read_options
+from ltx_mcp.cli.output import output_options, read_output
+from ltx_mcp.cli.player import open_film
+from ltx_mcp.cli.show import view_of
+from ltx_mcp.cli.streams import say
+from ltx_mcp.cli.words import print_json
+from ltx_mcp.domain.arguments import CheckJob
+from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.quoting import cite
+from ltx_mcp.server.views import JobView
+
+MAX_PROMPT = 60
+
+
+@click.command(short_help="Open the film of JOB in the system's player.")
+@click.argument("job_id", metavar="JOB", shell_complete=complete_job(State.SUCCEEDED))
+def open(job_id: str) -> None:
+    """Open the film of JOB in the system's player."""
+    open_film(run(partial(_film_of, job_id)))
+
+
+async def _film_of(name: str) -> str:
+    job = (await _find((name,)))[0][0]
+    if job.file is None:
+        raise CallerError(
+            ErrorCode.INPUT_FAILED,
+            f"{job.job_id} is {job.state}, and has no film on this machine.",
+            f"ltx-mcp jobs fetch {job.job_id} brings it while its address lives." if job.state == "succeeded" else "",
+        )
+    return job.file
+
+
+async def _find(names: tuple[str, ...]) -> list[tuple[JobView, Job, bool]]:
+    """These jobs, each once, and whether its film can be fetched again. Raises CallerError where one is not there."""
+    wanted = [read_options(CheckJob, "check_job", {"job_id": name}).job_id for name in names]
+    async with open_jobs() as jobs:
+        ids = dict.fromkeys([await full_id(jobs, name) for name in wanted])
+        found = [await jobs.get(job_id, CALLER) for job_id in ids]
+        return [(view_of(jobs, job), job, jobs.keeping.may_be_fetched(job)) for job in found]
+
+
+@click.command(short_help="Remove the film of JOB from this machine.")
+@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True, shell_complete=complete_job(State.SUCCEEDED))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(job_ids: tuple[str, ...], yes: bool) -> None:
+    """Remove the film of JOB from this machine, for good where its address has ended.
+
+    What it cost stays in the books, and JOB in the list. One that is under way must be cancelled first.
+    """
+    found = run(partial(_find, job_ids))
+    for _, job, may_be_fetched in found:
+        if yes or job.live:
+            continue
+        after = (
+            "ltx-mcp jobs fetch could bring it again, while its address lives" if may_be_fetched else "it is gone then"
+        )
+        question = f"Remove the film of {job.id} ({cite(job.prompt, MAX_PROMPT)}, {job.price})? {after}."
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            say(f"ltx-mcp: {job.id} was not removed: nobody can be asked here; --yes says it.")
+            raise SystemExit(REFUSED)
+        if not click.confirm(question, err=True):
+            say("Nothing was removed.")
+            raise SystemExit(REFUSED)
+    run(partial(_remove, [job.id for _, job, _ in found]))
+
+
+async def _remove(job_ids: list[str]) -> None:
+    async with open_jobs() as jobs:
+        for job_id in job_ids:
+            await jobs.keeping.remove(await jobs.get(job_id, CALLER))
+            print(f"Removed the film of {job_id}; what it cost stays in the books.")
+
+
+@click.command(short_help="Fetch the film of JOB again.")
+@click.argument("job_id", metavar="JOB", shell_complete=complete_job(State.SUCCEEDED))
+@output_options
+@as_json_option
+def fetch(job_id: str, output: str, force: bool, as_json: bool) -> None:
+    """Print the path of JOB's film, fetching it again where it is not here any more, while its address lives."""
+    place = read_output(output, force=force, as_json=as_json, nothing="Nothing was fetched.")
+    view = run(partial(_fetch, job_id))
+    if as_json:
+        print_json(view.to_wire())
+    if place is not None:
+        with told():
+            place.put(view)
+    elif not as_json:
+        print(view.file)
+
+
+async def _fetch(name: str) -> JobView:
+    wanted = read_options(CheckJob, "check_job", {"job_id": name}).job_id
+    async with open_jobs() as jobs:
+        job = await jobs.get(await full_id(jobs, wanted), CALLER)
+        await jobs.keeping.fetch(job)
+        return view_of(jobs, await jobs.get(job.id, CALLER))

@@ -1,0 +1,129 @@
+"""What a person does with films that are kept: remove one from this machine, or fetch it once more.
+
+The row, with what it cost, stays: a budget counts it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import select
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.job import LIVE, Film, Job, State
+from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.disk import check_space
+from ltx_mcp.jobs.rows import record
+from ltx_mcp.jobs.schema import jobs
+from ltx_mcp.jobs.tools import Tools
+from ltx_mcp.media.facts import FilmFacts
+from ltx_mcp.net.flow import Bounds
+from ltx_mcp.providers.base import Delivers
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """The films of one home."""
+
+    database: Database
+    tools: Tools
+    now: Callable[[], datetime]
+
+    async def remove(self, job: Job) -> None:
+        """Remove a film that nothing needs any more. Raises CallerError."""
+        if job.live:
+            raise CallerError(
+                ErrorCode.INVALID_REQUEST,
+                f"{job.id} is under way, and what it makes may be paid.",
+                f"cancel_job {job.id} ends it first.",
+            )
+        if not self.tools.files.film(job.id).exists():
+            raise CallerError(ErrorCode.INVALID_REQUEST, f"{job.id} has no film on this machine.")
+        if needing := await self.database.do(self._needing, job.id):
+            raise CallerError(
+                ErrorCode.INVALID_REQUEST,
+                f"The film of {job.id} is needed by {', '.join(needing)}, which is under way.",
+                "Try again when that has ended.",
+            )
+        await self.database.do(self.tools.files.remove_film, job.id)
+        await self.database.do(self._record, job, "film_removed")
+
+    async def fetch(self, job: Job) -> Path:
+        """The film of a job that succeeded, brought here once more where it is not here any more. Raises CallerError,
+        ProviderError or SetupError."""
+        film = self.tools.files.film(job.id)
+        if job.state is State.SUCCEEDED and film.exists():
+            return film
+        self._check(job)
+        folder = await self.database.do(self.tools.files.new_folder)
+        part = Path(folder, "film.part")
+        try:
+            await self._bring(job, part)
+            measured = await self.tools.media.measure_film(part)
+            await self.tools.media.make_sheet(part, self.tools.files.sheet(job.id))
+            await self.database.do(self.tools.files.keep_film, job, part, _film(measured))
+        finally:
+            self.tools.files.remove_folder(folder)
+        await self.database.do(self._record, job, "film_fetched")
+        return film
+
+    def may_be_fetched(self, job: Job) -> bool:
+        """Whether its address may still lead to it."""
+        expires = job.result_url_expires_at
+        return bool(job.result_url or self._delivers(job)) and (expires is None or expires > self.now())
+
+    def _check(self, job: Job) -> None:
+        if job.state is not State.SUCCEEDED:
+            hint = (
+                "It is fetched by itself once it is made." if job.live else "ltx-mcp jobs show says what became of it."
+            )
+            raise CallerError(ErrorCode.INVALID_REQUEST, f"{job.id} is {job.state}: it has no film to fetch.", hint)
+        if self.may_be_fetched(job):
+            return
+        if not job.result_url:
+            raise CallerError(
+                ErrorCode.EXPIRED, f"The film of {job.id} was made on this machine, and is gone.", "Order it again."
+            )
+        raise CallerError(
+            ErrorCode.EXPIRED,
+            f"The address of the film of {job.id} ended on {job.result_url_expires_at:%Y-%m-%d %H:%M} UTC.",
+            f"Look for it on {job.offer.provider}'s dashboard.",
+        )
+
+    def _delivers(self, job: Job) -> Delivers | None:
+        adapter = self.tools.adapters.get(job.offer.provider)
+        return adapter if isinstance(adapter, Delivers) and job.remote is not None else None
+
+    async def _bring(self, job: Job, part: Path) -> None:
+        provider, url = job.offer.provider, job.result_url
+        part.parent.mkdir(exist_ok=True)
+        bounds = Bounds(job.offer.most_bytes, job.offer.expected_bytes, partial(check_space, part.parent))
+        if not url and (adapter := self._delivers(job)) and job.remote is not None:
+            url = await adapter.download(job.remote, part, bounds)
+        if url:
+            url = self.tools.film_address(job, url)
+            await self.tools.fetch(url, part, provider=provider, near=provider in self.tools.near, bounds=bounds)
+
+    def _needing(self, job_id: str) -> list[str]:
+        """The live jobs that are made from it."""
+        with self.database.read() as connection:
+            rows = connection.execute(select(jobs.c.id, jobs.c.inputs).where(jobs.c.state.in_(LIVE)))
+            return [row.id for row in rows if any(given.get("job_id") == job_id for given in row.inputs)]
+
+    def _record(self, job: Job, what: str) -> None:
+        with self.database.write() as connection:
+            record(connection, job.id, self.now(), what, {})
+
+
+def _film(measured: FilmFacts) -> Film:
+    return Film(
+        duration=measured.duration,
+        width=measured.width,
+        height=measured.height,
+        fps=measured.fps,
+        frames=measured.frames,
+        has_audio=measured.has_audio,
+        size_bytes=measured.size_bytes,
+    )
