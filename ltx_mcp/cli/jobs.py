@@ -10,6 +10,7 @@ import anyio
 import click
 
 from ltx_mcp.cli import films
+from ltx_mcp.cli.asked import asked_of, happened
 from ltx_mcp.cli.cancel import cancel
 from ltx_mcp.cli.common import CALLER, STILL_RUNNING, at_signal, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
@@ -24,7 +25,6 @@ from ltx_mcp.cli.words import print_json, print_table
 from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
-from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.server.views import JobView, Row, to_row, to_time
 
 LOOK_S = 1.0
@@ -123,33 +123,31 @@ def _cells(row: Row) -> dict[str, str]:
 
 @jobs.command(short_help="Print JOB and its whole timeline.")
 @click.argument("job_id", metavar="JOB", shell_complete=complete_job())
+@click.option("--debug", "is_debug", is_flag=True, help="Show the ledger's own columns too.")
 @open_option
 @as_json_option
-def show(job_id: str, as_json: bool, wants_open: bool) -> None:
+def show(job_id: str, as_json: bool, wants_open: bool, is_debug: bool) -> None:
     """Print all that is known of JOB and all that happened to it."""
-    view, history = run(partial(_one, job_id))
+    job, view, history = run(partial(_one, job_id))
     if as_json:
         events = [{"at": to_time(event.at), "what": event.what, "detail": event.detail} for event in history]
         print_json(view.to_wire() | {"events": events})
     else:
-        print_job(view)
+        print_job(view, asked_of(job))
         print()
-        print_history([(to_time(event.at) or "", event.what, _detail(event.detail)) for event in history])
+        rows = [(to_time(each.at) or "", each.what, happened(each.detail, is_debug=is_debug)) for each in history]
+        print_history(rows if is_debug else [(at, what.replace("_", " "), detail) for at, what, detail in rows])
     if wants_open:
         sys.stdout.flush()
         open_film(view.file)
 
 
-async def _one(job_id: str) -> tuple[JobView, list[Event]]:
+async def _one(job_id: str) -> tuple[Job, JobView, list[Event]]:
     arguments = read_options(CheckJob, "check_job", {"job_id": job_id})
     async with open_jobs() as found:
         job = await found.get(await full_id(found, arguments.job_id), CALLER)
         await care_for_ownerless(found)
-        return view_of(found, job), list(await found.history(job.id, CALLER))
-
-
-def _detail(detail: dict[str, Any]) -> str:
-    return plain_line(", ".join(f"{name} {value}" for name, value in detail.items()))
+        return job, view_of(found, job), list(await found.history(job.id, CALLER))
 
 
 for command in (cancel, films.fetch, films.open, films.rm):

@@ -50,12 +50,16 @@ def make_table(console: Console, *names: str, cut: str = "") -> Table:
     return table
 
 
-def draw_rows(rows: Sequence[Mapping[str, str]]) -> None:
-    """Rows of figures; columns in which nothing but zeros stands are left out where the terminal is narrow."""
+def draw_rows(rows: Sequence[Mapping[str, str]], expendable: Sequence[str] = ()) -> None:
+    """Rows of figures. Where the terminal is narrow columns are left out: those in which nothing but zeros stands, then
+    the `expendable` ones, one after the other."""
     console, names = make_console(), list(rows[0])
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
-    if sum(widths.values()) + GAP * len(names) > console.width:
-        names = [name for name in names if any(row[name] not in ("", "0") for row in rows)]
+    empty = [name for name in names if all(row[name] in ("", "0") for row in rows)]
+    for name in dict.fromkeys((*empty, *expendable)):
+        if sum(widths[each] for each in names) + GAP * (len(names) - 1) < console.width:
+            break
+        names.remove(name)
     table = make_table(console, *names)
     for row in rows:
         table.add_row(*(piece(console, row[name]) for name in names))

@@ -46,16 +46,16 @@ def print_made(view: JobView, *, says_place: bool = True) -> None:
         print(place)
 
 
-def print_job(view: JobView) -> None:
-    """All that is known."""
+def print_job(view: JobView, asked: Sequence[str] = ()) -> None:
+    """All that is known; `asked` are sentences of what was asked for."""
     if is_terminal(sys.stdout):
         from ltx_mcp.cli.ended import draw_job
 
-        draw_job(view, facts_of(view))
+        draw_job(view, [*asked, *facts_of(view)])
         return
     print(f"{view.job_id} {view.state}")
     print(f"{view.operation} at {view.provider} ({view.model}), {view.price()}")
-    for line in facts_of(view):
+    for line in (*asked, *facts_of(view)):
         print(line)
     if place := view.file or view.video_url:
         print(place)

@@ -9,6 +9,8 @@ from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.server.spending import DriftRow, SpendView, SpentRow, to_spend_view
 
 DAYS = 30
+EXPENDABLE = ("released", "held", "booked", "reserved", "drift", "charged", "videos", "model", "quoted")
+"""Columns that a narrow terminal need not show: what matters of them is said below, or in --json."""
 
 
 async def read_spend(days: int) -> SpendView:
@@ -26,7 +28,7 @@ def print_spend(view: SpendView, as_json: bool) -> None:
     if rows and is_terminal(sys.stdout):
         from ltx_mcp.cli.screen import draw_rows
 
-        draw_rows(rows)
+        draw_rows(rows, EXPENDABLE)
     elif rows:
         print_table(rows)
     else:

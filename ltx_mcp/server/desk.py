@@ -17,6 +17,7 @@ from ltx_mcp.domain.job import Job
 from ltx_mcp.server.patience import Patiences
 from ltx_mcp.server.texts import stage_text
 from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
+from ltx_mcp.server.whole_steps import WholeSteps
 from ltx_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -126,13 +127,12 @@ class Desk:
         return Standing(is_preview, await jobs.line(job), jobs.hindrance(job), await jobs.refusals(job))
 
     def teller(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
-        """Tells a waiting caller how a job stands. Each report is larger than the one before, as the protocol asks."""
-        last = 0.0
+        """Tells a waiting caller how a job stands, in whole steps."""
+        steps = WholeSteps()
 
         async def tell(job: Job) -> None:
-            nonlocal last
-            last = max(job.progress or 0.0, last + 0.001)
-            await context.report_progress(last, 100, await self.stage(job) or job.state.value)
+            if told := steps.next(job.progress, f"{job.state} {job.note}", anyio.current_time()):
+                await context.report_progress(*told, await self.stage(job) or job.state.value)
 
         return tell
 

@@ -243,6 +243,14 @@ def test_jobs_show_prints_the_film_and_the_whole_timeline(film: Film) -> None:
     assert not CONTROL.search(shown)
 
 
+def test_jobs_show_says_what_was_asked_for_in_words_and_the_ledgers_columns_with_debug(film: Film) -> None:
+    shown = film.ltx("jobs", "show", film.job_id).stdout
+    assert "Prompt: a red kite over the dunes\n" in shown
+    assert "Asked for: 6 s, 720p, 16:9, 24 fps, silent." in shown
+    assert "held_micro" not in shown
+    assert "held_micro 0" in film.ltx("jobs", "show", film.job_id, "--debug").stdout
+
+
 def test_jobs_show_json_has_the_timeline_too(film: Film) -> None:
     shown = json.loads(film.ltx("jobs", "show", film.job_id, "--json").stdout)
     assert shown["job_id"] == film.job_id

@@ -4,7 +4,9 @@ import os
 import re
 import shlex
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +326,22 @@ def test_what_was_spent_fits_the_terminal(screen: OpenScreen, film: Film) -> Non
         assert shown.end() == 0
         assert max(map(cell_len, shown.left)) <= columns
         assert names <= set(shown.left[0].split())
+
+
+def test_what_was_spent_keeps_its_lines_where_every_column_has_a_figure(
+    screen: OpenScreen, home: Path, queued: Place
+) -> None:
+    queued("a pond")
+    with closing(sqlite3.connect(home / "jobs.sqlite")) as database, database:
+        paid = "provider = 'bytecompute', cost_micro = 11240000, held_micro = 11360000, charged_micro = 11550000"
+        database.execute(f"UPDATE jobs SET state = 'succeeded', bill = 'booked', {paid}")
+    shown = screen("jobs", "--spend")
+    assert shown.end() == 0
+    head, row, *_ = shown.left
+    assert max(cell_len(head), cell_len(row)) <= 80
+    assert {"DAY", "PROVIDER", "SPENT"} <= set(head.split())
+    assert row.split()[1] == "bytecompute"
+    assert "11.55" in row
 
 
 # -- colours and letters ------------------------------------------------------------------------------------------
