@@ -6,7 +6,7 @@ from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 extras = project["optional-dependencies"]
-for requirement in [*project["dependencies"], *extras["heif"], *extras["postgres"]]:
+for requirement in [*project["dependencies"], *extras["heif"], *extras["keyring"], *extras["postgres"]]:
     bound = re.fullmatch(r"([\w.-]+(?:\[\w+\])?)>=([\w.]+)(,<[\w.]+)?", requirement)
     assert bound, f"{requirement} has no lowest version"
     print(f"{bound[1].partition('[')[0]}=={bound[2]}")

@@ -28,6 +28,8 @@ COMMANDS = {
     "cancel": ("ltx_mcp.cli.cancel", "Cancel a job, or all that are under way."),
     "open": ("ltx_mcp.cli.films", "Open the film of a job in the system's player."),
     "rm": ("ltx_mcp.cli.films", "Remove the film of a job from this machine."),
+    "login": ("ltx_mcp.cli.login", "Keep a provider's key in the system's keyring."),
+    "logout": ("ltx_mcp.cli.login", "Take it out again."),
     "doctor": ("ltx_mcp.cli.doctor", "Say what is there and what is missing."),
     "install": ("ltx_mcp.cli.install", "Put this server into the configuration of an MCP host."),
     "uninstall": ("ltx_mcp.cli.install", "Take it out again."),

@@ -17,7 +17,7 @@ from ltx_mcp.private import FOLDER, HAS_MODES, OTHERS, close_to_others, is_open,
 
 FOLDERS = ("videos", "inputs", "incoming", "workers")
 DATABASE = "jobs.sqlite"
-FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", "worker.log")
+FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", "worker.log", "kept-keys")
 SHARED = ("/tmp", "/var/tmp", "/dev/shm")
 NOBODYS = frozenset({"lost+found"})
 """What a disk has of itself."""

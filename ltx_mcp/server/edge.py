@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.providers.table import ended_choices, make_market, read_providers, setting_names
+from ltx_mcp.server.kept_keys import with_kept_keys
 from ltx_mcp.settings import Settings, read_overlay_path, read_settings
 
 if TYPE_CHECKING:
@@ -17,13 +18,16 @@ logger = logging.getLogger(__name__)
 
 
 def read_edge(home: str = "", environment: Mapping[str, str] | None = None) -> tuple[Settings, Market]:
-    """The settings in `environment`, or else this process's own, with another `home` if given, and what can be bought
-    with them. Raises SetupError.
+    """The settings in `environment`, or else this process's own with the keys that the keyring has for it, with another
+    `home` if given, and what can be bought with them. Raises SetupError.
     """
     providers = read_providers(read_overlay_path(environment))
     also = frozenset(name for facts in providers for name in setting_names(facts))
     settings = read_settings(environment, also)
     settings = replace(settings, home_text=str(Path(home).expanduser().absolute())) if home else settings
+    if environment is None:
+        keys = frozenset(name for facts in providers for name in facts.key_env)
+        settings = replace(settings, environment=with_kept_keys(settings.environment, settings.home, keys))
     return settings, make_market(providers, settings.providers, settings.lookup)
 
 

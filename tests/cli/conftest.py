@@ -25,22 +25,8 @@ Command = Callable[..., Ended]
 Place = Callable[..., str]
 
 MAKING = ["generate", "animate", "from-audio", "extend", "retake"]
-COMMANDS = [
-    "serve",
-    "work",
-    *MAKING,
-    "estimate",
-    "models",
-    "jobs",
-    "cancel",
-    "open",
-    "rm",
-    "doctor",
-    "install",
-    "uninstall",
-    "emulate",
-]
-COMMANDS += ["completion"]
+COMMANDS = ["serve", "work", *MAKING, "estimate", "models", "jobs", "cancel", "open", "rm", "login", "logout"]
+COMMANDS += ["doctor", "install", "uninstall", "emulate", "completion"]
 SMALL = ["--resolution", "720p", "--fps", "24", "--no-generate-audio"]
 LONG = ["--duration", "20", "--no-generate-audio"]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
