@@ -74,12 +74,15 @@ class Settings:
 
     @property
     def home(self) -> Path:
-        """The state folder; not created here."""
+        """The state folder; not created here. Raises SetupError where nobody says which."""
         if self.home_text:
             return Path(self.home_text).expanduser().absolute()
         import platformdirs
 
-        return Path(platformdirs.user_data_dir("ltx-mcp", appauthor=False)).absolute()
+        folder = Path(platformdirs.user_data_dir("ltx-mcp", appauthor=False))
+        if not folder.is_absolute():  # ~ would be a folder of that name
+            raise _homeless()
+        return folder
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -117,9 +120,24 @@ def described() -> list[dict[str, str]]:
     return [dict(each.metadata) for each in fields(Settings) if each.metadata]
 
 
+def home_folder() -> Path | None:
+    """The home folder of this user; None for one of whom no home is known, such as a container's."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
 def environment() -> Mapping[str, str]:
     """The whole environment of this process, for who looks at it name by name."""
     return dict(os.environ)
+
+
+def variable(name: str) -> str:
+    """What this process's environment says under a name that is not ours, such as that of a proxy; empty where it is
+    not set, or where nobody filled in a host's reference."""
+    text = os.environ.get(name, "").strip()
+    return "" if UNFILLED.fullmatch(text) else text
 
 
 def secret_names() -> frozenset[str]:
@@ -159,6 +177,8 @@ def read_settings(environment: Mapping[str, str] | None = None, also: frozenset[
 
 
 def _check(settings: Settings) -> None:
+    if not settings.home_text and home_folder() is None and not settings.environment.get("XDG_DATA_HOME"):
+        raise _homeless()
     if settings.log_level and settings.log_level.upper() not in LOG_LEVELS:
         raise _bad("LOG_LEVEL", settings.log_level, f"one of {', '.join(LOG_LEVELS)}")
     if settings.database_url and urlsplit(settings.database_url).scheme not in ("postgresql", "postgres"):
@@ -178,7 +198,8 @@ def _check(settings: Settings) -> None:
         raise _bad("PUBLIC_URL", shown, "an address such as https://films.example.com")
     for name, text in (("HOME", settings.home_text), ("MODELS", settings.models_text)):
         try:
-            Path(text).expanduser().absolute()
+            if text:
+                Path(text).expanduser().absolute()
         except RuntimeError as error:
             raise _bad(name, text, "a path; ~ can only be a home folder of this machine") from error
         except OSError as error:
@@ -259,6 +280,11 @@ def _is_address(text: str) -> bool:
 def _adrift(name: str, text: str) -> SetupError:
     message = f"{PREFIX}{name}={text!r} is relative, and the working directory is gone."
     return SetupError(ErrorCode.INVALID_REQUEST, message, "Give an absolute path.")
+
+
+def _homeless() -> SetupError:
+    message = "This user has no home folder, so there is no place for jobs and videos."
+    return SetupError(ErrorCode.STORAGE_FAILED, message, f"Set {PREFIX}HOME to a folder that can be written.")
 
 
 def _bad(name: str, value: str, allowed: str) -> SetupError:

@@ -5,7 +5,6 @@ import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import anyio
 import click
@@ -13,12 +12,12 @@ import click
 from ltx_mcp import __version__
 from ltx_mcp.cli.checks.bounded import patient_loop, within
 from ltx_mcp.cli.checks.given import Given, look_at_money, read_given
-from ltx_mcp.cli.checks.line import Group, Line, warning
+from ltx_mcp.cli.checks.line import Group, Line, fine, warning
 from ltx_mcp.cli.common import run
 from ltx_mcp.cli.options import as_json_option
 from ltx_mcp.cli.words import print_json
 from ltx_mcp.domain.quoting import plain_line
-from ltx_mcp.settings import environment
+from ltx_mcp.settings import environment, home_folder
 
 STYLES = {"OK": "green", "warning": "yellow", "failure": "bold red"}
 PART_S = 9.0
@@ -72,7 +71,9 @@ def _parts(given: Given, offline: bool) -> dict[str, Look]:
     async def hosts() -> Sequence[Line]:
         from ltx_mcp.cli.checks.hosts import look_at_hosts
 
-        return await within(PART_S, look_at_hosts, platform.system(), Path.home(), given.settings.environment)
+        if (home := home_folder()) is None:
+            return [fine("hosts", "not looked for: this user has no home folder")]
+        return await within(PART_S, look_at_hosts, platform.system(), home, given.settings.environment)
 
     return {"Providers": providers, "State": state, "This machine": machine, "Hosts": hosts}
 

@@ -23,8 +23,8 @@ from ltx_mcp.cli.words import print_json
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.launch import find_program
-from ltx_mcp.server.edge import read_edge
-from ltx_mcp.settings import environment
+from ltx_mcp.server.edge import read_edge, working_folder
+from ltx_mcp.settings import environment, home_folder
 
 PRINT = Host("print", "your host", "mcpServers", "${NAME}", "", "start the host again")
 SYSTEMS: dict[str, System] = {"win32": "windows", "darwin": "macos"}
@@ -120,7 +120,11 @@ def _given(command: str) -> Start:
 
 def this_machine() -> Machine:
     """The machine this runs on."""
-    return Machine(SYSTEMS.get(sys.platform, "linux"), Path.home(), environment(), Path.cwd())
+    home = home_folder()
+    if home is None:
+        message = "This user has no home folder, so there is no host's configuration to write."
+        raise SetupError(ErrorCode.INVALID_REQUEST, message, "Set HOME to the folder that the host takes for it.")
+    return Machine(SYSTEMS.get(sys.platform, "linux"), home, environment(), working_folder() or home)
 
 
 def _place(host: Host, config: str, scope: Scope, absent: bool) -> Path:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ltx_mcp.cli.streams import writable
 from ltx_mcp.domain.quoting import plain_line
+from ltx_mcp.settings import home_folder
 
 STATES = {
     "queued": "cyan",
@@ -71,8 +72,8 @@ def place_of(console: Console, place: str) -> Text:
     path = Path(place)
     if not path.is_absolute():
         return piece(console, place, Style(link=place))
-    home = Path.home()
-    shown = str(Path("~") / path.relative_to(home)) if path.is_relative_to(home) else place
+    home = home_folder()
+    shown = str(Path("~") / path.relative_to(home)) if home and path.is_relative_to(home) else place
     return piece(console, shown, Style(bold=True, link=path.as_uri()))
 
 

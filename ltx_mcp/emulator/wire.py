@@ -3,6 +3,7 @@
 A provider's file gives handlers that behave; what goes wrong on the wire is done here, for all of them alike.
 """
 
+import gzip
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ Refuse = Callable[[Fault], Response]
 PAGE = "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>"
 KINDS = frozenset(
     {"status", "locked", "content", "refuse", "drop_before", "drop_after", "cut", "truncated", "body", "wrong_type"}
-    | {"html", "html_after", "delay"}
+    | {"html", "html_after", "delay", "packed"}
 )
 """What may go wrong at every step but `order`."""
 ORDER_KINDS = frozenset(
@@ -93,6 +94,8 @@ async def _with_fault(fault: Fault | None, request: Request, handler: Handler, r
             return Response(
                 options["body"], options.get("status", 200), media_type=options.get("type", "application/json")
             )
+        case "packed":
+            return _packed(await _collected(await handler(request), request))
         case "wrong_type":
             return HTMLResponse(PAGE, 200)
         case "cut":
@@ -107,6 +110,14 @@ class _Sent:
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
+
+
+def _packed(whole: "_Sent") -> Response:
+    """An answer packed with gzip, which nobody asked for."""
+    response = Response(gzip.compress(whole.body), whole.status, {"Content-Encoding": "gzip"})
+    kept = [(name, value) for name, value in whole.headers if name != b"content-length"]
+    response.raw_headers = [*response.raw_headers, *kept]
+    return response
 
 
 async def _cut(whole: Response, request: Request) -> Response:

@@ -65,6 +65,7 @@ class Preparing:
                     raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
                 job = await self._keep_inputs(job, given, taken)
         try:
+            self._tools.check_way(job.offer.provider)
             uris = {given.role: await self._uri(job, given) for given in job.inputs}
         except ProviderError as error:  # nothing is ordered yet, so every failure here is a sure no
             return await self._tools.move_on(job, Problem.of(error), self._tools.now())

@@ -40,7 +40,7 @@ from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.jobs.watch import Watch
-from ltx_mcp.media.inputs import InputReader
+from ltx_mcp.media.inputs import InputReader, fetch_by_proxy, fetch_url
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.providers.adapters import make_adapters
 
@@ -100,13 +100,16 @@ class Jobs:
             self._now,
             self._sleep,
             near=self._adapters.near,
+            check_way=self._adapters.check_way,
             book=self._book,
         )
 
     def _make_placing(self) -> Placing:
+        folders = self._config.folders
         reader = InputReader(
-            self._config.folders,
+            folders,
             self._media.look_at_picture,
+            fetch_url if folders is None else fetch_by_proxy,  # who shares this disk may use what this machine may
             listen=self._media.look_at_medium,
             cwd=self._config.cwd,
             is_typed=self._config.is_typed,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from ltx_mcp.jobs.database import OutOfReachError, storage_failed
@@ -29,7 +29,7 @@ class Sqlite:
     def make_engine(self, connections: int) -> Engine:
         """The pool."""
         engine = create_engine(
-            f"sqlite:///{self._path}",
+            URL.create("sqlite", database=str(self._path)),  # not read as an address: it may hold % and ?
             connect_args={"check_same_thread": False, "timeout": self._busy_timeout_s},
             pool_size=connections,
             max_overflow=0,

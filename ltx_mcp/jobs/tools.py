@@ -67,10 +67,14 @@ class Bells:
             self._bells.pop(job_id, None)
 
 
+def anywhere(provider: str) -> None:
+    """Every provider can be reached."""
+
+
 @dataclass(frozen=True)
 class Tools:
-    """`near` are the providers on this machine; `chance` gives numbers from 0 to 1; `book` has what providers tell of
-    their prices."""
+    """`near` are the providers on this machine; `chance` gives numbers from 0 to 1; `check_way` raises ProviderError
+    for a provider to which no order could be sent; `book` has what providers tell of their prices."""
 
     store: Store
     shelf: Shelf
@@ -83,6 +87,7 @@ class Tools:
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     chance: Callable[[], float] = random.random
     near: frozenset[str] = frozenset()
+    check_way: Callable[[str], None] = anywhere
     book: PriceBook | None = None
     bells: Bells = field(init=False)
     drifting: set[tuple[str, str]] = field(default_factory=set, init=False)

@@ -48,6 +48,14 @@ async def fetch_url(url: str, out: Path, *, argument: str, max_bytes: int) -> st
     return await fetch_public(url, out, argument=argument, max_bytes=max_bytes)
 
 
+async def fetch_by_proxy(url: str, out: Path, *, argument: str, max_bytes: int) -> str:
+    """The same through this machine's proxy where it has one: for callers who may use it themselves."""
+    from ltx_mcp.net.guard import fetch_public
+    from ltx_mcp.net.route import Route
+
+    return await fetch_public(url, out, argument=argument, max_bytes=max_bytes, route=Route())
+
+
 @dataclass(frozen=True)
 class Copied:
     """SHA-256 and size of a copy; `found` is the file it was made from, where a relative path had to be looked for."""

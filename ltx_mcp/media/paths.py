@@ -22,21 +22,26 @@ class UnreadableError(Exception):
     """Why a file was given up, as the middle of a sentence for the caller."""
 
 
-def input_folders(setting: str | None, cwd: Path | None, home: Path) -> tuple[Path, ...]:
+def input_folders(setting: str | None, cwd: Path | None, home: Path | None) -> tuple[Path, ...]:
     """The folders a path argument may lie in: those of LTX_MCP_INPUT_DIRS, or the working directory.
 
     Desktop hosts start servers in `/` or the home folder; there, and where it was removed (None), it is the folders
-    people keep media in.
+    people keep media in: none where no `home` is known.
     """
     named = [text.strip() for text in (setting or "").split(os.pathsep) if text.strip()]
     if named:
         return tuple(dict.fromkeys((cwd or Path()) / _at_home(text, home) for text in named))
-    if cwd is not None and cwd != Path(cwd.anchor) and not home.resolve().is_relative_to(cwd.resolve()):
+    holds_home = cwd is not None and home is not None and home.resolve().is_relative_to(cwd.resolve())
+    if cwd is not None and cwd != Path(cwd.anchor) and not holds_home:
         return (cwd,)
+    if home is None:
+        return ()
     return tuple(folder for folder in (home / name for name in _PERSONAL) if folder.is_dir())
 
 
-def _at_home(text: str, home: Path) -> Path:
+def _at_home(text: str, home: Path | None) -> Path:
+    if home is None:
+        return Path(text)
     if text == "~":
         return home
     return home / text[2:] if text.startswith(("~/", "~" + os.sep)) else Path(text)

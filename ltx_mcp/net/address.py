@@ -74,6 +74,11 @@ def read_address(told: Any, *, near: bool) -> str:
     return written if len(written) <= MOST_SIGNS else ""
 
 
+def is_public_host(host: str) -> bool:
+    """Whether a name or an address is public by its form, wherever the name may lead."""
+    return _may_be_told(host, near=False)
+
+
 def _may_be_told(host: str, *, near: bool) -> bool:
     try:
         address = ip_address(host)

@@ -9,8 +9,11 @@ import httpx
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.net.flow import WIDEST, Bounds, EndlessError, TricklingError, pour
 from ltx_mcp.net.guard import Refused, Rules, get, provider_rules
+from ltx_mcp.net.reach import why_unreached
+from ltx_mcp.net.route import Route
+from ltx_mcp.net.unpack import Body, CutError, PackedError
 
-READ_S = 60.0
+CONNECT_S, READ_S = 10.0, 60.0
 GONE = frozenset({401, 403, 404, 410})
 _RANGE = re.compile(r"bytes (?:(\d{1,15})-\d{1,15}|\*)/(\d{1,15}|\*)", re.ASCII)
 
@@ -18,11 +21,12 @@ _RANGE = re.compile(r"bytes (?:(\d{1,15})-\d{1,15}|\*)/(\d{1,15}|\*)", re.ASCII)
 class Downloads:
     """Downloads under way, each known by its file. Remembers what version of a film the bytes so far belong to.
 
-    `read_s` is how long a host may be silent, in seconds, before a try has failed.
+    `read_s` is how long a host may be silent, in seconds, before a try has failed; `route` is the way out.
     """
 
-    def __init__(self, read_s: float = READ_S) -> None:
+    def __init__(self, read_s: float = READ_S, route: Route | None = None) -> None:
         self._read_s = read_s
+        self._route = route or Route()
         self._versions: dict[Path, str] = {}
 
     async def fetch(self, url: str, out: Path, *, provider: str, near: bool, bounds: Bounds = WIDEST) -> None:
@@ -32,9 +36,16 @@ class Downloads:
         than a film has, else unavailable; and what `bounds.room` raises.
         """
         try:
-            await self._fetch(url, out, provider, provider_rules(near=near), bounds)
+            await self._fetch(url, out, provider, provider_rules(self._route, near=near), bounds)
         except Refused as error:
-            raise _error(ErrorCode.UNAVAILABLE, provider, f"pointed at a film whose address {error}") from error
+            raise _error(ErrorCode.UNAVAILABLE, provider, f"pointed at a film whose address {_why(error)}") from error
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            words = why_unreached(error, CONNECT_S).words
+            raise _error(ErrorCode.UNAVAILABLE, provider, f"put the film on a host that {words}") from error
+        except CutError as error:
+            raise _not_whole(provider) from error
+        except PackedError as error:
+            raise _error(ErrorCode.UNAVAILABLE, provider, f"sends a film that {error}") from error
         except EndlessError as error:
             raise too_much(provider, bounds) from error
         except TricklingError as error:
@@ -63,9 +74,23 @@ class Downloads:
                 raise _error(ErrorCode.UNAVAILABLE, provider, "sends another part of the film than was asked for")
             # who repeats the beginning would do so again
             self._versions[out] = "" if version and answer.status_code == 206 and not continued else _version(answer)
-            await pour(answer.aiter_raw(), out, bounds, length=length_of(answer.headers), begin=not continued)
-            if whole is not None and out.stat().st_size < whole:
+            body = Body(answer.aiter_raw(), answer.headers.get("content-encoding", ""), raw=continued)
+            length = await length_to_come(body, answer.headers, bounds)
+            if body.is_packed:  # of what was packed there is no middle to go on from
+                self._versions[out] = ""
+            await pour(aiter(body), out, bounds, length=length, begin=not continued)
+            if whole is not None and not body.is_packed and out.stat().st_size < whole:
                 raise _not_whole(provider)
+
+
+async def length_to_come(body: Body, headers: Mapping[str, str], bounds: Bounds) -> int | None:
+    """How long a film says it is; None where it does not, or where it is packed. Raises EndlessError before a byte of
+    one that says that it is too long is read, and PackedError."""
+    length = length_of(headers)
+    if length is not None and length > bounds.most_bytes:  # packed it is not shorter than it is
+        raise EndlessError
+    await body.begin()
+    return None if body.is_packed else length
 
 
 def length_of(headers: Mapping[str, str]) -> int | None:
@@ -91,6 +116,11 @@ def too_much(provider: str, bounds: Bounds) -> ProviderError:
     """The error of a film that does not end."""
     most = f"{bounds.most_bytes / 1e6:.0f} MB"
     return _error(ErrorCode.BAD_REPLY, provider, f"sends more than {most}, which no film of this order has")
+
+
+def _why(error: Refused) -> str:
+    """A name that nobody knows is told apart from one that leads inside: the provider gave it, no caller."""
+    return "is not known to this network" if isinstance(error.__cause__, OSError) else str(error)
 
 
 def _not_whole(provider: str) -> ProviderError:

@@ -20,21 +20,74 @@ from anyio import to_thread
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.net import redact  # noqa: F401 (puts its filters on the loggers of httpx)
-from ltx_mcp.net.address import Address, is_public, is_public_or_loopback
+from ltx_mcp.net.address import Address, is_public, is_public_host, is_public_or_loopback
+from ltx_mcp.net.route import KEY_LOG, Proxy, Route, UnusableError, check_certificates
 from ltx_mcp.private import open_private
 
 Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
 
+ONE_BY_ONE = httpx.Limits(max_connections=10)
 _CONNECT_S = 10.0
 _MOST_ADDRESSES = 4
 _NOT_PUBLIC = "does not lead to a public address"
 
 
 @cache
-def trusted(*, environment: bool) -> ssl.SSLContext:
-    """The certificates that are trusted, with `environment` also those SSL_CERT_FILE names; read once, because that
-    takes longer than an order."""
-    return httpx.create_ssl_context(trust_env=environment)
+def trusted(file: str = "", folder: str = "") -> ssl.SSLContext:
+    """The certificates of this file or folder, else those that ship; read once, because that takes longer than an
+    order. Raises UnusableError."""
+    check_certificates(file, folder)
+    try:
+        if file or folder:
+            return ssl.create_default_context(cafile=file or None, capath=folder or None)
+        return httpx.create_ssl_context(trust_env=False)
+    except OSError as error:
+        raise UnusableError(KEY_LOG, f"TLS cannot be set up: {error.strerror or 'OpenSSL refuses'}") from error
+
+
+def trust_of(route: Route | None) -> ssl.SSLContext:
+    """The certificates that count on this way; without one those that ship. Raises UnusableError."""
+    return trusted() if route is None else trusted(*route.certificates)
+
+
+def make_transport(
+    url: httpx.URL, route: Route | None, trust: ssl.SSLContext | None = None, limits: httpx.Limits = ONE_BY_ONE
+) -> httpx.AsyncHTTPTransport:
+    """What carries requests to the host of `url`, on the way that leads there. Raises UnusableError."""
+    verify = False if url.scheme == "http" else trust or trust_of(route)
+    proxy = proxy_of(url, route)
+    try:
+        way = None if proxy is None else _to_httpx(proxy, route)
+        return httpx.AsyncHTTPTransport(verify=verify, trust_env=False, proxy=way, limits=limits)
+    except (httpx.InvalidURL, ValueError, ImportError) as error:
+        if proxy is None:
+            raise
+        raise UnusableError(proxy.variable, "it is no address of a proxy") from error
+
+
+def proxy_of(url: httpx.URL, route: Route | None) -> Proxy | None:
+    """The proxy on the way to a host. Raises UnusableError."""
+    if route is None or url.scheme != "https":
+        return None
+    return route.proxy(url.raw_host.decode("ascii"), url.port or 443)
+
+
+def _to_httpx(proxy: Proxy, route: Route | None) -> httpx.Proxy:
+    trust = trust_of(route) if proxy.url.startswith("https:") else None
+    return httpx.Proxy(proxy.url, auth=proxy.login, ssl_context=trust)
+
+
+def _socks_errors() -> tuple[type[Exception], ...]:
+    """What the optional library for SOCKS raises of its own."""
+    try:
+        from socksio import SOCKSError
+    except ImportError:
+        return ()
+    return (SOCKSError,)
+
+
+SOCKS_ERRORS = _socks_errors()
+_NO_WAY: tuple[type[Exception], ...] = (httpx.ProxyError, httpx.ConnectError, httpx.ConnectTimeout, *SOCKS_ERRORS)
 
 
 class Refused(Exception):
@@ -49,18 +102,20 @@ async def resolve(host: str, port: int) -> Sequence[Address]:
 
 @dataclass(frozen=True)
 class Rules:
-    """Where a hop may go. `plain` admits http to loopback addresses."""
+    """Where a hop may go. `plain` admits http to loopback addresses. Without a `route` no proxy is taken, and only the
+    certificates that ship count."""
 
     resolver: Resolver = resolve
     trust: ssl.SSLContext | None = None
     allow: Callable[[Address], bool] = is_public
     plain: bool = False
+    route: Route | None = None
 
 
-def provider_rules(*, near: bool) -> Rules:
-    """For what a provider points at: public addresses, and this machine's own when the provider is there itself."""
-    trust = trusted(environment=True)
-    return Rules(trust=trust, allow=is_public_or_loopback, plain=True) if near else Rules(trust=trust)
+def provider_rules(route: Route, *, near: bool) -> Rules:
+    """For what a provider points at: public addresses, and this machine's own when the provider is there itself; on the
+    way that its orders go."""
+    return Rules(allow=is_public_or_loopback, plain=True, route=route) if near else Rules(route=route)
 
 
 async def fetch_public(
@@ -74,13 +129,15 @@ async def fetch_public(
     resolver: Resolver = resolve,
     trust: ssl.SSLContext | None = None,
     allow: Callable[[Address], bool] = is_public,
+    route: Route | None = None,
 ) -> str:
     """Copy what a caller's https URL leads to into the new file `out`; gives the content type.
 
-    Every hop must be https and lead to public addresses only. Nothing is sent but the request: no
-    cookie, no credential, no proxy. Any failure removes `out` and is a CallerError that names `argument`.
+    Every hop must be https and lead to public addresses only. Nothing is sent but the request: no cookie, no
+    credential. `route` is for a caller who may use this machine's proxy: what goes through it is judged by its form
+    alone. Any failure removes `out` and is a CallerError that names `argument`.
     """
-    rules = Rules(resolver, trust, allow)
+    rules = Rules(resolver, trust, allow, route=route)
     try:
         with anyio.fail_after(timeout_s):
             return await _fetch(url, out, rules, max_bytes, redirects)
@@ -145,16 +202,22 @@ async def hop(
 ) -> AsyncIterator[httpx.Response]:
     """One request, on a transport of its own: nothing learned from one server is shown to the next."""
     url = _checked(httpx.URL(url), rules)
-    verify = trusted(environment=False) if rules.trust is None else rules.trust
-    addresses = await _vetted(url, rules)
+    try:
+        proxy = proxy_of(url, rules.route)
+        transport = make_transport(url, rules.route, rules.trust)
+    except UnusableError as error:
+        raise Refused(f"cannot be reached: {error}") from error
+    if proxy is None:
+        targets: Sequence[Address | None] = await _vetted(url, rules)
+    elif is_public_host(url.raw_host.decode("ascii")):
+        targets = [None]  # its address is the proxy's to find
+    else:
+        raise Refused(_NOT_PUBLIC)
 
-    def request(address: Address) -> httpx.Request:
+    def request(address: Address | None) -> httpx.Request:
         return _request(method, url, address, headers, content, read_s)
 
-    async with (
-        httpx.AsyncHTTPTransport(verify=verify, trust_env=False) as transport,
-        aclosing(await _connect(transport, request, addresses)) as answer,
-    ):
+    async with transport, aclosing(await _connect(transport, request, targets, proxy)) as answer:
         yield answer
 
 
@@ -173,27 +236,45 @@ async def _vetted(url: httpx.URL, rules: Rules) -> Sequence[Address]:
 
 
 async def _connect(
-    transport: httpx.AsyncHTTPTransport, request: Callable[[Address], httpx.Request], addresses: Sequence[Address]
+    transport: httpx.AsyncHTTPTransport,
+    request: Callable[[Address | None], httpx.Request],
+    targets: Sequence[Address | None],
+    proxy: Proxy | None,
 ) -> httpx.Response:
-    for address in addresses[:-1]:
+    for target in targets[:-1]:
         try:
-            return await transport.handle_async_request(request(address))
+            return await transport.handle_async_request(request(target))
         except (httpx.ConnectError, httpx.ConnectTimeout):
             continue
-    return await transport.handle_async_request(request(addresses[-1]))
+    try:
+        return await transport.handle_async_request(request(targets[-1]))
+    except _NO_WAY as error:
+        if proxy is None:
+            raise
+        raise Refused(f"cannot be reached through {proxy.named}: {said_by_proxy(error)}") from error
+
+
+def said_by_proxy(error: Exception) -> str:
+    """Why there was no way through a proxy, in its own words where it had some."""
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, httpx.ProxyError):
+        return f"it answers {shorten(str(error)).strip()}"
+    return shorten(str(error)).rstrip(".") or "the connection was cut"
 
 
 def _request(
     method: str,
     url: httpx.URL,
-    address: Address,
+    address: Address | None,
     headers: Mapping[str, str],
     content: AsyncIterable[bytes] | None,
     read_s: float | None,
 ) -> httpx.Request:
     """A request that goes to the vetted address itself, while TLS and Host keep the name.
 
-    The name is never resolved a second time, so an answer that changes in between changes nothing.
+    The name is never resolved a second time, so an answer that changes in between changes nothing. Without an address
+    a proxy is asked for the name.
     """
     ours = {
         "Host": url.netloc.decode("ascii"),
@@ -201,17 +282,11 @@ def _request(
         "Accept-Encoding": "identity",
         "User-Agent": "ltx-mcp",
     }
-    return httpx.Request(
-        method,
-        url.copy_with(host=str(address)),
-        headers={**ours, **headers},
-        content=content,
-        extensions={
-            "sni_hostname": url.raw_host.decode("ascii"),
-            "timeout": {"connect": _CONNECT_S, "read": read_s, "write": read_s},
-            "trace": _peer_check(address),
-        },
-    )
+    extensions: dict[str, Any] = {"timeout": {"connect": _CONNECT_S, "read": read_s, "write": read_s}}
+    if address is not None:
+        extensions |= {"sni_hostname": url.raw_host.decode("ascii"), "trace": _peer_check(address)}
+        url = url.copy_with(host=str(address))
+    return httpx.Request(method, url, headers={**ours, **headers}, content=content, extensions=extensions)
 
 
 def _peer_check(address: Address) -> Callable[[str, dict[str, Any]], Awaitable[None]]:

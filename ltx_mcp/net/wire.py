@@ -3,12 +3,9 @@
 Says of every failure whether the provider may have taken the order; what a status code means is said by the adapters.
 """
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +14,30 @@ import httpx
 
 from ltx_mcp.domain.errors import Accepted, ErrorCode, ProviderError
 from ltx_mcp.domain.quoting import one_line
-from ltx_mcp.net.download import length_of, too_much
+from ltx_mcp.net.download import length_to_come, too_much
 from ltx_mcp.net.flow import LEAST_BYTES_S, WIDEST, Bounds, EndlessError, TricklingError, pour
-from ltx_mcp.net.guard import Refused, Rules, hop, provider_rules, trusted
+from ltx_mcp.net.guard import (
+    SOCKS_ERRORS,
+    Refused,
+    Rules,
+    hop,
+    make_transport,
+    provider_rules,
+    proxy_of,
+    said_by_proxy,
+)
 from ltx_mcp.net.redact import redact
+from ltx_mcp.net.reply import Reply as Reply
+from ltx_mcp.net.reply import read_json as read_json
+from ltx_mcp.net.reply import read_retry_after as read_retry_after
+from ltx_mcp.net.route import Route, UnusableError
+from ltx_mcp.net.sending import Sending
+from ltx_mcp.net.unpack import Body, CutError, PackedError
 
 MAX_REPLY_BYTES = 4 << 20
 CONNECT_S, READ_S = 10.0, 60.0
+WAY_TRIES = 6
+"""How many times CONNECT_S a way may take until it stands: to a proxy, through it, TLS, and what waits in between."""
 ORDER_S = 120.0
 EVENTS_S = 40.0
 BODY_S = 120.0
@@ -31,16 +45,26 @@ BODY_S = 120.0
 MAX_STREAM_BYTES = 16 << 20
 HELD_WINDOW_S = 600.0
 """A film that is the answer to the order cannot be continued by another try: it is given up only after this long."""
-PAGE = "(an HTML page)"
-MAX_RETRY_AFTER_S = 86_400.0
 _MOST_SAID = 2_000
 MOST_REASON = 120
 _CHUNK = 1 << 18
-NEVER_SENT = (
+NEVER_SENT: tuple[type[Exception], ...] = (
     *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
-    *(httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError, UnicodeError),
+    *(httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError, UnicodeError, UnusableError),
 )
-"""What httpx raises before the first byte of a request is on its way: refused connections, DNS, TLS, a proxy's no."""
+"""What is raised before the first byte of a request is on its way: refused connections, DNS, TLS, a proxy's no."""
+BROKEN: tuple[type[Exception], ...] = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    UnicodeError,
+    TimeoutError,
+    UnusableError,
+    *SOCKS_ERRORS,
+)
+"""What a request may break with at all."""
+UNWRITTEN: tuple[type[Exception], ...] = (*NEVER_SENT, ValueError, TypeError)
+"""What is raised where a request cannot even be written."""
+CONNECTIONS = httpx.Limits(max_keepalive_connections=20, max_connections=200)
 
 Files = Mapping[str, tuple[str | None, str | bytes, str | None]]
 """Multipart fields: file name (None for a plain field), content and media type."""
@@ -59,64 +83,6 @@ class Call:
     read_s: float = READ_S
 
 
-@dataclass(frozen=True)
-class Reply:
-    """A whole answer. `content` may be cut short when the connection broke after the status."""
-
-    status_code: int
-    headers: Mapping[str, str]
-    content: bytes
-
-    @property
-    def ok(self) -> bool:
-        """A 2xx status."""
-        return 200 <= self.status_code < 300
-
-    @property
-    def json(self) -> Any:
-        """The body as JSON; None where it is none."""
-        return read_json(self.content)
-
-    @property
-    def text(self) -> str:
-        """The body for a person; a page of HTML is only named."""
-        text = self.content.decode("utf-8", "replace").strip()
-        return PAGE if text[:15].lower().startswith(("<!doctype", "<html")) else text
-
-    @property
-    def told_at(self) -> datetime | None:
-        """The server's own time, as its Date header tells it."""
-        try:
-            at = parsedate_to_datetime(self.headers.get("date", ""))
-        except (ValueError, OverflowError):
-            return None
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-    def retry_after_s(self, now: datetime) -> float | None:
-        """What Retry-After asks for, as seconds from `now`."""
-        return read_retry_after(self.headers.get("retry-after", ""), now)
-
-
-def read_json(text: str | bytes) -> Any:
-    """JSON; None where it is none."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def read_retry_after(text: str, now: datetime) -> float | None:
-    """Seconds, of either form the header has, a day at most; None where it says nothing."""
-    if text.strip().isdecimal():
-        return min(float(text), MAX_RETRY_AFTER_S)
-    try:
-        at = parsedate_to_datetime(text)
-        wait_s = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, wait_s), MAX_RETRY_AFTER_S)
-
-
 class Wire:
     """One provider's line. `secrets` are struck out of everything it says; `near`: its address is on this machine.
 
@@ -131,40 +97,78 @@ class Wire:
         near: bool = False,
         connect_s: float = CONNECT_S,
         order_s: float = ORDER_S,
+        route: Route | None = None,
     ) -> None:
         self.provider = provider
         self.near = near
+        self.route = route or Route()
         self._connect_s, self._order_s = connect_s, order_s
-        self._secrets = tuple(secrets)
-        self._pool: httpx.AsyncClient | None = None
+        self._secrets = (*secrets, *self.route.secrets)
+        self._pools: dict[str, httpx.AsyncClient] = {}
+
+    def check_way(self, urls: Iterable[str]) -> None:
+        """Whether a request could be made to these addresses; nobody is asked. Raises ProviderError(unavailable)."""
+        for url in urls:
+            try:
+                make_transport(httpx.URL(url), self.route)
+            except NEVER_SENT as error:
+                raise self._away(url, error) from error
 
     async def order(self, call: Call) -> Reply:
         """Send the one order, on a fresh connection, following nothing.
 
         Any status is an answer. Raises ProviderError: accepted `no` when not a byte was sent, else `unknown`.
         """
+        sending = Sending()
         try:
             with anyio.fail_after(self._order_s):
-                async with self.held_order(call) as held:
+                async with self._held_order(call, sending) as held:
                     return await held.read()
         except TimeoutError as error:
+            if not sending.began:
+                raise self._away(call.url, error) from error
             raise self.broken("did not answer the order in time", "unknown") from error
 
     @asynccontextmanager
     async def held_order(self, call: Call) -> AsyncGenerator["Held", None]:
         """The order of a service that answers with the film: its body is read inside, under the same rule."""
-        async with self._client() as client:
+        async with self._held_order(call, Sending()) as held:
+            yield held
+
+    @asynccontextmanager
+    async def _held_order(self, call: Call, sending: Sending) -> AsyncGenerator["Held", None]:
+        try:
+            client = self._client(httpx.URL(call.url))
+            request = _request(client, call, self._connect_s, sending)
+        except UNWRITTEN as error:
+            raise self._away(call.url, error) from error
+        async with client:
             try:
-                with anyio.fail_after(max(call.read_s, self._order_s) + self._connect_s):
-                    answer = await client.send(_request(client, call, self._connect_s), stream=True)
-            except NEVER_SENT as error:
-                raise self.broken(f"could not be reached: {self._reason(error)}", "no") from error
-            except (httpx.HTTPError, TimeoutError) as error:
+                answer = await self._sent(client, request, sending, max(call.read_s, self._order_s))
+            except BROKEN as error:
+                if isinstance(error, NEVER_SENT) or not sending.began:
+                    raise self._away(call.url, error) from error
                 raise self.broken(f"did not answer the order: {self._reason(error)}", "unknown") from error
             try:
                 yield Held(self, answer, "unknown")
             finally:
                 await answer.aclose()
+
+    async def _sent(
+        self, client: httpx.AsyncClient, request: httpx.Request, sending: Sending, answer_s: float
+    ) -> httpx.Response:
+        """The answer's head. A way that does not come to stand is given up long before an answer would be."""
+        answer: httpx.Response | None = None
+        with anyio.CancelScope(deadline=anyio.current_time() + WAY_TRIES * self._connect_s) as scope:
+
+            def await_answer() -> None:
+                scope.deadline = anyio.current_time() + answer_s + self._connect_s
+
+            sending.then = await_answer
+            answer = await client.send(request, stream=True)
+        if answer is None:
+            raise TimeoutError
+        return answer
 
     async def ask(self, call: Call) -> Reply:
         """A question about an order, or any other call that costs nothing. Raises ProviderError(unavailable)."""
@@ -180,9 +184,11 @@ class Wire:
         """A question whose answer is large, or comes bit by bit. Raises ProviderError(unavailable)."""
         try:
             with anyio.fail_after(call.read_s + self._connect_s):
-                answer = await self._shared().send(_request(self._shared(), call, self._connect_s), stream=True)
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as error:
-            raise self.broken(f"could not be asked: {self._reason(error)}", "yes") from error
+                client = self._shared(call.url)
+                answer = await client.send(_request(client, call, self._connect_s), stream=True)
+        except BROKEN as error:
+            reason = self._reason(error, self._through(call.url))
+            raise self.broken(f"could not be asked: {reason}", "yes", mend=_mend(error)) from error
         try:
             yield Held(self, answer, "yes")
         finally:
@@ -225,47 +231,66 @@ class Wire:
     @property
     def rules(self) -> Rules:
         """Where this provider may point: public https addresses, and loopback ones when it is there itself."""
-        return provider_rules(near=self.near)
+        return provider_rules(self.route, near=self.near)
 
     def detail(self, text: str) -> str:
         """The provider's own words on one line, with every known secret struck out and cut short."""
         # once more on the line, where signs that nobody sees part a secret no longer
         return one_line(redact(one_line(redact(text, self._secrets), _MOST_SAID), self._secrets))
 
-    def broken(self, what: str, accepted: Accepted, detail: str = "") -> ProviderError:
+    def broken(self, what: str, accepted: Accepted, detail: str = "", mend: str = "") -> ProviderError:
         """The error of a line that failed."""
         message = f"{self.provider} {what}."
-        hint = "Order again in a few minutes, or choose another provider."
+        hint = mend or "Order again in a few minutes, or choose another provider."
         return ProviderError(
             ErrorCode.UNAVAILABLE, message, hint, provider=self.provider, accepted=accepted, detail=self.detail(detail)
         )
 
+    def _away(self, url: str, error: Exception) -> ProviderError:
+        """The error of an order of which not a byte was sent."""
+        reason = self._reason(error, self._through(url))
+        return self.broken(f"could not be reached: {reason}", "no", mend=_mend(error))
+
     async def close(self) -> None:
         """End the connections that were kept for questions."""
-        if self._pool is not None:
-            await self._pool.aclose()
-            self._pool = None
+        for pool in self._pools.values():
+            await pool.aclose()
+        self._pools.clear()
 
-    def _shared(self) -> httpx.AsyncClient:
-        if self._pool is None:
-            self._pool = self._client()
-        return self._pool
+    def _shared(self, url: str) -> httpx.AsyncClient:
+        """Questions to the same host share their connections."""
+        asked = httpx.URL(url)
+        host = str(asked.copy_with(raw_path=b"/", userinfo=b""))
+        if host not in self._pools:
+            self._pools[host] = self._client(asked)
+        return self._pools[host]
 
-    def _client(self) -> httpx.AsyncClient:
-        limits = httpx.Limits(max_keepalive_connections=20, max_connections=200)
-        return httpx.AsyncClient(
-            verify=trusted(environment=True), limits=limits, trust_env=not self.near, follow_redirects=False
-        )
+    def _client(self, url: httpx.URL) -> httpx.AsyncClient:
+        transport = make_transport(url, self.route, limits=CONNECTIONS)
+        return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
 
-    def _reason(self, error: Exception) -> str:
+    def _through(self, url: str) -> str:
+        """The proxy on the way to an address, as it stands in a sentence; empty where there is none."""
+        try:
+            proxy = proxy_of(httpx.URL(url), self.route)
+        except NEVER_SENT:
+            return ""
+        return "" if proxy is None else proxy.named
+
+    def _reason(self, error: Exception, proxy: str = "") -> str:
+        if isinstance(error, UnusableError):
+            return str(error)
+        if isinstance(error, httpx.ProxyError) and proxy:
+            return self.detail(f"{proxy} does not let it through: {said_by_proxy(error)}")
+        through = f", asked through {proxy}" if proxy else ""
         if isinstance(error, TimeoutError | httpx.TimeoutException):
-            return "no answer in time"
+            return f"no answer in time{through}"
         if isinstance(error, httpx.LocalProtocolError | UnicodeError):
             # what httpx says here repeats the header, key and all
             return "the key, or another header, holds signs that cannot be sent"
         # of what is not HTTP the bytes themselves are quoted, which belong into no sentence of ours
         words = str(error).partition(": byte")[0].partition(": b'")[0]
-        return self.detail(words)[:MOST_REASON].strip().rstrip(".") or "the connection was cut"
+        return (self.detail(words)[:MOST_REASON].strip().rstrip(".") or "the connection was cut") + through
 
     def cut(self, error: Exception, accepted: Accepted) -> ProviderError:
         """The error of an answer that broke off."""
@@ -277,27 +302,36 @@ class Held:
 
     def __init__(self, wire: Wire, answer: httpx.Response, accepted: Accepted) -> None:
         self._wire = wire
-        self._answer = answer
         self._accepted = accepted
+        self._body = Body(answer.aiter_raw(), answer.headers.get("content-encoding", ""))
         self.status_code = answer.status_code
         self.headers: Mapping[str, str] = dict(answer.headers)
 
+    async def head(self, within_s: float = BODY_S) -> bytes:
+        """The first bytes of the body; none where they did not come."""
+        with suppress(httpx.HTTPError, PackedError), anyio.move_on_after(within_s):
+            return await self._body.head()
+        return b""
+
     async def read(self) -> Reply:
         """The answer as far as it came: its status is worth knowing even when the rest never arrives."""
-        body = bytearray()
-        with suppress(httpx.HTTPError), anyio.move_on_after(BODY_S):
-            async for chunk in self._answer.aiter_raw():
-                body += chunk
-                if len(body) > MAX_REPLY_BYTES:
-                    break
-        return Reply(self.status_code, self.headers, bytes(body))
+        body, unread = bytearray(), ""
+        try:
+            with suppress(httpx.HTTPError, CutError), anyio.move_on_after(BODY_S):
+                async for piece in self._body:
+                    body += piece
+                    if len(body) > MAX_REPLY_BYTES:
+                        break
+        except PackedError as error:
+            unread = str(error)
+        return Reply(self.status_code, self.headers, bytes(body), unread)
 
     async def lines(self) -> AsyncGenerator[str, None]:
         """The body line by line, as it comes, whatever its head says of its encoding. Raises ProviderError when it
         breaks off, or a line does not end."""
         rest = bytearray()
         try:
-            async for chunk in self._answer.aiter_raw():
+            async for chunk in self._body:
                 # not splitlines: U+2028 and the like may stand inside JSON
                 *whole, last = chunk.split(b"\n")
                 for line in whole:
@@ -306,24 +340,31 @@ class Held:
                 rest += last
                 if len(rest) > MAX_REPLY_BYTES:
                     raise self._wire.broken("sent a line without end", self._accepted)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, PackedError) as error:
             raise self._wire.cut(error, self._accepted) from error
 
     async def save(self, path: Path, bounds: Bounds = WIDEST, tell: Callable[[float], None] | None = None) -> None:
         """The body into a file, telling the part that has come. Raises ProviderError when it breaks off, trickles or
         does not end, and what `bounds.room` raises."""
-        length = length_of(self.headers)
         try:
-            await pour(self._answer.aiter_raw(), path, bounds, length=length, tell=tell)
+            length = await length_to_come(self._body, self.headers, bounds)
+            await pour(aiter(self._body), path, bounds, length=length, tell=tell)
         except EndlessError as error:
             raise too_much(self._wire.provider, bounds) from error
         except TricklingError as error:
             raise self._wire.broken("sends the film too slowly", self._accepted) from error
+        except PackedError as error:
+            raise self._wire.broken(f"sends a film that {error}", self._accepted) from error
         except httpx.HTTPError as error:
             raise self._wire.cut(error, self._accepted) from error
 
 
-def _request(client: httpx.AsyncClient, call: Call, connect_s: float) -> httpx.Request:
+def _mend(error: Exception) -> str:
+    """What to do about a way that cannot be used; empty where the next minute may do it."""
+    return error.mend if isinstance(error, UnusableError) else ""
+
+
+def _request(client: httpx.AsyncClient, call: Call, connect_s: float, sending: Sending | None = None) -> httpx.Request:
     timeout = httpx.Timeout(call.read_s, connect=connect_s)
     headers = {"User-Agent": "ltx-mcp", "Accept-Encoding": "identity", **call.headers}
     return client.build_request(
@@ -334,6 +375,7 @@ def _request(client: httpx.AsyncClient, call: Call, connect_s: float) -> httpx.R
         json=call.body,
         files=dict(call.files) if call.files is not None else None,
         timeout=timeout,
+        extensions={} if sending is None else {"trace": sending.listen},
     )
 
 

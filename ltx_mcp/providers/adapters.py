@@ -18,11 +18,17 @@ class Adapters:
 
     by_name: Mapping[str, Provider]
     near: frozenset[str]
-    wires: tuple[Wire, ...]
+    wires: Mapping[str, Wire]
+    urls: Mapping[str, tuple[str, ...]]
+
+    def check_way(self, provider: str) -> None:
+        """Whether an order could be sent there as this machine is set up; nobody is asked. Raises ProviderError, of an
+        order that was not sent."""
+        self.wires[provider].check_way(self.urls[provider])
 
     async def close(self) -> None:
         """End the connections they keep."""
-        for wire in self.wires:
+        for wire in self.wires.values():
             await wire.close()
 
 
@@ -34,7 +40,8 @@ def make_adapters(
     return Adapters(
         {setup.facts.name: import_module(f"{__package__}.{setup.facts.name}").make_adapter(setup) for setup in setups},
         frozenset(setup.facts.name for setup in setups if setup.wire.near),
-        tuple(setup.wire for setup in setups),
+        {setup.facts.name: setup.wire for setup in setups},
+        {setup.facts.name: tuple(setup.urls[use] for use in needed_urls(setup.facts)) for setup in setups},
     )
 
 

@@ -104,6 +104,22 @@ def read_word(value: Any) -> str:
     return word if word.isprintable() and word.strip() and len(word) <= MOST_SIGNS else ""
 
 
+HOLDERS = ("data", "job", "result", "response")
+"""Names of what an answer may be wrapped in."""
+
+
+def find_id(answer: Any, *names: str) -> tuple[Mapping[str, Any], str]:
+    """The part of an answer that names the order, and that name; a nothing and an empty text where there is none. An
+    answer may be wrapped once, in a list of one or under one of HOLDERS."""
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    if not isinstance(answer, dict):
+        return {}, ""
+    holders = [each for each in (answer, *(answer.get(name) for name in HOLDERS)) if isinstance(each, dict)]
+    found = ((holder, read_word(holder.get(name))) for holder in holders for name in names)
+    return next(((holder, word) for holder, word in found if word), ({}, ""))
+
+
 def to_number(value: Decimal) -> int | float:
     """Seconds as JSON: a whole number where they are one."""
     return int(value) if value == value.to_integral_value() else float(value)

@@ -15,8 +15,9 @@ from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.net.address import find_film
 from ltx_mcp.net.flow import WIDEST, Bounds
+from ltx_mcp.net.reply import is_text
 from ltx_mcp.net.wire import READ_S, Call, Files, Reply
-from ltx_mcp.providers.base import CHECK_S, NO_ORDER, Accepted, Checked, Seen, Setup, read_word
+from ltx_mcp.providers.base import CHECK_S, NO_ORDER, Accepted, Checked, Seen, Setup, find_id
 from ltx_mcp.providers.verdict import (
     bad_reply,
     film_failed,
@@ -59,15 +60,6 @@ def _error_of(reply: Reply) -> str:
     body = reply.json if isinstance(reply.json, dict) else {}
     error = body.get("error")
     return str(error.get("message", "")) if isinstance(error, dict) else str(error or reply.text)
-
-
-def _job_id(body: Any) -> str:
-    """The id, at any of the places it may stand."""
-    if not isinstance(body, dict):
-        return ""
-    holders = [each for each in (body, body.get("job"), body.get("data")) if isinstance(each, dict)]
-    words = (read_word(holder.get(name)) for holder in holders for name in ("id", "job_id"))
-    return next(filter(None, words), "")
 
 
 def _adjustments(setup: Setup, body: Any) -> tuple[Adjustment, ...]:
@@ -124,13 +116,17 @@ class ByteCompute:
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted:
         """Place the order. Any 2xx with an id is a yes."""
-        files = _form(offer, uris)
+        try:
+            files = _form(offer, uris)
+        except OSError as error:
+            raise self._wire.broken(f"was sent nothing: a picture cannot be read ({error.strerror})", "no") from error
         reply = await self._wire.order(Call("POST", f"{self._api}/generate", self._headers, files=files))
         if not reply.ok:
             words = _error_of(reply)
             code = _code(words) if reply.status_code in (400, 403, 422) else None
             raise order_refused(self._setup, reply, words, code)
-        if not (job_id := _job_id(reply.json)):
+        _, job_id = find_id(reply.json, "id", "job_id")
+        if not job_id:
             raise order_unclear(self._setup, reply)
         return Accepted(self.remote_of(offer, job_id), adjustments=_adjustments(self._setup, reply.json))
 
@@ -154,7 +150,7 @@ class ByteCompute:
     async def download(self, remote: Mapping[str, Any], path: Path, bounds: Bounds = WIDEST) -> str:
         """The film's bytes into `path`, or the address where they lie."""
         async with self._wire.held(self._call(remote, "/download", FILM_S)) as held:
-            if held.status_code == 200 and "json" not in held.headers.get("content-type", ""):
+            if held.status_code == 200 and not is_text(await held.head()):
                 await held.save(path, bounds)
                 return ""
             reply = await held.read()

@@ -26,6 +26,7 @@ from ltx_mcp.providers.base import (
     Seen,
     Setup,
     Uploaded,
+    find_id,
     read_word,
     to_number,
 )
@@ -128,8 +129,7 @@ class Fal:
         if not reply.ok:
             kind, words = _error_text(reply)
             raise order_refused(self._setup, reply, words, _code(reply, kind, words))
-        answer = reply.json if isinstance(reply.json, dict) else {}
-        request_id = read_word(answer.get("request_id"))
+        answer, request_id = find_id(reply.json, "request_id", "requestId")
         if not request_id:
             raise order_unclear(self._setup, reply)
         remote = self.remote_of(offer, request_id)
@@ -179,13 +179,14 @@ class Fal:
                     return
 
     async def _read_status(self, status: Any, remote: Mapping[str, Any]) -> Seen:
-        word = status.get("status") if isinstance(status, dict) else None
+        said = status.get("status") if isinstance(status, dict) else None
+        word = said.upper() if isinstance(said, str) else None
         if word == "IN_QUEUE":
             return Seen("waiting", queue_position=_position(status.get("queue_position")))
         if word == "IN_PROGRESS":
             return Seen("running", note=self._last_log(status.get("logs")))
         if word != "COMPLETED":
-            raise bad_reply(self._setup, f"status {word!r}")
+            raise bad_reply(self._setup, f"status {said!r}")
         if status.get("error_type") == "client_cancelled":
             return Seen("cancelled")
         return await self._result(remote, failed=bool(status.get("error") or status.get("error_type")))
@@ -198,15 +199,16 @@ class Fal:
         """The film, or the model's own error. `failed`: the status said so; without that, a 5xx that is not of the
         model's form is the queue's own trouble and may pass."""
         reply = await self._wire.ask(Call("GET", remote["response_url"], self._headers))
-        body = reply.json if isinstance(reply.json, dict) else None
         if reply.ok:
-            if body is None:
+            told = reply.json
+            if told is None:
                 raise bad_reply(self._setup, reply.text)
-            video = body.get("video")
+            video = told.get("video") if isinstance(told, dict) else None
             named = video.get("url") if isinstance(video, dict) else video
-            if not (url := find_film(body, named, near=self._wire.near)):
-                raise no_film(self._setup, body, named)
+            if not (url := find_film(told, named, near=self._wire.near)):
+                raise no_film(self._setup, told, named)
             return Seen("done", result_url=url, units=_units(reply))
+        body = reply.json if isinstance(reply.json, dict) else None
         passing = reply.status_code >= 500 and not failed and not isinstance((body or {}).get("detail"), list)
         if body is None or passing or reply.status_code in (401, 403, 404, 408, 429):
             raise look_failed(self._setup, reply, _error_text(reply)[1])
@@ -255,6 +257,8 @@ def _upload_refused(setup: Setup, reply: Reply) -> ProviderError:
 
 def _position(told: Any) -> int | None:
     """How many orders come before ours; None for what cannot be one."""
+    if isinstance(told, str) and told.isascii() and told.isdecimal() and len(told) < 11:
+        told = int(told)
     return told if isinstance(told, int) and not isinstance(told, bool) and 0 <= told < 2**31 else None
 
 

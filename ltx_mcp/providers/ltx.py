@@ -15,6 +15,7 @@ from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.media.facts import Tell
 from ltx_mcp.net.address import find_film
 from ltx_mcp.net.flow import Bounds
+from ltx_mcp.net.reply import is_film, is_text
 from ltx_mcp.net.wire import HELD_WINDOW_S, Call, Reply
 from ltx_mcp.providers.base import (
     CHECK_S,
@@ -25,6 +26,7 @@ from ltx_mcp.providers.base import (
     Seen,
     Setup,
     Uploaded,
+    find_id,
     read_word,
     to_number,
 )
@@ -97,7 +99,8 @@ def _refused(setup: Setup, reply: Reply) -> ProviderError:
 
 def _read_job(setup: Setup, job: Any) -> Seen:
     """One state of a v2 job. Of the result whatever is an address is looked at, `video_url` first."""
-    status = job.get("status") if isinstance(job, dict) else None
+    said = job.get("status") if isinstance(job, dict) else None
+    status = said.lower() if isinstance(said, str) else None
     if status in ("pending", "processing"):
         return Seen("waiting" if status == "pending" else "running")
     if status == "failed":
@@ -105,7 +108,7 @@ def _read_job(setup: Setup, job: Any) -> Seen:
         code = ErrorCode.CONTENT_REFUSED if kind == "content_filtered_error" else ErrorCode.UNAVAILABLE
         return Seen("failed", problem=film_failed(setup, code, words))
     if status != "completed":
-        raise bad_reply(setup, f"status {status!r}")
+        raise bad_reply(setup, f"status {said!r}")
     result = job.get("result")
     named = result.get("video_url") if isinstance(result, dict) else None
     if not (url := find_film(result, named, near=setup.wire.near)):
@@ -157,7 +160,7 @@ class Ltx(Uploading):
         reply = await self._wire.order(Call("POST", url, self._headers, body=_body(offer, uris)))
         if not reply.ok:
             raise _refused(self._setup, reply)
-        job_id = read_word(reply.json.get("id")) if isinstance(reply.json, dict) else ""
+        _, job_id = find_id(reply.json, "id", "job_id")
         if not job_id:
             raise order_unclear(self._setup, reply)
         return Accepted(self.remote_of(offer, job_id))
@@ -175,6 +178,12 @@ class Ltx(Uploading):
         return _read_job(self._setup, reply.json)
 
 
+def _is_film(head: bytes, label: str) -> bool:
+    """By its bytes; by its label only where they say nothing."""
+    labelled = label.lower().strip().startswith(("video/", "application/octet-stream", "binary/octet-stream"))
+    return is_film(head) or (labelled and bool(head) and not is_text(head))
+
+
 class LtxV1(Uploading):
     """v1: the answer to the order is the film. A connection that dies before its end leaves the outcome unknown."""
 
@@ -184,8 +193,9 @@ class LtxV1(Uploading):
         call = Call("POST", url, self._headers, body=_body(offer, uris), read_s=FILM_S)
         stack = AsyncExitStack()
         held = await stack.enter_async_context(self._wire.held_order(call))
-        is_film = held.headers.get("content-type", "").startswith(("video/", "application/octet-stream"))
-        if held.status_code != 200 or not is_film:
+        if not 200 <= held.status_code < 300 or not _is_film(
+            await held.head(FILM_S), held.headers.get("content-type", "")
+        ):
             reply = await held.read()
             await stack.aclose()
             raise _refused(self._setup, reply) if not reply.ok else order_unclear(self._setup, reply)

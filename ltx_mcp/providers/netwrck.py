@@ -14,7 +14,7 @@ from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.net.address import find_film
 from ltx_mcp.net.wire import Call, Reply
-from ltx_mcp.providers.base import CHECK_S, NO_ORDER, Accepted, Checked, Seen, Setup, read_word
+from ltx_mcp.providers.base import CHECK_S, NO_ORDER, Accepted, Checked, Seen, Setup, find_id
 from ltx_mcp.providers.verdict import (
     bad_reply,
     film_failed,
@@ -115,8 +115,7 @@ class Netwrck:
         reply = await self._wire.order(Call("POST", f"{self._api}/{offer.endpoint}", body=body))
         if not reply.ok:
             raise self._refused(reply)
-        answer = reply.json if isinstance(reply.json, dict) else {}
-        job_id = read_word(answer.get("job_id"))
+        answer, job_id = find_id(reply.json, "job_id", "jobId")
         if not job_id:
             raise order_unclear(self._setup, reply)
         return Accepted(self.remote_of(offer, job_id), charged_usd=_charged(self._setup, answer))

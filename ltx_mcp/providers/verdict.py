@@ -6,12 +6,24 @@ its provider better and says so.
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from ltx_mcp.domain.errors import Accepted, ErrorCode, Problem, ProviderError
-from ltx_mcp.net.wire import PAGE, Reply
+from ltx_mcp.domain.quoting import shorten
+from ltx_mcp.net.address import is_public_host
+from ltx_mcp.net.reply import PAGE, Reply
 from ltx_mcp.providers.base import Checked, Setup
 
-SURE_NO = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
+REDIRECTS = frozenset(range(300, 309))
+SURE_NO = frozenset({400, 401, 402, 403, 404, 405, 407, 413, 415, 422, 425, 429, 511}) | REDIRECTS
+"""Statuses of who did not take the order; redirects are not followed, and the host that sends them has done nothing."""
+IN_BETWEEN = {
+    407: (
+        "a proxy on the way asks for a name and a password",
+        "Give it as http://name:password@host:3128 in HTTPS_PROXY.",
+    ),
+    511: ("this network asks to be signed in to first", "Sign in to the network in a browser, then order again."),
+}
 BY_STATUS = {
     400: ErrorCode.REJECTED,
     401: ErrorCode.KEY_REJECTED,
@@ -89,7 +101,7 @@ def key_checked(setup: Setup, reply: Reply, detail: str, code: ErrorCode | None 
 
 def _error(setup: Setup, reply: Reply, detail: str, code: ErrorCode | None, accepted: Accepted) -> ProviderError:
     code = code or BY_STATUS.get(reply.status_code, ErrorCode.UNAVAILABLE)
-    message, hint = _sentence(setup, code, f" (HTTP {reply.status_code})")
+    message, hint = _in_between(setup, reply) or _sentence(setup, code, f" (HTTP {reply.status_code})")
     return _made(setup, reply, code, message, hint, detail, accepted)
 
 
@@ -107,6 +119,30 @@ def _made(
         detail=setup.wire.detail(detail),
         retry_after_s=reply.retry_after_s(setup.now()),
     )
+
+
+def _in_between(setup: Setup, reply: Reply) -> tuple[str, str] | None:
+    """The sentence for what somebody between here and the provider answered."""
+    name, status = setup.facts.name, f" (HTTP {reply.status_code})"
+    if reply.status_code in IN_BETWEEN:
+        what, mend = IN_BETWEEN[reply.status_code]
+        return f"{name} was not reached: {what}{status}.", mend
+    if reply.status_code not in REDIRECTS:
+        return None
+    to = _host_of(reply.headers.get("location", ""))
+    settings = " and ".join(setup.facts.url_env.values())
+    mend = (
+        f"Look whether a sign-in page or a proxy stands in between, or correct {settings}: no order follows a redirect."
+    )
+    return f"{name} was not reached: what answers there sends on{f' to {to}' if to else ''}{status}.", mend
+
+
+def _host_of(address: str) -> str:
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+    return shorten(host) if is_public_host(host) else ""
 
 
 def _request_id(setup: Setup, reply: Reply) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.providers.table import ended_choices, make_market, read_providers, setting_names
 from ltx_mcp.server.kept_keys import with_kept_keys
-from ltx_mcp.settings import Settings, read_overlay_path, read_settings
+from ltx_mcp.settings import Settings, home_folder, read_overlay_path, read_settings
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.config import Config
@@ -52,7 +52,7 @@ def make_config(settings: Settings, market: Market, *, paths: bool, is_typed: bo
     from ltx_mcp.media.inputs import input_folders
 
     cwd = working_folder()
-    folders = input_folders(settings.input_dirs or None, cwd, Path.home()) if paths else None
+    folders = input_folders(settings.input_dirs or None, cwd, home_folder()) if paths else None
     return Config(
         settings.home,
         market,

@@ -100,6 +100,7 @@ def _rows(
 
 NOT_SENT_AGAIN = "It may have been taken, so it is never sent again; look at the provider's dashboard."
 OTHER_OFFER = "Surely not taken: another provider is tried where one fits, else the job fails and costs nothing."
+UNASKED = "Packed although nobody asked for it: read as what it is."
 SUBMIT = (
     (status(400), refused(ErrorCode.REJECTED), "The order is malformed for this provider: change the request."),
     (status(401), refused(ErrorCode.KEY_REJECTED), OTHER_OFFER),
@@ -107,12 +108,15 @@ SUBMIT = (
     (status(403), refused(ErrorCode.KEY_REJECTED), OTHER_OFFER),
     (status(404), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
     (status(405), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
+    (status(407), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER),
     (status(408), UNSEEN, NOT_SENT_AGAIN),
     (status(409), UNSEEN, NOT_SENT_AGAIN),
     (status(413), refused(ErrorCode.REJECTED), "The picture is too large for this provider: give a smaller one."),
     (status(415), refused(ErrorCode.REJECTED), "The order is malformed for this provider: change the request."),
     (plain("refuse"), refused(ErrorCode.REJECTED), "The provider names the value it does not allow: change it."),
     (plain("content"), refused(ErrorCode.CONTENT_REFUSED), "A filter: change the prompt or the picture."),
+    *((status(code), refused(ErrorCode.UNAVAILABLE), OTHER_OFFER) for code in (301, 302, 307, 308, 425, 511)),
+    (plain("html", status=511), refused(ErrorCode.UNAVAILABLE), "A network that wants to be signed in to answered."),
     (status(429), FILM, "Too many at once: the same order is tried again by itself."),
     (status(429, retry_after=7), FILM, "Tried again after the time the provider asks for."),
     (status(500), UNSEEN, NOT_SENT_AGAIN),
@@ -124,6 +128,7 @@ SUBMIT = (
     (plain("drop_before"), UNSEEN, NOT_SENT_AGAIN),
     (plain("drop_after"), UNSURE, NOT_SENT_AGAIN),
     (plain("delay", seconds=0.1), FILM, "A slow answer is waited for."),
+    (plain("packed"), FILM, UNASKED),
 )
 HALF_ANSWERS = (
     (plain("html_after"), UNSURE, NOT_SENT_AGAIN),
@@ -176,6 +181,7 @@ POLL = (
     (plain("truncated"), FILM, LOOK),
     (plain("cut"), FILM, LOOK),
     (plain("drop_before"), FILM, LOOK),
+    (plain("packed"), FILM, UNASKED),
     (body('{"status": "hibernating"}'), FILM, "A state nobody documented is not an end: it is asked again."),
     (body("[" * 100_000), FILM, "An answer made to break its reader is only a failed look."),
 )
@@ -235,6 +241,7 @@ DOWNLOAD = (
     (plain("drop_before"), FILM, FETCH),
     (plain("wrong_type"), FILM, "What came is not a film: it is fetched again."),
     (plain("truncated"), FILM, "What came is not a whole film: it is fetched again."),
+    (plain("packed"), FILM, UNASKED),
 )
 DOWNLOAD_OFTEN = (
     (status(404), paid(ErrorCode.EXPIRED), "The film is gone from its address; it was made and paid."),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.providers.raw import answer
 
 KEY = "sk-very-secret-key-0123456789"
-SURE_NO = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
+SURE_NO = frozenset({*range(300, 309), 400, 401, 402, 403, 404, 405, 407, 413, 415, 422, 425, 429, 511})
 FILM_URL = "https://films.example.com/film.mp4"
 
 ORDERED: dict[str, Any] = {

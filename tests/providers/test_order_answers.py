@@ -61,16 +61,19 @@ BY_STATUS = {
     403: no(ErrorCode.KEY_REJECTED),
     404: no(ErrorCode.UNAVAILABLE),
     405: no(ErrorCode.UNAVAILABLE),
+    407: no(ErrorCode.UNAVAILABLE),
     408: UNKNOWN,
     409: UNKNOWN,
     413: no(ErrorCode.REJECTED),
     415: no(ErrorCode.REJECTED),
     422: no(ErrorCode.REJECTED),
+    425: no(ErrorCode.UNAVAILABLE),
     429: no(ErrorCode.RATE_LIMITED),
     500: UNKNOWN,
     502: UNKNOWN,
     503: UNKNOWN,
     504: UNKNOWN,
+    511: no(ErrorCode.UNAVAILABLE),
     529: UNKNOWN,
 }
 OWN_WORDS = {
@@ -192,11 +195,12 @@ async def test_a_status_on_a_page_of_html(prepare: Prepare, provider: str, statu
 
 @pytest.mark.parametrize("provider", EVERYBODY)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_never_followed(prepare: Prepare, provider: str, status: int) -> None:
+async def test_a_redirect_is_a_sure_no_and_never_followed(prepare: Prepare, provider: str, status: int) -> None:
     async with raw.serving(says(answer(200, b"{}"))) as elsewhere:
         moved = says(answer(status, b"", f"Location: {elsewhere.url}/taken"))
         outcome, server = await sent_to(prepare, provider, moved)
-        assert (outcome, len(server.requests), elsewhere.connections) == (UNKNOWN, 1, 0)
+        refused = no(ErrorCode.UNAVAILABLE)
+        assert (outcome, len(server.requests), elsewhere.connections) == (refused, 1, 0)
 
 
 HALF = {

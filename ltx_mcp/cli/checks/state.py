@@ -15,7 +15,7 @@ from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.jobs.home import find_trouble, stands_open
 from ltx_mcp.media.inputs import input_folders
 from ltx_mcp.server.edge import working_folder
-from ltx_mcp.settings import Settings
+from ltx_mcp.settings import Settings, home_folder
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.checkup import Books
@@ -125,7 +125,7 @@ def _jobs(books: "Books") -> list[Line]:
 
 def _folders(settings: Settings) -> list[Line]:
     what, mend = "paths", "Set LTX_MCP_INPUT_DIRS to folders that are there."
-    folders = input_folders(settings.input_dirs or None, working_folder(), Path.home())
+    folders = input_folders(settings.input_dirs or None, working_folder(), home_folder())
     if not folders:
         return [warning(what, "no folder is there that files may lie in", mend)]
     missing = [str(folder) for folder in folders if not os.path.isdir(folder)]

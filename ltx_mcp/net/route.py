@@ -1,0 +1,248 @@
+"""Which way a request goes: straight, or through the proxy that the environment names; and whose certificates count.
+
+The variables are those that other programs read too. One that cannot be used is refused by its name; its value is never
+repeated, since a password may stand in it.
+"""
+
+import os
+import re
+import ssl
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from ltx_mcp.settings import variable
+
+CERT_FILE, CERT_DIR, KEY_LOG = "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"
+NO_PROXY, EVERYTHING = "NO_PROXY", "*"
+PROXIES = ("HTTPS_PROXY", "ALL_PROXY")
+"""The variables that name a proxy for https, the first first. Plain http goes to this machine only, and so straight."""
+SYSTEM = "the system's proxy settings"
+SCHEMES = ("http", "https", "socks5", "socks5h")
+FORM = "Give it as http://host:3128, with a name and a password as http://name:password@host:3128"
+MAX_SOCKS_BYTES = 255
+_SCHEME = re.compile("[a-z][a-z0-9+.-]{0,15}")
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
+_BRACKETS = re.compile(r"\[([^\]]*)\](/\d+)?")
+
+
+class UnusableError(Exception):
+    """A variable whose value cannot be used: `name` is the variable, `mend` what to do."""
+
+    def __init__(self, name: str, why: str, mend: str = "") -> None:
+        super().__init__(f"{name} cannot be used: {why}")
+        self.name = name
+        self.mend = mend or f"Correct or unset {name}."
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy, by the variable that names it. `url` has no user; `login` is name and password."""
+
+    variable: str
+    url: str
+    login: tuple[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def named(self) -> str:
+        """As it stands in a sentence."""
+        return f"the proxy that {self.variable} {'have' if self.variable == SYSTEM else 'names'}"
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way out of this machine. `lookup` gives the value of a variable, empty where it is not set."""
+
+    lookup: Callable[[str], str] = variable
+
+    def proxy(self, host: str, port: int) -> Proxy | None:
+        """The proxy for https to this host; None where it is reached straight. Raises UnusableError."""
+        host = host.strip("[]")
+        if _is_here(host):
+            return None
+        for name in PROXIES:
+            given, value = self._given(name)
+            if value:
+                return None if self._goes_straight(host, port) else read_proxy(given, value)
+        return self._system_proxy(host)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Passwords of proxies, as they are written and as they are meant."""
+        logins = [_login(self._given(name)[1]) for name in PROXIES]
+        return tuple(form for login in logins if login for form in {login, unquote(login)})
+
+    def given(self) -> dict[str, str]:
+        """The variables that are set, under the names they were given by."""
+        names = (self._given(name) for name in (*PROXIES, NO_PROXY))
+        return {name: value for name, value in names if value}
+
+    @property
+    def certificates(self) -> tuple[str, str]:
+        """The file and the folder that certificates are read from; both empty for those that ship with httpx."""
+        file = self.lookup(CERT_FILE)
+        return file, "" if file else self.lookup(CERT_DIR)
+
+    def _given(self, name: str) -> tuple[str, str]:
+        """The name a variable is given by, in small letters first as other programs do, and its value."""
+        small = name.lower()
+        return (small, value) if (value := self.lookup(small)) else (name, self.lookup(name))
+
+    def _goes_straight(self, host: str, port: int) -> bool:
+        return any(entry.matches(host, port) for entry in read_exceptions(self._given(NO_PROXY)[1]))
+
+    def _system_proxy(self, host: str) -> Proxy | None:
+        if sys.platform not in ("win32", "darwin"):
+            return None
+        from urllib.request import getproxies, proxy_bypass
+
+        value = getproxies().get("https", "")
+        return read_proxy(SYSTEM, value) if value and not proxy_bypass(host) else None
+
+
+def read_proxy(name: str, value: str) -> Proxy:
+    """What a variable says of a proxy. Raises UnusableError."""
+    text = value if "://" in value else f"http://{value}"
+    scheme, _, rest = text.partition("://")
+    scheme = scheme.lower()
+    if scheme not in SCHEMES:
+        shown = f"{scheme}:// is none of {', '.join(SCHEMES)}" if _SCHEME.fullmatch(scheme) else "it is no address"
+        raise UnusableError(name, shown, f"{FORM}, or unset {name}.")
+    try:
+        parts = urlsplit(f"http://{rest}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+        parts = SplitResult("", "", "", "", "")
+    stray = "@" in parts.path + parts.query + parts.fragment or not rest.isprintable() or " " in rest
+    if not host or port == 0 or stray:
+        mend = f"{FORM}; an IPv6 address stands in [ ], and signs such as @ # / ? in a password are written as %40."
+        raise UnusableError(name, "it is no address of a proxy", mend)
+    login = (unquote(parts.username or ""), unquote(parts.password or "")) if "@" in parts.netloc else None
+    if scheme.startswith("socks"):
+        _check_socks(name, scheme, login)
+    shown_host = f"[{host}]" if ":" in host else host
+    return Proxy(name, f"{scheme}://{shown_host}" + (f":{port}" if port else ""), login)
+
+
+def _check_socks(name: str, scheme: str, login: tuple[str, str] | None) -> None:
+    if find_spec("socksio") is None:
+        mend = f"pip install 'ltx-mcp[socks]', or set {name} to an HTTP proxy."
+        raise UnusableError(name, f"{scheme}:// needs the package socksio, which is not installed", mend)
+    if login and any(not 0 < len(each.encode()) <= MAX_SOCKS_BYTES for each in login):
+        raise UnusableError(name, f"SOCKS takes names and passwords of 1 to {MAX_SOCKS_BYTES} bytes")
+
+
+def _login(value: str) -> str:
+    """The password of an address, as it is written."""
+    user, at, _ = (value.partition("://")[2] or value).rpartition("@")
+    return user.partition(":")[2] if at else ""
+
+
+# -- what is reached straight ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Straight:
+    """One entry of NO_PROXY: a network, or the end of a name; `port` 0 is any."""
+
+    name: str = ""
+    network: IPv4Network | IPv6Network | None = None
+    port: int = 0
+
+    def matches(self, host: str, port: int) -> bool:
+        """Whether it is about this host."""
+        if self.name == EVERYTHING:
+            return True
+        if self.port not in (0, port):
+            return False
+        host = host.lower().rstrip(".")
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return self.network is None and (host == self.name or host.endswith(f".{self.name}"))
+        return self.network is not None and address.version == self.network.version and address in self.network
+
+
+def read_exceptions(value: str) -> list[Straight]:
+    """The entries of NO_PROXY, as curl and Go read them: a name with all below it, an address, a range, each with a
+    port or not. One that cannot be read is about nobody."""
+    found = (_read_exception(entry) for entry in re.split(r"[,\s]+", value) if entry)
+    return [each for each in found if each is not None]
+
+
+def _read_exception(entry: str) -> Straight | None:
+    entry = entry.rpartition("://")[2].lower()
+    if entry == EVERYTHING:
+        return Straight(EVERYTHING)
+    if (network := _network(entry)) is not None:
+        return Straight(network=network)
+    host, port = _split_port(entry)
+    if (network := _network(host)) is not None:
+        return Straight(network=network, port=port)
+    name = host.removeprefix("*").strip(".")
+    try:
+        return Straight(name if name.isascii() else name.encode("idna").decode("ascii"), port=port) if name else None
+    except UnicodeError:
+        return None
+
+
+def _split_port(entry: str) -> tuple[str, int]:
+    host, colon, port = entry.rpartition(":")
+    return (host, int(port)) if colon and port.isascii() and port.isdecimal() and len(port) < 6 else (entry, 0)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    """A network or a single address; around an address [ ] may stand."""
+    found = _BRACKETS.fullmatch(text)
+    try:
+        return ip_network(f"{found[1]}{found[2] or ''}" if found else text, strict=False)
+    except ValueError:
+        return None
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
+
+
+# -- certificates ----------------------------------------------------------------------------------------------------
+
+
+def check_certificates(file: str, folder: str) -> None:
+    """Raises UnusableError for what names no certificates; both empty are those that ship."""
+    if file:
+        _check_file(file)
+    elif folder and not any(map(_has_certificates, folder.split(os.pathsep))):
+        why = "no folder that it names holds certificates under the names that OpenSSL looks for"
+        mend = f"Run openssl rehash on the folder, or set {CERT_FILE} to a file with the certificates instead."
+        raise UnusableError(CERT_DIR, why, mend)
+
+
+def _check_file(file: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        if not Path(file).exists():
+            why = "there is no such file"
+        elif Path(file).is_dir():
+            why = "it is a folder"
+        elif isinstance(error, PermissionError):
+            why = "the file cannot be read"
+        else:
+            why = "the file holds no certificate in PEM form"
+        mend = f"Set {CERT_FILE} to a file with the certificates to trust, or unset it."
+        raise UnusableError(CERT_FILE, why, mend) from error
+
+
+def _has_certificates(folder: str) -> bool:
+    try:
+        return any(_HASHED.fullmatch(each.name) for each in Path(folder).iterdir())
+    except (OSError, ValueError):
+        return False

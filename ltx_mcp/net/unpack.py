@@ -1,0 +1,196 @@
+"""Bodies that come packed although nobody asked for it: unpacked as they come, a small piece at a time, so that whoever
+reads them can stop where it is too much. The bytes decide, not the label: what is not packed is passed on as it is.
+"""
+
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, Protocol
+
+PIECE = 1 << 18
+HEAD = 512
+"""So many first bytes can be looked at before the rest is read."""
+TELLING = 64
+"""So many tell a form that no first byte gives away."""
+MAX_LABELS = 3
+_GZIP, _ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
+_GZIP_BITS, _RAW_BITS = 31, -15
+
+
+class PackedError(Exception):
+    """A body that cannot be unpacked here, as the middle of a sentence."""
+
+
+class CutError(PackedError):
+    """It ended before what was packed had."""
+
+
+class _Unpacker(Protocol):
+    def feed(self, data: bytes) -> Iterator[bytes]: ...
+
+    def end(self) -> None: ...
+
+
+class Body:
+    """What an answer holds. `labels` is its Content-Encoding; with `raw` nothing is unpacked."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], labels: str = "", *, raw: bool = False) -> None:
+        self._labels = [each.strip().lower() for each in labels.split(",")][::-1]
+        self._chunks = chunks
+        self._raw = raw
+        self._kept: list[bytes] = []
+        self._unpacked: AsyncGenerator[bytes, None] | None = None
+        self.is_packed = False
+
+    async def begin(self) -> None:
+        """Read as much as tells whether it is packed. Raises PackedError."""
+        await self._begun()
+
+    async def head(self) -> bytes:
+        """The first bytes, unpacked; the rest still follows, and these once more."""
+        pieces = await self._begun()
+        while sum(map(len, self._kept)) < HEAD and (piece := await anext(pieces, None)) is not None:
+            self._kept.append(piece)
+        return b"".join(self._kept)[:HEAD]
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        """Pieces of at most PIECE bytes where it was packed; some may be empty. Raises PackedError."""
+        pieces = await self._begun()
+        while self._kept:
+            yield self._kept.pop(0)
+        async for piece in pieces:
+            yield piece
+
+    async def _begun(self) -> AsyncGenerator[bytes, None]:
+        if self._unpacked is None:
+            source = _passed(self._chunks)
+            if not self._raw:
+                source = await self._layers(source)
+            self._unpacked = source
+        return self._unpacked
+
+    async def _layers(self, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        if len(self._labels) > MAX_LABELS:
+            raise PackedError("is packed more often than anybody would")
+        for label in (*self._labels, ""):  # what carries no label may be packed all the same
+            first = await _first(source, TELLING if label in ("deflate", "br") else 1)
+            source = _put_back(first, source)
+            unpacker = _unpacker(label, first)
+            if unpacker is not None:
+                self.is_packed = True
+                source = _through(unpacker, source)
+        return source
+
+
+async def _passed(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    async for chunk in chunks:
+        yield chunk
+
+
+async def _first(source: AsyncGenerator[bytes, None], least: int) -> bytes:
+    """As much as it takes to tell whether it is packed."""
+    head = b""
+    while len(head) < least or (len(head) < len(_ZSTD) and head[0] in (_GZIP[0], _ZSTD[0])):
+        piece = await anext(source, None)
+        if piece is None:
+            break
+        head += piece
+    return head
+
+
+async def _put_back(first: bytes, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    if first:
+        yield first
+    async for piece in source:
+        yield piece
+
+
+async def _through(unpacker: _Unpacker, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async for chunk in source:
+        for piece in unpacker.feed(chunk):
+            yield piece
+        yield b""  # so that who counts the time may do so where nothing comes of what came
+    unpacker.end()
+
+
+def _unpacker(label: str, first: bytes) -> _Unpacker | None:
+    """What undoes one label; None where nothing is packed, whatever it says."""
+    if first.startswith(_GZIP):
+        return _Zlib(_GZIP_BITS)
+    if first.startswith(_ZSTD):
+        raise PackedError("is packed as zstd, which cannot be read here")
+    if label == "deflate":
+        bits = zlib.MAX_WBITS if first[:1] and first[0] & 0x0F == zlib.DEFLATED else _RAW_BITS
+        return _Zlib(bits) if _unpacks(bits, first) else None
+    return _make_brotli() if label == "br" and not _is_plain(first) else None
+
+
+def _unpacks(bits: int, first: bytes) -> bool:
+    try:
+        return bool(first) and zlib.decompressobj(bits).decompress(first, PIECE) is not None
+    except zlib.error:
+        return False
+
+
+def _is_plain(first: bytes) -> bool:
+    """Whether it begins as JSON, a page or a film does."""
+    return not first or first.lstrip()[:1] in (b"{", b"[", b"<") or first[4:8] == b"ftyp"
+
+
+class _Zlib:
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        self._stream = zlib.decompressobj(bits)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        try:
+            while data or not self._stream.eof:
+                if (
+                    self._stream.eof
+                ):  # of gzip several may stand one after the other; other things behind it are not of it
+                    if self._bits != _GZIP_BITS or not data.startswith(_GZIP[: len(data)]):
+                        return
+                    self._stream = zlib.decompressobj(self._bits)
+                piece = self._stream.decompress(data, PIECE)
+                if piece:
+                    yield piece
+                data = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
+                if not data and len(piece) < PIECE:
+                    return
+        except zlib.error as error:
+            raise PackedError("is packed in a way that cannot be read") from error
+
+    def end(self) -> None:
+        if not self._stream.eof:
+            raise CutError("breaks off")
+
+
+def _make_brotli() -> _Unpacker:
+    made = None
+    with suppress(ImportError):
+        made = getattr(import_module("brotli"), "Decompressor", None)
+    if made is None or not hasattr(made, "can_accept_more_data"):  # older ones cannot be kept from filling the memory
+        raise PackedError("is packed as br, which is read where the package brotli is installed (1.2 or newer)")
+    return _Brotli(made())
+
+
+class _Brotli:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        try:
+            while True:
+                piece: bytes = self._stream.process(data, output_buffer_limit=PIECE)
+                if piece:
+                    yield piece
+                data = b""
+                if self._stream.can_accept_more_data() and not piece:
+                    return
+        except Exception as error:  # the library's own class is none that every version has
+            raise PackedError("is packed in a way that cannot be read") from error
+
+    def end(self) -> None:
+        if not self._stream.is_finished():
+            raise CutError("breaks off")
