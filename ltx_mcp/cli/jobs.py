@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.server.views import JobView, Row, to_row, to_time
+from ltx_mcp.server.waiting import waiting_text
 
 LOOK_S = 1.0
 CARE_S = 30.0
@@ -134,6 +136,8 @@ def show(job_id: str, as_json: bool, wants_open: bool, is_debug: bool) -> None:
         print_json(view.to_wire() | {"events": events})
     else:
         print_job(view, asked_of(job))
+        if waiting := waiting_text(job, datetime.now(UTC)):
+            print(f"It waits by itself: {waiting}.")
         print()
         rows = [(to_time(each.at) or "", each.what, happened(each.detail, is_debug=is_debug)) for each in history]
         print_history(rows if is_debug else [(at, what.replace("_", " "), detail) for at, what, detail in rows])

@@ -307,9 +307,9 @@ class ProviderFacts(Facts):
     `url_beside` are addresses that orders do not need, by the address they belong to: where that is not the provider's
     own, such a one counts only if it is set itself;
     `upload_lives_s` and `film_lives_s` how long what lies there can be relied on, in seconds; `film_hosts` the origins
-    a page may load films from without a key; `key_form` what its keys look like, and `key_page` where they are made,
-    where that is told; `slots` how many orders an account may have under way, or where nothing is ordered
-    (`repeatable`) a machine; None: any."""
+    a page may load films from without a key, and `film_url` one of them, which the doctor asks; `key_form` what its
+    keys look like, and `key_page` where they are made, where that is told; `slots` how many orders an account may have
+    under way, or where nothing is ordered (`repeatable`) a machine; None: any."""
 
     name: Name
     title: Name
@@ -325,6 +325,7 @@ class ProviderFacts(Facts):
     upload_lives_s: Lifetime | None = None
     film_lives_s: Lifetime | None = None
     film_hosts: tuple[Origin, ...] = ()
+    film_url: str = Field(default="", exclude=True)
     is_preview: bool = False
     repeatable: bool = False
     slots: Annotated[int, NUMBER, Field(ge=1, le=10_000)] | None = None

@@ -159,6 +159,12 @@ class Job:
         return self.state in LIVE
 
     @property
+    def trouble(self) -> str:
+        """What a live job waits for because it failed, and is tried again at `next_at`; empty where nothing failed."""
+        turned_away = self.state is State.QUEUED and self.tries > 0 and not self.holder
+        return self.note if self.live and (turned_away or self.note.startswith(TROUBLES[self.state])) else ""
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """The jobs this one is made from, each once."""
         return tuple(dict.fromkeys(given.job_id for given in self.inputs if given.job_id))
@@ -167,6 +173,18 @@ class Job:
     def all_adjustments(self) -> tuple[Adjustment, ...]:
         """What we changed before the order, then what came back different."""
         return self.offer.adjustments + self.adjustments
+
+
+NOT_SENT = "could not be sent to the provider yet: "
+NOT_ASKED, NOT_STOPPED = "could not be asked: ", "could not be asked to stop yet: "
+NOT_FETCHED, NOT_KEPT = "the film could not be fetched yet: ", "it waits: "
+TROUBLES = {
+    State.QUEUED: (NOT_SENT,),
+    State.SUBMITTING: (),
+    State.RUNNING: (NOT_ASKED, NOT_STOPPED),
+    State.SAVING: (NOT_FETCHED, NOT_KEPT),
+}
+"""What the notes of trouble begin with, by state; whatever else a note says is how the work goes on."""
 
 
 @dataclass(frozen=True)

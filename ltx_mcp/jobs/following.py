@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import count
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ import anyio
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import Pace
-from ltx_mcp.domain.job import Bill, Cancel, Job, State, bill_after
+from ltx_mcp.domain.job import NOT_ASKED, NOT_STOPPED, Bill, Cancel, Job, State, bill_after
 from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import cite
@@ -80,8 +81,8 @@ class Following:
             said = await adapter.cancel(job.remote)
         except ProviderError as error:
             logger.info("%s: %s", job.id, error)
-            await self._tools.bells.rest(job.id, self._tools.facts[job.offer.provider].poll.first_s)
-            return await self._tools.reloaded(job)
+            rest_s = self._tools.facts[job.offer.provider].poll.first_s
+            return await self._tools.wait(job, f"{NOT_STOPPED}{error.message}", rest_s)
         if said is Cancel.STOPPED:
             return await self._tools.move(job, State.CANCELLED, cancel=said, bill=Bill.RELEASED)
         return await self._tools.note(job, cancel=said)
@@ -145,16 +146,20 @@ class Following:
                 return await self._failed(job, Problem.of(error), free=False)
             logger.info("%s: %s", job.id, error)
             told = {"error": Problem.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
-            job = await self._tools.note(job, note=f"could not be asked: {error.message}", **told)
             pace_s = max(pace_s, min(error.retry_after_s or 0, MOST_RETRY_S))
+            again_at = self._tools.now() + timedelta(seconds=self._rest_s(job, pace_s))
+            job = await self._tools.note(job, note=f"{NOT_ASKED}{error.message}", next_at=again_at, **told)
             self._late_failures[job.id] += late
         if job.state is not State.RUNNING:
             return job
         if late and (answered or self._late_failures[job.id] >= LATE_LOOKS):
             return await self._tools.move(job, State.UNKNOWN, error=_overdue(job))
-        left_s = self._left_s(job)
-        await self._tools.bells.rest(job.id, pace_s if left_s <= 0 else min(pace_s, left_s + 0.1))
+        await self._tools.bells.rest(job.id, self._rest_s(job, pace_s))
         return await self._tools.reloaded(job)
+
+    def _rest_s(self, job: Job, pace_s: float) -> float:
+        left_s = self._left_s(job)
+        return pace_s if left_s <= 0 else min(pace_s, left_s + 0.1)
 
     def _pace_s(self, job: Job) -> float:
         pace: Pace = self._tools.facts[job.offer.provider].poll

@@ -12,7 +12,7 @@ from ltx_mcp.domain.edits import check_section
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import InputRule
 from ltx_mcp.domain.forms import TARGETS, conversion
-from ltx_mcp.domain.job import Bill, Cancel, Job, State
+from ltx_mcp.domain.job import NOT_SENT, Bill, Cancel, Job, State
 from ltx_mcp.domain.measured import check_sent
 from ltx_mcp.domain.media import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
@@ -72,7 +72,9 @@ class Preparing:
         if job.inputs:  # converting and sending them took its time, and room
             await self._check_room(job)
         now = self._tools.now()
-        moved = await self._tools.move(job, State.SUBMITTING, sent_by=job.holder, ordered_at=now, progress=None)
+        moved = await self._tools.move(
+            job, State.SUBMITTING, sent_by=job.holder, ordered_at=now, progress=None, note=""
+        )
         self.ready[moved.id, moved.fence] = uris
         return moved
 
@@ -199,7 +201,8 @@ class Preparing:
                 if not left or error.code not in WORTH_A_RETRY:
                     raise
                 logger.info("%s: %s", job.id, error)
-                await self._tools.bells.rest(job.id, min(error.retry_after_s or UPLOAD_TRIES - left, 30))
+                rest_s = min(error.retry_after_s or UPLOAD_TRIES - left, 30)
+                await self._tools.wait(job, f"{NOT_SENT}{given.role}: {error.message}", rest_s)
         await shelf.do(shelf.keep, *key, sent.uri, sent.expires_at, self._tools.now())
         return sent.uri
 

@@ -11,7 +11,7 @@ from typing import Any
 from ltx_mcp.domain.edits import billed_for
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import ProviderFacts
-from ltx_mcp.domain.job import Bill, Cancel, Film, Job, State
+from ltx_mcp.domain.job import NOT_FETCHED, NOT_KEPT, Bill, Cancel, Film, Job, State
 from ltx_mcp.domain.measured import shortest_of
 from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.price import to_micro
@@ -68,7 +68,7 @@ class Saving:
         except LtxError as error:
             if error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, OutOfReachError) and _is_remote(job):
                 with suppress(LtxError):  # the same disk may have no room for this either
-                    await self._tools.note(job, error=Problem.of(error), note=f"it waits: {error.message}")
+                    await self._tools.note(job, error=Problem.of(error), note=f"{NOT_KEPT}{error.message}")
             raise
 
     async def _keep(self, job: Job, part: Path) -> Job:
@@ -152,11 +152,10 @@ class Saving:
             raise error
         logger.info("%s: %s", job.id, error)
         told = {"error": Problem.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
-        job = await self._tools.note(job, note=f"the film could not be fetched yet: {error.message}", **told)
         wait_s = FIRST_WAIT_S if went_on else min(MOST_WAIT_S, FIRST_WAIT_S * 2 ** min(trouble.tries - 1, 10))
         asked_s = error.retry_after_s if isinstance(error, ProviderError) else None
-        await self._tools.bells.rest(job.id, max(wait_s, min(asked_s or 0, MOST_WAIT_S)))
-        job = await self._tools.reloaded(job)
+        wait_s = max(wait_s, min(asked_s or 0, MOST_WAIT_S))
+        job = await self._tools.wait(job, f"{NOT_FETCHED}{error.message}", wait_s, **told)
         moved = error.code is ErrorCode.EXPIRED or (job.result_url and not self._tools.is_address(job, job.result_url))
         return await self._look_again(job) if moved else job
 

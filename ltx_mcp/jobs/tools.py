@@ -146,6 +146,12 @@ class Tools:
         news = {name: value for name, value in changes.items() if getattr(job, name) != value}
         return await self.store.do(self.store.note, job, **news) if news else job
 
+    async def wait(self, job: Job, trouble: str, seconds: float, **changes: Any) -> Job:
+        """Say what failed and when it is tried again, and rest until then. Raises LostClaimError."""
+        job = await self.note(job, note=trouble, next_at=self.now() + timedelta(seconds=seconds), **changes)
+        await self.bells.rest(job.id, seconds)
+        return await self.reloaded(job)
+
     async def reloaded(self, job: Job) -> Job:
         """The job as its row is now. Raises LostClaimError when it is not ours any more."""
         latest = await self.store.do(self.store.get, job.id)

@@ -100,6 +100,10 @@ async def resolve(host: str, port: int) -> Sequence[Address]:
     return [ip_address(entry[4][0]) for entry in found]
 
 
+UNREACHED: tuple[type[Exception], ...] = (Refused, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
+"""What a hop may fail with."""
+
+
 @dataclass(frozen=True)
 class Rules:
     """Where a hop may go. `plain` admits http to loopback addresses. Without a `route` no proxy is taken, and only the
@@ -178,6 +182,12 @@ async def get(
                 return
             url = _checked(url.join(answer.headers["location"]), rules)
     raise Refused(f"redirects more than {redirects} times")
+
+
+async def reach(url: str, read_s: float) -> None:
+    """Whether anything answers there, on the way that a film would come. Raises what `get` raises."""
+    async with get(url, provider_rules(Route(), near=False), read_s=read_s):
+        pass
 
 
 def _checked(url: httpx.URL, rules: Rules) -> httpx.URL:

@@ -6,21 +6,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["name", "refused", "certificate", "tls", "silent", "other"]
+from ltx_mcp.net.route import UnusableError
+
+Kind = Literal["setting", "name", "refused", "certificate", "tls", "silent", "other"]
 
 
 @dataclass(frozen=True)
 class Why:
-    """What went wrong; `words` go on after the host's name."""
+    """What went wrong; `words` go on after the host's name. `mend`: what to do, where the cause itself says so."""
 
     kind: Kind
     words: str
+    mend: str = ""
 
 
 def why_unreached(error: BaseException, within_s: float) -> Why:
     """The cause at the bottom of a failed request, which libraries wrap several times."""
     causes = list(_causes(error))
     for cause in causes:
+        if isinstance(cause, UnusableError):
+            return Why("setting", f"cannot be asked: {cause}", cause.mend)
         if isinstance(cause, socket.gaierror):
             return Why("name", "is not found: no address is known for this name")
         if isinstance(cause, ssl.SSLCertVerificationError):

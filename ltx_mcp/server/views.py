@@ -17,6 +17,7 @@ from ltx_mcp.domain.price import from_micro, price_text, to_wire
 from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, MAX_SHOWN_CHARS, one_line
 from ltx_mcp.domain.request import to_decimal
 from ltx_mcp.net.address import read_address
+from ltx_mcp.server.waiting import waiting_text
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.ledger import Budget
@@ -247,7 +248,7 @@ def to_ref(job: Job, links: Links, standing: Standing, now: datetime, *, fresh: 
         adjustments=to_changes(job.all_adjustments),
         cancel=_cancel(job),
         error=_trouble(job),
-        next=next_step(job, standing, fresh=fresh),
+        next=next_step(job, standing, fresh=fresh, now=now),
     )
 
 
@@ -280,7 +281,7 @@ def to_view(job: Job, links: Links, standing: Standing, now: datetime) -> JobVie
         error=_trouble(job),
         created_at=to_time(job.created_at) or "",
         finished_at=to_time(job.finished_at),
-        next=next_step(job, standing),
+        next=next_step(job, standing, now=now),
     )
 
 
@@ -356,7 +357,7 @@ def _trouble(job: Job) -> Trouble | None:
     )
 
 
-def next_step(job: Job, standing: Standing, *, fresh: bool = True) -> str:
+def next_step(job: Job, standing: Standing, *, fresh: bool = True, now: datetime | None = None) -> str:
     """One sentence: what the caller should do now."""
     if job.state is State.SUCCEEDED:
         preview = "Say it is a preview drawn on this machine, not LTX. " if standing.is_preview else ""
@@ -382,6 +383,8 @@ def next_step(job: Job, standing: Standing, *, fresh: bool = True) -> str:
         step = f"It begins when {job.waits_for} is done; follow with check_job, or list_jobs with wait_seconds."
     else:
         place = f"{standing.line} must end before it begins. " if standing.line else ""
+        waits = waiting_text(job, now or datetime.now(UTC))
+        place += f"It waits by itself: {waits}. " if waits else ""
         step = f"{place}Call check_job with this job_id until it ends; do not order it again."
     if standing.refusals and job.state is not State.FAILED:
         step = f"{' '.join(standing.refusals)} So it went on to {job.offer.provider}. {step}"

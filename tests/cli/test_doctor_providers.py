@@ -159,7 +159,7 @@ async def test_an_unknown_key_is_a_failure_that_shows_nothing_of_it(emulator: Em
 
 async def test_a_rejected_key_names_the_page_where_keys_are_made_if_that_is_known(emulator: Emulated) -> None:
     lines = await look(settings(emulator[0]) | {"LTX_API_KEY": "wrong-one", "NETWRCK_API_KEY": "wrong-one-too"})
-    assert "https://console.ltx.video" in lines["account at ltx"].mend
+    assert "https://console.ltx.io" in lines["account at ltx"].mend
     assert "https://" not in lines["account at netwrck"].mend
 
 

@@ -53,7 +53,7 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
         ("http://localhost:8100", "http://localhost:8100"),
         ("http://[::1]:8100", "http://[::1]:8100"),
         ("https://gate.example.com/ltx", "https://gate.example.com/ltx"),
-        ("", "https://api.ltx.video"),
+        ("", "https://api.ltx.io"),
     ],
 )
 def test_an_address_is_the_base_before_the_documented_path(given: str, used: str) -> None:

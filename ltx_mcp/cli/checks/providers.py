@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import anyio
 
 from ltx_mcp.cli.checks.given import Given
 from ltx_mcp.cli.checks.keys import find_unfilled, look_at_key
 from ltx_mcp.cli.checks.line import Line, failure, fine, warning
+from ltx_mcp.cli.checks.network import look_at_network, look_for_films, proxy_of
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
 from ltx_mcp.domain.quoting import cite
@@ -51,6 +51,7 @@ async def look_at_providers(given: Given, *, offline: bool) -> list[Line]:
     """Every provider's key, addresses, account and prices; then the clock."""
     ready = [facts for facts in given.market.providers if _is_ready(given, facts)]
     found: dict[str, Asked] = {facts.name: Asked(_standing(given, facts)) for facts in given.market.providers}
+    network = look_at_network()
     if ready and not offline:
         adapters = make_adapters(ready, given.settings.lookup, _now, Media())
         async with anyio.create_task_group() as group:
@@ -60,7 +61,7 @@ async def look_at_providers(given: Given, *, offline: bool) -> list[Line]:
     elif offline:
         for facts in ready:
             found[facts.name].lines.append(fine(f"address of {facts.name}", "not asked (--offline)"))
-    lines = [line for asked in found.values() for line in asked.lines]
+    lines = [*network, *(line for asked in found.values() for line in asked.lines)]
     if not given.market.is_real and not given.bad:
         keys = ", ".join(facts.key_env[0] for facts in given.market.providers if facts.key_env)
         lines.append(warning("provider", "none is set up, so only previews can be made", f"Set one of {keys}."))
@@ -119,7 +120,15 @@ async def ask(facts: ProviderFacts, given: Given, adapter: object, asked: Asked)
     async def cost() -> None:
         prices.extend(await _prices(facts, adapter))
 
+    async def films() -> None:
+        if addresses == {
+            use: facts.url_default.get(use) for use in addresses
+        }:  # of others nobody knows where films lie
+            films_at.extend(await look_for_films(facts))
+
+    films_at: list[Line] = []
     async with anyio.create_task_group() as group:
+        group.start_soon(films)
         for use, url in addresses.items():
             group.start_soon(one, use, url)
         group.start_soon(cost)
@@ -127,6 +136,7 @@ async def ask(facts: ProviderFacts, given: Given, adapter: object, asked: Asked)
         setting = facts.url_env[use] if given.settings.lookup(facts.url_env[use]) else ""
         what = f"address of {facts.name}" + (f" ({use})" if len(addresses) > 1 else "")
         asked.lines.append(address_line(facts, what, setting, answers[use]))
+    asked.lines += films_at
     if checked := answers[main].checked if main else None:
         asked.lines.append(_account(facts, checked, proven=bool(prices) and prices[0].status == "OK"))
         asked.differences += [checked.at - _now()] if checked.at else []
@@ -164,19 +174,15 @@ def address_line(facts: ProviderFacts, what: str, setting: str, answer: Answer) 
     """What is said of an address; `setting` is the one that gave it, empty where it is the provider's usual one."""
     host = urlsplit(answer.url).netloc
     if answer.why is not None:
-        proxy = "" if is_near(answer.url) else _proxy(answer.url)
+        proxy = proxy_of(answer.url)
         by = f", asked through the proxy that {proxy} names" if proxy else ""
-        return failure(what, f"{host} {answer.why.words}{by}", _mend(answer.why.kind, answer.why.words, setting, proxy))
+        mend = answer.why.mend or _mend(answer.why.kind, answer.why.words, setting, proxy)
+        return failure(what, f"{host} {answer.why.words}{by}", mend)
     problem = answer.checked.problem if answer.checked else None
     if problem and problem.code is ErrorCode.BAD_REPLY:
         mend = f"{_check_names(setting)}Look whether a proxy or a sign-in page stands in between."
         return failure(what, f"{host}: {problem.message}", mend)
     return fine(what, f"{host} answers")
-
-
-def _proxy(url: str) -> str:
-    scheme = urlsplit(url).scheme
-    return f"{scheme.upper()}_PROXY" if scheme in getproxies() else ""
 
 
 def _mend(kind: Kind, words: str, setting: str, proxy: str) -> str:
