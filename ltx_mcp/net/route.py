@@ -23,7 +23,7 @@ PROXIES = ("HTTPS_PROXY", "ALL_PROXY")
 """The variables that name a proxy for https, the first first. Plain http goes to this machine only, and so straight."""
 SYSTEM = "the system's proxy settings"
 SCHEMES = ("http", "https", "socks5", "socks5h")
-FORM = "Give it as http://host:3128, with a name and a password as http://name:password@host:3128"
+FORM = "as http://host:3128, with a name and a password as http://name:password@host:3128"
 MAX_SOCKS_BYTES = 255
 _SCHEME = re.compile("[a-z][a-z0-9+.-]{0,15}")
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
@@ -111,7 +111,7 @@ def read_proxy(name: str, value: str) -> Proxy:
     scheme = scheme.lower()
     if scheme not in SCHEMES:
         shown = f"{scheme}:// is none of {', '.join(SCHEMES)}" if _SCHEME.fullmatch(scheme) else "it is no address"
-        raise UnusableError(name, shown, f"{FORM}, or unset {name}.")
+        raise UnusableError(name, shown, f"Give {name} {FORM}, or unset it.")
     try:
         parts = urlsplit(f"http://{rest}")
         host, port = parts.hostname or "", parts.port
@@ -120,7 +120,10 @@ def read_proxy(name: str, value: str) -> Proxy:
         parts = SplitResult("", "", "", "", "")
     stray = "@" in parts.path + parts.query + parts.fragment or not rest.isprintable() or " " in rest
     if not host or port == 0 or stray:
-        mend = f"{FORM}; an IPv6 address stands in [ ], and signs such as @ # / ? in a password are written as %40."
+        mend = (
+            f"Give {name} {FORM}; an IPv6 address stands in [ ], and signs such as @ # / ? in a password are written "
+            "as %40."
+        )
         raise UnusableError(name, "it is no address of a proxy", mend)
     login = (unquote(parts.username or ""), unquote(parts.password or "")) if "@" in parts.netloc else None
     if scheme.startswith("socks"):
@@ -221,7 +224,7 @@ def check_certificates(file: str, folder: str) -> None:
         _check_file(file)
     elif folder and not any(map(_has_certificates, folder.split(os.pathsep))):
         why = "no folder that it names holds certificates under the names that OpenSSL looks for"
-        mend = f"Run openssl rehash on the folder, or set {CERT_FILE} to a file with the certificates instead."
+        mend = f"Run openssl rehash on the folder of {CERT_DIR}, or set {CERT_FILE} to a file with the certificates instead."
         raise UnusableError(CERT_DIR, why, mend)
 
 
