@@ -51,9 +51,10 @@ class Reply:
         """The body for a person; a page of HTML, and what is no text, is only named."""
         if self.unread and not self.content:
             return f"(an answer that {self.unread})"
-        if b"\0" in self.content[:_LOOKED_AT]:
-            return f"({len(self.content):,} bytes that are no text)"
         text = self.content.decode("utf-8", "replace").strip()
+        seen = text[:_LOOKED_AT]
+        if "\0" in seen or seen.count("\ufffd") * 10 > len(seen):
+            return f"({len(self.content):,} bytes that are no text)"
         return PAGE if text[:15].lower().startswith(("<!doctype", "<html")) else text
 
     @property

@@ -224,7 +224,7 @@ def check_certificates(file: str, folder: str) -> None:
         _check_file(file)
     elif folder and not any(map(_has_certificates, folder.split(os.pathsep))):
         why = "no folder that it names holds certificates under the names that OpenSSL looks for"
-        mend = f"Run openssl rehash on the folder of {CERT_DIR}, or set {CERT_FILE} to a file with the certificates instead."
+        mend = f"Run openssl rehash on the folder of {CERT_DIR}, or name a file with the certificates in {CERT_FILE}."
         raise UnusableError(CERT_DIR, why, mend)
 
 

@@ -125,11 +125,11 @@ NO_WAY = {
 }
 
 
-@pytest.mark.parametrize("provider", ["fal", "ltx v1"])
 @pytest.mark.parametrize("what", NO_WAY)
 async def test_a_proxy_that_lets_nobody_through_has_not_taken_the_order(
-    prepare: Prepare, monkeypatch: pytest.MonkeyPatch, provider: str, what: str
+    prepare: Prepare, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
+    provider = "ltx v1"  # which waits longest for its answer
     async with raw.serving(NO_WAY[what]) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("://", "://me:hidden-word@"))
         async with prepare(provider, f"https://{HOST}", near=False, connect_s=SHORT_S) as sent:
