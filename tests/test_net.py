@@ -20,7 +20,9 @@ import trustme
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.net.address import Address, is_public
 from ltx_mcp.net.guard import fetch_public, resolve
+from ltx_mcp.net.route import Route
 from tests.patience import HANG_S
+from tests.providers.gate import gated
 
 pytestmark = pytest.mark.anyio
 
@@ -357,6 +359,37 @@ async def test_a_compressed_body_is_refused_unread(server: Server, get: Get, out
     server.replies["/bomb"] = answered(gzip.compress(bytes(20_000_000)), f"Content-Encoding: {encoding}")
     assert "compressed" in await refusal(get(server.url("/bomb")))
     assert not out.exists()
+
+
+async def test_a_caller_of_this_machine_goes_through_its_proxy_and_no_name_is_looked_up_here(
+    server: Server, get: Get, out: Path
+) -> None:
+    server.replies["/a"] = moved("https://mirror.example/b")
+    server.replies["/b"] = answered(b"mirrored")
+    names = Names("93.184.216.34")
+    async with gated(server.port) as gate:
+        route = Route(lambda name: gate.url if name == "HTTPS_PROXY" else "")
+        await get("https://films.example/a", route=route, resolver=names)
+    assert (gate.targets, names.asked, out.read_bytes()) == (["films.example", "mirror.example"], [], b"mirrored")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://127.0.0.1/", "https://10.0.0.1/", "https://[fd00::1]/", "https://printer.local/", "https://intranet/"],
+)
+async def test_what_is_inside_by_its_form_is_asked_of_no_proxy(get: Get, url: str) -> None:
+    async with gated(9) as gate:
+        route = Route(lambda name: gate.url if name == "ALL_PROXY" else "")
+        assert "does not lead to a public address" in await refusal(get(url, route=route, resolver=Names("10.0.0.1")))
+    assert gate.heads == []
+
+
+async def test_a_way_inside_by_a_redirect_is_asked_of_no_proxy(server: Server, get: Get) -> None:
+    server.replies["/a"] = moved("https://169.254.169.254/latest/meta-data/")
+    async with gated(server.port) as gate:
+        route = Route(lambda name: gate.url if name == "HTTPS_PROXY" else "")
+        assert "public address" in await refusal(get("https://films.example/a", route=route))
+    assert gate.targets == ["films.example"]
 
 
 async def test_proxies_and_netrc_of_the_environment_are_ignored(

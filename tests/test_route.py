@@ -51,7 +51,7 @@ def test_socks_without_its_library_is_refused_by_name(monkeypatch: pytest.Monkey
     monkeypatch.setattr(route_module, "find_spec", lambda name: None)
     with pytest.raises(UnusableError, match="needs the package socksio") as caught:
         way(ALL_PROXY="socks5://h:1").proxy(HOST, 443)
-    assert "ltx-mcp[socks]" in caught.value.mend
+    assert "pip install socksio" in caught.value.mend
 
 
 def test_the_first_variable_that_is_set_counts_and_small_letters_before_large() -> None:

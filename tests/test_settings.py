@@ -30,6 +30,36 @@ price = {{ as_of = "2026-11-21", source = "a test", usd_per_second = {{ 720p = "
 Edge = Callable[..., Market]
 
 
+def test_a_user_without_a_home_is_told_which_setting_gives_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As a container's user without an entry in passwd is."""
+
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with pytest.raises(SetupError, match="no home folder") as caught:
+        read_settings({})
+    assert "LTX_MCP_HOME" in caught.value.hint
+    settings = read_settings({"LTX_MCP_HOME": str(tmp_path)})
+    config = make_config(settings, read_edge(environment={"LTX_MCP_HOME": str(tmp_path)})[1], paths=True)
+    monkeypatch.chdir("/")
+    assert config.home == tmp_path
+    assert make_config(settings, config.market, paths=True).folders == ()
+
+
+def test_settings_are_read_where_the_working_folder_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    given = {"LTX_MCP_HOME": str(tmp_path / "home")}
+    settings, market = read_edge(environment=given)
+    assert make_config(settings, market, paths=True).home == tmp_path / "home"
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def edge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Edge:
     """The market of a process whose environment has these settings, and no other of ours."""

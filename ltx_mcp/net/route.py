@@ -134,7 +134,7 @@ def read_proxy(name: str, value: str) -> Proxy:
 
 def _check_socks(name: str, scheme: str, login: tuple[str, str] | None) -> None:
     if find_spec("socksio") is None:
-        mend = f"pip install 'ltx-mcp[socks]', or set {name} to an HTTP proxy."
+        mend = f"pip install socksio, or set {name} to an HTTP proxy."
         raise UnusableError(name, f"{scheme}:// needs the package socksio, which is not installed", mend)
     if login and any(not 0 < len(each.encode()) <= MAX_SOCKS_BYTES for each in login):
         raise UnusableError(name, f"SOCKS takes names and passwords of 1 to {MAX_SOCKS_BYTES} bytes")

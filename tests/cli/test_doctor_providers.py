@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 import trustme
@@ -21,6 +22,7 @@ from ltx_mcp.net.guard import trusted
 from ltx_mcp.net.reach import Kind, Why, why_unreached
 from tests.conftest import Emulated
 from tests.providers.bench import REMOTE
+from tests.providers.gate import certify, gated
 from tests.providers.raw import LOOPBACK, answer, never_answers, says, serving
 from tests.providers.raw import Line as Conversation
 
@@ -355,6 +357,46 @@ async def test_a_proxy_that_is_in_the_way_is_named_but_not_shown(monkeypatch: py
     assert "through the proxy that HTTPS_PROXY names" in line.found
     assert "HTTPS_PROXY" in line.mend
     assert "hidden-word" not in line.found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        ("ALL_PROXY", "socks://me:hidden-word@127.0.0.1:9", "proxy"),
+        ("HTTPS_PROXY", "http://me:hidden-word@127.0.0.1:99999", "proxy"),
+        ("SSL_CERT_FILE", "/nowhere/at-all.pem", "certificates"),
+        ("SSL_CERT_DIR", "/nowhere", "certificates"),
+    ],
+)
+async def test_a_variable_that_keeps_every_order_here_has_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, what: str
+) -> None:
+    for each in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, value)
+    lines = await look(fal_at(NOWHERE))
+    for line in (lines[what], lines["address of fal (queue)"]):
+        assert (line.status, name in line.found, name in line.mend) == ("failure", True, True)
+        assert "hidden-word" not in f"{line.found} {line.mend}"
+
+
+async def test_where_films_lie_is_asked_by_the_way_they_would_come(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificates = certify(tmp_path, ["v3.fal.media", "queue.fal.run", "rest.fal.ai", "api.fal.ai"])
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.trust))
+    monkeypatch.setenv("NO_PROXY", "v3.fal.media")
+    async with (
+        serving(says(answer(404, NO_SUCH_JOB, JSON)), certificates.context) as server,
+        gated(int(server.url.rpartition(":")[2])) as gate,
+    ):
+        monkeypatch.setenv("https_proxy", gate.url)
+        straight = (await look(FAL))["films of fal"]
+        monkeypatch.delenv("NO_PROXY")
+        lines = await look(FAL)
+    assert (straight.status, "is not found" in straight.found) == ("failure", True)
+    assert (lines["films of fal"].found, lines["proxy"].status) == ("v3.fal.media answers", "OK")
+    assert {"v3.fal.media", "queue.fal.run", "rest.fal.ai"} <= set(gate.targets)
 
 
 async def test_a_certificate_file_that_is_not_there_is_a_failure_of_the_address(

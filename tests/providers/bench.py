@@ -149,7 +149,7 @@ async def opened(
     emulated: tuple[str, World],
     *,
     factor: float = FACTOR,
-    folders: tuple[Path, ...] = (),
+    folders: tuple[Path, ...] | None = (),
     env: Mapping[str, str] | None = None,
     providers: tuple[str, ...] = (),
     budget_usd: Decimal | None = None,

@@ -10,7 +10,9 @@ from shutil import which
 import pytest
 from PIL import Image
 
+from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.domain.job import Bill, State
+from ltx_mcp.emulator.world import World
 from ltx_mcp.net.guard import trusted
 from tests.conftest import missing
 from tests.patience import HANG_S
@@ -45,6 +47,23 @@ async def test_order_upload_and_film_go_through_the_proxy(
         trusted.cache_clear()
     assert FILM_AT[provider] in gate.targets
     assert len(world.orders) == 2
+
+
+async def test_a_callers_url_goes_through_the_proxy_for_who_shares_this_machine_alone(
+    home: Path, tmp_path: Path, emulator_films: Path, emulated: tuple[str, World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walled("127.0.0.1", tmp_path, emulator_films) as (gate, _, found):
+        monkeypatch.setenv("HTTPS_PROXY", found["HTTPS_PROXY"])
+        monkeypatch.setenv("SSL_CERT_FILE", found["SSL_CERT_FILE"])
+        trusted.cache_clear()
+        asked = image(Path("x"), provider="fal").model_copy(update={"image": f"https://{MEDIA}/pond.png"})
+        for folders, led in ((None, []), ((tmp_path,), [MEDIA])):
+            async with opened(home, emulated, folders=folders) as bench:
+                with pytest.raises(CallerError, match=MEDIA) as caught:
+                    await bench.place(asked)
+            assert gate.targets == led
+            assert ("HTTP status 404" in caught.value.message) == bool(led)
+        trusted.cache_clear()
 
 
 async def test_a_namespace_that_reaches_nothing_but_the_proxy_makes_a_film_at_every_provider(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.job import NOT_ASKED, NOT_FETCHED, NOT_SENT, Job, State
+from ltx_mcp.domain.quoting import cite
 from ltx_mcp.domain.words import clock, ordinal
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
@@ -41,6 +42,26 @@ def placed(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
 )
 def test_the_stage_of_a_live_job_is_said(placed: Job, row: dict[str, Any], standing: Standing, words: str) -> None:
     assert stage_text(replace(placed, **row), standing, placed.created_at + AFTER) == words
+
+
+TROUBLES = {
+    State.QUEUED: f"{NOT_SENT}image: fal answered HTTP 503 to an upload.",
+    State.RUNNING: f"{NOT_ASKED}fal could not be asked: no answer in time.",
+    State.SAVING: f"{NOT_FETCHED}fal put the film on a host that refuses connections.",
+}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("state", TROUBLES)
+def test_a_job_that_waits_says_why_and_until_when(placed: Job, state: State) -> None:
+    now = placed.created_at + AFTER
+    job = replace(placed, state=state, note=TROUBLES[state], next_at=now + timedelta(seconds=18))
+    told = f"{TROUBLES[state].rstrip('.')}; tried again at 12:01:00 UTC"
+    assert told in stage_text(job, Standing(), now)
+    assert told in next_step(job, Standing(), now=now)
+    assert "tried again soon" in stage_text(job, Standing(), now + timedelta(minutes=1))
+    said = replace(job, note=cite("could not be asked: it is a lie"))
+    assert "tried again" not in stage_text(said, Standing(), now), "a provider's words are not ours"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
