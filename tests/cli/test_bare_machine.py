@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -35,37 +37,47 @@ def test_a_preview_is_made_in_a_home_of_an_odd_name_from_a_folder_that_is_gone(t
     assert "Traceback" not in ended.stderr
 
 
-as_nobody = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups")
+as_nobody = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh-caps=-all", "env")
+PYTHONS = (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}")
+"""One's own may lie in a folder that is closed to others."""
+
+
+@dataclass(frozen=True)
+class Nobody:
+    """A user without an entry in passwd: a folder of theirs, and the Python that they can run."""
+
+    folder: Path
+    python: str
+
+    def run(self, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        return run([self.python, *LTX_MCP[1:], *arguments], Path("/"), env, *as_nobody)
 
 
 @pytest.fixture
-def nobody(tmp_path: Path) -> Path:
-    """A folder of a user without an entry in passwd, who can be run as here."""
+def nobody() -> Iterator[Nobody]:
     if os.name == "nt" or os.geteuid() != 0 or which("setpriv") is None:
         pytest.skip("only root may run as somebody else, with setpriv")
-    for each in (tmp_path, *tmp_path.parents[:2]):
-        each.chmod(0o755)
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    os.chown(mine, int(UID), int(UID))
-    if run([sys.executable, "-c", ""], tmp_path, {}, *as_nobody).returncode:
-        pytest.skip("another user cannot read this Python")
-    return mine
+    able = [each for each in PYTHONS if not run([each, "-c", "import ltx_mcp"], Path("/"), {}, *as_nobody).returncode]
+    if not able:
+        pytest.skip("another user can run no Python that finds ltx-mcp")
+    with TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+        os.chown(folder, int(UID), int(UID))
+        yield Nobody(Path(folder), able[0])
 
 
-def test_a_user_nobody_knows_works_in_the_home_that_is_set(nobody: Path) -> None:
-    env = {"LTX_MCP_HOME": str(nobody / "home")}
-    made = run([*LTX_MCP, *PREVIEW], Path("/"), env, *as_nobody)
+def test_a_user_nobody_knows_works_in_the_home_that_is_set(nobody: Nobody) -> None:
+    home = str(nobody.folder / "home")
+    made = nobody.run(*PREVIEW, LTX_MCP_HOME=home)
     assert made.returncode == 0, made.stderr
     assert Path(made.stdout.strip()).exists()
-    looked = run([*LTX_MCP, "doctor", "--offline"], Path("/"), env, *as_nobody)
+    looked = nobody.run("doctor", "--offline", LTX_MCP_HOME=home)
     assert "Traceback" not in looked.stdout + looked.stderr
     assert "this user has no home folder" in looked.stdout
 
 
-def test_a_user_nobody_knows_is_told_to_set_one(nobody: Path) -> None:
+def test_a_user_nobody_knows_is_told_to_set_one(nobody: Nobody) -> None:
     for command in ([], ["jobs"], ["doctor", "--offline"]):
-        ended = run([*LTX_MCP, *command], Path("/"), {}, *as_nobody)
+        ended = nobody.run(*command)
         assert ended.returncode == 3
         assert "LTX_MCP_HOME" in ended.stderr
         assert "Traceback" not in ended.stderr
