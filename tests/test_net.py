@@ -7,7 +7,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,7 +22,7 @@ from ltx_mcp.net.address import Address, is_public
 from ltx_mcp.net.guard import fetch_public, resolve
 from ltx_mcp.net.route import Route
 from tests.patience import HANG_S
-from tests.providers.gate import gated
+from tests.providers.gate import Gate, gated, socks_gated
 
 pytestmark = pytest.mark.anyio
 
@@ -361,13 +361,14 @@ async def test_a_compressed_body_is_refused_unread(server: Server, get: Get, out
     assert not out.exists()
 
 
+@pytest.mark.parametrize("kind", [gated, socks_gated])
 async def test_a_caller_of_this_machine_goes_through_its_proxy_and_no_name_is_looked_up_here(
-    server: Server, get: Get, out: Path
+    server: Server, get: Get, out: Path, kind: Callable[[int], AbstractAsyncContextManager[Gate]]
 ) -> None:
     server.replies["/a"] = moved("https://mirror.example/b")
     server.replies["/b"] = answered(b"mirrored")
     names = Names("93.184.216.34")
-    async with gated(server.port) as gate:
+    async with kind(server.port) as gate:
         route = Route(lambda name: gate.url if name == "HTTPS_PROXY" else "")
         await get("https://films.example/a", route=route, resolver=names)
     assert (gate.targets, names.asked, out.read_bytes()) == (["films.example", "mirror.example"], [], b"mirrored")

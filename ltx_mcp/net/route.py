@@ -24,7 +24,7 @@ PROXIES = ("HTTPS_PROXY", "ALL_PROXY")
 SYSTEM = "the system's proxy settings"
 SCHEMES = ("http", "https", "socks5", "socks5h")
 FORM = "as http://host:3128, with a name and a password as http://name:password@host:3128"
-MAX_SOCKS_BYTES = 255
+MAX_SOCKS_BYTES, MIN_SECRET = 255, 4
 _SCHEME = re.compile("[a-z][a-z0-9+.-]{0,15}")
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
 _BRACKETS = re.compile(r"\[([^\]]*)\](/\d+)?")
@@ -72,9 +72,9 @@ class Route:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Passwords of proxies, as they are written and as they are meant."""
+        """Passwords of proxies, as they are written and as they are meant; not such as stand in every sentence."""
         logins = [_login(self._given(name)[1]) for name in PROXIES]
-        return tuple(form for login in logins if login for form in {login, unquote(login)})
+        return tuple(form for login in logins for form in {login, unquote(login)} if len(form) >= MIN_SECRET)
 
     def given(self) -> dict[str, str]:
         """The variables that are set, under the names they were given by."""

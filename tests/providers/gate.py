@@ -56,9 +56,34 @@ async def gated(port: int, refuse: Refuse = lets_through, host: str = LOOPBACK) 
         listener.close()
 
 
-async def _joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+@asynccontextmanager
+async def socks_gated(port: int) -> AsyncIterator[Gate]:
+    """The same by SOCKS 5, for names and without a password; what it was asked is told as a CONNECT would be."""
+    made = Gate("")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await reader.readexactly((await reader.readexactly(2))[1])
+            writer.write(b"\x05\x00")
+            name = await reader.readexactly((await reader.readexactly(5))[4])
+            await reader.readexactly(2)
+            made.heads.append(f"CONNECT {name.decode()}:443")
+            await _joined(reader, writer, port, b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50")
+        writer.close()
+
+    listener = await asyncio.start_server(serve, LOOPBACK)
+    made.url = f"socks5h://{LOOPBACK}:{listener.sockets[0].getsockname()[1]}"
+    try:
+        yield made
+    finally:
+        listener.close()
+
+
+async def _joined(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, yes: bytes = b"HTTP/1.1 200 ok\r\n\r\n"
+) -> None:
     theirs, ours = await asyncio.open_connection(LOOPBACK, port)
-    writer.write(b"HTTP/1.1 200 ok\r\n\r\n")
+    writer.write(yes)
     await writer.drain()
     await asyncio.gather(_poured(reader, ours), _poured(theirs, writer))
 

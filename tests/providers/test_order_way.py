@@ -2,6 +2,7 @@
 lets nobody through has not taken it; what the provider itself said through a proxy counts as ever.
 """
 
+import gc
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,6 +138,26 @@ async def test_a_proxy_that_lets_nobody_through_has_not_taken_the_order(
             error = sent.heard.errors[0]
     assert "the proxy that HTTPS_PROXY names" in error.message
     assert "hidden-word" not in f"{error} {error.detail} {sent.job}"
+
+
+# the library leaves such a connection to the garbage collector
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "said", [b"", b"\x05", b"\x05\xff", b"\x04\x5b", b"\x05\x00\x05\x05\x00", b"HTTP/1.1 400 no\r\n\r\n"]
+)
+async def test_neither_has_a_socks_proxy_that_does_not(
+    prepare: Prepare, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    async def deed(line: Line) -> None:
+        await line.reader.readexactly(2)
+        await line.say(said)
+
+    async with raw.serving(deed) as proxy:
+        monkeypatch.setenv("ALL_PROXY", proxy.url.replace("http://", "socks5://me:hidden-word@"))
+        async with prepare("fal", f"https://{HOST}", near=False, connect_s=SHORT_S) as sent:
+            assert await sent.outcome() == AWAY
+            assert "hidden-word" not in str(sent.heard.errors[0])
+    gc.collect()
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
