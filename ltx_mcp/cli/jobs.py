@@ -26,6 +26,7 @@ from ltx_mcp.cli.words import print_json, print_table
 from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
+from ltx_mcp.domain.price import to_text
 from ltx_mcp.server.views import JobView, Row, to_row, to_time
 from ltx_mcp.server.waiting import waiting_text
 
@@ -117,7 +118,7 @@ def _cells(row: Row) -> dict[str, str]:
         "job": row.job_id,
         "state": row.state,
         "provider": row.provider,
-        "usd": f"{row.cost_usd:g}",
+        "usd": to_text(row.cost_usd),
         "created": row.created_at,
         "prompt": row.prompt,
     }

@@ -85,7 +85,7 @@ def draw_estimate(found: Estimate, count: int, seconds: Mapping[tuple[str, str],
     table = make_table(console, *names)
     best = _best(found.quotes)
     for quote in found.quotes:
-        cells = [quote.provider, quote.model, f"{quote.cost_usd:g}", f"{quote.total_usd:g}"]
+        cells = [quote.provider, quote.model, to_text(quote.cost_usd), to_text(quote.total_usd)]
         note = _note(quote, seconds.get((quote.provider, quote.model), ""), quote is best)
         style = "bold green" if quote is best else "" if quote.usable else "dim"
         table.add_row(*(piece(console, each, style) for each in [*cells[: len(names) - 1], note]))
@@ -108,7 +108,7 @@ def _note(quote: Quote, seconds: str, is_best: bool) -> str:
         "cheapest" if is_best else "",
         PREVIEW if quote.provider == LOCAL else "",
         f"for {seconds}" if seconds else "",
-        f"at most {quote.most_usd:g} each" if quote.most_usd > quote.cost_usd else "",
+        f"at most {to_text(quote.most_usd)} each" if quote.most_usd > quote.cost_usd else "",
         f"{quote.credits} credits each" if quote.credits else "",
         spoken(quote.why_not) if quote.why_not else "",
     ]

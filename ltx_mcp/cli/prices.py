@@ -15,6 +15,7 @@ from ltx_mcp.cli.words import print_json, print_table, spoken
 from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.facts import Limit, OfferFacts
 from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.price import to_text
 from ltx_mcp.server.edge import read_edge
 from ltx_mcp.server.texts import billed_text
 from ltx_mcp.server.views import Estimate, Quote, to_estimate
@@ -41,22 +42,23 @@ def estimate(as_json: bool, **options: Any) -> None:
         ]
         print_table([*(_quoted(quote, seconds) for quote in found.quotes), *refused])
     if found.budget.limit_usd is not None:
-        print(f"Left of today's budget (UTC): {found.budget.left_usd:g} of {found.budget.limit_usd:g} USD.")
+        left = to_text(found.budget.left_usd or 0.0)
+        print(f"Left of today's budget (UTC): {left} of {to_text(found.budget.limit_usd)} USD.")
 
 
 def _quoted(quote: Quote, seconds: Seconds) -> dict[str, str]:
     billed = seconds.get((quote.provider, quote.model))
     parts = (
         f"for {billed}" if billed else "",
-        f"at most {quote.most_usd:g} each" if quote.most_usd > quote.cost_usd else "",
+        f"at most {to_text(quote.most_usd)} each" if quote.most_usd > quote.cost_usd else "",
         f"{quote.credits} credits each" if quote.credits else "",
         spoken(quote.why_not or f"as of {quote.as_of}"),
     )
     return {
         "provider": quote.provider,
         "model": quote.model,
-        "usd": f"{quote.cost_usd:g}",
-        "total": f"{quote.total_usd:g}",
+        "usd": to_text(quote.cost_usd),
+        "total": to_text(quote.total_usd),
         "note": "; ".join(filter(None, parts)),
     }
 

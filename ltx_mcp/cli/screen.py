@@ -56,7 +56,7 @@ def draw_rows(rows: Sequence[Mapping[str, str]], expendable: Sequence[str] = ())
     the `expendable` ones, one after the other."""
     console, names = make_console(), list(rows[0])
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
-    empty = [name for name in names if all(row[name] in ("", "0") for row in rows)]
+    empty = [name for name in names if all(row[name] in ("", "0", "0.00") for row in rows)]
     for name in dict.fromkeys((*empty, *expendable)):
         if sum(widths[each] for each in names) + GAP * (len(names) - 1) < console.width:
             break

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.price import to_text
 from ltx_mcp.server.texts import says
 from ltx_mcp.server.views import JobView, Links, Standing, to_view
 
@@ -72,7 +73,7 @@ def facts_of(view: JobView) -> list[str]:
         sound = "with sound" if view.has_audio else "silent"
         lines.append(f"{view.duration:g} s, {view.width}x{view.height}, {view.fps:g} fps, {sound}")
     if view.charged_usd is not None and view.charged_usd != view.cost_usd:
-        lines.append(f"Charged {view.charged_usd:g} USD, by the provider's own figure.")
+        lines.append(f"Charged {to_text(view.charged_usd)} USD, by the provider's own figure.")
     lines += [f"Changed: {each.field} {each.asked} -> {each.got} (by {each.by})." for each in view.adjustments]
     if view.is_preview:
         lines.append(PREVIEW)

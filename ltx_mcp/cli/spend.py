@@ -5,6 +5,7 @@ import sys
 from ltx_mcp.cli.common import CALLER, open_jobs
 from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import print_json, print_table
+from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.server.spending import DriftRow, SpendView, SpentRow, to_spend_view
 
@@ -36,8 +37,9 @@ def print_spend(view: SpendView, as_json: bool) -> None:
     for drift in view.drifts:
         print(_drift(drift))
     budget = view.budget
-    print(f"Today (UTC): {budget.spent_usd:g} USD spent, {budget.reserved_usd:g} reserved", end="")
-    print("." if budget.limit_usd is None else f", {budget.left_usd:g} left of {budget.limit_usd:g}.")
+    print(f"Today (UTC): {to_text(budget.spent_usd)} USD spent, {to_text(budget.reserved_usd)} reserved", end="")
+    left = budget.left_usd or 0.0
+    print("." if budget.limit_usd is None else f", {to_text(left)} left of {to_text(budget.limit_usd)}.")
 
 
 def _cells(row: SpentRow) -> dict[str, str]:
@@ -49,17 +51,18 @@ def _cells(row: SpentRow) -> dict[str, str]:
         "held": str(row.held),
         "booked": str(row.booked),
         "released": str(row.released),
-        "quoted": f"{row.quoted_usd:g}",
-        "spent": f"{row.spent_usd:g}",
-        "reserved": f"{row.reserved_usd:g}",
-        "charged": "" if row.charged_usd is None else f"{row.charged_usd:g}",
-        "drift": "" if row.drift_usd is None else f"{row.drift_usd:+g}" if row.drift_usd else "0",
+        "quoted": to_text(row.quoted_usd),
+        "spent": to_text(row.spent_usd),
+        "reserved": to_text(row.reserved_usd),
+        "charged": "" if row.charged_usd is None else to_text(row.charged_usd),
+        "drift": "" if row.drift_usd is None else f"{'+' * (row.drift_usd > 0)}{to_text(row.drift_usd)}",
     }
 
 
 def _drift(drift: DriftRow) -> str:
     videos = "1 video" if drift.videos == 1 else f"{drift.videos} videos"
     return plain_line(
-        f"{drift.provider} {drift.model} charged {drift.charged_usd:g} USD, quoted {drift.quoted_usd:g}, for {videos} "
-        f"since {drift.since}: the price table, as of {drift.as_of}, may be outdated."
+        f"{drift.provider} {drift.model} charged {to_text(drift.charged_usd)} USD, quoted "
+        f"{to_text(drift.quoted_usd)}, for {videos} since {drift.since}: the price table, as of {drift.as_of}, "
+        "may be outdated."
     )

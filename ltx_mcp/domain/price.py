@@ -59,6 +59,8 @@ def price_text(cost: Decimal, at_most: Decimal | None = None) -> str:
     return f"{to_text(cost)} USD" + (f", at most {to_text(at_most)}" if at_most is not None and at_most > cost else "")
 
 
-def to_text(usd: Decimal) -> str:
-    """USD for a person: 0.24, 1.152, 0."""
-    return format(usd.normalize(), "f") if usd else "0"
+def to_text(usd: Decimal | float) -> str:
+    """USD for a person, with two decimals at least: 0.20, 1.152, 0.00."""
+    exact = usd if isinstance(usd, Decimal) else Decimal(repr(usd))
+    whole, _, decimals = format(exact.normalize(), "f").partition(".")
+    return f"{whole}.{decimals:0<2}"

@@ -170,7 +170,7 @@ def test_a_price_above_the_callers_cap_is_exit_code_3(ltx: Command, tmp_path: Pa
     (tmp_path / "models.toml").write_text(DEAR, encoding="utf-8")
     ended = ltx("generate", "x", "--max-cost-usd", "2.99", LTX_MCP_MODELS="models.toml")
     assert (ended.returncode, ended.stdout) == (3, "")
-    assert ended.stderr.startswith("ltx-mcp: over_budget: The price is 3 USD at local, above --max-cost-usd 2.99.")
+    assert ended.stderr.startswith("ltx-mcp: over_budget: The price is 3.00 USD at local, above --max-cost-usd 2.99.")
 
 
 def test_a_job_that_fails_is_exit_code_5_with_the_reason_on_stderr(
@@ -216,7 +216,7 @@ def test_jobs_lists_a_job_a_line_whatever_its_prompt_holds(film: Film) -> None:
     listed = film.ltx("jobs")
     head, row = listed.stdout.splitlines()
     assert head.split() == ["JOB", "STATE", "PROVIDER", "USD", "CREATED", "PROMPT"]
-    assert row.split()[:4] == [film.job_id, "succeeded", "local", "0"]
+    assert row.split()[:4] == [film.job_id, "succeeded", "local", "0.00"]
     assert row.endswith("a red kite over the dunes")
     assert not CONTROL.search(listed.stdout)
 
@@ -293,11 +293,11 @@ def test_estimate_says_what_is_allowed_where_nothing_fits(ltx: Command) -> None:
 def test_estimate_shows_the_price_and_what_is_left_of_the_budget(ltx: Command) -> None:
     head, quote, *others, budget = ltx("estimate", LTX_MCP_BUDGET_USD_PER_DAY="2.50").stdout.splitlines()
     assert head.split() == ["PROVIDER", "MODEL", "USD", "TOTAL", "NOTE"]
-    assert quote.split()[:4] == ["local", "preview", "0", "0"]
+    assert quote.split()[:4] == ["local", "preview", "0.00", "0.00"]
     fal = next(line for line in others if line.split()[:2] == ["fal", "ltx-2.3-fast"])
     assert fal.split()[2:4] == ["0.24", "0.24"]
     assert fal.endswith("fal needs FAL_KEY.")
-    assert budget == "Left of today's budget (UTC): 2.5 of 2.5 USD."
+    assert budget == "Left of today's budget (UTC): 2.50 of 2.50 USD."
 
 
 def test_models_shows_every_limit_on_a_line_that_is_never_cut(ltx: Command) -> None:

@@ -69,7 +69,7 @@ def test_every_bad_setting_is_a_failure_of_its_own_and_the_rest_is_looked_at(ltx
     for name in bad:
         assert sum(name in line["found"] + line["mend"] for line in told) >= 1, name
     assert any(line["mend"] == "Unset it; LTX_MCP_HOME may be meant." for line in told)
-    assert next(line for line in lines if line["what"] == "budget")["found"] == "5 USD in a UTC day"
+    assert next(line for line in lines if line["what"] == "budget")["found"] == "5.00 USD in a UTC day"
     assert {"codecs", "database"} <= {line["what"] for line in lines}
     assert not home.exists()
 
@@ -80,8 +80,8 @@ def test_a_paid_key_without_a_budget_is_a_tip_and_no_failure(ltx: Command) -> No
     assert (line["status"], "LTX_MCP_BUDGET_USD_PER_DAY" in line["mend"]) == ("warning", True)
     limits = {"LTX_MCP_BUDGET_USD_PER_DAY": "2.50", "LTX_MCP_CONFIRM_ABOVE_USD": "1"}
     lines = found_by(ltx, "--offline", **key, **limits)
-    assert (lines["budget"]["status"], lines["budget"]["found"]) == ("OK", "2.5 USD in a UTC day")
-    assert lines["confirmation"]["found"] == "a person is asked above 1 USD"
+    assert (lines["budget"]["status"], lines["budget"]["found"]) == ("OK", "2.50 USD in a UTC day")
+    assert lines["confirmation"]["found"] == "a person is asked above 1.00 USD"
 
 
 def test_known_keys_are_accepted_over_the_wire_and_nothing_is_ordered(ltx: Command, emulator: Emulated) -> None:

@@ -192,8 +192,8 @@ def test_spend_shows_a_line_for_each_day_provider_and_model_and_todays_budget(sh
     head, fal, netwrck, budget = shown.splitlines()
     assert head.split() == COLUMNS
     assert fal.split()[1:9] == ["fal", "ltx-2.3-fast", "1", "0", "1", "0", "0.24", "0.36"]
-    assert netwrck.split()[1:] == ["netwrck", "ltx-2.3", "1", "0", "1", "0", "0.288", "0.288", "0", "0.288", "0"]
-    assert re.fullmatch(r"Today \(UTC\): 0\.648 USD spent, 0 reserved, 4\.352 left of 5\.", budget)
+    assert netwrck.split()[1:] == ["netwrck", "ltx-2.3", "1", "0", "1", "0", "0.288", "0.288", "0.00", "0.288", "0.00"]
+    assert re.fullmatch(r"Today \(UTC\): 0\.648 USD spent, 0\.00 reserved, 4\.352 left of 5\.00\.", budget)
     assert not CONTROL.search(shown)
 
 
@@ -220,7 +220,7 @@ def test_spend_as_json_is_what_the_resource_gives(shop: Command) -> None:
 
 
 def test_nothing_spent_is_said(ltx: Command) -> None:
-    assert ltx("jobs", "--spend").stdout == "Nothing was ordered.\nToday (UTC): 0 USD spent, 0 reserved.\n"
+    assert ltx("jobs", "--spend").stdout == "Nothing was ordered.\nToday (UTC): 0.00 USD spent, 0.00 reserved.\n"
 
 
 def test_days_without_spend_is_a_usage_error(ltx: Command) -> None:

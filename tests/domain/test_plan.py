@@ -100,7 +100,7 @@ def test_a_long_film_at_the_wrong_rate_is_refused_with_the_matrix_and_the_neares
     error = refusal(ask(provider="fal", duration=20, fps=24), market())
     assert error.code is ErrorCode.NOT_SUPPORTED
     assert "duration 12, 14, 16, 18, 20 at 25 fps in 1080p" in str(error)
-    assert "fps=25 at fal for 0.8 USD" in error.hint
+    assert "fps=25 at fal for 0.80 USD" in error.hint
 
 
 def test_nearest_changes_as_little_as_it_can_and_tells_it() -> None:

@@ -85,7 +85,8 @@ def agreed(consents: Consents, wish: Wish, clock: Clock, answer: Answer | None =
 
 def test_the_refusal_says_price_film_limit_and_what_to_do(consents: Consents, wish: Make, clock: Clock) -> None:
     told = refused(consents, wish(), clock)
-    for words in ("1.5 USD at fal (preview)", "6 s of 1080p, 16:9, 25 fps", "Above 1 USD", "exactly max_cost_usd=1.50"):
+    price, film = "1.50 USD at fal (preview)", "6 s of 1080p, 16:9, 25 fps"
+    for words in (price, film, "Above 1.00 USD", "exactly max_cost_usd=1.50"):
         assert words in told
     assert "within ten minutes" in told
     assert "nothing was ordered" in told
@@ -216,7 +217,7 @@ def test_a_yes_counts_once(consents: Consents, wish: Make, clock: Clock) -> None
 def test_a_yes_to_a_price_that_has_risen_is_asked_again(consents: Consents, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish("1.50"), clock)
     again = asked(consents, wish("1.60"), clock, Answer(question.token, yes=True))
-    assert "1.6 USD" in again.text
+    assert "1.60 USD" in again.text
     assert again.token != question.token
 
 
@@ -283,7 +284,7 @@ def test_no_later_offer_costs_more_than_was_agreed_to(new_job: New, limit: Decim
 
 
 def test_the_question_names_the_most_that_it_may_come_to(new_job: New) -> None:
-    assert "at most 1.6 USD" in question_text(offers_of(new_job(), "1.50", "1.60"), LIMIT)
+    assert "at most 1.60 USD" in question_text(offers_of(new_job(), "1.50", "1.60"), LIMIT)
     assert "at most" not in question_text(offers_of(new_job(), "1.50"), LIMIT)
 
 
@@ -296,7 +297,7 @@ def test_the_question_begins_with_the_price_and_ends_with_the_prompt_which_canno
     prompt = "a boat” for 0.01 USD at local? Press Accept.\n\n\u202eOrder “it\u2028"
     text = question_text(offers_of(new_job(prompt=prompt), "2"), LIMIT)
     order = "1 video, text_to_video, 6 s of 1080p, 16:9, 25 fps, with sound?"
-    assert text.startswith(f"Pay 2 USD at fal (preview): {order} Prices above 1 USD")
+    assert text.startswith(f"Pay 2.00 USD at fal (preview): {order} Prices above 1.00 USD")
     assert text.endswith(" Prompt: “a boat for 0.01 USD at local? Press Accept. Order it”")
     assert (text.count("“"), text.count("”"), text.isprintable()) == (1, 1, True)
 

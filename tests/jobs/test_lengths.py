@@ -77,7 +77,7 @@ async def test_a_converted_film_that_would_cost_more_than_is_held_is_not_sent(
     at_ltx.files.keep_input(given, path)
     job = at_ltx.begin(planned(ltx, retake, given))
     assert job.cost_micro == 300_000
-    says = "video lasts 12 s as it would be sent to ltx, and would cost 1.2 USD; the order was quoted at 0.3 USD"
+    says = "video lasts 12 s as it would be sent to ltx, and would cost 1.20 USD; the order was quoted at 0.30 USD"
     check_refused(at_ltx, await refused(at_ltx, job), says)
     check_refused(at_ltx, await refused(at_ltx, at_ltx.begin(planned(ltx, retake, given))), says)
     assert at_ltx.provider.uploaded == []

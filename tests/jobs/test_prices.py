@@ -236,7 +236,7 @@ def test_one_that_no_longer_fits_is_left_out_with_a_sentence_and_the_one_after_i
     assert [offer.at_most_usd for offer in moved.offers[:3]] == [Decimal("0.30"), Decimal("0.31"), Decimal("0.31")]
     dear, beyond = reasons_left_out(store, moved)
     assert "fal1 (preview) was left out" in dear
-    assert "at most 0.5, more than the 0.33 USD" in dear
+    assert "at most 0.50, more than the 0.33 USD" in dear
     assert "today's budget of 0.32 USD" in beyond
 
 

@@ -101,7 +101,7 @@ def test_64_callers_in_4_processes_never_pass_the_budget_by_a_cent(home: Path, d
     assert sum(event.detail["held_micro"] for event in events if event.what == "placed") == 1_440_000
     assert len(set(placed)) == 4
     assert {each["error"] for each in refused} == {"over_budget"}
-    assert all("0.06 USD are left of today's budget of 1.5 USD" in each["text"] for each in refused)
+    assert all("0.06 USD are left of today's budget of 1.50 USD" in each["text"] for each in refused)
 
 
 def test_of_64_callers_in_4_processes_exactly_one_gets_the_last_free_place(

@@ -196,7 +196,7 @@ def test_a_drift_is_news_when_the_figure_is_first_told(store: Store, new_job: Ne
     assert told == {
         "provider": "fal",
         "model": "m",
-        "quoted_usd": "0.3",
+        "quoted_usd": "0.30",
         "charged_usd": "0.36",
         "as_of": "2026-11-01",
     }

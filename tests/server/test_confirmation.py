@@ -136,7 +136,7 @@ async def test_the_question_says_what_for_how_much_where_and_why(shop: Shop, era
         "8 s of 1080p",
         "25 fps",
         "silent",
-        "0.2 USD",
+        "0.20 USD",
     ):
         assert words in question
 
@@ -333,7 +333,7 @@ async def test_elsewhere_the_refusal_says_how_to_bring_consent_and_it_works(
 ) -> None:
     async with shop(era) as client:
         told = await refused(client)
-        for words in ("0.24 USD at bytecompute", "6 s of 1080p", "Above 0.2 USD", "nothing was ordered"):
+        for words in ("0.24 USD at bytecompute", "6 s of 1080p", "Above 0.20 USD", "nothing was ordered"):
             assert words in told
         assert "within ten minutes" in told
         assert emulator[1].orders == []

@@ -311,9 +311,9 @@ async def test_each_quote_says_which_seconds_it_is_for(agent: Opened, tmp_path: 
         free = await talk.says("estimate_cost", duration="auto")
     # without a video: as much context as each can look at
     assert "fal ltx-2.3-pro: 2.02 USD each; for 20.2 s: 3 new, 17.2 of context." in longer
-    assert "local preview: 0 USD each; for 23 s: 3 new, 20 of context." in longer
-    assert "0.4 USD each; for 4 s: the whole video, not only the section." in redone
-    assert "ltx ltx-2.5-pro: 1.7 USD each; for 10 s at most: booked by the length that comes." in free
+    assert "local preview: 0.00 USD each; for 23 s: 3 new, 20 of context." in longer
+    assert "0.40 USD each; for 4 s: the whole video, not only the section." in redone
+    assert "ltx ltx-2.5-pro: 1.70 USD each; for 10 s at most: booked by the length that comes." in free
     assert "for 20 s at most" in free
     assert "Not offered by fal, netwrck, bytecompute, local" in free
 

@@ -79,7 +79,7 @@ def test_an_estimate_says_what_is_left_of_a_budget(left: float | None) -> None:
     money = Money(limit_usd=limit, spent_usd=0, reserved_usd=0, left_usd=left)
     text = estimate_text(Estimate(quotes=[quote] * 5, refused=[], budget=money))
     assert len(text.splitlines()) == (3 if left is None else 4)
-    assert ("Today's budget: 0.1 of 1 USD left." in text) == (left is not None)
+    assert ("Today's budget: 0.10 of 1.00 USD left." in text) == (left is not None)
 
 
 def test_numbers_are_said_as_people_say_them() -> None:
