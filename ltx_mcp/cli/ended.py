@@ -7,21 +7,24 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ltx_mcp.cli.screen import STATES, make_console, make_table, piece, place_of
-from ltx_mcp.cli.words import option_name
+from ltx_mcp.cli.words import option_name, spoken
+from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.request import Input
+from ltx_mcp.server.suggestions import ADDED_S, ANY_PROMPT, REDONE_S, longer, next_shot, redone
 from ltx_mcp.server.views import JobView
 
 SIGNS = {"succeeded": "✓", "failed": "✗", "cancelled": "✗", "unknown": "?"}
 
 
-def draw_made(view: JobView, facts: Sequence[str]) -> None:
+def draw_made(view: JobView, facts: Sequence[str], steps: Sequence[tuple[str, str]]) -> None:
     """What came of an order, and the commands that go on from it."""
     console = make_console()
     console.print()
     _draw_head(console, view)
     _draw_facts(console, view, facts)
-    if view.state == "succeeded":
+    if steps:
         console.print()
-        _draw_next(console, view.job_id)
+        _draw_next(console, steps)
 
 
 def draw_job(view: JobView, facts: Sequence[str]) -> None:
@@ -45,19 +48,47 @@ def _draw_facts(console: Console, view: JobView, facts: Sequence[str]) -> None:
         console.print(Padding(piece(console, fact), (0, 0, 0, 2)))
 
 
-def _draw_next(console: Console, job_id: str) -> None:
-    for word, command in next_steps(job_id):
-        console.print(Text.assemble("  ", (f"{word:<6}", "dim"), f"  {command}"), soft_wrap=True)
+def _draw_next(console: Console, steps: Sequence[tuple[str, str]]) -> None:
+    for words, command in steps:
+        console.print(Padding(piece(console, words, "dim"), (0, 0, 0, 2)))
+        # a line of its own, however long it is: the whole of it can be marked and given
+        console.print(f"    {command}", soft_wrap=True)
 
 
-def next_steps(job_id: str) -> list[tuple[str, str]]:
-    """What can be done with a film, each a word and the command."""
-    return [
-        ("again", "the same command with --new"),
-        ("longer", f"ltx-mcp extend {job_id} {option_name('duration')} 5"),
-        ("redo", f"ltx-mcp retake {job_id} {option_name('start_time')} 0 {option_name('duration')} 2"),
-        ("go on", f'ltx-mcp animate {job_id}#last "what happens then"'),
-    ]
+def next_steps(view: JobView, market: Market) -> list[tuple[str, str]]:
+    """What can be done with a film, each with its price, and the command."""
+    video, last = _inputs_of(view)
+    job_id, steps = view.job_id, [(f"again, {view.price()}", "the same command with --new")]
+    if more := longer(video, market):
+        context = f" {option_name('context')} {more.context:g}" if more.context else ""
+        words = spoken(f"{ADDED_S} s longer, {more.price}")
+        steps.append((words, f"ltx-mcp extend {job_id} {option_name('duration')} {ADDED_S}{context}"))
+    if redo := redone(video, market):
+        section = f"{option_name('start_time')} 0 {option_name('duration')} {REDONE_S}"
+        steps.append(
+            (f"{REDONE_S} s of it anew, {redo.price}", f'ltx-mcp retake {job_id} {section} --prompt "{ANY_PROMPT}"')
+        )
+    if shot := next_shot(last, market):
+        words = f"a next shot of {shot.offer.length:f} s, {shot.price}"
+        steps.append((words, f'ltx-mcp animate {job_id}#last "{ANY_PROMPT}"'))
+    return steps
+
+
+def _inputs_of(view: JobView) -> tuple[Input, Input]:
+    """Its film, and its last frame, as further orders would name them."""
+    width, height, fps = view.width or 0, view.height or 0, view.fps or 0.0
+    duration = view.duration or 0.0
+    video = Input(
+        "video",
+        job_id=view.job_id,
+        width=width,
+        height=height,
+        duration=duration,
+        fps=fps,
+        frames=round(duration * fps),
+        has_audio=bool(view.has_audio),
+    )
+    return video, Input("image", job_id=view.job_id, moment="last", width=width, height=height)
 
 
 def draw_history(rows: Sequence[tuple[str, str, str]]) -> None:

@@ -18,6 +18,7 @@ from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.progress import following
 from ltx_mcp.cli.show import print_made, standing_of, view_of
 from ltx_mcp.cli.streams import say
+from ltx_mcp.cli.way import placed_text
 from ltx_mcp.cli.words import age, print_json
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.consent import Answer, Question
@@ -124,7 +125,7 @@ async def _order(order: Order) -> JobView | Question | Repeated | None:
                 return Repeated(view_of(jobs, job), asks)
             if asks and not _is_retry(job):
                 raise _refused(job)
-            _say_placed(ordered)
+            _say_placed(ordered, is_preview=jobs.market.facts(job.offer.provider).is_preview)
             await _follow(jobs, job)
         if job is None:
             return None
@@ -183,11 +184,10 @@ async def _follow(jobs: "Jobs", job: Job) -> None:
             group.cancel_scope.cancel()
 
 
-def _say_placed(ordered: "Ordered") -> None:
+def _say_placed(ordered: "Ordered", *, is_preview: bool) -> None:
     job = ordered.job
-    order = f"{job.operation} at {job.offer.provider} ({job.offer.model}), {job.price}"
     if ordered.fresh:
-        say(f"{job.id} ordered: {order}.")
+        say(placed_text(job, is_preview=is_preview))
     else:
         say(f"This request already had {job.id}; for another one give --new, or a new --request-key.")
     for change in job.offer.adjustments:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ltx_mcp.cli.show import standing_of
-from ltx_mcp.cli.streams import is_terminal
+from ltx_mcp.cli.streams import is_terminal, say
+from ltx_mcp.cli.way import Way
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.server.texts import stage_text
 from ltx_mcp.server.views import Standing
@@ -64,6 +65,8 @@ def following(jobs: "Jobs", job: Job, standing: Standing) -> Iterator[tuple[Tell
 
     async def tell(job: Job) -> None:
         line.job, line.standing = job, await standing_of(jobs, job)
+        for sentence in await way.news(job):
+            write(sentence)
 
     async def keep() -> None:
         while True:
@@ -71,22 +74,24 @@ def following(jobs: "Jobs", job: Job, standing: Standing) -> Iterator[tuple[Tell
             if line.job.state is State.QUEUED:
                 await tell(line.job)
 
-    with _drawn(line):
+    with _drawn(line) as write:
+        way = Way(jobs, job)
         yield tell, keep
 
 
 @contextmanager
-def _drawn(line: Line) -> Iterator[None]:
+def _drawn(line: Line) -> Iterator[Callable[[str], None]]:
+    """Draws it where a person looks on, and gives what writes a sentence above it."""
     if not is_terminal(sys.stderr):
-        yield
+        yield say
         return
     from rich.live import Live
 
-    from ltx_mcp.cli.screen import make_console
+    from ltx_mcp.cli.screen import make_console, piece
 
     console = make_console(stderr=True)
     with Live(line, console=console, transient=True, refresh_per_second=10, redirect_stdout=False), _logs_above():
-        yield
+        yield lambda sentence: console.print(piece(console, sentence))
 
 
 @contextmanager

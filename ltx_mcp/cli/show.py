@@ -9,6 +9,7 @@ from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.price import to_text
+from ltx_mcp.server.edge import read_edge
 from ltx_mcp.server.texts import says
 from ltx_mcp.server.views import JobView, Links, Standing, to_view
 
@@ -36,9 +37,9 @@ def print_made(view: JobView, *, says_place: bool = True) -> None:
     """The film's path alone on stdout, where a program can take it; on stderr what was not told when it was ordered.
     For a person one short block instead, which says what can be done next."""
     if is_terminal(sys.stdout):
-        from ltx_mcp.cli.ended import draw_made
+        from ltx_mcp.cli.ended import draw_made, next_steps
 
-        draw_made(view, facts_of(view))
+        draw_made(view, facts_of(view), next_steps(view, read_edge()[1]) if view.state == "succeeded" else ())
         return
     new = [change for change in view.adjustments if change.by != "server"]
     for line in facts_of(view.model_copy(update={"adjustments": new})):

@@ -15,6 +15,7 @@ from mcp.server.mcpserver import Context
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.server.patience import Patiences
+from ltx_mcp.server.suggestions import goes_on
 from ltx_mcp.server.texts import stage_text
 from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
 from ltx_mcp.server.whole_steps import WholeSteps
@@ -124,7 +125,8 @@ class Desk:
     async def _standing(self, job: Job) -> Standing:
         jobs = await self.jobs()
         is_preview = jobs.market.facts(job.offer.provider).is_preview
-        return Standing(is_preview, await jobs.line(job), jobs.hindrance(job), await jobs.refusals(job))
+        before = await jobs.line(job)
+        return Standing(is_preview, before, jobs.hindrance(job), await jobs.refusals(job), goes_on(job, jobs.market))
 
     def teller(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
         """Tells a waiting caller how a job stands, in whole steps."""

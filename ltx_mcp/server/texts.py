@@ -8,6 +8,7 @@ from ltx_mcp.domain.fit import THE_LONGEST
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import LOCAL
+from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, one_line
 from ltx_mcp.domain.request import MEDIA_ROLES
 from ltx_mcp.domain.words import clock, ordinal
@@ -34,6 +35,24 @@ def stage_text(job: Job, standing: Standing, now: datetime) -> str:
     else:
         what = ": ".join(filter(None, ("saving the film", waiting)))
     return f"{what}, {clock(max(0.0, (now - job.created_at).total_seconds()))}"
+
+
+def order_text(offer: Offer) -> str:
+    """What is ordered, of whom and at what price: `6 s, 1080p, 16:9, with sound at fal (ltx-2.3-fast), 0.24 USD`."""
+    sound = "with sound" if offer.generate_audio else "silent"
+    film = f"{_length_text(offer)}, {offer.resolution}, {offer.aspect_ratio}, {sound}"
+    return f"{film} at {offer.provider} ({offer.model}), {offer.price}"
+
+
+def _length_text(offer: Offer) -> str:
+    seconds = f"{offer.duration:f} s"
+    if offer.automatic:
+        return f"{seconds} at most"
+    if offer.operation == "extend":
+        return f"{seconds} more with {offer.billed - offer.duration:f} s of context"
+    if offer.operation == "retake":
+        return f"{seconds} from {offer.start_time or 0:f} s on of {offer.length:f} s"
+    return seconds
 
 
 def says(provider: str, words: str | None) -> str:
@@ -74,7 +93,7 @@ def job_text(view: JobView, stage: str) -> str:
         first += f": {view.duration:g} s, {view.width}x{view.height}, {view.fps:g} fps, {sound}"
     lines = [f"{first}."]
     if view.charged_usd is not None and view.charged_usd != view.cost_usd:
-        lines.append(f"Charged {view.charged_usd:g} USD; quoted {view.cost_usd:g}.")
+        lines.append(f"Charged {to_text(view.charged_usd)} USD; quoted {to_text(view.cost_usd)}.")
     trouble = f"{view.error.code}: {trouble_text(view)}" if view.error else ""
     return "\n".join(filter(None, (*lines, view.video_url or trouble, changes_text(view.adjustments), view.next)))
 
@@ -136,7 +155,7 @@ def estimate_text(estimate: Estimate, offers: Sequence[Offer] = (), count: int =
     budget = estimate.budget
     last = [f"Not offered by {others}; refused says why."] if lines and others else []
     if budget.left_usd is not None:
-        last.append(f"Today's budget: {budget.left_usd:g} of {budget.limit_usd:g} USD left.")
+        last.append(f"Today's budget: {to_text(budget.left_usd)} of {to_text(budget.limit_usd or 0.0)} USD left.")
     lines = lines or [_refused_text(each) for each in estimate.refused[:3]] or ["Nobody offers this."]
     return "\n".join([*lines, *([" ".join(last)] if last else [])])
 

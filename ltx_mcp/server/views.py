@@ -212,13 +212,14 @@ class Links:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a job stands besides its row: `line` jobs before it, the `hindrance` that keeps everybody from it, and what
-    those said who did not take it."""
+    """How a job stands besides its row: `line` jobs before it, the `hindrance` that keeps everybody from it, what those
+    said who did not take it, and how its film `goes_on`, with prices."""
 
     is_preview: bool = False
     line: int = 0
     hindrance: str = ""
     refusals: tuple[str, ...] = ()
+    goes_on: str = ""
 
 
 def to_time(at: datetime | None) -> str | None:
@@ -361,8 +362,8 @@ def next_step(job: Job, standing: Standing, *, fresh: bool = True, now: datetime
     """One sentence: what the caller should do now."""
     if job.state is State.SUCCEEDED:
         preview = "Say it is a preview drawn on this machine, not LTX. " if standing.is_preview else ""
-        goes_on = f"video={job.id} or image={job.id}#last continues it."
-        step = f"{preview}Judge it by its frames (check_job) before you show video_url; {goes_on}"
+        goes_on = standing.goes_on or f"video={job.id} or image={job.id}#last continues it"
+        step = f"{preview}Judge it by its frames (check_job) before you show video_url; {goes_on}."
     elif job.state is State.UNKNOWN:
         provider = job.offer.provider
         settle = (

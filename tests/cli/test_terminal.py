@@ -16,7 +16,7 @@ from rich.cells import cell_len
 
 from ltx_mcp.cli.main import cli
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.providers.table import read_providers
 from tests.cli.conftest import COLOUR, LONG, Command, Film, Place, posix
 from tests.cli.screens import ESCAPE, LINK, Screen
@@ -105,9 +105,8 @@ def test_ctrl_c_clears_the_line_and_says_how_to_find_the_job(screen: OpenScreen,
     shown.until(lambda written: "drawing on this machine" in written)
     os.kill(shown.process.pid, signal.SIGINT)
     assert shown.end() == 4
-    first, *rest = filter(None, shown.left)
-    job_id = first.split()[0]
-    assert rest[0] == f"Left running: {job_id}."
+    job_id = shown.left[0].split()[0]
+    rest = shown.left[shown.left.index(f"Left running: {job_id}.") :]
     assert rest[1].startswith(f"ltx-mcp jobs show {job_id} finds it; ")
     assert shown.written.rindex(SHOW) > shown.written.rindex(HIDE)
     ltx("jobs", "cancel", job_id)
@@ -148,6 +147,16 @@ def test_what_is_logged_meanwhile_comes_above_the_line(screen: OpenScreen, shop:
     shown = screen("generate", "a pond", "--provider", "fal", columns=200, LTX_MCP_LOG_LEVEL="DEBUG", **shop)
     assert shown.end() == 0
     assert any(line.startswith("DEBUG ") for line in shown.left)
+    assert not [line for line in shown.left if "━" in line]
+
+
+def test_a_change_of_provider_is_told_above_the_line_and_stays(screen: OpenScreen, emulator: Emulated) -> None:
+    emulator[1].faults.append(Fault("bytecompute", "submit", "locked", times=9))
+    shown = screen("generate", "a pond", "--max-cost-usd", "1", columns=200, **settings(emulator[0]))
+    assert shown.end() == 0
+    told = [line for line in shown.left if "ordering: " in line or "ordered: " in line]
+    assert told[1].startswith("The account at bytecompute has no credit left")
+    assert told[2].endswith(" ordered: netwrck took it.")
     assert not [line for line in shown.left if "━" in line]
 
 
@@ -370,7 +379,9 @@ def test_a_terminal_without_our_signs_is_shown_others(screen: OpenScreen, film: 
         assert shown.end() == 0
         assert shown.raw.isascii()
         assert "\\u" not in shown.written
-        assert max(map(len, shown.text.replace(str(film.path), "").splitlines())) <= 80
+        lines = shown.text.replace(str(film.path), "").splitlines()
+        # a command that can be given is one line, however long
+        assert max(len(line) for line in lines if not line.startswith("    ltx-mcp ")) <= 80
 
 
 def test_letters_a_terminal_lacks_do_not_move_the_columns(screen: OpenScreen, queued: Place) -> None:

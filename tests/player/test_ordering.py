@@ -96,13 +96,18 @@ async def test_extend_makes_the_film_longer(stage: Stage, client: Client, world:
     async with stage.open(client) as player:
         await player.give(bought)
         await player.button("Extend").click()
-        # five seconds more, and the six it has as their context
-        assert "about 1.1 USD" in await player.at("price").inner_text()
+        # five seconds more with the least context that joins well, not with all six that there are
+        assert await player.at("form-title").inner_text() == "Make the film longer"
+        what = "extend_video: 5 s more with 2 s of context, 1080p, 16:9, with sound at fal (ltx-2.3-pro), 0.70 USD."
+        assert await player.at("what").inner_text() == what
+        price = await player.at("price").inner_text()
+        assert "about 0.70 USD" in price
+        assert "1.10 USD" in price
         await player.button("Order").dblclick()
         await ordered(player)
         (call,) = player.bridge.named("extend_video")
         assert call["video"] == bought
-        assert call["max_cost_usd"] == 1.1
+        assert (call["context"], call["max_cost_usd"]) == (2, 0.7)
     assert len(world.orders) == sent + 1
 
 

@@ -128,9 +128,11 @@ def test_a_film_can_be_taken_again_and_extended_at_todays_price(job: Callable[..
         0.36,
     )
     assert told["again"]["arguments"] == {"provider": "fal", "model": "ltx-2.3-fast", "max_cost_usd": 0.36}
-    # five seconds more, and the six it has as their context
-    assert (told["extend"]["tool"], told["extend"]["cost_usd"]) == ("extend_video", 1.1)
-    assert told["extend"]["arguments"] == {"video": job_id, "provider": "fal", "max_cost_usd": 1.1}
+    assert (told["extend"]["tool"], told["extend"]["cost_usd"]) == ("extend_video", 0.7)
+    assert told["extend"]["arguments"] == {"video": job_id, "context": 2, "provider": "fal", "max_cost_usd": 0.7}
+    what = "extend_video: 5 s more with 2 s of context, 1080p, 16:9, with sound at fal (ltx-2.3-pro), 0.70 USD."
+    assert told["extend"]["what"] == what
+    assert told["extend"]["also"] == "With all of the film as context: 1.10 USD."
 
 
 def test_where_nobody_extends_films_the_next_shot_begins_with_the_last_frame(

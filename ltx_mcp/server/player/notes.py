@@ -8,14 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from pydantic import ValidationError
-
-from ltx_mcp.domain.arguments import OPERATIONS, AnimateImage, ExtendVideo
-from ltx_mcp.domain.errors import LtxError
+from ltx_mcp.domain.arguments import OPERATIONS, AnimateImage
 from ltx_mcp.domain.job import Job, State, input_of
-from ltx_mcp.domain.plan import Market, choose
+from ltx_mcp.domain.plan import Market
 from ltx_mcp.domain.price import from_micro, to_micro, to_wire
-from ltx_mcp.domain.request import EDITS, Input, to_request
+from ltx_mcp.domain.request import EDITS, Input
+from ltx_mcp.server.suggestions import Priced, longer, priced
+from ltx_mcp.server.texts import order_text
 
 KEY = "ltx-mcp/player"
 """The name of the notes in the `_meta` of check_job's result."""
@@ -27,8 +26,8 @@ TOOLS = {
     "extend": "extend_video",
     "retake": "retake_video",
 }
-ADDED_S = 5
-"""How much the button that makes a film longer adds."""
+LONGER, NEXT_SHOT = "Make the film longer", "The next shot, from the last frame on"
+"""What the form of the second button says above."""
 REPEATABLE = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 """Ended, and surely so: of an unknown outcome nobody is offered a second order."""
 
@@ -69,11 +68,11 @@ def _extend(job: Job, market: Market) -> dict[str, Any] | None:
         return None
     video = input_of(job, "video")
     for provider in (job.offer.provider, *(["auto"] if market.is_real else [])):
-        values = {"prompt": job.prompt, "video": job.id, "duration": ADDED_S, "provider": provider}
-        if longer := _take("extend_video", ExtendVideo, values, (video,), market):
-            return longer
+        if more := longer(video, market, prompt=job.prompt, provider=provider):
+            also = f"With all of the film as context: {more.whole.price}." if more.whole else ""
+            return _told("extend_video", more.priced, LONGER) | {"also": also}
     last = input_of(job, "image", "last")
-    return _take("animate_image", AnimateImage, _values(job) | {"image": f"{job.id}#last"}, (last,), market)
+    return _take("animate_image", AnimateImage, _values(job) | {"image": f"{job.id}#last"}, (last,), market, NEXT_SHOT)
 
 
 def _edit_values(job: Job) -> dict[str, Any]:
@@ -110,18 +109,22 @@ def _take(
     values: dict[str, Any],
     inputs: Sequence[Input],
     market: Market,
+    title: str = "Another take",
 ) -> dict[str, Any] | None:
     """A tool with all its arguments but the prompt and the key, capped at its price; None where nobody offers it."""
-    try:
-        arguments = model(**values)
-        offer = choose(to_request(arguments), inputs, market)[0]
-    except (LtxError, ValidationError):
-        return None
+    found = priced(model, values, inputs, market)
+    return None if found is None else _told(tool, found, title)
+
+
+def _told(tool: str, found: Priced, title: str) -> dict[str, Any]:
+    offer = found.offer
     most = _usd(offer.at_most_usd)
-    given = arguments.model_dump(mode="json", exclude_defaults=True, exclude={"prompt"})
+    given = {name: value for name, value in found.given.items() if name != "prompt"}
     return {
         "tool": tool,
         "arguments": given | {"max_cost_usd": most},
+        "title": title,
+        "what": f"{tool}: {order_text(offer)}.",
         "cost_usd": _usd(offer.cost_usd),
         "most_usd": most,
     }

@@ -1,0 +1,60 @@
+"""What an agent is told of a film: how it goes on, in arguments that can be given, at the price they have."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo
+from ltx_mcp.domain.job import Film, Job, State, input_of
+from ltx_mcp.domain.plan import choose
+from ltx_mcp.domain.request import to_request
+from ltx_mcp.jobs.rows import NewJob
+from ltx_mcp.jobs.store import Store
+from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.server.suggestions import goes_on
+from ltx_mcp.server.views import Standing, next_step
+from tests.conftest import Clock
+
+FILM = Film(duration=6, width=1920, height=1080, fps=25, frames=150, has_audio=True, size_bytes=1)
+
+
+@pytest.fixture
+def database_url() -> str:
+    """One database is enough here."""
+    return ""
+
+
+@pytest.fixture
+def made(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
+    return replace(store.place(new_job(), clock()).job, state=State.SUCCEEDED, film=FILM)
+
+
+@pytest.mark.parametrize("seconds", [3, 6, 20])
+@pytest.mark.parametrize("key", ["FAL_KEY", "LTX_API_KEY", ""])
+def test_an_agent_is_told_calls_with_the_prices_they_have(made: Job, key: str, seconds: int) -> None:
+    market = make_market(read_providers(), (), lambda name: "key" if key and name == key else "")
+    made = replace(made, film=replace(FILM, duration=seconds, frames=seconds * 25))
+    step = next_step(made, Standing(goes_on=goes_on(made, market)))
+    video, context, price = re.findall(
+        r"extend_video\(video=(\w+), duration=5(?:, context=(\d))?\) \w+ it for (.*?)[;(]", step
+    )[0]
+    longer = ExtendVideo(video=video, duration=5, context=float(context or 0))
+    assert price.strip() == choose(to_request(longer), (input_of(made, "video"),), market)[0].price
+    image, price = re.findall(r"animate_image\(image=(\S+)\) .*? for (.*)\.", step)[0]
+    assert image == f"{made.id}#last"
+    shot = AnimateImage(prompt="x", image=image)
+    assert price == choose(to_request(shot), (input_of(made, "image", "last"),), market)[0].price
+
+
+def test_both_prices_of_an_extension_are_told(made: Job) -> None:
+    market = make_market(read_providers(), (), lambda name: "key" if name == "FAL_KEY" else "")
+    assert "context=2) lengthens it for 0.70 USD (1.10 USD with 6 s of context" in goes_on(made, market)
+
+
+def test_what_nobody_offers_is_not_suggested(made: Job) -> None:
+    market = make_market(read_providers(), ("netwrck",), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
+    told = goes_on(made, market)
+    assert "extend_video" not in told
+    assert "animate_image" in told
