@@ -12,14 +12,14 @@ import click
 from ltx_mcp import __version__
 from ltx_mcp.cli.checks.bounded import patient_loop, within
 from ltx_mcp.cli.checks.given import Given, look_at_money, read_given
-from ltx_mcp.cli.checks.line import Group, Line, fine, warning
+from ltx_mcp.cli.checks.line import Group, Line, absent, warning
 from ltx_mcp.cli.common import run
 from ltx_mcp.cli.options import as_json_option
 from ltx_mcp.cli.words import print_json
 from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.settings import environment, home_folder
 
-STYLES = {"OK": "green", "warning": "yellow", "failure": "bold red"}
+STYLES = {"OK": "green", "–": "dim", "warning": "yellow", "failure": "bold red"}
 PART_S = 9.0
 """How long any part may take; all run at once."""
 WIDTHS = (40, 120)
@@ -34,10 +34,15 @@ def doctor(as_json: bool, offline: bool) -> None:
     groups = run(partial(_look, offline))
     lines = [line for group in groups for line in group.lines]
     if as_json:
-        print_json([asdict(line) for line in lines])
+        print_json([_told(line) for line in lines])
     else:
         _print(groups)
     raise SystemExit(int(any(line.status == "failure" for line in lines)))
+
+
+def _told(line: Line) -> dict[str, str]:
+    """For a program: what need not be there is as good as what is."""
+    return asdict(line) | {"status": "OK" if line.status == "–" else line.status}
 
 
 async def _look(offline: bool) -> list[Group]:
@@ -72,8 +77,9 @@ def _parts(given: Given, offline: bool) -> dict[str, Look]:
         from ltx_mcp.cli.checks.hosts import look_at_hosts
 
         if (home := home_folder()) is None:
-            return [fine("hosts", "not looked for: this user has no home folder")]
-        return await within(PART_S, look_at_hosts, platform.system(), home, given.settings.environment)
+            return [absent("hosts", "not looked for: this user has no home folder")]
+        looked = (platform.system(), home, given.settings.environment, given.market.providers)
+        return await within(PART_S, look_at_hosts, *looked)
 
     return {"Providers": providers, "State": state, "This machine": machine, "Hosts": hosts}
 

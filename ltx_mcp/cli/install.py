@@ -19,6 +19,7 @@ from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, Scope, System, find_p
 from ltx_mcp.cli.hosts.shape import Handed, make_entry
 from ltx_mcp.cli.hosts.start import look_around, make_start
 from ltx_mcp.cli.options import as_json_option
+from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import print_json
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.quoting import plain_line
@@ -58,35 +59,53 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
     "--key", "keys", multiple=True, metavar="NAME", help="Hand on this variable too, though it is not set. Repeatable."
 )
 @click.option("--with-values", is_flag=True, help="Write keys as they are, readable in the file, not by name.")
+@click.option(
+    "--loopback/--no-loopback",
+    default=None,
+    help="Write addresses of providers that lead to this machine too, such as an emulator's. Asked at a terminal.",
+)
+@click.option("--yes", is_flag=True, help="Write without being asked, at a terminal too.")
 @click.option("--command", default="", metavar="PATH", help="What the host starts, instead of this program.")
 @click.option("--force", is_flag=True, help='Also where the host is not found, or has another server "ltx".')
 def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, force: bool, **how: Any) -> None:
     """Put this server into HOST's configuration; print: show the entry for any other host.
 
     Keys that are set now are handed on by the name of their variable. Settings that are set now are written as values.
+    At a terminal the change is shown, and you are asked before it is written.
     """
+    asks = not (how["yes"] or as_json or dry_run) and is_terminal(sys.stdin) and is_terminal(sys.stdout)
     with told():
         known = read_known(*read_edge())
         start = _given(how["command"]) if how["command"] else make_start(look_around(environment()))
         chosen = HOSTS.get(host, PRINT)
-        handed, left_out = hand_on(known, chosen, how["keys"], with_values=how["with_values"], scope=scope)
+        with_near = _wants_near(known, how["loopback"], asks)
+        handed, left_out = hand_on(
+            known, chosen, how["keys"], with_values=how["with_values"], with_near=with_near, scope=scope
+        )
+        near = () if with_near else known.near
         entry = make_entry(chosen, start, handed)
         if chosen is PRINT:
             print(json.dumps({PRINT.table: {SERVER: entry}}, indent=2, ensure_ascii=False))
-            _tell(_next_steps(chosen, handed, left_out, known, start), sys.stderr)
+            _tell([*_next_steps(chosen, handed, left_out, known, start), *_near_step(near, chosen)], sys.stderr)
             return
         path = _place(chosen, config, scope, force)
-        change = make_install(chosen, path, entry, handed.names, force=force)
+        change = make_install(chosen, path, entry, (*handed.names, *near), force=force)
         left_out = tuple(name for name in left_out if name not in change.new.get("env", {}))
         secrets = [name for name in handed.values if name in known.secrets]
-        steps = _next_steps(chosen, handed, left_out, known, start)
+        steps = [*_next_steps(chosen, handed, left_out, known, start), *_near_step(near, chosen)]
         if scope == "project" and not how["command"] and change.is_needed:
             steps.append(f"{start.command} is a path of this machine; others who share the folder may need another.")
         if secrets:
             told_of = f"{', '.join(secrets)}: readable in {change.config.path} by whoever can read that file."
             print(f"ltx-mcp: warning: {plain_line(told_of)}", file=sys.stderr)
-        outcome = _carry_out(change, bool(secrets), dry_run)
-    _report(outcome, known.public, steps, as_json)
+        if asks and change.is_needed:
+            check(change)
+            _show(change, known.public)
+            asked = "Write it? No changes nothing, as --dry-run does."
+            outcome = _carry_out(change, bool(secrets), not click.confirm(asked, err=True))
+        else:
+            outcome = _carry_out(change, bool(secrets), dry_run)
+    _report(outcome, known.public, steps, as_json, is_shown=asks)
 
 
 @click.command()
@@ -146,23 +165,56 @@ def _carry_out(change: Change, private: bool, dry_run: bool) -> Outcome:
     return Outcome(change, False) if dry_run else Outcome(change, True, write(change, private=private))
 
 
-def _report(outcome: Outcome, public: Sequence[str], steps: Sequence[str], as_json: bool) -> None:
+def _wants_near(known: Known, given: bool | None, asks: bool) -> bool:
+    """Whether addresses on this machine go into the configuration; without a word of the person they do not."""
+    if given is not None or not known.near or not asks:
+        return bool(given)
+    names = ", ".join(f"{name}={known.value(name)}" for name in known.near)
+    return click.confirm(plain_line(f"{names}: on this machine, as an emulator is. Write that too?"), err=True)
+
+
+def _near_step(near: Sequence[str], host: Host) -> list[str]:
+    if not near:
+        return []
+    verb, it = ("leads", "it") if len(near) == 1 else ("lead", "them")
+    left_out = (
+        f"{', '.join(near)} {verb} to this machine, as an emulator's do, and {'is' if it == 'it' else 'are'} left out"
+    )
+    return [f"{left_out}: {host.title} orders at the providers themselves. --loopback writes {it}."]
+
+
+def _show(change: Change, public: Sequence[str]) -> None:
+    """What would be written, as a difference."""
+    print(f"{change.host.title} reads {change.config.path}")
+    colour = _wants_colour()
+    for line in difference(change, public):
+        shown = plain_line(line) if line.startswith(("---", "+++")) else line
+        click.echo(click.style(shown, fg=COLOURS.get(line[:1])) if colour else shown)
+
+
+def _report(
+    outcome: Outcome, public: Sequence[str], steps: Sequence[str], as_json: bool, *, is_shown: bool = False
+) -> None:
     change, path = outcome.change, outcome.change.config.path
-    diff = list(difference(change, public))
     steps = steps if change.is_needed else []
     if as_json:
         told_of = {"host": change.host.name, "path": str(path), "changed": change.is_needed}
         backup = {"backup": str(outcome.backup)} if outcome.backup else {}
-        print_json({**told_of, "written": outcome.is_written, **backup, "diff": diff, "next": list(steps)})
+        print_json(
+            {
+                **told_of,
+                "written": outcome.is_written,
+                **backup,
+                "diff": [*difference(change, public)],
+                "next": list(steps),
+            }
+        )
         return
     if not change.is_needed:
         print(f"Already so: {path} {'does not have' if change.new is None else 'has'} this server.")
         return
-    print(f"{change.host.title} reads {path}")
-    colour = _wants_colour()
-    for line in diff:
-        shown = plain_line(line) if line.startswith(("---", "+++")) else line
-        click.echo(click.style(shown, fg=COLOURS.get(line[:1])) if colour else shown)
+    if not is_shown:
+        _show(change, public)
     if not outcome.is_written:
         print("Nothing was written.")
         return

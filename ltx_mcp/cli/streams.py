@@ -6,7 +6,7 @@ from io import TextIOWrapper
 from typing import TextIO
 
 PLAINLY = "ltx_mcp.plainly"
-PLAIN = {"…": "...", "✓": "+", "✗": "x"}
+PLAIN = {"…": "...", "✓": "+", "✗": "x", "–": "-"}
 """What stands for our own signs where a stream lacks them. Letters of others become escapes."""
 
 

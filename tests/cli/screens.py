@@ -56,6 +56,10 @@ class Screen:
             assert self._read() or seen(self.written), self.written
         return self.written
 
+    def type(self, keys: str) -> None:
+        """What a person types."""
+        os.write(self._ours, keys.encode())
+
     def end(self) -> int:
         """The exit code, once nothing more is written."""
         while self._read():

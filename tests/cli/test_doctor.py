@@ -176,7 +176,7 @@ def test_in_a_pipe_there_is_neither_colour_nor_wrapping(ltx: Command) -> None:
     shown = ltx("doctor", "--offline", LTX_MCP_HOEM="x", COLUMNS="40").stdout
     assert not CONTROL.search(shown)
     assert re.search(r"^warning +fonts: |^OK +fonts: ", shown, re.MULTILINE)
-    assert all(re.match(r"OK|warning|failure| {9}-> |[A-Z]|\d|ltx-mcp ", row) for row in shown.splitlines() if row)
+    assert all(re.match(r"OK|–|warning|failure| {9}-> |[A-Z]|\d|ltx-mcp ", row) for row in shown.splitlines() if row)
 
 
 def test_a_terminal_that_lacks_letters_is_no_failure(ltx: Command, tmp_path: Path) -> None:
@@ -228,13 +228,44 @@ def write_cursor(home: Path, command: str, **more: Any) -> Path:
 
 
 def test_a_host_that_starts_us_is_named_with_its_file(tmp_path: Path) -> None:
-    program = tmp_path / "bin" / "ltx-mcp"
+    program = _program(tmp_path)
+    path = write_cursor(tmp_path, str(program), env={"FAL_KEY": "${env:FAL_KEY}"})
+    (line,) = look_at_hosts("Linux", tmp_path, {})
+    assert (line.status, line.what, line.found) == ("OK", "host Cursor", f"{path} starts {program}")
+
+
+def test_a_host_that_gives_us_no_key_is_a_warning(tmp_path: Path) -> None:
+    program = _program(tmp_path)
+    write_cursor(tmp_path, str(program))
+    (line,) = look_at_hosts("Linux", tmp_path, {})
+    assert (line.status, "with no key" in line.found) == ("warning", True)
+    assert line.mend.startswith("Set FAL_KEY, ")
+    assert line.mend.endswith("; then ltx-mcp install cursor")
+    write_cursor(tmp_path, str(program), env={"LTX_MCP_PROVIDERS": "local"})
+    assert [line.status for line in look_at_hosts("Linux", tmp_path, {})] == ["OK"]
+
+
+def test_a_host_that_orders_at_an_emulator_is_a_warning(tmp_path: Path) -> None:
+    env = {"FAL_KEY": "${env:FAL_KEY}", "LTX_MCP_FAL_QUEUE_URL": "http://127.0.0.1:8188"}
+    write_cursor(tmp_path, str(_program(tmp_path)), env=env)
+    (line,) = look_at_hosts("Linux", tmp_path, {})
+    assert line.status == "warning"
+    assert "LTX_MCP_FAL_QUEUE_URL=http://127.0.0.1:8188" in line.found
+    assert "ltx-mcp uninstall cursor" in line.mend
+
+
+def test_a_host_without_us_is_told_as_not_installed(tmp_path: Path) -> None:
+    (tmp_path / ".cursor").mkdir()
+    (line,) = look_at_hosts("Linux", tmp_path, {})
+    assert (line.status, line.found) == ("–", "not installed; ltx-mcp install cursor does it")
+
+
+def _program(folder: Path) -> Path:
+    program = folder / "bin" / "ltx-mcp"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\n", encoding="utf-8")
     program.chmod(0o755)
-    path = write_cursor(tmp_path, str(program))
-    (line,) = look_at_hosts("Linux", tmp_path, {})
-    assert (line.status, line.what, line.found) == ("OK", "host Cursor", f"{path} starts {program}")
+    return program
 
 
 def test_a_host_whose_command_is_gone_is_a_failure_that_install_mends(tmp_path: Path) -> None:

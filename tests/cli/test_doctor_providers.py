@@ -98,7 +98,7 @@ async def test_a_reference_that_no_host_filled_in_is_a_warning_and_no_key(key: s
 async def test_a_field_of_a_form_that_was_left_empty_is_no_key_and_no_fault() -> None:
     lines = await look({"FAL_KEY": "${user_config.fal_key}"})
     assert "key of fal" not in lines
-    assert lines["provider fal"].status == "OK"
+    assert (lines["fal"].status, lines["fal"].found) == ("–", "no key")
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ async def test_a_provider_without_a_key_or_left_out_by_the_settings_is_not_asked
         without = {"LTX_MCP_LTX_URL": server.url, **fal_at(server.url), "LTX_MCP_PROVIDERS": "ltx"}
         lines = await look(without)
     assert server.connections == 0
-    assert (lines["provider ltx"].status, lines["provider netwrck"].status) == ("warning", "OK")
+    assert (lines["provider ltx"].status, lines["netwrck"].status) == ("warning", "–")
 
 
 async def test_a_key_goes_nowhere_while_the_address_it_belongs_to_is_misspelt() -> None:

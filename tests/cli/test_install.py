@@ -26,6 +26,7 @@ from ltx_mcp.cli.hosts.start import Running, is_fleeting, make_start, read_origi
 from ltx_mcp.domain.errors import CallerError, SetupError
 from tests.cli.conftest import COLOUR, Command, Ended, command_in, environment, posix
 from tests.cli.homes import COMMENTS, OTHERS, OTHERS_TOML, PLACES, SYSTEMS, Home, make_home, place_of, text_of, texts
+from tests.cli.screens import ESCAPE, Screen
 from tests.patience import HANG_S
 
 START = Start("/opt/ltx/bin/ltx-mcp")
@@ -418,6 +419,52 @@ def test_settings_that_are_set_now_are_handed_on_and_shown(home: Home, ltx: Comm
     }
     assert '"LTX_MCP_BUDGET_USD_PER_DAY": "5"' in ended.stdout
     assert KEY not in ended.stdout + ended.stderr
+
+
+NEAR: dict[str, Any] = {"LTX_MCP_FAL_QUEUE_URL": "http://127.0.0.1:8188", "LTX_MCP_LTX_URL": "http://localhost:8188"}
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("cursor", "http://127.0.0.1:8188"), ("codex", "http://localhost:1"), ("gemini", "http://[::1]:8188/fal")],
+)
+def test_an_emulators_address_is_left_out_and_said_so(home: Home, ltx: Command, host: str, address: str) -> None:
+    ended = ltx("install", host, LTX_MCP_FAL_QUEUE_URL=address, LTX_MCP_CONFIRM_ABOVE_USD="1")
+    assert ended.returncode == 0, ended.stderr
+    assert address not in home.file(host).read_text("utf-8")
+    assert "LTX_MCP_CONFIRM_ABOVE_USD" in home.file(host).read_text("utf-8")
+    assert "LTX_MCP_FAL_QUEUE_URL leads to this machine" in ended.stdout
+    ltx("install", host, "--loopback", LTX_MCP_FAL_QUEUE_URL=address)
+    assert address in home.file(host).read_text("utf-8")
+    ltx("install", host, LTX_MCP_FAL_QUEUE_URL=address)
+    assert address not in home.file(host).read_text("utf-8")
+
+
+def test_an_address_elsewhere_is_handed_on(home: Home, ltx: Command) -> None:
+    ltx("install", "cursor", LTX_MCP_LTX_URL="https://ltx.example.com")
+    assert "https://ltx.example.com" in home.file("cursor").read_text("utf-8")
+
+
+@posix
+@pytest.mark.parametrize(
+    ("keys", "written", "near"),
+    [("n\nn\n", False, False), ("n\ny\n", True, False), ("y\ny\n", True, True), ("\x04\x04", False, False)],
+)
+def test_at_a_terminal_a_person_is_asked_before_anything_is_written(
+    home: Home, tmp_path: Path, keys: str, written: bool, near: bool
+) -> None:
+    screen = Screen(tmp_path / "home", "install", "cursor", cwd=tmp_path, HOME=str(tmp_path), **NEAR)
+    for n, key in enumerate(keys.replace("\n", "")):
+        screen.until(lambda shown, n=n: ESCAPE.sub("", shown).count("[y/N]") > n)  # type: ignore[misc]
+        screen.type(key if key == "\x04" else f"{key}\n")
+        if key == "\x04":
+            break
+    screen.end()
+    assert home.file("cursor").exists() is written
+    text = home.file("cursor").read_text("utf-8") if written else ""
+    assert ("LTX_MCP_LTX_URL" in text) is near
+    assert "--dry-run" in screen.text or not written
+    screen.close()
 
 
 @pytest.mark.parametrize("arguments", [["cursor", "--scope", "project"], ["print"]])

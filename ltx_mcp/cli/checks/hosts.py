@@ -1,33 +1,68 @@
-"""The programs on this machine that may start us: which do, from which file, and whether what they start is there."""
+"""The programs on this machine that may start us: which do, from which file, whether what they start is there, and
+whether it is given a key."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ltx_mcp.cli.checks.line import Line, failure, fine, warning
+from ltx_mcp.cli.checks.line import Line, absent, failure, fine, warning
 from ltx_mcp.cli.hosts.found import Found, installed
 from ltx_mcp.cli.hosts.places import HOSTS, System
+from ltx_mcp.domain.facts import ProviderFacts
+from ltx_mcp.domain.plan import LOCAL
+from ltx_mcp.providers.table import is_near, read_providers
+from ltx_mcp.settings import PREFIX
 
 SYSTEMS: dict[str, System] = {"Darwin": "macos", "Windows": "windows"}
 
 
-def look_at_hosts(system: str, home: Path, environment: Mapping[str, str]) -> list[Line]:
-    """A line for each host that is installed; `system` is Python's name of it."""
+def look_at_hosts(
+    system: str, home: Path, environment: Mapping[str, str], facts: Sequence[ProviderFacts] = ()
+) -> list[Line]:
+    """Lines for each host that is installed; `system` is Python's name of it, `facts` are those in use."""
+    facts = facts or read_providers()
     try:
-        found = [_line(each) for each in installed(SYSTEMS.get(system, "linux"), home, environment)]
+        found = [
+            line for each in installed(SYSTEMS.get(system, "linux"), home, environment) for line in _of(each, facts)
+        ]
     except OSError as error:
         return [warning("hosts", f"cannot be looked at: {error}", "Mend the permissions of this folder.")]
     return found or [fine("hosts", "none that ltx-mcp install knows is on this machine")]
 
 
-def _line(found: Found) -> Line:
+def _of(found: Found, facts: Sequence[ProviderFacts]) -> list[Line]:
     what, install = f"host {HOSTS[found.host].title}", f"ltx-mcp install {found.host}"
     match found.state:
         case "installed":
-            return fine(what, f"{found.path} starts {found.detail}")
+            starts = f"{found.path} starts {found.detail}"
+            return [warning(what, f"{starts}, {doubt}", mend) for doubt, mend in _doubts(found, facts)] or [
+                fine(what, starts)
+            ]
         case "command missing":
-            return failure(what, f"{found.path} starts {found.detail}, which is not there", install)
+            return [failure(what, f"{found.path} starts {found.detail}, which is not there", install)]
         case "broken":
-            return warning(what, found.detail, f"Mend {found.path}.")
+            return [warning(what, found.detail, f"Mend {found.path}.")]
         case "not ours":
-            return fine(what, f"{found.path} has another program under our name")
-    return fine(what, f"{found.path} does not name us")
+            return [absent(what, f"not installed: {found.path} has another program under our name")]
+    return [absent(what, f"not installed; {install} does it")]
+
+
+def _doubts(found: Found, facts: Sequence[ProviderFacts]) -> list[tuple[str, str]]:
+    """What makes an entry another one than is meant, and what mends it."""
+    again = f"ltx-mcp install {found.host}{'' if HOSTS[found.host].by_name else ' --with-values'}"
+    addresses = {name for each in facts for name in each.url_env.values()}
+    near = [name for name, value in found.variables.items() if name in addresses and is_near(value)]
+    doubts = [
+        (
+            f"which orders at an address on this machine, as an emulator's: {name}={found.variables[name]}",
+            f"ltx-mcp uninstall {found.host}; then {again} in a shell without {name}",
+        )
+        for name in near
+    ]
+    keys = [name for each in facts for name in each.key_env]
+    wants_previews = found.variables.get(f"{PREFIX}PROVIDERS") == LOCAL
+    if not wants_previews and not any(name in found.variables for name in keys):
+        first = [each.key_env[0] for each in facts if each.key_env]
+        doubts.append(
+            ("with no key: only previews can be made", f"Set {', '.join(first[:-1])} or {first[-1]}; then {again}")
+        )
+    return doubts

@@ -8,7 +8,7 @@ from typing import Literal
 class Line:
     """One thing that was looked at; `mend` is the command or setting that changes it, empty where nothing need be."""
 
-    status: Literal["OK", "warning", "failure"]
+    status: Literal["OK", "–", "warning", "failure"]
     what: str
     found: str
     mend: str = ""
@@ -25,6 +25,11 @@ class Group:
 def fine(what: str, found: str) -> Line:
     """Nothing need be done."""
     return Line("OK", what, found)
+
+
+def absent(what: str, found: str) -> Line:
+    """It is not there, and need not be."""
+    return Line("–", what, found)
 
 
 def warning(what: str, found: str, mend: str) -> Line:

@@ -12,7 +12,7 @@ import anyio
 
 from ltx_mcp.cli.checks.given import Given
 from ltx_mcp.cli.checks.keys import find_unfilled, look_at_key
-from ltx_mcp.cli.checks.line import Line, failure, fine, warning
+from ltx_mcp.cli.checks.line import Line, absent, failure, fine, warning
 from ltx_mcp.cli.checks.network import look_at_network, look_for_films, proxy_of
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
@@ -99,10 +99,12 @@ def _standing(given: Given, facts: ProviderFacts) -> list[Line]:
     if standing.usable:
         return keys or [fine(what, facts.title)]
     wanted = facts.name in given.settings.providers or has_key
-    missing = f"not set up: {standing.why_not}"
     if wanted and facts.name in given.market.order:
-        return [*keys, warning(what, missing, f"Set what is missing, or leave {facts.name} alone.")]
-    return [*keys, fine(what, missing)]
+        return [
+            *keys,
+            warning(what, f"not set up: {standing.why_not}", f"Set what is missing, or leave {facts.name} alone."),
+        ]
+    return [*keys, absent(facts.name, f"not set up: {standing.why_not}" if has_key else "no key")]
 
 
 async def ask(facts: ProviderFacts, given: Given, adapter: object, asked: Asked) -> None:
@@ -182,7 +184,7 @@ def address_line(facts: ProviderFacts, what: str, setting: str, answer: Answer) 
     if problem and problem.code is ErrorCode.BAD_REPLY:
         mend = f"{_check_names(setting)}Look whether a proxy or a sign-in page stands in between."
         return failure(what, f"{host}: {problem.message}", mend)
-    return fine(what, f"{host} answers")
+    return fine(what, f"{host} answers" + ("; it is on this machine, as an emulator is" if is_near(answer.url) else ""))
 
 
 def _mend(kind: Kind, words: str, setting: str, proxy: str) -> str:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,12 +19,14 @@ State = Literal["installed", "command missing", "not ours", "absent", "broken"]
 
 @dataclass(frozen=True)
 class Found:
-    """One host that is installed. `detail` is the command, or why its configuration cannot be read."""
+    """One host that is installed. `detail` is the command, or why its configuration cannot be read; `variables` are
+    those that its entry hands to us, with their values where they stand there."""
 
     host: str
     path: Path
     state: State
     detail: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 def installed(system: System, home: Path, environment: Mapping[str, str]) -> list[Found]:
@@ -51,7 +53,13 @@ def _found(host: Host, path: Path, environment: Mapping[str, str]) -> Found:
     if not is_ours(entry):
         return Found(host.name, path, "not ours", command)
     there = shutil.which(command, path=environment.get("PATH", os.defpath))
-    return Found(host.name, path, "installed" if there else "command missing", command)
+    return Found(host.name, path, "installed" if there else "command missing", command, _variables(entry))
+
+
+def _variables(entry: dict[str, Any]) -> dict[str, str]:
+    env, names = entry.get("env"), entry.get("env_vars")
+    named = {str(name): "" for name in names} if isinstance(names, list) else {}
+    return named | ({str(name): str(value) for name, value in env.items()} if isinstance(env, dict) else {})
 
 
 def read_entry(host: Host, text: str) -> Any:

@@ -7,18 +7,20 @@ from ltx_mcp.cli.hosts.places import Host, Scope
 from ltx_mcp.cli.hosts.shape import Handed
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.plan import Market
-from ltx_mcp.providers.table import setting_names
+from ltx_mcp.providers.table import is_near, setting_names
 from ltx_mcp.settings import Settings, described, secret_names
 
 
 @dataclass(frozen=True)
 class Known:
-    """What this version acts on: the providers' keys, all that is secret, what may be shown; and the values."""
+    """What this version acts on: the providers' keys, all that is secret, what may be shown; and the values. `near` are
+    addresses of providers that are set now and lead to this machine, as those of an emulator do."""
 
     keys: tuple[str, ...]
     secrets: tuple[str, ...]
     public: tuple[str, ...]
     values: Mapping[str, str]
+    near: tuple[str, ...] = ()
 
     def value(self, name: str) -> str:
         """As set now; empty when it is not."""
@@ -33,7 +35,9 @@ def read_known(settings: Settings, market: Market) -> Known:
     names += [name for facts in market.providers for name in setting_names(facts)]
     public = tuple(dict.fromkeys(name for name in names if name not in secrets))
     values = {name: settings.lookup(name) for name in (*secrets, *public)}
-    return Known(keys, secrets, public, values)
+    addresses = [name for facts in market.providers for name in facts.url_env.values()]
+    near = tuple(name for name in addresses if values[name] and is_near(values[name]))
+    return Known(keys, secrets, public, values, near)
 
 
 def public_settings() -> tuple[str, ...]:
@@ -42,9 +46,10 @@ def public_settings() -> tuple[str, ...]:
 
 
 def hand_on(
-    known: Known, host: Host, named: Sequence[str], *, with_values: bool, scope: Scope
+    known: Known, host: Host, named: Sequence[str], *, with_values: bool, with_near: bool, scope: Scope
 ) -> tuple[Handed, tuple[str, ...]]:
-    """The variables for the entry of `host`, and the secrets that it cannot be given. `named` are asked for by name.
+    """The variables for the entry of `host`, and the secrets that it cannot be given. `named` are asked for by name;
+    addresses on this machine are left out unless `with_near`.
 
     Raises CallerError for a name that is not known, and where values are asked for that must not be written.
     """
@@ -53,7 +58,8 @@ def hand_on(
         allowed = ", ".join(known.secrets)
         raise CallerError(ErrorCode.INVALID_REQUEST, f"--key {strange[0]} is not known. Known: {allowed}.")
     wanted = [name for name in known.secrets if name in named or known.value(name)]
-    values = {name: value for name in known.public if (value := known.value(name))}
+    left_out = () if with_near else known.near
+    values = {name: value for name in known.public if (value := known.value(name)) and name not in left_out}
     if not with_values:
         if not host.by_name:
             return Handed((), values), tuple(wanted)
