@@ -269,6 +269,9 @@ class Runner:
 
 
 def _log(what: str, error: LtxError) -> None:
-    """One line for the operator; a database that is away says so itself, not once for each job."""
+    """One line for the operator; a database that is away says so itself, not once for each job. A disk that is full is
+    one trouble however many jobs it keeps waiting and whatever figures it is told with: a line a minute for all."""
     away = isinstance(error, OutOfReachError) and bool(error.where)
-    logger.log(logging.INFO if away else logging.ERROR, "%s: %s", what, error)
+    is_disk = error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, OutOfReachError)
+    trouble = {"trouble": str(error.code)} if is_disk else None
+    logger.log(logging.INFO if away else logging.ERROR, "%s: %s", what, error, extra=trouble)

@@ -1,6 +1,7 @@
 """A log that does not repeat itself: the same line once a minute, and so many different ones of one place in the code.
 
-What was left out is counted, and the next line says so.
+What was left out is counted, and the next line says so. A record may name its `trouble`: lines of one trouble count as
+the same whatever they say, and those that are left out are not worth another line.
 """
 
 import atexit
@@ -54,12 +55,13 @@ class Repeats(logging.Filter):
             self._tell(place, left_out)
 
     def _is_new(self, record: logging.LogRecord, now_s: float) -> bool:
-        place = (record.name, record.levelno, record.pathname, record.lineno)
+        trouble = getattr(record, "trouble", "")
+        place = (record.name, record.levelno, f"{record.pathname}{trouble}", record.lineno)
         window = self._places.setdefault(place, _Window(now_s))
-        line = (place, _text_of(record))
+        line = (place, trouble or _text_of(record))
         most = MAX_WARNINGS if record.levelno >= logging.WARNING else MAX_NOTES
         if line in self._lines or window.lines >= most or len(self._lines) >= MAX_REMEMBERED:
-            window.left_out += 1
+            window.left_out += not trouble
             return False
         window.lines += 1
         self._lines[line] = now_s

@@ -71,7 +71,7 @@ async def told_full(bench: Bench, job: Job) -> Job:
 
 
 async def test_a_film_for_which_the_disk_has_no_room_waits_and_says_so_and_comes_when_there_is_room(
-    home: Path, emulator: Emulated
+    home: Path, emulator: Emulated, caplog: pytest.LogCaptureFixture
 ) -> None:
     videos = home / "videos"
     with small_disk(videos, SIZE_BYTES):
@@ -86,6 +86,8 @@ async def test_a_film_for_which_the_disk_has_no_room_waits_and_says_so_and_comes
             assert view.error is not None
             assert "LTX_MCP_HOME" in (view.error.hint or "")
             assert "0.5 MB left" in job.note
+            told = [record for record in caplog.records if "could not be moved" in record.getMessage()]
+            assert {record.__dict__["trouble"] for record in told} == {"storage_failed"}  # one line a minute
             assert {path.suffix for path in videos.iterdir() if path != ballast} <= {".part"}
             ballast.unlink()
             job = await bench.end(job, within_s=SAVED_S)

@@ -61,3 +61,13 @@ def test_the_same_words_about_another_error_are_another_line(log: Log) -> None:
     for error in (ValueError("a"), ValueError("b"), ValueError("a")):
         log.root.error("it broke", exc_info=(type(error), error, None))
     assert log.lines.count("it broke") == 2
+
+
+def test_one_trouble_is_one_line_a_minute_whatever_figures_it_is_told_with(log: Log) -> None:
+    """As a full disk is: each job that waits for room tells it every few seconds, with what is left."""
+    for second in range(0, 180, 7):
+        log.now_s = second
+        for job in ("a", "b"):
+            left = f"job_{job}: the disk has {second / 10:.1f} MB left"
+            log.root.error("%s", left, extra={"trouble": "storage_failed"})
+    assert log.lines == [f"job_a: the disk has {left} MB left" for left in ("0.0", "6.3", "12.6")]
