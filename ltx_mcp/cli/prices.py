@@ -17,7 +17,7 @@ from ltx_mcp.domain.facts import Limit, OfferFacts
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.server.edge import read_edge
-from ltx_mcp.server.texts import billed_text
+from ltx_mcp.server.texts import billed_text, supposed_text
 from ltx_mcp.server.views import Estimate, Quote, to_estimate
 
 Seconds = Mapping[tuple[str, str], str]
@@ -28,7 +28,7 @@ Seconds = Mapping[tuple[str, str], str]
 @as_json_option
 def estimate(as_json: bool, **options: Any) -> None:
     """Show what a video would cost at each provider."""
-    found, count, seconds = run(partial(_estimate, options))
+    found, count, seconds, supposed = run(partial(_estimate, options))
     if as_json:
         print_json(found.to_wire())
         return
@@ -41,6 +41,8 @@ def estimate(as_json: bool, **options: Any) -> None:
             {"provider": each.provider, "model": each.model, "note": spoken(each.reason)} for each in found.refused
         ]
         print_table([*(_quoted(quote, seconds) for quote in found.quotes), *refused])
+    if supposed:
+        print(spoken(supposed))
     if found.budget.limit_usd is not None:
         left = to_text(found.budget.left_usd or 0.0)
         print(f"Left of today's budget (UTC): {left} of {to_text(found.budget.limit_usd)} USD.")
@@ -63,13 +65,14 @@ def _quoted(quote: Quote, seconds: Seconds) -> dict[str, str]:
     }
 
 
-async def _estimate(options: dict[str, Any]) -> tuple[Estimate, int, Seconds]:
-    """The quotes, for how many videos, and which seconds each is for."""
+async def _estimate(options: dict[str, Any]) -> tuple[Estimate, int, Seconds, str]:
+    """The quotes, for how many videos, which seconds each is for, and what was supposed."""
     arguments = read_options(EstimateCost, "estimate_cost", options)
     async with open_jobs() as jobs:
         plan = await jobs.quotes(await with_full_ids(jobs, arguments), CALLER)
         seconds = {(offer.provider, offer.model): billed_text(offer) for offer in plan.priced}
-        return to_estimate(plan, arguments.count, await jobs.budget()), arguments.count, seconds
+        quotes = to_estimate(plan, arguments.count, await jobs.budget())
+        return quotes, arguments.count, seconds, supposed_text(arguments)
 
 
 @click.command()

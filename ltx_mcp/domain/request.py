@@ -24,7 +24,8 @@ from ltx_mcp.domain.arguments import (
 Kind = Literal["image", "video", "audio"]
 EDITS: frozenset[Operation] = frozenset({"extend", "retake"})
 """Operations whose film has the size and rate of the video they are given."""
-MOST_CONTEXT_S = 20.0
+LEAST_SUPPOSED_S = 4.0
+"""A video that is to be extended lasts at least so long: providers want 73 frames."""
 MEDIA_ROLES = ("audio", "video", "image", "end_image")
 
 
@@ -152,17 +153,26 @@ def media_arguments(arguments: PaidArguments | EstimateCost) -> dict[str, str]:
     return {role: getattr(arguments, role) for role in MEDIA_ROLES if getattr(arguments, role, "")}
 
 
+def supposed_s(arguments: EstimateCost) -> float | None:
+    """How long an estimate takes the medium to be that it was not given: as `duration`, and where it is to be extended
+    as its context and as providers want it at least; None where there is none, or it was given."""
+    given = arguments.audio if arguments.operation == "audio_to_video" else arguments.video
+    is_of_medium = arguments.operation in EDITS or arguments.operation == "audio_to_video"
+    if arguments.duration == "auto" or given or not is_of_medium:
+        return None
+    return max(
+        arguments.duration, *((arguments.context, LEAST_SUPPOSED_S) if arguments.operation == "extend" else (0,))
+    )
+
+
 def supposed_inputs(arguments: EstimateCost) -> tuple[Input, ...]:
-    """What an estimate takes a medium to be that it was not given: of the asked length, size and rate."""
-    if arguments.duration == "auto" or (arguments.operation not in EDITS and arguments.operation != "audio_to_video"):
+    """What an estimate takes a medium to be that it was not given: of that length, and of the asked size and rate."""
+    length = supposed_s(arguments)
+    if length is None:
         return ()
-    sound = Input("audio", duration=arguments.duration)
     if arguments.operation == "audio_to_video":
-        return () if arguments.audio else (sound,)
-    if arguments.video:
-        return ()
+        return (Input("audio", duration=length),)
     width, height = film_size(arguments.resolution, arguments.aspect_ratio)
-    length = arguments.duration if arguments.operation == "retake" else MOST_CONTEXT_S
     video = Input("video", width=width, height=height, duration=length, fps=arguments.fps, has_audio=True)
     return (replace(video, frames=round(length * arguments.fps)),)
 

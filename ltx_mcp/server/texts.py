@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.fit import THE_LONGEST
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import LOCAL
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, one_line
-from ltx_mcp.domain.request import MEDIA_ROLES
+from ltx_mcp.domain.request import MEDIA_ROLES, supposed_s
 from ltx_mcp.domain.words import clock, ordinal
 from ltx_mcp.server.views import Change, Estimate, JobRef, JobView, Refused, Row, Standing
 from ltx_mcp.server.waiting import waiting_text
@@ -158,6 +159,12 @@ def estimate_text(estimate: Estimate, offers: Sequence[Offer] = (), count: int =
         last.append(f"Today's budget: {to_text(budget.left_usd)} of {to_text(budget.limit_usd or 0.0)} USD left.")
     lines = lines or [_refused_text(each) for each in estimate.refused[:3]] or ["Nobody offers this."]
     return "\n".join([*lines, *([" ".join(last)] if last else [])])
+
+
+def supposed_text(arguments: EstimateCost) -> str:
+    """Which medium was priced where none was given; empty where one was, or none is needed."""
+    seconds, what = supposed_s(arguments), "audio" if arguments.operation == "audio_to_video" else "video"
+    return "" if seconds is None else f"As for a {what} of {seconds:g} s; give {what} for the price of yours."
 
 
 def _refused_text(refused: Refused) -> str:

@@ -35,7 +35,7 @@ from ltx_mcp.server.desk import Desk, desk_of
 from ltx_mcp.server.player.notes import player_meta
 from ltx_mcp.server.player.page import TOOL_META
 from ltx_mcp.server.tasks import follows_tasks
-from ltx_mcp.server.texts import cancel_text, estimate_text, job_text, row_text
+from ltx_mcp.server.texts import cancel_text, estimate_text, job_text, row_text, supposed_text
 from ltx_mcp.server.views import Estimate, JobList, JobRef, JobView, to_estimate, to_row
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -116,7 +116,8 @@ async def estimate_cost(arguments: EstimateCost, context: Context[Desk]) -> Call
     jobs = await desk_of(context).jobs()
     plan = await jobs.quotes(arguments, desk_of(context).caller(context))
     estimate = to_estimate(plan, arguments.count, await jobs.budget())
-    return answer(estimate_text(estimate, plan.priced, arguments.count), estimate)
+    told = (estimate_text(estimate, plan.priced, arguments.count), supposed_text(arguments))
+    return answer(" ".join(filter(None, told)), estimate)
 
 
 async def cancel_job(arguments: CancelJob, context: Context[Desk]) -> CallToolResult:

@@ -12,7 +12,7 @@ from ltx_mcp.domain.arguments import EstimateCost, GenerateVideo
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.plan import Market, choose, make_offers
-from ltx_mcp.domain.request import Input, Request, film_size, to_request
+from ltx_mcp.domain.request import Input, Request, film_size, supposed_inputs, to_request
 from ltx_mcp.providers.table import make_market, read_providers
 
 FAST = {
@@ -213,3 +213,17 @@ def test_nearest_always_finds_something_a_row_admits(duration: float, fps: int, 
     offer = choose(request, (), where)[0]
     exact = ask(provider="fal", duration=float(offer.duration), fps=offer.fps, resolution=offer.resolution)
     assert choose(exact, (), where)[0].adjustments == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [({}, 10), ({"duration": 8}, 16), ({"duration": 2}, 6), ({"context": 2}, 7), ({"context": 9}, 14)],
+)
+def test_an_extension_without_a_video_is_priced_as_of_one_as_long_as_it_adds(
+    asked: dict[str, float], seconds: float
+) -> None:
+    """Or as long as its context is to be, and as a video must be at least: what docs/agents.md says."""
+    arguments = EstimateCost(operation="extend", provider="fal", **({"duration": 5} | asked))  # type: ignore[arg-type]
+    market = make_market(read_providers(), (), lambda name: "key" if name == "FAL_KEY" else "")
+    (offer,) = make_offers(to_request(arguments), supposed_inputs(arguments), market).offers
+    assert (offer.billed, offer.cost_usd) == (Decimal(seconds), Decimal(seconds) / 10)

@@ -309,9 +309,10 @@ async def test_each_quote_says_which_seconds_it_is_for(agent: Opened, tmp_path: 
         longer = await talk.says("estimate_cost", operation="extend", duration=3)
         redone = await talk.says("estimate_cost", operation="retake", video="clip.mp4")
         free = await talk.says("estimate_cost", duration="auto")
-    # without a video: as much context as each can look at
-    assert "fal ltx-2.3-pro: 2.02 USD each; for 20.2 s: 3 new, 17.2 of context." in longer
-    assert "local preview: 0.00 USD each; for 23 s: 3 new, 20 of context." in longer
+    # without a video: as for one as long as what is added, or as long as one must be
+    assert "fal ltx-2.3-pro: 0.70 USD each; for 7 s: 3 new, 4 of context." in longer
+    assert "local preview: 0.00 USD each; for 7 s: 3 new, 4 of context." in longer
+    assert longer.endswith(" As for a video of 4 s; give video for the price of yours.")
     assert "0.40 USD each; for 4 s: the whole video, not only the section." in redone
     assert "ltx ltx-2.5-pro: 1.70 USD each; for 10 s at most: booked by the length that comes." in free
     assert "for 20 s at most" in free
