@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from anyio.abc import TaskStatus
 
+from ltx_mcp.cli.option_names import name_options
 from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import spoken
+from ltx_mcp.domain.consent import NeedsConsentError
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.quoting import shorten
@@ -60,12 +62,14 @@ def told() -> Iterator[None]:
 
 def _tell(error: LtxError) -> None:
     where = getattr(error, "where", "")
+    message, hint = (error.told, "") if isinstance(error, NeedsConsentError) else (error.message, error.hint)
+    message, hint = spoken(name_options(message)), spoken(f"{hint} {where}")
     if is_terminal(sys.stderr):
         from ltx_mcp.cli.screen import print_error
 
-        print_error(error.code, spoken(error.message), spoken(f"{error.hint} {where}"))
+        print_error(error.code, message, hint)
     else:
-        print(f"ltx-mcp: {error.code}: {spoken(f'{error} {where}')}", file=sys.stderr)
+        print(f"ltx-mcp: {error.code}: {message} {hint}".rstrip(), file=sys.stderr)
 
 
 def _lone(error: BaseException) -> BaseException:

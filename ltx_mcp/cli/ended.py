@@ -27,11 +27,12 @@ def draw_made(view: JobView, facts: Sequence[str], steps: Sequence[tuple[str, st
         _draw_next(console, steps)
 
 
-def draw_job(view: JobView, facts: Sequence[str]) -> None:
+def draw_job(view: JobView, facts: Sequence[str], steps: Sequence[tuple[str, str]] = ()) -> None:
     """All that is known of one."""
     console = make_console()
     _draw_head(console, view)
     _draw_facts(console, view, facts)
+    _draw_next(console, steps)
 
 
 def _draw_head(console: Console, view: JobView) -> None:

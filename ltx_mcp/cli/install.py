@@ -53,7 +53,7 @@ def _shared(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.argument("host", type=click.Choice([*HOSTS, PRINT.name]))
+@click.argument("host", metavar="HOST", type=click.Choice([*HOSTS, PRINT.name]))
 @_shared
 @click.option(
     "--key", "keys", multiple=True, metavar="NAME", help="Hand on this variable too, though it is not set. Repeatable."
@@ -109,7 +109,7 @@ def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, 
 
 
 @click.command()
-@click.argument("host", type=click.Choice([*HOSTS]))
+@click.argument("host", metavar="HOST", type=click.Choice([*HOSTS]))
 @_shared
 @click.option("--force", is_flag=True, help='Also where "ltx" is another server.')
 def uninstall(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, force: bool) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +37,35 @@ COMMANDS = {
     "emulate": ("ltx_mcp.cli.emulate", "Serve emulated providers on this machine, where nothing costs."),
     "completion": ("ltx_mcp.cli.completion", "Print what lets a shell complete commands with TAB."),
 }
+BELOW_JOBS = ("show", "cancel", "resolve", "adopt")
+OTHERS_SAY = {
+    **dict.fromkeys(("create", "make", "video", "new", "text"), "generate"),
+    **dict.fromkeys(("image", "picture"), "animate"),
+    **dict.fromkeys(("audio", "sound", "music"), "from-audio"),
+    **dict.fromkeys(("price", "prices", "cost", "quote"), "estimate"),
+    **dict.fromkeys(("list", "ls", "history"), "jobs"),
+    **dict.fromkeys(("status", "info", "check"), "jobs show"),
+    **dict.fromkeys(("stop", "kill", "abort"), "jobs cancel"),
+    **dict.fromkeys(("setup", "add"), "install"),
+    **dict.fromkeys(("start", "server", "mcp"), "serve"),
+    "help": "--help",
+    "version": "--version",
+}
+"""What other programs call it."""
 EXIT_CODES = (
     "Exit codes: 0 done, 2 the request cannot be used, 3 refused by settings, budget or disk, "
     "4 still running, 5 failed or cancelled, 6 outcome unknown."
 )
 INTERRUPTED = 130
-QUOTED = re.compile(r"'(.{81,})'", re.DOTALL)
+QUOTED = re.compile(r"(['\"])((?:(?!\1).){81,})\1", re.DOTALL)
 """What click repeats of a command line."""
+
+
+def _meant(name: str) -> str:
+    """The command that may be meant, as it is typed; empty where none is like it."""
+    known = dict.fromkeys(COMMANDS, "") | {word: f"jobs {word}" for word in BELOW_JOBS} | OTHERS_SAY
+    like = get_close_matches(name.lower(), known, 1, 0.7)
+    return known[like[0]] or like[0] if like else ""
 
 
 class LazyGroup(click.Group):
@@ -59,6 +82,17 @@ class LazyGroup(click.Group):
         command = getattr(import_module(COMMANDS[name][0]), name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command itself. Raises NoSuchCommand with those that may be meant."""
+        try:
+            return super().resolve_command(context, args)
+        except click.NoSuchCommand as error:
+            meant = _meant(error.command_name)
+            message = f"{error.message} Did you mean '{meant}'?" if meant else None
+            raise click.NoSuchCommand(error.command_name, message, ctx=context) from None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """Names and options, without importing any command."""
@@ -97,8 +131,9 @@ def start() -> None:
         sys.exit(cli.main(prog_name="ltx-mcp", standalone_mode=False))
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "ltx-mcp"
-        message = QUOTED.sub(lambda given: quote(given[1]), error.format_message()).rstrip(".")
-        print(f"ltx-mcp: {message}. {command} --help shows what can be given.", file=sys.stderr)
+        message = QUOTED.sub(lambda given: quote(given[2]), error.format_message())
+        end = "" if message.endswith(("?", ".", ")")) else "."
+        print(f"ltx-mcp: {message}{end} {command} --help shows what can be given.", file=sys.stderr)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)

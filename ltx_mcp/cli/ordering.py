@@ -25,7 +25,9 @@ from ltx_mcp.domain.consent import Answer, Question
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.quoting import plain_line
+from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.server.views import JobView
+from ltx_mcp.settings import environment
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.placing import Ordered
@@ -125,6 +127,7 @@ async def _order(order: Order) -> JobView | Question | Repeated | None:
                 return Repeated(view_of(jobs, job), asks)
             if asks and not _is_retry(job):
                 raise _refused(job)
+            _say_why_preview(jobs, arguments)
             _say_placed(ordered, is_preview=jobs.market.facts(job.offer.provider).is_preview)
             await _follow(jobs, job)
         if job is None:
@@ -182,6 +185,11 @@ async def _follow(jobs: "Jobs", job: Job) -> None:
             group.start_soon(keep)
             await jobs.wait(job, LONG_S, tell)
             group.cancel_scope.cancel()
+
+
+def _say_why_preview(jobs: "Jobs", arguments: PaidArguments) -> None:
+    if arguments.provider == "auto" and (text := previews_text(jobs.market, environment(), "this is a preview")):
+        say(text)
 
 
 def _say_placed(ordered: "Ordered", *, is_preview: bool) -> None:

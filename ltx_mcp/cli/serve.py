@@ -14,7 +14,7 @@ from anyio.abc import TaskStatus
 
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.cli.streams import say
-from ltx_mcp.server.edge import read_edge
+from ltx_mcp.server.edge import read_edge, warn_of_previews
 from ltx_mcp.server.repeats import tell_left_out
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ async def _serve_stdio() -> None:
     from ltx_mcp.server.app import make_server
     from ltx_mcp.server.stdio import serve_stdio
 
-    server, desk_now = make_server(*read_edge())
+    settings, market = read_edge()
+    server, desk_now = make_server(settings, market)
+    warn_of_previews(settings, market)
     gc.freeze()
     gc.enable()
     async with anyio.create_task_group() as group:
@@ -85,6 +87,7 @@ async def _serve_http(host: str, port: int) -> None:
 
         bound = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         server, desk_now = make_server(settings, market, base_url=settings.public_url or bound)
+        warn_of_previews(settings, market)
         app = make_app(server, desk_now, settings.public_url)
         web = WebServer(app, make_limits(), GRACE_S)
 

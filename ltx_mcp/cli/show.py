@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.offer import CAPTION
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.server.edge import read_edge
-from ltx_mcp.server.texts import says
-from ltx_mcp.server.views import JobView, Links, Standing, to_view
+from ltx_mcp.server.texts import changes_text, says
+from ltx_mcp.server.views import Change, JobView, Links, Standing, to_view
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
@@ -39,11 +40,14 @@ def print_made(view: JobView, *, says_place: bool = True) -> None:
     if is_terminal(sys.stdout):
         from ltx_mcp.cli.ended import draw_made, next_steps
 
-        draw_made(view, facts_of(view), next_steps(view, read_edge()[1]) if view.state == "succeeded" else ())
+        made = next_steps(view, read_edge()[1]) if view.state == "succeeded" else ()
+        draw_made(view, facts_of(view), made or ways_to_settle(view))
         return
     new = [change for change in view.adjustments if change.by != "server"]
     for line in facts_of(view.model_copy(update={"adjustments": new})):
         print(line, file=sys.stderr)
+    for words, command in ways_to_settle(view):
+        print(f"{words}: {command}", file=sys.stderr)
     if says_place and (place := view.file or view.video_url):
         print(place)
 
@@ -53,14 +57,28 @@ def print_job(view: JobView, asked: Sequence[str] = ()) -> None:
     if is_terminal(sys.stdout):
         from ltx_mcp.cli.ended import draw_job
 
-        draw_job(view, [*asked, *facts_of(view)])
+        draw_job(view, [*asked, *facts_of(view)], ways_to_settle(view))
         return
     print(f"{view.job_id} {view.state}")
     print(f"{view.operation} at {view.provider} ({view.model}), {view.price()}")
     for line in (*asked, *facts_of(view)):
         print(line)
+    for words, command in ways_to_settle(view):
+        print(f"{words}: {command}")
     if place := view.file or view.video_url:
         print(place)
+
+
+def ways_to_settle(view: JobView) -> list[tuple[str, str]]:
+    """What a person may say of an order whose outcome is unknown, after a look at the provider's dashboard."""
+    if view.state != "unknown":
+        return []
+    job_id, provider = view.job_id, view.provider
+    return [
+        (f"if {provider}'s dashboard shows the order", f"ltx-mcp jobs adopt {provider} REMOTE_ID --job {job_id}"),
+        ("if it does not", f"ltx-mcp jobs resolve {job_id} not-charged"),
+        ("if it was charged and its film is lost", f"ltx-mcp jobs resolve {job_id} charged"),
+    ]
 
 
 def facts_of(view: JobView) -> list[str]:
@@ -75,13 +93,19 @@ def facts_of(view: JobView) -> list[str]:
         lines.append(f"{view.duration:g} s, {view.width}x{view.height}, {view.fps:g} fps, {sound}")
     if view.charged_usd is not None and view.charged_usd != view.cost_usd:
         lines.append(f"Charged {to_text(view.charged_usd)} USD, by the provider's own figure.")
-    lines += [f"Changed: {each.field} {each.asked} -> {each.got} (by {each.by})." for each in view.adjustments]
+    lines += [_change(each) for each in view.adjustments]
     if view.is_preview:
         lines.append(PREVIEW)
     if view.error:
         lines.append(f"{view.error.code}: {' '.join(filter(None, (view.error.message, view.error.hint)))}")
     said = [says(view.provider, view.error.provider_detail)] if view.error and view.error.provider_detail else []
     return [spoken(line) for line in lines] + said
+
+
+def _change(change: Change) -> str:
+    if change.field == CAPTION:
+        return changes_text([change])
+    return f"Changed: {change.field} {change.asked} -> {change.got} (by {change.by})."
 
 
 def print_history(rows: Sequence[tuple[str, str, str]]) -> None:

@@ -16,6 +16,7 @@ from ltx_mcp.domain.quoting import cite
 
 CENT = Decimal("0.01")
 MOST_PROMPT = 60
+NOT_ORDERED = "Not ordered."
 CHEAPER = "choose something cheaper: shorter or a lower resolution."
 
 
@@ -33,6 +34,15 @@ class Answer:
 
     token: str
     yes: bool | None
+
+
+class NeedsConsentError(CallerError):
+    """Nothing was ordered, because a person must agree first. What an agent is told is not what that person needs:
+    `told` is for them."""
+
+    def __init__(self, message: str, hint: str, told: str) -> None:
+        super().__init__(ErrorCode.NEEDS_CONFIRMATION, message, hint)
+        self.told = told
 
 
 def needs_consent(offers: Sequence[Offer], above_usd: Decimal | None) -> bool:
@@ -57,33 +67,33 @@ def question_text(offers: Sequence[Offer], above_usd: Decimal) -> str:
     return f"Pay {_offered(first)}? Prices above {_limit(above_usd)} need your yes{more}.{prompt}"
 
 
-def not_asked(offers: Sequence[Offer], above_usd: Decimal, amount: Decimal) -> CallerError:
+def not_asked(offers: Sequence[Offer], above_usd: Decimal, amount: Decimal) -> NeedsConsentError:
     """The refusal where nobody can be asked: it names the one-time amount by which a person's consent is brought."""
-    return CallerError(
-        ErrorCode.NEEDS_CONFIRMATION,
-        f"The price is {_offered(offers[0])}. Above {_limit(above_usd)} a person must agree first; "
-        "nothing was ordered.",
+    price = f"The price is {_offered(offers[0])}. Above {_limit(above_usd)} a person must agree first"
+    return NeedsConsentError(
+        f"{price}; nothing was ordered.",
         f"Ask the user. Only if they agree, repeat the same call within ten minutes with exactly "
         f"max_cost_usd={to_text(amount)}: that is their consent, once. If not, {CHEAPER}",
+        f"{price}. Not ordered. To agree: --yes, or once within ten minutes max_cost_usd={to_text(amount)}.",
     )
 
 
-def unanswered(offers: Sequence[Offer], above_usd: Decimal) -> CallerError:
+def unanswered(offers: Sequence[Offer], above_usd: Decimal) -> NeedsConsentError:
     """The refusal where a person could be asked and gave no answer."""
-    return CallerError(
-        ErrorCode.NEEDS_CONFIRMATION,
+    return NeedsConsentError(
         f"Nobody answered the question whether to pay {_offered(offers[0])}. Above {_limit(above_usd)} a person must "
         "agree first; nothing was ordered.",
         f"The same call asks again: tell the user that a question comes, or {CHEAPER}",
+        NOT_ORDERED,
     )
 
 
-def declined(offers: Sequence[Offer], above_usd: Decimal) -> CallerError:
+def declined(offers: Sequence[Offer], above_usd: Decimal) -> NeedsConsentError:
     """The refusal after a no."""
-    return CallerError(
-        ErrorCode.NEEDS_CONFIRMATION,
+    return NeedsConsentError(
         f"The user declined {_offered(offers[0])}, above {_limit(above_usd)}; nothing was ordered.",
         f"Do not repeat it: ask the user what they want instead, or {CHEAPER}",
+        NOT_ORDERED,
     )
 
 

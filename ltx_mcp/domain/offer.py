@@ -14,6 +14,10 @@ USUAL_BITS_PER_PIXEL = Decimal("0.2")
 SOUND_BYTES_PER_S = 40_000
 
 
+CAPTION = "caption"
+"""The field of what a preview's picture shows of its prompt, which is used whole all the same."""
+
+
 @dataclass(frozen=True)
 class Adjustment:
     """Something that differs from what was asked: by us before the order, by the provider, or seen in the film."""

@@ -6,7 +6,7 @@ It has no wire: `submit` only hands back held work, which a child process does w
 from collections.abc import Mapping
 from pathlib import Path
 
-from ltx_mcp.domain.offer import Adjustment, Offer
+from ltx_mcp.domain.offer import CAPTION, Adjustment, Offer
 from ltx_mcp.domain.request import EDITS
 from ltx_mcp.media.facts import EditOrder, RenderOrder, Tell
 from ltx_mcp.media.worker import Media
@@ -55,8 +55,8 @@ class Local:
                 notes = await self._media.render(_order(offer, uris), path, tell)
             if not notes.missing_glyphs:
                 return ()
-            told = f"{notes.missing_glyphs} characters have no font on this machine"
-            return (Adjustment("caption", "the whole prompt", told, "film"),)
+            told = f"without {notes.missing_glyphs} of its characters (no font here)"
+            return (Adjustment(CAPTION, "the whole prompt", told, "film"),)
 
         return Delivered(write)
 

@@ -173,7 +173,9 @@ def _joined(errors: list[Any]) -> list[Any]:
     for each in (error for error in errors if not _is_word_of_union(error)):
         word = words.pop(each["loc"][0], None) if each["loc"] else None
         more = f", or be {' or '.join(word['expected'])}" if word else ""
-        joined.append(each | {"loc": each["loc"][:1], "msg": f"{each['msg']}{more}"} if word else each)
+        words_of = [text.strip("'") for text in word["expected"]] if word else []
+        one = {"loc": each["loc"][:1], "msg": f"{each['msg']}{more}", "words": words_of}
+        joined.append(each | one if word else each)
     return [*joined, *(word | {"msg": f"should be {' or '.join(word['expected'])}"} for word in words.values())]
 
 
@@ -190,8 +192,28 @@ def _sentence(error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "missing":
         return f"{name} is required."
+    if error["type"] in UNREADABLE:
+        return f"{name} takes {_kind(name, error)}{_shown(error['input'])}."
     message = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("Value error, ")
-    return f"{name} {message}{_shown(error['input'])}."
+    return f"{name} {message}{_shown(error['input'])}.".lstrip()
+
+
+UNREADABLE = frozenset(
+    f"{kind}_{fault}" for kind in ("float", "int", "bool", "string", "decimal") for fault in ("parsing", "type")
+)
+"""What cannot be read at all: the validator would tell how it tried."""
+SECONDS = {"duration": 6, "wait_seconds": 20, "start_time": 2, "context": 2, "frame_at": 2}
+
+
+def _kind(name: str, error: Any) -> str:
+    """What an argument takes, with an example."""
+    if name in SECONDS:
+        words = "".join(f", or {word}" for word in error.get("words", ()))
+        return f"seconds, such as {SECONDS[name]}{words}"
+    if name == "max_cost_usd":
+        return "an amount in USD, such as 0.50"
+    kind = error["type"].partition("_")[0]
+    return {"int": "a whole number, such as 2", "bool": "true or false", "string": "text"}.get(kind, "a number")
 
 
 def _shown(value: Any) -> str:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Market, Standing
+from ltx_mcp.providers.key_names import misnamed_text, previews_text
 from ltx_mcp.providers.table import ended_choices, make_market, read_providers, setting_names
 from ltx_mcp.server.kept_keys import with_kept_keys
 from ltx_mcp.settings import Settings, home_folder, read_overlay_path, read_settings
@@ -28,13 +29,29 @@ def read_edge(home: str = "", environment: Mapping[str, str] | None = None) -> t
     if environment is None:
         keys = frozenset(name for facts in providers for name in facts.key_env)
         settings = replace(settings, environment=with_kept_keys(settings.environment, settings.home, keys))
-    return settings, make_market(providers, settings.providers, settings.lookup)
+    return settings, _with_hints(make_market(providers, settings.providers, settings.lookup), settings)
+
+
+def _with_hints(market: Market, settings: Settings) -> Market:
+    """Where a key is missing and a variable of another name seems to hold it, that is said with what is missing."""
+    hints = {facts.name: misnamed_text(facts, settings.environment) for facts in market.providers}
+    standings = {
+        name: standing if standing.usable or not hints[name] else Standing(False, f"{standing.why_not} {hints[name]}")
+        for name, standing in market.standings.items()
+    }
+    return replace(market, standings=standings)
 
 
 def warn_of_ended(settings: Settings, market: Market) -> None:
     """A line in the log for each setting that leads to nothing any more."""
     for words in ended_choices(market.providers, settings.lookup).values():
         logger.warning("%s", words)
+
+
+def warn_of_previews(settings: Settings, market: Market) -> None:
+    """A line in the log where nothing but previews can be made, and nobody said that this is what is wanted."""
+    if text := previews_text(market, settings.environment, "films are previews"):
+        logger.warning("%s", text)
 
 
 def working_folder() -> Path | None:

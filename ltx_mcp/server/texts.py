@@ -7,7 +7,7 @@ from pathlib import Path
 from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.fit import THE_LONGEST
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.offer import CAPTION, Offer
 from ltx_mcp.domain.plan import LOCAL
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, one_line
@@ -108,13 +108,21 @@ def row_text(row: Row) -> str:
 def changes_text(changes: list[Change]) -> str:
     """What is not as asked; empty when all is."""
     found = [f"{each.field} {each.asked} is {each.got}" for each in changes if _is_found(each)]
-    told = ", ".join(_change_text(each) for each in changes if not _is_found(each))
-    return " ".join(filter(None, (f"Read: {', '.join(found)}." if found else "", f"Changed: {told}." if told else "")))
+    told = [_change_text(each) for each in changes if each.field != CAPTION and not _is_found(each)]
+    captions = [_caption_text(each) for each in changes if each.field == CAPTION]
+    sentences = (f"Read: {', '.join(found)}." if found else "", f"Changed: {', '.join(told)}." if told else "")
+    return " ".join(filter(None, (*sentences, *captions)))
 
 
 def _is_found(change: Change) -> bool:
     """Whether it says which file a relative path was taken to mean."""
     return change.by == "server" and change.field in MEDIA_ROLES and Path(change.got).is_absolute()
+
+
+def _caption_text(change: Change) -> str:
+    count = next((word for word in change.got.split() if word.isdecimal()), "some")
+    letters = f"{count} character{'' if count == '1' else 's'}"
+    return f"The caption leaves out {letters} (no font here); the prompt itself was used whole."
 
 
 def _change_text(change: Change) -> str:

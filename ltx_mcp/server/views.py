@@ -367,8 +367,8 @@ def next_step(job: Job, standing: Standing, *, fresh: bool = True, now: datetime
     elif job.state is State.UNKNOWN:
         provider = job.offer.provider
         settle = (
-            f"A person who looks at {provider}'s dashboard can settle it: is the order there, ltx-mcp jobs adopt "
-            f"{provider} REMOTE_ID --job {job.id}; if not, ltx-mcp jobs resolve {job.id} not-charged."
+            f"A person who looks at {provider}'s dashboard can settle it at a terminal: is the order there, by ltx-mcp "
+            f"jobs adopt; if not, by ltx-mcp jobs resolve {job.id} not-charged."
         )
         more = "check_job asks the provider again." if job.remote else settle
         step = f"Do not order it again: it may have been taken and charged. {more}"

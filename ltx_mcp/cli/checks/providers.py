@@ -23,6 +23,7 @@ from ltx_mcp.net.reach import Kind, Why, why_unreached
 from ltx_mcp.net.wire import Call, Wire
 from ltx_mcp.providers.adapters import make_adapters
 from ltx_mcp.providers.base import CHECK_S, Checked, Checks, Prices
+from ltx_mcp.providers.key_names import misnamed_text
 from ltx_mcp.providers.table import is_near, needed_urls, read_addresses, read_key, setting_names
 
 CLOCKS_AGREE = timedelta(minutes=5)
@@ -104,6 +105,8 @@ def _standing(given: Given, facts: ProviderFacts) -> list[Line]:
             *keys,
             warning(what, f"not set up: {standing.why_not}", f"Set what is missing, or leave {facts.name} alone."),
         ]
+    if misnamed := misnamed_text(facts, given.settings.environment):
+        return [*keys, warning(facts.name, f"no key; {misnamed}", f"Set {facts.key_env[0]}.")]
     return [*keys, absent(facts.name, f"not set up: {standing.why_not}" if has_key else "no key")]
 
 
