@@ -66,7 +66,7 @@ def test_an_argument_is_named_as_it_is_typed(ltx: Command, command: str, said: s
     ],
 )
 def test_what_only_looks_like_an_argument_stays(text: str) -> None:
-    assert rename(text, {"image": "IMAGE"}) == text.replace("image: ", "image: ")
+    assert rename(text, {"image": "--image"}) == text.replace("image: ", "--image: ")
 
 
 def test_every_command_calls_every_argument_by_what_it_takes() -> None:

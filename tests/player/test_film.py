@@ -86,6 +86,26 @@ async def test_a_preview_is_called_one_and_is_free(stage: Stage, client: Client,
         assert "none" in await player.at("facts").inner_text()
 
 
+@pytest.mark.parametrize(("ratio", "shape"), [("9:16", 16 / 9), ("1:1", 1.0)])
+async def test_a_film_has_its_own_shape_before_anything_of_it_is_loaded(
+    stage: Stage, client: Client, ratio: str, shape: float
+) -> None:
+    """An upright one is no wide box with a strip in it, of black or of frames."""
+    job_id = await place(client, prompt="a pond", aspect_ratio=ratio, duration=6, **DRAWN)
+    await until_ended(client, job_id)
+    async with stage.open(client) as player:
+        await player.page.route("**/*.mp4", lambda route: None)
+        await player.give(job_id)
+        await player.at("video").wait_for()
+        assert await player.ask("document.querySelector('video').readyState") == 0
+        box = await player.at("video").bounding_box()
+        assert box
+        assert box["height"] / box["width"] == pytest.approx(shape, rel=0.02)
+        assert box["height"] <= 481
+        assert bool(await player.ask("document.querySelector('video').poster")) is (shape <= 1)
+        assert await player.ask("document.documentElement.scrollWidth <= window.innerWidth")
+
+
 @pytest.mark.parametrize(("policy", "source"), [(with_blobs, "blob:"), (bare, "data:")])
 async def test_a_film_the_page_may_not_load_comes_through_the_host(
     stage: Stage, client: Client, drawn: str, policy: Any, source: str
