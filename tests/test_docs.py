@@ -17,6 +17,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 UNTRUE = (
     r"the same command,? (or|follows|finds)",
     r"same command with a new --request-key",
+    r"is never passed[.:]",
 )
 """What pages and commands once said and is not so. A pattern that comes back is a promise that nobody keeps."""
 
@@ -68,3 +69,40 @@ def test_nothing_says_what_was_found_to_be_untrue(pattern: str) -> None:
     for page in (*PAGES, ROOT / "SECURITY.md", *sorted((ROOT / "ltx_mcp").rglob("*.py"))):
         text = " ".join(page.read_text(encoding="utf-8").split())
         assert not re.search(pattern, text), page.name
+
+
+def test_the_first_screen_of_the_readme_leads_to_a_film_in_six_steps() -> None:
+    """Each step is a command, beginning with an environment of its own; a key is optional and told where it is made."""
+    screen = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:30]
+    steps = [line.split("#")[0].split(maxsplit=1)[1].strip() for line in screen if re.match(r"    \d\.  ", line)]
+    assert len(steps) == 6
+    assert steps[0].startswith("python3 -m venv ")
+    assert steps[2] == "pip install ."
+    assert steps[3].startswith("export FAL_KEY=")
+    assert steps[4].startswith("ltx-mcp generate ")
+    assert "fal.ai" in "\n".join(screen)
+
+
+SAID = {
+    "README.md": (
+        "none of the four was reached with a real key",
+        "not on macOS or Windows",
+        "Cursor, VS Code and Codex were not tried",
+        "the agent's word is taken",
+        "charges above its own quote can pass it",
+        "The recording, and every figure of a test here, is of emulated providers",
+        "To upgrade",
+        "console.ltx.video",
+        "docs/python.md",
+    ),
+    "docs/hosts.md": ("externally-managed-environment", "python3 -m venv", "were not tried", "uv tool install ."),
+    "docs/money.md": ("can pass it", "the agent's word is taken"),
+    "docs/agents.md": ("Without a video it takes one as long as `duration`",),
+}
+
+
+@pytest.mark.parametrize("page", SAID)
+def test_what_is_not_so_nice_is_said_plainly(page: str) -> None:
+    text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    for words in SAID[page]:
+        assert words in text, words

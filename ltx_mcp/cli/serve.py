@@ -14,6 +14,7 @@ from anyio.abc import TaskStatus
 
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.cli.streams import say
+from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.server.edge import read_edge, warn_of_previews
 from ltx_mcp.server.repeats import tell_left_out
 
@@ -87,7 +88,6 @@ async def _serve_http(host: str, port: int) -> None:
 
         bound = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         server, desk_now = make_server(settings, market, base_url=settings.public_url or bound)
-        warn_of_previews(settings, market)
         app = make_app(server, desk_now, settings.public_url)
         web = WebServer(app, make_limits(), GRACE_S)
 
@@ -113,7 +113,9 @@ def _who_can_use_it(settings: "Settings", market: "Market") -> str:
     names = ((facts.name, [name for name in facts.key_env if settings.lookup(name)]) for facts in market.providers)
     lent = [f"{provider} ({' and '.join(keys)})" for provider, keys in names if keys]
     orders = f"order with the keys of {_user_name()} for {', '.join(lent)}" if lent else "order previews: no key is set"
-    return f"There is no login: everyone and every program on this machine can use it, and {orders}."
+    why = previews_text(market, settings.environment, "films are previews")
+    told = f"There is no login: everyone and every program on this machine can use it, and {orders}."
+    return " ".join(filter(None, (told, why)))
 
 
 def _user_name() -> str:
