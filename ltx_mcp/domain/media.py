@@ -15,6 +15,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 _AROUND_IDS = " \t\r\n\"'`\u201c\u201d\u2018\u2019\u00a0"
 # without an extension it is no file's name; one that is has a folder before it
 _JOB = re.compile(r"(job_[A-Za-z0-9]{1,64})(?:#(.*))?", re.DOTALL)
+_FILM = re.compile(r"(job_[A-Za-z0-9]{8,64})\.mp4")
 _PLAIN_FILM = re.compile(r"http://[^/?#\s]+/(?:[^?#\s]*/)?(job_[A-Za-z0-9]{8,64})\.mp4(?:\?[^#\s]*)?(?:#(.*))?", re.I)
 _FILE = re.compile(r"file:(?://(?:localhost)?(?=/))?(/[^/].*)", re.IGNORECASE | re.DOTALL)
 _DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
@@ -119,6 +120,13 @@ def mime_type(format: str) -> str:
 def bare_id(text: str) -> str:
     """The id in what models make of one: `` `job_…` ``, "job_…", ltx://jobs/job_…, with blanks around it."""
     return text.strip(_AROUND_IDS).removeprefix("ltx://jobs/").strip(_AROUND_IDS)
+
+
+def job_of_film(place: str) -> str:
+    """The job that the name of a film of ours tells, in a path or an address; empty where it is no such name."""
+    name = re.split(r"[/\\]", place)[-1]
+    found = _FILM.fullmatch(name)
+    return found[1] if found else ""
 
 
 def read_reference(text: str, argument: str) -> Reference:

@@ -5,11 +5,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State, input_of
-from ltx_mcp.domain.media import DataUri, JobMoment, LocalPath, Medium, WebUrl, read_reference
+from ltx_mcp.domain.media import (
+    DataUri,
+    JobMoment,
+    LocalPath,
+    Medium,
+    Reference,
+    WebUrl,
+    job_of_film,
+    read_reference,
+)
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.request import Input, kind_of, media_arguments
 from ltx_mcp.jobs.files import Files
@@ -48,7 +58,7 @@ async def read_media(
     try:
         with anyio.fail_after(READ_S):
             for role, text in media_arguments(arguments).items():
-                reference = read_reference(text, role)
+                reference = await _seen_as_job(read_reference(text, role), caller, store, files)
                 if isinstance(reference, JobMoment):
                     given.append(await _read_job(role, reference, caller, store, files))
                 else:
@@ -60,6 +70,26 @@ async def read_media(
             "Nothing was ordered. Send the same call again in a minute, or smaller files.",
         ) from None
     return given
+
+
+async def _seen_as_job(reference: Reference, caller: str, store: Store, files: Files) -> Reference:
+    """A path or an address of a job's film, as `check_job` gave it, is that job."""
+    if not isinstance(reference, LocalPath | WebUrl):
+        return reference
+    if isinstance(reference, LocalPath):
+        job_id = job_of_film(reference.path)
+        is_ours = bool(job_id) and await store.do(_is_same_place, reference.path, files.film(job_id))
+    else:
+        job_id = job_of_film(reference.url.partition("?")[0].partition("#")[0])
+        is_ours = bool(job_id) and await store.do(store.get, job_id, caller) is not None
+    return JobMoment(job_id, is_whole=True) if is_ours else reference
+
+
+def _is_same_place(path: str, film: Path) -> bool:
+    try:
+        return Path(path).expanduser().resolve() == film.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 async def _read(

@@ -5,9 +5,11 @@ folders for what an agent wrote.
 import os
 import stat
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +18,8 @@ from ltx_mcp.domain.quoting import shorten
 
 _PERSONAL = ("Pictures", "Videos", "Movies", "Downloads", "Desktop")
 MAX_SHOWN = 300
+MAX_LOOKED_AT = 20_000
+"""So many names of a folder are compared with one that is not there."""
 
 
 class UnreadableError(Exception):
@@ -98,13 +102,14 @@ class Paths:
         means more than one.
         """
         if self.is_typed:
-            return self._typed(path)
+            return self._typed(path, argument)
         try:
             wanted = Path(path).expanduser()
         except RuntimeError:
             return None
         if wanted.anchor:
-            return self._allowed(wanted)
+            place = self._allowed(wanted)
+            return None if place is None else self._alike([place], path, argument) or place
         bases = dict.fromkeys((*(() if self.cwd is None else (self.cwd,)), *self.folders))
         places = [place for base in bases if (place := self._allowed(base / wanted, was_looked_for=True)) is not None]
         there = _distinct([place.path for place in places])
@@ -113,10 +118,25 @@ class Paths:
             there = _distinct([own, *there])
         if len(there) > 1:
             raise _ambiguous(path, argument, there, {place.path for place in places})
+        if not there and (alike := self._alike(places, path, argument)):
+            return alike
         found = (place for place in places if there and _is_same(place.path, there[0]))
         return next(found, next((place for place in places if os.path.lexists(place.path)), _first(places)))
 
-    def _typed(self, path: str) -> Place:
+    def _alike(self, places: list[Place], path: str, argument: str) -> Place | None:
+        """The one file whose name is the same but for kinds of blanks and composition, as chats and models write
+        names; where nothing is called exactly so. Raises CallerError where there are several.
+        """
+        if any(os.path.lexists(place.path) for place in places):
+            return None
+        named = [each for place in places for each in _alike(place.root or Path(place.path.anchor), place.parts)]
+        found = [place for each in named if (place := self._allowed(each, was_looked_for=True)) is not None]
+        there = _distinct([place.path for place in found])
+        if len(there) > 1:
+            raise _ambiguous(path, argument, there, set(there))
+        return found[0] if there else None
+
+    def _typed(self, path: str, argument: str) -> Place:
         with suppress(RuntimeError):  # ~somebody who is not there is a name like any other
             path = str(Path(path).expanduser())
         if self.cwd is None and not os.path.isabs(path):
@@ -124,6 +144,12 @@ class Paths:
         wanted = (self.cwd or Path()) / path
         if os.path.isdir(wanted):
             raise UnreadableError("is a folder")
+        if not os.path.lexists(wanted):
+            alike = _distinct(_alike(Path(wanted.anchor), wanted.parts[1:]))
+            if len(alike) > 1:
+                raise _ambiguous(path, argument, alike, set(alike))
+            if alike:
+                return Place(alike[0], was_looked_for=True)
         return Place(wanted)
 
     def _allowed(self, wanted: Path, *, was_looked_for: bool = False) -> Place | None:
@@ -131,6 +157,29 @@ class Paths:
             if (below := _below(wanted, folder)) is not None:
                 return Place(below[0].joinpath(*below[1]), *below, was_looked_for)
         return None
+
+
+def _alike(root: Path, parts: tuple[str, ...]) -> list[Path]:
+    """What lies below `root` by a way that is spelled so but for kinds of blanks and composition."""
+    found = [root]
+    for part in parts:
+        found = [child for folder in found for child in _children(folder, part)]
+    return found
+
+
+def _children(folder: Path, name: str) -> list[Path]:
+    if os.path.lexists(folder / name):
+        return [folder / name]
+    plain = _plain(name)
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(each.path) for each in islice(entries, MAX_LOOKED_AT) if _plain(each.name) == plain]
+    except OSError:
+        return []
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", "".join(" " if letter.isspace() else letter for letter in name))
 
 
 def _first(places: list[Place]) -> Place | None:

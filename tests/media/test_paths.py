@@ -72,6 +72,45 @@ def test_a_path_in_full_is_taken_as_it_is_wherever_one_stands(me: Path) -> None:
     assert not place.was_looked_for
 
 
+ALIKE = "Screenshot 2026-11-28 at 9.41.07\u202fAM e\u0301te\u0301.png"
+AS_WRITTEN = "Screenshot 2026-11-28 at 9.41.07 AM \u00e9t\u00e9.png"
+
+
+@pytest.mark.parametrize("is_typed", [False, True])
+@pytest.mark.parametrize("folder", ["{me}/Pictures/my\u00a0trip", "Pictures/my trip", "my trip"])
+def test_a_name_is_found_that_differs_in_kinds_of_blanks_and_composition(me: Path, folder: str, is_typed: bool) -> None:
+    trip = me / "Pictures" / "my\u00a0trip"
+    trip.mkdir()
+    (trip / ALIKE).write_text("taken", encoding="utf-8")
+    paths = Paths((me / "Pictures",), me / "Pictures" if is_typed and folder == "my trip" else me, is_typed)
+    place = paths.find(f"{folder.format(me=me)}/{AS_WRITTEN}", "image")
+    assert place is not None
+    assert (place.path, place.was_looked_for) == (trip / ALIKE, True)
+    (trip / AS_WRITTEN).write_text("the one so called", encoding="utf-8")
+    assert found(paths, f"{folder.format(me=me)}/{AS_WRITTEN}") == "the one so called"
+
+
+@pytest.mark.parametrize("is_typed", [False, True])
+def test_several_names_alike_are_refused_with_the_names(me: Path, is_typed: bool) -> None:
+    for blank in ("\u202f", "\u00a0"):
+        (me / "Pictures" / f"a{blank}b.png").write_text("one of two", encoding="utf-8")
+    with pytest.raises(CallerError) as refused:
+        Paths((me / "Pictures",), me / "Pictures", is_typed).find("a b.png", "image")
+    assert refused.value.message.count(str(me / "Pictures")) == 2
+
+
+@posix
+def test_a_name_alike_opens_no_way_out_of_the_folders(me: Path) -> None:
+    (me / "Pictures" / "my\u00a0key").symlink_to(me / ".ssh" / "key")
+    (me / "Pictures" / ".my\u00a0key").write_text("hidden", encoding="utf-8")
+    paths = Paths((me / "Pictures",), me / "Pictures")
+    assert paths.find(".my key", "image") is None
+    place = paths.find("my key", "image")
+    assert place is not None
+    with pytest.raises(UnreadableError, match="does not exist"), place.opened():
+        pass
+
+
 # -- a person -----------------------------------------------------------------------------------------------------
 
 
