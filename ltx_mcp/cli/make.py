@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from ltx_mcp.cli.completion import complete_media
+from ltx_mcp.cli.dashes import SpokenCommand
 from ltx_mcp.cli.options import as_json_option, open_option, options_of
 from ltx_mcp.cli.ordering import make
 from ltx_mcp.cli.output import output_options
@@ -23,11 +24,12 @@ def _examples(*lines: str) -> str:
 
 
 @click.command(
+    cls=SpokenCommand,
     epilog=_examples(
         'generate "a red kite over the dunes at dawn"',
         'generate "rain on a tin roof" --duration 8 --resolution 1440p --open',
         'generate "a pond" --provider local --json',
-    )
+    ),
 )
 @click.argument("prompt")
 @options_of(GenerateVideo, "prompt", "wait_seconds")
@@ -39,10 +41,11 @@ def generate(prompt: str, **options: Any) -> None:
 
 
 @click.command(
+    cls=SpokenCommand,
     epilog=_examples(
         'animate pier.png "waves roll in"',
         'animate JOB#last "she turns and walks away"',
-    )
+    ),
 )
 @click.argument("image", shell_complete=complete_media("#last"))
 @click.argument("prompt")

@@ -9,6 +9,7 @@ from mcp.server.transport_security import TransportSecurityMiddleware, Transport
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ltx_mcp.domain.errors import CallerError, LtxError
 from ltx_mcp.server.desk import CALLER, Desk
@@ -20,6 +21,10 @@ MOST_BODY_BYTES = 72_000_000
 """A call whose picture is a data URI of the most bytes that are accepted."""
 MAX_BODIES_BYTES = 2 * MOST_BODY_BYTES
 PATH = "/mcp"
+NOT_OUR_HOST = (
+    "This server does not answer to the Host of this request, only to names of this machine. Where it is reached by "
+    "another name, as behind a proxy, start it with LTX_MCP_PUBLIC_URL set to that address."
+)
 
 
 def make_app(server: MCPServer[Any], desk_now: Callable[[], Desk | None], public_url: str = "") -> Starlette:
@@ -34,8 +39,30 @@ def make_app(server: MCPServer[Any], desk_now: Callable[[], Desk | None], public
         max_sessions=MAX_SESSIONS_IN_USE,
     )
     app.add_middleware(Sessions, path=PATH)
+    app.add_middleware(NamesItsAddress)
     app.add_middleware(BodyBudget, max_body_bytes=MOST_BODY_BYTES, max_bytes=MAX_BODIES_BYTES)
     return app
+
+
+class NamesItsAddress:
+    """ASGI middleware: a request for a host that is none of ours is told which setting would make it one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        is_refused = False
+
+        async def told(message: Message) -> None:
+            nonlocal is_refused
+            if message["type"] == "http.response.start" and message["status"] == 421:
+                is_refused = True
+                await PlainTextResponse(NOT_OUR_HOST, status_code=421)(scope, receive, send)
+            elif not is_refused:
+                await send(message)
+
+        await self._app(scope, receive, told if scope["type"] == "http" else send)
 
 
 def _allowed(public_url: str) -> TransportSecuritySettings:

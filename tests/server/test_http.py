@@ -260,7 +260,8 @@ def test_a_name_that_is_not_this_machines_is_refused_everywhere(
 ) -> None:
     named = {"Host": host.format(port=served.port)}
     assert served.get("/mcp", "GET", **named)[0].status == 421
-    assert served.get("/mcp", "POST", **named, **{"Content-Type": "application/json"})[0].status == 421
+    answer, body = served.get("/mcp", "POST", **named, **{"Content-Type": "application/json"})
+    assert (answer.status, b"LTX_MCP_PUBLIC_URL" in body) == (421, True)
     assert served.get(f"/videos/{film['job_id']}.mp4", **named)[0].status == 421
 
 
