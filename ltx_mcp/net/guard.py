@@ -45,6 +45,12 @@ def trusted(file: str = "", folder: str = "") -> ssl.SSLContext:
         raise UnusableError(KEY_LOG, f"TLS cannot be set up: {error.strerror or 'OpenSSL refuses'}") from error
 
 
+@cache
+def _no_trust() -> ssl.SSLContext:
+    """For plain http: nothing is read for it."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def trust_of(route: Route | None) -> ssl.SSLContext:
     """The certificates that count on this way; without one those that ship. Raises UnusableError."""
     return trusted() if route is None else trusted(*route.certificates)
@@ -54,7 +60,7 @@ def make_transport(
     url: httpx.URL, route: Route | None, trust: ssl.SSLContext | None = None, limits: httpx.Limits = ONE_BY_ONE
 ) -> httpx.AsyncHTTPTransport:
     """What carries requests to the host of `url`, on the way that leads there. Raises UnusableError."""
-    verify = False if url.scheme == "http" else trust or trust_of(route)
+    verify = _no_trust() if url.scheme == "http" else trust or trust_of(route)
     proxy = proxy_of(url, route)
     try:
         way = None if proxy is None else _to_httpx(proxy, route)

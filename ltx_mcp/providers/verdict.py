@@ -130,7 +130,7 @@ def _in_between(setup: Setup, reply: Reply) -> tuple[str, str] | None:
     if reply.status_code not in REDIRECTS:
         return None
     to = _host_of(reply.headers.get("location", ""))
-    settings = " and ".join(setup.facts.url_env.values())
+    settings = " or ".join(setup.facts.url_env.values())
     mend = (
         f"Look whether a sign-in page or a proxy stands in between, or correct {settings}: no order follows a redirect."
     )

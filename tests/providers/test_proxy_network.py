@@ -14,7 +14,6 @@ from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.domain.job import Bill, State
 from ltx_mcp.emulator.world import World
 from ltx_mcp.net.guard import trusted
-from tests.conftest import missing
 from tests.patience import HANG_S
 from tests.providers.bench import REMOTE, image, opened, text
 from tests.providers.walled import KEYS, MEDIA, walled
@@ -72,7 +71,7 @@ async def test_a_namespace_that_reaches_nothing_but_the_proxy_makes_a_film_at_ev
     if os.name == "nt" or os.geteuid() != 0 or not all(map(which, ("unshare", "nsenter", "ip"))):
         pytest.skip("only root may make a network namespace, with unshare, nsenter and ip")
     if subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode:
-        missing("no network namespace can be made here")
+        pytest.skip("no network namespace can be made here")
     command = [sys.executable, "-m", "tests.providers.walled", str(tmp_path), str(emulator_films), *REMOTE]
     ended = subprocess.run(
         ["unshare", "--net", *command], capture_output=True, encoding="utf-8", timeout=len(REMOTE) * HANG_S
