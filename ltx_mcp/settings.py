@@ -80,9 +80,9 @@ class Settings:
         import platformdirs
 
         folder = Path(platformdirs.user_data_dir("ltx-mcp", appauthor=False))
-        if not folder.is_absolute():  # ~ would be a folder of that name
+        if folder.parts[:1] == ("~",):  # it would be a folder of that name
             raise _homeless()
-        return folder
+        return folder.absolute()
 
     @property
     def providers(self) -> tuple[str, ...]:

@@ -371,6 +371,7 @@ async def test_a_caller_of_this_machine_goes_through_its_proxy_and_no_name_is_lo
     async with kind(server.port) as gate:
         route = Route(lambda name: gate.url if name == "HTTPS_PROXY" else "")
         await get("https://films.example/a", route=route, resolver=names)
+    assert all("authorization" not in head.lower() for head in server.heads)
     assert (gate.targets, names.asked, out.read_bytes()) == (["films.example", "mirror.example"], [], b"mirrored")
 
 

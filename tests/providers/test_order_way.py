@@ -2,6 +2,7 @@
 lets nobody through has not taken it; what the provider itself said through a proxy counts as ever.
 """
 
+import base64
 import gc
 import json
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ pytestmark = [pytest.mark.anyio, on_sqlite]
 
 AWAY = no(ErrorCode.UNAVAILABLE)
 HOST = "api.example.com"
+LOGIN = base64.b64encode(b"me:w@rd").decode()
 PROXIES = (
     "HTTPS_PROXY",
     "https_proxy",
@@ -180,11 +182,13 @@ async def through(
     certificates = certify(folder, [HOST])
     async with raw.serving(says(said), certificates.context) as server:
         async with gated(int(server.url.rpartition(":")[2])) as gate:
-            monkeypatch.setenv("HTTPS_PROXY", gate.url)
+            monkeypatch.setenv("HTTPS_PROXY", gate.url.replace("://", "://me:w%40rd@"))
             monkeypatch.setenv("SSL_CERT_FILE", str(certificates.trust))
             async with prepare(provider, f"https://{HOST}", near=False) as sent:
                 outcome = await sent.outcome()
         assert gate.targets == [HOST]
+        logins = [line for line in gate.heads[0].split("\r\n") if "authorization" in line.lower()]
+        assert logins == [f"Proxy-Authorization: Basic {LOGIN}"], "and no key"
         assert len(server.requests) == 1
     return outcome
 
