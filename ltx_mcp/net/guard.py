@@ -1,6 +1,8 @@
-"""Reaching an address that somebody else named: only public hosts, vetted once, with nothing sent along.
+"""Reaching an address that somebody else named: only public hosts, vetted once, with nothing sent along. Through a
+proxy, which finds the host itself, an address is judged by its form alone.
 
-Here: the fetch of a caller's URL, and single hops for the uploads and downloads that providers point at.
+Here: the fetch of a caller's URL, single hops for the uploads and downloads that providers point at, and what carries
+a request on its way.
 """
 
 import ssl

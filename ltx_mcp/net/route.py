@@ -10,6 +10,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -171,11 +172,12 @@ class Straight:
         return self.network is not None and address.version == self.network.version and address in self.network
 
 
-def read_exceptions(value: str) -> list[Straight]:
+@lru_cache(maxsize=4)
+def read_exceptions(value: str) -> tuple[Straight, ...]:
     """The entries of NO_PROXY, as curl and Go read them: a name with all below it, an address, a range, each with a
     port or not. One that cannot be read is about nobody."""
     found = (_read_exception(entry) for entry in re.split(r"[,\s]+", value) if entry)
-    return [each for each in found if each is not None]
+    return tuple(each for each in found if each is not None)
 
 
 def _read_exception(entry: str) -> Straight | None:
