@@ -1,5 +1,6 @@
 """Cancel: while it waits in line at the provider, before it was sent, and while it is being made."""
 
+from ltx_mcp.domain.price import to_text
 from tests.conversations.agent import Agent
 
 
@@ -28,7 +29,8 @@ async def talk(agent: Agent) -> None:
     assert done.facts["state"] == "succeeded"
     assert done.has_contact_sheet
     agent.says(
-        f"The harbour was made all the same, for {done.facts['cost_usd']:g} USD, and is kept: {done.facts['video_url']}"
+        f"The harbour was made all the same, for {to_text(done.facts['cost_usd'])} USD, and is kept: "
+        f"{done.facts['video_url']}"
     )
 
     assert [each["fields"]["prompt"] for each in agent.providers.orders()] == [

@@ -1,5 +1,6 @@
 """A chain of three shots, ordered in one breath: each begins with the last frame of the one before."""
 
+from ltx_mcp.domain.price import to_text
 from tests.conversations.agent import Agent
 
 SHOTS = (
@@ -15,7 +16,7 @@ async def talk(agent: Agent) -> None:
     size = {"resolution": "720p"}
     price = await agent.calls("estimate_cost", operation="image_to_video", **size, count=len(SHOTS))
     cheapest = price.real_quotes[0]
-    agent.thinks(f"{cheapest['total_usd']:g} USD for all three, at {cheapest['provider']}.")
+    agent.thinks(f"{to_text(cheapest['total_usd'])} USD for all three, at {cheapest['provider']}.")
     size["provider"] = cheapest["provider"]
     first = await agent.calls("generate_video", prompt=SHOTS[0], **size, request_key="fox-1")
     jobs = [first.facts["job_id"]]
@@ -33,7 +34,9 @@ async def talk(agent: Agent) -> None:
     views = [last] + [await agent.calls("check_job", job_id=job) for job in jobs[1::-1]]
     assert [view.facts["sources"] for view in views] == [[jobs[1]], [jobs[0]], []]
     assert all(view.facts["state"] == "succeeded" and view.has_contact_sheet for view in views)
-    agent.says(f"Three shots for {sum(view.facts['cost_usd'] for view in views):g} USD, in the order you asked for.")
+    agent.says(
+        f"Three shots for {to_text(sum(view.facts['cost_usd'] for view in views))} USD, in the order you asked for."
+    )
 
     orders = agent.providers.orders()
     assert [each["fields"]["prompt"] for each in orders] == list(SHOTS)

@@ -1,5 +1,6 @@
 """Cheapest provider: estimate, order, follow, look, show."""
 
+from ltx_mcp.domain.price import to_text
 from tests.conversations.agent import Agent
 
 
@@ -24,7 +25,7 @@ async def talk(agent: Agent) -> None:
     end = await agent.calls("check_job", job_id=ordered.facts["job_id"], frame_at=done.facts["duration"] - 0.5)
     assert len(end.pictures) == 1
     agent.says(
-        f"Here it is, {done.facts['duration']:g} s for {done.facts['cost_usd']:g} USD: {done.facts['video_url']}"
+        f"Here it is, {done.facts['duration']:g} s for {to_text(done.facts['cost_usd'])} USD: {done.facts['video_url']}"
     )
 
     assert [each["provider"] for each in agent.providers.orders()] == [cheapest["provider"]]

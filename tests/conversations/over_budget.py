@@ -1,5 +1,6 @@
 """Budget refusal: the day's limit is read from the refusal, and something that fits is chosen."""
 
+from ltx_mcp.domain.price import to_text
 from tests.conversations.agent import Agent
 
 SETTINGS = {"LTX_MCP_BUDGET_USD_PER_DAY": "0.15"}
@@ -18,9 +19,9 @@ async def talk(agent: Agent) -> None:
 
     estimate = await agent.calls("estimate_cost", **SMALLER)
     left, fits = estimate.facts["budget"]["left_usd"], estimate.real_quotes[0]
-    assert refused.tells(f"{left:g} USD")
+    assert refused.tells(f"{to_text(left)} USD")
     assert fits["cost_usd"] <= left
-    agent.thinks(f"{left:g} USD are left today; at 720p the whole length costs {fits['cost_usd']:g} USD.")
+    agent.thinks(f"{to_text(left)} USD are left today; at 720p the whole length costs {to_text(fits['cost_usd'])} USD.")
     order = {"prompt": prompt, **SMALLER, "max_cost_usd": left}
     ordered = await agent.calls("generate_video", **order, request_key="train-2")
     assert ordered.facts["state"] == "running"

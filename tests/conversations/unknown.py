@@ -1,5 +1,6 @@
 """Unknown outcome: the order's answer is cut off on the wire, and a person settles what became of it."""
 
+from ltx_mcp.domain.price import to_text
 from tests.conversations.agent import Agent
 
 
@@ -17,8 +18,8 @@ async def talk(agent: Agent) -> None:
     assert looked.tells("outcome_unknown", "order it again")
     assert await agent.money() == {"spent_usd": 0.0, "reserved_usd": 0.36}
     agent.says(
-        f"fal may or may not have taken the order ({looked.facts['at_most_usd']:g} USD, kept aside for now). I will "
-        f"not order it again. Please look at fal's dashboard, then settle it with: ltx-mcp jobs resolve {job}"
+        f"fal may or may not have taken the order ({to_text(looked.facts['at_most_usd'])} USD, kept aside for now). "
+        f"I will not order it again. Please look at fal's dashboard, then settle it with: ltx-mcp jobs resolve {job}"
     )
 
     agent.hears("It is there, and running.")
