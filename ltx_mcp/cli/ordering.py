@@ -127,8 +127,8 @@ async def _order(order: Order) -> JobView | Question | Repeated | None:
                 return Repeated(view_of(jobs, job), asks)
             if asks and not _is_retry(job):
                 raise _refused(job)
-            _say_why_preview(jobs, arguments)
             _say_placed(ordered, is_preview=jobs.market.facts(job.offer.provider).is_preview)
+            _say_why_preview(jobs, arguments)
             await _follow(jobs, job)
         if job is None:
             return None

@@ -105,7 +105,7 @@ def test_ctrl_c_clears_the_line_and_says_how_to_find_the_job(screen: OpenScreen,
     shown.until(lambda written: "drawing on this machine" in written)
     os.kill(shown.process.pid, signal.SIGINT)
     assert shown.end() == 4
-    job_id = shown.left[0].split()[0]
+    job_id = next(line for line in shown.left if line.startswith("job_")).split()[0]
     rest = shown.left[shown.left.index(f"Left running: {job_id}.") :]
     assert rest[1].startswith(f"ltx-mcp jobs show {job_id} finds it; ")
     assert shown.written.rindex(SHOW) > shown.written.rindex(HIDE)
