@@ -61,7 +61,8 @@ async def _serve_stdio() -> None:
         if sys.stdin is not None and sys.stdin.isatty():
             print(
                 "ltx-mcp is an MCP server and waits for a host on stdin; Ctrl-C ends it. "
-                "For a person: ltx-mcp generate, ltx-mcp jobs, ltx-mcp --help.",
+                "For a person: ltx-mcp generate, ltx-mcp jobs, ltx-mcp --help. "
+                + previews_text(market, settings.environment, "films are previews"),
                 file=sys.stderr,
             )
         await serve_stdio(server)

@@ -51,7 +51,7 @@ def warn_of_ended(settings: Settings, market: Market) -> None:
 def warn_of_previews(settings: Settings, market: Market) -> None:
     """A line in the log where nothing but previews can be made, and nobody said that this is what is wanted."""
     if text := previews_text(market, settings.environment, "films are previews"):
-        logger.warning("%s", text)
+        logger.info("%s", text)
 
 
 def working_folder() -> Path | None:

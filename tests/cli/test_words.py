@@ -169,11 +169,11 @@ def test_a_preview_for_want_of_a_key_says_so_and_a_missing_key_names_what_is_set
 
 
 def test_a_server_that_can_only_make_previews_says_so_at_its_start(ltx: Command) -> None:
-    told = ltx("serve", LTX_MCP_LOG_LEVEL="", FAL_API_KEY="zz-secret").stderr
+    told = ltx("serve", LTX_MCP_LOG_LEVEL="INFO", FAL_API_KEY="zz-secret").stderr
     assert "No key found (FAL_KEY, " in told
     assert "so films are previews. FAL_API_KEY is set, but the name is FAL_KEY." in told
     assert "zz-secret" not in told
-    assert "No key" not in ltx("serve", FAL_KEY="k").stderr
+    assert "No key" not in ltx("serve", LTX_MCP_LOG_LEVEL="INFO", FAL_KEY="k").stderr
 
 
 # -- what a person is told ----------------------------------------------------------------------------------------
