@@ -37,7 +37,7 @@ def name_options(text: str) -> str:
 def names_of(command: click.Command) -> dict[str, str]:
     """How a command calls each argument of a tool; what it takes by its place keeps its word."""
     return {
-        parameter.name: parameter.opts[0] if isinstance(parameter, click.Option) else parameter.name
+        parameter.name: max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.name
         for parameter in command.params
         if parameter.name
     }

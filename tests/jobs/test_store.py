@@ -98,7 +98,7 @@ def test_the_days_budget_is_never_passed(database: Database, new_job: New, clock
     store = Store(database, budget_usd=Decimal("1.00"))
     for n in range(3):
         store.place(priced(new_job(prompt=f"p{n}"), "0.30"), clock())
-    with pytest.raises(CallerError, match=r"0\.1 USD are left") as caught:
+    with pytest.raises(CallerError, match=r"0\.10 USD are left") as caught:
         store.place(priced(new_job(prompt="one too many"), "0.30"), clock())
     assert caught.value.code is ErrorCode.OVER_BUDGET
     clock.turn(hours=12)
@@ -310,7 +310,7 @@ def test_another_price_than_the_quoted_one_is_told_in_the_history_once(
     job = store.move(job, State.SAVING, clock(), charged_micro=400_000)
     store.move(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
     told = [event.detail for event in store.history(job.id) if event.what == "price_drift"]
-    assert [(each["quoted_usd"], each["charged_usd"]) for each in told] == [("0.3", "0.4")]
+    assert [(each["quoted_usd"], each["charged_usd"]) for each in told] == [("0.30", "0.40")]
 
 
 def test_pages_are_newest_first_and_do_not_overlap(store: Store, new_job: New, clock: Clock) -> None:

@@ -47,7 +47,7 @@ IMAGE = [
     ("", "image"),
     ("/etc/passwd", "image"),
     ("../outside.png", "image"),
-    ("file:///etc/passwd", "https URL"),
+    ("file:///etc/passwd", "may not be read"),
     ("http://example.com/a.png", "https URL"),
     ("https://127.0.0.1/a.png", "image"),
     ("https://169.254.169.254/latest/meta-data", "image"),
