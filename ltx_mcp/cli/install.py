@@ -75,7 +75,7 @@ def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, 
     """
     asks = not (how["yes"] or as_json or dry_run) and is_terminal(sys.stdin) and is_terminal(sys.stdout)
     with told():
-        known = read_known(*read_edge())
+        known = read_known(*read_edge(environment=environment()))  # what the keyring has needs no host
         start = _given(how["command"]) if how["command"] else make_start(look_around(environment()))
         chosen = HOSTS.get(host, PRINT)
         with_near = _wants_near(known, how["loopback"], asks)

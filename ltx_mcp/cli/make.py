@@ -54,7 +54,7 @@ def generate(prompt: str, **options: Any) -> None:
 def animate(image: str, prompt: str, **options: Any) -> None:
     """Make a video that starts from IMAGE and follows PROMPT, and print the path of the film.
 
-    IMAGE is a path, an https URL or a frame of another job, such as JOB#last.
+    IMAGE is a path, an https URL or a frame of another job, such as JOB#last. PROMPT - reads it from stdin.
     """
     order = {"image": image, "prompt": prompt, **options}
     make(AnimateImage, "animate_image", order)

@@ -29,7 +29,7 @@ HELP = {
     "video": "The video, for extend and retake: a path, an https URL or a job.",
     "context": "Seconds of the video that an extension looks at; 0: as many as fit.",
     "image": "First frame: a path, an https URL or a frame of a job, such as JOB#last.",
-    "prompt": "What to film.",
+    "prompt": "What to film; - reads it from stdin.",
     "mode": "Where to add, or what to redo.",
     "start_time": "Second of VIDEO at which to begin.",
     "operation": "What to price.",

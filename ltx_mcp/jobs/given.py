@@ -21,12 +21,14 @@ from ltx_mcp.domain.media import (
     read_reference,
 )
 from ltx_mcp.domain.offer import Adjustment, Offer
+from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import Input, kind_of, media_arguments
 from ltx_mcp.jobs.files import Files
 from ltx_mcp.jobs.rules import removed_film
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.media.inputs import InputReader
 
+MAX_PATH = 4096
 READ_S = 45.0  # a call is answered within 50 s
 
 
@@ -100,7 +102,7 @@ async def _read(
         medium = await reader.read_medium(reference, role, folder, kind)
     else:
         medium = await reader.read_picture(reference, role, folder)
-    found = Adjustment(role, text.strip(), medium.found, "server") if medium.found else None
+    found = Adjustment(role, shorten(text.strip()), shorten(medium.found, MAX_PATH), "server") if medium.found else None
     return Given(to_input(role, medium), medium.path, found=found)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ltx_mcp.domain.plan import Market, Standing
 from ltx_mcp.providers.key_names import misnamed_text, previews_text
 from ltx_mcp.providers.table import ended_choices, make_market, read_providers, setting_names
-from ltx_mcp.server.kept_keys import with_kept_keys
+from ltx_mcp.server.kept_keys import read_kept_keys
 from ltx_mcp.settings import Settings, home_folder, read_overlay_path, read_settings
 
 if TYPE_CHECKING:
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def read_edge(home: str = "", environment: Mapping[str, str] | None = None) -> tuple[Settings, Market]:
-    """The settings in `environment`, or else this process's own with the keys that the keyring has for it, with another
-    `home` if given, and what can be bought with them. Raises SetupError.
+def read_edge(
+    home: str = "", environment: Mapping[str, str] | None = None, *, with_keyring: bool = False
+) -> tuple[Settings, Market]:
+    """The settings in `environment`, or else this process's own, with another `home` if given, and what can be bought
+    with them. This process's own are completed by the keys in the keyring, others `with_keyring`. Raises SetupError.
     """
     providers = read_providers(read_overlay_path(environment))
     also = frozenset(name for facts in providers for name in setting_names(facts))
     settings = read_settings(environment, also)
     settings = replace(settings, home_text=str(Path(home).expanduser().absolute())) if home else settings
-    if environment is None:
-        keys = frozenset(name for facts in providers for name in facts.key_env)
-        settings = replace(settings, environment=with_kept_keys(settings.environment, settings.home, keys))
+    if environment is None or with_keyring:
+        kept = read_kept_keys(settings.home, settings.lookup, [facts.key_env for facts in providers])
+        settings = replace(settings, environment={**settings.environment, **kept}) if kept else settings
     return settings, _with_hints(make_market(providers, settings.providers, settings.lookup), settings)
 
 

@@ -4,7 +4,7 @@ that whoever keeps none never touches the keyring. The environment comes first.
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from operator import methodcaller
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,17 +22,18 @@ ASK_S = 10.0
 """A keyring that is locked asks its person, and a server that starts cannot wait for them for ever."""
 
 
-def with_kept_keys(environment: Mapping[str, str], home: Path, names: Collection[str]) -> Mapping[str, str]:
-    """The environment with those of these keys that it lacks and the keyring has. What cannot be had is a warning."""
-    lacking = [name for name in kept_names(home) if name in names and not environment.get(name, "").strip()]
+def read_kept_keys(home: Path, lookup: Callable[[str], str], keys: Iterable[Sequence[str]]) -> dict[str, str]:
+    """What the keyring has of `keys`, each by all its names, that the environment behind `lookup` has by none of them.
+    What cannot be had is a warning."""
+    lacking = {name for names in keys if not any(map(lookup, names)) for name in names}
     found = {}
-    for name in lacking:
+    for name in lacking.intersection(kept_names(home)):
         try:
             found[name] = _ask(methodcaller("get_password", SERVICE, name)) or ""
         except SetupError as error:
             logger.warning("%s is kept in the keyring and could not be had: %s", name, error)
             break
-    return {**environment, **found} if found else environment
+    return found
 
 
 def kept_names(home: Path) -> list[str]:

@@ -14,7 +14,7 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.plan import Plan
 from ltx_mcp.domain.price import from_micro, price_text, to_wire
-from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, MAX_SHOWN_CHARS, one_line
+from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, MAX_SHOWN_CHARS, one_line, shorten
 from ltx_mcp.domain.request import to_decimal
 from ltx_mcp.net.address import read_address
 from ltx_mcp.server.waiting import waiting_text
@@ -22,6 +22,7 @@ from ltx_mcp.server.waiting import waiting_text
 if TYPE_CHECKING:
     from ltx_mcp.jobs.ledger import Budget
 
+MAX_PATH_CHARS = 4096
 MOST_DETAIL = MAX_PROVIDER_CHARS + 100
 """With the id of the request that it was said to."""
 StateWord = Literal["queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"]
@@ -230,9 +231,14 @@ def to_time(at: datetime | None) -> str | None:
 def to_changes(adjustments: tuple[Adjustment, ...]) -> list[Change]:
     """Adjustments as callers see them."""
     return [
-        Change(field=one_line(each.field), asked=one_line(each.asked), got=one_line(each.got), by=each.by)
+        Change(field=one_line(each.field), asked=one_line(each.asked), got=_got(each), by=each.by)
         for each in adjustments
     ]
+
+
+def _got(change: Adjustment) -> str:
+    """Words of others are cut; ours may be a path, every letter of which counts."""
+    return shorten(change.got, MAX_PATH_CHARS) if change.by == "server" else one_line(change.got)
 
 
 def to_ref(job: Job, links: Links, standing: Standing, now: datetime, *, fresh: bool = True) -> JobRef:

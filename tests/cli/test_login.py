@@ -14,6 +14,7 @@ from tests.patience import HANG_S
 pytest.importorskip("keyring")
 
 ROOT = Path(__file__).parents[2]
+RING = "tests.cli.file_keyring.FileKeyring"
 KEY = "key-of-fal-123456"
 
 Run = Callable[..., Ended]
@@ -23,11 +24,9 @@ Run = Callable[..., Ended]
 def ltx(home: Path, tmp_path: Path) -> Run:
     """Runs `ltx-mcp` with a keyring in a file, with something on stdin."""
 
-    def run(
-        *arguments: str, typed: str = "", backend: str = "tests.cli.file_keyring.FileKeyring", **more: str
-    ) -> Ended:
+    def run(*arguments: str, typed: str = "", backend: str = RING, code: bool = False, **more: str) -> Ended:
         ring = {"PYTHON_KEYRING_BACKEND": backend, "PYTHONPATH": str(ROOT), "FILE_KEYRING": str(tmp_path / "ring")}
-        command = [sys.executable, "-m", "ltx_mcp", *arguments]
+        command = [sys.executable, "-"] if code else [sys.executable, "-m", "ltx_mcp", *arguments]
         env = environment(home, **ring, **more)
         return subprocess.run(command, env=env, input=typed, capture_output=True, encoding="utf-8", timeout=HANG_S)
 
@@ -57,6 +56,15 @@ def test_the_environment_comes_first_and_a_silent_keyring_stops_nothing(ltx: Run
     shown = ltx("models", "--json", backend="keyring.backends.fail.Keyring", LTX_MCP_LOG_LEVEL="WARNING")
     assert shown.returncode == 0
     assert usable(ltx, FAL_KEY="another")
+
+
+def test_a_reference_that_the_host_did_not_fill_in_is_no_key_and_another_name_of_the_key_is_one(ltx: Run) -> None:
+    assert ltx("login", "fal", typed=KEY).returncode == 0
+    assert usable(ltx, FAL_KEY="${FAL_KEY}")
+    assert ltx("login", "ltx", typed=KEY).returncode == 0
+    read = "from ltx_mcp.server.edge import read_edge; print(read_edge()[0].lookup('LTX_API_KEY'))"
+    assert ltx(typed=read, code=True).stdout == f"{KEY}\n"
+    assert ltx(typed=read, code=True, LTXV_API_KEY="another").stdout == "\n"
 
 
 def test_a_machine_without_a_keyring_gets_a_plain_sentence(ltx: Run) -> None:

@@ -335,3 +335,10 @@ def test_an_upload_is_reused_until_it_expires(database: Database, clock: Clock) 
     assert shelf.find("fal", "other", photo, clock()) == ""
     clock.turn(minutes=6)
     assert shelf.find("fal", "account", photo, clock()) == ""
+
+
+def test_a_job_is_found_by_how_its_id_begins_letter_by_letter(store: Store, new_job: New, clock: Clock) -> None:
+    one, theirs = store.place(new_job(), clock()).job, store.place(new_job(caller="other"), clock()).job
+    assert [job.id for job in store.named(one.id[:9], "local", 5)] == [one.id]
+    assert store.named(theirs.id, "local", 5) == []
+    assert store.named(one.id[:9].swapcase(), "local", 5) == store.named("job_%", "local", 5) == []

@@ -36,7 +36,8 @@ def read_given(environment: Mapping[str, str]) -> Given:
     for name in sorted(environment.keys() - {MODELS}):
         if (name.startswith(PREFIX) or name in known) and (error := _refusal({**overlay, name: environment[name]})):
             bad[name] = failure("settings", error.message, _mend(name, known, error))
-    settings, market = read_edge(environment={name: environment[name] for name in environment.keys() - bad.keys()})
+    settable = {name: environment[name] for name in environment.keys() - bad.keys()}
+    settings, market = read_edge(environment=settable, with_keyring=True)
     names = [name for name in known if settings.lookup(name)]
     found = ", ".join(names) if names else "none is set"
     ended = ended_choices(market.providers, settings.lookup)
