@@ -30,7 +30,8 @@ class Transcript:
         named = _Names()
         lines = []
         for who, what in self._lines:
-            for line in named.steady(what.replace(str(self.home), "/home/you/ltx-mcp")).splitlines():
+            here = what.replace(str(self.home), "/home/you/ltx-mcp")
+            for line in named.steady(here.replace(str(self.home.parent.resolve()), "/home/you/pictures")).splitlines():
                 lines += textwrap.wrap(
                     line,
                     WIDTH,
