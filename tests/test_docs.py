@@ -92,7 +92,7 @@ SAID = {
         "charges above its own quote can pass it",
         "The recording, and every figure of a test here, is of emulated providers",
         "To upgrade",
-        "console.ltx.video",
+        "console.ltx.io",
         "docs/python.md",
     ),
     "docs/hosts.md": ("externally-managed-environment", "python3 -m venv", "were not tried", "uv tool install ."),
