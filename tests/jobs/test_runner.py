@@ -21,6 +21,7 @@ from ltx_mcp.jobs.database import Database, OutOfReachError
 from ltx_mcp.jobs.runner import Runner
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
+from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.providers.base import Accepted, Delivered, Seen
 from tests.jobs.test_steps import DONE, Bench, Scripted, bench, film
 from tests.jobs.test_store import New, priced
@@ -40,6 +41,18 @@ class Broken(Scripted):
             raise look
         assert isinstance(look, Seen)
         return look
+
+
+class Counted(Steps):
+    """The real steps; `taken` has each with the state that it began in."""
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools)
+        self.taken: list[tuple[str, State]] = []
+
+    async def take(self, job: Job) -> Job:
+        self.taken.append((job.id, job.state))
+        return await super().take(job)
 
 
 @pytest.fixture
@@ -209,7 +222,7 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
     bench: Bench, life: Life, new_job: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench.store, "claim", lambda *_: None)
-    steps = Steps(replace(bench.steps._tools, adapters={"fal": bench.provider, "local": bench.provider}))
+    steps = Counted(replace(bench.steps._tools, adapters={"fal": bench.provider, "local": bench.provider}))
     loop = Runner(bench.store, steps, life, {"local": 1}, frozenset(), bench.clock, lambda: None)
     bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
 
@@ -224,6 +237,8 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
         waiting = loop.place(chained, bench.clock()).job
         ours = loop.place(priced(new_job(), "0.30"), bench.clock()).job
         assert (ours.holder, ours.fence) == (life.worker, 1)
+        steps.taken.clear()
+        loop.begin(ours)
         loop.begin(ours)
         with anyio.fail_after(HANG_S):
             job = await _until_ended(bench, ours.id)
@@ -232,4 +247,5 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
 
     assert [each.holder for each in (early, in_turn, waiting, late)] == [""] * 4
     assert waiting.waits_for == early.id
+    assert steps.taken.count((ours.id, State.QUEUED)) == 1
     assert (job.state, len(bench.provider.orders)) == (State.SUCCEEDED, 1)
