@@ -4,7 +4,6 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from ltx_mcp.domain.price import to_text
 from tests.conversations.agent import Agent
 
 WAKES = "A lighthouse at dusk; its lamp wakes and begins to turn, the sea below is calm; the camera stays fixed."
@@ -46,7 +45,7 @@ async def talk(agent: Agent) -> None:
         assert film.has_contact_sheet
     assert abs(film.facts["duration"] - 15) < 0.2
     listed = (await agent.calls("list_jobs")).facts["jobs"]
-    agent.says(f"{film.facts['duration']:g} s, {to_text(sum(row['cost_usd'] for row in listed))} USD for four orders.")
+    agent.says(f"{film.facts['duration']:g} s, {sum(row['cost_usd'] for row in listed):.2f} USD for four orders.")
 
     assert [row["sources"] for row in reversed(listed)] == [[], [jobs[0]], [jobs[1]], [jobs[2]]]
     assert [row["operation"] for row in reversed(listed)] == ["image_to_video", "extend", "extend", "retake"]
