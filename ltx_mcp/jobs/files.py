@@ -20,6 +20,7 @@ from ltx_mcp.domain.price import to_wire
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import storage_failed
 from ltx_mcp.jobs.disk import check_space, reserve_of
+from ltx_mcp.media.facts import FilmFacts
 from ltx_mcp.media.worker import Media
 from ltx_mcp.private import FILE, create_private, make_folder, open_private
 
@@ -217,3 +218,16 @@ def digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_film(measured: FilmFacts) -> Film:
+    """What a row keeps of a film that was measured."""
+    return Film(
+        duration=measured.duration,
+        width=measured.width,
+        height=measured.height,
+        fps=measured.fps,
+        frames=measured.frames,
+        has_audio=measured.has_audio,
+        size_bytes=measured.size_bytes,
+    )

@@ -12,13 +12,13 @@ from pathlib import Path
 from sqlalchemy import select
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import LIVE, Film, Job, State
+from ltx_mcp.domain.job import LIVE, Job, State
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.disk import check_space
+from ltx_mcp.jobs.files import to_film
 from ltx_mcp.jobs.rows import record
 from ltx_mcp.jobs.schema import jobs
 from ltx_mcp.jobs.tools import Tools
-from ltx_mcp.media.facts import FilmFacts
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.providers.base import Delivers
 
@@ -63,7 +63,7 @@ class Keeping:
             await self._bring(job, part)
             measured = await self.tools.media.measure_film(part)
             await self.tools.media.make_sheet(part, self.tools.files.sheet(job.id))
-            await self.database.do(self.tools.files.keep_film, job, part, _film(measured))
+            await self.database.do(self.tools.files.keep_film, job, part, to_film(measured))
         finally:
             self.tools.files.remove_folder(folder)
         await self.database.do(self._record, job, "film_fetched")
@@ -115,15 +115,3 @@ class Keeping:
     def _record(self, job: Job, what: str) -> None:
         with self.database.write() as connection:
             record(connection, job.id, self.now(), what, {})
-
-
-def _film(measured: FilmFacts) -> Film:
-    return Film(
-        duration=measured.duration,
-        width=measured.width,
-        height=measured.height,
-        fps=measured.fps,
-        frames=measured.frames,
-        has_audio=measured.has_audio,
-        size_bytes=measured.size_bytes,
-    )

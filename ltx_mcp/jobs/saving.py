@@ -18,6 +18,7 @@ from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import EDITS
 from ltx_mcp.jobs.database import OutOfReachError
 from ltx_mcp.jobs.disk import check_space
+from ltx_mcp.jobs.files import to_film
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.media.facts import FilmFacts
@@ -75,15 +76,7 @@ class Saving:
         files, media = self._tools.files, self._tools.media
         job, measured = await self._bring(job, part)
         job = await self._tools.reloaded(job)  # who was taken for dead meanwhile must not write over another's film
-        film = Film(
-            duration=measured.duration,
-            width=measured.width,
-            height=measured.height,
-            fps=measured.fps,
-            frames=measured.frames,
-            has_audio=measured.has_audio,
-            size_bytes=measured.size_bytes,
-        )
+        film = to_film(measured)
         try:
             await media.make_sheet(part, files.sheet(job.id))
         except LtxError as error:
