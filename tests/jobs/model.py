@@ -123,11 +123,12 @@ class Model(RuleBasedStateMachine):
     def fits(self, amount: int, day: str) -> bool:
         return self.limit is None or self.counted(day, HELD) + self.counted(day, BOOKED) + amount <= self.limit
 
-    def same(self, caller: str, key: str, normal: Mapping[str, str]) -> list[Shot]:
-        """The jobs this request may be answered with."""
+    def same(self, caller: str, key: str, normal: Mapping[str, str], *, is_preview: bool) -> list[Shot]:
+        """The jobs this request may be answered with; a preview is none where another provider would take it now."""
         mine = [each for each in self.shots.values() if (each.caller, each.key) == (caller, key)]
         if key:
             return mine
+        mine = [each for each in mine if is_preview or each.provider != "local"]
         since = self.now - timedelta(minutes=2)
         lately = (State.SUCCEEDED, State.UNKNOWN)
         fit = [

@@ -108,8 +108,10 @@ class StoreMachine(Model):
         made = tuple(replace(any_offer(), provider=name, cost_usd=Decimal(usd) / 1_000_000) for name, usd in choices)
         inputs = (Input(role="image", job_id=source, moment="last"),) if source else ()
         new = NewJob(caller, key, normal, made, inputs)
-        same = self.same(caller, key, normal)
-        if same and same[0].normal != normal:
+        is_preview = choices[0][0] == "local"
+        same = self.same(caller, key, normal, is_preview=is_preview)
+        is_other = same and (same[0].normal != normal or (same[0].provider == "local" and not is_preview))
+        if key and is_other:
             return self.refused(new, ErrorCode.INVALID_REQUEST)
         if not same and not self.fits(choices[0][1], self.now.date().isoformat()):
             return self.refused(new, ErrorCode.OVER_BUDGET)

@@ -224,7 +224,7 @@ async def test_a_next_offer_whose_price_has_risen_is_compared_again(
         assert (job.state, job.bill, (await bench.jobs.budget()).held) == (State.FAILED, Bill.RELEASED, 0)
         assert job.error is not None
         assert (
-            "fal (ltx-2.3-fast) was left out. By its newest price it costs 0.24 USD, at most 0.6, more"
+            "fal (ltx-2.3-fast) was left out. By its newest price it costs 0.24 USD, at most 0.60, more"
             in job.error.message
         )
         assert bench.orders("fal") == []
