@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from ltx_mcp.domain.media import bare_id
+from ltx_mcp.domain.ids import bare_id
 
 Operation = Literal["text_to_video", "image_to_video", "audio_to_video", "extend", "retake"]
 Resolution = Literal["720p", "1080p", "1440p", "2160p"]

@@ -11,8 +11,8 @@ from typing import Literal
 from urllib.parse import unquote
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.ids import bare_id
 
-_AROUND_IDS = " \t\r\n\"'`\u201c\u201d\u2018\u2019\u00a0"
 # without an extension it is no file's name; one that is has a folder before it
 _JOB = re.compile(r"(job_[A-Za-z0-9]{1,64})(?:#(.*))?", re.DOTALL)
 _FILM = re.compile(r"(job_[A-Za-z0-9]{8,64})\.mp4")
@@ -115,11 +115,6 @@ MIME_TYPES = {
 def mime_type(format: str) -> str:
     """The media type of a format or container; pictures have their format in it."""
     return MIME_TYPES.get(format, f"image/{format}")
-
-
-def bare_id(text: str) -> str:
-    """The id in what models make of one: `` `job_…` ``, "job_…", ltx://jobs/job_…, with blanks around it."""
-    return text.strip(_AROUND_IDS).removeprefix("ltx://jobs/").strip(_AROUND_IDS)
 
 
 def job_of_film(place: str) -> str:

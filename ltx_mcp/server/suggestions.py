@@ -25,7 +25,7 @@ ANY_PROMPT = "what happens then"
 
 
 @dataclass(frozen=True)
-class Priced:
+class Suggestion:
     """A paid tool with its arguments, and the offer it would order first."""
 
     arguments: PaidArguments
@@ -46,8 +46,8 @@ class Priced:
 class Longer:
     """A film made longer; `whole` is the same with as much of it for context as fits, where that costs more."""
 
-    priced: Priced
-    whole: Priced | None
+    priced: Suggestion
+    whole: Suggestion | None
 
     @property
     def context(self) -> float:
@@ -66,11 +66,11 @@ class Longer:
 
 def priced(
     model: type[PaidArguments], values: dict[str, Any], inputs: Sequence[Input], market: Market
-) -> Priced | None:
+) -> Suggestion | None:
     """What these arguments would order now; None where nobody offers it."""
     try:
         arguments = model(**values)
-        return Priced(arguments, choose(to_request(arguments), inputs, market)[0])
+        return Suggestion(arguments, choose(to_request(arguments), inputs, market)[0])
     except (LtxError, ValidationError):
         return None
 
@@ -85,13 +85,13 @@ def longer(video: Input, market: Market, **values: Any) -> Longer | None:
     return Longer(short, whole)
 
 
-def redone(video: Input, market: Market) -> Priced | None:
+def redone(video: Input, market: Market) -> Suggestion | None:
     """A section of the film of a job made anew."""
     values = {"video": video.job_id, "start_time": 0, "duration": REDONE_S, "prompt": ANY_PROMPT}
     return priced(RetakeVideo, values, (video,), market)
 
 
-def next_shot(last: Input, market: Market) -> Priced | None:
+def next_shot(last: Input, market: Market) -> Suggestion | None:
     """A shot that begins with the last frame of a job."""
     values = {"image": f"{last.job_id}#{last.moment}", "prompt": ANY_PROMPT}
     return priced(AnimateImage, values, (last,), market)

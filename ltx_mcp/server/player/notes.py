@@ -13,7 +13,7 @@ from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.domain.price import from_micro, to_micro, to_wire
 from ltx_mcp.domain.request import EDITS, Input
-from ltx_mcp.server.suggestions import Priced, longer, priced
+from ltx_mcp.server.suggestions import Suggestion, longer, priced
 from ltx_mcp.server.texts import order_text
 
 KEY = "ltx-mcp/player"
@@ -116,7 +116,7 @@ def _take(
     return None if found is None else _told(tool, found, title)
 
 
-def _told(tool: str, found: Priced, title: str) -> dict[str, Any]:
+def _told(tool: str, found: Suggestion, title: str) -> dict[str, Any]:
     offer = found.offer
     most = _usd(offer.at_most_usd)
     given = {name: value for name, value in found.given.items() if name != "prompt"}
