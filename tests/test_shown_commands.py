@@ -162,9 +162,16 @@ def test_the_emulators_synopsis_names_all_its_options(shell: Shell) -> None:
     assert set(re.findall(r"--[\w-]+", synopsis)) == set(re.findall(r"--[\w-]+", told)) - {"--help"}
 
 
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Providers]:
+    """An emulator whose faults, once told, meet nobody else's orders."""
+    with emulated(tmp_path_factory.mktemp("apart")) as providers:
+        yield providers
+
+
 @pytest.mark.parametrize("each", of("curl"), ids=lambda each: each.text)
-def test_a_control_address_answers(each: Shown, shell: Shell) -> None:
-    client = shell.providers.client
+def test_a_control_address_answers(each: Shown, apart: Providers) -> None:
+    client = apart.client
     words = each.words[1:]
     address = next(word for word in words if word.startswith("localhost:8100"))
     ended = subprocess.run(
