@@ -13,7 +13,7 @@ from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
 from ltx_mcp.cli.show import print_job, view_of
-from ltx_mcp.cli.streams import say
+from ltx_mcp.cli.streams import agrees, say
 from ltx_mcp.cli.words import print_json
 from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CancelJob
@@ -77,7 +77,7 @@ def _agreed(found: Mapping[str, str]) -> bool:
     number = "1 job" if len(found) == 1 else f"{len(found)} jobs"
     sent = len(found) - counts[State.QUEUED]
     charged = f" {sent} of them may still be charged." if sent else ""
-    return click.confirm(f"Cancel {number} ({shares})?{charged}", err=True)
+    return agrees(f"Cancel {number} ({shares})?{charged}")
 
 
 async def _cancel_one(job_id: str) -> JobView:

@@ -12,7 +12,7 @@ from ltx_mcp.cli.options import as_json_option, read_options
 from ltx_mcp.cli.output import output_options, read_output
 from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.show import view_of
-from ltx_mcp.cli.streams import say
+from ltx_mcp.cli.streams import agrees, say
 from ltx_mcp.cli.words import print_json
 from ltx_mcp.domain.arguments import CheckJob
 from ltx_mcp.domain.errors import CallerError, ErrorCode
@@ -69,7 +69,7 @@ def rm(job_ids: tuple[str, ...], yes: bool) -> None:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             say(f"ltx-mcp: {job.id} was not removed: nobody can be asked here; --yes says it.")
             raise SystemExit(REFUSED)
-        if not click.confirm(question, err=True):
+        if not agrees(question):
             say("Nothing was removed.")
             raise SystemExit(REFUSED)
     run(partial(_remove, [job.id for _, job, _ in found]))

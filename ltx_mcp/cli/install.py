@@ -19,7 +19,7 @@ from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, Scope, System, find_p
 from ltx_mcp.cli.hosts.shape import Handed, make_entry
 from ltx_mcp.cli.hosts.start import look_around, make_start
 from ltx_mcp.cli.options import as_json_option
-from ltx_mcp.cli.streams import is_terminal
+from ltx_mcp.cli.streams import agrees, is_terminal
 from ltx_mcp.cli.words import print_json
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.quoting import plain_line
@@ -102,7 +102,7 @@ def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, 
             check(change)
             _show(change, known.public)
             asked = "Write it? No changes nothing, as --dry-run does."
-            outcome = _carry_out(change, bool(secrets), not click.confirm(asked, err=True))
+            outcome = _carry_out(change, bool(secrets), not agrees(asked))
         else:
             outcome = _carry_out(change, bool(secrets), dry_run)
     _report(outcome, known.public, steps, as_json, is_shown=asks)
@@ -170,7 +170,7 @@ def _wants_near(known: Known, given: bool | None, asks: bool) -> bool:
     if given is not None or not known.near or not asks:
         return bool(given)
     names = ", ".join(f"{name}={known.value(name)}" for name in known.near)
-    return click.confirm(plain_line(f"{names}: on this machine, as an emulator is. Write that too?"), err=True)
+    return agrees(f"{names}: on this machine, as an emulator is. Write that too?")
 
 
 def _near_step(near: Sequence[str], host: Host) -> list[str]:

@@ -17,14 +17,13 @@ from ltx_mcp.cli.output import read_output
 from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.progress import following
 from ltx_mcp.cli.show import print_made, standing_of, view_of
-from ltx_mcp.cli.streams import say
+from ltx_mcp.cli.streams import agrees, say
 from ltx_mcp.cli.way import placed_text
 from ltx_mcp.cli.words import age, print_json
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.consent import Answer, Question
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.server.views import JobView
 from ltx_mcp.settings import environment
@@ -97,11 +96,11 @@ def _made(order: Order) -> JobView | None:
     while True:
         made = run(partial(_order, order))
         if isinstance(made, Question):
-            agreed = order.yes or click.confirm(plain_line(made.text), err=True)
+            agreed = order.yes or agrees(made.text)
             order = replace(order, answer=Answer(made.token, agreed))
         elif not isinstance(made, Repeated):
             return made
-        elif click.confirm(made.question, err=True):
+        elif agrees(made.question):
             order = replace(order, new=True)
         else:
             return made.view

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ltx_mcp.cli.common import REFUSED
-from ltx_mcp.cli.streams import say
+from ltx_mcp.cli.streams import agrees, say
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.server.views import JobView
 
@@ -80,7 +80,7 @@ def read_output(text: str, *, force: bool, as_json: bool, nothing: str) -> Outpu
     if path.exists() and not force:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise click.UsageError(f"--output: {path} is there already; --force replaces it.")
-        if not click.confirm(f"{path} is there already. Replace it?", err=True):
+        if not agrees(f"{path} is there already. Replace it?"):
             say(nothing)
             raise SystemExit(REFUSED)
         force = True

@@ -26,6 +26,8 @@ STATES = {
     "unknown": "bold yellow",
 }
 GAP = 2
+ASKED = " [y/N]: "
+"""What click puts behind a question."""
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -90,3 +92,10 @@ def print_lines(*sentences: str) -> None:
     console = make_console(stderr=True)
     for sentence in sentences:
         console.print(piece(console, sentence))
+
+
+def broken(question: str) -> str:
+    """A question in lines that a terminal need not break, with room behind the last for what is typed."""
+    console = make_console(stderr=True)
+    lines = piece(console, question).wrap(console, max(GAP, console.width - len(ASKED) - GAP))
+    return "\n".join(line.plain.rstrip() for line in lines)

@@ -58,3 +58,12 @@ def say(*sentences: str) -> None:
         print_lines(*sentences)
     else:
         print(" ".join(sentences), file=sys.stderr)
+
+
+def agrees(question: str) -> bool:
+    """Whether a person says yes to this; asked on stderr."""
+    import click
+
+    from ltx_mcp.cli.screen import broken
+
+    return click.confirm(broken(question), err=True)

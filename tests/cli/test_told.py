@@ -10,6 +10,7 @@ import pytest
 
 from ltx_mcp.cli.ended import next_steps
 from ltx_mcp.cli.main import cli
+from ltx_mcp.cli.screen import broken
 from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, RetakeVideo
 from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.request import Input, to_request
@@ -120,3 +121,12 @@ def test_the_longer_film_is_suggested_with_little_context_and_both_prices() -> N
     words, command = next_steps(view(), market_of("FAL_KEY"))[1]
     assert command == f"ltx-mcp extend {JOB} --duration 5 --context 2"
     assert words == "5 s longer, 0.70 USD (1.10 USD with 6 s of context, taken where none is named)"
+
+
+def test_a_question_is_broken_between_words_and_leaves_room_for_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    asked = "The same request was made 6 s ago: job_00000000000000000000 is running. Order another one for 0.24 USD?"
+    lines = broken(asked).splitlines()
+    assert " ".join(lines) == asked
+    assert max(map(len, lines)) <= 80 - len(" [y/N]: y")
+    assert broken("\x1b[2Jnow?") == "now?"
