@@ -1,7 +1,11 @@
-"""Where the preview's camera stands at a moment of the film, by the name of its motion."""
+"""Where the preview's camera stands at each moment, by the name of its motion, and what it sees of a picture."""
 
 import random
 from dataclasses import dataclass
+
+from PIL import Image
+
+Size = tuple[int, int]
 
 # A pan needs a margin around the picture: this much enlargement gives it.
 _MARGIN = 1.2
@@ -52,6 +56,23 @@ def make_camera(motion: str, rng: random.Random) -> Camera:
     """The camera of a named motion; without one, a slow drift that begins on the whole picture."""
     aim = rng.choice((-1.0, 1.0)) * rng.uniform(0.3, 0.8), rng.uniform(-0.5, 0.3)
     return _MOVES.get(motion) or Camera(View(), View(*aim, zoom=1.12))
+
+
+def look(picture: Image.Image, size: Size, view: View) -> Image.Image:
+    """What a camera sees of a picture, as a frame of that size."""
+    width, height = picture.width / view.zoom, picture.height / view.zoom
+    left = (picture.width - width) / 2 * (1 + view.x)
+    top = (picture.height - height) / 2 * (1 + view.y)
+    box = (left, top, min(left + width, picture.width), min(top + height, picture.height))
+    return _soften(picture.resize(size, Image.Resampling.BILINEAR, box), view.blur)
+
+
+def _soften(picture: Image.Image, blur: float) -> Image.Image:
+    """The picture out of focus: 0 leaves it sharp, 1 is as soft as it gets."""
+    if blur <= 0.01:
+        return picture
+    soft = picture.reduce(max(2, max(picture.size) // 64)).resize(picture.size, Image.Resampling.BICUBIC)
+    return Image.blend(picture, soft, min(1.0, blur * 1.4))
 
 
 def ease(part: float) -> float:

@@ -1,8 +1,10 @@
 """What is written on a preview: the mark that says it is one, and the prompt, in whatever scripts it is written.
 
-Drawn once, at the size of the film, as pictures with transparency that the renderer lays over every frame.
+Drawn once, at the size of the film, as pictures with transparency that the renderer lays over every frame. From text
+alone the prompt is the picture: a page of it, a paragraph for each shot. Over a picture it keeps to the lowest fifth.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,16 +16,30 @@ from PIL import Image, ImageDraw, ImageFont
 from ltx_mcp.media.camera import ease
 from ltx_mcp.media.fonts import Typeface, Typefaces
 
-MARK = "preview, not LTX"
-_MAX_LINES = 4
+MARK = "stand-in picture, not LTX"
 _MAX_MARKS = 4  # combining marks kept on one character; more is mischief
-_LAID_OUT = 1200  # characters looked at for line breaks: more than four lines ever hold
+_LAID_OUT = 3000  # characters looked at for line breaks: more than any page here holds
 _JOINER = "\u200d"
 _JOINERS = {_JOINER, "\u200c"}
 _SELECTORS = {"\ufe0e", "\ufe0f"}
 _WHITE = (255, 255, 255, 255)
 _SHADOW = (0, 0, 0, 170)
 _AMBER = (255, 214, 130, 255)
+_SHOT = re.compile(
+    r"\s*\b((?:(?:a|the) )?(?:(?:hard|smash|match|jump) )?cuts? to\b|(?:shot|scene) \d+\b)"
+    r"|\s*(镜头 ?[\d一二三四五六七八九十])",
+    re.IGNORECASE,
+)
+"""Where a prompt names another shot, besides at the end of a line."""
+
+_LEADING, _BETWEEN_SHOTS = 1.42, 0.6
+"""Distance of two lines, and what is added between two shots, in sizes of the letters."""
+_MEASURE = 34
+"""Widest line of a page, in sizes of the letters: about 65 letters of English."""
+_PAGE, _FOOT = 0.64, 0.2
+"""The part of the frame's height that a page and a caption may take."""
+_SIZES = [0.085 * 0.9**step for step in range(12)]
+"""Sizes of the letters of a page, as parts of the frame's short side."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +53,16 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Caption:
-    """The overlay of a prompt, and how many of its characters no font here could draw."""
+    """The overlay of a prompt, how many of its characters no font here has, and its lines as they are written."""
 
     overlay: Overlay | None
     missing: int
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """A character with its marks, the font that has it, and its width in pixels."""
+    """A character with its marks, the font that has it, and its width in sizes of the letters."""
 
     text: str
     face: Typeface
@@ -66,6 +83,56 @@ class _Piece:
         return unicodedata.category(self.text[0]) in {"Pe", "Pf", "Po"}
 
 
+_Line = list[_Piece]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Lines of text, each with its distance from the top of the first, and whether it reads from right to left."""
+
+    lines: list[tuple[float, bool, _Line]]
+    is_cut: bool
+
+    @property
+    def height(self) -> float:
+        """In sizes of the letters, as all lengths here."""
+        return self.lines[-1][0] + _LEADING if self.lines else 0.0
+
+    @property
+    def width(self) -> float:
+        return max((_length(line) for _, _, line in self.lines), default=0.0)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple("".join(piece.text for piece in line) for _, _, line in self.lines)
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What is said of characters without a font; sizes in pixels."""
+
+    missing: int
+    size: int
+
+    @property
+    def text(self) -> str:
+        if not self.missing:
+            return ""
+        return f"{self.missing:,} character{'s have' if self.missing > 1 else ' has'} no font on this machine"
+
+    @property
+    def font(self) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+        return ImageFont.load_default(self.size)
+
+    @property
+    def width(self) -> float:
+        return self.font.getlength(self.text)
+
+    @property
+    def height(self) -> float:
+        return self.size * 1.7 if self.text else 0.0
+
+
 def make_mark(width: int, height: int) -> Overlay:
     """The sign in the upper right corner that says: this is a preview."""
     short = min(width, height)
@@ -81,23 +148,68 @@ def make_mark(width: int, height: int) -> Overlay:
     return Overlay(image, max(0, _even(width - box[0] - gap)), _even(gap))
 
 
-def make_caption(prompt: str, width: int, height: int, folders: Iterable[Path] | None = None) -> Caption:
-    """The prompt at the foot of the frame, in at most four lines, and what had to be left out of it."""
-    text = _cleaned(prompt)
+def make_title(prompt: str, width: int, height: int, folders: Iterable[Path] | None = None) -> Caption:
+    """The prompt as a page in the middle of the frame, as large as it fits; what does not fit ends with an ellipsis."""
+    faces = Typefaces(folders)
+    shots, missing = _read(prompt, faces, split=True)
     short = min(width, height)
-    size = max(11, round(short * (0.036 if len(text) < 120 else 0.03)))
-    faces = Typefaces(size, folders)
-    pieces, missing = _make_pieces(text, faces)
-    lines = _wrapped(pieces, width * (0.72 if width > height else 0.88), faces)
-    note = f"{missing:,} character{'s have' if missing > 1 else ' has'} no font on this machine" if missing else ""
-    if not lines and not note:
+    size, block = 0, _Block([], is_cut=False)
+    for part in _SIZES:
+        size = max(11, round(short * part))
+        block = _set(
+            shots, min(_MEASURE, width * (0.72 if width > height else 0.84) / size), height * _PAGE / size, faces
+        )
+        if not block.is_cut:
+            break
+    note = _Note(missing, max(10, round(short * 0.025)))
+    if not block.lines and not note.text:
         return Caption(None, 0)
-    return Caption(_draw(lines, note, _is_rtl(text), (width, height), size), missing)
+    wide = min(width, max(block.width * size, note.width) + size)
+    box = (_even(wide), _even((block.height + 0.6) * size + note.height))
+    image = Image.new("RGBA", box, (0, 0, 0, 0))
+    _write(image, block, note, size, (size // 2, box[0] - size // 2), size * 0.3)
+    return Caption(Overlay(image, _even((width - box[0]) / 2), _even((height - box[1]) / 2)), missing, block.texts)
 
 
-def _cleaned(prompt: str) -> str:
-    """The prompt on one line, without control characters, invisible formatting and halves of characters."""
-    text = unicodedata.normalize("NFC", " ".join(prompt.split()))
+def make_caption(prompt: str, width: int, height: int, folders: Iterable[Path] | None = None) -> Caption:
+    """The prompt in the lowest fifth of the frame, and what had to be left out of it."""
+    faces = Typefaces(folders)
+    shots, missing = _read(prompt, faces, split=False)
+    size, margin = max(11, round(min(width, height) * 0.032)), round(min(width, height) * 0.035)
+    note, tall = _Note(missing, max(10, round(size * 0.72))), _even(height * _FOOT)
+    room = (tall - margin - note.height) / size
+    block = _set(shots, min(width - 2 * margin, width * (0.72 if width > height else 1)) / size, room, faces)
+    if not block.lines and not note.text:
+        return Caption(None, 0)
+    used = margin + block.height * size + note.height
+    box = (_even(width), min(tall, _even(used + margin)))
+    image = Image.new("RGBA", box, (0, 0, 0, 0))
+    shade = [round(185 * ease(level / 100)) for level in range(256)]
+    image.putalpha(Image.linear_gradient("L").point(shade).resize(box))
+    _write(image, block, note, size, (margin, width - margin), box[1] - used)
+    return Caption(Overlay(image, 0, height - box[1]), missing, block.texts)
+
+
+# -- reading
+
+
+def _read(prompt: str, faces: Typefaces, *, split: bool) -> tuple[list[_Line], int]:
+    """The shots of a prompt in pieces, and how many characters have no font here."""
+    parts = _SHOT.sub(r"\n\1\2", prompt).splitlines() if split else [prompt]
+    texts = [text for part in parts if (text := _cleaned(part))]
+    plain = faces.has_plain("".join(texts))
+    shots, missing, room = [], 0, _LAID_OUT
+    for text in texts:
+        pieces, lacking = _make_pieces(text, faces, plain, room)
+        shots.append(pieces)
+        missing += lacking
+        room -= len(pieces)
+    return shots, missing
+
+
+def _cleaned(text: str) -> str:
+    """On one line, without control characters, invisible formatting and halves of characters."""
+    text = unicodedata.normalize("NFC", " ".join(text.split()))
     return " ".join("".join(character for character in text if _is_kept(character)).split())
 
 
@@ -118,39 +230,58 @@ def _clusters(text: str) -> list[str]:
     return clusters
 
 
-def _make_pieces(text: str, faces: Typefaces) -> tuple[list[_Piece], int]:
-    pieces: list[_Piece] = []
-    missing, plain = 0, faces.has_plain(text)
+def _make_pieces(text: str, faces: Typefaces, plain: bool, room: int) -> tuple[_Line, int]:
+    pieces: _Line = []
+    missing = 0
     for cluster in _clusters(text):
         if cluster.isspace() and (not pieces or pieces[-1].is_space):
             continue
         face = pieces[-1].face if cluster.isspace() else faces.find(cluster, plain)
         if face is None:
             missing += 1
-        elif len(pieces) < _LAID_OUT:
-            pieces.append(_Piece(cluster, face, face.font.getlength(cluster)))
+        elif len(pieces) < room:
+            pieces.append(_Piece(cluster, face, face.width(cluster)))
     return pieces, missing
 
 
-def _wrapped(pieces: list[_Piece], room: float, faces: Typefaces) -> list[list[_Piece]]:
-    """Lines of at most `room` pixels; what does not fit in the last one is told by an ellipsis."""
-    lines: list[list[_Piece]] = [[]]
+def _is_rtl(line: _Line) -> bool:
+    """Whether the first character with a direction goes from right to left."""
+    kinds = (unicodedata.bidirectional(piece.text[0]) for piece in line)
+    return next((kind != "L" for kind in kinds if kind in {"L", "R", "AL"}), False)
+
+
+# -- breaking into lines
+
+
+def _set(shots: list[_Line], measure: float, room: float, faces: Typefaces) -> _Block:
+    """Lines of at most `measure` in at most `room` of height, one line at the least."""
+    lines: list[tuple[float, bool, _Line]] = []
+    y = 0.0
+    for shot in shots:
+        rtl = _is_rtl(shot)
+        for line in _wrapped(shot, measure):
+            if lines and y + _LEADING > room:
+                top, was_rtl, last = lines[-1]
+                return _Block([*lines[:-1], (top, was_rtl, _shortened(last, measure, faces))], is_cut=True)
+            lines.append((y, rtl, line))
+            y += _LEADING
+        y += _BETWEEN_SHOTS
+    return _Block(lines, is_cut=False)
+
+
+def _wrapped(pieces: _Line, measure: float) -> list[_Line]:
+    lines: list[_Line] = [[]]
     for word in _words(pieces):
-        if lines[-1] and _length([*lines[-1], *_stripped(word)]) > room:
-            lines.append([])
-        for part in _chopped(word, room) if _length(_stripped(word)) > room else [word]:
-            if lines[-1] and _length([*lines[-1], *_stripped(part)]) > room:
+        for part in _chopped(word, measure) if _length(_stripped(word)) > measure else [word]:
+            if lines[-1] and _length([*lines[-1], *_stripped(part)]) > measure:
                 lines.append([])
-            if lines[-1] or not all(piece.is_space for piece in part):
-                lines[-1] += part
-        if len(lines) > _MAX_LINES:
-            return [*map(_stripped, lines[: _MAX_LINES - 1]), _shortened(lines[_MAX_LINES - 1], room, faces)]
+            lines[-1] += part
     return [line for line in map(_stripped, lines) if line]
 
 
-def _words(pieces: list[_Piece]) -> list[list[_Piece]]:
+def _words(pieces: _Line) -> list[_Line]:
     """Pieces that stay together on a line, each with the space after it."""
-    words: list[list[_Piece]] = []
+    words: list[_Line] = []
     for piece in pieces:
         last = words[-1][-1] if words else None
         breaks = last is None or (
@@ -163,123 +294,80 @@ def _words(pieces: list[_Piece]) -> list[list[_Piece]]:
     return words
 
 
-def _chopped(word: list[_Piece], room: float) -> list[list[_Piece]]:
-    parts: list[list[_Piece]] = [[]]
+def _chopped(word: _Line, measure: float) -> list[_Line]:
+    parts: list[_Line] = [[]]
     for piece in word:
-        if parts[-1] and _length([*parts[-1], piece]) > room:
+        if parts[-1] and _length([*parts[-1], piece]) > measure:
             parts.append([])
         parts[-1].append(piece)
     return parts
 
 
-def _shortened(line: list[_Piece], room: float, faces: Typefaces) -> list[_Piece]:
+def _shortened(line: _Line, measure: float, faces: Typefaces) -> _Line:
+    """The line with an ellipsis, which stands behind a word; behind a letter only where the line is one word."""
     face = faces.find("…") or faces.find("…", plain=True)
     assert face is not None
-    dots = _Piece("…", face, face.font.getlength("…"))
-    line = _stripped(line)
-    while line and _length([*line, dots]) > room:
-        line = _stripped(line[:-1])
-    return [*line, dots]
+    dots = _Piece("…", face, face.width("…"))
+    words = _words(line)
+    while len(words) > 1 and _length([*_joined(words), dots]) > measure:
+        words.pop()
+    kept = _joined(words)
+    while kept and _length([*kept, dots]) > measure:
+        kept = kept[:-1]
+    return [*kept, dots]
 
 
-def _stripped(line: list[_Piece]) -> list[_Piece]:
+def _joined(words: list[_Line]) -> _Line:
+    return _stripped([piece for word in words for piece in word])
+
+
+def _stripped(line: _Line) -> _Line:
     end = len(line)
     while end and line[end - 1].is_space:
         end -= 1
     return line[:end]
 
 
-def _length(line: list[_Piece]) -> float:
+def _length(line: _Line) -> float:
     return sum(piece.width for piece in line)
 
 
-def _draw(lines: list[list[_Piece]], note: str, rtl: bool, frame: tuple[int, int], size: int) -> Overlay:
-    width, height = frame
-    step, small, margin = round(size * 1.4), max(10, round(size * 0.72)), round(min(frame) * 0.05)
-    tall = step * len(lines) + (round(small * 1.7) if note else 0)
-    box = (_even(width), min(_even(height), _even(tall + margin * 2.4)))
-    image = Image.new("RGBA", box, (0, 0, 0, 0))
-    shade = [round(185 * ease(level / 255) ** 0.8) for level in range(256)]
-    image.putalpha(Image.linear_gradient("L").point(shade).resize(box))
-    pen = ImageDraw.Draw(image)
-    y = box[1] - margin - tall + round(size * 1.05)
-    for line in lines:
-        _draw_line(image, line, (margin, width - margin), y, rtl)
-        y += step
-    if note:
-        font = ImageFont.load_default(small)
-        pen.text((margin, box[1] - margin - small * 0.3), note, _AMBER, font, anchor="ls")
-    return Overlay(image, 0, height - box[1])
+# -- writing
 
 
-def _draw_line(image: Image.Image, line: list[_Piece], edges: tuple[int, int], y: int, rtl: bool) -> None:
+def _write(image: Image.Image, block: _Block, note: _Note, size: int, edges: tuple[int, int], top: float) -> None:
+    """Lines between two edges, from `top` down, and the note below them."""
+    for y, rtl, line in block.lines:
+        _write_line(image, line, edges, round(top + (y + 1) * size), size, rtl)
+    if note.text:
+        foot = top + block.height * size + note.size * 1.2
+        ImageDraw.Draw(image).text((edges[0], foot), note.text, _AMBER, note.font, anchor="ls")
+
+
+def _write_line(image: Image.Image, line: _Line, edges: tuple[int, int], y: int, size: int, rtl: bool) -> None:
+    """Text of one font is laid out as a whole, by raqm where Pillow has it; runs of several fonts follow each other in
+    the direction of the line."""
     layer = Image.new("RGBA", image.size, (0, 0, 0, 0))
     pen = ImageDraw.Draw(layer)
-    runs = _in_sight_order(_make_runs(line, rtl), rtl)
-    x = edges[1] - sum(run.length for run in runs) if rtl else float(edges[0])
-    for run in runs:
-        drop = max(1, int(run.font.size) // 18)
+    runs = [
+        ("".join(piece.text for piece in group), face.font(size))
+        for face, group in groupby(line, lambda piece: piece.face)
+    ]
+    lengths = [font.getlength(text, direction=_direction(font, rtl)) for text, font in runs]
+    x = edges[1] - sum(lengths) if rtl else float(edges[0])
+    drop = max(1, size // 18)
+    for (text, font), length in list(zip(runs, lengths, strict=True))[:: -1 if rtl else 1]:
         for shift, fill in ((drop, _SHADOW), (0, _WHITE)):
-            pen.text((x + shift, y + shift), run.text, fill, run.font, anchor="ls", direction=run.direction)
-        x += run.length
+            pen.text((x + shift, y + shift), text, fill, font, anchor="ls", direction=_direction(font, rtl))
+        x += length
     image.alpha_composite(layer)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Part of a line in one font and one direction."""
-
-    text: str
-    font: ImageFont.FreeTypeFont
-    rtl: bool
-
-    @property
-    def direction(self) -> str | None:
-        """What raqm is told; the plain layout takes none."""
-        if self.font.layout_engine != ImageFont.Layout.RAQM:
-            return None
-        return "rtl" if self.rtl else "ltr"
-
-    @property
-    def length(self) -> float:
-        return self.font.getlength(self.text, direction=self.direction)
-
-
-def _make_runs(line: list[_Piece], rtl: bool) -> list[_Run]:
-    directed = zip(line, _directions(line, rtl), strict=True)
-    groups = groupby(directed, lambda pair: (pair[0].face.font, pair[1]))
-    return [_Run("".join(piece.text for piece, _ in group), font, turned) for (font, turned), group in groups]
-
-
-def _directions(line: list[_Piece], rtl: bool) -> list[bool]:
-    """Whether each piece goes from right to left; spaces and signs go with their neighbours, or with the line."""
-    kinds = [_strong(piece.text) for piece in line]
-    turned = []
-    for place, kind in enumerate(kinds):
-        if kind is None:
-            before = next((known for known in reversed(kinds[:place]) if known is not None), rtl)
-            after = next((known for known in kinds[place:] if known is not None), rtl)
-            kind = before if before == after else rtl
-        turned.append(kind)
-    return turned
-
-
-def _in_sight_order(runs: list[_Run], rtl: bool) -> list[_Run]:
-    """Runs from left to right as they are seen: those of one direction keep together, in that direction's order."""
-    groups = [(turned, list(group)) for turned, group in groupby(runs, lambda run: run.rtl)]
-    ordered = reversed(groups) if rtl else groups
-    return [run for turned, group in ordered for run in (reversed(group) if turned else group)]
-
-
-def _is_rtl(text: str) -> bool:
-    """Whether the first character with a direction goes from right to left."""
-    return next((turned for turned in map(_strong, text) if turned is not None), False)
-
-
-def _strong(text: str) -> bool | None:
-    """True for a character that goes from right to left, False for letters and digits of the other way, else None."""
-    kind = unicodedata.bidirectional(text[0])
-    return True if kind in {"R", "AL"} else False if kind in {"L", "EN"} else None
+def _direction(font: ImageFont.FreeTypeFont, rtl: bool) -> str | None:
+    """What raqm is told; the plain layout takes none."""
+    if font.layout_engine != ImageFont.Layout.RAQM:
+        return None
+    return "rtl" if rtl else "ltr"
 
 
 def _even(length: float) -> int:

@@ -17,7 +17,8 @@ import av
 from av.container import OutputContainer
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.bridge import EDGE, Bridge
+from ltx_mcp.media.backdrop import make_backdrop
+from ltx_mcp.media.bridge import Bridge
 from ltx_mcp.media.caption import Overlay, make_caption, make_mark
 from ltx_mcp.media.facts import EditOrder, RenderNotes, Tell
 from ltx_mcp.media.listen import Listener, open_sound
@@ -27,6 +28,8 @@ from ltx_mcp.media.rewrite import encode_film, write_whole
 from ltx_mcp.media.source import Source, kept_frames, picture_at, read_source
 from ltx_mcp.media.tracks import CopiedTrack, Dub, EncodedTrack, Pad, Silence, Track, can_copy
 
+_EDGE = 1280
+"""Pixels of the long side of the pictures that new frames are made from, before they are enlarged."""
 _CRF = 10
 _COPIED = ("h264", "hevc", "av1", "vp9")
 _HALF_MS = Fraction(1, 2000)  # moments are told in whole milliseconds
@@ -114,10 +117,11 @@ def _in_order(source: Source, plan: _Plan, redrawn: Iterator[av.VideoFrame]) -> 
 
 
 def _redrawn(order: EditOrder, source: Source, plan: _Plan, overlays: list[Overlay]) -> Iterator[av.VideoFrame]:
-    before = picture_at(source, plan.first - 1, EDGE) if plan.first else None
-    after = picture_at(source, plan.last, EDGE) if plan.last < len(source.moments) else None
+    before = picture_at(source, plan.first - 1, _EDGE) if plan.first else None
+    after = picture_at(source, plan.last, _EDGE) if plan.last < len(source.moments) else None
     screen = source.screen
-    scene = Bridge(order.prompt, screen, before, after, _chance(order))
+    size = screen.inner_size(_EDGE)
+    scene = Bridge(size, before, after, make_backdrop(size, _chance(order)))
     press: Press | None = None
     pictures = draw_ahead(scene, _moments(source, plan, before, after))
     for (moment, following), picture in zip(pairwise((*plan.new, plan.end)), pictures, strict=True):

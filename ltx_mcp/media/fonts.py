@@ -29,6 +29,7 @@ _MAX_FILES = 5000
 _MAX_FONTS = 250
 _MAX_PROBES = 20_000
 _PROBE_SIZE = 20
+_MEASURED_SIZE = 60
 _NOWHERE = "\U0010fffe"  # a noncharacter: every font answers it with its missing box
 
 
@@ -39,22 +40,25 @@ def font_folders() -> list[Path]:
 
 
 class Typeface:
-    """One font that could be opened, at the size of the text."""
+    """One font that could be opened."""
 
-    def __init__(self, path: str | None, size: int) -> None:
-        self._path, self._size = path, size
+    def __init__(self, path: str | None) -> None:
+        self._path = path
         basic = ImageFont.Layout.BASIC
         plain = ImageFont.truetype(path, _PROBE_SIZE, layout_engine=basic) if path else _built_in(_PROBE_SIZE)
         self._probe = plain
         self._missing = _look(plain, _NOWHERE)
-        self._font: ImageFont.FreeTypeFont | None = None
+        self._fonts: dict[int, ImageFont.FreeTypeFont] = {}
 
-    @property
-    def font(self) -> ImageFont.FreeTypeFont:
+    def font(self, size: int) -> ImageFont.FreeTypeFont:
         """The font to draw with; it shapes scripts where the machine's Pillow can."""
-        if self._font is None:
-            self._font = ImageFont.truetype(self._path, self._size) if self._path else _built_in(self._size)
-        return self._font
+        if size not in self._fonts:
+            self._fonts[size] = ImageFont.truetype(self._path, size) if self._path else _built_in(size)
+        return self._fonts[size]
+
+    def width(self, text: str) -> float:
+        """How wide a text is, in sizes of the letters."""
+        return self.font(_MEASURED_SIZE).getlength(text) / _MEASURED_SIZE
 
     def has(self, character: str) -> bool:
         """Whether the font draws this one character."""
@@ -68,9 +72,8 @@ class Typeface:
 class Typefaces:
     """The fonts of a text, opened one after the other only as far as its characters ask for."""
 
-    def __init__(self, size: int, folders: Iterable[Path] | None = None) -> None:
-        self._size = size
-        self._built_in = Typeface(None, size)
+    def __init__(self, folders: Iterable[Path] | None = None) -> None:
+        self._built_in = Typeface(None)
         self._files = _font_files(font_folders() if folders is None else folders)
         self._open: list[Typeface] = []
         self._found: dict[str, Typeface | None] = {}
@@ -95,7 +98,7 @@ class Typefaces:
             if path is None:
                 break
             try:
-                face = Typeface(path, self._size)
+                face = Typeface(path)
             except (OSError, ValueError):
                 continue
             self._open.append(face)

@@ -16,8 +16,8 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from PIL import Image
 
+from ltx_mcp.media.camera import Size
 from ltx_mcp.media.caption import Overlay
-from ltx_mcp.media.terrain import Size
 
 _DRAWERS = 2
 _AHEAD = 4

@@ -15,14 +15,15 @@ from pathlib import Path
 import av
 from av.container import OutputContainer
 
-from ltx_mcp.media.caption import make_caption, make_mark
+from ltx_mcp.media.backdrop import make_backdrop
+from ltx_mcp.media.camera import make_camera
+from ltx_mcp.media.caption import make_caption, make_mark, make_title
 from ltx_mcp.media.facts import RenderNotes, RenderOrder
-from ltx_mcp.media.landscape import Landscape
 from ltx_mcp.media.listen import Listener, first_heard, measure_loudness, open_sound
 from ltx_mcp.media.press import Press, Scene, Screen, draw_ahead
 from ltx_mcp.media.pulse import Pulse
 from ltx_mcp.media.sound import RATE
-from ltx_mcp.media.stills import Stills
+from ltx_mcp.media.stills import Stills, enlarged, open_filled
 from ltx_mcp.media.tracks import CopiedTrack, EncodedTrack, Pad, Silence, Track, can_copy
 
 __all__ = ["RenderNotes", "RenderOrder", "render"]
@@ -44,7 +45,8 @@ def render(order: RenderOrder, out: Path, tell: Callable[[float], None]) -> Rend
     """
     screen = Screen(order.width, order.height, Fraction(1, order.fps))
     scene = _make_scene(order, screen)
-    caption = make_caption(order.prompt, order.width, order.height)
+    write = make_title if order.image is None else make_caption
+    caption = write(order.prompt, order.width, order.height)
     overlays = [make_mark(order.width, order.height), *([caption.overlay] if caption.overlay else [])]
     with (
         av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container,
@@ -74,11 +76,11 @@ def _chance(order: RenderOrder) -> random.Random:
 
 
 def _make_scene(order: RenderOrder, screen: Screen) -> Scene:
-    scene: Scene
-    if order.image is None:
-        scene = Landscape(order.prompt, order.camera_motion, screen.inner_size(_SCENE_EDGE), _chance(order))
-    else:
-        scene = Stills(order, screen.inner_size(_STILL_EDGE), _chance(order))
+    rng = _chance(order)
+    size = screen.inner_size(_STILL_EDGE if order.image else _SCENE_EDGE)
+    start = open_filled(order.image, "image", enlarged(size)) if order.image else make_backdrop(enlarged(size), rng)
+    end = open_filled(order.end_image, "end_image", enlarged(size)) if order.end_image else None
+    scene = Stills(start, end, size, make_camera(order.camera_motion, rng))
     if order.sound is None:
         return scene
     return Pulse(scene, measure_loudness(order.sound, order.fps, order.frames), order.fps)

@@ -136,5 +136,5 @@ def missing_scripts(folders: Iterable[Path] | None = None) -> list[str]:
     """The scripts of which no font of this machine, or of these folders, has the letters tried."""
     from ltx_mcp.media.fonts import Typefaces
 
-    faces = Typefaces(20, folders)
+    faces = Typefaces(folders)
     return [name for name, letters in SCRIPTS.items() if not all(faces.find(letter) for letter in letters)]
