@@ -9,10 +9,11 @@ from decimal import Decimal
 
 from ltx_mcp.domain.edits import Form, edited
 from ltx_mcp.domain.facts import Limit, OfferFacts, ProviderFacts
-from ltx_mcp.domain.forms import check_media, conversions, lasts, nearest_ratio, seconds_of
+from ltx_mcp.domain.forms import check_media, conversions, lasts, nearest_ratio, scaled_size, seconds_of
 from ltx_mcp.domain.offer import Adjustment, NotOfferedError, Offer, Refusal
 from ltx_mcp.domain.price import from_credits, highest_price, make_price, to_credits
 from ltx_mcp.domain.request import EDITS, Input, Request, film_size
+from ltx_mcp.domain.traits import SEEN, describe, describe_made
 
 THE_LONGEST = "the longest of what its header says and what was counted"
 """By which a medium is priced whose header and packets do not agree: so ends what is told of it."""
@@ -218,9 +219,9 @@ def _adjustments(
     ]
     converted = conversions(inputs, provider)
     changed += [
-        Adjustment(given.role, _form_text(given), converted[given.role], "server")
+        Adjustment(given.role, *_made_of(given, converted.get(given.role, "")), "server")
         for given in inputs
-        if given.role in converted
+        if given.role in converted or SEEN & set(given.traits)
     ]
     return tuple(changed)
 
@@ -229,5 +230,12 @@ def _told(value: object) -> str:
     return format(value.normalize(), "f") if isinstance(value, Decimal) else str(value)
 
 
-def _form_text(given: Input) -> str:
-    return f"{given.format} turned by EXIF" if given.turned else given.form
+def _made_of(given: Input, target: str) -> tuple[str, str]:
+    """What a medium is, and what it is converted to; one that is drawn here keeps its form."""
+    traits = ("turned", *given.traits) if given.turned else given.traits
+    if not target:
+        seen = [trait for trait in given.traits if trait in SEEN]
+        return describe(given.form, seen), describe_made("", seen)
+    size = scaled_size(given.width, given.height)
+    scaled = f"{size[0]}x{size[1]}" if given.kind == "image" and size != (given.width, given.height) else ""
+    return describe(given.form, traits), describe_made(target, traits, scaled)

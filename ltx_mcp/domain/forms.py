@@ -9,6 +9,8 @@ from ltx_mcp.domain.facts import InputRule, MediumLimit, OfferFacts, ProviderFac
 from ltx_mcp.domain.offer import NotOfferedError
 from ltx_mcp.domain.request import Input, Request, to_decimal
 
+MAX_SHORT_EDGE = 3840
+"""Pixels of a converted picture's short edge: as many as the largest film can show of it, however it is cut."""
 TARGETS = {"video": "mp4/h264", "audio": "m4a/aac"}
 """What a video or a sound is converted to where its own form is not accepted."""
 
@@ -80,15 +82,16 @@ def _too_large(given: Input, rule: InputRule) -> bool:
 def _smaller_form(given: Input, rule: InputRule) -> bool:
     """Whether another form may bring a medium below the limit."""
     if given.kind == "image":
-        return given.format != "jpeg" and "jpeg" in rule.accepts
+        is_smaller = scaled_size(given.width, given.height) != (given.width, given.height)
+        return is_smaller or (given.format != "jpeg" and "jpeg" in rule.accepts)
     return given.codec in ("pcm", "flac")
 
 
 def conversions(inputs: Sequence[Input], provider: ProviderFacts) -> dict[str, str]:
     """By role, the form a medium is converted to before this provider gets it.
 
-    A picture that only its EXIF turns upright is turned in its pixels: no provider says whether it reads EXIF. What is
-    drawn on this machine is read as it is.
+    A picture that others may see otherwise than viewers show it, by its EXIF, its colours or its transparency, is made
+    plain: no provider says what it reads. What is drawn on this machine is read as it is.
     """
     return {given.role: target for given in inputs if (target := conversion(given, provider.inputs.get(given.kind)))}
 
@@ -97,11 +100,19 @@ def conversion(given: Input, rule: InputRule | None) -> str:
     """The form this medium must be brought into; empty where it can go as it is."""
     if rule is None or rule.ways == ("file",) or not given.form:
         return ""
-    if given.form in rule.accepts and not given.turned and not _too_large(given, rule):
+    if given.form in rule.accepts and not given.turned and not given.traits and not _too_large(given, rule):
         return ""
     if given.kind == "image":
         return "jpeg" if "jpeg" in rule.accepts else "png"
     return TARGETS[given.kind]
+
+
+def scaled_size(width: int, height: int) -> tuple[int, int]:
+    """The size of a picture once it is converted."""
+    short = min(width, height)
+    if short <= MAX_SHORT_EDGE:
+        return width, height
+    return round(width * MAX_SHORT_EDGE / short), round(height * MAX_SHORT_EDGE / short)
 
 
 def seconds_of(medium: Input) -> Decimal:

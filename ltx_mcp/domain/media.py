@@ -77,8 +77,9 @@ class Medium:
     """A picture, a video or a sound that was copied, hashed and looked at once.
 
     `format` is a picture's, or the container of the others; `codec` is that of the stream that matters. `turned`: a
-    picture that is upright only for those who read its EXIF. `duration` is in seconds, the longest that can be counted;
-    `doubt` is what says that it is much shorter. `found` is the file that a relative path was taken to mean.
+    picture that is upright only for those who read its EXIF; `traits`: what else is peculiar about it (`traits.py`).
+    `duration` is in seconds, the longest that can be counted; `doubt` is what says that it is much shorter. `found` is
+    the file that a relative path was taken to mean.
     """
 
     path: Path
@@ -88,6 +89,7 @@ class Medium:
     width: int = 0
     height: int = 0
     turned: bool = False
+    traits: tuple[str, ...] = ()
     codec: str = ""
     duration: float = 0.0
     fps: float = 0.0

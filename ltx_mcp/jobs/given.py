@@ -137,6 +137,7 @@ def to_input(role: str, medium: Medium) -> Input:
         width=medium.width,
         height=medium.height,
         turned=medium.turned,
+        traits=medium.traits,
         codec=medium.codec,
         duration=medium.duration,
         fps=medium.fps,

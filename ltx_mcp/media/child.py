@@ -38,7 +38,7 @@ Work = Callable[[dict[str, Any], Tell], Any]
 
 
 def _picture(arguments: dict[str, Any], tell: Tell) -> PictureFacts:
-    from ltx_mcp.media.measure import look_at_picture
+    from ltx_mcp.media.picture import look_at_picture
 
     return look_at_picture(**arguments)
 
@@ -103,7 +103,7 @@ _WORK: dict[str, Work] = {
     "edit": _edit,
 }
 _MODULES = {
-    "picture": "measure",
+    "picture": "picture",
     "convert": "picture",
     "medium": "medium",
     "conversion": "convert",

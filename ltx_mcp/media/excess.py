@@ -6,6 +6,7 @@ nowhere near these numbers. Frames of an animation are not counted: only the fir
 
 import mmap
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 MAX_SCANS = 100  # mozjpeg writes about ten
@@ -30,18 +31,33 @@ def find_excess(path: str | Path) -> str:
             return _many_chunks(data) if head == _PNG else _many_scans(data)
 
 
-def _many_scans(data: mmap.mmap) -> str:
-    place, segments, scans, pixels = 2, 0, 0, 0
+def has_end(path: str | Path) -> bool:
+    """Whether the first picture of a JPEG has its end marker; of what is no JPEG this is not asked."""
+    with open(path, "rb") as file:
+        if file.read(2) != b"\xff\xd8":
+            return True
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return any(kind == _END for kind, _ in _segments(data))
+
+
+def _segments(data: mmap.mmap) -> Iterator[tuple[int, int]]:
+    """The kind of each segment up to the end marker, and where it stands, after its marker."""
+    place = 2
     while found := _MARKER.search(data, place):
         kind, place = data[found.start() + 1], found.end()
+        yield kind, place
         if kind == _END:
-            break
+            return
+        if kind not in _BARE:
+            place += max(2, int.from_bytes(data[place : place + 2], "big"))
+
+
+def _many_scans(data: mmap.mmap) -> str:
+    scans, pixels = 0, 0
+    for segments, (kind, place) in enumerate(_segments(data), 1):
         if kind in _SIZES:
             height, width = data[place + 3 : place + 5], data[place + 5 : place + 7]
             pixels = int.from_bytes(height, "big") * int.from_bytes(width, "big")
-        if kind not in _BARE:
-            place += max(2, int.from_bytes(data[place : place + 2], "big"))
-        segments += 1
         scans += kind == _START_OF_SCAN
         if scans > MAX_SCANS:
             return f"is a JPEG of more than {MAX_SCANS} scans"

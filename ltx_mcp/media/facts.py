@@ -79,12 +79,16 @@ class RenderNotes:
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """A whole, decodable picture; width and height are as seen, after EXIF rotation. `turned`: by EXIF alone."""
+    """A whole, decodable picture; width and height are as seen, after EXIF rotation. `turned`: by EXIF alone.
+
+    `traits` are what else is peculiar about its file, by the words of `domain/traits.py`.
+    """
 
     format: str
     width: int
     height: int
     turned: bool = False
+    traits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

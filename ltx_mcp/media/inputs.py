@@ -164,7 +164,8 @@ async def _looked(look: Awaitable[_Facts], argument: str) -> _Facts:
 def to_medium(facts: PictureFacts | MediumFacts, kind: str, path: Path, sha256: str, size_bytes: int) -> Medium:
     """The record of what was looked at; the codec of a video or a sound is the one of the stream of that kind."""
     if isinstance(facts, PictureFacts):
-        return Medium(path, sha256, size_bytes, facts.format, facts.width, facts.height, facts.turned)
+        shape = (facts.width, facts.height)
+        return Medium(path, sha256, size_bytes, facts.format, *shape, facts.turned, facts.traits)
     return Medium(
         path=path,
         sha256=sha256,

@@ -1,4 +1,4 @@
-"""Facts of pictures and films, contact sheets and single frames. Runs in the child process, blocking."""
+"""Facts of films, contact sheets and single frames. Runs in the child process, blocking."""
 
 import io
 import math
@@ -12,11 +12,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.media import Moment
-from ltx_mcp.media.facts import FilmFacts, FrameFacts, FrameFormat, PictureFacts, SheetFacts
+from ltx_mcp.media.facts import FilmFacts, FrameFacts, FrameFormat, SheetFacts
 from ltx_mcp.media.film import Film, not_a_film, open_film, upright
 from ltx_mcp.media.length import Counter, average_rate, film_length, said_seconds
 from ltx_mcp.media.medium import container_name
-from ltx_mcp.media.picture import is_turned, measure_upright, open_header, picture_format
 from ltx_mcp.media.whole import is_cut
 
 SHEET_BYTES = 60_000
@@ -26,13 +25,6 @@ _GAP = 4
 _QUALITIES = (85, 75, 65, 55, 48, 40)
 _SHRINK = 0.85
 _BACKGROUND = (14, 16, 22)
-
-
-def look_at_picture(path: str | Path) -> PictureFacts:
-    """The facts of a whole, decodable picture. CallerError (input_failed) lists what is accepted."""
-    with open_header(path) as image:
-        width, height = measure_upright(image)
-        return PictureFacts(picture_format(image), width, height, is_turned(image))
 
 
 def measure_film(path: str | Path) -> FilmFacts:

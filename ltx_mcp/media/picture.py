@@ -1,34 +1,26 @@
-"""Opens a picture that somebody else made: which formats, how large, upright, and without transparency.
+"""A picture that somebody else made as a viewer shows it: upright, in sRGB, its first frame, and without transparency.
 
-Runs in the child process: the caller's bytes meet a decoder here.
+Everything that uses a caller's picture opens it here. Runs in the child process.
 """
 
-import importlib
-import importlib.util
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from PIL import AvifImagePlugin as _avif
-from PIL import Image, ImageFile, UnidentifiedImageError
-from PIL import WebPImagePlugin as _webp
+from PIL import Image, ImageFile
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.excess import find_excess
+from ltx_mcp.domain.forms import scaled_size
+from ltx_mcp.media.colours import read_colours, to_srgb
+from ltx_mcp.media.decoding import BROKEN, MAX_EDGE, cut_short, refused, telling
 from ltx_mcp.media.facts import PictureFacts
+from ltx_mcp.media.jpeg import is_cut
+from ltx_mcp.media.opening import open_header, picture_format
 
-MAX_EDGE = 16_384
-MAX_PIXELS = 100_000_000
+__all__ = ["MAX_EDGE", "convert_picture", "look_at_picture", "open_picture"]
 
-# Pillow's own guard stays on in front of ours: it refuses twice as much while it reads a header.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-
-_PLUGINS = (_avif, _webp)
-_FORMATS = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg", "WEBP": "webp", "AVIF": "avif", "HEIF": "heif"}
-_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+MIN_EDGE = 32
+MAX_SHAPE = 10
+"""So many times as long as wide a picture may be; a film shows less than a fifth of that."""
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,149 +32,100 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = {5, 6, 7, 8}
-# What decoders have been seen to raise over bytes that lie.
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    ArithmeticError,
-    LookupError,
-    TypeError,
-    EOFError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
+_UNSEEN = 8  # of 255: alpha below which nothing of a picture is seen
+_JUDGED_EDGE = 256
+_LIGHT, _DARK = 192, 64
+_OPAQUE = "Save it without transparency, or give another."
 
 
-def accepted_formats() -> list[str]:
-    """The picture formats readable on this machine, in our spelling."""
-    names = ["png", "jpeg", "webp", "avif"]
-    return [*names, "heif"] if importlib.util.find_spec("pillow_heif") else names
-
-
-def open_header(path: str | Path, name: str = "picture") -> ImageFile.ImageFile:
-    """The picture, not yet decoded, once its header shows an accepted format and size.
-
-    `name` is what the caller calls it: image, end_image. CallerError (input_failed) otherwise.
-    """
-    with _telling(name):
-        if excess := find_excess(path):
-            raise _excessive(name, excess)
-        image = _identify(path, name)
-    width, height = image.size
-    if max(width, height) > MAX_EDGE or width * height > MAX_PIXELS:
-        image.close()
-        raise _too_large(name, f"is {width} x {height} pixels")
-    return image
+def look_at_picture(path: str | Path, name: str = "picture") -> PictureFacts:
+    """The facts of a whole, decodable picture that a film can be made of. CallerError (input_failed) otherwise."""
+    with open_header(path, name) as image, telling(name):
+        width, height = image.size
+        _check_shape(name, width, height)
+        if image.info.get("has_no_end") and is_cut(path):
+            raise cut_short(name)
+        traits = _traits(image)
+        _load(image, 1)
+        paper = _paper(image, name)
+        orientation = _orientation(image)
+        size = (height, width) if orientation in _SIDEWAYS else (width, height)
+        traits += (f"on_{paper}",) if paper else ()
+        return PictureFacts(picture_format(image), *size, orientation in _TURNS, traits)
 
 
 def open_picture(path: str | Path, name: str = "picture", edge: int | None = None) -> Image.Image:
-    """The whole picture, upright, as RGB on white; may be given smaller, but with edges no shorter than `edge`."""
-    with open_header(path, name) as image, _telling(name):
-        if edge:
-            image.draft("RGB", (edge, edge))
-        image.load()
+    """The whole picture as a viewer shows it, as RGB; may be given smaller, but with edges no shorter than `edge`.
+
+    What is transparent lies on white, or on black where on white too little of it would be seen.
+    """
+    with open_header(path, name) as image, telling(name):
+        colours = read_colours(image)
+        _load(image, edge)
+        paper = _paper(image, name)
         upright = _turned(image)
         if edge:
             upright = _reduced(upright, edge)
-        return _flattened(upright)
+        shown = to_srgb(_opaque(upright), colours)
+        if paper:
+            shown = _laid_on(paper, shown, _alpha(upright))
+        shown.info = {}  # a profile or a see-through colour would be written with what is made of it
+        return shown
 
 
 def convert_picture(path: str | Path, out: Path, target: str) -> PictureFacts:
-    """Write the picture to `out` as `target`, jpeg or png, as it is seen; gives the new picture's facts."""
+    """Write the picture to `out` as `target`, jpeg or png, as it is seen, and no larger than any film can show; gives
+    the new picture's facts."""
     with open_picture(path) as upright:
+        size = scaled_size(*upright.size)
+        scaled = upright if size == upright.size else upright.resize(size, Image.Resampling.LANCZOS, reducing_gap=3)
         if target == "jpeg":
-            upright.save(out, "JPEG", quality=95, subsampling=0)
+            scaled.save(out, "JPEG", quality=95, subsampling=0)
         else:
-            upright.save(out, "PNG", compress_level=6)
-        return PictureFacts(target, *upright.size)
+            scaled.save(out, "PNG", compress_level=6)
+        return PictureFacts(target, *size)
 
 
-def picture_format(image: ImageFile.ImageFile) -> str:
-    """Our word for the format of an opened picture."""
-    return _FORMATS[image.format or ""]
-
-
-def is_turned(image: ImageFile.ImageFile) -> bool:
-    """Whether it is seen upright only by those who read its EXIF orientation."""
-    return _orientation(image) in _TURNS
-
-
-def measure_upright(image: ImageFile.ImageFile, name: str = "picture") -> tuple[int, int]:
-    """Width and height as seen; decodes everything, at the least cost, to prove that the picture is whole."""
-    width, height = image.size
-    with _telling(name):
-        image.draft("RGB", (1, 1))
-        image.load()
-        sideways = _orientation(image) in _SIDEWAYS
-    return (height, width) if sideways else (width, height)
-
-
-@contextmanager
-def _telling(name: str) -> Iterator[None]:
-    """Turns whatever a decoder raises into one sentence for the caller."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except Image.DecompressionBombError as error:
-        raise _too_large(name, "has more pixels than are allowed") from error
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise CallerError(ErrorCode.INPUT_FAILED, f"The {name} cannot be read: {error.strerror}.") from error
-    except UnidentifiedImageError as error:
-        raise _refused(f"The {name} is not in an accepted format or is cut short.") from error
-    except _BROKEN as error:
-        raise _refused(f"The {name} is damaged or cut short and cannot be decoded.") from error
-
-
-def _identify(path: str | Path, name: str) -> ImageFile.ImageFile:
-    try:
-        return Image.open(path, formats=["PNG", "JPEG", "WEBP", "AVIF"])
-    except UnidentifiedImageError:
-        if not _looks_like_heif(path):
-            raise
-    if "heif" not in accepted_formats():
-        raise CallerError(
-            ErrorCode.INPUT_FAILED,
-            f"The {name} is HEIF, which needs an optional package here: {_allowed()} are accepted.",
-            "Install it with: pip install pillow-heif",
-        )
-    importlib.import_module("pillow_heif").register_heif_opener()
-    return Image.open(path, formats=["HEIF"])
-
-
-def _looks_like_heif(path: str | Path) -> bool:
-    with open(path, "rb") as file:
-        head = file.read(12)
-    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
-
-
-def _excessive(name: str, what: str) -> CallerError:
-    return CallerError(
+def _check_shape(name: str, width: int, height: int) -> None:
+    short, long = sorted((width, height))
+    if short >= MIN_EDGE and long <= MAX_SHAPE * short:
+        return
+    raise CallerError(
         ErrorCode.INPUT_FAILED,
-        f"The {name} {what}, which takes too long to decode.",
-        "Save it anew as a plain PNG or JPEG.",
+        f"The {name} is {width} x {height} pixels: at least {MIN_EDGE} on each edge are needed, and at most"
+        f" {MAX_SHAPE} times as many on one as on the other.",
+        "Give a larger one, or one cut to the shape of a film, such as 16:9.",
     )
 
 
-def _too_large(name: str, what: str) -> CallerError:
-    allowed = f"at most {MAX_EDGE:,} pixels on an edge and {MAX_PIXELS:,} in all are allowed"
-    return CallerError(ErrorCode.INPUT_FAILED, f"The {name} {what}: {allowed}.")
+def _traits(image: ImageFile.ImageFile) -> tuple[str, ...]:
+    """What is peculiar about a file, by the words of `domain/traits.py`, as far as its header tells."""
+    colours = read_colours(image)
+    found = {
+        "animated": image.format != "HEIF" and getattr(image, "is_animated", False),
+        colours.trait if colours else "": colours is not None,
+        "grey16": _is_wide_grey(image),
+        "no_end": image.info.get("has_no_end", False),
+    }
+    return tuple(trait for trait, is_there in found.items() if is_there)
 
 
-def _refused(message: str) -> CallerError:
-    return CallerError(ErrorCode.INPUT_FAILED, f"{message[:-1]}: {_allowed()} are accepted.", "Send a whole picture.")
-
-
-def _allowed() -> str:
-    return ", ".join(name.upper() if name != "webp" else "WebP" for name in accepted_formats())
+def _load(image: ImageFile.ImageFile, edge: int | None) -> None:
+    """Decodes the first frame: the whole of it, at the least cost for edges no shorter than `edge`."""
+    if edge and image.format == "JPEG":
+        image.draft("RGB", (edge, edge))
+    if image.info.get("default_image") and getattr(image, "is_animated", False):
+        image.seek(1)  # what those see who know no animation comes before
+    image.load()
 
 
 def _orientation(image: Image.Image) -> int:
+    # Of EXIF alone: Pillow would also take the word of XMP, as no viewer does.
+    exif = Image.Exif()
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except _BROKEN:
+        exif.load(image.info.get("exif", b""))
+        return int(exif.get(_ORIENTATION, 1))
+    except BROKEN:
         # A whole picture with damaged EXIF is still a picture.
         return 1
 
@@ -197,13 +140,50 @@ def _reduced(image: Image.Image, edge: int) -> Image.Image:
     return image.reduce(factor) if factor > 1 and image.mode in {"L", "LA", "RGB", "RGBA", "CMYK"} else image
 
 
-def _flattened(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
+def _is_wide_grey(image: Image.Image) -> bool:
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Its colours, as L, RGB or CMYK, also where they are hidden."""
+    if _is_wide_grey(image):
         # Pillow clips wide greys instead of scaling them.
-        image = image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+        return image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+    if image.mode in ("1", "L", "LA", "La"):
+        return image.convert("L")
+    return image if image.mode == "CMYK" else image.convert("RGB")
+
+
+def _alpha(image: Image.Image) -> Image.Image | None:
+    """How far it is seen, from 0 to 255; None where all of it is."""
     if not image.has_transparency_data:
-        return image.convert("RGB")
-    colours = image.convert("RGBA")
-    paper = Image.new("RGB", image.size, "white")
-    paper.paste(colours, mask=colours.getchannel("A"))
-    return paper
+        return None
+    if _is_wide_grey(image):
+        seen = [255] * 65_536
+        seen[image.info["transparency"]] = 0
+        alpha = image.convert("I").point(seen, "L")
+    else:
+        alpha = image.convert("RGBA").getchannel("A")
+    return alpha if any(alpha.histogram()[:255]) else None
+
+
+def _paper(image: Image.Image, name: str) -> Literal["", "white", "black"]:
+    """What it is laid on so that it is seen: black for what is light; empty where nothing of it is transparent."""
+    alpha = _alpha(image)
+    if alpha is None:
+        return ""
+    if not any(alpha.histogram()[_UNSEEN:]):
+        raise refused(name, "is wholly transparent, so nothing of it can be seen", _OPAQUE)
+    small = _opaque(image).convert("L")
+    small.putalpha(alpha)
+    small = small.reduce(max(1, max(image.size) // _JUDGED_EDGE))
+    levels, weights = small.getchannel("L").tobytes(), small.getchannel("A").tobytes()
+    light = sum(weight for level, weight in zip(levels, weights, strict=True) if level >= _LIGHT)
+    dark = sum(weight for level, weight in zip(levels, weights, strict=True) if level < _DARK)
+    return "black" if light > dark and 4 * light >= sum(weights) else "white"
+
+
+def _laid_on(paper: str, image: Image.Image, alpha: Image.Image | None) -> Image.Image:
+    laid = Image.new("RGB", image.size, paper)
+    laid.paste(image, mask=alpha)
+    return laid

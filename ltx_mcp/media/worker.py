@@ -222,7 +222,8 @@ class Media:
 
     async def look_at_picture(self, path: str | Path) -> PictureFacts:
         """The facts of a whole picture. CallerError: input_failed for what is none, rate_limited if too many wait."""
-        return PictureFacts(**await self._look("picture", "picture", {"path": str(absolute(path))}))
+        facts = await self._look("picture", "picture", {"path": str(absolute(path))})
+        return PictureFacts(**facts | {"traits": tuple(facts["traits"])})
 
     async def look_at_medium(self, path: str | Path, kind: Literal["video", "audio"]) -> MediumFacts:
         """The facts of a whole film, or a whole sound, be it a film's. CallerError: input_failed where it is none,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.media.excess import MAX_CHUNKS, MAX_SCANS, MAX_SEGMENTS
-from ltx_mcp.media.measure import look_at_picture
+from ltx_mcp.media.picture import look_at_picture
 
 SCAN = b"\xff\xda"
 

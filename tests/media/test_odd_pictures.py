@@ -1,0 +1,36 @@
+"""Pictures as phones, cameras and other programs write them: what is found out, and what everyone gets of them."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ltx_mcp.domain.traits import TRAITS
+from ltx_mcp.media.facts import PictureFacts
+from ltx_mcp.media.picture import convert_picture, look_at_picture, open_picture
+from tests.media.odd_pictures import PICTURES, SIZE, apart, colours_of
+
+MOST_APART = 3
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_read_as_a_viewer_shows_it(name: str, tmp_path: Path) -> None:
+    odd, path = PICTURES[name], tmp_path / "picture"
+    path.write_bytes(odd.make())
+    assert look_at_picture(path) == PictureFacts(odd.format, *SIZE, odd.turned, odd.traits)
+    assert set(odd.traits) <= set(TRAITS)
+    assert apart(colours_of(open_picture(path)), odd.colours) <= MOST_APART
+    small = open_picture(path, edge=32)
+    assert min(small.size) >= 32
+    assert apart(colours_of(small), odd.colours) <= MOST_APART
+    for target in ("jpeg", "png"):
+        convert_picture(path, tmp_path / target, target)
+        with Image.open(tmp_path / target) as made:
+            assert (made.size, made.mode) == (SIZE, "RGB")
+            assert not {"exif", "icc_profile"} & set(made.info)
+            assert apart(colours_of(made), odd.colours) <= MOST_APART
+
+
+def test_the_table_has_what_others_made_and_every_trait() -> None:
+    assert {path.name for path in (Path(__file__).parent / "pictures").iterdir()} <= set(PICTURES)
+    assert {trait for odd in PICTURES.values() for trait in odd.traits} == set(TRAITS) - {"turned"}
