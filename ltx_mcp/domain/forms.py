@@ -22,9 +22,13 @@ def check_media(request: Request, inputs: Sequence[Input], provider: ProviderFac
             raise NotOfferedError(f"{given.role} is not accepted{_beside(request, row)}.")
         rule = provider.inputs[given.kind]
         most_bytes = _most_bytes(rule, row.media_limits.get(given.role))
-        may_convert = request.adjust == "nearest" and _smaller_form(given, rule)
-        if most_bytes is not None and given.size_bytes > most_bytes and not may_convert:
-            raise NotOfferedError(f"{given.role} has {given.size_bytes:,} bytes; at most {most_bytes:,} are accepted.")
+        if most_bytes is not None and given.size_bytes > most_bytes:
+            allowed = f"at most {most_bytes:,} are accepted"
+            if not _smaller_form(given, rule):
+                raise NotOfferedError(f"{given.role} has {given.size_bytes:,} bytes; {allowed}.")
+            if request.adjust == "never":
+                reason = f"{given.role} has {given.size_bytes:,} bytes; {allowed}, or adjust=nearest converts it."
+                raise NotOfferedError(reason)
         if given.form and given.form not in rule.accepts and request.adjust == "never":
             raise NotOfferedError(
                 f"{given.role} is {given.form}; accepted: {', '.join(rule.accepts)}, or adjust=nearest converts it."

@@ -17,7 +17,8 @@ MAX_CHUNKS = 100_000  # of 8 kB each, as most encoders write them, a file of 50 
 # Within a scan, a zero or a restart follows what is no marker.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _PNG = b"\x89PNG\r\n\x1a\n"
-_END, _START_OF_SCAN, _BARE = 0xD9, 0xDA, {0x01, 0xD8, 0xD9}
+START_OF_SCAN, PROGRESSIVE = 0xDA, {0xC2, 0xCA}
+_END, _BARE = 0xD9, {0x01, 0xD8, 0xD9}
 _SIZES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -37,10 +38,10 @@ def has_end(path: str | Path) -> bool:
         if file.read(2) != b"\xff\xd8":
             return True
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return any(kind == _END for kind, _ in _segments(data))
+            return any(kind == _END for kind, _ in segments(data))
 
 
-def _segments(data: mmap.mmap) -> Iterator[tuple[int, int]]:
+def segments(data: mmap.mmap | bytes) -> Iterator[tuple[int, int]]:
     """The kind of each segment up to the end marker, and where it stands, after its marker."""
     place = 2
     while found := _MARKER.search(data, place):
@@ -54,16 +55,16 @@ def _segments(data: mmap.mmap) -> Iterator[tuple[int, int]]:
 
 def _many_scans(data: mmap.mmap) -> str:
     scans, pixels = 0, 0
-    for segments, (kind, place) in enumerate(_segments(data), 1):
+    for count, (kind, place) in enumerate(segments(data), 1):
         if kind in _SIZES:
             height, width = data[place + 3 : place + 5], data[place + 5 : place + 7]
             pixels = int.from_bytes(height, "big") * int.from_bytes(width, "big")
-        scans += kind == _START_OF_SCAN
+        scans += kind == START_OF_SCAN
         if scans > MAX_SCANS:
             return f"is a JPEG of more than {MAX_SCANS} scans"
         if scans * pixels > MAX_SCANNED:
             return f"is a JPEG of more scans than {MAX_SCANNED // max(1, pixels)}, as many as are read at its size"
-        if segments > MAX_SEGMENTS:
+        if count > MAX_SEGMENTS:
             return f"is a JPEG of more than {MAX_SEGMENTS:,} segments"
     return ""
 

@@ -7,9 +7,12 @@ from pathlib import Path
 from PIL import ImageFile, JpegImagePlugin
 
 from ltx_mcp.media.decoding import BROKEN
+from ltx_mcp.media.excess import PROGRESSIVE, START_OF_SCAN, segments
 
 _END = b"\xff\xd9"
-_NOISE = bytes(range(1, 97)) * 4
+_NOISE = bytes(range(254, 100, -3))
+_MORE = _NOISE + b"".join(bytes((0xFF, 0xD0 + number)) + _NOISE for number in range(8))
+"""What only a picture that is not at its end would take for more of itself, also where it waits for a restart."""
 _STRIP = 64
 _COLOUR_SPACE, _INTEROPERABILITY = 0xA001, 0xA005
 
@@ -28,7 +31,23 @@ def open_jpeg(path: str | Path, *, has_end: bool) -> ImageFile.ImageFile:
 def is_cut(path: str | Path) -> bool:
     """Whether a JPEG without an end ends in the middle of its picture: then what follows becomes part of that."""
     data = _bare(path)
-    return _seen(data + _END) != _seen(data + _NOISE + _END)
+    return _lacks_scans(data) or _seen(data + _END) != _seen(data + _MORE + _END)
+
+
+def _lacks_scans(data: bytes) -> bool:
+    """Whether some coefficient of a progressive picture never got its last bit."""
+    missing = set[tuple[int, int]]()
+    for kind, place in segments(data):
+        if kind in PROGRESSIVE and len(data) > place + 7:
+            components = data[place + 8 : place + 8 + 3 * data[place + 7] : 3]
+            missing = {(each, order) for each in components for order in range(64)}
+        elif kind == START_OF_SCAN and missing and len(data) > place + 2:
+            count = data[place + 2]
+            first, last, bits = data[place + 3 + 2 * count : place + 6 + 2 * count].ljust(3, b"\xff")
+            if bits & 15 == 0:
+                of = data[place + 3 : place + 3 + 2 * count : 2]
+                missing -= {(each, order) for each in of for order in range(first, last + 1)}
+    return bool(missing)
 
 
 def _bare(path: str | Path) -> bytes:

@@ -1,5 +1,6 @@
 """What can be ordered for a request, and what is said when nothing can."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -169,6 +170,50 @@ def test_an_unsupported_picture_format_is_refused_or_converted() -> None:
     offer = make_offers(near, (photo,), where).offers[0]
     assert offer.conversions == {"image": "png"}
     assert [change.field for change in offer.adjustments] == ["image"]
+
+
+TAKES = {"image": {"accepts": ["png", "jpeg"], "ways": ["upload"], "max_bytes": 9_000_000}}
+PHOTO = Input(role="image", sha256="a", format="png", width=1920, height=1080)
+
+
+def told(photo: Input, **asked: str) -> list[tuple[str, str]]:
+    """What is told of a picture on its way to a provider that takes PNG and JPEG of nine megabytes, or to local."""
+    row = {**FAST, "operation": "image_to_video", "media": ["image"]}
+    local = [facts for facts in read_providers() if facts.is_preview]
+    where = make_market((provider("fal", row, inputs=TAKES), *local), (), lambda name: "")
+    request = Request(**{**vars(ask(provider="fal")), "operation": "image_to_video", **asked})
+    return [(change.asked, change.got) for change in choose(request, (photo,), where)[0].adjustments]
+
+
+def test_whatever_is_made_of_a_picture_is_told_in_words() -> None:
+    assert told(PHOTO) == []
+    turned = replace(PHOTO, format="jpeg", turned=True, traits=("display_p3",))
+    assert told(turned) == [("jpeg, turned by EXIF, in Display P3 colours", "jpeg, turned upright, in sRGB colours")]
+    drawing = replace(PHOTO, format="png", traits=("animated", "prophoto", "on_black"))
+    assert told(drawing) == [
+        ("png, animated, in ProPhoto RGB colours, transparent", "jpeg, its first frame, in sRGB colours, laid on black")
+    ]
+    gif = replace(PHOTO, format="gif", traits=("animated",), width=5000, height=4000)
+    assert told(gif, adjust="nearest") == [("gif, animated", "jpeg, its first frame, scaled to 4800x3840")]
+    with pytest.raises(CallerError, match="image is gif; accepted: png, jpeg, or adjust=nearest converts it"):
+        told(gif)
+
+
+def test_of_a_picture_that_is_drawn_here_only_what_is_missing_in_it_is_told() -> None:
+    photo = replace(PHOTO, format="heif", turned=True, traits=("display_p3", "grey16", "no_end"))
+    assert told(photo, provider="local") == []
+    drawing = replace(PHOTO, format="gif", traits=("animated", "on_white"))
+    assert told(drawing, provider="local") == [("gif, animated, transparent", "its first frame, laid on white")]
+
+
+def test_a_photo_of_too_many_bytes_is_made_smaller_where_that_may_be() -> None:
+    photo = replace(PHOTO, format="jpeg", width=8160, height=6120, size_bytes=20_000_000)
+    assert told(photo, adjust="nearest") == [("jpeg", "jpeg, scaled to 5120x3840")]
+    most = "image has 20,000,000 bytes; at most 9,000,000 are accepted"
+    with pytest.raises(CallerError, match=rf"{most}, or adjust=nearest converts it\."):
+        told(photo)
+    with pytest.raises(CallerError, match=rf"{most}\."):
+        told(replace(photo, width=1920, height=1080), adjust="nearest")
 
 
 @pytest.mark.parametrize(
