@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,9 @@ from ltx_mcp.jobs.disk import check_space, reserve_of
 from ltx_mcp.media.facts import FilmFacts
 from ltx_mcp.media.worker import Media
 from ltx_mcp.private import FILE, create_private, make_folder, open_private
+
+CONVERTED = "-2-as"
+"""What follows the digest in the name of a converted input; its number grows when conversions come out otherwise."""
 
 
 class Files:
@@ -81,7 +85,7 @@ class Files:
         """Remove inputs whose content is not `used` any more and that came before this time."""
         for path in self._inputs.glob("*"):
             with suppress(FileNotFoundError), self._told():
-                if path.name.partition(".")[0].removesuffix("-as") in used:
+                if re.split("[-.]", path.name)[0] in used:
                     continue
                 if path.stat().st_mtime < before.timestamp():
                     path.unlink()

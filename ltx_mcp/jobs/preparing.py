@@ -17,7 +17,7 @@ from ltx_mcp.domain.measured import check_sent
 from ltx_mcp.domain.media import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.request import Input
-from ltx_mcp.jobs.files import digest_of
+from ltx_mcp.jobs.files import CONVERTED, digest_of
 from ltx_mcp.jobs.given import to_input
 from ltx_mcp.jobs.rules import removed_film
 from ltx_mcp.jobs.tools import Tools
@@ -157,7 +157,7 @@ class Preparing:
         if not target:
             return given
         format, _, codec = target.partition("/")
-        converted = replace(given, sha256=f"{given.sha256}-as", format=format, codec=codec)
+        converted = replace(given, sha256=f"{given.sha256}{CONVERTED}", format=format, codec=codec)
         path = self._tools.files.input(converted)
         facts: MediumFacts | None = None
         if not path.exists():

@@ -43,7 +43,7 @@ def look_at_picture(path: str | Path, name: str = "picture") -> PictureFacts:
     with open_header(path, name) as image, telling(name):
         width, height = image.size
         _check_shape(name, width, height)
-        if image.info.get("has_no_end") and is_cut(path):
+        if image.format == "JPEG" and image.info["has_no_end"] and is_cut(path):
             raise cut_short(name)
         traits = _traits(image)
         _load(image, 1)
@@ -105,6 +105,7 @@ def _traits(image: ImageFile.ImageFile) -> tuple[str, ...]:
         "animated": image.format != "HEIF" and getattr(image, "is_animated", False),
         colours.trait if colours else "": colours is not None,
         "grey16": _is_wide_grey(image),
+        "burdened": image.info.get("is_burdened", False),
         "no_end": image.info.get("has_no_end", False),
     }
     return tuple(trait for trait, is_there in found.items() if is_there)

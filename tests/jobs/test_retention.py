@@ -12,7 +12,7 @@ from ltx_mcp.domain.plan import Market
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.config import Config
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.files import CONVERTED, Files
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.jobs.store import Store
@@ -102,7 +102,7 @@ def test_inputs_go_when_no_job_uses_them_any_more(
     store: Store, files: Files, retention: Retention, new_job: New, clock: Clock
 ) -> None:
     used, unused = (Input(role="image", sha256=name * 64, format="png") for name in "ab")
-    converted = Input(role="image", sha256=f"{'a' * 64}-as", format="jpeg")
+    converted = Input(role="image", sha256=f"{'a' * 64}{CONVERTED}", format="jpeg")
     new = Input(role="image", sha256="c" * 64, format="png")
     files.room()
     for given in (used, unused, converted, new):
