@@ -48,7 +48,7 @@ async def follow(client: Client, job_id: str, *, mark: str = "") -> dict[str, An
     """The job when it has a film. Raises Ended for any other end."""
     view: dict[str, Any] = {"state": "queued"}
     while view["state"] in LIVE:
-        view = await answer(client, "check_job", {"job_id": job_id, "wait_seconds": WAIT_S}, mark=mark)
+        view = await answer(client, "check_job", {"job_id": job_id, "wait_seconds": WAIT_S, "frames": False}, mark=mark)
     if view["state"] != "succeeded":
         raise Ended(f"{job_id} {view['state']}: {view.get('error')}")
     return view

@@ -143,10 +143,10 @@ class Server:
 
 
 def structured(result: dict[str, Any]) -> dict[str, Any]:
-    """The structured part of a tool's result; a refusal ends the measurement."""
+    """The structure of a tool's result, which stands in `_meta` beside pictures; a refusal ends the measurement."""
     if result.get("isError"):
         raise SystemExit(f"A tool refused: {result['content']}")
-    content: dict[str, Any] = result["structuredContent"]
+    content: dict[str, Any] = result.get("structuredContent") or result["_meta"]["ltx-mcp/job"]
     return content
 
 

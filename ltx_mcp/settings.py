@@ -68,6 +68,9 @@ class Settings:
     max_live_text: str = _setting(
         "MAX_LIVE_JOBS", "most jobs of one caller that may be under way at a time", str(DEFAULT_LIVE_JOBS)
     )
+    frames_text: str = _setting(
+        "FRAMES", "`off` where the host turns pictures into text: no answer of a tool holds one then", "on"
+    )
     log_level: str = _setting("LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR, to stderr", "WARNING")
     public_url: str = _setting("PUBLIC_URL", "address under which `serve --http` is reached", "the bound address")
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -108,6 +111,11 @@ class Settings:
     def max_live_jobs(self) -> int:
         """Jobs of one caller that may be under way at a time."""
         return int(self.max_live_text or DEFAULT_LIVE_JOBS)
+
+    @property
+    def show_frames(self) -> bool:
+        """Whether answers hold pictures of films."""
+        return self.frames_text.lower() != "off"
 
     def lookup(self, name: str) -> str:
         """The value of a key or address the facts name; empty when it is not set."""
@@ -181,6 +189,8 @@ def _check(settings: Settings) -> None:
         raise _homeless()
     if settings.log_level and settings.log_level.upper() not in LOG_LEVELS:
         raise _bad("LOG_LEVEL", settings.log_level, f"one of {', '.join(LOG_LEVELS)}")
+    if settings.frames_text and settings.frames_text.lower() not in ("on", "off"):
+        raise _bad("FRAMES", settings.frames_text, "on or off")
     if settings.database_url and urlsplit(settings.database_url).scheme not in ("postgresql", "postgres"):
         raise _bad("DATABASE_URL", "", "an address such as postgresql://user:password@host:5432/name")
     counts = (

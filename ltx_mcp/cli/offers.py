@@ -1,6 +1,6 @@
 """`models` and `estimate` on a terminal: tables that fit it, grouped by provider, with the best price marked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import get_args
 
@@ -77,16 +77,15 @@ def _rate(row: OfferFacts, limit: Limit) -> str:
     return "-".join(ends)
 
 
-def draw_estimate(found: Estimate, count: int, seconds: Mapping[tuple[str, str], str]) -> None:
-    """Quotes with the best one marked, those that cannot be used now dimmed with the reason, then who has no offer.
-    `seconds` says what a quote is for where it is not what was asked for."""
+def draw_estimate(found: Estimate, count: int) -> None:
+    """Quotes with the best one marked, those that cannot be used now dimmed with the reason, then who has no offer."""
     console = make_console()
     names = ["provider", "model", "usd", *(["total"] if count > 1 else []), "note"]
     table = make_table(console, *names)
     best = _best(found.quotes)
     for quote in found.quotes:
         cells = [quote.provider, quote.model, to_text(quote.cost_usd), to_text(quote.total_usd)]
-        note = _note(quote, seconds.get((quote.provider, quote.model), ""), quote is best)
+        note = _note(quote, quote is best)
         style = "bold green" if quote is best else "" if quote.usable else "dim"
         table.add_row(*(piece(console, each, style) for each in [*cells[: len(names) - 1], note]))
     for refused in found.refused:
@@ -103,11 +102,11 @@ def _best(quotes: Sequence[Quote]) -> Quote | None:
     return min(real, key=lambda quote: quote.most_usd, default=None)
 
 
-def _note(quote: Quote, seconds: str, is_best: bool) -> str:
+def _note(quote: Quote, is_best: bool) -> str:
     parts = [
         "cheapest" if is_best else "",
         PREVIEW if quote.provider == LOCAL else "",
-        f"for {seconds}" if seconds else "",
+        f"for {quote.billed}" if quote.billed else "",
         f"at most {to_text(quote.most_usd)} each" if quote.most_usd > quote.cost_usd else "",
         f"{quote.credits} credits each" if quote.credits else "",
         spoken(quote.why_not) if quote.why_not else "",

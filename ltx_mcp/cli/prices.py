@@ -1,7 +1,6 @@
 """`estimate` and `models`: what a video would cost, and what there is."""
 
 import sys
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -17,10 +16,8 @@ from ltx_mcp.domain.facts import Limit, OfferFacts
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.server.edge import read_edge
-from ltx_mcp.server.texts import billed_text, supposed_text
+from ltx_mcp.server.texts import supposed_text
 from ltx_mcp.server.views import Estimate, Quote, to_estimate
-
-Seconds = Mapping[tuple[str, str], str]
 
 
 @click.command()
@@ -28,30 +25,29 @@ Seconds = Mapping[tuple[str, str], str]
 @as_json_option
 def estimate(as_json: bool, **options: Any) -> None:
     """Show what a video would cost at each provider."""
-    found, count, seconds, supposed = run(partial(_estimate, options))
+    found, count = run(partial(_estimate, options))
     if as_json:
         print_json(found.to_wire())
         return
     if is_terminal(sys.stdout):
         from ltx_mcp.cli.offers import draw_estimate
 
-        draw_estimate(found, count, seconds)
+        draw_estimate(found, count)
     else:
         refused = [
             {"provider": each.provider, "model": each.model, "note": spoken(each.reason)} for each in found.refused
         ]
-        print_table([*(_quoted(quote, seconds) for quote in found.quotes), *refused])
-    if supposed:
-        print(spoken(supposed))
+        print_table([*map(_quoted, found.quotes), *refused])
+    if found.next:
+        print(spoken(found.next))
     if found.budget.limit_usd is not None:
         left = to_text(found.budget.left_usd or 0.0)
         print(f"Left of today's budget (UTC): {left} of {to_text(found.budget.limit_usd)} USD.")
 
 
-def _quoted(quote: Quote, seconds: Seconds) -> dict[str, str]:
-    billed = seconds.get((quote.provider, quote.model))
+def _quoted(quote: Quote) -> dict[str, str]:
     parts = (
-        f"for {billed}" if billed else "",
+        f"for {quote.billed}" if quote.billed else "",
         f"at most {to_text(quote.most_usd)} each" if quote.most_usd > quote.cost_usd else "",
         f"{quote.credits} credits each" if quote.credits else "",
         spoken(quote.why_not or f"as of {quote.as_of}"),
@@ -65,14 +61,13 @@ def _quoted(quote: Quote, seconds: Seconds) -> dict[str, str]:
     }
 
 
-async def _estimate(options: dict[str, Any]) -> tuple[Estimate, int, Seconds, str]:
-    """The quotes, for how many videos, which seconds each is for, and what was supposed."""
+async def _estimate(options: dict[str, Any]) -> tuple[Estimate, int]:
+    """The quotes, and for how many videos."""
     arguments = read_options(EstimateCost, "estimate_cost", options)
     async with open_jobs() as jobs:
         plan = await jobs.quotes(await with_full_ids(jobs, arguments), CALLER)
-        seconds = {(offer.provider, offer.model): billed_text(offer) for offer in plan.priced}
-        quotes = to_estimate(plan, arguments.count, await jobs.budget())
-        return quotes, arguments.count, seconds, supposed_text(arguments)
+        supposed = supposed_text(arguments)
+        return to_estimate(plan, arguments.count, await jobs.budget(), supposed), arguments.count
 
 
 @click.command()

@@ -13,8 +13,8 @@ from ltx_mcp.cli.show import standing_of
 from ltx_mcp.cli.streams import is_terminal, say
 from ltx_mcp.cli.way import Way
 from ltx_mcp.domain.job import Job, State
+from ltx_mcp.server.next_steps import Standing
 from ltx_mcp.server.texts import stage_text
-from ltx_mcp.server.views import Standing
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

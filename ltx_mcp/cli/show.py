@@ -11,8 +11,9 @@ from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.offer import CAPTION
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.server.edge import read_edge
+from ltx_mcp.server.next_steps import Standing
 from ltx_mcp.server.texts import changes_text, says
-from ltx_mcp.server.views import Change, JobView, Links, Standing, to_view
+from ltx_mcp.server.views import Change, JobView, Links, to_view
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs

@@ -14,6 +14,8 @@ USUAL_BITS_PER_PIXEL = Decimal("0.2")
 SOUND_BYTES_PER_S = 40_000
 
 
+_WHOLE = {"audio_to_video": "the whole sound", "retake": "the whole video, not only the section"}
+
 CAPTION = "caption"
 """The field of what a preview's picture shows of its prompt, which is used whole all the same."""
 
@@ -115,6 +117,15 @@ class Offer:
     def billed(self) -> Decimal:
         """Seconds that are paid for."""
         return self.length if self.billed_s is None else self.billed_s
+
+    @property
+    def paid_for(self) -> str:
+        """Which seconds it is paid for, and of what, for a person; empty where they are those that were asked for."""
+        if self.automatic:
+            return f"{self.duration:f} s at most: booked by the length that comes"
+        if self.operation == "extend":
+            return f"{self.billed:f} s: {self.duration:f} new, {self.billed - self.duration:f} of context"
+        return f"{self.billed:f} s: {_WHOLE[self.operation]}" if self.operation in _WHOLE else ""
 
 
 def row_of(offer: Offer, provider: ProviderFacts) -> OfferFacts | None:

@@ -11,10 +11,19 @@ from ltx_mcp.server.desk import Desk
 from ltx_mcp.server.texts import ref_text, trouble_text
 from ltx_mcp.server.views import Answer
 
+JOB = "ltx-mcp/job"
+"""The name, in `_meta` of an answer with a picture, of what other answers have as their structure."""
 
-def answer(text: str, structure: Answer, *shown: ContentBlock, meta: dict[str, Any] | None = None) -> CallToolResult:
-    """What a call that did its work gives back; `meta` is for the host's page, not for the model."""
-    content = [TextContent(type="text", text=text), *shown]
+
+def answer(text: str, structure: Answer, *pictures: ImageContent, meta: dict[str, Any] | None = None) -> CallToolResult:
+    """What a call that did its work gives back; `meta` is for programs and the host's page, not for the model.
+
+    Hosts that show their model a structure show it nothing else, and not all of them can be told by name: beside a
+    picture the structure goes into `meta`.
+    """
+    content: list[ContentBlock] = [TextContent(type="text", text=text), *pictures]
+    if pictures:
+        return CallToolResult(content=content, _meta={JOB: structure.to_wire()} | (meta or {}))
     return CallToolResult(content=content, structured_content=structure.to_wire(), _meta=meta)
 
 

@@ -24,12 +24,13 @@ from ltx_mcp.server.tasks import JobTasks, Tasks
 from ltx_mcp.server.tools import PAID, make_tools
 from ltx_mcp.settings import Settings
 
+LOOK = "look at the contact sheet, or one moment with frame_at, before you show video_url"
 INSTRUCTIONS = (
     "ltx-mcp makes LTX videos. 1. estimate_cost shows prices; tell the user before you order. 2. generate_video (from "
     "text) or animate_image (from a picture) orders once and answers with a job_id. Prompt: one paragraph in the "
     "present tense of what is seen and heard: shot size, subject and action, camera, light, sound; one action for "
     "every 2 to 3 seconds. 3. check_job follows it: wait_seconds=45, call again while it runs. 4. When it succeeded, "
-    "look at the contact sheet, or one moment with frame_at, before you show video_url. 5. Refine: another take is "
+    f"{LOOK}. 5. Refine: another take is "
     "another order with a new request_key; change one thing, and ask the user before you spend more. Never order "
     "again because an answer is late or a state is unknown; repeat a lost call with the same request_key: it gives "
     "the same job and costs nothing. Several shots: order them in one go, each with image=job_…#last of the one "
@@ -64,12 +65,12 @@ def make_server(
     log_to_stderr(settings.log_level)
     warn_of_ended(settings, market)
     level = cast(Literal["DEBUG", "INFO", "WARNING", "ERROR"], settings.log_level or "WARNING")
-    tools = make_tools(market)
+    tools = make_tools(market, show_frames=settings.show_frames)
     with _without_rich():
         server = MCPServer[Desk](
             "ltx-mcp",
             title="LTX videos",
-            instructions=INSTRUCTIONS,
+            instructions=INSTRUCTIONS if settings.show_frames else INSTRUCTIONS.replace(LOOK, "show video_url"),
             version=__version__,
             tools=[*tools],
             extensions=[

@@ -21,9 +21,9 @@ OBVIOUS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "add
 GOES_WITHOUT_SAYING: tuple[tuple[str, Any], ...] = (("default", ""), ("default", None), ("minimum", 0))
 """So are an empty default of an argument that is not required, and that no amount is negative."""
 
-WHOLE_FORM, SHORT_FORM = "JobView", "JobRef"
+JOB = "JobRef"
 SAID_ONCE = ("Change", "Trouble")
-"""What these records and the words of a job are stands in the answer of check_job, and nowhere else."""
+"""What these records and the fields of a job are stands in the answer of the first tool, and nowhere else."""
 
 Call = Callable[[Any, Context[Any]], Awaitable[CallToolResult | InputRequiredResult]]
 
@@ -49,19 +49,21 @@ class ContractTool(Tool):
 def make_tool(
     call: Call,
     arguments: type[BaseModel],
-    answer: type[BaseModel],
+    answer: type[BaseModel] | None,
     *,
     title: str,
     annotations: ToolAnnotations,
     choices: Mapping[str, Sequence[str]],
     meta: dict[str, Any] | None = None,
+    is_first: bool = False,
 ) -> ContractTool:
-    """A tool of `call`; `choices` are the values the facts allow for some of its arguments."""
+    """A tool of `call`; `choices` are the values the facts allow for some of its arguments. Without an `answer` none is
+    promised. The first tool says what the fields are."""
     parameters = deepcopy(_schema_of(arguments))
     for name, allowed in choices.items():
         if name in parameters["properties"]:
             parameters["properties"][name]["enum"] = list(allowed)
-    schema = deepcopy(_answer_schema_of(answer))
+    schema = None if answer is None else deepcopy(_answer_schema_of(answer, is_first))
     return ContractTool(
         fn=call,
         model=arguments,
@@ -83,8 +85,8 @@ def _schema_of(arguments: type[BaseModel]) -> Any:
 
 
 @cache
-def _answer_schema_of(answer: type[BaseModel]) -> dict[str, Any]:
-    return lean_answer(answer.model_json_schema(mode="serialization"))
+def _answer_schema_of(answer: type[BaseModel], is_first: bool) -> dict[str, Any]:
+    return lean_answer(answer.model_json_schema(mode="serialization"), is_first)
 
 
 def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, Any]) -> Any:
@@ -151,7 +153,7 @@ def cut_wait(model: type[BaseModel], arguments: Mapping[str, Any]) -> tuple[Mapp
 
 
 def with_sentence(answer: CallToolResult | InputRequiredResult, sentence: str) -> CallToolResult | InputRequiredResult:
-    """The answer with one sentence more at the end of its first text."""
+    """The answer with one sentence more, at the end of its first text and of what its structure says to do next."""
     if not sentence or isinstance(answer, InputRequiredResult):
         return answer
     first = next((n for n, block in enumerate(answer.content) if isinstance(block, TextContent)), None)
@@ -160,7 +162,11 @@ def with_sentence(answer: CallToolResult | InputRequiredResult, sentence: str) -
     text = answer.content[first]
     assert isinstance(text, TextContent)
     longer = text.model_copy(update={"text": f"{text.text}\n{sentence}"})
-    return answer.model_copy(update={"content": [*answer.content[:first], longer, *answer.content[first + 1 :]]})
+    content = [*answer.content[:first], longer, *answer.content[first + 1 :]]
+    structure = answer.structured_content
+    if structure is not None:
+        structure = structure | {"next": f"{structure.get('next', '')} {sentence}".strip()}
+    return answer.model_copy(update={"content": content, "structured_content": structure})
 
 
 def _joined(errors: list[Any]) -> list[Any]:
@@ -241,11 +247,11 @@ def lean(node: Any) -> Any:
     }
 
 
-def lean_answer(schema: dict[str, Any]) -> dict[str, Any]:
+def lean_answer(schema: dict[str, Any], is_first: bool = False) -> dict[str, Any]:
     """The schema of an answer: also without defaults, null branches (nulls are never sent), types that an enum
     implies, and references, because each record is used once."""
-    is_whole, is_short = schema.get("title") == WHOLE_FORM, schema.get("title") == SHORT_FORM
-    told_once = () if is_whole else SAID_ONCE
+    is_short = schema.get("title") == JOB and not is_first
+    told_once = () if is_first else SAID_ONCE
     records = {name: each for name, each in lean(schema).get("$defs", {}).items() if name not in told_once}
 
     def shorten(node: Any) -> Any:
@@ -261,7 +267,9 @@ def lean_answer(schema: dict[str, Any]) -> dict[str, Any]:
             return {name: value for name, value in record.items() if name != "required"}
         if "enum" in node and is_short:
             return {"type": "string"}
-        dropped = {"default", "type", "$defs"} if "enum" in node else {"default", "$defs"}
+        dropped = {"default", "$defs"} | ({"type"} if "enum" in node else set())
+        if is_short and "properties" not in node:
+            dropped.add("description")
         return {name: shorten(value) for name, value in node.items() if name not in dropped}
 
     short: dict[str, Any] = shorten(lean(schema))

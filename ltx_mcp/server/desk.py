@@ -14,10 +14,11 @@ from mcp.server.mcpserver import Context
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
+from ltx_mcp.server.next_steps import Standing
 from ltx_mcp.server.patience import Patiences
 from ltx_mcp.server.suggestions import goes_on
 from ltx_mcp.server.texts import stage_text
-from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
+from ltx_mcp.server.views import JobRef, JobView, Links, to_ref, to_view
 from ltx_mcp.server.whole_steps import WholeSteps
 from ltx_mcp.settings import Settings
 
@@ -40,6 +41,7 @@ class Desk:
         self._home = settings.home
         self._environment = settings.environment
         self._shared = bool(settings.database_url)
+        self.show_frames = settings.show_frames
         self._make_config = make_config
         self._group = group
         self._base_url = base_url
@@ -126,7 +128,8 @@ class Desk:
         jobs = await self.jobs()
         is_preview = jobs.market.facts(job.offer.provider).is_preview
         before = await jobs.line(job)
-        return Standing(is_preview, before, jobs.hindrance(job), await jobs.refusals(job), goes_on(job, jobs.market))
+        refusals, ways = await jobs.refusals(job), goes_on(job, jobs.market)
+        return Standing(is_preview, before, jobs.hindrance(job), refusals, ways, self.show_frames)
 
     def teller(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
         """Tells a waiting caller how a job stands, in whole steps."""

@@ -1,11 +1,9 @@
 """The short text beside the structure of each answer, and what is said while a call waits."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from ltx_mcp.domain.arguments import EstimateCost
-from ltx_mcp.domain.fit import THE_LONGEST
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import CAPTION, Offer
 from ltx_mcp.domain.plan import LOCAL
@@ -13,8 +11,12 @@ from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, one_line
 from ltx_mcp.domain.request import MEDIA_ROLES, supposed_s
 from ltx_mcp.domain.words import clock, ordinal
-from ltx_mcp.server.views import Change, Estimate, JobRef, JobView, Refused, Row, Standing
+from ltx_mcp.server.next_steps import Standing
+from ltx_mcp.server.views import Change, Estimate, JobList, JobRef, JobView, Money, Quote, Row
 from ltx_mcp.server.waiting import waiting_text
+
+QUOTE_LINES = 3
+"""The first quotes have a line of their own; all others share one."""
 
 
 def stage_text(job: Job, standing: Standing, now: datetime) -> str:
@@ -64,8 +66,12 @@ def says(provider: str, words: str | None) -> str:
 def ref_text(ref: JobRef) -> str:
     """A job in short, and what to do next."""
     first = f"{ref.job_id} {ref.state} at {ref.provider} ({ref.model}), {ref.price()}."
-    trouble = trouble_text(ref)
-    return "\n".join(filter(None, (first, ref.video_url, trouble, changes_text(ref.adjustments), ref.next)))
+    return "\n".join(filter(None, (first, ref.video_url, error_text(ref), changes_text(ref.adjustments), ref.next)))
+
+
+def error_text(about: JobRef | JobView) -> str:
+    """The code of what went wrong, and what is known of it; empty where nothing did."""
+    return f"{about.error.code}: {trouble_text(about)}" if about.error else ""
 
 
 def trouble_text(about: JobRef | JobView) -> str:
@@ -75,34 +81,53 @@ def trouble_text(about: JobRef | JobView) -> str:
 
 
 def cancel_text(ref: JobRef) -> str:
-    """What came of the wish, and of the money."""
-    money = {
-        "never_sent": "It was not sent yet and costs nothing.",
-        "stopped": f"{ref.provider} stopped it; it costs nothing.",
-        "asked": f"{ref.provider} was asked to stop; it may still be charged, and a film that comes is kept.",
-        "not_possible": f"{ref.provider} cannot stop it; it may still be charged, and a film that comes is kept.",
-    }
+    """What came of the wish; of the money, `next` tells."""
     word = f" ({ref.cancel})" if ref.cancel else ""
-    return " ".join(filter(None, (f"{ref.job_id} {ref.state}{word}.", money.get(ref.cancel or "", ""), ref.next)))
+    return f"{ref.job_id} {ref.state}{word}. {ref.next}"
 
 
 def job_text(view: JobView, stage: str) -> str:
-    """How a job stands: `stage` while it lives, then the film's figures or what went wrong, and what to do next."""
+    """All that is known of a job: `stage` while it lives, then the film's figures or what went wrong, the order, where
+    the film is, and what to do next."""
     first = f"{view.job_id} {view.state}" + (f" ({stage})" if stage else "")
     if view.width:
         sound = "with sound" if view.has_audio else "silent"
-        first += f": {view.duration:g} s, {view.width}x{view.height}, {view.fps:g} fps, {sound}"
-    lines = [f"{first}."]
+        size = f"{view.width}x{view.height}, {view.fps:g} fps, {sound}, {view.size_bytes} bytes"
+        first += f": {view.duration:g} s, {size}"
+    lines = (f"{first}.", error_text(view), _order_line(view), _place_line(view), changes_text(view.adjustments))
+    return "\n".join(filter(None, (*lines, view.next)))
+
+
+def _order_line(view: JobView) -> str:
+    """Of whom it was ordered, from what, at what price, and when."""
+    made_from = f" from {', '.join(view.sources)}" if view.sources else ""
+    price = f"{to_text(view.cost_usd)} USD charged" if view.charged_usd == view.cost_usd else view.price()
     if view.charged_usd is not None and view.charged_usd != view.cost_usd:
-        lines.append(f"Charged {to_text(view.charged_usd)} USD; quoted {to_text(view.cost_usd)}.")
-    trouble = f"{view.error.code}: {trouble_text(view)}" if view.error else ""
-    return "\n".join(filter(None, (*lines, view.video_url or trouble, changes_text(view.adjustments), view.next)))
+        price = f"charged {to_text(view.charged_usd)} USD, quoted {to_text(view.cost_usd)}"
+    ended = f" to {view.finished_at}" if view.finished_at else ""
+    return f"{view.operation}{made_from} at {view.provider} ({view.model}), {price}, {view.created_at}{ended}."
+
+
+def _place_line(view: JobView) -> str:
+    """Where the film is, and how long; its path where the address does not show it."""
+    url = view.video_url or ""
+    until = f"until {view.video_url_expires_at}" if url and view.video_url_expires_at else ""
+    path = f"file {view.file}" if view.file and view.file not in url else ""
+    more = "; ".join(filter(None, (until, path)))
+    return f"{url} ({more})" if url and more else url or more
 
 
 def row_text(row: Row) -> str:
     """A job in a list, on one line, and which jobs it was made from."""
     made_from = f" from {', '.join(row.sources)}" if row.sources else ""
-    return f"{row.job_id} {row.state} {row.provider}{made_from}: {' '.join(row.prompt.split())}"
+    order = f"{row.operation}{made_from} at {row.provider}, {row.price()}, {row.created_at}"
+    return f"{row.job_id} {row.state}: {order}: {' '.join(row.prompt.split())}"
+
+
+def list_text(listed: JobList) -> str:
+    """A page, and how the next one is reached."""
+    more = f"More: list_jobs with cursor={listed.next_cursor}" if listed.next_cursor else ""
+    return "\n".join(filter(None, (*map(row_text, listed.jobs), more))) or "No jobs."
 
 
 def changes_text(changes: list[Change]) -> str:
@@ -131,49 +156,45 @@ def _change_text(change: Change) -> str:
     return f"{cite(change.field)} {cite(change.asked)} -> {cite(change.got)} (by the provider, in its words)"
 
 
-_WHOLE = {"audio_to_video": "the whole sound", "retake": "the whole video, not only the section"}
+def estimate_text(estimate: Estimate, count: int = 1) -> str:
+    """The quotes, each with the seconds it is for, why others do not offer it, and what is left of a budget."""
+    lines = [_quote_text(quote, count) for quote in estimate.quotes]
+    if len(lines) > QUOTE_LINES:
+        lines = [*lines[: QUOTE_LINES - 1], " ".join(lines[QUOTE_LINES - 1 :])]
+    changes = [each for quote in estimate.quotes for each in quote.adjustments or ()]
+    lines += dict.fromkeys(changes_text([each]) for each in changes)
+    reasons = [f"{each.provider} {each.model}: {each.reason}" for each in estimate.refused]
+    lines += [" ".join((_others_text(estimate), *reasons)).strip()] if lines and reasons else reasons
+    return "\n".join(filter(None, (*(lines or ["Nobody offers this."]), _budget_text(estimate.budget), estimate.next)))
 
 
-def billed_text(offer: Offer) -> str:
-    """Which seconds an order is paid for, and of what; empty where they are those that were asked for."""
-    if offer.automatic:
-        return f"{offer.duration:f} s at most: booked by the length that comes"
-    if offer.operation == "extend":
-        return f"{offer.billed:f} s: {offer.duration:f} new, {offer.billed - offer.duration:f} of context"
-    return f"{offer.billed:f} s: {_WHOLE[offer.operation]}" if offer.operation in _WHOLE else ""
-
-
-def estimate_text(estimate: Estimate, offers: Sequence[Offer] = (), count: int = 1) -> str:
-    """The first quotes, each with the seconds it is for, or why nobody offers it, and what is left of a budget."""
-    billed = {(offer.provider, offer.model): billed_text(offer) for offer in offers}
-    lines = [
-        f"{quote.provider} {quote.model}: {quote.price()} each"
-        + (f"; {quote.price(count)} in all" if count > 1 else "")
-        + (f"; {quote.credits} credits each" if quote.credits else "")
-        + (f"; for {seconds}." if (seconds := billed.get((quote.provider, quote.model))) else ".")
-        + (" A preview drawn on this machine, not LTX." if quote.provider == LOCAL else "")
-        + (f" Not now: {quote.why_not}" if quote.why_not else "")
-        for quote in estimate.quotes[:3]
-    ]
-    doubts = [each for quote in estimate.quotes for each in quote.adjustments if each.got.endswith(THE_LONGEST)]
-    lines += [f"{told}." for told in dict.fromkeys(map(_change_text, doubts))]
-    found = [each for quote in estimate.quotes for each in quote.adjustments if _is_found(each)]
-    lines += [told for told in dict.fromkeys(changes_text([each]) for each in found)]
+def _others_text(estimate: Estimate) -> str:
+    """Who offers no model at all; the reasons follow."""
     quoted = {quote.provider for quote in estimate.quotes}
     others = ", ".join(dict.fromkeys(each.provider for each in estimate.refused if each.provider not in quoted))
-    budget = estimate.budget
-    last = [f"Not offered by {others}; refused says why."] if lines and others else []
-    if budget.left_usd is not None:
-        last.append(f"Today's budget: {to_text(budget.left_usd)} of {to_text(budget.limit_usd or 0.0)} USD left.")
-    lines = lines or [_refused_text(each) for each in estimate.refused[:3]] or ["Nobody offers this."]
-    return "\n".join([*lines, *([" ".join(last)] if last else [])])
+    return f"Not offered by {others}." if others else ""
+
+
+def _budget_text(budget: Money) -> str:
+    if budget.left_usd is None:
+        return ""
+    left = f"{to_text(budget.left_usd)} of {to_text(budget.limit_usd or 0.0)} USD left"
+    return f"Today's budget: {left}. Spent {to_text(budget.spent_usd)}, reserved {to_text(budget.reserved_usd)}."
+
+
+def _quote_text(quote: Quote, count: int) -> str:
+    """One line: a preview is called one, and what stands in the way is said."""
+    parts = (
+        f"{quote.provider} {quote.model}: {quote.price()} each",
+        f"{quote.price(count)} in all" if count > 1 else "",
+        f"{quote.credits} credits each" if quote.credits else "",
+        f"for {quote.billed}" if quote.billed else "",
+    )
+    preview = " A preview drawn on this machine, not LTX." if quote.provider == LOCAL else ""
+    return "; ".join(filter(None, parts)) + "." + preview + (f" Not now: {quote.why_not}" if quote.why_not else "")
 
 
 def supposed_text(arguments: EstimateCost) -> str:
     """Which medium was priced where none was given; empty where one was, or none is needed."""
     seconds, what = supposed_s(arguments), "audio" if arguments.operation == "audio_to_video" else "video"
     return "" if seconds is None else f"As for a {what} of {seconds:g} s; give {what} for the price of yours."
-
-
-def _refused_text(refused: Refused) -> str:
-    return f"{refused.provider} {refused.model}: {refused.reason}"

@@ -32,11 +32,12 @@ from ltx_mcp.server import asking
 from ltx_mcp.server.answers import answer, image, job_answer
 from ltx_mcp.server.arguments import ContractTool, make_tool
 from ltx_mcp.server.desk import Desk, desk_of
+from ltx_mcp.server.next_steps import money_text
 from ltx_mcp.server.player.notes import player_meta
 from ltx_mcp.server.player.page import TOOL_META
 from ltx_mcp.server.tasks import follows_tasks
-from ltx_mcp.server.texts import cancel_text, estimate_text, job_text, row_text, supposed_text
-from ltx_mcp.server.views import Estimate, JobList, JobRef, JobView, to_estimate, to_row
+from ltx_mcp.server.texts import cancel_text, estimate_text, job_text, list_text, supposed_text
+from ltx_mcp.server.views import Estimate, JobList, JobRef, to_estimate, to_row, without_frames
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 LOOK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
@@ -48,6 +49,8 @@ MOST_S = 50.0
 """How long a call may take that asks a person, orders, and waits for the provider's word."""
 
 
+SHEET = "When it is done you see a contact sheet: look at it before you show the video or order again. "
+"""What the text of check_job says of pictures."""
 CORE = (GenerateVideo, AnimateImage, CheckJob, EstimateCost, CancelJob, ListJobs)
 
 
@@ -97,9 +100,10 @@ async def check_job(arguments: CheckJob, context: Context[Desk]) -> CallToolResu
         async with patience.call():
             wait_s = patience.usual(USUAL_WAIT_S) if asked_s is None else patience.most(asked_s)
             job = await jobs.wait(job, wait_s, desk.teller(context))
-    view = await desk.view(job)
-    shown = None
-    if arguments.frame_at >= 0 and not job.live:
+    view, shown = await desk.view(job), None
+    if not desk.show_frames:
+        view = without_frames(view) if arguments.frames or arguments.frame_at >= 0 else view
+    elif arguments.frame_at >= 0 and not job.live:
         shown = await jobs.frame(job, arguments.frame_at)
     elif arguments.frames:
         shown = await jobs.sheet(job)
@@ -115,9 +119,8 @@ async def estimate_cost(arguments: EstimateCost, context: Context[Desk]) -> Call
     and what is left of today's budget. Free and instant; call it before a paid tool."""
     jobs = await desk_of(context).jobs()
     plan = await jobs.quotes(arguments, desk_of(context).caller(context))
-    estimate = to_estimate(plan, arguments.count, await jobs.budget())
-    told = (estimate_text(estimate, plan.priced, arguments.count), supposed_text(arguments))
-    return answer(" ".join(filter(None, told)), estimate)
+    estimate = to_estimate(plan, arguments.count, await jobs.budget(), supposed_text(arguments))
+    return answer(estimate_text(estimate, arguments.count), estimate)
 
 
 async def cancel_job(arguments: CancelJob, context: Context[Desk]) -> CallToolResult:
@@ -126,6 +129,8 @@ async def cancel_job(arguments: CancelJob, context: Context[Desk]) -> CallToolRe
     desk, jobs = desk_of(context), await desk_of(context).jobs()
     job = await jobs.cancel(arguments.job_id, desk.caller(context))
     ref = await desk.ref(job)
+    if ref.cancel is None:
+        ref = ref.model_copy(update={"next": f"It had ended before; it {money_text(job)}. {ref.next}"})
     return answer(cancel_text(ref), ref)
 
 
@@ -135,19 +140,17 @@ async def list_jobs(arguments: ListJobs, context: Context[Desk]) -> CallToolResu
     desk, jobs = desk_of(context), await desk_of(context).jobs()
     page = await jobs.page(arguments, desk.caller(context))
     listed = JobList(jobs=[to_row(job) for job in page.jobs], next_cursor=page.next_cursor or None)
-    lines = [row_text(row) for row in listed.jobs]
-    more = ["More: pass next_cursor as cursor."] if listed.next_cursor else []
-    return answer("\n".join([*lines, *more]) or "No jobs.", listed)
+    return answer(list_text(listed), listed)
 
 
-def make_tools(market: Market) -> list[ContractTool]:
+def make_tools(market: Market, *, show_frames: bool = True) -> list[ContractTool]:
     """The tools, in the order they are listed, with the choices the facts give. Editing tools are there where a
     provider that could be used now has what they do."""
     usable = {row.operation for name in market.usable for row in market.facts(name).offer}
-    table: list[tuple[Any, type[Arguments], type[BaseModel], str, ToolAnnotations]] = [
+    table: list[tuple[Any, type[Arguments], type[BaseModel] | None, str, ToolAnnotations]] = [
         (generate_video, GenerateVideo, JobRef, "Generate a video", PAID),
         (animate_image, AnimateImage, JobRef, "Animate a picture", PAID),
-        (check_job, CheckJob, JobView, "Check a job", LOOK),
+        (check_job, CheckJob, None, "Check a job", LOOK),
         (estimate_cost, EstimateCost, Estimate, "Estimate the cost", READ),
         (cancel_job, CancelJob, JobRef, "Cancel a job", STOP),
         (list_jobs, ListJobs, JobList, "List jobs", READ),
@@ -155,7 +158,7 @@ def make_tools(market: Market) -> list[ContractTool]:
         (extend_video, ExtendVideo, JobRef, "Extend a video", PAID),
         (retake_video, RetakeVideo, JobRef, "Retake a section", PAID),
     ]
-    return [
+    tools = [
         make_tool(
             call,
             arguments,
@@ -164,10 +167,16 @@ def make_tools(market: Market) -> list[ContractTool]:
             annotations=hints,
             choices=_choices(market, OPERATIONS.get(arguments)),
             meta=TOOL_META if call is check_job else None,
+            is_first=call is generate_video,
         )
         for call, arguments, answer, title, hints in table
         if arguments in CORE or OPERATIONS[arguments] in usable
     ]
+    return tools if show_frames else [_without_sheet(tool) for tool in tools]
+
+
+def _without_sheet(tool: ContractTool) -> ContractTool:
+    return tool.model_copy(update={"description": tool.description.replace(SHEET, "")})
 
 
 def _choices(market: Market, operation: str | None) -> dict[str, tuple[str, ...]]:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.plan import Plan
 from ltx_mcp.domain.price import from_micro, price_text, to_wire
 from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, MAX_SHOWN_CHARS, one_line, shorten
 from ltx_mcp.domain.request import to_decimal
 from ltx_mcp.net.address import read_address
-from ltx_mcp.server.waiting import waiting_text
+from ltx_mcp.server.next_steps import Standing, next_step
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.ledger import Budget
@@ -81,9 +81,9 @@ class JobRef(Priced):
     state: StateWord
     provider: str
     model: str
-    is_preview: bool
-    cost_usd: float
-    at_most_usd: float | None = None
+    is_preview: Annotated[bool, Field(description="Drawn here, not by LTX")]
+    cost_usd: Annotated[float, Field(description="Quoted")]
+    at_most_usd: Annotated[float | None, Field(description="May be charged")] = None
     video_url: str | None = None
     adjustments: list[Change] = []
     cancel: CancelWord | None = None
@@ -99,23 +99,24 @@ class JobView(Priced):
     operation: str
     provider: str
     model: str
-    is_preview: Annotated[bool, Field(description="Drawn here, not by LTX")]
-    sources: Annotated[list[str], Field(description="Jobs it was made from")] = []
+    is_preview: bool
+    sources: list[str] = []
     video_url: str | None = None
     video_url_expires_at: str | None = None
-    file: Annotated[str | None, Field(description="Path on this machine")] = None
-    duration: Annotated[float | None, Field(description="s, measured")] = None
+    file: str | None = None
+    duration: float | None = None
     width: int | None = None
     height: int | None = None
     fps: float | None = None
     has_audio: bool | None = None
     size_bytes: int | None = None
-    cost_usd: Annotated[float, Field(description="Quoted")]
-    at_most_usd: Annotated[float | None, Field(description="May be charged")] = None
-    charged_usd: Annotated[float | None, Field(description="The provider's figure")] = None
+    cost_usd: float
+    at_most_usd: float | None = None
+    charged_usd: float | None = None
     adjustments: list[Change] = []
+    cancel: CancelWord | None = None
     queue_position: int | None = None
-    progress: Annotated[float | None, Field(description="0 to 100")] = None
+    progress: float | None = None
     error: Trouble | None = None
     created_at: str
     finished_at: str | None = None
@@ -132,7 +133,7 @@ class Row(Priced):
     cost_usd: float
     at_most_usd: float | None = None
     prompt: str
-    sources: list[str] = []
+    sources: Annotated[list[str], Field(description="Jobs it was made from")] = []
     created_at: str
 
 
@@ -141,6 +142,7 @@ class JobList(Answer):
 
     jobs: list[Row]
     next_cursor: Annotated[str | None, Field(description="Absent on the last page")] = None
+    next: str | None = None
 
 
 class Quote(Priced):
@@ -152,9 +154,10 @@ class Quote(Priced):
     at_most_usd: Annotated[float | None, Field(description="May be charged for it")] = None
     total_usd: Annotated[float, Field(description="All count")]
     credits: int | None = None
+    billed: Annotated[str | None, Field(description="Seconds charged, if not those asked")] = None
     usable: bool
     why_not: str | None = None
-    adjustments: list[Change] = []
+    adjustments: list[Change] | None = None
     as_of: str
     source: str
 
@@ -182,6 +185,7 @@ class Estimate(Answer):
     quotes: list[Quote]
     refused: list[Refused]
     budget: Money
+    next: str | None = None
 
 
 @dataclass(frozen=True)
@@ -209,18 +213,6 @@ class Links:
         """The path, where the caller shares this machine."""
         path = self.path_of(job)
         return None if path is None or self.url_of else str(path)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How a job stands besides its row: `line` jobs before it, the `hindrance` that keeps everybody from it, what those
-    said who did not take it, and how its film `goes_on`, with prices."""
-
-    is_preview: bool = False
-    line: int = 0
-    hindrance: str = ""
-    refusals: tuple[str, ...] = ()
-    goes_on: str = ""
 
 
 def to_time(at: datetime | None) -> str | None:
@@ -283,6 +275,7 @@ def to_view(job: Job, links: Links, standing: Standing, now: datetime) -> JobVie
         at_most_usd=None if job.at_most_usd is None else to_wire(job.at_most_usd),
         charged_usd=None if job.charged_micro is None else to_wire(from_micro(job.charged_micro)),
         adjustments=to_changes(job.all_adjustments),
+        cancel=_cancel(job),
         queue_position=(standing.line or job.queue_position) if job.live else None,
         progress=job.progress,
         error=_trouble(job),
@@ -290,6 +283,11 @@ def to_view(job: Job, links: Links, standing: Standing, now: datetime) -> JobVie
         finished_at=to_time(job.finished_at),
         next=next_step(job, standing, now=now),
     )
+
+
+def without_frames(view: JobView) -> JobView:
+    """The same for who asked for pictures where none are sent: it says why."""
+    return view.model_copy(update={"next": f"No picture: LTX_MCP_FRAMES is off. {view.next}"}) if view.width else view
 
 
 def to_row(job: Job) -> Row:
@@ -307,16 +305,20 @@ def to_row(job: Job) -> Row:
     )
 
 
-def to_estimate(plan: Plan, count: int, budget: "Budget") -> Estimate:
-    """Usable quotes first, cheapest first in each half."""
+def to_estimate(plan: Plan, count: int, budget: "Budget", supposed: str = "") -> Estimate:
+    """Usable quotes first, cheapest first in each half; `supposed` says what was priced where nothing was given."""
     left = None if budget.left is None else from_micro(budget.left)
     over = "The day's budget does not reach."
     usable = [_quote(offer, count, "" if offer.fits(left) else over) for offer in plan.offers]
     others = [_quote(offer, count, why) for offer, why in plan.unusable]
+    models: dict[tuple[str, str], list[str]] = {}
+    for each in plan.refused:
+        models.setdefault((each.provider, each.reason), []).append(each.model)
     return Estimate(
         quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.most_usd)),
-        refused=[Refused(provider=each.provider, model=each.model, reason=each.reason) for each in plan.refused],
+        refused=[Refused(provider=who, model=", ".join(of), reason=why) for (who, why), of in models.items()],
         budget=to_money(budget),
+        next=supposed or None,
     )
 
 
@@ -338,9 +340,10 @@ def _quote(offer: Offer, count: int, why_not: str) -> Quote:
         at_most_usd=to_wire(offer.at_most_usd) if offer.at_most_usd > offer.cost_usd or offer.automatic else None,
         total_usd=to_wire(offer.cost_usd * count),
         credits=offer.credits,
+        billed=offer.paid_for or None,
         usable=not why_not,
         why_not=why_not or None,
-        adjustments=to_changes(offer.adjustments),
+        adjustments=to_changes(offer.adjustments) or None,
         as_of=offer.as_of,
         source=offer.source,
     )
@@ -362,39 +365,3 @@ def _trouble(job: Job) -> Trouble | None:
         hint=error.hint or None,
         provider_detail=one_line(error.provider_detail, MOST_DETAIL) or None,
     )
-
-
-def next_step(job: Job, standing: Standing, *, fresh: bool = True, now: datetime | None = None) -> str:
-    """One sentence: what the caller should do now."""
-    if job.state is State.SUCCEEDED:
-        preview = "Say it is a preview drawn on this machine, not LTX. " if standing.is_preview else ""
-        goes_on = standing.goes_on or f"video={job.id} or image={job.id}#last continues it"
-        step = f"{preview}Judge it by its frames (check_job) before you show video_url; {goes_on}."
-    elif job.state is State.UNKNOWN:
-        provider = job.offer.provider
-        settle = (
-            f"A person who looks at {provider}'s dashboard can settle it at a terminal: is the order there, by ltx-mcp "
-            f"jobs adopt; if not, by ltx-mcp jobs resolve {job.id} not-charged."
-        )
-        more = "check_job asks the provider again." if job.remote else settle
-        step = f"Do not order it again: it may have been taken and charged. {more}"
-    elif job.state is State.FAILED:
-        hint = job.error.hint if job.error else ""
-        again = " A retry needs a new request_key." if job.request_key else ""
-        step = f"{hint or 'Change the request and order again.'}{again}"
-    elif job.state is State.CANCELLED:
-        step = "Nothing more happens; order again if it is wanted after all."
-    elif standing.hindrance:
-        step = f"Nobody works on it: {standing.hindrance} With that set, it goes on by itself; do not order it again."
-    elif job.waits_for:
-        step = f"It begins when {job.waits_for} is done; follow with check_job, or list_jobs with wait_seconds."
-    else:
-        place = f"{standing.line} must end before it begins. " if standing.line else ""
-        waits = waiting_text(job, now or datetime.now(UTC))
-        place += f"It waits by itself: {waits}. " if waits else ""
-        step = f"{place}Call check_job with this job_id until it ends; do not order it again."
-    if standing.refusals and job.state is not State.FAILED:
-        step = f"{' '.join(standing.refusals)} So it went on to {job.offer.provider}. {step}"
-    if fresh:
-        return step
-    return f"This request already had this job; for another take give a new request_key. {step}"

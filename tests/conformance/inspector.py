@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.packages import Programs
+from tests.facts import facts_on_wire
 
 ERAS = {"legacy": "2025-11-25", "modern": "2026-07-28"}
 """What the Inspector calls them, and the protocol version it must come to."""
@@ -136,8 +137,7 @@ class Host:
         given = json.dumps(arguments)
         result = self.ask("tools/call", "--tool-name", tool, "--tool-args-json", given)
         check(result["content"][0]["text"].strip(), f"{tool} says nothing")
-        structured: dict[str, Any] = result["structuredContent"]
-        return structured | {"pictures": [each for each in result["content"] if each["type"] == "image"]}
+        return facts_on_wire(result) | {"pictures": [each for each in result["content"] if each["type"] == "image"]}
 
 
 def check(holds: Any, sentence: str) -> None:

@@ -20,6 +20,7 @@ from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.emulator.app import make_world, running, settings
 from ltx_mcp.emulator.world import World
 from tests.conftest import Emulated
+from tests.facts import facts_on_wire
 from tests.jobs.test_processes import Look, Server, environment, noticed_s, processes_of, wait_for
 from tests.patience import HANG_S
 
@@ -155,9 +156,7 @@ def begin(server: Server, tool: str, **arguments: Any) -> None:
 
 def told(server: Server, tool: str, **arguments: Any) -> dict[str, Any]:
     """What a call is told, whether or not it counts as an error."""
-    answer = server.request("tools/call", {"name": tool, "arguments": arguments})
-    structured: dict[str, Any] = answer["structuredContent"]
-    return structured
+    return facts_on_wire(server.request("tools/call", {"name": tool, "arguments": arguments}))
 
 
 def ltx(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -22,6 +22,7 @@ from ltx_mcp.jobs.beats import LEASE_S
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import Store
 from tests.conftest import ENDS_S
+from tests.facts import facts_on_wire
 from tests.patience import HANG_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
@@ -90,8 +91,7 @@ class Server:
     def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         answer = self.request("tools/call", {"name": tool, "arguments": arguments})
         assert not answer.get("isError"), answer
-        structured: dict[str, Any] = answer["structuredContent"]
-        return structured
+        return facts_on_wire(answer)
 
     def close(self) -> int:
         """Close stdin, as a host does, and wait for the end."""

@@ -16,6 +16,7 @@ from mcp.client.extension import advertise
 from mcp.types import TextResourceContents
 
 from ltx_mcp.server.player.page import PAGE
+from tests.facts import facts_on_wire
 from tests.patience import HANG_S
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class Player:
         result = await self.bridge.client.call_tool("check_job", arguments)
         told = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         await self.hear("ui/notifications/tool-result", told)
-        return dict(told.get("structuredContent", {}))
+        return facts_on_wire(told)
 
     async def state(self, words: str, most_ms: float = MOST_MS) -> None:
         """Wait until this is said."""

@@ -36,7 +36,8 @@ from ltx_mcp.jobs.schema import IS_LIVE
 from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.media.inputs import Fetch, InputReader
 from ltx_mcp.providers.table import make_market, read_providers
-from ltx_mcp.server.views import JobRef, JobView, Links, Standing, to_ref, to_view
+from ltx_mcp.server.next_steps import Standing
+from ltx_mcp.server.views import JobRef, JobView, Links, to_ref, to_view
 from tests.patience import HANG_S
 
 REMOTE = tuple(facts.name for facts in read_providers() if not facts.is_preview)

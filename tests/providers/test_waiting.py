@@ -7,8 +7,8 @@ import pytest
 
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.server.next_steps import Standing
 from ltx_mcp.server.texts import stage_text
-from ltx_mcp.server.views import Standing
 from tests.patience import HANG_S
 from tests.providers.bench import CALLER, Bench, opened, text
 

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from ltx_mcp.emulator.world import World
 from ltx_mcp.server.tasks import TASKS
+from tests.facts import facts_of
 from tests.patience import HANG_S
 
 POND: dict[str, Any] = {"prompt": "a pond at dawn"}
@@ -95,7 +96,7 @@ async def handle(client: Client, tool: str = "generate_video", **arguments: Any)
 
 def structured(answer: Any) -> dict[str, Any]:
     assert isinstance(answer, CallToolResult), answer
-    return dict(answer.structured_content or {})
+    return facts_of(answer)
 
 
 def text_of(answer: Any) -> str:

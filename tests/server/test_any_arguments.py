@@ -28,6 +28,7 @@ from ltx_mcp.providers.table import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS
+from tests.facts import facts_of
 from tests.patience import HANG_S
 
 LONGER = "ARGUMENT_EXAMPLES" in os.environ
@@ -199,7 +200,7 @@ class Server:
             assert answer.structured_content is None
             assert new == set(), "refused, and placed all the same"
         else:
-            self.schemas[tool].validate(answer.structured_content)
+            self.schemas[tool].validate(facts_of(answer))
             assert len(new) <= (tool.startswith(("generate", "animate", "extend", "retake")))
 
     def filled(self, said: Any) -> Any:

@@ -21,6 +21,7 @@ from ltx_mcp.providers.table import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Emulated
+from tests.facts import facts_of
 from tests.media.films import Recipe, between, heard, lag, make, pictures, psnr
 from tests.patience import HANG_S
 
@@ -46,7 +47,7 @@ class Agent:
         """What a tool answered; fails on a refusal."""
         result = await self.client.call_tool(tool, arguments)
         assert not result.is_error, result.content
-        return dict(result.structured_content or {})
+        return facts_of(result)
 
     async def says(self, tool: str, **arguments: Any) -> str:
         """The text beside an answer's structure."""

@@ -24,6 +24,7 @@ from PIL import Image
 from ltx_mcp.domain.job import State
 from tests.cli.conftest import first_line, insist
 from tests.conftest import ENDS_S, ERAS, Era
+from tests.facts import facts_of
 from tests.jobs.test_processes import Look, processes_of, wait_for
 from tests.patience import HANG_S
 
@@ -131,8 +132,7 @@ def look(home: Path) -> Iterator[Look]:
 
 def structured(result: CallToolResult) -> dict[str, Any]:
     assert not result.is_error, result.content
-    assert result.structured_content is not None
-    return dict(result.structured_content)
+    return facts_of(result)
 
 
 def text_of(result: CallToolResult) -> str:

@@ -13,8 +13,8 @@ from ltx_mcp.domain.request import to_request
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.server.next_steps import Standing, next_step
 from ltx_mcp.server.suggestions import goes_on
-from ltx_mcp.server.views import Standing, next_step
 from tests.conftest import Clock
 
 FILM = Film(duration=6, width=1920, height=1080, fps=25, frames=150, has_audio=True, size_bytes=1)

@@ -12,8 +12,9 @@ from ltx_mcp.domain.quoting import cite
 from ltx_mcp.domain.words import clock, ordinal
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
+from ltx_mcp.server.next_steps import Standing, next_step
 from ltx_mcp.server.texts import estimate_text, stage_text
-from ltx_mcp.server.views import Estimate, Money, Quote, Standing, next_step
+from ltx_mcp.server.views import Estimate, Money, Quote
 from tests.conftest import Clock
 
 AFTER = timedelta(seconds=42)

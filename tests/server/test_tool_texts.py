@@ -125,11 +125,11 @@ async def test_amounts_say_their_unit(connect: Connect) -> None:
 async def test_every_field_of_an_answer_is_plain_or_described(connect: Connect) -> None:
     described: set[str] = set()
     for tool in await listed(connect):
-        for path, schema in fields(tool.output_schema):
+        for path, schema in fields(tool.output_schema or {}):
             if schema.get("description"):
                 described.add(path.split(".")[-1])
     for tool in await listed(connect):
-        for path, _ in fields(tool.output_schema):
+        for path, _ in fields(tool.output_schema or {}):
             name = path.split(".")[-1]
             assert name in PLAIN | described, f"{tool.name}: {path}"
 

@@ -55,8 +55,9 @@ async def test_every_hint_is_explicit_and_every_parameter_described(connect: Con
         assert {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"} <= hints.keys(), tool.name
         for name, schema in tool.input_schema["properties"].items():
             assert schema.get("description"), f"{tool.name}.{name}"
-        assert tool.output_schema is not None
-        assert tool.output_schema["properties"]
+        # with a schema beside it, many hosts show their model no picture
+        assert (tool.output_schema is None) == (tool.name == "check_job")
+        assert tool.output_schema is None or tool.output_schema["properties"]
 
 
 def unfit(node: Any, path: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from PIL import Image
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import Store
 from tests.conftest import ERAS, Connect, Era
+from tests.facts import facts_of
 from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
@@ -30,8 +31,7 @@ SMALL = {"resolution": "720p", "fps": 24, "generate_audio": False}
 async def answer(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content
-    assert result.structured_content is not None
-    return dict(result.structured_content)
+    return facts_of(result)
 
 
 async def finished(client: Client, job_id: str) -> dict[str, Any]:
@@ -70,8 +70,7 @@ async def test_an_order_is_answered_at_once_and_ends_as_a_measured_film(connect:
         result = await client.call_tool(
             "check_job", {"job_id": placed["job_id"], "wait_seconds": 45}, progress_callback=note
         )
-        view = result.structured_content or {}
-        Draft202012Validator(schemas["check_job"]).validate(view)
+        view = facts_of(result)
     assert view["state"] == "succeeded"
     assert (view["duration"], view["width"], view["height"], view["fps"]) == (6, 1920, 1080, 25)
     assert view["has_audio"]
