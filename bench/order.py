@@ -19,7 +19,7 @@ from ltx_mcp.domain.request import normal_form, to_request
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 
 CALLS = 15
 PLACES = 200

@@ -12,7 +12,7 @@ from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, System, find_place
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.facts import OfferFacts
 from ltx_mcp.domain.request import EDITS
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import described, read_settings
 from manifests.make import install_links

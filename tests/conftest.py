@@ -22,7 +22,7 @@ from ltx_mcp.emulator.world import World
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.providers.table import make_market, read_providers, setting_names
+from ltx_mcp.providers.catalog_loader import make_market, read_providers, setting_names
 from ltx_mcp.server import desk
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.catalog_loader import read_providers
 from tests.jobs.test_processes import processes_of
 from tests.patience import HANG_S
 

@@ -8,7 +8,7 @@ import pytest
 
 from ltx_mcp.domain.quoting import cite, one_line
 from ltx_mcp.net.address import MOST_SIGNS, find_film, read_address
-from ltx_mcp.net.wire import Wire
+from ltx_mcp.net.provider_client import ProviderClient
 
 GOOD = "https://films.example.com/a.mp4?X-Sig=a%2Bb+c~d'e(f)|g&n=1"
 NO_ADDRESS: list[Any] = [
@@ -109,7 +109,7 @@ KEY = "sk-very-secret-key-0123456789"
 )
 def test_words_of_others_are_one_short_line_that_nothing_obeys(said: str, shown: str) -> None:
     assert one_line(said) == shown
-    assert Wire("fal").detail(said) == shown
+    assert ProviderClient("fal").detail(said) == shown
 
 
 def test_words_of_others_do_not_close_their_own_quotation_marks() -> None:
@@ -121,6 +121,6 @@ def test_words_of_others_do_not_close_their_own_quotation_marks() -> None:
     "said", [KEY, f"\x1b[1m{KEY}", "\u200b".join(KEY), KEY.replace("-", "\x1b[0m-"), "é" * 299 + KEY]
 )
 def test_a_key_is_struck_out_however_it_is_hidden(said: str) -> None:
-    told = Wire("fal", [KEY]).detail(said)
+    told = ProviderClient("fal", [KEY]).detail(said)
     assert KEY not in told
     assert "very" not in told

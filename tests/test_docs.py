@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode
-from ltx_mcp.providers.table import read_providers, setting_names
+from ltx_mcp.providers.catalog_loader import read_providers, setting_names
 from ltx_mcp.settings import described
 
 ROOT = Path(__file__).parents[1]

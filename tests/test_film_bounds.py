@@ -12,7 +12,7 @@ import pytest
 from ltx_mcp.domain.errors import ErrorCode, ProviderError, SetupError
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.net.flow import MARGIN_BYTES, Bounds
-from ltx_mcp.net.wire import MAX_REPLY_BYTES, Call, Wire
+from ltx_mcp.net.provider_client import MAX_REPLY_BYTES, HttpRequest, ProviderClient
 from tests.providers.raw import Line, Raw, answer, never_answers, says, serving
 
 pytestmark = pytest.mark.anyio
@@ -30,16 +30,16 @@ async def by_address(server: Raw, out: Path, bounds: Bounds) -> None:
 
 
 async def by_call(server: Raw, out: Path, bounds: Bounds) -> None:
-    wire = Wire("bytecompute", near=True)
+    client = ProviderClient("bytecompute", near=True)
     try:
-        async with wire.held(Call("POST", server.url)) as held:
+        async with client.stream(HttpRequest("POST", server.url)) as held:
             await held.save(out, bounds)
     finally:
-        await wire.close()
+        await client.close()
 
 
 async def by_order(server: Raw, out: Path, bounds: Bounds) -> None:
-    async with Wire("ltx", near=True).held_order(Call("POST", server.url)) as held:
+    async with ProviderClient("ltx", near=True).send_once_streamed(HttpRequest("POST", server.url)) as held:
         await held.save(out, bounds)
 
 
@@ -196,13 +196,13 @@ async def test_a_range_that_cannot_be_had_is_the_end_only_where_all_is_here(
 # -- what is read whole --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["ask", "order"])
+@pytest.mark.parametrize("what", ["request", "send_once"])
 async def test_of_an_answer_without_end_only_the_beginning_is_read(what: str) -> None:
-    wire = Wire("fal", near=True)
+    client = ProviderClient("fal", near=True)
     async with serving(endless) as server:
         with anyio.fail_after(60):
-            reply = await getattr(wire, what)(Call("GET", server.url))
-    await wire.close()
+            reply = await getattr(client, what)(HttpRequest("GET", server.url))
+    await client.close()
     assert MAX_REPLY_BYTES < len(reply.content) < 2 * MAX_REPLY_BYTES
     assert reply.json is None
 
@@ -224,18 +224,18 @@ async def goes_on(line: Line) -> None:
 
 @pytest.mark.parametrize("deed", [trickles_its_head, goes_on, never_answers])
 async def test_a_head_without_end_is_not_waited_for(deed: Callable[[Line], Awaitable[None]]) -> None:
-    wire = Wire("bytecompute", near=True, connect_s=0.2, order_s=0.2)
-    call = Call("POST", "", read_s=0.2)
+    client = ProviderClient("bytecompute", near=True, connect_s=0.2, order_s=0.2)
+    call = HttpRequest("POST", "", read_s=0.2)
     async with serving(deed) as server:
-        for held in (wire.held, wire.held_order):
+        for held in (client.stream, client.send_once_streamed):
             with pytest.raises(ProviderError), anyio.fail_after(60):
-                async with held(Call(call.method, server.url, read_s=call.read_s)):
+                async with held(HttpRequest(call.method, server.url, read_s=call.read_s)):
                     pass
-    await wire.close()
+    await client.close()
 
 
 async def test_a_stream_of_events_without_end_is_left() -> None:
-    wire = Wire("fal", near=True)
+    client = ProviderClient("fal", near=True)
 
     async def floods(line: Line) -> None:
         await line.read()
@@ -245,5 +245,5 @@ async def test_a_stream_of_events_without_end_is_left() -> None:
 
     async with serving(floods) as server:
         with pytest.raises(ProviderError, match="without end"), anyio.fail_after(60):
-            await anext(wire.events(Call("GET", server.url)))
-    await wire.close()
+            await anext(client.events(HttpRequest("GET", server.url)))
+    await client.close()

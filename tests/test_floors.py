@@ -59,7 +59,7 @@ def test_the_domain_does_no_io_and_knows_no_clock() -> None:
 
 def test_only_the_net_speaks_http() -> None:
     speakers = {str(path.relative_to(PACKAGE)) for path in MODULES if "httpx" in imports(path)}
-    assert speakers == {"net/guard.py", "net/wire.py", "net/download.py"}
+    assert speakers == {"net/ssrf.py", "net/provider_client.py", "net/download.py"}
 
 
 def test_only_the_settings_read_the_environment() -> None:

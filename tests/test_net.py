@@ -19,8 +19,8 @@ import trustme
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.net.address import Address, is_public
-from ltx_mcp.net.guard import fetch_public, resolve
 from ltx_mcp.net.route import Route
+from ltx_mcp.net.ssrf import fetch_public, resolve
 from tests.patience import HANG_S
 from tests.providers.gate import Gate, gated, socks_gated
 

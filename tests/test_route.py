@@ -7,8 +7,8 @@ import pytest
 import trustme
 
 from ltx_mcp.net import route as route_module
-from ltx_mcp.net.guard import trusted
 from ltx_mcp.net.route import Proxy, Route, UnusableError
+from ltx_mcp.net.ssrf import trusted
 
 HOST = "queue.fal.run"
 

@@ -11,7 +11,7 @@ import pytest
 
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Market
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.catalog_loader import read_providers
 from ltx_mcp.server.edge import make_config, read_edge
 from ltx_mcp.settings import described, read_overlay_path, read_settings
 

@@ -10,8 +10,8 @@ import pytest
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.net.flow import WIDEST, Bounds
+from ltx_mcp.net.provider_client import MAX_REPLY_BYTES, HttpRequest, HttpResponse, ProviderClient
 from ltx_mcp.net.unpack import PIECE, Body, CutError, PackedError
-from ltx_mcp.net.wire import MAX_REPLY_BYTES, Call, Reply, Wire
 from tests.providers.raw import Line, answer, says, serving
 
 pytestmark = pytest.mark.anyio
@@ -76,11 +76,11 @@ async def test_a_bomb_comes_in_small_pieces() -> None:
     assert (max(sizes), sum(sizes)) == (PIECE, 64 << 20)
 
 
-async def asked(data: bytes, *heads: str) -> Reply:
-    wire = Wire("fal", near=True)
+async def asked(data: bytes, *heads: str) -> HttpResponse:
+    client = ProviderClient("fal", near=True)
     async with serving(says(answer(200, data, *heads))) as server:
-        reply = await wire.ask(Call("GET", server.url))
-    await wire.close()
+        reply = await client.request(HttpRequest("GET", server.url))
+    await client.close()
     return reply
 
 

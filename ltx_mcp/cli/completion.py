@@ -74,7 +74,7 @@ def _begun(begun: str, words: Iterable[str]) -> list[CompletionItem]:
 
 
 def _from_facts(name: str) -> Sequence[str]:
-    from ltx_mcp.providers.table import read_providers
+    from ltx_mcp.providers.catalog_loader import read_providers
     from ltx_mcp.settings import read_overlay_path
 
     try:

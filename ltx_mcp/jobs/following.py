@@ -21,7 +21,7 @@ from ltx_mcp.domain.words import ordinal
 from ltx_mcp.jobs.ordering import Ordering, no_answer
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools
-from ltx_mcp.providers.base import Cancels, Delivered, Polls, Provider, Seen, Streams
+from ltx_mcp.providers.base import DeferredVideo, PollResult, Provider, SupportsCancel, SupportsPoll, SupportsStream
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +60,9 @@ class Following:
         if job.cancel_wanted and job.cancel is None:
             job = await self._pass_on_cancel(job, adapter)
         if job.state is State.RUNNING and self._may_stream(job, adapter):
-            job = await self._stream(job, cast(Streams, adapter))
+            job = await self._stream(job, cast(SupportsStream, adapter))
         if job.state is State.RUNNING and not (job.cancel_wanted and job.cancel is None):
-            job = await self._ask(job, cast(Polls, adapter))
+            job = await self._ask(job, cast(SupportsPoll, adapter))
         if job.state is not State.RUNNING:
             del self._looks[job.id], self._broken_streams[job.id], self._late_failures[job.id]
         return job
@@ -74,7 +74,7 @@ class Following:
         return await self._tools.move(job, State.UNKNOWN, error=no_answer(job))
 
     async def _pass_on_cancel(self, job: Job, adapter: Provider) -> Job:
-        if not isinstance(adapter, Cancels):
+        if not isinstance(adapter, SupportsCancel):
             return await self._tools.note(job, cancel=Cancel.NOT_POSSIBLE)
         assert job.remote is not None
         try:
@@ -91,12 +91,14 @@ class Following:
 
     def _may_stream(self, job: Job, adapter: Provider) -> bool:
         tried = self._broken_streams[job.id] >= STREAM_TRIES
-        return isinstance(adapter, Streams) and self._streams < MOST_STREAMS and not tried and self._left_s(job) > 0
+        return (
+            isinstance(adapter, SupportsStream) and self._streams < MOST_STREAMS and not tried and self._left_s(job) > 0
+        )
 
     def _left_s(self, job: Job) -> float:
         return self._tools.facts[job.offer.provider].give_up_after_s - self._tools.age_s(job)
 
-    async def _stream(self, job: Job, adapter: Streams) -> Job:
+    async def _stream(self, job: Job, adapter: SupportsStream) -> Job:
         """Follow the provider's own telling until it ends, breaks, runs out of time, or the job is wished cancelled."""
         assert job.remote is not None
         self._streams += 1
@@ -104,7 +106,7 @@ class Following:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._until_rung, job, group.cancel_scope)
-                await self._listen(told, adapter.follow(job.remote))
+                await self._listen(told, adapter.stream_status(job.remote))
                 group.cancel_scope.cancel()
         finally:
             self._streams -= 1
@@ -116,7 +118,7 @@ class Following:
         await self._tools.bells.rest(job.id, self._left_s(job))
         scope.cancel()
 
-    async def _listen(self, told: "_Telling", stream: AsyncIterator[Seen]) -> None:
+    async def _listen(self, told: "_Telling", stream: AsyncIterator[PollResult]) -> None:
         try:
             async with aclosing(cast(Any, stream)) as events:
                 async for seen in events:
@@ -133,7 +135,7 @@ class Following:
 
     # -- asking -------------------------------------------------------------------------------------------------
 
-    async def _ask(self, job: Job, adapter: Polls) -> Job:
+    async def _ask(self, job: Job, adapter: SupportsPoll) -> Job:
         """Look once, then rest at the provider's pace. After the deadline it is given up, but not before a look that
         began after it: this machine may have slept, and its network may still do."""
         assert job.remote is not None
@@ -168,7 +170,7 @@ class Following:
         slow_s = min(pace.most_s, pace.first_s * pace.factor ** min(before, 50))
         return slow_s * (1 + pace.jitter * self._tools.chance())
 
-    async def _take_in(self, job: Job, seen: Seen) -> Job:
+    async def _take_in(self, job: Job, seen: PollResult) -> Job:
         """What a look or an event means for the job."""
         charged_usd = seen.charged_usd
         if charged_usd is None and seen.units is not None:
@@ -208,7 +210,7 @@ class Following:
 
     # -- held work ----------------------------------------------------------------------------------------------
 
-    async def _hold(self, job: Job, held: Delivered) -> Job:
+    async def _hold(self, job: Job, held: DeferredVideo) -> Job:
         """Have the film written here, telling its progress, until it is whole, unwanted, or no longer ours."""
         part = self._tools.files.part(job)
         pulse = _Pulse(job, stops=self._tools.facts[job.offer.provider].repeatable)
@@ -299,7 +301,7 @@ class _Pulse:
         self.done = done
 
 
-def _word(seen: Seen) -> str:
+def _word(seen: PollResult) -> str:
     """What a person reads while the provider tells nothing more."""
     if seen.status == "waiting" and seen.queue_position is not None:
         return f"{ordinal(seen.queue_position + 1)} in line"

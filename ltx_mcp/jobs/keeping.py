@@ -20,7 +20,7 @@ from ltx_mcp.jobs.rows import record
 from ltx_mcp.jobs.schema import jobs
 from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.net.flow import Bounds
-from ltx_mcp.providers.base import Delivers
+from ltx_mcp.providers.base import SupportsDownload
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class Keeping:
             f"Look for it on {job.offer.provider}'s dashboard.",
         )
 
-    def _delivers(self, job: Job) -> Delivers | None:
+    def _delivers(self, job: Job) -> SupportsDownload | None:
         adapter = self.tools.adapters.get(job.offer.provider)
-        return adapter if isinstance(adapter, Delivers) and job.remote is not None else None
+        return adapter if isinstance(adapter, SupportsDownload) and job.remote is not None else None
 
     async def _bring(self, job: Job, part: Path) -> None:
         provider, url = job.offer.provider, job.result_url

@@ -15,7 +15,7 @@ from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.jobs.preparing import Preparing
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools, to_micro_or_none
-from ltx_mcp.providers.base import Accepted, Delivered, Provider
+from ltx_mcp.providers.base import DeferredVideo, Provider, SubmittedOrder
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Ordering:
         self._tools = tools
         self._store = tools.store
         self._preparing = preparing
-        self.held: dict[str, Delivered] = {}
+        self.held: dict[str, DeferredVideo] = {}
         self._waits: set[anyio.CancelScope] = set()
         self._answers: dict[tuple[str, int], Write] = {}
 
@@ -98,7 +98,7 @@ class Ordering:
             answer = await adapter.submit(job.offer, uris)
         except ProviderError as error:
             return self._refused(job, error)
-        if isinstance(answer, Accepted):
+        if isinstance(answer, SubmittedOrder):
             accepted = {"remote": answer.remote, "adjustments": answer.adjustments}
             charged = to_micro_or_none(answer.charged_usd)
             return partial(self.answer, job, State.RUNNING, "accepted", **accepted, charged_micro=charged, note="")

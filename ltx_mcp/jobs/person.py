@@ -18,7 +18,7 @@ from ltx_mcp.domain.request import normal_form, to_request
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob, change, ending, find, insert_job, moved, to_job
 from ltx_mcp.jobs.schema import jobs
-from ltx_mcp.providers.base import Names, Provider
+from ltx_mcp.providers.base import Provider, SupportsLookup
 
 NAME = re.compile(r"[\w.:-]{1,200}", re.ASCII)
 
@@ -163,9 +163,9 @@ class Person:
             told += f" and {len(unknown) - MAX_SHOWN_NAMES:,} more"
         return f"Give --job with one of these: {told}." if told else f"There is no such job of {provider}."
 
-    def _names(self, provider: str) -> Names:
+    def _names(self, provider: str) -> SupportsLookup:
         adapter = self.adapters.get(provider)
-        if isinstance(adapter, Names):
+        if isinstance(adapter, SupportsLookup):
             return adapter
         standing = self.market.standings.get(provider)
         if standing is None:

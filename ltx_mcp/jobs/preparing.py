@@ -23,7 +23,7 @@ from ltx_mcp.jobs.rules import removed_film
 from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.media.facts import MediumFacts, PictureFacts
 from ltx_mcp.media.inputs import to_medium
-from ltx_mcp.providers.base import Uploads
+from ltx_mcp.providers.base import SupportsUpload
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class Preparing:
     async def _uploaded(self, job: Job, given: Input) -> str:
         """Where the medium lies at the provider: sent now, unless it lies there already."""
         adapter, shelf = self._tools.adapters[job.offer.provider], self._tools.shelf
-        assert isinstance(adapter, Uploads)
+        assert isinstance(adapter, SupportsUpload)
         key = (job.offer.provider, adapter.account, given)
         if uri := await shelf.do(shelf.find, *key, self._tools.now()):
             return uri

@@ -15,7 +15,7 @@ from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.unit_price import UnitPrice, UnitPrices
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.schema import price_calls, unit_prices
-from ltx_mcp.providers.base import Prices, Provider
+from ltx_mcp.providers.base import Provider, SupportsPricing
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class PriceWatch:
 
     def __init__(self, book: PriceBook, adapters: Mapping[str, Provider], now: Callable[[], datetime]) -> None:
         self._book = book
-        able = {name: adapter for name, adapter in adapters.items() if isinstance(adapter, Prices)}
+        able = {name: adapter for name, adapter in adapters.items() if isinstance(adapter, SupportsPricing)}
         self._sources = {name: adapter for name, adapter in able.items() if adapter.tells_prices}
         self._now = now
         self._looked_at: datetime | None = None
@@ -132,7 +132,7 @@ class PriceWatch:
             self._running.cancel()
             await self._ended.wait()
 
-    async def _ask(self, provider: str, adapter: Prices) -> None:
+    async def _ask(self, provider: str, adapter: SupportsPricing) -> None:
         try:
             if not await self._book.do(self._book.begin_call, provider, self._now()):
                 return

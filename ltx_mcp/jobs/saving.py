@@ -23,7 +23,7 @@ from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.media.facts import FilmFacts
 from ltx_mcp.net.flow import LEAST_BYTES_S, WINDOW_S, Bounds
-from ltx_mcp.providers.base import Delivers, Polls
+from ltx_mcp.providers.base import SupportsDownload, SupportsPoll
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Saving:
         adapter, provider = self._tools.adapters[job.offer.provider], job.offer.provider
         url, room = job.result_url, partial(check_space, part.parent)
         bounds = Bounds(job.offer.most_bytes, job.offer.expected_bytes, room)
-        if isinstance(adapter, Delivers) and job.remote is not None and not url:
+        if isinstance(adapter, SupportsDownload) and job.remote is not None and not url:
             url = await adapter.download(job.remote, part, bounds)
         if url:
             url = self._tools.film_address(job, url)
@@ -155,7 +155,7 @@ class Saving:
     async def _look_again(self, job: Job) -> Job:
         """Ask whether the film lies at another address by now."""
         adapter = self._tools.adapters[job.offer.provider]
-        if not isinstance(adapter, Polls) or job.remote is None:
+        if not isinstance(adapter, SupportsPoll) or job.remote is None:
             return job
         try:
             seen = await adapter.poll(job.remote)

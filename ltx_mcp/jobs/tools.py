@@ -27,7 +27,7 @@ from ltx_mcp.media.worker import Media
 from ltx_mcp.net.address import read_address
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.net.redact import redact
-from ltx_mcp.providers.base import Provider, Seen
+from ltx_mcp.providers.base import PollResult, Provider
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ class Tools:
             raise LostClaimError
         return latest
 
-    def expiry(self, job: Job, seen: Seen) -> datetime | None:
+    def expiry(self, job: Job, seen: PollResult) -> datetime | None:
         """Until when the address of a film can be relied on: as the provider says, else as its facts say."""
         lives_s = self.facts[job.offer.provider].film_lives_s
         by_facts = self.now() + timedelta(seconds=lives_s) if lives_s and seen.result_url else None

@@ -43,15 +43,15 @@ _Facts = TypeVar("_Facts", PictureFacts, MediumFacts)
 
 async def fetch_url(url: str, out: Path, *, argument: str, max_bytes: int) -> str:
     """The guarded fetch of `net`, which brings httpx with it and so is imported at the first URL."""
-    from ltx_mcp.net.guard import fetch_public
+    from ltx_mcp.net.ssrf import fetch_public
 
     return await fetch_public(url, out, argument=argument, max_bytes=max_bytes)
 
 
 async def fetch_by_proxy(url: str, out: Path, *, argument: str, max_bytes: int) -> str:
     """The same through this machine's proxy where it has one: for callers who may use it themselves."""
-    from ltx_mcp.net.guard import fetch_public
     from ltx_mcp.net.route import Route
+    from ltx_mcp.net.ssrf import fetch_public
 
     return await fetch_public(url, out, argument=argument, max_bytes=max_bytes, route=Route())
 

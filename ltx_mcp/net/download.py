@@ -7,10 +7,10 @@ from pathlib import Path
 import httpx
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
+from ltx_mcp.net.diagnose import diagnose
 from ltx_mcp.net.flow import WIDEST, Bounds, EndlessError, TricklingError, pour
-from ltx_mcp.net.guard import Refused, Rules, get, provider_rules
-from ltx_mcp.net.reach import why_unreached
 from ltx_mcp.net.route import Route
+from ltx_mcp.net.ssrf import EgressBlocked, EgressPolicy, get, provider_rules
 from ltx_mcp.net.unpack import Body, CutError, PackedError
 
 CONNECT_S, READ_S = 10.0, 60.0
@@ -37,10 +37,10 @@ class Downloads:
         """
         try:
             await self._fetch(url, out, provider, provider_rules(self._route, near=near), bounds)
-        except Refused as error:
+        except EgressBlocked as error:
             raise _error(ErrorCode.UNAVAILABLE, provider, f"pointed at a film whose address {_why(error)}") from error
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            words = why_unreached(error, CONNECT_S).words
+            words = diagnose(error, CONNECT_S).words
             raise _error(ErrorCode.UNAVAILABLE, provider, f"put the film on a host that {words}") from error
         except CutError as error:
             raise _not_whole(provider) from error
@@ -54,7 +54,7 @@ class Downloads:
             raise _not_whole(provider) from error
         self._versions.pop(out, None)
 
-    async def _fetch(self, url: str, out: Path, provider: str, rules: Rules, bounds: Bounds) -> None:
+    async def _fetch(self, url: str, out: Path, provider: str, rules: EgressPolicy, bounds: Bounds) -> None:
         have = out.stat().st_size if out.exists() else 0
         version = self._versions.get(out, "") if have else ""
         headers = {"Range": f"bytes={have}-", "If-Range": version} if version else {}
@@ -118,7 +118,7 @@ def too_much(provider: str, bounds: Bounds) -> ProviderError:
     return _error(ErrorCode.BAD_REPLY, provider, f"sends more than {most}, which no film of this order has")
 
 
-def _why(error: Refused) -> str:
+def _why(error: EgressBlocked) -> str:
     """A name that nobody knows is told apart from one that leads inside: the provider gave it, no caller."""
     return "is not known to this network" if isinstance(error.__cause__, OSError) else str(error)
 

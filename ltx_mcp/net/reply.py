@@ -27,7 +27,7 @@ def is_film(head: bytes) -> bool:
 
 
 @dataclass(frozen=True)
-class Reply:
+class HttpResponse:
     """A whole answer. `content` may be cut short when the connection broke after the status."""
 
     status_code: int

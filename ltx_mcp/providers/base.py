@@ -1,7 +1,7 @@
 """What an adapter is: it translates one offer into one service's words and that service's words back.
 
 Capabilities are separate protocols: an adapter has only the methods its service can do, and the steps ask
-with isinstance. The wire itself is in the other files of this folder.
+with isinstance. What goes over the wire is in the other files of this folder.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.media.facts import Tell
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.flow import WIDEST, Bounds
-from ltx_mcp.net.wire import Wire
+from ltx_mcp.net.provider_client import ProviderClient
 
 MOST_SIGNS = 8_192
 """The longest id or address that is believed."""
@@ -31,11 +31,11 @@ CHECK_S = 5.0
 
 
 @dataclass(frozen=True)
-class Setup:
+class AdapterContext:
     """What an adapter is made from. `urls` and `options` are by the names the facts give them, without a last slash."""
 
     facts: ProviderFacts
-    wire: Wire
+    client: ProviderClient
     key: str = field(repr=False)
     urls: Mapping[str, str]
     options: Mapping[str, str]
@@ -49,7 +49,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Accepted:
+class SubmittedOrder:
     """The service took the order. `remote` is all that is needed to find it again, as JSON."""
 
     remote: dict[str, Any]
@@ -58,7 +58,7 @@ class Accepted:
 
 
 @dataclass(frozen=True)
-class Delivered:
+class DeferredVideo:
     """Held work: whoever holds this can have the film written to a path; nobody else can."""
 
     write: Callable[[Path, Tell], Awaitable[tuple[Adjustment, ...]]]
@@ -73,7 +73,7 @@ class Uploaded:
 
 
 @dataclass(frozen=True)
-class Seen:
+class PollResult:
     """One look at an order. `progress` is 0 to 100 where the service counts; a failure that is charged 0 is free.
     `units` are what the service counted for its bill, where it says no price."""
 
@@ -90,7 +90,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Checked:
+class KeyCheck:
     """What a service said when it was asked after an order that does not exist. `problem`: None where it did not refuse
     the key; `at`: the service's own time."""
 
@@ -128,13 +128,13 @@ def to_number(value: Decimal) -> int | float:
 class Provider(Protocol):
     """Every adapter can be ordered from."""
 
-    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted | Delivered:
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
         """Place the one order. `uris` by role, in the way the facts chose. Raises ProviderError; see `accepted`."""
         ...
 
 
 @runtime_checkable
-class Uploads(Protocol):
+class SupportsUpload(Protocol):
     """A service with an upload call of its own; `account` tells whose uploads may be reused."""
 
     account: str
@@ -145,16 +145,16 @@ class Uploads(Protocol):
 
 
 @runtime_checkable
-class Polls(Protocol):
+class SupportsPoll(Protocol):
     """A service that can be asked how an order stands."""
 
-    async def poll(self, remote: Mapping[str, Any]) -> Seen:
+    async def poll(self, remote: Mapping[str, Any]) -> PollResult:
         """Look once. A raised ProviderError is a failed look, never a failed job."""
         ...
 
 
 @runtime_checkable
-class Names(Protocol):
+class SupportsLookup(Protocol):
     """A service whose orders can be found again by a name alone, as its dashboard shows it."""
 
     def remote_of(self, offer: Offer, remote_id: str) -> dict[str, Any]:
@@ -163,16 +163,16 @@ class Names(Protocol):
 
 
 @runtime_checkable
-class Streams(Protocol):
+class SupportsStream(Protocol):
     """A service that tells by itself how an order stands."""
 
-    def follow(self, remote: Mapping[str, Any]) -> AsyncIterator[Seen]:
+    def stream_status(self, remote: Mapping[str, Any]) -> AsyncIterator[PollResult]:
         """Each change as it comes, the end last. Raises ProviderError when the stream breaks."""
         ...
 
 
 @runtime_checkable
-class Delivers(Protocol):
+class SupportsDownload(Protocol):
     """A service whose films are fetched by a call of its own, not from a public address."""
 
     async def download(self, remote: Mapping[str, Any], path: Path, bounds: Bounds = WIDEST) -> str:
@@ -181,7 +181,7 @@ class Delivers(Protocol):
 
 
 @runtime_checkable
-class Prices(Protocol):
+class SupportsPricing(Protocol):
     """A service that can be asked for its prices, where `tells_prices`: a setting may stand against it."""
 
     @property
@@ -195,19 +195,19 @@ class Prices(Protocol):
 
 
 @runtime_checkable
-class Checks(Protocol):
+class SupportsKeyCheck(Protocol):
     """A service that answers a question about an order nobody placed: nothing is ordered, and nothing costs. `asked`
     names which of its addresses that is."""
 
     asked: str
 
-    async def check(self) -> Checked:
+    async def check(self) -> KeyCheck:
         """Ask it, with the key. Raises ProviderError where no answer came."""
         ...
 
 
 @runtime_checkable
-class Cancels(Protocol):
+class SupportsCancel(Protocol):
     """A service that can be asked to stop."""
 
     async def cancel(self, remote: Mapping[str, Any]) -> Cancel:

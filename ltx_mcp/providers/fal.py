@@ -17,28 +17,28 @@ from ltx_mcp.domain.job import Cancel
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.net.address import find_film
-from ltx_mcp.net.wire import EVENTS_S, Call, Reply, read_json
+from ltx_mcp.net.provider_client import EVENTS_S, HttpRequest, HttpResponse, read_json
 from ltx_mcp.providers.base import (
     CHECK_S,
     NO_ORDER,
-    Accepted,
-    Checked,
-    Seen,
-    Setup,
+    AdapterContext,
+    KeyCheck,
+    PollResult,
+    SubmittedOrder,
     Uploaded,
     find_id,
     read_word,
     to_number,
 )
 from ltx_mcp.providers.fal_prices import ask_prices
-from ltx_mcp.providers.verdict import (
+from ltx_mcp.providers.provider_errors import (
     bad_reply,
-    film_failed,
+    generation_error,
     key_checked,
-    look_failed,
     no_film,
-    order_refused,
-    order_unclear,
+    poll_error,
+    submission_error,
+    submission_unknown,
 )
 
 BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
@@ -76,7 +76,7 @@ def _body(offer: Offer, uris: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _error_text(reply: Reply) -> tuple[str, str]:
+def _error_text(reply: HttpResponse) -> tuple[str, str]:
     """The kind and the words of an error, of either form fal has; the echoed input is left out."""
     body = reply.json if isinstance(reply.json, dict) else {}
     detail = body.get("detail")
@@ -89,7 +89,7 @@ def _error_text(reply: Reply) -> tuple[str, str]:
     return kind, str(detail) if detail else reply.text
 
 
-def _code(reply: Reply, kind: str, words: str) -> ErrorCode | None:
+def _code(reply: HttpResponse, kind: str, words: str) -> ErrorCode | None:
     """Where fal's own words say more than the status."""
     if kind == "content_policy_violation":
         return ErrorCode.CONTENT_REFUSED
@@ -103,38 +103,38 @@ class Fal:
 
     asked = "queue"
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
-        self._wire = setup.wire
-        self._queue = setup.urls["queue"]
-        self._headers = {"Authorization": f"Key {setup.key}"}
-        self.account = setup.account
+    def __init__(self, context: AdapterContext) -> None:
+        self._context = context
+        self._client = context.client
+        self._queue = context.urls["queue"]
+        self._headers = {"Authorization": f"Key {context.key}"}
+        self.account = context.account
 
     async def upload(self, path: Path, mime: str) -> Uploaded:
         """Send a medium to fal's CDN: an address is asked for, then the bytes are put there without the key."""
-        url = f"{self._setup.urls['rest']}/storage/upload/initiate?storage_type=fal-cdn-v3"
+        url = f"{self._context.urls['rest']}/storage/upload/initiate?storage_type=fal-cdn-v3"
         body = {"content_type": mime, "file_name": f"{mime.partition('/')[0]}{path.suffix}"}
-        reply = await self._wire.ask(Call("POST", url, self._headers, body=body))
+        reply = await self._client.request(HttpRequest("POST", url, self._headers, body=body))
         place = reply.json if isinstance(reply.json, dict) else {}
         put_url, file_url = read_word(place.get("upload_url")), read_word(place.get("file_url"))
         if not reply.ok or not put_url or not file_url:
-            raise _upload_refused(self._setup, reply)
-        await self._wire.put(put_url, path, {"Content-Type": mime})
-        return Uploaded(file_url, self._setup.now() + timedelta(seconds=self._setup.facts.upload_lives_s or 0))
+            raise _upload_refused(self._context, reply)
+        await self._client.put(put_url, path, {"Content-Type": mime})
+        return Uploaded(file_url, self._context.now() + timedelta(seconds=self._context.facts.upload_lives_s or 0))
 
-    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted:
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder:
         """Queue the order. Any 2xx with a request id is a yes."""
-        call = Call("POST", f"{self._queue}/{offer.endpoint}", self._headers, body=_body(offer, uris))
-        reply = await self._wire.order(call)
+        call = HttpRequest("POST", f"{self._queue}/{offer.endpoint}", self._headers, body=_body(offer, uris))
+        reply = await self._client.send_once(call)
         if not reply.ok:
             kind, words = _error_text(reply)
-            raise order_refused(self._setup, reply, words, _code(reply, kind, words))
+            raise submission_error(self._context, reply, words, _code(reply, kind, words))
         answer, request_id = find_id(reply.json, "request_id", "requestId")
         if not request_id:
-            raise order_unclear(self._setup, reply)
+            raise submission_unknown(self._context, reply)
         remote = self.remote_of(offer, request_id)
         urls = [name for name in remote if name.endswith("_url")]
-        return Accepted(remote | {name: self._own(answer.get(name), remote[name]) for name in urls})
+        return SubmittedOrder(remote | {name: self._own(answer.get(name), remote[name]) for name in urls})
 
     def remote_of(self, offer: Offer, remote_id: str) -> dict[str, Any]:
         """The documented addresses of an order; they leave the endpoint's sub-path out."""
@@ -158,101 +158,103 @@ class Fal:
         hosts = (ours.hostname, BACKUP_HOSTS.get(ours.hostname or ""))
         return str(url) if same and given.hostname and given.hostname in hosts else documented
 
-    async def poll(self, remote: Mapping[str, Any]) -> Seen:
+    async def poll(self, remote: Mapping[str, Any]) -> PollResult:
         """Ask for the status, and once it is complete for the result."""
-        reply = await self._wire.ask(Call("GET", remote["status_url"], self._headers, {"logs": "1"}))
+        reply = await self._client.request(HttpRequest("GET", remote["status_url"], self._headers, {"logs": "1"}))
         if not reply.ok:
-            raise look_failed(self._setup, reply, _error_text(reply)[1])
+            raise poll_error(self._context, reply, _error_text(reply)[1])
         return await self._read_status(reply.json, remote)
 
-    async def follow(self, remote: Mapping[str, Any]) -> AsyncIterator[Seen]:
+    async def follow(self, remote: Mapping[str, Any]) -> AsyncIterator[PollResult]:
         """The event stream: the same objects as the status, pushed; it ends after COMPLETED."""
-        call = Call("GET", f"{remote['status_url']}/stream", self._headers, {"logs": "1"}, read_s=EVENTS_S)
-        async with aclosing(self._wire.events(call)) as events:
+        call = HttpRequest("GET", f"{remote['status_url']}/stream", self._headers, {"logs": "1"}, read_s=EVENTS_S)
+        async with aclosing(self._client.events(call)) as events:
             async for text in events:
                 status = read_json(text)
                 if status is None:
-                    raise bad_reply(self._setup, text)
+                    raise bad_reply(self._context, text)
                 seen = await self._read_status(status, remote)
                 yield seen
                 if seen.status not in ("waiting", "running"):
                     return
 
-    async def _read_status(self, status: Any, remote: Mapping[str, Any]) -> Seen:
+    async def _read_status(self, status: Any, remote: Mapping[str, Any]) -> PollResult:
         said = status.get("status") if isinstance(status, dict) else None
         word = said.upper() if isinstance(said, str) else None
         if word == "IN_QUEUE":
-            return Seen("waiting", queue_position=_position(status.get("queue_position")))
+            return PollResult("waiting", queue_position=_position(status.get("queue_position")))
         if word == "IN_PROGRESS":
-            return Seen("running", note=self._last_log(status.get("logs")))
+            return PollResult("running", note=self._last_log(status.get("logs")))
         if word != "COMPLETED":
-            raise bad_reply(self._setup, f"status {said!r}")
+            raise bad_reply(self._context, f"status {said!r}")
         if status.get("error_type") == "client_cancelled":
-            return Seen("cancelled")
+            return PollResult("cancelled")
         return await self._result(remote, failed=bool(status.get("error") or status.get("error_type")))
 
     def _last_log(self, logs: Any) -> str:
         lines = [line.get("message") for line in logs or () if isinstance(line, dict)] if isinstance(logs, list) else []
-        return self._wire.detail(str(lines[-1]))[:80] if lines else ""
+        return self._client.detail(str(lines[-1]))[:80] if lines else ""
 
-    async def _result(self, remote: Mapping[str, Any], *, failed: bool) -> Seen:
+    async def _result(self, remote: Mapping[str, Any], *, failed: bool) -> PollResult:
         """The film, or the model's own error. `failed`: the status said so; without that, a 5xx that is not of the
         model's form is the queue's own trouble and may pass."""
-        reply = await self._wire.ask(Call("GET", remote["response_url"], self._headers))
+        reply = await self._client.request(HttpRequest("GET", remote["response_url"], self._headers))
         if reply.ok:
             told = reply.json
             if told is None:
-                raise bad_reply(self._setup, reply.text)
+                raise bad_reply(self._context, reply.text)
             video = told.get("video") if isinstance(told, dict) else None
             named = video.get("url") if isinstance(video, dict) else video
-            if not (url := find_film(told, named, near=self._wire.near)):
-                raise no_film(self._setup, told, named)
-            return Seen("done", result_url=url, units=_units(reply))
+            if not (url := find_film(told, named, near=self._client.near)):
+                raise no_film(self._context, told, named)
+            return PollResult("done", result_url=url, units=_units(reply))
         body = reply.json if isinstance(reply.json, dict) else None
         passing = reply.status_code >= 500 and not failed and not isinstance((body or {}).get("detail"), list)
         if body is None or passing or reply.status_code in (401, 403, 404, 408, 429):
-            raise look_failed(self._setup, reply, _error_text(reply)[1])
+            raise poll_error(self._context, reply, _error_text(reply)[1])
         kind, words = _error_text(reply)
         if reply.status_code >= 500 or kind in ("request_timeout", "startup_timeout"):
             # fal never bills a 5xx
-            return Seen("failed", problem=film_failed(self._setup, ErrorCode.UNAVAILABLE, words), charged_usd=Decimal())
+            return PollResult(
+                "failed", problem=generation_error(self._context, ErrorCode.UNAVAILABLE, words), charged_usd=Decimal()
+            )
         code = _code(reply, kind, words) or ErrorCode.REJECTED
-        return Seen("failed", problem=film_failed(self._setup, code, words))
+        return PollResult("failed", problem=generation_error(self._context, code, words))
 
     async def cancel(self, remote: Mapping[str, Any]) -> Cancel:
         """Ask for a stop: certain while it is queued; a running one may still finish, and be charged."""
-        reply = await self._wire.ask(Call("PUT", remote["cancel_url"], self._headers))
+        reply = await self._client.request(HttpRequest("PUT", remote["cancel_url"], self._headers))
         body = reply.json if isinstance(reply.json, dict) else {}
         if (word := CANCELS.get(str(body.get("status")))) is not None:
             return word
         if isinstance(body.get("success"), bool):  # the form one of fal's schemas shows
             return Cancel.ASKED if body["success"] else Cancel.NOT_POSSIBLE
-        raise look_failed(self._setup, reply)
+        raise poll_error(self._context, reply)
 
-    async def check(self) -> Checked:
+    async def check(self) -> KeyCheck:
         """Ask for the status of a request that nobody made."""
-        app = "/".join(self._setup.facts.offer[0].endpoint.split("/")[:2])
+        app = "/".join(self._context.facts.offer[0].endpoint.split("/")[:2])
         url = f"{self._queue}/{app}/requests/{NO_ORDER}/status"
-        reply = await self._wire.ask(Call("GET", url, self._headers, read_s=CHECK_S))
+        reply = await self._client.request(HttpRequest("GET", url, self._headers, read_s=CHECK_S))
         kind, words = _error_text(reply)
         own = isinstance(reply.json, dict) and bool({"detail", "status"} & reply.json.keys())
-        return key_checked(self._setup, reply, words, _code(reply, kind, words), own=own)
+        return key_checked(self._context, reply, words, _code(reply, kind, words), own=own)
 
     @property
     def tells_prices(self) -> bool:
         """Not where the queue is somebody else's, unless an address for prices is set too."""
-        return "api" in self._setup.urls
+        return "api" in self._context.urls
 
     async def prices(self) -> Mapping[str, UnitPrice]:
         """fal's own price of a unit by endpoint."""
-        return await ask_prices(self._setup, self._setup.urls["api"], self._headers)
+        return await ask_prices(self._context, self._context.urls["api"], self._headers)
 
 
-def _upload_refused(setup: Setup, reply: Reply) -> ProviderError:
+def _upload_refused(context: AdapterContext, reply: HttpResponse) -> ProviderError:
     """Nothing was ordered yet, so the next offer may be tried."""
     kind, words = _error_text(reply)
     code = _code(reply, kind, words) or (ErrorCode.BAD_REPLY if reply.ok else None)
-    return order_refused(setup, reply, words, code, sure=True)
+    return submission_error(context, reply, words, code, sure=True)
 
 
 def _position(told: Any) -> int | None:
@@ -262,7 +264,7 @@ def _position(told: Any) -> int | None:
     return told if isinstance(told, int) and not isinstance(told, bool) and 0 <= told < 2**31 else None
 
 
-def _units(reply: Reply) -> Decimal | None:
+def _units(reply: HttpResponse) -> Decimal | None:
     """What fal counted for its bill; None for what is no number."""
     try:
         units = Decimal(reply.headers.get(BILLING, "").strip())
@@ -271,6 +273,6 @@ def _units(reply: Reply) -> Decimal | None:
     return units if units.is_finite() and 0 <= units <= MOST_UNITS else None
 
 
-def make_adapter(setup: Setup) -> Fal:
+def make_adapter(context: AdapterContext) -> Fal:
     """The adapter of this file."""
-    return Fal(setup)
+    return Fal(context)

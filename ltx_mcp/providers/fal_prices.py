@@ -8,10 +8,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ltx_mcp.domain.unit_price import UnitPrice
-from ltx_mcp.net.wire import Call, Wire
-from ltx_mcp.providers.base import CHECK_S, Setup, read_word
-from ltx_mcp.providers.table import is_near
-from ltx_mcp.providers.verdict import bad_reply, look_failed
+from ltx_mcp.net.provider_client import HttpRequest, ProviderClient
+from ltx_mcp.providers.base import CHECK_S, AdapterContext, read_word
+from ltx_mcp.providers.catalog_loader import is_near
+from ltx_mcp.providers.provider_errors import bad_reply, poll_error
 
 PATH = "/v1/models/pricing"
 MOST_AMOUNT = 10_000
@@ -19,25 +19,27 @@ MOST_SIGNS = 40
 """The longest unit, currency or figure that is read."""
 
 
-async def ask_prices(setup: Setup, url: str, headers: Mapping[str, str]) -> Mapping[str, UnitPrice]:
+async def ask_prices(context: AdapterContext, url: str, headers: Mapping[str, str]) -> Mapping[str, UnitPrice]:
     """What fal says of our endpoints, of as many as can be read. Raises ProviderError where that is none."""
-    endpoints = tuple(dict.fromkeys(row.endpoint for row in setup.facts.offer))
-    call = Call("GET", f"{url}{PATH}", headers, {"endpoint_id": ",".join(endpoints)}, read_s=CHECK_S)
-    wire = Wire(setup.facts.name, [setup.key], near=is_near(url))  # this address may be elsewhere than the queue's
+    endpoints = tuple(dict.fromkeys(row.endpoint for row in context.facts.offer))
+    call = HttpRequest("GET", f"{url}{PATH}", headers, {"endpoint_id": ",".join(endpoints)}, read_s=CHECK_S)
+    client = ProviderClient(
+        context.facts.name, [context.key], near=is_near(url)
+    )  # this address may be elsewhere than the queue's
     try:
-        reply = await wire.ask(call)
+        reply = await client.request(call)
     finally:
-        await wire.close()
+        await client.close()
     rows = reply.json.get("prices") if isinstance(reply.json, dict) else None
     if not reply.ok or not isinstance(rows, list):
-        raise look_failed(setup, reply)
-    told = dict(filter(None, (_read_price(setup, row) for row in rows)))
+        raise poll_error(context, reply)
+    told = dict(filter(None, (_read_price(context, row) for row in rows)))
     if not told:
-        raise bad_reply(setup, reply.text)
+        raise bad_reply(context, reply.text)
     return {endpoint: price for endpoint, price in told.items() if endpoint in endpoints}
 
 
-def _read_price(setup: Setup, row: Any) -> tuple[str, UnitPrice] | None:
+def _read_price(context: AdapterContext, row: Any) -> tuple[str, UnitPrice] | None:
     """One row; None for one that cannot be read."""
     if not isinstance(row, dict):
         return None
@@ -45,7 +47,7 @@ def _read_price(setup: Setup, row: Any) -> tuple[str, UnitPrice] | None:
     amount = _read_amount(row.get("unit_price"))
     if amount is None or not endpoint or max(len(unit), len(currency)) > MOST_SIGNS:
         return None
-    return endpoint, UnitPrice(unit, currency, amount, setup.now())
+    return endpoint, UnitPrice(unit, currency, amount, context.now())
 
 
 def _read_amount(value: Any) -> Decimal | None:

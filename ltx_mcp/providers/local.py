@@ -1,6 +1,6 @@
 """The preview provider: draws on this machine what the offer says. Nothing is ordered, nothing is charged.
 
-It has no wire: `submit` only hands back held work, which a child process does when somebody holds it.
+It speaks to no service: `submit` only hands back held work, which a child process does when somebody holds it.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from ltx_mcp.domain.offer import CAPTION, Adjustment, Offer
 from ltx_mcp.domain.request import EDITS
 from ltx_mcp.media.facts import EditOrder, RenderOrder, Tell
 from ltx_mcp.media.worker import Media
-from ltx_mcp.providers.base import Delivered, Setup
+from ltx_mcp.providers.base import AdapterContext, DeferredVideo
 
 
 def _order(offer: Offer, uris: Mapping[str, str]) -> RenderOrder:
@@ -45,7 +45,7 @@ class Local:
     def __init__(self, media: Media) -> None:
         self._media = media
 
-    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Delivered:
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> DeferredVideo:
         """Held work that draws the film; cancelling it kills the child and leaves nothing."""
 
         async def write(path: Path, tell: Tell) -> tuple[Adjustment, ...]:
@@ -58,9 +58,9 @@ class Local:
             told = f"without {notes.missing_glyphs} of its characters (no font here)"
             return (Adjustment(CAPTION, "the whole prompt", told, "film"),)
 
-        return Delivered(write)
+        return DeferredVideo(write)
 
 
-def make_adapter(setup: Setup) -> Local:
+def make_adapter(context: AdapterContext) -> Local:
     """The adapter of this file."""
-    return Local(setup.media)
+    return Local(context.media)

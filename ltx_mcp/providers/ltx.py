@@ -15,29 +15,29 @@ from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.media.facts import Tell
 from ltx_mcp.net.address import find_film
 from ltx_mcp.net.flow import Bounds
+from ltx_mcp.net.provider_client import HELD_WINDOW_S, HttpRequest, HttpResponse
 from ltx_mcp.net.reply import is_film, is_text
-from ltx_mcp.net.wire import HELD_WINDOW_S, Call, Reply
 from ltx_mcp.providers.base import (
     CHECK_S,
     NO_ORDER,
-    Accepted,
-    Checked,
-    Delivered,
-    Seen,
-    Setup,
+    AdapterContext,
+    DeferredVideo,
+    KeyCheck,
+    PollResult,
+    SubmittedOrder,
     Uploaded,
     find_id,
     read_word,
     to_number,
 )
-from ltx_mcp.providers.verdict import (
+from ltx_mcp.providers.provider_errors import (
     bad_reply,
-    film_failed,
+    generation_error,
     key_checked,
-    look_failed,
     no_film,
-    order_refused,
-    order_unclear,
+    poll_error,
+    submission_error,
+    submission_unknown,
 )
 
 FIELDS = {"image": "image_uri", "end_image": "last_frame_uri", "audio": "audio_uri", "video": "video_uri"}
@@ -91,29 +91,29 @@ def _error_of(body: Any) -> tuple[str, str]:
     return str(error.get("type", "")), str(error.get("message", ""))
 
 
-def _refused(setup: Setup, reply: Reply) -> ProviderError:
+def _refused(context: AdapterContext, reply: HttpResponse) -> ProviderError:
     kind, words = _error_of(reply.json)
     sure = True if kind in TURNED_AWAY.get(reply.status_code, ()) else None
-    return order_refused(setup, reply, words or reply.text, KINDS.get(kind), sure=sure)
+    return submission_error(context, reply, words or reply.text, KINDS.get(kind), sure=sure)
 
 
-def _read_job(setup: Setup, job: Any) -> Seen:
+def _read_job(context: AdapterContext, job: Any) -> PollResult:
     """One state of a v2 job. Of the result whatever is an address is looked at, `video_url` first."""
     said = job.get("status") if isinstance(job, dict) else None
     status = said.lower() if isinstance(said, str) else None
     if status in ("pending", "processing"):
-        return Seen("waiting" if status == "pending" else "running")
+        return PollResult("waiting" if status == "pending" else "running")
     if status == "failed":
         kind, words = _error_of(job)
         code = ErrorCode.CONTENT_REFUSED if kind == "content_filtered_error" else ErrorCode.UNAVAILABLE
-        return Seen("failed", problem=film_failed(setup, code, words))
+        return PollResult("failed", problem=generation_error(context, code, words))
     if status != "completed":
-        raise bad_reply(setup, f"status {said!r}")
+        raise bad_reply(context, f"status {said!r}")
     result = job.get("result")
     named = result.get("video_url") if isinstance(result, dict) else None
-    if not (url := find_film(result, named, near=setup.wire.near)):
-        raise no_film(setup, result, named)
-    return Seen("done", result_url=url)
+    if not (url := find_film(result, named, near=context.client.near)):
+        raise no_film(context, result, named)
+    return PollResult("done", result_url=url)
 
 
 class Uploading:
@@ -121,61 +121,61 @@ class Uploading:
 
     asked = "api"
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
-        self._wire = setup.wire
-        self._api = setup.urls["api"]
-        self._headers = {"Authorization": f"Bearer {setup.key}"}
-        self.account = setup.account
+    def __init__(self, context: AdapterContext) -> None:
+        self._context = context
+        self._client = context.client
+        self._api = context.urls["api"]
+        self._headers = {"Authorization": f"Bearer {context.key}"}
+        self.account = context.account
 
     async def upload(self, path: Path, mime: str) -> Uploaded:
         """Ask for a slot, then put the bytes there with every header it wants and no key."""
-        reply = await self._wire.ask(Call("POST", f"{self._api}/v1/upload", self._headers, read_s=SLOT_S))
+        reply = await self._client.request(HttpRequest("POST", f"{self._api}/v1/upload", self._headers, read_s=SLOT_S))
         slot = reply.json if isinstance(reply.json, dict) else {}
         url, uri = read_word(slot.get("upload_url")), read_word(slot.get("storage_uri"))
         wanted = slot.get("required_headers", {})
         if not reply.ok:
-            raise order_refused(self._setup, reply, _error_of(reply.json)[1] or reply.text, sure=True)
+            raise submission_error(self._context, reply, _error_of(reply.json)[1] or reply.text, sure=True)
         if not url or not uri or not isinstance(wanted, dict):
-            raise order_refused(self._setup, reply, reply.text, ErrorCode.BAD_REPLY, sure=True)
+            raise submission_error(self._context, reply, reply.text, ErrorCode.BAD_REPLY, sure=True)
         headers = {"Content-Type": mime, **{str(name): str(value) for name, value in wanted.items()}}
-        await self._wire.put(url, path, headers, read_s=PUT_S)
-        return Uploaded(uri, self._setup.now() + timedelta(seconds=self._setup.facts.upload_lives_s or 0))
+        await self._client.put(url, path, headers, read_s=PUT_S)
+        return Uploaded(uri, self._context.now() + timedelta(seconds=self._context.facts.upload_lives_s or 0))
 
-    async def check(self) -> Checked:
+    async def check(self) -> KeyCheck:
         """Ask after a v2 job that nobody ordered; the key is the same for both versions."""
-        url = f"{self._api}/v2/{self._setup.facts.offer[0].endpoint}/{NO_ORDER}"
-        reply = await self._wire.ask(Call("GET", url, self._headers, read_s=CHECK_S))
+        url = f"{self._api}/v2/{self._context.facts.offer[0].endpoint}/{NO_ORDER}"
+        reply = await self._client.request(HttpRequest("GET", url, self._headers, read_s=CHECK_S))
         kind, words = _error_of(reply.json)
         own = bool(kind) or (isinstance(reply.json, dict) and "status" in reply.json)
-        return key_checked(self._setup, reply, words or reply.text, own=own)
+        return key_checked(self._context, reply, words or reply.text, own=own)
 
 
 class Ltx(Uploading):
     """v2: an order is accepted with an id, and asked after under the endpoint it was sent to."""
 
-    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted:
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder:
         """Place the order. Any 2xx with an id is a yes."""
         url = f"{self._api}/v2/{offer.endpoint}"
-        reply = await self._wire.order(Call("POST", url, self._headers, body=_body(offer, uris)))
+        reply = await self._client.send_once(HttpRequest("POST", url, self._headers, body=_body(offer, uris)))
         if not reply.ok:
-            raise _refused(self._setup, reply)
+            raise _refused(self._context, reply)
         _, job_id = find_id(reply.json, "id", "job_id")
         if not job_id:
-            raise order_unclear(self._setup, reply)
-        return Accepted(self.remote_of(offer, job_id))
+            raise submission_unknown(self._context, reply)
+        return SubmittedOrder(self.remote_of(offer, job_id))
 
     def remote_of(self, offer: Offer, remote_id: str) -> dict[str, Any]:
         """A job is asked after under the endpoint it was sent to."""
         return {"endpoint": offer.endpoint, "id": remote_id}
 
-    async def poll(self, remote: Mapping[str, Any]) -> Seen:
+    async def poll(self, remote: Mapping[str, Any]) -> PollResult:
         """Look at the job."""
         url = f"{self._api}/v2/{remote['endpoint']}/{quote(remote['id'], safe='')}"
-        reply = await self._wire.ask(Call("GET", url, self._headers))
+        reply = await self._client.request(HttpRequest("GET", url, self._headers))
         if not reply.ok:
-            raise look_failed(self._setup, reply, _error_of(reply.json)[1])
-        return _read_job(self._setup, reply.json)
+            raise poll_error(self._context, reply, _error_of(reply.json)[1])
+        return _read_job(self._context, reply.json)
 
 
 def _is_film(head: bytes, label: str) -> bool:
@@ -187,18 +187,18 @@ def _is_film(head: bytes, label: str) -> bool:
 class LtxV1(Uploading):
     """v1: the answer to the order is the film. A connection that dies before its end leaves the outcome unknown."""
 
-    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Delivered:
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> DeferredVideo:
         """Place the order and wait for the head of its answer, which comes when the film is made."""
         url = f"{self._api}/v1/{offer.endpoint}"
-        call = Call("POST", url, self._headers, body=_body(offer, uris), read_s=FILM_S)
+        call = HttpRequest("POST", url, self._headers, body=_body(offer, uris), read_s=FILM_S)
         stack = AsyncExitStack()
-        held = await stack.enter_async_context(self._wire.held_order(call))
+        held = await stack.enter_async_context(self._client.send_once_streamed(call))
         if not 200 <= held.status_code < 300 or not _is_film(
             await held.head(FILM_S), held.headers.get("content-type", "")
         ):
             reply = await held.read()
             await stack.aclose()
-            raise _refused(self._setup, reply) if not reply.ok else order_unclear(self._setup, reply)
+            raise _refused(self._context, reply) if not reply.ok else submission_unknown(self._context, reply)
 
         bounds = Bounds(offer.most_bytes, window_s=HELD_WINDOW_S)
 
@@ -207,9 +207,9 @@ class LtxV1(Uploading):
                 await held.save(path, bounds, tell)
             return ()
 
-        return Delivered(write)
+        return DeferredVideo(write)
 
 
-def make_adapter(setup: Setup) -> Ltx | LtxV1:
+def make_adapter(context: AdapterContext) -> Ltx | LtxV1:
     """The adapter of the version that LTX_MCP_LTX_API names."""
-    return LtxV1(setup) if setup.options.get("api") == "v1" else Ltx(setup)
+    return LtxV1(context) if context.options.get("api") == "v1" else Ltx(context)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ltx_mcp.domain.plan import Market, Standing
+from ltx_mcp.providers.catalog_loader import ended_choices, make_market, read_providers, setting_names
 from ltx_mcp.providers.key_names import misnamed_text, previews_text
-from ltx_mcp.providers.table import ended_choices, make_market, read_providers, setting_names
 from ltx_mcp.server.kept_keys import read_kept_keys
 from ltx_mcp.settings import Settings, home_folder, read_overlay_path, read_settings
 

@@ -18,8 +18,8 @@ from ltx_mcp.cli.checks.line import Line
 from ltx_mcp.cli.checks.providers import Answer, Asked, address_line, ask, look_at_providers
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault, Told
-from ltx_mcp.net.guard import trusted
-from ltx_mcp.net.reach import Kind, Why, why_unreached
+from ltx_mcp.net.diagnose import Diagnosis, Kind, diagnose
+from ltx_mcp.net.ssrf import trusted
 from tests.conftest import Emulated
 from tests.providers.bench import REMOTE
 from tests.providers.gate import certify, gated
@@ -233,7 +233,7 @@ def test_a_name_of_several_addresses_that_all_refuse_is_told_as_one() -> None:
     refused = ConnectionRefusedError(111, "Connection refused")
     failed = OSError("All connection attempts failed")
     failed.__cause__ = ExceptionGroup("multiple connection attempts failed", [refused, refused])  # as anyio raises it
-    assert why_unreached(failed, 5).kind == "refused"
+    assert diagnose(failed, 5).kind == "refused"
 
 
 async def test_a_name_nobody_knows_is_told_as_such() -> None:
@@ -245,7 +245,7 @@ async def test_a_name_nobody_knows_is_told_as_such() -> None:
 @pytest.mark.parametrize("kind", ["name", "refused", "certificate", "tls", "silent", "other"])
 def test_only_a_setting_that_somebody_gave_is_to_be_checked(kind: Kind) -> None:
     (facts,) = [each for each in read_given({}).market.providers if each.name == "fal"]
-    unreached = Answer("https://queue.example", Why(kind, "cannot be used"))
+    unreached = Answer("https://queue.example", Diagnosis(kind, "cannot be used"))
     line = address_line(facts, "address of fal", "LTX_MCP_FAL_QUEUE_URL", unreached)
     assert line.mend.startswith("Check LTX_MCP_FAL_QUEUE_URL. ")
     usual = address_line(facts, "address of fal", "", unreached)

@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from ltx_mcp.cli.main import cli
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault, World
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.catalog_loader import read_providers
 from tests.cli.conftest import COLOUR, LONG, Command, Film, Place, posix
 from tests.cli.screens import ESCAPE, LINK, Screen
 from tests.conftest import Emulated

@@ -16,7 +16,7 @@ from typing import Any
 
 from ltx_mcp.emulator.app import running as emulating
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.providers.table import read_providers, setting_names
+from ltx_mcp.providers.catalog_loader import read_providers, setting_names
 from tests.clients import model
 from tests.clients.environments import DRIVERS, Client
 from tests.clients.model import Model

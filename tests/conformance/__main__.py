@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from ltx_mcp.providers.table import read_providers, setting_names
+from ltx_mcp.providers.catalog_loader import read_providers, setting_names
 from tests.conformance.inspector import ERAS, Found, Target, config_of, inspect
 from tests.conformance.packages import Programs, install
 from tests.conformance.suite import ON_OURS, ON_TOYS, Verdict, read_expected, run_scenario

@@ -13,7 +13,7 @@ from ltx_mcp.domain.arguments import ExtendVideo, GenerateFromAudio, GenerateVid
 from ltx_mcp.domain.fit import make_offer
 from ltx_mcp.domain.offer import Offer, Refusal
 from ltx_mcp.domain.request import Input, to_request
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.catalog_loader import read_providers
 
 FACTS = {facts.name: facts for facts in read_providers()}
 SOUND = Input("audio", "a" * 64, "mp3", codec="mp3", duration=8.0, size_bytes=200_000)

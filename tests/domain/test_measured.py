@@ -11,7 +11,7 @@ from ltx_mcp.domain.fit import make_offer
 from ltx_mcp.domain.measured import check_sent, shortest_of
 from ltx_mcp.domain.offer import NotOfferedError, Offer, row_of
 from ltx_mcp.domain.request import Input, to_request
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.catalog_loader import read_providers
 
 LTX = next(facts for facts in read_providers() if facts.name == "ltx")
 VIDEO = Input("video", "v", "mp4", 1000, 1920, 1080, codec="h264", duration=3.0, fps=25.0, frames=75)

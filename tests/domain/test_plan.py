@@ -14,7 +14,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.plan import Market, choose, make_offers
 from ltx_mcp.domain.request import Input, Request, film_size, supposed_inputs, to_request
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 
 FAST = {
     "model": "fast",

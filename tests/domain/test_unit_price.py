@@ -14,7 +14,7 @@ from ltx_mcp.domain.plan import Market, make_offers
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import to_request
 from ltx_mcp.domain.unit_price import UnitPrice, charge_of, confirms_seconds, with_unit_price
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from tests.providers.bench import lookup_in
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)

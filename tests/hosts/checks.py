@@ -17,7 +17,7 @@ from PIL import Image
 
 from ltx_mcp import __version__
 from ltx_mcp.cli.hosts.entry import SERVER, variables
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.catalog_loader import read_providers
 from manifests.facts import read_facts
 from manifests.make import FOLDER
 from manifests.registries import catalog_entry

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltx_mcp.providers.table import read_providers, setting_names
+from ltx_mcp.providers.catalog_loader import read_providers, setting_names
 from manifests.make import stage_bundle
 from tests.hosts.programs import Programs
 

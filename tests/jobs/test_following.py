@@ -14,7 +14,7 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import Pace
 from ltx_mcp.domain.job import Bill, Cancel, Job, State
 from ltx_mcp.jobs.steps import Steps
-from ltx_mcp.providers.base import Accepted, Delivered, Seen
+from ltx_mcp.providers.base import DeferredVideo, PollResult, SubmittedOrder
 from tests.jobs.test_steps import DONE, WORKER, Bench, Scripted, bench, film, no
 from tests.jobs.test_store import New, priced
 from tests.patience import HANG_S
@@ -31,7 +31,7 @@ class Streaming(Scripted):
     streams: Any = ()
     opened: int = 0
 
-    async def follow(self, remote: Mapping[str, Any]) -> AsyncIterator[Seen]:
+    async def follow(self, remote: Mapping[str, Any]) -> AsyncIterator[PollResult]:
         self.opened += 1
         for seen in self.streams.pop(0) if self.streams else ():
             if isinstance(seen, Exception):
@@ -43,7 +43,7 @@ class Streaming(Scripted):
 
 def streaming(bench: Bench, *streams: list[Any], overdue: bool = False) -> Streaming:
     """Put a provider that streams into the bench; its deadline comes at once with `overdue`, else never."""
-    provider = Streaming(answers=[Accepted({"id": "r1"})], streams=list(streams))
+    provider = Streaming(answers=[SubmittedOrder({"id": "r1"})], streams=list(streams))
     tools = bench.steps._tools
 
     async def sleep(seconds: float) -> None:
@@ -57,34 +57,34 @@ def streaming(bench: Bench, *streams: list[Any], overdue: bool = False) -> Strea
 
 
 async def test_a_stream_that_tells_the_end_needs_no_question(bench: Bench, new_job: New) -> None:
-    provider = streaming(bench, [Seen("waiting", queue_position=2), Seen("running", note="step 4/8"), DONE])
+    provider = streaming(bench, [PollResult("waiting", queue_position=2), PollResult("running", note="step 4/8"), DONE])
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
     assert (job.state, provider.opened, provider.looks) == (State.SUCCEEDED, 1, [])
 
 
 async def test_a_stream_that_breaks_is_followed_by_a_question_and_another_stream(bench: Bench, new_job: New) -> None:
-    provider = streaming(bench, [Seen("running"), no(ErrorCode.UNAVAILABLE, "yes")], [DONE])
-    provider.looks = [Seen("running")]
+    provider = streaming(bench, [PollResult("running"), no(ErrorCode.UNAVAILABLE, "yes")], [DONE])
+    provider.looks = [PollResult("running")]
     await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
     assert (provider.opened, provider.looks) == (2, [])
 
 
 async def test_a_provider_whose_stream_never_works_is_asked(bench: Bench, new_job: New) -> None:
     provider = streaming(bench, [], [no(ErrorCode.UNAVAILABLE, "yes")])
-    provider.looks = [Seen("running")] * 5 + [DONE]
+    provider.looks = [PollResult("running")] * 5 + [DONE]
     await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
     assert provider.opened == 2
 
 
 async def test_a_stream_without_an_end_is_given_up_in_time(bench: Bench, new_job: New) -> None:
-    provider = streaming(bench, [Seen("running"), None], overdue=True)
-    provider.looks = [Seen("running")]
+    provider = streaming(bench, [PollResult("running"), None], overdue=True)
+    provider.looks = [PollResult("running")]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.UNKNOWN)
     assert (job.bill, job.error and job.error.code) == (Bill.HELD, ErrorCode.OUTCOME_UNKNOWN)
 
 
 async def test_a_wish_to_cancel_ends_the_wait_for_a_stream(bench: Bench, new_job: New) -> None:
-    provider = streaming(bench, [Seen("running"), None], [DONE])
+    provider = streaming(bench, [PollResult("running"), None], [DONE])
     bench.steps = Steps(replace(bench.steps._tools, sleep=anyio.sleep))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     async with anyio.create_task_group() as group:
@@ -106,7 +106,7 @@ async def test_a_stop_that_the_provider_confirms_ends_the_job_and_frees_the_mone
         async def cancel(self, remote: Mapping[str, Any]) -> Cancel:
             return Cancel.STOPPED
 
-    provider = Stopping(answers=[Accepted({"id": "r1"})])
+    provider = Stopping(answers=[SubmittedOrder({"id": "r1"})])
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     bench.store.wish_cancel("local", job.id, bench.clock())
@@ -122,7 +122,7 @@ async def test_a_cancel_that_cannot_be_passed_on_is_tried_again(bench: Bench, ne
                 raise no(ErrorCode.UNAVAILABLE, "yes")
             return await super().cancel(remote)
 
-    provider = Deaf(answers=[Accepted({"id": "r1"})], looks=[Seen("running"), DONE])
+    provider = Deaf(answers=[SubmittedOrder({"id": "r1"})], looks=[PollResult("running"), DONE])
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     bench.store.wish_cancel("local", job.id, bench.clock())
@@ -138,21 +138,21 @@ async def test_questions_come_at_the_providers_pace_which_grows(bench: Bench, ne
     pace = {"first_s": 2, "factor": 2, "most_s": 10, "jitter": 0}
     facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"poll": Pace.model_validate(pace)})}
     bench.steps = Steps(replace(bench.steps._tools, facts=facts))
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [Seen("running")] * 5 + [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [PollResult("running")] * 5 + [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     assert slept(bench, job) == 2 + 4 + 8 + 10 + 10
 
 
 async def test_chance_only_makes_the_pace_slower(bench: Bench, new_job: New) -> None:
     bench.steps = Steps(replace(bench.steps._tools, chance=lambda: 1.0))
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [Seen("running"), DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [PollResult("running"), DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     assert math.isclose(slept(bench, job), 5 * 1.2)
 
 
 async def test_retry_after_is_obeyed_by_questions(bench: Bench, new_job: New) -> None:
     busy = ProviderError(ErrorCode.RATE_LIMITED, "busy", provider="fal", accepted="yes", retry_after_s=42)
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [busy, DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [busy, DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     assert slept(bench, job) == 42
 
@@ -161,15 +161,15 @@ async def test_an_order_the_provider_no_longer_knows_has_expired_but_a_young_one
     bench: Bench, new_job: New
 ) -> None:
     gone = no(ErrorCode.EXPIRED, "yes")
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [gone] * 40
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [gone] * 40
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
     assert (job.error and job.error.code, job.bill) == (ErrorCode.EXPIRED, Bill.BOOKED)
     assert slept(bench, job) > 120
 
 
 async def test_a_failure_that_is_charged_nothing_frees_the_money(bench: Bench, new_job: New) -> None:
-    failed = Seen("failed", problem=Problem(ErrorCode.UNAVAILABLE, "broken"), charged_usd=Decimal(0))
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [failed]
+    failed = PollResult("failed", problem=Problem(ErrorCode.UNAVAILABLE, "broken"), charged_usd=Decimal(0))
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [failed]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
     assert (job.bill, job.charged_micro) == (Bill.RELEASED, 0)
 
@@ -177,15 +177,15 @@ async def test_a_failure_that_is_charged_nothing_frees_the_money(bench: Bench, n
 async def test_an_address_nobody_dates_is_relied_on_for_as_long_as_the_facts_say(bench: Bench, new_job: New) -> None:
     facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"film_lives_s": 3600})}
     bench.steps = Steps(replace(bench.steps._tools, facts=facts))
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     assert job.result_url_expires_at == bench.clock() + timedelta(hours=1)
 
 
 async def test_an_unknown_order_is_asked_after_again_and_healed(bench: Bench, new_job: New) -> None:
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [Seen("running")] * 1000
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [PollResult("running")] * 1000
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.UNKNOWN)
-    for looks, state in (([Seen("running")], State.UNKNOWN), ([DONE], State.SUCCEEDED)):
+    for looks, state in (([PollResult("running")], State.UNKNOWN), ([DONE], State.SUCCEEDED)):
         bench.provider.looks = list(looks)
         again = bench.store.ask_again("local", job.id, bench.clock())
         assert again is not None
@@ -224,7 +224,7 @@ async def claimed_again(bench: Bench, wait_s: float) -> Job:
 
 
 async def test_an_order_that_came_too_soon_is_sent_again_to_the_same_provider(bench: Bench, new_job: New) -> None:
-    bench.provider.answers = [busy(12), Accepted({"id": "r1"})]
+    bench.provider.answers = [busy(12), SubmittedOrder({"id": "r1"})]
     job = bench.begin(priced(new_job(), "0.30", "0.31"))
     job = await bench.steps.take(await bench.steps.take(job))
     assert (job.state, job.tries, job.bill, job.offer.provider) == (State.QUEUED, 1, Bill.HELD, "fal")
@@ -233,7 +233,7 @@ async def test_an_order_that_came_too_soon_is_sent_again_to_the_same_provider(be
 
 
 async def test_after_some_tries_the_next_offer_has_its_turn(bench: Bench, new_job: New) -> None:
-    bench.provider.answers = [busy(), busy(), busy(), Accepted({"id": "r1"})]
+    bench.provider.answers = [busy(), busy(), busy(), SubmittedOrder({"id": "r1"})]
     job = bench.begin(priced(new_job(), "0.30", "0.31"))
     for wait_s in (2, 4, 0):
         job = await bench.steps.take(await bench.until(job, State.SUBMITTING))
@@ -249,7 +249,7 @@ async def test_after_some_tries_the_next_offer_has_its_turn(bench: Bench, new_jo
 
 
 async def test_a_last_offer_waits_an_hour_for_a_queue_that_is_full(bench: Bench, new_job: New) -> None:
-    bench.provider.answers = [busy(3) for _ in range(60)] + [Accepted({"id": "r1"})]
+    bench.provider.answers = [busy(3) for _ in range(60)] + [SubmittedOrder({"id": "r1"})]
     began, job = bench.clock(), bench.begin(priced(new_job(), "0.30"))
     for tries in range(1, 61):
         job = await bench.steps.take(await bench.until(job, State.SUBMITTING))
@@ -278,8 +278,8 @@ async def test_a_whole_film_outlives_the_process_that_held_it(bench: Bench, new_
         return ()
 
     class Held(Scripted):
-        async def submit(self, offer: Any, uris: Mapping[str, str]) -> Accepted | Delivered:
-            return Delivered(write)
+        async def submit(self, offer: Any, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
+            return DeferredVideo(write)
 
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
@@ -298,8 +298,8 @@ async def test_held_work_that_breaks_off_after_the_order_is_unknown(bench: Bench
         raise no(ErrorCode.UNAVAILABLE, "unknown")
 
     class Held(Scripted):
-        async def submit(self, offer: Any, uris: Mapping[str, str]) -> Accepted | Delivered:
-            return Delivered(write)
+        async def submit(self, offer: Any, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
+            return DeferredVideo(write)
 
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
@@ -319,8 +319,8 @@ async def test_a_paid_film_that_is_held_is_not_stopped_by_a_wish_to_cancel(
         return ()
 
     class Held(Scripted):
-        async def submit(self, offer: Any, uris: Mapping[str, str]) -> Accepted | Delivered:
-            return Delivered(write)
+        async def submit(self, offer: Any, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
+            return DeferredVideo(write)
 
     async def soon(seconds: float) -> None:
         await anyio.sleep(0.001)

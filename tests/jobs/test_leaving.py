@@ -12,7 +12,7 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.jobs import runner
 from ltx_mcp.jobs.config import Config
 from ltx_mcp.jobs.service import Jobs
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from tests.conftest import Emulated
 from tests.jobs.moments import SUBMITS, Relay, emulator, relay
 from tests.patience import HANG_S

@@ -15,8 +15,8 @@ from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.request import Input, normal_form, to_request
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.steps import Steps
-from ltx_mcp.providers.base import Accepted
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.base import SubmittedOrder
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from tests.conftest import on_sqlite
 from tests.jobs.test_steps import DONE, WORKER, Bench, bench, film
 from tests.media.films import Recipe, make
@@ -100,7 +100,7 @@ async def test_a_film_that_came_longer_than_it_was_ordered_is_not_paid_for_beyon
 ) -> None:
     """Ordered of a film that was still under way, whose six seconds have become twelve."""
     at_ltx.comes.append(LYING_FILMS["head.mp4"](tmp_path / "a.mp4").read_bytes())
-    at_ltx.provider.answers, at_ltx.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    at_ltx.provider.answers, at_ltx.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     first = GenerateVideo(prompt="a pond", provider="ltx", duration=6, resolution="720p")
     source = await at_ltx.until(at_ltx.begin(planned(ltx, first)), State.SAVING)
     retake = RetakeVideo(prompt="a hat", video=source.id, start_time=0, duration=2, provider="ltx")
@@ -118,7 +118,7 @@ async def test_a_film_that_came_longer_than_it_was_ordered_is_not_paid_for_beyon
 
 async def booked(bench: Bench, market: Market, film: Path, **held: Any) -> Job:
     bench.comes.append(film.read_bytes())
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     return await bench.until(bench.begin(planned(market, AUTO)), State.SUCCEEDED)
 
 

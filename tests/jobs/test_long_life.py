@@ -21,7 +21,7 @@ from ltx_mcp.jobs.saving import TRIES_WHEN_LATE
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.net.flow import Bounds
-from ltx_mcp.providers.base import Accepted, Delivered
+from ltx_mcp.providers.base import DeferredVideo, SubmittedOrder
 from tests.conftest import Clock, Connect, Emulated
 from tests.jobs.moments import ltx
 from tests.jobs.test_steps import DONE, WORKER, Scripted, bench, film, no
@@ -116,7 +116,7 @@ async def test_a_film_that_cannot_be_fetched_days_after_its_order_is_given_up_in
         raise no(ErrorCode.UNAVAILABLE, "yes")
 
     bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     bench.clock.turn(seconds=WEEKEND_S)
     with pytest.raises(ProviderError):
@@ -235,9 +235,9 @@ async def test_a_film_that_was_coming_in_when_its_holder_was_taken_for_dead_is_k
         return ()
 
     class Held(Scripted):
-        async def submit(self, offer: Any, uris: Mapping[str, str]) -> Accepted | Delivered:
+        async def submit(self, offer: Any, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
             orders.append(offer)
-            return Delivered(write)
+            return DeferredVideo(write)
 
     async def soon(seconds: float) -> None:
         await anyio.sleep(0.001)
@@ -264,8 +264,8 @@ async def test_a_preview_taken_for_dead_leaves_the_file_of_who_draws_it_now(benc
         return ()
 
     class Held(Scripted):
-        async def submit(self, offer: Any, uris: Mapping[str, str]) -> Accepted | Delivered:
-            return Delivered(write)
+        async def submit(self, offer: Any, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
+            return DeferredVideo(write)
 
     async def soon(seconds: float) -> None:
         await anyio.sleep(0.001)

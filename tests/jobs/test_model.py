@@ -29,7 +29,7 @@ from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.person import Verdict, Verdicts
 from ltx_mcp.jobs.rows import NewJob
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from tests.databases import PostgresServer
 from tests.jobs.model import BOOKED, HELD, RELEASED, REPEATABLE, Model, Shot
 

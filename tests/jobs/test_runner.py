@@ -22,7 +22,7 @@ from ltx_mcp.jobs.runner import Runner
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.tools import Tools
-from ltx_mcp.providers.base import Accepted, Delivered, Seen
+from ltx_mcp.providers.base import DeferredVideo, PollResult, SubmittedOrder
 from tests.jobs.test_steps import DONE, Bench, Scripted, bench, film
 from tests.jobs.test_store import New, priced
 from tests.patience import HANG_S
@@ -35,11 +35,11 @@ pytestmark = pytest.mark.anyio
 class Broken(Scripted):
     """An adapter with a bug: its looks raise what no adapter may, until `looks` has a good one."""
 
-    async def poll(self, remote: Mapping[str, Any]) -> Seen:
+    async def poll(self, remote: Mapping[str, Any]) -> PollResult:
         look = self.looks.pop(0) if self.looks else OverflowError("too large")
         if isinstance(look, Exception):
             raise look
-        assert isinstance(look, Seen)
+        assert isinstance(look, PollResult)
         return look
 
 
@@ -89,7 +89,7 @@ async def test_a_bug_in_a_look_does_not_cost_the_film(
     bench: Bench, life: Life, new_job: New, monkeypatch: pytest.MonkeyPatch, breaks: int
 ) -> None:
     monkeypatch.setattr(runner, "RETRY_S", 0.001)
-    provider = Broken(answers=[Accepted({"id": "r1"})], looks=[OverflowError("too large")] * breaks + [DONE])
+    provider = Broken(answers=[SubmittedOrder({"id": "r1"})], looks=[OverflowError("too large")] * breaks + [DONE])
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider}))
     placed = bench.store.place(priced(new_job(), "0.30"), bench.clock()).job
     job = await ended(bench, life, placed.id)
@@ -138,7 +138,7 @@ async def test_a_commit_that_was_not_told_costs_neither_the_job_nor_a_second_ord
     placed = bench.store.place(priced(new_job(), "0.30"), bench.clock()).job
     store = Forgetful(database)
     store.methods, store.then = (method,), then
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE] * 5
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE] * 5
     bench.steps = Steps(replace(bench.steps._tools, store=store))
     bench.store = store
     job = await ended(bench, life, placed.id)
@@ -153,7 +153,7 @@ class Slow(Scripted):
     thinks: anyio.Event = field(default_factory=anyio.Event)
     go_on: anyio.Event = field(default_factory=anyio.Event)
 
-    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted | Delivered:
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
         if self.orders:
             self.thinks.set()
             await self.go_on.wait()
@@ -165,7 +165,7 @@ async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_onc
 ) -> None:
     """The next offer's order is out when the one that was refused is done with: nobody else may settle it."""
     empty = ProviderError(ErrorCode.OUT_OF_CREDIT, "no credit", provider="fal", accepted="no")
-    provider = Slow(answers=[empty, Accepted({"id": "r1"})], looks=[DONE])
+    provider = Slow(answers=[empty, SubmittedOrder({"id": "r1"})], looks=[DONE])
     steps = bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider, "fal1": provider}))
     take = steps.take
 
@@ -211,7 +211,7 @@ async def test_nothing_is_kept_of_a_worker_that_died(bench: Bench, home: Path, n
     left = home / "workers" / f"{dead.worker}.lock"
     assert left.exists()
     living.begin()
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await ended(bench, living, placed.id)
     living.end()
     assert (job.state, job.attempts) == (State.SUCCEEDED, 1)
@@ -224,7 +224,7 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
     monkeypatch.setattr(bench.store, "claim", lambda *_: None)
     steps = Counted(replace(bench.steps._tools, adapters={"fal": bench.provider, "local": bench.provider}))
     loop = Runner(bench.store, steps, life, {"local": 1}, frozenset(), bench.clock, lambda: None)
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
 
     early = loop.place(priced(new_job(prompt="before the loop runs"), "0.30"), bench.clock()).job
     async with anyio.create_task_group() as group:

@@ -19,7 +19,7 @@ from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.media.facts import SheetFacts
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.flow import Bounds
-from ltx_mcp.providers.base import Accepted, Delivered, Seen
+from ltx_mcp.providers.base import DeferredVideo, PollResult, SubmittedOrder
 from tests.jobs.test_steps import DONE, WORKER, Bench, Scripted, bench, film
 from tests.jobs.test_store import New, priced
 
@@ -46,7 +46,7 @@ async def test_a_film_whose_address_is_gone_is_looked_for_at_its_new_one(
 
     facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"film_lives_s": 3600})}
     bench.steps = Steps(replace(bench.steps._tools, fetch=fetch, facts=facts))
-    bench.provider.answers = [Accepted({"id": "r1"})]
+    bench.provider.answers = [SubmittedOrder({"id": "r1"})]
     bench.provider.looks = [DONE, replace(DONE, result_url="https://media.example/new.mp4")]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
     assert asked == [DONE.result_url, "https://media.example/new.mp4"]
@@ -59,7 +59,7 @@ async def test_a_film_that_stays_gone_has_expired_and_stays_paid(bench: Bench, n
         raise gone()
 
     bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE] * 9
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE] * 9
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     with pytest.raises(LtxError) as caught:
         await bench.steps.take(job)
@@ -79,7 +79,7 @@ async def test_a_film_that_is_whole_but_always_cut_by_a_wrong_length_is_kept(
         raise cut()
 
     bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
     assert bench.files.film(job.id).read_bytes() == film.read_bytes()
 
@@ -97,7 +97,7 @@ async def test_an_old_order_whose_film_still_comes_on_is_not_given_up(bench: Ben
             raise cut()
 
     bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     bench.clock.turn(seconds=3 * PATIENCE_S)
     job = await bench.until(job, State.SUCCEEDED)
@@ -116,7 +116,7 @@ async def test_what_is_fetched_is_held_to_what_was_ordered_and_to_the_room_there
         bounds.room(1 << 60)
 
     bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     with pytest.raises(LtxError) as caught:
         await bench.steps.take(job)
@@ -156,7 +156,7 @@ async def test_a_film_without_a_contact_sheet_is_still_a_film(bench: Bench, new_
 
     media = NoSheet()
     bench.steps = Steps(replace(bench.steps._tools, media=media))
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
     await media.close()
     assert job.film is not None
@@ -168,7 +168,7 @@ async def test_a_disk_that_is_full_during_the_download_ends_nothing(bench: Bench
         raise OSError(28, "No space left on device")
 
     bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     with pytest.raises(LtxError) as caught:
         await bench.steps.take(job)
@@ -183,16 +183,16 @@ async def test_what_was_announced_for_a_film_that_failed_for_free_is_not_told_as
 ) -> None:
     facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"failure_is_free": True})}
     bench.steps = Steps(replace(bench.steps._tools, facts=facts))
-    bench.provider.answers = [Accepted({"id": "r1"}, charged_usd=Decimal("0.29"))]
-    bench.provider.looks = [Seen("failed", problem=Problem(ErrorCode.UNAVAILABLE, "broken"))]
+    bench.provider.answers = [SubmittedOrder({"id": "r1"}, charged_usd=Decimal("0.29"))]
+    bench.provider.looks = [PollResult("failed", problem=Problem(ErrorCode.UNAVAILABLE, "broken"))]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
     assert (job.bill, job.charged_micro) == (Bill.RELEASED, 0)
 
 
 async def test_a_paid_film_that_was_held_and_lost_is_unknown_and_not_ordered_again(bench: Bench, new_job: New) -> None:
     class Held(Scripted):
-        async def submit(self, offer: Any, uris: Mapping[str, str]) -> Accepted | Delivered:
-            return Delivered(self._never)
+        async def submit(self, offer: Any, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
+            return DeferredVideo(self._never)
 
         async def _never(self, path: Path, tell: Any) -> tuple[()]:
             raise AssertionError
@@ -216,7 +216,7 @@ async def test_a_frame_of_our_own_film_that_is_too_large_goes_as_jpeg(
     bench.steps = Steps(replace(bench.steps._tools, facts=facts))
     frame = Input(role="image", sha256="f", format="png", size_bytes=size, job_id="job_x", moment="last")
     bench.files.keep_input(frame, noise)
-    bench.provider.answers = [Accepted({"id": "r1"})]
+    bench.provider.answers = [SubmittedOrder({"id": "r1"})]
     await bench.until(bench.begin(replace(priced(new_job(), "0.30"), inputs=(frame,))), State.RUNNING)
     sent = bench.provider.uploaded[0]
     with Image.open(sent) as picture:
@@ -236,7 +236,7 @@ async def test_a_film_is_not_given_up_because_of_one_failure_after_a_long_sleep(
         out.write_bytes(film.read_bytes())
 
     bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     bench.clock.turn(days=3)
     job = await bench.until(job, State.SUCCEEDED)

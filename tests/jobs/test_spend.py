@@ -22,7 +22,7 @@ from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.rules import price_drift
 from ltx_mcp.jobs.spend import Spend, Spent, read_spend
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.spending import read_day, to_spend_view
 from tests.conftest import ERAS, Clock, Connect, Emulated, Era
 from tests.providers.bench import lookup_in, opened, text

@@ -30,7 +30,7 @@ from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.media.facts import RenderOrder
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.flow import Bounds
-from ltx_mcp.providers.base import Accepted, Delivered, Seen, Uploaded
+from ltx_mcp.providers.base import DeferredVideo, PollResult, SubmittedOrder, Uploaded
 from tests.conftest import Clock
 from tests.jobs.test_store import New, priced
 
@@ -51,23 +51,23 @@ class Scripted:
     uploaded: list[Path] = field(default_factory=list)
     cancelled: list[Mapping[str, Any]] = field(default_factory=list)
 
-    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted | Delivered:
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
         self.orders.append((offer, dict(uris)))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        assert isinstance(answer, Accepted)
+        assert isinstance(answer, SubmittedOrder)
         return answer
 
     async def upload(self, path: Path, format: str) -> Uploaded:
         self.uploaded.append(path)
         return Uploaded(f"https://cdn.example/{path.name}")
 
-    async def poll(self, remote: Mapping[str, Any]) -> Seen:
+    async def poll(self, remote: Mapping[str, Any]) -> PollResult:
         look = self.looks.pop(0)
         if isinstance(look, Exception):
             raise look
-        assert isinstance(look, Seen)
+        assert isinstance(look, PollResult)
         return look
 
     async def cancel(self, remote: Mapping[str, Any]) -> Cancel:
@@ -141,12 +141,12 @@ def no(code: ErrorCode, accepted: Any = "no") -> ProviderError:
     return ProviderError(code, "it said no", provider="fal", accepted=accepted, detail="their words")
 
 
-DONE = Seen("done", result_url="https://media.example/film.mp4?signature=s")
+DONE = PollResult("done", result_url="https://media.example/film.mp4?signature=s")
 
 
 async def test_an_order_is_accepted_followed_fetched_and_booked(bench: Bench, new_job: New) -> None:
-    bench.provider.answers = [Accepted({"id": "r1"}, charged_usd=Decimal("0.29"))]
-    bench.provider.looks = [Seen("waiting", queue_position=3), Seen("running", progress=40.0), DONE]
+    bench.provider.answers = [SubmittedOrder({"id": "r1"}, charged_usd=Decimal("0.29"))]
+    bench.provider.looks = [PollResult("waiting", queue_position=3), PollResult("running", progress=40.0), DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
     assert (job.bill, job.cost_micro, job.charged_micro) == (Bill.BOOKED, 300_000, 290_000)
     assert job.film is not None
@@ -157,13 +157,13 @@ async def test_an_order_is_accepted_followed_fetched_and_booked(bench: Bench, ne
 
 
 async def test_the_result_url_is_kept_before_the_download(bench: Bench, new_job: New) -> None:
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     assert (job.result_url, bench.fetched) == (DONE.result_url, [])
 
 
 async def test_a_film_that_differs_from_the_order_is_told(bench: Bench, new_job: New) -> None:
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
     assert [(each.field, each.asked, each.got, each.by) for each in job.adjustments] == [
         ("duration", "6", "0.48", "film")
@@ -176,7 +176,7 @@ async def test_the_intent_is_in_the_store_before_the_provider_is_asked(bench: Be
 
 
 async def test_a_sure_no_tries_the_next_offer_once(bench: Bench, new_job: New) -> None:
-    bench.provider.answers = [no(ErrorCode.OUT_OF_CREDIT), Accepted({"id": "r2"})]
+    bench.provider.answers = [no(ErrorCode.OUT_OF_CREDIT), SubmittedOrder({"id": "r2"})]
     job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.32")), State.SUBMITTING)
     job = await bench.steps.take(job)
     assert (job.state, job.holder, job.offer.provider) == (State.QUEUED, "", "fal1")
@@ -227,30 +227,30 @@ async def test_an_unclear_answer_is_unknown_and_keeps_the_money(bench: Bench, ne
 
 
 async def test_a_failed_look_is_not_a_failed_job(bench: Bench, new_job: New) -> None:
-    bench.provider.answers = [Accepted({"id": "r1"})]
+    bench.provider.answers = [SubmittedOrder({"id": "r1"})]
     bench.provider.looks = [no(ErrorCode.BAD_REPLY), no(ErrorCode.UNAVAILABLE), DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
     assert job.state is State.SUCCEEDED
 
 
 async def test_a_failed_film_is_booked_when_failures_are_charged(bench: Bench, new_job: New) -> None:
-    bench.provider.answers = [Accepted({"id": "r1"})]
-    bench.provider.looks = [Seen("failed", problem=Problem(ErrorCode.CONTENT_REFUSED, "filtered"))]
+    bench.provider.answers = [SubmittedOrder({"id": "r1"})]
+    bench.provider.looks = [PollResult("failed", problem=Problem(ErrorCode.CONTENT_REFUSED, "filtered"))]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
     assert (job.bill, job.error) == (Bill.BOOKED, Problem(ErrorCode.CONTENT_REFUSED, "filtered"))
 
 
 async def test_an_order_that_never_ends_becomes_unknown_in_time(bench: Bench, new_job: New) -> None:
-    bench.provider.answers = [Accepted({"id": "r1"})]
-    bench.provider.looks = [Seen("running")] * 1000
+    bench.provider.answers = [SubmittedOrder({"id": "r1"})]
+    bench.provider.looks = [PollResult("running")] * 1000
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.UNKNOWN)
     assert job.bill is Bill.HELD
     assert 600 < (bench.clock() - (job.ordered_at or datetime.min)).total_seconds() < 620
 
 
 async def test_a_wish_to_cancel_is_passed_on_once_and_the_film_still_comes(bench: Bench, new_job: New) -> None:
-    bench.provider.answers = [Accepted({"id": "r1"})]
-    bench.provider.looks = [Seen("running"), Seen("running"), DONE]
+    bench.provider.answers = [SubmittedOrder({"id": "r1"})]
+    bench.provider.looks = [PollResult("running"), PollResult("running"), DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     bench.store.wish_cancel("local", job.id, bench.clock())
     job = await bench.until(await bench.steps.take(job), State.SUCCEEDED)
@@ -258,7 +258,7 @@ async def test_a_wish_to_cancel_is_passed_on_once_and_the_film_still_comes(bench
 
 
 async def test_a_cancel_that_the_provider_confirms_releases_the_money(bench: Bench, new_job: New) -> None:
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [Seen("cancelled")]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [PollResult("cancelled")]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.CANCELLED)
     assert (job.bill, job.cancel) == (Bill.RELEASED, Cancel.STOPPED)
 
@@ -267,7 +267,7 @@ async def test_a_medium_is_uploaded_once_and_its_address_ordered_with(bench: Ben
     photo = Input(role="image", sha256="abc", format="png")
     bench.files.keep_input(photo, film)
     for prompt in ("one", "two"):
-        bench.provider.answers = [Accepted({"id": prompt})]
+        bench.provider.answers = [SubmittedOrder({"id": prompt})]
         new = replace(priced(new_job(prompt=prompt), "0.30"), inputs=(photo,))
         await bench.until(bench.begin(new), State.RUNNING)
     assert len(bench.provider.uploaded) == 1
@@ -283,7 +283,7 @@ async def test_a_job_cancelled_while_it_was_prepared_is_never_sent(bench: Bench,
 
 
 async def test_what_is_not_a_film_fails_the_job_with_a_reason(bench: Bench, new_job: New) -> None:
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     bench.comes = [b"<html>sorry</html>"] * 9
     with pytest.raises(LtxError) as caught:
@@ -294,7 +294,7 @@ async def test_what_is_not_a_film_fails_the_job_with_a_reason(bench: Bench, new_
 
 
 async def test_a_page_in_the_films_place_is_not_taken_for_the_end(bench: Bench, new_job: New) -> None:
-    bench.provider.answers, bench.provider.looks = [Accepted({"id": "r1"})], [DONE]
+    bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     bench.comes = [b"<html>sorry</html>"] * 2
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
     assert (job.film is not None, len(bench.fetched)) == (True, 3)
@@ -308,11 +308,11 @@ async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent
     blocker = sqlite3.connect(home / "jobs.sqlite", isolation_level=None)
 
     class Blocked(Scripted):
-        async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted | Delivered:
+        async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
             blocker.execute("BEGIN IMMEDIATE")
             return await super().submit(offer, uris)
 
-    provider = Blocked(answers=[Accepted({"id": "r1"})])
+    provider = Blocked(answers=[SubmittedOrder({"id": "r1"})])
     store, media = Store(database), Media()
     facts = {"fal": ProviderFacts(name="fal", title="fal")}
     steps = Steps(Tools(store, Shelf(database), Files(home), media, facts, {"fal": provider}, no_fetch, clock))
@@ -350,8 +350,8 @@ async def test_a_render_outlives_a_store_that_is_out_of_reach_for_a_while(
         return ()
 
     class Held(Scripted):
-        async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted | Delivered:
-            return Delivered(write)
+        async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
+            return DeferredVideo(write)
 
     async def often(seconds: float) -> None:
         await anyio.sleep(0.001)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from ltx_mcp.cli.hosts.entry import SERVER
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.settings import read_settings
 from manifests.facts import ROOT
 from manifests.make import FOLDER, install_links, stage_bundle

@@ -11,7 +11,7 @@ from mcp import Client
 
 from ltx_mcp import __version__
 from ltx_mcp.cli.hosts.entry import IS_NAME_OURS, SERVER, Start, published
-from ltx_mcp.providers.table import make_market, read_providers, setting_names
+from ltx_mcp.providers.catalog_loader import make_market, read_providers, setting_names
 from ltx_mcp.server.app import INSTRUCTIONS, make_server
 from ltx_mcp.settings import described, read_settings
 from manifests.facts import REGISTRY_NAME, ROOT

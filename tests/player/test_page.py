@@ -17,7 +17,7 @@ from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.request import Input, normal_form, to_request
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.player.notes import KEY, player_meta
 from ltx_mcp.server.player.page import PAGE

@@ -35,7 +35,7 @@ from ltx_mcp.jobs.config import Config
 from ltx_mcp.jobs.schema import IS_LIVE
 from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.media.inputs import Fetch, InputReader
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.next_steps import Standing
 from ltx_mcp.server.views import JobRef, JobView, Links, to_ref, to_view
 from tests.patience import HANG_S

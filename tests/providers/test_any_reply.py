@@ -34,8 +34,8 @@ from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.address import read_address
-from ltx_mcp.net.wire import Wire
-from ltx_mcp.providers.base import Accepted, Delivered, Seen, Setup, Uploaded
+from ltx_mcp.net.provider_client import ProviderClient
+from ltx_mcp.providers.base import AdapterContext, DeferredVideo, PollResult, SubmittedOrder, Uploaded
 from tests.patience import HANG_S
 from tests.providers.bench import NOON, REMOTE, extends, market_of, retakes, speaks, text
 from tests.providers.raw import Line, Raw, serving
@@ -170,13 +170,13 @@ async def listening(portal: BlockingPortal, store: Store, folder: Path) -> Async
 
     async with serving(deed) as server:
         market, media = market_of(emulated(server.url)), Media()
-        wires = {name: Wire(name, [KEY], near=True, connect_s=2, order_s=5) for name in REMOTE}
+        clients = {name: ProviderClient(name, [KEY], near=True, connect_s=2, order_s=5) for name in REMOTE}
         offers, adapters = {}, {}
         for who in EVERYBODY:
             name = who.split()[0]
             facts, options = market.facts(name), {"api": "v1"} if who == "ltx v1" else {}
             urls = dict.fromkeys(facts.url_env, server.url)
-            setup = Setup(facts, wires[name], KEY, urls, options, lambda: NOON, media)
+            setup = AdapterContext(facts, clients[name], KEY, urls, options, lambda: NOON, media)
             adapters[who] = import_module(f"ltx_mcp.providers.{name}").make_adapter(setup)
             offers[who] = list(orders_at(name, market))
         request = to_request(text(provider="fal"))
@@ -187,8 +187,8 @@ async def listening(portal: BlockingPortal, store: Store, folder: Path) -> Async
         job = store.answer(job, State.RUNNING, NOON, "accepted", remote={})
         made.append(Ear(portal, server, store, job, folder, adapters, offers))
         yield made[0]
-        for wire in wires.values():
-            await wire.close()
+        for client in clients.values():
+            await client.close()
         await media.close()
 
 
@@ -215,7 +215,7 @@ def remote_of(name: str, url: str) -> dict[str, Any]:
 
 
 def check_seen(ear: Ear, seen: Any, *, delivers: bool) -> None:
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, PollResult)
     assert seen.status in ("waiting", "running", "done", "failed", "cancelled")
     assert seen.progress is None or 0 <= seen.progress <= 100
     assert seen.queue_position is None or 0 <= seen.queue_position < 2**31
@@ -297,13 +297,13 @@ def test_any_reply_to_an_order(ear: Ear, who: str) -> None:
             return
         assert said.raw is not None or 200 <= said.status < 300
         if who == "ltx v1":
-            assert isinstance(got, Delivered)
+            assert isinstance(got, DeferredVideo)
             films = ("content-type: video/", "content-type: application/octet-stream")
             assert any(head.lower().startswith(films) for head in said.heads), "a page is no film"
             kept = ear.hear([said], lambda: got.write(ear.folder / "film", lambda done: None))
             assert kept == () or isinstance(kept, ProviderError)
             return
-        assert isinstance(got, Accepted)
+        assert isinstance(got, SubmittedOrder)
         name = next(got.remote[name] for name in ("request_id", "job_id", "id") if name in got.remote)
         assert name in scalars(said.json)
         check_charge(got.charged_usd)
@@ -347,7 +347,7 @@ def test_any_reply_to_a_look(ear: Ear, name: str) -> None:
 @example(said=Said(body=EVENT + b"\n" + EVENT, heads=()), result=Said(body=FILM))
 @given(said=streams(*LOOKS["fal"]), result=replies(*RESULTS))
 def test_any_stream_of_events(ear: Ear, said: Said, result: Said) -> None:
-    async def follow() -> list[Seen]:
+    async def follow() -> list[PollResult]:
         return [seen async for seen in ear.adapters["fal"].follow(remote_of("fal", ear.server.url))]
 
     told = ear.hear([said, result], follow)

@@ -10,7 +10,7 @@ from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Bill, State
 from ltx_mcp.emulator.world import Fault, World
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.catalog_loader import read_providers
 from tests.patience import HANG_S
 from tests.providers.bench import Bench, extends, image, opened, retakes, text
 from tests.providers.clips import Clips

@@ -7,7 +7,7 @@ import pytest
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault
-from ltx_mcp.providers.base import Checked, Checks
+from ltx_mcp.providers.base import KeyCheck, SupportsKeyCheck
 from tests.conftest import Emulated
 from tests.providers.adapted import adapters_at
 from tests.providers.bench import REMOTE
@@ -20,11 +20,11 @@ WRONG = dict.fromkeys(KEYS, "a-key:nobody-gave-out")
 JSON = "Content-Type: application/json"
 
 
-async def checked(base_url: str, provider: str, env: dict[str, str] | None = None) -> Checked:
+async def checked(base_url: str, provider: str, env: dict[str, str] | None = None) -> KeyCheck:
     """What this provider's adapter makes of the answer."""
     async with adapters_at(base_url, env) as (adapters, market):
         adapter = adapters.by_name[provider]
-        assert isinstance(adapter, Checks)
+        assert isinstance(adapter, SupportsKeyCheck)
         assert adapter.asked in market.facts(provider).url_env
         return await adapter.check()
 
@@ -118,7 +118,7 @@ async def test_a_gateways_page_with_a_5xx_is_an_outage(provider: str) -> None:
 async def test_a_date_that_cannot_be_read_is_no_time(provider: str, date: list[str]) -> None:
     body = b'{"detail": "no", "error": {"type": "not_found_error", "message": "no"}}'
     async with serving(says(answer(404, body, JSON, *date))) as timeless:
-        assert await checked(timeless.url, provider) == Checked(None, None)
+        assert await checked(timeless.url, provider) == KeyCheck(None, None)
 
 
 @pytest.mark.parametrize("provider", REMOTE)

@@ -20,8 +20,8 @@ from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.world import Order, World
 from ltx_mcp.media.worker import Media
 from ltx_mcp.providers.adapters import Adapters
-from ltx_mcp.providers.base import Accepted, Delivered, Uploads
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.base import DeferredVideo, SubmittedOrder, SupportsUpload
+from ltx_mcp.providers.catalog_loader import read_providers
 from tests.providers.adapted import adapters_at
 from tests.providers.bench import MADE, extends, retakes, speaks
 from tests.providers.clips import Clips, read
@@ -59,7 +59,9 @@ class There:
         for given, name in zip(await self.given(media), media.values(), strict=True):
             if (provider, name) not in self.sent:
                 path = self.clips.path(name)
-                sent = await adapter.upload(path, mime_type(given.format)) if isinstance(adapter, Uploads) else None
+                sent = (
+                    await adapter.upload(path, mime_type(given.format)) if isinstance(adapter, SupportsUpload) else None
+                )
                 self.sent[provider, name] = sent.uri if sent else str(path)
         return {role: self.sent[provider, name] for role, name in media.items()}
 
@@ -142,9 +144,9 @@ async def test_what_the_limits_admit_is_taken_as_it_was_asked(
         assert isinstance(offer, Offer), (asked, offer)
         said = await there.adapters.by_name[facts.name].submit(offer, await there.uris(facts.name, media))
         if facts.name == DRAWN:
-            assert isinstance(said, Delivered)
+            assert isinstance(said, DeferredVideo)
             continue
-        assert isinstance(said, Accepted)
+        assert isinstance(said, SubmittedOrder)
         assert said.adjustments == ()
         assert len(there.world.orders) == taken + count
         check_order(there.world.orders[-1], offer, inputs)

@@ -19,7 +19,7 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.checks import decode_data_uri
 from ltx_mcp.emulator.world import Order, World
 from ltx_mcp.net.address import Address
-from ltx_mcp.net.guard import fetch_public
+from ltx_mcp.net.ssrf import fetch_public
 from tests.providers import raw
 from tests.providers.bench import REMOTE, Bench, image, opened, text
 from tests.providers.raw import Raw, answer, says

@@ -10,7 +10,7 @@ import pytest
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Bill, Cancel, Job, State
 from ltx_mcp.emulator.world import Fault, World
-from ltx_mcp.providers.base import Cancels
+from ltx_mcp.providers.base import SupportsCancel
 from tests.patience import HANG_S
 from tests.providers.bench import CALLER, REMOTE, Bench, known_prices, opened, text
 
@@ -141,7 +141,7 @@ async def test_a_cancel_that_fal_answers_with_already_completed_is_not_possible(
     job = await bench.order(text(provider="fal", prompt="too late"))
     adapter = bench.jobs._adapters.by_name["fal"]
     assert job.remote is not None
-    assert isinstance(adapter, Cancels)
+    assert isinstance(adapter, SupportsCancel)
     assert await adapter.cancel(job.remote) is Cancel.NOT_POSSIBLE
 
 

@@ -16,8 +16,8 @@ from ltx_mcp.domain.plan import Market, make_offers
 from ltx_mcp.domain.request import Input, Request, film_size, to_request
 from ltx_mcp.emulator.world import FilmSpec, World
 from ltx_mcp.providers.adapters import Adapters
-from ltx_mcp.providers.base import Accepted, Delivered, Provider
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.base import DeferredVideo, Provider, SubmittedOrder
+from ltx_mcp.providers.catalog_loader import read_providers
 from tests.providers.adapted import adapters_at
 from tests.providers.bench import MADE, image, text
 
@@ -108,9 +108,9 @@ async def test_every_admitted_combination_is_taken_as_it_was_asked(
         (offer,) = plan.offers
         said = await adapters.by_name[facts.name].submit(offer, uris)
         if facts.name == DRAWN:
-            assert isinstance(said, Delivered)
+            assert isinstance(said, DeferredVideo)
             continue
-        assert isinstance(said, Accepted)
+        assert isinstance(said, SubmittedOrder)
         assert said.adjustments == (), request
         film = FilmSpec(offer.width, offer.height, request.fps, float(request.duration or 0), request.generate_audio)
         assert world.orders[-1].film == film, request
@@ -200,7 +200,7 @@ async def check_refused(adapter: Provider, offer: Offer, uris: dict[str, str], n
         assert (raised.value.accepted, raised.value.code) == ("no", ErrorCode.REJECTED), offer
         return
     said = await adapter.submit(offer, uris)
-    assert isinstance(said, Accepted)
+    assert isinstance(said, SubmittedOrder)
     assert name == "aspect_ratio" or {each.by for each in said.adjustments} == {"provider"}, offer
     assert name == "aspect_ratio" or name in {each.field for each in said.adjustments}, offer
 

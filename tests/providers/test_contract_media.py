@@ -10,7 +10,7 @@ import pytest
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.world import Order, World
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.catalog_loader import read_providers
 from tests.providers.bench import Ask, Bench, extends, opened, retakes, speaks
 from tests.providers.clips import Clips
 

@@ -16,8 +16,8 @@ from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.providers.base import Accepted, Delivered
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.base import DeferredVideo, SubmittedOrder
+from ltx_mcp.providers.catalog_loader import read_providers
 from tests.providers import raw
 from tests.providers.adapted import adapters_at
 from tests.providers.bench import REMOTE, market_of, wire_fixture
@@ -107,7 +107,7 @@ async def test_an_order_is_exactly_what_the_pages_say(provider: str, kind: str, 
     key = KEYS[f"{provider.upper()}_API_KEY" if provider != "fal" else "FAL_KEY"]
     async with raw.serving(says(answer(200, IDS))) as server, adapters_at(server.url) as (adapters, _):
         offer = offer_of(provider, expected["arguments"], kind, roles)
-        assert isinstance(await adapters.by_name[provider].submit(offer, uris), Accepted)
+        assert isinstance(await adapters.by_name[provider].submit(offer, uris), SubmittedOrder)
     (sent,) = server.requests
     assert sent.head.startswith(f"{expected['request']} HTTP/1.1")
     headers = {name: value.split(";")[0] for name, value in sent.headers.items()}
@@ -131,7 +131,7 @@ async def test_an_order_at_the_older_api_of_ltx_has_the_same_body(kind: str) -> 
     film, older = answer(200, b"a film", "Content-Type: video/mp4"), {"LTX_MCP_LTX_API": "v1"}
     async with raw.serving(says(film)) as server, adapters_at(server.url, older) as (adapters, _):
         offer = offer_of("ltx", expected["arguments"], kind, roles)
-        assert isinstance(await adapters.by_name["ltx"].submit(offer, uris), Delivered)
+        assert isinstance(await adapters.by_name["ltx"].submit(offer, uris), DeferredVideo)
     (sent,) = server.requests
     assert sent.head.startswith(f"{expected['request'].replace('/v2/', '/v1/')} HTTP/1.1")
     assert json.dumps(body_of(sent), sort_keys=True) == json.dumps(filled(expected["body"], "", uris), sort_keys=True)

@@ -19,10 +19,10 @@ from ltx_mcp.domain.request import to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.media.worker import Media
-from ltx_mcp.net.wire import Reply, Wire
-from ltx_mcp.providers.base import Setup
+from ltx_mcp.net.provider_client import HttpResponse, ProviderClient
+from ltx_mcp.providers.base import AdapterContext
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.providers.fal import Fal, _units
-from ltx_mcp.providers.table import make_market, read_providers
 from tests.conftest import Emulated
 
 pytestmark = pytest.mark.anyio
@@ -31,16 +31,18 @@ FACTS = next(facts for facts in read_providers() if facts.name == "fal")
 
 
 def made(base_url: str, queue: str = "") -> Fal:
-    wire = Wire("fal", near=True)
+    client = ProviderClient("fal", near=True)
     urls = {"queue": queue or base_url, "rest": base_url, "api": base_url}
-    return Fal(Setup(FACTS, wire, settings(base_url)["FAL_KEY"], urls, {}, lambda: datetime.now(UTC), Media()))
+    return Fal(
+        AdapterContext(FACTS, client, settings(base_url)["FAL_KEY"], urls, {}, lambda: datetime.now(UTC), Media())
+    )
 
 
 @pytest.fixture
 async def fal(emulator: Emulated) -> AsyncIterator[Fal]:
     adapter = made(emulator[0])
     yield adapter
-    await adapter._wire.close()
+    await adapter._client.close()
 
 
 def offer(**arguments: Any) -> Offer:
@@ -127,7 +129,9 @@ async def test_what_the_runner_failed_at_costs_nothing(fal: Fal, emulator: Emula
     [("6", "6"), ("6.04", "6.04"), ("0", "0"), (" 24 ", "24"), ("", None), ("NaN", None), ("-1", None), ("x", None)],
 )
 def test_what_fal_counted_is_told_as_it_stands(units: str, counted: str | None) -> None:
-    assert _units(Reply(200, {"x-fal-billable-units": units}, b"")) == (None if counted is None else Decimal(counted))
+    assert _units(HttpResponse(200, {"x-fal-billable-units": units}, b"")) == (
+        None if counted is None else Decimal(counted)
+    )
 
 
 async def test_a_price_that_differs_from_the_table_is_told(fal: Fal) -> None:

@@ -18,8 +18,8 @@ from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.domain.unit_price import UnitPrice, base_usd
 from ltx_mcp.emulator.fal_inputs import ENDPOINTS
 from ltx_mcp.emulator.world import Fault, Told, World
-from ltx_mcp.providers.base import Prices
-from ltx_mcp.providers.table import can_serve, read_addresses, read_providers
+from ltx_mcp.providers.base import SupportsPricing
+from ltx_mcp.providers.catalog_loader import can_serve, read_addresses, read_providers
 from tests.conftest import Emulated
 from tests.patience import HANG_S
 from tests.providers.adapted import adapters_at
@@ -96,7 +96,7 @@ async def test_an_address_for_prices_elsewhere_makes_the_queue_no_stranger(emula
         assert "fal" in adapters.near
     async with adapters_at(emulator[0], {API: ""}) as (adapters, _):
         adapter = adapters.by_name["fal"]
-        assert isinstance(adapter, Prices)
+        assert isinstance(adapter, SupportsPricing)
         assert not adapter.tells_prices
 
 
@@ -237,7 +237,7 @@ async def reported_by(emulator: Emulated) -> Mapping[str, UnitPrice]:
     """What the price call at the emulator's address brings."""
     async with adapters_at(emulator[0]) as (adapters, _):
         adapter = adapters.by_name["fal"]
-        assert isinstance(adapter, Prices)
+        assert isinstance(adapter, SupportsPricing)
         return await adapter.prices()
 
 

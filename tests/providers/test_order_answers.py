@@ -25,8 +25,8 @@ from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.jobs.uploads import Shelf
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.flow import Bounds
-from ltx_mcp.net.wire import Wire
-from ltx_mcp.providers.base import Accepted, Delivered, Provider, Setup
+from ltx_mcp.net.provider_client import ProviderClient
+from ltx_mcp.providers.base import AdapterContext, DeferredVideo, Provider, SubmittedOrder
 from tests.conftest import Clock, on_sqlite
 from tests.patience import HANG_S
 from tests.providers import raw
@@ -91,7 +91,7 @@ class Heard:
     adapter: Provider
     errors: list[ProviderError] = field(default_factory=list)
 
-    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> Accepted | Delivered:
+    async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
         try:
             return await self.adapter.submit(offer, uris)
         except ProviderError as error:
@@ -137,9 +137,9 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
         name, media = provider.split()[0], Media()
         market = market_of(settings("http://127.0.0.1:1"))
         facts = market.facts(name)
-        wire = Wire(name, [key], near=near, connect_s=connect_s, order_s=order_s)
+        client = ProviderClient(name, [key], near=near, connect_s=connect_s, order_s=order_s)
         options = {"api": "v1"} if provider == V1 else {}
-        setup = Setup(facts, wire, key, dict.fromkeys(facts.url_env, url), options, clock, media)
+        setup = AdapterContext(facts, client, key, dict.fromkeys(facts.url_env, url), options, clock, media)
         heard = Heard(import_module(f"ltx_mcp.providers.{name}").make_adapter(setup))
         steps = Steps(
             Tools(
@@ -151,7 +151,7 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
         job = store.claim(WORKER, {}, clock())
         assert job is not None
         yield Sent(store, steps, heard, await steps.take(job))
-        await wire.close()
+        await client.close()
         await media.close()
 
     return prepared

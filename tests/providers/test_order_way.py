@@ -13,8 +13,8 @@ import pytest
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Bill, State
 from ltx_mcp.emulator.app import make_world
-from ltx_mcp.net.guard import trusted
-from ltx_mcp.providers.table import is_near
+from ltx_mcp.net.ssrf import trusted
+from ltx_mcp.providers.catalog_loader import is_near
 from tests.conftest import on_sqlite
 from tests.providers import raw
 from tests.providers.bench import opened, text

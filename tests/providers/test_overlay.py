@@ -10,7 +10,7 @@ import pytest
 import tomlkit
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.catalog_loader import read_providers
 
 PRICE = {"as_of": "2026-11-21", "source": "a test"}
 ROW: dict[str, Any] = {

@@ -13,7 +13,7 @@ from PIL import Image
 from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.domain.job import Bill, State
 from ltx_mcp.emulator.world import World
-from ltx_mcp.net.guard import trusted
+from ltx_mcp.net.ssrf import trusted
 from tests.patience import HANG_S
 from tests.providers.bench import REMOTE, image, opened, text
 from tests.providers.walled import KEYS, MEDIA, walled

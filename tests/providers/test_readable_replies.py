@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ltx_mcp.domain.errors import ProviderError
-from ltx_mcp.providers.base import Accepted, Delivered
+from ltx_mcp.providers.base import DeferredVideo, SubmittedOrder
 from tests.providers import raw
 from tests.providers.adapted import adapters_at
 from tests.providers.bench import REMOTE
@@ -45,7 +45,7 @@ async def test_an_order_is_taken_however_it_is_confirmed(provider: str) -> None:
     for how, body in orders(IDS[provider]).items():
         async with raw.serving(says(answer(200, body, JSON))) as server, adapters_at(server.url) as (adapters, _):
             taken = await adapters.by_name[provider].submit(offer_of(provider, {}), {})
-        assert isinstance(taken, Accepted), how
+        assert isinstance(taken, SubmittedOrder), how
         assert {"r-1", "12345"} & set(map(str, taken.remote.values())), how
 
 
@@ -128,7 +128,7 @@ async def test_the_film_of_ltx_v1_is_known_by_its_bytes(what: str, tmp_path: Pat
     said = answer(200, data, *filter(None, [head]))
     async with raw.serving(says(said)) as server, adapters_at(server.url, V1) as (adapters, _):
         made = await adapters.by_name["ltx"].submit(offer_of("ltx", {}), {})
-        assert isinstance(made, Delivered)
+        assert isinstance(made, DeferredVideo)
         await made.write(tmp_path / "film", lambda done: None)
     whole = gzip.decompress(data) if what == "packed" else data
     assert (tmp_path / "film").read_bytes() == whole

@@ -4,7 +4,7 @@ import pytest
 
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Market
-from ltx_mcp.providers.table import can_serve, make_market, read_addresses, read_options, read_providers
+from ltx_mcp.providers.catalog_loader import can_serve, make_market, read_addresses, read_options, read_providers
 
 FACTS = {facts.name: facts for facts in read_providers()}
 

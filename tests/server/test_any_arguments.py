@@ -24,7 +24,7 @@ from mcp.types import CallToolResult, TextContent
 
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.emulator.app import settings as emulated
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS

@@ -17,7 +17,7 @@ from mcp import Client
 from mcp.types import TextContent
 
 from ltx_mcp.emulator.app import settings as emulated_settings
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Emulated
@@ -93,7 +93,7 @@ def agent(home: Path, emulator: Emulated, tmp_path: Path, monkeypatch: pytest.Mo
             return "video/mp4"
 
         # the guarded fetch goes to no address of this machine; it has tests of its own
-        monkeypatch.setattr("ltx_mcp.net.guard.fetch_public", fetch)
+        monkeypatch.setattr("ltx_mcp.net.ssrf.fetch_public", fetch)
         env = emulated_settings(address) | {"LTX_MCP_HOME": str(home), "LTX_MCP_INPUT_DIRS": str(tmp_path)}
         read = read_settings(env, PROVIDER_SETTINGS)
         market = make_market(read_providers(), (), lambda name: env.get(name, ""))

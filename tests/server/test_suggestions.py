@@ -12,7 +12,7 @@ from ltx_mcp.domain.plan import choose
 from ltx_mcp.domain.request import to_request
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.next_steps import Standing, next_step
 from ltx_mcp.server.suggestions import goes_on
 from tests.conftest import Clock

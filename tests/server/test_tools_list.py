@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mcp.types import Tool
 
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.tools import make_tools
 from tests.conftest import ERAS, Connect, Era
 

@@ -8,7 +8,7 @@ from ltx_mcp.cli.checks.line import Line, failure, fine, warning
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Market
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.providers.table import ended_choices, is_near, read_addresses, read_providers, setting_names
+from ltx_mcp.providers.catalog_loader import ended_choices, is_near, read_addresses, read_providers, setting_names
 from ltx_mcp.server.edge import read_edge
 from ltx_mcp.settings import PREFIX, Settings, described, read_overlay_path
 

@@ -9,7 +9,7 @@ from ltx_mcp.cli.hosts.found import Found, installed
 from ltx_mcp.cli.hosts.places import HOSTS, System
 from ltx_mcp.domain.facts import ProviderFacts
 from ltx_mcp.domain.plan import LOCAL
-from ltx_mcp.providers.table import is_near, read_providers
+from ltx_mcp.providers.catalog_loader import is_near, read_providers
 from ltx_mcp.settings import PREFIX
 
 SYSTEMS: dict[str, System] = {"Darwin": "macos", "Windows": "windows"}

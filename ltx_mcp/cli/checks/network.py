@@ -9,9 +9,9 @@ import anyio
 
 from ltx_mcp.cli.checks.line import Line, failure, fine, warning
 from ltx_mcp.domain.facts import ProviderFacts
-from ltx_mcp.net.guard import UNREACHED, Refused, reach
-from ltx_mcp.net.reach import why_unreached
+from ltx_mcp.net.diagnose import diagnose
 from ltx_mcp.net.route import CERT_FILE, NO_PROXY, Route, UnusableError, check_certificates, read_proxy
+from ltx_mcp.net.ssrf import UNREACHED, EgressBlocked, reach
 from ltx_mcp.providers.base import CHECK_S
 
 OTHERS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
@@ -71,8 +71,8 @@ async def look_for_films(facts: ProviderFacts) -> list[Line]:
         with anyio.fail_after(CHECK_S):
             await reach(facts.film_url, CHECK_S)
     except UNREACHED as error:
-        why = why_unreached(error, CHECK_S)
+        why = diagnose(error, CHECK_S)
         mend = why.mend or "Films are fetched from there: open the network or the proxy for it."
-        words = f"{host} {error}" if isinstance(error, Refused) and by else f"{host} {why.words}{by}"
+        words = f"{host} {error}" if isinstance(error, EgressBlocked) and by else f"{host} {why.words}{by}"
         return [failure(what, words, mend)]
     return [fine(what, f"{host} answers")]

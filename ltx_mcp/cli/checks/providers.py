@@ -19,12 +19,12 @@ from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
 from ltx_mcp.domain.quoting import cite
 from ltx_mcp.domain.unit_price import UnitPrice, base_usd
 from ltx_mcp.media.worker import Media
-from ltx_mcp.net.reach import Kind, Why, why_unreached
-from ltx_mcp.net.wire import Call, Wire
+from ltx_mcp.net.diagnose import Diagnosis, Kind, diagnose
+from ltx_mcp.net.provider_client import HttpRequest, ProviderClient
 from ltx_mcp.providers.adapters import make_adapters
-from ltx_mcp.providers.base import CHECK_S, Checked, Checks, Prices
+from ltx_mcp.providers.base import CHECK_S, KeyCheck, SupportsKeyCheck, SupportsPricing
+from ltx_mcp.providers.catalog_loader import is_near, needed_urls, read_addresses, read_key, setting_names
 from ltx_mcp.providers.key_names import misnamed_text
-from ltx_mcp.providers.table import is_near, needed_urls, read_addresses, read_key, setting_names
 
 CLOCKS_AGREE = timedelta(minutes=5)
 CLOCK_MEND = "Set this machine's clock, best by a time service (NTP)."
@@ -44,8 +44,8 @@ class Answer:
     """What came from one address, or why nothing did."""
 
     url: str
-    why: Why | None = None
-    checked: Checked | None = None
+    why: Diagnosis | None = None
+    checked: KeyCheck | None = None
 
 
 async def look_at_providers(given: Given, *, offline: bool) -> list[Line]:
@@ -116,10 +116,12 @@ async def ask(facts: ProviderFacts, given: Given, adapter: object, asked: Asked)
     addresses = {use: addresses[use] for use in needed_urls(facts)}  # of the others the prices tell
     answers: dict[str, Answer] = {}
     prices: list[Line] = []
-    main = adapter.asked if isinstance(adapter, Checks) else ""
+    main = adapter.asked if isinstance(adapter, SupportsKeyCheck) else ""
 
     async def one(use: str, url: str) -> None:
-        question = _check(adapter, url) if isinstance(adapter, Checks) and use == main else _knock(facts, given, url)
+        question = (
+            _check(adapter, url) if isinstance(adapter, SupportsKeyCheck) and use == main else _knock(facts, given, url)
+        )
         answers[use] = await question
 
     async def cost() -> None:
@@ -152,26 +154,26 @@ async def ask(facts: ProviderFacts, given: Given, adapter: object, asked: Asked)
         asked.lines.append(fine(f"account at {facts.name}", "not asked: no free call is documented"))
 
 
-async def _check(adapter: Checks, url: str) -> Answer:
+async def _check(adapter: SupportsKeyCheck, url: str) -> Answer:
     try:
         with anyio.fail_after(CHECK_S):
             checked = await adapter.check()
     except (ProviderError, TimeoutError, OSError) as error:
-        return Answer(url, why=why_unreached(error, CHECK_S))
+        return Answer(url, why=diagnose(error, CHECK_S))
     return Answer(url, checked=checked)
 
 
 async def _knock(facts: ProviderFacts, given: Given, url: str) -> Answer:
     """Whether anything answers at an address that is only needed later. No key goes along."""
     secrets = [value for name in facts.key_env if (value := given.settings.lookup(name))]
-    wire = Wire(facts.name, secrets, near=is_near(url))
+    client = ProviderClient(facts.name, secrets, near=is_near(url))
     try:
         with anyio.fail_after(CHECK_S):
-            await wire.ask(Call("GET", url, read_s=CHECK_S))
+            await client.request(HttpRequest("GET", url, read_s=CHECK_S))
     except (ProviderError, TimeoutError, OSError) as error:
-        return Answer(url, why=why_unreached(error, CHECK_S))
+        return Answer(url, why=diagnose(error, CHECK_S))
     finally:
-        await wire.close()
+        await client.close()
     return Answer(url)
 
 
@@ -210,7 +212,7 @@ def _check_names(*settings: str) -> str:
     return f"Check {names}. " if names else ""
 
 
-def _account(facts: ProviderFacts, checked: Checked, *, proven: bool) -> Line:
+def _account(facts: ProviderFacts, checked: KeyCheck, *, proven: bool) -> Line:
     what, problem = f"account at {facts.name}", checked.problem
     if problem is None:
         told = (
@@ -235,7 +237,7 @@ def _quoted(problem: Problem) -> str:
 async def _prices(facts: ProviderFacts, adapter: object) -> list[Line]:
     """The table's prices beside the provider's own, where it can be asked."""
     what = f"prices of {facts.name}"
-    if not isinstance(adapter, Prices) or not adapter.tells_prices:
+    if not isinstance(adapter, SupportsPricing) or not adapter.tells_prices:
         return []
     mend = "Lay the right prices over the table with LTX_MCP_MODELS, or upgrade ltx-mcp."
     try:

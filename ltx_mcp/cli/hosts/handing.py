@@ -7,7 +7,7 @@ from ltx_mcp.cli.hosts.places import Host, Scope
 from ltx_mcp.cli.hosts.shape import Handed
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.plan import Market
-from ltx_mcp.providers.table import is_near, setting_names
+from ltx_mcp.providers.catalog_loader import is_near, setting_names
 from ltx_mcp.settings import Settings, described, secret_names
 
 

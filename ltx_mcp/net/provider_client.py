@@ -16,22 +16,22 @@ from ltx_mcp.domain.errors import Accepted, ErrorCode, ProviderError
 from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.net.download import length_to_come, too_much
 from ltx_mcp.net.flow import LEAST_BYTES_S, WIDEST, Bounds, EndlessError, TricklingError, pour
-from ltx_mcp.net.guard import (
-    SOCKS_ERRORS,
-    Refused,
-    Rules,
-    hop,
-    make_transport,
-    provider_rules,
-    proxy_of,
-    said_by_proxy,
-)
 from ltx_mcp.net.redact import redact
-from ltx_mcp.net.reply import Reply as Reply
+from ltx_mcp.net.reply import HttpResponse as HttpResponse
 from ltx_mcp.net.reply import read_json as read_json
 from ltx_mcp.net.reply import read_retry_after as read_retry_after
 from ltx_mcp.net.route import Route, UnusableError
 from ltx_mcp.net.sending import Sending
+from ltx_mcp.net.ssrf import (
+    SOCKS_ERRORS,
+    EgressBlocked,
+    EgressPolicy,
+    make_transport,
+    provider_rules,
+    proxy_of,
+    said_by_proxy,
+    send_pinned,
+)
 from ltx_mcp.net.unpack import Body, CutError, PackedError
 
 MAX_REPLY_BYTES = 4 << 20
@@ -71,7 +71,7 @@ Files = Mapping[str, tuple[str | None, str | bytes, str | None]]
 
 
 @dataclass(frozen=True)
-class Call:
+class HttpRequest:
     """One request to a provider. `read_s` is the longest silence, in seconds."""
 
     method: str
@@ -83,7 +83,7 @@ class Call:
     read_s: float = READ_S
 
 
-class Wire:
+class ProviderClient:
     """One provider's line. `secrets` are struck out of everything it says; `near`: its address is on this machine.
 
     `connect_s` and `order_s` are how long a connection and the whole order may take, in seconds.
@@ -114,7 +114,7 @@ class Wire:
             except NEVER_SENT as error:
                 raise self._away(url, error) from error
 
-    async def order(self, call: Call) -> Reply:
+    async def send_once(self, call: HttpRequest) -> HttpResponse:
         """Send the one order, on a fresh connection, following nothing.
 
         Any status is an answer. Raises ProviderError: accepted `no` when not a byte was sent, else `unknown`.
@@ -122,21 +122,21 @@ class Wire:
         sending = Sending()
         try:
             with anyio.fail_after(self._order_s):
-                async with self._held_order(call, sending) as held:
+                async with self._sent_once(call, sending) as held:
                     return await held.read()
         except TimeoutError as error:
             if not sending.began:
                 raise self._away(call.url, error) from error
-            raise self.broken("did not answer the order in time", "unknown") from error
+            raise self.connection_error("did not answer the order in time", "unknown") from error
 
     @asynccontextmanager
-    async def held_order(self, call: Call) -> AsyncGenerator["Held", None]:
+    async def send_once_streamed(self, call: HttpRequest) -> AsyncGenerator["StreamedResponse", None]:
         """The order of a service that answers with the film: its body is read inside, under the same rule."""
-        async with self._held_order(call, Sending()) as held:
+        async with self._sent_once(call, Sending()) as held:
             yield held
 
     @asynccontextmanager
-    async def _held_order(self, call: Call, sending: Sending) -> AsyncGenerator["Held", None]:
+    async def _sent_once(self, call: HttpRequest, sending: Sending) -> AsyncGenerator["StreamedResponse", None]:
         try:
             client = self._client(httpx.URL(call.url))
             request = _request(client, call, self._connect_s, sending)
@@ -148,9 +148,9 @@ class Wire:
             except BROKEN as error:
                 if isinstance(error, NEVER_SENT) or not sending.began:
                     raise self._away(call.url, error) from error
-                raise self.broken(f"did not answer the order: {self._reason(error)}", "unknown") from error
+                raise self.connection_error(f"did not answer the order: {self._reason(error)}", "unknown") from error
             try:
-                yield Held(self, answer, "unknown")
+                yield StreamedResponse(self, answer, "unknown")
             finally:
                 await answer.aclose()
 
@@ -170,17 +170,17 @@ class Wire:
             raise TimeoutError
         return answer
 
-    async def ask(self, call: Call) -> Reply:
+    async def request(self, call: HttpRequest) -> HttpResponse:
         """A question about an order, or any other call that costs nothing. Raises ProviderError(unavailable)."""
         try:
             with anyio.fail_after(call.read_s + self._connect_s):
-                async with self.held(call) as held:
+                async with self.stream(call) as held:
                     return await held.read()
         except TimeoutError as error:
-            raise self.broken("could not be asked: no answer in time", "yes") from error
+            raise self.connection_error("could not be asked: no answer in time", "yes") from error
 
     @asynccontextmanager
-    async def held(self, call: Call) -> AsyncGenerator["Held", None]:
+    async def stream(self, call: HttpRequest) -> AsyncGenerator["StreamedResponse", None]:
         """A question whose answer is large, or comes bit by bit. Raises ProviderError(unavailable)."""
         try:
             with anyio.fail_after(call.read_s + self._connect_s):
@@ -188,24 +188,24 @@ class Wire:
                 answer = await client.send(_request(client, call, self._connect_s), stream=True)
         except BROKEN as error:
             reason = self._reason(error, self._through(call.url))
-            raise self.broken(f"could not be asked: {reason}", "yes", mend=_mend(error)) from error
+            raise self.connection_error(f"could not be asked: {reason}", "yes", mend=_mend(error)) from error
         try:
-            yield Held(self, answer, "yes")
+            yield StreamedResponse(self, answer, "yes")
         finally:
             await answer.aclose()
 
-    async def events(self, call: Call) -> AsyncGenerator[str, None]:
+    async def events(self, call: HttpRequest) -> AsyncGenerator[str, None]:
         """The `data:` payloads of a server-sent event stream, until the provider ends it. Raises ProviderError."""
-        async with self.held(call) as held:
+        async with self.stream(call) as held:
             if held.status_code != 200:
-                raise self.broken(f"answered HTTP {held.status_code} to a stream", "yes")
+                raise self.connection_error(f"answered HTTP {held.status_code} to a stream", "yes")
             lines: list[str] = []
             size = whole = 0
             async with aclosing(held.lines()) as told:
                 async for line in told:
                     whole += len(line) + 1
                     if whole > MAX_STREAM_BYTES:
-                        raise self.broken("sent a stream without end", "yes")
+                        raise self.connection_error("sent a stream without end", "yes")
                     if line.startswith("data:"):
                         lines.append(line[5:].removeprefix(" "))
                         size += len(line)
@@ -213,7 +213,7 @@ class Wire:
                         yield "\n".join(lines)
                         lines, size = [], 0
                     if size > MAX_REPLY_BYTES:
-                        raise self.broken("sent an event without end", "yes")
+                        raise self.connection_error("sent an event without end", "yes")
 
     async def put(self, url: str, path: Path, headers: Mapping[str, str], *, read_s: float = 300) -> None:
         """Upload a file to where the provider pointed. No credential goes along. Raises ProviderError(unavailable)."""
@@ -221,15 +221,17 @@ class Wire:
         given = {"Content-Length": str(size_bytes), **headers}
         try:
             with anyio.fail_after(read_s + size_bytes / LEAST_BYTES_S):
-                async with hop("PUT", url, self.rules, given, _chunks(path), read_s) as answer:
-                    reply = await Held(self, answer, "no").read()
-        except (Refused, httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
-            raise self.broken(f"gave an upload address that failed: {self._reason(error)}", "no") from error
+                async with send_pinned("PUT", url, self.egress_policy, given, _chunks(path), read_s) as answer:
+                    reply = await StreamedResponse(self, answer, "no").read()
+        except (EgressBlocked, httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
+            raise self.connection_error(f"gave an upload address that failed: {self._reason(error)}", "no") from error
         if not reply.ok:
-            raise self.broken(f"answered HTTP {reply.status_code} to an upload", "no", self.detail(reply.text))
+            raise self.connection_error(
+                f"answered HTTP {reply.status_code} to an upload", "no", self.detail(reply.text)
+            )
 
     @property
-    def rules(self) -> Rules:
+    def egress_policy(self) -> EgressPolicy:
         """Where this provider may point: public https addresses, and loopback ones when it is there itself."""
         return provider_rules(self.route, near=self.near)
 
@@ -238,7 +240,7 @@ class Wire:
         # once more on the line, where signs that nobody sees part a secret no longer
         return one_line(redact(one_line(redact(text, self._secrets), _MOST_SAID), self._secrets))
 
-    def broken(self, what: str, accepted: Accepted, detail: str = "", mend: str = "") -> ProviderError:
+    def connection_error(self, what: str, accepted: Accepted, detail: str = "", mend: str = "") -> ProviderError:
         """The error of a line that failed."""
         message = f"{self.provider} {what}."
         hint = mend or "Order again in a few minutes, or choose another provider."
@@ -249,7 +251,7 @@ class Wire:
     def _away(self, url: str, error: Exception) -> ProviderError:
         """The error of an order of which not a byte was sent."""
         reason = self._reason(error, self._through(url))
-        return self.broken(f"could not be reached: {reason}", "no", mend=_mend(error))
+        return self.connection_error(f"could not be reached: {reason}", "no", mend=_mend(error))
 
     async def close(self) -> None:
         """End the connections that were kept for questions."""
@@ -294,14 +296,14 @@ class Wire:
 
     def cut(self, error: Exception, accepted: Accepted) -> ProviderError:
         """The error of an answer that broke off."""
-        return self.broken(f"broke off its answer: {self._reason(error)}", accepted)
+        return self.connection_error(f"broke off its answer: {self._reason(error)}", accepted)
 
 
-class Held:
+class StreamedResponse:
     """An answer of which only the head has come. `accepted` is what a broken body means for an order."""
 
-    def __init__(self, wire: Wire, answer: httpx.Response, accepted: Accepted) -> None:
-        self._wire = wire
+    def __init__(self, client: ProviderClient, answer: httpx.Response, accepted: Accepted) -> None:
+        self._client = client
         self._accepted = accepted
         self._body = Body(answer.aiter_raw(), answer.headers.get("content-encoding", ""))
         self.status_code = answer.status_code
@@ -313,7 +315,7 @@ class Held:
             return await self._body.head()
         return b""
 
-    async def read(self) -> Reply:
+    async def read(self) -> HttpResponse:
         """The answer as far as it came: its status is worth knowing even when the rest never arrives."""
         body, unread = bytearray(), ""
         try:
@@ -324,7 +326,7 @@ class Held:
                         break
         except PackedError as error:
             unread = str(error)
-        return Reply(self.status_code, self.headers, bytes(body), unread)
+        return HttpResponse(self.status_code, self.headers, bytes(body), unread)
 
     async def lines(self) -> AsyncGenerator[str, None]:
         """The body line by line, as it comes, whatever its head says of its encoding. Raises ProviderError when it
@@ -339,9 +341,9 @@ class Held:
                     rest.clear()
                 rest += last
                 if len(rest) > MAX_REPLY_BYTES:
-                    raise self._wire.broken("sent a line without end", self._accepted)
+                    raise self._client.connection_error("sent a line without end", self._accepted)
         except (httpx.HTTPError, PackedError) as error:
-            raise self._wire.cut(error, self._accepted) from error
+            raise self._client.cut(error, self._accepted) from error
 
     async def save(self, path: Path, bounds: Bounds = WIDEST, tell: Callable[[float], None] | None = None) -> None:
         """The body into a file, telling the part that has come. Raises ProviderError when it breaks off, trickles or
@@ -350,13 +352,13 @@ class Held:
             length = await length_to_come(self._body, self.headers, bounds)
             await pour(aiter(self._body), path, bounds, length=length, tell=tell)
         except EndlessError as error:
-            raise too_much(self._wire.provider, bounds) from error
+            raise too_much(self._client.provider, bounds) from error
         except TricklingError as error:
-            raise self._wire.broken("sends the film too slowly", self._accepted) from error
+            raise self._client.connection_error("sends the film too slowly", self._accepted) from error
         except PackedError as error:
-            raise self._wire.broken(f"sends a film that {error}", self._accepted) from error
+            raise self._client.connection_error(f"sends a film that {error}", self._accepted) from error
         except httpx.HTTPError as error:
-            raise self._wire.cut(error, self._accepted) from error
+            raise self._client.cut(error, self._accepted) from error
 
 
 def _mend(error: Exception) -> str:
@@ -364,7 +366,9 @@ def _mend(error: Exception) -> str:
     return error.mend if isinstance(error, UnusableError) else ""
 
 
-def _request(client: httpx.AsyncClient, call: Call, connect_s: float, sending: Sending | None = None) -> httpx.Request:
+def _request(
+    client: httpx.AsyncClient, call: HttpRequest, connect_s: float, sending: Sending | None = None
+) -> httpx.Request:
     timeout = httpx.Timeout(call.read_s, connect=connect_s)
     headers = {"User-Agent": "ltx-mcp", "Accept-Encoding": "identity", **call.headers}
     return client.build_request(

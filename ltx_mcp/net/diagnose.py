@@ -1,4 +1,4 @@
-"""Why an address could not be reached, in words that tell a person what to look at."""
+"""Diagnosis an address could not be reached, in words that tell a person what to look at."""
 
 import socket
 import ssl
@@ -12,7 +12,7 @@ Kind = Literal["setting", "name", "refused", "certificate", "tls", "silent", "ot
 
 
 @dataclass(frozen=True)
-class Why:
+class Diagnosis:
     """What went wrong; `words` go on after the host's name. `mend`: what to do, where the cause itself says so."""
 
     kind: Kind
@@ -20,23 +20,23 @@ class Why:
     mend: str = ""
 
 
-def why_unreached(error: BaseException, within_s: float) -> Why:
+def diagnose(error: BaseException, within_s: float) -> Diagnosis:
     """The cause at the bottom of a failed request, which libraries wrap several times."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, UnusableError):
-            return Why("setting", f"cannot be asked: {cause}", cause.mend)
+            return Diagnosis("setting", f"cannot be asked: {cause}", cause.mend)
         if isinstance(cause, socket.gaierror):
-            return Why("name", "is not found: no address is known for this name")
+            return Diagnosis("name", "is not found: no address is known for this name")
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return Why("certificate", f"shows a certificate that is not trusted: {cause.verify_message}")
+            return Diagnosis("certificate", f"shows a certificate that is not trusted: {cause.verify_message}")
         if isinstance(cause, ssl.SSLError):
-            return Why("tls", f"does not speak TLS as it should: {_reason(cause)}")
+            return Diagnosis("tls", f"does not speak TLS as it should: {_reason(cause)}")
         if isinstance(cause, ConnectionRefusedError):
-            return Why("refused", "refuses connections")
+            return Diagnosis("refused", "refuses connections")
     if any(isinstance(cause, TimeoutError) for cause in causes):
-        return Why("silent", f"does not answer within {within_s:g} s")
-    return Why("other", f"cannot be asked: {str(error).rstrip('.')}")
+        return Diagnosis("silent", f"does not answer within {within_s:g} s")
+    return Diagnosis("other", f"cannot be asked: {str(error).rstrip('.')}")
 
 
 def _reason(error: ssl.SSLError) -> str:

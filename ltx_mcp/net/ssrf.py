@@ -98,8 +98,8 @@ SOCKS_ERRORS = _socks_errors()
 _NO_WAY: tuple[type[Exception], ...] = (httpx.ProxyError, httpx.ConnectError, httpx.ConnectTimeout, *SOCKS_ERRORS)
 
 
-class Refused(Exception):
-    """Why a hop was not made, or a fetch given up, as the middle of a sentence."""
+class EgressBlocked(Exception):
+    """Why a request was not made, or a fetch given up, as the middle of a sentence."""
 
 
 async def resolve(host: str, port: int) -> Sequence[Address]:
@@ -108,26 +108,28 @@ async def resolve(host: str, port: int) -> Sequence[Address]:
     return [ip_address(entry[4][0]) for entry in found]
 
 
-UNREACHED: tuple[type[Exception], ...] = (Refused, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
-"""What a hop may fail with."""
+UNREACHED: tuple[type[Exception], ...] = (EgressBlocked, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
+"""What it may fail with."""
 
 
 @dataclass(frozen=True)
-class Rules:
-    """Where a hop may go. `plain` admits http to loopback addresses. Without a `route` no proxy is taken, and only the
-    certificates that ship count."""
+class EgressPolicy:
+    """Where a request may go. `allow_http` admits http to loopback addresses. Without a `route` no proxy is taken, and
+    only the certificates that ship count."""
 
     resolver: Resolver = resolve
     trust: ssl.SSLContext | None = None
     allow: Callable[[Address], bool] = is_public
-    plain: bool = False
+    allow_http: bool = False
     route: Route | None = None
 
 
-def provider_rules(route: Route, *, near: bool) -> Rules:
+def provider_rules(route: Route, *, near: bool) -> EgressPolicy:
     """For what a provider points at: public addresses, and this machine's own when the provider is there itself; on the
     way that its orders go."""
-    return Rules(allow=is_public_or_loopback, plain=True, route=route) if near else Rules(route=route)
+    return (
+        EgressPolicy(allow=is_public_or_loopback, allow_http=True, route=route) if near else EgressPolicy(route=route)
+    )
 
 
 async def fetch_public(
@@ -145,23 +147,23 @@ async def fetch_public(
 ) -> str:
     """Copy what a caller's https URL leads to into the new file `out`; gives the content type.
 
-    Every hop must be https and lead to public addresses only. Nothing is sent but the request: no cookie, no
+    Every send_pinned must be https and lead to public addresses only. Nothing is sent but the request: no cookie, no
     credential. `route` is for a caller who may use this machine's proxy: what goes through it is judged by its form
     alone. Any failure removes `out` and is a CallerError that names `argument`.
     """
-    rules = Rules(resolver, trust, allow, route=route)
+    rules = EgressPolicy(resolver, trust, allow, route=route)
     try:
         with anyio.fail_after(timeout_s):
             return await _fetch(url, out, rules, max_bytes, redirects)
-    except (Refused, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+    except (EgressBlocked, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         sentence = (
-            f"{argument}: {shown(url)} {_reason(error, timeout_s)}; give an https URL without user name or"
+            f"{argument}: {redacted_url(url)} {_reason(error, timeout_s)}; give an https URL without user name or"
             f" password, on a public server, of at most {max_bytes / 1e6:g} MB."
         )
         raise CallerError(ErrorCode.INPUT_FAILED, sentence) from error
 
 
-async def _fetch(address: str, out: Path, rules: Rules, max_bytes: int, redirects: int) -> str:
+async def _fetch(address: str, out: Path, rules: EgressPolicy, max_bytes: int, redirects: int) -> str:
     async with get(address, rules, redirects=redirects) as answer:
         return await _save(answer, out, max_bytes)
 
@@ -169,27 +171,27 @@ async def _fetch(address: str, out: Path, rules: Rules, max_bytes: int, redirect
 @asynccontextmanager
 async def get(
     address: str,
-    rules: Rules,
+    rules: EgressPolicy,
     *,
     headers: Mapping[str, str] | None = None,
     redirects: int = 3,
     read_s: float | None = None,
 ) -> AsyncIterator[httpx.Response]:
-    """The answer to a GET after at most `redirects` redirects, each hop vetted anew; the body is not yet read.
+    """The answer to a GET after at most `redirects` redirects, each vetted anew; the body is not yet read.
     `read_s` is the longest silence, and the longest wait for the head; without it the caller must bound the whole.
 
-    Raises Refused, TimeoutError, httpx.HTTPError, httpx.InvalidURL or ValueError.
+    Raises EgressBlocked, TimeoutError, httpx.HTTPError, httpx.InvalidURL or ValueError.
     """
     url = _checked(httpx.URL(address), rules)
     for _ in range(redirects + 1):
         async with AsyncExitStack() as stack:
             with anyio.fail_after(None if read_s is None else read_s + _CONNECT_S):  # a head may come bit by bit, too
-                answer = await stack.enter_async_context(hop("GET", url, rules, headers or {}, read_s=read_s))
+                answer = await stack.enter_async_context(send_pinned("GET", url, rules, headers or {}, read_s=read_s))
             if not answer.has_redirect_location:
                 yield answer
                 return
             url = _checked(url.join(answer.headers["location"]), rules)
-    raise Refused(f"redirects more than {redirects} times")
+    raise EgressBlocked(f"redirects more than {redirects} times")
 
 
 async def reach(url: str, read_s: float) -> None:
@@ -198,39 +200,39 @@ async def reach(url: str, read_s: float) -> None:
         pass
 
 
-def _checked(url: httpx.URL, rules: Rules) -> httpx.URL:
-    if url.scheme not in ("https", "http" if rules.plain else "https") or not url.host:
-        raise Refused("is not, or does not stay, an https URL")
+def _checked(url: httpx.URL, rules: EgressPolicy) -> httpx.URL:
+    if url.scheme not in ("https", "http" if rules.allow_http else "https") or not url.host:
+        raise EgressBlocked("is not, or does not stay, an https URL")
     if url.userinfo:
-        raise Refused("carries a user name or password")
+        raise EgressBlocked("carries a user name or password")
     # httpx takes any number here; the socket would answer with an OverflowError.
     if (url.port or 443) > 65_535:
-        raise Refused("names a port that does not exist")
+        raise EgressBlocked("names a port that does not exist")
     return url
 
 
 @asynccontextmanager
-async def hop(
+async def send_pinned(
     method: str,
     url: httpx.URL | str,
-    rules: Rules,
+    rules: EgressPolicy,
     headers: Mapping[str, str],
     content: AsyncIterable[bytes] | None = None,
     read_s: float | None = None,
 ) -> AsyncIterator[httpx.Response]:
-    """One request, on a transport of its own: nothing learned from one server is shown to the next."""
+    """One request, on a transport of its own: nothing learned from one server is redacted_url to the next."""
     url = _checked(httpx.URL(url), rules)
     try:
         proxy = proxy_of(url, rules.route)
         transport = make_transport(url, rules.route, rules.trust)
     except UnusableError as error:
-        raise Refused(f"cannot be reached: {error}") from error
+        raise EgressBlocked(f"cannot be reached: {error}") from error
     if proxy is None:
         targets: Sequence[Address | None] = await _vetted(url, rules)
     elif is_public_host(url.raw_host.decode("ascii")):
         targets = [None]  # its address is the proxy's to find
     else:
-        raise Refused(_NOT_PUBLIC)
+        raise EgressBlocked(_NOT_PUBLIC)
 
     def request(address: Address | None) -> httpx.Request:
         return _request(method, url, address, headers, content, read_s)
@@ -239,17 +241,17 @@ async def hop(
         yield answer
 
 
-async def _vetted(url: httpx.URL, rules: Rules) -> Sequence[Address]:
+async def _vetted(url: httpx.URL, rules: EgressPolicy) -> Sequence[Address]:
     # A name that does not exist and one that is private get the same answer: no map of the inner network.
     try:
         port = url.port or (443 if url.scheme == "https" else 80)
         addresses = await rules.resolver(url.raw_host.decode("ascii").strip("[]"), port)
     except (OSError, UnicodeError) as error:
-        raise Refused(_NOT_PUBLIC) from error
+        raise EgressBlocked(_NOT_PUBLIC) from error
     if not addresses or not all(rules.allow(address) for address in addresses):
-        raise Refused(_NOT_PUBLIC)
+        raise EgressBlocked(_NOT_PUBLIC)
     if url.scheme == "http" and not all(address.is_loopback for address in addresses):
-        raise Refused("is not, or does not stay, an https URL")
+        raise EgressBlocked("is not, or does not stay, an https URL")
     return addresses[:_MOST_ADDRESSES]
 
 
@@ -269,7 +271,7 @@ async def _connect(
     except _NO_WAY as error:
         if proxy is None:
             raise
-        raise Refused(f"cannot be reached through {proxy.named}: {said_by_proxy(error)}") from error
+        raise EgressBlocked(f"cannot be reached through {proxy.named}: {said_by_proxy(error)}") from error
 
 
 def said_by_proxy(error: Exception) -> str:
@@ -317,7 +319,7 @@ def _peer_check(address: Address) -> Callable[[str, dict[str, Any]], Awaitable[N
         peer = stream.get_extra_info("server_addr")
         if peer is None or ip_address(peer[0]) != address:
             await stream.aclose()
-            raise Refused(_NOT_PUBLIC)
+            raise EgressBlocked(_NOT_PUBLIC)
 
     return check
 
@@ -330,7 +332,7 @@ async def _save(answer: httpx.Response, out: Path, max_bytes: int) -> str:
             async for chunk in answer.aiter_raw():
                 size_bytes += len(chunk)
                 if size_bytes > max_bytes:
-                    raise Refused("is too large")
+                    raise EgressBlocked("is too large")
                 await to_thread.run_sync(file.write, chunk)
             file.flush()
         except BaseException:
@@ -343,17 +345,17 @@ async def _save(answer: httpx.Response, out: Path, max_bytes: int) -> str:
 
 def _check_head(answer: httpx.Response, max_bytes: int) -> None:
     if answer.status_code != 200:
-        raise Refused(f"answered with HTTP status {answer.status_code}")
+        raise EgressBlocked(f"answered with HTTP status {answer.status_code}")
     # Asked for as it is; unpacking what is packed all the same could fill the disk from a few bytes.
     if answer.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Refused("is sent in a compressed form that was not asked for")
+        raise EgressBlocked("is sent in a compressed form that was not asked for")
     length = answer.headers.get("content-length", "")
     if length.isdecimal() and int(length) > max_bytes:
-        raise Refused("is too large")
+        raise EgressBlocked("is too large")
 
 
 def _reason(error: Exception, timeout_s: float) -> str:
-    if isinstance(error, Refused):
+    if isinstance(error, EgressBlocked):
         return str(error)
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return f"did not arrive within {timeout_s:g} s"
@@ -364,7 +366,7 @@ def _reason(error: Exception, timeout_s: float) -> str:
     return "could not be fetched, because the connection failed"
 
 
-def shown(url: str) -> str:
+def redacted_url(url: str) -> str:
     """Server and path of a URL; the rest may be a signature or a password."""
     try:
         read = httpx.URL(url)

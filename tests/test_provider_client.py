@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ltx_mcp.domain.errors import ProviderError
-from ltx_mcp.net.wire import Call, Reply, Wire, read_retry_after
+from ltx_mcp.net.provider_client import HttpRequest, HttpResponse, ProviderClient, read_retry_after
 from tests.providers.raw import Line, answer, serving
 
 pytestmark = pytest.mark.anyio
@@ -23,15 +23,15 @@ async def keeps_alive(line: Line) -> None:
 
 async def test_questions_share_a_connection_and_an_order_never_does() -> None:
     """A connection that was kept may be dead already, and then nobody knows whether the order went out."""
-    wire = Wire("fal", near=True)
+    client = ProviderClient("fal", near=True)
     async with serving(keeps_alive) as server:
         for _ in range(2):
-            await wire.ask(Call("GET", server.url))
+            await client.request(HttpRequest("GET", server.url))
         assert server.connections == 1
         for _ in range(2):
-            await wire.order(Call("POST", server.url, body={}))
+            await client.send_once(HttpRequest("POST", server.url, body={}))
         assert server.connections == 3
-        await wire.close()
+        await client.close()
 
 
 async def test_a_stream_gives_whole_events_and_no_comments() -> None:
@@ -41,10 +41,14 @@ async def test_a_stream_gives_whole_events_and_no_comments() -> None:
         await line.read()
         await line.say(answer(200, body, "Content-Type: text/event-stream"))
 
-    wire = Wire("fal", near=True)
+    client = ProviderClient("fal", near=True)
     async with serving(tells) as server:
-        assert [event async for event in wire.events(Call("GET", server.url))] == ["one", "two\nlines", "three"]
-    await wire.close()
+        assert [event async for event in client.events(HttpRequest("GET", server.url))] == [
+            "one",
+            "two\nlines",
+            "three",
+        ]
+    await client.close()
 
 
 async def test_a_stream_that_breaks_off_is_an_error() -> None:
@@ -52,12 +56,12 @@ async def test_a_stream_that_breaks_off_is_an_error() -> None:
         await line.read()
         await line.say(answer(200, b"data: one\n\n", length=999))
 
-    wire = Wire("fal", near=True)
-    async with serving(breaks) as server, aclosing(wire.events(Call("GET", server.url))) as events:
+    client = ProviderClient("fal", near=True)
+    async with serving(breaks) as server, aclosing(client.events(HttpRequest("GET", server.url))) as events:
         assert await anext(events) == "one"
         with pytest.raises(ProviderError):
             await anext(events)
-    await wire.close()
+    await client.close()
 
 
 @pytest.mark.parametrize(
@@ -79,8 +83,8 @@ def test_retry_after_is_read_in_both_its_forms(text: str, seconds: float | None)
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_what_is_no_json_is_none(content: bytes) -> None:
-    assert Reply(200, {}, content).json is None
+    assert HttpResponse(200, {}, content).json is None
 
 
 def test_a_page_of_html_is_only_named() -> None:
-    assert Reply(502, {}, b"  <!DOCTYPE html><p>long</p>").text == "(an HTML page)"
+    assert HttpResponse(502, {}, b"  <!DOCTYPE html><p>long</p>").text == "(an HTML page)"

@@ -1,7 +1,7 @@
 """What a provider's refusal means, in our words: the same rule for every one of them.
 
-An order that was answered with one of SURE_NO was not taken. Everything else is unknown, unless an adapter knows
-its provider better and says so.
+An order that was answered with one of DEFINITE_REJECTIONS was not taken. Everything else is unknown, unless an adapter
+knows its provider better and says so.
 """
 
 import json
@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from ltx_mcp.domain.errors import Accepted, ErrorCode, Problem, ProviderError
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.net.address import is_public_host
-from ltx_mcp.net.reply import PAGE, Reply
-from ltx_mcp.providers.base import Checked, Setup
+from ltx_mcp.net.reply import PAGE, HttpResponse
+from ltx_mcp.providers.base import AdapterContext, KeyCheck
 
 REDIRECTS = frozenset(range(300, 309))
-SURE_NO = frozenset({400, 401, 402, 403, 404, 405, 407, 413, 415, 422, 425, 429, 511}) | REDIRECTS
+DEFINITE_REJECTIONS = frozenset({400, 401, 402, 403, 404, 405, 407, 413, 415, 422, 425, 429, 511}) | REDIRECTS
 """Statuses of who did not take the order; redirects are not followed, and the host that sends them has done nothing."""
 IN_BETWEEN = {
     407: (
@@ -38,99 +38,114 @@ NO_FILM = "It is asked again until its time is over; it was made and may be char
 REQUEST_ID = ("x-request-id", "x-fal-request-id")
 
 
-def order_refused(
-    setup: Setup, reply: Reply, detail: str, code: ErrorCode | None = None, *, sure: bool | None = None
+def submission_error(
+    context: AdapterContext,
+    reply: HttpResponse,
+    detail: str,
+    code: ErrorCode | None = None,
+    *,
+    sure: bool | None = None,
 ) -> ProviderError:
     """The error of an order that was not answered with a 2xx. `sure` overrules what the status says."""
-    certain = reply.status_code in SURE_NO if sure is None else sure
-    return _error(setup, reply, detail, code, "no" if certain else "unknown")
+    certain = reply.status_code in DEFINITE_REJECTIONS if sure is None else sure
+    return _error(context, reply, detail, code, "no" if certain else "unknown")
 
 
-def order_unclear(setup: Setup, reply: Reply) -> ProviderError:
+def submission_unknown(context: AdapterContext, reply: HttpResponse) -> ProviderError:
     """The error of a 2xx in which no order can be found: it may have been taken."""
-    message = f"{setup.facts.name} answered the order with HTTP {reply.status_code} and nothing that names it."
-    return _made(setup, reply, ErrorCode.BAD_REPLY, message, "", reply.text, "unknown")
+    message = f"{context.facts.name} answered the order with HTTP {reply.status_code} and nothing that names it."
+    return _made(context, reply, ErrorCode.BAD_REPLY, message, "", reply.text, "unknown")
 
 
-def look_failed(setup: Setup, reply: Reply, detail: str = "") -> ProviderError:
+def poll_error(context: AdapterContext, reply: HttpResponse, detail: str = "") -> ProviderError:
     """The error of a question that was not answered: expired where the provider itself says it knows of no such job."""
     own_words = isinstance(reply.json, dict)
     code = ErrorCode.EXPIRED if reply.status_code in (404, 410) and own_words else None
     if reply.ok:
         code = ErrorCode.BAD_REPLY
-    return _error(setup, reply, detail or reply.text, code, "yes")
+    return _error(context, reply, detail or reply.text, code, "yes")
 
 
-def bad_reply(setup: Setup, what: str) -> ProviderError:
+def bad_reply(context: AdapterContext, what: str) -> ProviderError:
     """The error of an answer that cannot be understood, to a question that may be asked again."""
-    name = setup.facts.name
-    message, detail = f"{name} answered in a way that is not understood.", setup.wire.detail(what)
+    name = context.facts.name
+    message, detail = f"{name} answered in a way that is not understood.", context.client.detail(what)
     return ProviderError(ErrorCode.BAD_REPLY, message, provider=name, accepted="yes", detail=detail)
 
 
-def no_film(setup: Setup, reply: Any, *documented: Any) -> ProviderError:
+def no_film(context: AdapterContext, reply: Any, *documented: Any) -> ProviderError:
     """The error of an order that is said to be done by a reply without the address of a film: it tells what came
     instead, at the documented place where something stands there."""
     came = next((told for told in documented if told), reply)
     words = came if isinstance(came, str) else json.dumps(came)
-    name, detail = setup.facts.name, setup.wire.detail(f"completed without a film: {words}")
+    name, detail = context.facts.name, context.client.detail(f"completed without a film: {words}")
     message = f"{name} says that it is done, but gives no address of a film."
     return ProviderError(ErrorCode.BAD_REPLY, message, NO_FILM, provider=name, accepted="yes", detail=detail)
 
 
-def film_failed(setup: Setup, code: ErrorCode, detail: str) -> Problem:
+def generation_error(context: AdapterContext, code: ErrorCode, detail: str) -> Problem:
     """Why an order that was taken ended without a film."""
-    message, hint = _sentence(setup, code, "")
+    message, hint = _sentence(context, code, "")
     if code is ErrorCode.UNAVAILABLE:
-        message = f"{setup.facts.name} took the order but could not make the film."
-    return Problem(code, message, hint, setup.wire.detail(detail))
+        message = f"{context.facts.name} took the order but could not make the film."
+    return Problem(code, message, hint, context.client.detail(detail))
 
 
-def key_checked(setup: Setup, reply: Reply, detail: str, code: ErrorCode | None = None, *, own: bool) -> Checked:
+def key_checked(
+    context: AdapterContext, reply: HttpResponse, detail: str, code: ErrorCode | None = None, *, own: bool
+) -> KeyCheck:
     """What the answer about an order that does not exist says of the key. `own`: it has the form of the service's own
     answers; only such a one can say that nothing is wrong."""
     status = reply.status_code
     stranger = 300 <= status < 400 or (status < 500 and reply.text == PAGE)
     if own and not stranger and (reply.ok or status in (404, 410)):
-        return Checked(None, reply.told_at)
+        return KeyCheck(None, reply.told_at)
     if stranger or reply.ok or status in (404, 410):
-        message = f"Something else than {setup.facts.name} answers there (HTTP {status})."
-        return Checked(Problem(ErrorCode.BAD_REPLY, message, "", setup.wire.detail(reply.text)), reply.told_at)
-    return Checked(Problem.of(_error(setup, reply, detail, code, "yes")), reply.told_at)
+        message = f"Something else than {context.facts.name} answers there (HTTP {status})."
+        return KeyCheck(Problem(ErrorCode.BAD_REPLY, message, "", context.client.detail(reply.text)), reply.told_at)
+    return KeyCheck(Problem.of(_error(context, reply, detail, code, "yes")), reply.told_at)
 
 
-def _error(setup: Setup, reply: Reply, detail: str, code: ErrorCode | None, accepted: Accepted) -> ProviderError:
+def _error(
+    context: AdapterContext, reply: HttpResponse, detail: str, code: ErrorCode | None, accepted: Accepted
+) -> ProviderError:
     code = code or BY_STATUS.get(reply.status_code, ErrorCode.UNAVAILABLE)
-    message, hint = _in_between(setup, reply) or _sentence(setup, code, f" (HTTP {reply.status_code})")
-    return _made(setup, reply, code, message, hint, detail, accepted)
+    message, hint = _in_between(context, reply) or _sentence(context, code, f" (HTTP {reply.status_code})")
+    return _made(context, reply, code, message, hint, detail, accepted)
 
 
 def _made(
-    setup: Setup, reply: Reply, code: ErrorCode, message: str, hint: str, detail: str, accepted: Accepted
+    context: AdapterContext,
+    reply: HttpResponse,
+    code: ErrorCode,
+    message: str,
+    hint: str,
+    detail: str,
+    accepted: Accepted,
 ) -> ProviderError:
     return ProviderError(
         code,
         message,
         hint,
-        provider=setup.facts.name,
+        provider=context.facts.name,
         accepted=accepted,
         status_code=reply.status_code,
-        request_id=_request_id(setup, reply),
-        detail=setup.wire.detail(detail),
-        retry_after_s=reply.retry_after_s(setup.now()),
+        request_id=_request_id(context, reply),
+        detail=context.client.detail(detail),
+        retry_after_s=reply.retry_after_s(context.now()),
     )
 
 
-def _in_between(setup: Setup, reply: Reply) -> tuple[str, str] | None:
+def _in_between(context: AdapterContext, reply: HttpResponse) -> tuple[str, str] | None:
     """The sentence for what somebody between here and the provider answered."""
-    name, status = setup.facts.name, f" (HTTP {reply.status_code})"
+    name, status = context.facts.name, f" (HTTP {reply.status_code})"
     if reply.status_code in IN_BETWEEN:
         what, mend = IN_BETWEEN[reply.status_code]
         return f"{name} was not reached: {what}{status}.", mend
     if reply.status_code not in REDIRECTS:
         return None
     to = _host_of(reply.headers.get("location", ""))
-    settings = " or ".join(setup.facts.url_env.values())
+    settings = " or ".join(context.facts.url_env.values())
     mend = (
         f"Look whether a sign-in page or a proxy stands in between, or correct {settings}: no order follows a redirect."
     )
@@ -145,13 +160,13 @@ def _host_of(address: str) -> str:
     return shorten(host) if is_public_host(host) else ""
 
 
-def _request_id(setup: Setup, reply: Reply) -> str:
+def _request_id(context: AdapterContext, reply: HttpResponse) -> str:
     found = next((reply.headers[name] for name in REQUEST_ID if name in reply.headers), "")
-    return setup.wire.detail(found)[:80]
+    return context.client.detail(found)[:80]
 
 
-def _sentence(setup: Setup, code: ErrorCode, status: str) -> tuple[str, str]:
-    name, keys = setup.facts.name, " or ".join(setup.facts.key_env)
+def _sentence(context: AdapterContext, code: ErrorCode, status: str) -> tuple[str, str]:
+    name, keys = context.facts.name, " or ".join(context.facts.key_env)
     match code:
         case ErrorCode.KEY_REJECTED:
             return f"{name} does not accept the key{status}.", f"Check {keys}, or choose another provider."
