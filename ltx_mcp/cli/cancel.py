@@ -21,7 +21,7 @@ from ltx_mcp.domain.job import LIVE, State
 from ltx_mcp.server.views import JobView
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.cancelling import Cancelled
+    from ltx_mcp.jobs.cancellation import CancelResult
 
 STATES = [str(state) for state in State if state in LIVE]
 MAX_NAMED = 10
@@ -94,7 +94,7 @@ async def _find(states: Sequence[str]) -> Mapping[str, str]:
         return await found.cancelling.find(CALLER, states)
 
 
-async def _cancel_many(job_ids: Sequence[str]) -> "Cancelled":
+async def _cancel_many(job_ids: Sequence[str]) -> "CancelResult":
     """All of them, or none where one of them is not there."""
     names = [read_options(CancelJob, "cancel_job", {"job_id": each}).job_id for each in job_ids]
     async with open_jobs() as found:
@@ -108,7 +108,7 @@ async def _cancel_many(job_ids: Sequence[str]) -> "Cancelled":
         return cancelled
 
 
-def _print(cancelled: "Cancelled", wanted: int, as_json: bool) -> None:
+def _print(cancelled: "CancelResult", wanted: int, as_json: bool) -> None:
     outcomes = {word: cancelled.outcomes.get(word, 0) for word in MEANINGS}
     if as_json:
         print_json(outcomes | {"still_running": list(cancelled.live)[:100]})
@@ -120,7 +120,7 @@ def _print(cancelled: "Cancelled", wanted: int, as_json: bool) -> None:
                 print(f"{number} {word}: {MEANINGS[word]}{_named(cancelled, word)}")
 
 
-def _named(cancelled: "Cancelled", word: str) -> str:
+def _named(cancelled: "CancelResult", word: str) -> str:
     """The first of those that go on."""
     going_on = [job_id for job_id, outcome in cancelled.live.items() if outcome == word]
     more = f" and {len(going_on) - MAX_NAMED} more" if len(going_on) > MAX_NAMED else ""

@@ -103,14 +103,14 @@ async def open_jobs(*, work: bool = False, home: str = "", patience_s: float = 0
 
 
 async def _opened(config: "Config", patience_s: float) -> "Jobs":
-    from ltx_mcp.jobs.database import OutOfReachError
+    from ltx_mcp.jobs.database import DatabaseUnavailableError
     from ltx_mcp.jobs.service import Jobs
 
     until = anyio.current_time() + patience_s
     while True:
         try:
             return await Jobs.open(config)
-        except OutOfReachError as error:
+        except DatabaseUnavailableError as error:
             if anyio.current_time() >= until:
                 raise
             logger.warning("%s", error)

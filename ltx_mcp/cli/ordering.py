@@ -29,7 +29,7 @@ from ltx_mcp.server.views import JobView
 from ltx_mcp.settings import environment
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.placing import Ordered
+    from ltx_mcp.jobs.placement import Ordered
     from ltx_mcp.jobs.service import Jobs
 
 LONG_S = 24 * 3600.0

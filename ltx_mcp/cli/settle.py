@@ -32,11 +32,11 @@ def resolve(job_id: str, verdict: str) -> None:
 
 
 async def _resolved(job_id: str, verdict: str) -> JobView:
-    from ltx_mcp.jobs.person import Verdict
+    from ltx_mcp.jobs.recovery import Resolution
 
     arguments = read_options(CheckJob, "check_job", {"job_id": job_id})
     async with open_jobs(work=verdict == "retry") as jobs:
-        return view_of(jobs, await jobs.person.resolve(await full_id(jobs, arguments.job_id), Verdict(verdict)))
+        return view_of(jobs, await jobs.person.resolve(await full_id(jobs, arguments.job_id), Resolution(verdict)))
 
 
 @click.command(short_help="Follow an order found at a provider to its film.")

@@ -30,14 +30,14 @@ OUR_MISTAKES = (DataError, IntegrityError, ProgrammingError)
 """Statements that no other time or place would make right."""
 
 
-class OutOfReachError(SetupError):
+class DatabaseUnavailableError(SetupError):
     """The database cannot be used just now. What was being written may or may not be there. `where` is for the
     operator's eyes: the place, and what the driver said."""
 
     where = ""
 
 
-class Kind(Protocol):
+class Dialect(Protocol):
     """What a kind of database does in its own way. `shared`: its processes may run on several machines, and
     `tick_s` is how often one may be asked for changes."""
 
@@ -54,7 +54,7 @@ class Kind(Protocol):
         """Rows of a tiny read, `?` for values; so cheap that a loop may ask many times a second. Empty when just now
         nothing can be read."""
 
-    def failed(self, error: Exception) -> OutOfReachError:
+    def failed(self, error: Exception) -> DatabaseUnavailableError:
         """The error for a database that cannot be used."""
 
     def is_undone(self, error: BaseException | None) -> bool:
@@ -67,7 +67,7 @@ class Kind(Protocol):
 class Database:
     """Blocking inside; `do` is the way in for everything async."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Dialect) -> None:
         self.kind = kind
         self._engine = kind.make_engine(CONNECTIONS)
         self._limiter: anyio.CapacityLimiter | None = None
@@ -112,7 +112,7 @@ class Database:
         self.kind.lock(connection, name)
 
     async def peek(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        """Rows of a tiny read; see Kind."""
+        """Rows of a tiny read; see Dialect."""
         return await self.kind.peek(query, values)
 
     async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -125,7 +125,7 @@ class Database:
         for left in reversed(range(DEADLOCK_TRIES)):
             try:
                 return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), limiter=self._limiter)
-            except OutOfReachError as error:
+            except DatabaseUnavailableError as error:
                 if not left or not self.kind.is_undone(error.__cause__):
                     raise
         raise AssertionError("unreachable")
@@ -146,7 +146,7 @@ class Database:
             raise self.kind.failed(error) from error
 
 
-def _make_kind(home: Path, url: str, busy_timeout_s: float) -> Kind:
+def _make_kind(home: Path, url: str, busy_timeout_s: float) -> Dialect:
     if url:
         from ltx_mcp.jobs.postgres import Postgres
 

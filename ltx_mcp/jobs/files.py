@@ -20,7 +20,7 @@ from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_wire
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import storage_failed
-from ltx_mcp.jobs.disk import check_space, reserve_of
+from ltx_mcp.jobs.filesystem import check_space, reserve_of
 from ltx_mcp.media.facts import FilmFacts
 from ltx_mcp.media.worker import Media
 from ltx_mcp.private import FILE, create_private, make_folder, open_private
@@ -29,7 +29,7 @@ CONVERTED = "-2-as"
 """What follows the digest in the name of a converted input; its number grows when conversions come out otherwise."""
 
 
-class Files:
+class FileStore:
     """The folders `videos` and `inputs` of one home. Every failure is a SetupError(storage_failed)."""
 
     def __init__(self, home: Path) -> None:

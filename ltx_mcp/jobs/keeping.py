@@ -13,12 +13,12 @@ from sqlalchemy import select
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import LIVE, Job, State
+from ltx_mcp.jobs.context import StepContext
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.disk import check_space
 from ltx_mcp.jobs.files import to_film
+from ltx_mcp.jobs.filesystem import check_space
 from ltx_mcp.jobs.rows import record
 from ltx_mcp.jobs.schema import jobs
-from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.providers.base import SupportsDownload
 
@@ -28,7 +28,7 @@ class Keeping:
     """The films of one home."""
 
     database: Database
-    tools: Tools
+    tools: StepContext
     now: Callable[[], datetime]
 
     async def remove(self, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""Live jobs that nobody works on: their process died hard, and nobody has come since who would take them over."""
+"""ActiveJob jobs that nobody works on: their process died hard, and nobody has come since who would take them over."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, select
 
-from ltx_mcp.jobs.alive import Locks
-from ltx_mcp.jobs.beats import CLOCK, LEASE_S
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.handover import idle_lock
+from ltx_mcp.jobs.heartbeat import CLOCK, LEASE_S
+from ltx_mcp.jobs.liveness import FileLockLiveness
 from ltx_mcp.jobs.schema import workers
-from ltx_mcp.jobs.store import Live
+from ltx_mcp.jobs.store import ActiveJob
 
 TAKEN_WITHIN = timedelta(seconds=90)
 """Every process that works looks once a minute; what has been due for longer is not waited for by any of them."""
@@ -28,7 +28,7 @@ class Ownerless:
 
 
 def find_ownerless(
-    live: Sequence[Live], alive: Collection[str], able: Collection[str], slots: Collection[str], now: datetime
+    live: Sequence[ActiveJob], alive: Collection[str], able: Collection[str], slots: Collection[str], now: datetime
 ) -> Ownerless:
     """Of these live jobs those that no `alive` worker has or will soon have. `able` are the providers that can be
     served from here, `slots` those that take only so many at a time: what waits for a place there has its owner."""
@@ -61,7 +61,7 @@ def beating(connection: Connection) -> frozenset[str]:
 
 def locked(home: Path) -> frozenset[str]:
     """Those that hold the lock on their file."""
-    locks = Locks(home)
+    locks = FileLockLiveness(home)
     return frozenset(path.stem for path in (home / "workers").glob("w_*.lock") if not locks.is_dead(path.stem))
 
 

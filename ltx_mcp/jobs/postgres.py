@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.jobs.database import OutOfReachError
+from ltx_mcp.jobs.database import DatabaseUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Postgres:
     def make_engine(self, connections: int) -> Engine:
         """The pool; a connection is tried before it is used, so that a restart costs nobody an error."""
         try:
-            from ltx_mcp.jobs.impatient import Connection as Impatient
+            from ltx_mcp.jobs.postgres_connection import Connection as Impatient
         except ModuleNotFoundError as error:
             raise SetupError(
                 ErrorCode.STORAGE_FAILED,
@@ -86,9 +86,9 @@ class Postgres:
         except DBAPIError:
             return []
 
-    def failed(self, error: Exception) -> OutOfReachError:
+    def failed(self, error: Exception) -> DatabaseUnavailableError:
         """What a caller can do; the place and what the driver said are only for who runs the server."""
-        failed = OutOfReachError(
+        failed = DatabaseUnavailableError(
             ErrorCode.STORAGE_FAILED,
             "The database that keeps the jobs is out of reach just now.",
             "Jobs under way are not lost. Try the same call again in a minute: a repeated request is still one job.",

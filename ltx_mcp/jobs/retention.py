@@ -14,7 +14,7 @@ from sqlalchemy import delete, exists, select
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import ENDED, LIVE, Bill
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.schema import events, jobs, uploads
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ BATCH = 200
 class Retention:
     """The clearing of one database and one home. Blocking; async code calls it through `Database.do`."""
 
-    def __init__(self, database: Database, files: Files, keep_days: int) -> None:
+    def __init__(self, database: Database, files: FileStore, keep_days: int) -> None:
         self._database = database
         self._files = files
         self._keep = timedelta(days=keep_days)

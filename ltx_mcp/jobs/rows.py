@@ -14,8 +14,8 @@ from ltx_mcp.domain.job import ENDED, LIVE, Bill, Cancel, Film, Job, State
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.price import floor_micro, to_micro
 from ltx_mcp.domain.request import Input, fingerprint
-from ltx_mcp.jobs.rules import for_history, new_job_id
 from ltx_mcp.jobs.schema import events, jobs
+from ltx_mcp.jobs.transitions import for_history, new_job_id
 
 _RECORDS: dict[str, TypeAdapter[Any]] = {
     "offers": TypeAdapter(tuple[Offer, ...]),
@@ -85,14 +85,16 @@ def change(connection: Connection, where: Sequence[Any], changes: Mapping[str, A
         raise LostClaimError
 
 
-def ending(to: State, now: datetime) -> dict[str, Any]:
+def terminal_changes(to: State, now: datetime) -> dict[str, Any]:
     """What an end changes beside the state; one that may have been missed is looked for again after a while."""
     if to is State.UNKNOWN:
         return {"finished_at": now, "holder": "", "next_at": now + ASK_AFTER}
     return {"finished_at": now, "holder": ""} if to in ENDED else {}
 
 
-def moved(connection: Connection, job_id: str, to: State, now: datetime, what: str, detail: Mapping[str, Any]) -> Job:
+def record_transition(
+    connection: Connection, job_id: str, to: State, now: datetime, what: str, detail: Mapping[str, Any]
+) -> Job:
     """The event of a move; an end also wakes the jobs that waited for this one."""
     record(connection, job_id, now, what, for_history(detail))
     if to in ENDED:

@@ -13,8 +13,8 @@ from anyio.abc import TaskGroup
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.jobs.alive import Life
-from ltx_mcp.jobs.database import OutOfReachError
+from ltx_mcp.jobs.database import DatabaseUnavailableError
+from ltx_mcp.jobs.liveness import Liveness
 from ltx_mcp.jobs.rows import LostClaimError, NewJob
 from ltx_mcp.jobs.same import Repeat
 from ltx_mcp.jobs.steps import Steps
@@ -40,7 +40,7 @@ class Runner:
         self,
         store: Store,
         steps: Steps,
-        life: Life,
+        life: Liveness,
         slots: Mapping[str, int],
         repeatable: frozenset[str],
         now: Callable[[], datetime],
@@ -116,7 +116,7 @@ class Runner:
         """
         try:
             return await self._leave(hand_over)
-        except OutOfReachError as error:
+        except DatabaseUnavailableError as error:
             _log("nothing could be handed back", error)
             if hand_over and self._life.worker:
                 await hand_over()
@@ -233,7 +233,9 @@ class Runner:
         try:
             return await self._steps.take(job)
         except LtxError as error:
-            if isinstance(error, OutOfReachError) or (error.code is ErrorCode.STORAGE_FAILED and self._is_paid(job)):
+            if isinstance(error, DatabaseUnavailableError) or (
+                error.code is ErrorCode.STORAGE_FAILED and self._is_paid(job)
+            ):
                 raise
             return await self._fail(job, error)
         except LostClaimError:
@@ -271,7 +273,7 @@ class Runner:
 def _log(what: str, error: LtxError) -> None:
     """One line for the operator; a database that is away says so itself, not once for each job. A disk that is full is
     one trouble however many jobs it keeps waiting and whatever figures it is told with: a line a minute for all."""
-    away = isinstance(error, OutOfReachError) and bool(error.where)
-    is_disk = error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, OutOfReachError)
+    away = isinstance(error, DatabaseUnavailableError) and bool(error.where)
+    is_disk = error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, DatabaseUnavailableError)
     trouble = {"trouble": str(error.code)} if is_disk else None
     logger.log(logging.INFO if away else logging.ERROR, "%s: %s", what, error, extra=trouble)

@@ -10,8 +10,8 @@ from ltx_mcp.domain.job import LIVE, Job, State
 from ltx_mcp.domain.plan import LOCAL
 from ltx_mcp.domain.request import fingerprint
 from ltx_mcp.jobs.rows import NewJob, to_job
-from ltx_mcp.jobs.rules import same_or_refused
 from ltx_mcp.jobs.schema import jobs
+from ltx_mcp.jobs.transitions import same_or_refused
 
 
 class Repeat(Enum):
@@ -26,7 +26,7 @@ class Repeat(Enum):
 
 
 @dataclass(frozen=True)
-class Identity:
+class RequestIdentity:
     """What makes a request the same one. `is_preview`: only a preview can come of it now."""
 
     caller: str
@@ -36,12 +36,12 @@ class Identity:
     repeat: Repeat = Repeat.RETRY
 
 
-def identity_of(new: NewJob, repeat: Repeat) -> Identity:
+def identity_of(new: NewJob, repeat: Repeat) -> RequestIdentity:
     """That of a planned request."""
-    return Identity(new.caller, new.request_key, new.normal, new.offers[0].provider == LOCAL, repeat)
+    return RequestIdentity(new.caller, new.request_key, new.normal, new.offers[0].provider == LOCAL, repeat)
 
 
-def find_same(connection: Connection, wanted: Identity, now: datetime) -> Job | None:
+def find_same(connection: Connection, wanted: RequestIdentity, now: datetime) -> Job | None:
     """The job of this request, if it has one. A preview is never that of a request that can be a real video now.
 
     Raises CallerError when its key belongs to another request.

@@ -15,31 +15,31 @@ from ltx_mcp.domain.consent import Answer, Question
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.plan import Market, Plan
-from ltx_mcp.jobs.alive import Life, Locks
-from ltx_mcp.jobs.beats import Beats
-from ltx_mcp.jobs.cancelling import Cancelling
+from ltx_mcp.jobs.budget import Budget
+from ltx_mcp.jobs.cancellation import Cancellation
+from ltx_mcp.jobs.change_notifier import ChangeNotifier
 from ltx_mcp.jobs.config import Config
-from ltx_mcp.jobs.consents import Consents
+from ltx_mcp.jobs.confirmation import ConfirmationStore
+from ltx_mcp.jobs.context import StepContext
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.files import FileStore
+from ltx_mcp.jobs.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.keeping import Keeping
-from ltx_mcp.jobs.ledger import Budget
+from ltx_mcp.jobs.liveness import FileLockLiveness, Liveness
 from ltx_mcp.jobs.ownerless import Ownerless, alive_workers, find_ownerless, is_idle_worker_there
 from ltx_mcp.jobs.paging import Page, read_cursor, to_cursor
-from ltx_mcp.jobs.person import Person, Verdicts
-from ltx_mcp.jobs.placing import Ordered, Placing
+from ltx_mcp.jobs.placement import Ordered, Placement
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
+from ltx_mcp.jobs.recovery import Recovery, RecoveryStore
 from ltx_mcp.jobs.retention import Retention
-from ltx_mcp.jobs.rules import cancel_is_decided, checked_id, found_or_refused, has_ended, is_job_id, nobody
 from ltx_mcp.jobs.runner import HandOver, Runner
 from ltx_mcp.jobs.same import Repeat
-from ltx_mcp.jobs.shown import Shown, take_frame
+from ltx_mcp.jobs.shown import ShownImage, take_frame
 from ltx_mcp.jobs.spend import Spend, read_spend
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.jobs.tools import Tools
-from ltx_mcp.jobs.uploads import Shelf
-from ltx_mcp.jobs.watch import Watch
+from ltx_mcp.jobs.transitions import cancel_is_decided, checked_id, found_or_refused, has_ended, is_job_id, nobody
+from ltx_mcp.jobs.upload_cache import UploadCache
 from ltx_mcp.media.inputs import InputReader, fetch_by_proxy, fetch_url
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.providers.adapters import make_adapters
@@ -62,11 +62,11 @@ class Jobs:
         self._now = now
         self._sleep = sleep
         self._database = database
-        self._files = Files(config.home)
+        self._files = FileStore(config.home)
         self._media = self._files.make_media()
         self._store = Store(database, budget_usd=config.budget_usd, max_live_jobs=config.max_live_jobs)
-        self._life: Life = Beats(database) if database.kind.shared else Locks(config.home)
-        self._watch = Watch(self._store.revisions, database.kind.tick_s)
+        self._life: Liveness = HeartbeatLiveness(database) if database.kind.shared else FileLockLiveness(config.home)
+        self._watch = ChangeNotifier(self._store.revisions, database.kind.tick_s)
         self._adapters = make_adapters(config.market.providers, config.lookup, now, self._media)
         self._book = PriceBook(database)
         self._prices = PriceWatch(self._book, self._adapters.by_name, now)
@@ -87,11 +87,11 @@ class Jobs:
         database = await anyio.to_thread.run_sync(Database.open, config.home, config.database_url)
         return cls(config, database, now, sleep)
 
-    def _make_tools(self) -> Tools:
+    def _make_tools(self) -> StepContext:
         facts = {each.name: each for each in self._config.market.providers}
-        return Tools(
+        return StepContext(
             self._store,
-            Shelf(self._database),
+            UploadCache(self._database),
             self._files,
             self._media,
             facts,
@@ -104,7 +104,7 @@ class Jobs:
             book=self._book,
         )
 
-    def _make_placing(self) -> Placing:
+    def _make_placing(self) -> Placement:
         folders = self._config.folders
         reader = InputReader(
             folders,
@@ -114,11 +114,11 @@ class Jobs:
             cwd=self._config.cwd,
             is_typed=self._config.is_typed,
         )
-        return Placing(
+        return Placement(
             self._config.market,
             self._store,
             self._runner.place,
-            Consents(self._database),
+            ConfirmationStore(self._database),
             self._files,
             reader,
             self._now,
@@ -189,7 +189,7 @@ class Jobs:
         can_ask: bool = False,
         repeat: Repeat = Repeat.RETRY,
     ) -> Ordered | Question:
-        """The job of this request: placed now, or the one it already has; see Placing. Only with `can_ask` is it ever
+        """The job of this request: placed now, or the one it already has; see Placement. Only with `can_ask` is it ever
         a question. Raises CallerError or SetupError."""
         await self._take_in_prices()
         ordered = await self._placing.order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
@@ -249,9 +249,9 @@ class Jobs:
         return await self._reload(job)
 
     @property
-    def cancelling(self) -> Cancelling:
+    def cancelling(self) -> Cancellation:
         """How many jobs are cancelled at once."""
-        return Cancelling(self._database, self._steps.ring, self._watch.change, self._now)
+        return Cancellation(self._database, self._steps.ring, self._watch.change, self._now)
 
     def hindrance(self, job: Job) -> str:
         """What a live job that nobody works on waits for: a key or address this process does not have."""
@@ -265,9 +265,9 @@ class Jobs:
         return Keeping(self._database, self._tools, self._now)
 
     @property
-    def person(self) -> Person:
+    def person(self) -> Recovery:
         """What a person may settle, and no agent."""
-        return Person(Verdicts(self._database), self._config.market, self._adapters.by_name, self._now)
+        return Recovery(RecoveryStore(self._database), self._config.market, self._adapters.by_name, self._now)
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""
@@ -282,7 +282,7 @@ class Jobs:
         return Page(shown, to_cursor(shown[-1]) if len(found) > arguments.limit else "")
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
-        """What could be ordered for this, and why everything else could not; see Placing."""
+        """What could be ordered for this, and why everything else could not; see Placement."""
         await self._take_in_prices()
         return await self._placing.quotes(arguments, caller)
 
@@ -331,14 +331,14 @@ class Jobs:
         path = self._files.film(job.id)
         return path if job.state is State.SUCCEEDED and path.exists() else None
 
-    async def sheet(self, job: Job) -> Shown | None:
+    async def sheet(self, job: Job) -> ShownImage | None:
         """The contact sheet, made when the film was saved."""
         path = self._files.sheet(job.id)
         if self.film(job) is None or not path.exists():
             return None
-        return Shown(await self._store.do(path.read_bytes), "image/jpeg")
+        return ShownImage(await self._store.do(path.read_bytes), "image/jpeg")
 
-    async def frame(self, job: Job, seconds: float) -> Shown:
+    async def frame(self, job: Job, seconds: float) -> ShownImage:
         """One frame, at most 1024 pixels on the long side. Raises CallerError without a film, or beyond its end."""
         film = self.film(job)
         if film is None:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.media.worker import Media
 
 LONG_SIDE = 1024
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownImage:
     """A picture of a film for a model to look at."""
 
     data: bytes
@@ -20,13 +20,13 @@ class Shown:
 
 
 async def take_frame(
-    film: Path, seconds: float, files: Files, media: Media, do: Callable[..., Awaitable[Any]]
-) -> Shown:
+    film: Path, seconds: float, files: FileStore, media: Media, do: Callable[..., Awaitable[Any]]
+) -> ShownImage:
     """The frame at this moment; `do` runs what blocks. Raises CallerError beyond the end."""
     folder = await do(files.new_folder)
     try:
         path = Path(folder, "frame.jpg")
         await media.take_frame(film, seconds, path, "jpeg", LONG_SIDE)
-        return Shown(await do(path.read_bytes), "image/jpeg")
+        return ShownImage(await do(path.read_bytes), "image/jpeg")
     finally:
         files.remove_folder(folder)

@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, func, select
 
 from ltx_mcp.domain.job import Bill
+from ltx_mcp.jobs.budget import Budget
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.ledger import Budget
-from ltx_mcp.jobs.rules import ROUNDING_MICRO
 from ltx_mcp.jobs.schema import jobs
+from ltx_mcp.jobs.transitions import ROUNDING_MICRO
 
 
 @dataclass(frozen=True)
-class Spent:
+class SpendRow:
     """One day's jobs of one provider and model; money in micro-dollars. `held`, `booked` and `released` count jobs.
 
     `charged` is the provider's own figure, summed over the jobs it told one for and None where it told none; `drift`
@@ -37,7 +37,7 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Drift:
+class PriceDrift:
     """A provider and model whose charges were other than quoted, by more than rounding to a cent: for `videos` jobs
     since the day `since`, quoted from a table of prices as of `as_of`."""
 
@@ -54,8 +54,8 @@ class Drift:
 class Spend:
     """Newest day first; `budget` is the whole database's, on the last of the days."""
 
-    rows: tuple[Spent, ...]
-    drifts: tuple[Drift, ...]
+    rows: tuple[SpendRow, ...]
+    drifts: tuple[PriceDrift, ...]
     budget: Budget
 
 
@@ -133,9 +133,9 @@ def _sum(when: Any, amount: Any) -> Any:
     return func.sum(case((when, amount), else_=0))
 
 
-def _to_spent(row: Any) -> Spent:
+def _to_spent(row: Any) -> SpendRow:
     told = int(row.told) > 0
-    return Spent(
+    return SpendRow(
         day=row.day,
         provider=row.provider,
         model=row.model,
@@ -151,5 +151,5 @@ def _to_spent(row: Any) -> Spent:
     )
 
 
-def _to_drift(row: Any) -> Drift:
-    return Drift(row.provider, row.model, int(row.videos), int(row.quoted), int(row.charged), row.since, row.as_of)
+def _to_drift(row: Any) -> PriceDrift:
+    return PriceDrift(row.provider, row.model, int(row.videos), int(row.quoted), int(row.charged), row.since, row.as_of)

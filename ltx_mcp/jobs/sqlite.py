@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from ltx_mcp.jobs.database import OutOfReachError, storage_failed
-from ltx_mcp.jobs.disk import check_disk
+from ltx_mcp.jobs.database import DatabaseUnavailableError, storage_failed
+from ltx_mcp.jobs.filesystem import check_disk
 
 TICK_S = 0.08
 
@@ -55,11 +55,11 @@ class Sqlite:
                 return []
             raise self.failed(error) from error
 
-    def failed(self, error: Exception) -> OutOfReachError:
+    def failed(self, error: Exception) -> DatabaseUnavailableError:
         """The file, what is wrong with it, and the setting that moves it."""
         reason = error.orig if isinstance(error, DBAPIError) else None
-        failed = storage_failed(self._path, reason or error, OutOfReachError)
-        assert isinstance(failed, OutOfReachError)
+        failed = storage_failed(self._path, reason or error, DatabaseUnavailableError)
+        assert isinstance(failed, DatabaseUnavailableError)
         return failed
 
     def is_undone(self, error: BaseException | None) -> bool:

@@ -8,25 +8,25 @@ from dataclasses import replace
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError, SetupError
 from ltx_mcp.domain.job import Job, State, bill_after
-from ltx_mcp.jobs.following import Following
-from ltx_mcp.jobs.ordering import Ordering, no_answer
-from ltx_mcp.jobs.preparing import Preparing
-from ltx_mcp.jobs.saving import Saving
-from ltx_mcp.jobs.tools import Tools
+from ltx_mcp.jobs.context import StepContext
+from ltx_mcp.jobs.prepare import PrepareStep
+from ltx_mcp.jobs.save import SaveStep
+from ltx_mcp.jobs.submit import SubmitStep, no_answer
+from ltx_mcp.jobs.track import TrackStep
 
 
 class Steps:
     """The steps over one set of tools."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: StepContext) -> None:
         self._tools = tools
-        preparing = Preparing(tools)
-        self._ordering = Ordering(tools, preparing)
+        preparing = PrepareStep(tools)
+        self._ordering = SubmitStep(tools, preparing)
         self._steps = {
             State.QUEUED: preparing.step,
             State.SUBMITTING: self._ordering.step,
-            State.RUNNING: Following(tools, self._ordering).step,
-            State.SAVING: Saving(tools).step,
+            State.RUNNING: TrackStep(tools, self._ordering).step,
+            State.SAVING: SaveStep(tools).step,
         }
 
     @property

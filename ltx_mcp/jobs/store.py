@@ -17,28 +17,28 @@ from ltx_mcp.domain.job import LIVE, MOVES, ORDERED, Bill, Event, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import fingerprint
-from ltx_mcp.jobs.cancelling import request_cancel
-from ltx_mcp.jobs.consents import name_of, use_up
+from ltx_mcp.jobs.budget import Budget, read_budget
+from ltx_mcp.jobs.cancellation import request_cancel
+from ltx_mcp.jobs.confirmation import name_of, use_up
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.failover import next_that_fits
-from ltx_mcp.jobs.ledger import Budget, read_budget
 from ltx_mcp.jobs.live import check_live
 from ltx_mcp.jobs.rows import (
     NewJob,
     change,
     day_of,
-    ending,
     find,
     first_live,
     insert_job,
     load,
-    moved,
     record,
+    record_transition,
+    terminal_changes,
     to_job,
 )
-from ltx_mcp.jobs.rules import handed_back, machine_of, price_drift
-from ltx_mcp.jobs.same import Identity, Repeat, find_same, identity_of
+from ltx_mcp.jobs.same import Repeat, RequestIdentity, find_same, identity_of
 from ltx_mcp.jobs.schema import events, jobs
+from ltx_mcp.jobs.transitions import handed_back, machine_of, price_drift
 
 MOST_AHEAD = timedelta(hours=1)
 """No job rests longer than this: what should rest longer was put off by a clock that has been set back since."""
@@ -54,7 +54,7 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Live:
+class ActiveJob:
     """What a runner needs to know of a live job; `wished_cancelled` until the provider was told."""
 
     id: str
@@ -109,7 +109,7 @@ class Store:
             self._check_budget(connection, new.offers[0], now)
             return None
 
-    def find_same(self, wanted: Identity, now: datetime) -> Job | None:
+    def find_same(self, wanted: RequestIdentity, now: datetime) -> Job | None:
         """The job this request already has, if any."""
         with self._database.read() as connection:
             return find_same(connection, wanted, now)
@@ -177,9 +177,9 @@ class Store:
         assert to in MOVES[job.state], f"{job.state} -> {to}"
         same = _as_held(job)
         with self._database.write() as connection:
-            change(connection, same, ending(to, now) | {"state": to} | changes)
+            change(connection, same, terminal_changes(to, now) | {"state": to} | changes)
             _tell_drift(connection, job, now, changes)
-            return moved(connection, job.id, to, now, what or str(to), changes)
+            return record_transition(connection, job.id, to, now, what or str(to), changes)
 
     def answer(self, job: Job, to: State, now: datetime, what: str, **changes: Any) -> Job:
         """The order's own answer, which may come after others gave the job up: it counts while `sent_by` says so."""
@@ -187,9 +187,9 @@ class Store:
         sent = (jobs.c.id == job.id, jobs.c.sent_by == job.holder, jobs.c.fence == job.fence, is_open)
         healed = {"state": to, "holder": job.holder, "finished_at": None, "error": None, "next_at": now}
         with self._database.write() as connection:
-            change(connection, sent, healed | ending(to, now) | changes)
+            change(connection, sent, healed | terminal_changes(to, now) | changes)
             _tell_drift(connection, job, now, changes)
-            return moved(connection, job.id, to, now, what, changes)
+            return record_transition(connection, job.id, to, now, what, changes)
 
     def move_on(self, job: Job, problem: Problem, now: datetime, offers: tuple[Offer, ...] = ()) -> Job:
         """After a sure no: give the price back, hold that of the next offer that fits, and queue again; the end where
@@ -206,9 +206,11 @@ class Store:
             )
             if index is None:
                 told = replace(problem, message=" ".join([problem.message, *(each.message for each in left_out)]))
-                end = ending(State.FAILED, now) | {"state": State.FAILED, "error": told}
+                end = terminal_changes(State.FAILED, now) | {"state": State.FAILED, "error": told}
                 change(connection, (jobs.c.id == job.id,), end)
-                return moved(connection, job.id, State.FAILED, now, "failed", refused | {"bill": Bill.RELEASED})
+                return record_transition(
+                    connection, job.id, State.FAILED, now, "failed", refused | {"bill": Bill.RELEASED}
+                )
             offer = offers[index]
             next_try = {"state": State.QUEUED, "bill": Bill.HELD, "offer_index": index, "provider": offer.provider}
             next_try |= {"cost_micro": to_micro(offer.cost_usd), "held_micro": to_micro(offer.at_most_usd), "tries": 0}
@@ -221,7 +223,7 @@ class Store:
             }
             change(connection, (jobs.c.id == job.id,), next_try)
             refused |= {"held_micro": to_micro(offer.at_most_usd), "offer_index": index}
-            queued = moved(connection, job.id, State.QUEUED, now, "next_offer", refused)
+            queued = record_transition(connection, job.id, State.QUEUED, now, "next_offer", refused)
             for each in left_out:
                 detail = {"provider": each.offer.provider, "model": each.offer.model, "message": each.message}
                 record(connection, job.id, now, "offer_left_out", detail)
@@ -235,7 +237,7 @@ class Store:
         detail = {"provider": job.offer.provider, "error": problem.code, "wait_s": round(wait.total_seconds(), 1)}
         with self._database.write() as connection:
             change(connection, same, later | {"tries": job.tries + 1})
-            return moved(connection, job.id, State.QUEUED, now, "turned_away", detail)
+            return record_transition(connection, job.id, State.QUEUED, now, "turned_away", detail)
 
     def wait_for_sources(self, job: Job, now: datetime) -> Job:
         """Hand a job back until the first one it is made from has ended; at once due again when none is under way."""
@@ -243,7 +245,7 @@ class Store:
         with self._database.write() as connection:
             waits_for = first_live(connection, job.inputs)
             change(connection, same, {"waits_for": waits_for, "holder": "", "next_at": now})
-            return moved(connection, job.id, State.QUEUED, now, "waiting", {"waits_for": waits_for})
+            return record_transition(connection, job.id, State.QUEUED, now, "waiting", {"waits_for": waits_for})
 
     def ask_again(self, caller: str, job_id: str, now: datetime) -> Job | None:
         """Have the provider asked once more about an order whose end nobody has seen, where it can be asked."""
@@ -267,7 +269,7 @@ class Store:
     def _ask_again(self, connection: Connection, job_id: str, now: datetime) -> Job:
         again = {"state": State.RUNNING, "holder": "", "next_at": now, "finished_at": None}
         change(connection, (jobs.c.id == job_id,), again)
-        return moved(connection, job_id, State.RUNNING, now, "asked_again", {})
+        return record_transition(connection, job_id, State.RUNNING, now, "asked_again", {})
 
     def note(self, job: Job, **changes: Any) -> Job:
         """Progress and the like: no move, no event, and no fsync. Raises LostClaimError."""
@@ -297,9 +299,13 @@ class Store:
                 changes = handed_back(job, job.offer.provider in repeatable, died)
                 to = changes.get("state", job.state)
                 change(
-                    connection, (jobs.c.id == job.id,), {"next_at": now} | ending(to, now) | changes | {"holder": ""}
+                    connection,
+                    (jobs.c.id == job.id,),
+                    {"next_at": now} | terminal_changes(to, now) | changes | {"holder": ""},
                 )
-                moved(connection, job.id, to, now, "holder_died" if died else "handed_over", {"from": worker})
+                record_transition(
+                    connection, job.id, to, now, "holder_died" if died else "handed_over", {"from": worker}
+                )
             return len(held)
 
     # -- looking ------------------------------------------------------------------------------------------------
@@ -339,13 +345,13 @@ class Store:
         found = await self._database.peek("SELECT cancel_wanted, fence FROM jobs WHERE id = ?", (job.id,))
         return any(wanted or fence != job.fence for wanted, fence in found)
 
-    def live(self) -> list[Live]:
+    def live(self) -> list[ActiveJob]:
         """Every live job that does not wait for another one."""
         columns = (jobs.c.id, jobs.c.holder, jobs.c.fence, jobs.c.provider, jobs.c.next_at)
         wish = (jobs.c.cancel_wanted, jobs.c.cancel)
         query = select(*columns, *wish).where(jobs.c.state.in_(LIVE), jobs.c.waits_for == "")
         with self._database.read() as connection:
-            return [Live(*row[:5], row.cancel_wanted and row.cancel is None) for row in connection.execute(query)]
+            return [ActiveJob(*row[:5], row.cancel_wanted and row.cancel is None) for row in connection.execute(query)]
 
     def ahead(self, job: Job) -> int:
         """How many jobs of the same provider come before a queued one: those under way and older waiting ones."""

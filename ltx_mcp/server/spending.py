@@ -11,7 +11,7 @@ from ltx_mcp.domain.quoting import quote
 from ltx_mcp.server.views import Answer, Money, to_money
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.spend import Drift, Spend, Spent
+    from ltx_mcp.jobs.spend import PriceDrift, Spend, SpendRow
 
 
 class SpentRow(Answer):
@@ -74,7 +74,7 @@ def read_day(text: str) -> date | None:
     )
 
 
-def _row(spent: "Spent") -> SpentRow:
+def _row(spent: "SpendRow") -> SpentRow:
     return SpentRow(
         day=spent.day,
         provider=spent.provider,
@@ -91,7 +91,7 @@ def _row(spent: "Spent") -> SpentRow:
     )
 
 
-def _drift(drift: "Drift") -> DriftRow:
+def _drift(drift: "PriceDrift") -> DriftRow:
     return DriftRow(
         provider=drift.provider,
         model=drift.model,

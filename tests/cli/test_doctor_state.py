@@ -17,8 +17,8 @@ from ltx_mcp.cli.checks.bounded import patient_loop
 from ltx_mcp.cli.checks.line import Line
 from ltx_mcp.cli.checks.state import look_at_home, look_at_state
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.jobs.alive import Locks
 from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.liveness import FileLockLiveness
 from ltx_mcp.jobs.migrations import STEPS
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.schema import jobs, workers
@@ -261,8 +261,8 @@ def at_work(home: Path, database: Database, database_url: str) -> Iterator[None]
         yield
         return
     code = (
-        "import sys; from pathlib import Path; from ltx_mcp.jobs.alive import Locks\n"
-        "life = Locks(Path(sys.argv[1])); life.begin(); print('alive', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from ltx_mcp.jobs.alive import FileLockLiveness\n"
+        "life = FileLockLiveness(Path(sys.argv[1])); life.begin(); print('alive', flush=True); sys.stdin.read()"
     )
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", code, str(home)], stdin=pipe, stdout=pipe) as worker:
@@ -290,7 +290,7 @@ async def test_a_worker_that_died_is_not_at_work(
             long_ago = datetime.now(UTC) - timedelta(minutes=5)
             connection.execute(insert(workers).values(name="w_a_b", host="h", beat_at=long_ago))
     else:
-        dead = Locks(home)
+        dead = FileLockLiveness(home)
         dead.begin()
         name = dead.worker
         dead.end()

@@ -1,4 +1,4 @@
-"""Cancelling many jobs: each ends as it would alone, nobody else's does, and a chain never begins half-way."""
+"""Cancellation many jobs: each ends as it would alone, nobody else's does, and a chain never begins half-way."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.domain.request import Input
-from ltx_mcp.jobs.cancelling import BATCH, Cancelling
+from ltx_mcp.jobs.cancellation import BATCH, Cancellation
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
@@ -27,9 +27,9 @@ async def nothing_changes(seen: dict[str, int]) -> None:
 
 
 @pytest.fixture
-def cancelling(database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Cancelling:
+def cancelling(database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Cancellation:
     monkeypatch.setattr("ltx_mcp.jobs.cancelling.DECIDED_S", 0.01)
-    return Cancelling(database, lambda job_id: None, nothing_changes, clock)
+    return Cancellation(database, lambda job_id: None, nothing_changes, clock)
 
 
 def chained_to(job: Job, new: NewJob) -> NewJob:
@@ -37,7 +37,7 @@ def chained_to(job: Job, new: NewJob) -> NewJob:
 
 
 async def test_each_comes_to_what_it_would_alone_and_others_are_left(
-    store: Store, cancelling: Cancelling, new_job: New, clock: Clock
+    store: Store, cancelling: Cancellation, new_job: New, clock: Clock
 ) -> None:
     sent = ordered(store, new_job(prompt="sent"), clock)
     saving = store.move(
@@ -60,7 +60,7 @@ async def test_each_comes_to_what_it_would_alone_and_others_are_left(
 
 
 async def test_no_shot_of_a_chain_is_free_to_begin_while_its_chain_is_cancelled(
-    store: Store, cancelling: Cancelling, new_job: New, clock: Clock
+    store: Store, cancelling: Cancellation, new_job: New, clock: Clock
 ) -> None:
     shot = store.place(new_job(), clock()).job
     chain = [shot]

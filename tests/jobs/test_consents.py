@@ -11,7 +11,7 @@ from ltx_mcp.domain.ceiling import ceiling, within
 from ltx_mcp.domain.consent import Answer, Question, needs_consent, question_text
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.jobs.consents import Consents, Wish
+from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
 from tests.conftest import Clock
@@ -21,19 +21,19 @@ LIMIT = Decimal("1")
 
 
 @pytest.fixture
-def consents(database: Database) -> Consents:
-    return Consents(database)
+def consents(database: Database) -> ConfirmationStore:
+    return ConfirmationStore(database)
 
 
 @pytest.fixture
-def wish(new_job: New) -> Callable[..., Wish]:
+def wish(new_job: New) -> Callable[..., PriceRequest]:
     """Makes a wish for a film that costs `usd`."""
 
     def make(
         usd: str = "1.50", *, cap: Decimal | None = None, caller: str = "local", key: str = "", **asked: object
-    ) -> Wish:
+    ) -> PriceRequest:
         new = new_job(caller, key, **asked)
-        return Wish(caller, key, new.normal, offers_of(new, usd), LIMIT, cap)
+        return PriceRequest(caller, key, new.normal, offers_of(new, usd), LIMIT, cap)
 
     return make
 
@@ -43,11 +43,16 @@ def offers_of(new: NewJob, *usd: str) -> tuple[Offer, ...]:
     return tuple(replace(new.offers[0], provider="fal", cost_usd=Decimal(each)) for each in usd)
 
 
-Make = Callable[..., Wish]
+Make = Callable[..., PriceRequest]
 
 
 def refused(
-    consents: Consents, wish: Wish, clock: Clock, answer: Answer | None = None, *, can_ask: bool = False
+    consents: ConfirmationStore,
+    wish: PriceRequest,
+    clock: Clock,
+    answer: Answer | None = None,
+    *,
+    can_ask: bool = False,
 ) -> str:
     """The refusal, where nobody can be asked, or nobody said yes."""
     with pytest.raises(CallerError) as raised:
@@ -61,7 +66,7 @@ def amount_in(told: str) -> Decimal:
     return Decimal(told.partition("max_cost_usd=")[2].partition(":")[0])
 
 
-def pays(consents: Consents, wish: Wish, clock: Clock) -> bool:
+def pays(consents: ConfirmationStore, wish: PriceRequest, clock: Clock) -> bool:
     """Whether a call is consent by its cap alone."""
     try:
         return consents.settle(wish, None, clock(), can_ask=False) is None
@@ -69,21 +74,23 @@ def pays(consents: Consents, wish: Wish, clock: Clock) -> bool:
         return False
 
 
-def asked(consents: Consents, wish: Wish, clock: Clock, answer: Answer | None = None) -> Question:
+def asked(consents: ConfirmationStore, wish: PriceRequest, clock: Clock, answer: Answer | None = None) -> Question:
     """The question, where somebody can be asked."""
     question = consents.settle(wish, answer, clock(), can_ask=True)
     assert question is not None
     return question
 
 
-def agreed(consents: Consents, wish: Wish, clock: Clock, answer: Answer | None = None) -> bool:
+def agreed(consents: ConfirmationStore, wish: PriceRequest, clock: Clock, answer: Answer | None = None) -> bool:
     return consents.settle(wish, answer, clock(), can_ask=True) is None
 
 
 # -- an amount told in a refusal ----------------------------------------------------------------------------------
 
 
-def test_the_refusal_says_price_film_limit_and_what_to_do(consents: Consents, wish: Make, clock: Clock) -> None:
+def test_the_refusal_says_price_film_limit_and_what_to_do(
+    consents: ConfirmationStore, wish: Make, clock: Clock
+) -> None:
     told = refused(consents, wish(), clock)
     price, film = "1.50 USD at fal (preview)", "6 s of 1080p, 16:9, 25 fps"
     for words in (price, film, "Above 1.00 USD", "exactly max_cost_usd=1.50"):
@@ -94,7 +101,7 @@ def test_the_refusal_says_price_film_limit_and_what_to_do(consents: Consents, wi
 
 @pytest.mark.parametrize("usd", ["1.50", "1.152", "2", "1.4999", "1.23456789"])
 def test_the_amount_is_the_price_rounded_up_to_a_cent_and_unique_below_it(
-    consents: Consents, wish: Make, clock: Clock, usd: str
+    consents: ConfirmationStore, wish: Make, clock: Clock, usd: str
 ) -> None:
     amounts = {amount_in(refused(consents, wish(usd, key=f"take {n}"), clock)) for n in range(12)}
     cents = {amount.quantize(Decimal("0.01"), "ROUND_DOWN") for amount in amounts}
@@ -104,7 +111,9 @@ def test_the_amount_is_the_price_rounded_up_to_a_cent_and_unique_below_it(
     assert all(amount == amount.quantize(Decimal("0.0001")) for amount in amounts)
 
 
-def test_exactly_the_amount_is_consent_and_nothing_near_it(consents: Consents, wish: Make, clock: Clock) -> None:
+def test_exactly_the_amount_is_consent_and_nothing_near_it(
+    consents: ConfirmationStore, wish: Make, clock: Clock
+) -> None:
     amount = amount_in(refused(consents, wish(), clock))
     near = (None, Decimal("1.50"), Decimal("1.51"), Decimal(5), amount + Decimal("0.0001"), amount + Decimal("1e-9"))
     for cap in near:
@@ -114,7 +123,7 @@ def test_exactly_the_amount_is_consent_and_nothing_near_it(consents: Consents, w
 
 @pytest.mark.parametrize("cap", [None, Decimal(5), Decimal("1.50")])
 def test_the_same_call_again_is_no_consent_and_is_told_the_same_amount(
-    consents: Consents, wish: Make, clock: Clock, cap: Decimal | None
+    consents: ConfirmationStore, wish: Make, clock: Clock, cap: Decimal | None
 ) -> None:
     told = [refused(consents, wish(cap=cap), clock) for _ in range(3)]
     assert len(set(told)) == 1
@@ -123,7 +132,7 @@ def test_the_same_call_again_is_no_consent_and_is_told_the_same_amount(
 
 @pytest.mark.parametrize(("seconds", "counts"), [(599, True), (601, False)])
 def test_consent_must_come_within_ten_minutes(
-    consents: Consents, wish: Make, clock: Clock, seconds: int, counts: bool
+    consents: ConfirmationStore, wish: Make, clock: Clock, seconds: int, counts: bool
 ) -> None:
     amount = amount_in(refused(consents, wish(), clock))
     clock.turn(seconds=seconds)
@@ -132,7 +141,7 @@ def test_consent_must_come_within_ten_minutes(
 
 @pytest.mark.parametrize("usd", ["1.60", "1.40"])
 def test_a_price_that_has_changed_has_an_amount_of_its_own(
-    consents: Consents, wish: Make, clock: Clock, usd: str
+    consents: ConfirmationStore, wish: Make, clock: Clock, usd: str
 ) -> None:
     amount = amount_in(refused(consents, wish("1.50"), clock))
     told = refused(consents, wish(usd, cap=amount), clock)
@@ -142,27 +151,27 @@ def test_a_price_that_has_changed_has_an_amount_of_its_own(
 
 @pytest.mark.parametrize("other", [{"caller": "somebody else"}, {"key": "take 2"}, {"prompt": "a lake"}])
 def test_consent_is_for_one_request_of_one_caller(
-    consents: Consents, wish: Make, clock: Clock, other: dict[str, str]
+    consents: ConfirmationStore, wish: Make, clock: Clock, other: dict[str, str]
 ) -> None:
     amount = amount_in(refused(consents, wish(), clock))
     assert not pays(consents, wish(cap=amount, **other), clock)
 
 
 def test_consent_outlives_the_process_that_asked(
-    consents: Consents, wish: Make, clock: Clock, database: Database
+    consents: ConfirmationStore, wish: Make, clock: Clock, database: Database
 ) -> None:
     amount = amount_in(refused(consents, wish(), clock))
-    assert pays(Consents(database), wish(cap=amount), clock)
+    assert pays(ConfirmationStore(database), wish(cap=amount), clock)
 
 
-def test_consent_that_was_used_up_is_asked_for_again(consents: Consents, wish: Make, clock: Clock) -> None:
+def test_consent_that_was_used_up_is_asked_for_again(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     amount = amount_in(refused(consents, wish(), clock))
     consents.forget(wish())
     assert not pays(consents, wish(cap=amount), clock)
 
 
 def test_no_amount_is_consent_before_it_was_told(
-    consents: Consents, wish: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    consents: ConfirmationStore, wish: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ltx_mcp.jobs.consents.secrets.choice", lambda amounts: amounts[0])
     first = Decimal("1.5001")
@@ -171,7 +180,9 @@ def test_no_amount_is_consent_before_it_was_told(
     assert pays(consents, wish(cap=Decimal("1.5002")), clock)
 
 
-def test_where_a_person_can_be_asked_the_amount_is_no_consent(consents: Consents, wish: Make, clock: Clock) -> None:
+def test_where_a_person_can_be_asked_the_amount_is_no_consent(
+    consents: ConfirmationStore, wish: Make, clock: Clock
+) -> None:
     amount = amount_in(refused(consents, wish(), clock))
     asked(consents, wish(cap=amount), clock)
 
@@ -179,13 +190,13 @@ def test_where_a_person_can_be_asked_the_amount_is_no_consent(consents: Consents
 # -- a question put to a person -----------------------------------------------------------------------------------
 
 
-def test_a_yes_to_the_question_is_consent(consents: Consents, wish: Make, clock: Clock) -> None:
+def test_a_yes_to_the_question_is_consent(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish(), clock)
     assert agreed(consents, wish(), clock, Answer(question.token, yes=True))
 
 
 def test_a_question_that_nobody_answered_is_no_consent_and_names_no_amount(
-    consents: Consents, wish: Make, clock: Clock
+    consents: ConfirmationStore, wish: Make, clock: Clock
 ) -> None:
     question = asked(consents, wish(), clock)
     told = refused(consents, wish(), clock, Answer(question.token, yes=None), can_ask=True)
@@ -196,38 +207,38 @@ def test_a_question_that_nobody_answered_is_no_consent_and_names_no_amount(
 
 @pytest.mark.parametrize("token", ["", "x", "{name}", "{name}/", "{name}/forged", "{name}/%"])
 def test_a_yes_with_a_token_we_did_not_give_is_no_consent(
-    consents: Consents, wish: Make, clock: Clock, token: str
+    consents: ConfirmationStore, wish: Make, clock: Clock, token: str
 ) -> None:
     asked(consents, wish(), clock)
     asked(consents, wish(), clock, Answer(token.format(name=wish().name), yes=True))
 
 
-def test_a_yes_to_another_question_is_no_consent(consents: Consents, wish: Make, clock: Clock) -> None:
+def test_a_yes_to_another_question_is_no_consent(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish(prompt="a lake"), clock)
     asked(consents, wish(), clock, Answer(question.token, yes=True))
 
 
-def test_a_yes_counts_once(consents: Consents, wish: Make, clock: Clock) -> None:
+def test_a_yes_counts_once(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish(), clock)
     assert agreed(consents, wish(), clock, Answer(question.token, yes=True))
     consents.forget(wish())
     asked(consents, wish(), clock, Answer(question.token, yes=True))
 
 
-def test_a_yes_to_a_price_that_has_risen_is_asked_again(consents: Consents, wish: Make, clock: Clock) -> None:
+def test_a_yes_to_a_price_that_has_risen_is_asked_again(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish("1.50"), clock)
     again = asked(consents, wish("1.60"), clock, Answer(question.token, yes=True))
     assert "1.60 USD" in again.text
     assert again.token != question.token
 
 
-def test_a_yes_after_ten_minutes_is_asked_again(consents: Consents, wish: Make, clock: Clock) -> None:
+def test_a_yes_after_ten_minutes_is_asked_again(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish(), clock)
     clock.turn(minutes=10, seconds=1)
     asked(consents, wish(), clock, Answer(question.token, yes=True))
 
 
-def test_a_no_takes_back_what_was_told_before(consents: Consents, wish: Make, clock: Clock) -> None:
+def test_a_no_takes_back_what_was_told_before(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     amount = amount_in(refused(consents, wish(), clock))
     question = asked(consents, wish(), clock)
     told = refused(consents, wish(), clock, Answer(question.token, yes=False), can_ask=True)
@@ -237,13 +248,17 @@ def test_a_no_takes_back_what_was_told_before(consents: Consents, wish: Make, cl
     assert not pays(consents, wish(cap=amount), clock)
 
 
-def test_two_questions_about_one_request_can_both_be_answered(consents: Consents, wish: Make, clock: Clock) -> None:
+def test_two_questions_about_one_request_can_both_be_answered(
+    consents: ConfirmationStore, wish: Make, clock: Clock
+) -> None:
     first, second = asked(consents, wish(), clock), asked(consents, wish(), clock)
     for question in (first, second):
         assert agreed(consents, wish(), clock, Answer(question.token, yes=True))
 
 
-def test_what_is_too_old_to_count_is_not_kept(consents: Consents, wish: Make, clock: Clock, database: Database) -> None:
+def test_what_is_too_old_to_count_is_not_kept(
+    consents: ConfirmationStore, wish: Make, clock: Clock, database: Database
+) -> None:
     from sqlalchemy import func, select
 
     from ltx_mcp.jobs.schema import asked as table

@@ -13,11 +13,11 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.jobs import beats, impatient, schema
+from ltx_mcp.jobs import heartbeat, postgres_connection, schema
 from ltx_mcp.jobs import postgres as module
-from ltx_mcp.jobs.beats import Beats
-from ltx_mcp.jobs.database import Database, OutOfReachError
-from ltx_mcp.jobs.disk import check_disk, find_file_system
+from ltx_mcp.jobs.database import Database, DatabaseUnavailableError
+from ltx_mcp.jobs.filesystem import check_disk, find_file_system
+from ltx_mcp.jobs.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.store import Store
 from tests.conftest import ENDS_S, Clock
 from tests.databases import PostgresServer
@@ -96,7 +96,7 @@ def test_a_wrong_statement_of_ours_is_not_told_as_a_database_out_of_reach(home: 
 
 @pytest.mark.parametrize("url", ["postgresql://u:s3cret@127.0.0.1:9/db", "postgresql://u:s3cret@[::1]:9/db"])
 def test_a_database_that_is_not_there_is_told_without_place_or_password(home: Path, url: str) -> None:
-    with pytest.raises(OutOfReachError, match="Jobs under way are not lost") as caught:
+    with pytest.raises(DatabaseUnavailableError, match="Jobs under way are not lost") as caught:
         Database.open(home, url)
     assert ":9: connection" in caught.value.where
     assert ":9" not in str(caught.value)
@@ -118,7 +118,7 @@ def test_connections_survive_a_restart_of_the_server(
     job = Store(database).place(new_job(), clock()).job
     postgres.stop()
     if noticed:
-        with pytest.raises(OutOfReachError):
+        with pytest.raises(DatabaseUnavailableError):
             Store(database).get(job.id)
     postgres.start()
     assert Store(database).get(job.id) == job
@@ -128,12 +128,12 @@ def test_connections_survive_a_restart_of_the_server(
 def test_a_server_that_falls_silent_is_not_waited_for(
     home: Path, postgres: PostgresServer, new_job: New, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(impatient, "SILENCE_S", 1)
+    monkeypatch.setattr(postgres_connection, "SILENCE_S", 1)
     monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 2)
     database = Database.open(home, postgres.new_database())
     job = Store(database).place(new_job(), clock()).job
     began = time.monotonic()
-    with postgres.frozen(), pytest.raises(OutOfReachError):
+    with postgres.frozen(), pytest.raises(DatabaseUnavailableError):
         Store(database).get(job.id)
     assert time.monotonic() - began < ENDS_S
     assert Store(database).get(job.id) == job
@@ -161,24 +161,24 @@ def age(database: Database, worker: str, seconds: float) -> None:
 
 
 def up_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beats, "UP_SINCE", text("SELECT CAST(0 AS BIGINT) AS at").columns(at=schema.Moment))
+    monkeypatch.setattr(heartbeat, "UP_SINCE", text("SELECT CAST(0 AS BIGINT) AS at").columns(at=schema.Moment))
 
 
 def test_a_worker_is_dead_when_its_row_was_silent_for_the_lease(
     shared: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up_for_an_hour(monkeypatch)
-    first, second = Beats(shared), Beats(shared)
+    first, second = HeartbeatLiveness(shared), HeartbeatLiveness(shared)
     first.begin()
     second.begin()
-    age(shared, first.worker, beats.LEASE_S - 1)
+    age(shared, first.worker, heartbeat.LEASE_S - 1)
     assert not second.is_dead(first.worker)
     age(shared, first.worker, 2)
     assert second.is_dead(first.worker)
 
 
 def test_a_worker_that_ended_or_never_was_is_dead(shared: Database) -> None:
-    first, second = Beats(shared), Beats(shared)
+    first, second = HeartbeatLiveness(shared), HeartbeatLiveness(shared)
     first.begin()
     second.begin()
     name = first.worker
@@ -188,7 +188,7 @@ def test_a_worker_that_ended_or_never_was_is_dead(shared: Database) -> None:
 
 
 def test_nobody_is_dead_for_the_time_the_database_was_down(shared: Database) -> None:
-    first, second = Beats(shared), Beats(shared)
+    first, second = HeartbeatLiveness(shared), HeartbeatLiveness(shared)
     first.begin()
     second.begin()
     age(shared, first.worker, 3600)  # and the server of these tests was started a moment ago
@@ -199,12 +199,12 @@ def test_who_was_cut_off_himself_does_not_judge_before_a_lease_is_over(
     shared: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up_for_an_hour(monkeypatch)
-    first, second = Beats(shared), Beats(shared)
+    first, second = HeartbeatLiveness(shared), HeartbeatLiveness(shared)
     first.begin()
     second.begin()
     age(shared, first.worker, 3600)
     assert second._beaten_at is not None
-    second._beaten_at -= timedelta(seconds=beats.LEASE_S)
+    second._beaten_at -= timedelta(seconds=heartbeat.LEASE_S)
     second._next_s = 0
     second.beat()
     assert not second.is_dead(first.worker)
@@ -214,19 +214,19 @@ def test_who_could_not_beat_himself_for_a_while_does_not_judge(
     shared: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up_for_an_hour(monkeypatch)
-    first, second = Beats(shared), Beats(shared)
+    first, second = HeartbeatLiveness(shared), HeartbeatLiveness(shared)
     first.begin()
     second.begin()
     age(shared, first.worker, 3600)
     assert second.is_dead(first.worker)
     assert second._beaten_at is not None
-    second._beaten_at -= timedelta(seconds=beats.LEASE_S)
+    second._beaten_at -= timedelta(seconds=heartbeat.LEASE_S)
     assert not second.is_dead(first.worker)
 
 
 def test_a_beat_renews_the_row_and_a_buried_one_comes_back(shared: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     up_for_an_hour(monkeypatch)
-    first, second = Beats(shared), Beats(shared)
+    first, second = HeartbeatLiveness(shared), HeartbeatLiveness(shared)
     first.begin()
     second.begin()
     age(shared, first.worker, 3600)
@@ -243,7 +243,7 @@ def test_a_beat_renews_the_row_and_a_buried_one_comes_back(shared: Database, mon
 
 
 def test_rows_of_the_long_dead_are_swept(shared: Database) -> None:
-    first, second = Beats(shared), Beats(shared)
+    first, second = HeartbeatLiveness(shared), HeartbeatLiveness(shared)
     first.begin()
     second.begin()
     age(shared, first.worker, 3601)

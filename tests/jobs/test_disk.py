@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.jobs.disk import check_space
+from ltx_mcp.jobs.filesystem import check_space
 
 
 def test_a_disk_with_too_little_room_is_told_with_figures_and_setting_also_for_a_folder_to_come(tmp_path: Path) -> None:

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.files import FileStore
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 BRINGS = """
 import sys
 from pathlib import Path
-from ltx_mcp.jobs.files import Files
-files = Files(Path(sys.argv[1]))
+from ltx_mcp.jobs.files import FileStore
+files = FileStore(Path(sys.argv[1]))
 folder = Path(files.new_folder())
 (folder / "picture.part").write_bytes(b"picture")
 print(folder, flush=True)
@@ -41,19 +41,19 @@ def bringing(home: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
 
 def test_what_a_killed_process_brought_is_swept_at_once_and_what_others_bring_is_not(home: Path) -> None:
     with bringing(home) as (killed, left), bringing(home) as (_, in_use):
-        mine = Files(home)
+        mine = FileStore(home)
         own = Path(mine.new_folder())
         for folder in (left, in_use, own):
             os.utime(folder, (0, 0))
-        Files(home).sweep(NOW)
+        FileStore(home).sweep(NOW)
         assert [each.exists() for each in (left, in_use, own)] == [True, True, True]
         killed.kill()
         killed.wait()
-        Files(home).sweep(LONG_AGO)
+        FileStore(home).sweep(LONG_AGO)
         assert [each.exists() for each in (left, in_use, own)] == [False, True, True]
         assert (in_use / "picture.part").read_bytes() == b"picture"
         mine.remove_folder(str(own))
-    Files(home).sweep(LONG_AGO)
+    FileStore(home).sweep(LONG_AGO)
     assert list((home / "incoming").iterdir()) == []
 
 
@@ -61,7 +61,7 @@ def test_what_a_killed_process_brought_is_swept_at_once_and_what_others_bring_is
 def test_a_suspended_process_keeps_what_it_brought(home: Path) -> None:
     with bringing(home) as (process, folder):
         process.send_signal(signal.SIGSTOP)
-        Files(home).sweep(NOW)
+        FileStore(home).sweep(NOW)
         assert (folder / "picture.part").exists()
         process.send_signal(signal.SIGCONT)
 
@@ -71,10 +71,10 @@ def test_what_an_older_version_brought_is_removed_after_a_while(home: Path) -> N
     for folder, age in ((left, timedelta(hours=2)), (in_use, timedelta(minutes=5))):
         folder.mkdir(parents=True)
         os.utime(folder, ((NOW - age).timestamp(),) * 2)
-    Files(home).sweep(NOW - timedelta(hours=1))
+    FileStore(home).sweep(NOW - timedelta(hours=1))
     assert (left.exists(), in_use.exists()) == (False, True)
 
 
 def test_a_home_without_calls_has_nothing_to_sweep(home: Path) -> None:
-    Files(home).sweep(NOW)
+    FileStore(home).sweep(NOW)
     assert not home.exists()

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.domain.job import Bill, State
 from ltx_mcp.jobs import migrations
-from ltx_mcp.jobs.consents import Consents, Wish
+from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import Store
 from tests.conftest import Clock
@@ -76,7 +76,7 @@ def test_a_price_that_it_told_is_no_consent_any_more_and_hurts_nobody(old: Datab
     (told,) = ROWS["asked"]
     job = next(job for job in Store(old).page("local", "", 100, None) if job.prompt == "under way")
     normal = job.normal | {"prompt": "told"}
-    wish = Wish("local", "", normal, job.offers, Decimal("0.1"), Decimal("0.24"))
+    wish = PriceRequest("local", "", normal, job.offers, Decimal("0.1"), Decimal("0.24"))
     assert wish.name == told["fingerprint"]
     with pytest.raises(CallerError, match=r"exactly max_cost_usd=0\.24"):
-        Consents(old).settle(wish, None, clock(), can_ask=False)
+        ConfirmationStore(old).settle(wish, None, clock(), can_ask=False)

@@ -17,7 +17,7 @@ from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.emulator.world import Fault
 from ltx_mcp.jobs import runner
 from ltx_mcp.jobs.rows import LostClaimError
-from ltx_mcp.jobs.saving import TRIES_WHEN_LATE
+from ltx_mcp.jobs.save import TRIES_WHEN_LATE
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.net.flow import Bounds

@@ -27,7 +27,7 @@ from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import choose
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.person import Verdict, Verdicts
+from ltx_mcp.jobs.recovery import RecoveryStore, Resolution
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from tests.databases import PostgresServer
@@ -173,19 +173,19 @@ class StoreMachine(Model):
             self.moved(shot, State.RUNNING, "asked_again", due=self.now)
 
     @precondition(lambda self: any(each.state is State.UNKNOWN for each in self.shots.values()))
-    @rule(data=st.data(), verdict=st.sampled_from(Verdict))
-    def settle(self, data: st.DataObject, verdict: Verdict) -> None:
+    @rule(data=st.data(), verdict=st.sampled_from(Resolution))
+    def settle(self, data: st.DataObject, verdict: Resolution) -> None:
         """A person says what became of an order; only after their `retry` may there be a second one."""
         lost = [each for each in self.shots.values() if each.state is State.UNKNOWN]
         shot = lost[data.draw(st.integers(0, len(lost) - 1))]
-        Verdicts(self.database).resolve(shot.id, verdict, self.now)
+        RecoveryStore(self.database).resolve(shot.id, verdict, self.now)
         what = f"resolved_{verdict}"
-        if verdict is Verdict.RETRY:
+        if verdict is Resolution.RETRY:
             forgotten = {"remote": False, "charged": None, "cancel": None, "ordered": None, "sent_by": ""}
             shot.retries, shot.wished = shot.retries + 1, False
             self.moved(shot, State.QUEUED, what, due=self.now, **forgotten)
         else:
-            bill = BOOKED if verdict is Verdict.CHARGED else RELEASED
+            bill = BOOKED if verdict is Resolution.CHARGED else RELEASED
             self.moved(shot, State.FAILED, what, due=self.now, bill=bill)
 
     # -- workers ------------------------------------------------------------------------------------------------

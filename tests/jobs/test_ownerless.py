@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from ltx_mcp.jobs.alive import Locks
-from ltx_mcp.jobs.beats import Beats
 from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.heartbeat import HeartbeatLiveness
+from ltx_mcp.jobs.liveness import FileLockLiveness
 from ltx_mcp.jobs.ownerless import alive_workers, find_ownerless
-from ltx_mcp.jobs.store import Live
+from ltx_mcp.jobs.store import ActiveJob
 from tests.conftest import Clock
 
 LONG_AGO = timedelta(minutes=5)
 
 
-def live(clock: Clock, holder: str = "", provider: str = "fal", due: timedelta = timedelta()) -> Live:
-    return Live("job_a", holder, 1, provider, clock() - due, False)
+def live(clock: Clock, holder: str = "", provider: str = "fal", due: timedelta = timedelta()) -> ActiveJob:
+    return ActiveJob("job_a", holder, 1, provider, clock() - due, False)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_what_waits_for_a_free_place_has_its_owner(clock: Clock) -> None:
 
 
 def test_those_who_work_are_known_until_they_end(database: Database, home: Path) -> None:
-    life = Beats(database) if database.kind.shared else Locks(home)
+    life = HeartbeatLiveness(database) if database.kind.shared else FileLockLiveness(home)
     life.begin()
     assert alive_workers(database, home) == {life.worker}
     life.end()

@@ -9,8 +9,8 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.emulator.world import Fault
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.person import Verdict, Verdicts
-from ltx_mcp.jobs.placing import Ordered
+from ltx_mcp.jobs.placement import Ordered
+from ltx_mcp.jobs.recovery import RecoveryStore, Resolution
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.store import Store
 from tests.conftest import Clock, Emulated
@@ -19,9 +19,9 @@ from tests.providers.bench import REMOTE, Bench, opened, text
 
 
 @pytest.fixture
-def verdicts(database: Database) -> Verdicts:
+def verdicts(database: Database) -> RecoveryStore:
     """A person at the terminal."""
-    return Verdicts(database)
+    return RecoveryStore(database)
 
 
 def unknown(store: Store, new_job: New, clock: Clock) -> Job:
@@ -37,17 +37,17 @@ def unknown(store: Store, new_job: New, clock: Clock) -> Job:
 @pytest.mark.parametrize(
     ("verdict", "state", "bill", "counted"),
     [
-        (Verdict.CHARGED, State.FAILED, Bill.BOOKED, 300_000),
-        (Verdict.NOT_CHARGED, State.FAILED, Bill.RELEASED, 0),
-        (Verdict.RETRY, State.QUEUED, Bill.HELD, 300_000),
+        (Resolution.CHARGED, State.FAILED, Bill.BOOKED, 300_000),
+        (Resolution.NOT_CHARGED, State.FAILED, Bill.RELEASED, 0),
+        (Resolution.RETRY, State.QUEUED, Bill.HELD, 300_000),
     ],
 )
 def test_a_verdict_settles_state_and_money(
     store: Store,
-    verdicts: Verdicts,
+    verdicts: RecoveryStore,
     new_job: New,
     clock: Clock,
-    verdict: Verdict,
+    verdict: Resolution,
     state: State,
     bill: Bill,
     counted: int,
@@ -58,9 +58,9 @@ def test_a_verdict_settles_state_and_money(
     assert store.history(job.id)[-1].what == f"resolved_{verdict.value}"
 
 
-@pytest.mark.parametrize("verdict", list(Verdict))
+@pytest.mark.parametrize("verdict", list(Resolution))
 def test_only_an_unknown_job_can_be_settled(
-    store: Store, verdicts: Verdicts, new_job: New, clock: Clock, verdict: Verdict
+    store: Store, verdicts: RecoveryStore, new_job: New, clock: Clock, verdict: Resolution
 ) -> None:
     job = store.place(priced(new_job(), "0.30"), clock()).job
     with pytest.raises(CallerError, match="is queued; only a job whose outcome is unknown") as caught:
@@ -71,32 +71,32 @@ def test_only_an_unknown_job_can_be_settled(
 
 
 def test_a_retried_job_can_be_claimed_and_ordered_again(
-    store: Store, verdicts: Verdicts, new_job: New, clock: Clock
+    store: Store, verdicts: RecoveryStore, new_job: New, clock: Clock
 ) -> None:
-    verdicts.resolve(unknown(store, new_job, clock).id, Verdict.RETRY, clock())
+    verdicts.resolve(unknown(store, new_job, clock).id, Resolution.RETRY, clock())
     again = store.claim("w_b", {}, clock())
     assert again is not None
     assert (again.state, again.remote, again.error, again.sent_by) == (State.QUEUED, None, None, "")
 
 
 def test_a_retry_forgets_the_first_orders_charge_and_the_wish_to_cancel_it(
-    store: Store, verdicts: Verdicts, new_job: New, clock: Clock
+    store: Store, verdicts: RecoveryStore, new_job: New, clock: Clock
 ) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
     job = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"}, charged_micro=10_000)
     store.wish_cancel("local", job.id, clock())
     store.move(job, State.UNKNOWN, clock())
-    again = verdicts.resolve(job.id, Verdict.RETRY, clock())
+    again = verdicts.resolve(job.id, Resolution.RETRY, clock())
     assert (again.charged_micro, again.cancel_wanted, store.budget(clock()).held) == (None, False, 300_000)
 
 
 def test_an_answer_to_the_first_order_does_not_count_for_the_second(
-    store: Store, verdicts: Verdicts, new_job: New, clock: Clock
+    store: Store, verdicts: RecoveryStore, new_job: New, clock: Clock
 ) -> None:
     """Even of the very process that sends the second one."""
     first = ordered(store, priced(new_job(), "0.30"), clock, worker="w_a")
     store.let_go("w_a", LOCAL, clock(), died=True)
-    verdicts.resolve(first.id, Verdict.RETRY, clock())
+    verdicts.resolve(first.id, Resolution.RETRY, clock())
     again = store.claim("w_a", {}, clock())
     assert again is not None
     store.move(again, State.SUBMITTING, clock(), sent_by="w_a")
@@ -105,16 +105,16 @@ def test_an_answer_to_the_first_order_does_not_count_for_the_second(
 
 
 def test_what_was_found_not_charged_can_be_ordered_again_by_the_same_request(
-    store: Store, verdicts: Verdicts, new_job: New, clock: Clock
+    store: Store, verdicts: RecoveryStore, new_job: New, clock: Clock
 ) -> None:
     job = unknown(store, new_job, clock)
     assert not store.place(priced(new_job(), "0.30"), clock()).fresh
-    verdicts.resolve(job.id, Verdict.NOT_CHARGED, clock())
+    verdicts.resolve(job.id, Resolution.NOT_CHARGED, clock())
     assert store.place(priced(new_job(), "0.30"), clock()).fresh
 
 
 def test_an_adopted_order_is_counted_by_the_budget_and_never_refused(
-    database: Database, verdicts: Verdicts, new_job: New, clock: Clock
+    database: Database, verdicts: RecoveryStore, new_job: New, clock: Clock
 ) -> None:
     store = Store(database, budget_usd=Decimal("0.30"))
     store.place(priced(new_job(prompt="one"), "0.30"), clock())
@@ -180,7 +180,7 @@ async def test_a_retry_sends_a_second_order_and_only_then(home: Path, emulator: 
         job, _ = await lost_order(bench, "netwrck")
         again = await bench.jobs.order(text(provider="netwrck"), "local")
         assert len(bench.orders()) == 1
-        retried = await bench.jobs.person.resolve(job.id, Verdict.RETRY)
+        retried = await bench.jobs.person.resolve(job.id, Resolution.RETRY)
         ended = await bench.end(retried)
         assert (ended.state, len(bench.orders())) == (State.SUCCEEDED, 2)
         assert isinstance(again, Ordered)

@@ -18,8 +18,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from ltx_mcp.domain.job import Event, Job, State
-from ltx_mcp.jobs.beats import LEASE_S
 from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.heartbeat import LEASE_S
 from ltx_mcp.jobs.store import Store
 from tests.conftest import ENDS_S
 from tests.facts import facts_on_wire

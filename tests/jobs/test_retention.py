@@ -12,11 +12,11 @@ from ltx_mcp.domain.plan import Market
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.config import Config
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.files import CONVERTED, Files
+from ltx_mcp.jobs.files import CONVERTED, FileStore
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.jobs.uploads import Shelf
+from ltx_mcp.jobs.upload_cache import UploadCache
 from tests.conftest import Clock
 from tests.jobs.test_store import New, ordered, priced
 from tests.patience import HANG_S
@@ -25,18 +25,18 @@ DAYS = 30
 
 
 @pytest.fixture
-def files(home: Path) -> Files:
+def files(home: Path) -> FileStore:
     """The home's folders."""
-    return Files(home)
+    return FileStore(home)
 
 
 @pytest.fixture
-def retention(database: Database, files: Files) -> Retention:
+def retention(database: Database, files: FileStore) -> Retention:
     """What ended thirty days ago is removed."""
     return Retention(database, files, DAYS)
 
 
-def finished(store: Store, files: Files, new_job: New, clock: Clock, **arguments: str) -> str:
+def finished(store: Store, files: FileStore, new_job: New, clock: Clock, **arguments: str) -> str:
     """A succeeded job with files like those of a film."""
     job = ordered(store, priced(new_job(**arguments), "0.30"), clock)
     job = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
@@ -47,12 +47,12 @@ def finished(store: Store, files: Files, new_job: New, clock: Clock, **arguments
     return job.id
 
 
-def films_of(files: Files, job_id: str) -> list[Path]:
+def films_of(files: FileStore, job_id: str) -> list[Path]:
     return [files.film(job_id), files.sheet(job_id), files.film(job_id).with_suffix(".json")]
 
 
 def test_a_job_its_history_and_its_film_go_when_their_time_is_over(
-    store: Store, files: Files, retention: Retention, new_job: New, clock: Clock
+    store: Store, files: FileStore, retention: Retention, new_job: New, clock: Clock
 ) -> None:
     job_id = finished(store, files, new_job, clock)
     clock.turn(days=DAYS - 1)
@@ -65,7 +65,7 @@ def test_a_job_its_history_and_its_film_go_when_their_time_is_over(
 
 
 def test_a_request_key_gives_the_same_job_even_after_its_film_is_gone(
-    store: Store, files: Files, retention: Retention, new_job: New, clock: Clock
+    store: Store, files: FileStore, retention: Retention, new_job: New, clock: Clock
 ) -> None:
     job_id = finished(store, files, new_job, clock, request_key="shot-1")
     clock.turn(days=DAYS + 1)
@@ -76,7 +76,7 @@ def test_a_request_key_gives_the_same_job_even_after_its_film_is_gone(
 
 
 def test_a_job_whose_money_is_not_settled_stays(
-    store: Store, files: Files, retention: Retention, new_job: New, clock: Clock
+    store: Store, files: FileStore, retention: Retention, new_job: New, clock: Clock
 ) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
     store.let_go(job.holder, frozenset(), clock(), died=True)
@@ -88,7 +88,7 @@ def test_a_job_whose_money_is_not_settled_stays(
 
 
 def test_a_shot_that_a_live_job_is_made_from_stays(
-    store: Store, files: Files, retention: Retention, new_job: New, clock: Clock
+    store: Store, files: FileStore, retention: Retention, new_job: New, clock: Clock
 ) -> None:
     shot = finished(store, files, new_job, clock)
     clock.turn(days=DAYS + 1)
@@ -99,7 +99,7 @@ def test_a_shot_that_a_live_job_is_made_from_stays(
 
 
 def test_inputs_go_when_no_job_uses_them_any_more(
-    store: Store, files: Files, retention: Retention, new_job: New, clock: Clock
+    store: Store, files: FileStore, retention: Retention, new_job: New, clock: Clock
 ) -> None:
     used, unused = (Input(role="image", sha256=name * 64, format="png") for name in "ab")
     converted = Input(role="image", sha256=f"{'a' * 64}{CONVERTED}", format="jpeg")
@@ -116,7 +116,7 @@ def test_inputs_go_when_no_job_uses_them_any_more(
 
 
 def test_uploads_that_expired_are_forgotten(database: Database, retention: Retention, clock: Clock) -> None:
-    shelf, photo = Shelf(database), Input(role="image", sha256="abc", format="png")
+    shelf, photo = UploadCache(database), Input(role="image", sha256="abc", format="png")
     shelf.keep("fal", "account", photo, "https://x/1", clock(), clock())
     clock.turn(days=1)
     retention.clear(clock())
@@ -129,7 +129,7 @@ async def test_the_setting_clears_the_home_while_jobs_are_open_and_lets_them_clo
     home: Path, market: Market, new_job: New, clock: Clock
 ) -> None:
     database = Database.open(home)
-    job_id = finished(Store(database), Files(home), new_job, clock)
+    job_id = finished(Store(database), FileStore(home), new_job, clock)
     clock.turn(days=DAYS + 1)
     looked = anyio.Event()
 

@@ -15,13 +15,13 @@ from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs import runner
-from ltx_mcp.jobs.alive import Life, Locks
-from ltx_mcp.jobs.beats import Beats
-from ltx_mcp.jobs.database import Database, OutOfReachError
+from ltx_mcp.jobs.context import StepContext
+from ltx_mcp.jobs.database import Database, DatabaseUnavailableError
+from ltx_mcp.jobs.heartbeat import HeartbeatLiveness
+from ltx_mcp.jobs.liveness import FileLockLiveness, Liveness
 from ltx_mcp.jobs.runner import Runner
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.providers.base import DeferredVideo, PollResult, SubmittedOrder
 from tests.jobs.test_steps import DONE, Bench, Scripted, bench, film
 from tests.jobs.test_store import New, priced
@@ -46,7 +46,7 @@ class Broken(Scripted):
 class Counted(Steps):
     """The real steps; `taken` has each with the state that it began in."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: StepContext) -> None:
         super().__init__(tools)
         self.taken: list[tuple[str, State]] = []
 
@@ -56,14 +56,14 @@ class Counted(Steps):
 
 
 @pytest.fixture
-async def life(database: Database, home: Path) -> AsyncIterator[Life]:
-    made: Life = Beats(database) if database.kind.shared else Locks(home)
+async def life(database: Database, home: Path) -> AsyncIterator[Liveness]:
+    made: Liveness = HeartbeatLiveness(database) if database.kind.shared else FileLockLiveness(home)
     made.begin()
     yield made
     made.end()
 
 
-async def ended(bench: Bench, life: Life, job_id: str) -> Job:
+async def ended(bench: Bench, life: Liveness, job_id: str) -> Job:
     """Let the loop work until the job has ended."""
     loop = Runner(bench.store, bench.steps, life, {}, frozenset(), bench.clock, lambda: None)
     with anyio.fail_after(HANG_S):
@@ -86,7 +86,7 @@ async def _until_ended(bench: Bench, job_id: str) -> Job:
 
 @pytest.mark.parametrize("breaks", [3, 99])
 async def test_a_bug_in_a_look_does_not_cost_the_film(
-    bench: Bench, life: Life, new_job: New, monkeypatch: pytest.MonkeyPatch, breaks: int
+    bench: Bench, life: Liveness, new_job: New, monkeypatch: pytest.MonkeyPatch, breaks: int
 ) -> None:
     monkeypatch.setattr(runner, "RETRY_S", 0.001)
     provider = Broken(answers=[SubmittedOrder({"id": "r1"})], looks=[OverflowError("too large")] * breaks + [DONE])
@@ -118,12 +118,12 @@ class Forgetful(Store):
             name = getattr(work, "__name__", "")
             if self._down:
                 self._down -= 1
-                raise OutOfReachError(ErrorCode.STORAGE_FAILED, "nobody there")
+                raise DatabaseUnavailableError(ErrorCode.STORAGE_FAILED, "nobody there")
             result = await inner(work, *args, **kwargs)
             if name in self.methods and name not in broken and result is not None:
                 broken.add(name)
                 self._down = self.then
-                raise OutOfReachError(ErrorCode.STORAGE_FAILED, "the connection broke")
+                raise DatabaseUnavailableError(ErrorCode.STORAGE_FAILED, "the connection broke")
             return result
 
         self.do = do
@@ -132,7 +132,13 @@ class Forgetful(Store):
 @pytest.mark.parametrize("then", [0, 1, 3])
 @pytest.mark.parametrize("method", ["claim", "move", "answer", "live"])
 async def test_a_commit_that_was_not_told_costs_neither_the_job_nor_a_second_order(
-    bench: Bench, database: Database, life: Life, new_job: New, monkeypatch: pytest.MonkeyPatch, method: str, then: int
+    bench: Bench,
+    database: Database,
+    life: Liveness,
+    new_job: New,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    then: int,
 ) -> None:
     monkeypatch.setattr(runner, "RETRY_S", 0.01)
     placed = bench.store.place(priced(new_job(), "0.30"), bench.clock()).job
@@ -161,7 +167,7 @@ class Slow(Scripted):
 
 
 async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_once(
-    bench: Bench, life: Life, new_job: New, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, life: Liveness, new_job: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next offer's order is out when the one that was refused is done with: nobody else may settle it."""
     empty = ProviderError(ErrorCode.OUT_OF_CREDIT, "no credit", provider="fal", accepted="no")
@@ -193,7 +199,7 @@ async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_onc
     assert (job.state, job.bill, len(provider.orders)) == (State.SUCCEEDED, Bill.BOOKED, 2)
 
 
-async def test_a_loop_that_is_told_to_stop_before_it_began_does_not_begin(bench: Bench, life: Life) -> None:
+async def test_a_loop_that_is_told_to_stop_before_it_began_does_not_begin(bench: Bench, life: Liveness) -> None:
     loop = Runner(bench.store, bench.steps, life, {}, frozenset(), bench.clock, lambda: None)
     await loop.stop()
     with anyio.fail_after(HANG_S):
@@ -203,7 +209,7 @@ async def test_a_loop_that_is_told_to_stop_before_it_began_does_not_begin(bench:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_nothing_is_kept_of_a_worker_that_died(bench: Bench, home: Path, new_job: New) -> None:
     placed = bench.store.place(priced(new_job(), "0.30"), bench.clock()).job
-    dead, living = Locks(home), Locks(home)
+    dead, living = FileLockLiveness(home), FileLockLiveness(home)
     dead.begin()
     assert bench.store.claim(dead.worker, {}, bench.clock()) is not None
     assert dead._lock is not None
@@ -219,7 +225,7 @@ async def test_nothing_is_kept_of_a_worker_that_died(bench: Bench, home: Path, n
 
 
 async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn(
-    bench: Bench, life: Life, new_job: New, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, life: Liveness, new_job: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench.store, "claim", lambda *_: None)
     steps = Counted(replace(bench.steps._tools, adapters={"fal": bench.provider, "local": bench.provider}))

@@ -14,7 +14,7 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.facts import InputRule
 from ltx_mcp.domain.job import Bill, State
 from ltx_mcp.domain.request import Input
-from ltx_mcp.jobs.saving import PATIENCE_S, STEADY_BYTES, TRIES_WHEN_LATE
+from ltx_mcp.jobs.save import PATIENCE_S, STEADY_BYTES, TRIES_WHEN_LATE
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.media.facts import SheetFacts
 from ltx_mcp.media.worker import Media

@@ -16,12 +16,12 @@ from mcp.types import TextResourceContents
 from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.domain.price import to_micro
+from ltx_mcp.jobs.budget import Budget
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.ledger import Budget
 from ltx_mcp.jobs.rows import NewJob
-from ltx_mcp.jobs.rules import price_drift
-from ltx_mcp.jobs.spend import Spend, Spent, read_spend
+from ltx_mcp.jobs.spend import Spend, SpendRow, read_spend
 from ltx_mcp.jobs.store import Store
+from ltx_mcp.jobs.transitions import price_drift
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.spending import read_day, to_spend_view
 from tests.conftest import ERAS, Clock, Connect, Emulated, Era
@@ -61,7 +61,7 @@ def spend(database: Database, days: int = 1, last: date = TODAY, caller: str = "
     return read_spend(database, caller, last, days, NONE)
 
 
-def only(found: Spend) -> Spent:
+def only(found: Spend) -> SpendRow:
     (row,) = found.rows
     return row
 

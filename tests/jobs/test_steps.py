@@ -20,13 +20,13 @@ from ltx_mcp.domain.facts import InputRule, ProviderFacts
 from ltx_mcp.domain.job import Bill, Cancel, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.context import StepContext
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.jobs.tools import Tools
-from ltx_mcp.jobs.uploads import Shelf
+from ltx_mcp.jobs.upload_cache import UploadCache
 from ltx_mcp.media.facts import RenderOrder
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.flow import Bounds
@@ -81,7 +81,7 @@ class Bench:
 
     store: Store
     steps: Steps
-    files: Files
+    files: FileStore
     provider: Scripted
     clock: Clock
     fetched: list[str]
@@ -128,10 +128,12 @@ async def bench(store: Store, database: Database, home: Path, clock: Clock, film
         clock.turn(seconds=seconds)
         await anyio.lowlevel.checkpoint()
 
-    provider, files, media = Scripted(), Files(home), Media()
+    provider, files, media = Scripted(), FileStore(home), Media()
     names = ("fal", "fal1")
     facts = {name: ProviderFacts(name=name, title=name, give_up_after_s=600, inputs=PICTURES) for name in names}
-    tools = Tools(store, Shelf(database), files, media, facts, dict.fromkeys(names, provider), fetch, clock, sleep)
+    tools = StepContext(
+        store, UploadCache(database), files, media, facts, dict.fromkeys(names, provider), fetch, clock, sleep
+    )
     made = Bench(store, Steps(tools), files, provider, clock, fetched)
     yield made
     await media.close()
@@ -315,7 +317,9 @@ async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent
     provider = Blocked(answers=[SubmittedOrder({"id": "r1"})])
     store, media = Store(database), Media()
     facts = {"fal": ProviderFacts(name="fal", title="fal")}
-    steps = Steps(Tools(store, Shelf(database), Files(home), media, facts, {"fal": provider}, no_fetch, clock))
+    steps = Steps(
+        StepContext(store, UploadCache(database), FileStore(home), media, facts, {"fal": provider}, no_fetch, clock)
+    )
     store.place(priced(new_job(), "0.30"), clock())
     job = store.claim(WORKER, {}, clock())
     assert job is not None
@@ -358,7 +362,11 @@ async def test_a_render_outlives_a_store_that_is_out_of_reach_for_a_while(
 
     store, media = Store(database), Media()
     facts = {"fal": ProviderFacts(name="fal", title="fal")}
-    steps = Steps(Tools(store, Shelf(database), Files(home), media, facts, {"fal": Held()}, no_fetch, clock, often))
+    steps = Steps(
+        StepContext(
+            store, UploadCache(database), FileStore(home), media, facts, {"fal": Held()}, no_fetch, clock, often
+        )
+    )
     store.place(priced(new_job(), "0"), clock())
     job = store.claim(WORKER, {}, clock())
     assert job is not None

@@ -13,7 +13,7 @@ from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import LostClaimError, NewJob
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.jobs.uploads import Shelf
+from ltx_mcp.jobs.upload_cache import UploadCache
 from tests.conftest import Clock
 
 New = Callable[..., NewJob]
@@ -326,7 +326,7 @@ def test_pages_are_newest_first_and_do_not_overlap(store: Store, new_job: New, c
 
 
 def test_an_upload_is_reused_until_it_expires(database: Database, clock: Clock) -> None:
-    shelf = Shelf(database)
+    shelf = UploadCache(database)
     photo = Input(role="image", sha256="abc", format="png")
     expires = clock()
     clock.turn(minutes=-10)

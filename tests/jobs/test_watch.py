@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from ltx_mcp.jobs.watch import Watch
+from ltx_mcp.jobs.change_notifier import ChangeNotifier
 from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
@@ -30,17 +30,17 @@ def rows() -> Rows:
 
 
 @pytest.fixture
-def watch(rows: Rows) -> Watch:
-    return Watch(rows.revisions, tick_s=0)
+def watch(rows: Rows) -> ChangeNotifier:
+    return ChangeNotifier(rows.revisions, tick_s=0)
 
 
-async def test_a_change_that_was_there_already_is_told_at_the_first_look(watch: Watch, rows: Rows) -> None:
+async def test_a_change_that_was_there_already_is_told_at_the_first_look(watch: ChangeNotifier, rows: Rows) -> None:
     with anyio.fail_after(HANG_S):
         await watch.change({"a": 0})
     assert len(rows.looks) == 1
 
 
-async def test_a_look_that_could_not_be_made_is_no_change(watch: Watch, rows: Rows) -> None:
+async def test_a_look_that_could_not_be_made_is_no_change(watch: ChangeNotifier, rows: Rows) -> None:
     rows.now = {}
     with anyio.move_on_after(0.05) as waiting:
         await watch.change({"a": 1})
@@ -48,7 +48,7 @@ async def test_a_look_that_could_not_be_made_is_no_change(watch: Watch, rows: Ro
 
 
 async def test_a_change_of_this_process_is_told_without_waiting_for_a_tick(rows: Rows) -> None:
-    watch = Watch(rows.revisions, tick_s=3600)
+    watch = ChangeNotifier(rows.revisions, tick_s=3600)
     with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             group.start_soon(watch.change, {"a": 1})
@@ -58,7 +58,7 @@ async def test_a_change_of_this_process_is_told_without_waiting_for_a_tick(rows:
             watch.wake()
 
 
-async def test_one_look_serves_all_who_wait(watch: Watch, rows: Rows) -> None:
+async def test_one_look_serves_all_who_wait(watch: ChangeNotifier, rows: Rows) -> None:
     with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             group.start_soon(watch.change, {"a": 1})
@@ -69,7 +69,7 @@ async def test_one_look_serves_all_who_wait(watch: Watch, rows: Rows) -> None:
     assert {"a", "b"} in rows.looks
 
 
-async def test_when_the_leader_is_done_another_ticks_on(watch: Watch, rows: Rows) -> None:
+async def test_when_the_leader_is_done_another_ticks_on(watch: ChangeNotifier, rows: Rows) -> None:
     told = []
 
     async def wait(job_id: str) -> None:
@@ -89,7 +89,7 @@ async def test_when_the_leader_is_done_another_ticks_on(watch: Watch, rows: Rows
     assert told == ["a", "b"]
 
 
-async def test_when_the_leader_is_cancelled_another_ticks_on(watch: Watch, rows: Rows) -> None:
+async def test_when_the_leader_is_cancelled_another_ticks_on(watch: ChangeNotifier, rows: Rows) -> None:
     scope = anyio.CancelScope()
 
     async def lead() -> None:
@@ -107,7 +107,7 @@ async def test_when_the_leader_is_cancelled_another_ticks_on(watch: Watch, rows:
             rows.now["b"] = 2
 
 
-async def test_nothing_is_asked_while_nobody_waits(watch: Watch, rows: Rows) -> None:
+async def test_nothing_is_asked_while_nobody_waits(watch: ChangeNotifier, rows: Rows) -> None:
     await watch.change({"a": 0})
     looked = len(rows.looks)
     for _ in range(50):

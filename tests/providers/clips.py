@@ -8,7 +8,7 @@ from PIL import Image
 
 from ltx_mcp.domain.media import LocalPath
 from ltx_mcp.domain.request import Input, kind_of
-from ltx_mcp.jobs.given import to_input
+from ltx_mcp.jobs.resolve_inputs import to_input
 from ltx_mcp.media.inputs import InputReader
 from ltx_mcp.media.worker import Media
 from tests.emulator.made import film, tone

@@ -16,13 +16,13 @@ from ltx_mcp.domain.plan import choose
 from ltx_mcp.domain.request import normal_form, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.world import Fault
+from ltx_mcp.jobs.context import StepContext
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.jobs.tools import Tools
-from ltx_mcp.jobs.uploads import Shelf
+from ltx_mcp.jobs.upload_cache import UploadCache
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.net.provider_client import ProviderClient
@@ -142,8 +142,16 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
         setup = AdapterContext(facts, client, key, dict.fromkeys(facts.url_env, url), options, clock, media)
         heard = Heard(import_module(f"ltx_mcp.providers.{name}").make_adapter(setup))
         steps = Steps(
-            Tools(
-                store, Shelf(database), Files(home), media, {name: facts}, {name: heard}, no_fetch, clock, none_at_all
+            StepContext(
+                store,
+                UploadCache(database),
+                FileStore(home),
+                media,
+                {name: facts},
+                {name: heard},
+                no_fetch,
+                clock,
+                none_at_all,
             )
         )
         request = to_request(text(provider=name))

@@ -18,7 +18,7 @@ from ltx_mcp.server.edge import working_folder
 from ltx_mcp.settings import Settings, home_folder
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.checkup import Books
+    from ltx_mcp.jobs.database_check import DatabaseReport
 
 LOW_DISK_BYTES, FULL_DISK_BYTES = 1 << 30, 50 << 20
 DATABASE_S = 7.0
@@ -72,10 +72,10 @@ def _disk(place: Path) -> Line:
 
 
 async def _database(settings: Settings) -> list[Line]:
-    from ltx_mcp.jobs.checkup import doubtful_disk, read_books
+    from ltx_mcp.jobs.database_check import check_database, doubtful_disk
 
     try:
-        books = await within(DATABASE_S, read_books, settings.home, settings.database_url)
+        books = await within(DATABASE_S, check_database, settings.home, settings.database_url)
     except TimeoutError:
         mend = "Check LTX_MCP_DATABASE_URL and the server." if settings.database_url else "See what holds the file."
         return [failure("database", f"no answer within {DATABASE_S:g} s", mend)]
@@ -106,7 +106,7 @@ def _unusable(error: Exception) -> Line:
     return failure("database", message, hint)
 
 
-def _jobs(books: "Books") -> list[Line]:
+def _jobs(books: "DatabaseReport") -> list[Line]:
     lines = []
     if books.live and not books.workers:
         found = f"{books.live} under way, and nobody works on them"

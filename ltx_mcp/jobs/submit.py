@@ -12,9 +12,9 @@ import anyio
 from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
 from ltx_mcp.domain.job import Bill, Job, State, bill_after
 from ltx_mcp.domain.quoting import one_line
-from ltx_mcp.jobs.preparing import Preparing
+from ltx_mcp.jobs.context import StepContext, to_micro_or_none
+from ltx_mcp.jobs.prepare import PrepareStep
 from ltx_mcp.jobs.rows import LostClaimError
-from ltx_mcp.jobs.tools import Tools, to_micro_or_none
 from ltx_mcp.providers.base import DeferredVideo, Provider, SubmittedOrder
 
 logger = logging.getLogger(__name__)
@@ -30,10 +30,10 @@ FIRST_WAIT_S, MOST_WAIT_S = 2.0, 60.0
 Write = Callable[[], Awaitable[Job]]
 
 
-class Ordering:
+class SubmitStep:
     """`held` is work that only this process can finish; `_answers` are what providers said and is not yet written."""
 
-    def __init__(self, tools: Tools, preparing: Preparing) -> None:
+    def __init__(self, tools: StepContext, preparing: PrepareStep) -> None:
         self._tools = tools
         self._store = tools.store
         self._preparing = preparing

@@ -17,12 +17,12 @@ from ltx_mcp.domain.offer import Offer, row_of
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.domain.unit_price import UnitPrices, charge_of, confirms_seconds, raised
-from ltx_mcp.jobs.files import Files
+from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.prices import PriceBook
 from ltx_mcp.jobs.rows import LostClaimError
-from ltx_mcp.jobs.rules import price_drift
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.jobs.uploads import Shelf
+from ltx_mcp.jobs.transitions import price_drift
+from ltx_mcp.jobs.upload_cache import UploadCache
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.address import read_address
 from ltx_mcp.net.flow import Bounds
@@ -38,7 +38,7 @@ class Fetch(Protocol):
     async def __call__(self, url: str, out: Any, *, provider: str, near: bool, bounds: Bounds) -> None: ...
 
 
-class Bells:
+class WakeSignals:
     """Wakes what rests for one job, because somebody wishes it cancelled."""
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]]) -> None:
@@ -72,13 +72,13 @@ def anywhere(provider: str) -> None:
 
 
 @dataclass(frozen=True)
-class Tools:
+class StepContext:
     """`near` are the providers on this machine; `chance` gives numbers from 0 to 1; `check_way` raises ProviderError
     for a provider to which no order could be sent; `book` has what providers tell of their prices."""
 
     store: Store
-    shelf: Shelf
-    files: Files
+    shelf: UploadCache
+    files: FileStore
     media: Media
     facts: Mapping[str, ProviderFacts]
     adapters: Mapping[str, Provider]
@@ -89,11 +89,11 @@ class Tools:
     near: frozenset[str] = frozenset()
     check_way: Callable[[str], None] = anywhere
     book: PriceBook | None = None
-    bells: Bells = field(init=False)
+    bells: WakeSignals = field(init=False)
     drifting: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bells", Bells(self.sleep))
+        object.__setattr__(self, "bells", WakeSignals(self.sleep))
 
     async def move(self, job: Job, to: State, what: str = "", **changes: Any) -> Job:
         """The holder's move."""

@@ -17,10 +17,10 @@ from ltx_mcp.domain.measured import check_sent
 from ltx_mcp.domain.media import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.context import StepContext
 from ltx_mcp.jobs.files import CONVERTED, digest_of
-from ltx_mcp.jobs.given import to_input
-from ltx_mcp.jobs.rules import removed_film
-from ltx_mcp.jobs.tools import Tools
+from ltx_mcp.jobs.resolve_inputs import to_input
+from ltx_mcp.jobs.transitions import removed_film
 from ltx_mcp.media.facts import MediumFacts, PictureFacts
 from ltx_mcp.media.inputs import to_medium
 from ltx_mcp.providers.base import SupportsUpload
@@ -37,10 +37,10 @@ SEND_PLAIN, ORDER_AGAIN = (
 WORTH_A_RETRY = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED, ErrorCode.BAD_REPLY})
 
 
-class Preparing:
+class PrepareStep:
     """Ends in the move to `submitting`; `ready` then has what the order points at, by role."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: StepContext) -> None:
         self._tools = tools
         self._store = tools.store
         self.ready: dict[tuple[str, int], Mapping[str, str]] = {}

@@ -13,7 +13,7 @@ SPARE = timedelta(minutes=5)
 """An upload that ends sooner is not relied on: the provider reads it some time after the order."""
 
 
-class Shelf:
+class UploadCache:
     """The uploads of one database. Blocking; async code calls these through `Database.do`."""
 
     def __init__(self, database: Database) -> None:

@@ -16,14 +16,14 @@ from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.quoting import MAX_SHOWN_NAMES, cite, quote, shorten
 from ltx_mcp.domain.request import normal_form, to_request
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.rows import NewJob, change, ending, find, insert_job, moved, to_job
+from ltx_mcp.jobs.rows import NewJob, change, find, insert_job, record_transition, terminal_changes, to_job
 from ltx_mcp.jobs.schema import jobs
 from ltx_mcp.providers.base import Provider, SupportsLookup
 
 NAME = re.compile(r"[\w.:-]{1,200}", re.ASCII)
 
 
-class Verdict(StrEnum):
+class Resolution(StrEnum):
     """What a person found out about an order nobody has an answer to."""
 
     CHARGED = "charged"
@@ -31,21 +31,23 @@ class Verdict(StrEnum):
     RETRY = "retry"
 
 
-class Verdicts:
+class RecoveryStore:
     """The verdicts over one database. Blocking; async code calls these through `Database.do`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.do = database.do
 
-    def resolve(self, job_id: str, verdict: Verdict, now: datetime) -> Job:
+    def resolve(self, job_id: str, verdict: Resolution, now: datetime) -> Job:
         """Book or release the price of an unknown job, or order it again. Raises CallerError for any other job."""
         with self._database.write() as connection:
             job = self._unknown(find(connection, None, job_id, lock=True), job_id)
             changes = _settled(job, verdict)
             to = changes["state"]
-            change(connection, (jobs.c.id == job_id,), ending(to, now) | {"next_at": now} | changes)
-            return moved(connection, job_id, to, now, f"resolved_{verdict.value}", {"bill": changes["bill"]})
+            change(connection, (jobs.c.id == job_id,), terminal_changes(to, now) | {"next_at": now} | changes)
+            return record_transition(
+                connection, job_id, to, now, f"resolved_{verdict.value}", {"bill": changes["bill"]}
+            )
 
     def adopt(self, job_id: str, remote: Mapping[str, Any], now: datetime) -> Job:
         """Follow this order of the provider as the one an unknown job had sent. Raises CallerError."""
@@ -59,7 +61,7 @@ class Verdicts:
                 "next_at": now,
             }
             change(connection, (jobs.c.id == job.id,), follow)
-            return moved(connection, job.id, State.RUNNING, now, "adopted", {})
+            return record_transition(connection, job.id, State.RUNNING, now, "adopted", {})
 
     def adopt_new(self, new: NewJob, remote: Mapping[str, Any], now: datetime) -> Job:
         """A new job that follows this order. It is paid already, so no budget is asked, but one counts it."""
@@ -96,15 +98,15 @@ class Verdicts:
 
 
 @dataclass(frozen=True)
-class Person:
+class Recovery:
     """What the terminal calls for a person: verdicts, and orders found by their name at a provider."""
 
-    verdicts: Verdicts
+    verdicts: RecoveryStore
     market: Market
     adapters: Mapping[str, Provider]
     now: Callable[[], datetime]
 
-    async def resolve(self, job_id: str, verdict: Verdict) -> Job:
+    async def resolve(self, job_id: str, verdict: Resolution) -> Job:
         """Settle a job whose outcome is unknown. Raises CallerError for any other."""
         return await self.verdicts.do(self.verdicts.resolve, job_id, verdict, self.now())
 
@@ -175,13 +177,13 @@ class Person:
         raise SetupError(ErrorCode.MISSING_KEY if standing.why_not else ErrorCode.NOT_SUPPORTED, why)
 
 
-def _settled(job: Job, verdict: Verdict) -> dict[str, Any]:
+def _settled(job: Job, verdict: Resolution) -> dict[str, Any]:
     """How the row stands after a verdict."""
-    if verdict is Verdict.RETRY:
+    if verdict is Resolution.RETRY:
         gone = ("remote", "charged_micro", "error", "ordered_at", "finished_at", "progress", "cancel")
         fresh = dict.fromkeys(gone) | {"sent_by": "", "note": "", "attempts": 0, "tries": 0, "cancel_wanted": False}
         return fresh | {"state": State.QUEUED, "bill": Bill.HELD}
-    charged = verdict is Verdict.CHARGED
+    charged = verdict is Resolution.CHARGED
     found = "charged, without a film" if charged else "not charged"
     problem = Problem(
         ErrorCode.OUTCOME_UNKNOWN,

@@ -16,7 +16,7 @@ class _Waiter:
     woken: anyio.Event = field(default_factory=anyio.Event)
 
 
-class Watch:
+class ChangeNotifier:
     """Waiting callers of one process. `revisions` answers for many jobs at once."""
 
     def __init__(self, revisions: Callable[[Sequence[str]], Awaitable[dict[str, int]]], tick_s: float) -> None:

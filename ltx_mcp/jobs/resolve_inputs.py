@@ -23,9 +23,9 @@ from ltx_mcp.domain.media import (
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import Input, kind_of, media_arguments
-from ltx_mcp.jobs.files import Files
-from ltx_mcp.jobs.rules import removed_film
+from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.store import Store
+from ltx_mcp.jobs.transitions import removed_film
 from ltx_mcp.media.inputs import InputReader
 
 MAX_PATH = 4096
@@ -33,7 +33,7 @@ READ_S = 45.0  # a call is answered within 50 s
 
 
 @dataclass(frozen=True)
-class Given:
+class ResolvedInput:
     """A medium of a request: what the row keeps, the bytes that were read, and what makes it unusable now. `found` says
     which file a relative path was taken to mean."""
 
@@ -52,10 +52,15 @@ _USE = {"image": "take a frame from", "video": "work on", "audio": "take the sou
 
 
 async def read_media(
-    arguments: PaidArguments | EstimateCost, caller: str, folder: Path, reader: InputReader, store: Store, files: Files
-) -> list[Given]:
+    arguments: PaidArguments | EstimateCost,
+    caller: str,
+    folder: Path,
+    reader: InputReader,
+    store: Store,
+    files: FileStore,
+) -> list[ResolvedInput]:
     """The media of a request, in order: bytes are read into `folder`, jobs are looked up. Raises CallerError."""
-    given: list[Given] = []
+    given: list[ResolvedInput] = []
     role = ""
     try:
         with anyio.fail_after(READ_S):
@@ -74,7 +79,7 @@ async def read_media(
     return given
 
 
-async def _seen_as_job(reference: Reference, caller: str, store: Store, files: Files) -> Reference:
+async def _seen_as_job(reference: Reference, caller: str, store: Store, files: FileStore) -> Reference:
     """A path or an address of a job's film, as `check_job` gave it, is that job."""
     if not isinstance(reference, LocalPath | WebUrl):
         return reference
@@ -96,17 +101,17 @@ def _is_same_place(path: str, film: Path) -> bool:
 
 async def _read(
     role: str, text: str, reference: WebUrl | DataUri | LocalPath, folder: Path, reader: InputReader
-) -> Given:
+) -> ResolvedInput:
     kind = kind_of(role)
     if kind != "image":
         medium = await reader.read_medium(reference, role, folder, kind)
     else:
         medium = await reader.read_picture(reference, role, folder)
     found = Adjustment(role, shorten(text.strip()), shorten(medium.found, MAX_PATH), "server") if medium.found else None
-    return Given(to_input(role, medium), medium.path, found=found)
+    return ResolvedInput(to_input(role, medium), medium.path, found=found)
 
 
-async def _read_job(role: str, reference: JobMoment, caller: str, store: Store, files: Files) -> Given:
+async def _read_job(role: str, reference: JobMoment, caller: str, store: Store, files: FileStore) -> ResolvedInput:
     source = await store.do(store.get, reference.job_id, caller)
     if source is None:
         raise CallerError(
@@ -117,11 +122,11 @@ async def _read_job(role: str, reference: JobMoment, caller: str, store: Store, 
     moment = reference.moment if isinstance(reference.moment, str) else repr(reference.moment)
     given = input_of(source, role, moment if kind_of(role) == "image" else "")
     if source.state is State.SUCCEEDED and not await store.do(files.film(source.id).exists):
-        return Given(given, None, removed_film(role, source.id))
-    return Given(given, None, _source_problem(role, source, reference))
+        return ResolvedInput(given, None, removed_film(role, source.id))
+    return ResolvedInput(given, None, _source_problem(role, source, reference))
 
 
-def with_found(offers: Sequence[Offer], given: Sequence[Given]) -> tuple[Offer, ...]:
+def with_found(offers: Sequence[Offer], given: Sequence[ResolvedInput]) -> tuple[Offer, ...]:
     """Offers that tell which files relative paths were taken to mean."""
     found = tuple(each.found for each in given if each.found is not None)
     return tuple(replace(offer, adjustments=(*found, *offer.adjustments)) if found else offer for offer in offers)

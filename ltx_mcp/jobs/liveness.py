@@ -14,7 +14,7 @@ from ltx_mcp.jobs.database import storage_failed
 from ltx_mcp.private import FILE, make_folder
 
 
-class Life(Protocol):
+class Liveness(Protocol):
     """This process's own proof of life, and a look at others'. Blocking."""
 
     worker: str
@@ -48,7 +48,7 @@ def new_worker() -> str:
     return f"w_{machine()}_{secrets.token_hex(8)}"
 
 
-class Locks:
+class FileLockLiveness:
     """Proof of life by locked files in `HOME/workers`."""
 
     def __init__(self, home: Path) -> None:

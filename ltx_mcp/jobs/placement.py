@@ -1,4 +1,4 @@
-"""Placing: from a caller's arguments to the one job of their request, or to the question a person answers first."""
+"""Placement: from a caller's arguments to the one job of their request, or to the question a person answers first."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,11 +15,11 @@ from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Market, Plan, choose, is_preview_only, make_offers
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import media_arguments, normal_form, supposed_inputs, to_request
-from ltx_mcp.jobs.consents import Consents, Wish
-from ltx_mcp.jobs.files import Files
-from ltx_mcp.jobs.given import Given, read_media, with_found
+from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
+from ltx_mcp.jobs.files import FileStore
+from ltx_mcp.jobs.resolve_inputs import ResolvedInput, read_media, with_found
 from ltx_mcp.jobs.rows import NewJob
-from ltx_mcp.jobs.same import Identity, Repeat
+from ltx_mcp.jobs.same import Repeat, RequestIdentity
 from ltx_mcp.jobs.store import Placed, Store
 from ltx_mcp.media.inputs import InputReader
 
@@ -33,14 +33,14 @@ class Ordered:
 
 
 @dataclass
-class Placing:
+class Placement:
     """Where requests become rows, by `place`. Above `confirm_above_usd` a person must agree first; None is never."""
 
     market: Market
     store: Store
     place: Callable[[NewJob, datetime, Repeat], Placed]
-    consents: Consents
-    files: Files
+    consents: ConfirmationStore
+    files: FileStore
     reader: InputReader
     now: Callable[[], datetime]
     confirm_above_usd: Decimal | None = None
@@ -72,7 +72,7 @@ class Placing:
                 await self.store.do(self.files.check_room, offers[0])
             except LtxError:
                 is_preview = is_preview_only(request, self.market)
-                wanted = Identity(caller, arguments.request_key, normal, is_preview, repeat)
+                wanted = RequestIdentity(caller, arguments.request_key, normal, is_preview, repeat)
                 same = await self.store.do(self.store.find_same, wanted, self.now())
                 if same is not None:
                     return Ordered(same, fresh=False)
@@ -111,7 +111,7 @@ class Placing:
         )
 
     @asynccontextmanager
-    async def _media(self, arguments: PaidArguments | EstimateCost, caller: str) -> AsyncIterator[list[Given]]:
+    async def _media(self, arguments: PaidArguments | EstimateCost, caller: str) -> AsyncIterator[list[ResolvedInput]]:
         """The media of a request; what was read of them lies in a folder that is removed afterwards."""
         if not media_arguments(arguments):
             yield []
@@ -122,14 +122,14 @@ class Placing:
         finally:
             self.files.remove_folder(folder)
 
-    def _wish(self, new: NewJob, cap_usd: Decimal | None) -> Wish | None:
+    def _wish(self, new: NewJob, cap_usd: Decimal | None) -> PriceRequest | None:
         """What a person must agree to; None where the price needs nobody's consent."""
         above_usd = self.confirm_above_usd
         if above_usd is None or not needs_consent(new.offers, above_usd):
             return None
-        return Wish(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd)
+        return PriceRequest(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd)
 
-    async def _settle(self, wish: Wish, answer: Answer | None, can_ask: bool) -> Question | None:
+    async def _settle(self, wish: PriceRequest, answer: Answer | None, can_ask: bool) -> Question | None:
         """None when the price is agreed to."""
         return await self.store.do(self.consents.settle, wish, answer, self.now(), can_ask=can_ask)
 

@@ -10,8 +10,8 @@ from time import monotonic
 
 from sqlalchemy import Connection, delete, insert, select, text, update
 
-from ltx_mcp.jobs.alive import new_worker
 from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.liveness import new_worker
 from ltx_mcp.jobs.schema import Moment, workers
 
 BEAT_S = 5.0
@@ -23,7 +23,7 @@ UP_SINCE = text("SELECT CAST(extract(epoch FROM pg_postmaster_start_time()) * 10
 )
 
 
-class Beats:
+class HeartbeatLiveness:
     """Proof of life by a row in `workers`."""
 
     def __init__(self, database: Database) -> None:

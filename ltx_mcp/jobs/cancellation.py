@@ -13,7 +13,7 @@ from sqlalchemy import Connection, literal_column, select
 
 from ltx_mcp.domain.job import Bill, Cancel, Job, State
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.rows import change, ending, load, moved, record, to_job
+from ltx_mcp.jobs.rows import change, load, record, record_transition, terminal_changes, to_job
 from ltx_mcp.jobs.schema import IS_LIVE, jobs
 
 BATCH = 50
@@ -29,8 +29,8 @@ def request_cancel(connection: Connection, job: Job, now: datetime) -> Job:
     here = (jobs.c.id == job.id,)
     if job.state is State.QUEUED:
         never = {"state": State.CANCELLED, "cancel": Cancel.NEVER_SENT, "bill": Bill.RELEASED}
-        change(connection, here, ending(State.CANCELLED, now) | never | {"cancel_wanted": True})
-        return moved(connection, job.id, State.CANCELLED, now, "cancelled", {"bill": Bill.RELEASED})
+        change(connection, here, terminal_changes(State.CANCELLED, now) | never | {"cancel_wanted": True})
+        return record_transition(connection, job.id, State.CANCELLED, now, "cancelled", {"bill": Bill.RELEASED})
     late = {"cancel": Cancel.NOT_POSSIBLE} if job.state is State.SAVING else {}
     change(connection, here, {"cancel_wanted": True} | late)
     record(connection, job.id, now, "cancel_wanted", {})
@@ -45,14 +45,14 @@ def outcome_of(job: Job) -> str:
 
 
 @dataclass(frozen=True)
-class Cancelled:
+class CancelResult:
     """What cancelling many came to: how many by outcome, and those that are still under way."""
 
     outcomes: Mapping[str, int]
     live: Mapping[str, str]
 
 
-class Cancelling:
+class Cancellation:
     """Of one caller's jobs. `told` tells their holders in this process, `changed` returns when one of some jobs has."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Cancelling:
         """The state of each live job in one of these states, newest first."""
         return await self._database.do(self._find, caller, states)
 
-    async def cancel(self, caller: str, job_ids: Sequence[str]) -> Cancelled:
+    async def cancel(self, caller: str, job_ids: Sequence[str]) -> CancelResult:
         """Wish these jobs cancelled, newest first, and say what came of it; what is not decided within some seconds
         counts as asked."""
         ended: Counter[str] = Counter()
@@ -85,7 +85,7 @@ class Cancelling:
                     ended[outcome_of(job)] += 1
         live = await self._decided(caller, open_)
         outcomes = ended + Counter(outcome_of(job) for job in live)
-        return Cancelled(outcomes, {job.id: outcome_of(job) for job in live if job.live})
+        return CancelResult(outcomes, {job.id: outcome_of(job) for job in live if job.live})
 
     async def _decided(self, caller: str, open_: dict[str, Job]) -> Sequence[Job]:
         """These jobs when it is known of each what came of the wish, or when nothing has changed for a while."""

@@ -18,9 +18,9 @@ from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import cite
 from ltx_mcp.domain.words import ordinal
-from ltx_mcp.jobs.ordering import Ordering, no_answer
+from ltx_mcp.jobs.context import StepContext
 from ltx_mcp.jobs.rows import LostClaimError
-from ltx_mcp.jobs.tools import Tools
+from ltx_mcp.jobs.submit import SubmitStep, no_answer
 from ltx_mcp.providers.base import DeferredVideo, PollResult, Provider, SupportsCancel, SupportsPoll, SupportsStream
 
 logger = logging.getLogger(__name__)
@@ -37,10 +37,10 @@ LATE_LOOKS = 3
 """How many looks may fail after the deadline before an order is given up."""
 
 
-class Following:
+class TrackStep:
     """One look, one stream or one held work at a time; a failed look is never a failed job."""
 
-    def __init__(self, tools: Tools, ordering: Ordering) -> None:
+    def __init__(self, tools: StepContext, ordering: SubmitStep) -> None:
         self._tools = tools
         self._store = tools.store
         self._ordering = ordering

@@ -23,7 +23,7 @@ TAILS = 99
 
 
 @dataclass(frozen=True)
-class Wish:
+class PriceRequest:
     """A request whose price is above the limit; `cap_usd` is what its caller named as the most they would pay."""
 
     caller: str
@@ -44,13 +44,13 @@ def name_of(normal: dict[str, str], request_key: str) -> str:
     return fingerprint(normal | {"request_key": request_key})
 
 
-class Consents:
+class ConfirmationStore:
     """The asking of one database. Blocking; async code calls these through `Database.do`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def settle(self, wish: Wish, answer: Answer | None, now: datetime, *, can_ask: bool) -> Question | None:
+    def settle(self, wish: PriceRequest, answer: Answer | None, now: datetime, *, can_ask: bool) -> Question | None:
         """None when the price is agreed to, else the question to put to a person.
 
         Raises CallerError(needs_confirmation) where nobody can be asked, or somebody said no or nothing.
@@ -71,12 +71,12 @@ class Consents:
             _remember(connection, wish.caller, question.token, price, now)
         return question
 
-    def forget(self, wish: Wish) -> None:
+    def forget(self, wish: PriceRequest) -> None:
         """All that was asked about a wish: it was declined, or its consent is used up."""
         with self._database.write() as connection:
             use_up(connection, wish.caller, wish.name)
 
-    def _was_told(self, wish: Wish, token: str, price: int, now: datetime) -> bool:
+    def _was_told(self, wish: PriceRequest, token: str, price: int, now: datetime) -> bool:
         """Whether this price, or a higher one, was told in a question about this wish not long ago."""
         with self._database.read() as connection:
             return (
@@ -84,7 +84,7 @@ class Consents:
                 and (_recorded_micro(connection, wish.caller, token, now) or 0) >= price
             )
 
-    def _amount_to_tell(self, wish: Wish, now: datetime) -> Decimal | None:
+    def _amount_to_tell(self, wish: PriceRequest, now: datetime) -> Decimal | None:
         """None when the wish's cap is the one-time amount that was told for it. Else the amount to tell: the same while
         it lives and fits the price, so that a blind repeat does not take it from somebody who is about to agree; or a
         new one, which is never the cap that came before it was told."""

@@ -1,4 +1,4 @@
-"""Saving: the film is made and paid; it is brought here, checked, measured and kept, however often that takes."""
+"""SaveStep: the film is made and paid; it is brought here, checked, measured and kept, however often that takes."""
 
 import logging
 from contextlib import suppress
@@ -16,11 +16,11 @@ from ltx_mcp.domain.measured import shortest_of
 from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import EDITS
-from ltx_mcp.jobs.database import OutOfReachError
-from ltx_mcp.jobs.disk import check_space
+from ltx_mcp.jobs.context import StepContext
+from ltx_mcp.jobs.database import DatabaseUnavailableError
 from ltx_mcp.jobs.files import to_film
+from ltx_mcp.jobs.filesystem import check_space
 from ltx_mcp.jobs.rows import LostClaimError
-from ltx_mcp.jobs.tools import Tools
 from ltx_mcp.media.facts import FilmFacts
 from ltx_mcp.net.flow import LEAST_BYTES_S, WINDOW_S, Bounds
 from ltx_mcp.providers.base import SupportsDownload, SupportsPoll
@@ -50,10 +50,10 @@ class _Trouble:
     have_bytes: int = 0
 
 
-class Saving:
+class SaveStep:
     """Ends in `succeeded`; a film that cannot be had any more ends in an error, and stays paid."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: StepContext) -> None:
         self._tools = tools
         self._store = tools.store
 
@@ -67,7 +67,11 @@ class Saving:
                 part.unlink(missing_ok=True)
             raise
         except LtxError as error:
-            if error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, OutOfReachError) and _is_remote(job):
+            if (
+                error.code is ErrorCode.STORAGE_FAILED
+                and not isinstance(error, DatabaseUnavailableError)
+                and _is_remote(job)
+            ):
                 with suppress(LtxError):  # the same disk may have no room for this either
                     await self._tools.note(job, error=Problem.of(error), note=f"{NOT_KEPT}{error.message}")
             raise

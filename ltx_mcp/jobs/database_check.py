@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, select, text
 
 from ltx_mcp.domain.job import LIVE, Bill, State
 from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.disk import DOUBTFUL, MOUNTS, find_file_system
+from ltx_mcp.jobs.filesystem import DOUBTFUL, MOUNTS, find_file_system
 from ltx_mcp.jobs.migrations import STEPS
 from ltx_mcp.jobs.ownerless import beating, locked
 from ltx_mcp.jobs.schema import jobs
@@ -19,7 +19,7 @@ SOUND_S = 2.0
 
 
 @dataclass(frozen=True)
-class Books:
+class DatabaseReport:
     """What the database holds. `form`: how many of `newest` steps it has taken, 0 before the first start; `unsound`:
     what SQLite found broken; `unknown`: jobs whose outcome a person must settle; `workers`: processes that are alive.
     """
@@ -33,7 +33,7 @@ class Books:
     workers: int = 0
 
 
-def read_books(home: Path, database_url: str = "") -> Books | None:
+def check_database(home: Path, database_url: str = "") -> DatabaseReport | None:
     """The books of a home; None where there are none yet. Raises SetupError for a database that cannot be used."""
     if database_url:
         from ltx_mcp.jobs.postgres import Postgres, read_url
@@ -49,7 +49,7 @@ def read_books(home: Path, database_url: str = "") -> Books | None:
     return _read(Database(Sqlite(path, BUSY_S)), path)
 
 
-def _read(database: Database, place: Path | str) -> Books:
+def _read(database: Database, place: Path | str) -> DatabaseReport:
     """A path is a file of SQLite.
 
     First it writes nothing, as a writer: that is what fails where others hold the lock, or nobody may write.
@@ -64,10 +64,10 @@ def _read(database: Database, place: Path | str) -> Books:
             known = inspect(connection).has_table("form")
             form = (connection.execute(text("SELECT max(version) FROM form")).scalar() or 0) if known else 0
             if form != len(STEPS):
-                return Books(kind, form, unsound=unsound)
+                return DatabaseReport(kind, form, unsound=unsound)
             live = connection.execute(select(jobs.c.id).where(jobs.c.state.in_(LIVE))).all()
             alive = beating(connection) if file is None else locked(file.parent)
-            return Books(kind, form, len(STEPS), unsound, len(live), _unsettled(connection), len(alive))
+            return DatabaseReport(kind, form, len(STEPS), unsound, len(live), _unsettled(connection), len(alive))
     finally:
         database.close()
 
