@@ -24,14 +24,14 @@ PREVIEW = "A preview drawn on this machine, not LTX."
 async def standing_of(jobs: "Jobs", job: Job) -> Standing:
     """How a job stands besides its row, as a tool would tell it."""
     is_preview = jobs.market.facts(job.offer.provider).is_preview
-    return Standing(is_preview, await jobs.line(job), jobs.hindrance(job))
+    return Standing(is_preview, await jobs.queue_ahead(job), jobs.blocked_reason(job))
 
 
 def view_of(jobs: "Jobs", job: Job) -> JobView:
     """A job as a person at this machine sees it."""
     is_preview = jobs.market.facts(job.offer.provider).is_preview
     return to_view(
-        job, Links(jobs.film, near=jobs.near), Standing(is_preview, 0, jobs.hindrance(job)), datetime.now(UTC)
+        job, Links(jobs.film, near=jobs.near), Standing(is_preview, 0, jobs.blocked_reason(job)), datetime.now(UTC)
     )
 
 

@@ -69,7 +69,7 @@ class Cancellation:
 
     async def find(self, caller: str, states: Sequence[str]) -> Mapping[str, str]:
         """The state of each live job in one of these states, newest first."""
-        return await self._database.do(self._find, caller, states)
+        return await self._database.run_in_thread(self._find, caller, states)
 
     async def cancel(self, caller: str, job_ids: Sequence[str]) -> CancelResult:
         """Wish these jobs cancelled, newest first, and say what came of it; what is not decided within some seconds
@@ -77,7 +77,7 @@ class Cancellation:
         ended: Counter[str] = Counter()
         open_: dict[str, Job] = {}
         for first in range(0, len(job_ids), BATCH):
-            for job in await self._database.do(self._request, caller, job_ids[first : first + BATCH]):
+            for job in await self._database.run_in_thread(self._request, caller, job_ids[first : first + BATCH]):
                 self._told(job.id)
                 if job.live:
                     open_[job.id] = job
@@ -93,7 +93,7 @@ class Cancellation:
         while waiting := {job.id: job.revision for job in found.values() if job.live and job.cancel is None}:
             with anyio.move_on_after(DECIDED_S) as patience:
                 await self._changed(waiting)
-            for job in await self._database.do(self._get, caller, list(waiting)):
+            for job in await self._database.run_in_thread(self._get, caller, list(waiting)):
                 found[job.id] = job
             if patience.cancelled_caught:
                 break

@@ -45,12 +45,12 @@ class WakeSignals:
         self._sleep = sleep
         self._bells: dict[str, anyio.Event] = {}
 
-    def ring(self, job_id: str) -> None:
+    def wake(self, job_id: str) -> None:
         """End the job's rest now, if it rests in this process."""
         if job_id in self._bells:
             self._bells[job_id].set()
 
-    async def rest(self, job_id: str, seconds: float) -> None:
+    async def sleep_until_woken(self, job_id: str, seconds: float) -> None:
         """Rest until `seconds` are over, or until the bell rings."""
         bell = self._bells.setdefault(job_id, anyio.Event())
 
@@ -95,18 +95,18 @@ class StepContext:
     def __post_init__(self) -> None:
         object.__setattr__(self, "bells", WakeSignals(self.sleep))
 
-    async def move(self, job: Job, to: State, what: str = "", **changes: Any) -> Job:
+    async def transition(self, job: Job, to: State, what: str = "", **changes: Any) -> Job:
         """The holder's move."""
-        moved = await self.store.do(self.store.move, job, to, self.now(), what, **changes)
+        moved = await self.store.run_in_thread(self.store.transition, job, to, self.now(), what, **changes)
         self.watch_price(job, changes)
         return moved
 
-    async def move_on(self, job: Job, problem: Problem, now: datetime) -> Job:
+    async def fail_over(self, job: Job, problem: Problem, now: datetime) -> Job:
         """After a sure no: the next offer, at the price of its placing or the higher one of a newer reading."""
         told = await self._known_prices()
         tried = job.offer_index + 1
         offers = (*job.offers[:tried], *(self._raised(offer, told) for offer in job.offers[tried:]))
-        return await self.store.do(self.store.move_on, job, problem, now, offers)
+        return await self.store.run_in_thread(self.store.fail_over, job, problem, now, offers)
 
     async def charged(self, job: Job, units: Decimal) -> Decimal | None:
         """USD for what the provider counted for a finished order; None where its price is not known or believed."""
@@ -115,7 +115,7 @@ class StepContext:
             return None
         told = (await self._known_prices()).get(key)
         if told is not None and not told.is_confirmed and confirms_seconds(job.offer, units):
-            await self.book.do(self.book.confirm, *key, self.now())
+            await self.book.run_in_thread(self.book.confirm, *key, self.now())
         return charge_of(job.offer, row, told, units)
 
     def _raised(self, offer: Offer, told: UnitPrices) -> Offer:
@@ -123,7 +123,7 @@ class StepContext:
         return offer if row is None else raised(offer, row, told.get(_price_key(offer)))
 
     async def _known_prices(self) -> UnitPrices:
-        return {} if self.book is None else await self.book.do(self.book.read, self.now())
+        return {} if self.book is None else await self.book.run_in_thread(self.book.read, self.now())
 
     def watch_price(self, job: Job, changes: Mapping[str, Any]) -> None:
         """Say in the log when a provider charges another price than was quoted: once for each of its models."""
@@ -141,20 +141,20 @@ class StepContext:
             drift["as_of"],
         )
 
-    async def note(self, job: Job, **changes: Any) -> Job:
+    async def update(self, job: Job, **changes: Any) -> Job:
         """Something worth knowing about a job; what is known already is not written again."""
         news = {name: value for name, value in changes.items() if getattr(job, name) != value}
-        return await self.store.do(self.store.note, job, **news) if news else job
+        return await self.store.run_in_thread(self.store.update, job, **news) if news else job
 
     async def wait(self, job: Job, trouble: str, seconds: float, **changes: Any) -> Job:
         """Say what failed and when it is tried again, and rest until then. Raises LostClaimError."""
-        job = await self.note(job, note=trouble, next_at=self.now() + timedelta(seconds=seconds), **changes)
-        await self.bells.rest(job.id, seconds)
+        job = await self.update(job, note=trouble, next_at=self.now() + timedelta(seconds=seconds), **changes)
+        await self.bells.sleep_until_woken(job.id, seconds)
         return await self.reloaded(job)
 
     async def reloaded(self, job: Job) -> Job:
         """The job as its row is now. Raises LostClaimError when it is not ours any more."""
-        latest = await self.store.do(self.store.get, job.id)
+        latest = await self.store.run_in_thread(self.store.get, job.id)
         if latest is None or (latest.fence, latest.holder, latest.live) != (job.fence, job.holder, True):
             raise LostClaimError
         return latest

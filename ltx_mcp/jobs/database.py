@@ -50,7 +50,7 @@ class Dialect(Protocol):
     def lock(self, connection: Connection, name: str) -> None:
         """Let nobody else past this name before the transaction ends."""
 
-    async def peek(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    async def quick_read(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """Rows of a tiny read, `?` for values; so cheap that a loop may ask many times a second. Empty when just now
         nothing can be read."""
 
@@ -111,11 +111,11 @@ class Database:
         """Let nobody else past this name before the transaction ends."""
         self.kind.lock(connection, name)
 
-    async def peek(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    async def quick_read(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """Rows of a tiny read; see Dialect."""
-        return await self.kind.peek(query, values)
+        return await self.kind.quick_read(query, values)
 
-    async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def run_in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run blocking `work` in a worker thread; a cancelled caller waits for it, so no connection is ever torn.
 
         Work that the database surely undid, because two transactions stood in each other's way, is done again.

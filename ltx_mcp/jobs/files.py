@@ -122,7 +122,7 @@ class FileStore:
                 finally:
                     temporary.unlink(missing_ok=True)
 
-    def room(self) -> Path:
+    def staging_dir(self) -> Path:
         """A folder of the home for what is being made; on the same file system as what it becomes."""
         with self._told():
             make_folder(self._inputs)

@@ -41,14 +41,14 @@ class Keeping:
             )
         if not self.tools.files.film(job.id).exists():
             raise CallerError(ErrorCode.INVALID_REQUEST, f"{job.id} has no film on this machine.")
-        if needing := await self.database.do(self._needing, job.id):
+        if needing := await self.database.run_in_thread(self._needing, job.id):
             raise CallerError(
                 ErrorCode.INVALID_REQUEST,
                 f"The film of {job.id} is needed by {', '.join(needing)}, which is under way.",
                 "Try again when that has ended.",
             )
-        await self.database.do(self.tools.files.remove_film, job.id)
-        await self.database.do(self._record, job, "film_removed")
+        await self.database.run_in_thread(self.tools.files.remove_film, job.id)
+        await self.database.run_in_thread(self._record, job, "film_removed")
 
     async def fetch(self, job: Job) -> Path:
         """The film of a job that succeeded, brought here once more where it is not here any more. Raises CallerError,
@@ -57,16 +57,16 @@ class Keeping:
         if job.state is State.SUCCEEDED and film.exists():
             return film
         self._check(job)
-        folder = await self.database.do(self.tools.files.new_folder)
+        folder = await self.database.run_in_thread(self.tools.files.new_folder)
         part = Path(folder, "film.part")
         try:
             await self._bring(job, part)
             measured = await self.tools.media.measure_film(part)
             await self.tools.media.make_sheet(part, self.tools.files.sheet(job.id))
-            await self.database.do(self.tools.files.keep_film, job, part, to_film(measured))
+            await self.database.run_in_thread(self.tools.files.keep_film, job, part, to_film(measured))
         finally:
             self.tools.files.remove_folder(folder)
-        await self.database.do(self._record, job, "film_fetched")
+        await self.database.run_in_thread(self._record, job, "film_fetched")
         return film
 
     def may_be_fetched(self, job: Job) -> bool:

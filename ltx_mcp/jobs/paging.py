@@ -30,7 +30,7 @@ async def read_cursor(store: Store, cursor: str, caller: str) -> tuple[datetime,
     """The time and id of the job a page ended with. Raises CallerError for a cursor that no page gave."""
     try:
         job_id = base64.urlsafe_b64decode(cursor[:MAX_CURSOR_CHARS].encode()).decode()
-        job = await store.do(store.get, job_id, caller) if is_job_id(job_id) else None
+        job = await store.run_in_thread(store.get, job_id, caller) if is_job_id(job_id) else None
     except (binascii.Error, ValueError):
         job = None
     if job is None:

@@ -69,11 +69,11 @@ class Placement:
                 offers = with_found(choose(request, inputs, self.market), given)
                 most_usd = ceiling(offers, request.max_cost_usd, self.confirm_above_usd)
                 offers = within(offers, most_usd)
-                await self.store.do(self.files.check_room, offers[0])
+                await self.store.run_in_thread(self.files.check_room, offers[0])
             except LtxError:
                 is_preview = is_preview_only(request, self.market)
                 wanted = RequestIdentity(caller, arguments.request_key, normal, is_preview, repeat)
-                same = await self.store.do(self.store.find_same, wanted, self.now())
+                same = await self.store.run_in_thread(self.store.find_same, wanted, self.now())
                 if same is not None:
                     return Ordered(same, fresh=False)
                 raise
@@ -81,15 +81,15 @@ class Placement:
             wish = self._wish(new, request.max_cost_usd)
             if wish is not None or any(each.path is not None for each in given):
                 # nobody is asked about what would be refused anyway, and nothing is kept of it
-                found = await self.store.do(self.store.check, new, self.now(), repeat)
+                found = await self.store.run_in_thread(self.store.check, new, self.now(), repeat)
                 if found is not None:
                     return Ordered(found, fresh=False)
             if wish is not None and (question := await self._settle(wish, answer, can_ask)) is not None:
                 return question
             for each in given:
                 if each.path is not None:
-                    await self.store.do(self.files.keep_input, each.input, each.path)
-        placed = await self.store.do(self.place, new, self.now(), repeat)
+                    await self.store.run_in_thread(self.files.keep_input, each.input, each.path)
+        placed = await self.store.run_in_thread(self.place, new, self.now(), repeat)
         return Ordered(placed.job, placed.fresh)
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
@@ -116,7 +116,7 @@ class Placement:
         if not media_arguments(arguments):
             yield []
             return
-        folder = await self.store.do(self.files.new_folder)
+        folder = await self.store.run_in_thread(self.files.new_folder)
         try:
             yield await read_media(arguments, caller, Path(folder), self.reader, self.store, self.files)
         finally:
@@ -131,7 +131,7 @@ class Placement:
 
     async def _settle(self, wish: PriceRequest, answer: Answer | None, can_ask: bool) -> Question | None:
         """None when the price is agreed to."""
-        return await self.store.do(self.consents.settle, wish, answer, self.now(), can_ask=can_ask)
+        return await self.store.run_in_thread(self.consents.settle, wish, answer, self.now(), can_ask=can_ask)
 
 
 ESTIMATED_MEDIA = {"audio_to_video": ("audio",), "extend": ("video", "context"), "retake": ("video",)}

@@ -71,14 +71,14 @@ class Postgres:
         key = int.from_bytes(hashlib.sha256(f"ltx-mcp {name}".encode()).digest()[:8], signed=True)
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
-    async def peek(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    async def quick_read(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """In a thread of its own, because the database is at the end of a wire; nothing while it is out of reach."""
         import anyio.to_thread
 
         question = query.replace("?", "%s"), tuple(values)
-        return await anyio.to_thread.run_sync(self._peek, *question, abandon_on_cancel=True)
+        return await anyio.to_thread.run_sync(self._quick_read, *question, abandon_on_cancel=True)
 
-    def _peek(self, query: str, values: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
+    def _quick_read(self, query: str, values: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
         assert self._engine is not None
         try:
             with self._engine.connect() as connection:

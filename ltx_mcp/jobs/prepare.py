@@ -48,15 +48,15 @@ class PrepareStep:
     async def step(self, job: Job) -> Job:
         """Prepare one job. Raises LtxError when it cannot be ordered at all."""
         if job.cancel_wanted:
-            return await self._tools.move(job, State.CANCELLED, cancel=Cancel.STOPPED, bill=Bill.RELEASED)
+            return await self._tools.transition(job, State.CANCELLED, cancel=Cancel.STOPPED, bill=Bill.RELEASED)
         if job.attempts >= MOST_ATTEMPTS:
             raise LtxError(ErrorCode.INTERNAL_ERROR, f"Every process that worked on it ended: {job.attempts} attempts.")
         await self._check_room(job)
         for given in job.inputs:
             if given.job_id and not given.sha256:
-                source = await self._store.do(self._store.get, given.job_id, job.caller)
+                source = await self._store.run_in_thread(self._store.get, given.job_id, job.caller)
                 if source is not None and source.live:
-                    return await self._store.do(self._store.wait_for_sources, job, self._tools.now())
+                    return await self._store.run_in_thread(self._store.wait_for_sources, job, self._tools.now())
                 taken = await self._taken(job, given, source)
                 try:
                     check_section(job.offer, taken)
@@ -68,11 +68,11 @@ class PrepareStep:
             self._tools.check_way(job.offer.provider)
             uris = {given.role: await self._uri(job, given) for given in job.inputs}
         except ProviderError as error:  # nothing is ordered yet, so every failure here is a sure no
-            return await self._tools.move_on(job, Problem.of(error), self._tools.now())
+            return await self._tools.fail_over(job, Problem.of(error), self._tools.now())
         if job.inputs:  # converting and sending them took its time, and room
             await self._check_room(job)
         now = self._tools.now()
-        moved = await self._tools.move(
+        moved = await self._tools.transition(
             job, State.SUBMITTING, sent_by=job.holder, ordered_at=now, progress=None, note=""
         )
         self.ready[moved.id, moved.fence] = uris
@@ -80,7 +80,7 @@ class PrepareStep:
 
     async def _check_room(self, job: Job) -> None:
         """Nothing is ordered for whose film the disk has no room: it fails here, where nothing is paid."""
-        await self._store.do(self._tools.files.check_room, job.offer)
+        await self._store.run_in_thread(self._tools.files.check_room, job.offer)
 
     async def _taken(self, job: Job, given: Input, source: Job | None) -> Input:
         """What a job's film gives: a frame, the film or its sound, kept like any other input."""
@@ -93,11 +93,11 @@ class PrepareStep:
             )
         files = self._tools.files
         film = files.film(source.id)
-        if not await self._store.do(film.exists):
+        if not await self._store.run_in_thread(film.exists):
             raise removed_film(given.role, source.id)
         if given.kind == "video":
             return await self._kept(given, film, await self._tools.media.look_at_film(film))
-        path = files.room() / f"{job.id}.{job.fence}.{given.role}.part"
+        path = files.staging_dir() / f"{job.id}.{job.fence}.{given.role}.part"
         try:
             return await self._kept(given, path, await self._take(given, film, path))
         finally:
@@ -113,15 +113,15 @@ class PrepareStep:
 
     async def _kept(self, given: Input, path: Path, facts: PictureFacts | MediumFacts) -> Input:
         """Keep the bytes as an input, with the figures of what they are, which until now were those of an order."""
-        sha256, size_bytes = await self._store.do(digest_of, path), path.stat().st_size
+        sha256, size_bytes = await self._store.run_in_thread(digest_of, path), path.stat().st_size
         medium = to_medium(facts, given.kind, path, sha256, size_bytes)
         kept = replace(to_input(given.role, medium), job_id=given.job_id, moment=given.moment)
-        await self._store.do(self._tools.files.keep_input, kept, path)
+        await self._store.run_in_thread(self._tools.files.keep_input, kept, path)
         return kept
 
     async def _keep_inputs(self, job: Job, old: Input, new: Input) -> Job:
         inputs = tuple(new if given == old else given for given in job.inputs)
-        return await self._store.do(self._store.note, job, inputs=inputs)
+        return await self._store.run_in_thread(self._store.update, job, inputs=inputs)
 
     # -- what the order points at -------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class PrepareStep:
             case "upload":
                 return await self._uploaded(job, given)
             case "data":
-                content = base64.b64encode(await self._store.do(path.read_bytes)).decode()
+                content = base64.b64encode(await self._store.run_in_thread(path.read_bytes)).decode()
                 return f"data:{mime_type(given.format)};base64,{content}"
         return str(path)
 
@@ -191,7 +191,7 @@ class PrepareStep:
         adapter, shelf = self._tools.adapters[job.offer.provider], self._tools.shelf
         assert isinstance(adapter, SupportsUpload)
         key = (job.offer.provider, adapter.account, given)
-        if uri := await shelf.do(shelf.find, *key, self._tools.now()):
+        if uri := await shelf.run_in_thread(shelf.find, *key, self._tools.now()):
             return uri
         for left in reversed(range(UPLOAD_TRIES)):
             try:
@@ -203,7 +203,7 @@ class PrepareStep:
                 logger.info("%s: %s", job.id, error)
                 rest_s = min(error.retry_after_s or UPLOAD_TRIES - left, 30)
                 await self._tools.wait(job, f"{NOT_SENT}{given.role}: {error.message}", rest_s)
-        await shelf.do(shelf.keep, *key, sent.uri, sent.expires_at, self._tools.now())
+        await shelf.run_in_thread(shelf.keep, *key, sent.uri, sent.expires_at, self._tools.now())
         return sent.uri
 
 

@@ -32,7 +32,7 @@ class PriceBook:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.do = database.do
+        self.run_in_thread = database.run_in_thread
 
     def read(self, now: datetime) -> UnitPrices:
         """All that was told in the last days. What is dated ahead was told by a clock that was set back since."""
@@ -134,11 +134,11 @@ class PriceWatch:
 
     async def _ask(self, provider: str, adapter: SupportsPricing) -> None:
         try:
-            if not await self._book.do(self._book.begin_call, provider, self._now()):
+            if not await self._book.run_in_thread(self._book.begin_call, provider, self._now()):
                 return
             with anyio.fail_after(CALL_S):
                 told = await adapter.prices()
-            await self._book.do(self._book.keep, provider, told)
+            await self._book.run_in_thread(self._book.keep, provider, told)
         except (LtxError, TimeoutError) as error:
             logger.warning("%s did not tell its prices, those that are known stay: %s", provider, error or "no answer")
         except Exception:  # it runs beside the orders, which a fault of it must not end

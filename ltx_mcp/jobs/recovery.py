@@ -36,7 +36,7 @@ class RecoveryStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.do = database.do
+        self.run_in_thread = database.run_in_thread
 
     def resolve(self, job_id: str, verdict: Resolution, now: datetime) -> Job:
         """Book or release the price of an unknown job, or order it again. Raises CallerError for any other job."""
@@ -108,7 +108,7 @@ class Recovery:
 
     async def resolve(self, job_id: str, verdict: Resolution) -> Job:
         """Settle a job whose outcome is unknown. Raises CallerError for any other."""
-        return await self.verdicts.do(self.verdicts.resolve, job_id, verdict, self.now())
+        return await self.verdicts.run_in_thread(self.verdicts.resolve, job_id, verdict, self.now())
 
     async def adopt(self, provider: str, remote_id: str, job_id: str) -> Job:
         """Follow an order as the one this unknown job had sent. Raises CallerError."""
@@ -123,7 +123,7 @@ class Recovery:
                 await self._choices(provider),
             )
         remote = self._names(provider).remote_of(job.offer, remote_id)
-        return await self.verdicts.do(self.verdicts.adopt, job.id, remote, self.now())
+        return await self.verdicts.run_in_thread(self.verdicts.adopt, job.id, remote, self.now())
 
     async def adopt_new(self, provider: str, remote_id: str, arguments: PaidArguments, caller: str) -> Job:
         """Follow an order that no job of this database had sent, as a new job of such a request. Raises CallerError."""
@@ -135,7 +135,7 @@ class Recovery:
         remote = self._names(provider).remote_of(offer, remote_id)
         normal = normal_form(request, ()) | {"adopted": f"{provider} {remote_id}"}
         new = NewJob(caller, "", normal, (offer,), ())
-        return await self.verdicts.do(self.verdicts.adopt_new, new, remote, self.now())
+        return await self.verdicts.run_in_thread(self.verdicts.adopt_new, new, remote, self.now())
 
     async def check_new(self, provider: str) -> None:
         """Raises CallerError while there are unknown jobs that a found order may belong to."""
@@ -150,11 +150,11 @@ class Recovery:
         self._names(provider)
         if not NAME.fullmatch(remote_id):
             raise CallerError(ErrorCode.INVALID_REQUEST, "REMOTE_ID is 1 to 200 letters, digits and any of - _ . :")
-        found = await self.verdicts.do(self.verdicts.followers, provider, remote_id)
+        found = await self.verdicts.run_in_thread(self.verdicts.followers, provider, remote_id)
         return found[0] if found else None
 
     async def _unknown(self, provider: str) -> Sequence[Job]:
-        return await self.verdicts.do(self.verdicts.unknown, provider)
+        return await self.verdicts.run_in_thread(self.verdicts.unknown, provider)
 
     async def _choices(self, provider: str) -> str:
         unknown = await self._unknown(provider)

@@ -85,10 +85,10 @@ async def _seen_as_job(reference: Reference, caller: str, store: Store, files: F
         return reference
     if isinstance(reference, LocalPath):
         job_id = job_of_film(reference.path)
-        is_ours = bool(job_id) and await store.do(_is_same_place, reference.path, files.film(job_id))
+        is_ours = bool(job_id) and await store.run_in_thread(_is_same_place, reference.path, files.film(job_id))
     else:
         job_id = job_of_film(reference.url.partition("?")[0].partition("#")[0])
-        is_ours = bool(job_id) and await store.do(store.get, job_id, caller) is not None
+        is_ours = bool(job_id) and await store.run_in_thread(store.get, job_id, caller) is not None
     return JobMoment(job_id, is_whole=True) if is_ours else reference
 
 
@@ -112,7 +112,7 @@ async def _read(
 
 
 async def _read_job(role: str, reference: JobMoment, caller: str, store: Store, files: FileStore) -> ResolvedInput:
-    source = await store.do(store.get, reference.job_id, caller)
+    source = await store.run_in_thread(store.get, reference.job_id, caller)
     if source is None:
         raise CallerError(
             ErrorCode.JOB_NOT_FOUND,
@@ -121,7 +121,7 @@ async def _read_job(role: str, reference: JobMoment, caller: str, store: Store, 
         )
     moment = reference.moment if isinstance(reference.moment, str) else repr(reference.moment)
     given = input_of(source, role, moment if kind_of(role) == "image" else "")
-    if source.state is State.SUCCEEDED and not await store.do(files.film(source.id).exists):
+    if source.state is State.SUCCEEDED and not await store.run_in_thread(files.film(source.id).exists):
         return ResolvedInput(given, None, removed_film(role, source.id))
     return ResolvedInput(given, None, _source_problem(role, source, reference))
 

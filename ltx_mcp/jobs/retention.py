@@ -35,7 +35,7 @@ class Retention:
         """Clear up each hour."""
         while True:
             try:
-                if cleared := await self._database.do(self.clear, now()):
+                if cleared := await self._database.run_in_thread(self.clear, now()):
                     logger.info("%d old jobs were removed", cleared)
             except LtxError as error:
                 logger.error("old jobs could not be removed: %s", error)

@@ -81,7 +81,7 @@ class Runner:
         if self._group is None or self._is_left or job.holder != self._life.worker:
             self.wake()
             return
-        self._take_up(job, self._group.start_soon)
+        self._start_job(job, self._group.start_soon)
         self._group.start_soon(self._look_soon)
 
     async def _look_soon(self) -> None:
@@ -96,7 +96,7 @@ class Runner:
         try:
             with anyio.CancelScope() as self._running:
                 async with anyio.create_task_group() as self._group:
-                    while (pause := await self._round(self._group.start_soon)) < LOOK_S or not until_idle:
+                    while (pause := await self._tick(self._group.start_soon)) < LOOK_S or not until_idle:
                         await self._sleep(pause)
         finally:
             self._group = None
@@ -128,19 +128,23 @@ class Runner:
             self._running.cancel()
             await self._end_work(hand_over)
         if self._life.worker:
-            await self._store.do(self._store.let_go, self._life.worker, self._repeatable, self._now(), died=False)
-        live = await self._store.do(self._store.live)
+            await self._store.run_in_thread(
+                self._store.release_claims, self._life.worker, self._repeatable, self._now(), died=False
+            )
+        live = await self._store.run_in_thread(self._store.live)
         left = sum(each.provider in self._steps.able for each in live)
         if left and hand_over:
             await hand_over()
-        await self._store.do(self._life.end)
+        await self._store.run_in_thread(self._life.end)
         return left
 
     async def _end_work(self, hand_over: HandOver | None) -> None:
         if await self._stopped_within(LEAVE_S):
             return
         kept = (State.SUBMITTING,)
-        await self._store.do(self._store.let_go, self._life.worker, self._repeatable, self._now(), died=False, but=kept)
+        await self._store.run_in_thread(
+            self._store.release_claims, self._life.worker, self._repeatable, self._now(), died=False, but=kept
+        )
         if hand_over:
             await hand_over()
         if not await self._stopped_within(LAST_ANSWER_S):
@@ -152,12 +156,12 @@ class Runner:
             await self._stopped.wait()
         return self._stopped.is_set()
 
-    async def _round(self, start: Callable[..., object]) -> float:
+    async def _tick(self, start: Callable[..., object]) -> float:
         """Claim all that is due and can be served from here; returns how long to sleep."""
         try:
-            await self._store.do(self._life.beat)
+            await self._store.run_in_thread(self._life.beat)
             while job := await self._claim():
-                self._take_up(job, start)
+                self._start_job(job, start)
             return await self._pause(start)
         except LtxError as error:
             # a full disk or a locked file must not end the loop: the jobs are still there
@@ -166,14 +170,14 @@ class Runner:
 
     async def _claim(self) -> Job | None:
         here = (self._life.worker, self._slots, self._now(), self._steps.able, self._repeatable)
-        return await self._store.do(self._store.claim, *here)
+        return await self._store.run_in_thread(self._store.claim, *here)
 
     async def _pause(self, start: Callable[..., object]) -> float:
         if anyio.current_time() >= self._ask_due_at:
             self._ask_due_at = anyio.current_time() + LOOK_S
-            await self._store.do(self._store.ask_due, self._now())
-        every = await self._store.do(self._store.live)
-        await self._bury({each.holder for each in every if each.holder})
+            await self._store.run_in_thread(self._store.recheck_due, self._now())
+        every = await self._store.run_in_thread(self._store.live)
+        await self._recover_orphans({each.holder for each in every if each.holder})
         live = [each for each in every if each.provider in self._steps.able]
         if not live:
             return LOOK_S
@@ -181,30 +185,34 @@ class Runner:
             if each.holder != self._life.worker:
                 continue
             if each.wished_cancelled:
-                self._steps.ring(each.id)
-            if (each.id, each.fence) not in self._carried and (job := await self._store.do(self._store.get, each.id)):
+                self._steps.wake(each.id)
+            if (each.id, each.fence) not in self._carried and (
+                job := await self._store.run_in_thread(self._store.get, each.id)
+            ):
                 # claimed, or kept, by a transaction whose success was not told to us
-                self._take_up(job, start)
+                self._start_job(job, start)
         due = [each.next_at - self._now() for each in live if not each.holder]
         soonest = min(due, default=timedelta(seconds=1)).total_seconds()
         return max(TICK_S, min(soonest, 1.0))
 
-    async def _bury(self, holders: set[str]) -> None:
+    async def _recover_orphans(self, holders: set[str]) -> None:
         """Hand back what the dead held."""
         for worker in holders:
-            if await self._store.do(self._life.is_dead, worker):
-                await self._store.do(self._store.let_go, worker, self._repeatable, self._now(), died=True)
-                await self._store.do(self._life.forget, worker)
+            if await self._store.run_in_thread(self._life.is_dead, worker):
+                await self._store.run_in_thread(
+                    self._store.release_claims, worker, self._repeatable, self._now(), died=True
+                )
+                await self._store.run_in_thread(self._life.forget, worker)
                 self.wake()
 
-    def _take_up(self, job: Job, start: Callable[..., object]) -> None:
+    def _start_job(self, job: Job, start: Callable[..., object]) -> None:
         """Carry a claim, once; the job may be claimed anew while the carrying of its last claim comes to its end."""
         claim = (job.id, job.fence)
         if job.holder == self._life.worker and claim not in self._carried:
             self._carried.add(claim)
-            start(self._carry, job)
+            start(self._run_job, job)
 
-    async def _carry(self, job: Job) -> None:
+    async def _run_job(self, job: Job) -> None:
         """Step by step to the end, or until the job is handed back or taken away."""
         claim, tries = (job.id, job.fence), 0
         try:
@@ -264,7 +272,7 @@ class Runner:
 
     async def _latest(self, job: Job) -> Job:
         """The job as the step left it: it may have moved before it broke."""
-        latest = await self._store.do(self._store.get, job.id)
+        latest = await self._store.run_in_thread(self._store.get, job.id)
         if latest is None or latest.holder != job.holder or not latest.live:
             raise LostClaimError
         return latest

@@ -73,7 +73,7 @@ class SaveStep:
                 and _is_remote(job)
             ):
                 with suppress(LtxError):  # the same disk may have no room for this either
-                    await self._tools.note(job, error=Problem.of(error), note=f"{NOT_KEPT}{error.message}")
+                    await self._tools.update(job, error=Problem.of(error), note=f"{NOT_KEPT}{error.message}")
             raise
 
     async def _keep(self, job: Job, part: Path) -> Job:
@@ -86,9 +86,9 @@ class SaveStep:
         except LtxError as error:
             logger.warning("%s: no contact sheet: %s", job.id, error)  # the film is worth more than its picture
         job = await self._tools.reloaded(job)
-        await self._store.do(files.keep_film, job, part, film)
+        await self._store.run_in_thread(files.keep_film, job, part, film)
         too_late = {"cancel": job.cancel or Cancel.NOT_POSSIBLE} if job.cancel_wanted else {}
-        return await self._tools.move(
+        return await self._tools.transition(
             job,
             State.SUCCEEDED,
             film=film,
@@ -170,7 +170,7 @@ class SaveStep:
         if seen.status != "done" or not url:
             return job
         expires_at = self._tools.expiry(job, seen)
-        return await self._tools.note(job, result_url=url, result_url_expires_at=expires_at)
+        return await self._tools.update(job, result_url=url, result_url_expires_at=expires_at)
 
 
 def _size_of(part: Path) -> int:

@@ -137,8 +137,8 @@ class Jobs:
 
     async def start(self, group: TaskGroup) -> None:
         """Begin to work in the background."""
-        await self._store.do(self._life.begin)
-        await self._store.do(self._life.sweep)
+        await self._store.run_in_thread(self._life.begin)
+        await self._store.run_in_thread(self._life.sweep)
         group.start_soon(self.work)
         if self._config.keep_days is not None:
             retention = Retention(self._database, self._files, self._config.keep_days)
@@ -151,8 +151,8 @@ class Jobs:
     async def work(self, *, until_idle: bool = False) -> None:
         """Work until `stop`, or until nothing is left to do."""
         if not self._life.worker:
-            await self._store.do(self._life.begin)
-        await self._store.do(self._files.sweep, datetime.now(UTC) - BROUGHT_FOR)
+            await self._store.run_in_thread(self._life.begin)
+        await self._store.run_in_thread(self._files.sweep, datetime.now(UTC) - BROUGHT_FOR)
         async with anyio.create_task_group() as group:
             group.start_soon(self._prices.run)
             await self._runner.run(until_idle=until_idle)
@@ -200,7 +200,7 @@ class Jobs:
         self._prices.wake()
         return ordered
 
-    async def word(
+    async def wait_for_submission(
         self, job: Job, wait_s: float, told: Told, most_s: float = math.inf, word_s: float = math.inf
     ) -> Job:
         """The job once the provider has answered, which is waited for `word_s`, or it is known that the job must wait
@@ -219,19 +219,19 @@ class Jobs:
 
     async def get(self, job_id: str, caller: str) -> Job:
         """One job of this caller. Raises CallerError(job_not_found)."""
-        return found_or_refused(await self._store.do(self._store.get, checked_id(job_id), caller), job_id)
+        return found_or_refused(await self._store.run_in_thread(self._store.get, checked_id(job_id), caller), job_id)
 
     async def named(self, begun: str, caller: str, limit: int) -> Sequence[Job]:
         """This caller's jobs whose id begins so, one that is named in full first."""
-        return await self._store.do(self._store.named, begun, caller, limit) if is_job_id(begun) else ()
+        return await self._store.run_in_thread(self._store.named, begun, caller, limit) if is_job_id(begun) else ()
 
-    async def look(self, job_id: str, caller: str) -> Job:
+    async def get_rechecked(self, job_id: str, caller: str) -> Job:
         """One job of this caller; one whose outcome is unknown is asked after once more, where that can be done.
 
         Raises CallerError(job_not_found).
         """
         job = found_or_refused(
-            await self._store.do(self._store.ask_again, caller, checked_id(job_id), self._now()), job_id
+            await self._store.run_in_thread(self._store.recheck, caller, checked_id(job_id), self._now()), job_id
         )
         if job.state is State.RUNNING and not job.holder:
             self._runner.wake()
@@ -240,10 +240,10 @@ class Jobs:
     async def cancel(self, job_id: str, caller: str) -> Job:
         """Wish a job cancelled and say what came of it, which most providers tell within a second."""
         job = found_or_refused(
-            await self._store.do(self._store.wish_cancel, caller, checked_id(job_id), self._now()), job_id
+            await self._store.run_in_thread(self._store.request_cancel, caller, checked_id(job_id), self._now()), job_id
         )
         self._runner.wake()
-        self._steps.ring(job_id)
+        self._steps.wake(job_id)
         with anyio.move_on_after(CANCEL_S):
             await self._until(job, cancel_is_decided, nobody)
         return await self._reload(job)
@@ -251,9 +251,9 @@ class Jobs:
     @property
     def cancelling(self) -> Cancellation:
         """How many jobs are cancelled at once."""
-        return Cancellation(self._database, self._steps.ring, self._watch.change, self._now)
+        return Cancellation(self._database, self._steps.wake, self._watch.change, self._now)
 
-    def hindrance(self, job: Job) -> str:
+    def blocked_reason(self, job: Job) -> str:
         """What a live job that nobody works on waits for: a key or address this process does not have."""
         if not job.live or job.holder or job.offer.provider in self._adapters.by_name:
             return ""
@@ -273,11 +273,11 @@ class Jobs:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""
         before = await read_cursor(self._store, arguments.cursor, caller) if arguments.cursor else None
         query = (caller, arguments.state, arguments.limit + 1, before)
-        found = await self._store.do(self._store.page, *query)
+        found = await self._store.run_in_thread(self._store.page, *query)
         live = {job.id for job in found[: arguments.limit] if job.live}
         if arguments.wait_seconds and live:
             await self._one_ends(caller, live, arguments.wait_seconds)
-            found = await self._store.do(self._store.page, *query)
+            found = await self._store.run_in_thread(self._store.page, *query)
         shown = tuple(found[: arguments.limit])
         return Page(shown, to_cursor(shown[-1]) if len(found) > arguments.limit else "")
 
@@ -288,37 +288,37 @@ class Jobs:
 
     async def budget(self) -> Budget:
         """Today's money."""
-        return await self._store.do(self._store.budget, self._now())
+        return await self._store.run_in_thread(self._store.budget, self._now())
 
     async def spend(self, caller: str, last: date | None = None, days: int = 1) -> Spend:
         """What this caller ordered on the `days` UTC days that end with `last`, which is today where it is None, and
         the whole database's budget of that last day."""
         now = self._now()
         at = now if last is None else datetime(last.year, last.month, last.day, tzinfo=UTC)
-        budget = await self._store.do(self._store.budget, at)
-        return await self._store.do(read_spend, self._database, caller, at.date(), days, budget)
+        budget = await self._store.run_in_thread(self._store.budget, at)
+        return await self._store.run_in_thread(read_spend, self._database, caller, at.date(), days, budget)
 
     @property
     def market(self) -> Market:
         """What can be bought here, by the prices that the last order or quote was planned with."""
         return self._placing.market
 
-    async def line(self, job: Job) -> int:
+    async def queue_ahead(self, job: Job) -> int:
         """How many jobs must end before a queued one can begin; 0 when nothing stands before it."""
         slots = self._config.market.facts(job.offer.provider).slots
         if job.state is not State.QUEUED or job.waits_for or slots is None:
             return 0
-        return max(0, await self._store.do(self._store.ahead, job) - slots + 1)
+        return max(0, await self._store.run_in_thread(self._store.count_ahead, job) - slots + 1)
 
     async def history(self, job_id: str, caller: str) -> Sequence[Event]:
         """All that happened to a job of this caller."""
-        return await self._store.do(self._store.history, (await self.get(job_id, caller)).id)
+        return await self._store.run_in_thread(self._store.history, (await self.get(job_id, caller)).id)
 
     async def refusals(self, job: Job) -> tuple[str, ...]:
         """What those said who surely did not take it, and why others were left out, before the offer tried now."""
         if job.offer_index == 0:
             return ()
-        events = await self._store.do(self._store.history, job.id)
+        events = await self._store.run_in_thread(self._store.history, job.id)
         return tuple(str(event.detail.get("message", "")) for event in events if event.what in REFUSALS)
 
     @property
@@ -336,7 +336,7 @@ class Jobs:
         path = self._files.sheet(job.id)
         if self.film(job) is None or not path.exists():
             return None
-        return ShownImage(await self._store.do(path.read_bytes), "image/jpeg")
+        return ShownImage(await self._store.run_in_thread(path.read_bytes), "image/jpeg")
 
     async def frame(self, job: Job, seconds: float) -> ShownImage:
         """One frame, at most 1024 pixels on the long side. Raises CallerError without a film, or beyond its end."""
@@ -347,7 +347,7 @@ class Jobs:
                 f"{job.id} is {job.state}; it has no film to take a frame from.",
                 "check_job says when it is done.",
             )
-        return await take_frame(film, seconds, self._files, self._media, self._store.do)
+        return await take_frame(film, seconds, self._files, self._media, self._store.run_in_thread)
 
     @property
     def home(self) -> Path:
@@ -357,20 +357,20 @@ class Jobs:
     async def ownerless(self) -> Ownerless:
         """The live jobs of the whole database that nobody works on; none where a worker is at work that ends when
         nothing is left to do."""
-        live = await self._store.do(self._store.live)
-        if not live or await self._store.do(is_idle_worker_there, self.home):
+        live = await self._store.run_in_thread(self._store.live)
+        if not live or await self._store.run_in_thread(is_idle_worker_there, self.home):
             return Ownerless()
-        alive = await self._store.do(alive_workers, self._database, self.home)
+        alive = await self._store.run_in_thread(alive_workers, self._database, self.home)
         slots = {facts.name for facts in self._config.market.providers if facts.slots}
         return find_ownerless(live, alive, self._adapters.by_name, slots, self._now())
 
     async def is_idle(self) -> bool:
         """Whether nothing is under way in the whole database."""
-        return not await self._store.do(self._store.live)
+        return not await self._store.run_in_thread(self._store.live)
 
     async def _take_in_prices(self) -> None:
         """Plan with what providers told of their prices, by whichever process they were asked."""
-        told = await self._book.do(self._book.read, self._now())
+        told = await self._book.run_in_thread(self._book.read, self._now())
         self._placing.market = replace(self._placing.market, unit_prices=told)
 
     async def _until(self, job: Job, done: Callable[[Job], Awaitable[bool]], told: Told) -> None:
@@ -384,10 +384,10 @@ class Jobs:
             job = await self._reload(job)
 
     async def _has_word(self, job: Job) -> bool:
-        return job.state not in BEFORE_WORD or bool(job.waits_for) or await self.line(job) > 0
+        return job.state not in BEFORE_WORD or bool(job.waits_for) or await self.queue_ahead(job) > 0
 
     async def _reload(self, job: Job) -> Job:
-        return await self._store.do(self._store.get, job.id) or job
+        return await self._store.run_in_thread(self._store.get, job.id) or job
 
     async def _one_ends(self, caller: str, ids: set[str], seconds: float) -> None:
         with anyio.move_on_after(seconds):

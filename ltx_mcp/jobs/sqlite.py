@@ -41,7 +41,7 @@ class Sqlite:
     def lock(self, connection: Connection, name: str) -> None:
         """Nothing to do: there is one writer."""
 
-    async def peek(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    async def quick_read(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """Some 40 microseconds, so the event loop does it itself.
 
         Nothing when the file is locked just now, which a reader of a WAL file meets only around a recovery.

@@ -34,9 +34,9 @@ class Steps:
         """The providers that can be served from here."""
         return frozenset(self._tools.adapters)
 
-    def ring(self, job_id: str) -> None:
+    def wake(self, job_id: str) -> None:
         """Something about this job changed: if it rests here, it should look."""
-        self._tools.bells.ring(job_id)
+        self._tools.bells.wake(job_id)
 
     def give_up(self) -> None:
         """Wait for no provider's answer to an order any more."""
@@ -54,13 +54,13 @@ class Steps:
             return await self._ordering.answer(job, State.UNKNOWN, "unknown", error=problem)
         if job.state is State.RUNNING and _leaves_open(job, error):
             problem = replace(no_answer(job), provider_detail=error.message)
-            return await self._tools.move(job, State.UNKNOWN, error=problem)
+            return await self._tools.transition(job, State.UNKNOWN, error=problem)
         accepted = job.state in (State.RUNNING, State.SAVING)
         free = facts.failure_is_free and (job.state is not State.SAVING or facts.repeatable)  # the film was made
         bill = bill_after(State.FAILED, error.code, accepted=accepted, failure_is_free=free)
         if error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, SetupError):
             error = self._tools.files.failed(error)  # a child knows what went wrong, not which setting moves it
-        return await self._tools.move(job, State.FAILED, error=Problem.of(error), bill=bill)
+        return await self._tools.transition(job, State.FAILED, error=Problem.of(error), bill=bill)
 
 
 def _leaves_open(job: Job, error: LtxError) -> bool:

@@ -74,7 +74,7 @@ class Store:
         self._database = database
         self._max_live_jobs = max_live_jobs
         self._limit = None if budget_usd is None else to_micro(budget_usd)
-        self.do = database.do
+        self.run_in_thread = database.run_in_thread
 
     # -- placing ------------------------------------------------------------------------------------------------
 
@@ -172,7 +172,7 @@ class Store:
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
 
-    def move(self, job: Job, to: State, now: datetime, what: str = "", **changes: Any) -> Job:
+    def transition(self, job: Job, to: State, now: datetime, what: str = "", **changes: Any) -> Job:
         """The holder's next step, with its event. Raises LostClaimError when the job is no longer as `job` says."""
         assert to in MOVES[job.state], f"{job.state} -> {to}"
         same = _as_held(job)
@@ -181,7 +181,7 @@ class Store:
             _tell_drift(connection, job, now, changes)
             return record_transition(connection, job.id, to, now, what or str(to), changes)
 
-    def answer(self, job: Job, to: State, now: datetime, what: str, **changes: Any) -> Job:
+    def record_submission(self, job: Job, to: State, now: datetime, what: str, **changes: Any) -> Job:
         """The order's own answer, which may come after others gave the job up: it counts while `sent_by` says so."""
         is_open = jobs.c.state.in_([State.SUBMITTING, State.UNKNOWN])
         sent = (jobs.c.id == job.id, jobs.c.sent_by == job.holder, jobs.c.fence == job.fence, is_open)
@@ -191,7 +191,7 @@ class Store:
             _tell_drift(connection, job, now, changes)
             return record_transition(connection, job.id, to, now, what, changes)
 
-    def move_on(self, job: Job, problem: Problem, now: datetime, offers: tuple[Offer, ...] = ()) -> Job:
+    def fail_over(self, job: Job, problem: Problem, now: datetime, offers: tuple[Offer, ...] = ()) -> Job:
         """After a sure no: give the price back, hold that of the next offer that fits, and queue again; the end where
         none is left. `offers` are the job's own as they would be held now, where some have risen."""
         assert job.state in (State.QUEUED, State.SUBMITTING), job.state
@@ -229,7 +229,7 @@ class Store:
                 record(connection, job.id, now, "offer_left_out", detail)
             return queued
 
-    def turn_away(self, job: Job, problem: Problem, now: datetime, wait: timedelta) -> Job:
+    def requeue(self, job: Job, problem: Problem, now: datetime, wait: timedelta) -> Job:
         """The provider surely did not take it, and asks to come back: the same offer again, `wait` from now."""
         assert job.state is State.SUBMITTING, job.state
         same = _as_held(job)
@@ -247,15 +247,15 @@ class Store:
             change(connection, same, {"waits_for": waits_for, "holder": "", "next_at": now})
             return record_transition(connection, job.id, State.QUEUED, now, "waiting", {"waits_for": waits_for})
 
-    def ask_again(self, caller: str, job_id: str, now: datetime) -> Job | None:
+    def recheck(self, caller: str, job_id: str, now: datetime) -> Job | None:
         """Have the provider asked once more about an order whose end nobody has seen, where it can be asked."""
         with self._database.write() as connection:
             job = find(connection, caller, job_id, lock=True)
             if job is None or job.state is not State.UNKNOWN or job.remote is None:
                 return job
-            return self._ask_again(connection, job_id, now)
+            return self._recheck(connection, job_id, now)
 
-    def ask_due(self, now: datetime) -> int:
+    def recheck_due(self, now: datetime) -> int:
         """The same for all whose time has come, a day long after they were ordered; returns how many."""
         when = or_(jobs.c.next_at <= now, jobs.c.next_at > now + MOST_AHEAD)
         may_be_asked = (jobs.c.state == State.UNKNOWN, jobs.c.remote.is_not(None), when)
@@ -263,28 +263,28 @@ class Store:
         with self._database.write() as connection:
             due = connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
             for job_id in due:
-                self._ask_again(connection, job_id, now)
+                self._recheck(connection, job_id, now)
             return len(due)
 
-    def _ask_again(self, connection: Connection, job_id: str, now: datetime) -> Job:
+    def _recheck(self, connection: Connection, job_id: str, now: datetime) -> Job:
         again = {"state": State.RUNNING, "holder": "", "next_at": now, "finished_at": None}
         change(connection, (jobs.c.id == job_id,), again)
         return record_transition(connection, job_id, State.RUNNING, now, "asked_again", {})
 
-    def note(self, job: Job, **changes: Any) -> Job:
+    def update(self, job: Job, **changes: Any) -> Job:
         """Progress and the like: no move, no event, and no fsync. Raises LostClaimError."""
         same = _as_held(job)
         with self._database.write(durable=False) as connection:
             change(connection, same, changes)
             return load(connection, job.id)
 
-    def wish_cancel(self, caller: str, job_id: str, now: datetime) -> Job | None:
+    def request_cancel(self, caller: str, job_id: str, now: datetime) -> Job | None:
         """Cancel what was never sent; else leave the wish for the holder. None when the caller has no such job."""
         with self._database.write() as connection:
             job = find(connection, caller, job_id, lock=True)
             return None if job is None else request_cancel(connection, job, now)
 
-    def let_go(
+    def release_claims(
         self, worker: str, repeatable: AbstractSet[str], now: datetime, *, died: bool, but: Sequence[State] = ()
     ) -> int:
         """Hand back what `worker` held, but for the states `but`, by what is sure about each job; returns how many.
@@ -337,12 +337,12 @@ class Store:
     async def revisions(self, job_ids: Sequence[str]) -> dict[str, int]:
         """How often each of these jobs has changed; asked many times a second, so not through SQLAlchemy."""
         marks = ", ".join("?" * len(job_ids))
-        found = await self._database.peek(f"SELECT id, revision FROM jobs WHERE id IN ({marks})", job_ids)
+        found = await self._database.quick_read(f"SELECT id, revision FROM jobs WHERE id IN ({marks})", job_ids)
         return {job_id: revision for job_id, revision in found}
 
-    async def is_unwanted(self, job: Job) -> bool:
+    async def should_stop(self, job: Job) -> bool:
         """Whether its holder should look again: it was cancelled, or taken away. Cheap."""
-        found = await self._database.peek("SELECT cancel_wanted, fence FROM jobs WHERE id = ?", (job.id,))
+        found = await self._database.quick_read("SELECT cancel_wanted, fence FROM jobs WHERE id = ?", (job.id,))
         return any(wanted or fence != job.fence for wanted, fence in found)
 
     def live(self) -> list[ActiveJob]:
@@ -353,7 +353,7 @@ class Store:
         with self._database.read() as connection:
             return [ActiveJob(*row[:5], row.cancel_wanted and row.cancel is None) for row in connection.execute(query)]
 
-    def ahead(self, job: Job) -> int:
+    def count_ahead(self, job: Job) -> int:
         """How many jobs of the same provider come before a queued one: those under way and older waiting ones."""
         older = and_(jobs.c.state == State.QUEUED, jobs.c.waits_for == "", jobs.c.created_at < job.created_at)
         first = or_(_is_under_way(), older)

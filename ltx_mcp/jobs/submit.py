@@ -48,7 +48,7 @@ class SubmitStep:
             adapter, uris = self._tools.adapters[job.offer.provider], self._preparing.ready.pop(sent, None)
             if uris is None:  # the move here was written but not told: nothing was sent
                 again = Problem(ErrorCode.UNAVAILABLE, "prepared again")
-                return await self._store.do(self._store.turn_away, job, again, self._tools.now(), timedelta())
+                return await self._store.run_in_thread(self._store.requeue, job, again, self._tools.now(), timedelta())
             self._answers[sent] = partial(self.answer, job, State.UNKNOWN, "unknown", error=no_answer(job))
             with anyio.CancelScope(shield=True):  # an answer that came must be written down, whoever stops us
                 with anyio.CancelScope() as wait:
@@ -66,7 +66,9 @@ class SubmitStep:
     async def answer(self, job: Job, to: State, what: str, **changes: Any) -> Job:
         """The move that an answer to the order makes, however late it comes."""
         try:
-            answered = await self._store.do(self._store.answer, job, to, self._tools.now(), what, **changes)
+            answered = await self._store.run_in_thread(
+                self._store.record_submission, job, to, self._tools.now(), what, **changes
+            )
         except LostClaimError:
             await self._tell_lost(job, changes.get("remote"))
             raise
@@ -75,7 +77,7 @@ class SubmitStep:
 
     async def _tell_lost(self, job: Job, remote: dict[str, Any] | None) -> None:
         """An order that was taken, and has no job any more that could follow it: a person should know."""
-        latest = await self._store.do(self._store.get, job.id)
+        latest = await self._store.run_in_thread(self._store.get, job.id)
         if remote is None or latest is None or latest.remote == remote:
             return
         logger.warning(
@@ -125,11 +127,11 @@ class SubmitStep:
         most = TRIES if not is_last else TRIES_OF_FULL if soon else TRIES_OF_LAST
         patient = job.tries < most and (is_last or soon)
         if error.code is not ErrorCode.RATE_LIMITED or not patient:
-            return partial(self._late_no, job, problem, partial(self._tools.move_on, job, problem, now))
+            return partial(self._late_no, job, problem, partial(self._tools.fail_over, job, problem, now))
         least_s = 0.0 if job.tries < TRIES_OF_LAST else MOST_WAIT_S
         wait_s = max(least_s, min(asked_s, 10 * MOST_WAIT_S)) + self._tools.chance()
         said = replace(problem, message=f"{job.offer.provider} asks to wait {wait_s:.0f} s")
-        later = partial(self._store.do, self._store.turn_away, job, said, now, timedelta(seconds=wait_s))
+        later = partial(self._store.run_in_thread, self._store.requeue, job, said, now, timedelta(seconds=wait_s))
         return partial(self._late_no, job, problem, later)
 
     async def _late_no(self, job: Job, problem: Problem, write: Write) -> Job:

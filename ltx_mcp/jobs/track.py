@@ -70,12 +70,12 @@ class TrackStep:
     async def _lost(self, job: Job) -> Job:
         """Work we held and lost, with the store out of reach in between."""
         if self._tools.facts[job.offer.provider].repeatable:
-            return await self._tools.move(job, State.QUEUED, "again", progress=None, holder="")
-        return await self._tools.move(job, State.UNKNOWN, error=no_answer(job))
+            return await self._tools.transition(job, State.QUEUED, "again", progress=None, holder="")
+        return await self._tools.transition(job, State.UNKNOWN, error=no_answer(job))
 
     async def _pass_on_cancel(self, job: Job, adapter: Provider) -> Job:
         if not isinstance(adapter, SupportsCancel):
-            return await self._tools.note(job, cancel=Cancel.NOT_POSSIBLE)
+            return await self._tools.update(job, cancel=Cancel.NOT_POSSIBLE)
         assert job.remote is not None
         try:
             said = await adapter.cancel(job.remote)
@@ -84,8 +84,8 @@ class TrackStep:
             rest_s = self._tools.facts[job.offer.provider].poll.first_s
             return await self._tools.wait(job, f"{NOT_STOPPED}{error.message}", rest_s)
         if said is Cancel.STOPPED:
-            return await self._tools.move(job, State.CANCELLED, cancel=said, bill=Bill.RELEASED)
-        return await self._tools.note(job, cancel=said)
+            return await self._tools.transition(job, State.CANCELLED, cancel=said, bill=Bill.RELEASED)
+        return await self._tools.update(job, cancel=said)
 
     # -- the stream ---------------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class TrackStep:
         return told.job if told.job.state is not State.RUNNING else await self._tools.reloaded(told.job)
 
     async def _until_rung(self, job: Job, scope: anyio.CancelScope) -> None:
-        await self._tools.bells.rest(job.id, self._left_s(job))
+        await self._tools.bells.sleep_until_woken(job.id, self._left_s(job))
         scope.cancel()
 
     async def _listen(self, told: "_Telling", stream: AsyncIterator[PollResult]) -> None:
@@ -150,13 +150,13 @@ class TrackStep:
             told = {"error": Problem.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
             pace_s = max(pace_s, min(error.retry_after_s or 0, MOST_RETRY_S))
             again_at = self._tools.now() + timedelta(seconds=self._rest_s(job, pace_s))
-            job = await self._tools.note(job, note=f"{NOT_ASKED}{error.message}", next_at=again_at, **told)
+            job = await self._tools.update(job, note=f"{NOT_ASKED}{error.message}", next_at=again_at, **told)
             self._late_failures[job.id] += late
         if job.state is not State.RUNNING:
             return job
         if late and (answered or self._late_failures[job.id] >= LATE_LOOKS):
-            return await self._tools.move(job, State.UNKNOWN, error=_overdue(job))
-        await self._tools.bells.rest(job.id, self._rest_s(job, pace_s))
+            return await self._tools.transition(job, State.UNKNOWN, error=_overdue(job))
+        await self._tools.bells.sleep_until_woken(job.id, self._rest_s(job, pace_s))
         return await self._tools.reloaded(job)
 
     def _rest_s(self, job: Job, pace_s: float) -> float:
@@ -180,7 +180,7 @@ class TrackStep:
             url = seen.result_url and self._tools.film_address(job, seen.result_url)
             found: dict[str, Any] = {"result_url": url, "error": None} | charged
             news = tuple(each for each in seen.adjustments if each not in job.adjustments)
-            return await self._tools.move(
+            return await self._tools.transition(
                 job,
                 State.SAVING,
                 adjustments=job.adjustments + news,
@@ -189,11 +189,13 @@ class TrackStep:
                 **found,
             )
         if seen.status == "cancelled":
-            return await self._tools.move(job, State.CANCELLED, bill=Bill.RELEASED, cancel=Cancel.STOPPED, error=None)
+            return await self._tools.transition(
+                job, State.CANCELLED, bill=Bill.RELEASED, cancel=Cancel.STOPPED, error=None
+            )
         if seen.status == "failed":
             problem = seen.problem or Problem(ErrorCode.UNAVAILABLE, "The provider could not make it.")
             return await self._failed(job, problem, free=seen.charged_usd == 0, **charged)
-        return await self._tools.note(
+        return await self._tools.update(
             job,
             progress=seen.progress,
             queue_position=seen.queue_position,
@@ -206,7 +208,7 @@ class TrackStep:
         if free and job.charged_micro is not None:
             charged = {"charged_micro": 0}  # what was announced with the order is charged for a film only
         bill = bill_after(State.FAILED, problem.code, accepted=True, failure_is_free=free)
-        return await self._tools.move(job, State.FAILED, error=problem, bill=bill, **charged)
+        return await self._tools.transition(job, State.FAILED, error=problem, bill=bill, **charged)
 
     # -- held work ----------------------------------------------------------------------------------------------
 
@@ -233,7 +235,7 @@ class TrackStep:
             if pulse.lost:
                 raise LostClaimError
             if not whole:
-                return await self._tools.move(job, State.CANCELLED, cancel=Cancel.STOPPED, bill=Bill.RELEASED)
+                return await self._tools.transition(job, State.CANCELLED, cancel=Cancel.STOPPED, bill=Bill.RELEASED)
             return await self._is_here(pulse, adjustments)
         finally:
             if not whole:
@@ -243,7 +245,7 @@ class TrackStep:
         for left in (1, 0):
             all_told = pulse.job.adjustments + adjustments
             try:
-                return await self._tools.move(pulse.job, State.SAVING, adjustments=all_told, progress=100.0)
+                return await self._tools.transition(pulse.job, State.SAVING, adjustments=all_told, progress=100.0)
             except LostClaimError:
                 if not left or not await self._take_back(pulse):
                     raise
@@ -266,12 +268,12 @@ class TrackStep:
         while not (pulse.lost or (pulse.job.cancel_wanted and pulse.stops)):
             await self._tools.sleep(PULSE_S / LOOKS_A_PULSE)
             try:
-                if next(beats) % LOOKS_A_PULSE == 0 or await self._store.is_unwanted(pulse.job):
-                    pulse.job = await self._tools.note(pulse.job, progress=round(pulse.done * 100, 1))
+                if next(beats) % LOOKS_A_PULSE == 0 or await self._store.should_stop(pulse.job):
+                    pulse.job = await self._tools.update(pulse.job, progress=round(pulse.done * 100, 1))
                     pulse.job = await self._tools.reloaded(pulse.job)
                     if pulse.job.cancel_wanted and not pulse.stops:
                         # paid for the moment it was sent: stopping would only lose the film
-                        pulse.job = await self._tools.note(pulse.job, cancel=Cancel.NOT_POSSIBLE)
+                        pulse.job = await self._tools.update(pulse.job, cancel=Cancel.NOT_POSSIBLE)
             except LostClaimError:
                 with suppress(LtxError):
                     pulse.lost = not await self._take_back(pulse)

@@ -18,7 +18,7 @@ class UploadCache:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.do = database.do
+        self.run_in_thread = database.run_in_thread
 
     def find(self, provider: str, account: str, given: Input, now: datetime) -> str:
         """Where this medium already lies; empty when it does not, or not for much longer."""

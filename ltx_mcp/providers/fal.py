@@ -165,7 +165,7 @@ class Fal:
             raise poll_error(self._context, reply, _error_text(reply)[1])
         return await self._read_status(reply.json, remote)
 
-    async def follow(self, remote: Mapping[str, Any]) -> AsyncIterator[PollResult]:
+    async def stream_status(self, remote: Mapping[str, Any]) -> AsyncIterator[PollResult]:
         """The event stream: the same objects as the status, pushed; it ends after COMPLETED."""
         call = HttpRequest("GET", f"{remote['status_url']}/stream", self._headers, {"logs": "1"}, read_s=EVENTS_S)
         async with aclosing(self._client.events(call)) as events:

@@ -127,9 +127,9 @@ class Desk:
     async def _standing(self, job: Job) -> Standing:
         jobs = await self.jobs()
         is_preview = jobs.market.facts(job.offer.provider).is_preview
-        before = await jobs.line(job)
+        before = await jobs.queue_ahead(job)
         refusals, ways = await jobs.refusals(job), goes_on(job, jobs.market)
-        return Standing(is_preview, before, jobs.hindrance(job), refusals, ways, self.show_frames)
+        return Standing(is_preview, before, jobs.blocked_reason(job), refusals, ways, self.show_frames)
 
     def teller(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
         """Tells a waiting caller how a job stands, in whole steps."""

@@ -194,7 +194,7 @@ class JobTasks:
                     return None
                 raise
             if _goes_on(job):
-                told = ". ".join(filter(None, (await desk.stage(job), jobs.hindrance(job))))
+                told = ". ".join(filter(None, (await desk.stage(job), jobs.blocked_reason(job))))
                 return Task(job.id, "working", job.created_at, moved_at, told)
             ref = await desk.ref(job)
             told = f"{job.error.message} {ref.next}" if job.error else ref.next

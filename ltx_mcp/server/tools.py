@@ -94,7 +94,7 @@ async def check_job(arguments: CheckJob, context: Context[Desk]) -> CallToolResu
     it is done you see a contact sheet: look at it before you show the video or order again. Still running is a normal
     answer: call again."""
     desk, jobs = desk_of(context), await desk_of(context).jobs()
-    job = await jobs.look(arguments.job_id, desk.caller(context))
+    job = await jobs.get_rechecked(arguments.job_id, desk.caller(context))
     if job.live:
         patience, asked_s = desk.patiences.of(context), arguments.wait_seconds
         async with patience.call():
@@ -109,7 +109,9 @@ async def check_job(arguments: CheckJob, context: Context[Desk]) -> CallToolResu
         shown = await jobs.sheet(job)
     pictures = [image(shown.data, shown.mime_type)] if shown else []
     meta = (
-        player_meta(job, jobs.market, jobs.hindrance(job), datetime.now(UTC)) if client_supports_apps(context) else None
+        player_meta(job, jobs.market, jobs.blocked_reason(job), datetime.now(UTC))
+        if client_supports_apps(context)
+        else None
     )
     return answer(job_text(view, await desk.stage(job)), view, *pictures, meta=meta)
 
@@ -210,5 +212,5 @@ async def _order(arguments: PaidArguments, context: Context[Desk]) -> CallToolRe
                 job = await jobs.wait(job, min(wait_s, MOST_S - took_s), desk.teller(context))
             else:
                 word_s = max(0.0, patience.usual(WORD_S) - took_s)
-                job = await jobs.word(job, wait_s, desk.teller(context), MOST_S - took_s, word_s)
+                job = await jobs.wait_for_submission(job, wait_s, desk.teller(context), MOST_S - took_s, word_s)
     return await job_answer(desk, job, fresh=ordered.fresh)

@@ -28,7 +28,7 @@ async def nothing_changes(seen: dict[str, int]) -> None:
 
 @pytest.fixture
 def cancelling(database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Cancellation:
-    monkeypatch.setattr("ltx_mcp.jobs.cancelling.DECIDED_S", 0.01)
+    monkeypatch.setattr("ltx_mcp.jobs.cancellation.DECIDED_S", 0.01)
     return Cancellation(database, lambda job_id: None, nothing_changes, clock)
 
 
@@ -40,10 +40,10 @@ async def test_each_comes_to_what_it_would_alone_and_others_are_left(
     store: Store, cancelling: Cancellation, new_job: New, clock: Clock
 ) -> None:
     sent = ordered(store, new_job(prompt="sent"), clock)
-    saving = store.move(
-        store.answer(ordered(store, new_job(), clock), State.RUNNING, clock(), ""), State.SAVING, clock()
+    saving = store.transition(
+        store.record_submission(ordered(store, new_job(), clock), State.RUNNING, clock(), ""), State.SAVING, clock()
     )
-    ended = store.move(ordered(store, new_job(prompt="ended"), clock), State.FAILED, clock())
+    ended = store.transition(ordered(store, new_job(prompt="ended"), clock), State.FAILED, clock())
     theirs = store.place(new_job("other", prompt="theirs"), clock()).job
     queued = [store.place(new_job(prompt=f"p{n}"), clock()).job for n in range(BATCH + 5)]
     found = await cancelling.find("local", LIVE)

@@ -173,7 +173,7 @@ def test_consent_that_was_used_up_is_asked_for_again(consents: ConfirmationStore
 def test_no_amount_is_consent_before_it_was_told(
     consents: ConfirmationStore, wish: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ltx_mcp.jobs.consents.secrets.choice", lambda amounts: amounts[0])
+    monkeypatch.setattr("ltx_mcp.jobs.confirmation.secrets.choice", lambda amounts: amounts[0])
     first = Decimal("1.5001")
     assert not pays(consents, wish(cap=first), clock)
     assert not pays(consents, wish(cap=first), clock)

@@ -67,8 +67,8 @@ def test_what_was_under_way_is_carried_to_its_end(old: Database, clock: Clock) -
     while job := store.claim("w_new", {}, clock()):
         found[job.prompt] = job
     assert sorted(found) == ["as long as it likes", "under way", "whole credits"]
-    job = store.move(found["under way"], State.SAVING, clock())
-    job = store.move(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    job = store.transition(found["under way"], State.SAVING, clock())
+    job = store.transition(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
     assert store.budget(job.created_at).booked == 480_000
 
 

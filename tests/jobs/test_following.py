@@ -31,7 +31,7 @@ class Streaming(Scripted):
     streams: Any = ()
     opened: int = 0
 
-    async def follow(self, remote: Mapping[str, Any]) -> AsyncIterator[PollResult]:
+    async def stream_status(self, remote: Mapping[str, Any]) -> AsyncIterator[PollResult]:
         self.opened += 1
         for seen in self.streams.pop(0) if self.streams else ():
             if isinstance(seen, Exception):
@@ -92,8 +92,8 @@ async def test_a_wish_to_cancel_ends_the_wait_for_a_stream(bench: Bench, new_job
 
             async def wish() -> None:
                 await anyio.sleep(0.05)
-                bench.store.wish_cancel("local", job.id, bench.clock())
-                bench.steps.ring(job.id)
+                bench.store.request_cancel("local", job.id, bench.clock())
+                bench.steps.wake(job.id)
 
             group.start_soon(wish)
             job = await bench.steps.take(job)
@@ -109,7 +109,7 @@ async def test_a_stop_that_the_provider_confirms_ends_the_job_and_frees_the_mone
     provider = Stopping(answers=[SubmittedOrder({"id": "r1"})])
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
-    bench.store.wish_cancel("local", job.id, bench.clock())
+    bench.store.request_cancel("local", job.id, bench.clock())
     job = await bench.steps.take(bench.store.get(job.id) or job)
     assert (job.state, job.cancel, job.bill) == (State.CANCELLED, Cancel.STOPPED, Bill.RELEASED)
 
@@ -125,7 +125,7 @@ async def test_a_cancel_that_cannot_be_passed_on_is_tried_again(bench: Bench, ne
     provider = Deaf(answers=[SubmittedOrder({"id": "r1"})], looks=[PollResult("running"), DONE])
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
-    bench.store.wish_cancel("local", job.id, bench.clock())
+    bench.store.request_cancel("local", job.id, bench.clock())
     job = await bench.until(bench.store.get(job.id) or job, State.SUCCEEDED)
     assert (job.cancel, len(provider.cancelled)) == (Cancel.ASKED, 2)
 
@@ -187,7 +187,7 @@ async def test_an_unknown_order_is_asked_after_again_and_healed(bench: Bench, ne
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.UNKNOWN)
     for looks, state in (([PollResult("running")], State.UNKNOWN), ([DONE], State.SUCCEEDED)):
         bench.provider.looks = list(looks)
-        again = bench.store.ask_again("local", job.id, bench.clock())
+        again = bench.store.recheck("local", job.id, bench.clock())
         assert again is not None
         assert again.state is State.RUNNING
         claimed = bench.store.claim(WORKER, {}, bench.clock())
@@ -200,7 +200,7 @@ async def test_an_unknown_order_is_asked_after_again_and_healed(bench: Bench, ne
 async def test_an_order_without_a_name_at_the_provider_cannot_be_asked_after(bench: Bench, new_job: New) -> None:
     bench.provider.answers = [no(ErrorCode.UNAVAILABLE, "unknown")]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.UNKNOWN)
-    again = bench.store.ask_again("local", job.id, bench.clock())
+    again = bench.store.recheck("local", job.id, bench.clock())
     assert again is not None
     assert again.state is State.UNKNOWN
 
@@ -283,7 +283,7 @@ async def test_a_whole_film_outlives_the_process_that_held_it(bench: Bench, new_
 
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
-    bench.store.let_go(WORKER, frozenset(), bench.clock(), died=True)
+    bench.store.release_claims(WORKER, frozenset(), bench.clock(), died=True)
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}))
     again = bench.store.claim("w_other", {}, bench.clock())
     assert again is not None
@@ -313,7 +313,7 @@ async def test_a_paid_film_that_is_held_is_not_stopped_by_a_wish_to_cancel(
     bench: Bench, new_job: New, film: Any
 ) -> None:
     async def write(path: Any, tell: Any) -> tuple[()]:
-        bench.store.wish_cancel("local", job.id, bench.clock())
+        bench.store.request_cancel("local", job.id, bench.clock())
         await anyio.sleep(0.05)
         path.write_bytes(film.read_bytes())
         return ()

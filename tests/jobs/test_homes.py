@@ -21,7 +21,7 @@ async def test_homes_of_any_name_keep_their_jobs_apart(
     for name in NAMES:
         database = Database.open(tmp_path / name)
         made[name] = Store(database).place(new_job(), clock()).job.id
-        assert await database.peek("SELECT id FROM jobs", ()) == [(made[name],)]
+        assert await database.quick_read("SELECT id FROM jobs", ()) == [(made[name],)]
         database.close()
     for name in NAMES:
         assert (tmp_path / name / "jobs.sqlite").stat().st_size > 0

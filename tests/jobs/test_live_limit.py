@@ -73,9 +73,9 @@ def test_an_end_also_an_unknown_one_makes_a_place_free(limited: Store, new_job: 
     job = ordered(limited, new_job(prompt="p0"), clock)
     refused(limited, new_job(prompt="one more"), clock)
     if end is State.UNKNOWN:
-        limited.answer(job, end, clock(), "unknown", error=Problem(ErrorCode.OUTCOME_UNKNOWN, "no answer"))
+        limited.record_submission(job, end, clock(), "unknown", error=Problem(ErrorCode.OUTCOME_UNKNOWN, "no answer"))
     else:
-        limited.move(job, end, clock())
+        limited.transition(job, end, clock())
     limited.place(new_job(prompt="one more"), clock())
     refused(limited, new_job(prompt="and one more"), clock)
 
@@ -97,7 +97,7 @@ def test_only_live_rows_are_read_however_many_have_ended(
     database: Database, limited: Store, new_job: New, clock: Clock
 ) -> None:
     job = ordered(limited, new_job(), clock)
-    limited.move(job, State.FAILED, clock())
+    limited.transition(job, State.FAILED, clock())
     with database.write() as connection:
         (row,) = connection.execute(select(jobs)).mappings()
         many = [{**row, "id": f"job_{n}", "created_at": clock() - timedelta(days=n)} for n in range(5000)]

@@ -229,7 +229,7 @@ async def test_a_film_that_was_coming_in_when_its_holder_was_taken_for_dead_is_k
     orders: list[Any] = []
 
     async def write(path: Path, tell: Any) -> tuple[()]:
-        bench.store.let_go(WORKER, frozenset(), bench.clock(), died=True)
+        bench.store.release_claims(WORKER, frozenset(), bench.clock(), died=True)
         await anyio.sleep(0.05)
         path.write_bytes(film.read_bytes())
         return ()
@@ -255,7 +255,7 @@ async def test_a_preview_taken_for_dead_leaves_the_file_of_who_draws_it_now(benc
 
     async def write(path: Path, tell: Any) -> tuple[()]:
         path.write_bytes(b"half")
-        bench.store.let_go(WORKER, frozenset({"fal"}), bench.clock(), died=True)
+        bench.store.release_claims(WORKER, frozenset({"fal"}), bench.clock(), died=True)
         again = bench.store.claim("w_other", {}, bench.clock())
         assert again is not None
         theirs.append(bench.files.part(again))

@@ -147,7 +147,7 @@ class StoreMachine(Model):
             self.wish_cancel(shot, caller)
 
     def wish_cancel(self, shot: Shot, caller: str) -> None:
-        told = self.store.wish_cancel(caller, shot.id, self.now)
+        told = self.store.request_cancel(caller, shot.id, self.now)
         assert (told is None) is (caller != shot.caller)
         if told is None or not shot.live or shot.wished:
             return
@@ -159,7 +159,7 @@ class StoreMachine(Model):
             shot.story.append("cancel_wanted")
 
     def ask_again(self, shot: Shot, caller: str) -> None:
-        told = self.store.ask_again(caller, shot.id, self.now)
+        told = self.store.recheck(caller, shot.id, self.now)
         assert (told is None) is (caller != shot.caller)
         if told is not None and shot.state is State.UNKNOWN and shot.remote:
             self.moved(shot, State.RUNNING, "asked_again", due=self.now)
@@ -168,7 +168,7 @@ class StoreMachine(Model):
         lost = [each for each in self.shots.values() if each.state is State.UNKNOWN and each.remote]
         lately = self.now - timedelta(hours=24)
         due = [each for each in lost if each.due <= self.now and each.ordered and each.ordered > lately]
-        assert self.store.ask_due(self.now) == len(due)
+        assert self.store.recheck_due(self.now) == len(due)
         for shot in due:
             self.moved(shot, State.RUNNING, "asked_again", due=self.now)
 
@@ -239,7 +239,7 @@ class StoreMachine(Model):
         """The intent is written; only then does the order go out."""
         shot = self.shots[job.id]
         at: dict[str, Any] = {"sent_by": job.holder, "ordered_at": self.now}
-        if sent := self.tried(self.holds(job), lambda: self.store.move(job, State.SUBMITTING, self.now, **at)):
+        if sent := self.tried(self.holds(job), lambda: self.store.transition(job, State.SUBMITTING, self.now, **at)):
             self.moved(shot, State.SUBMITTING, "submitting", sent_by=job.holder, ordered=self.now)
             taken = taken and shot.provider not in REPEATABLE
             shot.taken += taken
@@ -263,7 +263,7 @@ class StoreMachine(Model):
         written = {name: value for name, value in changes.items() if name != "charged"}
         if "charged" in changes:
             written["charged_micro"] = changes["charged"]
-        if self.tried(may, lambda: self.store.answer(job, to, self.now, what, **written)):
+        if self.tried(may, lambda: self.store.record_submission(job, to, self.now, what, **written)):
             known = {name: value is not None if name == "remote" else value for name, value in changes.items()}
             holder = "" if to in ENDED else job.holder
             known |= {} if to is State.UNKNOWN else {"due": self.now}
@@ -273,7 +273,7 @@ class StoreMachine(Model):
     def move_on(self, job: Job, code: ErrorCode) -> None:
         """The store offers the next choice whose price the day it is counted on still has."""
         shot = self.shots[job.id]
-        if not self.tried(self.holds(job), lambda: self.store.move_on(job, Problem(code, "no"), self.now)):
+        if not self.tried(self.holds(job), lambda: self.store.fail_over(job, Problem(code, "no"), self.now)):
             return
         later = range(shot.index + 1, len(shot.offers))
         fit = [n for n in later if code not in ACCOUNT or shot.offers[n][0] != shot.provider]
@@ -287,7 +287,7 @@ class StoreMachine(Model):
     def turn_away(self, job: Job, seconds: int) -> None:
         shot, wait = self.shots[job.id], timedelta(seconds=seconds)
         problem = Problem(ErrorCode.RATE_LIMITED, "later")
-        if self.tried(self.holds(job), lambda: self.store.turn_away(job, problem, self.now, wait)):
+        if self.tried(self.holds(job), lambda: self.store.requeue(job, problem, self.now, wait)):
             self.moved(shot, State.QUEUED, "turned_away", holder="", sent_by="", due=self.now + wait)
 
     def go_on(self, data: st.DataObject) -> None:
@@ -308,7 +308,7 @@ class StoreMachine(Model):
             job = self.hands[data.draw(st.sampled_from(list(self.hands)))]
             for to in set(State) - MOVES[job.state]:
                 with pytest.raises(AssertionError):
-                    self.store.move(job, to, self.now)
+                    self.store.transition(job, to, self.now)
 
     def act_on_an_old_record(self, job: Job, data: st.DataObject) -> None:
         """Somebody slept through what happened, and does what was next for them."""
@@ -330,11 +330,11 @@ class StoreMachine(Model):
         """The holder's next move, or a word about progress where there is none."""
         shot, steps = self.shots[job.id], self.steps(job)
         if not steps:
-            self.tried(self.holds(job), lambda: self.store.note(job, progress=50.0))
+            self.tried(self.holds(job), lambda: self.store.update(job, progress=50.0))
             return
         to, changes = steps[data.draw(st.integers(0, len(steps) - 1))]
         written = {"charged_micro" if name == "charged" else name: value for name, value in changes.items()}
-        if self.tried(self.holds(job), lambda: self.store.move(job, to, self.now, **written)):
+        if self.tried(self.holds(job), lambda: self.store.transition(job, to, self.now, **written)):
             self.moved(shot, to, str(to), **changes)
 
     def wait_for_source(self, job: Job) -> None:
@@ -349,7 +349,7 @@ class StoreMachine(Model):
         died: bool = data.draw(st.booleans())
         but = (State.SUBMITTING,) if data.draw(st.booleans()) else ()
         mine = [each for each in self.shots.values() if each.holder == worker and each.live and each.state not in but]
-        assert self.store.let_go(worker, REPEATABLE, self.now, died=died, but=but) == len(mine)
+        assert self.store.release_claims(worker, REPEATABLE, self.now, died=died, but=but) == len(mine)
         for shot in mine:
             what = "holder_died" if died else "handed_over"
             if shot.state is State.QUEUED or shot.remote:

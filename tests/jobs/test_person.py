@@ -27,7 +27,7 @@ def verdicts(database: Database) -> RecoveryStore:
 def unknown(store: Store, new_job: New, clock: Clock) -> Job:
     """A job whose holder died while it waited for the answer to its order."""
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.let_go(job.holder, LOCAL, clock(), died=True)
+    store.release_claims(job.holder, LOCAL, clock(), died=True)
     found = store.get(job.id)
     assert found is not None
     assert (found.state, found.bill) == (State.UNKNOWN, Bill.HELD)
@@ -83,9 +83,9 @@ def test_a_retry_forgets_the_first_orders_charge_and_the_wish_to_cancel_it(
     store: Store, verdicts: RecoveryStore, new_job: New, clock: Clock
 ) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    job = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"}, charged_micro=10_000)
-    store.wish_cancel("local", job.id, clock())
-    store.move(job, State.UNKNOWN, clock())
+    job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"}, charged_micro=10_000)
+    store.request_cancel("local", job.id, clock())
+    store.transition(job, State.UNKNOWN, clock())
     again = verdicts.resolve(job.id, Resolution.RETRY, clock())
     assert (again.charged_micro, again.cancel_wanted, store.budget(clock()).held) == (None, False, 300_000)
 
@@ -95,13 +95,13 @@ def test_an_answer_to_the_first_order_does_not_count_for_the_second(
 ) -> None:
     """Even of the very process that sends the second one."""
     first = ordered(store, priced(new_job(), "0.30"), clock, worker="w_a")
-    store.let_go("w_a", LOCAL, clock(), died=True)
+    store.release_claims("w_a", LOCAL, clock(), died=True)
     verdicts.resolve(first.id, Resolution.RETRY, clock())
     again = store.claim("w_a", {}, clock())
     assert again is not None
-    store.move(again, State.SUBMITTING, clock(), sent_by="w_a")
+    store.transition(again, State.SUBMITTING, clock(), sent_by="w_a")
     with pytest.raises(LostClaimError):
-        store.answer(first, State.RUNNING, clock(), "accepted", remote={"id": "first"})
+        store.record_submission(first, State.RUNNING, clock(), "accepted", remote={"id": "first"})
 
 
 def test_what_was_found_not_charged_can_be_ordered_again_by_the_same_request(

@@ -186,7 +186,7 @@ def submitting(store: Store, new: Any, clock: Clock) -> Job:
     store.place(new, clock())
     job = store.claim("w_a", {}, clock())
     assert job is not None
-    return store.move(job, State.SUBMITTING, clock(), sent_by="w_a")
+    return store.transition(job, State.SUBMITTING, clock(), sent_by="w_a")
 
 
 def risen(job: Job, *at_most: str) -> Any:
@@ -214,7 +214,7 @@ def test_a_next_offer_that_has_risen_is_compared_again(
     store = Store(database, budget_usd=Decimal(1))
     new = priced(new_job(), "0.30", "0.31")
     job = submitting(store, replace(new, most_usd=ceiling(new.offers, Decimal(cap) if cap else None)), clock)
-    moved = store.move_on(job, NO_CREDIT, clock(), risen(job, now))
+    moved = store.fail_over(job, NO_CREDIT, clock(), risen(job, now))
     if goes_on:
         assert (moved.state, moved.offer.at_most_usd, moved.cost_micro) == (State.QUEUED, Decimal(now), 310_000)
         assert store.budget(clock()).held == int(Decimal(now) * 1_000_000)
@@ -231,7 +231,7 @@ def test_one_that_no_longer_fits_is_left_out_with_a_sentence_and_the_one_after_i
 ) -> None:
     store = Store(database, budget_usd=Decimal("0.32"))
     job = submitting(store, priced(new_job(), "0.30", "0.31", "0.31", "0.32"), clock)
-    moved = store.move_on(job, NO_CREDIT, clock(), risen(job, "0.50", "0.325", "0.32"))
+    moved = store.fail_over(job, NO_CREDIT, clock(), risen(job, "0.50", "0.325", "0.32"))
     assert (moved.state, moved.offer_index, moved.offer.at_most_usd) == (State.QUEUED, 3, Decimal("0.32"))
     assert [offer.at_most_usd for offer in moved.offers[:3]] == [Decimal("0.30"), Decimal("0.31"), Decimal("0.31")]
     dear, beyond = reasons_left_out(store, moved)
@@ -245,7 +245,7 @@ def test_a_job_of_an_older_version_goes_on_at_the_prices_of_its_placing(
 ) -> None:
     job = submitting(store, priced(new_job(), "0.30", "0.90"), clock)  # within a cap that nobody wrote down
     assert job.most_micro is None
-    assert store.move_on(job, NO_CREDIT, clock()).offer_index == 1
+    assert store.fail_over(job, NO_CREDIT, clock()).offer_index == 1
 
 
 def test_a_database_of_the_first_version_opens_with_its_live_jobs_and_its_money(

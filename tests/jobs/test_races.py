@@ -147,7 +147,7 @@ def test_next_offers_at_once_do_not_pass_the_budget(database: Database, new_job:
     store = Store(database, budget_usd=Decimal("2.00"))
     jobs = [ordered(store, priced(new_job(prompt=f"p{n}"), "0.20", "0.40"), clock) for n in range(AT_ONCE)]
     problem = Problem(ErrorCode.OUT_OF_CREDIT, "no credit")
-    at_once(lambda n: store.move_on(jobs[n], problem, clock()))
+    at_once(lambda n: store.fail_over(jobs[n], problem, clock()))
     budget = store.budget(clock())
     assert budget.held + budget.booked <= 2_000_000
     states = [found.state for job in jobs if (found := store.get(job.id))]
@@ -196,7 +196,7 @@ def test_a_shot_that_ends_while_the_next_is_placed_does_not_leave_it_waiting(
     chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot.id, moment="last"),))
 
     def work(which: int) -> Any:
-        return store.place(chained, clock()) if which else store.move(shot, State.FAILED, clock())
+        return store.place(chained, clock()) if which else store.transition(shot, State.FAILED, clock())
 
     at_once(work, 2)
     claimed = store.claim("w_b", {}, clock())
@@ -209,7 +209,7 @@ def test_a_job_that_would_wait_for_one_that_has_ended_is_due_at_once(store: Stor
     chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot.id, moment="last"),))
     placed = store.place(chained, clock()).job
     assert placed.waits_for == shot.id
-    store.move(shot, State.FAILED, clock())
+    store.transition(shot, State.FAILED, clock())
     claimed = store.claim("w_b", {}, clock())
     assert claimed is not None
     assert store.wait_for_sources(claimed, clock()).waits_for == ""
@@ -218,7 +218,7 @@ def test_a_job_that_would_wait_for_one_that_has_ended_is_due_at_once(store: Stor
 
 def test_a_clock_that_was_set_back_does_not_put_a_job_off_for_long(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.turn_away(job, Problem(ErrorCode.RATE_LIMITED, "later"), clock(), timedelta(minutes=10))
+    store.requeue(job, Problem(ErrorCode.RATE_LIMITED, "later"), clock(), timedelta(minutes=10))
     assert store.claim("w_b", {}, clock()) is None
     clock.turn(hours=-3)
     assert store.claim("w_b", {}, clock()) is not None

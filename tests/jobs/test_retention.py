@@ -39,8 +39,8 @@ def retention(database: Database, files: FileStore) -> Retention:
 def finished(store: Store, files: FileStore, new_job: New, clock: Clock, **arguments: str) -> str:
     """A succeeded job with files like those of a film."""
     job = ordered(store, priced(new_job(**arguments), "0.30"), clock)
-    job = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
-    job = store.move(store.move(job, State.SAVING, clock()), State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    job = store.transition(store.transition(job, State.SAVING, clock()), State.SUCCEEDED, clock(), bill=Bill.BOOKED)
     files.part(job)
     for path in films_of(files, job.id):
         path.write_bytes(b"film")
@@ -79,7 +79,7 @@ def test_a_job_whose_money_is_not_settled_stays(
     store: Store, files: FileStore, retention: Retention, new_job: New, clock: Clock
 ) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.let_go(job.holder, frozenset(), clock(), died=True)
+    store.release_claims(job.holder, frozenset(), clock(), died=True)
     clock.turn(days=DAYS + 1)
     assert retention.clear(clock()) == 0
     left = store.get(job.id)
@@ -104,7 +104,7 @@ def test_inputs_go_when_no_job_uses_them_any_more(
     used, unused = (Input(role="image", sha256=name * 64, format="png") for name in "ab")
     converted = Input(role="image", sha256=f"{'a' * 64}{CONVERTED}", format="jpeg")
     new = Input(role="image", sha256="c" * 64, format="png")
-    files.room()
+    files.staging_dir()
     for given in (used, unused, converted, new):
         files.input(given).write_bytes(b"picture")
         os.utime(files.input(given), (clock().timestamp(),) * 2)

@@ -97,7 +97,7 @@ async def test_a_bug_in_a_look_does_not_cost_the_film(
         assert (job.state, job.bill) == (State.SUCCEEDED, Bill.BOOKED)
     else:
         assert (job.state, job.bill) == (State.UNKNOWN, Bill.HELD)
-        assert bench.store.ask_again("local", job.id, bench.clock()) is not None
+        assert bench.store.recheck("local", job.id, bench.clock()) is not None
     assert len(provider.orders) == 1
 
 
@@ -111,7 +111,7 @@ class Forgetful(Store):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        inner = database.do
+        inner = database.run_in_thread
         broken: set[str] = set()
 
         async def do(work: Any, *args: Any, **kwargs: Any) -> Any:

@@ -15,9 +15,9 @@ def ended(store: Store, new: NewJob, clock: Clock, end: State = State.SUCCEEDED)
     """A job of this request that has come to its end."""
     job = ordered(store, new, clock)
     if end is State.UNKNOWN:
-        return store.move(job, end, clock())
-    job = store.answer(job, State.RUNNING, clock(), "started")
-    return store.move(store.move(job, State.SAVING, clock()), State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+        return store.transition(job, end, clock())
+    job = store.record_submission(job, State.RUNNING, clock(), "started")
+    return store.transition(store.transition(job, State.SAVING, clock()), State.SUCCEEDED, clock(), bill=Bill.BOOKED)
 
 
 @pytest.mark.parametrize("key", ["", "k"])
@@ -33,7 +33,7 @@ def test_a_person_is_asked_for_a_day_whatever_key_it_had(
     assert another.id != job.id
     assert store.place(again, clock(), Repeat.ASKED).job.id == another.id
     clock.turn(hours=2)
-    store.wish_cancel("local", another.id, clock())
+    store.request_cancel("local", another.id, clock())
     assert store.place(again, clock(), Repeat.ASKED).fresh
 
 

@@ -49,10 +49,10 @@ def job(store: Store, new_job: New, clock: Clock) -> Make:
         store.place(replace(new, offers=(offer,)), clock())
         job = store.claim("w", {}, clock())
         assert job is not None
-        job = store.move(job, State.SUBMITTING, clock(), sent_by="w")
-        job = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": made}, **told)
+        job = store.transition(job, State.SUBMITTING, clock(), sent_by="w")
+        job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": made}, **told)
         ends = {Bill.BOOKED: State.FAILED, Bill.HELD: State.UNKNOWN, Bill.RELEASED: State.FAILED}
-        return store.move(job, ends[bill], clock(), bill=bill)
+        return store.transition(job, ends[bill], clock(), bill=bill)
 
     return make
 
@@ -134,7 +134,7 @@ def test_a_job_counts_for_the_offer_that_took_it(database: Database, store: Stor
     for _ in range(2):
         job = store.claim("w", {}, clock())
         assert job is not None
-        store.move_on(job, Problem(ErrorCode.OUT_OF_CREDIT, "empty"), clock())
+        store.fail_over(job, Problem(ErrorCode.OUT_OF_CREDIT, "empty"), clock())
     row = only(spend(database))
     assert (row.provider, row.model, row.quoted_micro) == ("netwrck", "old", 300_000)
 

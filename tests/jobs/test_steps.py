@@ -195,7 +195,7 @@ async def test_a_sure_no_that_comes_late_ends_what_was_unknown_and_frees_its_mon
 ) -> None:
     bench.provider.answers = [no(code)]
     job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.32")), State.SUBMITTING)
-    bench.store.let_go(WORKER, frozenset(), bench.clock(), died=True)
+    bench.store.release_claims(WORKER, frozenset(), bench.clock(), died=True)
     job = await bench.steps.take(job)
     assert (job.state, job.bill) == (State.FAILED, Bill.RELEASED)
     assert job.error is not None
@@ -254,7 +254,7 @@ async def test_a_wish_to_cancel_is_passed_on_once_and_the_film_still_comes(bench
     bench.provider.answers = [SubmittedOrder({"id": "r1"})]
     bench.provider.looks = [PollResult("running"), PollResult("running"), DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
-    bench.store.wish_cancel("local", job.id, bench.clock())
+    bench.store.request_cancel("local", job.id, bench.clock())
     job = await bench.until(await bench.steps.take(job), State.SUCCEEDED)
     assert (job.cancel, bench.provider.cancelled) == (Cancel.ASKED, [{"id": "r1"}])
 
@@ -278,7 +278,7 @@ async def test_a_medium_is_uploaded_once_and_its_address_ordered_with(bench: Ben
 
 async def test_a_job_cancelled_while_it_was_prepared_is_never_sent(bench: Bench, new_job: New) -> None:
     job = bench.begin(priced(new_job(), "0.30"))
-    bench.store.wish_cancel("local", job.id, bench.clock())
+    bench.store.request_cancel("local", job.id, bench.clock())
     with pytest.raises(LostClaimError):
         await bench.steps.take(job)
     assert bench.provider.orders == []
@@ -390,7 +390,7 @@ async def test_a_job_whose_every_holder_died_is_given_up(bench: Bench, new_job: 
     bench.store.place(priced(new_job(), "0.30"), bench.clock())
     for _ in range(10):
         assert bench.store.claim(WORKER, {}, bench.clock()) is not None
-        bench.store.let_go(WORKER, frozenset(), bench.clock(), died=True)
+        bench.store.release_claims(WORKER, frozenset(), bench.clock(), died=True)
     job = bench.store.claim(WORKER, {}, bench.clock())
     assert job is not None
     with pytest.raises(LtxError, match="10 attempts"):

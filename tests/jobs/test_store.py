@@ -34,7 +34,7 @@ def ordered(store: Store, new: NewJob, clock: Clock, worker: str = "w_a") -> Job
     store.place(new, clock())
     job = store.claim(worker, {}, clock())
     assert job is not None
-    return store.move(job, State.SUBMITTING, clock(), sent_by=worker, ordered_at=clock())
+    return store.transition(job, State.SUBMITTING, clock(), sent_by=worker, ordered_at=clock())
 
 
 def test_a_request_key_gives_the_same_job_for_ever(store: Store, new_job: New, clock: Clock) -> None:
@@ -75,9 +75,9 @@ def test_the_same_request_shortly_after_success_gives_one_job(
     store: Store, new_job: New, clock: Clock, seconds: int, same: bool
 ) -> None:
     job = ordered(store, new_job(), clock)
-    job = store.answer(job, State.RUNNING, clock(), "started")
-    job = store.move(job, State.SAVING, clock())
-    job = store.move(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    job = store.record_submission(job, State.RUNNING, clock(), "started")
+    job = store.transition(job, State.SAVING, clock())
+    job = store.transition(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
     clock.turn(seconds=seconds)
     assert (store.place(new_job(), clock()).job.id == job.id) is same
 
@@ -85,7 +85,7 @@ def test_the_same_request_shortly_after_success_gives_one_job(
 @pytest.mark.parametrize("end", [State.FAILED, State.CANCELLED])
 def test_a_failed_or_cancelled_job_is_never_handed_back(store: Store, new_job: New, clock: Clock, end: State) -> None:
     job = ordered(store, new_job(), clock)
-    job = store.move(job, end, clock())
+    job = store.transition(job, end, clock())
     assert store.place(new_job(), clock()).job.id != job.id
 
 
@@ -108,14 +108,14 @@ def test_the_days_budget_is_never_passed(database: Database, new_job: New, clock
 def test_a_released_price_can_be_spent_again(database: Database, new_job: New, clock: Clock) -> None:
     store = Store(database, budget_usd=Decimal("0.30"))
     first = store.place(priced(new_job(), "0.30"), clock()).job
-    store.wish_cancel("local", first.id, clock())
+    store.request_cancel("local", first.id, clock())
     assert store.place(priced(new_job(prompt="other"), "0.30"), clock()).fresh
 
 
 def test_a_charge_counts_instead_of_the_quote(database: Database, new_job: New, clock: Clock) -> None:
     store = Store(database, budget_usd=Decimal("1"))
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": 1}, charged_micro=290_000)
+    store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": 1}, charged_micro=290_000)
     assert store.budget(clock()).held == 290_000
 
 
@@ -137,7 +137,7 @@ def test_no_more_of_a_provider_are_held_than_it_has_slots(store: Store, new_job:
 def test_a_move_off_the_table_is_a_bug_not_a_row(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, new_job(), clock)
     with pytest.raises(AssertionError):
-        store.move(job, State.SAVING, clock())
+        store.transition(job, State.SAVING, clock())
     assert store.get(job.id).state is State.SUBMITTING  # type: ignore[union-attr]
 
 
@@ -147,31 +147,33 @@ def test_nothing_follows_an_end() -> None:
 
 def test_the_fence_stops_a_holder_that_was_replaced(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, new_job(), clock)
-    store.let_go("w_a", LOCAL, clock(), died=True)
+    store.release_claims("w_a", LOCAL, clock(), died=True)
     again = store.claim("w_b", {}, clock())
     assert again is not None
     assert again.fence == job.fence + 1
     with pytest.raises(LostClaimError):
-        store.note(job, progress=50.0)
+        store.update(job, progress=50.0)
 
 
 def test_a_holder_that_was_replaced_cannot_write_even_in_the_same_state(
     store: Store, new_job: New, clock: Clock
 ) -> None:
-    job = store.answer(ordered(store, priced(new_job(), "0.30"), clock), State.RUNNING, clock(), "accepted", remote={})
-    store.let_go("w_a", LOCAL, clock(), died=True)
+    job = store.record_submission(
+        ordered(store, priced(new_job(), "0.30"), clock), State.RUNNING, clock(), "accepted", remote={}
+    )
+    store.release_claims("w_a", LOCAL, clock(), died=True)
     assert store.claim("w_a", {}, clock()) is not None
     with pytest.raises(LostClaimError):
-        store.note(job, progress=50.0)
+        store.update(job, progress=50.0)
     with pytest.raises(LostClaimError):
-        store.move(job, State.SAVING, clock())
+        store.transition(job, State.SAVING, clock())
 
 
 def test_a_dead_holder_of_an_order_leaves_it_unknown_with_its_money_held(
     store: Store, new_job: New, clock: Clock
 ) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.let_go("w_a", LOCAL, clock(), died=True)
+    store.release_claims("w_a", LOCAL, clock(), died=True)
     left = store.get(job.id)
     assert left is not None
     assert (left.state, left.bill) == (State.UNKNOWN, Bill.HELD)
@@ -181,16 +183,16 @@ def test_a_dead_holder_of_an_order_leaves_it_unknown_with_its_money_held(
 
 def test_a_late_answer_heals_an_unknown_order(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.let_go("w_a", LOCAL, clock(), died=True)
-    healed = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    store.release_claims("w_a", LOCAL, clock(), died=True)
+    healed = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
     assert (healed.state, healed.holder, healed.error) == (State.RUNNING, "w_a", None)
 
 
 def test_a_healed_order_that_is_handed_back_is_followed_at_once(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.let_go("w_a", LOCAL, clock(), died=True)
-    store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
-    store.let_go("w_a", LOCAL, clock(), died=True)
+    store.release_claims("w_a", LOCAL, clock(), died=True)
+    store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    store.release_claims("w_a", LOCAL, clock(), died=True)
     assert store.claim("w_b", {}, clock()) is not None
 
 
@@ -199,36 +201,36 @@ def test_an_order_whose_end_nobody_saw_is_asked_after_again_by_itself(
     store: Store, new_job: New, clock: Clock, set_back: bool
 ) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    job = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
-    store.move(job, State.UNKNOWN, clock())
+    job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    store.transition(job, State.UNKNOWN, clock())
     clock.turn(minutes=29)
-    assert store.ask_due(clock()) == 0
+    assert store.recheck_due(clock()) == 0
     clock.turn(minutes=-29 if set_back else 2)
     clock.turn(hours=-3 if set_back else 0)
-    assert store.ask_due(clock()) == 1
+    assert store.recheck_due(clock()) == 1
     assert store.claim("w_b", {}, clock()) is not None
 
 
 def test_an_order_without_a_name_or_of_yesterday_is_not_asked_after(store: Store, new_job: New, clock: Clock) -> None:
     nameless = ordered(store, priced(new_job(prompt="one"), "0.30"), clock)
-    store.let_go("w_a", LOCAL, clock(), died=True)
+    store.release_claims("w_a", LOCAL, clock(), died=True)
     old = ordered(store, priced(new_job(prompt="two"), "0.30"), clock)
-    old = store.answer(old, State.RUNNING, clock(), "accepted", remote={"id": "r"})
-    store.move(old, State.UNKNOWN, clock())
+    old = store.record_submission(old, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    store.transition(old, State.UNKNOWN, clock())
     clock.turn(hours=25)
-    assert store.ask_due(clock()) == 0
+    assert store.recheck_due(clock()) == 0
     assert nameless.remote is None
 
 
 def test_an_answer_of_anybody_but_the_sender_does_not_count(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
     with pytest.raises(LostClaimError):
-        store.answer(replace(job, holder="w_b"), State.RUNNING, clock(), "accepted", remote={})
+        store.record_submission(replace(job, holder="w_b"), State.RUNNING, clock(), "accepted", remote={})
 
 
 def test_a_preview_cut_short_is_queued_again(store: Store, new_job: New, clock: Clock) -> None:
-    job = store.answer(ordered(store, new_job(), clock), State.RUNNING, clock(), "started")
-    store.let_go("w_a", LOCAL, clock(), died=True)
+    job = store.record_submission(ordered(store, new_job(), clock), State.RUNNING, clock(), "started")
+    store.release_claims("w_a", LOCAL, clock(), died=True)
     left = store.get(job.id)
     assert left is not None
     assert (left.state, left.holder, left.attempts) == (State.QUEUED, "", 1)
@@ -236,8 +238,8 @@ def test_a_preview_cut_short_is_queued_again(store: Store, new_job: New, clock: 
 
 def test_an_accepted_order_is_followed_on_by_the_next_holder(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
-    store.let_go("w_a", LOCAL, clock(), died=True)
+    store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    store.release_claims("w_a", LOCAL, clock(), died=True)
     again = store.claim("w_b", {}, clock())
     assert again is not None
     assert (again.state, again.remote) == (State.RUNNING, {"id": "r"})
@@ -246,7 +248,7 @@ def test_an_accepted_order_is_followed_on_by_the_next_holder(store: Store, new_j
 def test_a_sure_no_moves_the_money_to_the_next_offer(database: Database, new_job: New, clock: Clock) -> None:
     store = Store(database, budget_usd=Decimal("1"))
     job = ordered(store, priced(new_job(), "0.30", "0.40"), clock)
-    moved = store.move_on(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
+    moved = store.fail_over(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
     assert (moved.state, moved.offer.provider, moved.bill) == (State.QUEUED, "fal1", Bill.HELD)
     assert store.budget(clock()).held == 400_000
 
@@ -259,27 +261,27 @@ def test_a_next_offer_is_counted_on_the_day_of_its_job(database: Database, new_j
     assert other is not None
     job = ordered(store, priced(new_job(), "0.30", "0.40"), clock)
     clock.turn(minutes=2)
-    moved = store.move_on(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
+    moved = store.fail_over(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
     assert (moved.state, moved.bill) == (State.FAILED, Bill.RELEASED)
 
 
 def test_after_the_last_offer_a_sure_no_is_the_end(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    ended = store.move_on(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
+    ended = store.fail_over(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
     assert (ended.state, ended.bill) == (State.FAILED, Bill.RELEASED)
     assert ended.error == Problem(ErrorCode.OUT_OF_CREDIT, "no credit")
 
 
 def test_cancelling_what_was_never_sent_costs_nothing(store: Store, new_job: New, clock: Clock) -> None:
     job = store.place(priced(new_job(), "0.30"), clock()).job
-    cancelled = store.wish_cancel("local", job.id, clock())
+    cancelled = store.request_cancel("local", job.id, clock())
     assert cancelled is not None
     assert (cancelled.state, cancelled.cancel, cancelled.bill) == (State.CANCELLED, Cancel.NEVER_SENT, Bill.RELEASED)
 
 
 def test_another_callers_job_cannot_be_cancelled_or_seen(store: Store, new_job: New, clock: Clock) -> None:
     job = store.place(new_job(), clock()).job
-    assert store.wish_cancel("other", job.id, clock()) is None
+    assert store.request_cancel("other", job.id, clock()) is None
     assert store.get(job.id, "other") is None
 
 
@@ -289,7 +291,7 @@ def test_an_end_wakes_the_jobs_that_waited_for_it(store: Store, new_job: New, cl
     waiting = store.place(replace(new_job(prompt="next"), inputs=(chained,)), clock()).job
     assert waiting.waits_for == shot.id
     assert store.claim("w_b", {}, clock()) is None
-    store.move(shot, State.FAILED, clock())
+    store.transition(shot, State.FAILED, clock())
     claimed = store.claim("w_b", {}, clock())
     assert claimed is not None
     assert (claimed.id, claimed.sources) == (waiting.id, (shot.id,))
@@ -297,8 +299,8 @@ def test_an_end_wakes_the_jobs_that_waited_for_it(store: Store, new_job: New, cl
 
 def test_every_move_is_in_the_history(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, new_job(), clock)
-    store.answer(job, State.RUNNING, clock(), "started")
-    store.let_go("w_a", LOCAL, clock(), died=False)
+    store.record_submission(job, State.RUNNING, clock(), "started")
+    store.release_claims("w_a", LOCAL, clock(), died=False)
     assert [event.what for event in store.history(job.id)] == ["placed", "submitting", "started", "handed_over"]
 
 
@@ -306,9 +308,9 @@ def test_another_price_than_the_quoted_one_is_told_in_the_history_once(
     store: Store, new_job: New, clock: Clock
 ) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    job = store.answer(job, State.RUNNING, clock(), "accepted", remote={"id": "r"}, charged_micro=400_000)
-    job = store.move(job, State.SAVING, clock(), charged_micro=400_000)
-    store.move(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"}, charged_micro=400_000)
+    job = store.transition(job, State.SAVING, clock(), charged_micro=400_000)
+    store.transition(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
     told = [event.detail for event in store.history(job.id) if event.what == "price_drift"]
     assert [(each["quoted_usd"], each["charged_usd"]) for each in told] == [("0.30", "0.40")]
 

@@ -185,7 +185,7 @@ async def known_prices(bench: Bench) -> None:
     """Until providers were asked for their prices, and what they told is kept."""
     bench.jobs._prices.wake()
     with anyio.fail_after(HANG_S):
-        while not await bench.jobs._book.do(bench.jobs._book.read, bench.time.now()):
+        while not await bench.jobs._book.run_in_thread(bench.jobs._book.read, bench.time.now()):
             await anyio.sleep(0.005)
 
 
@@ -194,7 +194,7 @@ async def _tick(jobs: Jobs, scope: anyio.CancelScope) -> None:
     with scope:
         while True:
             await anyio.sleep(TICK_S)
-            if await jobs._database.peek(WAITS, ()):
+            if await jobs._database.quick_read(WAITS, ()):
                 jobs._runner.wake()
 
 

@@ -115,7 +115,7 @@ class Ear:
     def keeps(self, **changes: Any) -> None:
         """It can be written down, and reads the same afterwards."""
         storable(changes)
-        kept = self.store.note(self.job, **changes)
+        kept = self.store.update(self.job, **changes)
         assert {name: getattr(kept, name) for name in changes} == changes
 
 
@@ -183,8 +183,8 @@ async def listening(portal: BlockingPortal, store: Store, folder: Path) -> Async
         store.place(NewJob("local", "", normal_form(request, ()), choose(request, (), market), ()), NOON)
         job = store.claim("w_a", {}, NOON)
         assert job is not None
-        job = store.move(job, State.SUBMITTING, NOON, sent_by="w_a")
-        job = store.answer(job, State.RUNNING, NOON, "accepted", remote={})
+        job = store.transition(job, State.SUBMITTING, NOON, sent_by="w_a")
+        job = store.record_submission(job, State.RUNNING, NOON, "accepted", remote={})
         made.append(Ear(portal, server, store, job, folder, adapters, offers))
         yield made[0]
         for client in clients.values():
@@ -348,7 +348,7 @@ def test_any_reply_to_a_look(ear: Ear, name: str) -> None:
 @given(said=streams(*LOOKS["fal"]), result=replies(*RESULTS))
 def test_any_stream_of_events(ear: Ear, said: Said, result: Said) -> None:
     async def follow() -> list[PollResult]:
-        return [seen async for seen in ear.adapters["fal"].follow(remote_of("fal", ear.server.url))]
+        return [seen async for seen in ear.adapters["fal"].stream_status(remote_of("fal", ear.server.url))]
 
     told = ear.hear([said, result], follow)
     if not isinstance(told, ProviderError):

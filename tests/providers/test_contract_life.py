@@ -191,7 +191,7 @@ async def test_an_unknown_end_is_learned_when_somebody_looks_again(bench: Bench,
     assert (job.state, job.bill) == (State.UNKNOWN, Bill.HELD)
     bench.time.run(500)
     bench.world.work_s = 0.0
-    job = await bench.end(await bench.jobs.look(job.id, job.caller))
+    job = await bench.end(await bench.jobs.get_rechecked(job.id, job.caller))
     assert (job.state, job.bill, job.error, bench.count(provider, "submit")) == (
         State.SUCCEEDED,
         Bill.BOOKED,

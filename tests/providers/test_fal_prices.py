@@ -214,7 +214,7 @@ async def test_a_next_offer_whose_price_has_risen_is_compared_again(
             while "turned_away" not in [each.what for each in await bench.history(job)]:
                 await anyio.sleep(0.005)
         book, at = bench.jobs._book, bench.time.now()
-        await book.do(book.keep, "fal", {FAST: UnitPrice("second", "USD", Decimal(amount), at)})
+        await book.run_in_thread(book.keep, "fal", {FAST: UnitPrice("second", "USD", Decimal(amount), at)})
         bench.time.run(FACTOR)
         job = await bench.end(job)
         most = max(Decimal("0.36"), 6 * Decimal(amount))

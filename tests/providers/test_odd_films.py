@@ -104,7 +104,7 @@ async def test_a_row_of_an_older_version_that_holds_no_address_is_not_told_and_a
         bench.world.faults[:] = [Fault("media", "download", "status", OFTEN, {"status": 503})]
         job = await bench.until(await bench.place(text(provider="ltx")), State.SAVING)
         assert bench.view(job).video_url == job.result_url
-        await bench.jobs._store.do(bench.jobs._store.note, job, result_url="file:///etc/passwd")
+        await bench.jobs._store.run_in_thread(bench.jobs._store.update, job, result_url="file:///etc/passwd")
         job = await bench.jobs.get(job.id, CALLER)
         assert bench.view(job).video_url is None
         asked = bench.count("ltx", "poll")

@@ -134,7 +134,7 @@ async def test_an_answer_that_comes_after_the_job_was_given_up_is_followed(
         async with anyio.create_task_group() as group:
             group.start_soon(sent.steps.take, sent.job)
             await asked.wait()
-            sent.store.let_go(WORKER, frozenset(), clock(), died=True)
+            sent.store.release_claims(WORKER, frozenset(), clock(), died=True)
             lost = sent.store.get(sent.job.id)
             given_up.set()
         healed = sent.store.get(sent.job.id)

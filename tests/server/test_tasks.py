@@ -271,7 +271,7 @@ async def test_a_task_that_ended_stays_so_while_its_provider_is_asked_once_more(
     job_id, store = fal_order(home, emulator[0], unknown=True)
     async with connect(extensions=[Follows()]) as client:  # without a key: nobody here can ask
         before = await send(client.session, "get", job_id)
-        assert store.ask_again("local", job_id, datetime.now(UTC)) is not None
+        assert store.recheck("local", job_id, datetime.now(UTC)) is not None
         after = await send(client.session, "get", job_id)
     assert before["status"] == after["status"] == "completed"
     assert (before["result"]["structuredContent"]["state"], after["result"]["structuredContent"]["state"]) == (
@@ -300,9 +300,9 @@ def fal_order(home: Path, base_url: str, *, unknown: bool = False) -> tuple[str,
     if unknown:
         job = store.claim("w", {}, now)
         assert job is not None
-        job = store.move(job, State.SUBMITTING, now, sent_by="w", ordered_at=now)
-        job = store.move(job, State.RUNNING, now, remote={"id": "1"})
-        store.move(job, State.UNKNOWN, now, error=Problem(ErrorCode.OUTCOME_UNKNOWN, "Nobody knows."))
+        job = store.transition(job, State.SUBMITTING, now, sent_by="w", ordered_at=now)
+        job = store.transition(job, State.RUNNING, now, remote={"id": "1"})
+        store.transition(job, State.UNKNOWN, now, error=Problem(ErrorCode.OUTCOME_UNKNOWN, "Nobody knows."))
     return job_id, store
 
 
