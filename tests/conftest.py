@@ -18,7 +18,7 @@ from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.request import normal_form, to_request
 from ltx_mcp.emulator.app import running
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
@@ -39,7 +39,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("busy")
 
 Era = Literal["auto", "legacy"]
-Emulated = tuple[str, World]
+Emulated = tuple[str, EmulatorState]
 """The address of an emulator, and the world behind it."""
 ERAS: tuple[Era, ...] = ("auto", "legacy")
 PROVIDER_SETTINGS = frozenset(name for facts in read_providers() for name in setting_names(facts))

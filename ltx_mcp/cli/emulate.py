@@ -48,7 +48,7 @@ async def _emulate(port: int, wait_s: float, work_s: float, films: Path | None, 
 
         base_url = f"{'https' if tls else 'http'}://{HOST}:{listener.getsockname()[1]}"
         folder = films or Path(platformdirs.user_cache_dir("ltx-mcp")) / "films"
-        world = app.make_world(wait_s=wait_s, work_s=work_s)
+        world = app.make_state(wait_s=wait_s, work_s=work_s)
         config = app.make_web(app.make_app(world, folder, base_url), tls)
         _load(config)
         web = uvicorn.Server(config)

@@ -18,15 +18,27 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ltx_mcp.emulator.control import explained, read_fault, refuse_strangers, set_price, set_times, turn_clock
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.wire import Emulator
-from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.media.worker import Media
 
 SHARED = frozenset(
-    {"__init__", "app", "checks", "control", "edits", "films", "fitting", "inputs", "pattern", "wire", "world"}
-    | {"fal_files", "fal_inputs", "fal_media", "fal_words", "ltx_edits", "ltx_inputs", "ltx_orders", "ltx_words"}
+    {
+        "__init__",
+        "app",
+        "checks",
+        "control",
+        "edits",
+        "emulator_state",
+        "films",
+        "inputs",
+        "letterbox",
+        "pattern",
+        "wire",
+    }
+    | {"fal_errors", "fal_files", "fal_inputs", "fal_media", "ltx_edits", "ltx_errors", "ltx_inputs", "ltx_orders"}
 )
 EXPIRES_S = 24 * 3600
 SHOWN = ("/media/", "/files/b/")
@@ -46,12 +58,12 @@ def settings(base_url: str) -> dict[str, str]:
     return {name: value for provider in providers() for name, value in provider.settings(base_url).items()}
 
 
-def make_world(**times: float) -> World:
+def make_state(**times: float) -> EmulatorState:
     """A world that takes the dummy keys, and no others."""
-    return World(**times, keys={provider.NAME: provider.KEY for provider in providers()})
+    return EmulatorState(**times, keys={provider.NAME: provider.KEY for provider in providers()})
 
 
-def make_app(world: World, folder: Path, base_url: str) -> ASGIApp:
+def make_app(world: EmulatorState, folder: Path, base_url: str) -> ASGIApp:
     """The ASGI app; `folder` keeps the films."""
     media = Media()
     emulator = Emulator(world, Films(folder, media), Inputs(media), base_url)
@@ -99,7 +111,7 @@ def _media(emulator: Emulator) -> list[Route]:
     return [emulator.route("media", "download", "/media/{media_id}.mp4", "GET", film, refuse)]
 
 
-def _control(world: World) -> list[Route]:
+def _control(world: EmulatorState) -> list[Route]:
     """What tests and people ask and tell the emulator itself."""
 
     async def orders(request: Request) -> Response:
@@ -156,13 +168,13 @@ def _control(world: World) -> list[Route]:
 
 @contextmanager
 def running(
-    folder: Path, *, world: World | None = None, tls: tuple[str, str] | None = None
-) -> Iterator[tuple[str, World]]:
+    folder: Path, *, world: EmulatorState | None = None, tls: tuple[str, str] | None = None
+) -> Iterator[tuple[str, EmulatorState]]:
     """An emulator in a thread of this process, on a free loopback port; gives its address and its world.
 
     `tls` are the files of a certificate and its key; without them it speaks plain HTTP.
     """
-    world = world or make_world()
+    world = world or make_state()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         base_url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
         with served(make_web(make_app(world, folder, base_url), tls), listener):

@@ -20,8 +20,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import WholeFilm, decode_data_uri, image_kind, public_address
+from ltx_mcp.emulator.emulator_state import Fault, FilmSpec, Order
 from ltx_mcp.emulator.wire import Emulator
-from ltx_mcp.emulator.world import Fault, FilmSpec, Order
 
 NAME = "bytecompute"
 KEY = "emulated-bytecompute-key"

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Scope
 
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, Told
 from ltx_mcp.emulator.fal_inputs import ENDPOINTS
 from ltx_mcp.emulator.wire import KINDS, ORDER_KINDS
-from ltx_mcp.emulator.world import Fault, Told, World
 
 MAX_BODY_BYTES = 1_000_000
 MAX_SHOWN_CHARS = 80
@@ -97,7 +97,7 @@ def explained(handler: Handler) -> Handler:
     return answered
 
 
-async def turn_clock(request: Request, world: World) -> Response:
+async def turn_clock(request: Request, world: EmulatorState) -> Response:
     """POST /control/clock."""
     told = await _read(request, ClockChange)
     if world.turned_s + told.advance_s > MAX_TURN_S:
@@ -106,7 +106,7 @@ async def turn_clock(request: Request, world: World) -> Response:
     return JSONResponse({"now": world.now().isoformat()})
 
 
-async def set_times(request: Request, world: World) -> Response:
+async def set_times(request: Request, world: EmulatorState) -> Response:
     """POST /control/times."""
     told = await _read(request, TimesChange)
     world.wait_s = world.wait_s if told.wait_s is None else told.wait_s
@@ -114,7 +114,7 @@ async def set_times(request: Request, world: World) -> Response:
     return JSONResponse({"wait_s": world.wait_s, "work_s": world.work_s})
 
 
-async def read_fault(request: Request, world: World) -> Fault:
+async def read_fault(request: Request, world: EmulatorState) -> Fault:
     """POST /control/faults."""
     told = await _read(request, NewFault)
     kinds, providers = (ORDER_KINDS if told.step == "order" else KINDS), {*world.keys, "media", "*"}
@@ -132,7 +132,7 @@ async def read_fault(request: Request, world: World) -> Fault:
     return Fault(told.provider, told.step, told.kind, told.times, given)
 
 
-async def set_price(request: Request, world: World) -> Response:
+async def set_price(request: Request, world: EmulatorState) -> Response:
     """GET, POST and DELETE /control/prices: what differs from the usual."""
     if request.method == "DELETE":
         world.prices.clear()

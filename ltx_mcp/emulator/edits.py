@@ -6,8 +6,8 @@ a context longer than the film is the whole film; a section that runs past the e
 
 from dataclasses import dataclass
 
+from ltx_mcp.emulator.emulator_state import FilmSpec
 from ltx_mcp.emulator.inputs import Medium
-from ltx_mcp.emulator.world import FilmSpec
 from ltx_mcp.media.facts import EditOrder, MediumFacts
 
 CAPTION = "An emulated film: nothing was ordered from anybody, and this is not LTX"

@@ -19,12 +19,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import read_json
+from ltx_mcp.emulator.emulator_state import Fault, Order, Told
+from ltx_mcp.emulator.fal_errors import KEY, NAME, Refused, check_key, infra_error, refuse
 from ltx_mcp.emulator.fal_files import Files, guarded
 from ltx_mcp.emulator.fal_inputs import ENDPOINTS, read_order
 from ltx_mcp.emulator.fal_media import Find
-from ltx_mcp.emulator.fal_words import KEY, NAME, Refused, check_key, infra_error, refuse
 from ltx_mcp.emulator.wire import Emulator, Handler
-from ltx_mcp.emulator.world import Fault, Order, Told
 
 __all__ = ["KEY", "NAME", "routes", "settings"]
 

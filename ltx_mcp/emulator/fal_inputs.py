@@ -22,10 +22,10 @@ from ltx_mcp.emulator.edits import (
     to_retaken,
     too_many_frames,
 )
+from ltx_mcp.emulator.emulator_state import FilmSpec
+from ltx_mcp.emulator.fal_errors import Refused, model_error
 from ltx_mcp.emulator.fal_media import Audio, Find, Picture, Seen, Video, look, seen_by
-from ltx_mcp.emulator.fal_words import Refused, model_error
 from ltx_mcp.emulator.inputs import Inputs, Medium
-from ltx_mcp.emulator.world import FilmSpec
 
 SIZES = {"1080p": (1920, 1080), "1440p": (2560, 1440), "2160p": (3840, 2160)}
 LONGEST_AT_ANY_SIZE = 10

@@ -12,10 +12,10 @@ import anyio
 from anyio import to_thread
 
 from ltx_mcp.emulator.edits import CAPTION
-from ltx_mcp.emulator.fitting import fit
+from ltx_mcp.emulator.emulator_state import FilmSpec
 from ltx_mcp.emulator.inputs import ELSEWHERE
+from ltx_mcp.emulator.letterbox import fit
 from ltx_mcp.emulator.pattern import draw
-from ltx_mcp.emulator.world import FilmSpec
 from ltx_mcp.media.facts import FilmFacts, RenderOrder
 from ltx_mcp.media.worker import Media
 from ltx_mcp.private import make_folder

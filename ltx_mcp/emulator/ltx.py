@@ -17,11 +17,10 @@ from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import WholeFilm, read_json
 from ltx_mcp.emulator.edits import Asked
+from ltx_mcp.emulator.emulator_state import Order
 from ltx_mcp.emulator.inputs import Stored
 from ltx_mcp.emulator.ltx_edits import READ
-from ltx_mcp.emulator.ltx_inputs import KEPT_S, UPLOAD_BYTES
-from ltx_mcp.emulator.ltx_orders import find_mistake, to_film
-from ltx_mcp.emulator.ltx_words import (
+from ltx_mcp.emulator.ltx_errors import (
     BLOCKED,
     ERROR_TYPES,
     KEY,
@@ -35,8 +34,9 @@ from ltx_mcp.emulator.ltx_words import (
     to_storage_error,
     to_time,
 )
+from ltx_mcp.emulator.ltx_inputs import KEPT_S, UPLOAD_BYTES
+from ltx_mcp.emulator.ltx_orders import find_mistake, to_film
 from ltx_mcp.emulator.wire import Emulator
-from ltx_mcp.emulator.world import Order
 
 __all__ = ["KEY", "NAME", "refuse", "routes", "settings"]
 

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from ltx_mcp.emulator.checks import decode_data_uri, image_kind, public_address
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.emulator.inputs import ELSEWHERE, Kind, Medium, Stored
-from ltx_mcp.emulator.ltx_words import Refused
+from ltx_mcp.emulator.ltx_errors import Refused
 from ltx_mcp.emulator.wire import Emulator
-from ltx_mcp.emulator.world import World
 
 PICTURES = ("png", "jpeg", "webp")
 MEGABYTE = 2**20
@@ -39,7 +39,7 @@ NAMED = {
 }
 
 
-def wrong_picture(uri: Any, world: World) -> str | None:
+def wrong_picture(uri: Any, world: EmulatorState) -> str | None:
     """What is wrong with one of the three forms a picture may have."""
     if not isinstance(uri, str):
         return "must be a text"
@@ -109,7 +109,7 @@ _OTHER_PICTURE = "must be PNG, JPEG or WebP, as its type says"
 _OTHER_ADDRESS = "must be a public https address on a domain name"
 
 
-def _wrong_upload(entry: Mapping[str, Any] | None, world: World) -> str | None:
+def _wrong_upload(entry: Mapping[str, Any] | None, world: EmulatorState) -> str | None:
     if entry is None or "stored_at" not in entry:
         return "nothing was uploaded there"
     if world.now() > entry["stored_at"] + timedelta(seconds=KEPT_S):

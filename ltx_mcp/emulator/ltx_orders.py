@@ -6,8 +6,8 @@ Where the pages are silent: unknown fields are kept and not refused, and an empt
 from collections.abc import Mapping
 from typing import Any
 
+from ltx_mcp.emulator.emulator_state import EmulatorState, FilmSpec
 from ltx_mcp.emulator.ltx_inputs import wrong_picture
-from ltx_mcp.emulator.world import FilmSpec, World
 
 FAST, PRO = ("ltx-2-3-fast", "ltx-2-5-fast"), ("ltx-2-3-pro", "ltx-2-5-pro")
 AUTOMATIC = ("ltx-2-5-fast", "ltx-2-5-pro")
@@ -30,7 +30,7 @@ MOTIONS = (
 PROMPT_CHARS = 5000
 
 
-def find_mistake(body: Mapping[str, Any], *, picture: bool, world: World) -> str | None:
+def find_mistake(body: Mapping[str, Any], *, picture: bool, world: EmulatorState) -> str | None:
     """What is wrong with a body, in words; None where the pages allow it all. `picture`: it is image-to-video."""
     needed = ("prompt", "model", "duration", "resolution", *(("image_uri",) if picture else ()))
     if missing := [name for name in needed if name not in body]:

@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import decode_data_uri, image_kind, public_address, read_json
+from ltx_mcp.emulator.emulator_state import Fault, FilmSpec, Order
 from ltx_mcp.emulator.wire import Emulator
-from ltx_mcp.emulator.world import Fault, FilmSpec, Order
 
 NAME = "netwrck"
 KEY = "emulated-netwrck-key"

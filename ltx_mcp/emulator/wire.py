@@ -14,9 +14,9 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from ltx_mcp.emulator.emulator_state import Call, EmulatorState, Fault
 from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
-from ltx_mcp.emulator.world import Call, Fault, World
 
 Handler = Callable[[Request], Awaitable[Response]]
 Refuse = Callable[[Fault], Response]
@@ -40,7 +40,7 @@ CREDENTIALS = ("authorization", "x-api-key", "cookie")
 class Emulator:
     """What a provider's file builds its routes from. `base_url` is where this emulator is reached, without a slash."""
 
-    world: World
+    world: EmulatorState
     films: Films
     inputs: Inputs
     base_url: str

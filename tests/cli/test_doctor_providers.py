@@ -17,7 +17,7 @@ from ltx_mcp.cli.checks.keys import find_fault
 from ltx_mcp.cli.checks.line import Line
 from ltx_mcp.cli.checks.providers import Answer, Asked, address_line, ask, look_at_providers
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Fault, Told
+from ltx_mcp.emulator.emulator_state import Fault, Told
 from ltx_mcp.net.diagnose import Diagnosis, Kind, diagnose
 from ltx_mcp.net.ssrf import trusted
 from tests.conftest import Emulated

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.cli.conftest import Command, Ended, Film, Place, command_in, environment
 from tests.cli.test_terminal import opener
 from tests.conftest import Emulated
@@ -21,7 +21,7 @@ from tests.patience import HANG_S
 @pytest.fixture
 def shop(emulator: Emulated, tmp_path: Path) -> Command:
     """Runs `ltx-mcp` where it orders at the emulator, which is in a hurry."""
-    world: World = emulator[1]
+    world: EmulatorState = emulator[1]
     world.wait_s, world.work_s = 0.0, 0.05
     run, env = command_in(tmp_path), settings(emulator[0])
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Told, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Told
 from ltx_mcp.server.spending import SpendView
 from tests.cli.conftest import CONTROL, SMALL, TOOL, Command, Ended, command_in, environment, posix
 from tests.conftest import Emulated
@@ -36,7 +36,7 @@ price = { as_of = "2026-01-01", source = "a test", usd_per_second = { 1080p = "0
 
 
 @pytest.fixture
-def world(emulator: Emulated) -> World:
+def world(emulator: Emulated) -> EmulatorState:
     """The emulated providers, in a hurry."""
     world = emulator[1]
     world.wait_s, world.work_s = 0.0, 0.05
@@ -44,7 +44,7 @@ def world(emulator: Emulated) -> World:
 
 
 @pytest.fixture
-def shop(emulator: Emulated, world: World, tmp_path: Path) -> Command:
+def shop(emulator: Emulated, world: EmulatorState, tmp_path: Path) -> Command:
     """Runs `ltx-mcp` where it orders at the emulator, and must ask above 0.20 USD."""
     run, env = command_in(tmp_path), settings(emulator[0]) | {"LTX_MCP_CONFIRM_ABOVE_USD": "0.20"}
 
@@ -58,7 +58,7 @@ def shop(emulator: Emulated, world: World, tmp_path: Path) -> Command:
 
 
 def test_without_a_terminal_a_price_above_the_limit_is_refused_with_the_way_to_agree(
-    shop: Command, world: World
+    shop: Command, world: EmulatorState
 ) -> None:
     ended = shop(*ORDER)
     assert (ended.returncode, ended.stdout) == (3, "")
@@ -69,7 +69,7 @@ def test_without_a_terminal_a_price_above_the_limit_is_refused_with_the_way_to_a
     assert world.orders == []
 
 
-def test_the_command_the_refusal_names_then_makes_the_film(shop: Command, world: World) -> None:
+def test_the_command_the_refusal_names_then_makes_the_film(shop: Command, world: EmulatorState) -> None:
     told = [shop(*ORDER, "--max-cost-usd", "0.24") for _ in range(2)]
     assert {each.returncode for each in told} == {3}
     amount = told[1].stderr.partition("--max-cost-usd ")[2].rstrip(".\n")
@@ -78,13 +78,13 @@ def test_the_command_the_refusal_names_then_makes_the_film(shop: Command, world:
     assert Path(ended.stdout.strip()).exists()
 
 
-def test_yes_agrees_at_once(shop: Command, world: World) -> None:
+def test_yes_agrees_at_once(shop: Command, world: EmulatorState) -> None:
     ended = shop(*ORDER, "--yes", "--json")
     assert (ended.returncode, len(world.orders)) == (0, 1)
     assert json.loads(ended.stdout)["cost_usd"] == 0.24
 
 
-def test_yes_does_not_pass_the_cap_or_the_budget(shop: Command, world: World) -> None:
+def test_yes_does_not_pass_the_cap_or_the_budget(shop: Command, world: EmulatorState) -> None:
     for ended in (
         shop(*ORDER, "--yes", "--max-cost-usd", "0.2"),
         shop(*ORDER, "--yes", LTX_MCP_BUDGET_USD_PER_DAY="0.2"),
@@ -102,7 +102,7 @@ Dialogue = Callable[[str], tuple[int, str, str]]
 
 
 @pytest.fixture
-def dialogue(home: Path, emulator: Emulated, world: World) -> Dialogue:
+def dialogue(home: Path, emulator: Emulated, world: EmulatorState) -> Dialogue:
     """What comes of typing something at a terminal that asks: exit code, what it showed, and stdout."""
 
     def hold(typed: str) -> tuple[int, str, str]:
@@ -155,7 +155,7 @@ def read_terminal(terminal: int) -> bytes:
 
 
 @posix
-def test_a_person_who_says_yes_at_a_terminal_gets_the_film(dialogue: Dialogue, world: World) -> None:
+def test_a_person_who_says_yes_at_a_terminal_gets_the_film(dialogue: Dialogue, world: EmulatorState) -> None:
     code, shown, out = dialogue("y\n")
     assert "0.24 USD at bytecompute (ltx-2.3)" in shown
     assert shown.count("[y/N]") == 1
@@ -165,7 +165,7 @@ def test_a_person_who_says_yes_at_a_terminal_gets_the_film(dialogue: Dialogue, w
 
 @posix
 @pytest.mark.parametrize("typed", ["n\n", "\n"])
-def test_a_person_who_does_not_say_yes_orders_nothing(dialogue: Dialogue, world: World, typed: str) -> None:
+def test_a_person_who_does_not_say_yes_orders_nothing(dialogue: Dialogue, world: EmulatorState, typed: str) -> None:
     code, shown, out = dialogue(typed)
     assert (code, out) == (3, "")
     assert "Not ordered" in shown
@@ -174,7 +174,7 @@ def test_a_person_who_does_not_say_yes_orders_nothing(dialogue: Dialogue, world:
 
 @posix
 @pytest.mark.parametrize("typed", [CTRL_C, CTRL_D])
-def test_a_person_who_leaves_the_question_orders_nothing(dialogue: Dialogue, world: World, typed: str) -> None:
+def test_a_person_who_leaves_the_question_orders_nothing(dialogue: Dialogue, world: EmulatorState, typed: str) -> None:
     code, shown, out = dialogue(typed)
     assert (code, out) == (130, "")
     assert "Traceback" not in shown
@@ -184,7 +184,9 @@ def test_a_person_who_leaves_the_question_orders_nothing(dialogue: Dialogue, wor
 # -- what was spent -----------------------------------------------------------------------------------------------
 
 
-def test_spend_shows_a_line_for_each_day_provider_and_model_and_todays_budget(shop: Command, world: World) -> None:
+def test_spend_shows_a_line_for_each_day_provider_and_model_and_todays_budget(
+    shop: Command, world: EmulatorState
+) -> None:
     world.prices["fal-ai/ltx-2.3/text-to-video/fast"] = Told(0.04, "video")  # no charge can be claimed by that
     for provider in ("fal", "netwrck"):
         assert shop(*ORDER, "--yes", "--provider", provider).returncode == 0

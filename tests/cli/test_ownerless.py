@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.jobs.test_chat_closed import accepted, check_saved, emulator, world
 from tests.jobs.test_processes import Look, Server, environment, look, processes_of, servers, wait_for
 from tests.patience import HANG_S
@@ -28,7 +28,7 @@ def ltx(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess
 
 @pytest.mark.parametrize("command", ["jobs", "jobs show JOB", "jobs --watch", "generate dunes"])
 def test_the_film_of_a_killed_server_is_fetched_once_somebody_looks(
-    command: str, world: World, servers: Callable[[], Server], look: Look, home: Path
+    command: str, world: EmulatorState, servers: Callable[[], Server], look: Look, home: Path
 ) -> None:
     server = servers()
     job_id = accepted(look, "fal", server.call)
@@ -44,7 +44,7 @@ def test_the_film_of_a_killed_server_is_fetched_once_somebody_looks(
 
 
 def test_without_the_key_it_says_what_would_go_on_with_it(
-    world: World, servers: Callable[[], Server], look: Look, home: Path
+    world: EmulatorState, servers: Callable[[], Server], look: Look, home: Path
 ) -> None:
     server = servers()
     job_id = accepted(look, "fal", server.call)

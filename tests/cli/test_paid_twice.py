@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.cli.conftest import Command, Ended, Place, command_in, environment, posix
 from tests.cli.test_again import end, grow_old
 from tests.cli.test_money import read_terminal
@@ -19,7 +19,7 @@ ORDER = ["generate", "a pond at dawn"]
 
 
 @pytest.fixture
-def world(emulator: Emulated) -> World:
+def world(emulator: Emulated) -> EmulatorState:
     """The emulated providers, in a hurry."""
     world = emulator[1]
     world.wait_s, world.work_s = 0.0, 0.05
@@ -27,7 +27,7 @@ def world(emulator: Emulated) -> World:
 
 
 @pytest.fixture
-def shop(emulator: Emulated, world: World, tmp_path: Path) -> Command:
+def shop(emulator: Emulated, world: EmulatorState, tmp_path: Path) -> Command:
     """Runs `ltx-mcp` where it orders at the emulator."""
     run, env = command_in(tmp_path), settings(emulator[0])
 
@@ -38,7 +38,7 @@ def shop(emulator: Emulated, world: World, tmp_path: Path) -> Command:
 
 
 def test_the_same_command_is_handed_back_then_refused_for_a_day_and_new_orders_another(
-    shop: Command, world: World, home: Path
+    shop: Command, world: EmulatorState, home: Path
 ) -> None:
     first = shop(*ORDER)
     assert first.returncode == 0, first.stderr
@@ -64,7 +64,7 @@ def test_the_same_command_is_handed_back_then_refused_for_a_day_and_new_orders_a
 
 
 def test_a_preview_does_not_stand_in_the_way_of_the_film(
-    shop: Command, world: World, home: Path, queued: Place
+    shop: Command, world: EmulatorState, home: Path, queued: Place
 ) -> None:
     preview = queued("a pond at dawn", resolution="1080p", fps=25, generate_audio=True)
     end(home, "succeeded")
@@ -76,7 +76,7 @@ def test_a_preview_does_not_stand_in_the_way_of_the_film(
 @posix
 @pytest.mark.parametrize(("typed", "more", "orders"), [("n", [], 1), ("", ["--yes"], 1), ("y", [], 2)])
 def test_at_a_terminal_a_person_is_asked(
-    shop: Command, emulator: Emulated, world: World, home: Path, typed: str, more: list[str], orders: int
+    shop: Command, emulator: Emulated, world: EmulatorState, home: Path, typed: str, more: list[str], orders: int
 ) -> None:
     import pty
 

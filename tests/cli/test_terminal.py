@@ -16,7 +16,7 @@ from rich.cells import cell_len
 
 from ltx_mcp.cli.main import cli
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.providers.catalog_loader import read_providers
 from tests.cli.conftest import COLOUR, LONG, Command, Film, Place, posix
 from tests.cli.screens import ESCAPE, LINK, Screen
@@ -49,7 +49,7 @@ def screen(home: Path, tmp_path: Path) -> Iterator[OpenScreen]:
 @pytest.fixture
 def shop(emulator: Emulated) -> dict[str, str]:
     """The settings of emulated providers, fal in no hurry."""
-    world: World = emulator[1]
+    world: EmulatorState = emulator[1]
     world.wait_s, world.work_s = 0.8, 1.2
     return settings(emulator[0])
 

@@ -15,7 +15,7 @@ from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, RetakeVideo
 from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.views import JobView
 from tests.cli.conftest import Command, Ended, command_in
@@ -30,14 +30,14 @@ MODELS: dict[str, tuple[type[Any], str]] = {
 
 
 @pytest.fixture
-def world(emulator: Emulated) -> World:
+def world(emulator: Emulated) -> EmulatorState:
     """The emulated providers, in a hurry."""
     emulator[1].wait_s, emulator[1].work_s = 0.0, 0.05
     return emulator[1]
 
 
 @pytest.fixture
-def shop(emulator: Emulated, world: World, tmp_path: Path) -> Command:
+def shop(emulator: Emulated, world: EmulatorState, tmp_path: Path) -> Command:
     run, env = command_in(tmp_path), settings(emulator[0])
 
     def shopping(*arguments: str, **more: str) -> Ended:
@@ -46,7 +46,9 @@ def shop(emulator: Emulated, world: World, tmp_path: Path) -> Command:
     return shopping
 
 
-def test_what_is_ordered_is_told_before_it_is_taken_and_stdout_stays_the_path(shop: Command, world: World) -> None:
+def test_what_is_ordered_is_told_before_it_is_taken_and_stdout_stays_the_path(
+    shop: Command, world: EmulatorState
+) -> None:
     ended = shop("generate", "a pond", "--provider", "fal")
     (path,) = ended.stdout.splitlines()
     job_id = Path(path).stem
@@ -56,7 +58,7 @@ def test_what_is_ordered_is_told_before_it_is_taken_and_stdout_stays_the_path(sh
     assert taken == f"{job_id} ordered: fal took it."
 
 
-def test_an_order_that_nobody_took_was_never_called_ordered(shop: Command, world: World) -> None:
+def test_an_order_that_nobody_took_was_never_called_ordered(shop: Command, world: EmulatorState) -> None:
     world.faults.append(Fault("fal", "submit", "locked", times=9))
     ended = shop("generate", "a pond", "--provider", "fal")
     assert ended.returncode == 5
@@ -64,7 +66,7 @@ def test_an_order_that_nobody_took_was_never_called_ordered(shop: Command, world
     assert "ordered:" not in ended.stderr
 
 
-def test_each_change_of_provider_is_told_with_its_reason_and_the_new_price(shop: Command, world: World) -> None:
+def test_each_change_of_provider_is_told_with_its_reason_and_the_new_price(shop: Command, world: EmulatorState) -> None:
     for provider in ("bytecompute", "netwrck"):
         world.faults.append(Fault(provider, "submit", "locked", times=9))
     ended = shop("generate", "a pond", "--max-cost-usd", "1")

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.emulator.app import running
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.emulator_state import EmulatorState
 
-Service = tuple[str, World]
+Service = tuple[str, EmulatorState]
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For plain HTTP: a client would else read every trusted certificate for each test."""
 
@@ -24,7 +24,7 @@ def service(emulator_films: Path) -> Iterator[Service]:
 
 
 @pytest.fixture
-def world(service: Service) -> World:
+def world(service: Service) -> EmulatorState:
     """Its world, empty, where an order waits and runs for a thousand seconds each."""
     service[1].reset()
     service[1].wait_s = service[1].work_s = 1000

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator.app import running
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, FilmSpec, Order
 from ltx_mcp.emulator.fal import KEY
 from ltx_mcp.emulator.wire import KINDS
-from ltx_mcp.emulator.world import Fault, FilmSpec, Order, World
 from tests.conftest import ENDS_S, Emulated
 from tests.emulator.conftest import NO_TLS
 from tests.patience import HANG_S
@@ -23,7 +23,7 @@ FILM = FilmSpec(1920, 1080, 25, 6)
 
 
 @pytest.fixture
-def world(emulator: Emulated) -> World:
+def world(emulator: Emulated) -> EmulatorState:
     """The emulator's world."""
     return emulator[1]
 
@@ -36,11 +36,11 @@ def client(emulator: Emulated) -> Iterator[httpx.Client]:
         yield opened
 
 
-def place(world: World, number: int = 1) -> Order:
+def place(world: EmulatorState, number: int = 1) -> Order:
     return world.place("fal", SUBMIT[1:], {}, FILM, order_id=f"order-{number}", start_timeout_s=None)
 
 
-def finished(world: World) -> str:
+def finished(world: EmulatorState) -> str:
     """The path of a film that is done."""
     order = place(world)
     world.advance(1000)
@@ -52,7 +52,7 @@ def submit(client: httpx.Client) -> httpx.Response:
 
 
 def test_an_order_waits_then_runs_then_is_done_by_the_worlds_clock() -> None:
-    world = World(wait_s=10, work_s=20)
+    world = EmulatorState(wait_s=10, work_s=20)
     order = place(world)
     states = [world.state(order)]
     for _ in range(3):
@@ -62,7 +62,7 @@ def test_an_order_waits_then_runs_then_is_done_by_the_worlds_clock() -> None:
 
 
 def test_the_position_counts_those_of_the_same_provider_that_wait() -> None:
-    world = World(wait_s=10)
+    world = EmulatorState(wait_s=10)
     first, second = place(world, 1), place(world, 2)
     world.place("ltx", "x", {}, FILM, order_id="other")
     assert (world.position(first), world.position(second)) == (0, 1)
@@ -71,7 +71,7 @@ def test_the_position_counts_those_of_the_same_provider_that_wait() -> None:
 
 
 def test_a_fault_happens_as_often_as_it_was_told_at_its_step_and_provider_only() -> None:
-    world = World()
+    world = EmulatorState()
     fault = Fault("fal", "submit", "locked", times=2)
     anywhere = Fault("*", "poll", "html")
     world.faults += [fault, anywhere]
@@ -80,7 +80,7 @@ def test_a_fault_happens_as_often_as_it_was_told_at_its_step_and_provider_only()
 
 
 def test_a_reset_forgets_all_but_the_clock() -> None:
-    world = World()
+    world = EmulatorState()
     place(world)
     world.faults.append(Fault("fal", "submit", "locked"))
     world.uploads["1"] = {}
@@ -91,7 +91,7 @@ def test_a_reset_forgets_all_but_the_clock() -> None:
     assert world.now() >= before
 
 
-def test_a_connection_dropped_before_the_order_leaves_none(client: httpx.Client, world: World) -> None:
+def test_a_connection_dropped_before_the_order_leaves_none(client: httpx.Client, world: EmulatorState) -> None:
     world.faults.append(Fault("fal", "submit", "drop_before"))
     with pytest.raises(httpx.TransportError):
         submit(client)
@@ -100,7 +100,7 @@ def test_a_connection_dropped_before_the_order_leaves_none(client: httpx.Client,
     assert submit(client).status_code == 200
 
 
-def test_a_connection_dropped_after_the_order_leaves_one(client: httpx.Client, world: World) -> None:
+def test_a_connection_dropped_after_the_order_leaves_one(client: httpx.Client, world: EmulatorState) -> None:
     world.faults.append(Fault("fal", "submit", "drop_after"))
     with pytest.raises(httpx.TransportError):
         submit(client)
@@ -111,7 +111,7 @@ def test_a_connection_dropped_after_the_order_leaves_one(client: httpx.Client, w
     ("kind", "status", "orders"), [("html", 502, 0), ("html_after", 200, 1), ("wrong_type", 200, 0)]
 )
 def test_a_page_comes_where_json_was_due(
-    client: httpx.Client, world: World, kind: str, status: int, orders: int
+    client: httpx.Client, world: EmulatorState, kind: str, status: int, orders: int
 ) -> None:
     world.faults.append(Fault("fal", "submit", kind))
     answer = submit(client)
@@ -120,7 +120,7 @@ def test_a_page_comes_where_json_was_due(
     assert answer.text.startswith("<html>")
 
 
-def test_a_truncated_answer_is_whole_http_and_broken_json(client: httpx.Client, world: World) -> None:
+def test_a_truncated_answer_is_whole_http_and_broken_json(client: httpx.Client, world: EmulatorState) -> None:
     world.faults.append(Fault("fal", "submit", "truncated"))
     answer = submit(client)
     assert answer.status_code == 200
@@ -130,13 +130,13 @@ def test_a_truncated_answer_is_whole_http_and_broken_json(client: httpx.Client, 
     assert len(world.orders) == 1
 
 
-def test_an_answer_may_be_any_text(client: httpx.Client, world: World) -> None:
+def test_an_answer_may_be_any_text(client: httpx.Client, world: EmulatorState) -> None:
     world.faults.append(Fault("fal", "submit", "body", options={"body": '{"request_id": 7}', "status": 201}))
     answer = submit(client)
     assert (answer.status_code, answer.json(), len(world.orders)) == (201, {"request_id": 7}, 1)
 
 
-def test_a_delay_outlasts_a_client_that_has_no_patience(client: httpx.Client, world: World) -> None:
+def test_a_delay_outlasts_a_client_that_has_no_patience(client: httpx.Client, world: EmulatorState) -> None:
     world.faults.append(Fault("fal", "submit", "delay", options={"seconds": 2}))
     with pytest.raises(httpx.ReadTimeout):
         client.post(SUBMIT, json={"prompt": "a pond"}, timeout=0.1)
@@ -156,7 +156,9 @@ def half(client: httpx.Client, path: str, **headers: str) -> tuple[httpx.Respons
     return answer, b"".join(got)
 
 
-def test_a_download_that_is_cut_goes_on_by_range_and_may_be_cut_again(client: httpx.Client, world: World) -> None:
+def test_a_download_that_is_cut_goes_on_by_range_and_may_be_cut_again(
+    client: httpx.Client, world: EmulatorState
+) -> None:
     path = finished(world)
     whole = client.get(path).content
     world.faults.append(Fault("media", "download", "cut", times=2))
@@ -174,7 +176,7 @@ def test_a_download_that_is_cut_goes_on_by_range_and_may_be_cut_again(client: ht
     assert (last.status_code, got + last.content) == (206, whole)
 
 
-def test_a_stream_that_is_cut_has_told_its_first_event(client: httpx.Client, world: World) -> None:
+def test_a_stream_that_is_cut_has_told_its_first_event(client: httpx.Client, world: EmulatorState) -> None:
     world.wait_s = 60
     told = submit(client).json()
     world.faults.append(Fault("fal", "stream", "cut"))
@@ -183,7 +185,7 @@ def test_a_stream_that_is_cut_has_told_its_first_event(client: httpx.Client, wor
     assert got.startswith(b'data: {"status": "IN_QUEUE"')
 
 
-def test_a_film_is_given_by_range(client: httpx.Client, world: World) -> None:
+def test_a_film_is_given_by_range(client: httpx.Client, world: EmulatorState) -> None:
     path = finished(world)
     whole = client.get(path)
     assert whole.content[4:8] == b"ftyp"
@@ -195,7 +197,7 @@ def test_a_film_is_given_by_range(client: httpx.Client, world: World) -> None:
     assert (head.headers["content-length"], head.content) == (str(len(whole.content)), b"")
 
 
-def test_a_film_is_there_from_its_end_for_one_day(client: httpx.Client, world: World) -> None:
+def test_a_film_is_there_from_its_end_for_one_day(client: httpx.Client, world: EmulatorState) -> None:
     order = place(world)
     path = f"/media/{order.media_id}.mp4"
     assert client.get(path).status_code == 404
@@ -205,13 +207,15 @@ def test_a_film_is_there_from_its_end_for_one_day(client: httpx.Client, world: W
     assert client.head(path).status_code == 404
 
 
-def test_a_download_is_refused_with_the_status_that_was_asked_for(client: httpx.Client, world: World) -> None:
+def test_a_download_is_refused_with_the_status_that_was_asked_for(client: httpx.Client, world: EmulatorState) -> None:
     path = finished(world)
     world.faults.append(Fault("media", "download", "status", options={"status": 503}))
     assert [client.head(path).status_code for _ in range(2)] == [503, 200]
 
 
-def test_the_control_address_tells_orders_and_calls(client: httpx.Client, emulator: Emulated, world: World) -> None:
+def test_the_control_address_tells_orders_and_calls(
+    client: httpx.Client, emulator: Emulated, world: EmulatorState
+) -> None:
     told = submit(client).json()
     httpx.get(told["status_url"])
     listed = client.get("/control/orders").json()
@@ -225,7 +229,7 @@ def test_the_control_address_tells_orders_and_calls(client: httpx.Client, emulat
     assert calls[0]["path"] == SUBMIT
 
 
-def test_the_control_address_turns_the_clock_and_sets_the_times(client: httpx.Client, world: World) -> None:
+def test_the_control_address_turns_the_clock_and_sets_the_times(client: httpx.Client, world: EmulatorState) -> None:
     before = world.now()
     client.post("/control/clock", json={"advance_s": 3600})
     assert (world.now() - before).total_seconds() == pytest.approx(3600, abs=5)
@@ -233,7 +237,7 @@ def test_the_control_address_turns_the_clock_and_sets_the_times(client: httpx.Cl
     assert (world.wait_s, world.work_s) == (7, 1.5)
 
 
-def test_the_control_address_takes_shows_and_forgets_faults(client: httpx.Client, world: World) -> None:
+def test_the_control_address_takes_shows_and_forgets_faults(client: httpx.Client, world: EmulatorState) -> None:
     fault = {"provider": "fal", "step": "submit", "kind": "status", "times": 2, "options": {"status": 429}}
     assert client.post("/control/faults", json=fault).json() == [fault]
     assert submit(client).status_code == 429
@@ -255,7 +259,7 @@ def test_the_control_address_takes_shows_and_forgets_faults(client: httpx.Client
     ],
 )
 def test_the_control_address_says_what_it_cannot_read(
-    client: httpx.Client, world: World, path: str, told: dict[str, Any]
+    client: httpx.Client, world: EmulatorState, path: str, told: dict[str, Any]
 ) -> None:
     answer = client.post(f"/control/{path}", json=told)
     assert (answer.status_code, world.faults) == (400, [])
@@ -276,7 +280,7 @@ def test_an_emulator_ends_soon_though_a_stream_is_open(emulator_films: Path) -> 
     assert "IN_QUEUE" in first
 
 
-def test_every_fault_and_control_address_is_on_the_page(client: httpx.Client, world: World) -> None:
+def test_every_fault_and_control_address_is_on_the_page(client: httpx.Client, world: EmulatorState) -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert [kind for kind in sorted(KINDS) if f"`{kind}`" not in page] == []
     for path in ("orders", "calls", "clock", "times", "faults", "reset"):

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator import bytecompute, ltx, netwrck
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.emulator.inputs import Stored
-from ltx_mcp.emulator.world import Fault, World
 from ltx_mcp.media.worker import Media
 from tests.emulator.conftest import Service
 from tests.patience import HANG_S
@@ -85,7 +85,7 @@ curl -X POST https://api.ltx.video/v1/text-to-video \
 
 
 @pytest.fixture
-def world(service: Service) -> World:
+def world(service: Service) -> EmulatorState:
     """Its world, empty, where films are done at once."""
     service[1].reset()
     service[1].wait_s = service[1].work_s = 0
@@ -93,7 +93,7 @@ def world(service: Service) -> World:
 
 
 @pytest.fixture
-def base_url(service: Service, world: World) -> str:
+def base_url(service: Service, world: EmulatorState) -> str:
     """Where it is."""
     return service[0]
 
@@ -150,7 +150,7 @@ def test_netwrcks_portrait_film_is_upright(base_url: str, tmp_path: Path) -> Non
 
 @needs_curl
 def test_netwrcks_picture_quick_start_answers_with_the_film_as_shown(
-    base_url: str, world: World, tmp_path: Path
+    base_url: str, world: EmulatorState, tmp_path: Path
 ) -> None:
     told = netwrck_curl(NETWRCK_PICTURE_QUICK_START, base_url, tmp_path)
     shown = {name: value for name, value in NETWRCK_INLINE.items() if name != "file_name"}
@@ -215,7 +215,7 @@ def test_netwrcks_ten_seconds_cost_48_credits(base_url: str) -> None:
     ],
 )
 def test_netwrcks_table_of_errors_holds(
-    base_url: str, world: World, change: dict[str, Any], fault: str | None, status: int
+    base_url: str, world: EmulatorState, change: dict[str, Any], fault: str | None, status: int
 ) -> None:
     if fault:
         world.faults.append(Fault("netwrck", "order" if fault == "fails" else "submit", fault))
@@ -226,7 +226,9 @@ def test_netwrcks_table_of_errors_holds(
 
 
 @needs_curl
-async def test_ltxs_example_writes_the_film_that_was_asked_for(base_url: str, world: World, tmp_path: Path) -> None:
+async def test_ltxs_example_writes_the_film_that_was_asked_for(
+    base_url: str, world: EmulatorState, tmp_path: Path
+) -> None:
     await anyio.to_thread.run_sync(curl, LTX_TEXT, "https://api.ltx.video", base_url, ltx.KEY, tmp_path)
     media = Media()
     film = await media.measure_film(tmp_path / "generated_video.mp4")
@@ -263,7 +265,7 @@ def ltx_post(base_url: str, path: str, content: str) -> httpx.Response:
 
 @pytest.mark.parametrize(("path", "content"), LTX_BODIES[1:])
 def test_ltxs_v2_bodies_become_jobs_shaped_as_shown(
-    base_url: str, world: World, path: str, content: str, tmp_path: Path
+    base_url: str, world: EmulatorState, path: str, content: str, tmp_path: Path
 ) -> None:
     for name in ("example-first", "example-last"):
         file = Stored(tmp_path / name, 99, "", b"\x89PNG\r\n\x1a\n")
@@ -295,7 +297,7 @@ def test_ltxs_upload_slot_is_shaped_as_shown(base_url: str) -> None:
     }
 
 
-def test_ltxs_429_is_as_shown(base_url: str, world: World) -> None:
+def test_ltxs_429_is_as_shown(base_url: str, world: EmulatorState) -> None:
     told = {"status": 429, "retry_after": 12, "type": "concurrency_limit_error", "message": "limit reached"}
     world.faults.append(Fault("ltx", "submit", "status", options=told))
     answer = ltx_post(base_url, *LTX_BODIES[1])
@@ -304,7 +306,7 @@ def test_ltxs_429_is_as_shown(base_url: str, world: World) -> None:
     assert answer.json() == shown
 
 
-def test_ltxs_failed_job_is_as_shown(base_url: str, world: World) -> None:
+def test_ltxs_failed_job_is_as_shown(base_url: str, world: EmulatorState) -> None:
     world.faults.append(Fault("ltx", "order", "content"))
     path, content = LTX_BODIES[1]
     sent = ltx_post(base_url, path, content).json()
@@ -334,7 +336,7 @@ def test_bytecomputes_error_is_as_shown(base_url: str) -> None:
     assert answer.json() == shown
 
 
-def test_bytecomputes_adjusted_order_is_told_as_shown(base_url: str, world: World) -> None:
+def test_bytecomputes_adjusted_order_is_told_as_shown(base_url: str, world: EmulatorState) -> None:
     world.faults.append(Fault("bytecompute", "order", "adjusts", options={"duration": 5}))
     told = bytecompute_post(
         base_url, "/v1/generate", model="Lightricks/LTX-2.3", prompt="A kettle boils", fps="50"

@@ -11,11 +11,11 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, FilmSpec
 from ltx_mcp.emulator.fal import KEY, Queue
 from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.wire import Emulator
-from ltx_mcp.emulator.world import Fault, FilmSpec, World
 from ltx_mcp.media.worker import Media
 from tests.conftest import ENDS_S, Emulated
 from tests.emulator.fal_orders import ELSEWHERE, FAST, IMAGE, PRO, PROMPT, Submit, fal, submit, world
@@ -27,7 +27,7 @@ FILM = FilmSpec(1920, 1080, 25, 6)
 
 
 def test_an_order_is_answered_with_the_three_addresses_to_follow_it_at(
-    emulator: Emulated, fal: httpx.Client, world: World
+    emulator: Emulated, fal: httpx.Client, world: EmulatorState
 ) -> None:
     answer = fal.post(FAST, json=PROMPT)
     told = answer.json()
@@ -44,7 +44,7 @@ def test_an_order_is_answered_with_the_three_addresses_to_follow_it_at(
     assert answer.headers["x-fal-request-id"] == request_id == world.orders[0].id
 
 
-def test_an_order_is_kept_as_it_was_sent_with_fields_that_fal_ignores(submit: Submit, world: World) -> None:
+def test_an_order_is_kept_as_it_was_sent_with_fields_that_fal_ignores(submit: Submit, world: EmulatorState) -> None:
     submit(seed=7)
     assert world.orders[0].fields == {"prompt": "a pond", "seed": 7}
     assert world.orders[0].endpoint == FAST[1:]
@@ -52,7 +52,7 @@ def test_an_order_is_kept_as_it_was_sent_with_fields_that_fal_ignores(submit: Su
 
 @pytest.mark.parametrize("authorization", [None, "Key wrong", f"Bearer {KEY}", f"key {KEY}", KEY])
 def test_another_key_is_401_and_orders_nothing(
-    emulator: Emulated, submit: Submit, world: World, authorization: str | None
+    emulator: Emulated, submit: Submit, world: EmulatorState, authorization: str | None
 ) -> None:
     told = submit()
     headers = {"Authorization": authorization} if authorization else {}
@@ -73,7 +73,7 @@ def test_another_key_is_401_and_orders_nothing(
     assert world.state(world.orders[0]) == "waiting"
 
 
-def test_an_endpoint_that_does_not_exist_is_404(fal: httpx.Client, world: World) -> None:
+def test_an_endpoint_that_does_not_exist_is_404(fal: httpx.Client, world: EmulatorState) -> None:
     answer = fal.post("/fal-ai/ltx-2.3/text-to-video/turbo", json=PROMPT)
     assert (answer.status_code, world.orders) == (404, [])
     assert isinstance(answer.json()["detail"], str)
@@ -102,7 +102,7 @@ BAD: list[tuple[str, dict[str, Any], str, list[str]]] = [
 
 @pytest.mark.parametrize(("path", "fields", "kind", "loc"), BAD)
 def test_an_input_the_model_does_not_take_is_a_422_in_a_list(
-    fal: httpx.Client, world: World, path: str, fields: dict[str, Any], kind: str, loc: list[str]
+    fal: httpx.Client, world: EmulatorState, path: str, fields: dict[str, Any], kind: str, loc: list[str]
 ) -> None:
     answer = fal.post(path, json=PROMPT | fields)
     [detail] = answer.json()["detail"]
@@ -119,7 +119,7 @@ def test_what_would_be_allowed_is_told(fal: httpx.Client) -> None:
     assert (detail["input"], detail["msg"]) == (7, "Input should be 6, 8 or 10")
 
 
-def test_a_body_that_is_no_json_object_is_422(fal: httpx.Client, world: World) -> None:
+def test_a_body_that_is_no_json_object_is_422(fal: httpx.Client, world: EmulatorState) -> None:
     assert fal.post(FAST, content=b"prompt=pond").status_code == 422
     assert fal.post(FAST, json=["a pond"]).status_code == 422
     assert world.orders == []
@@ -140,7 +140,7 @@ def test_a_long_film_of_the_fast_model_is_taken_at_25_fps_and_1080p(submit: Subm
     ],
 )
 def test_the_film_has_the_size_that_resolution_and_ratio_name(
-    submit: Submit, world: World, fields: dict[str, Any], size: tuple[int, int]
+    submit: Submit, world: EmulatorState, fields: dict[str, Any], size: tuple[int, int]
 ) -> None:
     submit(PRO, **fields)
     film = world.orders[0].film
@@ -149,7 +149,7 @@ def test_the_film_has_the_size_that_resolution_and_ratio_name(
 
 
 def test_an_order_that_could_not_start_in_its_time_ends_with_504(
-    fal: httpx.Client, submit: Submit, world: World
+    fal: httpx.Client, submit: Submit, world: EmulatorState
 ) -> None:
     told = submit(headers={"X-Fal-Request-Timeout": "5"})
     world.advance(6)
@@ -160,7 +160,7 @@ def test_an_order_that_could_not_start_in_its_time_ends_with_504(
     assert fal.post(FAST, json=PROMPT, headers={"X-Fal-Request-Timeout": "soon"}).status_code == 400
 
 
-def test_the_status_is_202_until_the_order_has_ended(fal: httpx.Client, submit: Submit, world: World) -> None:
+def test_the_status_is_202_until_the_order_has_ended(fal: httpx.Client, submit: Submit, world: EmulatorState) -> None:
     url = submit()["status_url"]
     waiting = fal.get(url)
     assert (waiting.status_code, waiting.json()["status"]) == (202, "IN_QUEUE")
@@ -179,7 +179,7 @@ def test_the_status_is_202_until_the_order_has_ended(fal: httpx.Client, submit: 
     assert "error" not in done.json()
 
 
-def test_the_position_counts_the_orders_before(fal: httpx.Client, submit: Submit, world: World) -> None:
+def test_the_position_counts_the_orders_before(fal: httpx.Client, submit: Submit, world: EmulatorState) -> None:
     submit()
     world.advance(30)
     told = submit()
@@ -197,7 +197,7 @@ def test_an_id_that_is_not_known_is_404(fal: httpx.Client, submit: Submit) -> No
 
 
 def test_the_stream_tells_each_change_at_once_and_ends_with_the_order(
-    fal: httpx.Client, submit: Submit, world: World
+    fal: httpx.Client, submit: Submit, world: EmulatorState
 ) -> None:
     told = submit()
     turns = iter([61.0, 60.0, 60.0])
@@ -219,7 +219,7 @@ def test_the_stream_tells_each_change_at_once_and_ends_with_the_order(
 
 @pytest.mark.anyio
 async def test_a_stream_with_nothing_to_tell_sends_comments(tmp_path: Path) -> None:
-    world, media = World(wait_s=60), Media()
+    world, media = EmulatorState(wait_s=60), Media()
     emulator = Emulator(world, Films(tmp_path, media), Inputs(media), "http://127.0.0.1:9")
     queue = Queue(emulator, lambda url: None, alive_s=0.05)
     path = {"app": "ltx-2.3", "request_id": "1"}
@@ -255,7 +255,7 @@ async def test_a_stream_with_nothing_to_tell_sends_comments(tmp_path: Path) -> N
     ],
 )
 def test_a_refusal_on_demand_is_worded_as_fal_words_it(
-    fal: httpx.Client, world: World, kind: str, options: dict[str, Any], status: int, error: str | None
+    fal: httpx.Client, world: EmulatorState, kind: str, options: dict[str, Any], status: int, error: str | None
 ) -> None:
     world.faults.append(Fault("fal", "submit", kind, options=options))
     answer = fal.post(FAST, json=PROMPT)
@@ -269,6 +269,6 @@ def test_a_refusal_on_demand_is_worded_as_fal_words_it(
     assert fal.post(FAST, json=PROMPT).status_code == 200
 
 
-def test_a_locked_account_says_why(fal: httpx.Client, world: World) -> None:
+def test_a_locked_account_says_why(fal: httpx.Client, world: EmulatorState) -> None:
     world.faults.append(Fault("fal", "submit", "locked"))
     assert fal.post(FAST, json=PROMPT).json()["detail"].startswith("User is locked. Reason: Exhausted balance.")

@@ -7,7 +7,7 @@ import av
 import httpx
 import pytest
 
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.conftest import Emulated
 from tests.emulator.fal_orders import Submit, fal, submit, world
 from tests.patience import HANG_S
@@ -16,7 +16,7 @@ __all__ = ["fal", "submit", "world"]
 
 
 def test_the_result_is_the_address_of_the_film_and_the_seconds_that_are_billed(
-    emulator: Emulated, fal: httpx.Client, submit: Submit, world: World
+    emulator: Emulated, fal: httpx.Client, submit: Submit, world: EmulatorState
 ) -> None:
     told = submit(duration=8)
     early = fal.get(told["response_url"])
@@ -32,7 +32,7 @@ def test_the_result_is_the_address_of_the_film_and_the_seconds_that_are_billed(
 
 
 def test_the_film_is_a_real_one_as_it_was_ordered_and_needs_no_key(
-    fal: httpx.Client, submit: Submit, world: World
+    fal: httpx.Client, submit: Submit, world: EmulatorState
 ) -> None:
     told = submit()
     world.advance(181)
@@ -45,7 +45,7 @@ def test_the_film_is_a_real_one_as_it_was_ordered_and_needs_no_key(
         assert opened.streams.audio
 
 
-def test_a_result_is_gone_an_hour_after_its_end(fal: httpx.Client, submit: Submit, world: World) -> None:
+def test_a_result_is_gone_an_hour_after_its_end(fal: httpx.Client, submit: Submit, world: EmulatorState) -> None:
     told = submit()
     world.advance(180 + 3590)
     assert fal.get(told["response_url"]).status_code == 200
@@ -65,7 +65,7 @@ def test_a_result_is_gone_an_hour_after_its_end(fal: httpx.Client, submit: Submi
 def test_an_order_that_fails_is_completed_and_its_result_is_the_error(
     fal: httpx.Client,
     submit: Submit,
-    world: World,
+    world: EmulatorState,
     kind: str,
     options: dict[str, Any],
     status: int,
@@ -85,7 +85,7 @@ def test_an_order_that_fails_is_completed_and_its_result_is_the_error(
     assert "x-fal-billable-units" not in result.headers
 
 
-def test_an_order_may_stay_in_a_state_nobody_knows(fal: httpx.Client, submit: Submit, world: World) -> None:
+def test_an_order_may_stay_in_a_state_nobody_knows(fal: httpx.Client, submit: Submit, world: EmulatorState) -> None:
     world.faults.append(Fault("fal", "order", "unknown_state"))
     url = submit()["status_url"]
     for _ in range(2):
@@ -93,7 +93,7 @@ def test_an_order_may_stay_in_a_state_nobody_knows(fal: httpx.Client, submit: Su
         world.advance(1000)
 
 
-def test_an_order_may_run_for_ever(fal: httpx.Client, submit: Submit, world: World) -> None:
+def test_an_order_may_run_for_ever(fal: httpx.Client, submit: Submit, world: EmulatorState) -> None:
     world.faults.append(Fault("fal", "order", "never_finishes"))
     url = submit()["status_url"]
     world.advance(100_000)
@@ -101,7 +101,7 @@ def test_an_order_may_run_for_ever(fal: httpx.Client, submit: Submit, world: Wor
 
 
 def test_a_film_may_be_smaller_than_ordered_and_is_billed_as_it_is(
-    fal: httpx.Client, submit: Submit, world: World
+    fal: httpx.Client, submit: Submit, world: EmulatorState
 ) -> None:
     world.faults.append(Fault("fal", "order", "smaller_film"))
     told = submit()
@@ -110,14 +110,14 @@ def test_a_film_may_be_smaller_than_ordered_and_is_billed_as_it_is(
     assert (world.orders[0].film.width, world.orders[0].film.height) == (960, 540)
 
 
-def test_the_address_of_a_film_may_be_gone_at_once(fal: httpx.Client, submit: Submit, world: World) -> None:
+def test_the_address_of_a_film_may_be_gone_at_once(fal: httpx.Client, submit: Submit, world: EmulatorState) -> None:
     world.faults.append(Fault("fal", "order", "url_expires"))
     told = submit()
     world.advance(181)
     assert httpx.get(fal.get(told["response_url"]).json()["video"]["url"]).status_code == 403
 
 
-def test_an_order_that_waits_is_removed(fal: httpx.Client, submit: Submit, world: World) -> None:
+def test_an_order_that_waits_is_removed(fal: httpx.Client, submit: Submit, world: EmulatorState) -> None:
     told = submit()
     cancelled = fal.put(told["cancel_url"])
     assert (cancelled.status_code, cancelled.json()) == (200, {"status": "OK"})
@@ -130,7 +130,7 @@ def test_an_order_that_waits_is_removed(fal: httpx.Client, submit: Submit, world
 
 
 def test_an_order_that_runs_is_asked_to_stop_and_may_still_finish(
-    fal: httpx.Client, submit: Submit, world: World
+    fal: httpx.Client, submit: Submit, world: EmulatorState
 ) -> None:
     told = submit()
     world.advance(61)

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.conftest import Emulated
 from tests.emulator.fal_orders import ELSEWHERE, FAST, IMAGE, PRO, PROMPT, Submit, data_uri, fal, picture, submit, world
 
@@ -32,7 +32,7 @@ def test_a_picture_in_the_body_is_known_by_its_bytes(submit: Submit, kind: str) 
     ],
 )
 def test_a_picture_that_cannot_be_one_is_422(
-    emulator: Emulated, fal: httpx.Client, world: World, field: str, uri: str, kind: str
+    emulator: Emulated, fal: httpx.Client, world: EmulatorState, field: str, uri: str, kind: str
 ) -> None:
     fields = {"image_url": ELSEWHERE, field: uri.replace("HERE", emulator[0])}
     answer = fal.post(IMAGE, json=PROMPT | fields)
@@ -89,7 +89,9 @@ def test_an_upload_is_initiated_with_a_type_a_name_and_a_storage_that_exists(fal
     assert fal.post("/storage/upload/initiate?storage_type=tape", json=asked).status_code == 400
 
 
-def test_a_token_lets_a_file_in_at_the_cdn_until_it_ends(emulator: Emulated, fal: httpx.Client, world: World) -> None:
+def test_a_token_lets_a_file_in_at_the_cdn_until_it_ends(
+    emulator: Emulated, fal: httpx.Client, world: EmulatorState
+) -> None:
     told = fal.post("/storage/auth/token?storage_type=fal-cdn-v3", json={}).json()
     assert told["base_url"] == emulator[0]
     headers = {"Authorization": f"{told['token_type']} {told['token']}", "Content-Type": "image/png"}

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator import ltx
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.emulator.ltx_orders import find_mistake
-from ltx_mcp.emulator.world import Fault, World
 from tests.emulator.conftest import Service, picture
 from tests.emulator.ltx_orders import AUTH, error, http, upload
 from tests.emulator.ltx_orders import data_uri as medium_uri
@@ -36,7 +36,7 @@ def job(http: httpx.Client, endpoint: str = "text-to-video", **fields: Any) -> s
     return f"/v2/{endpoint}/{sent.json()['id']}"
 
 
-def test_an_order_is_accepted_with_an_id_and_kept_as_it_was_sent(http: httpx.Client, world: World) -> None:
+def test_an_order_is_accepted_with_an_id_and_kept_as_it_was_sent(http: httpx.Client, world: EmulatorState) -> None:
     body = BODY | {"generate_audio": False, "camera_motion": "jib_up", "seed": 7}
     answer = http.post("/v2/text-to-video", json=body)
     assert (answer.status_code, set(answer.json())) == (202, {"id", "created_at"})
@@ -47,7 +47,9 @@ def test_an_order_is_accepted_with_an_id_and_kept_as_it_was_sent(http: httpx.Cli
     assert (order.film.width, order.film.height, order.film.fps, order.film.audio) == (1280, 720, 24, False)
 
 
-def test_a_job_is_pending_then_processing_then_completed_with_a_signed_url(http: httpx.Client, world: World) -> None:
+def test_a_job_is_pending_then_processing_then_completed_with_a_signed_url(
+    http: httpx.Client, world: EmulatorState
+) -> None:
     path = job(http)
     common = {"status", "id", "created_at"}
     for word in ("pending", "processing"):
@@ -62,7 +64,7 @@ def test_a_job_is_pending_then_processing_then_completed_with_a_signed_url(http:
 
 
 def test_a_job_is_known_only_under_its_own_endpoint_and_for_a_day_after_its_end(
-    http: httpx.Client, world: World
+    http: httpx.Client, world: EmulatorState
 ) -> None:
     path = job(http)
     assert error(http.get(path.replace("text-to", "image-to"))) == (404, "not_found_error")
@@ -73,7 +75,9 @@ def test_a_job_is_known_only_under_its_own_endpoint_and_for_a_day_after_its_end(
     assert error(http.get(path)) == (404, "not_found_error")
 
 
-def test_v1_answers_with_the_whole_film_when_the_clock_says_it_is_done(http: httpx.Client, world: World) -> None:
+def test_v1_answers_with_the_whole_film_when_the_clock_says_it_is_done(
+    http: httpx.Client, world: EmulatorState
+) -> None:
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(http.post, "/v1/text-to-video", json=BODY, headers={"range": "bytes=0-9"})
         while not world.orders:
@@ -88,13 +92,13 @@ def test_v1_answers_with_the_whole_film_when_the_clock_says_it_is_done(http: htt
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
 
 
-def test_a_v1_order_is_no_job(http: httpx.Client, world: World) -> None:
+def test_a_v1_order_is_no_job(http: httpx.Client, world: EmulatorState) -> None:
     world.wait_s = world.work_s = 0
     http.post("/v1/text-to-video", json=BODY)
     assert error(http.get(f"/v2/text-to-video/{world.orders[0].id}")) == (404, "not_found_error")
 
 
-def test_exactly_the_durations_of_the_table_are_taken(world: World) -> None:
+def test_exactly_the_durations_of_the_table_are_taken(world: EmulatorState) -> None:
     short, long = {6, 8, 10}, {6, 8, 10, 12, 14, 16, 18, 20}
     models = ("ltx-2-3-fast", "ltx-2-5-fast", "ltx-2-3-pro", "ltx-2-5-pro")
     sizes = ("1280x720", "720x1280", "1920x1080", "1080x1920", "2560x1440", "1440x2560", "3840x2160", "2160x3840")
@@ -135,7 +139,7 @@ def test_exactly_the_durations_of_the_table_are_taken(world: World) -> None:
 )
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_wrong_field_is_refused_and_nothing_is_ordered(
-    http: httpx.Client, world: World, version: str, change: dict[str, Any]
+    http: httpx.Client, world: EmulatorState, version: str, change: dict[str, Any]
 ) -> None:
     assert error(http.post(f"/{version}/text-to-video", json=BODY | change)) == (400, "invalid_request_error")
     assert not world.orders
@@ -160,7 +164,7 @@ def test_a_form_is_refused(http: httpx.Client) -> None:
 
 
 def test_duration_null_gives_eight_seconds_with_2_5_models_and_without_a_last_frame(
-    http: httpx.Client, world: World
+    http: httpx.Client, world: EmulatorState
 ) -> None:
     automatic = {"model": "ltx-2-5-pro", "duration": None, "image_uri": data_uri()}
     job(http, "image-to-video", **automatic)
@@ -173,7 +177,7 @@ def test_duration_null_gives_eight_seconds_with_2_5_models_and_without_a_last_fr
 @pytest.mark.parametrize(
     "call", [("POST", "/v2/text-to-video"), ("POST", "/v1/image-to-video"), ("POST", "/v1/upload"), ("GET", "/v2/x/y")]
 )
-def test_every_call_needs_the_key_as_bearer(service: Service, world: World, call: Any, key: str | None) -> None:
+def test_every_call_needs_the_key_as_bearer(service: Service, world: EmulatorState, call: Any, key: str | None) -> None:
     headers = {} if key is None else {"authorization": key}
     answer = httpx.request(call[0], f"{service[0]}{call[1]}", headers=headers)
     assert error(answer) == (401, "authentication_error")
@@ -181,7 +185,7 @@ def test_every_call_needs_the_key_as_bearer(service: Service, world: World, call
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 @pytest.mark.parametrize("way", ["upload", "data", "https"])
-def test_a_picture_may_come_in_three_forms(http: httpx.Client, world: World, way: str, kind: str) -> None:
+def test_a_picture_may_come_in_three_forms(http: httpx.Client, world: EmulatorState, way: str, kind: str) -> None:
     ways: dict[str, Callable[[], str]] = {
         "upload": lambda: upload(http, picture(kind), f"image/{kind}"),
         "data": lambda: data_uri(kind),
@@ -213,13 +217,13 @@ def test_a_picture_may_come_in_three_forms(http: httpx.Client, world: World, way
     ids=lambda uri: str(uri)[:30],
 )
 @pytest.mark.parametrize("field", ["image_uri", "last_frame_uri"])
-def test_any_other_picture_is_refused(http: httpx.Client, world: World, field: str, uri: object) -> None:
+def test_any_other_picture_is_refused(http: httpx.Client, world: EmulatorState, field: str, uri: object) -> None:
     body = BODY | {"image_uri": data_uri()} | {field: uri}
     assert error(http.post("/v2/image-to-video", json=body)) == (400, "invalid_request_error")
     assert not world.orders
 
 
-def test_an_upload_is_refused_when_empty_old_large_or_no_picture(http: httpx.Client, world: World) -> None:
+def test_an_upload_is_refused_when_empty_old_large_or_no_picture(http: httpx.Client, world: EmulatorState) -> None:
     old = upload(http, picture())
     world.advance(DAY_S + 1)
     unused = http.post("/v1/upload").json()["storage_uri"]
@@ -230,7 +234,7 @@ def test_an_upload_is_refused_when_empty_old_large_or_no_picture(http: httpx.Cli
         assert error(answer) == (400, "invalid_request_error"), uri
 
 
-def test_a_slot_has_what_the_page_says_and_takes_one_file(http: httpx.Client, world: World) -> None:
+def test_a_slot_has_what_the_page_says_and_takes_one_file(http: httpx.Client, world: EmulatorState) -> None:
     slot = http.post("/v1/upload").json()
     assert set(slot) == {"upload_url", "storage_uri", "expires_at", "required_headers"}
     assert slot["storage_uri"].startswith("ltx://uploads/")
@@ -252,7 +256,7 @@ def test_a_slot_has_what_the_page_says_and_takes_one_file(http: httpx.Client, wo
     ids=repr,
 )
 def test_an_upload_with_other_headers_is_refused_as_google_would(
-    http: httpx.Client, world: World, change: dict[str, str | None]
+    http: httpx.Client, world: EmulatorState, change: dict[str, str | None]
 ) -> None:
     slot = http.post("/v1/upload").json()
     headers = {name: value for name, value in (WHOLE_UPLOAD | change).items() if value is not None}
@@ -262,14 +266,14 @@ def test_an_upload_with_other_headers_is_refused_as_google_would(
     assert "stored_at" not in world.uploads[slot["storage_uri"]]
 
 
-def test_a_slot_is_closed_after_an_hour_and_to_a_changed_signature(http: httpx.Client, world: World) -> None:
+def test_a_slot_is_closed_after_an_hour_and_to_a_changed_signature(http: httpx.Client, world: EmulatorState) -> None:
     slot = http.post("/v1/upload").json()
     assert httpx.put(slot["upload_url"] + "0", headers=WHOLE_UPLOAD, content=b"x").status_code == 403
     world.advance(3601)
     assert httpx.put(slot["upload_url"], headers=WHOLE_UPLOAD, content=b"x").status_code == 400
 
 
-def test_a_file_over_the_range_of_its_slot_is_refused(http: httpx.Client, world: World) -> None:
+def test_a_file_over_the_range_of_its_slot_is_refused(http: httpx.Client, world: EmulatorState) -> None:
     slot = http.post("/v1/upload").json()
     chunks = (bytes(2**20) for _ in range(201))
     answer = httpx.put(slot["upload_url"], headers=WHOLE_UPLOAD, content=chunks, timeout=HANG_S)
@@ -291,7 +295,7 @@ def test_a_file_over_the_range_of_its_slot_is_refused(http: httpx.Client, world:
     ],
 )
 def test_a_refusal_on_demand_is_worded_as_theirs_and_orders_nothing(
-    http: httpx.Client, world: World, kind: str, options: dict[str, Any], status: int, word: str
+    http: httpx.Client, world: EmulatorState, kind: str, options: dict[str, Any], status: int, word: str
 ) -> None:
     world.faults.append(Fault("ltx", "submit", kind, options=options))
     answer = http.post("/v2/text-to-video", json=BODY)
@@ -300,7 +304,7 @@ def test_a_refusal_on_demand_is_worded_as_theirs_and_orders_nothing(
     assert not world.orders
 
 
-def test_a_gateway_time_out_is_no_json(http: httpx.Client, world: World) -> None:
+def test_a_gateway_time_out_is_no_json(http: httpx.Client, world: EmulatorState) -> None:
     world.faults.append(Fault("ltx", "submit", "status", options={"status": 504}))
     answer = http.post("/v1/text-to-video", json=BODY)
     assert (answer.status_code, answer.headers["content-type"]) == (504, "text/plain; charset=utf-8")
@@ -310,7 +314,7 @@ def test_a_gateway_time_out_is_no_json(http: httpx.Client, world: World) -> None
     ("kind", "word", "status"), [("fails", "api_error", 500), ("content", "content_filtered_error", 422)]
 )
 def test_an_order_may_fail_after_it_was_taken(
-    http: httpx.Client, world: World, kind: str, word: str, status: int
+    http: httpx.Client, world: EmulatorState, kind: str, word: str, status: int
 ) -> None:
     world.faults.append(Fault("ltx", "order", kind, times=2))
     path = job(http)
@@ -322,7 +326,7 @@ def test_an_order_may_fail_after_it_was_taken(
     assert error(http.post("/v1/text-to-video", json=BODY)) == (status, word)
 
 
-def test_an_order_may_stay_in_an_unheard_of_state_or_never_end(http: httpx.Client, world: World) -> None:
+def test_an_order_may_stay_in_an_unheard_of_state_or_never_end(http: httpx.Client, world: EmulatorState) -> None:
     world.faults += [Fault("ltx", "order", "unknown_state"), Fault("ltx", "order", "never_finishes")]
     strange, endless = job(http), job(http)
     for _ in range(2):

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.emulator.conftest import picture
 from tests.emulator.ltx_orders import ELSEWHERE, TYPES, data_uri, error, http, order, refusal, upload
 from tests.emulator.made import film, tone
@@ -49,7 +49,7 @@ SOUNDS = [
 
 @pytest.mark.parametrize(("fields", "least", "most"), SOUNDS, ids=repr)
 def test_how_long_a_sound_may_be_follows_from_model_and_resolution(
-    http: httpx.Client, world: World, fields: dict[str, Any], least: float, most: float
+    http: httpx.Client, world: EmulatorState, fields: dict[str, Any], least: float, most: float
 ) -> None:
     for seconds in (least, most):
         order(http, "audio-to-video", audio_uri=tone_uri(seconds), **SING, **fields)
@@ -82,13 +82,13 @@ def test_how_long_a_sound_may_be_follows_from_model_and_resolution(
 )
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_wrong_field_beside_a_sound_is_refused_by_name(
-    http: httpx.Client, world: World, version: str, fields: dict[str, Any], word: str
+    http: httpx.Client, world: EmulatorState, version: str, fields: dict[str, Any], word: str
 ) -> None:
     assert refusal(http, f"{version}/audio-to-video", **{"audio_uri": ELSEWHERE, **SING, **fields}).startswith(word)
     assert not world.orders
 
 
-def test_a_sound_needs_a_prompt_or_a_picture_beside_it(http: httpx.Client, world: World) -> None:
+def test_a_sound_needs_a_prompt_or_a_picture_beside_it(http: httpx.Client, world: EmulatorState) -> None:
     assert refusal(http, "audio-to-video", audio_uri=ELSEWHERE) == "prompt or image_uri is required"
     assert refusal(http, "audio-to-video", **SING) == "audio_uri is required"
     picture_uri = data_uri(picture(), "image/png")
@@ -98,7 +98,7 @@ def test_a_sound_needs_a_prompt_or_a_picture_beside_it(http: httpx.Client, world
 
 
 def test_a_film_from_a_sound_is_full_hd_as_its_picture_stands_with_24_frames_a_second(
-    http: httpx.Client, world: World
+    http: httpx.Client, world: EmulatorState
 ) -> None:
     tall = upload(http, tall_picture())
     for fields in ({}, {"image_uri": tall}, {"image_uri": ELSEWHERE}, {"image_uri": tall, "resolution": "1280x720"}):
@@ -117,7 +117,7 @@ LARGEST = {"size": (3840, 2160), "sound": False}
 @pytest.mark.parametrize("how", [{"frames": 73}, LARGEST, {"size": (2160, 3840), "sound": False}], ids=repr)
 @pytest.mark.parametrize("endpoint", ["retake", "extend"])
 def test_a_film_of_73_frames_and_up_to_4k_is_taken(
-    http: httpx.Client, world: World, endpoint: str, how: dict[str, Any]
+    http: httpx.Client, world: EmulatorState, endpoint: str, how: dict[str, Any]
 ) -> None:
     order(http, endpoint, video_uri=film_uri(**how), **RETAKE)
     assert len(world.orders) == 1
@@ -130,7 +130,7 @@ def test_a_film_of_73_frames_and_up_to_4k_is_taken(
 )
 @pytest.mark.parametrize("endpoint", ["retake", "extend"])
 def test_a_film_of_fewer_frames_or_more_pixels_is_refused(
-    http: httpx.Client, world: World, endpoint: str, how: dict[str, Any], word: str
+    http: httpx.Client, world: EmulatorState, endpoint: str, how: dict[str, Any], word: str
 ) -> None:
     told = refusal(http, endpoint, video_uri=film_uri(**how), **RETAKE)
     assert told.startswith("video_uri")
@@ -139,14 +139,14 @@ def test_a_film_of_fewer_frames_or_more_pixels_is_refused(
 
 
 @pytest.mark.parametrize("size", [(320, 180), (180, 320), (322, 180)])
-def test_a_film_of_16_9_or_9_16_is_extended(http: httpx.Client, world: World, size: tuple[int, int]) -> None:
+def test_a_film_of_16_9_or_9_16_is_extended(http: httpx.Client, world: EmulatorState, size: tuple[int, int]) -> None:
     order(http, "extend", video_uri=film_uri(size=size), duration=2)
     assert (world.orders[0].film.width, world.orders[0].film.height) == size
 
 
 @pytest.mark.parametrize("size", [(320, 240), (240, 240), (326, 180), (420, 180)])
 def test_a_film_of_another_shape_is_retaken_but_not_extended(
-    http: httpx.Client, world: World, size: tuple[int, int]
+    http: httpx.Client, world: EmulatorState, size: tuple[int, int]
 ) -> None:
     told = refusal(http, "extend", video_uri=film_uri(size=size), duration=2)
     assert told == f"video_uri: is {size[0]}x{size[1]}; must be 16:9 or 9:16"
@@ -177,7 +177,7 @@ def test_a_film_of_another_shape_is_retaken_but_not_extended(
 )
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_wrong_retake_is_refused_by_name(
-    http: httpx.Client, world: World, version: str, fields: dict[str, Any], word: str
+    http: httpx.Client, world: EmulatorState, version: str, fields: dict[str, Any], word: str
 ) -> None:
     body = {"video_uri": ELSEWHERE, "start_time": 1, "duration": 2} | fields
     answer = http.post(f"/{version}/retake", content=json.dumps(body), headers={"content-type": "application/json"})
@@ -194,7 +194,9 @@ def test_each_required_field_of_a_retake_is_missed_by_name(http: httpx.Client, n
 
 
 @pytest.mark.parametrize("mode", ["replace_audio_and_video", "replace_video", "replace_audio"])
-def test_a_retake_is_billed_the_whole_film_and_ends_with_it(http: httpx.Client, world: World, mode: str) -> None:
+def test_a_retake_is_billed_the_whole_film_and_ends_with_it(
+    http: httpx.Client, world: EmulatorState, mode: str
+) -> None:
     order(http, "retake", video_uri=film_uri(frames=100), start_time=1.5, duration=30, mode=mode)
     [taken] = world.orders
     assert taken.film.edit is not None
@@ -212,7 +214,7 @@ def test_a_retake_is_billed_the_whole_film_and_ends_with_it(http: httpx.Client, 
     ],
 )
 def test_a_retake_has_the_size_that_was_asked_for_or_stands_as_the_film_does(
-    http: httpx.Client, world: World, size: tuple[int, int], fields: dict[str, Any], expected: tuple[int, int]
+    http: httpx.Client, world: EmulatorState, size: tuple[int, int], fields: dict[str, Any], expected: tuple[int, int]
 ) -> None:
     order(http, "retake", video_uri=film_uri(size=size), **RETAKE, **fields)
     assert (world.orders[0].film.width, world.orders[0].film.height) == expected
@@ -242,7 +244,7 @@ def test_a_retake_has_the_size_that_was_asked_for_or_stands_as_the_film_does(
 )
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_wrong_extension_is_refused_by_name(
-    http: httpx.Client, world: World, version: str, fields: dict[str, Any], word: str
+    http: httpx.Client, world: EmulatorState, version: str, fields: dict[str, Any], word: str
 ) -> None:
     body = {"video_uri": ELSEWHERE, "duration": 5} | fields
     assert refusal(http, f"{version}/extend", **body).startswith(word)
@@ -261,7 +263,7 @@ def test_each_required_field_of_an_extension_is_missed_by_name(http: httpx.Clien
     [(25, 15, 5.2, 5.21), (24, 2, 19.04, 19.05), (50, 6, 4.1, 4.11), (Fraction(30000, 1001), 10, 6.85, 6.86)],
 )
 def test_context_and_new_part_have_505_frames_at_most(
-    http: httpx.Client, world: World, fps: Fraction, duration: float, context: float, too_much: float
+    http: httpx.Client, world: EmulatorState, fps: Fraction, duration: float, context: float, too_much: float
 ) -> None:
     uri = film_uri(fps=fps, frames=75)
     order(http, "extend", video_uri=uri, duration=duration, context=context)
@@ -289,7 +291,7 @@ def test_a_new_part_of_more_than_505_frames_is_refused_without_a_context(http: h
     ids=repr,
 )
 def test_an_extension_is_billed_its_new_part_and_its_context(
-    http: httpx.Client, world: World, frames: int, fields: dict[str, Any], billed_s: float
+    http: httpx.Client, world: EmulatorState, frames: int, fields: dict[str, Any], billed_s: float
 ) -> None:
     order(http, "extend", video_uri=film_uri(frames=frames), **fields)
     [taken] = world.orders
@@ -297,7 +299,7 @@ def test_an_extension_is_billed_its_new_part_and_its_context(
     assert taken.film.duration == frames / 25 + fields["duration"]
 
 
-def test_an_order_from_text_is_billed_its_film(http: httpx.Client, world: World) -> None:
+def test_an_order_from_text_is_billed_its_film(http: httpx.Client, world: EmulatorState) -> None:
     order(http, "text-to-video", prompt="x", model="ltx-2-3-fast", duration=8, resolution="1280x720")
     assert world.orders[0].facts["billed_s"] == 8
 

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.emulator.ltx_inputs import FORMATS
-from ltx_mcp.emulator.world import World
 from tests.emulator.ltx_orders import ELSEWHERE, TYPES, data_uri, http, order, refusal, upload
 from tests.emulator.made import film, tone
 
@@ -19,7 +19,7 @@ SING = {"prompt": "A street singer"}
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 @pytest.mark.parametrize("kind", ["mp4", "mov", "mkv"])
 def test_a_film_may_be_mp4_mov_or_mkv_with_h264_or_h265(
-    http: httpx.Client, world: World, kind: str, codec: str
+    http: httpx.Client, world: EmulatorState, kind: str, codec: str
 ) -> None:
     order(http, "extend", video_uri=upload(http, film(kind, codec=codec), TYPES[kind]), duration=2)
     assert world.orders[0].film.duration == pytest.approx(5, abs=0.01)
@@ -30,7 +30,7 @@ def test_a_film_may_be_mp4_mov_or_mkv_with_h264_or_h265(
     [("mp3", ""), ("m4a", ""), ("ogg", "libopus"), ("ogg", "vorbis"), ("wav", "libmp3lame")],
 )
 def test_a_sound_may_be_mp3_m4a_ogg_or_wav_that_is_no_pcm(
-    http: httpx.Client, world: World, kind: str, codec: str
+    http: httpx.Client, world: EmulatorState, kind: str, codec: str
 ) -> None:
     order(http, "audio-to-video", audio_uri=upload(http, tone(kind, codec=codec), TYPES[kind]), **SING)
     assert world.orders[0].film.duration == pytest.approx(3, abs=0.05)
@@ -52,7 +52,7 @@ def test_a_sound_may_be_mp3_m4a_ogg_or_wav_that_is_no_pcm(
 )
 @pytest.mark.parametrize("way", [upload, lambda http, *file: data_uri(*file)], ids=["upload", "data"])
 def test_any_other_sound_is_refused(
-    http: httpx.Client, world: World, way: Any, content: bytes, content_type: str, word: str
+    http: httpx.Client, world: EmulatorState, way: Any, content: bytes, content_type: str, word: str
 ) -> None:
     told = refusal(http, "audio-to-video", audio_uri=way(http, content, content_type), **SING)
     assert told.startswith("audio_uri")
@@ -73,7 +73,7 @@ def test_any_other_sound_is_refused(
     ids=["webm", "mpeg4", "type", "cut", "sound", "words"],
 )
 def test_any_other_film_is_refused(
-    http: httpx.Client, world: World, content: bytes, content_type: str, word: str
+    http: httpx.Client, world: EmulatorState, content: bytes, content_type: str, word: str
 ) -> None:
     told = refusal(http, "retake", video_uri=upload(http, content, content_type), start_time=0, duration=2)
     assert told.startswith("video_uri")
@@ -102,19 +102,21 @@ def test_he_aac_and_pcm_are_in_no_row_of_the_formats() -> None:
     ids=lambda uri: str(uri)[:30],
 )
 @pytest.mark.parametrize(("endpoint", "name"), [("extend", "video_uri"), ("audio-to-video", "audio_uri")])
-def test_any_other_address_is_refused(http: httpx.Client, world: World, endpoint: str, name: str, uri: object) -> None:
+def test_any_other_address_is_refused(
+    http: httpx.Client, world: EmulatorState, endpoint: str, name: str, uri: object
+) -> None:
     assert refusal(http, endpoint, **{name: uri}, duration=2, **SING).startswith(name)
     assert not world.orders
 
 
-def test_an_https_address_is_taken_for_six_seconds_of_full_hd(http: httpx.Client, world: World) -> None:
+def test_an_https_address_is_taken_for_six_seconds_of_full_hd(http: httpx.Client, world: EmulatorState) -> None:
     order(http, "extend", video_uri=ELSEWHERE, duration=2)
     order(http, "audio-to-video", audio_uri=ELSEWHERE, **SING)
     films = [(each.film.width, each.film.height, each.film.fps, each.film.duration) for each in world.orders]
     assert films == [(1920, 1080, 25, 8), (1920, 1080, 24, 6)]
 
 
-def test_a_data_uri_holds_a_film_of_up_to_15_mb_encoded(http: httpx.Client, world: World) -> None:
+def test_a_data_uri_holds_a_film_of_up_to_15_mb_encoded(http: httpx.Client, world: EmulatorState) -> None:
     most = 15 * 2**20 - len("data:video/mp4;base64,")
     padding = most // 4 * 3 - len(film("mp4")) - 2
     order(http, "extend", video_uri=data_uri(_padded(padding), "video/mp4"), duration=2)
@@ -123,7 +125,7 @@ def test_a_data_uri_holds_a_film_of_up_to_15_mb_encoded(http: httpx.Client, worl
 
 
 def test_a_film_to_extend_has_100_mb_at_most_and_one_to_retake_what_the_slot_lets_in(
-    http: httpx.Client, world: World
+    http: httpx.Client, world: EmulatorState
 ) -> None:
     most = 100 * 2**20 - len(film("mp4"))
     order(http, "extend", video_uri=upload(http, _padded(most), "video/mp4"), duration=2)
@@ -137,7 +139,7 @@ def _padded(by: int) -> bytes:
     return film("mp4") + by.to_bytes(4, "big") + b"free" + bytes(by - 8)
 
 
-def test_an_upload_is_kept_for_a_day(http: httpx.Client, world: World) -> None:
+def test_an_upload_is_kept_for_a_day(http: httpx.Client, world: EmulatorState) -> None:
     uri = upload(http, film("mp4"), "video/mp4")
     order(http, "extend", video_uri=uri, duration=2)
     world.advance(DAY_S + 1)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageStat
 
 from ltx_mcp.emulator import fal, ltx
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.emulator.conftest import NO_TLS, Service
 from tests.emulator.ltx_orders import ELSEWHERE, TYPES, data_uri
 from tests.emulator.made import TONE_HZ, film, tone
@@ -24,7 +24,7 @@ FAL = "fal-ai/ltx-2.3"
 
 
 @pytest.fixture
-def world(service: Service) -> World:
+def world(service: Service) -> EmulatorState:
     """Its world, empty, where films are done at once."""
     service[1].reset()
     service[1].wait_s = service[1].work_s = 0
@@ -32,7 +32,7 @@ def world(service: Service) -> World:
 
 
 @pytest.fixture
-def http(service: Service, world: World) -> Iterator[httpx.Client]:
+def http(service: Service, world: EmulatorState) -> Iterator[httpx.Client]:
     """A client without a key of its own."""
     with httpx.Client(base_url=service[0], timeout=300, trust_env=False, verify=NO_TLS) as client:
         yield client
@@ -202,7 +202,7 @@ def test_the_same_order_is_the_same_film_made_once(http: httpx.Client, service: 
     assert other.headers["etag"] != first.headers["etag"]
 
 
-def test_a_smaller_film_is_half_the_size_and_half_the_length(http: httpx.Client, world: World) -> None:
+def test_a_smaller_film_is_half_the_size_and_half_the_length(http: httpx.Client, world: EmulatorState) -> None:
     world.faults.append(Fault("*", "order", "smaller_film", times=3))
     extended = seen(from_fal(http, "extend-video", video_url=data_uri(SMALL, TYPES["mp4"]), duration=2))
     half = data_uri(film("mp4", size=(960, 540), frames=80), TYPES["mp4"])
@@ -214,7 +214,7 @@ def test_a_smaller_film_is_half_the_size_and_half_the_length(http: httpx.Client,
     assert len(sounding.greys) == pytest.approx(38, abs=1)
 
 
-def test_an_edit_may_fail_after_it_was_taken(http: httpx.Client, world: World) -> None:
+def test_an_edit_may_fail_after_it_was_taken(http: httpx.Client, world: EmulatorState) -> None:
     world.faults.append(Fault("ltx", "order", "fails", times=2))
     answer = from_ltx_v1(http, "extend", video_uri=ELSEWHERE, duration=2)
     assert (answer.status_code, answer.json()["error"]["type"]) == (500, "api_error")
@@ -227,7 +227,7 @@ def test_an_edit_may_fail_after_it_was_taken(http: httpx.Client, world: World) -
 @pytest.mark.parametrize("model", ["ltx-2-5-fast", "ltx-2-5-pro"])
 @pytest.mark.parametrize("endpoint", ["text-to-video", "image-to-video"])
 def test_a_film_of_automatic_length_has_eight_seconds(
-    http: httpx.Client, world: World, way: Any, endpoint: str, model: str
+    http: httpx.Client, world: EmulatorState, way: Any, endpoint: str, model: str
 ) -> None:
     fields = {"prompt": "x", "model": model, "duration": None, "resolution": "1280x720"}
     if endpoint == "image-to-video":

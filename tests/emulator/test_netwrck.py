@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.emulator import netwrck
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.emulator.conftest import NO_TLS, Service
 from tests.patience import HANG_S
 
@@ -21,7 +21,7 @@ BODY = {"api_key": netwrck.KEY, "prompt": "A kettle boils", "response_mode": "po
 
 
 @pytest.fixture
-def http(service: Service, world: World) -> Iterator[httpx.Client]:
+def http(service: Service, world: EmulatorState) -> Iterator[httpx.Client]:
     """A client."""
     with httpx.Client(base_url=service[0], timeout=HANG_S, trust_env=False, verify=NO_TLS) as client:
         yield client
@@ -40,7 +40,9 @@ def poll(http: httpx.Client, job_id: str) -> Any:
     return http.get(f"/api/fal/status/{job_id}", params={"api_key": netwrck.KEY}).json()
 
 
-def test_a_polled_order_is_in_progress_until_it_is_completed_with_a_film(http: httpx.Client, world: World) -> None:
+def test_a_polled_order_is_in_progress_until_it_is_completed_with_a_film(
+    http: httpx.Client, world: EmulatorState
+) -> None:
     sent = http.post(TEXT, json=BODY)
     assert (sent.status_code, set(sent.json())) == (202, {"job_id", "status", "credits_charged", "cost_usd"})
     job_id = sent.json()["job_id"]
@@ -54,7 +56,7 @@ def test_a_polled_order_is_in_progress_until_it_is_completed_with_a_film(http: h
     assert (film.status_code, film.content[4:8]) == (200, b"ftyp")
 
 
-def test_an_inline_order_is_answered_when_the_film_is_done(http: httpx.Client, world: World) -> None:
+def test_an_inline_order_is_answered_when_the_film_is_done(http: httpx.Client, world: EmulatorState) -> None:
     body = BODY | {"response_mode": "inline", "resolution": "1440p", "fps": 50, "duration": 8, "aspect_ratio": "9:16"}
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(http.post, TEXT, json=body)
@@ -68,7 +70,7 @@ def test_an_inline_order_is_answered_when_the_film_is_done(http: httpx.Client, w
     assert (told["credits_charged"], told["cost_usd"]) == (77, 0.768)
 
 
-def test_inline_is_what_happens_when_nothing_is_said(http: httpx.Client, world: World) -> None:
+def test_inline_is_what_happens_when_nothing_is_said(http: httpx.Client, world: EmulatorState) -> None:
     world.wait_s = world.work_s = 0
     answer = http.post(TEXT, json={"api_key": netwrck.KEY, "prompt": "A kettle boils"})
     assert (answer.status_code, set(answer.json())) == (200, {"result", "credits_charged", "cost_usd"})
@@ -86,7 +88,7 @@ def test_a_started_credit_is_a_whole_one(http: httpx.Client, resolution: str, du
     assert 0 <= credits - told["cost_usd"] * 100 < 1
 
 
-def test_the_key_is_kept_nowhere(http: httpx.Client, world: World) -> None:
+def test_the_key_is_kept_nowhere(http: httpx.Client, world: EmulatorState) -> None:
     job_id = http.post(TEXT, json=BODY | {"seed": 7}).json()["job_id"]
     poll(http, job_id)
     assert world.orders[0].fields == {"prompt": "A kettle boils", "response_mode": "polling", "seed": 7}
@@ -96,7 +98,7 @@ def test_the_key_is_kept_nowhere(http: httpx.Client, world: World) -> None:
 
 
 @pytest.mark.parametrize("key", [None, "", "other", 7], ids=repr)
-def test_a_missing_or_wrong_key_is_401(http: httpx.Client, world: World, key: object) -> None:
+def test_a_missing_or_wrong_key_is_401(http: httpx.Client, world: EmulatorState, key: object) -> None:
     headers = {"authorization": f"Bearer {netwrck.KEY}"}
     answer = http.post(TEXT, json=BODY | {"api_key": key}, headers=headers)
     assert (answer.status_code, set(answer.json())) == (401, {"error"})
@@ -127,7 +129,7 @@ def test_a_missing_or_wrong_key_is_401(http: httpx.Client, world: World, key: ob
     ids=repr,
 )
 def test_a_wrong_field_is_refused_and_nothing_is_ordered(
-    http: httpx.Client, world: World, change: dict[str, Any]
+    http: httpx.Client, world: EmulatorState, change: dict[str, Any]
 ) -> None:
     answer = http.post(TEXT, json=BODY | change)
     assert (answer.status_code, set(answer.json())) == (400, {"error"})
@@ -158,7 +160,9 @@ def test_every_duration_of_the_page_is_taken(http: httpx.Client, change: dict[st
     ids=lambda uri: str(uri)[:24],
 )
 @pytest.mark.parametrize("field", ["image_url", "end_image_url"])
-def test_a_picture_may_be_a_public_address_or_data(http: httpx.Client, world: World, field: str, uri: str) -> None:
+def test_a_picture_may_be_a_public_address_or_data(
+    http: httpx.Client, world: EmulatorState, field: str, uri: str
+) -> None:
     body = BODY | {"image_url": "https://media.example.org/b.png"} | {field: uri}
     assert http.post(PICTURE, json=body).status_code == 202
     assert world.orders[0].fields[field] == uri
@@ -177,7 +181,7 @@ def test_a_picture_may_be_a_public_address_or_data(http: httpx.Client, world: Wo
     ids=lambda uri: str(uri)[:24],
 )
 @pytest.mark.parametrize("field", ["image_url", "end_image_url"])
-def test_any_other_picture_is_refused(http: httpx.Client, world: World, field: str, uri: object) -> None:
+def test_any_other_picture_is_refused(http: httpx.Client, world: EmulatorState, field: str, uri: object) -> None:
     body = BODY | {"image_url": "https://media.example.org/b.png"} | {field: uri}
     assert http.post(PICTURE, json=body).status_code == 400
     assert not world.orders
@@ -193,7 +197,7 @@ def test_a_film_from_a_picture_needs_the_picture(http: httpx.Client) -> None:
     [((9, 16), {}, True), ((16, 9), {}, False), ((9, 16), {"aspect_ratio": "16:9"}, False)],
 )
 def test_auto_is_the_pictures_own_ratio(
-    http: httpx.Client, world: World, size: tuple[int, int], ratio: dict[str, str], upright: bool
+    http: httpx.Client, world: EmulatorState, size: tuple[int, int], ratio: dict[str, str], upright: bool
 ) -> None:
     http.post(PICTURE, json=BODY | {"image_url": data_uri(size=size)} | ratio)
     assert (world.orders[0].film.height > world.orders[0].film.width) is upright
@@ -210,7 +214,7 @@ def test_auto_is_the_pictures_own_ratio(
     ],
 )
 def test_a_refusal_on_demand_is_worded_as_theirs_and_orders_nothing(
-    http: httpx.Client, world: World, kind: str, options: dict[str, Any], status: int
+    http: httpx.Client, world: EmulatorState, kind: str, options: dict[str, Any], status: int
 ) -> None:
     world.faults.append(Fault("netwrck", "submit", kind, options=options))
     answer = http.post(TEXT, json=BODY)
@@ -221,7 +225,7 @@ def test_a_refusal_on_demand_is_worded_as_theirs_and_orders_nothing(
 
 
 @pytest.mark.parametrize("kind", ["fails", "content"])
-def test_an_order_may_fail_after_it_was_taken(http: httpx.Client, world: World, kind: str) -> None:
+def test_an_order_may_fail_after_it_was_taken(http: httpx.Client, world: EmulatorState, kind: str) -> None:
     world.faults.append(Fault("netwrck", "order", kind, times=2))
     job_id = http.post(TEXT, json=BODY).json()["job_id"]
     world.advance(2001)
@@ -233,7 +237,7 @@ def test_an_order_may_fail_after_it_was_taken(http: httpx.Client, world: World, 
     assert (inline.status_code, inline.json()) == (500, {"error": told["error"]})
 
 
-def test_an_order_may_stay_in_an_unheard_of_state(http: httpx.Client, world: World) -> None:
+def test_an_order_may_stay_in_an_unheard_of_state(http: httpx.Client, world: EmulatorState) -> None:
     world.faults.append(Fault("netwrck", "order", "unknown_state"))
     job_id = http.post(TEXT, json=BODY).json()["job_id"]
     for _ in range(2):

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from ltx_mcp.emulator.app import make_app, make_world, providers
+from ltx_mcp.emulator.app import make_app, make_state, providers
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.wire import Emulator
-from ltx_mcp.emulator.world import World
 from ltx_mcp.media.worker import Media
 
 URL = "http://127.0.0.1:1"
@@ -75,7 +75,7 @@ SAMPLE = 150
 def routes(folder: Path) -> list[tuple[str, str, dict[str, str]]]:
     """Every method and path, with the credentials of its provider."""
     media = Media()
-    emulator = Emulator(make_world(), Films(folder, media), Inputs(media), URL)
+    emulator = Emulator(make_state(), Films(folder, media), Inputs(media), URL)
     found: list[tuple[str, str, dict[str, str]]] = [
         ("POST", f"/control/{what}", {}) for what in ("clock", "times", "faults", "reset")
     ]
@@ -100,7 +100,7 @@ def bodies() -> list[tuple[str, bytes]]:
 @pytest.mark.anyio
 async def test_no_input_makes_the_emulator_break(tmp_path: Path) -> None:
     broken: dict[tuple[str, str], Any] = {}
-    transport = httpx.ASGITransport(make_app(make_world(), tmp_path, URL), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(make_app(make_state(), tmp_path, URL), raise_app_exceptions=False)
     random.seed(1)
     async with httpx.AsyncClient(transport=transport, base_url=URL, timeout=30) as client:
         for method, path, keys in routes(tmp_path):
@@ -145,7 +145,7 @@ async def test_no_input_makes_the_emulator_break(tmp_path: Path) -> None:
     ],
 )
 async def test_a_control_address_names_the_field_that_is_wrong(tmp_path: Path, path: str, body: str, said: str) -> None:
-    async with client_of(make_world(), tmp_path) as client:
+    async with client_of(make_state(), tmp_path) as client:
         answer = await client.post(f"/control/{path}", content=body)
         assert answer.status_code == 400
         assert answer.text.startswith(f"cannot be read: {said}"), answer.text
@@ -155,7 +155,7 @@ async def test_a_control_address_names_the_field_that_is_wrong(tmp_path: Path, p
 
 @pytest.mark.anyio
 async def test_the_clock_turned_again_and_again_stays_a_clock(tmp_path: Path) -> None:
-    async with client_of(make_world(), tmp_path) as client:
+    async with client_of(make_state(), tmp_path) as client:
         answers = [await client.post("/control/clock", json={"advance_s": 10 * 366 * 86_400}) for _ in range(12)]
         assert [each.status_code for each in answers] == [200] * 10 + [400] * 2
         assert (await client.get("/control/orders")).status_code == 200
@@ -163,7 +163,7 @@ async def test_the_clock_turned_again_and_again_stays_a_clock(tmp_path: Path) ->
 
 @pytest.mark.anyio
 async def test_a_control_body_without_end_is_a_413(tmp_path: Path) -> None:
-    async with client_of(make_world(), tmp_path) as client:
+    async with client_of(make_state(), tmp_path) as client:
         assert (await client.post("/control/faults", content=b" " * 2_000_000)).status_code == 413
 
 
@@ -190,7 +190,7 @@ async def test_a_control_body_without_end_is_a_413(tmp_path: Path) -> None:
 async def test_only_this_machine_steers_it_and_no_page_of_another_site(
     tmp_path: Path, headers: dict[str, str], status: int
 ) -> None:
-    world = make_world()
+    world = make_state()
     async with client_of(world, tmp_path) as client:
         for method, path in (("POST", "/control/reset"), ("GET", "/control/orders"), ("GET", "/control/faults")):
             answer = await client.request(method, path, headers=headers, content=b"x=y")
@@ -201,11 +201,11 @@ async def test_only_this_machine_steers_it_and_no_page_of_another_site(
 
 @pytest.mark.anyio
 async def test_a_page_may_show_a_film_but_only_by_a_name_of_this_machine(tmp_path: Path) -> None:
-    async with client_of(make_world(), tmp_path) as client:
+    async with client_of(make_state(), tmp_path) as client:
         shown = {"Origin": "null", "Sec-Fetch-Site": "cross-site"}
         assert (await client.get("/media/000001.mp4", headers=shown)).status_code == 404
         assert (await client.get("/media/000001.mp4", headers={"Host": "evil.example"})).status_code == 421
 
 
-def client_of(world: World, folder: Path) -> httpx.AsyncClient:
+def client_of(world: EmulatorState, folder: Path) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(make_app(world, folder, URL)), base_url=URL)

@@ -6,9 +6,9 @@ import anyio
 import av
 import pytest
 
+from ltx_mcp.emulator.emulator_state import FilmSpec
 from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.pattern import draw
-from ltx_mcp.emulator.world import FilmSpec
 from ltx_mcp.media.measure import measure_film
 from ltx_mcp.media.worker import Media
 

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.emulator.app import make_world, running, settings
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.app import make_state, running, settings
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.conftest import Emulated
 from tests.facts import facts_on_wire
 from tests.jobs.test_processes import Look, Server, environment, noticed_s, processes_of, wait_for
@@ -169,7 +169,7 @@ def ltx(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def emulator(emulator_films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated]:
     """Emulated providers, and an environment that leads every process started from here to them."""
-    with running(emulator_films, world=make_world(wait_s=0.1, work_s=WORK_S)) as (base_url, world):
+    with running(emulator_films, world=make_state(wait_s=0.1, work_s=WORK_S)) as (base_url, world):
         for name, value in settings(base_url).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("LTX_MCP_INPUT_DIRS", str(tmp_path))
@@ -177,7 +177,7 @@ def emulator(emulator_films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def world(emulator: Emulated) -> World:
+def world(emulator: Emulated) -> EmulatorState:
     """What the providers were sent."""
     return emulator[1]
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from ltx_mcp.domain.job import State
-from ltx_mcp.emulator.app import make_world, running, settings
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.app import make_state, running, settings
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.conftest import Emulated
 from tests.jobs.test_processes import Look, Server, environment, look, processes_of, servers, wait_for
 from tests.patience import HANG_S
@@ -34,14 +34,14 @@ Start = Callable[[], Server]
 @pytest.fixture
 def emulator(emulator_films: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated]:
     """Emulated providers that take a while, and an environment that leads every process started from here to them."""
-    with running(emulator_films, world=make_world(wait_s=0.2, work_s=WORK_S)) as (base_url, world):
+    with running(emulator_films, world=make_state(wait_s=0.2, work_s=WORK_S)) as (base_url, world):
         for name, value in settings(base_url).items():
             monkeypatch.setenv(name, value)
         yield base_url, world
 
 
 @pytest.fixture
-def world(emulator: Emulated) -> World:
+def world(emulator: Emulated) -> EmulatorState:
     """What the providers were sent."""
     return emulator[1]
 
@@ -68,7 +68,7 @@ def check_saved(look: Look, home: Path, job_id: str) -> None:
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_film_ordered_in_a_chat_that_is_closed_is_saved(
-    provider: str, world: World, servers: Start, look: Look, home: Path
+    provider: str, world: EmulatorState, servers: Start, look: Look, home: Path
 ) -> None:
     server = servers()
     job_id = accepted(look, provider, server.call)
@@ -82,7 +82,7 @@ def test_a_film_ordered_in_a_chat_that_is_closed_is_saved(
 
 
 def test_a_film_of_a_server_killed_after_the_order_is_saved_by_the_next_worker(
-    world: World, servers: Start, look: Look, home: Path
+    world: EmulatorState, servers: Start, look: Look, home: Path
 ) -> None:
     server = servers()
     job_id = accepted(look, "ltx", server.call)
@@ -97,7 +97,7 @@ def test_a_film_of_a_server_killed_after_the_order_is_saved_by_the_next_worker(
 
 
 def test_a_film_of_a_server_killed_after_the_order_is_saved_by_the_next_server(
-    world: World, servers: Start, look: Look, home: Path
+    world: EmulatorState, servers: Start, look: Look, home: Path
 ) -> None:
     server = servers()
     job_id = accepted(look, "fal", server.call)
@@ -109,7 +109,7 @@ def test_a_film_of_a_server_killed_after_the_order_is_saved_by_the_next_server(
 
 
 def test_a_server_without_the_key_says_what_is_missing_and_leaves_the_job_to_one_that_has_it(
-    world: World, servers: Start, look: Look, home: Path, monkeypatch: pytest.MonkeyPatch
+    world: EmulatorState, servers: Start, look: Look, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = servers()
     job_id = accepted(look, "netwrck", first.call)

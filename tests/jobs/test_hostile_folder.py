@@ -18,7 +18,7 @@ from PIL import Image
 from ltx_mcp import launch
 from ltx_mcp.cli.hosts.entry import MODULE
 from ltx_mcp.domain.job import State
-from ltx_mcp.emulator.app import make_world, running, settings
+from ltx_mcp.emulator.app import make_state, running, settings
 from ltx_mcp.media.worker import Media
 from manifests.facts import read_facts
 from manifests.registries import bundle_manifest, dockerfile
@@ -77,7 +77,7 @@ def plant(folder: Path, marks: Path) -> Plant:
 @pytest.fixture
 def emulator(emulator_films: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated]:
     """Emulated providers that take a while, and an environment that leads to them."""
-    with running(emulator_films, world=make_world(wait_s=0.2, work_s=2.0)) as (base_url, world):
+    with running(emulator_films, world=make_state(wait_s=0.2, work_s=2.0)) as (base_url, world):
         for name, value in settings(base_url).items():
             monkeypatch.setenv(name, value)
         yield base_url, world

@@ -14,7 +14,7 @@ import pytest
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.emulator.world import Fault
+from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs import runner
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.save import TRIES_WHEN_LATE

@@ -7,7 +7,7 @@ import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.emulator.world import Fault
+from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.placement import Ordered
 from ltx_mcp.jobs.recovery import RecoveryStore, Resolution

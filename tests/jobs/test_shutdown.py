@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.domain.job import State
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.conftest import ENDS_S
 from tests.jobs.moments import (
     GONE_S,
@@ -52,7 +52,7 @@ def ask_to_end(server: Server, how: str) -> float:
     return time.monotonic()
 
 
-def put_in(state: State, server: Server, world: World, folder: Path) -> None:
+def put_in(state: State, server: Server, world: EmulatorState, folder: Path) -> None:
     """Place an order that stays in this state for as long as this server lives."""
     if state is State.QUEUED:
         world.faults.append(Fault("fal", "put", "delay", options={"seconds": LONG_S}))
@@ -71,7 +71,7 @@ def put_in(state: State, server: Server, world: World, folder: Path) -> None:
 @pytest.mark.parametrize("how", ["stdin", "SIGTERM"])
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.SAVING])
 def test_a_server_asked_to_end_is_gone_soon_and_its_job_goes_on(
-    state: State, how: str, world: World, servers: Start, look: Look, home: Path, tmp_path: Path
+    state: State, how: str, world: EmulatorState, servers: Start, look: Look, home: Path, tmp_path: Path
 ) -> None:
     server = servers()
     put_in(state, server, world, tmp_path)
@@ -88,7 +88,7 @@ def test_a_server_asked_to_end_is_gone_soon_and_its_job_goes_on(
 
 @pytest.mark.parametrize("how", ["stdin", "SIGTERM"])
 def test_a_server_asked_to_end_while_it_waits_for_an_answer_hands_over_and_writes_the_answer_down(
-    how: str, world: World, relay: Relay, servers: Start, look: Look, home: Path
+    how: str, world: EmulatorState, relay: Relay, servers: Start, look: Look, home: Path
 ) -> None:
     kept = relay.keep(SUBMITS["fal"])
     server = servers()
@@ -129,7 +129,7 @@ MOMENTS: dict[str, Moment] = {
     ],
 )
 def test_a_server_killed_while_it_hands_over_loses_nothing(
-    asked: str, moment: str, world: World, servers: Start, look: Look, home: Path
+    asked: str, moment: str, world: EmulatorState, servers: Start, look: Look, home: Path
 ) -> None:
     first = servers()
     job_id = first.call("generate_video", provider="fal", **ORDER)["job_id"]
@@ -147,7 +147,7 @@ def test_a_server_killed_while_it_hands_over_loses_nothing(
 
 
 def test_a_server_killed_while_it_still_waits_for_an_answer_after_the_handover_leaves_one_order_and_it_is_unknown(
-    world: World, relay: Relay, servers: Start, look: Look, home: Path
+    world: EmulatorState, relay: Relay, servers: Start, look: Look, home: Path
 ) -> None:
     relay.keep(SUBMITS["bytecompute"])
     first = servers()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.conftest import Emulated, on_postgres, on_sqlite
 from tests.jobs.moments import (
     LONG_S,
@@ -49,7 +49,7 @@ Start = Callable[[], Server]
 
 @on_sqlite
 def test_a_server_killed_before_the_job_was_written_down_leaves_none_and_the_same_key_orders_once(
-    world: World, servers: Start, look: Look, home: Path, tmp_path: Path
+    world: EmulatorState, servers: Start, look: Look, home: Path, tmp_path: Path
 ) -> None:
     first = servers()
     first.call("list_jobs")
@@ -66,7 +66,7 @@ def test_a_server_killed_before_the_job_was_written_down_leaves_none_and_the_sam
 
 @on_sqlite
 def test_a_server_killed_while_a_picture_is_sent_ahead_is_followed_by_one_that_orders_once(
-    world: World, servers: Start, look: Look, home: Path, tmp_path: Path
+    world: EmulatorState, servers: Start, look: Look, home: Path, tmp_path: Path
 ) -> None:
     world.faults.append(Fault("fal", "put", "delay", options={"seconds": LONG_S}))
     first = servers()
@@ -85,7 +85,7 @@ def test_a_server_killed_while_a_picture_is_sent_ahead_is_followed_by_one_that_o
 
 @on_sqlite
 def test_a_server_killed_just_before_it_writes_down_that_it_will_order_has_not_ordered(
-    world: World, relay: Relay, servers: Start, look: Look, home: Path, tmp_path: Path
+    world: EmulatorState, relay: Relay, servers: Start, look: Look, home: Path, tmp_path: Path
 ) -> None:
     kept = relay.keep("POST /storage/upload/initiate")
     first = servers()
@@ -149,7 +149,7 @@ def test_an_order_nobody_read_is_unknown_and_never_sent_again(
     assert look.history(job.id).count("submitting") == 1
 
 
-def taken_and_killed(relay: Relay, world: World, servers: Start, look: Look, provider: str) -> Job:
+def taken_and_killed(relay: Relay, world: EmulatorState, servers: Start, look: Look, provider: str) -> Job:
     """A job whose order the provider took while its server died before the answer reached it."""
     kept = relay.keep(SUBMITS[provider])
     first = servers()
@@ -162,7 +162,7 @@ def taken_and_killed(relay: Relay, world: World, servers: Start, look: Look, pro
 
 
 def test_an_order_whose_answer_was_lost_is_unknown_until_a_person_adopts_it_and_its_film_comes(
-    world: World, relay: Relay, servers: Start, look: Look, home: Path
+    world: EmulatorState, relay: Relay, servers: Start, look: Look, home: Path
 ) -> None:
     job = taken_and_killed(relay, world, servers, look, "fal")
     second = servers()
@@ -182,7 +182,7 @@ def test_an_order_whose_answer_was_lost_is_unknown_until_a_person_adopts_it_and_
 
 @on_sqlite
 def test_an_answer_that_came_and_was_not_written_down_leaves_the_order_unknown(
-    world: World, relay: Relay, servers: Start, look: Look, home: Path
+    world: EmulatorState, relay: Relay, servers: Start, look: Look, home: Path
 ) -> None:
     kept = relay.keep(SUBMITS["netwrck"])
     first = servers()
@@ -205,7 +205,7 @@ VERDICTS = {
 
 @on_sqlite
 def test_a_person_settles_each_order_whose_answer_was_lost_and_only_a_retry_orders_again(
-    world: World, relay: Relay, servers: Start, look: Look, home: Path
+    world: EmulatorState, relay: Relay, servers: Start, look: Look, home: Path
 ) -> None:
     first = servers()
     jobs = {}
@@ -238,7 +238,13 @@ def test_a_person_settles_each_order_whose_answer_was_lost_and_only_a_retry_orde
 @on_sqlite
 @pytest.mark.parametrize("come", ["nothing", "half"])
 def test_a_server_killed_while_it_holds_an_answer_that_is_the_film_leaves_one_order_and_it_is_unknown(
-    come: str, world: World, relay: Relay, servers: Start, look: Look, home: Path, monkeypatch: pytest.MonkeyPatch
+    come: str,
+    world: EmulatorState,
+    relay: Relay,
+    servers: Start,
+    look: Look,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LTX_MCP_LTX_API", "v1")
     kept = relay.keep("POST /v1/text", after_bytes=40_000 if come == "half" else 0)
@@ -257,7 +263,7 @@ def test_a_server_killed_while_it_holds_an_answer_that_is_the_film_leaves_one_or
 
 @on_sqlite
 def test_a_film_that_was_the_answer_and_is_here_is_kept_by_the_next_server(
-    world: World, relay: Relay, servers: Start, look: Look, home: Path, monkeypatch: pytest.MonkeyPatch
+    world: EmulatorState, relay: Relay, servers: Start, look: Look, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LTX_MCP_LTX_API", "v1")
     first = servers()
@@ -279,7 +285,7 @@ def test_a_film_that_was_the_answer_and_is_here_is_kept_by_the_next_server(
     ("provider", "step"), [("fal", "stream"), ("ltx", "poll"), ("netwrck", "poll"), ("bytecompute", "poll")]
 )
 def test_an_order_is_followed_on_when_its_follower_is_killed(
-    provider: str, step: str, world: World, servers: Start, look: Look, home: Path
+    provider: str, step: str, world: EmulatorState, servers: Start, look: Look, home: Path
 ) -> None:
     world.work_s = LONG_S
     first = servers()
@@ -297,7 +303,7 @@ def test_an_order_is_followed_on_when_its_follower_is_killed(
 @on_sqlite
 @pytest.mark.parametrize(("provider", "host"), [("fal", "media"), ("bytecompute", "bytecompute")])
 def test_a_film_of_which_half_had_come_when_its_server_was_killed_is_brought_whole(
-    provider: str, host: str, world: World, servers: Start, look: Look, home: Path
+    provider: str, host: str, world: EmulatorState, servers: Start, look: Look, home: Path
 ) -> None:
     world.faults += [
         Fault(host, "download", "cut"),
@@ -319,7 +325,7 @@ def test_a_film_of_which_half_had_come_when_its_server_was_killed_is_brought_who
 
 @on_postgres
 def test_a_server_that_wakes_after_its_lease_ran_out_orders_nothing_and_writes_over_nothing(
-    world: World,
+    world: EmulatorState,
     relay: Relay,
     servers: Start,
     look: Look,

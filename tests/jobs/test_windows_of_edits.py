@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.conftest import on_sqlite
 from tests.jobs.moments import (
     LONG_S,
@@ -62,7 +62,7 @@ Given = Callable[[str, str], Arguments]
 
 @pytest.mark.parametrize(("tool", "provider"), [("extend_video", "fal"), ("generate_from_audio", "ltx")])
 def test_a_server_killed_while_what_it_was_given_is_sent_ahead_is_followed_by_one_that_orders_once(
-    tool: str, provider: str, given: Given, world: World, servers: Start, look: Look, home: Path
+    tool: str, provider: str, given: Given, world: EmulatorState, servers: Start, look: Look, home: Path
 ) -> None:
     world.faults.append(Fault(provider, "put", "delay", options={"seconds": LONG_S}))
     first, arguments = servers(), given(tool, provider)
@@ -84,7 +84,7 @@ def test_a_server_killed_while_what_it_was_given_is_sent_ahead_is_followed_by_on
     [("generate_from_audio", "fal", "/fal-ai/ltx-2.3/audio-to-video"), ("retake_video", "ltx", "/v2/retake")],
 )
 def test_a_server_killed_right_after_the_order_went_out_leaves_one_order_and_it_is_unknown(
-    tool: str, provider: str, path: str, given: Given, world: World, relay: Relay, servers: Start, look: Look
+    tool: str, provider: str, path: str, given: Given, world: EmulatorState, relay: Relay, servers: Start, look: Look
 ) -> None:
     kept = relay.keep(f"POST {path} ")
     first, arguments = servers(), given(tool, provider)
@@ -102,7 +102,7 @@ def test_a_server_killed_right_after_the_order_went_out_leaves_one_order_and_it_
 
 def test_a_server_killed_while_it_holds_half_a_film_that_was_the_answer_leaves_one_order_and_it_is_unknown(
     given: Given,
-    world: World,
+    world: EmulatorState,
     relay: Relay,
     servers: Start,
     look: Look,
@@ -124,7 +124,7 @@ def test_a_server_killed_while_it_holds_half_a_film_that_was_the_answer_leaves_o
 
 
 def test_a_film_of_which_half_had_come_when_its_server_was_killed_is_brought_whole(
-    given: Given, world: World, servers: Start, look: Look, home: Path
+    given: Given, world: EmulatorState, servers: Start, look: Look, home: Path
 ) -> None:
     world.faults += [
         Fault("media", "download", "cut"),
@@ -146,7 +146,7 @@ def links(look: Look, *job_ids: str) -> list[Job]:
 
 
 def test_a_chain_whose_servers_are_killed_at_every_link_is_ordered_once_each(
-    world: World, servers: Start, look: Look, home: Path
+    world: EmulatorState, servers: Start, look: Look, home: Path
 ) -> None:
     """Killed while the first film is made, then while it is sent ahead for the second, then while that one is made."""
     world.work_s = LONG_S
@@ -183,7 +183,7 @@ def test_a_chain_whose_servers_are_killed_at_every_link_is_ordered_once_each(
 
 
 def test_an_extension_drawn_here_by_a_server_that_was_killed_is_drawn_again_whole(
-    given: Given, world: World, servers: Start, look: Look, home: Path
+    given: Given, world: EmulatorState, servers: Start, look: Look, home: Path
 ) -> None:
     first = servers()
     arguments = given("extend_video", "local") | {"duration": 20}

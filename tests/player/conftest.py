@@ -10,7 +10,7 @@ import pytest
 from mcp import Client
 
 from ltx_mcp.emulator.app import running, settings
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.conftest import missing
 from tests.jobs.test_processes import processes_of, wait_for
 from tests.patience import HANG_S
@@ -51,14 +51,14 @@ async def stage(anyio_backend: str) -> "AsyncIterator[Stage]":
 
 
 @pytest.fixture(scope="package")
-def emulated(emulator_films: Path) -> Iterator[tuple[str, World]]:
+def emulated(emulator_films: Path) -> Iterator[tuple[str, EmulatorState]]:
     """One emulator."""
     with running(emulator_films) as address_and_world:
         yield address_and_world
 
 
 @pytest.fixture
-def world(emulated: tuple[str, World]) -> World:
+def world(emulated: tuple[str, EmulatorState]) -> EmulatorState:
     """Its world, without faults, where an order takes a moment, and those of earlier tests are long done."""
     world = emulated[1]
     world.faults.clear()
@@ -70,7 +70,7 @@ def world(emulated: tuple[str, World]) -> World:
 
 
 @pytest.fixture(scope="package")
-def served(tmp_path_factory: pytest.TempPathFactory, emulated: tuple[str, World]) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, emulated: tuple[str, EmulatorState]) -> Iterator[Served]:
     """One server over HTTP, that orders from the emulator and draws by itself."""
     one = Served(tmp_path_factory.mktemp("player") / "home", **settings(emulated[0]))
     yield one
@@ -94,7 +94,7 @@ def filmed() -> dict[str, str]:
 
 
 @pytest.fixture
-async def bought(client: Client, world: World, filmed: dict[str, str]) -> str:
+async def bought(client: Client, world: EmulatorState, filmed: dict[str, str]) -> str:
     """A film of a provider, under the provider's address."""
     from tests.player.stage import place, until_ended
 

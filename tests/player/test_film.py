@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.player.stage import APPS, DRAWN, Stage, place, policy_of, until_ended
 
 pytestmark = pytest.mark.anyio
@@ -150,7 +150,7 @@ async def test_on_this_machine_it_plays_and_names_its_file(stage: Stage, at_home
         assert await player.ask("getSelection().toString()") == view["file"]
 
 
-async def test_what_is_not_as_asked_is_told(stage: Stage, client: Client, world: World) -> None:
+async def test_what_is_not_as_asked_is_told(stage: Stage, client: Client, world: EmulatorState) -> None:
     world.faults.append(Fault("fal", "order", "smaller_film"))
     job_id = await place(client, prompt="an arch", provider="fal", duration=7, adjust="nearest")
     await until_ended(client, job_id)

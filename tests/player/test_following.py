@@ -4,7 +4,7 @@ import anyio
 import pytest
 from mcp import Client
 
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.patience import HANG_S
 from tests.player.stage import DRAWN, Lost, Stage, place, until_ended
 
@@ -32,7 +32,7 @@ async def test_progress_moves_until_the_film_is_there(stage: Stage, client: Clie
 
 
 async def test_the_place_in_line_is_told_then_the_work_then_the_film(
-    stage: Stage, client: Client, world: World
+    stage: Stage, client: Client, world: EmulatorState
 ) -> None:
     world.wait_s, world.work_s = 1000, 1000
     await place(client, prompt="the one before", provider="fal")
@@ -50,7 +50,7 @@ async def test_the_place_in_line_is_told_then_the_work_then_the_film(
         assert await player.plays() > 0
 
 
-async def test_a_shot_of_a_chain_says_what_it_waits_for(stage: Stage, client: Client, world: World) -> None:
+async def test_a_shot_of_a_chain_says_what_it_waits_for(stage: Stage, client: Client, world: EmulatorState) -> None:
     world.work_s = 1000
     first = await place(client, prompt="a door opens", provider="fal")
     second = await place(client, "animate_image", prompt="she walks in", image=f"{first}#last", provider="fal")
@@ -62,7 +62,7 @@ async def test_a_shot_of_a_chain_says_what_it_waits_for(stage: Stage, client: Cl
 
 
 async def test_it_follows_from_the_input_on_while_the_call_of_the_model_still_waits(
-    stage: Stage, client: Client, world: World
+    stage: Stage, client: Client, world: EmulatorState
 ) -> None:
     world.work_s = 1000
     job_id = await place(client, prompt="a lamp", provider="fal")
@@ -75,7 +75,7 @@ async def test_it_follows_from_the_input_on_while_the_call_of_the_model_still_wa
 
 
 async def test_an_answer_that_comes_late_does_not_turn_back_what_is_shown(
-    stage: Stage, client: Client, world: World
+    stage: Stage, client: Client, world: EmulatorState
 ) -> None:
     world.work_s = 1000
     job_id = await place(client, prompt="a comet", provider="fal")
@@ -94,7 +94,7 @@ async def test_an_answer_that_comes_late_does_not_turn_back_what_is_shown(
 
 
 async def test_a_failed_job_says_why_in_plain_words_and_keeps_the_providers_words_apart(
-    stage: Stage, client: Client, world: World
+    stage: Stage, client: Client, world: EmulatorState
 ) -> None:
     world.faults.append(Fault("fal", "order", "content"))
     job_id = await place(client, prompt="something the filter minds", provider="fal")
@@ -111,7 +111,7 @@ async def test_a_failed_job_says_why_in_plain_words_and_keeps_the_providers_word
 
 
 async def test_an_unknown_outcome_forbids_another_order_and_can_be_asked_after(
-    stage: Stage, client: Client, world: World
+    stage: Stage, client: Client, world: EmulatorState
 ) -> None:
     world.faults.append(Fault("netwrck", "submit", "drop_after"))
     job_id = await place(client, prompt="a ferry", provider="netwrck")
@@ -128,7 +128,7 @@ async def test_an_unknown_outcome_forbids_another_order_and_can_be_asked_after(
         assert len(player.bridge.calls) == asked + 1
 
 
-async def test_a_cancelled_job_says_so(stage: Stage, client: Client, world: World) -> None:
+async def test_a_cancelled_job_says_so(stage: Stage, client: Client, world: EmulatorState) -> None:
     world.wait_s = 1000
     job_id = await place(client, prompt="a gate", provider="fal")
     await client.call_tool("cancel_job", {"job_id": job_id})
@@ -149,7 +149,7 @@ async def test_a_job_that_does_not_exist_is_told_and_not_asked_after(stage: Stag
 
 
 async def test_news_that_do_not_come_are_asked_for_again_after_a_pause(
-    stage: Stage, client: Client, world: World
+    stage: Stage, client: Client, world: EmulatorState
 ) -> None:
     world.work_s = 1000
     job_id = await place(client, prompt="a well", provider="fal")
@@ -173,7 +173,9 @@ async def test_news_that_do_not_come_are_asked_for_again_after_a_pause(
         assert player.bridge.most_under_way == 1
 
 
-async def test_nothing_is_asked_once_the_host_takes_the_page_down(stage: Stage, client: Client, world: World) -> None:
+async def test_nothing_is_asked_once_the_host_takes_the_page_down(
+    stage: Stage, client: Client, world: EmulatorState
+) -> None:
     world.work_s = 1000
     job_id = await place(client, prompt="a barn", provider="fal")
     async with stage.open(client) as player:
@@ -189,7 +191,7 @@ async def test_nothing_is_asked_once_the_host_takes_the_page_down(stage: Stage, 
         assert "Ready" not in await player.at("state").inner_text()
 
 
-async def test_nothing_is_asked_while_nobody_looks(stage: Stage, client: Client, world: World) -> None:
+async def test_nothing_is_asked_while_nobody_looks(stage: Stage, client: Client, world: EmulatorState) -> None:
     world.work_s = 1000
     job_id = await place(client, prompt="a stile", provider="fal")
     async with stage.open(client) as player:
@@ -201,7 +203,9 @@ async def test_nothing_is_asked_while_nobody_looks(stage: Stage, client: Client,
         await player.until_called("check_job")
 
 
-async def test_what_a_page_still_asks_is_given_up_when_it_is_closed(stage: Stage, client: Client, world: World) -> None:
+async def test_what_a_page_still_asks_is_given_up_when_it_is_closed(
+    stage: Stage, client: Client, world: EmulatorState
+) -> None:
     world.work_s = 1000
     job_id = await place(client, prompt="a weir", provider="fal")
     async with stage.open(client) as player:
@@ -220,7 +224,9 @@ async def test_a_ping_is_answered_and_a_strange_request_refused(stage: Stage, cl
         await player.page.wait_for_function("heard.some(each => each.id === 'b' && each.error.code === -32601)")
 
 
-async def test_without_tool_calls_it_shows_what_it_was_given(stage: Stage, client: Client, world: World) -> None:
+async def test_without_tool_calls_it_shows_what_it_was_given(
+    stage: Stage, client: Client, world: EmulatorState
+) -> None:
     world.work_s = 1000
     job_id = await place(client, prompt="a lantern", provider="fal")
     async with stage.open(client, capabilities={"openLinks": {}}) as player:
@@ -246,7 +252,7 @@ async def test_a_host_that_never_answers_is_told_of_plainly(stage: Stage, client
         assert await player.at("bar").is_hidden()
 
 
-async def test_words_of_others_are_text_and_never_markup(stage: Stage, client: Client, world: World) -> None:
+async def test_words_of_others_are_text_and_never_markup(stage: Stage, client: Client, world: EmulatorState) -> None:
     nasty = "<img src=x onerror=parent.pwned=1> 雨中的磨坊 </script><b>bold</b>"
     world.faults.append(Fault("fal", "order", "fails", options={"message": "<svg onload=parent.pwned=1>"}))
     job_id = await place(client, prompt=nasty, provider="fal")

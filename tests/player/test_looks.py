@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.player.stage import PROMPT, Player, Stage, place, until_ended
 
 pytestmark = pytest.mark.anyio
@@ -77,7 +77,7 @@ async def test_a_film_and_a_form_look_well(
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_a_job_under_way_and_a_failed_one_look_well(
-    stage: Stage, client: Client, world: World, theme: str, request: pytest.FixtureRequest
+    stage: Stage, client: Client, world: EmulatorState, theme: str, request: pytest.FixtureRequest
 ) -> None:
     world.wait_s = 1000
     await place(client, prompt="the one before", provider="fal", request_key=f"before {theme}")
@@ -100,7 +100,9 @@ async def test_a_job_under_way_and_a_failed_one_look_well(
         await picture(player, f"failed-{theme}", request)
 
 
-async def test_a_screen_reader_hears_of_states_and_not_of_seconds(stage: Stage, client: Client, world: World) -> None:
+async def test_a_screen_reader_hears_of_states_and_not_of_seconds(
+    stage: Stage, client: Client, world: EmulatorState
+) -> None:
     world.work_s = 1000
     job_id = await place(client, prompt="a bell", provider="fal")
     async with stage.open(client) as player:
@@ -117,7 +119,7 @@ async def test_a_screen_reader_hears_of_states_and_not_of_seconds(stage: Stage, 
         assert await player.ask(roles) == ["status", None, "progressbar"]
 
 
-async def test_who_wants_no_motion_gets_none(stage: Stage, client: Client, world: World) -> None:
+async def test_who_wants_no_motion_gets_none(stage: Stage, client: Client, world: EmulatorState) -> None:
     world.work_s = 1000
     job_id = await place(client, prompt="a still lake", provider="fal")
     async with stage.open(client) as player:

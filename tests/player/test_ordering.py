@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.emulator.conftest import picture
 from tests.jobs.test_processes import processes_of, wait_for
 from tests.patience import HANG_S
@@ -20,21 +20,21 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def thrifty(tmp_path: Path, emulated: tuple[str, World]) -> Iterator[Served]:
+def thrifty(tmp_path: Path, emulated: tuple[str, EmulatorState]) -> Iterator[Served]:
     """A server whose budget reaches for two films."""
     with _served(tmp_path, emulated, LTX_MCP_BUDGET_USD_PER_DAY="0.6") as one:
         yield one
 
 
 @pytest.fixture
-def careful(tmp_path: Path, emulated: tuple[str, World]) -> Iterator[Served]:
+def careful(tmp_path: Path, emulated: tuple[str, EmulatorState]) -> Iterator[Served]:
     """A server that asks a person above thirty cents."""
     with _served(tmp_path, emulated, LTX_MCP_CONFIRM_ABOVE_USD="0.5") as one:
         yield one
 
 
 @contextmanager
-def _served(tmp_path: Path, emulated: tuple[str, World], **limits: str) -> Iterator[Served]:
+def _served(tmp_path: Path, emulated: tuple[str, EmulatorState], **limits: str) -> Iterator[Served]:
     one = Served(tmp_path / "home", **settings(emulated[0]), **limits)
     yield one
     one.close()
@@ -54,7 +54,7 @@ async def ordered(player: Player) -> None:
 
 
 async def test_another_take_is_ordered_once_however_often_it_is_clicked(
-    stage: Stage, client: Client, world: World, bought: str
+    stage: Stage, client: Client, world: EmulatorState, bought: str
 ) -> None:
     before, sent = await jobs_of(client), len(world.orders)
     async with stage.open(client) as player:
@@ -91,7 +91,7 @@ async def test_the_model_hears_of_an_order_it_did_not_place(stage: Stage, client
         assert (await jobs_of(client))[0] in told
 
 
-async def test_extend_makes_the_film_longer(stage: Stage, client: Client, world: World, bought: str) -> None:
+async def test_extend_makes_the_film_longer(stage: Stage, client: Client, world: EmulatorState, bought: str) -> None:
     sent = len(world.orders)
     async with stage.open(client) as player:
         await player.give(bought)
@@ -112,7 +112,7 @@ async def test_extend_makes_the_film_longer(stage: Stage, client: Client, world:
 
 
 async def test_a_picture_from_outside_is_named_as_the_first_frame_of_its_film(
-    stage: Stage, client: Client, world: World
+    stage: Stage, client: Client, world: EmulatorState
 ) -> None:
     uri = f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
     job_id = await place(client, "animate_image", prompt="it rains", image=uri, provider="fal")
@@ -138,7 +138,7 @@ async def test_a_take_drawn_here_is_free_and_says_so(stage: Stage, client: Clien
 
 
 async def test_a_lost_answer_is_asked_for_under_the_same_key(
-    stage: Stage, client: Client, world: World, bought: str
+    stage: Stage, client: Client, world: EmulatorState, bought: str
 ) -> None:
     before = await jobs_of(client)
     async with stage.open(client) as player:
@@ -180,7 +180,7 @@ async def test_each_form_that_was_closed_without_an_order_has_a_key_of_its_own(
 
 
 async def test_a_refused_order_is_told_in_the_form_and_nothing_is_lost(
-    stage: Stage, world: World, thrifty: Served
+    stage: Stage, world: EmulatorState, thrifty: Served
 ) -> None:
     async with Client(thrifty.url, extensions=[APPS]) as client:
         for prompt in ("a pier", "a buoy"):
@@ -201,7 +201,7 @@ async def test_a_refused_order_is_told_in_the_form_and_nothing_is_lost(
 
 
 async def test_a_price_that_needs_a_yes_is_ordered_by_the_second_click(
-    stage: Stage, world: World, careful: Served
+    stage: Stage, world: EmulatorState, careful: Served
 ) -> None:
     async with Client(careful.url, extensions=[APPS]) as client:
         job_id = await place(client, prompt="a pier", provider="fal")
@@ -218,7 +218,7 @@ async def test_a_price_that_needs_a_yes_is_ordered_by_the_second_click(
 
 
 async def test_an_order_the_provider_refuses_leaves_its_key_for_the_next(
-    stage: Stage, client: Client, world: World, bought: str
+    stage: Stage, client: Client, world: EmulatorState, bought: str
 ) -> None:
     async with stage.open(client) as player:
         await player.give(bought)

@@ -30,7 +30,7 @@ from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import Market, choose
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Order, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Order
 from ltx_mcp.jobs.config import Config
 from ltx_mcp.jobs.schema import IS_LIVE
 from ltx_mcp.jobs.service import Jobs
@@ -83,7 +83,7 @@ class Bench:
     """An open home, the world behind the providers it orders from, and the settings that lead there."""
 
     jobs: Jobs
-    world: World
+    world: EmulatorState
     home: Path
     env: dict[str, str]
     time: FastTime
@@ -147,7 +147,7 @@ class Bench:
 @asynccontextmanager
 async def opened(
     home: Path,
-    emulated: tuple[str, World],
+    emulated: tuple[str, EmulatorState],
     *,
     factor: float = FACTOR,
     folders: tuple[Path, ...] | None = (),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.emulator.app import running
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.providers.clips import Clips
 
 
@@ -17,7 +17,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-def emulated(emulator_films: Path) -> Iterator[tuple[str, World]]:
+def emulated(emulator_films: Path) -> Iterator[tuple[str, EmulatorState]]:
     """One emulator for all tests of a file."""
     with running(emulator_films) as made:
         yield made

@@ -9,7 +9,7 @@ import pytest
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Bill, State
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.providers.catalog_loader import read_providers
 from tests.patience import HANG_S
 from tests.providers.bench import Bench, extends, image, opened, retakes, text
@@ -29,7 +29,7 @@ OTHERS = sorted(
 
 @pytest.fixture(scope="module", params=["v2", "v1"])
 async def bench(
-    request: pytest.FixtureRequest, emulated: tuple[str, World], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, emulated: tuple[str, EmulatorState], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Bench]:
     home, env = tmp_path_factory.mktemp("auto") / "home", {LTX_API: request.param}
     async with opened(home, emulated, folders=(Path("/"),), env=env, budget_usd=Decimal(100)) as made:

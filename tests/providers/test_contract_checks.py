@@ -6,7 +6,7 @@ import pytest
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Fault
+from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.providers.base import KeyCheck, SupportsKeyCheck
 from tests.conftest import Emulated
 from tests.providers.adapted import adapters_at

@@ -17,7 +17,7 @@ from ltx_mcp.domain.fit import make_offer
 from ltx_mcp.domain.media import mime_type
 from ltx_mcp.domain.offer import Offer, Refusal
 from ltx_mcp.domain.request import Input, to_request
-from ltx_mcp.emulator.world import Order, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Order
 from ltx_mcp.media.worker import Media
 from ltx_mcp.providers.adapters import Adapters
 from ltx_mcp.providers.base import DeferredVideo, SubmittedOrder, SupportsUpload
@@ -40,7 +40,7 @@ class There:
     """The adapters, the world behind them, and what was sent to each provider."""
 
     adapters: Adapters
-    world: World
+    world: EmulatorState
     clips: Clips
     media: Media
     read: dict[str, Input] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class There:
 
 
 @pytest.fixture(scope="module")
-async def there(emulated: tuple[str, World], clips: Clips) -> AsyncIterator[There]:
+async def there(emulated: tuple[str, EmulatorState], clips: Clips) -> AsyncIterator[There]:
     emulated[1].reset()
     emulated[1].wait_s = emulated[1].work_s = 3600.0
     media = Media()

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.checks import decode_data_uri
-from ltx_mcp.emulator.world import Order, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Order
 from ltx_mcp.net.address import Address
 from ltx_mcp.net.ssrf import fetch_public
 from tests.providers import raw
@@ -74,7 +74,7 @@ def web() -> Web:
 
 @pytest.fixture(scope="module")
 async def opened_once(
-    emulated: tuple[str, World], tmp_path_factory: pytest.TempPathFactory, web: Web
+    emulated: tuple[str, EmulatorState], tmp_path_factory: pytest.TempPathFactory, web: Web
 ) -> AsyncIterator[Bench]:
     home = tmp_path_factory.mktemp("inputs") / "home"
     async with opened(home, emulated, folders=(Path("/"),), fetch=web.fetch) as made:

@@ -9,7 +9,7 @@ import pytest
 
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Bill, Cancel, Job, State
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.providers.base import SupportsCancel
 from tests.patience import HANG_S
 from tests.providers.bench import CALLER, REMOTE, Bench, known_prices, opened, text
@@ -33,7 +33,9 @@ ASKED_FOR = {
 
 
 @pytest.fixture(scope="module")
-async def opened_once(emulated: tuple[str, World], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def opened_once(
+    emulated: tuple[str, EmulatorState], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Bench]:
     async with opened(tmp_path_factory.mktemp("life") / "home", emulated) as made:
         yield made
 

@@ -14,7 +14,7 @@ from ltx_mcp.domain.facts import Limit, OfferFacts, ProviderFacts, Span
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import Market, make_offers
 from ltx_mcp.domain.request import Input, Request, film_size, to_request
-from ltx_mcp.emulator.world import FilmSpec, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, FilmSpec
 from ltx_mcp.providers.adapters import Adapters
 from ltx_mcp.providers.base import DeferredVideo, Provider, SubmittedOrder
 from ltx_mcp.providers.catalog_loader import read_providers
@@ -32,7 +32,7 @@ NEGOTIATES, DRAWN = "bytecompute", "local"
 
 
 @pytest.fixture(scope="module")
-async def there(emulated: tuple[str, World]) -> AsyncIterator[tuple[Adapters, Market]]:
+async def there(emulated: tuple[str, EmulatorState]) -> AsyncIterator[tuple[Adapters, Market]]:
     async with adapters_at(emulated[0]) as made:
         yield made
 
@@ -93,7 +93,7 @@ def admitted(facts: ProviderFacts, row: OfferFacts) -> Iterator[Request]:
 async def test_every_admitted_combination_is_taken_as_it_was_asked(
     facts: ProviderFacts,
     row: OfferFacts,
-    emulated: tuple[str, World],
+    emulated: tuple[str, EmulatorState],
     there: tuple[Adapters, Market],
     tmp_path: Path,
 ) -> None:
@@ -169,7 +169,7 @@ def outside(row: OfferFacts) -> Iterator[tuple[Limit, Neighbour]]:
 async def test_what_stands_just_outside_is_refused_in_words_and_by_the_provider(
     facts: ProviderFacts,
     row: OfferFacts,
-    emulated: tuple[str, World],
+    emulated: tuple[str, EmulatorState],
     there: tuple[Adapters, Market],
     tmp_path: Path,
 ) -> None:

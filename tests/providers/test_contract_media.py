@@ -9,7 +9,7 @@ import pytest
 
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.emulator.world import Order, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Order
 from ltx_mcp.providers.catalog_loader import read_providers
 from tests.providers.bench import Ask, Bench, extends, opened, retakes, speaks
 from tests.providers.clips import Clips
@@ -46,7 +46,9 @@ TAKEN = [
 
 
 @pytest.fixture(scope="module")
-async def opened_once(emulated: tuple[str, World], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def opened_once(
+    emulated: tuple[str, EmulatorState], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Bench]:
     async with opened(tmp_path_factory.mktemp("media") / "home", emulated, folders=(Path("/"),)) as made:
         yield made
 

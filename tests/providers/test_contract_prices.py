@@ -14,7 +14,7 @@ from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.providers.bench import REMOTE, Ask, Bench, extends, image, market_of, offers, opened, retakes, speaks, text
 from tests.providers.clips import Clips
 
@@ -100,7 +100,7 @@ def test_bytecompute_has_two_tiers_by_pixels(resolution: str, aspect_ratio: str,
         assert usd("bytecompute", **asked) == Decimal(rate) * duration
 
 
-async def test_a_budget_holds_netwrcks_whole_credits(emulator: tuple[str, World], home: Path) -> None:
+async def test_a_budget_holds_netwrcks_whole_credits(emulator: tuple[str, EmulatorState], home: Path) -> None:
     async with opened(home, emulator, budget_usd=Decimal("0.289")) as bench:
         with pytest.raises(CallerError) as raised:
             await bench.place(text(provider="netwrck"))
@@ -108,7 +108,7 @@ async def test_a_budget_holds_netwrcks_whole_credits(emulator: tuple[str, World]
 
 
 async def test_a_budget_of_29_cents_is_enough_and_ends_with_what_was_charged(
-    emulator: tuple[str, World], home: Path
+    emulator: tuple[str, EmulatorState], home: Path
 ) -> None:
     async with opened(home, emulator, budget_usd=Decimal("0.29")) as bench:
         bench.world.faults.append(Fault("netwrck", "submit", "delay", 1, {"seconds": 0.3}))
@@ -139,7 +139,7 @@ EDITS: list[tuple[str, str, Ask, str, dict[str, Any], str]] = [
 
 
 @pytest.fixture(scope="module")
-async def edits(emulated: tuple[str, World], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def edits(emulated: tuple[str, EmulatorState], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
     home = tmp_path_factory.mktemp("edits") / "home"
     async with opened(home, emulated, folders=(Path("/"),)) as made:
         yield made
@@ -239,7 +239,7 @@ async def ordered(bench: Bench, *faults: Fault) -> tuple[list[str], Any]:
     return [each.provider for each in bench.orders()], job
 
 
-async def test_after_a_sure_no_the_next_offer_is_ordered(emulator: tuple[str, World], home: Path) -> None:
+async def test_after_a_sure_no_the_next_offer_is_ordered(emulator: tuple[str, EmulatorState], home: Path) -> None:
     async with opened(home, emulator) as bench:
         took, job = await ordered(bench, Fault("bytecompute", "submit", "locked"), Fault("netwrck", "submit", "locked"))
         assert (took, job.offer.provider, job.state, job.cost_micro) == (["fal"], "fal", State.SUCCEEDED, 240_000)
@@ -258,7 +258,7 @@ async def test_after_a_sure_no_the_next_offer_is_ordered(emulator: tuple[str, Wo
     ],
 )
 async def test_after_anything_else_nobody_else_is_asked(
-    emulator: tuple[str, World], home: Path, fault: Fault, state: State, bill: Bill
+    emulator: tuple[str, EmulatorState], home: Path, fault: Fault, state: State, bill: Bill
 ) -> None:
     async with opened(home, emulator, providers=("fal", "ltx")) as bench:
         took, job = await ordered(bench, Fault(fault.provider, fault.step, fault.kind, 1, fault.options))
@@ -266,7 +266,7 @@ async def test_after_anything_else_nobody_else_is_asked(
         assert {each.provider for each in bench.world.calls} == {"fal"}
 
 
-async def test_a_budget_also_stops_the_next_offer(emulator: tuple[str, World], home: Path) -> None:
+async def test_a_budget_also_stops_the_next_offer(emulator: tuple[str, EmulatorState], home: Path) -> None:
     names = ("bytecompute", "netwrck")
     async with opened(home, emulator, budget_usd=Decimal("0.24"), providers=names) as bench:
         took, job = await ordered(bench, Fault("bytecompute", "submit", "locked"))
@@ -275,7 +275,9 @@ async def test_a_budget_also_stops_the_next_offer(emulator: tuple[str, World], h
         assert (await bench.jobs.budget()).held == 0
 
 
-async def test_what_is_offered_again_is_priced_as_an_order_would_be(emulator: tuple[str, World], home: Path) -> None:
+async def test_what_is_offered_again_is_priced_as_an_order_would_be(
+    emulator: tuple[str, EmulatorState], home: Path
+) -> None:
     async with opened(home, emulator, env={"LTX_MCP_FAL_API_URL": ""}) as bench:
         endpoint, now = "fal-ai/ltx-2.3/text-to-video/fast", bench.time.now()
         price = UnitPrice("second", "USD", Decimal("0.09"), now)

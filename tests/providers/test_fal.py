@@ -17,7 +17,7 @@ from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.request import to_request
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.provider_client import HttpResponse, ProviderClient
 from ltx_mcp.providers.base import AdapterContext
@@ -51,7 +51,7 @@ def offer(**arguments: Any) -> Offer:
     return make_offers(request, (), market).unusable[0][0]
 
 
-def answers(world: World, step: str, body: Any, status: int = 200) -> None:
+def answers(world: EmulatorState, step: str, body: Any, status: int = 200) -> None:
     world.faults.append(Fault("fal", step, "body", options={"body": json.dumps(body), "status": status}))
 
 

@@ -16,8 +16,8 @@ from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.domain.unit_price import UnitPrice, base_usd
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, Told
 from ltx_mcp.emulator.fal_inputs import ENDPOINTS
-from ltx_mcp.emulator.world import Fault, Told, World
 from ltx_mcp.providers.base import SupportsPricing
 from ltx_mcp.providers.catalog_loader import can_serve, read_addresses, read_providers
 from tests.conftest import Emulated
@@ -60,7 +60,7 @@ def held(job: Job) -> tuple[Decimal, Decimal]:
     return job.offer.cost_usd, job.offer.at_most_usd
 
 
-def prices_asked(world: World) -> int:
+def prices_asked(world: EmulatorState) -> int:
     return sum(call.step == "prices" for call in world.calls)
 
 
@@ -241,7 +241,7 @@ async def reported_by(emulator: Emulated) -> Mapping[str, UnitPrice]:
         return await adapter.prices()
 
 
-def said(world: World, body: Any, status: int = 200) -> None:
+def said(world: EmulatorState, body: Any, status: int = 200) -> None:
     whole = body if isinstance(body, str) else json.dumps(body)
     world.faults.append(Fault("fal", "prices", "body", options={"body": whole, "status": status}))
 

@@ -13,7 +13,7 @@ from PIL import Image
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.patience import HANG_S
 from tests.providers.bench import FACTOR, Ask, Bench, extends, image, opened, retakes, speaks, text
 from tests.providers.clips import Clips
@@ -28,13 +28,15 @@ DO_NOT = "Do not order it again"
 
 
 @pytest.fixture(scope="module")
-async def bench(emulated: tuple[str, World], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def bench(emulated: tuple[str, EmulatorState], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
     async with opened(tmp_path_factory.mktemp("v2") / "home", emulated, folders=(Path("/"),)) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-async def bench_v1(emulated: tuple[str, World], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def bench_v1(
+    emulated: tuple[str, EmulatorState], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Bench]:
     home = tmp_path_factory.mktemp("v1") / "home"
     async with opened(home, emulated, folders=(Path("/"),), env={"LTX_MCP_LTX_API": "v1"}) as made:
         yield made

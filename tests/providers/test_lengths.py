@@ -11,7 +11,7 @@ from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Bill, Job
 from ltx_mcp.domain.price import to_micro
-from ltx_mcp.emulator.world import Order, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Order
 from ltx_mcp.server.texts import estimate_text
 from ltx_mcp.server.views import to_estimate
 from tests.media.lies import LYING_FILMS, LYING_SOUNDS, SAID_S, TRUE_S
@@ -24,7 +24,7 @@ AT = {"provider": "ltx", "adjust": "nearest"}
 
 
 @pytest.fixture(scope="module")
-async def bench(emulated: tuple[str, World], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def bench(emulated: tuple[str, EmulatorState], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
     home = tmp_path_factory.mktemp("lengths") / "home"
     async with opened(home, emulated, folders=(Path("/"),), budget_usd=Decimal(1000)) as made:
         yield made

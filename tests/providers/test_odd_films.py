@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.emulator.app import make_world
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.app import make_state
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.server.texts import job_text
 from tests.patience import HANG_S
 from tests.providers.bench import CALLER, Bench, opened, text
@@ -61,7 +61,7 @@ def check_told(bench: Bench, job: Job, url: Any) -> None:
 @pytest.mark.parametrize("url", ODD, ids=lambda url: str(url)[:24])
 @pytest.mark.parametrize("provider", ["fal", "ltx", "netwrck"])
 async def test_what_came_instead_of_a_film_is_told_at_once_and_the_film_still_comes(
-    provider: str, url: Any, home: Path, emulated: tuple[str, World]
+    provider: str, url: Any, home: Path, emulated: tuple[str, EmulatorState]
 ) -> None:
     async with opened(home, emulated, factor=SLOWLY) as bench:
         bench.world.faults[:], before = [said(provider, url)], len(bench.orders())
@@ -75,7 +75,7 @@ async def test_what_came_instead_of_a_film_is_told_at_once_and_the_film_still_co
 
 @pytest.mark.parametrize("url", ODD, ids=lambda url: str(url)[:24])
 async def test_a_download_that_gives_no_address_ends_booked_with_what_came(
-    url: Any, home: Path, emulated: tuple[str, World]
+    url: Any, home: Path, emulated: tuple[str, EmulatorState]
 ) -> None:
     async with opened(home, emulated) as bench:
         bench.world.faults[:] = [said("bytecompute", url)]
@@ -85,7 +85,9 @@ async def test_a_download_that_gives_no_address_ends_booked_with_what_came(
         assert (job.state, job.bill) == (State.FAILED, Bill.BOOKED)
 
 
-async def test_what_came_instead_is_still_told_when_the_time_is_over(home: Path, emulated: tuple[str, World]) -> None:
+async def test_what_came_instead_is_still_told_when_the_time_is_over(
+    home: Path, emulated: tuple[str, EmulatorState]
+) -> None:
     async with opened(home, emulated, factor=SLOWLY) as bench:
         bench.world.faults[:] = [said("ltx", ODD[0])]
         job = await told(bench, await bench.place(text(provider="ltx")))
@@ -98,7 +100,7 @@ async def test_what_came_instead_is_still_told_when_the_time_is_over(home: Path,
 
 
 async def test_a_row_of_an_older_version_that_holds_no_address_is_not_told_and_asked_for_anew(
-    home: Path, emulated: tuple[str, World]
+    home: Path, emulated: tuple[str, EmulatorState]
 ) -> None:
     async with opened(home, emulated, factor=SLOWLY) as bench:
         bench.world.faults[:] = [Fault("media", "download", "status", OFTEN, {"status": 503})]
@@ -120,7 +122,7 @@ async def test_a_row_of_an_older_version_that_holds_no_address_is_not_told_and_a
 async def test_a_film_without_end_as_the_answer_to_an_order_ends_paid_and_told(home: Path) -> None:
     env = {"LTX_MCP_LTX_API": "v1"}
     endless = answer(200, bytes(1 << 16), "Content-Type: video/mp4", length=10**12)
-    async with serving(says(endless)) as server, opened(home, (server.url, make_world()), env=env) as bench:
+    async with serving(says(endless)) as server, opened(home, (server.url, make_state()), env=env) as bench:
         job = await bench.end(await bench.place(text(provider="ltx")), within_s=60)
         assert (job.state, job.error and job.error.code, job.bill) == (State.FAILED, "bad_reply", Bill.BOOKED)
         assert job.error is not None

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.traits import SEEN, TRAITS
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.media.facts import PictureFacts
 from ltx_mcp.media.picture import convert_picture, open_picture
 from tests.media.odd_pictures import PICTURES, SIZE, SRGB_PROFILE, Odd, apart, colours_of
@@ -38,7 +38,7 @@ OTHERWISE = frozenset(
 
 
 @pytest.fixture(scope="module")
-async def bench(emulated: tuple[str, World], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def bench(emulated: tuple[str, EmulatorState], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
     async with opened(tmp_path_factory.mktemp("odd") / "home", emulated, folders=(Path("/"),)) as made:
         yield made
 

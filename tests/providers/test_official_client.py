@@ -14,8 +14,8 @@ import pytest
 import trustme
 
 from ltx_mcp.emulator.app import running
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.emulator.fal import KEY
-from ltx_mcp.emulator.world import Fault, World
 from tests.patience import HANG_S
 
 SCRIPT = Path(__file__).parent / "official_fal.py"
@@ -25,7 +25,7 @@ Official = Callable[[str], dict[str, Any]]
 class Served:
     """An emulator that speaks HTTPS with a certificate of nobody's."""
 
-    def __init__(self, base_url: str, world: World, trust: Path) -> None:
+    def __init__(self, base_url: str, world: EmulatorState, trust: Path) -> None:
         self.base_url, self.world, self.trust = base_url, world, trust
 
 
@@ -59,7 +59,7 @@ def official(served: Served) -> Official:
     return do
 
 
-def steps(world: World) -> set[tuple[str, int]]:
+def steps(world: EmulatorState) -> set[tuple[str, int]]:
     return {(call.step, call.status) for call in world.calls}
 
 

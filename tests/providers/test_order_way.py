@@ -12,7 +12,7 @@ import pytest
 
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Bill, State
-from ltx_mcp.emulator.app import make_world
+from ltx_mcp.emulator.app import make_state
 from ltx_mcp.net.ssrf import trusted
 from ltx_mcp.providers.catalog_loader import is_near
 from tests.conftest import on_sqlite
@@ -89,7 +89,7 @@ async def test_it_is_found_out_before_anything_is_written_down_of_an_order(
     """Here the whole way: placed, refused while it is prepared, its price free again, and the next provider tried."""
     monkeypatch.setenv(name, "socks://nobody" if name == "ALL_PROXY" else "/nonexistent.pem")
     env = {"LTX_MCP_LTX_URL": f"https://{HOST}"}
-    async with raw.serving(says(answer(500))) as server, opened(home, (server.url, make_world()), env=env) as bench:
+    async with raw.serving(says(answer(500))) as server, opened(home, (server.url, make_state()), env=env) as bench:
         assert not is_near(env["LTX_MCP_LTX_URL"])
         job = await bench.order(text(provider="ltx"))
         assert (job.state, job.bill, job.error and job.error.code) == (State.FAILED, Bill.RELEASED, "unavailable")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.domain.job import Bill, State
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.net.ssrf import trusted
 from tests.patience import HANG_S
 from tests.providers.bench import REMOTE, image, opened, text
@@ -49,7 +49,11 @@ async def test_order_upload_and_film_go_through_the_proxy(
 
 
 async def test_a_callers_url_goes_through_the_proxy_for_who_shares_this_machine_alone(
-    home: Path, tmp_path: Path, emulator_films: Path, emulated: tuple[str, World], monkeypatch: pytest.MonkeyPatch
+    home: Path,
+    tmp_path: Path,
+    emulator_films: Path,
+    emulated: tuple[str, EmulatorState],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with walled("127.0.0.1", tmp_path, emulator_films) as (gate, _, found):
         monkeypatch.setenv("HTTPS_PROXY", found["HTTPS_PROXY"])

@@ -14,7 +14,7 @@ from PIL import Image
 from ltx_mcp.domain.arguments import EstimateCost, ListJobs
 from ltx_mcp.domain.job import State
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.server.views import to_estimate, to_row
 from tests.providers import raw
 from tests.providers.bench import CALLER, REMOTE, Bench, image, opened, text
@@ -111,7 +111,7 @@ def pictures(folder: Path, count: int) -> list[Path]:
 
 
 async def test_no_key_is_written_down_or_told_whatever_happens(
-    emulated: tuple[str, World], home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    emulated: tuple[str, EmulatorState], home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     at_debug(caplog)
     world = emulated[1]
@@ -151,7 +151,7 @@ async def test_the_search_for_keys_finds_one(home: Path, caplog: pytest.LogCaptu
 
 
 async def test_no_credential_goes_to_a_films_or_a_pictures_place(
-    emulated: tuple[str, World], home: Path, tmp_path: Path
+    emulated: tuple[str, EmulatorState], home: Path, tmp_path: Path
 ) -> None:
     emulated[1].reset()
     async with opened(home, emulated, folders=(tmp_path,)) as bench:
@@ -186,7 +186,7 @@ async def test_a_provider_that_says_the_key_back_is_not_repeated(
 ) -> None:
     at_debug(caplog)
     async with raw.serving(echoing(status, "you said")) as server:
-        async with opened(home, (server.url, World()), factor=20_000, folders=(tmp_path,)) as bench:
+        async with opened(home, (server.url, EmulatorState()), factor=20_000, folders=(tmp_path,)) as bench:
             for provider, picture in zip(REMOTE, pictures(tmp_path, 4), strict=True):
                 await bench.order(text(provider=provider, prompt="a pond"))
                 await bench.end(await bench.place(image(picture, provider=provider)), within_s=90)
@@ -258,7 +258,7 @@ def check_bare(servers: Iterable[Raw]) -> None:
 async def test_a_film_is_fetched_along_redirects_without_the_key(provider: str, home: Path) -> None:
     async with raw.serving(no_film) as cdn, raw.serving(pointing(f"{cdn.url}/film.mp4")) as media:
         deed = telling(provider, f"{media.url}/film?signature=1", key_of(provider))
-        async with raw.serving(deed) as api, opened(home, (api.url, World())) as bench:
+        async with raw.serving(deed) as api, opened(home, (api.url, EmulatorState())) as bench:
             job = await bench.order(text(provider=provider))
             assert job.state is State.FAILED
         check_bare([media, cdn])
@@ -271,7 +271,7 @@ async def test_a_key_that_slips_into_logs_or_adjustments_is_struck_out(
     at_debug(caplog)
     async with raw.serving(no_film) as media:
         deed = telling(provider, f"{media.url}/film?signature=1", key_of(provider))
-        async with raw.serving(deed) as api, opened(home, (api.url, World())) as bench:
+        async with raw.serving(deed) as api, opened(home, (api.url, EmulatorState())) as bench:
             await bench.order(text(provider=provider))
             found = [*await told(bench), *columns_of(home)]
     check([*found, *files_of(home), *logged(caplog)])
@@ -281,7 +281,7 @@ async def test_a_key_that_slips_into_logs_or_adjustments_is_struck_out(
 async def test_a_look_that_is_pointed_elsewhere_does_not_go_there(provider: str, home: Path) -> None:
     async with raw.serving(no_film) as elsewhere:
         deed = telling(provider, f"{elsewhere.url}/status", key_of(provider), look=307)
-        async with raw.serving(deed) as api, opened(home, (api.url, World()), factor=5_000) as bench:
+        async with raw.serving(deed) as api, opened(home, (api.url, EmulatorState()), factor=5_000) as bench:
             job = await bench.order(text(provider=provider))
             assert (job.state, len(api.requests) > 2) == (State.UNKNOWN, True)
         assert elsewhere.connections == 0
@@ -294,7 +294,7 @@ async def test_an_upload_place_that_points_elsewhere_is_not_followed(provider: s
         slot = json.dumps({**place, "required_headers": {}}).encode()
         async with (
             raw.serving(raw.says(answer(200, slot, JSON))) as api,
-            opened(home, (api.url, World()), factor=20_000, folders=(tmp_path,)) as bench,
+            opened(home, (api.url, EmulatorState()), factor=20_000, folders=(tmp_path,)) as bench,
         ):
             job = await bench.order(image(pictures(tmp_path, 1)[0], provider=provider))
             assert job.state is State.FAILED
@@ -306,7 +306,7 @@ async def test_a_key_that_cannot_be_sent_is_not_told_either(home: Path, caplog: 
     at_debug(caplog)
     parts = ("a-secret-of", "two-lines")
     env = dict.fromkeys(KEYS, "\n".join(parts))
-    async with raw.serving(no_film) as api, opened(home, (api.url, World()), factor=20_000, env=env) as bench:
+    async with raw.serving(no_film) as api, opened(home, (api.url, EmulatorState()), factor=20_000, env=env) as bench:
         for provider in REMOTE:
             await bench.order(text(provider=provider))
         found = [*await told(bench), *columns_of(home)]

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.server.next_steps import Standing
 from ltx_mcp.server.texts import stage_text
 from tests.patience import HANG_S
@@ -31,7 +31,7 @@ async def in_trouble(bench: Bench, job: Job) -> Job:
 
 @pytest.mark.parametrize("at", WORDS, ids=lambda at: at[1])
 async def test_the_last_trouble_and_when_it_is_tried_again_are_told(
-    at: tuple[str, str], home: Path, emulated: tuple[str, World]
+    at: tuple[str, str], home: Path, emulated: tuple[str, EmulatorState]
 ) -> None:
     state, words = WORDS[at]
     async with opened(home, emulated, factor=20) as bench:

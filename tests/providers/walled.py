@@ -18,8 +18,8 @@ from typing import Any
 import anyio
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ltx_mcp.emulator.app import make_app, make_web, make_world, served, settings
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.app import make_app, make_state, make_web, served, settings
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.patience import HANG_S
 from tests.providers.gate import LOOPBACK, Certificates, Gate, certify, gated
 
@@ -52,9 +52,9 @@ def _under_any_name(app: ASGIApp) -> ASGIApp:
 
 
 @contextmanager
-def emulated(folder: Path, films: Path) -> Iterator[tuple[int, World, Certificates]]:
+def emulated(folder: Path, films: Path) -> Iterator[tuple[int, EmulatorState, Certificates]]:
     """The emulated providers by TLS on a port of loopback; their films lie on a host of its own name."""
-    certificates, world = certify(folder, NAMES), make_world()
+    certificates, world = certify(folder, NAMES), make_state()
     world.wait_s, world.work_s = 0.0, 0.05
     with socket.create_server((LOOPBACK, 0)) as listener:
         app = _under_any_name(make_app(world, films, f"https://{MEDIA}"))
@@ -63,7 +63,7 @@ def emulated(folder: Path, films: Path) -> Iterator[tuple[int, World, Certificat
 
 
 @asynccontextmanager
-async def walled(host: str, folder: Path, films: Path) -> AsyncIterator[tuple[Gate, World, dict[str, str]]]:
+async def walled(host: str, folder: Path, films: Path) -> AsyncIterator[tuple[Gate, EmulatorState, dict[str, str]]]:
     """The gate, the world behind it, and the environment by which they are found."""
     with emulated(folder, films) as (port, world, certificates):
         async with gated(port, host=host) as gate:

@@ -11,7 +11,7 @@ from mcp.client.session import ClientSession
 from mcp.types import CallToolResult, Request, RequestParams, Result, TextContent
 from pydantic import ConfigDict, Field
 
-from ltx_mcp.emulator.world import World
+from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.server.tasks import TASKS
 from tests.facts import facts_of
 from tests.patience import HANG_S
@@ -67,7 +67,7 @@ async def ended(session: ClientSession, task_id: str) -> dict[str, Any]:
     return task
 
 
-async def let_it_end(world: World) -> None:
+async def let_it_end(world: EmulatorState) -> None:
     """Turn the clock to the end of the order, once it is there."""
     with anyio.fail_after(HANG_S):
         while not world.orders:

@@ -23,7 +23,7 @@ from mcp.types import (
 from PIL import Image
 
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Fault
+from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.server import asking, tools

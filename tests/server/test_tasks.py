@@ -30,7 +30,7 @@ from ltx_mcp.domain.job import State
 from ltx_mcp.domain.plan import choose
 from ltx_mcp.domain.request import normal_form, to_request
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.world import Fault
+from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store

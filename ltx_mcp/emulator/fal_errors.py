@@ -5,7 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ltx_mcp.emulator.world import Fault, World
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 
 NAME = "fal"
 KEY = "5d0c1f0e-0000-4000-8000-00000000e111:an-emulated-secret"
@@ -90,7 +90,7 @@ def detail(
     return {"loc": loc, "msg": message, "type": error_type, "input": given} | ({"ctx": ctx} if ctx else {})
 
 
-def check_key(request: Request, world: World) -> None:
+def check_key(request: Request, world: EmulatorState) -> None:
     """`Authorization: Key id:secret`; the word is Key. Raises Refused."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if not key:

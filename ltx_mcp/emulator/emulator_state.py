@@ -86,7 +86,7 @@ class Call:
     at: datetime
 
 
-class World:
+class EmulatorState:
     """The state behind all emulated providers. An order waits `wait_s`, then runs `work_s`, by the world's clock.
     `prices` are told by endpoint; `limits` are the most orders that a provider has under way before it says 429."""
 

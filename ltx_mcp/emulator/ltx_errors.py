@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from ltx_mcp.emulator.world import Fault
+from ltx_mcp.emulator.emulator_state import Fault
 
 NAME = "ltx"
 KEY = "emulated-ltx-key"
