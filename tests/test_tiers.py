@@ -135,7 +135,13 @@ def test_where_nothing_is_chosen_nothing_is_printed() -> None:
     asked = [*command, "--needs", "tests/test_tiers.py"]
     assert subprocess.check_output(asked, cwd=ROOT, encoding="utf-8") == ""
     asked = [*command, "--needs"]
-    assert subprocess.check_output(asked, cwd=ROOT, encoding="utf-8").split("\n") == ["chromium", "fish", "zsh", ""]
+    assert subprocess.check_output(asked, cwd=ROOT, encoding="utf-8").split("\n") == [
+        "chromium",
+        "fish",
+        "imagemagick",
+        "zsh",
+        "",
+    ]
 
 
 def test_slow_files_are_left_out_unless_they_are_named(tmp_path: Path) -> None:

@@ -43,8 +43,7 @@ def look_at_picture(path: str | Path, name: str = "picture") -> PictureFacts:
     with open_header(path, name) as image, telling(name):
         width, height = image.size
         _check_shape(name, width, height)
-        if image.format == "JPEG" and image.info["has_no_end"] and is_cut(path):
-            raise cut_short(name)
+        _check_end(image, path, name)
         traits = _traits(image)
         _load(image, 1)
         paper = _paper(image, name)
@@ -60,6 +59,7 @@ def open_picture(path: str | Path, name: str = "picture", edge: int | None = Non
     What is transparent lies on white, or on black where on white too little of it would be seen.
     """
     with open_header(path, name) as image, telling(name):
+        _check_end(image, path, name)
         colours = read_colours(image)
         _load(image, edge)
         paper = _paper(image, name)
@@ -96,6 +96,12 @@ def _check_shape(name: str, width: int, height: int) -> None:
         f" {MAX_SHAPE} times as many on one as on the other.",
         "Give a larger one, or one cut to the shape of a film, such as 16:9.",
     )
+
+
+def _check_end(image: ImageFile.ImageFile, path: str | Path, name: str) -> None:
+    # Of other formats the decoder itself says so.
+    if image.format == "JPEG" and image.info["has_no_end"] and is_cut(path):
+        raise cut_short(name)
 
 
 def _traits(image: ImageFile.ImageFile) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from ltx_mcp.domain.traits import SEEN, TRAITS
 from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.media.facts import PictureFacts
 from ltx_mcp.media.picture import convert_picture, open_picture
+from tests.conftest import missing
 from tests.media.odd_pictures import PICTURES, SIZE, SRGB_PROFILE, Odd, apart, colours_of
 from tests.providers.bench import Bench, image, opened
 
@@ -103,7 +104,7 @@ async def test_of_a_preview_that_shows_a_picture_only_what_is_missing_is_told(
 def test_another_program_shows_the_same_picture(name: str, tmp_path: Path) -> None:
     program = shutil.which("convert")
     if program is None:
-        pytest.skip("ImageMagick is not here")
+        missing("ImageMagick is not installed")
     odd = PICTURES[name]
     (tmp_path / name).write_bytes(odd.make())
     (tmp_path / "srgb.icc").write_bytes(SRGB_PROFILE)

@@ -111,11 +111,11 @@ async def test_a_bad_picture_is_refused_in_a_sentence(
 
 
 async def test_a_bad_end_image_leaves_nothing_of_the_good_image(connect: Connect, home: Path) -> None:
-    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
-    assert base64.b64decode(pixel)
+    square = "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgAQAAAABbAUdZAAAAEUlEQVR4nGP8z8DAwMQwaAkAswEBPxOv44gAAAAASUVORK5CYII="
+    assert base64.b64decode(square)
     async with connect() as client:
         result = await client.call_tool(
-            "animate_image", {"prompt": "x", "image": f"data:image/png;base64,{pixel}", "end_image": "/etc/passwd"}
+            "animate_image", {"prompt": "x", "image": f"data:image/png;base64,{square}", "end_image": "/etc/passwd"}
         )
         assert result.is_error
         assert "end_image" in text_of(result)
