@@ -76,8 +76,12 @@ def _identify(path: str | Path, name: str) -> ImageFile.ImageFile:
 def _open_png(path: str | Path) -> ImageFile.ImageFile:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         seen, info = read_seen(data)
+        depth = data[24]
     image = Image.open(seen, formats=["PNG"])
     image.info.update(info)
+    if image.mode == "L" and depth < 8 and "transparency" in image.info:
+        # Pillow widens the greys, but not the one that is not seen.
+        image.info["transparency"] *= 255 // ((1 << depth) - 1)
     return image
 
 

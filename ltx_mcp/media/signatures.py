@@ -39,6 +39,7 @@ _STARTS = (
     (b"OggS", "a sound or a video (OGG)"),
     (b"fLaC", "a sound (FLAC)"),
 )
+_PICTURES = {b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _RIFFS = {b"WAVE": "a sound (WAV)", b"AVI ": "a video (AVI)"}
 _SVG = re.compile(rb"<svg[\s>]", re.IGNORECASE)
 _PAGE = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
@@ -54,7 +55,7 @@ def name_format(head: bytes) -> str:
             return name
     if head[:4] == b"RIFF":
         return _RIFFS.get(head[8:12], "")
-    if head[4:8] == b"ftyp":
+    if head[4:8] == b"ftyp" and head[8:12] not in _PICTURES:
         return "a camera's RAW file (CR3)" if head[8:12] == b"crx " else "a video (MP4 or MOV)"
     if head[12:16] == b"CgBI":
         return "a PNG repacked for an iPhone app (CgBI)"

@@ -136,6 +136,13 @@ def wide_grey(levels: tuple[int, int, int] = (60, 128, 200)) -> Image.Image:
     return image
 
 
+def four_levels() -> bytes:
+    """Two greys of sixteen, of which the lighter is not seen."""
+    rows = zlib.compress((b"\0" + b"\x33" * 24 + b"\xcc" * 24) * 64)
+    chunks = {b"IHDR": struct.pack(">IIBBBBB", *SIZE, 4, 0, 0, 0, 0), b"tRNS": b"\0\x0c", b"IDAT": rows, b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, body) for name, body in chunks.items())
+
+
 def animation(kind: str, **options: Any) -> bytes:
     others = [Image.new("RGB", SIZE, WHITE), Image.new("RGB", SIZE, BLACK)]
     return encoded(shown(), kind, save_all=True, append_images=others, duration=100, **options)
@@ -185,9 +192,9 @@ def ycck() -> bytes:
     return bytes(data)
 
 
-def heic(**options: Any) -> bytes:
+def heic(image: Image.Image | None = None, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    pillow_heif.from_pillow(shown()).save(buffer, quality=95, chroma=444, **options)
+    pillow_heif.from_pillow(image or shown()).save(buffer, quality=95, chroma=444, **options)
     return buffer.getvalue()
 
 
@@ -281,6 +288,12 @@ PICTURES: dict[str, Odd] = {
         ((63,) * 3, (136,) * 3, (179,) * 3),
         ("hdr",),
     ),
+    "HLG.heic": Odd(  # 10, 50 and 202 nits
+        lambda: heic(shown(((64,) * 3, (127,) * 3, (191,) * 3)), color_primaries=9, transfer_characteristics=18),
+        ((62,) * 3, (136,) * 3, (228,) * 3),
+        ("hdr",),
+        format="heif",
+    ),
     # -- transparency
     "hidden colours.png": Odd(lambda: png(image=see_through(shown())), (*RAW[:2], WHITE), ("on_white",)),
     "white drawing.png": Odd(
@@ -301,6 +314,7 @@ PICTURES: dict[str, Odd] = {
         (*GREY[:2], WHITE),
         ("grey16", "on_white"),
     ),
+    "tRNS grey 4.png": Odd(four_levels, ((51,) * 3, (51,) * 3, WHITE), ("on_white",)),
     "transparent.gif": Odd(
         lambda: encoded(see_through(shown()), "GIF"), (*RAW[:2], WHITE), ("on_white",), format="gif"
     ),

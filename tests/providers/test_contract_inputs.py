@@ -184,6 +184,17 @@ async def test_a_phones_photo_arrives_upright_and_the_turn_is_told(
     assert job.offer.aspect_ratio == "9:16"
 
 
+async def test_what_an_older_version_converted_is_not_sent(bench: Bench, send: Sent, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = SIDEWAYS
+    photo = drawn(tmp_path / "older.jpg", (640, 360), 25, exif=exif)
+    older = bench.home / "inputs" / f"{digest(photo)}-as.jpeg"
+    older.parent.mkdir(exist_ok=True)
+    older.write_bytes(drawn(tmp_path / "pale.jpg", (360, 640), 26).read_bytes())
+    _, order = await send(photo, "fal")
+    assert received(bench, order) != digest(older)
+
+
 @pytest.mark.parametrize("provider", REMOTE)
 async def test_a_heic_is_sent_where_it_is_taken_and_converted_where_not(
     bench: Bench, send: Sent, provider: str, tmp_path: Path
