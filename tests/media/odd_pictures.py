@@ -261,6 +261,7 @@ PICTURES: dict[str, Odd] = {
     "srgb by another.jpg": Odd(lambda: jpeg(icc_profile=SRGB_PROFILE), RAW, format="jpeg"),
     "words in the profile.jpg": Odd(lambda: jpeg(icc_profile=NAMELESS_PROFILE), P3, ("profile",), format="jpeg"),
     "adobe by exif.jpg": Odd(adobe_by_exif, ADOBE, ADOBE_TRAITS, format="jpeg"),
+    "turned by XMP alone.jpg": Odd(lambda: jpeg(xmp=b'<x tiff:Orientation="6"/>'), RAW, format="jpeg"),
     "grey profile.jpg": Odd(
         lambda: jpeg(shown(GREY, "L"), icc_profile=GREY_PROFILE), GREY_18, ("profile",), format="jpeg"
     ),

@@ -80,7 +80,8 @@ NOISE = Image.frombytes("RGB", (120, 90), random.Random(1).randbytes(120 * 90 * 
 def test_a_jpeg_cut_in_its_middle_is_called_so_wherever_that_is(options: dict[str, Any], tmp_path: Path) -> None:
     whole, path = jpeg(NOISE, **options), tmp_path / "a.jpg"
     start = whole.index(b"\xff\xda") + 14
-    for end in [*range(start, len(whole) - 40, 397), *range(len(whole) - 40, len(whole) - 3, 5)]:
+    restarts = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", whole)]
+    for end in [*range(start, len(whole) - 40, 397), *range(len(whole) - 40, len(whole) - 3, 5), *restarts]:
         path.write_bytes(whole[:end])
         with pytest.raises(CallerError, match=r"is cut short: .*: PNG, JPEG, WebP, AVIF, GIF, HEIC are accepted"):
             look_at_picture(path)
