@@ -170,7 +170,7 @@ def _alpha(image: Image.Image) -> Image.Image | None:
         seen[image.info["transparency"]] = 0
         alpha = image.convert("I").point(seen, "L")
     else:
-        alpha = image.convert("RGBA").getchannel("A")
+        alpha = (image if image.mode in ("RGBA", "LA") else image.convert("RGBA")).getchannel("A")
     return alpha if any(alpha.histogram()[:255]) else None
 
 
