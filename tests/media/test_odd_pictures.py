@@ -1,14 +1,16 @@
 """Pictures as phones, cameras and other programs write them: what is found out, and what everyone gets of them."""
 
+import random
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from ltx_mcp.domain.traits import TRAITS
-from ltx_mcp.media.facts import PictureFacts
+from ltx_mcp.media.facts import PictureFacts, RenderOrder
 from ltx_mcp.media.picture import convert_picture, look_at_picture, open_picture
-from tests.media.odd_pictures import PICTURES, SIZE, apart, colours_of
+from ltx_mcp.media.stills import Stills
+from tests.media.odd_pictures import PICTURES, SIZE, apart, colours_of, shown
 
 MOST_APART = 3
 
@@ -29,6 +31,21 @@ def test_a_picture_is_read_as_a_viewer_shows_it(name: str, tmp_path: Path) -> No
             assert (made.size, made.mode) == (SIZE, "RGB")
             assert not {"exif", "icc_profile"} & set(made.info)
             assert apart(colours_of(made), odd.colours) <= MOST_APART
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_preview_shows_it_so(name: str, tmp_path: Path) -> None:
+    odd = PICTURES[name]
+    (tmp_path / "odd").write_bytes(odd.make())
+    shown(odd.colours).save(tmp_path / "right", "PNG")
+    one, other = (_first_frame(tmp_path / which) for which in ("odd", "right"))
+    pairs = zip(one.tobytes(), other.tobytes(), strict=True)
+    assert sum(abs(a - b) for a, b in pairs) / len(one.tobytes()) < MOST_APART
+
+
+def _first_frame(path: Path) -> Image.Image:
+    order = RenderOrder("a pond", 160, 90, 25, 1.0, audio=False, image=str(path))
+    return Stills(order, (order.width, order.height), random.Random(1)).draw(0.0, 0.0)
 
 
 def test_the_table_has_what_others_made_and_every_trait() -> None:
