@@ -349,6 +349,17 @@ def test_a_key_that_is_set_goes_in_by_the_name_of_its_variable(home: Home, ltx: 
     assert KEY not in home.file(host).read_text(encoding="utf-8") + ended.stdout + ended.stderr
 
 
+def test_codex_waits_for_the_server_unless_a_person_decided_otherwise(home: Home, ltx: Command) -> None:
+    ltx("install", "codex")
+    path = home.file("codex")
+    entry = values_in("codex", path)["mcp_servers"]["ltx"]
+    assert entry["required"] is True
+    path.write_text(path.read_text(encoding="utf-8").replace("required = true", "required = false"), encoding="utf-8")
+    ltx("install", "codex", FAL_KEY=KEY)
+    entry = values_in("codex", path)["mcp_servers"]["ltx"]
+    assert (entry["required"], entry["env_vars"]) == (False, ["FAL_KEY"])
+
+
 def test_a_key_can_be_named_before_it_is_set(home: Home, ltx: Command) -> None:
     ltx("install", "cursor", "--key", "LTX_API_KEY")
     assert values_in("cursor", home.file("cursor"))["mcpServers"]["ltx"]["env"] == {"LTX_API_KEY": "${env:LTX_API_KEY}"}

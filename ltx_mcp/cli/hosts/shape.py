@@ -31,6 +31,9 @@ def make_entry(host: Host, start: Start, handed: Handed) -> dict[str, Any]:
     if host.is_toml and start.arguments:
         # it waits 10 s for a server, and the first start downloads one
         entry["startup_timeout_sec"] = FIRST_START_S
+    if host.is_toml:
+        # otherwise its first request goes out before our tools are there
+        entry["required"] = True
     if host.is_toml and handed.names:
         entry["env_vars"] = list(handed.names)
     by_name = {} if host.is_toml or not host.by_name else {name: refer(host, name) for name in handed.names}
@@ -57,6 +60,8 @@ def merge_entry(old: Any, new: dict[str, Any], names: Sequence[str]) -> dict[str
     env = old.get("env") if isinstance(old.get("env"), dict) else {}
     kept = {name: value for name, value in (env or {}).items() if name not in names}
     both = {**old, **new}
+    if "required" in old:
+        both["required"] = old["required"]
     if env := kept | new.get("env", {}):
         both["env"] = env
     else:
