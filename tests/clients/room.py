@@ -54,6 +54,10 @@ class Room:
         for name in ("home", "work", "seen"):
             (place / name).mkdir(parents=True)
         shim = self._shim(place)
+        for name, text in client.files.items():
+            path = place / "home" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         kept = place / "bodies.jsonl"
         with model.running(conversation(client.title), kept) as (url, scripted):
             environment = self._environment(client, place, url)
@@ -87,6 +91,7 @@ class Room:
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
             "ENABLE_TOOL_SEARCH": "false",
+            "MCP_STARTUP_WAIT_MS": "60000",
             "GEMINI_CLI_HOME": home,
             "GEMINI_CLI_NO_RELAUNCH": "true",
             "GEMINI_CLI_TRUST_WORKSPACE": "true",
