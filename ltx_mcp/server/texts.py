@@ -165,7 +165,8 @@ def estimate_text(estimate: Estimate, count: int = 1) -> str:
     lines += dict.fromkeys(changes_text([each]) for each in changes)
     reasons = [f"{each.provider} {each.model}: {each.reason}" for each in estimate.refused]
     lines += [" ".join((_others_text(estimate), *reasons)).strip()] if lines and reasons else reasons
-    return "\n".join(filter(None, (*(lines or ["Nobody offers this."]), _budget_text(estimate.budget), estimate.next)))
+    told = "\n".join(filter(None, (*(lines or ["Nobody offers this."]), _budget_text(estimate.budget))))
+    return f"{told} {estimate.next}" if estimate.next else told
 
 
 def _others_text(estimate: Estimate) -> str:
@@ -196,5 +197,6 @@ def _quote_text(quote: Quote, count: int) -> str:
 
 def supposed_text(arguments: EstimateCost) -> str:
     """Which medium was priced where none was given; empty where one was, or none is needed."""
-    seconds, what = supposed_s(arguments), "audio" if arguments.operation == "audio_to_video" else "video"
-    return "" if seconds is None else f"As for a {what} of {seconds:g} s; give {what} for the price of yours."
+    seconds = supposed_s(arguments)
+    what, like = ("audio", "a sound") if arguments.operation == "audio_to_video" else ("video", "a video")
+    return "" if seconds is None else f"As for {like} of {seconds:g} s; give {what} for the price of yours."

@@ -84,11 +84,11 @@ class JobRef(Priced):
     is_preview: Annotated[bool, Field(description="Drawn here, not by LTX")]
     cost_usd: Annotated[float, Field(description="Quoted")]
     at_most_usd: Annotated[float | None, Field(description="May be charged")] = None
-    video_url: str | None = None
-    adjustments: list[Change] = []
-    cancel: CancelWord | None = None
+    video_url: Annotated[str | None, Field(description="Absent until it is done")] = None
+    adjustments: Annotated[list[Change], Field(description="What is not as asked")] = []
+    cancel: Annotated[CancelWord | None, Field(description="What a wish to cancel came to")] = None
     error: Trouble | None = None
-    next: str
+    next: Annotated[str, Field(description="What to do now")]
 
 
 class JobView(Priced):
@@ -155,7 +155,7 @@ class Quote(Priced):
     total_usd: Annotated[float, Field(description="All count")]
     credits: int | None = None
     billed: Annotated[str | None, Field(description="Seconds charged, if not those asked")] = None
-    usable: bool
+    usable: Annotated[bool, Field(description="Can be ordered now")]
     why_not: str | None = None
     adjustments: list[Change] | None = None
     as_of: str

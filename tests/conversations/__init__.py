@@ -1,1 +1,1 @@
-"""Ten conversations: plain programs in the place of an agent, a real server process, the emulated providers."""
+"""Eleven conversations: plain programs in the place of an agent, a real server process, the emulated providers."""

@@ -3,63 +3,35 @@
 A program in the place of a model. What it thinks, does and is told goes into the transcript, line by line.
 """
 
-import base64
 import json
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 from mcp import Client, StdioServerParameters
-from mcp.types import CallToolResult, ImageContent, TextContent
 
 from ltx_mcp.domain.job import LIVE
+from tests.conversations.reading import Answer, Half, read, text_of
 from tests.conversations.stage import MOST_S, ROOT, Providers, environment
 from tests.conversations.transcript import Transcript
 from tests.patience import HANG_S
 
 NOTING_ITS_NUMBER = ["-c", 'echo $$ > "$0"; exec "$@"']
-JPEG, MOST_SHEET_BYTES = b"\xff\xd8\xff", 60_000
-DRAWN_HERE = "drawn on this machine"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a tool answered: the text, the structure, the pictures. `code` is empty unless it refused."""
-
-    text: str
-    facts: dict[str, Any]
-    pictures: tuple[bytes, ...]
-    code: str
-
-    def tells(self, *words: str) -> bool:
-        """Whether the text holds each of these, which is how a program reads. Fails with the text where it does not."""
-        for word in words:
-            assert word in self.text, f"An agent could not have known of {word!r} from this:\n{self.text}"
-        return True
-
-    @property
-    def real_quotes(self) -> list[dict[str, Any]]:
-        """What an estimate says can be ordered now, cheapest first; a preview drawn here is no LTX video."""
-        return [quote for quote in self.facts["quotes"] if quote["usable"] and quote["source"] != DRAWN_HERE]
-
-    @property
-    def has_contact_sheet(self) -> bool:
-        """One JPEG that a model can be shown without filling its context."""
-        sheets = [picture.startswith(JPEG) and len(picture) <= MOST_SHEET_BYTES for picture in self.pictures]
-        return sheets == [True]
 
 
 class Agent:
-    """One conversation. `providers` and `folder` are not the agent's: they are for the conversation's file, to play
-    the world, and to lay files where the server may read them."""
+    """One conversation, with a model that is shown this half of the answers. `providers` and `folder` are not its: they
+    are for the conversation's file, to play the world, and to lay files where the server may read them."""
 
-    def __init__(self, home: Path, providers: Providers, settings: dict[str, str], transcript: Transcript) -> None:
+    def __init__(
+        self, home: Path, providers: Providers, settings: dict[str, str], transcript: Transcript, half: Half = "both"
+    ) -> None:
+        self._half = half
         self.providers, self.folder = providers, home.parent
         self._env = environment(home, providers.settings) | settings
         self._number = home.parent / f"{home.name}.pid"
@@ -85,11 +57,13 @@ class Agent:
         after again, as it says itself."""
         self._transcript.add("call", self._text(tool, arguments))
         assert self._client is not None
+        is_waited_for = tool == "check_job" and "wait_seconds" in arguments
         with anyio.fail_after(HANG_S):
-            answer = _read(await self._client.call_tool(tool, arguments, read_timeout_seconds=MOST_S))
-            while tool == "check_job" and "wait_seconds" in arguments and answer.facts.get("state") in LIVE:
-                answer = _read(await self._client.call_tool(tool, arguments, read_timeout_seconds=MOST_S))
-        self._transcript.add("answer", answer.text)
+            result = await self._client.call_tool(tool, arguments, read_timeout_seconds=MOST_S)
+            while is_waited_for and read(tool, result, self._half).facts.get("state") in LIVE:
+                result = await self._client.call_tool(tool, arguments, read_timeout_seconds=MOST_S)
+        answer = read(tool, result, self._half)
+        self._transcript.add("answer", text_of(result))
         for _ in answer.pictures:
             self._transcript.add("", "[one frame, JPEG]" if "frame_at" in arguments else "[contact sheet, JPEG]")
         return answer
@@ -97,7 +71,9 @@ class Agent:
     async def money(self) -> dict[str, float]:
         """Today's budget; for what a conversation asserts, so not in the transcript."""
         assert self._client is not None
-        budget: dict[str, float] = _read(await self._client.call_tool("estimate_cost", {})).facts["budget"]
+        budget: dict[str, float] = read("", await self._client.call_tool("estimate_cost", {}), "structure").facts[
+            "budget"
+        ]
         return budget
 
     async def calls_but_is_cut_off(self, tool: str, **arguments: Any) -> None:
@@ -152,10 +128,12 @@ class Agent:
 
 
 @asynccontextmanager
-async def talking(home: Path, providers: Providers, settings: dict[str, str], to: Transcript) -> AsyncIterator[Agent]:
+async def talking(
+    home: Path, providers: Providers, settings: dict[str, str], to: Transcript, half: Half
+) -> AsyncIterator[Agent]:
     """An agent with a server. One that breaks off kills its server, which so leaves no worker behind."""
     providers.begin()
-    agent = Agent(home, providers, settings, to)
+    agent = Agent(home, providers, settings, to, half)
     await agent.connects()
     try:
         yield agent
@@ -164,10 +142,3 @@ async def talking(home: Path, providers: Providers, settings: dict[str, str], to
         raise
     finally:
         await agent.leaves()
-
-
-def _read(result: CallToolResult) -> Answer:
-    text = "\n".join(part.text for part in result.content if isinstance(part, TextContent))
-    pictures = tuple(base64.b64decode(part.data) for part in result.content if isinstance(part, ImageContent))
-    code = text.partition(":")[0] if result.is_error else ""
-    return Answer(text, dict(result.structured_content or {}), pictures, code)

@@ -11,6 +11,7 @@ async def talk(agent: Agent) -> None:
     market = await agent.calls("generate_video", prompt="A market at noon, seen from above.", provider="fal")
     stopped = await agent.calls("cancel_job", job_id=market.facts["job_id"])
     assert (stopped.facts["state"], stopped.facts["cancel"]) == ("cancelled", "stopped")
+    assert stopped.tells("it costs nothing")
 
     agent.providers.begin_work()
     agent.hears("Rather the harbour in the morning, and a second shot that goes on from there. ... No, stop both.")
@@ -19,14 +20,16 @@ async def talk(agent: Agent) -> None:
     noon = await agent.calls("animate_image", prompt="The light turns to noon.", image=picture, provider="fal")
     never_sent = await agent.calls("cancel_job", job_id=noon.facts["job_id"])
     assert (never_sent.facts["state"], never_sent.facts["cancel"]) == ("cancelled", "never_sent")
+    assert never_sent.tells("costs nothing")
     asked = await agent.calls("cancel_job", job_id=harbour.facts["job_id"])
     assert (asked.facts["state"], asked.facts["cancel"]) == ("running", "asked")
-    assert asked.tells("asked", "check_job")
+    assert asked.tells("asked", "may still be charged (0.24 USD, at most 0.36)", "check_job")
 
     agent.thinks("Two are off. fal already works on the harbour and was asked to stop: follow it to its end.")
     agent.providers.finish()
     done = await agent.calls("check_job", job_id=harbour.facts["job_id"], wait_seconds=50)
     assert done.facts["state"] == "succeeded"
+    assert done.tells("fal was asked to stop; it is charged (0.24 USD)")
     assert done.has_contact_sheet
     agent.says(
         f"The harbour was made all the same, for {to_text(done.facts['cost_usd'])} USD, and is kept: "

@@ -10,7 +10,7 @@ async def talk(agent: Agent) -> None:
     prompt = "Medium shot of a photographer in the reeds who shoots a heron at the lake at dawn."
     refused = await agent.calls("generate_video", prompt=prompt, request_key="heron-1")
     assert refused.code == "content_refused"
-    assert refused.tells("prompt", "request_key")
+    assert refused.tells("prompt", "request_key", "It costs nothing")
     assert agent.providers.asked_to_order() == ["bytecompute"]
     assert await agent.money() == {"spent_usd": 0.0, "reserved_usd": 0.0}
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from tests.conversations.agent import Agent, Answer
+from tests.conversations.agent import Agent
 from tests.conversations.correct import correct
+from tests.conversations.reading import Answer
 
 MOST_ROUNDS = 6
 
@@ -33,8 +34,8 @@ async def order(agent: Agent, arguments: dict[str, Any]) -> Answer:
         answer = await agent.calls("generate_video", **arguments)
         if not answer.code:
             return answer
-        assert answer.code in ("invalid_request", "not_supported"), answer.text
-        arguments, told = correct(arguments, answer.text)
-        assert told, f"Nothing in this says what to change: {answer.text}"
+        assert answer.code in ("invalid_request", "not_supported"), answer.shown
+        arguments, told = correct(arguments, answer.shown)
+        assert told, f"Nothing in this says what to change: {answer.shown}"
         agent.thinks("; ".join(told))
-    raise AssertionError(f"still refused after {MOST_ROUNDS} rounds: {answer.text}")
+    raise AssertionError(f"still refused after {MOST_ROUNDS} rounds: {answer.shown}")

@@ -18,7 +18,7 @@ async def talk(agent: Agent) -> None:
     agent.hears(f"Bring {picture.name} to life, fifteen seconds from dusk to a stormy night. A ship should pass once.")
     first = await agent.calls("estimate_cost", operation="image_to_video", provider="fal")
     longer = await agent.calls("estimate_cost", operation="extend", duration=5, context=2, provider="fal")
-    assert longer.tells("for 7 s: 5 new, 2 of context")
+    assert longer.tells("7 s: 5 new, 2 of context")
     fal = {"provider": "fal"}
     shot = await agent.calls("animate_image", prompt=WAKES, image=picture.name, **fal, request_key="light-1")
     jobs = [shot.facts["job_id"]]
@@ -32,7 +32,7 @@ async def talk(agent: Agent) -> None:
         jobs.append(grown.facts["job_id"])
     agent.thinks("A retake is charged for the whole film, so its price first.")
     mend = await agent.calls("estimate_cost", operation="retake", video=jobs[-1], **fal)
-    assert mend.tells("for 15 s: the whole video, not only the section")
+    assert mend.tells("15 s: the whole video, not only the section")
     section = {"start_time": 7, "duration": 3, "mode": "replace_video"}
     mended = await agent.calls("retake_video", video=jobs[-1], prompt=SHIP, **section, **fal, request_key="light-4")
     jobs.append(mended.facts["job_id"])
@@ -44,7 +44,9 @@ async def talk(agent: Agent) -> None:
         assert film.facts["state"] == "succeeded", film.facts
         assert film.has_contact_sheet
     assert abs(film.facts["duration"] - 15) < 0.2
-    listed = (await agent.calls("list_jobs")).facts["jobs"]
+    page = await agent.calls("list_jobs", limit=3)
+    listed = page.facts["jobs"]
+    listed += (await agent.calls("list_jobs", limit=3, cursor=page.facts["next_cursor"])).facts["jobs"]
     agent.says(f"{film.facts['duration']:g} s, {sum(row['cost_usd'] for row in listed):.2f} USD for four orders.")
 
     assert [row["sources"] for row in reversed(listed)] == [[], [jobs[0]], [jobs[1]], [jobs[2]]]

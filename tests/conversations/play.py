@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tests.conversations.agent import talking
+from tests.conversations.reading import Half
 from tests.conversations.stage import Providers
 from tests.conversations.transcript import Transcript
 
@@ -22,10 +23,10 @@ NAMES = (
 )
 
 
-async def play(name: str, home: Path, providers: Providers) -> str:
-    """One conversation on a home of its own, to its end; gives its transcript."""
+async def play(name: str, home: Path, providers: Providers, half: Half = "both") -> str:
+    """One conversation on a home of its own, to its end, with a model that is shown this half; gives its transcript."""
     conversation = import_module(f"tests.conversations.{name}")
     transcript = Transcript(home)
-    async with talking(home, providers, getattr(conversation, "SETTINGS", {}), transcript) as agent:
+    async with talking(home, providers, getattr(conversation, "SETTINGS", {}), transcript, half) as agent:
         await conversation.talk(agent)
     return transcript.text()
