@@ -1,5 +1,6 @@
 """The short text beside the structure of each answer, and what is said while a call waits."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ltx_mcp.domain.quoting import cite, one_line
 from ltx_mcp.domain.request import MEDIA_ROLES, supposed_s
 from ltx_mcp.domain.words import clock, ordinal
 from ltx_mcp.server.next_steps import Standing
-from ltx_mcp.server.views import Change, Estimate, JobList, JobRef, JobView, Money, Quote, Row
+from ltx_mcp.server.views import Change, Estimate, JobList, JobRef, JobView, Money, Quote, Refused, Row
 from ltx_mcp.server.waiting import waiting_text
 
 QUOTE_LINES = 3
@@ -163,10 +164,18 @@ def estimate_text(estimate: Estimate, count: int = 1) -> str:
         lines = [*lines[: QUOTE_LINES - 1], " ".join(lines[QUOTE_LINES - 1 :])]
     changes = [each for quote in estimate.quotes for each in quote.adjustments or ()]
     lines += dict.fromkeys(changes_text([each]) for each in changes)
-    reasons = [f"{each.provider} {each.model}: {each.reason}" for each in estimate.refused]
+    reasons = _reasons(estimate.refused)
     lines += [" ".join((_others_text(estimate), *reasons)).strip()] if lines and reasons else reasons
     told = "\n".join(filter(None, (*(lines or ["Nobody offers this."]), _budget_text(estimate.budget))))
     return f"{told} {estimate.next}" if estimate.next else told
+
+
+def _reasons(refused: Sequence[Refused]) -> list[str]:
+    """Each reason once, with the models of a provider that it holds for."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for each in refused:
+        models.setdefault((each.provider, each.reason), []).append(each.model)
+    return [f"{provider} {', '.join(of)}: {reason}" for (provider, reason), of in models.items()]
 
 
 def _others_text(estimate: Estimate) -> str:

@@ -311,12 +311,9 @@ def to_estimate(plan: Plan, count: int, budget: "Budget", supposed: str = "") ->
     over = "The day's budget does not reach."
     usable = [_quote(offer, count, "" if offer.fits(left) else over) for offer in plan.offers]
     others = [_quote(offer, count, why) for offer, why in plan.unusable]
-    models: dict[tuple[str, str], list[str]] = {}
-    for each in plan.refused:
-        models.setdefault((each.provider, each.reason), []).append(each.model)
     return Estimate(
         quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.most_usd)),
-        refused=[Refused(provider=who, model=", ".join(of), reason=why) for (who, why), of in models.items()],
+        refused=[Refused(provider=each.provider, model=each.model, reason=each.reason) for each in plan.refused],
         budget=to_money(budget),
         next=supposed or None,
     )
