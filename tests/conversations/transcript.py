@@ -11,6 +11,8 @@ JOB = re.compile(r"job_[A-Za-z0-9]{20}")
 CURSOR = re.compile(r"am9iX[A-Za-z0-9_-]+={0,2}")
 FILM = re.compile(r"http://127\.0\.0\.1:\d+/media/\d+\.mp4")
 ELSEWHERE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+IN_LINE = re.compile(r"It is next in line at \w+\. ")
+"""Told as soon as the provider was asked once, which may be before the answer or after it."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 SIZE = re.compile(r"\d+ bytes")
 """A film's differs with the library that writes it."""
@@ -60,6 +62,7 @@ class _Names:
         text = CURSOR.sub(self._namer("cursor-{}"), text)
         text = FILM.sub(self._namer("https://provider.example/film-{}.mp4"), text)
         text = ELSEWHERE.sub(self._namer("order-{}"), text)
+        text = IN_LINE.sub("", text)
         text = SIZE.sub("1234567 bytes", TIME.sub("2026-11-28T12:00:00.000Z", text))
         return PASSED.sub("0:05", text)
 
