@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.traits import TRAITS
-from ltx_mcp.media.facts import PictureFacts, RenderOrder
+from ltx_mcp.media.camera import make_camera
+from ltx_mcp.media.facts import PictureFacts
 from ltx_mcp.media.picture import convert_picture, look_at_picture, open_picture
-from ltx_mcp.media.stills import Stills
+from ltx_mcp.media.stills import Stills, enlarged, open_filled
 from tests.media.odd_pictures import PICTURES, SIZE, apart, colours_of, shown
 
 MOST_APART = 3
@@ -44,8 +45,9 @@ def test_the_preview_shows_it_so(name: str, tmp_path: Path) -> None:
 
 
 def _first_frame(path: Path) -> Image.Image:
-    order = RenderOrder("a pond", 160, 90, 25, 1.0, audio=False, image=str(path))
-    return Stills(order, (order.width, order.height), random.Random(1)).draw(0.0, 0.0)
+    size = (160, 90)
+    picture = open_filled(str(path), "image", enlarged(size))
+    return Stills(picture, None, size, make_camera("none", random.Random(1))).draw(0.0, 0.0)
 
 
 def test_the_table_has_what_others_made_and_every_trait() -> None:
