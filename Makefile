@@ -7,7 +7,7 @@ WORKERS := $(shell $(PYTHON) -c "import os; print(min(4, (os.cpu_count() or 1) +
 # Else dozens of processes would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-providers test test-all test-python lowest check format bench chaos conformance hosts docs manifests recording bundle wheel clean
+.PHONY: demo demo-providers test test-all test-python lowest check format bench chaos conformance hosts test-clients docs manifests recording bundle wheel clean
 
 demo: .venv/ready
 	$(BIN)/python -m bench.demo
@@ -71,6 +71,10 @@ conformance: .venv/ready
 hosts: .venv/ready
 	$(BIN)/python -m tests.hosts
 
+# Real clients and agent frameworks, each installed once into an environment of its own in .clients; needs npm.
+test-clients: .venv/ready
+	$(BIN)/python -m tests.clients
+
 docs: .venv/ready
 	$(BIN)/python docs/tables.py
 
@@ -92,9 +96,9 @@ wheel: .venv/ready
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist
 
-# Tests keep films in .films.
+# Tests keep films in .films, and other people's clients in .clients.
 clean:
-	rm -rf .venv .venv-lowest .venv-python .films dist build demo-output
+	rm -rf .venv .venv-lowest .venv-python .films .clients dist build demo-output
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -3,7 +3,9 @@
 import re
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import anyio
@@ -129,12 +131,26 @@ def faults() -> str:
 
 
 def _faults() -> list[Any]:
+    return list(_of_tests("tests.providers.faults").FAULTS)
+
+
+def _of_tests(name: str) -> ModuleType:
+    """A module of the tests, which lie outside the package."""
     sys.path.insert(0, str(ROOT))
     try:
-        from tests.providers.faults import FAULTS
+        return import_module(name)
     finally:
         sys.path.remove(str(ROOT))
-    return list(FAULTS)
+
+
+def clients() -> str:
+    """What each client showed its model when it was last run."""
+    return str(_of_tests("tests.clients.page").clients())
+
+
+def snippets() -> str:
+    """The frameworks' code, as it was run."""
+    return str(_of_tests("tests.clients.page").snippets())
 
 
 def tools() -> str:
@@ -242,7 +258,21 @@ def links() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     table.__name__: table
-    for table in (settings, tools, errors, models, inputs, limits, providers, prices, faults, hosts, links)
+    for table in (
+        settings,
+        tools,
+        errors,
+        models,
+        inputs,
+        limits,
+        providers,
+        prices,
+        faults,
+        hosts,
+        links,
+        clients,
+        snippets,
+    )
 }
 
 

@@ -54,7 +54,7 @@ def _read_entry(entry: Body, namespace: str = "") -> Iterator[Offered]:
     for each in declared or [entry.get("function") or entry]:
         if "name" in each:
             keys = ("parameters", "parametersJsonSchema", "parameters_json_schema", "input_schema")
-            schema = next((each[key] for key in keys if each.get(key)), {})
+            schema: dict[str, Any] = next((each[key] for key in keys if each.get(key)), {})
             yield Offered(each["name"], each.get("description") or "", schema, namespace)
 
 

@@ -6,11 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.clients.room import Run
-from tests.clients.script import JOB
+from tests.clients.script import JOB, TOOLS
 from tests.clients.shown import Shown
 
-TOOLS = ("generate_video", "animate_image", "check_job", "estimate_cost", "cancel_job", "list_jobs")
-TOOLS += ("generate_from_audio", "extend_video", "retake_video")
 CYCLE = ("estimate_cost", "generate_video", "check_job")
 
 

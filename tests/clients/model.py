@@ -1,6 +1,7 @@
 """A scripted model: an HTTP server on loopback that plays every model API and asks for the calls of a conversation."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.clients.dialects import Body, Call, Offered, is_result, read_offered, turns, write
-from tests.clients.script import Conversation, Step
+from tests.clients.script import TOOLS, Conversation, Step
 from tests.clients.shown import Shown, read_shown
 
 FINAL = "final_answer"
@@ -19,6 +20,10 @@ FINAL = "final_answer"
 
 MEANT = {"wait_seconds": 45, "frame_at": -1}
 """What a model that must give these gives, from their descriptions."""
+WAIT = "WaitForMcpServers"
+"""What Claude Code offers while a server is starting."""
+AS_STRING = re.compile(r"Argument (\w+) has type '\w+' but should be 'string'")
+"""What smolagents answers to a number for an argument that may be a word too."""
 
 
 @dataclass
@@ -41,12 +46,13 @@ class Model:
         with self._lock:
             offered = {_ours(each.name): each for each in read_offered(body)}
             if "generate_video" not in offered:
-                return self._say(None)
+                return self._say(offered.get(WAIT), {})
             self.offered = self.offered or offered
             if self._call is None:
                 self._step = next(self.script, None)
             elif not self._is_answered(body):
-                return self._call
+                if not self._is_mended(read_shown(body).text):
+                    return self._call
             else:
                 self._results = _count_results(turns(body))
                 self._advance(read_shown(body))
@@ -58,6 +64,15 @@ class Model:
         if self._call.tool is None:
             return False
         return self._call.id in json.dumps(turns(body)) or _count_results(turns(body)) > self._results
+
+    def _is_mended(self, shown: str) -> bool:
+        told = [*AS_STRING.finditer(shown)][-1:]
+        given = self._call.arguments if self._call else None
+        if self._step is None or not told or not given or isinstance(given.get(told[0][1]), str | None):
+            return False
+        name, arguments = self._step
+        self._step = (name, arguments | {told[0][1]: str(given[told[0][1]])})
+        return True
 
     def _advance(self, shown: Shown) -> None:
         if self._step is None:
@@ -96,9 +111,7 @@ def _kind(node: Any) -> str:
 
 def _ours(name: str) -> str:
     """A tool's own name, without what a client puts before it."""
-    known = ("generate_video", "animate_image", "check_job", "estimate_cost", "cancel_job", "list_jobs")
-    known += ("generate_from_audio", "extend_video", "retake_video")
-    return next((each for each in known if name.endswith(each)), name)
+    return next((each for each in TOOLS if name.endswith(each)), name)
 
 
 def _count_results(node: Any) -> int:

@@ -91,7 +91,6 @@ class Room:
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
             "ENABLE_TOOL_SEARCH": "false",
-            "MCP_STARTUP_WAIT_MS": "60000",
             "GEMINI_CLI_HOME": home,
             "GEMINI_CLI_NO_RELAUNCH": "true",
             "GEMINI_CLI_TRUST_WORKSPACE": "true",

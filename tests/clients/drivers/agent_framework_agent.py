@@ -7,7 +7,9 @@ from agent_framework.openai import OpenAIChatClient
 
 async def main() -> None:
     async with MCPStdioTool(name="ltx", command="ltx-mcp", request_timeout=60) as ltx:
-        agent = Agent(OpenAIChatClient(model="gpt-5"), tools=ltx)
+        client = OpenAIChatClient(model="gpt-5")
+        client.function_invocation_configuration["include_detailed_errors"] = True
+        agent = Agent(client, tools=ltx)
         print((await agent.run(sys.argv[1])).text)
 
 
