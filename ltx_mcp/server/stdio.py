@@ -4,16 +4,18 @@ the SDK's own transport drops what it cannot read, and the host waits for its ti
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, BinaryIO
 
 import anyio
 from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server import MCPServer
+from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import SessionMessage
-from mcp.types import ErrorData, JSONRPCError, JSONRPCMessage
+from mcp.types import ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCRequest
 from pydantic_core import PydanticSerializationError
 
 from ltx_mcp.domain.quoting import shorten
@@ -26,12 +28,56 @@ MAX_ERROR_BYTES, MAX_ERROR_CHARS = 4000, 1000
 _BUFFER_BYTES = 1 << 18
 
 
+Incoming = MemoryObjectReceiveStream[SessionMessage | Exception]
+Outgoing = MemoryObjectSendStream[SessionMessage]
+Serve = Callable[[Incoming, Outgoing], Coroutine[Any, Any, None]]
+"""Serves one conversation; its first request decides the era of the protocol."""
+
+
 async def serve_stdio(server: MCPServer[Any]) -> None:
     """Serve until stdin ends."""
     # the SDK has no public way to serve over streams of one's own
     core = server._lowlevel_server
-    async with _opened() as (incoming, outgoing):
-        await core.run(incoming, outgoing, core.create_initialization_options())
+    options = core.create_initialization_options()
+    async with _opened() as (incoming, outgoing), core.lifespan(core) as state, anyio.create_task_group() as group:
+        serve = partial(serve_dual_era_loop, core, lifespan_state=state, init_options=options)
+        to_server, passed_on = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        group.start_soon(_answer_probes, serve, incoming, outgoing.clone(), to_server)
+        await serve(passed_on, outgoing)
+        group.cancel_scope.cancel()
+
+
+async def _answer_probes(
+    serve: Serve,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    to_server: MemoryObjectSendStream[SessionMessage | Exception],
+) -> None:
+    """Pass on what comes. The question which protocols are spoken decides none, when it comes first: a client that had
+    its answer too late begins with the handshake of the older ones."""
+    has_begun = False
+    async with incoming, outgoing, to_server:
+        async for item in incoming:
+            request = item.message if isinstance(item, SessionMessage) else None
+            if not has_begun and isinstance(request, JSONRPCRequest) and request.method == "server/discover":
+                await outgoing.send(await _answer_alone(serve, item))
+            else:
+                has_begun = has_begun or isinstance(request, JSONRPCRequest)
+                await to_server.send(item)
+            # a message may have 70 MB, and the next be long in coming
+            del item, request
+
+
+async def _answer_alone(serve: Serve, item: SessionMessage | Exception) -> SessionMessage:
+    """The answer to one request, as a conversation of its own."""
+    to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](1)
+    outgoing, answers = anyio.create_memory_object_stream[SessionMessage](1)
+    async with answers, anyio.create_task_group() as group:
+        group.start_soon(serve, incoming, outgoing)
+        async with to_server:
+            await to_server.send(item)
+            answer = await answers.receive()
+    return answer
 
 
 @asynccontextmanager

@@ -126,3 +126,21 @@ def test_an_error_that_repeats_what_was_sent_is_cut() -> None:
     error = ErrorData(code=-32022, message="No such version.", data={"requested": "x" * 1_000_000})
     _write(sink, SessionMessage(JSONRPCError(jsonrpc="2.0", id=1, error=error)))
     assert json.loads(sink.getvalue())["error"] == {"code": -32022, "message": "No such version."}
+
+
+@pytest.mark.parametrize("probes", [1, 2])
+def test_who_asks_what_is_spoken_may_still_begin_with_the_handshake(probes: int, host: Callable[..., Host]) -> None:
+    """The AI SDK waits one second for that answer; a server that starts takes longer on a busy machine."""
+    late = host("2026-07-28")
+    for _ in range(probes):
+        assert "2026-07-28" in late.ask("server/discover", {})["result"]["supportedVersions"]
+    late.meta = None
+    assert late.ask("initialize", HELLO)["result"]["protocolVersion"] == "2025-11-25"
+    late.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+    assert late.call("list_jobs")["structuredContent"] == {"jobs": []}
+
+
+def test_who_asks_what_is_spoken_may_go_on_without_one(host: Callable[..., Host]) -> None:
+    modern = host("2026-07-28")
+    modern.ask("server/discover", {})
+    assert modern.call("list_jobs")["structuredContent"] == {"jobs": []}
