@@ -9,12 +9,21 @@ from decimal import Decimal
 
 from ltx_mcp.domain.edits import Form, edited
 from ltx_mcp.domain.facts import Limit, OfferFacts, ProviderFacts
-from ltx_mcp.domain.forms import check_media, conversions, lasts, nearest_ratio, scaled_size, seconds_of
+from ltx_mcp.domain.forms import (
+    check_media,
+    conversions,
+    lasts,
+    nearest_ratio,
+    scaled_size,
+    seconds_of,
+    seconds_within,
+)
 from ltx_mcp.domain.offer import Adjustment, NotOfferedError, Offer, Refusal
 from ltx_mcp.domain.price import from_credits, highest_price, make_price, to_credits
 from ltx_mcp.domain.request import EDITS, Input, Request, film_size
 from ltx_mcp.domain.traits import SEEN, describe, describe_made
 
+_HDR, _WIDE = "HDR", "wide colours"
 THE_LONGEST = "the longest of what its header says and what was counted"
 """By which a medium is priced whose header and packets do not agree: so ends what is told of it."""
 
@@ -106,7 +115,7 @@ def _billed(row: OfferFacts, form: Form, medium: Input | None) -> Decimal | None
     """Seconds that are paid for, where they are not the film's."""
     match row.bills:
         case "input" if medium is not None:
-            return seconds_of(medium)
+            return form.duration if medium.role == "audio" else seconds_of(medium)
         case "new+context":
             return form.duration + (form.context or Decimal())
     return None
@@ -160,7 +169,7 @@ def _fit(request: Request, row: OfferFacts, sound: Input | None) -> tuple[Decima
     """Duration, fps and resolution: as asked when a limit admits them, the nearest when allowed. A sound's length is
     never changed."""
     sound_s = seconds_of(sound) if sound else None
-    limits = [limit for limit in row.limits if sound_s is None or limit.duration.nearest(sound_s) == sound_s]
+    limits = [limit for limit in row.limits if sound is None or _lasts_within(sound, limit)]
     if sound and not limits:
         longest = "; or ".join(map(limit_text, row.limits))
         raise NotOfferedError(f"audio {lasts(sound)}; allowed: {longest}.")
@@ -177,6 +186,11 @@ def _fit(request: Request, row: OfferFacts, sound: Input | None) -> tuple[Decima
     raise NotOfferedError(
         f"{' with '.join(wrong)} is not offered; allowed: {'; or '.join(map(limit_text, row.limits))}."
     )
+
+
+def _lasts_within(sound: Input, limit: Limit) -> bool:
+    seconds = seconds_within(sound, limit.duration.longest)
+    return limit.duration.nearest(seconds) == seconds
 
 
 def _nearest(request: Request, limit: Limit, sound_s: Decimal | None) -> tuple[Decimal, int, str]:
@@ -221,7 +235,7 @@ def _adjustments(
     changed += [
         Adjustment(given.role, *_made_of(given, converted.get(given.role, "")), "server")
         for given in inputs
-        if given.role in converted or SEEN & set(given.traits)
+        if given.role in converted or SEEN & set(given.traits) or _HDR in given.quirks
     ]
     return tuple(changed)
 
@@ -232,10 +246,24 @@ def _told(value: object) -> str:
 
 def _made_of(given: Input, target: str) -> tuple[str, str]:
     """What a medium is, and what it is converted to; one that is drawn here keeps its form."""
+    if given.kind != "image":
+        return _form_text(given), _plain_text(given, target)
     traits = ("turned", *given.traits) if given.turned else given.traits
     if not target:
         seen = [trait for trait in given.traits if trait in SEEN]
         return describe(given.form, seen), describe_made("", seen)
     size = scaled_size(given.width, given.height)
-    scaled = f"{size[0]}x{size[1]}" if given.kind == "image" and size != (given.width, given.height) else ""
+    scaled = f"{size[0]}x{size[1]}" if size != (given.width, given.height) else ""
     return describe(given.form, traits), describe_made(target, traits, scaled)
+
+
+def _form_text(given: Input) -> str:
+    return f"{given.form}, {given.quirks}" if given.quirks else given.form
+
+
+def _plain_text(given: Input, target: str) -> str:
+    """What a film or a sound becomes: on this machine its colours are changed alone."""
+    told = [target] if target else []
+    if _HDR in given.quirks or _WIDE in given.quirks:
+        told.append("SDR (BT.709)")
+    return ", ".join([*told, "as a player shows it"] if given.quirks and given.kind == "video" else told)

@@ -13,6 +13,8 @@ MAX_SHORT_EDGE = 3840
 """Pixels of a converted picture's short edge: as many as the largest film can show of it, however it is cut."""
 TARGETS = {"video": "mp4/h264", "audio": "m4a/aac"}
 """What a video or a sound is converted to where its own form is not accepted."""
+PADDING_S = Decimal("0.05")
+_PADDED = ("aac", "he-aac", "mp3", "opus", "vorbis")
 
 
 def check_media(request: Request, inputs: Sequence[Input], provider: ProviderFacts, row: OfferFacts) -> None:
@@ -50,7 +52,7 @@ def _most_bytes(rule: InputRule, limit: MediumLimit | None) -> int | None:
 
 def check_medium(given: Input, limit: MediumLimit) -> None:
     """Length, frames, edges and shape of what is given, as far as they are known. Raises NotOfferedError."""
-    seconds = seconds_of(given)
+    seconds = seconds_within(given, limit.duration.high) if limit.duration else seconds_of(given)
     if limit.duration and given.duration and not limit.duration.low <= seconds <= limit.duration.high:
         raise NotOfferedError(f"{given.role} {lasts(given)}; allowed: {limit.duration} s.")
     if limit.min_frames and given.frames and given.frames < limit.min_frames:
@@ -94,8 +96,8 @@ def _smaller_form(given: Input, rule: InputRule) -> bool:
 def conversions(inputs: Sequence[Input], provider: ProviderFacts) -> dict[str, str]:
     """By role, the form a medium is converted to before this provider gets it.
 
-    A picture that others may see otherwise than viewers show it, by its EXIF, its colours or its transparency, is made
-    plain: no provider says what it reads. What is drawn on this machine is read as it is.
+    What others may see or hear otherwise than viewers and players do, by its EXIF, its matrix, its colours or its
+    transparency, is made plain: no provider says what it reads. What is drawn on this machine is read as it is.
     """
     return {given.role: target for given in inputs if (target := conversion(given, provider.inputs.get(given.kind)))}
 
@@ -104,7 +106,8 @@ def conversion(given: Input, rule: InputRule | None) -> str:
     """The form this medium must be brought into; empty where it can go as it is."""
     if rule is None or rule.ways == ("file",) or not given.form:
         return ""
-    if given.form in rule.accepts and not given.turned and not given.traits and not _too_large(given, rule):
+    is_plain = not (given.turned or given.traits or given.quirks)
+    if given.form in rule.accepts and is_plain and not _too_large(given, rule):
         return ""
     if given.kind == "image":
         return "jpeg" if "jpeg" in rule.accepts else "png"
@@ -122,6 +125,14 @@ def scaled_size(width: int, height: int) -> tuple[int, int]:
 def seconds_of(medium: Input) -> Decimal:
     """How long a video or a sound lasts."""
     return to_decimal(medium.duration)
+
+
+def seconds_within(medium: Input, longest: Decimal) -> Decimal:
+    """The same, against the longest that is accepted: what an encoder puts around a sound to fill its frames makes none
+    too long."""
+    seconds = seconds_of(medium)
+    is_padding = medium.kind == "audio" and medium.codec in _PADDED and longest < seconds <= longest + PADDING_S
+    return longest if is_padding else seconds
 
 
 def lasts(medium: Input) -> str:

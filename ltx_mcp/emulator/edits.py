@@ -46,9 +46,9 @@ def to_retaken(video: Medium, start_time: float, duration: float, mode: str) -> 
     return Asked(_edited(facts, order, facts.duration), facts.duration)
 
 
-def to_film_of(sound: Medium, picture: str, width: int, height: int, fps: int) -> Asked:
-    """A film as long as the sound; `picture` is a path, or empty."""
-    length_s = sound.facts.duration
+def to_film_of(sound: Medium, picture: str, width: int, height: int, fps: int, most_s: float = LONGEST_S) -> Asked:
+    """A film as long as the sound, without the padding beyond the longest; `picture` is a path, or empty."""
+    length_s = min(sound.facts.duration, most_s)
     return Asked(FilmSpec(width, height, fps, length_s, sound=sound.path, picture=picture), length_s)
 
 

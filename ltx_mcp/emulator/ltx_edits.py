@@ -68,7 +68,7 @@ async def read_sounding(body: Mapping[str, Any], emulator: Emulator) -> Asked:
         allowed = f"{SHORTEST_S} to {most_s} s for {model} at {resolution}"
         raise Refused(f"audio_uri: lasts {sound.facts.duration:g} s; must be {allowed}")
     width, height = map(int, resolution.split("x"))
-    return to_film_of(sound, path, width, height, fps)
+    return to_film_of(sound, path, width, height, fps, most_s)
 
 
 async def read_retake(body: Mapping[str, Any], emulator: Emulator) -> Asked:

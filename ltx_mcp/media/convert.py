@@ -26,7 +26,8 @@ def convert_medium(path: str | Path, out: Path, target: str) -> MediumFacts:
     """
     if target == TARGETS["video"]:
         source = read_source(path)
-        write_whole(out, source, partial(_film_track, source), _untold, ("h264",), _CRF)
+        copied = () if source.shown.quirks else ("h264",)
+        write_whole(out, source, partial(_film_track, source), _untold, copied, _CRF)
         return look_at_medium(out, "video")
     if target == TARGETS["audio"]:
         _write_sound(path, out)

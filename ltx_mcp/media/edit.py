@@ -148,7 +148,7 @@ def _make_track(order: EditOrder, source: Source, plan: _Plan, container: Output
     own: Listener | None = None
     if source.has_sound:
         opened, stream = stack.enter_context(open_sound(source.path, "video"))
-        if order.mode == "replace_video" and can_copy(stream):
+        if order.mode == "replace_video" and can_copy(opened, stream):
             return CopiedTrack(container, opened, stream, source.start_s)
         own = Listener(opened, stream, source.start_s)
         if order.mode == "replace_video":

@@ -5,6 +5,7 @@ Only files are opened, only as film containers: a playlist that names other file
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 
 import av
@@ -13,9 +14,10 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
+from ltx_mcp.media.shown import LOOKED_AT, Shown, shown_as
+from ltx_mcp.media.tone import Tone
 
 _OPTIONS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm", "protocol_whitelist": "file"}
-_TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 _FAR_S = 1e6  # beyond any end, whatever the head says of it
 _HALF_MS = 0.0005  # moments are told in whole milliseconds: one must find its own frame again
 
@@ -48,13 +50,19 @@ class Film:
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self.container, self.stream = container, stream
-        self._frames = container.decode(stream)
+        self._frames: Iterator[av.VideoFrame] = container.decode(stream)
         self._shown: av.VideoFrame | None = None
-        self._next = self._take()
-        if self._next is None:
+        begun = list(islice(iter(self._take, None), LOOKED_AT))
+        if not begun:
             raise not_a_film("not one frame of it can be decoded")
-        self.first = self._next
-        self._start = self._next.pts or 0
+        self.first, self.shown = begun[0], shown_as(begun, stream)
+        self._frames = chain(begun, self._frames)
+        self._next = self._take()
+        self._start = self.first.pts or 0
+
+    def picture(self, frame: av.VideoFrame, edge: int | None = None) -> Image.Image:
+        """One of its frames as a picture, as players show it, its long side at most `edge` pixels."""
+        return _upright(frame, edge, self.shown)
 
     def seconds(self, frame: av.VideoFrame) -> float:
         """When the frame is first shown, from the film's start, to the millisecond."""
@@ -128,14 +136,14 @@ class Film:
                 return frame
 
 
-def upright(frame: av.VideoFrame, edge: int | None = None) -> Image.Image:
-    """The frame as a picture, turned the way a player shows it, its long side at most `edge` pixels."""
-    scale = min(1.0, edge / max(frame.width, frame.height)) if edge else 1.0
-    size = {"width": max(1, round(frame.width * scale)), "height": max(1, round(frame.height * scale))}
+def _upright(frame: av.VideoFrame, edge: int | None, shown: Shown) -> Image.Image:
+    frame = Tone(frame)(frame) if shown.tone else frame
+    wide = float(frame.width * shown.stretch)
+    scale = min(1.0, edge / max(wide, frame.height)) if edge else 1.0
+    size = {"width": max(1, round(wide * scale)), "height": max(1, round(frame.height * scale))}
     how = "AREA" if scale < 1 else "BICUBIC"
     picture: Image.Image = frame.to_image(**size, interpolation=how)  # type: ignore[no-untyped-call]
-    turn = _TURNS.get(frame.rotation % 360)
-    return picture if turn is None else picture.transpose(turn)
+    return shown.turn.picture(picture)
 
 
 def _pts(frame: av.VideoFrame) -> int:

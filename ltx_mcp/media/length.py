@@ -4,8 +4,9 @@ A head may lie, and nobody knows by which figure a provider counts: the longest 
 limits. What an encoder puts around a sound and a container rounds makes no honest file longer: see the figures below.
 """
 
+from collections import Counter as TicksCounter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -15,7 +16,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from ltx_mcp.media.whole import has_frame_count, movie_seconds, wav_seconds
+from ltx_mcp.media.whole import has_frame_count, is_fragmented, movie_seconds, read_wav, wav_seconds
 
 TOLD_S = 0.25
 """A head that is further than this below what counts is told."""
@@ -25,7 +26,8 @@ _MOST_STEP_S = 0.2  # a stream of few long packets does not loosen the measure
 _PADDING_PACKETS = 2  # what encoders of AAC and MP3 put around a sound, besides the packet that any sound may be off by
 _LATE_S = 0.5  # a picture may wait for its reordered frames; what begins later is counted from 0
 _MOST_S = 1e6  # what says more is nonsense, and priced by no number that a database holds
-_STEADY = 0.03
+_ROUNDED_RATE = 0.001
+_NEARLY_ALL, _STEADY = 0.9, 0.07  # whole milliseconds are up to so far off
 _MOV = ("mp4", "mov", "m4a")
 _KINDS = {"video": "picture", "audio": "sound"}
 OPTIONS = {
@@ -48,7 +50,9 @@ class Tally:
     heard_s: float = 0.0
     before: float = 0.0
     """Seconds of what came before the clock last went back to its beginning."""
-    _stored_at: float | None = None
+    steps: TicksCounter[int] = field(default_factory=TicksCounter)
+    """How often each step between one packet and the next was taken, in ticks of its clock."""
+    _stored_at: int | None = None
 
     def add(self, packet: "Packet[Stream]") -> None:
         """Count one packet, unless it is not to be shown or heard."""
@@ -59,16 +63,18 @@ class Tally:
         self.count += 1
         self.total += span * tick
         if packet.dts is not None:
-            self._keep_clock(packet.dts * tick)
+            self._keep_clock(packet.dts)
         if shown is not None:
             start = shown * tick
             self.start = start if self.start is None else min(self.start, start)
             self.end = max(self.end, (shown + span) * tick)
 
-    def _keep_clock(self, stored_at: float) -> None:
+    def _keep_clock(self, stored_at: int) -> None:
         """Files that were put one after the other each begin again: what was counted until then stays counted."""
-        if self._stored_at is not None and stored_at < self._stored_at - _LATE_S:
-            self.before, self.start, self.end = self.span, None, 0.0
+        if self._stored_at is not None:
+            self.steps[stored_at - self._stored_at] += 1
+            if (stored_at - self._stored_at) * self.tick < -_LATE_S:
+                self.before, self.start, self.end = self.span, None, 0.0
         self._stored_at = stored_at
 
     @property
@@ -81,6 +87,16 @@ class Tally:
         """The longest that it can be counted as."""
         is_late = not self.before and (self.start or 0.0) > _LATE_S
         return max(self.end if is_late else self.span, self.total, self.heard_s)
+
+    @property
+    def rate(self) -> float:
+        """How many packets a second there are: by the step that nearly all of them take, else on average."""
+        usual = max(self.steps, key=self.steps.__getitem__, default=0)
+        steady = {step: count for step, count in self.steps.items() if abs(step - usual) <= usual * _STEADY}
+        count, ticks = sum(steady.values()), sum(step * count for step, count in steady.items())
+        if ticks and count >= _NEARLY_ALL * sum(self.steps.values()):
+            return count / (ticks * self.tick)
+        return self.count / self.span if self.span else 0.0
 
     @property
     def step(self) -> float:
@@ -135,12 +151,11 @@ def said_seconds(stream: Stream) -> float:
 def film_length(
     container: InputContainer, path: str | Path, name: str, counter: Counter, picture: VideoStream, plain_s: float
 ) -> Length:
-    """How long a film is, with all that is seen and heard of it; `plain_s` is its length where nothing contradicts it,
-    0 where no head has one."""
+    """How long a film is, with all that is seen and heard of it; `plain_s` is its length where no packet says more."""
     seen, whole_s = counter[picture], _container_seconds(container, path, name)
     said_s = said_seconds(picture) or whole_s
     main = [_Claim(max(seen.span, seen.total), "of picture", 0.0), _Claim(said_s, "by its header", 0.0)]
-    return _settled(plain_s or seen.span, main, _claims(path, name, counter, counter.streams, whole_s))
+    return _settled(seen.span or plain_s, main, _claims(path, name, counter, counter.streams, whole_s))
 
 
 def sound_length(
@@ -150,18 +165,16 @@ def sound_length(
     count: its sound is all that is used of it."""
     is_alone = all(stream.type == "audio" for stream in counter.streams)
     whole_s = _container_seconds(container, path, name) if is_alone else 0.0
-    said_s = (said_seconds(sound) if _is_told(path, name) else 0.0) or whole_s
+    said_s = (said_seconds(sound) if is_told(path, name) else 0.0) or whole_s
     heard_s = max(counter[sound].heard_s, counter[sound].seconds)
     main = [_Claim(heard_s, "of sound", 0.0), _Claim(said_s, "by its header", 0.0)]
     return _settled(plain_s, main, _claims(path, name, counter, (sound,), whole_s))
 
 
 def average_rate(picture: VideoStream, seen: Tally) -> float:
-    """The frames a second: as the file says it, unless that is far from what was counted."""
-    length = max(said_seconds(picture), seen.span)
-    counted = seen.count / length if length else 0.0
+    """The frames a second as they were counted; the file's own figure where that is the same but for a rounding."""
     said = float(picture.average_rate or 0)
-    return round(said if abs(said - counted) <= counted * _STEADY else counted, 3)
+    return round(said if abs(said - seen.rate) <= seen.rate * _ROUNDED_RATE else seen.rate, 3)
 
 
 def _claims(
@@ -177,11 +190,15 @@ def _claims(
     for stream in streams:
         tally, is_sound = counter[stream], stream.type == "audio"
         padded = slack + (_PADDING_PACKETS * tally.step if is_sound else 0.0)
-        if _is_told(path, name):
-            yield _Claim(said_seconds(stream), "by its header", slack)
-        yield _Claim(tally.heard_s, "of sound", slack)
-        yield _Claim(tally.seconds, f"of {_KINDS[stream.type]}", padded)
-        yield _Claim(unedited.get(stream.index, 0.0), "without its edit list", padded)
+        said_s = said_seconds(stream) if is_told(path, name) else 0.0
+        yield _Claim(said_s, "by its header", slack)
+        counted = (
+            _Claim(tally.heard_s, "of sound", slack),
+            _Claim(tally.seconds, f"of {_KINDS[stream.type]}", padded),
+            _Claim(unedited.get(stream.index, 0.0), "without its edit list", padded),
+        )
+        # what an encoder put around a sound makes it no longer than its own head says, however long the picture is
+        yield from (claim for claim in counted if claim.seconds > said_s + claim.slack)
 
 
 def _settled(plain_s: float, main: Sequence[_Claim], claims: Iterable[_Claim]) -> Length:
@@ -194,13 +211,17 @@ def _settled(plain_s: float, main: Sequence[_Claim], claims: Iterable[_Claim]) -
     return Length(round(seconds, 3), doubt)
 
 
-def _is_told(path: str | Path, name: str) -> bool:
-    """Whether the length of a stream stands in the file; else it is made up from its size."""
+def is_told(path: str | Path, name: str) -> bool:
+    """Whether the length of a stream stands in the file; else it is made up from its size, or its fragments."""
+    if name in _MOV:
+        return not is_fragmented(path)
+    if name == "wav":
+        return not read_wav(path).is_streamed
     return name != "aac" and (name != "mp3" or has_frame_count(path))
 
 
 def _container_seconds(container: InputContainer, path: str | Path, name: str) -> float:
-    said_s = (container.duration or 0) / av.time_base if _is_told(path, name) else 0.0
+    said_s = (container.duration or 0) / av.time_base if is_told(path, name) else 0.0
     return max(said_s, movie_seconds(path)) if name in _MOV else said_s
 
 

@@ -7,6 +7,7 @@ import math
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from ltx_mcp.media.medium import Kind, find_sound, open_medium, refused
+from ltx_mcp.media.parts import odd_parts
 
 _SLACK_S = 0.015  # timestamps of whole milliseconds wander by less; the ear notices more
 _LOUDNESS_RATE = 16_000
@@ -50,8 +52,9 @@ class Listener:
     ) -> None:
         self.rate = rate or _usual_rate(stream.rate)
         self.layout = layout or ("mono" if stream.channels == 1 else "stereo")
-        self._frames = container.decode(stream)
-        self._resampler = av.AudioResampler(format="flt", layout=self.layout, rate=self.rate)
+        self._frames = sound_frames(container, stream)
+        self._resampler: av.AudioResampler | None = None
+        self._shape: tuple[str, str, int] | None = None
         self._origin = origin
         self._width = sample_bytes(self.layout)
         self._ready = bytearray()
@@ -74,8 +77,18 @@ class Listener:
             self._is_over = True
         elif frame.time is not None:
             self._keep_time(frame.time)
-        for part in self._resampler.resample(frame):
+        for part in self._resampled(frame):
             self._take(bytes(part.planes[0])[: part.samples * self._width])
+
+    def _resampled(self, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
+        """The frame in our own rate and channels; what was joined may have others from some moment on."""
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate) if frame is not None else None
+        rest: list[av.AudioFrame] = []
+        if shape != self._shape:
+            rest = self._resampler.resample(None) if self._resampler else []
+            self._resampler = av.AudioResampler(format="flt", layout=self.layout, rate=self.rate) if shape else None
+            self._shape = shape
+        return [*rest, *(self._resampler.resample(frame) if self._resampler else [])]
 
     def _keep_time(self, moment: float) -> None:
         if self._origin is None:
@@ -106,10 +119,26 @@ def open_sound(path: str | Path, kind: Kind) -> Iterator[tuple[InputContainer, A
         yield container, stream
 
 
+def sound_frames(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
+    """The sound of an opened file, part by part where it was joined; the next part begins where one ends."""
+    path = container.name.removeprefix("file:")
+    parts = odd_parts(path, container.format.name)
+    if not parts:
+        yield from container.decode(stream)
+        return
+    begins = 0.0
+    for part in parts:
+        with open_medium(path, "audio", part) as opened:
+            for frame in opened.decode(audio=0):
+                frame.time_base, frame.pts = Fraction(1, frame.sample_rate), round(begins * frame.sample_rate)
+                begins += frame.samples / frame.sample_rate
+                yield frame
+
+
 def first_heard(path: str | Path) -> float:
     """The moment in seconds of a file at which its sound begins; an MP3 begins after what its encoder put before."""
     with open_sound(path, "audio") as (container, stream):
-        frame = next(container.decode(stream), None)
+        frame = next(sound_frames(container, stream), None)
         return (frame.time if frame is not None else None) or 0.0
 
 

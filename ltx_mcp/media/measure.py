@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.media import Moment
 from ltx_mcp.media.facts import FilmFacts, FrameFacts, FrameFormat, SheetFacts
-from ltx_mcp.media.film import Film, not_a_film, open_film, upright
+from ltx_mcp.media.film import Film, not_a_film, open_film
 from ltx_mcp.media.length import Counter, average_rate, film_length, said_seconds
 from ltx_mcp.media.medium import container_name
 from ltx_mcp.media.whole import is_cut
@@ -37,13 +37,10 @@ def measure_film(path: str | Path) -> FilmFacts:
         if is_cut(path, name):
             raise not_a_film("it ends before it should")
         length = film_length(film.container, path, name, counter, stream, said_s)
-        width, height = film.first.width, film.first.height
-        if film.first.rotation % 180:
-            width, height = height, width
         return FilmFacts(
             duration=length.seconds,
-            width=width,
-            height=height,
+            width=film.shown.width,
+            height=film.shown.height,
             fps=average_rate(stream, counter[stream]),
             frames=counter[stream].count,
             has_audio=sound is not None,
@@ -59,7 +56,7 @@ def make_sheet(path: str | Path, out: Path) -> SheetFacts:
         end = film.seconds(film.last())
         frames = [film.at(end * step / (_CELLS - 1)) for step in range(_CELLS)]
         moments = [film.seconds(frame) for frame in frames]
-        cells = [upright(frame, _CELL_EDGE) for frame in frames]
+        cells = [film.picture(frame, _CELL_EDGE) for frame in frames]
     for sheet in _shrinking_sheets(cells, moments):
         for quality in _QUALITIES:
             data = _encoded(sheet, "jpeg", quality)
@@ -78,7 +75,7 @@ def take_frame(
     """
     with open_film(path) as film:
         frame = _find_frame(film, moment)
-        picture = upright(frame, max_edge)
+        picture = film.picture(frame, max_edge)
         data = _encoded(picture, fmt, 92)
         _write(data, out)
         return FrameFacts(*picture.size, len(data), film.seconds(frame))

@@ -21,8 +21,11 @@ from av.video.stream import VideoStream
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.media.facts import MediumFacts
 from ltx_mcp.media.film import Film
-from ltx_mcp.media.length import OPTIONS, Counter, average_rate, film_length, said_seconds, sound_length
-from ltx_mcp.media.whole import has_broken_frame, has_frame_count, is_cut, is_streamed_wav, is_webm
+from ltx_mcp.media.known import known_as
+from ltx_mcp.media.length import OPTIONS, Counter, average_rate, film_length, is_told, said_seconds, sound_length
+from ltx_mcp.media.parts import Part, mp3_parts, odd_parts, open_part
+from ltx_mcp.media.shown import Shown
+from ltx_mcp.media.whole import is_cut, is_webm, read_wav
 
 Kind = Literal["video", "audio"]
 
@@ -34,14 +37,16 @@ _HINT = {"video": "Send a whole film that is not protected.", "audio": "Send a w
 _OURS = {errno.ENOSPC, errno.EFBIG, errno.EROFS}  # while another film is written from this one
 _LOCKED_TAGS = {"encv", "enca", "drms", "drmi"}
 _HE_FRAME = 2048
+_STREAMED = "streamed, its length not in its header"
 _SHORT_S = 0.02  # less than a frame of MP3: what may be missing at the end
 
 
 @contextmanager
-def open_medium(path: str | Path, kind: Kind) -> Iterator[InputContainer]:
-    """The opened file. CallerError (input_failed) when it is of another kind, or turns out to be damaged."""
+def open_medium(path: str | Path, kind: Kind, part: Part | None = None) -> Iterator[InputContainer]:
+    """The opened file, or a part of one. CallerError (input_failed) when it is of another kind, or turns out to be
+    damaged."""
     try:
-        with av.open(f"file:{path}", options=OPTIONS) as container:
+        with _opened(path, part) as container:
             yield container
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise CallerError(ErrorCode.INPUT_FAILED, f"The {kind} cannot be read: {error.strerror}.") from error
@@ -50,7 +55,15 @@ def open_medium(path: str | Path, kind: Kind) -> Iterator[InputContainer]:
     except av.FFmpegError as error:
         if isinstance(error, MemoryError) or error.errno in _OURS:
             raise
-        raise refused(kind, "is damaged, cut short or of another kind") from error
+        name = known_as(path)
+        why = f"of another kind, {name}" if name else "damaged, cut short or of another kind"
+        raise refused(kind, f"is {why}") from error
+
+
+def _opened(path: str | Path, part: Part | None) -> InputContainer:
+    if part is None:
+        return av.open(f"file:{path}", options=OPTIONS)
+    return av.open(open_part(path, part), "r", format=part.format, options=OPTIONS)
 
 
 def refused(kind: Kind, why: str) -> CallerError:
@@ -99,30 +112,48 @@ def look_at_medium(path: str | Path, kind: Kind) -> MediumFacts:
     """
     with open_medium(path, kind) as container:
         name = container_name(container, path)
-        if is_cut(path, name):
-            raise refused(kind, "is cut short")
         picture, sound = find_picture(container), find_sound(container)
-        if kind == "video" and picture is None:
-            raise refused(kind, "has no moving picture that can be decoded")
-        if kind == "audio" and sound is None:
-            raise refused(kind, "has no sound that can be decoded")
+        if (picture if kind == "video" else sound) is None:
+            what = "moving picture" if kind == "video" else "sound"
+            raise refused(kind, "is cut short" if is_cut(path, name) else f"has no {what} that can be decoded")
+        if picture is None and (parts := odd_parts(path, name)):
+            return _look_at_parts(path, name, parts)
         counter = Counter(container)
         reading = _read_through(container, kind, picture, sound, counter)
-        if name == "wav" and is_streamed_wav(path):
-            reading.is_corrupt = False  # its last packet is only shorter than the others
-        if reading.is_corrupt or _is_short(reading, path, name, sound):
-            raise refused(kind, "is damaged or cut short")
+        used = sound if kind == "audio" or picture is None else picture
+        assert used is not None
+        _check_whole(path, name, kind, reading, counter[used].seconds, used)
         size_bytes = Path(path).stat().st_size
         names = codec_name(picture), codec_name(sound)
-        if sound is not None and (kind == "audio" or picture is None):
+        if used is sound:
             length = sound_length(container, path, name, counter, sound, _plain_sound(reading, name, sound))
             return MediumFacts(name, length.seconds, size_bytes, *names, doubt=length.doubt)
         assert picture is not None
-        width, height = _check_frames(container, picture, reading)
+        shown = _check_frames(container, picture, reading)
         seen = counter[picture]
         length = film_length(container, path, name, counter, picture, said_seconds(picture))
         fps = average_rate(picture, seen)
-        return MediumFacts(name, length.seconds, size_bytes, *names, width, height, fps, seen.count, length.doubt)
+        size = shown.width, shown.height
+        return MediumFacts(name, length.seconds, size_bytes, *names, *size, fps, seen.count, length.doubt, shown.quirks)
+
+
+def _look_at_parts(path: str | Path, name: str, parts: tuple[Part, ...]) -> MediumFacts:
+    """The same of a sound that has several parts, or something around it that is none."""
+    heard_s, codec = 0.0, ""
+    for part in parts:
+        if part.is_cut:
+            raise refused("audio", f"is cut short: its sound stops at {heard_s + part.seconds:.2f} s")
+        with open_medium(path, "audio", part) as container:
+            sound = find_sound(container)
+            if sound is None:
+                raise refused("audio", "has no sound that can be decoded")
+            reading = _read_through(container, "audio", None, sound, Counter(container))
+            if reading.broken_s is not None:
+                raise refused("audio", f"has sound that is damaged at {heard_s + reading.broken_s:.2f} s")
+            heard_s, codec = heard_s + reading.samples_s, codec or codec_name(sound)
+    quirks = f"joined of {len(parts)} parts" if len(parts) > 1 else _STREAMED if name == "wav" else ""
+    seconds = round(heard_s, 3)
+    return MediumFacts(name, seconds, Path(path).stat().st_size, audio_codec=codec, quirks=quirks)
 
 
 def container_name(container: InputContainer, path: str | Path) -> str:
@@ -146,7 +177,9 @@ class _Reading:
     sound_start: float | None = None
     sound_end: float = 0.0
     samples_s: float = 0.0
-    last_place: int = 0
+    broken_s: float | None = None
+    """The moment of the first sound that cannot be decoded, and whether there is more behind it."""
+    goes_on: bool = False
 
 
 def _read_through(
@@ -164,7 +197,7 @@ def _read_through(
         if packet.stream is picture:
             _note_frame(reading, packet)
         else:
-            _note_sound(reading, packet, kind)
+            _note_sound(reading, packet)
     if sound is not None:
         counter[sound].heard_s = max(reading.samples_s, reading.sound_end - (reading.sound_start or 0.0))
     return reading
@@ -182,29 +215,40 @@ def _note_frame(reading: _Reading, packet: "Packet[Stream]") -> None:
         reading.last_pts = max(reading.last_pts, packet.pts)
 
 
-def _note_sound(reading: _Reading, packet: "Packet[Stream]", kind: Kind) -> None:
-    if packet.size and packet.pos is not None:
-        reading.last_place = packet.pos
+def _note_sound(reading: _Reading, packet: "Packet[Stream]") -> None:
     try:
         frames = packet.decode()
-    except av.FFmpegError as error:
-        raise refused(kind, "has sound that is damaged or cut short") from error
+    except av.FFmpegError:
+        if reading.broken_s is None:
+            reading.broken_s = reading.samples_s
+        return
     for frame in frames:
         if isinstance(frame, av.AudioFrame):
             seconds = frame.samples / frame.sample_rate
             start = reading.samples_s if frame.time is None else frame.time
             reading.samples_s += seconds
             reading.sound_end = max(reading.sound_end, start + seconds)
+            reading.goes_on = reading.broken_s is not None
             if reading.sound_start is None:
                 reading.sound_start = start
 
 
-def _is_short(reading: _Reading, path: str | Path, container: str, sound: AudioStream | None) -> bool:
-    if container == "mp3" and not has_frame_count(path):
-        return has_broken_frame(path, reading.last_place)
-    if sound is None or container not in ("mp3", "flac") or not sound.duration or not sound.time_base:
-        return False
-    return reading.samples_s < float(sound.duration * sound.time_base) - _SHORT_S
+def _check_whole(path: str | Path, name: str, kind: Kind, reading: _Reading, there_s: float, used: Stream) -> None:
+    """Raises CallerError where there should be more, with the second at which it ends, or where sound is damaged."""
+    if reading.broken_s is not None and reading.goes_on:
+        raise refused(kind, f"has sound that is damaged at {reading.broken_s:.2f} s")
+    is_wav = name == "wav"  # the last packet of one that does not know its length is only shorter than the others
+    is_short = name in ("mp3", "flac") and reading.samples_s < said_seconds(used) - _SHORT_S
+    if name == "mp3":
+        is_short = any(part.is_cut for part in mp3_parts(path))
+    if is_cut(path, name) or (reading.is_corrupt and not is_wav) or reading.broken_s is not None or is_short:
+        what = "sound" if isinstance(used, AudioStream) or reading.broken_s is not None else "picture"
+        if what == "sound" and reading.sound_end - (reading.sound_start or 0.0) > reading.samples_s + _SHORT_S:
+            raise refused(kind, f"has sound that is damaged: only {reading.samples_s:.2f} s of it can be decoded")
+        stops_s = reading.samples_s if what == "sound" else there_s
+        said_s = read_wav(path).said_s if is_wav else said_seconds(used) if is_told(path, name) else 0.0
+        of = f" of {said_s:.2f} s" if said_s > stops_s + _SHORT_S else ""
+        raise refused(kind, f"is cut short: its {what} stops at {stops_s:.2f} s{of}")
 
 
 def _plain_sound(reading: _Reading, container: str, sound: AudioStream) -> float:
@@ -215,8 +259,8 @@ def _plain_sound(reading: _Reading, container: str, sound: AudioStream) -> float
     return decoded
 
 
-def _check_frames(container: InputContainer, picture: VideoStream, reading: _Reading) -> tuple[int, int]:
-    """Width and height as seen, once the first and the last frame have been decoded."""
+def _check_frames(container: InputContainer, picture: VideoStream, reading: _Reading) -> Shown:
+    """How it is shown, once its first frames and the last one have been decoded."""
     picture.thread_type, picture.thread_count = "AUTO", 4
     container.seek(0)
     try:
@@ -227,5 +271,4 @@ def _check_frames(container: InputContainer, picture: VideoStream, reading: _Rea
     # An AVI does not say when a frame is shown.
     if container.format.name != "avi" and (last.pts or 0) < reading.last_pts:
         raise refused("video", "has frames at its end that cannot be decoded")
-    width, height = film.first.width, film.first.height
-    return (height, width) if film.first.rotation % 180 else (width, height)
+    return film.shown

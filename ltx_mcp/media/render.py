@@ -98,7 +98,7 @@ def _opened_film(container: OutputContainer, order: RenderOrder) -> Iterator["_F
         origin = first_heard(order.sound)
         with open_sound(order.sound, "audio") as (source, stream):
             film = _Film(container, order)
-            if can_copy(stream):
+            if can_copy(source, stream):
                 film.sound = CopiedTrack(container, source, stream, origin, seconds)
             else:
                 film.sound = EncodedTrack(container, Listener(source, stream, origin), seconds)

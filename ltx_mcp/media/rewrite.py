@@ -13,13 +13,13 @@ from av.video.stream import VideoStream
 from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.media.facts import Tell
 from ltx_mcp.media.medium import need_picture, open_medium
+from ltx_mcp.media.shown import PLAIN
 from ltx_mcp.media.source import Source, add_picture, kept_frames
 from ltx_mcp.media.tracks import Track
 
 MakeTrack = Callable[[OutputContainer, ExitStack], Track]
 
 _STEP_S = 0.25
-_PLAIN = ("yuv420p", "yuvj420p")
 
 
 def open_film_out(out: Path) -> OutputContainer:
@@ -41,7 +41,7 @@ def write_whole(
     out: Path, source: Source, make_track: MakeTrack, tell: Tell, copied: tuple[str, ...], crf: int
 ) -> None:
     """Writes all frames of the source; a picture in one of the codecs of `copied` is not touched."""
-    if source.codec in copied and source.pixels in _PLAIN and source.stored:
+    if source.codec in copied and source.pixels in PLAIN and source.stored and not source.shown.tone:
         try:
             _copy(out, source, make_track, tell)
         except (av.FFmpegError, CallerError):

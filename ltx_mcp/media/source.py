@@ -3,10 +3,11 @@ write them, upright and in 8 bits. Nothing of it is held in memory but the momen
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 
 import av
@@ -16,12 +17,14 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.media.film import Film, upright
+from ltx_mcp.media.film import Film
 from ltx_mcp.media.medium import codec_name, find_sound, need_picture, open_medium, refused
 from ltx_mcp.media.press import Screen, chained
+from ltx_mcp.media.shown import LOOKED_AT, Shown, shown_as
+from ltx_mcp.media.tone import Tone
 
-_TRANSPOSED = {90: ["transpose=cclock"], 180: ["hflip", "vflip"], 270: ["transpose=clock"]}
 _MATRICES = {1: "bt709", 5: "smpte170m", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+_LEAST_HD = 720
 _UNKNOWN = 2
 _FULL_RANGE = 2
 _STRAY_S = 0.0011  # containers that count milliseconds round each moment
@@ -33,14 +36,14 @@ _THREADS = 4  # each holds frames of its own
 class Source:
     """The facts of a film that are kept in what is made of it. Moments are in ticks from the first frame on.
 
-    width and height are as seen, and even: what is left over is cut off. `turned` is how far counterclockwise players
-    turn its frames. `stored` numbers the frames in the order of the file; it is empty where that cannot be copied.
+    width and height are as seen, and even: what is left over is cut off. `shown` is what players do with its frames.
+    `stored` numbers the frames in the order of the file; it is empty where that cannot be copied.
     """
 
     path: Path
     width: int
     height: int
-    turned: int
+    shown: Shown
     rate: Fraction
     tick: Fraction
     moments: tuple[int, ...]
@@ -49,7 +52,6 @@ class Source:
     start_s: float
     matrix: str
     colours: tuple[int, int, int]
-    aspect: Fraction | None
     container: str
     codec: str
     pixels: str
@@ -88,23 +90,21 @@ def read_source(path: str | Path) -> Source:
         rate = rate if said == end or abs(rate - counted) <= counted * _STEADY else counted.limit_denominator(1001)
         tick, moments, length = _counted(shown, end, stream.time_base, rate)
         container.seek(0)
-        first = _first_frame(container, stream)
-        turned = first.rotation % 360
-        width, height = _even(first.width), _even(first.height)
+        frames = _first_frames(container, stream)
+        first, look = frames[0], shown_as(frames, stream)
         return Source(
             path=Path(path),
-            width=height if turned % 180 else width,
-            height=width if turned % 180 else height,
-            turned=turned,
+            width=_even(look.width),
+            height=_even(look.height),
+            shown=look,
             rate=rate,
             tick=tick,
             moments=moments,
             stored=_ranks(found) if is_plain and container.format.name != "avi" else (),
             length=length,
             start_s=float(shown[0] * stream.time_base),
-            matrix=_MATRICES.get(first.colorspace, "bt709" if min(width, height) >= 720 else "smpte170m"),
-            colours=_colours(first),
-            aspect=_turned_aspect(stream.sample_aspect_ratio, turned),
+            matrix="bt709" if look.tone else _MATRICES.get(first.colorspace, _usual_matrix(first)),
+            colours=(1, 1, 1) if look.tone else _colours(first),
             container=container.format.name.split(",")[0],
             codec=codec_name(stream),
             pixels=first.format.name,
@@ -113,28 +113,64 @@ def read_source(path: str | Path) -> Source:
 
 
 def kept_frames(source: Source) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Every frame and its number, as it is written: upright, 8 bits, narrow range, shown at its own moment."""
+    """Every frame and its number, as it is written: as players show it, 8 bits, narrow range, at its own moment."""
     with open_medium(source.path, "video") as container:
-        stream = need_picture(container)
-        stream.thread_type, stream.thread_count = "AUTO", _THREADS
+        frames: Iterator[av.VideoFrame] = _timed(source, container)
+        if source.shown.is_interlaced:
+            frames = _without_fields(source, frames)
+        narrow: Callable[[av.VideoFrame], av.VideoFrame] | None = None
         lathe: _Lathe | None = None
         last = -1
-        for frame in container.decode(stream):
-            is_timed = frame.pts is not None and source.container != "avi"
-            number = _number_at(source, frame.time - source.start_s) if is_timed else last + 1
-            if not last < number < len(source.moments):
-                continue
-            narrow, last = _narrowed(frame), number
-            lathe = lathe or _Lathe(source, narrow)
-            ready = lathe.turn(narrow)
-            ready.pts, ready.time_base = source.moments[number], source.tick
-            ready.duration = source.shown_for(number)
+        for frame in frames:
+            moment = round((frame.pts or 0) * (frame.time_base or source.tick) / source.tick)
+            last = bisect_right(source.moments, moment) - 1
+            narrow = narrow or (Tone(frame) if source.shown.tone else _narrowed)
+            ready = narrow(frame)
+            lathe = lathe or _Lathe(source, ready)
+            ready = lathe.turn(ready)
+            ready.pts, ready.time_base = source.moments[last], source.tick
+            ready.duration = source.shown_for(last)
             # A decoded frame remembers of which type it was, and would be made one again.
             ready.pict_type = 0
-            yield number, ready
+            yield last, ready
         # Some codecs end on a frame that is only there for others to refer to.
         if last < len(source.moments) - 2:
             raise refused("video", "has frames that cannot be decoded")
+
+
+def _timed(source: Source, container: InputContainer) -> Iterator[av.VideoFrame]:
+    """The frames by the clock of the source, each once and in order."""
+    stream = need_picture(container)
+    stream.thread_type, stream.thread_count = "AUTO", _THREADS
+    last = -1
+    for frame in container.decode(stream):
+        is_timed = frame.pts is not None and source.container != "avi"
+        number = _number_at(source, frame.time - source.start_s) if is_timed else last + 1
+        if last < number < len(source.moments):
+            frame.pts, frame.time_base, last = source.moments[number], source.tick, number
+            yield frame
+
+
+def _without_fields(source: Source, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """The frames that hold two moments made whole, by their neighbours; those that do not as they are."""
+    graph: Graph | None = None
+    for frame in chain(frames, [None]):
+        if graph is None:
+            if frame is None:
+                return
+            graph = Graph()
+            entrance = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=source.tick
+            )
+            fields = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+            chained(entrance, fields, graph.add("buffersink"))
+            graph.configure()
+        graph.push(frame)
+        with suppress(av.error.BlockingIOError, av.error.EOFError):
+            while True:
+                whole = graph.pull()
+                assert isinstance(whole, av.VideoFrame)
+                yield whole
 
 
 def _number_at(source: Source, seconds: float) -> int:
@@ -152,7 +188,7 @@ def picture_at(source: Source, number: int, edge: int) -> Image.Image:
         stream.thread_type, stream.thread_count = "AUTO", _THREADS
         try:
             film = Film(container, stream)
-            return upright(film.at(float(source.moments[number] * source.tick) + _STRAY_S), edge)
+            return film.picture(film.at(float(source.moments[number] * source.tick) + _STRAY_S), edge)
         except LtxError as error:
             raise refused("video", "has frames that cannot be decoded") from error
 
@@ -165,8 +201,6 @@ def add_picture(container: OutputContainer, source: Source, options: dict[str, s
     context.time_base, context.framerate = source.tick, source.rate
     context.color_primaries, context.color_trc, context.colorspace = source.colours
     context.color_range = 1
-    if source.aspect:
-        context.sample_aspect_ratio = source.aspect
     return stream
 
 
@@ -199,10 +233,15 @@ def _counted(shown: list[int], end: int, tick: Fraction, rate: Fraction) -> tupl
     return tick, tuple(moment - shown[0] for moment in shown), max(end - shown[0], last + 1)
 
 
-def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFrame:
-    with suppress(StopIteration):
-        return next(container.decode(stream))
-    raise refused("video", "has frames that cannot be decoded")
+def _first_frames(container: InputContainer, stream: VideoStream) -> list[av.VideoFrame]:
+    frames = list(islice(container.decode(stream), LOOKED_AT))
+    if not frames:
+        raise refused("video", "has frames that cannot be decoded")
+    return frames
+
+
+def _usual_matrix(frame: av.VideoFrame) -> str:
+    return "bt709" if min(frame.width, frame.height) >= _LEAST_HD else "smpte170m"
 
 
 def _colours(frame: av.VideoFrame) -> tuple[int, int, int]:
@@ -221,12 +260,15 @@ def _narrowed(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 class _Lathe:
-    """Turns frames upright, and takes the last column or row of those that have an odd number of them."""
+    """Turns frames as they are seen, makes their pixels square, and takes the last column or row of those that have an
+    odd number of them."""
 
     def __init__(self, source: Source, sample: av.VideoFrame) -> None:
-        filters = list(_TRANSPOSED.get(source.turned, []))
+        filters = list(source.shown.turn.filters)
         if sample.width % 2 or sample.height % 2:
             filters = [f"crop={_even(sample.width)}:{_even(sample.height)}:0:0", *filters]
+        if source.shown.stretch != 1:
+            filters = [*filters, f"scale={source.width}:{source.height}:flags=bicubic", "setsar=1"]
         self._graph: Graph | None = Graph() if filters else None
         if self._graph is not None:
             pixels = av.VideoFormat(sample.format.name)
@@ -245,10 +287,6 @@ class _Lathe:
         turned = self._graph.pull()
         assert isinstance(turned, av.VideoFrame)
         return turned
-
-
-def _turned_aspect(aspect: Fraction | None, turned: int) -> Fraction | None:
-    return 1 / aspect if aspect and turned % 180 else aspect
 
 
 def _even(edge: int) -> int:

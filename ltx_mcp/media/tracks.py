@@ -16,6 +16,7 @@ from av.packet import Packet
 
 from ltx_mcp.media.listen import Samples, sample_bytes
 from ltx_mcp.media.medium import codec_name
+from ltx_mcp.media.parts import odd_parts
 from ltx_mcp.media.sound import RATE, make_pad
 
 GOOD_BIT_RATE = 256_000
@@ -33,9 +34,10 @@ class Track(Protocol):
         ...
 
 
-def can_copy(stream: AudioStream) -> bool:
+def can_copy(source: InputContainer, stream: AudioStream) -> bool:
     """Whether every player of MP4 plays this sound as it is."""
-    return codec_name(stream) in ("aac", "mp3")
+    is_one = not odd_parts(source.name.removeprefix("file:"), source.format.name)
+    return codec_name(stream) in ("aac", "mp3") and is_one
 
 
 class Silence:

@@ -6,14 +6,13 @@ Nothing is decoded here; the bytes are read as each kind of file counts them.
 import os
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 _SEGMENT = b"\x18\x53\x80\x67"
-_KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
-_KBITS_LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
-_RATES = (44_100, 48_000, 32_000, 44_100)
-_UNKNOWN_SIZES = (bytes(4), b"\xff" * 4)
+_UNKNOWN_SIZE = 0xFFFFFFFF
+_BEYOND_ALL = 1 << 30  # five times what is read at all: no length, but a word for not knowing it
 _TAIL = 1 << 17  # two pages of Ogg at their largest
 
 
@@ -23,11 +22,13 @@ def is_cut(path: str | Path, container: str) -> bool:
     with open(path, "rb") as file:
         if container in ("mp4", "mov", "m4a"):
             return _boxes_end(file, size) > size
-        if container in ("wav", "avi"):
+        if container == "wav":
+            return read_wav(path).is_cut
+        if container == "avi":
             return _riff_end(file.read(8)) > size
         if container in ("mkv", "webm"):
             return _segment_end(file.read(4096)) > size
-        return container == "ogg" and _page_end(file, size) != size
+        return container == "ogg" and _is_page_missing(file, size)
 
 
 def has_frame_count(path: str | Path) -> bool:
@@ -43,43 +44,65 @@ def has_frame_count(path: str | Path) -> bool:
     return any(word in first for word in (b"Xing", b"Info", b"VBRI"))
 
 
-def has_broken_frame(path: str | Path, last: int) -> bool:
-    """Whether an MP3 breaks off in its last frame, which begins at byte `last`, or in one more after it."""
-    with open(path, "rb") as file:
-        file.seek(last)
-        head = file.read(4)
-        if not _is_frame(head) or len(head) < 4:
-            return False
-        end = last + _frame_bytes(head)
-        file.seek(end)
-        return end > os.path.getsize(path) or _is_frame(file.read(2))
+@dataclass(frozen=True)
+class Wav:
+    """What the chunks of a WAV say. Its sound begins at byte `start`; `said` bytes of it are there by its head, None
+    where that does not know; `there` are those up to the end of the file, `behind` those after the last chunk that
+    makes sense."""
+
+    start: int
+    said: int | None
+    there: int
+    behind: int
+    bytes_s: int
+    ends_at: int
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether it was written without knowing how long it would be: its sound goes on to the end of the file."""
+        return self.said is None or (self.said > self.there and not self.is_cut)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether both its heads say that there should be more."""
+        return self.said is not None and self.said > self.there and self.ends_at > self.start + self.there
+
+    @property
+    def said_s(self) -> float:
+        """How long it is by its head; 0 where that does not know."""
+        return (self.said or 0) / self.bytes_s if self.bytes_s else 0.0
 
 
-def is_streamed_wav(path: str | Path) -> bool:
-    """Whether a WAV was written without knowing how long it would be: its sound goes on to the end of the file."""
-    with open(path, "rb") as file:
-        head = file.read(4096)
-    place = head.find(b"data")
-    return place > 0 and head[place + 4 : place + 8] in _UNKNOWN_SIZES
-
-
-def wav_seconds(path: str | Path) -> float:
-    """How long the sound of a WAV is by the bytes from its beginning to the end of the file, whatever its head says;
-    0 where other parts follow it in order."""
+def read_wav(path: str | Path) -> Wav:
+    """Walks over the chunks; speech services, pipes and recorders that were switched off leave any length in them."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
-        place, rate, start = 12, 0, 0
+        riff_size = struct.unpack("<4xI", file.read(8).ljust(8, b"\0"))[0]
+        place, bytes_s, start, wide, said = 12, 0, 0, 0, None
         while place + 8 <= size:
             file.seek(place)
             name, length = struct.unpack("<4sI", file.read(8))
             if not name.isascii() or not name.decode("ascii", "replace").isprintable() or (start and length > size):
                 break
             if name == b"fmt ":
-                (rate,) = struct.unpack("<I", file.read(16)[8:12].ljust(4, b"\0"))
-            start = start or (place + 8 if name == b"data" else 0)
+                (bytes_s,) = struct.unpack("<I", file.read(16)[8:12].ljust(4, b"\0"))
+            if name == b"ds64":
+                (wide,) = struct.unpack("<8xQ", file.read(16).ljust(16, b"\0"))
+            if name == b"data" and not start:
+                length = wide if wide and length == _UNKNOWN_SIZE else length
+                start, said = place + 8, length if 0 < length < _BEYOND_ALL else None
+                if said is None:
+                    return Wav(start, None, size - start, 0, bytes_s, size)
             place += 8 + length + length % 2
-        rest = size - place
-    return (size - start) / rate if start and rate and rest > 8 else 0.0
+    ends_at = riff_size + 8 if 0 < riff_size < _BEYOND_ALL else size
+    return Wav(start, said, max(0, size - start), max(0, size - place), bytes_s, ends_at)
+
+
+def wav_seconds(path: str | Path) -> float:
+    """How long the sound of a WAV is by the bytes from its beginning to the end of the file, whatever its head says;
+    0 where other parts follow it in order."""
+    wav = read_wav(path)
+    return wav.there / wav.bytes_s if wav.bytes_s and wav.behind > 8 else 0.0
 
 
 def movie_seconds(path: str | Path) -> float:
@@ -94,6 +117,13 @@ def movie_seconds(path: str | Path) -> float:
                 unknown = (1 << (64 if head[:1] == b"\1" else 32)) - 1
                 return length / rate if rate and length != unknown else 0.0
     return 0.0
+
+
+def is_fragmented(path: str | Path) -> bool:
+    """Whether an MP4 was written piece by piece, so that its head does not know how long it became."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        return next(_boxes(file, 0, size, b"moof"), None) is not None
 
 
 def _boxes(file: BinaryIO, start: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
@@ -116,19 +146,6 @@ def is_webm(path: str | Path) -> bool:
     """Whether a Matroska file says of itself that it is WebM."""
     with open(path, "rb") as file:
         return b"webm" in file.read(64)
-
-
-def _is_frame(head: bytes) -> bool:
-    return head[:1] == b"\xff" and (len(head) == 1 or head[1] & 0xE0 == 0xE0)
-
-
-def _frame_bytes(head: bytes) -> int:
-    """How long an MP3 frame is, by its header."""
-    version, rate = head[1] >> 3 & 3, head[2] >> 2 & 3
-    is_first = version == 3
-    bits = (_KBITS if is_first else _KBITS_LOW)[head[2] >> 4] * 1000
-    samples = _RATES[rate] >> (0 if is_first else 1 if version == 2 else 2)
-    return (144 if is_first else 72) * bits // samples + (head[2] >> 1 & 1)
 
 
 def _boxes_end(file: BinaryIO, size: int) -> int:
@@ -165,13 +182,14 @@ def _segment_end(head: bytes) -> int:
     return 0 if size == (1 << 7 * width) - 1 else place + width + size
 
 
-def _page_end(file: BinaryIO, size: int) -> int:
-    """Where the last page of an Ogg file would end; 0 where there is none."""
+def _is_page_missing(file: BinaryIO, size: int) -> bool:
+    """Whether an Ogg file breaks off in its last page, or in something that is no page before the last one came."""
     start = max(0, size - _TAIL)
     file.seek(start)
     tail = file.read()
     place = tail.rfind(b"OggS")
     if place < 0 or len(tail) < place + 27:
-        return 0
-    lengths = tail[place + 27 : place + 27 + tail[place + 26]]
-    return start + place + 27 + tail[place + 26] + sum(lengths)
+        return True
+    end = start + place + 27 + tail[place + 26] + sum(tail[place + 27 : place + 27 + tail[place + 26]])
+    is_last = bool(tail[place + 5] & 4)
+    return end > size or (end < size and not is_last)

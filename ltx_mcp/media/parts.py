@@ -1,0 +1,173 @@
+"""The parts of a sound that was joined of several files, by the bytes of its frames and pages; nothing is decoded.
+
+Services speak sentence by sentence and people put files one behind the other: each part has a head of its own, and may
+have another rate. What lies between and behind the frames of an MP3, tags, padding or anything, belongs to no part.
+"""
+
+import io
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltx_mcp.media.whole import read_wav
+
+_KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
+_KBITS_LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
+_RATES = (44_100, 48_000, 32_000, 0)
+_LAYER = {"mask": 0x06, "three": 0x02}
+_HEAD_WORDS = (b"Xing", b"Info", b"VBRI")
+_MAX_PARTS = 1000
+_PAGE_BYTES = 27
+_TAG_BYTES = 128
+
+
+@dataclass(frozen=True)
+class Part:
+    """Bytes of a file that are a sound of their own. `said` is how many frames its head says that it has, 0 where it
+    does not, `frames` how many there are; `is_broken`: the last of them is not all there."""
+
+    format: str
+    start: int
+    end: int
+    seconds: float = 0.0
+    said: int = 0
+    frames: int = 0
+    is_broken: bool = False
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there should be more of it; some heads count themselves."""
+        return self.is_broken or (self.said > 0 and self.frames < self.said - 1)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    place: int
+    size: int
+    rate: int
+    seconds: float
+    said: int | None
+    """How many frames a head says that there are; None where this is sound."""
+
+    @property
+    def end(self) -> int:
+        return self.place + self.size
+
+
+def mp3_parts(path: str | Path) -> tuple[Part, ...]:
+    """The parts of an MP3 in order; empty where it has no frame."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        parts: list[Part] = []
+        run: list[_Frame] = []
+        for frame in _frames(data):
+            # a part begins with its head, or where the rate is another
+            if run and (frame.said is not None or frame.rate != run[-1].rate):
+                parts.append(_to_part(run, len(data)))
+                run = []
+            run.append(frame)
+        return (*parts, _to_part(run, len(data))) if run else ()
+
+
+def ogg_parts(path: str | Path) -> tuple[Part, ...]:
+    """The links of an Ogg file in order: each begins with pages that say so."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        starts: list[int] = []
+        was_first, place = False, 0
+        while data[place : place + 4] == b"OggS" and place + _PAGE_BYTES <= len(data) and len(starts) < _MAX_PARTS:
+            is_first = bool(data[place + 5] & 2)
+            if is_first and not was_first:
+                starts.append(place)
+            was_first = is_first
+            count = data[place + 26]
+            place += _PAGE_BYTES + count + sum(data[place + _PAGE_BYTES : place + _PAGE_BYTES + count])
+        return tuple(Part("ogg", start, end) for start, end in zip(starts, [*starts[1:], len(data)], strict=True))
+
+
+def odd_parts(path: str | Path, container: str) -> tuple[Part, ...]:
+    """The parts of a sound that no decoder takes for one: several, one with something before or behind it that is no
+    tag, a WAV that does not know its length. Empty for all other files."""
+    if container == "wav":
+        return (Part("wav", 0, os.path.getsize(path)),) if read_wav(path).is_streamed else ()
+    if container not in ("mp3", "ogg"):
+        return ()
+    parts = mp3_parts(path) if container == "mp3" else ogg_parts(path)
+    if len(parts) != 1:
+        return parts
+    with open(path, "rb") as file:
+        head = file.read(3)
+        file.seek(parts[0].end)
+        tail = file.read(_TAG_BYTES + 1)
+    is_plain = (not parts[0].start or head == b"ID3") and (not tail or (tail[:3] == b"TAG" and len(tail) == _TAG_BYTES))
+    return () if is_plain else parts
+
+
+def open_part(path: str | Path, part: Part) -> io.BytesIO:
+    """The bytes of one part; a WAV is told its length."""
+    with open(path, "rb") as file:
+        file.seek(part.start)
+        data = bytearray(file.read(part.end - part.start))
+    if part.format == "wav":
+        start = read_wav(path).start
+        data[:8] = struct.pack("<4sI", b"RIFF", len(data) - 8)
+        data[start - 4 : start] = struct.pack("<I", len(data) - start)
+    return io.BytesIO(data)
+
+
+def _frames(data: mmap.mmap) -> Iterator[_Frame]:
+    place = 0
+    is_sure = False
+    while place + 4 <= len(data):
+        if data[place : place + 3] == b"ID3":
+            place += 10 + sum(
+                byte << shift for byte, shift in zip(data[place + 6 : place + 10], (21, 14, 7, 0), strict=True)
+            )
+            continue
+        frame = _frame_at(data, place)
+        if frame is not None and (is_sure or _frame_at(data, frame.end) or _is_end(data, frame.end)):
+            yield frame
+            place, is_sure = frame.end, True
+            continue
+        is_sure = False
+        places = [found for word in (b"\xff", b"ID3") if (found := data.find(word, place + 1)) > 0]
+        if not places:
+            return
+        place = min(places)
+
+
+def _is_end(data: mmap.mmap, place: int) -> bool:
+    return place >= len(data) or data[place : place + 3] in (b"TAG", b"ID3", b"APE", b"LYR")
+
+
+def _frame_at(data: mmap.mmap, place: int) -> _Frame | None:
+    """The frame of MP3 that begins here; None where none does."""
+    head = data[place : place + 4]
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0 or head[1] & _LAYER["mask"] != _LAYER["three"]:
+        return None
+    version = head[1] >> 3 & 3
+    is_first = version == 3
+    bits = (_KBITS if is_first else _KBITS_LOW)[head[2] >> 4] * 1000
+    rate = _RATES[head[2] >> 2 & 3] >> (0 if is_first else 1 if version == 2 else 2)
+    if not bits or not rate or version == 1:
+        return None
+    size = (144 if is_first else 72) * bits // rate + (head[2] >> 1 & 1)
+    seconds = (1152 if is_first else 576) / rate
+    return _Frame(place, size, rate, seconds, _said(data[place : place + min(size, 200)]))
+
+
+def _said(frame: bytes) -> int | None:
+    for word in _HEAD_WORDS:
+        if (place := frame.find(word, 4, 44)) > 0:
+            at = place + (14 if word == b"VBRI" else 8)
+            is_told = word == b"VBRI" or (frame[place + 7 : place + 8] and frame[place + 7] & 1)
+            return int.from_bytes(frame[at : at + 4], "big") if is_told else 0
+    return None
+
+
+def _to_part(run: list[_Frame], size: int) -> Part:
+    said = run[0].said
+    frames = len(run) - (said is not None)
+    seconds = sum(frame.seconds for frame in run) - (run[0].seconds if said is not None else 0.0)
+    return Part("mp3", run[0].place, min(run[-1].end, size), seconds, said or 0, frames, run[-1].end > size)

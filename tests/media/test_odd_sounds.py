@@ -1,0 +1,53 @@
+"""The table of odd sounds: how long each is, how loud, and what is said of it."""
+
+import math
+from array import array
+from pathlib import Path
+
+import pytest
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.media.listen import Listener, open_sound
+from ltx_mcp.media.medium import look_at_medium
+from tests.media.films import tones
+from tests.media.odd.sounds import LENGTH_S, SOUNDS, Odd
+
+RATE = 16_000
+RIGHT = [sound for sound in SOUNDS if not sound.refused]
+
+
+def named(sound: Odd) -> str:
+    return sound.name
+
+
+def loudness_db(samples: "array[float]") -> float:
+    return 10 * math.log10(sum(sample * sample for sample in samples) / len(samples))
+
+
+@pytest.mark.parametrize("sound", RIGHT, ids=named)
+def test_an_odd_sound_is_as_long_as_it_is_heard(sound: Odd, tmp_path: Path) -> None:
+    path = tmp_path / sound.name
+    sound.make(path)
+    facts = look_at_medium(path, "audio")
+    assert abs(facts.duration - sound.seconds) <= sound.within
+    assert (facts.quirks, facts.doubt) == (sound.quirks, "")
+
+
+@pytest.mark.parametrize("sound", RIGHT, ids=named)
+def test_all_of_an_odd_sound_is_heard_as_loud_as_it_was(sound: Odd, tmp_path: Path) -> None:
+    path = tmp_path / sound.name
+    sound.make(path)
+    with open_sound(path, "audio") as (container, stream):
+        samples = array("f", Listener(container, stream, None, RATE, "mono").read(10 * RATE))
+    assert len(samples) / RATE == pytest.approx(sound.seconds, abs=sound.within + 0.01)
+    truth = loudness_db(array("f", (value / 32768 for value in tones(RATE, LENGTH_S))))
+    assert loudness_db(samples) == pytest.approx(truth, abs=1.5)
+
+
+@pytest.mark.parametrize("sound", [sound for sound in SOUNDS if sound.refused], ids=named)
+def test_only_what_stops_before_its_end_is_refused_and_the_second_is_said(sound: Odd, tmp_path: Path) -> None:
+    path = tmp_path / sound.name
+    sound.make(path)
+    with pytest.raises(CallerError, match=sound.refused) as caught:
+        look_at_medium(path, "audio")
+    assert caught.value.code is ErrorCode.INPUT_FAILED
