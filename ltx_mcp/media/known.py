@@ -1,9 +1,11 @@
-"""Files of kinds that are not read, by their first bytes: so that a refusal can name them."""
+"""Files of kinds that are not read, by a few of their bytes: so that a refusal can name them."""
 
+import mmap
 from pathlib import Path
 
 _TRANSPORT_PACKETS = (0, 188, 376), (4, 196, 388)  # plain, and as camcorders write them
 _SYNC = 0x47
+_DOLBY_BYTES = 28
 _NAMES: tuple[tuple[int, bytes, str], ...] = (
     (8, b"AIFF", "AIFF"),
     (8, b"AIFC", "AIFF"),
@@ -39,3 +41,14 @@ def known_as(path: str | Path) -> str:
         if len(head) > places[-1] and all(head[place] == _SYNC for place in places):
             return "an MPEG transport stream, such as MTS"
     return ""
+
+
+def lonely_dolby(path: str | Path) -> int:
+    """The profile of Dolby Vision where the picture has no other colours beneath it, which only its own decoders know;
+    0 elsewhere."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for name in (b"dvcC", b"dvvC"):
+            if (place := data.find(name)) > 0 and len(data) > place + _DOLBY_BYTES:
+                profile, base = data[place + 6] >> 1, data[place + 8] >> 4
+                return profile if data[place + 4] == 1 and not base else 0
+    return 0

@@ -222,7 +222,10 @@ def is_told(path: str | Path, name: str) -> bool:
 
 def _container_seconds(container: InputContainer, path: str | Path, name: str) -> float:
     said_s = (container.duration or 0) / av.time_base if is_told(path, name) else 0.0
-    return max(said_s, movie_seconds(path)) if name in _MOV else said_s
+    whole_s = max(said_s, movie_seconds(path)) if name in _MOV else said_s
+    silent = (said_seconds(stream) for stream in container.streams if stream.type not in _KINDS)
+    # chapters, subtitles and measurements may go on longer than there is anything to see or hear
+    return 0.0 if whole_s <= max(silent, default=0.0) + _ROUNDED_S else whole_s
 
 
 def _unedited_seconds(path: str | Path) -> dict[int, float]:

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.media.facts import MediumFacts
 from ltx_mcp.media.film import Film
-from ltx_mcp.media.known import known_as
+from ltx_mcp.media.known import known_as, lonely_dolby
 from ltx_mcp.media.length import OPTIONS, Counter, average_rate, film_length, is_told, said_seconds, sound_length
 from ltx_mcp.media.parts import Part, mp3_parts, odd_parts, open_part
 from ltx_mcp.media.shown import Shown
@@ -37,6 +37,7 @@ _HINT = {"video": "Send a whole film that is not protected.", "audio": "Send a w
 _OURS = {errno.ENOSPC, errno.EFBIG, errno.EROFS}  # while another film is written from this one
 _LOCKED_TAGS = {"encv", "enca", "drms", "drmi"}
 _HE_FRAME = 2048
+_DOLBY_CODECS = ("hevc", "av1", "h264")
 _STREAMED = "streamed, its length not in its header"
 _SHORT_S = 0.02  # less than a frame of MP3: what may be missing at the end
 
@@ -129,6 +130,8 @@ def look_at_medium(path: str | Path, kind: Kind) -> MediumFacts:
             length = sound_length(container, path, name, counter, sound, _plain_sound(reading, name, sound))
             return MediumFacts(name, length.seconds, size_bytes, *names, doubt=length.doubt)
         assert picture is not None
+        if names[0] in _DOLBY_CODECS and (profile := lonely_dolby(path)):
+            raise refused(kind, f"is in Dolby Vision of profile {profile}, whose colours only its own players know")
         shown = _check_frames(container, picture, reading)
         seen = counter[picture]
         length = film_length(container, path, name, counter, picture, said_seconds(picture))

@@ -1,7 +1,7 @@
 """Brings films of high dynamic range or wide colours to what every screen shows: SDR in BT.709.
 
-The tone curve is that of ITU-R BT.2390 from the film's own peak to 203 cd/m², which BT.2408 has for white; colours that
-BT.709 lacks are moved towards grey of the same brightness. All of it is one cube, laid over the frames by a filter.
+The tone curve is that of ITU-R BT.2390, from 1000 cd/m² to the 203 that BT.2408 has for white; of colours that BT.709
+lacks the nearest is taken. All of it is one cube, laid over the frames by a filter.
 """
 
 import math
@@ -25,9 +25,9 @@ _WHITE, _PEAK = 203.0, 1000.0
 _GAMMA = 2.4  # of BT.1886
 _EDGE = 36  # of the cube: a square picture has as many pixels as it has entries
 _STEPS = 4096
+_PIXELS = "gbrp16le"
 _M1, _M2, _C1, _C2, _C3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
 _A, _B, _C = 0.17883277, 0.28466892, 0.55991073
-_LUMA_709 = (0.2126, 0.7152, 0.0722)
 _LUMA_2020 = (0.2627, 0.6780, 0.0593)
 _FROM_2020 = ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187))
 _FROM_P3 = ((1.2249, -0.2247, 0.0), (-0.0420, 1.0419, 0.0), (-0.0197, -0.0786, 1.0979))
@@ -52,9 +52,9 @@ class Tone:
         self._graph = Graph()
         self._source = self._entrance(sample.width, sample.height, sample.format.name)
         side = math.isqrt(_EDGE**3)
-        paper = self._entrance(side, side, "gbrp16le")
+        paper = self._entrance(side, side, _PIXELS)
         cube = self._graph.add("haldclut", "interp=tetrahedral")
-        light = chained(self._source, *self._to_rgb(sample), self._graph.add("format", "gbrp16le"))
+        light = chained(self._source, *self._to_rgb(sample), self._graph.add("format", _PIXELS))
         light.link_to(cube, 0, 0)
         paper.link_to(cube, 0, 1)
         to_film = "out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd"
@@ -85,12 +85,11 @@ class Tone:
 
 
 def _painted(cube: "array[int]", side: int) -> av.VideoFrame:
-    frame = av.VideoFrame(side, side, "gbrp16le")
-    for plane, channel in zip(frame.planes, (1, 2, 0), strict=True):
-        values, wide = cube[channel::3], plane.line_size // 2
-        rows = (
-            values[start : start + side] + array("H", bytes(2 * (wide - side))) for start in range(0, side**2, side)
-        )
+    frame = av.VideoFrame(side, side, _PIXELS)
+    # haldclut reads red, green and blue from the planes of its cube in this order, whatever they are of
+    for channel, plane in enumerate(frame.planes):
+        values, padding = cube[channel::3], array("H", bytes(plane.line_size - 2 * side))
+        rows = (values[start : start + side] + padding for start in range(0, side**2, side))
         plane.update(b"".join(row.tobytes() for row in rows))
     frame.pts, frame.time_base = 0, _TICK
     return frame
@@ -112,7 +111,7 @@ def _cube(transfer: int, primaries: int) -> "array[int]":
                 shown = _opened((red, green, blue)) if transfer == _HLG else (red, green, blue)
                 peak = max(shown)
                 scale = curve(min(1.0, peak)) / peak if peak > 0 else 0.0
-                cube.extend(round(signal(part)) for part in _within(_moved(matrix, shown, scale)))
+                cube.extend(round(signal(part)) for part in _moved(matrix, shown, scale))
     return cube
 
 
@@ -154,23 +153,10 @@ def _pq_signal(light: float) -> float:
 
 
 def _moved(matrix: tuple[Light, Light, Light], light: Light, scale: float) -> Light:
-    """The light in the colours of BT.709."""
+    """The light in the colours of BT.709, as near as that comes to it."""
     red, green, blue = (part * scale for part in light)
-    one, two, three = ((row[0] * red + row[1] * green + row[2] * blue) for row in matrix)
+    one, two, three = (min(1.0, max(0.0, row[0] * red + row[1] * green + row[2] * blue)) for row in matrix)
     return one, two, three
-
-
-def _within(light: Light) -> Light:
-    """Light that BT.709 has not, nearer to grey of the same brightness."""
-    luma = min(1.0, max(0.0, sum(weight * part for weight, part in zip(_LUMA_709, light, strict=True))))
-    low, high = min(light), max(light)
-    part = 1.0
-    if low < 0:
-        part = luma / (luma - low)
-    if high > 1:
-        part = min(part, (1 - luma) / (high - luma))
-    red, green, blue = (min(1.0, max(0.0, luma + part * (each - luma))) for each in light)
-    return red, green, blue
 
 
 def _table(curve: Callable[[float], float]) -> Callable[[float], float]:
