@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-TURNS = {90: "cclock", 270: "clock"}
-
 
 def fit(path: Path, out: Path, width: int, height: int, duration: float) -> None:
     """Write the film at this size, with bars where its shape is another, and of this length in seconds at most.
@@ -60,18 +58,14 @@ def _scaler(pictures: "VideoStream", frame: "av.VideoFrame", width: int, height:
     from av.filter.graph import Graph
 
     from ltx_mcp.media.press import chained
+    from ltx_mcp.media.turn import turn_of
 
     size = f"{width}:{height}"
-    steps = [("scale", f"{size}:force_original_aspect_ratio=decrease"), ("pad", f"{size}:(ow-iw)/2:(oh-ih)/2")]
-    steps += [("setsar", "1"), ("format", "yuv420p")]
-    turn = frame.rotation % 360
-    if turn == 180:
-        steps = [("hflip", ""), ("vflip", ""), *steps]
-    elif turn:
-        steps = [("transpose", TURNS[turn]), *steps]
+    fitted = [f"scale={size}:force_original_aspect_ratio=decrease", f"pad={size}:(ow-iw)/2:(oh-ih)/2"]
+    steps = [each.partition("=") for each in (*turn_of(frame).filters, *fitted, "setsar=1", "format=yuv420p")]
     graph = Graph()
     nodes = [graph.add_buffer(template=pictures)]
-    nodes += [graph.add(name, told or None) for name, told in steps] + [graph.add("buffersink")]
+    nodes += [graph.add(name, told or None) for name, _, told in steps] + [graph.add("buffersink")]
     chained(*nodes)
     graph.configure()
     return graph
