@@ -48,6 +48,8 @@ class Tally:
     end: float = 0.0
     total: float = 0.0
     heard_s: float = 0.0
+    hidden: float = 0.0
+    """Seconds before its first moment that are in the file, and not to be shown or heard."""
     before: float = 0.0
     """Seconds of what came before the clock last went back to its beginning."""
     steps: TicksCounter[int] = field(default_factory=TicksCounter)
@@ -56,9 +58,11 @@ class Tally:
 
     def add(self, packet: "Packet[Stream]") -> None:
         """Count one packet, unless it is not to be shown or heard."""
+        shown = packet.pts if packet.pts is not None else packet.dts
+        if packet.is_discard and shown is not None:
+            self.hidden = max(self.hidden, -shown * self.tick)
         if not packet.size or packet.is_discard:
             return
-        shown = packet.pts if packet.pts is not None else packet.dts
         tick, span = self.tick, packet.duration or 0
         self.count += 1
         self.total += span * tick
@@ -195,7 +199,7 @@ def _claims(
         counted = (
             _Claim(tally.heard_s, "of sound", slack),
             _Claim(tally.seconds, f"of {_KINDS[stream.type]}", padded),
-            _Claim(unedited.get(stream.index, 0.0), "without its edit list", padded),
+            _Claim(unedited.get(stream.index, 0.0) - tally.hidden, "without its edit list", padded),
         )
         # what an encoder put around a sound makes it no longer than its own head says, however long the picture is
         yield from (claim for claim in counted if claim.seconds > said_s + claim.slack)

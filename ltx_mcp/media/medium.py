@@ -24,7 +24,7 @@ from ltx_mcp.media.film import Film
 from ltx_mcp.media.known import known_as, lonely_dolby
 from ltx_mcp.media.length import OPTIONS, Counter, average_rate, film_length, is_told, said_seconds, sound_length
 from ltx_mcp.media.parts import Part, mp3_parts, odd_parts, open_part
-from ltx_mcp.media.shown import Shown
+from ltx_mcp.media.shown import Shown, hidden_words
 from ltx_mcp.media.whole import is_cut, is_webm, read_wav
 
 Kind = Literal["video", "audio"]
@@ -136,8 +136,9 @@ def look_at_medium(path: str | Path, kind: Kind) -> MediumFacts:
         seen = counter[picture]
         length = film_length(container, path, name, counter, picture, said_seconds(picture))
         fps = average_rate(picture, seen)
-        size = shown.width, shown.height
-        return MediumFacts(name, length.seconds, size_bytes, *names, *size, fps, seen.count, length.doubt, shown.quirks)
+        size, hidden = (shown.width, shown.height), hidden_words(seen.hidden)
+        quirks = ", ".join(filter(None, (shown.quirks, hidden)))
+        return MediumFacts(name, length.seconds, size_bytes, *names, *size, fps, seen.count, length.doubt, quirks)
 
 
 def _look_at_parts(path: str | Path, name: str, parts: tuple[Part, ...]) -> MediumFacts:

@@ -14,6 +14,7 @@ LOOKED_AT = 5
 """So many frames say of what kind a film is."""
 PLAIN = ("yuv420p", "yuvj420p")
 _MOST_STRETCH = 4
+_HIDDEN_S = 0.1
 _STRETCH = Fraction(1, 100)  # less is how sizes are rounded
 
 
@@ -41,6 +42,11 @@ class Shown:
             "more than 8 bits or full colour" if self.is_fine else "",
         )
         return ", ".join(word for word in words if word)
+
+
+def hidden_words(seconds: float) -> str:
+    """What is said of so much at a film's beginning that players skip; empty where it is too little to matter."""
+    return f"its first {seconds:.2f} s are not shown" if seconds > _HIDDEN_S else ""
 
 
 def shown_as(frames: Sequence[av.VideoFrame], stream: VideoStream) -> Shown:

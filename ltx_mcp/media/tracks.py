@@ -22,6 +22,7 @@ from ltx_mcp.media.sound import RATE, make_pad
 GOOD_BIT_RATE = 256_000
 _FADE_S = 0.03
 _ROUNDED_S = 0.002
+_LEAD_S = 0.05  # decoders need a little of what comes before
 
 
 class Track(Protocol):
@@ -144,6 +145,8 @@ def _moved(
         if expected is not None and abs(start - expected) <= slack:
             start = expected
         expected = start + span
+        if expected < -_LEAD_S * stream.rate:  # skipped by whoever plays it
+            continue
         end = expected if seconds is None else round(seconds / tick)
         if start >= end:
             return

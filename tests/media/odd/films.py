@@ -360,6 +360,22 @@ TRACKS = (
     Odd("ntsc.mp4", "cameras", plain(Cut(rate=NTSC, sounds=())), 1.668, fps=29.97, within=0.06),
     Odd("cinema.mkv", "cameras", plain(Cut(rate=CINEMA, sounds=())), 2.085, fps=23.976, within=0.06),
     Odd("one frame.mp4", "exporters of stills", plain(Cut(frames=1, sounds=())), 0.04, frames=1),
+    Odd(
+        "trimmed.mp4",
+        "ffmpeg 5.1 -ss -c copy, as phones trim",
+        made("trimmed.mp4"),
+        1.2,
+        frames=30,
+        quirks="its first 0.80 s are not shown",
+    ),
+    Odd(
+        "edit list.mp4",
+        "editors",
+        changed(Cut(sounds=()), edited(0.48, 1.52)),
+        1.52,
+        frames=38,
+        quirks="its first 0.48 s are not shown",
+    ),
     Odd("late.mp4", "ffmpeg -itsoffset", made("late.mp4"), 2.5, within=0.03, doubt="2 s of picture"),
 )
 REFUSED = tuple(
