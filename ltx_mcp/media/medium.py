@@ -61,10 +61,14 @@ def open_medium(path: str | Path, kind: Kind, part: Part | None = None) -> Itera
         raise refused(kind, f"is {why}") from error
 
 
-def _opened(path: str | Path, part: Part | None) -> InputContainer:
+@contextmanager
+def _opened(path: str | Path, part: Part | None) -> Iterator[InputContainer]:
     if part is None:
-        return av.open(f"file:{path}", options=OPTIONS)
-    return av.open(open_part(path, part), "r", format=part.format, options=OPTIONS)
+        with av.open(f"file:{path}", options=OPTIONS) as container:
+            yield container
+    else:
+        with open_part(path, part) as file, av.open(file, "r", format=part.format, options=OPTIONS) as container:
+            yield container
 
 
 def refused(kind: Kind, why: str) -> CallerError:

@@ -104,16 +104,52 @@ def odd_parts(path: str | Path, container: str) -> tuple[Part, ...]:
     return () if is_plain else parts
 
 
-def open_part(path: str | Path, part: Part) -> io.BytesIO:
-    """The bytes of one part; a WAV is told its length."""
-    with open(path, "rb") as file:
-        file.seek(part.start)
-        data = bytearray(file.read(part.end - part.start))
+def open_part(path: str | Path, part: Part) -> io.RawIOBase:
+    """The bytes of one part, to be closed; a WAV is told its length."""
+    head = b""
     if part.format == "wav":
         start = read_wav(path).start
-        data[:8] = struct.pack("<4sI", b"RIFF", len(data) - 8)
-        data[start - 4 : start] = struct.pack("<I", len(data) - start)
-    return io.BytesIO(data)
+        with open(path, "rb") as file:
+            told = file.read(start)
+        head = struct.pack("<4sI", b"RIFF", part.end - 8) + told[8:-4] + struct.pack("<I", part.end - start)
+    return _Window(path, part, head)
+
+
+class _Window(io.RawIOBase):
+    """Some bytes of a file as a file of their own, the first of them replaced by others."""
+
+    def __init__(self, path: str | Path, part: Part, head: bytes) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115 (closed with the window)
+        self._start, self._size, self._head, self._place = part.start, part.end - part.start, head, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._place)
+        size = left if size < 0 else min(size, left)
+        if self._place < len(self._head):
+            data = self._head[self._place : self._place + size]
+        else:
+            self._file.seek(self._start + self._place)
+            data = self._file.read(size)
+        self._place += len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _frames(data: mmap.mmap) -> Iterator[_Frame]:
