@@ -76,32 +76,35 @@ def measure() -> Table:
     with tempfile.TemporaryDirectory() as folder:
         for large in INPUTS:
             path = Path(folder) / large.file
-            large.make(path)
-            looks = [_look(large, path) for _ in range(ROUNDS)]
+            _run("make", large.file, path)
+            looks = [_run(large.kind, str(path), path) for _ in range(ROUNDS)]
             rows.append(Row(f"{large.name}: wall", [wall for wall, _ in looks], seconds, BUDGET_S))
             rows.append(Row("  peak RSS", [peak for _, peak in looks], mib, BUDGET_BYTES))
     return Table("looking: at large inputs", rows, [f"{ROUNDS} rounds, {os.cpu_count()} cores."])
 
 
-def _look(large: Large, path: Path) -> tuple[float, float]:
-    """Seconds, and the most memory that was used."""
+def _run(what: str, argument: str, path: Path) -> tuple[float, float]:
+    """Seconds, and the most memory that was used, of this module in a process of its own."""
     began = time.perf_counter()
-    command = [sys.executable, "-m", "bench.looking", large.kind, str(path)]
+    command = [sys.executable, "-m", "bench.looking", what, argument, str(path)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment(path.parent / "none"), stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"The look at the {large.name} ended with status {process.returncode}.")
+        raise SystemExit(f"{what} {path.name} ended with status {process.returncode}.")
     return time.perf_counter() - began, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def look(kind: str, path: str) -> None:
-    """What the child does with such an input."""
+def main(what: str, argument: str, path: str) -> None:
+    """Makes an input, or does with it what the child does."""
+    if what == "make":
+        next(large for large in INPUTS if large.file == argument).make(Path(path))
+        return
     from ltx_mcp.media.measure import look_at_picture
     from ltx_mcp.media.medium import look_at_medium
 
-    print(look_at_picture(path) if kind == "picture" else look_at_medium(path, "audio" if kind == "audio" else "video"))
+    print(look_at_picture(path) if what == "picture" else look_at_medium(path, "audio" if what == "audio" else "video"))
 
 
 if __name__ == "__main__":
-    look(*sys.argv[1:])
+    main(*sys.argv[1:])
