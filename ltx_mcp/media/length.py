@@ -45,6 +45,7 @@ class Tally:
     tick: float
     count: int = 0
     start: float | None = None
+    last: float = 0.0
     end: float = 0.0
     total: float = 0.0
     heard_s: float = 0.0
@@ -71,6 +72,7 @@ class Tally:
         if shown is not None:
             start = shown * tick
             self.start = start if self.start is None else min(self.start, start)
+            self.last = max(self.last, start)
             self.end = max(self.end, (shown + span) * tick)
 
     def _keep_clock(self, stored_at: int) -> None:
@@ -78,7 +80,7 @@ class Tally:
         if self._stored_at is not None:
             self.steps[stored_at - self._stored_at] += 1
             if (stored_at - self._stored_at) * self.tick < -_LATE_S:
-                self.before, self.start, self.end = self.span, None, 0.0
+                self.before, self.start, self.last, self.end = self.span, None, 0.0, 0.0
         self._stored_at = stored_at
 
     @property
@@ -153,13 +155,15 @@ def said_seconds(stream: Stream) -> float:
 
 
 def film_length(
-    container: InputContainer, path: str | Path, name: str, counter: Counter, picture: VideoStream, plain_s: float
+    container: InputContainer, path: str | Path, name: str, counter: Counter, picture: VideoStream
 ) -> Length:
-    """How long a film is, with all that is seen and heard of it; `plain_s` is its length where no packet says more."""
-    seen, whole_s = counter[picture], _container_seconds(container, path, name)
-    said_s = said_seconds(picture) or whole_s
-    main = [_Claim(max(seen.span, seen.total), "of picture", 0.0), _Claim(said_s, "by its header", 0.0)]
-    return _settled(seen.span or plain_s, main, _claims(path, name, counter, counter.streams, whole_s))
+    """How long a film is, with all that is seen and heard of it."""
+    seen, whole_s, said_s = counter[picture], _container_seconds(container, path, name), said_seconds(picture)
+    main = [_Claim(max(seen.span, seen.total), "of picture", 0.0), _Claim(said_s or whole_s, "by its header", 0.0)]
+    # a head by which the last frame is not shown at all is wrong
+    is_right = is_told(path, name) and said_s > seen.last - (seen.start or 0.0)
+    plain_s = said_s if is_right else seen.span or whole_s
+    return _settled(plain_s, main, _claims(path, name, counter, counter.streams, whole_s))
 
 
 def sound_length(

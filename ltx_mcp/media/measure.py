@@ -14,7 +14,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.media import Moment
 from ltx_mcp.media.facts import FilmFacts, FrameFacts, FrameFormat, SheetFacts
 from ltx_mcp.media.film import Film, not_a_film, open_film
-from ltx_mcp.media.length import Counter, average_rate, film_length, said_seconds
+from ltx_mcp.media.length import Counter, average_rate, film_length
 from ltx_mcp.media.medium import container_name
 from ltx_mcp.media.whole import is_cut
 
@@ -32,11 +32,10 @@ def measure_film(path: str | Path) -> FilmFacts:
     with open_film(path) as film:
         stream, sound = film.stream, film.container.streams.best("audio")
         counter = _counted(film)
-        said_s = said_seconds(stream) or (film.container.duration or 0) / av.time_base
         name = container_name(film.container, path)
         if is_cut(path, name):
             raise not_a_film("it ends before it should")
-        length = film_length(film.container, path, name, counter, stream, said_s)
+        length = film_length(film.container, path, name, counter, stream)
         return FilmFacts(
             duration=length.seconds,
             width=film.shown.width,

@@ -138,7 +138,7 @@ def look_at_medium(path: str | Path, kind: Kind) -> MediumFacts:
             raise refused(kind, f"is in Dolby Vision of profile {profile}, whose colours only its own players know")
         shown = _check_frames(container, picture, reading)
         seen = counter[picture]
-        length = film_length(container, path, name, counter, picture, said_seconds(picture))
+        length = film_length(container, path, name, counter, picture)
         fps = average_rate(picture, seen)
         size, hidden = (shown.width, shown.height), hidden_words(seen.hidden)
         quirks = ", ".join(filter(None, (shown.quirks, hidden)))
