@@ -100,8 +100,8 @@ def main(what: str, argument: str, path: str) -> None:
     if what == "make":
         next(large for large in INPUTS if large.file == argument).make(Path(path))
         return
-    from ltx_mcp.media.measure import look_at_picture
     from ltx_mcp.media.medium import look_at_medium
+    from ltx_mcp.media.picture import look_at_picture
 
     print(look_at_picture(path) if what == "picture" else look_at_medium(path, "audio" if what == "audio" else "video"))
 

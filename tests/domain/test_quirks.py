@@ -10,7 +10,7 @@ from ltx_mcp.domain.fit import make_offer
 from ltx_mcp.domain.measured import check_sent
 from ltx_mcp.domain.offer import Offer, Refusal, row_of
 from ltx_mcp.domain.request import Input, to_request
-from ltx_mcp.providers.table import read_providers
+from ltx_mcp.providers.catalog_loader import read_providers
 
 PROVIDERS = {facts.name: facts for facts in read_providers()}
 VIDEO = Input("video", "v", "mp4", 1000, 1920, 1080, codec="h264", duration=4.0, fps=25.0, frames=100)
