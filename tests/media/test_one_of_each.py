@@ -69,7 +69,7 @@ def test_a_preview_shows_its_prompt_its_pictures_and_what_it_is(tmp_path: Path) 
 def test_a_preview_bears_any_prompt_and_no_bad_picture(tmp_path: Path) -> None:
     test_render.test_no_prompt_breaks_the_preview(WILD[7], tmp_path)
     test_render.test_the_count_reaches_the_notes_of_a_render(tmp_path)
-    test_render.test_a_bad_picture_is_refused_with_what_is_allowed(cut_png, "damaged or cut short", tmp_path)
+    test_render.test_a_bad_picture_is_refused_with_what_is_allowed(cut_png, "is cut short", tmp_path)
     test_render.test_an_error_says_which_picture_it_means(tmp_path)
 
 

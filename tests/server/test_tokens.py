@@ -54,6 +54,3 @@ async def test_a_cycle_costs_few_tokens_in_either_half(home: Path, emulator: Emu
             priced = [compact(facts_of(each)) for each in (estimate, ordered)]
             assert tokens(*map(text_of, (estimate, ordered, done))) <= MOST_TOKENS
             assert tokens(*priced, text_of(done)) <= MOST_TOKENS
-            assert tokens(*priced, compact(facts_of(done))) <= MOST_TOKENS, (
-                "as a program sees it that wants no pictures"
-            )
