@@ -23,7 +23,7 @@ from ltx_mcp.domain.price import from_credits, highest_price, make_price, to_cre
 from ltx_mcp.domain.request import EDITS, Input, Request, film_size
 from ltx_mcp.domain.traits import SEEN, describe, describe_made
 
-_HDR, _WIDE = "HDR", "wide colours"
+_OTHER_COLOURS = ("HDR", "wide colours")
 THE_LONGEST = "the longest of what its header says and what was counted"
 """By which a medium is priced whose header and packets do not agree: so ends what is told of it."""
 
@@ -235,7 +235,7 @@ def _adjustments(
     changed += [
         Adjustment(given.role, *_made_of(given, converted.get(given.role, "")), "server")
         for given in inputs
-        if given.role in converted or SEEN & set(given.traits) or _HDR in given.quirks
+        if given.role in converted or SEEN & set(given.traits) or _is_toned(given)
     ]
     return tuple(changed)
 
@@ -261,9 +261,13 @@ def _form_text(given: Input) -> str:
     return f"{given.form}, {given.quirks}" if given.quirks else given.form
 
 
+def _is_toned(given: Input) -> bool:
+    return any(word in given.quirks for word in _OTHER_COLOURS)
+
+
 def _plain_text(given: Input, target: str) -> str:
     """What a film or a sound becomes: on this machine its colours are changed alone."""
     told = [target] if target else []
-    if _HDR in given.quirks or _WIDE in given.quirks:
+    if _is_toned(given):
         told.append("SDR (BT.709)")
     return ", ".join([*told, "as a player shows it"] if given.quirks and given.kind == "video" else told)

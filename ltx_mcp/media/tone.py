@@ -1,18 +1,21 @@
 """Brings films of high dynamic range or wide colours to what every screen shows: SDR in BT.709.
 
-The tone curve is that of ITU-R BT.2390, from 1000 cd/m² to the 203 that BT.2408 has for white; of colours that BT.709
-lacks the nearest is taken. All of it is one cube, laid over the frames by a filter.
+The tone curve is that of ITU-R BT.2390, from the film's peak to the 203 cd/m² that BT.2408 has for white; of colours
+that BT.709 lacks the nearest is taken. All of it is one cube, laid over the frames by a filter.
 """
 
 import math
+import struct
 from array import array
 from collections.abc import Callable
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import av
 from av.filter import Graph
 from av.filter.context import FilterContext
+from av.sidedata.sidedata import Type
 
 from ltx_mcp.media.press import chained
 
@@ -21,7 +24,8 @@ _BT709, _BT2020, _P3_CINEMA, _P3 = 1, 9, 11, 12  # AVCOL_PRI
 _FULL_RANGE = 2
 _MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _TICK = Fraction(1, 90_000)
-_WHITE, _PEAK = 203.0, 1000.0
+_WHITE, _PEAK, _LEAST_PEAK, _MOST_PEAK = 203.0, 1000.0, 400.0, 10_000.0
+_LUMINANCE_AT = 72  # in what the codec library tells of the screen that a film was made at
 _GAMMA = 2.4  # of BT.1886
 _EDGE = 36  # of the cube: a square picture has as many pixels as it has entries
 _STEPS = 4096
@@ -61,7 +65,7 @@ class Tone:
         film = self._graph.add("scale", to_film), self._graph.add("format", "yuv420p")
         self._sink = chained(cube, *film, self._graph.add("buffersink"))
         self._graph.configure()
-        paper.push(_painted(_cube(sample.color_trc, sample.color_primaries), side))
+        paper.push(_painted(_cube(sample.color_trc, sample.color_primaries, _peak(sample)), side))
         paper.push(None)
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
@@ -96,12 +100,13 @@ def _painted(cube: "array[int]", side: int) -> av.VideoFrame:
 
 
 @lru_cache(maxsize=4)
-def _cube(transfer: int, primaries: int) -> "array[int]":
+def _cube(transfer: int, primaries: int, peak: float) -> "array[int]":
     """What each colour becomes, in 16 bits: red runs fastest, then green, then blue."""
     is_wide = transfer in (_PQ, _HLG) or primaries == _BT2020
     matrix = _FROM_2020 if is_wide else _FROM_P3
-    light = {_PQ: _pq_light, _HLG: _hlg_light}.get(transfer, _plain_light)
-    curve = _table(_compressed if transfer in (_PQ, _HLG) else lambda part: part)
+    lights: dict[int, Callable[[float], float]] = {_PQ: partial(_pq_light, peak), _HLG: _hlg_light}
+    light = lights.get(transfer, _plain_light)
+    curve = _table(partial(_compressed, peak) if transfer in (_PQ, _HLG) else lambda part: part)
     signal = _table(lambda part: 65535 * part ** (1 / _GAMMA))
     steps = [light(number / (_EDGE - 1)) for number in range(_EDGE)]
     cube = array("H")
@@ -109,16 +114,25 @@ def _cube(transfer: int, primaries: int) -> "array[int]":
         for green in steps:
             for red in steps:
                 shown = _opened((red, green, blue)) if transfer == _HLG else (red, green, blue)
-                peak = max(shown)
-                scale = curve(min(1.0, peak)) / peak if peak > 0 else 0.0
+                most = max(shown)
+                scale = curve(min(1.0, most)) / most if most > 0 else 0.0
                 cube.extend(round(signal(part)) for part in _moved(matrix, shown, scale))
     return cube
 
 
-def _pq_light(signal: float) -> float:
+def _peak(sample: av.VideoFrame) -> float:
+    """The brightest light that the film was made for, in cd/m²: of HLG what its curve is for, else what it says."""
+    data: Any = sample.side_data.get(Type.MASTERING_DISPLAY_METADATA)  # type: ignore[call-overload]
+    if data is None or sample.color_trc != _PQ:
+        return _PEAK
+    count, of, _, is_told = struct.unpack_from("=4i", bytes(data), _LUMINANCE_AT)
+    return min(_MOST_PEAK, max(_LEAST_PEAK, count / of)) if is_told and of else _PEAK
+
+
+def _pq_light(peak: float, signal: float) -> float:
     """Light as a part of the peak."""
     power = signal ** (1 / _M2)
-    return float(10_000 / _PEAK * (max(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1))
+    return float(_MOST_PEAK / peak * (max(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1))
 
 
 def _hlg_light(signal: float) -> float:
@@ -137,18 +151,19 @@ def _plain_light(signal: float) -> float:
     return float(signal**_GAMMA)
 
 
-def _compressed(part: float) -> float:
+def _compressed(peak: float, part: float) -> float:
     """Light as a part of white, for light as a part of the peak: BT.2390, in steps that the eye sees as even."""
-    peak, white = _pq_signal(_PEAK), _pq_signal(_WHITE) / _pq_signal(_PEAK)
-    given, knee = _pq_signal(part * _PEAK) / peak, 1.5 * white - 0.5
+    whole = _pq_signal(peak)
+    white, given = _pq_signal(_WHITE) / whole, _pq_signal(part * peak) / whole
+    knee = 1.5 * white - 0.5
     if given > knee:
         t = (given - knee) / (1 - knee)
         given = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * white
-    return min(1.0, _pq_light(given * peak) * _PEAK / _WHITE)
+    return min(1.0, _pq_light(peak, given * whole) * peak / _WHITE)
 
 
 def _pq_signal(light: float) -> float:
-    power = (light / 10_000) ** _M1
+    power = (light / _MOST_PEAK) ** _M1
     return float(((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2)
 
 

@@ -54,7 +54,6 @@ class Cut:
     moments: tuple[Fraction, ...] = ()
     muxing: tuple[tuple[str, str], ...] = ()
     colours: tuple[Colour, ...] = (RED, GREEN, BLUE, GREY)
-    fields: bool = False
     notes: tuple[tuple[str, str], ...] = ()
 
 
@@ -244,6 +243,8 @@ GREYS: tuple[Colour, ...] = ((191, 191, 191), (128, 128, 128), (26, 26, 26), (25
 SDR_GREYS: tuple[Colour, Colour, Colour] = ((230, 230, 230), (143, 143, 143), (28, 28, 28))
 PQ_GREYS: tuple[Colour, ...] = ((148, 148, 148), (112, 112, 112), (39, 39, 39), (191, 191, 191))
 """The light of the same, in PQ."""
+SCREEN = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(40000000,50)"
+BRIGHT = (("x265-params", f"log-level=none:crf=10:master-display={SCREEN}"), ("preset", "ultrafast"))
 HEVC10 = Cut("libx265", "yuv420p10le", H265)
 VFR = tuple(Fraction(n * 3, 90) if n < 20 else Fraction(20 * 3, 90) + Fraction((n - 20) * 4, 90) for n in range(50))
 
@@ -314,6 +315,14 @@ PIXELS = (
         "cameras (HDR10)",
         plain(Cut("libx265", "yuv420p10le", H265, tags=PQ, colours=PQ_GREYS)),
         colours=SDR_GREYS,
+        quirks="HDR (PQ)",
+        near=9,
+    ),
+    Odd(
+        "pq bright.mov",
+        "cameras (HDR10, made at 4000 cd/m²)",
+        plain(Cut("libx265", "yuv420p10le", BRIGHT, tags=PQ, colours=PQ_GREYS)),
+        colours=((210, 210, 210), (140, 140, 140), (28, 28, 28)),
         quirks="HDR (PQ)",
         near=9,
     ),
