@@ -15,13 +15,17 @@ from typing import Protocol
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.filter import Graph
 
 from ltx_mcp.media.medium import Kind, find_sound, open_medium, refused
 from ltx_mcp.media.parts import odd_parts
+from ltx_mcp.media.press import chained
 
 _SLACK_S = 0.015  # timestamps of whole milliseconds wander by less; the ear notices more
 _LOUDNESS_RATE = 16_000
 _SILENCE = 0.0005
+_MIXES = {(1, 2): "stereo|c0=c0|c1=c0", (2, 1): "mono|c0=0.5*c0+0.5*c1"}
+"""By the channels there are and those that are wanted."""
 _RELEASE_S = 0.25
 
 
@@ -129,10 +133,32 @@ def sound_frames(container: InputContainer, stream: AudioStream) -> Iterator[av.
     begins = 0.0
     for part in parts:
         with open_medium(path, "audio", part) as opened:
-            for frame in opened.decode(audio=0):
+            alike = _Mix(opened.streams.audio[0], stream.channels)
+            for decoded in opened.decode(audio=0):
+                frame = alike(decoded)
                 frame.time_base, frame.pts = Fraction(1, frame.sample_rate), round(begins * frame.sample_rate)
                 begins += frame.samples / frame.sample_rate
                 yield frame
+
+
+class _Mix:
+    """One channel made two, or two made one, as loud as they were; where sounds of both kinds were joined."""
+
+    def __init__(self, stream: AudioStream, channels: int) -> None:
+        how = _MIXES.get((stream.channels, channels))
+        self._graph = Graph() if how else None
+        if self._graph is not None and how:
+            entrance = self._graph.add_abuffer(template=stream)
+            chained(entrance, self._graph.add("pan", how), self._graph.add("abuffersink"))
+            self._graph.configure()
+
+    def __call__(self, frame: av.AudioFrame) -> av.AudioFrame:
+        if self._graph is None:
+            return frame
+        self._graph.push(frame)
+        mixed = self._graph.pull()
+        assert isinstance(mixed, av.AudioFrame)
+        return mixed
 
 
 def first_heard(path: str | Path) -> float:

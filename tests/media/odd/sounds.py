@@ -190,6 +190,7 @@ MP3S = (
     Odd("joined, id3.mp3", "cat", joined(MP3, MP3, between=id3(3_000)), 2 * LENGTH_S, TWO),
     Odd("joined, rates.mp3", "cat", joined(MP3, OTHER_RATE), 2 * LENGTH_S, TWO),
     Odd("joined, stereo.mp3", "cat", joined(MP3, replace(MP3, layout="stereo")), 2 * LENGTH_S, TWO),
+    Odd("joined, mono.mp3", "cat", joined(replace(MP3, layout="stereo"), MP3), 2 * LENGTH_S, TWO),
     Odd("joined, no heads.mp3", "radio", joined(VBR, VBR), 2 * LENGTH_S, within=2 * PADDED_S),
     Odd(
         "half.mp3",
