@@ -190,12 +190,12 @@ async def test_the_media_process_imports_nothing_of_the_folder_and_finds_what_li
     plant: Plant, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant()
-    Image.new("RGB", (32, 16)).save(folder / "a.png")
+    Image.new("RGB", (64, 32)).save(folder / "a.png")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", ["", "x", *sys.path])
     media = Media()
     try:
-        assert (await media.look_at_picture("a.png")).width == 32
+        assert (await media.look_at_picture("a.png")).width == 64
         await media.convert_picture("a.png", Path("b.jpg"), "jpeg")
     finally:
         await media.close()

@@ -336,7 +336,7 @@ async def test_a_picture_beyond_the_memory_limit_is_refused_and_the_next_one_rea
     picture: Path, tmp_path: Path
 ) -> None:
     Image.new("RGB", (9_900, 9_900)).save(tmp_path / "large.png", compress_level=1)
-    media = Media(memory_mib=450)
+    media = Media(memory_mib=400)
     with pytest.raises(CallerError, match="memory") as caught:
         await media.look_at_picture(tmp_path / "large.png")
     assert caught.value.code is ErrorCode.INPUT_FAILED
