@@ -19,7 +19,7 @@ TRAITS = {
     "grey16": ("in 16-bit grey", "in 8 bits"),
     "on_white": ("transparent", "laid on white"),
     "on_black": ("transparent", "laid on black"),
-    "burdened": ("with metadata for which some refuse it", "without its metadata"),
+    "bad_metadata": ("with metadata for which some refuse it", "without its metadata"),
     "no_end": ("without its end marker", "complete"),
 }
 """By trait, how a picture is and what it becomes."""

@@ -48,7 +48,7 @@ _SPELLED = {"webp": "WebP", "heif": "HEIC"}
 
 
 @contextmanager
-def telling(name: str) -> Iterator[None]:
+def decode_errors(name: str) -> Iterator[None]:
     """Turns whatever a decoder raises into one sentence for the caller, who calls the picture `name`."""
     try:
         with warnings.catch_warnings():

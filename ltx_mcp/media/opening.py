@@ -14,7 +14,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL import WebPImagePlugin as _webp
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.decoding import MAX_EDGE, MAX_PIXELS, accepted, accepted_formats, refused, telling, too_large
+from ltx_mcp.media.decoding import MAX_EDGE, MAX_PIXELS, accepted, accepted_formats, decode_errors, refused, too_large
 from ltx_mcp.media.excess import find_excess, has_end
 from ltx_mcp.media.jpeg import open_jpeg
 from ltx_mcp.media.png import SIGNATURE, read_seen
@@ -33,7 +33,7 @@ def open_header(path: str | Path, name: str = "picture") -> ImageFile.ImageFile:
     Its `info` has `cicp`, the code points of its primaries and transfer curve where it names them, beside what Pillow
     puts there. `name` is what the caller calls it: image, end_image. CallerError (input_failed) otherwise.
     """
-    with telling(name):
+    with decode_errors(name):
         if excess := find_excess(path):
             raise CallerError(
                 ErrorCode.INPUT_FAILED,

@@ -11,7 +11,7 @@ from PIL import Image, ImageFile
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.forms import scaled_size
 from ltx_mcp.media.colours import read_colours, to_srgb
-from ltx_mcp.media.decoding import BROKEN, MAX_EDGE, cut_short, refused, telling
+from ltx_mcp.media.decoding import BROKEN, MAX_EDGE, cut_short, decode_errors, refused
 from ltx_mcp.media.facts import PictureFacts
 from ltx_mcp.media.jpeg import is_cut
 from ltx_mcp.media.opening import open_header, picture_format
@@ -40,7 +40,7 @@ _OPAQUE = "Save it without transparency, or give another."
 
 def look_at_picture(path: str | Path, name: str = "picture") -> PictureFacts:
     """The facts of a whole, decodable picture that a film can be made of. CallerError (input_failed) otherwise."""
-    with open_header(path, name) as image, telling(name):
+    with open_header(path, name) as image, decode_errors(name):
         width, height = image.size
         _check_shape(name, width, height)
         _check_end(image, path, name)
@@ -58,7 +58,7 @@ def open_picture(path: str | Path, name: str = "picture", edge: int | None = Non
 
     What is transparent lies on white, or on black where on white too little of it would be seen.
     """
-    with open_header(path, name) as image, telling(name):
+    with open_header(path, name) as image, decode_errors(name):
         _check_end(image, path, name)
         colours = read_colours(image)
         _load(image, edge)
@@ -111,7 +111,7 @@ def _traits(image: ImageFile.ImageFile) -> tuple[str, ...]:
         "animated": image.format != "HEIF" and getattr(image, "is_animated", False),
         colours.trait if colours else "": colours is not None,
         "grey16": _is_wide_grey(image),
-        "burdened": image.info.get("is_burdened", False),
+        "bad_metadata": image.info.get("has_bad_metadata", False),
         "no_end": image.info.get("has_no_end", False),
     }
     return tuple(trait for trait, is_there in found.items() if is_there)

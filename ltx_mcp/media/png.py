@@ -19,10 +19,10 @@ _END = b"\0\0\0\0IEND\xaeB`\x82"
 def read_seen(data: mmap.mmap) -> tuple[io.BytesIO, dict[str, Any]]:
     """The PNG again with nothing but what is seen, and what there is to know of it besides.
 
-    That is `icc_profile`, `cicp` (primaries and transfer curve), `has_no_end`, and `is_burdened`: whether what was left
-    out would make others refuse it.
+    That is `icc_profile`, `cicp` (primaries and transfer curve), `has_no_end`, and `has_bad_metadata`: whether others
+    would refuse it for what was left out.
     """
-    kept, texts, profile, is_damaged = io.BytesIO(), _Texts(), b"", False
+    kept, texts, profile, is_damaged = io.BytesIO(), _TextSize(), b"", False
     info: dict[str, Any] = {"has_no_end": True}
     kept.write(SIGNATURE)
     for name, start, end in _chunks(data):
@@ -41,11 +41,11 @@ def read_seen(data: mmap.mmap) -> tuple[io.BytesIO, dict[str, Any]]:
             texts.add(name, data, body, stop)
     kept.write(_END)
     kept.seek(0)
-    is_burdened = is_damaged or texts.are_large or len(profile) > MAX_TEXT
-    return kept, info | {"icc_profile": profile, "is_burdened": is_burdened}
+    has_bad_metadata = is_damaged or texts.are_large or len(profile) > MAX_TEXT
+    return kept, info | {"icc_profile": profile, "has_bad_metadata": has_bad_metadata}
 
 
-class _Texts:
+class _TextSize:
     """How much text there is, unpacked no further than until that is too much."""
 
     def __init__(self) -> None:

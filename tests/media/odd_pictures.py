@@ -320,17 +320,17 @@ PICTURES: dict[str, Odd] = {
         lambda: encoded(see_through(shown()), "GIF"), (*RAW[:2], WHITE), ("on_white",), format="gif"
     ),
     # -- what else is in the file, or is not
-    "2 MB profile.png": Odd(lambda: png(iccp(large_profile())), P3, (*P3_TRAITS, "burdened")),
+    "2 MB profile.png": Odd(lambda: png(iccp(large_profile())), P3, (*P3_TRAITS, "bad_metadata")),
     "zTXt.png": Odd(
-        lambda: png(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(range(256)) * 6000))), RAW, ("burdened",)
+        lambda: png(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(range(256)) * 6000))), RAW, ("bad_metadata",)
     ),
     "iTXt.png": Odd(
-        lambda: png(chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(b"workflow " * 400_000))), RAW, ("burdened",)
+        lambda: png(chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(b"workflow " * 400_000))), RAW, ("bad_metadata",)
     ),
     "tEXt behind.png": Odd(lambda: png(chunk(b"tEXt", b"a\0" + b"x" * 3_000_000), before=b"IEND"), RAW),
     "eXIf.png": Odd(lambda: png(chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\0" + bytes(2_000_000))), RAW),
     "wrong sum.png": Odd(
-        lambda: png(chunk(b"tEXt", b"a\0b")[:-4] + b"none", gamma(0.45455)[:-4] + b"none"), RAW, ("burdened",)
+        lambda: png(chunk(b"tEXt", b"a\0b")[:-4] + b"none", gamma(0.45455)[:-4] + b"none"), RAW, ("bad_metadata",)
     ),
     "no IEND.png": Odd(lambda: png()[:-12], RAW, ("no_end",)),
     "more behind.png": Odd(lambda: png() + b"PK\3\4" + bytes(5000), RAW),
