@@ -61,6 +61,7 @@ def codex_config(facts: Facts) -> str:
         f"args = {json.dumps(list(facts.start.arguments))}",
         f"env_vars = {json.dumps(names)}",
         f"startup_timeout_sec = {FIRST_START_S}",
+        "required = true",
     ]
     return "\n".join(lines) + "\n"
 

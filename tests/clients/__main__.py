@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.clients.environments import FOLDER, Client, install, read_clients
 from tests.clients.judge import Record, judge, unexpected
+from tests.clients.linter import lint, read_linter, read_reasons, unexplained
 from tests.clients.room import Room, opened
 from tests.conformance.__main__ import gone
 from tests.jobs.test_processes import wait_for
@@ -23,23 +24,42 @@ RESULTS = Path(__file__).with_name("results.json")
 
 def main(only: Sequence[str]) -> int:
     """Run all clients, or those that have one of these words in their name."""
+    began = time.monotonic()
+    failed: list[str] = []
     clients = [each for each in read_clients() if not only or any(word in each.name for word in only)]
     for client in clients:
         install(client)
-    began, failed = time.monotonic(), []
-    kept = FOLDER / "seen"
+    if not only or "linter" in only:
+        failed += [] if is_fit() else ["linter"]
+    if clients:
+        failed += try_clients(clients)
+    print(f"\n{'FAILED: ' + ', '.join(failed) if failed else 'all as expected'}; {time.monotonic() - began:.0f} s")
+    return 1 if failed or not (clients or "linter" in only) else 0
+
+
+def is_fit() -> bool:
+    """Whether the linter finds nothing in our tools that has no reason; tells of it."""
+    linter = read_linter()
+    install(linter)
+    with tempfile.TemporaryDirectory(prefix="ltx-mcp-linter-") as name:
+        issues = lint(linter, Path(name))
+    found = list(unexplained(issues, read_reasons()))
+    print(f"{'FAILED' if found else 'ok':6} linter: {len(issues)} warnings", flush=True)
+    for each in found:
+        print(f"       {each}", flush=True)
+    return not found
+
+
+def try_clients(clients: Sequence[Client]) -> list[str]:
+    """Run these, one after the other; the names of those that are not as expected. Their requests stay in `seen`."""
     with tempfile.TemporaryDirectory(prefix="ltx-mcp-clients-") as name:
         folder = Path(name)
         try:
             with opened(folder) as room:
-                failed = [client.name for client in clients if not try_client(client, room)]
+                return [client.name for client in clients if not try_client(client, room)]
         finally:
             wait_for(partial(gone, folder / "ltx"), 60)
-            shutil.copytree(folder, kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns("ltx", "home"))
-    counts = f"{len(clients) - len(failed)} passed, {len(failed)} failed"
-    print(f"\n{'FAILED: ' + ', '.join(failed) if failed else 'all as expected'}; {time.monotonic() - began:.0f} s")
-    print(counts)
-    return 1 if failed or not clients else 0
+            shutil.copytree(folder, FOLDER / "seen", dirs_exist_ok=True, ignore=shutil.ignore_patterns("ltx", "home"))
 
 
 def try_client(client: Client, room: Room) -> bool:

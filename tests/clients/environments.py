@@ -72,10 +72,11 @@ class Client:
 def read_clients() -> list[Client]:
     """All clients, in the order of the table."""
     read = tomllib.loads(TABLE.read_text(encoding="utf-8"))
-    return [_to_client(name, told) for name, told in read.items() if isinstance(told, dict)]
+    return [to_client(name, told) for name, told in read.items() if isinstance(told, dict) and name != "linter"]
 
 
-def _to_client(name: str, told: dict[str, Any]) -> Client:
+def to_client(name: str, told: dict[str, Any]) -> Client:
+    """One entry of the table."""
     run = told["run"]
     return Client(
         name,
