@@ -13,6 +13,9 @@ from mcp.server.mcpserver import Context
 
 SHORT_S = 3.0
 """What every client waits that was seen: the most impatient give up after 5 s."""
+LONGER_S = 6.0
+"""A call that took so long and was answered shows that its client waits. A wait of SHORT_S does not, with what it takes
+besides."""
 SPARE = 0.75
 """The part of the time a client gave us that later calls use of it."""
 MAX_REMEMBERED = 1000
@@ -48,7 +51,7 @@ class Patience:
             if took_s >= SHORT_S:  # sooner it was a person, who stopped it
                 self._most_s = min(self._most_s, max(SHORT_S, took_s * SPARE))
             raise
-        if self._now() - began > SHORT_S and this == self._calls:
+        if self._now() - began >= LONGER_S and this == self._calls:
             self._has_waited = True
 
 

@@ -59,6 +59,8 @@ def try_clients(clients: Sequence[Client]) -> list[str]:
                 return [client.name for client in clients if not try_client(client, room)]
         finally:
             wait_for(partial(gone, folder / "ltx"), 60)
+            for client in clients:
+                shutil.rmtree(FOLDER / "seen" / client.name, ignore_errors=True)
             shutil.copytree(folder, FOLDER / "seen", dirs_exist_ok=True, ignore=shutil.ignore_patterns("ltx", "home"))
 
 
