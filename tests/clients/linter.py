@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from ltx_mcp.providers.table import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.clients.environments import TABLE, Client, to_client
