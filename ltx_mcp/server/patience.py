@@ -13,7 +13,7 @@ from mcp.server.mcpserver import Context
 
 SHORT_S = 3.0
 """What every client waits that was seen: the most impatient give up after 5 s."""
-LONGER_S = 6.0
+LONGER_S = 4.0
 """A call that took so long and was answered shows that its client waits. A wait of SHORT_S does not, with what it takes
 besides."""
 SPARE = 0.75
