@@ -61,7 +61,10 @@ async def test_another_take_is_ordered_once_however_often_it_is_clicked(
         await player.give(bought)
         await player.button("Another take").click()
         assert await player.at("words").input_value() == "a tide pool\nat noon"
-        assert "about 0.24 USD" in await player.at("price").inner_text()
+        price = await player.at("price").inner_text()
+        assert "about 0.24 USD" in price
+        # fal's own price, which may have come by now, raises what may be charged
+        most = 0.36 if "0.36 USD" in price else 0.24
         assert not player.bridge.named("generate_video")
         await player.at("words").fill("a tide pool at dusk")
         await player.ask("$('order').click(), $('order').click()")
@@ -69,7 +72,7 @@ async def test_another_take_is_ordered_once_however_often_it_is_clicked(
         call = player.bridge.named("generate_video")
         assert len(call) == 1
         assert call[0]["prompt"] == "a tide pool at dusk"
-        assert (call[0]["provider"], call[0]["max_cost_usd"]) == ("fal", 0.36)
+        assert (call[0]["provider"], call[0]["max_cost_usd"]) == ("fal", most)
         assert call[0]["request_key"].startswith("player-")
         assert await player.at("prompt").inner_text() == "a tide pool at dusk"
         await player.state("Ready")
