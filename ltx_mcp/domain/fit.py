@@ -247,7 +247,7 @@ def _told(value: object) -> str:
 def _made_of(given: Input, target: str) -> tuple[str, str]:
     """What a medium is, and what it is converted to; one that is drawn here keeps its form."""
     if given.kind != "image":
-        return _form_text(given), _plain_text(given, target)
+        return describe(given.form, given.traits), _plain_text(given, target)
     traits = ("turned", *given.traits) if given.turned else given.traits
     if not target:
         seen = [trait for trait in given.traits if trait in SEEN]
@@ -257,12 +257,8 @@ def _made_of(given: Input, target: str) -> tuple[str, str]:
     return describe(given.form, traits), describe_made(target, traits, scaled)
 
 
-def _form_text(given: Input) -> str:
-    return f"{given.form}, {given.quirks}" if given.quirks else given.form
-
-
 def _is_toned(given: Input) -> bool:
-    return any(word in given.quirks for word in _OTHER_COLOURS)
+    return any(trait.startswith(_OTHER_COLOURS) for trait in given.traits)
 
 
 def _plain_text(given: Input, target: str) -> str:
@@ -270,4 +266,4 @@ def _plain_text(given: Input, target: str) -> str:
     told = [target] if target else []
     if _is_toned(given):
         told.append("SDR (BT.709)")
-    return ", ".join([*told, "as a player shows it"] if given.quirks and given.kind == "video" else told)
+    return ", ".join([*told, "as a player shows it"] if given.traits and given.kind == "video" else told)

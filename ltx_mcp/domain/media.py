@@ -77,10 +77,9 @@ class Medium:
     """A picture, a video or a sound that was copied, hashed and looked at once.
 
     `format` is a picture's, or the container of the others; `codec` is that of the stream that matters. `turned`: a
-    picture that is upright only for those who read its EXIF; `traits`: what else is peculiar about it (`traits.py`);
-    `quirks`: what of a film or a sound not every decoder shows as players do. `duration` is in seconds, the longest
-    that can be counted; `doubt` is what says that it is much shorter. `found` is the file that a relative path was
-    taken to mean.
+    picture that is upright only for those who read its EXIF; `traits`: what else not every decoder shows as viewers and
+    players do (`traits.py`). `duration` is in seconds, the longest that can be counted; `doubt` is what says that it is
+    much shorter. `found` is the file that a relative path was taken to mean.
     """
 
     path: Path
@@ -98,7 +97,6 @@ class Medium:
     has_audio: bool = False
     doubt: str = ""
     found: str = ""
-    quirks: str = ""
 
 
 MIME_TYPES = {

@@ -65,9 +65,8 @@ class Input:
 
     `width` and `height` are pixels as shown, `turned` says that only its EXIF turns it so. `format` is a picture's, or
     the container of a video or a sound, `codec` that of the stream that matters; `duration` is in seconds; `doubt` is
-    what says that it is much shorter, `traits` what is peculiar about a picture (`traits.py`), `quirks` what of a film
-    or a sound not every decoder shows as players do. For a job that is still running they are what it ordered, and
-    format and codec are empty.
+    what says that it is much shorter, `traits` what of it not every decoder shows as viewers and players do
+    (`traits.py`). For a job that is still running they are what it ordered, and format and codec are empty.
     """
 
     role: str
@@ -86,7 +85,6 @@ class Input:
     has_audio: bool = False
     doubt: str = ""
     traits: tuple[str, ...] = ()
-    quirks: str = ""
 
     @property
     def identity(self) -> str:

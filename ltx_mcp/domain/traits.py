@@ -1,6 +1,7 @@
 """What is peculiar about the file of a picture, and what is made of that where the picture is read or converted.
 
-`media/picture.py` finds these; they are kept by their names.
+`media/picture.py` finds these; they are kept by their names. Those of films and sounds (`media/shown.py`) are words
+themselves.
 """
 
 from collections.abc import Sequence
@@ -28,8 +29,8 @@ SEEN = frozenset({"animated", "hdr", "on_white", "on_black"})
 
 
 def describe(form: str, traits: Sequence[str]) -> str:
-    """A picture as it was given."""
-    return ", ".join([form, *(TRAITS[trait][0] for trait in traits)])
+    """A picture, a film or a sound as it was given."""
+    return ", ".join([form, *(TRAITS.get(trait, (trait,))[0] for trait in traits)])
 
 
 def describe_made(form: str, traits: Sequence[str], scaled: str = "") -> str:

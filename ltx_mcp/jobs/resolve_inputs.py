@@ -149,7 +149,6 @@ def to_input(role: str, medium: Medium) -> Input:
         frames=medium.frames,
         has_audio=medium.has_audio,
         doubt=medium.doubt,
-        quirks=medium.quirks,
     )
 
 

@@ -26,7 +26,7 @@ def convert_medium(path: str | Path, out: Path, target: str) -> MediumFacts:
     """
     if target == TARGETS["video"]:
         source = read_source(path)
-        copied = () if source.shown.quirks else ("h264",)
+        copied = () if source.shown.traits else ("h264",)
         write_whole(out, source, partial(_film_track, source), _untold, copied, _CRF)
         return look_at_medium(out, "video")
     if target == TARGETS["audio"]:

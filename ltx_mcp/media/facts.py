@@ -113,7 +113,7 @@ class MediumFacts:
     `container` is one of mp4, mov, mkv, webm, avi, wav, mp3, m4a, aac, ogg, flac. Codecs have the names of the codec
     library, empty where there is no such stream, but for `pcm` (any of its kinds) and `he-aac`. `duration` is the
     longest of what its heads say and what was counted of picture and sound; `doubt` is which of them is much shorter.
-    `quirks` are what not every decoder shows or plays as it is meant, in words.
+    `traits` are what not every decoder shows or plays as it is meant, in words.
     """
 
     container: str
@@ -126,7 +126,7 @@ class MediumFacts:
     fps: float = 0.0
     frames: int = 0
     doubt: str = ""
-    quirks: str = ""
+    traits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

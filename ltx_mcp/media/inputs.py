@@ -179,7 +179,7 @@ def to_medium(facts: PictureFacts | MediumFacts, kind: str, path: Path, sha256: 
         frames=facts.frames,
         has_audio=bool(facts.audio_codec),
         doubt=facts.doubt,
-        quirks=facts.quirks,
+        traits=facts.traits,
     )
 
 

@@ -140,9 +140,8 @@ def look_at_medium(path: str | Path, kind: Kind) -> MediumFacts:
         seen = counter[picture]
         length = film_length(container, path, name, counter, picture)
         fps = average_rate(picture, seen)
-        size, hidden = (shown.width, shown.height), hidden_words(seen.hidden)
-        quirks = ", ".join(filter(None, (shown.quirks, hidden)))
-        return MediumFacts(name, length.seconds, size_bytes, *names, *size, fps, seen.count, length.doubt, quirks)
+        size, traits = (shown.width, shown.height), tuple(filter(None, (*shown.traits, hidden_words(seen.hidden))))
+        return MediumFacts(name, length.seconds, size_bytes, *names, *size, fps, seen.count, length.doubt, traits)
 
 
 def _look_at_parts(path: str | Path, name: str, parts: tuple[Part, ...]) -> MediumFacts:
@@ -159,9 +158,10 @@ def _look_at_parts(path: str | Path, name: str, parts: tuple[Part, ...]) -> Medi
             if reading.broken_s is not None:
                 raise refused("audio", f"has sound that is damaged at {heard_s + reading.broken_s:.2f} s")
             heard_s, codec = heard_s + reading.samples_s, codec or codec_name(sound)
-    quirks = f"joined of {len(parts)} parts" if len(parts) > 1 else _STREAMED if name == "wav" else ""
+    trait = f"joined of {len(parts)} parts" if len(parts) > 1 else _STREAMED if name == "wav" else ""
+    traits = (trait,) if trait else ()
     seconds = round(heard_s, 3)
-    return MediumFacts(name, seconds, Path(path).stat().st_size, audio_codec=codec, quirks=quirks)
+    return MediumFacts(name, seconds, Path(path).stat().st_size, audio_codec=codec, traits=traits)
 
 
 def container_name(container: InputContainer, path: str | Path) -> str:

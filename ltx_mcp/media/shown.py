@@ -32,8 +32,8 @@ class Shown:
     is_fine: bool
 
     @property
-    def quirks(self) -> str:
-        """All of it in words; empty for a film that is shown as it is stored."""
+    def traits(self) -> tuple[str, ...]:
+        """All of it in words; none for a film that is shown as it is stored."""
         words = (
             self.turn.words,
             self.tone,
@@ -41,7 +41,7 @@ class Shown:
             f"pixels of {self.stretch.numerator}:{self.stretch.denominator}" if self.stretch != 1 else "",
             "more than 8 bits or full colour" if self.is_fine else "",
         )
-        return ", ".join(word for word in words if word)
+        return tuple(word for word in words if word)
 
 
 def hidden_words(seconds: float) -> str:

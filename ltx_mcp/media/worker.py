@@ -222,20 +222,19 @@ class Media:
 
     async def look_at_picture(self, path: str | Path) -> PictureFacts:
         """The facts of a whole picture. CallerError: input_failed for what is none, rate_limited if too many wait."""
-        facts = await self._look("picture", "picture", {"path": str(absolute(path))})
-        return PictureFacts(**facts | {"traits": tuple(facts["traits"])})
+        return PictureFacts(**_told(await self._look("picture", "picture", {"path": str(absolute(path))})))
 
     async def look_at_medium(self, path: str | Path, kind: Literal["video", "audio"]) -> MediumFacts:
         """The facts of a whole film, or a whole sound, be it a film's. CallerError: input_failed where it is none,
         rate_limited where too many wait."""
-        return MediumFacts(**await self._look(kind, "medium", {"path": str(absolute(path)), "kind": kind}))
+        return MediumFacts(**_told(await self._look(kind, "medium", {"path": str(absolute(path)), "kind": kind})))
 
     async def look_at_film(self, path: str | Path, kind: Literal["video", "audio"] = "video") -> MediumFacts:
         """The same facts of a film or a sound that was made, and so waits for no caller's input. CallerError
         (input_failed)."""
         work = _reading("medium", path, _FILM, kind=kind)
         try:
-            return MediumFacts(**await self._films.run(work))
+            return MediumFacts(**_told(await self._films.run(work)))
         except ChildFailed as failure:
             raise _undecodable(kind, failure) from failure
 
@@ -249,9 +248,8 @@ class Media:
         What is encoded that way already is copied. CallerError (input_failed) where it cannot be read.
         """
         try:
-            return MediumFacts(
-                **await self._conversions.run(_reading("conversion", path, _REWRITE, out, target=target))
-            )
+            work = _reading("conversion", path, _REWRITE, out, target=target)
+            return MediumFacts(**_told(await self._conversions.run(work)))
         except ChildFailed as failure:
             raise _undecodable("audio" if target == TARGETS["audio"] else "video", failure) from failure
 
@@ -306,6 +304,11 @@ class Media:
             return await self._patient.run(work, patience_s=max(_SECOND_PATIENCE_S - waited_s, 1))
         except ChildFailed as failure:
             raise _undecodable(kind, failure) from failure
+
+
+def _told(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts as they came as JSON, which knows no tuples."""
+    return facts | {"traits": tuple(facts["traits"])}
 
 
 def _reading(what: str, path: str | Path, limits: Limits, out: Path | None = None, **arguments: Any) -> Work:

@@ -48,7 +48,7 @@ def test_an_odd_film_is_what_a_player_shows(film: Odd, tmp_path: Path) -> None:
     facts = look_at_medium(path, "video")
     assert (facts.width, facts.height, facts.fps, facts.frames) == (*film.size, film.fps, film.frames)
     assert abs(facts.duration - film.seconds) <= film.within
-    assert (facts.quirks, facts.doubt) == (film.quirks, film.doubt)
+    assert (", ".join(facts.traits), facts.doubt) == (film.traits, film.doubt)
 
 
 @pytest.mark.parametrize("film", MEASURED, ids=named)

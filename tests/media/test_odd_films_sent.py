@@ -27,7 +27,7 @@ ASKEW = ("nearly right.mp4",)
 
 
 def is_toned(film: Odd) -> bool:
-    return any(word in film.quirks for word in TONED)
+    return any(word in film.traits for word in TONED)
 
 
 def decoded(path: Path) -> Image.Image:
@@ -67,14 +67,14 @@ def test_what_a_provider_gets_of_an_odd_film_is_what_ffmpeg_shows(film: Odd, tmp
     path, out = tmp_path / film.name, tmp_path / "out.mp4"
     film.make(path)
     facts = convert_medium(path, out, "mp4/h264")
-    assert (facts.quirks, facts.container, facts.video_codec) == ("", "mp4", "h264")
+    assert (facts.traits, facts.container, facts.video_codec) == ((), "mp4", "h264")
     # a picture that begins late begins at once
     late_s = 0.5 if film.name == "late.mp4" else 0.0
     assert facts.duration == pytest.approx(look_at_medium(path, "video").duration - late_s, abs=0.05)
     check_seen(out, path, film)
 
 
-@pytest.mark.parametrize("film", [film for film in RIGHT if film.quirks or "pieces" in film.name], ids=named)
+@pytest.mark.parametrize("film", [film for film in RIGHT if film.traits or "pieces" in film.name], ids=named)
 def test_what_the_preview_keeps_of_an_odd_film_is_what_ffmpeg_shows(film: Odd, tmp_path: Path) -> None:
     path, out = tmp_path / film.name, tmp_path / "out.mp4"
     film.make(path)

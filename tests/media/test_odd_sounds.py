@@ -30,7 +30,7 @@ def test_an_odd_sound_is_as_long_as_it_is_heard(sound: Odd, tmp_path: Path) -> N
     sound.make(path)
     facts = look_at_medium(path, "audio")
     assert abs(facts.duration - sound.seconds) <= sound.within
-    assert (facts.quirks, facts.doubt) == (sound.quirks, "")
+    assert (", ".join(facts.traits), facts.doubt) == (sound.traits, "")
 
 
 @pytest.mark.parametrize("sound", RIGHT, ids=named)

@@ -70,7 +70,7 @@ class Odd:
     fps: float = 25.0
     frames: int = FRAMES
     colours: tuple[Colour, Colour, Colour] = (RED, GREEN, BLUE)
-    quirks: str = ""
+    traits: str = ""
     doubt: str = ""
     within: float = 0.03
     refused: str = ""
@@ -251,13 +251,13 @@ VFR = tuple(Fraction(n * 3, 90) if n < 20 else Fraction(20 * 3, 90) + Fraction((
 TURNS = tuple(
     Odd(
         f"{name}.{ending}",
-        "phones, also as front cameras" if quirks else "everybody",
+        "phones, also as front cameras" if traits else "everybody",
         changed(Cut(), matrix(*numbers)),
         size=TALL if numbers[1] and abs(numbers[1]) > 0.5 else SIZE,
         colours=colours,
-        quirks=quirks,
+        traits=traits,
     )
-    for (name, numbers, colours, quirks), ending in zip(TURNED, ("mp4", "mov") * 5, strict=True)
+    for (name, numbers, colours, traits), ending in zip(TURNED, ("mp4", "mov") * 5, strict=True)
 )
 CONTAINERS = (
     Odd("plain.mp4", "everybody", plain(Cut())),
@@ -280,21 +280,21 @@ CONTAINERS = (
 PIXELS = (
     Odd("ten bits.mov", "phones", plain(HEVC10)),
     Odd(
-        "ten bits.mp4", "cameras (High 10)", plain(Cut(pixels="yuv420p10le")), quirks="more than 8 bits or full colour"
+        "ten bits.mp4", "cameras (High 10)", plain(Cut(pixels="yuv420p10le")), traits="more than 8 bits or full colour"
     ),
-    Odd("422.mp4", "cameras", plain(Cut(pixels="yuv422p")), quirks="more than 8 bits or full colour"),
-    Odd("444.mp4", "screen recorders", plain(Cut(pixels="yuv444p")), quirks="more than 8 bits or full colour"),
+    Odd("422.mp4", "cameras", plain(Cut(pixels="yuv422p")), traits="more than 8 bits or full colour"),
+    Odd("444.mp4", "screen recorders", plain(Cut(pixels="yuv444p")), traits="more than 8 bits or full colour"),
     Odd("prores.mov", "editors", plain(Cut("prores_ks", "yuv422p10le", (("profile", "0"),), audio="pcm_s16le"))),
     Odd("prores 4444.mov", "editors", plain(Cut("prores_ks", "yuv444p10le", (("profile", "4"),), sounds=()))),
     Odd("full range.mp4", "phones", plain(Cut(pixels="yuvj420p", full=True))),
     Odd("hd colours.mp4", "everybody", plain(Cut(tags=(1, 1, 1)))),
-    Odd("interlaced.mp4", "camcorders", plain(Cut(options=(*H264, ("x264-params", "tff=1")))), quirks="interlaced"),
+    Odd("interlaced.mp4", "camcorders", plain(Cut(options=(*H264, ("x264-params", "tff=1")))), traits="interlaced"),
     Odd(
         "wide pixels.mp4",
         "DV",
         plain(Cut(aspect=Fraction(4, 3))),
         size=(213, 96),
-        quirks="pixels of 4:3",
+        traits="pixels of 4:3",
     ),
     Odd(
         "odd size.webm",
@@ -307,7 +307,7 @@ PIXELS = (
         "phones",
         plain(Cut("libx265", "yuv420p10le", H265, tags=HLG, colours=GREYS)),
         colours=SDR_GREYS,
-        quirks="HDR (HLG)",
+        traits="HDR (HLG)",
         near=9,
     ),
     Odd(
@@ -315,7 +315,7 @@ PIXELS = (
         "cameras (HDR10)",
         plain(Cut("libx265", "yuv420p10le", H265, tags=PQ, colours=PQ_GREYS)),
         colours=SDR_GREYS,
-        quirks="HDR (PQ)",
+        traits="HDR (PQ)",
         near=9,
     ),
     Odd(
@@ -323,7 +323,7 @@ PIXELS = (
         "cameras (HDR10, made at 4000 cd/m²)",
         plain(Cut("libx265", "yuv420p10le", BRIGHT, tags=PQ, colours=PQ_GREYS)),
         colours=((210, 210, 210), (140, 140, 140), (28, 28, 28)),
-        quirks="HDR (PQ)",
+        traits="HDR (PQ)",
         near=9,
     ),
     Odd(
@@ -331,7 +331,7 @@ PIXELS = (
         "phones (Dolby Vision on HLG)",
         changed(Cut("libx265", "yuv420p10le", (*H265,), tags=HLG, colours=GREYS, sounds=()), dolby(8, 4)),
         colours=SDR_GREYS,
-        quirks="HDR (HLG)",
+        traits="HDR (HLG)",
         near=9,
     ),
     Odd(
@@ -340,14 +340,14 @@ PIXELS = (
         changed(Cut("libx265", "yuv420p10le", H265, tags=HLG, colours=GREYS), matrix(0, 1, -1, 0)),
         size=TALL,
         colours=(SDR_GREYS[2], SDR_GREYS[0], (255, 255, 255)),
-        quirks="turned by 90° to the right, HDR (HLG)",
+        traits="turned by 90° to the right, HDR (HLG)",
         near=9,
     ),
     Odd(
         "bt2020.mov",
         "cameras",
         plain(Cut("libx265", "yuv420p10le", H265, tags=BT2020)),
-        quirks="wide colours (BT.2020)",
+        traits="wide colours (BT.2020)",
         colours=((255, 0, 36), (0, 200, 9), (0, 69, 209)),
         near=14,
     ),
@@ -355,7 +355,7 @@ PIXELS = (
         "p3.mov",
         "screen recorders",
         plain(Cut(tags=P3)),
-        quirks="wide colours (P3)",
+        traits="wide colours (P3)",
         colours=((228, 0, 34), (0, 193, 38), (44, 71, 207)),
         near=14,
     ),
@@ -375,7 +375,7 @@ TRACKS = (
         made("trimmed.mp4"),
         1.2,
         frames=30,
-        quirks="its first 0.80 s are not shown",
+        traits="its first 0.80 s are not shown",
     ),
     Odd(
         "edit list.mp4",
@@ -383,7 +383,7 @@ TRACKS = (
         changed(Cut(sounds=()), edited(0.48, 1.52)),
         1.52,
         frames=38,
-        quirks="its first 0.48 s are not shown",
+        traits="its first 0.48 s are not shown",
     ),
     Odd("late.mp4", "ffmpeg -itsoffset", made("late.mp4"), 2.5, within=0.03, doubt="2 s of picture"),
 )

@@ -37,7 +37,7 @@ class Odd:
     made_by: str
     make: Callable[[Path], object]
     seconds: float = LENGTH_S
-    quirks: str = ""
+    traits: str = ""
     within: float = 0.012
     refused: str = ""
 
@@ -113,15 +113,15 @@ PLACEHOLDERS = {
 
 WAVS = (
     *(
-        Odd(f"{name}.wav", "speech services and pipes", wav(*sizes), quirks=STREAMED)
+        Odd(f"{name}.wav", "speech services and pipes", wav(*sizes), traits=STREAMED)
         for name, sizes in PLACEHOLDERS.items()
     ),
-    Odd("list before.wav", "ffmpeg to a pipe", wav(FULL, FULL, before=LIST), quirks=STREAMED),
+    Odd("list before.wav", "ffmpeg to a pipe", wav(FULL, FULL, before=LIST), traits=STREAMED),
     Odd("list behind.wav", "editors", wav(None, None, behind=LIST)),
     Odd("broadcast.wav", "field recorders (BWF)", wav(None, None, before=BEXT)),
     Odd("wide.wav", "recorders of long takes (RF64)", wav(FULL, FULL, before=ds64(64_000), form="RF64")),
     Odd(
-        "wide streamed.wav", "recorders that lost power", wav(FULL, FULL, before=ds64(0), form="RF64"), quirks=STREAMED
+        "wide streamed.wav", "recorders that lost power", wav(FULL, FULL, before=ds64(0), form="RF64"), traits=STREAMED
     ),
     Odd("file length zero.wav", "browsers' recorders", wav(0, None)),
     Odd("file length long.wav", "editors that forgot a chunk", wav(2 * 32_000 + 9_000, None)),

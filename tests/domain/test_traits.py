@@ -33,7 +33,7 @@ def offered(provider: str, arguments: PaidArguments, given: Input) -> Offer:
 
 @pytest.mark.parametrize("provider", ["fal", "ltx"])
 @pytest.mark.parametrize(
-    ("quirks", "got"),
+    ("traits", "got"),
     [
         ("mirrored", "mp4/h264, as a player shows it"),
         ("turned by 90° to the right", "mp4/h264, as a player shows it"),
@@ -41,17 +41,17 @@ def offered(provider: str, arguments: PaidArguments, given: Input) -> Offer:
         ("turned by 90° to the left, HDR (PQ)", "mp4/h264, SDR (BT.709), as a player shows it"),
     ],
 )
-def test_a_film_with_quirks_is_made_plain_for_a_provider_and_told(provider: str, quirks: str, got: str) -> None:
-    offer = offered(provider, EXTEND, replace(VIDEO, quirks=quirks))
+def test_a_film_with_traits_is_made_plain_for_a_provider_and_told(provider: str, traits: str, got: str) -> None:
+    offer = offered(provider, EXTEND, replace(VIDEO, traits=tuple(traits.split(", "))))
     assert offer.conversions == {"video": "mp4/h264"}
     (told,) = offer.adjustments
-    assert (told.field, told.asked, told.got, told.by) == ("video", f"mp4/h264, {quirks}", got, "server")
+    assert (told.field, told.asked, told.got, told.by) == ("video", f"mp4/h264, {traits}", got, "server")
 
 
 def test_here_only_other_colours_are_told() -> None:
-    (told,) = offered("local", EXTEND, replace(VIDEO, quirks="mirrored, HDR (HLG)")).adjustments
+    (told,) = offered("local", EXTEND, replace(VIDEO, traits=("mirrored", "HDR (HLG)"))).adjustments
     assert (told.asked, told.got) == ("mp4/h264, mirrored, HDR (HLG)", "SDR (BT.709), as a player shows it")
-    assert offered("local", EXTEND, replace(VIDEO, quirks="mirrored")).adjustments == ()
+    assert offered("local", EXTEND, replace(VIDEO, traits=("mirrored",))).adjustments == ()
 
 
 def test_a_plain_film_goes_as_it_is() -> None:
@@ -60,7 +60,9 @@ def test_a_plain_film_goes_as_it_is() -> None:
 
 
 def test_a_sound_of_parts_becomes_one() -> None:
-    offer = offered("fal", SPEAK, replace(SOUND, format="mp3", codec="mp3", duration=6.0, quirks="joined of 2 parts"))
+    offer = offered(
+        "fal", SPEAK, replace(SOUND, format="mp3", codec="mp3", duration=6.0, traits=("joined of 2 parts",))
+    )
     assert offer.conversions == {"audio": "m4a/aac"}
     (told,) = offer.adjustments
     assert (told.asked, told.got) == ("mp3/mp3, joined of 2 parts", "m4a/aac")
