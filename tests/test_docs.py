@@ -87,7 +87,7 @@ SAID = {
     "README.md": (
         "none of the four was reached with a real key",
         "not on macOS or Windows",
-        "Cursor, VS Code and Codex were not tried",
+        "Claude Desktop, Cursor and VS Code were not tried",
         "the agent's word is taken",
         "charges above its own quote can pass it",
         "The recording, and every figure of a test here, is of emulated providers",

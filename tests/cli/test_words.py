@@ -81,7 +81,7 @@ def test_every_command_calls_every_argument_by_what_it_takes() -> None:
 
 def test_nothing_that_an_agent_is_told_names_an_option_of_the_terminal() -> None:
     """Only what the terminal alone says may: a person's verdicts, and lines of the log."""
-    ours = {PACKAGE / "jobs" / name for name in ("person.py", "tools.py", "handover.py")}
+    ours = {PACKAGE / "jobs" / name for name in ("recovery.py", "context.py", "handover.py")}
     ours |= {PACKAGE / "domain" / "consent.py", PACKAGE / "media" / "worker.py", PACKAGE / "media" / "child.py"}
     found = []
     for floor in ("domain", "jobs", "media", "net", "providers", "server"):
