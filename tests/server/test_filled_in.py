@@ -65,17 +65,20 @@ async def test_what_is_required_or_of_another_kind_is_still_refused(
         assert (await client.call_tool("generate_video", arguments)).is_error
 
 
-@pytest.mark.parametrize(
-    "form", [" {} ", "`{}`", '"{}"', "'{}'\n", "ltx://jobs/{}", "`ltx://jobs/{}`", "\u201c{}\u201d"]
-)
-async def test_an_id_is_read_out_of_what_stands_around_it(connect: Connect, form: str) -> None:
+FORMS = (" {} ", "`{}`", '"{}"', "'{}'\n", "ltx://jobs/{}", "`ltx://jobs/{}`", "\u201c{}\u201d")
+
+
+async def test_an_id_is_read_out_of_what_stands_around_it(connect: Connect) -> None:
     async with connect() as client:
         job_id = await ordered(client)
-        shown = await client.call_tool("check_job", {"job_id": form.format(job_id), "frames": False})
-        chained = await client.call_tool("animate_image", {"prompt": "On", "image": form.format(f"{job_id}#last")})
-        assert shown.structured_content is not None
-        assert shown.structured_content["job_id"] == job_id
-        assert not chained.is_error, text_of(chained)
+        for form in FORMS:
+            look = {"job_id": form.format(job_id), "frames": False, "wait_seconds": 0}
+            shown = await client.call_tool("check_job", look)
+            chain = {"prompt": "On", "image": form.format(f"{job_id}#last"), "wait_seconds": 0}
+            chained = await client.call_tool("animate_image", chain)
+            assert shown.structured_content is not None, form
+            assert shown.structured_content["job_id"] == job_id
+            assert not chained.is_error, text_of(chained)
 
 
 @pytest.mark.parametrize("wait", [51, "600", 10**400])
