@@ -18,7 +18,7 @@ from ltx_mcp.media.opening import open_header, picture_format
 
 __all__ = ["MAX_EDGE", "convert_picture", "look_at_picture", "open_picture"]
 
-MIN_EDGE = 32
+MIN_EDGE = 8
 MAX_SHAPE = 10
 """So many times as long as wide a picture may be; a film shows less than a fifth of that."""
 _ORIENTATION = 0x0112

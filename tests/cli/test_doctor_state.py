@@ -15,6 +15,7 @@ from sqlalchemy import insert, text, update
 
 from ltx_mcp.cli.checks.bounded import patient_loop
 from ltx_mcp.cli.checks.line import Line
+from ltx_mcp.cli.checks.machine import small_png
 from ltx_mcp.cli.checks.state import look_at_home, look_at_state
 from ltx_mcp.domain.job import Bill, Job, State
 from ltx_mcp.jobs.database import Database
@@ -23,6 +24,7 @@ from ltx_mcp.jobs.migrations import STEPS
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.schema import jobs, workers
 from ltx_mcp.jobs.store import Store
+from ltx_mcp.media.picture import look_at_picture
 from ltx_mcp.settings import Settings, read_settings
 from tests.cli.conftest import posix
 from tests.databases import PostgresServer
@@ -324,3 +326,8 @@ async def test_a_folder_for_pictures_that_is_not_there_is_a_warning(home: Path, 
     missing.mkdir()
     line = await line_of("paths", settings(home, LTX_MCP_INPUT_DIRS=f"{tmp_path}{os.pathsep}{missing}"))
     assert (line.status, str(missing) in line.found) == ("OK", True)
+
+
+def test_the_picture_that_is_tried_is_one_that_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(small_png())
+    assert look_at_picture(tmp_path / "a.png").format == "png"

@@ -20,6 +20,8 @@ from ltx_mcp.media.facts import MEMORY_MIB, RenderOrder
 from ltx_mcp.media.worker import Media
 
 PATIENCE_S = 8.0
+EDGE = 64
+"""Pixels of the picture that is tried: one that a film could be made of."""
 SLOW = f"no answer within {PATIENCE_S:g} s", "Run ltx-mcp doctor again when the machine is less busy."
 REINSTALL = "Install PyAV and Pillow anew, as wheels: pip install --force-reinstall --only-binary :all: av Pillow"
 SCRIPTS = {"Latin": "Aé", "Cyrillic": "Ж", "Chinese": "海", "Japanese": "か", "Korean": "한", "Arabic": "ب"}
@@ -66,7 +68,7 @@ async def _picture(media: Media, folder: Path, memory_mib: int) -> Line:
     """A picture is given to the process, and its facts come back."""
     what, path = "media process", folder / "picture.png"
     try:
-        path.write_bytes(_tiny_png())
+        path.write_bytes(small_png())
         with anyio.fail_after(PATIENCE_S):
             await media.look_at_picture(path)
     except TimeoutError:
@@ -108,14 +110,15 @@ async def _film(media: Media, folder: Path) -> Line:
     return fine("codecs", "H.264 and AAC") if facts.has_audio else failure("codecs", "films have no sound", REINSTALL)
 
 
-def _tiny_png() -> bytes:
-    """One grey pixel."""
+def small_png() -> bytes:
+    """A grey square."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    head = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0\x80")) + chunk(b"IEND", b"")
+    head = struct.pack(">IIBBBBB", EDGE, EDGE, 8, 0, 0, 0, 0)
+    rows = zlib.compress((b"\0" + b"\x80" * EDGE) * EDGE)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 async def _fonts() -> list[Line]:
