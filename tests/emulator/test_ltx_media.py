@@ -119,22 +119,12 @@ def test_an_https_address_is_taken_for_six_seconds_of_full_hd(http: httpx.Client
 def test_a_data_uri_holds_a_film_of_up_to_15_mb_encoded(http: httpx.Client, world: EmulatorState) -> None:
     most = 15 * 2**20 - len("data:video/mp4;base64,")
     padding = most // 4 * 3 - len(film("mp4")) - 2
-    order(http, "extend", video_uri=data_uri(_padded(padding), "video/mp4"), duration=2)
-    told = refusal(http, "extend", video_uri=data_uri(_padded(padding + 3), "video/mp4"), duration=2)
+    order(http, "extend", video_uri=data_uri(padded(padding), "video/mp4"), duration=2)
+    told = refusal(http, "extend", video_uri=data_uri(padded(padding + 3), "video/mp4"), duration=2)
     assert told == "video_uri: must be a whole base64 data URI of at most 15 MB"
 
 
-def test_a_film_to_extend_has_100_mb_at_most_and_one_to_retake_what_the_slot_lets_in(
-    http: httpx.Client, world: EmulatorState
-) -> None:
-    most = 100 * 2**20 - len(film("mp4"))
-    order(http, "extend", video_uri=upload(http, _padded(most), "video/mp4"), duration=2)
-    large = upload(http, _padded(most + 1), "video/mp4")
-    assert "100 MB" in refusal(http, "extend", video_uri=large, duration=2)
-    order(http, "retake", video_uri=large, start_time=0, duration=2)
-
-
-def _padded(by: int) -> bytes:
+def padded(by: int) -> bytes:
     """A film with a box of this size that players pass over."""
     return film("mp4") + by.to_bytes(4, "big") + b"free" + bytes(by - 8)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.media.worker import Media
-from tests.media import test_convert, test_edit, test_pulse, test_render, test_worker
+from tests.media import test_convert, test_edit, test_odd_films, test_pulse, test_render, test_worker
+from tests.media.odd.films import FILMS
 from tests.media.test_render import WILD, cut_png, grey
 from tests.media.test_worker import media, picture
 
@@ -88,3 +89,12 @@ async def test_a_child_process_works_and_tells_and_leaves_nothing(media: Media, 
     await test_worker.test_a_failed_render_leaves_no_file(media, tmp_path)
     await test_worker.test_cancelling_short_work_kills_the_warm_child(media, picture, tmp_path)
     await test_worker.test_work_that_takes_too_long_is_stopped_and_said_to_be(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "traits", ["mirrored", "turned by 90° to the right, HDR (HLG)", "its first 0.80 s are not shown"]
+)
+def test_an_odd_film_is_what_a_player_shows(traits: str, tmp_path: Path) -> None:
+    film = next(film for film in FILMS if film.traits == traits)
+    test_odd_films.test_an_odd_film_is_what_a_player_shows(film, tmp_path)
+    test_odd_films.test_an_odd_film_that_comes_is_measured_and_seen_as_a_player_shows_it(film, tmp_path)
