@@ -199,7 +199,7 @@ class TrackStep:
             job,
             progress=seen.progress,
             queue_position=seen.queue_position,
-            note=cite(seen.note, MOST_NOTE) or _word(seen),
+            note=cite(seen.note, MOST_NOTE) or _status_text(seen),
             error=None,
         )
 
@@ -303,7 +303,7 @@ class _Pulse:
         self.done = done
 
 
-def _word(seen: PollResult) -> str:
+def _status_text(seen: PollResult) -> str:
     """What a person reads while the provider tells nothing more."""
     if seen.status == "waiting" and seen.queue_position is not None:
         return f"{ordinal(seen.queue_position + 1)} in line"

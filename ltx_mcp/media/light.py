@@ -154,7 +154,8 @@ def _transposed(matrix: Matrix) -> Matrix:
 
 
 def _product(one: Matrix, other: Matrix) -> Matrix:
-    return _transposed(tuple(_applied(one, column) for column in _transposed(other)))  # type: ignore[arg-type]
+    first, second, third = (_applied(one, column) for column in _transposed(other))
+    return _transposed((first, second, third))
 
 
 def _inverse(matrix: Matrix) -> Matrix:

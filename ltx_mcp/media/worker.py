@@ -222,19 +222,21 @@ class Media:
 
     async def look_at_picture(self, path: str | Path) -> PictureFacts:
         """The facts of a whole picture. CallerError: input_failed for what is none, rate_limited if too many wait."""
-        return PictureFacts(**_told(await self._look("picture", "picture", {"path": str(absolute(path))})))
+        return PictureFacts(**_with_tuples(await self._look("picture", "picture", {"path": str(absolute(path))})))
 
     async def look_at_medium(self, path: str | Path, kind: Literal["video", "audio"]) -> MediumFacts:
         """The facts of a whole film, or a whole sound, be it a film's. CallerError: input_failed where it is none,
         rate_limited where too many wait."""
-        return MediumFacts(**_told(await self._look(kind, "medium", {"path": str(absolute(path)), "kind": kind})))
+        return MediumFacts(
+            **_with_tuples(await self._look(kind, "medium", {"path": str(absolute(path)), "kind": kind}))
+        )
 
     async def look_at_film(self, path: str | Path, kind: Literal["video", "audio"] = "video") -> MediumFacts:
         """The same facts of a film or a sound that was made, and so waits for no caller's input. CallerError
         (input_failed)."""
         work = _reading("medium", path, _FILM, kind=kind)
         try:
-            return MediumFacts(**_told(await self._films.run(work)))
+            return MediumFacts(**_with_tuples(await self._films.run(work)))
         except ChildFailed as failure:
             raise _undecodable(kind, failure) from failure
 
@@ -249,7 +251,7 @@ class Media:
         """
         try:
             work = _reading("conversion", path, _REWRITE, out, target=target)
-            return MediumFacts(**_told(await self._conversions.run(work)))
+            return MediumFacts(**_with_tuples(await self._conversions.run(work)))
         except ChildFailed as failure:
             raise _undecodable("audio" if target == TARGETS["audio"] else "video", failure) from failure
 
@@ -306,7 +308,7 @@ class Media:
             raise _undecodable(kind, failure) from failure
 
 
-def _told(facts: dict[str, Any]) -> dict[str, Any]:
+def _with_tuples(facts: dict[str, Any]) -> dict[str, Any]:
     """Facts as they came as JSON, which knows no tuples."""
     return facts | {"traits": tuple(facts["traits"])}
 

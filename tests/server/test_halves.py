@@ -165,8 +165,9 @@ def test_all_that_is_known_of_a_film_stands_in_the_text(placed: Job) -> None:
 def test_a_failure_says_its_code_and_its_price_in_both_halves(placed: Job) -> None:
     error = Problem(ErrorCode.UNAVAILABLE, "fal could not make it.", "Order it again later.", "out of luck")
     job = replace(placed, state=State.FAILED, bill=Bill.RELEASED, error=error)
-    ref, view = (form(job, LINKS, Standing(), placed.created_at) for form in (to_ref, to_view))
-    for form, text in ((ref, ref_text(ref)), (view, job_text(view, ""))):  # type: ignore[arg-type]
+    now = placed.created_at
+    ref, view = to_ref(job, LINKS, Standing(), now), to_view(job, LINKS, Standing(), now)
+    for structure, text in ((ref.to_wire(), ref_text(ref)), (view.to_wire(), job_text(view, ""))):
         for words in (
             "unavailable",
             "fal could not make it.",
@@ -174,7 +175,7 @@ def test_a_failure_says_its_code_and_its_price_in_both_halves(placed: Job) -> No
             "It costs nothing. Order it again later.",
         ):
             assert words in text
-            assert words in json.dumps(form.to_wire())
+            assert words in json.dumps(structure)
 
 
 def test_a_wait_that_was_cut_is_told_in_both_halves(placed: Job) -> None:
