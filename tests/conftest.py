@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+import anyio
 import hypothesis
 import pytest
 from mcp import Client
@@ -27,6 +28,7 @@ from ltx_mcp.server import desk
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.databases import PostgresServer
+from tests.forked_media import forking, open_process_at
 from tests.kept import kept_films
 from tests.tiers import is_left_out
 
@@ -88,6 +90,23 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             words = entry.read_bytes().split(b"\0")
             if b"work" in words and any(word.startswith(homes) for word in words):
                 os.kill(int(entry.parent.name), signal.SIGKILL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_media(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Media processes are forked from a warm one, whose address this is; where all tests run they are started."""
+    if os.name == "nt" or request.config.getoption("--all"):
+        yield ""
+        return
+    with forking() as address, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ltx_mcp.media.worker.open_process", open_process_at(address))
+        yield address
+
+
+@pytest.fixture
+def started_media(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Media processes are started, as the program does it."""
+    monkeypatch.setattr("ltx_mcp.media.worker.open_process", anyio.open_process)
 
 
 @pytest.fixture(scope="session")

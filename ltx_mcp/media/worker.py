@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 import anyio
+from anyio import open_process
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
@@ -109,7 +110,7 @@ class Child:
         # A session of its own: a signal to the server's group must not reach a render before the server hands over.
         # Shielded: a start that is cancelled half way kills the process, but leaves nobody to wait for its end.
         with anyio.CancelScope(shield=True):
-            self._process = await anyio.open_process(
+            self._process = await open_process(
                 command, stderr=None, creationflags=no_window, start_new_session=True, **_surroundings()
             )
             assert self._process.stdout is not None

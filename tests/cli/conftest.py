@@ -80,9 +80,10 @@ def command_in(folder: Path) -> Command:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def start(request: pytest.FixtureRequest) -> None:
+def start(request: pytest.FixtureRequest, forked_media: str) -> None:
     """Commands are started as a person does where all tests run."""
     warm.is_wanted = not request.config.getoption("--all")
+    warm.media_at = forked_media
 
 
 @pytest.fixture

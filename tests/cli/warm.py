@@ -21,9 +21,13 @@ from pathlib import Path
 from pkgutil import walk_packages
 from runpy import run_module
 
-CODE = "from tests.cli.warm import serve; serve({})"
+from tests.forked_media import open_process_at
+
+CODE = "from tests.cli.warm import serve; serve({}, {!r})"
 ROOT = Path(__file__).parents[2]
 is_wanted = True
+media_at = ""
+"""Where the media processes of what is forked here are forked; started where this is empty."""
 
 
 def can_run(env: dict[str, str]) -> bool:
@@ -78,7 +82,7 @@ def _server() -> "tuple[socket.socket, subprocess.Popen[bytes]]":
     ours, theirs = socket.socketpair()
     with theirs:
         started = subprocess.Popen(
-            [sys.executable, "-c", CODE.format(theirs.fileno())],
+            [sys.executable, "-c", CODE.format(theirs.fileno(), media_at)],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -88,13 +92,15 @@ def _server() -> "tuple[socket.socket, subprocess.Popen[bytes]]":
     return ours, started
 
 
-def serve(descriptor: int) -> None:
+def serve(descriptor: int, media_at: str) -> None:
     """Import everything, then fork a process for each order and tell its number and its end."""
     import ltx_mcp
 
     for module in walk_packages(ltx_mcp.__path__, "ltx_mcp."):
         if not module.name.endswith((".__main__", ".media.child")):
             import_module(module.name)
+    if media_at:
+        import_module("ltx_mcp.media.worker").open_process = open_process_at(media_at)  # type: ignore[attr-defined]
     gc.collect()
     gc.freeze()  # else each forked process would look through all of it once more when it ends
     line = socket.socket(fileno=descriptor)

@@ -25,7 +25,11 @@ from manifests.registries import bundle_manifest, dockerfile
 from tests.conftest import Emulated
 from tests.jobs.test_processes import SMALL, Look, Server, environment, processes_of, wait_for
 
-pytestmark = [pytest.mark.anyio, pytest.mark.skipif(os.name == "nt", reason="POSIX processes")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.usefixtures("started_media"),
+    pytest.mark.skipif(os.name == "nt", reason="POSIX processes"),
+]
 
 OURS = ("ltx_mcp", "ltx_mcp/__init__", "ltx_mcp/__main__")
 LIBRARY = (

@@ -22,7 +22,7 @@ from tests.media.films import Recipe, make
 from tests.media.processes import workers, writing_end
 from tests.media.test_excess import with_scans
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("started_media")]
 
 Slow = Callable[[], Awaitable[object]]
 SMALL = Sizes(quick=1, patient=1, films=1, pictures=1, conversions=2, renders=1)

@@ -17,7 +17,7 @@ from ltx_mcp.media.facts import ChildFailed, Confinement, Limits, Room
 from ltx_mcp.media.worker import Child, Media
 from tests.media.test_excess import with_scans
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("started_media")]
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have nothing of this")
 
 # What code that a hostile file took over would try; each line is a name and what is done.

@@ -26,7 +26,7 @@ from tests.media.films import Recipe, make
 from tests.media.processes import children_of, exists, until, workers, writing_end
 from tests.patience import HANG_S
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("started_media")]
 
 SMALL = RenderOrder("green hills", 320, 180, 25, 0.4, audio=False)
 ENDLESS = RenderOrder("green hills", 3840, 2160, 50, 600.0, audio=False)

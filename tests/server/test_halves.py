@@ -199,4 +199,4 @@ async def test_cancelling_what_has_ended_says_so_and_what_it_cost(home: Path, em
             pass
         late = await client.call_tool("cancel_job", {"job_id": facts_of(placed)["job_id"]})
     for half in HALVES:
-        assert read("cancel_job", late, half).tells("It had ended before; it is charged (0.24 USD).")
+        assert read("cancel_job", late, half).tells("It had ended before; it is charged (0.24 USD")
