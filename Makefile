@@ -1,8 +1,8 @@
 # Everything sets itself up: Python 3.11 or newer, make and a package index are enough.
 PYTHON ?= python3
 BIN := .venv/bin
-# One more than there are cores: many tests wait most of the time.
-WORKERS := $(shell $(PYTHON) -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
+# Two more than there are cores: many tests wait most of the time.
+WORKERS := $(shell $(PYTHON) -c "import os; print(min(6, (os.cpu_count() or 1) + 2))")
 
 # Else dozens of processes would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE

@@ -27,6 +27,7 @@ from ltx_mcp.providers.catalog_loader import make_market, read_providers, settin
 from ltx_mcp.server import desk
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
+from tests import examples
 from tests.databases import PostgresServer
 from tests.forked_media import forking, open_process_at
 from tests.kept import kept_films
@@ -236,6 +237,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Tool snapshots are renewed on purpose only, and the slow tests are asked for."""
     parser.addoption("--renew-snapshots", action="store_true", help="write tests/snapshots anew")
     parser.addoption("--all", action="store_true", help="run the slow tests of tests/slow.toml too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where all tests run, properties are tried with more examples."""
+    examples.are_all_wanted = config.getoption("--all")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

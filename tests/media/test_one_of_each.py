@@ -83,6 +83,7 @@ def test_a_preview_moves_to_a_sound_that_is_its_track(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("started_media")
 async def test_a_child_process_works_and_tells_and_leaves_nothing(media: Media, picture: Path, tmp_path: Path) -> None:
     await test_worker.test_each_kind_of_work_comes_back_as_its_facts(media, picture, tmp_path)
     await test_worker.test_an_error_of_the_caller_stays_one_across_the_pipe(media, tmp_path)

@@ -5,7 +5,6 @@ REPLY_EXAMPLES=2000 looks longer, and at other examples each time.
 
 import json
 import math
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ltx_mcp.domain.arguments import PaidArguments
@@ -36,6 +35,7 @@ from ltx_mcp.media.worker import Media
 from ltx_mcp.net.address import read_address
 from ltx_mcp.net.provider_client import ProviderClient
 from ltx_mcp.providers.base import AdapterContext, DeferredVideo, PollResult, SubmittedOrder, Uploaded
+from tests.examples import examples
 from tests.patience import HANG_S
 from tests.providers.bench import NOON, REMOTE, extends, market_of, retakes, speaks, text
 from tests.providers.raw import Line, Raw, serving
@@ -55,14 +55,7 @@ from tests.providers.said import (
     texts,
 )
 
-LONGER = "REPLY_EXAMPLES" in os.environ
-EXAMPLES = settings(
-    max_examples=int(os.environ.get("REPLY_EXAMPLES", "100")),
-    deadline=None,
-    derandomize=not LONGER,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+EXAMPLES = examples("REPLY_EXAMPLES", fast=40, every=100)
 EVERYBODY = (*REMOTE, "ltx v1")
 OWN_NO = {503: ("service_unavailable", "service_unavailable_error"), 529: ("overloaded_error",)}
 MOST_MICRO = 10_000 * 1_000_000

@@ -6,7 +6,6 @@ ARGUMENT_EXAMPLES=2000 looks longer, and at other examples each time.
 import base64
 import json
 import logging
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from mcp import Client
@@ -28,17 +27,11 @@ from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS
+from tests.examples import examples
 from tests.facts import facts_of
 from tests.patience import HANG_S
 
-LONGER = "ARGUMENT_EXAMPLES" in os.environ
-EXAMPLES = settings(
-    max_examples=int(os.environ.get("ARGUMENT_EXAMPLES", "80")),
-    deadline=None,
-    derandomize=not LONGER,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+EXAMPLES = examples("ARGUMENT_EXAMPLES", fast=30, every=80)
 IN_TIME_S = HANG_S
 CODES = frozenset(map(str, ErrorCode)) - {"internal_error"}
 PIXEL = (
