@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, func, select
 from sqlalchemy.engine import make_url
 
-from ltx_mcp.domain.job import LIVE, Bill, Job
+from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, Job
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.jobs.rows import to_job
 from ltx_mcp.jobs.schema import events, jobs
@@ -60,7 +60,7 @@ def connect(url: str, home: Path) -> Engine:
 def count_live(engine: Engine) -> int:
     """How many jobs something still happens to."""
     with engine.connect() as connection:
-        query = select(func.count()).select_from(jobs).where(jobs.c.state.in_(LIVE))
+        query = select(func.count()).select_from(jobs).where(jobs.c.state.in_(ACTIVE_STATES))
         return int(connection.execute(query).scalar_one())
 
 
@@ -89,13 +89,13 @@ def replay_money(books: Books) -> tuple[int, list[str]]:
     for line in books.lines:
         job = books.jobs[line.job_id]
         if line.what == "placed":
-            bills[job.id] = str(Bill.HELD)
+            bills[job.id] = str(ChargeState.HELD)
         elif line.what == "next_offer":
             offers[job.id] = int(line.detail["offer_index"])
         elif line.what in ("failed", "cancelled") and "bill" not in line.detail:
-            bills[job.id] = str(Bill.RELEASED)
-        bills[job.id] = str(line.detail.get("bill", bills.get(job.id, Bill.HELD)))
-        kept = bills[job.id] != Bill.RELEASED
+            bills[job.id] = str(ChargeState.RELEASED)
+        bills[job.id] = str(line.detail.get("bill", bills.get(job.id, ChargeState.HELD)))
+        kept = bills[job.id] != ChargeState.RELEASED
         amounts[job.id] = _amount(job, offers[job.id], line) if kept else 0
         most = max(most, amounts.total())
     wrong = [job_id for job_id, bill in books.bookings.items() if bills.get(job_id) != bill]

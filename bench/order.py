@@ -14,8 +14,8 @@ from typing import Any
 from bench.table import Row, Table, ms, times
 from bench.wire import BARE, OURS, Server, cancel_all, listed
 from ltx_mcp.domain.arguments import GenerateVideo
-from ltx_mcp.domain.plan import choose
-from ltx_mcp.domain.request import normal_form, to_request
+from ltx_mcp.domain.plan import select_offers
+from ltx_mcp.domain.request import canonical_form, to_request
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
@@ -116,7 +116,7 @@ def _measure_places(home: Path) -> tuple[list[float], list[float]]:
 def _new_job(number: int) -> NewJob:
     market = make_market(read_providers(), (), lambda name: "")
     request = to_request(GenerateVideo(prompt=f"place {number}", provider="local"))
-    return NewJob("local", "", normal_form(request, ()), choose(request, (), market), ())
+    return NewJob("local", "", canonical_form(request, ()), select_offers(request, (), market), ())
 
 
 def _open_raw(path: Path) -> sqlite3.Connection:

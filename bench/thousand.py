@@ -26,7 +26,7 @@ from bench.fleet import Emulator, Server, emulated, server_environment, strange_
 from bench.process import cpu_s, memory
 from bench.table import Row, Table, count, mib, ms, seconds
 from bench.wire import ROOT
-from ltx_mcp.domain.job import LIVE, State
+from ltx_mcp.domain.job import ACTIVE_STATES, State
 from ltx_mcp.jobs.schema import jobs
 
 MEMORY_BUDGET, LAG_BUDGET_S = 250 * 10**6, 0.05
@@ -147,7 +147,7 @@ async def _drive(server: Server, emulator: Emulator, run: Run, number: int, work
 
 async def _look(server: Server, run: Run, engine: Engine) -> None:
     """How many are in flight, and what the process holds, each second."""
-    query = select(func.count()).select_from(jobs).where(jobs.c.state.in_(LIVE))
+    query = select(func.count()).select_from(jobs).where(jobs.c.state.in_(ACTIVE_STATES))
 
     def ask() -> int:
         with engine.connect() as connection:

@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 
 from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, System, find_place
+from ltx_mcp.domain.catalog import OfferSpec
 from ltx_mcp.domain.errors import ErrorCode
-from ltx_mcp.domain.facts import OfferFacts
 from ltx_mcp.domain.request import EDITS
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.app import make_server
@@ -170,7 +170,7 @@ def errors() -> str:
 AS_GIVEN = "the video's"
 
 
-def _shapes(row: OfferFacts) -> str:
+def _shapes(row: OfferSpec) -> str:
     if row.operation not in EDITS:
         return ", ".join(row.aspect_ratio)
     video = row.media_limits.get("video")
@@ -198,7 +198,7 @@ def limits() -> str:
     return "\n".join(["| provider | model | operation | what is asked |", "|---|---|---|---|", *rows])
 
 
-def _asked_of(row: OfferFacts) -> Iterator[str]:
+def _asked_of(row: OfferSpec) -> Iterator[str]:
     for role, limit in row.media_limits.items():
         if limit.duration:
             yield f"{role} of {limit.duration} s"

@@ -16,8 +16,8 @@ import pytest
 from mcp import Client
 
 from ltx_mcp.domain.arguments import GenerateVideo
-from ltx_mcp.domain.plan import Market, choose
-from ltx_mcp.domain.request import normal_form, to_request
+from ltx_mcp.domain.plan import Catalog, select_offers
+from ltx_mcp.domain.request import canonical_form, to_request
 from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.jobs.database import Database
@@ -197,18 +197,18 @@ def store(database: Database) -> Store:
 
 
 @pytest.fixture
-def market() -> Market:
+def market() -> Catalog:
     """What ships, with no key set."""
     return make_market(read_providers(), (), lambda name: "")
 
 
 @pytest.fixture
-def new_job(market: Market) -> Callable[..., NewJob]:
+def new_job(market: Catalog) -> Callable[..., NewJob]:
     """Makes a planned text request, as `place` wants it."""
 
     def make(caller: str = "local", request_key: str = "", **arguments: Any) -> NewJob:
         request = to_request(GenerateVideo(**{"prompt": "a pond", **arguments}))
-        return NewJob(caller, request_key, normal_form(request, ()), choose(request, (), market), ())
+        return NewJob(caller, request_key, canonical_form(request, ()), select_offers(request, (), market), ())
 
     return make
 
@@ -220,7 +220,7 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 @pytest.fixture
-def connect(home: Path, market: Market, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Connect:
+def connect(home: Path, market: Catalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Connect:
     """An in-memory client of a server over this test's home; pictures may lie in the test's folder."""
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.domain.errors import SetupError
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.providers.catalog_loader import read_providers
 from ltx_mcp.server.edge import make_config, read_edge
 from ltx_mcp.settings import described, read_overlay_path, read_settings
@@ -27,7 +27,7 @@ aspect_ratio = ["16:9"]
 price = {{ as_of = "2026-11-21", source = "a test", usd_per_second = {{ 720p = "0.5" }} }}
 """
 
-Edge = Callable[..., Market]
+Edge = Callable[..., Catalog]
 
 
 def test_a_user_without_a_home_is_told_which_setting_gives_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_settings_are_read_where_the_working_folder_is_gone(monkeypatch: pytest.
 def edge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Edge:
     """The market of a process whose environment has these settings, and no other of ours."""
 
-    def read(**values: str) -> Market:
+    def read(**values: str) -> Catalog:
         for name in [name for name in os.environ if name.startswith("LTX_")]:
             monkeypatch.delenv(name)
         for name, value in values.items():
@@ -311,7 +311,7 @@ def test_only_a_whole_number_of_jobs_may_be_live(value: str) -> None:
         read_settings({"LTX_MCP_MAX_LIVE_JOBS": value})
 
 
-def test_a_hundred_jobs_of_a_caller_may_be_live_where_nothing_is_set(market: Market) -> None:
+def test_a_hundred_jobs_of_a_caller_may_be_live_where_nothing_is_set(market: Catalog) -> None:
     for given, most in (({}, 100), ({"LTX_MCP_MAX_LIVE_JOBS": " 7 "}, 7), ({"LTX_MCP_MAX_LIVE_JOBS": ""}, 100)):
         assert make_config(read_settings(given), market, paths=False).max_live_jobs == most
 

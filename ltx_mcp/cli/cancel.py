@@ -17,13 +17,13 @@ from ltx_mcp.cli.streams import agrees, say
 from ltx_mcp.cli.words import print_json
 from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CancelJob
-from ltx_mcp.domain.job import LIVE, State
+from ltx_mcp.domain.job import ACTIVE_STATES, State
 from ltx_mcp.server.views import JobView
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.cancellation import CancelResult
 
-STATES = [str(state) for state in State if state in LIVE]
+STATES = [str(state) for state in State if state in ACTIVE_STATES]
 MAX_NAMED = 10
 MEANINGS = {
     "never_sent": "not sent yet; it costs nothing",
@@ -35,7 +35,7 @@ MEANINGS = {
 
 
 @click.command(short_help="Cancel JOB, or all that are under way.")
-@click.argument("job_ids", metavar="[JOB]...", nargs=-1, shell_complete=complete_job(*LIVE))
+@click.argument("job_ids", metavar="[JOB]...", nargs=-1, shell_complete=complete_job(*ACTIVE_STATES))
 @click.option("--all", "wants_all", is_flag=True, help="All that are under way.")
 @click.option(
     "--state",

@@ -17,7 +17,7 @@ from anyio.abc import TaskStatus
 from ltx_mcp.cli.option_names import name_options
 from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import spoken
-from ltx_mcp.domain.consent import NeedsConsentError
+from ltx_mcp.domain.confirmation import ConfirmationRequiredError
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.quoting import shorten
@@ -62,7 +62,7 @@ def told() -> Iterator[None]:
 
 def _tell(error: LtxError) -> None:
     where = getattr(error, "where", "")
-    message, hint = (error.told, "") if isinstance(error, NeedsConsentError) else (error.message, error.hint)
+    message, hint = (error.told, "") if isinstance(error, ConfirmationRequiredError) else (error.message, error.hint)
     message, hint = spoken(name_options(message)), spoken(f"{hint} {where}")
     if is_terminal(sys.stderr):
         from ltx_mcp.cli.screen import print_error

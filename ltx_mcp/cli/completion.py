@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.domain.job import LIVE
+from ltx_mcp.domain.job import ACTIVE_STATES
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -59,7 +59,7 @@ def complete_media(after: str = "") -> Completer:
         files = [CompletionItem(begun, type="file")]
         if not begun.startswith(BEGUN):
             return files
-        return [*files, *_jobs(begun, {"succeeded", *LIVE}, after)]
+        return [*files, *_jobs(begun, {"succeeded", *ACTIVE_STATES}, after)]
 
     return complete
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ltx_mcp.cli.screen import STATES, make_console, make_table, piece, place_of
 from ltx_mcp.cli.words import option_name, spoken
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.request import Input
 from ltx_mcp.server.suggestions import ADDED_S, ANY_PROMPT, REDONE_S, longer, next_shot, redone
 from ltx_mcp.server.views import JobView
@@ -56,7 +56,7 @@ def _draw_next(console: Console, steps: Sequence[tuple[str, str]]) -> None:
         console.print(f"    {command}", soft_wrap=True)
 
 
-def next_steps(view: JobView, market: Market) -> list[tuple[str, str]]:
+def next_steps(view: JobView, market: Catalog) -> list[tuple[str, str]]:
     """What can be done with a film, each with its price, and the command."""
     video, last = _inputs_of(view)
     job_id, steps = view.job_id, [(f"again, {view.price()}", "the same command with --new")]

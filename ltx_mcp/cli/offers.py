@@ -9,8 +9,8 @@ from rich.text import Text
 from ltx_mcp.cli.screen import make_console, make_table, piece
 from ltx_mcp.cli.words import spoken
 from ltx_mcp.domain.arguments import Resolution
-from ltx_mcp.domain.facts import Choice, Limit, Numbers, OfferFacts, ProviderFacts
-from ltx_mcp.domain.plan import LOCAL, Market
+from ltx_mcp.domain.catalog import Limit, NumberChoices, Numbers, OfferSpec, ProviderSpec
+from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.server.views import Estimate, Quote
 
@@ -21,7 +21,7 @@ FEW = 4
 PREVIEW = "a preview drawn on this machine, not LTX"
 
 
-def draw_models(market: Market) -> None:
+def draw_models(market: Catalog) -> None:
     """What each provider makes, of what, within which limits, and what stands in the way."""
     console = make_console()
     rows = {facts.name: _rows(facts) for facts in market.providers}
@@ -29,7 +29,7 @@ def draw_models(market: Market) -> None:
     widths = [max(len(row[column]) for row in every) for column in range(len(NAMES))]
     for name, offered in rows.items():
         standing = market.standings[name]
-        ready = Text("ready", "green") if standing.usable else piece(console, standing.why_not, "yellow")
+        ready = Text("ready", "green") if standing.usable else piece(console, standing.unavailable_reason, "yellow")
         table = make_table(console, *NAMES)
         for column, width in zip(table.columns, widths, strict=True):
             column.min_width = width
@@ -40,7 +40,7 @@ def draw_models(market: Market) -> None:
         console.print()
 
 
-def _rows(facts: ProviderFacts) -> list[tuple[str, ...]]:
+def _rows(facts: ProviderSpec) -> list[tuple[str, ...]]:
     """One for each limit of a model, with all that it is the limit of."""
     made: dict[tuple[str, ...], list[str]] = {}
     for row in facts.offer:
@@ -62,14 +62,14 @@ def _limit(limit: Limit) -> tuple[str, str, str]:
 
 def _seconds(numbers: Numbers) -> str:
     """An even row of numbers by its first two and its last."""
-    if not isinstance(numbers, Choice):
+    if not isinstance(numbers, NumberChoices):
         return f"{numbers.low}, {numbers.low + numbers.step} … {numbers.high}" if numbers.step else str(numbers)
     steps = {after - before for before, after in zip(numbers.values, numbers.values[1:], strict=False)}
     first, *_, last = shown = [format(value, "f") for value in numbers.values]
     return f"{first}, {shown[1]} … {last}" if len(shown) >= FEW and len(steps) == 1 else str(numbers)
 
 
-def _rate(row: OfferFacts, limit: Limit) -> str:
+def _rate(row: OfferSpec, limit: Limit) -> str:
     """What a second costs here, from the least to the most."""
     rates = [rate for label, rate in row.price.usd_per_second.items() if label in (limit.resolution or SIZES)]
     rates += [tier.usd_per_second for tier in row.price.pixel_tiers]
@@ -98,14 +98,14 @@ def draw_estimate(found: Estimate, count: int) -> None:
 
 def _best(quotes: Sequence[Quote]) -> Quote | None:
     """The cheapest that could be ordered now and is no preview."""
-    real = [quote for quote in quotes if quote.usable and quote.provider != LOCAL]
+    real = [quote for quote in quotes if quote.usable and quote.provider != PREVIEW_PROVIDER]
     return min(real, key=lambda quote: quote.most_usd, default=None)
 
 
 def _note(quote: Quote, is_best: bool) -> str:
     parts = [
         "cheapest" if is_best else "",
-        PREVIEW if quote.provider == LOCAL else "",
+        PREVIEW if quote.provider == PREVIEW_PROVIDER else "",
         f"for {quote.billed}" if quote.billed else "",
         f"at most {to_text(quote.most_usd)} each" if quote.most_usd > quote.cost_usd else "",
         f"{quote.credits} credits each" if quote.credits else "",

@@ -21,7 +21,7 @@ from ltx_mcp.cli.streams import agrees, say
 from ltx_mcp.cli.way import placed_text
 from ltx_mcp.cli.words import age, print_json
 from ltx_mcp.domain.arguments import PaidArguments
-from ltx_mcp.domain.consent import Answer, Question
+from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.providers.key_names import previews_text
@@ -47,7 +47,7 @@ class Order:
     options: dict[str, Any]
     yes: bool
     new: bool
-    answer: Answer | None = None
+    answer: ConfirmationReply | None = None
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ def _made(order: Order) -> JobView | None:
     """What came of it, once a person has answered what there was to ask."""
     while True:
         made = run(partial(_order, order))
-        if isinstance(made, Question):
+        if isinstance(made, ConfirmationPrompt):
             agreed = order.yes or agrees(made.text)
-            order = replace(order, answer=Answer(made.token, agreed))
+            order = replace(order, answer=ConfirmationReply(made.token, agreed))
         elif not isinstance(made, Repeated):
             return made
         elif agrees(made.question):
@@ -106,7 +106,7 @@ def _made(order: Order) -> JobView | None:
             return made.view
 
 
-async def _order(order: Order) -> JobView | Question | Repeated | None:
+async def _order(order: Order) -> JobView | ConfirmationPrompt | Repeated | None:
     """The job at its end, or as it is when a signal says to leave; None when that comes before the order is known. The
     question where somebody must be asked first."""
     from ltx_mcp.jobs.same import Repeat
@@ -119,7 +119,7 @@ async def _order(order: Order) -> JobView | Question | Repeated | None:
             arguments = await with_full_ids(jobs, arguments)
             can_ask = order.yes or _is_person_there()
             ordered = await jobs.order(arguments, CALLER, order.answer, can_ask=can_ask, repeat=repeat)
-            if isinstance(ordered, Question):
+            if isinstance(ordered, ConfirmationPrompt):
                 return ordered
             job = ordered.job
             if (asks := _asks_for_another(ordered, arguments.request_key)) and _is_person_there():

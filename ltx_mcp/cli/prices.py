@@ -12,8 +12,8 @@ from ltx_mcp.cli.options import as_json_option, options_of, read_options
 from ltx_mcp.cli.streams import is_terminal
 from ltx_mcp.cli.words import print_json, print_table, spoken
 from ltx_mcp.domain.arguments import EstimateCost
-from ltx_mcp.domain.facts import Limit, OfferFacts
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.catalog import Limit, OfferSpec
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.server.edge import read_edge
 from ltx_mcp.server.texts import supposed_text
@@ -86,7 +86,7 @@ def models(as_json: bool) -> None:
         return
     print_table(
         [
-            _cells(facts.name, row, limit, market.standings[facts.name].why_not or "yes")
+            _cells(facts.name, row, limit, market.standings[facts.name].unavailable_reason or "yes")
             for facts in market.providers
             for row in facts.offer
             for limit in row.limits
@@ -94,16 +94,16 @@ def models(as_json: bool) -> None:
     )
 
 
-def _facts(market: Market) -> list[dict[str, Any]]:
+def _facts(market: Catalog) -> list[dict[str, Any]]:
     """The facts as they are, and whether each provider could be used now."""
     return [
         facts.model_dump(mode="json", by_alias=True)
-        | {"usable": market.standings[facts.name].usable, "why_not": market.standings[facts.name].why_not}
+        | {"usable": market.standings[facts.name].usable, "why_not": market.standings[facts.name].unavailable_reason}
         for facts in market.providers
     ]
 
 
-def _cells(provider: str, row: OfferFacts, limit: Limit, usable: str) -> dict[str, str]:
+def _cells(provider: str, row: OfferSpec, limit: Limit, usable: str) -> dict[str, str]:
     return {
         "provider": provider,
         "model": row.model,

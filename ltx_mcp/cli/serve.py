@@ -19,7 +19,7 @@ from ltx_mcp.server.edge import read_edge, warn_of_previews
 from ltx_mcp.server.repeats import tell_left_out
 
 if TYPE_CHECKING:
-    from ltx_mcp.domain.plan import Market
+    from ltx_mcp.domain.plan import Catalog
     from ltx_mcp.server.desk import Desk
     from ltx_mcp.settings import Settings
 
@@ -109,7 +109,7 @@ async def _serve_http(host: str, port: int) -> None:
             os._exit(0)
 
 
-def _who_can_use_it(settings: "Settings", market: "Market") -> str:
+def _who_can_use_it(settings: "Settings", market: "Catalog") -> str:
     """There is no login: whoever reaches the port orders with what this process has."""
     names = ((facts.name, [name for name in facts.key_env if settings.lookup(name)]) for facts in market.providers)
     lent = [f"{provider} ({' and '.join(keys)})" for provider, keys in names if keys]

@@ -23,7 +23,7 @@ async def care_for_ownerless(jobs: "Jobs") -> None:
         say(f"Nobody works on {_named(ownerless.able)}: {COMMAND} does. It could not be started here: {trouble}.")
     for provider in dict.fromkeys(ownerless.lacking.values()):
         theirs = [job_id for job_id, name in ownerless.lacking.items() if name == provider]
-        why = jobs.market.standings[provider].why_not if provider in jobs.market.standings else f"{provider} is gone."
+        why = jobs.market.standings[provider].unavailable_reason if provider in jobs.market.standings else f"{provider} is gone."
         say(f"Nobody works on {_named(theirs)}: {why} With that set, {COMMAND} does.")
 
 

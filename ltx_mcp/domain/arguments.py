@@ -123,13 +123,13 @@ Shape = Annotated[
     AspectRatio | Automatic,
     Field(description="Width to height; auto (default): as the picture", json_schema_extra=_one_enum),
 ]
-Footage = Annotated[str, Field(min_length=1, description="The video: URL, data URI, path or job id")]
+VideoSource = Annotated[str, Field(min_length=1, description="The video: URL, data URI, path or job id")]
 ProviderName = Annotated[str, Field(description="Who makes it; auto (default): the cheapest set up")]
 ModelName = Annotated[str, Field(description="auto (default): any that can do it")]
 AdjustRule = Annotated[
     Adjust, Field(description="What is not offered: never (default) refuses it, nearest takes the nearest that is")
 ]
-Cap = Annotated[
+MaxCost = Annotated[
     Annotated[float, Field(ge=0, allow_inf_nan=False)] | None,
     BeforeValidator(_read_cap),
     Field(description="Refuse if more US dollars may be charged; 0: only free; null or left out: no cap"),
@@ -184,7 +184,7 @@ class GenerateVideo(Arguments):
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
-    max_cost_usd: Cap = None
+    max_cost_usd: MaxCost = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 
@@ -210,7 +210,7 @@ class AnimateImage(Arguments):
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
-    max_cost_usd: Cap = None
+    max_cost_usd: MaxCost = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 
@@ -228,7 +228,7 @@ class GenerateFromAudio(Arguments):
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
-    max_cost_usd: Cap = None
+    max_cost_usd: MaxCost = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 
@@ -242,7 +242,7 @@ class GenerateFromAudio(Arguments):
 class ExtendVideo(Arguments):
     """Arguments of extend_video."""
 
-    video: Footage
+    video: VideoSource
     duration: Annotated[float, Field(ge=2, le=20, description="Seconds to add, 2 to 20 (default 5)")] = 5
     prompt: FreePrompt = ""
     mode: Annotated[VideoMode, Field(description="Add after its end (default) or before its start")] = "end"
@@ -253,7 +253,7 @@ class ExtendVideo(Arguments):
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
-    max_cost_usd: Cap = None
+    max_cost_usd: MaxCost = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 
@@ -261,7 +261,7 @@ class ExtendVideo(Arguments):
 class RetakeVideo(Arguments):
     """Arguments of retake_video."""
 
-    video: Footage
+    video: VideoSource
     start_time: Annotated[float, Field(ge=0, allow_inf_nan=False, description="Where the section begins, in seconds")]
     duration: Annotated[
         float, Field(ge=2, allow_inf_nan=False, description="Length of the section in seconds, at least 2")
@@ -271,7 +271,7 @@ class RetakeVideo(Arguments):
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
-    max_cost_usd: Cap = None
+    max_cost_usd: MaxCost = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 

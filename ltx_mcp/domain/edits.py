@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from fractions import Fraction
 
-from ltx_mcp.domain.facts import OfferFacts
-from ltx_mcp.domain.forms import seconds_of
+from ltx_mcp.domain.catalog import OfferSpec
+from ltx_mcp.domain.media_formats import seconds_of
 from ltx_mcp.domain.offer import NotOfferedError, Offer
 from ltx_mcp.domain.request import SHORTEST_SECTION_S, Input, Request, film_size, to_decimal
 
@@ -15,7 +15,7 @@ ROUNDING_S = Decimal("0.05")
 
 
 @dataclass(frozen=True)
-class Form:
+class OutputFormat:
     """What the film will be. `duration` is what is ordered; see Offer."""
 
     duration: Decimal
@@ -28,14 +28,14 @@ class Form:
     context: Decimal | None = None
 
 
-def edited(request: Request, inputs: Sequence[Input], row: OfferFacts) -> Form:
+def edit_output(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
     """A film made from a video: its size and rate, and a length that follows from its own."""
     video = next(given for given in inputs if given.role == "video")
     assert request.duration is not None
     extends = request.operation == "extend"
     duration = _new_part(request, video, row) if extends else _section(request, video, row)
     width, height = _edited_size(video, row)
-    return Form(
+    return OutputFormat(
         duration=duration,
         fps=round(video.fps),
         resolution=f"{min(width, height)}p",
@@ -47,7 +47,7 @@ def edited(request: Request, inputs: Sequence[Input], row: OfferFacts) -> Form:
     )
 
 
-def _edited_size(video: Input, row: OfferFacts) -> tuple[int, int]:
+def _edited_size(video: Input, row: OfferSpec) -> tuple[int, int]:
     """The video's own, or where the provider scales it 16:9 or 9:16 with its short edge."""
     if row.film_short_edge is None:
         return video.width, video.height
@@ -59,7 +59,7 @@ def _ratio_text(width: int, height: int) -> str:
     return f"{ratio.numerator}:{ratio.denominator}"
 
 
-def _asked_length(request: Request, row: OfferFacts, most: Decimal, why: str) -> Decimal:
+def _asked_length(request: Request, row: OfferSpec, most: Decimal, why: str) -> Decimal:
     """The asked seconds, or the nearest that are allowed where they may change; never above `most`."""
     asked = request.duration or Decimal()
     limit = row.limits[0].duration
@@ -72,11 +72,11 @@ def _asked_length(request: Request, row: OfferFacts, most: Decimal, why: str) ->
     return nearest
 
 
-def _new_part(request: Request, video: Input, row: OfferFacts) -> Decimal:
+def _new_part(request: Request, video: Input, row: OfferSpec) -> Decimal:
     """Seconds to add: the least context there may be must fit beside them."""
     if request.context and row.context and not row.context.low <= request.context <= row.context.high:
         raise NotOfferedError(f"context {request.context:f} is not offered; allowed: {row.context}, or 0.")
-    room = _room(video, row)
+    room = _frame_budget(video, row)
     if room is None:
         return _asked_length(request, row, row.limits[0].duration.longest, "")
     asked, least = request.context or Decimal(), row.context.low if row.context else Decimal()
@@ -90,29 +90,29 @@ def _new_part(request: Request, video: Input, row: OfferFacts) -> Decimal:
     return _asked_length(request, row, room - least, why)
 
 
-def _room(video: Input, row: OfferFacts, rounding: str = ROUND_DOWN) -> Decimal | None:
+def _frame_budget(video: Input, row: OfferSpec, rounding: str = ROUND_DOWN) -> Decimal | None:
     """Seconds that a new part and its context may have together; None: any."""
     if row.context_frames is None or not video.fps:
         return None
     return (Decimal(row.context_frames) / Decimal(str(video.fps))).quantize(Decimal("0.01"), rounding).normalize()
 
 
-def _context(request: Request, video: Input, row: OfferFacts, duration: Decimal) -> Decimal:
+def _context(request: Request, video: Input, row: OfferSpec, duration: Decimal) -> Decimal:
     """Seconds of the video that are looked at, and where the provider bills them, paid for."""
     # a context that is sent must fit; one the provider takes by itself may be a part of a frame longer, and is paid
     most = context_within(video, row, duration, ROUND_DOWN if request.context else ROUND_UP)
     return min(request.context, most) if request.context else most
 
 
-def context_within(video: Input, row: OfferFacts, duration: Decimal, rounding: str = ROUND_UP) -> Decimal:
+def context_within(video: Input, row: OfferSpec, duration: Decimal, rounding: str = ROUND_UP) -> Decimal:
     """Seconds of the video that a provider can look at, and does where none are named."""
     if row.context is None:
         return Decimal()
-    room, most = _room(video, row, rounding), min(row.context.high, seconds_of(video))
+    room, most = _frame_budget(video, row, rounding), min(row.context.high, seconds_of(video))
     return most if room is None else min(most, room - duration)
 
 
-def _section(request: Request, video: Input, row: OfferFacts) -> Decimal:
+def _section(request: Request, video: Input, row: OfferSpec) -> Decimal:
     """Seconds to redo: the section must begin and end within the video."""
     start, length = request.start_time or Decimal(), _shown_s(video)
     shortest = row.limits[0].duration.shortest
@@ -137,7 +137,7 @@ def _shown_s(video: Input) -> Decimal:
     return to_decimal(round(counted, 3)) if video.doubt and 0 < counted < seconds else seconds
 
 
-def billed_for(offer: Offer, given_s: Decimal) -> Decimal:
+def billed_duration(offer: Offer, given_s: Decimal) -> Decimal:
     """Seconds that an order is paid for, once it is known how long what it was given is."""
     if offer.operation == "extend":
         return offer.duration + min(offer.billed - offer.duration, given_s)

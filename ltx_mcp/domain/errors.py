@@ -82,7 +82,7 @@ class ProviderError(LtxError):
 
 
 @dataclass(frozen=True)
-class Problem:
+class JobError:
     """An error as it is kept in a job's row and shown to the caller."""
 
     code: ErrorCode
@@ -91,7 +91,7 @@ class Problem:
     provider_detail: str = ""
 
     @classmethod
-    def of(cls, error: LtxError) -> "Problem":
+    def of(cls, error: LtxError) -> "JobError":
         """The record of a raised error; text of a provider stays in `provider_detail`, with its request's id."""
         detail = error.detail if isinstance(error, ProviderError) else ""
         if isinstance(error, ProviderError) and error.request_id:

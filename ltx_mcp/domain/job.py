@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from ltx_mcp.domain.errors import ErrorCode, Problem
+from ltx_mcp.domain.errors import ErrorCode, JobError
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.price import from_micro, price_text
 from ltx_mcp.domain.request import Input, kind_of
@@ -28,7 +28,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Bill(StrEnum):
+class ChargeState(StrEnum):
     """What became of the price."""
 
     HELD = "held"
@@ -36,7 +36,7 @@ class Bill(StrEnum):
     RELEASED = "released"
 
 
-class Cancel(StrEnum):
+class CancelOutcome(StrEnum):
     """What became of a wish to cancel."""
 
     NEVER_SENT = "never_sent"
@@ -45,12 +45,12 @@ class Cancel(StrEnum):
     NOT_POSSIBLE = "not_possible"
 
 
-LIVE = frozenset({State.QUEUED, State.SUBMITTING, State.RUNNING, State.SAVING})
-ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.UNKNOWN})
-ORDERED = frozenset({State.SUBMITTING, State.RUNNING})
+ACTIVE_STATES = frozenset({State.QUEUED, State.SUBMITTING, State.RUNNING, State.SAVING})
+TERMINAL_STATES = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.UNKNOWN})
+IN_FLIGHT_STATES = frozenset({State.SUBMITTING, State.RUNNING})
 """States in which a provider may be at work, or a renderer of this machine is."""
 
-MOVES: dict[State, frozenset[State]] = {
+TRANSITIONS: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.QUEUED, State.SUBMITTING, State.FAILED, State.CANCELLED}),
     # back to queued only after a sure no, or where nothing is ordered and the work can be repeated
     State.SUBMITTING: frozenset({State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED, State.UNKNOWN}),
@@ -64,19 +64,19 @@ MOVES: dict[State, frozenset[State]] = {
 }
 
 
-def bill_after(state: State, error: ErrorCode | None, *, accepted: bool, failure_is_free: bool) -> Bill:
+def charge_after(state: State, error: ErrorCode | None, *, accepted: bool, failure_is_free: bool) -> ChargeState:
     """What becomes of a held price when a job comes to `state`; `accepted`: the provider had taken the order."""
     if state is State.SUCCEEDED or error is ErrorCode.EXPIRED:
-        return Bill.BOOKED
+        return ChargeState.BOOKED
     if state is State.FAILED:
-        return Bill.BOOKED if accepted and not failure_is_free else Bill.RELEASED
+        return ChargeState.BOOKED if accepted and not failure_is_free else ChargeState.RELEASED
     if state is State.CANCELLED:
-        return Bill.RELEASED
-    return Bill.HELD
+        return ChargeState.RELEASED
+    return ChargeState.HELD
 
 
 @dataclass(frozen=True)
-class Film:
+class VideoInfo:
     """Figures measured from the file's streams; `duration` in seconds to the millisecond."""
 
     duration: float
@@ -100,7 +100,7 @@ class Job:
     operation: str
     prompt: str
     state: State
-    bill: Bill
+    bill: ChargeState
     offers: tuple[Offer, ...]
     offer_index: int
     inputs: tuple[Input, ...]
@@ -120,11 +120,11 @@ class Job:
     note: str
     result_url: str
     result_url_expires_at: datetime | None
-    film: Film | None
+    film: VideoInfo | None
     adjustments: tuple[Adjustment, ...]
-    error: Problem | None
+    error: JobError | None
     cancel_wanted: bool
-    cancel: Cancel | None
+    cancel: CancelOutcome | None
     next_at: datetime
     created_at: datetime
     ordered_at: datetime | None
@@ -144,7 +144,7 @@ class Job:
     @property
     def at_most_usd(self) -> Decimal | None:
         """What may be charged, where that is told beside the quote: it may be more, and nobody knows the charge yet."""
-        is_open = self.charged_micro is None and self.bill is not Bill.RELEASED
+        is_open = self.charged_micro is None and self.bill is not ChargeState.RELEASED
         is_more = self.held_micro > self.cost_micro or (self.offer.automatic and self.live)
         return from_micro(self.held_micro) if is_open and is_more else None
 
@@ -156,7 +156,7 @@ class Job:
     @property
     def live(self) -> bool:
         """Something will still happen to it by itself."""
-        return self.state in LIVE
+        return self.state in ACTIVE_STATES
 
     @property
     def trouble(self) -> str:

@@ -4,15 +4,15 @@ measures what was planned, and what is paid at least; pure.
 
 from decimal import Decimal
 
+from ltx_mcp.domain.catalog import OfferSpec
 from ltx_mcp.domain.edits import ROUNDING_S, context_within
-from ltx_mcp.domain.facts import OfferFacts
-from ltx_mcp.domain.forms import check_medium, lasts, seconds_of
+from ltx_mcp.domain.media_formats import check_medium, lasts, seconds_of
 from ltx_mcp.domain.offer import NotOfferedError, Offer
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.request import EDITS, Input
 
 
-def check_sent(offer: Offer, given: Input, row: OfferFacts | None) -> None:
+def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
     """Raises NotOfferedError where a video or a sound, as it is to be sent, would cost more than was quoted, or lies
     outside what is accepted. Lengths may differ by a rounding."""
     more = _billed(offer, given, row) - offer.billed
@@ -30,7 +30,7 @@ def check_sent(offer: Offer, given: Input, row: OfferFacts | None) -> None:
         _check_sound(offer, given, row)
 
 
-def _billed(offer: Offer, given: Input, row: OfferFacts | None) -> Decimal:
+def _billed(offer: Offer, given: Input, row: OfferSpec | None) -> Decimal:
     """Seconds that are paid for when this is what is sent."""
     seconds = seconds_of(given)
     if given.role != ("video" if offer.operation in EDITS else "audio"):
@@ -44,7 +44,7 @@ def _billed(offer: Offer, given: Input, row: OfferFacts | None) -> Decimal:
     return offer.billed
 
 
-def _check_sound(offer: Offer, given: Input, row: OfferFacts) -> None:
+def _check_sound(offer: Offer, given: Input, row: OfferSpec) -> None:
     seconds = seconds_of(given)
     limits = [limit for limit in row.limits if offer.fps in limit.fps and offer.resolution in limit.resolution]
     if limits and all(abs(limit.duration.nearest(seconds) - seconds) > ROUNDING_S for limit in limits):
@@ -52,7 +52,7 @@ def _check_sound(offer: Offer, given: Input, row: OfferFacts) -> None:
         raise NotOfferedError(f"audio {lasts(given)} as it would be sent to {offer.provider}; allowed: {allowed} s.")
 
 
-def shortest_of(offer: Offer, row: OfferFacts) -> Decimal:
+def shortest_of(offer: Offer, row: OfferSpec) -> Decimal:
     """The least seconds that could have been ordered instead."""
     admits = [
         limit.duration.shortest

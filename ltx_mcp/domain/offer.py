@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
+from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
 from ltx_mcp.domain.price import price_text
 
 CEILING_BYTES, FLOOR_BYTES = 8 << 30, 200_000_000
@@ -128,7 +128,7 @@ class Offer:
         return f"{self.billed:f} s: {_WHOLE[self.operation]}" if self.operation in _WHOLE else ""
 
 
-def row_of(offer: Offer, provider: ProviderFacts) -> OfferFacts | None:
+def row_of(offer: Offer, provider: ProviderSpec) -> OfferSpec | None:
     """The row an offer was made from; None where the facts have it no more."""
     same = (offer.model, offer.operation, offer.endpoint)
     return next((row for row in provider.offer if (row.model, row.operation, row.endpoint) == same), None)

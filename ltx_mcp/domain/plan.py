@@ -7,48 +7,48 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
 from ltx_mcp.domain.ceiling import ceiling, within
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
-from ltx_mcp.domain.fit import distance, make_offer
 from ltx_mcp.domain.offer import Offer, Refusal
+from ltx_mcp.domain.offer_builder import deviation, make_offer
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import quote
 from ltx_mcp.domain.request import Input, Request
 from ltx_mcp.domain.unit_price import UnitPrices, with_unit_price
 
-LOCAL = "local"
+PREVIEW_PROVIDER = "local"
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Whether a provider could be used now; `why_not` names the setting that stands in the way."""
+class Availability:
+    """Whether a provider could be used now; `unavailable_reason` names the setting that stands in the way."""
 
     usable: bool
-    why_not: str = ""
+    unavailable_reason: str = ""
 
 
 @dataclass(frozen=True)
-class Market:
+class Catalog:
     """Everything that could be bought: the facts, who is usable, the operator's order of preference, and what providers
     told of their prices since."""
 
-    providers: tuple[ProviderFacts, ...]
-    standings: Mapping[str, Standing]
+    providers: tuple[ProviderSpec, ...]
+    standings: Mapping[str, Availability]
     order: tuple[str, ...]
     unit_prices: UnitPrices = field(default_factory=dict)
 
     @property
     def is_real(self) -> bool:
         """Whether anything but the preview could be ordered by `auto` now."""
-        return any(self.standings[name].usable for name in self.order if name != LOCAL)
+        return any(self.standings[name].usable for name in self.order if name != PREVIEW_PROVIDER)
 
     @property
     def usable(self) -> tuple[str, ...]:
         """Who could be ordered from now."""
         return tuple(facts.name for facts in self.providers if self.standings[facts.name].usable)
 
-    def facts(self, provider: str) -> ProviderFacts:
+    def facts(self, provider: str) -> ProviderSpec:
         """The facts of a provider that is known to exist."""
         return next(facts for facts in self.providers if facts.name == provider)
 
@@ -71,7 +71,7 @@ MOST_REASONS = 4
 """Of those that are told when nothing fits; estimate_cost shows all."""
 
 
-def make_offers(request: Request, inputs: Sequence[Input], market: Market) -> Plan:
+def make_offers(request: Request, inputs: Sequence[Input], market: Catalog) -> Plan:
     """All that could be ordered for `request`. Raises CallerError for a provider, model or operation nobody knows."""
     check_names(request, market)
     offers: list[Offer] = []
@@ -85,12 +85,12 @@ def make_offers(request: Request, inputs: Sequence[Input], market: Market) -> Pl
         elif standing.usable:
             offers.append(answer)
         else:
-            unusable.append((answer, standing.why_not))
+            unusable.append((answer, standing.unavailable_reason))
     offers.sort(key=lambda offer: _preference(request, offer, market))
     return Plan(tuple(offers), tuple(unusable), tuple(refused))
 
 
-def choose(request: Request, inputs: Sequence[Input], market: Market) -> tuple[Offer, ...]:
+def select_offers(request: Request, inputs: Sequence[Input], market: Catalog) -> tuple[Offer, ...]:
     """The offers to try, in order; at least one. Raises CallerError or SetupError saying what would be possible."""
     plan = make_offers(request, inputs, market)
     offers = _within_auto(request, plan.offers, market)
@@ -112,7 +112,7 @@ def _above_cap(cheapest: Offer, cap: Decimal) -> CallerError:
             ErrorCode.OVER_BUDGET,
             f"max_cost_usd=0 admits only what costs nothing; t{price}.",
             f"Give max_cost_usd={to_text(cheapest.at_most_usd)} or leave it out for no cap; "
-            f"provider={LOCAL} draws a free preview.",
+            f"provider={PREVIEW_PROVIDER} draws a free preview.",
         )
     return CallerError(
         ErrorCode.OVER_BUDGET,
@@ -121,7 +121,7 @@ def _above_cap(cheapest: Offer, cap: Decimal) -> CallerError:
     )
 
 
-def check_names(request: Request, market: Market) -> None:
+def check_names(request: Request, market: Catalog) -> None:
     """Raises CallerError naming the allowed values when provider, model or operation is none of them."""
     rows = [row for provider in market.providers for row in provider.offer]
     _check_name("provider", request.provider, ("auto", *(facts.name for facts in market.providers)))
@@ -134,7 +134,7 @@ def _check_name(argument: str, value: str, allowed: Sequence[str]) -> None:
         raise CallerError(ErrorCode.INVALID_REQUEST, f"{argument}: {quote(value)} is not one of {', '.join(allowed)}.")
 
 
-def _candidates(request: Request, market: Market) -> Iterable[tuple[ProviderFacts, OfferFacts]]:
+def _candidates(request: Request, market: Catalog) -> Iterable[tuple[ProviderSpec, OfferSpec]]:
     return (
         (provider, with_unit_price(row, market.unit_prices.get((provider.name, row.endpoint))))
         for provider in market.providers
@@ -144,27 +144,27 @@ def _candidates(request: Request, market: Market) -> Iterable[tuple[ProviderFact
     )
 
 
-def is_preview_only(request: Request, market: Market) -> bool:
+def is_preview_only(request: Request, market: Catalog) -> bool:
     """Whether nothing but a preview can come of it now."""
-    return request.provider == LOCAL or (request.provider == "auto" and not market.is_real)
+    return request.provider == PREVIEW_PROVIDER or (request.provider == "auto" and not market.is_real)
 
 
-def _within_auto(request: Request, offers: Sequence[Offer], market: Market) -> tuple[Offer, ...]:
+def _within_auto(request: Request, offers: Sequence[Offer], market: Catalog) -> tuple[Offer, ...]:
     """`auto` never picks the preview while something real is configured, nor a provider outside the operator's list."""
     if request.provider != "auto":
         return tuple(offers)
-    names = [name for name in market.order if name != LOCAL] if market.is_real else [LOCAL]
+    names = [name for name in market.order if name != PREVIEW_PROVIDER] if market.is_real else [PREVIEW_PROVIDER]
     return tuple(offer for offer in offers if offer.provider in names)
 
 
-def _preference(request: Request, offer: Offer, market: Market) -> tuple[float, Decimal, Decimal, int]:
+def _preference(request: Request, offer: Offer, market: Catalog) -> tuple[float, Decimal, Decimal, int]:
     names = [facts.name for facts in market.providers]
     place = market.order.index(offer.provider) if offer.provider in market.order else len(names)
-    return distance(request, offer.duration, offer.fps, offer.resolution), offer.at_most_usd, offer.cost_usd, place
+    return deviation(request, offer.duration, offer.fps, offer.resolution), offer.at_most_usd, offer.cost_usd, place
 
 
 def _not_supported(
-    request: Request, inputs: Sequence[Input], market: Market, refused: Sequence[Refusal]
+    request: Request, inputs: Sequence[Input], market: Catalog, refused: Sequence[Refusal]
 ) -> CallerError:
     """What is allowed, and the nearest thing that could be ordered, with its price."""
     near = make_offers(replace(request, adjust="nearest"), inputs, market)
@@ -183,7 +183,7 @@ def _not_supported(
     return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons) or _no_such_row(request, market), hint)
 
 
-def _no_such_row(request: Request, market: Market) -> str:
+def _no_such_row(request: Request, market: Catalog) -> str:
     """A provider and a model that exist, but not together."""
     rows = [
         row

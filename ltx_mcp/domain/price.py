@@ -2,7 +2,7 @@
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from ltx_mcp.domain.facts import Price, PriceReading
+from ltx_mcp.domain.catalog import Price, PriceReading
 
 MICRO = Decimal(1_000_000)
 MAX_MICRO = Decimal(2**62)

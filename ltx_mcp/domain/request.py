@@ -21,7 +21,7 @@ from ltx_mcp.domain.arguments import (
     VideoMode,
 )
 
-Kind = Literal["image", "video", "audio"]
+MediaKind = Literal["image", "video", "audio"]
 EDITS: frozenset[Operation] = frozenset({"extend", "retake"})
 """Operations whose film has the size and rate of the video they are given."""
 LEAST_SUPPOSED_S = 4.0
@@ -92,7 +92,7 @@ class Input:
         return f"job:{self.job_id}#{self.moment}" if self.job_id else f"sha256:{self.sha256}"
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> MediaKind:
         """image, video or audio."""
         return kind_of(self.role)
 
@@ -102,7 +102,7 @@ class Input:
         return f"{self.format}/{self.codec}" if self.codec else self.format
 
 
-def kind_of(role: str) -> Kind:
+def kind_of(role: str) -> MediaKind:
     """image, video or audio, of a role as the arguments name it."""
     return "video" if role == "video" else "audio" if role == "audio" else "image"
 
@@ -186,7 +186,7 @@ def film_size(resolution: str, aspect_ratio: str) -> tuple[int, int]:
     return round(across * scale), round(down * scale)
 
 
-def normal_form(request: Request, inputs: Sequence[Input]) -> dict[str, str]:
+def canonical_form(request: Request, inputs: Sequence[Input]) -> dict[str, str]:
     """What makes two requests the same one: every argument but the cap, media by what they show."""
     fields = {
         name: format(value, "f") if isinstance(value, Decimal) else str(value)

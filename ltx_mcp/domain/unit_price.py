@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from ltx_mcp.domain.arguments import Resolution
-from ltx_mcp.domain.facts import OfferFacts, PixelTier, Price, PriceReading
+from ltx_mcp.domain.catalog import OfferSpec, PixelTier, Price, PriceReading
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import highest_price, make_price
 
@@ -44,7 +44,7 @@ def base_usd(price: Price | PriceReading) -> Decimal:
     return price.pixel_tiers[0].usd_per_second if price.pixel_tiers else price.usd_per_second[_smallest(price)]
 
 
-def believed_usd(row: OfferFacts, told: UnitPrice | None) -> Decimal | None:
+def believed_usd(row: OfferSpec, told: UnitPrice | None) -> Decimal | None:
     """USD for a second at the row's smallest size as its provider tells it; None where nothing that can be believed was
     told, and for a row of the operator's own, which no call changes."""
     if told is None or row.is_operators or not told.is_per_second:
@@ -54,7 +54,7 @@ def believed_usd(row: OfferFacts, told: UnitPrice | None) -> Decimal | None:
     return told.amount if lowest * LEAST_FACTOR <= told.amount <= highest * MOST_FACTOR else None
 
 
-def with_unit_price(row: OfferFacts, told: UnitPrice | None) -> OfferFacts:
+def with_unit_price(row: OfferSpec, told: UnitPrice | None) -> OfferSpec:
     """The row with what its provider tells as its higher reading. Its quote stays. What may be charged rises with what
     is told, and falls with it only where a charge has confirmed the unit; never below the quote."""
     usd = believed_usd(row, told)
@@ -77,14 +77,14 @@ def with_unit_price(row: OfferFacts, told: UnitPrice | None) -> OfferFacts:
     return row.model_copy(update={"price": price.model_copy(update={"at_most": reading})})
 
 
-def raised(offer: Offer, row: OfferFacts, told: UnitPrice | None) -> Offer:
+def raised(offer: Offer, row: OfferSpec, told: UnitPrice | None) -> Offer:
     """The offer as it would be held now, where that is more than at its placing; an offer never gets cheaper."""
     price = with_unit_price(row, told).price
     highest = highest_price(price, offer.billed, offer.resolution, offer.width * offer.height)
     return replace(offer, highest_usd=highest) if highest is not None and highest > offer.at_most_usd else offer
 
 
-def charge_of(offer: Offer, row: OfferFacts, told: UnitPrice | None, units: Decimal) -> Decimal | None:
+def charge_of(offer: Offer, row: OfferSpec, told: UnitPrice | None, units: Decimal) -> Decimal | None:
     """USD for the units that a provider counted, by its own price; None where that is not known or believed.
 
     Assumed, as no page says it: a unit is a second of the ordered size; where the units are more than the video has

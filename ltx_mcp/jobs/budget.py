@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import Bill
+from ltx_mcp.domain.job import ChargeState
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.jobs.schema import jobs
@@ -40,4 +40,4 @@ def read_budget(connection: Connection, day: str, limit: int | None) -> Budget:
     amount = func.coalesce(jobs.c.charged_micro, jobs.c.held_micro)
     query = select(jobs.c.bill, func.sum(amount)).where(jobs.c.day == day).group_by(jobs.c.bill)
     sums = {bill: int(total) for bill, total in connection.execute(query)}
-    return Budget(limit, sums.get(Bill.BOOKED, 0), sums.get(Bill.HELD, 0))
+    return Budget(limit, sums.get(ChargeState.BOOKED, 0), sums.get(ChargeState.HELD, 0))

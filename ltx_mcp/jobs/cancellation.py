@@ -11,7 +11,7 @@ from datetime import datetime
 import anyio
 from sqlalchemy import Connection, literal_column, select
 
-from ltx_mcp.domain.job import Bill, Cancel, Job, State
+from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import change, load, record, record_transition, terminal_changes, to_job
 from ltx_mcp.jobs.schema import IS_LIVE, jobs
@@ -28,20 +28,20 @@ def request_cancel(connection: Connection, job: Job, now: datetime) -> Job:
         return job
     here = (jobs.c.id == job.id,)
     if job.state is State.QUEUED:
-        never = {"state": State.CANCELLED, "cancel": Cancel.NEVER_SENT, "bill": Bill.RELEASED}
+        never = {"state": State.CANCELLED, "cancel": CancelOutcome.NEVER_SENT, "bill": ChargeState.RELEASED}
         change(connection, here, terminal_changes(State.CANCELLED, now) | never | {"cancel_wanted": True})
-        return record_transition(connection, job.id, State.CANCELLED, now, "cancelled", {"bill": Bill.RELEASED})
-    late = {"cancel": Cancel.NOT_POSSIBLE} if job.state is State.SAVING else {}
+        return record_transition(connection, job.id, State.CANCELLED, now, "cancelled", {"bill": ChargeState.RELEASED})
+    late = {"cancel": CancelOutcome.NOT_POSSIBLE} if job.state is State.SAVING else {}
     change(connection, here, {"cancel_wanted": True} | late)
     record(connection, job.id, now, "cancel_wanted", {})
     return load(connection, job.id)
 
 
 def outcome_of(job: Job) -> str:
-    """What a wish came to: a word of Cancel, or that the job had ended before."""
+    """What a wish came to: a word of CancelOutcome, or that the job had ended before."""
     if job.cancel is not None:
         return job.cancel.value
-    return Cancel.ASKED.value if job.cancel_wanted else ENDED_BEFORE
+    return CancelOutcome.ASKED.value if job.cancel_wanted else ENDED_BEFORE
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Config:
     person writes them, see `media/paths.py`."""
 
     home: Path
-    market: Market
+    market: Catalog
     budget_usd: Decimal | None
     folders: tuple[Path, ...] | None
     lookup: Callable[[str], str] = lambda name: ""

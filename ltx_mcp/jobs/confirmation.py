@@ -11,7 +11,15 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, delete, insert, select
 
-from ltx_mcp.domain.consent import Answer, Question, declined, not_asked, one_time_amount, question_text, unanswered
+from ltx_mcp.domain.confirmation import (
+    ConfirmationPrompt,
+    ConfirmationReply,
+    declined,
+    not_asked,
+    one_time_amount,
+    question_text,
+    unanswered,
+)
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import from_micro, to_micro
 from ltx_mcp.domain.request import fingerprint
@@ -50,7 +58,9 @@ class ConfirmationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def settle(self, wish: PriceRequest, answer: Answer | None, now: datetime, *, can_ask: bool) -> Question | None:
+    def settle(
+        self, wish: PriceRequest, answer: ConfirmationReply | None, now: datetime, *, can_ask: bool
+    ) -> ConfirmationPrompt | None:
         """None when the price is agreed to, else the question to put to a person.
 
         Raises CallerError(needs_confirmation) where nobody can be asked, or somebody said no or nothing.
@@ -66,7 +76,9 @@ class ConfirmationStore:
         price = to_micro(wish.offers[0].at_most_usd)
         if answer is not None and self._was_told(wish, answer.token, price, now):
             return None
-        question = Question(f"{wish.name}/{secrets.token_urlsafe(16)}", question_text(wish.offers, wish.above_usd))
+        question = ConfirmationPrompt(
+            f"{wish.name}/{secrets.token_urlsafe(16)}", question_text(wish.offers, wish.above_usd)
+        )
         with self._database.write() as connection:
             _remember(connection, wish.caller, question.token, price, now)
         return question

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import anyio
 
-from ltx_mcp.domain.errors import ErrorCode, Problem, ProviderError
-from ltx_mcp.domain.facts import ProviderFacts
+from ltx_mcp.domain.catalog import ProviderSpec
+from ltx_mcp.domain.errors import ErrorCode, JobError, ProviderError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import Offer, row_of
 from ltx_mcp.domain.price import to_micro
@@ -80,7 +80,7 @@ class StepContext:
     shelf: UploadCache
     files: FileStore
     media: Media
-    facts: Mapping[str, ProviderFacts]
+    facts: Mapping[str, ProviderSpec]
     adapters: Mapping[str, Provider]
     fetch: Fetch
     now: Callable[[], datetime]
@@ -101,7 +101,7 @@ class StepContext:
         self.watch_price(job, changes)
         return moved
 
-    async def fail_over(self, job: Job, problem: Problem, now: datetime) -> Job:
+    async def fail_over(self, job: Job, problem: JobError, now: datetime) -> Job:
         """After a sure no: the next offer, at the price of its placing or the higher one of a newer reading."""
         told = await self._known_prices()
         tried = job.offer_index + 1

@@ -7,7 +7,7 @@ from time import monotonic
 
 from sqlalchemy import Connection, inspect, select, text
 
-from ltx_mcp.domain.job import LIVE, Bill, State
+from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, State
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.filesystem import DOUBTFUL, MOUNTS, find_file_system
 from ltx_mcp.jobs.migrations import STEPS
@@ -65,7 +65,7 @@ def _read(database: Database, place: Path | str) -> DatabaseReport:
             form = (connection.execute(text("SELECT max(version) FROM form")).scalar() or 0) if known else 0
             if form != len(STEPS):
                 return DatabaseReport(kind, form, unsound=unsound)
-            live = connection.execute(select(jobs.c.id).where(jobs.c.state.in_(LIVE))).all()
+            live = connection.execute(select(jobs.c.id).where(jobs.c.state.in_(ACTIVE_STATES))).all()
             alive = beating(connection) if file is None else locked(file.parent)
             return DatabaseReport(kind, form, len(STEPS), unsound, len(live), _unsettled(connection), len(alive))
     finally:
@@ -77,7 +77,7 @@ def _kind(connection: Connection) -> str:
 
 
 def _unsettled(connection: Connection) -> tuple[str, ...]:
-    unknown = select(jobs.c.id).where(jobs.c.state == State.UNKNOWN, jobs.c.bill == Bill.HELD)
+    unknown = select(jobs.c.id).where(jobs.c.state == State.UNKNOWN, jobs.c.bill == ChargeState.HELD)
     return tuple(row.id for row in connection.execute(unknown.order_by(jobs.c.created_at)))
 
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.domain.job import Film, Job
+from ltx_mcp.domain.job import Job, VideoInfo
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_wire
 from ltx_mcp.domain.request import Input
@@ -90,7 +90,7 @@ class FileStore:
                 if path.stat().st_mtime < before.timestamp():
                     path.unlink()
 
-    def keep_film(self, job: Job, part: Path, film: Film) -> None:
+    def keep_film(self, job: Job, part: Path, film: VideoInfo) -> None:
         """Give the film its final name, with a sidecar that tells another program what it is."""
         with self._told():
             sidecar = self._videos / f"{job.id}.json"
@@ -203,7 +203,7 @@ def _is_older(path: Path, moment: datetime) -> bool:
     return path.stat().st_mtime < moment.timestamp()
 
 
-def _about(job: Job, film: Film) -> dict[str, object]:
+def _about(job: Job, film: VideoInfo) -> dict[str, object]:
     offer = job.offer
     return {
         "job_id": job.id,
@@ -224,9 +224,9 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def to_film(measured: FilmFacts) -> Film:
+def to_film(measured: FilmFacts) -> VideoInfo:
     """What a row keeps of a film that was measured."""
-    return Film(
+    return VideoInfo(
         duration=measured.duration,
         width=measured.width,
         height=measured.height,

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import LIVE, Job, State
+from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.jobs.context import StepContext
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import to_film
@@ -109,7 +109,7 @@ class Keeping:
     def _needing(self, job_id: str) -> list[str]:
         """The live jobs that are made from it."""
         with self.database.read() as connection:
-            rows = connection.execute(select(jobs.c.id, jobs.c.inputs).where(jobs.c.state.in_(LIVE)))
+            rows = connection.execute(select(jobs.c.id, jobs.c.inputs).where(jobs.c.state.in_(ACTIVE_STATES)))
             return [row.id for row in rows if any(given.get("job_id") == job_id for given in row.inputs)]
 
     def _record(self, job: Job, what: str) -> None:

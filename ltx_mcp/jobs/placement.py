@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.ceiling import ceiling, within
-from ltx_mcp.domain.consent import Answer, Question, needs_consent
+from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, needs_confirmation
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Job
-from ltx_mcp.domain.plan import Market, Plan, choose, is_preview_only, make_offers
+from ltx_mcp.domain.plan import Catalog, Plan, is_preview_only, make_offers, select_offers
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.domain.request import media_arguments, normal_form, supposed_inputs, to_request
+from ltx_mcp.domain.request import canonical_form, media_arguments, supposed_inputs, to_request
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.resolve_inputs import ResolvedInput, read_media, with_found
@@ -36,7 +36,7 @@ class Ordered:
 class Placement:
     """Where requests become rows, by `place`. Above `confirm_above_usd` a person must agree first; None is never."""
 
-    market: Market
+    market: Catalog
     store: Store
     place: Callable[[NewJob, datetime, Repeat], Placed]
     consents: ConfirmationStore
@@ -49,11 +49,11 @@ class Placement:
         self,
         arguments: PaidArguments,
         caller: str,
-        answer: Answer | None = None,
+        answer: ConfirmationReply | None = None,
         *,
         can_ask: bool = False,
         repeat: Repeat = Repeat.RETRY,
-    ) -> Ordered | Question:
+    ) -> Ordered | ConfirmationPrompt:
         """The job of this request: placed now, or the one it already has, which `repeat` decides. With `can_ask` it may
         be the question to put to a person, whose `answer` comes with the same arguments again.
 
@@ -62,11 +62,11 @@ class Placement:
         async with self._media(arguments, caller) as given:
             inputs = tuple(each.input for each in given)
             request = to_request(arguments)
-            normal = normal_form(request, inputs)
+            normal = canonical_form(request, inputs)
             try:
                 for each in given:
                     each.check()
-                offers = with_found(choose(request, inputs, self.market), given)
+                offers = with_found(select_offers(request, inputs, self.market), given)
                 most_usd = ceiling(offers, request.max_cost_usd, self.confirm_above_usd)
                 offers = within(offers, most_usd)
                 await self.store.run_in_thread(self.files.check_room, offers[0])
@@ -125,11 +125,13 @@ class Placement:
     def _wish(self, new: NewJob, cap_usd: Decimal | None) -> PriceRequest | None:
         """What a person must agree to; None where the price needs nobody's consent."""
         above_usd = self.confirm_above_usd
-        if above_usd is None or not needs_consent(new.offers, above_usd):
+        if above_usd is None or not needs_confirmation(new.offers, above_usd):
             return None
         return PriceRequest(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd)
 
-    async def _settle(self, wish: PriceRequest, answer: Answer | None, can_ask: bool) -> Question | None:
+    async def _settle(
+        self, wish: PriceRequest, answer: ConfirmationReply | None, can_ask: bool
+    ) -> ConfirmationPrompt | None:
         """None when the price is agreed to."""
         return await self.store.run_in_thread(self.consents.settle, wish, answer, self.now(), can_ask=can_ask)
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ltx_mcp.domain.catalog import InputSpec
 from ltx_mcp.domain.edits import check_section
-from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, Problem, ProviderError
-from ltx_mcp.domain.facts import InputRule
-from ltx_mcp.domain.forms import TARGETS, conversion
-from ltx_mcp.domain.job import NOT_SENT, Bill, Cancel, Job, State
+from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError, LtxError, ProviderError
+from ltx_mcp.domain.job import NOT_SENT, CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.measured import check_sent
-from ltx_mcp.domain.media import mime_type
+from ltx_mcp.domain.media_formats import CONVERSION_TARGETS, conversion
+from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.context import StepContext
@@ -48,7 +48,9 @@ class PrepareStep:
     async def step(self, job: Job) -> Job:
         """Prepare one job. Raises LtxError when it cannot be ordered at all."""
         if job.cancel_wanted:
-            return await self._tools.transition(job, State.CANCELLED, cancel=Cancel.STOPPED, bill=Bill.RELEASED)
+            return await self._tools.transition(
+                job, State.CANCELLED, cancel=CancelOutcome.STOPPED, bill=ChargeState.RELEASED
+            )
         if job.attempts >= MOST_ATTEMPTS:
             raise LtxError(ErrorCode.INTERNAL_ERROR, f"Every process that worked on it ended: {job.attempts} attempts.")
         await self._check_room(job)
@@ -68,7 +70,7 @@ class PrepareStep:
             self._tools.check_way(job.offer.provider)
             uris = {given.role: await self._uri(job, given) for given in job.inputs}
         except ProviderError as error:  # nothing is ordered yet, so every failure here is a sure no
-            return await self._tools.fail_over(job, Problem.of(error), self._tools.now())
+            return await self._tools.fail_over(job, JobError.of(error), self._tools.now())
         if job.inputs:  # converting and sending them took its time, and room
             await self._check_room(job)
         now = self._tools.now()
@@ -107,7 +109,7 @@ class PrepareStep:
         """Write to `path` what is wanted of a film, a frame or its sound."""
         media = self._tools.media
         if given.kind == "audio":
-            return await media.convert_medium(film, path, TARGETS["audio"])
+            return await media.convert_medium(film, path, CONVERSION_TARGETS["audio"])
         frame = await media.take_frame(film, _moment(given.moment), path, "png", None)
         return PictureFacts("png", frame.width, frame.height)
 
@@ -149,7 +151,7 @@ class PrepareStep:
             hint = f"{NOT_ORDERED} {ORDER_AGAIN if given.job_id else SEND_PLAIN}"
             raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
 
-    async def _fitting(self, job: Job, given: Input, rule: InputRule) -> Input:
+    async def _fitting(self, job: Job, given: Input, rule: InputSpec) -> Input:
         """The medium in the form that was planned for it; what another job gave in one that this provider takes."""
         target = job.offer.conversions.get(given.role, "")
         if not target and given.job_id:

@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Text, cast, select
 
 from ltx_mcp.domain.arguments import PaidArguments
-from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem, SetupError
-from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.domain.plan import Market, choose
+from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError, SetupError
+from ltx_mcp.domain.job import ChargeState, Job, State
+from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.quoting import MAX_SHOWN_NAMES, cite, quote, shorten
-from ltx_mcp.domain.request import normal_form, to_request
+from ltx_mcp.domain.request import canonical_form, to_request
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob, change, find, insert_job, record_transition, terminal_changes, to_job
 from ltx_mcp.jobs.schema import jobs
@@ -102,7 +102,7 @@ class Recovery:
     """What the terminal calls for a person: verdicts, and orders found by their name at a provider."""
 
     verdicts: RecoveryStore
-    market: Market
+    market: Catalog
     adapters: Mapping[str, Provider]
     now: Callable[[], datetime]
 
@@ -131,9 +131,9 @@ class Recovery:
         if followed is not None:
             return followed
         request = to_request(arguments)
-        offer = choose(request, (), self.market)[0]
+        offer = select_offers(request, (), self.market)[0]
         remote = self._names(provider).remote_of(offer, remote_id)
-        normal = normal_form(request, ()) | {"adopted": f"{provider} {remote_id}"}
+        normal = canonical_form(request, ()) | {"adopted": f"{provider} {remote_id}"}
         new = NewJob(caller, "", normal, (offer,), ())
         return await self.verdicts.run_in_thread(self.verdicts.adopt_new, new, remote, self.now())
 
@@ -173,8 +173,8 @@ class Recovery:
         if standing is None:
             known = ", ".join(facts.name for facts in self.market.providers)
             raise CallerError(ErrorCode.INVALID_REQUEST, f"{quote(provider)} is no provider; there are {known}.")
-        why = standing.why_not or f"Orders of {provider} have no name that they could be asked after by."
-        raise SetupError(ErrorCode.MISSING_KEY if standing.why_not else ErrorCode.NOT_SUPPORTED, why)
+        why = standing.unavailable_reason or f"Orders of {provider} have no name that they could be asked after by."
+        raise SetupError(ErrorCode.MISSING_KEY if standing.unavailable_reason else ErrorCode.NOT_SUPPORTED, why)
 
 
 def _settled(job: Job, verdict: Resolution) -> dict[str, Any]:
@@ -182,12 +182,12 @@ def _settled(job: Job, verdict: Resolution) -> dict[str, Any]:
     if verdict is Resolution.RETRY:
         gone = ("remote", "charged_micro", "error", "ordered_at", "finished_at", "progress", "cancel")
         fresh = dict.fromkeys(gone) | {"sent_by": "", "note": "", "attempts": 0, "tries": 0, "cancel_wanted": False}
-        return fresh | {"state": State.QUEUED, "bill": Bill.HELD}
+        return fresh | {"state": State.QUEUED, "bill": ChargeState.HELD}
     charged = verdict is Resolution.CHARGED
     found = "charged, without a film" if charged else "not charged"
-    problem = Problem(
+    problem = JobError(
         ErrorCode.OUTCOME_UNKNOWN,
         f"The answer of {job.offer.provider} never came; a person found that it was {found}.",
         "Ask the user before ordering it again." if charged else "It can be ordered again.",
     )
-    return {"state": State.FAILED, "bill": Bill.BOOKED if charged else Bill.RELEASED, "error": problem}
+    return {"state": State.FAILED, "bill": ChargeState.BOOKED if charged else ChargeState.RELEASED, "error": problem}

@@ -10,9 +10,9 @@ import anyio.to_thread
 from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State, input_of
-from ltx_mcp.domain.media import (
+from ltx_mcp.domain.media_reference import (
     DataUri,
-    JobMoment,
+    JobFrameRef,
     LocalPath,
     Medium,
     Reference,
@@ -66,7 +66,7 @@ async def read_media(
         with anyio.fail_after(READ_S):
             for role, text in media_arguments(arguments).items():
                 reference = await _seen_as_job(read_reference(text, role), caller, store, files)
-                if isinstance(reference, JobMoment):
+                if isinstance(reference, JobFrameRef):
                     given.append(await _read_job(role, reference, caller, store, files))
                 else:
                     given.append(await _read(role, text, reference, folder, reader))
@@ -89,7 +89,7 @@ async def _seen_as_job(reference: Reference, caller: str, store: Store, files: F
     else:
         job_id = job_of_film(reference.url.partition("?")[0].partition("#")[0])
         is_ours = bool(job_id) and await store.run_in_thread(store.get, job_id, caller) is not None
-    return JobMoment(job_id, is_whole=True) if is_ours else reference
+    return JobFrameRef(job_id, is_whole=True) if is_ours else reference
 
 
 def _is_same_place(path: str, film: Path) -> bool:
@@ -111,7 +111,7 @@ async def _read(
     return ResolvedInput(to_input(role, medium), medium.path, found=found)
 
 
-async def _read_job(role: str, reference: JobMoment, caller: str, store: Store, files: FileStore) -> ResolvedInput:
+async def _read_job(role: str, reference: JobFrameRef, caller: str, store: Store, files: FileStore) -> ResolvedInput:
     source = await store.run_in_thread(store.get, reference.job_id, caller)
     if source is None:
         raise CallerError(
@@ -152,7 +152,7 @@ def to_input(role: str, medium: Medium) -> Input:
     )
 
 
-def _source_problem(role: str, source: Job, reference: JobMoment) -> CallerError | None:
+def _source_problem(role: str, source: Job, reference: JobFrameRef) -> CallerError | None:
     if not source.live and source.state is not State.SUCCEEDED:
         return CallerError(
             ErrorCode.INPUT_FAILED,

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import delete, exists, select
 
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.domain.job import ENDED, LIVE, Bill
+from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, ChargeState
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.schema import events, jobs, uploads
@@ -56,9 +56,14 @@ class Retention:
 
     def _old(self, before: datetime) -> list[str]:
         has_history = exists().where(events.c.job_id == jobs.c.id)
-        settled = (jobs.c.state.in_(ENDED), jobs.c.bill != Bill.HELD, jobs.c.finished_at < before, has_history)
+        settled = (
+            jobs.c.state.in_(TERMINAL_STATES),
+            jobs.c.bill != ChargeState.HELD,
+            jobs.c.finished_at < before,
+            has_history,
+        )
         with self._database.read() as connection:
-            live = connection.execute(select(jobs.c.inputs).where(jobs.c.state.in_(LIVE))).scalars()
+            live = connection.execute(select(jobs.c.inputs).where(jobs.c.state.in_(ACTIVE_STATES))).scalars()
             needed = {given["job_id"] for given in _each(live)}
             query = select(jobs.c.id).where(*settled, jobs.c.id.not_in(needed)).limit(BATCH)
             return list(connection.execute(query).scalars())

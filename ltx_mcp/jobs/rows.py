@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, insert, select, update
 
-from ltx_mcp.domain.errors import Problem
-from ltx_mcp.domain.job import ENDED, LIVE, Bill, Cancel, Film, Job, State
+from ltx_mcp.domain.errors import JobError
+from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, CancelOutcome, ChargeState, Job, State, VideoInfo
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.price import floor_micro, to_micro
 from ltx_mcp.domain.request import Input, fingerprint
@@ -21,10 +21,10 @@ _RECORDS: dict[str, TypeAdapter[Any]] = {
     "offers": TypeAdapter(tuple[Offer, ...]),
     "inputs": TypeAdapter(tuple[Input, ...]),
     "adjustments": TypeAdapter(tuple[Adjustment, ...]),
-    "film": TypeAdapter(Film | None),
-    "error": TypeAdapter(Problem | None),
+    "film": TypeAdapter(VideoInfo | None),
+    "error": TypeAdapter(JobError | None),
 }
-_WORDS = {"state": State, "bill": Bill, "cancel": Cancel}
+_WORDS = {"state": State, "bill": ChargeState, "cancel": CancelOutcome}
 _NOT_IN_JOB = ("fingerprint", "day", "provider")
 
 
@@ -89,7 +89,7 @@ def terminal_changes(to: State, now: datetime) -> dict[str, Any]:
     """What an end changes beside the state; one that may have been missed is looked for again after a while."""
     if to is State.UNKNOWN:
         return {"finished_at": now, "holder": "", "next_at": now + ASK_AFTER}
-    return {"finished_at": now, "holder": ""} if to in ENDED else {}
+    return {"finished_at": now, "holder": ""} if to in TERMINAL_STATES else {}
 
 
 def record_transition(
@@ -97,7 +97,7 @@ def record_transition(
 ) -> Job:
     """The event of a move; an end also wakes the jobs that waited for this one."""
     record(connection, job_id, now, what, for_history(detail))
-    if to in ENDED:
+    if to in TERMINAL_STATES:
         woken = {"waits_for": "", "next_at": now, "revision": jobs.c.revision + 1}
         connection.execute(update(jobs).where(jobs.c.waits_for == job_id).values(**woken))
     return load(connection, job_id)
@@ -114,7 +114,7 @@ def first_live(connection: Connection, inputs: Sequence[Input]) -> str:
     if not ids:
         return ""
     query = select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)
-    found = {row.id for row in connection.execute(query.with_for_update(read=True)) if row.state in LIVE}
+    found = {row.id for row in connection.execute(query.with_for_update(read=True)) if row.state in ACTIVE_STATES}
     return next((job_id for job_id in ids if job_id in found), "")
 
 
@@ -138,7 +138,7 @@ def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, ho
         "operation": offer.operation,
         "prompt": offer.prompt,
         "state": State.QUEUED,
-        "bill": Bill.HELD,
+        "bill": ChargeState.HELD,
         "day": day_of(now),
         "offers": new.offers,
         "offer_index": 0,

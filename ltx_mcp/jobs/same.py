@@ -6,8 +6,8 @@ from enum import Enum
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
-from ltx_mcp.domain.job import LIVE, Job, State
-from ltx_mcp.domain.plan import LOCAL
+from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
+from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.request import fingerprint
 from ltx_mcp.jobs.rows import NewJob, to_job
 from ltx_mcp.jobs.schema import jobs
@@ -38,7 +38,7 @@ class RequestIdentity:
 
 def identity_of(new: NewJob, repeat: Repeat) -> RequestIdentity:
     """That of a planned request."""
-    return RequestIdentity(new.caller, new.request_key, new.normal, new.offers[0].provider == LOCAL, repeat)
+    return RequestIdentity(new.caller, new.request_key, new.normal, new.offers[0].provider == PREVIEW_PROVIDER, repeat)
 
 
 def find_same(connection: Connection, wanted: RequestIdentity, now: datetime) -> Job | None:
@@ -53,7 +53,7 @@ def find_same(connection: Connection, wanted: RequestIdentity, now: datetime) ->
         return None
     same = [jobs.c.caller == wanted.caller, jobs.c.fingerprint == fingerprint(wanted.normal)]
     if not wanted.is_preview:
-        same.append(jobs.c.provider != LOCAL)
+        same.append(jobs.c.provider != PREVIEW_PROVIDER)
     job = _first(connection, *same, jobs.c.request_key.is_(None), _is_recent(now, Repeat.RETRY))
     if job is None and wanted.repeat is Repeat.ASKED:
         job = _first(connection, *same, _is_recent(now, Repeat.ASKED))
@@ -63,7 +63,7 @@ def find_same(connection: Connection, wanted: RequestIdentity, now: datetime) ->
 def _is_recent(now: datetime, repeat: Repeat) -> ColumnElement[bool]:
     """Under way, or ended in a way that may have cost something, and not long ago."""
     ended = and_(jobs.c.state.in_([State.SUCCEEDED, State.UNKNOWN]), jobs.c.finished_at >= now - repeat.value)
-    return or_(jobs.c.state.in_(LIVE), ended)
+    return or_(jobs.c.state.in_(ACTIVE_STATES), ended)
 
 
 def _first(connection: Connection, *where: ColumnElement[bool]) -> Job | None:

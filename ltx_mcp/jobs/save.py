@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ltx_mcp.domain.edits import billed_for
-from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
-from ltx_mcp.domain.facts import ProviderFacts
-from ltx_mcp.domain.job import NOT_FETCHED, NOT_KEPT, Bill, Cancel, Film, Job, State
+from ltx_mcp.domain.catalog import ProviderSpec
+from ltx_mcp.domain.edits import billed_duration
+from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
+from ltx_mcp.domain.job import NOT_FETCHED, NOT_KEPT, CancelOutcome, ChargeState, Job, State, VideoInfo
 from ltx_mcp.domain.measured import shortest_of
 from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.price import to_micro
@@ -73,7 +73,7 @@ class SaveStep:
                 and _is_remote(job)
             ):
                 with suppress(LtxError):  # the same disk may have no room for this either
-                    await self._tools.update(job, error=Problem.of(error), note=f"{NOT_KEPT}{error.message}")
+                    await self._tools.update(job, error=JobError.of(error), note=f"{NOT_KEPT}{error.message}")
             raise
 
     async def _keep(self, job: Job, part: Path) -> Job:
@@ -87,7 +87,7 @@ class SaveStep:
             logger.warning("%s: no contact sheet: %s", job.id, error)  # the film is worth more than its picture
         job = await self._tools.reloaded(job)
         await self._store.run_in_thread(files.keep_film, job, part, film)
-        too_late = {"cancel": job.cancel or Cancel.NOT_POSSIBLE} if job.cancel_wanted else {}
+        too_late = {"cancel": job.cancel or CancelOutcome.NOT_POSSIBLE} if job.cancel_wanted else {}
         return await self._tools.transition(
             job,
             State.SUCCEEDED,
@@ -96,7 +96,7 @@ class SaveStep:
             progress=100.0,
             note="",
             error=None,
-            bill=Bill.BOOKED,
+            bill=ChargeState.BOOKED,
             **_priced(job, film, self._tools.facts[job.offer.provider]),
             **too_late,
         )
@@ -148,7 +148,7 @@ class SaveStep:
         if spent or trouble.gone >= LOOKS_AT_GONE or trouble.no_film >= LOOKS_AT_NO_FILM:
             raise error
         logger.info("%s: %s", job.id, error)
-        told = {"error": Problem.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
+        told = {"error": JobError.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
         wait_s = FIRST_WAIT_S if went_on else min(MOST_WAIT_S, FIRST_WAIT_S * 2 ** min(trouble.tries - 1, 10))
         asked_s = error.retry_after_s if isinstance(error, ProviderError) else None
         wait_s = max(wait_s, min(asked_s or 0, MOST_WAIT_S))
@@ -182,7 +182,7 @@ def _is_remote(job: Job) -> bool:
     return job.remote is not None or bool(job.result_url)
 
 
-def _priced(job: Job, film: Film, facts: ProviderFacts) -> dict[str, Any]:
+def _priced(job: Job, film: VideoInfo, facts: ProviderSpec) -> dict[str, Any]:
     """The price by measured lengths, where the order could only hold it for the longest: the provider chose the length
     of this film, or of the one that it was made from. Never less than the shortest that it can be ordered for."""
     offer = job.offer
@@ -193,7 +193,7 @@ def _priced(job: Job, film: Film, facts: ProviderFacts) -> dict[str, Any]:
     if offer.automatic:
         billed = Decimal(str(film.duration))
     elif source is not None:
-        billed = billed_for(offer, Decimal(str(source.duration)))
+        billed = billed_duration(offer, Decimal(str(source.duration)))
     else:
         return {}
     seconds = max(billed, shortest_of(offer, row))
@@ -202,7 +202,7 @@ def _priced(job: Job, film: Film, facts: ProviderFacts) -> dict[str, Any]:
     return {"cost_micro": to_micro(offer.cost_of(seconds)), "held_micro": to_micro(offer.at_most_of(seconds))}
 
 
-def differences(job: Job, film: Film) -> tuple[Adjustment, ...]:
+def differences(job: Job, film: VideoInfo) -> tuple[Adjustment, ...]:
     """What the film itself shows to be other than ordered."""
     offer = job.offer
     other_length = abs(film.duration - float(offer.length)) > (NEAR_S if job.operation in EDITS else EXACT_S)

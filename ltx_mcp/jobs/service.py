@@ -11,10 +11,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ltx_mcp.domain.arguments import EstimateCost, ListJobs, PaidArguments
-from ltx_mcp.domain.consent import Answer, Question
+from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Event, Job, State
-from ltx_mcp.domain.plan import Market, Plan
+from ltx_mcp.domain.plan import Catalog, Plan
 from ltx_mcp.jobs.budget import Budget
 from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.change_notifier import ChangeNotifier
@@ -177,18 +177,24 @@ class Jobs:
 
     @overload
     async def order(
-        self, arguments: PaidArguments, caller: str, answer: Answer | None, *, can_ask: bool, repeat: Repeat = ...
-    ) -> Ordered | Question: ...
+        self,
+        arguments: PaidArguments,
+        caller: str,
+        answer: ConfirmationReply | None,
+        *,
+        can_ask: bool,
+        repeat: Repeat = ...,
+    ) -> Ordered | ConfirmationPrompt: ...
 
     async def order(
         self,
         arguments: PaidArguments,
         caller: str,
-        answer: Answer | None = None,
+        answer: ConfirmationReply | None = None,
         *,
         can_ask: bool = False,
         repeat: Repeat = Repeat.RETRY,
-    ) -> Ordered | Question:
+    ) -> Ordered | ConfirmationPrompt:
         """The job of this request: placed now, or the one it already has; see Placement. Only with `can_ask` is it ever
         a question. Raises CallerError or SetupError."""
         await self._take_in_prices()
@@ -257,7 +263,7 @@ class Jobs:
         """What a live job that nobody works on waits for: a key or address this process does not have."""
         if not job.live or job.holder or job.offer.provider in self._adapters.by_name:
             return ""
-        return self._config.market.standings[job.offer.provider].why_not
+        return self._config.market.standings[job.offer.provider].unavailable_reason
 
     @property
     def keeping(self) -> Keeping:
@@ -299,7 +305,7 @@ class Jobs:
         return await self._store.run_in_thread(read_spend, self._database, caller, at.date(), days, budget)
 
     @property
-    def market(self) -> Market:
+    def market(self) -> Catalog:
         """What can be bought here, by the prices that the last order or quote was planned with."""
         return self._placing.market
 

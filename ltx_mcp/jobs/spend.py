@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, select
 
-from ltx_mcp.domain.job import Bill
+from ltx_mcp.domain.job import ChargeState
 from ltx_mcp.jobs.budget import Budget
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.schema import jobs
@@ -87,9 +87,9 @@ def _ordered(here: ColumnElement[bool], tried: int) -> Any:
 def _by_day(ordered: Any) -> Any:
     bill, charged = ordered.c.bill, ordered.c.charged_micro
     counts = func.coalesce(charged, ordered.c.held_micro)
-    told = and_(charged.is_not(None), bill != Bill.RELEASED.value)
+    told = and_(charged.is_not(None), bill != ChargeState.RELEASED.value)
 
-    def number(of: Bill) -> Any:
+    def number(of: ChargeState) -> Any:
         return _sum(bill == of.value, 1).label(of.value)
 
     group = (ordered.c.day, ordered.c.provider, ordered.c.model)
@@ -97,10 +97,10 @@ def _by_day(ordered: Any) -> Any:
         select(
             *group,
             func.count().label("videos"),
-            *(number(each) for each in Bill),
+            *(number(each) for each in ChargeState),
             func.sum(ordered.c.cost_micro).label("quoted"),
-            _sum(bill == Bill.BOOKED.value, counts).label("spent"),
-            _sum(bill == Bill.HELD.value, counts).label("reserved"),
+            _sum(bill == ChargeState.BOOKED.value, counts).label("spent"),
+            _sum(bill == ChargeState.HELD.value, counts).label("reserved"),
             _sum(told, 1).label("told"),
             _sum(told, charged).label("charged"),
             _sum(told, charged - ordered.c.cost_micro).label("drift"),
@@ -112,7 +112,7 @@ def _by_day(ordered: Any) -> Any:
 
 def _drifting(ordered: Any) -> Any:
     charged, quoted = ordered.c.charged_micro, ordered.c.cost_micro
-    drifts = and_(ordered.c.bill != Bill.RELEASED.value, func.abs(charged - quoted) >= ROUNDING_MICRO)
+    drifts = and_(ordered.c.bill != ChargeState.RELEASED.value, func.abs(charged - quoted) >= ROUNDING_MICRO)
     group = (ordered.c.provider, ordered.c.model)
     return (
         select(

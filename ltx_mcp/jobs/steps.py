@@ -6,8 +6,8 @@ and `saving` may, the order itself never.
 
 from dataclasses import replace
 
-from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError, SetupError
-from ltx_mcp.domain.job import Job, State, bill_after
+from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError, SetupError
+from ltx_mcp.domain.job import Job, State, charge_after
 from ltx_mcp.jobs.context import StepContext
 from ltx_mcp.jobs.prepare import PrepareStep
 from ltx_mcp.jobs.save import SaveStep
@@ -50,17 +50,17 @@ class Steps:
         """End the job with this error, its money by the rules; an order that broke half-way is unknown, not failed."""
         facts = self._tools.facts[job.offer.provider]
         if job.state is State.SUBMITTING and not facts.repeatable:
-            problem = replace(Problem.of(error), code=ErrorCode.OUTCOME_UNKNOWN)
+            problem = replace(JobError.of(error), code=ErrorCode.OUTCOME_UNKNOWN)
             return await self._ordering.answer(job, State.UNKNOWN, "unknown", error=problem)
         if job.state is State.RUNNING and _leaves_open(job, error):
             problem = replace(no_answer(job), provider_detail=error.message)
             return await self._tools.transition(job, State.UNKNOWN, error=problem)
         accepted = job.state in (State.RUNNING, State.SAVING)
         free = facts.failure_is_free and (job.state is not State.SAVING or facts.repeatable)  # the film was made
-        bill = bill_after(State.FAILED, error.code, accepted=accepted, failure_is_free=free)
+        bill = charge_after(State.FAILED, error.code, accepted=accepted, failure_is_free=free)
         if error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, SetupError):
             error = self._tools.files.failed(error)  # a child knows what went wrong, not which setting moves it
-        return await self._tools.transition(job, State.FAILED, error=Problem.of(error), bill=bill)
+        return await self._tools.transition(job, State.FAILED, error=JobError.of(error), bill=bill)
 
 
 def _leaves_open(job: Job, error: LtxError) -> bool:

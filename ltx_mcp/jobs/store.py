@@ -1,6 +1,7 @@
 """What is remembered: each method is one transaction, and every move of a job writes its event in the same one.
 
-Blocking; async code calls these through `Database.do`. Only a job's holder moves it, under its fence, along MOVES.
+Blocking; async code calls these through `Database.run_in_thread`. Only a job's holder moves it, under its fence, along
+TRANSITIONS.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, update
 
-from ltx_mcp.domain.errors import Problem
-from ltx_mcp.domain.job import LIVE, MOVES, ORDERED, Bill, Event, Job, State
+from ltx_mcp.domain.errors import JobError
+from ltx_mcp.domain.job import ACTIVE_STATES, IN_FLIGHT_STATES, TRANSITIONS, ChargeState, Event, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import fingerprint
@@ -140,7 +141,7 @@ class Store:
         machine; `able` are the providers that can be served from here (None: all).
         """
         due = or_(jobs.c.next_at <= now, jobs.c.next_at > now + MOST_AHEAD)
-        free = and_(jobs.c.state.in_(LIVE), jobs.c.holder == "", jobs.c.waits_for == "", due)
+        free = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.holder == "", jobs.c.waits_for == "", due)
         full: set[str] = set()
         if not self._has_any(free, able):
             return None
@@ -174,7 +175,7 @@ class Store:
 
     def transition(self, job: Job, to: State, now: datetime, what: str = "", **changes: Any) -> Job:
         """The holder's next step, with its event. Raises LostClaimError when the job is no longer as `job` says."""
-        assert to in MOVES[job.state], f"{job.state} -> {to}"
+        assert to in TRANSITIONS[job.state], f"{job.state} -> {to}"
         same = _as_held(job)
         with self._database.write() as connection:
             change(connection, same, terminal_changes(to, now) | {"state": to} | changes)
@@ -191,7 +192,7 @@ class Store:
             _tell_drift(connection, job, now, changes)
             return record_transition(connection, job.id, to, now, what, changes)
 
-    def fail_over(self, job: Job, problem: Problem, now: datetime, offers: tuple[Offer, ...] = ()) -> Job:
+    def fail_over(self, job: Job, problem: JobError, now: datetime, offers: tuple[Offer, ...] = ()) -> Job:
         """After a sure no: give the price back, hold that of the next offer that fits, and queue again; the end where
         none is left. `offers` are the job's own as they would be held now, where some have risen."""
         assert job.state in (State.QUEUED, State.SUBMITTING), job.state
@@ -200,7 +201,7 @@ class Store:
         refused: dict[str, Any] = {"provider": job.offer.provider, "error": problem.code, "message": problem.message}
         with self._database.write() as connection:
             self._lock_day(connection, job.created_at)  # before any row, as `place` does
-            change(connection, same, {"bill": Bill.RELEASED})
+            change(connection, same, {"bill": ChargeState.RELEASED})
             index, left_out = next_that_fits(
                 job, offers, problem.code, lambda offer: self._check_budget(connection, offer, job.created_at)
             )
@@ -209,10 +210,15 @@ class Store:
                 end = terminal_changes(State.FAILED, now) | {"state": State.FAILED, "error": told}
                 change(connection, (jobs.c.id == job.id,), end)
                 return record_transition(
-                    connection, job.id, State.FAILED, now, "failed", refused | {"bill": Bill.RELEASED}
+                    connection, job.id, State.FAILED, now, "failed", refused | {"bill": ChargeState.RELEASED}
                 )
             offer = offers[index]
-            next_try = {"state": State.QUEUED, "bill": Bill.HELD, "offer_index": index, "provider": offer.provider}
+            next_try = {
+                "state": State.QUEUED,
+                "bill": ChargeState.HELD,
+                "offer_index": index,
+                "provider": offer.provider,
+            }
             next_try |= {"cost_micro": to_micro(offer.cost_usd), "held_micro": to_micro(offer.at_most_usd), "tries": 0}
             next_try |= {
                 "sent_by": "",
@@ -229,7 +235,7 @@ class Store:
                 record(connection, job.id, now, "offer_left_out", detail)
             return queued
 
-    def requeue(self, job: Job, problem: Problem, now: datetime, wait: timedelta) -> Job:
+    def requeue(self, job: Job, problem: JobError, now: datetime, wait: timedelta) -> Job:
         """The provider surely did not take it, and asks to come back: the same offer again, `wait` from now."""
         assert job.state is State.SUBMITTING, job.state
         same = _as_held(job)
@@ -291,7 +297,7 @@ class Store:
 
         `repeatable` are the providers with whom nothing is ordered, so that work cut short can be done again.
         """
-        mine = (jobs.c.holder == worker, jobs.c.state.in_(LIVE - frozenset(but)))
+        mine = (jobs.c.holder == worker, jobs.c.state.in_(ACTIVE_STATES - frozenset(but)))
         with self._database.write() as connection:
             held = connection.execute(select(jobs).where(*mine).order_by(jobs.c.id).with_for_update()).all()
             for row in held:
@@ -349,7 +355,7 @@ class Store:
         """Every live job that does not wait for another one."""
         columns = (jobs.c.id, jobs.c.holder, jobs.c.fence, jobs.c.provider, jobs.c.next_at)
         wish = (jobs.c.cancel_wanted, jobs.c.cancel)
-        query = select(*columns, *wish).where(jobs.c.state.in_(LIVE), jobs.c.waits_for == "")
+        query = select(*columns, *wish).where(jobs.c.state.in_(ACTIVE_STATES), jobs.c.waits_for == "")
         with self._database.read() as connection:
             return [ActiveJob(*row[:5], row.cancel_wanted and row.cancel is None) for row in connection.execute(query)]
 
@@ -386,11 +392,11 @@ def _tell_drift(connection: Connection, job: Job, now: datetime, changes: Mappin
 
 def _is_under_way() -> Any:
     """Ordered, or about to be."""
-    return or_(jobs.c.state.in_(ORDERED), and_(jobs.c.state == State.QUEUED, jobs.c.holder != ""))
+    return or_(jobs.c.state.in_(IN_FLIGHT_STATES), and_(jobs.c.state == State.QUEUED, jobs.c.holder != ""))
 
 
 def _under_way(connection: Connection, provider: str, worker: str) -> int:
     """How many orders of this provider are under way; with `worker`, how much work its machine has with them."""
-    busy = and_(jobs.c.state.in_(LIVE), jobs.c.holder != "") if worker else _is_under_way()
+    busy = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.holder != "") if worker else _is_under_way()
     holders = connection.execute(select(jobs.c.holder).where(jobs.c.provider == provider, busy)).scalars().all()
     return sum(not worker or machine_of(holder) == machine_of(worker) for holder in holders)

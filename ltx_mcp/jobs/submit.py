@@ -9,8 +9,8 @@ from typing import Any
 
 import anyio
 
-from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
-from ltx_mcp.domain.job import Bill, Job, State, bill_after
+from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
+from ltx_mcp.domain.job import ChargeState, Job, State, charge_after
 from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.jobs.context import StepContext, to_micro_or_none
 from ltx_mcp.jobs.prepare import PrepareStep
@@ -47,7 +47,7 @@ class SubmitStep:
         if sent not in self._answers:
             adapter, uris = self._tools.adapters[job.offer.provider], self._preparing.ready.pop(sent, None)
             if uris is None:  # the move here was written but not told: nothing was sent
-                again = Problem(ErrorCode.UNAVAILABLE, "prepared again")
+                again = JobError(ErrorCode.UNAVAILABLE, "prepared again")
                 return await self._store.run_in_thread(self._store.requeue, job, again, self._tools.now(), timedelta())
             self._answers[sent] = partial(self.answer, job, State.UNKNOWN, "unknown", error=no_answer(job))
             with anyio.CancelScope(shield=True):  # an answer that came must be written down, whoever stops us
@@ -108,19 +108,19 @@ class SubmitStep:
         return partial(self.answer, job, State.RUNNING, "started", note="")
 
     def _refused(self, job: Job, error: ProviderError) -> Write:
-        problem = Problem.of(error)
+        problem = JobError.of(error)
         if error.accepted == "unknown":
             unknown = replace(problem, code=ErrorCode.OUTCOME_UNKNOWN, hint=DO_NOT_REPEAT)
             return partial(self.answer, job, State.UNKNOWN, "unknown", error=unknown)
         if error.accepted == "no" and error.code not in ENDS_THE_JOB:
             return self._turned_away(job, error)
         free = error.accepted == "no" or self._tools.facts[job.offer.provider].failure_is_free
-        bill = bill_after(State.FAILED, error.code, accepted=not free, failure_is_free=free)
+        bill = charge_after(State.FAILED, error.code, accepted=not free, failure_is_free=free)
         return partial(self.answer, job, State.FAILED, "failed", error=problem, bill=bill)
 
     def _turned_away(self, job: Job, error: ProviderError) -> Write:
         """After a sure no: the same offer again when it was only too soon, else the next one."""
-        problem, now = Problem.of(error), self._tools.now()
+        problem, now = JobError.of(error), self._tools.now()
         is_last = job.offer_index + 1 == len(job.offers)
         asked_s = error.retry_after_s or FIRST_WAIT_S * 2**job.tries
         soon = asked_s <= MOST_WAIT_S
@@ -134,18 +134,18 @@ class SubmitStep:
         later = partial(self._store.run_in_thread, self._store.requeue, job, said, now, timedelta(seconds=wait_s))
         return partial(self._late_no, job, problem, later)
 
-    async def _late_no(self, job: Job, problem: Problem, write: Write) -> Job:
+    async def _late_no(self, job: Job, problem: JobError, write: Write) -> Job:
         """`write`, unless the job was given up meanwhile: then a sure no ends what was unknown, and frees its money."""
         try:
             return await write()
         except LostClaimError:
-            return await self.answer(job, State.FAILED, "failed", error=problem, bill=Bill.RELEASED)
+            return await self.answer(job, State.FAILED, "failed", error=problem, bill=ChargeState.RELEASED)
 
 
 DO_NOT_REPEAT = "Do not order it again before looking at the provider's dashboard."
 
 
-def no_answer(job: Job) -> Problem:
+def no_answer(job: Job) -> JobError:
     """What is known of an order that was sent and never answered."""
     message = f"The order to {job.offer.provider} broke half-way; it may have been taken and charged."
-    return Problem(ErrorCode.OUTCOME_UNKNOWN, message, DO_NOT_REPEAT)
+    return JobError(ErrorCode.OUTCOME_UNKNOWN, message, DO_NOT_REPEAT)

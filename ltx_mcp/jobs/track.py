@@ -11,13 +11,13 @@ from typing import Any, cast
 
 import anyio
 
-from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
-from ltx_mcp.domain.facts import Pace
-from ltx_mcp.domain.job import NOT_ASKED, NOT_STOPPED, Bill, Cancel, Job, State, bill_after
+from ltx_mcp.domain.catalog import PollInterval
+from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
+from ltx_mcp.domain.formatting import ordinal
+from ltx_mcp.domain.job import NOT_ASKED, NOT_STOPPED, CancelOutcome, ChargeState, Job, State, charge_after
 from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import cite
-from ltx_mcp.domain.words import ordinal
 from ltx_mcp.jobs.context import StepContext
 from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.submit import SubmitStep, no_answer
@@ -75,7 +75,7 @@ class TrackStep:
 
     async def _pass_on_cancel(self, job: Job, adapter: Provider) -> Job:
         if not isinstance(adapter, SupportsCancel):
-            return await self._tools.update(job, cancel=Cancel.NOT_POSSIBLE)
+            return await self._tools.update(job, cancel=CancelOutcome.NOT_POSSIBLE)
         assert job.remote is not None
         try:
             said = await adapter.cancel(job.remote)
@@ -83,8 +83,8 @@ class TrackStep:
             logger.info("%s: %s", job.id, error)
             rest_s = self._tools.facts[job.offer.provider].poll.first_s
             return await self._tools.wait(job, f"{NOT_STOPPED}{error.message}", rest_s)
-        if said is Cancel.STOPPED:
-            return await self._tools.transition(job, State.CANCELLED, cancel=said, bill=Bill.RELEASED)
+        if said is CancelOutcome.STOPPED:
+            return await self._tools.transition(job, State.CANCELLED, cancel=said, bill=ChargeState.RELEASED)
         return await self._tools.update(job, cancel=said)
 
     # -- the stream ---------------------------------------------------------------------------------------------
@@ -145,9 +145,9 @@ class TrackStep:
             answered = True
         except ProviderError as error:
             if error.code is ErrorCode.EXPIRED and self._tools.age_s(job) > FRESH_S:
-                return await self._failed(job, Problem.of(error), free=False)
+                return await self._failed(job, JobError.of(error), free=False)
             logger.info("%s: %s", job.id, error)
-            told = {"error": Problem.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
+            told = {"error": JobError.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
             pace_s = max(pace_s, min(error.retry_after_s or 0, MOST_RETRY_S))
             again_at = self._tools.now() + timedelta(seconds=self._rest_s(job, pace_s))
             job = await self._tools.update(job, note=f"{NOT_ASKED}{error.message}", next_at=again_at, **told)
@@ -164,7 +164,7 @@ class TrackStep:
         return pace_s if left_s <= 0 else min(pace_s, left_s + 0.1)
 
     def _pace_s(self, job: Job) -> float:
-        pace: Pace = self._tools.facts[job.offer.provider].poll
+        pace: PollInterval = self._tools.facts[job.offer.provider].poll
         before = self._looks[job.id]
         self._looks[job.id] += 1
         slow_s = min(pace.most_s, pace.first_s * pace.factor ** min(before, 50))
@@ -190,10 +190,10 @@ class TrackStep:
             )
         if seen.status == "cancelled":
             return await self._tools.transition(
-                job, State.CANCELLED, bill=Bill.RELEASED, cancel=Cancel.STOPPED, error=None
+                job, State.CANCELLED, bill=ChargeState.RELEASED, cancel=CancelOutcome.STOPPED, error=None
             )
         if seen.status == "failed":
-            problem = seen.problem or Problem(ErrorCode.UNAVAILABLE, "The provider could not make it.")
+            problem = seen.problem or JobError(ErrorCode.UNAVAILABLE, "The provider could not make it.")
             return await self._failed(job, problem, free=seen.charged_usd == 0, **charged)
         return await self._tools.update(
             job,
@@ -203,11 +203,11 @@ class TrackStep:
             error=None,
         )
 
-    async def _failed(self, job: Job, problem: Problem, *, free: bool, **charged: Any) -> Job:
+    async def _failed(self, job: Job, problem: JobError, *, free: bool, **charged: Any) -> Job:
         free = free or self._tools.facts[job.offer.provider].failure_is_free
         if free and job.charged_micro is not None:
             charged = {"charged_micro": 0}  # what was announced with the order is charged for a film only
-        bill = bill_after(State.FAILED, problem.code, accepted=True, failure_is_free=free)
+        bill = charge_after(State.FAILED, problem.code, accepted=True, failure_is_free=free)
         return await self._tools.transition(job, State.FAILED, error=problem, bill=bill, **charged)
 
     # -- held work ----------------------------------------------------------------------------------------------
@@ -235,7 +235,9 @@ class TrackStep:
             if pulse.lost:
                 raise LostClaimError
             if not whole:
-                return await self._tools.transition(job, State.CANCELLED, cancel=Cancel.STOPPED, bill=Bill.RELEASED)
+                return await self._tools.transition(
+                    job, State.CANCELLED, cancel=CancelOutcome.STOPPED, bill=ChargeState.RELEASED
+                )
             return await self._is_here(pulse, adjustments)
         finally:
             if not whole:
@@ -273,7 +275,7 @@ class TrackStep:
                     pulse.job = await self._tools.reloaded(pulse.job)
                     if pulse.job.cancel_wanted and not pulse.stops:
                         # paid for the moment it was sent: stopping would only lose the film
-                        pulse.job = await self._tools.update(pulse.job, cancel=Cancel.NOT_POSSIBLE)
+                        pulse.job = await self._tools.update(pulse.job, cancel=CancelOutcome.NOT_POSSIBLE)
             except LostClaimError:
                 with suppress(LtxError):
                     pulse.lost = not await self._take_back(pulse)
@@ -310,7 +312,7 @@ def _status_text(seen: PollResult) -> str:
     return "waiting in line" if seen.status == "waiting" else "rendering"
 
 
-def _overdue(job: Job) -> Problem:
+def _overdue(job: Job) -> JobError:
     return replace(
         no_answer(job),
         message=f"{job.offer.provider} took the order but has not finished it in time; it may still come.",

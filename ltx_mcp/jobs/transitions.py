@@ -5,9 +5,9 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
-from ltx_mcp.domain.job import Bill, Job, State
-from ltx_mcp.domain.plan import LOCAL
+from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
+from ltx_mcp.domain.job import ChargeState, Job, State
+from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.quoting import quote, shorten
 
@@ -68,7 +68,7 @@ def same_or_refused(job: Job, normal: dict[str, str], *, is_preview: bool) -> Jo
     different = sorted(
         name for name in normal.keys() | job.normal.keys() if normal.get(name, "") != job.normal.get(name, "")
     )
-    if not different and job.offer.provider == LOCAL and not is_preview:
+    if not different and job.offer.provider == PREVIEW_PROVIDER and not is_preview:
         raise CallerError(
             ErrorCode.INVALID_REQUEST,
             f"request_key {quote(job.request_key)} already names {job.id}, a preview drawn when no provider was set "
@@ -98,7 +98,7 @@ def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
         return attempts
     if repeatable:
         return attempts | {"state": State.QUEUED, "progress": None, "sent_by": ""}
-    problem = Problem(
+    problem = JobError(
         ErrorCode.OUTCOME_UNKNOWN,
         "The process that placed this order ended before the answer came; it may have been taken and charged.",
         "Do not order it again before looking at the provider's dashboard.",
@@ -109,7 +109,7 @@ def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
 def for_history(detail: Mapping[str, Any]) -> dict[str, Any]:
     """What of a move's changes a reader of the history wants; URLs and records stay in the row."""
     kept = {name: value for name, value in detail.items() if isinstance(value, str | int | float | bool)}
-    if isinstance(problem := detail.get("error"), Problem):
+    if isinstance(problem := detail.get("error"), JobError):
         kept |= {"error": str(problem.code), "message": problem.message}
     return {name: value for name, value in kept.items() if name not in NOT_FOR_HISTORY and value != ""}
 
@@ -117,7 +117,7 @@ def for_history(detail: Mapping[str, Any]) -> dict[str, Any]:
 def price_drift(job: Job, changes: Mapping[str, Any]) -> dict[str, Any] | None:
     """What a change of `job` tells of a price that is not as quoted; None where it tells nothing new."""
     charged = changes.get("charged_micro")
-    if charged is None or charged == job.charged_micro or changes.get("bill") is Bill.RELEASED:
+    if charged is None or charged == job.charged_micro or changes.get("bill") is ChargeState.RELEASED:
         return None
     if abs(charged - job.cost_micro) < ROUNDING_MICRO:
         return None

@@ -8,7 +8,7 @@ import av
 from av.container import OutputContainer
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
-from ltx_mcp.domain.forms import TARGETS
+from ltx_mcp.domain.media_formats import CONVERSION_TARGETS
 from ltx_mcp.media.facts import MediumFacts
 from ltx_mcp.media.listen import Listener, first_heard, open_sound
 from ltx_mcp.media.medium import codec_name, look_at_medium
@@ -24,12 +24,12 @@ def convert_medium(path: str | Path, out: Path, target: str) -> MediumFacts:
 
     CallerError (input_failed) where the film or sound cannot be read.
     """
-    if target == TARGETS["video"]:
+    if target == CONVERSION_TARGETS["video"]:
         source = read_source(path)
         copied = () if source.shown.traits else ("h264",)
         write_whole(out, source, partial(_film_track, source), _untold, copied, _CRF)
         return look_at_medium(out, "video")
-    if target == TARGETS["audio"]:
+    if target == CONVERSION_TARGETS["audio"]:
         _write_sound(path, out)
         return look_at_medium(out, "audio")
     raise LtxError(ErrorCode.INTERNAL_ERROR, f"Nothing is converted to {target} here.")

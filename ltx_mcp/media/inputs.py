@@ -1,6 +1,6 @@
 """Reads the media a caller hands over: an https URL, a data URI or a file, copied, hashed and looked at once.
 
-Which files may be read at all is decided in `paths.py`. What a media argument says is read in `domain/media.py`.
+Which files may be read at all is decided in `paths.py`. What a media argument says is read in `domain/media_reference.py`.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from uuid import uuid4
 from anyio import to_thread
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.media import DataUri, LocalPath, Medium, WebUrl, read_reference
+from ltx_mcp.domain.media_reference import DataUri, LocalPath, Medium, WebUrl, read_reference
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.media.data_uri import UnreadableDataError, write_data
 from ltx_mcp.media.facts import MediumFacts, PictureFacts

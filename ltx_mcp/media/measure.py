@@ -11,7 +11,7 @@ import av
 from PIL import Image, ImageDraw, ImageFont
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.media import Moment
+from ltx_mcp.domain.media_reference import FramePosition
 from ltx_mcp.media.facts import FilmFacts, FrameFacts, FrameFormat, SheetFacts
 from ltx_mcp.media.film import Film, not_a_film, open_film
 from ltx_mcp.media.length import Counter, average_rate, film_length
@@ -66,7 +66,7 @@ def make_sheet(path: str | Path, out: Path) -> SheetFacts:
 
 
 def take_frame(
-    path: str | Path, moment: Moment, out: Path, fmt: FrameFormat = "jpeg", max_edge: int | None = None
+    path: str | Path, moment: FramePosition, out: Path, fmt: FrameFormat = "jpeg", max_edge: int | None = None
 ) -> FrameFacts:
     """The frame shown at a moment in seconds, or the first or last one, as a picture file.
 
@@ -80,7 +80,7 @@ def take_frame(
         return FrameFacts(*picture.size, len(data), film.seconds(frame))
 
 
-def _find_frame(film: Film, moment: Moment) -> av.VideoFrame:
+def _find_frame(film: Film, moment: FramePosition) -> av.VideoFrame:
     if moment == "first":
         return film.first
     if moment == "last":

@@ -9,7 +9,7 @@ from typing import Literal
 from PIL import Image, ImageFile
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.forms import scaled_size
+from ltx_mcp.domain.media_formats import scaled_size
 from ltx_mcp.media.colours import read_colours, to_srgb
 from ltx_mcp.media.decoding import BROKEN, MAX_EDGE, cut_short, decode_errors, refused
 from ltx_mcp.media.facts import PictureFacts

@@ -23,8 +23,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from ltx_mcp import launch
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.domain.forms import TARGETS
-from ltx_mcp.domain.media import Moment
+from ltx_mcp.domain.media_formats import CONVERSION_TARGETS
+from ltx_mcp.domain.media_reference import FramePosition
 from ltx_mcp.media.facts import (
     MEMORY_MIB,
     MIB,
@@ -254,7 +254,7 @@ class Media:
             work = _reading("conversion", path, _REWRITE, out, target=target)
             return MediumFacts(**_with_tuples(await self._conversions.run(work)))
         except ChildFailed as failure:
-            raise _undecodable("audio" if target == TARGETS["audio"] else "video", failure) from failure
+            raise _undecodable("audio" if target == CONVERSION_TARGETS["audio"] else "video", failure) from failure
 
     async def measure_film(self, path: str | Path) -> FilmFacts:
         """The facts of a film. LtxError (bad_reply) where it is none."""
@@ -265,7 +265,7 @@ class Media:
         return SheetFacts(**await self._films.run(_reading("sheet", path, _FILM, out)))
 
     async def take_frame(
-        self, path: str | Path, moment: Moment, out: Path, fmt: FrameFormat = "jpeg", max_edge: int | None = None
+        self, path: str | Path, moment: FramePosition, out: Path, fmt: FrameFormat = "jpeg", max_edge: int | None = None
     ) -> FrameFacts:
         """Writes the frame shown at a moment to `out`. CallerError (invalid_request) outside the film."""
         work = _reading("frame", path, _FILM, out, moment=moment, fmt=fmt, max_edge=max_edge)

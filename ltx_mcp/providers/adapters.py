@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 
-from ltx_mcp.domain.facts import ProviderFacts
+from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.media.worker import Media
 from ltx_mcp.net.provider_client import ProviderClient
 from ltx_mcp.providers.base import AdapterContext, Provider
@@ -33,7 +33,7 @@ class Adapters:
 
 
 def make_adapters(
-    providers: Iterable[ProviderFacts], lookup: Callable[[str], str], now: Callable[[], datetime], media: Media
+    providers: Iterable[ProviderSpec], lookup: Callable[[str], str], now: Callable[[], datetime], media: Media
 ) -> Adapters:
     """One adapter for each provider with a key and an address, from the file of its name."""
     contexts = [_context(facts, lookup, now, media) for facts in providers if can_serve(facts, lookup)]
@@ -49,7 +49,7 @@ def make_adapters(
 
 
 def _context(
-    facts: ProviderFacts, lookup: Callable[[str], str], now: Callable[[], datetime], media: Media
+    facts: ProviderSpec, lookup: Callable[[str], str], now: Callable[[], datetime], media: Media
 ) -> AdapterContext:
     key, urls = read_key(facts, lookup), read_addresses(facts, lookup)
     secrets = [value for name in facts.key_env if (value := lookup(name))]

@@ -12,9 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from ltx_mcp.domain.errors import Problem
-from ltx_mcp.domain.facts import ProviderFacts
-from ltx_mcp.domain.job import Cancel
+from ltx_mcp.domain.catalog import ProviderSpec
+from ltx_mcp.domain.errors import JobError
+from ltx_mcp.domain.job import CancelOutcome
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.media.facts import Tell
@@ -34,7 +34,7 @@ CHECK_S = 5.0
 class AdapterContext:
     """What an adapter is made from. `urls` and `options` are by the names the facts give them, without a last slash."""
 
-    facts: ProviderFacts
+    facts: ProviderSpec
     client: ProviderClient
     key: str = field(repr=False)
     urls: Mapping[str, str]
@@ -86,7 +86,7 @@ class PollResult:
     charged_usd: Decimal | None = None
     units: Decimal | None = None
     adjustments: tuple[Adjustment, ...] = ()
-    problem: Problem | None = None
+    problem: JobError | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class KeyCheck:
     """What a service said when it was asked after an order that does not exist. `problem`: None where it did not refuse
     the key; `at`: the service's own time."""
 
-    problem: Problem | None = None
+    problem: JobError | None = None
     at: datetime | None = None
 
 
@@ -210,6 +210,6 @@ class SupportsKeyCheck(Protocol):
 class SupportsCancel(Protocol):
     """A service that can be asked to stop."""
 
-    async def cancel(self, remote: Mapping[str, Any]) -> Cancel:
+    async def cancel(self, remote: Mapping[str, Any]) -> CancelOutcome:
         """Ask it to stop and say what it answered."""
         ...

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.domain.facts import ProviderFacts
-from ltx_mcp.domain.plan import LOCAL, Market, Standing
+from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Availability, Catalog
 from ltx_mcp.domain.quoting import quote
 
 DOCUMENTED_PATHS = ("/v1", "/v2", "/api")
@@ -27,7 +27,7 @@ MAX_TOLD, MAX_SHOWN = 5, 40
 MAX_DIGITS = 400
 
 
-def read_providers(overlay: Path | None = None) -> tuple[ProviderFacts, ...]:
+def read_providers(overlay: Path | None = None) -> tuple[ProviderSpec, ...]:
     """All providers, in the order of preference; `overlay` is one more file of the same form, laid over its namesake.
 
     Raises SetupError naming LTX_MCP_MODELS when the overlay cannot be read or does not have the form.
@@ -41,7 +41,7 @@ def read_providers(overlay: Path | None = None) -> tuple[ProviderFacts, ...]:
 
 
 @cache
-def _shipped_facts() -> Mapping[str, ProviderFacts]:
+def _shipped_facts() -> Mapping[str, ProviderSpec]:
     """What ships, by name; parsing it takes longer than an order."""
     return MappingProxyType({name: _checked(table, None) for name, table in _shipped_tables().items()})
 
@@ -66,9 +66,9 @@ def _figure(text: str) -> Decimal:
     return figure
 
 
-def _checked(table: dict[str, Any], overlay: Path | None) -> ProviderFacts:
+def _checked(table: dict[str, Any], overlay: Path | None) -> ProviderSpec:
     try:
-        return ProviderFacts.model_validate(table)
+        return ProviderSpec.model_validate(table)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
         told = [f"{_place(each['loc'], table)}{_given(each['input'])}: {_plain(each['msg'])}" for each in found]
@@ -134,7 +134,7 @@ def _merge(base: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     return base | extra | {"offer": list(offers.values())}
 
 
-def make_market(providers: tuple[ProviderFacts, ...], order: tuple[str, ...], lookup: Callable[[str], str]) -> Market:
+def make_market(providers: tuple[ProviderSpec, ...], order: tuple[str, ...], lookup: Callable[[str], str]) -> Catalog:
     """What could be bought now. `lookup` gives the value of a setting by its name, empty when it is not set.
 
     Raises SetupError for a provider in `order` that does not exist, and for an address or option that cannot be used;
@@ -146,39 +146,39 @@ def make_market(providers: tuple[ProviderFacts, ...], order: tuple[str, ...], lo
             ErrorCode.INVALID_REQUEST,
             f"LTX_MCP_PROVIDERS names {quote(strange[0])}, which is none of {', '.join(names)}.",
         )
-    order = order or tuple(facts.name for facts in providers if facts.name != LOCAL)
+    order = order or tuple(facts.name for facts in providers if facts.name != PREVIEW_PROVIDER)
     standings = {facts.name: _standing(facts, order, lookup) for facts in providers}
-    return Market(providers, standings, order)
+    return Catalog(providers, standings, order)
 
 
-def _standing(facts: ProviderFacts, order: tuple[str, ...], lookup: Callable[[str], str]) -> Standing:
+def _standing(facts: ProviderSpec, order: tuple[str, ...], lookup: Callable[[str], str]) -> Availability:
     addresses = read_addresses(facts, lookup)
     read_options(facts, lookup)
-    if facts.name not in order and facts.name != LOCAL:
-        return Standing(False, f"{facts.name} is not in LTX_MCP_PROVIDERS.")
+    if facts.name not in order and facts.name != PREVIEW_PROVIDER:
+        return Availability(False, f"{facts.name} is not in LTX_MCP_PROVIDERS.")
     if facts.key_env and not read_key(facts, lookup):
-        return Standing(False, f"{facts.name} needs {' or '.join(facts.key_env)}.")
+        return Availability(False, f"{facts.name} needs {' or '.join(facts.key_env)}.")
     missing = [facts.url_env[use] for use in needed_urls(facts) if use not in addresses]
-    return Standing(False, f"{facts.name} needs {', '.join(missing)}.") if missing else Standing(True)
+    return Availability(False, f"{facts.name} needs {', '.join(missing)}.") if missing else Availability(True)
 
 
-def can_serve(facts: ProviderFacts, lookup: Callable[[str], str]) -> bool:
+def can_serve(facts: ProviderSpec, lookup: Callable[[str], str]) -> bool:
     """Whether orders at this provider can be followed from here, whatever `auto` may choose."""
     has_key = not facts.key_env or bool(read_key(facts, lookup))
     return has_key and set(needed_urls(facts)) <= read_addresses(facts, lookup).keys()
 
 
-def needed_urls(facts: ProviderFacts) -> tuple[str, ...]:
+def needed_urls(facts: ProviderSpec) -> tuple[str, ...]:
     """The addresses that an order cannot do without."""
     return tuple(use for use in facts.url_env if use not in facts.url_beside)
 
 
-def read_key(facts: ProviderFacts, lookup: Callable[[str], str]) -> str:
+def read_key(facts: ProviderSpec, lookup: Callable[[str], str]) -> str:
     """The first key that is set; empty when none is."""
     return next((value for name in facts.key_env if (value := lookup(name))), "")
 
 
-def read_addresses(facts: ProviderFacts, lookup: Callable[[str], str]) -> dict[str, str]:
+def read_addresses(facts: ProviderSpec, lookup: Callable[[str], str]) -> dict[str, str]:
     """The provider's addresses by use, without a slash at the end. Raises SetupError for one that cannot be used."""
     for use, text in facts.url_default.items():
         if not _is_safe(text):
@@ -204,7 +204,7 @@ def read_addresses(facts: ProviderFacts, lookup: Callable[[str], str]) -> dict[s
     return {use: url for use, url in addresses.items() if use not in idle}
 
 
-def _is_own(facts: ProviderFacts, use: str, addresses: Mapping[str, str]) -> bool:
+def _is_own(facts: ProviderSpec, use: str, addresses: Mapping[str, str]) -> bool:
     """Whether an address is the provider's usual one."""
     return use in facts.url_default and addresses.get(use) == _bare(facts.url_default[use])
 
@@ -235,7 +235,7 @@ def is_near(address: str) -> bool:
         return host == "localhost"
 
 
-def read_options(facts: ProviderFacts, lookup: Callable[[str], str]) -> dict[str, str]:
+def read_options(facts: ProviderSpec, lookup: Callable[[str], str]) -> dict[str, str]:
     """The provider's own settings by name. Raises SetupError naming the values there are."""
     chosen = {name: lookup(option.env) or option.values[0] for name, option in facts.options.items()}
     for name, option in facts.options.items():
@@ -247,7 +247,7 @@ def read_options(facts: ProviderFacts, lookup: Callable[[str], str]) -> dict[str
     return chosen
 
 
-def ended_choices(providers: Iterable[ProviderFacts], lookup: Callable[[str], str]) -> dict[str, str]:
+def ended_choices(providers: Iterable[ProviderSpec], lookup: Callable[[str], str]) -> dict[str, str]:
     """What is to be said of settings whose chosen value leads to nothing any more, by the setting."""
     chosen = [(option, lookup(option.env)) for facts in providers for option in facts.options.values()]
     return {
@@ -255,6 +255,6 @@ def ended_choices(providers: Iterable[ProviderFacts], lookup: Callable[[str], st
     }
 
 
-def setting_names(facts: ProviderFacts) -> tuple[str, ...]:
+def setting_names(facts: ProviderSpec) -> tuple[str, ...]:
     """Every environment variable these facts name."""
     return (*facts.key_env, *facts.url_env.values(), *(option.env for option in facts.options.values()))

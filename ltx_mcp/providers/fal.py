@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
-from ltx_mcp.domain.job import Cancel
+from ltx_mcp.domain.job import CancelOutcome
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.net.address import find_film
@@ -44,10 +44,10 @@ from ltx_mcp.providers.provider_errors import (
 BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
 FIELDS = {"image": "image_url", "end_image": "end_image_url", "audio": "audio_url", "video": "video_url"}
 CANCELS = {
-    "OK": Cancel.STOPPED,
-    "CANCELLATION_REQUESTED": Cancel.ASKED,
-    "ALREADY_COMPLETED": Cancel.NOT_POSSIBLE,
-    "NOT_FOUND": Cancel.NOT_POSSIBLE,
+    "OK": CancelOutcome.STOPPED,
+    "CANCELLATION_REQUESTED": CancelOutcome.ASKED,
+    "ALREADY_COMPLETED": CancelOutcome.NOT_POSSIBLE,
+    "NOT_FOUND": CancelOutcome.NOT_POSSIBLE,
 }
 BILLING, MOST_UNITS = "x-fal-billable-units", 1_000_000
 
@@ -221,14 +221,14 @@ class Fal:
         code = _code(reply, kind, words) or ErrorCode.REJECTED
         return PollResult("failed", problem=generation_error(self._context, code, words))
 
-    async def cancel(self, remote: Mapping[str, Any]) -> Cancel:
+    async def cancel(self, remote: Mapping[str, Any]) -> CancelOutcome:
         """Ask for a stop: certain while it is queued; a running one may still finish, and be charged."""
         reply = await self._client.request(HttpRequest("PUT", remote["cancel_url"], self._headers))
         body = reply.json if isinstance(reply.json, dict) else {}
         if (word := CANCELS.get(str(body.get("status")))) is not None:
             return word
         if isinstance(body.get("success"), bool):  # the form one of fal's schemas shows
-            return Cancel.ASKED if body["success"] else Cancel.NOT_POSSIBLE
+            return CancelOutcome.ASKED if body["success"] else CancelOutcome.NOT_POSSIBLE
         raise poll_error(self._context, reply)
 
     async def check(self) -> KeyCheck:

@@ -4,8 +4,8 @@ looked at."""
 import re
 from collections.abc import Iterable, Mapping
 
-from ltx_mcp.domain.facts import ProviderFacts
-from ltx_mcp.domain.plan import LOCAL, Market
+from ltx_mcp.domain.catalog import ProviderSpec
+from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
 
 ENDINGS = re.compile(r"(?:API|AI|ACCESS|AUTH|SECRET|TOKEN|KEYS?|ID|CREDENTIALS?)+$")
 IS_KEY = re.compile(r"KEY|TOKEN|SECRET|CREDENTIAL", re.IGNORECASE)
@@ -13,7 +13,7 @@ SHORT = 4
 """A word of a title that is shorter than this names nobody: `fal.ai`."""
 
 
-def find_misnamed(facts: ProviderFacts, environment: Mapping[str, str]) -> list[str]:
+def find_misnamed(facts: ProviderSpec, environment: Mapping[str, str]) -> list[str]:
     """The names that are set and seem to be meant for a key of this provider; none where one of its own is set."""
     if not facts.key_env or any(environment.get(name, "").strip() for name in facts.key_env):
         return []
@@ -28,7 +28,7 @@ def _stem(name: str) -> str:
     return ENDINGS.sub("", letters) or letters
 
 
-def misnamed_text(facts: ProviderFacts, environment: Mapping[str, str]) -> str:
+def misnamed_text(facts: ProviderSpec, environment: Mapping[str, str]) -> str:
     """`FAL_API_KEY is set, but the name is FAL_KEY.` Empty where nothing is."""
     found = find_misnamed(facts, environment)
     return (
@@ -38,14 +38,14 @@ def misnamed_text(facts: ProviderFacts, environment: Mapping[str, str]) -> str:
     )
 
 
-def previews_text(market: Market, environment: Mapping[str, str], what: str) -> str:
+def previews_text(market: Catalog, environment: Mapping[str, str], what: str) -> str:
     """Why `what` is a preview: no key was found, and which variable may be meant for one; empty where it is wanted."""
-    if market.is_real or market.order == (LOCAL,):
+    if market.is_real or market.order == (PREVIEW_PROVIDER,):
         return ""
     wanted = [facts for facts in market.providers if facts.key_env and facts.name in market.order]
     keys = ", ".join(facts.key_env[0] for facts in wanted)
     return " ".join([f"No key found ({keys}), so {what}.", *_hints(wanted, environment)])
 
 
-def _hints(providers: Iterable[ProviderFacts], environment: Mapping[str, str]) -> list[str]:
+def _hints(providers: Iterable[ProviderSpec], environment: Mapping[str, str]) -> list[str]:
     return [text for facts in providers if (text := misnamed_text(facts, environment))]

@@ -8,7 +8,7 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from ltx_mcp.domain.errors import Accepted, ErrorCode, Problem, ProviderError
+from ltx_mcp.domain.errors import Accepted, ErrorCode, JobError, ProviderError
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.net.address import is_public_host
 from ltx_mcp.net.reply import PAGE, HttpResponse
@@ -83,12 +83,12 @@ def no_film(context: AdapterContext, reply: Any, *documented: Any) -> ProviderEr
     return ProviderError(ErrorCode.BAD_REPLY, message, NO_FILM, provider=name, accepted="yes", detail=detail)
 
 
-def generation_error(context: AdapterContext, code: ErrorCode, detail: str) -> Problem:
+def generation_error(context: AdapterContext, code: ErrorCode, detail: str) -> JobError:
     """Why an order that was taken ended without a film."""
     message, hint = _sentence(context, code, "")
     if code is ErrorCode.UNAVAILABLE:
         message = f"{context.facts.name} took the order but could not make the film."
-    return Problem(code, message, hint, context.client.detail(detail))
+    return JobError(code, message, hint, context.client.detail(detail))
 
 
 def key_checked(
@@ -102,8 +102,8 @@ def key_checked(
         return KeyCheck(None, reply.told_at)
     if stranger or reply.ok or status in (404, 410):
         message = f"Something else than {context.facts.name} answers there (HTTP {status})."
-        return KeyCheck(Problem(ErrorCode.BAD_REPLY, message, "", context.client.detail(reply.text)), reply.told_at)
-    return KeyCheck(Problem.of(_error(context, reply, detail, code, "yes")), reply.told_at)
+        return KeyCheck(JobError(ErrorCode.BAD_REPLY, message, "", context.client.detail(reply.text)), reply.told_at)
+    return KeyCheck(JobError.of(_error(context, reply, detail, code, "yes")), reply.told_at)
 
 
 def _error(

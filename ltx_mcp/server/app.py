@@ -11,7 +11,7 @@ from mcp.server import MCPServer
 from mcp.server.context import CallNext, ServerRequestContext
 
 from ltx_mcp import __version__
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.desk import Desk
 from ltx_mcp.server.echoes import cut_names
@@ -43,7 +43,7 @@ INSTRUCTIONS = (
 
 
 def make_server(
-    settings: Settings, market: Market, *, base_url: str = ""
+    settings: Settings, market: Catalog, *, base_url: str = ""
 ) -> tuple[MCPServer[Desk], Callable[[], Desk | None]]:
     """The server, and a look at its desk while it runs. `base_url`: films are reached over HTTP, not by path."""
     desks: list[Desk] = []

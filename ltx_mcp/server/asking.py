@@ -13,7 +13,7 @@ from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, Inpu
 from mcp_types.version import is_version_at_least
 from pydantic import ValidationError
 
-from ltx_mcp.domain.consent import Answer, Question
+from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 
 ASK_S = 40.0
 PRICE = "price"
@@ -33,24 +33,28 @@ def asks_by_answer(context: Context[Any]) -> bool:
     return is_version_at_least(context.protocol_version or "", ASKS_BY_ANSWER)
 
 
-def to_result(question: Question) -> InputRequiredResult:
+def to_result(question: ConfirmationPrompt) -> InputRequiredResult:
     """The question as an answer to the call."""
     params = ElicitRequestFormParams(message=question.text, requested_schema=NOTHING_TO_FILL_IN)
     return InputRequiredResult(input_requests={PRICE: ElicitRequest(params=params)}, request_state=question.token)
 
 
-def read_answer(context: Context[Any]) -> Answer | None:
+def read_answer(context: Context[Any]) -> ConfirmationReply | None:
     """What was said to the question of an earlier round. Without our token, which nobody can forge, a yes is none."""
     said = (context.input_responses or {}).get(PRICE)
-    return Answer(context.request_state or "", said.action == "accept") if isinstance(said, ElicitResult) else None
+    return (
+        ConfirmationReply(context.request_state or "", said.action == "accept")
+        if isinstance(said, ElicitResult)
+        else None
+    )
 
 
-async def ask(context: Context[Any], question: Question, seconds: float) -> Answer:
+async def ask(context: Context[Any], question: ConfirmationPrompt, seconds: float) -> ConfirmationReply:
     """Ask in the middle of the call. What did not come in time, or cannot be read, is no answer."""
     with anyio.move_on_after(seconds):
         try:
             said = await context.session.elicit_form(question.text, NOTHING_TO_FILL_IN, context.request_id)
         except (MCPError, ValidationError):
-            return Answer(question.token, None)
-        return Answer(question.token, said.action == "accept")
-    return Answer(question.token, None)
+            return ConfirmationReply(question.token, None)
+        return ConfirmationReply(question.token, said.action == "accept")
+    return ConfirmationReply(question.token, None)

@@ -8,10 +8,10 @@ from mcp.server import MCPServer
 from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
 from ltx_mcp.domain.arguments import ListJobs
+from ltx_mcp.domain.catalog import NumberChoices
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.domain.facts import Choice
 from ltx_mcp.domain.job import Job
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS
 from ltx_mcp.server.desk import Desk
 
@@ -20,7 +20,7 @@ DAYS = 14
 SHOTS = tuple(map(str, range(1, 13)))
 
 
-def add_completions(server: MCPServer[Any], market: Market, desk_now: Callable[[], Desk | None]) -> None:
+def add_completions(server: MCPServer[Any], market: Catalog, desk_now: Callable[[], Desk | None]) -> None:
     """Register the one handler there is."""
 
     # the SDK's decorator has no types
@@ -44,7 +44,7 @@ def _matching(words: Iterable[str], begun: str) -> Completion:
     return Completion(values=found[:MOST], total=len(found), has_more=len(found) > MOST)
 
 
-def _from_facts(market: Market, name: str, given: dict[str, str]) -> Sequence[str] | None:
+def _from_facts(market: Catalog, name: str, given: dict[str, str]) -> Sequence[str] | None:
     """What is known without any job; None for another argument."""
     rows = [row for facts in market.providers for row in facts.offer if not facts.is_preview]
     if name == "model":
@@ -53,7 +53,9 @@ def _from_facts(market: Market, name: str, given: dict[str, str]) -> Sequence[st
         return ["auto", *(facts.name for facts in market.providers)]
     if name == "duration":
         limits = [limit for row in rows if given.get("model", "auto") in ("auto", row.model) for limit in row.limits]
-        listed = {value for limit in limits if isinstance(limit.duration, Choice) for value in limit.duration.values}
+        listed = {
+            value for limit in limits if isinstance(limit.duration, NumberChoices) for value in limit.duration.values
+        }
         return [format(value.normalize(), "f") for value in sorted(listed)]
     if name == "shots":
         return SHOTS

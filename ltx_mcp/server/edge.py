@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ltx_mcp.domain.plan import Market, Standing
+from ltx_mcp.domain.plan import Availability, Catalog
 from ltx_mcp.providers.catalog_loader import ended_choices, make_market, read_providers, setting_names
 from ltx_mcp.providers.key_names import misnamed_text, previews_text
 from ltx_mcp.server.kept_keys import read_kept_keys
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 def read_edge(
     home: str = "", environment: Mapping[str, str] | None = None, *, with_keyring: bool = False
-) -> tuple[Settings, Market]:
+) -> tuple[Settings, Catalog]:
     """The settings in `environment`, or else this process's own, with another `home` if given, and what can be bought
     with them. This process's own are completed by the keys in the keyring, others `with_keyring`. Raises SetupError.
     """
@@ -34,23 +34,25 @@ def read_edge(
     return settings, _with_hints(make_market(providers, settings.providers, settings.lookup), settings)
 
 
-def _with_hints(market: Market, settings: Settings) -> Market:
+def _with_hints(market: Catalog, settings: Settings) -> Catalog:
     """Where a key is missing and a variable of another name seems to hold it, that is said with what is missing."""
     hints = {facts.name: misnamed_text(facts, settings.environment) for facts in market.providers}
     standings = {
-        name: standing if standing.usable or not hints[name] else Standing(False, f"{standing.why_not} {hints[name]}")
+        name: standing
+        if standing.usable or not hints[name]
+        else Availability(False, f"{standing.unavailable_reason} {hints[name]}")
         for name, standing in market.standings.items()
     }
     return replace(market, standings=standings)
 
 
-def warn_of_ended(settings: Settings, market: Market) -> None:
+def warn_of_ended(settings: Settings, market: Catalog) -> None:
     """A line in the log for each setting that leads to nothing any more."""
     for words in ended_choices(market.providers, settings.lookup).values():
         logger.warning("%s", words)
 
 
-def warn_of_previews(settings: Settings, market: Market) -> None:
+def warn_of_previews(settings: Settings, market: Catalog) -> None:
     """A line in the log where nothing but previews can be made, and nobody said that this is what is wanted."""
     if text := previews_text(market, settings.environment, "films are previews"):
         logger.info("%s", text)
@@ -64,7 +66,7 @@ def working_folder() -> Path | None:
         return None
 
 
-def make_config(settings: Settings, market: Market, *, paths: bool, is_typed: bool = False) -> "Config":
+def make_config(settings: Settings, market: Catalog, *, paths: bool, is_typed: bool = False) -> "Config":
     """Plain values for Jobs; `paths` says whether callers share this machine's disk, `is_typed` that a person at a
     terminal writes them. Imports what is heavy."""
     from ltx_mcp.jobs.config import Config

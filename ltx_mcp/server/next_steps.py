@@ -5,7 +5,7 @@ answer, because many hosts show their model only one of them.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ltx_mcp.domain.job import Bill, Cancel, Job, State
+from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.price import from_micro, price_text
 from ltx_mcp.server.waiting import waiting_text
 
@@ -55,9 +55,9 @@ def next_step(job: Job, standing: Standing, *, fresh: bool = True, now: datetime
 
 def money_text(job: Job) -> str:
     """What is charged for it, or may be: `is charged (0.24 USD)`."""
-    if job.bill is Bill.RELEASED or not job.held_micro + job.cost_micro:
+    if job.bill is ChargeState.RELEASED or not job.held_micro + job.cost_micro:
         return "costs nothing"
-    if job.bill is Bill.HELD:
+    if job.bill is ChargeState.HELD:
         return f"may still be charged ({job.price})"
     if job.charged_micro is not None:
         return f"is charged ({price_text(from_micro(job.charged_micro))})"
@@ -71,11 +71,11 @@ def _is_wish(job: Job) -> bool:
 def _cancel_text(job: Job) -> str:
     """What came of the wish to cancel it, and of the money."""
     provider, money = job.offer.provider, money_text(job)
-    if job.cancel is Cancel.NEVER_SENT:
+    if job.cancel is CancelOutcome.NEVER_SENT:
         return f"It was not sent yet and {money}."
-    if job.cancel is Cancel.STOPPED:
+    if job.cancel is CancelOutcome.STOPPED:
         return f"{provider} stopped it; it {money}."
-    tried = f"{provider} {'cannot stop it' if job.cancel is Cancel.NOT_POSSIBLE else 'was asked to stop'}"
+    tried = f"{provider} {'cannot stop it' if job.cancel is CancelOutcome.NOT_POSSIBLE else 'was asked to stop'}"
     return f"{tried}; it {money}{', and a film that comes is kept' if job.live else ''}."
 
 

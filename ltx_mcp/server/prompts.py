@@ -13,9 +13,9 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
 from pydantic import Field, ValidationError
 
-from ltx_mcp.domain.facts import OfferFacts
-from ltx_mcp.domain.fit import limit_text
-from ltx_mcp.domain.plan import LOCAL, Market
+from ltx_mcp.domain.catalog import OfferSpec
+from ltx_mcp.domain.offer_builder import limit_text
+from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
 from ltx_mcp.domain.quoting import MAX_SHOWN_NAMES, quote, shorten
 
 MOST_SHOTS = 12
@@ -70,7 +70,7 @@ ModelText = Annotated[str, Field(description="A model of ltx://models, or auto")
 PictureText = Annotated[str, Field(description="First frame: URL, path or job_…#last; empty for none")]
 
 
-def add_prompts(server: MCPServer[Any], market: Market) -> None:
+def add_prompts(server: MCPServer[Any], market: Catalog) -> None:
     """Register them all."""
 
     @server.prompt(title="Direct an LTX video")
@@ -118,7 +118,7 @@ def _told(error: BaseException) -> str:
     return f"{'; '.join(wrong)}{more}. prompts/list says what there is."
 
 
-def _direct(market: Market, idea: str, seconds: Decimal, model: str, image: str) -> str:
+def _direct(market: Catalog, idea: str, seconds: Decimal, model: str, image: str) -> str:
     rows = _rows(market, with_picture=bool(image))
     chosen = [(provider, row) for provider, row in rows if model in ("auto", row.model)]
     if not chosen:
@@ -132,8 +132,8 @@ def _direct(market: Market, idea: str, seconds: Decimal, model: str, image: str)
         WITH_PICTURE if image else "",
         f"For {_plain(seconds)} seconds: {_amount(seconds)}." + (f" {AMOUNT_OF_2_5}" if has_2_5 else ""),
         f"Lengths that can be ordered:\n{_lengths(chosen, market)}",
-        f"Then:\n1. estimate_cost; tell the user the price, and that provider {LOCAL} draws a free preview that is not "
-        f"LTX.\n2. {tool} with your prompt, duration={_plain(seconds)}{more}, max_cost_usd at the most that was told, "
+        f"Then:\n1. estimate_cost; tell the user the price, and that provider {PREVIEW_PROVIDER} draws a free preview "
+        f"that is not LTX.\n2. {tool} with your prompt, duration={_plain(seconds)}{more}, max_cost_usd at the most that was told, "
         "and a request_key of your own.\n3. check_job with wait_seconds=45 until it has ended. A late answer is never "
         "a reason to order again.\n4. Look at the contact sheet (or one moment with frame_at), then show the user "
         "video_url and what it cost.",
@@ -142,7 +142,7 @@ def _direct(market: Market, idea: str, seconds: Decimal, model: str, image: str)
     return "\n\n".join(filter(None, parts))
 
 
-def _storyboard(market: Market, story: str, shots: int, budget: Decimal | None, seconds: Decimal) -> str:
+def _storyboard(market: Catalog, story: str, shots: int, budget: Decimal | None, seconds: Decimal) -> str:
     each = None if budget is None else (budget / shots).quantize(Decimal("0.01"), rounding="ROUND_DOWN")
     limit = (
         "Ask the user how much all of it may cost before anything is ordered."
@@ -180,7 +180,7 @@ def _storyboard(market: Market, story: str, shots: int, budget: Decimal | None, 
     return "\n\n".join(parts)
 
 
-def _rows(market: Market, *, with_picture: bool) -> list[tuple[str, OfferFacts]]:
+def _rows(market: Catalog, *, with_picture: bool) -> list[tuple[str, OfferSpec]]:
     """Providers and what makes films of LTX there, of the operation that begins such a shot."""
     operation = "image_to_video" if with_picture else "text_to_video"
     return [
@@ -192,7 +192,7 @@ def _rows(market: Market, *, with_picture: bool) -> list[tuple[str, OfferFacts]]
     ]
 
 
-def _lengths(rows: Sequence[tuple[str, OfferFacts]], market: Market) -> str:
+def _lengths(rows: Sequence[tuple[str, OfferSpec]], market: Catalog) -> str:
     """A line for each model of each provider; only of those that can be used now, where there are any."""
     usable = [(provider, row) for provider, row in rows if market.standings[provider].usable]
     return "\n".join(

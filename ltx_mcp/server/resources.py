@@ -9,7 +9,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.server.desk import Desk, desk_of
 from ltx_mcp.server.spending import read_day, to_spend_view
 
@@ -17,7 +17,7 @@ MOST_BLOB_BYTES = 4 * 1024 * 1024
 T = TypeVar("T")
 
 
-def add_resources(server: MCPServer[Any], market: Market) -> None:
+def add_resources(server: MCPServer[Any], market: Catalog) -> None:
     """Register them all."""
 
     @server.resource(

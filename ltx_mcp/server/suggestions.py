@@ -14,7 +14,7 @@ from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, PaidArguments, R
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.plan import Market, choose
+from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.request import Input, to_request
 
 ADDED_S, REDONE_S = 5, 2
@@ -65,17 +65,17 @@ class Longer:
 
 
 def priced(
-    model: type[PaidArguments], values: dict[str, Any], inputs: Sequence[Input], market: Market
+    model: type[PaidArguments], values: dict[str, Any], inputs: Sequence[Input], market: Catalog
 ) -> Suggestion | None:
     """What these arguments would order now; None where nobody offers it."""
     try:
         arguments = model(**values)
-        return Suggestion(arguments, choose(to_request(arguments), inputs, market)[0])
+        return Suggestion(arguments, select_offers(to_request(arguments), inputs, market)[0])
     except (LtxError, ValidationError):
         return None
 
 
-def longer(video: Input, market: Market, **values: Any) -> Longer | None:
+def longer(video: Input, market: Catalog, **values: Any) -> Longer | None:
     """The film of a job made longer, with the least context that joins well; `values` are further arguments."""
     values = {"video": video.job_id, "duration": ADDED_S} | values
     whole = priced(ExtendVideo, values, (video,), market)
@@ -85,19 +85,19 @@ def longer(video: Input, market: Market, **values: Any) -> Longer | None:
     return Longer(short, whole)
 
 
-def redone(video: Input, market: Market) -> Suggestion | None:
+def redone(video: Input, market: Catalog) -> Suggestion | None:
     """A section of the film of a job made anew."""
     values = {"video": video.job_id, "start_time": 0, "duration": REDONE_S, "prompt": ANY_PROMPT}
     return priced(RetakeVideo, values, (video,), market)
 
 
-def next_shot(last: Input, market: Market) -> Suggestion | None:
+def next_shot(last: Input, market: Catalog) -> Suggestion | None:
     """A shot that begins with the last frame of a job."""
     values = {"image": f"{last.job_id}#{last.moment}", "prompt": ANY_PROMPT}
     return priced(AnimateImage, values, (last,), market)
 
 
-def goes_on(job: Job, market: Market) -> str:
+def goes_on(job: Job, market: Catalog) -> str:
     """How the film of a job is continued, in the arguments of the tools, with what that costs; empty without one."""
     if job.state is not State.SUCCEEDED or job.film is None:
         return ""

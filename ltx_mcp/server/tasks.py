@@ -31,7 +31,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
-from ltx_mcp.domain.job import LIVE, Job, State
+from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.server.answers import job_answer
 from ltx_mcp.server.desk import Desk, desk_of
@@ -170,7 +170,7 @@ class JobTasks:
     async def of_answer(self, answer: CallToolResult, request: Request) -> Task | None:
         """The task of a job under way. Its first message is the whole answer: price, changes, and what to do next."""
         ref = answer.structured_content or {}
-        if ref.get("state") not in LIVE or "error" in ref:
+        if ref.get("state") not in ACTIVE_STATES or "error" in ref:
             return None
         try:
             task = await self.find(ref["job_id"], request)

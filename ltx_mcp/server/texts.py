@@ -5,13 +5,13 @@ from datetime import datetime
 from pathlib import Path
 
 from ltx_mcp.domain.arguments import EstimateCost
+from ltx_mcp.domain.formatting import clock, ordinal
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import CAPTION, Offer
-from ltx_mcp.domain.plan import LOCAL
+from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, one_line
 from ltx_mcp.domain.request import MEDIA_ROLES, supposed_s
-from ltx_mcp.domain.words import clock, ordinal
 from ltx_mcp.server.next_steps import Standing
 from ltx_mcp.server.views import Change, Estimate, JobList, JobRef, JobView, Money, Quote, Refused, Row
 from ltx_mcp.server.waiting import waiting_text
@@ -200,7 +200,7 @@ def _quote_text(quote: Quote, count: int) -> str:
         f"{quote.credits} credits each" if quote.credits else "",
         f"for {quote.billed}" if quote.billed else "",
     )
-    preview = " A preview drawn on this machine, not LTX." if quote.provider == LOCAL else ""
+    preview = " A preview drawn on this machine, not LTX." if quote.provider == PREVIEW_PROVIDER else ""
     return "; ".join(filter(None, parts)) + "." + preview + (f" Not now: {quote.why_not}" if quote.why_not else "")
 
 

@@ -26,8 +26,8 @@ from ltx_mcp.domain.arguments import (
     PaidArguments,
     RetakeVideo,
 )
-from ltx_mcp.domain.consent import Question
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.confirmation import ConfirmationPrompt
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.server import asking
 from ltx_mcp.server.answers import answer, image, job_answer
 from ltx_mcp.server.arguments import ContractTool, make_tool
@@ -145,7 +145,7 @@ async def list_jobs(arguments: ListJobs, context: Context[Desk]) -> CallToolResu
     return answer(list_text(listed), listed)
 
 
-def make_tools(market: Market, *, show_frames: bool = True) -> list[ContractTool]:
+def make_tools(market: Catalog, *, show_frames: bool = True) -> list[ContractTool]:
     """The tools, in the order they are listed, with the choices the facts give. Editing tools are there where a
     provider that could be used now has what they do."""
     usable = {row.operation for name in market.usable for row in market.facts(name).offer}
@@ -181,7 +181,7 @@ def _without_sheet(tool: ContractTool) -> ContractTool:
     return tool.model_copy(update={"description": tool.description.replace(SHEET, "")})
 
 
-def _choices(market: Market, operation: str | None) -> dict[str, tuple[str, ...]]:
+def _choices(market: Catalog, operation: str | None) -> dict[str, tuple[str, ...]]:
     """Who and what can be chosen for an operation, or for any."""
     rows = [(facts.name, row) for facts in market.providers for row in facts.offer]
     fit = [(name, row) for name, row in rows if operation in (None, row.operation)]
@@ -197,7 +197,7 @@ async def _order(arguments: PaidArguments, context: Context[Desk]) -> CallToolRe
     desk, jobs = desk_of(context), await desk_of(context).jobs()
     caller, can_ask, said = desk.caller(context), asking.can_ask(context), asking.read_answer(context)
     ordered = await jobs.order(arguments, caller, said, can_ask=can_ask)
-    while isinstance(ordered, Question):
+    while isinstance(ordered, ConfirmationPrompt):
         if asking.asks_by_answer(context):
             return asking.to_result(ordered)
         said = await asking.ask(context, ordered, began + asking.ASK_S - anyio.current_time())

@@ -17,7 +17,7 @@ from ltx_mcp.cli.checks.bounded import patient_loop
 from ltx_mcp.cli.checks.line import Line
 from ltx_mcp.cli.checks.machine import small_png
 from ltx_mcp.cli.checks.state import look_at_home, look_at_state
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.liveness import FileLockLiveness
 from ltx_mcp.jobs.migrations import STEPS
@@ -304,9 +304,9 @@ async def test_a_worker_that_died_is_not_at_work(
 async def test_unknown_outcomes_that_wait_for_a_person_are_named_with_the_commands(
     home: Path, database: Database, database_url: str, new_job: New
 ) -> None:
-    unknown = {"state": State.UNKNOWN, "bill": Bill.HELD}
+    unknown = {"state": State.UNKNOWN, "bill": ChargeState.HELD}
     waiting = [placed(database, new_job(request_key=f"k{n}"), **unknown) for n in range(5)]
-    placed(database, new_job(request_key="settled"), state=State.UNKNOWN, bill=Bill.BOOKED)
+    placed(database, new_job(request_key="settled"), state=State.UNKNOWN, bill=ChargeState.BOOKED)
     idle, line = await lines_of("jobs", settings(home, database_url))
     assert (idle.status, idle.found) == ("OK", "none under way")
     assert (line.status, line.found.startswith("5 with an unknown outcome")) == ("warning", True)

@@ -12,7 +12,7 @@ from ltx_mcp.cli.ended import next_steps
 from ltx_mcp.cli.main import cli
 from ltx_mcp.cli.screen import broken
 from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, RetakeVideo
-from ltx_mcp.domain.plan import Market, choose
+from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
@@ -79,7 +79,7 @@ def test_each_change_of_provider_is_told_with_its_reason_and_the_new_price(shop:
     assert lines[3].endswith(" ordered: fal took it.")
 
 
-def market_of(*keys: str) -> Market:
+def market_of(*keys: str) -> Catalog:
     return make_market(read_providers(), (), lambda name: "key" if name in keys else "")
 
 
@@ -116,7 +116,7 @@ def test_each_suggestion_stands_beside_the_price_that_its_command_has(
         medium = Input(role, job_id=JOB, moment="last", width=shown.width or 0, height=shown.height or 0)
         if role == "video":
             medium = replace(medium, moment="", duration=seconds, fps=25.0, frames=round(seconds * 25))
-        assert choose(to_request(arguments), (medium,), market)[0].price in words
+        assert select_offers(to_request(arguments), (medium,), market)[0].price in words
 
 
 def test_the_longer_film_is_suggested_with_little_context_and_both_prices() -> None:

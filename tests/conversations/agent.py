@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 from mcp import Client, StdioServerParameters
 
-from ltx_mcp.domain.job import LIVE
+from ltx_mcp.domain.job import ACTIVE_STATES
 from tests.conversations.reading import Answer, Half, read, text_of
 from tests.conversations.stage import MOST_S, ROOT, Providers, environment
 from tests.conversations.transcript import Transcript
@@ -60,7 +60,7 @@ class Agent:
         is_waited_for = tool == "check_job" and "wait_seconds" in arguments
         with anyio.fail_after(HANG_S):
             result = await self._client.call_tool(tool, arguments, read_timeout_seconds=MOST_S)
-            while is_waited_for and read(tool, result, self._half).facts.get("state") in LIVE:
+            while is_waited_for and read(tool, result, self._half).facts.get("state") in ACTIVE_STATES:
                 result = await self._client.call_tool(tool, arguments, read_timeout_seconds=MOST_S)
         answer = read(tool, result, self._half)
         self._transcript.add("answer", text_of(result))

@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 
 from ltx_mcp.domain.arguments import ExtendVideo, GenerateFromAudio, PaidArguments, RetakeVideo
-from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
-from ltx_mcp.domain.fit import make_offer
+from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
 from ltx_mcp.domain.measured import check_sent, shortest_of
 from ltx_mcp.domain.offer import NotOfferedError, Offer, row_of
+from ltx_mcp.domain.offer_builder import make_offer
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.providers.catalog_loader import read_providers
 
@@ -21,13 +21,13 @@ EXTEND = ExtendVideo(prompt="more", video="v", duration=2)
 SPEAK = GenerateFromAudio(prompt="a singer", audio="a")
 
 
-def offered(arguments: PaidArguments, given: Input, facts: ProviderFacts = LTX) -> Offer:
+def offered(arguments: PaidArguments, given: Input, facts: ProviderSpec = LTX) -> Offer:
     request = to_request(arguments)
     made = [make_offer(request, [given], facts, row) for row in facts.offer if row.operation == request.operation]
     return next(offer for offer in made if isinstance(offer, Offer))
 
 
-def row(offer: Offer) -> OfferFacts:
+def row(offer: Offer) -> OfferSpec:
     found = row_of(offer, LTX)
     assert found is not None
     return found

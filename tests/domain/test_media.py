@@ -5,7 +5,7 @@ from base64 import b64encode
 import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.media import DataUri, JobMoment, LocalPath, Reference, WebUrl, read_reference
+from ltx_mcp.domain.media_reference import DataUri, JobFrameRef, LocalPath, Reference, WebUrl, read_reference
 
 BEGINNINGS = [
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
@@ -24,12 +24,12 @@ HEADS = [b64encode(head).decode()[:11] for head in BEGINNINGS]
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("job_abcd1234", JobMoment("job_abcd1234", "last", is_whole=True)),
-        ("job_abcd1234#last", JobMoment("job_abcd1234", "last")),
-        ("job_abcd1234#first", JobMoment("job_abcd1234", "first")),
-        ("job_abcd1234#3.5", JobMoment("job_abcd1234", 3.5)),
-        ("job_abcd1234#0", JobMoment("job_abcd1234", 0.0)),
-        (" job_abcd1234#12\n", JobMoment("job_abcd1234", 12.0)),
+        ("job_abcd1234", JobFrameRef("job_abcd1234", "last", is_whole=True)),
+        ("job_abcd1234#last", JobFrameRef("job_abcd1234", "last")),
+        ("job_abcd1234#first", JobFrameRef("job_abcd1234", "first")),
+        ("job_abcd1234#3.5", JobFrameRef("job_abcd1234", 3.5)),
+        ("job_abcd1234#0", JobFrameRef("job_abcd1234", 0.0)),
+        (" job_abcd1234#12\n", JobFrameRef("job_abcd1234", 12.0)),
         ("https://a.example/b.png?c=d#e", WebUrl("https://a.example/b.png?c=d#e")),
         ("HTTPS://a.example", WebUrl("HTTPS://a.example")),
         ("data:image/png;base64,AAAA", DataUri("image/png", "AAAA")),
@@ -40,11 +40,14 @@ HEADS = [b64encode(head).decode()[:11] for head in BEGINNINGS]
         ("/tmp/a b.png", LocalPath("/tmp/a b.png")),
         ("C:\\Users\\me\\a.png", LocalPath("C:\\Users\\me\\a.png")),
         ("c:/Users/me/a.png", LocalPath("c:/Users/me/a.png")),
-        ("job_short", JobMoment("job_short", "last", is_whole=True)),
+        ("job_short", JobFrameRef("job_short", "last", is_whole=True)),
         ("./job_short", LocalPath("./job_short")),
-        ("`job_abcd1234#first`", JobMoment("job_abcd1234", "first")),
-        ("ltx://jobs/job_abcd1234", JobMoment("job_abcd1234", "last", is_whole=True)),
-        ("http://127.0.0.1:8000/videos/job_abcd1234.mp4?exp=1&sig=x", JobMoment("job_abcd1234", "last", is_whole=True)),
+        ("`job_abcd1234#first`", JobFrameRef("job_abcd1234", "first")),
+        ("ltx://jobs/job_abcd1234", JobFrameRef("job_abcd1234", "last", is_whole=True)),
+        (
+            "http://127.0.0.1:8000/videos/job_abcd1234.mp4?exp=1&sig=x",
+            JobFrameRef("job_abcd1234", "last", is_whole=True),
+        ),
         ("file:///home/me/photo%20one.png", LocalPath("/home/me/photo one.png")),
         ("FILE://localhost/a.png", LocalPath("/a.png")),
         ("file:/a.png", LocalPath("/a.png")),

@@ -5,28 +5,34 @@ from decimal import Decimal
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode
-from ltx_mcp.domain.job import Bill, State, bill_after
+from ltx_mcp.domain.job import ChargeState, State, charge_after
 from ltx_mcp.domain.price import floor_micro, to_micro
 
 
 @pytest.mark.parametrize(
     ("state", "error", "accepted", "free", "bill"),
     [
-        (State.SUCCEEDED, None, True, False, Bill.BOOKED),
-        (State.SUCCEEDED, None, True, True, Bill.BOOKED),
-        (State.FAILED, ErrorCode.EXPIRED, True, True, Bill.BOOKED),  # it was made, so no failure of the provider's
-        (State.FAILED, ErrorCode.REJECTED, True, False, Bill.BOOKED),
-        (State.FAILED, ErrorCode.REJECTED, True, True, Bill.RELEASED),
-        (State.FAILED, ErrorCode.REJECTED, False, False, Bill.RELEASED),
-        (State.CANCELLED, None, True, False, Bill.RELEASED),
-        (State.UNKNOWN, ErrorCode.OUTCOME_UNKNOWN, True, True, Bill.HELD),
-        (State.RUNNING, None, True, False, Bill.HELD),
+        (State.SUCCEEDED, None, True, False, ChargeState.BOOKED),
+        (State.SUCCEEDED, None, True, True, ChargeState.BOOKED),
+        (
+            State.FAILED,
+            ErrorCode.EXPIRED,
+            True,
+            True,
+            ChargeState.BOOKED,
+        ),  # it was made, so no failure of the provider's
+        (State.FAILED, ErrorCode.REJECTED, True, False, ChargeState.BOOKED),
+        (State.FAILED, ErrorCode.REJECTED, True, True, ChargeState.RELEASED),
+        (State.FAILED, ErrorCode.REJECTED, False, False, ChargeState.RELEASED),
+        (State.CANCELLED, None, True, False, ChargeState.RELEASED),
+        (State.UNKNOWN, ErrorCode.OUTCOME_UNKNOWN, True, True, ChargeState.HELD),
+        (State.RUNNING, None, True, False, ChargeState.HELD),
     ],
 )
 def test_a_held_price_ends_as_what_happened_says(
-    state: State, error: ErrorCode | None, accepted: bool, free: bool, bill: Bill
+    state: State, error: ErrorCode | None, accepted: bool, free: bool, bill: ChargeState
 ) -> None:
-    assert bill_after(state, error, accepted=accepted, failure_is_free=free) is bill
+    assert charge_after(state, error, accepted=accepted, failure_is_free=free) is bill
 
 
 def test_what_is_held_is_never_less_and_what_is_allowed_never_more() -> None:

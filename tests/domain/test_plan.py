@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltx_mcp.domain.arguments import EstimateCost, GenerateVideo
+from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, SetupError
-from ltx_mcp.domain.facts import ProviderFacts
-from ltx_mcp.domain.plan import Market, choose, make_offers
+from ltx_mcp.domain.plan import Catalog, make_offers, select_offers
 from ltx_mcp.domain.request import Input, Request, film_size, supposed_inputs, to_request
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 
@@ -44,11 +44,11 @@ TIERED = {
 }
 
 
-def provider(name: str, *offers: dict[str, Any], **more: Any) -> ProviderFacts:
-    return ProviderFacts.model_validate({"name": name, "title": name, "offer": offers, **more})
+def provider(name: str, *offers: dict[str, Any], **more: Any) -> ProviderSpec:
+    return ProviderSpec.model_validate({"name": name, "title": name, "offer": offers, **more})
 
 
-def market(*, keys: tuple[str, ...] = ("FAL_KEY", "BYTE_KEY"), order: tuple[str, ...] = ()) -> Market:
+def market(*, keys: tuple[str, ...] = ("FAL_KEY", "BYTE_KEY"), order: tuple[str, ...] = ()) -> Catalog:
     fal = provider("fal", FAST, key_env=["FAL_KEY"], usd_per_credit="0.01")
     byte = provider("bytecompute", TIERED, key_env=["BYTE_KEY"])
     values = dict.fromkeys(keys, "secret")
@@ -60,34 +60,34 @@ def ask(**arguments: Any) -> Request:
     return to_request(GenerateVideo.model_validate({"prompt": "p", **arguments}))
 
 
-def refusal(request: Request, where: Market) -> LtxError:
+def refusal(request: Request, where: Catalog) -> LtxError:
     with pytest.raises(LtxError) as caught:
-        choose(request, (), where)
+        select_offers(request, (), where)
     return caught.value
 
 
 def test_the_cheapest_configured_provider_comes_first() -> None:
-    offers = choose(ask(resolution="720p", adjust="nearest", aspect_ratio="16:9"), (), market())
+    offers = select_offers(ask(resolution="720p", adjust="nearest", aspect_ratio="16:9"), (), market())
     assert [offer.provider for offer in offers] == ["bytecompute"]
     assert offers[0].cost_usd == Decimal("0.12")
 
 
 def test_at_equal_price_the_operators_order_decides() -> None:
-    assert [offer.provider for offer in choose(ask(), (), market())] == ["fal", "bytecompute"]
-    turned = choose(ask(), (), market(order=("bytecompute", "fal")))
+    assert [offer.provider for offer in select_offers(ask(), (), market())] == ["fal", "bytecompute"]
+    turned = select_offers(ask(), (), market(order=("bytecompute", "fal")))
     assert [offer.provider for offer in turned] == ["bytecompute", "fal"]
 
 
 def test_the_preview_is_not_picked_while_something_real_is_configured() -> None:
-    assert "local" not in [offer.provider for offer in choose(ask(), (), market())]
+    assert "local" not in [offer.provider for offer in select_offers(ask(), (), market())]
 
 
 def test_the_preview_is_picked_when_nothing_is_configured() -> None:
-    assert [offer.provider for offer in choose(ask(), (), market(keys=()))] == ["local"]
+    assert [offer.provider for offer in select_offers(ask(), (), market(keys=()))] == ["local"]
 
 
 def test_the_preview_can_be_asked_for_by_name_at_any_time() -> None:
-    assert choose(ask(provider="local"), (), market())[0].provider == "local"
+    assert select_offers(ask(provider="local"), (), market())[0].provider == "local"
 
 
 def test_a_provider_without_its_key_is_named_with_the_variable() -> None:
@@ -105,7 +105,7 @@ def test_a_long_film_at_the_wrong_rate_is_refused_with_the_matrix_and_the_neares
 
 
 def test_nearest_changes_as_little_as_it_can_and_tells_it() -> None:
-    offer = choose(ask(provider="fal", duration=20, fps=24, adjust="nearest"), (), market())[0]
+    offer = select_offers(ask(provider="fal", duration=20, fps=24, adjust="nearest"), (), market())[0]
     assert (int(offer.duration), offer.fps) == (20, 25)
     assert [(change.field, change.asked, change.got, change.by) for change in offer.adjustments] == [
         ("fps", "24", "25", "server")
@@ -113,7 +113,7 @@ def test_nearest_changes_as_little_as_it_can_and_tells_it() -> None:
 
 
 def test_an_exact_offer_beats_a_cheaper_adjusted_one() -> None:
-    offers = choose(ask(duration=5, fps=50, resolution="720p", adjust="nearest"), (), market())
+    offers = select_offers(ask(duration=5, fps=50, resolution="720p", adjust="nearest"), (), market())
     assert offers[0].provider == "bytecompute"
     assert offers[0].adjustments == ()
 
@@ -121,7 +121,7 @@ def test_an_exact_offer_beats_a_cheaper_adjusted_one() -> None:
 @pytest.mark.parametrize(("resolution", "ratio", "usd"), [("720p", "16:9", "0.02"), ("1080p", "16:9", "0.04")])
 def test_a_pixel_tier_prices_by_the_size_of_the_picture(resolution: str, ratio: str, usd: str) -> None:
     request = ask(provider="bytecompute", duration=10, resolution=resolution, aspect_ratio=ratio)
-    assert choose(request, (), market())[0].cost_usd == Decimal(usd) * 10
+    assert select_offers(request, (), market())[0].cost_usd == Decimal(usd) * 10
 
 
 def test_a_frame_too_large_for_the_provider_is_refused_by_its_size() -> None:
@@ -145,18 +145,18 @@ def test_a_price_above_the_cap_is_refused_with_the_price() -> None:
 
 
 def test_without_a_cap_failover_stays_within_a_tenth_more() -> None:
-    offers = choose(ask(duration=10, resolution="1080p", fps=25), (), market())
+    offers = select_offers(ask(duration=10, resolution="1080p", fps=25), (), market())
     assert [offer.provider for offer in offers] == ["fal", "bytecompute"]
     price = {"as_of": date(2026, 11, 1), "source": "s", "usd_per_second": {"720p": "0.05", "1080p": "0.05"}}
     dear = provider("bytecompute", {**TIERED, "price": price})
     where = make_market((provider("fal", FAST), dear), (), lambda name: "")
-    assert [offer.provider for offer in choose(ask(duration=10), (), where)] == ["fal"]
+    assert [offer.provider for offer in select_offers(ask(duration=10), (), where)] == ["fal"]
 
 
 def test_auto_shape_is_the_offered_one_nearest_to_the_picture() -> None:
     photo = Input(role="image", sha256="a", format="png", width=1000, height=1300)
     request = Request(**{**vars(ask(provider="local")), "operation": "image_to_video", "aspect_ratio": "auto"})
-    assert choose(request, (photo,), market())[0].aspect_ratio == "3:4"
+    assert select_offers(request, (photo,), market())[0].aspect_ratio == "3:4"
 
 
 def test_an_unsupported_picture_format_is_refused_or_converted() -> None:
@@ -182,7 +182,7 @@ def told(photo: Input, **asked: str) -> list[tuple[str, str]]:
     local = [facts for facts in read_providers() if facts.is_preview]
     where = make_market((provider("fal", row, inputs=TAKES), *local), (), lambda name: "")
     request = Request(**{**vars(ask(provider="fal")), "operation": "image_to_video", **asked})
-    return [(change.asked, change.got) for change in choose(request, (photo,), where)[0].adjustments]
+    return [(change.asked, change.got) for change in select_offers(request, (photo,), where)[0].adjustments]
 
 
 def test_whatever_is_made_of_a_picture_is_told_in_words() -> None:
@@ -255,9 +255,9 @@ def test_the_label_is_the_short_side(resolution: str, ratio: str, size: tuple[in
 def test_nearest_always_finds_something_a_row_admits(duration: float, fps: int, resolution: str) -> None:
     where = market()
     request = ask(provider="fal", duration=duration, fps=fps, resolution=resolution, adjust="nearest")
-    offer = choose(request, (), where)[0]
+    offer = select_offers(request, (), where)[0]
     exact = ask(provider="fal", duration=float(offer.duration), fps=offer.fps, resolution=offer.resolution)
-    assert choose(exact, (), where)[0].adjustments == ()
+    assert select_offers(exact, (), where)[0].adjustments == ()
 
 
 @pytest.mark.parametrize(

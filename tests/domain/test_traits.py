@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from ltx_mcp.domain.arguments import ExtendVideo, GenerateFromAudio, PaidArguments
-from ltx_mcp.domain.fit import make_offer
 from ltx_mcp.domain.measured import check_sent
 from ltx_mcp.domain.offer import Offer, Refusal, row_of
+from ltx_mcp.domain.offer_builder import make_offer
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.providers.catalog_loader import read_providers
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ltx_mcp.domain.arguments import GenerateVideo
-from ltx_mcp.domain.facts import OfferFacts, PixelTier, Price, PriceReading
+from ltx_mcp.domain.catalog import OfferSpec, PixelTier, Price, PriceReading
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.plan import Market, make_offers
+from ltx_mcp.domain.plan import Catalog, make_offers
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import to_request
 from ltx_mcp.domain.unit_price import UnitPrice, charge_of, confirms_seconds, with_unit_price
@@ -28,7 +28,7 @@ def unit_price(amount: str, unit: str = "second", currency: str = "USD", *, conf
     return UnitPrice(unit, currency, Decimal(amount), AT, confirmed)
 
 
-def offer(price: UnitPrice | None = None, market: Market | None = None, **asked: Any) -> Offer:
+def offer(price: UnitPrice | None = None, market: Catalog | None = None, **asked: Any) -> Offer:
     """fal's fast offer, planned with what its price call said."""
     market = market or make_market((FAL,), (), lookup_in({"FAL_KEY": "a:b"}))
     market = replace(market, unit_prices={("fal", FAST): price} if price else {})
@@ -155,7 +155,7 @@ def test_units_within_a_twentieth_of_the_seconds_are_seconds(units: str, confirm
 
 
 def test_what_does_not_divide_evenly_is_whole_micro_dollars_in_the_books() -> None:
-    row: OfferFacts = ROW.model_copy(
+    row: OfferSpec = ROW.model_copy(
         update={
             "price": ROW.price.model_copy(
                 update={"usd_per_second": {"720p": Decimal("0.03"), "1080p": Decimal("0.07")}, "at_most": None}

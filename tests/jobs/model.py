@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 from sqlalchemy import select
 
-from ltx_mcp.domain.job import ENDED, LIVE, MOVES, Bill, Cancel, Job, State
+from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, TRANSITIONS, CancelOutcome, ChargeState, Job, State
 from ltx_mcp.jobs import schema
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import LostClaimError
@@ -23,7 +23,7 @@ from ltx_mcp.jobs.store import Store
 
 START = datetime(2026, 11, 21, 23, 58, tzinfo=UTC)
 """Near midnight, because a day's money ends there."""
-HELD, BOOKED, RELEASED = Bill.HELD, Bill.BOOKED, Bill.RELEASED
+HELD, BOOKED, RELEASED = ChargeState.HELD, ChargeState.BOOKED, ChargeState.RELEASED
 REPEATABLE = frozenset({"local"})
 
 
@@ -41,7 +41,7 @@ class Shot:
     due: datetime
     waits_for: str
     state: State = State.QUEUED
-    bill: Bill = HELD
+    bill: ChargeState = HELD
     index: int = 0
     charged: int | None = None
     holder: str = ""
@@ -51,7 +51,7 @@ class Shot:
     ended: datetime | None = None
     remote: bool = False
     wished: bool = False
-    cancel: Cancel | None = None
+    cancel: CancelOutcome | None = None
     taken: int = 0
     retries: int = 0
     story: list[str] = field(default_factory=lambda: ["placed"])
@@ -70,7 +70,7 @@ class Shot:
 
     @property
     def live(self) -> bool:
-        return self.state in LIVE
+        return self.state in ACTIVE_STATES
 
     def row(self) -> tuple[Any, ...]:
         """What its row must say, in the order of COLUMNS."""
@@ -117,7 +117,7 @@ class Model(RuleBasedStateMachine):
         shot = self.shots[job.id]
         return job.holder != "" and (shot.holder, shot.fence, shot.state) == (job.holder, job.fence, job.state)
 
-    def counted(self, day: str, bill: Bill) -> int:
+    def counted(self, day: str, bill: ChargeState) -> int:
         return sum(each.amount for each in self.shots.values() if each.bill is bill and each.row()[4] == day)
 
     def fits(self, amount: int, day: str) -> bool:
@@ -141,14 +141,14 @@ class Model(RuleBasedStateMachine):
 
     def moved(self, shot: Shot, to: State, what: str, **changes: Any) -> None:
         """`shot` came to `to`; at an end its holder lets go and the jobs that waited for it are due."""
-        shot.state, shot.ended = to, self.now if to in ENDED else None
+        shot.state, shot.ended = to, self.now if to in TERMINAL_STATES else None
         shot.story.append(what)
-        ends: dict[str, Any] = {"holder": ""} if to in ENDED else {}
+        ends: dict[str, Any] = {"holder": ""} if to in TERMINAL_STATES else {}
         ends |= {"due": self.now + timedelta(minutes=30)} if to is State.UNKNOWN else {}
         for name, value in (ends | changes).items():
             setattr(shot, name, value)
         for other in self.shots.values():
-            if to in ENDED and other.waits_for == shot.id:
+            if to in TERMINAL_STATES and other.waits_for == shot.id:
                 other.waits_for, other.due = "", self.now
 
     def tried(self, may: bool, call: Callable[[], Job]) -> Job | None:
@@ -203,7 +203,7 @@ class Model(RuleBasedStateMachine):
         mine = job.offer.provider in REPEATABLE
         match job.state:
             case State.QUEUED:
-                return [(State.FAILED, free), (State.CANCELLED, free | {"cancel": Cancel.STOPPED})]
+                return [(State.FAILED, free), (State.CANCELLED, free | {"cancel": CancelOutcome.STOPPED})]
             case State.SUBMITTING if mine:
                 return [(State.FAILED, free)]
             case State.RUNNING if mine:
@@ -229,7 +229,7 @@ class Model(RuleBasedStateMachine):
             assert [each for each in must if each[1] != each[2]] == [], "name, what the row says, what it must say"
             before = self.rows.get(job_id, row)
             was, now = State(before[1]), State(row[1])
-            assert was is now or now in MOVES[was], f"{was} -> {now}"
+            assert was is now or now in TRANSITIONS[was], f"{was} -> {now}"
             assert row == before or row[0] > before[0], "changed, and nobody who watches is told"
             if len(self.shots[job_id].story) != before[0] or row != before:
                 told = [
@@ -246,7 +246,7 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def money_is_conserved(self) -> None:
-        by_bill = {bill: sum(each.amount for each in self.shots.values() if each.bill is bill) for bill in Bill}
+        by_bill = {bill: sum(each.amount for each in self.shots.values() if each.bill is bill) for bill in ChargeState}
         assert sum(by_bill.values()) == sum(each.amount for each in self.shots.values())
         for day in {shot.row()[4] for shot in self.shots.values()} | {self.now.date().isoformat()}:
             budget = self.store.budget(datetime.fromisoformat(day).replace(hour=23, tzinfo=UTC))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.emulator.app import make_state, running, settings
 from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.conftest import Emulated
@@ -227,7 +227,7 @@ def check_unknown(look: Look, job_id: str) -> None:
     """It is known that nothing is known, and the money is held."""
     wait_for(lambda: look.job(job_id).state is State.UNKNOWN, noticed_s())
     job = look.job(job_id)
-    assert (job.bill, job.error and job.error.code) == (Bill.HELD, "outcome_unknown")
+    assert (job.bill, job.error and job.error.code) == (ChargeState.HELD, "outcome_unknown")
     assert look.store.budget(job.created_at).held == job.offer.at_most_usd * 1_000_000
 
 

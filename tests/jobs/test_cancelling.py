@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.cancellation import BATCH, Cancellation
 from ltx_mcp.jobs.database import Database
@@ -53,7 +53,7 @@ async def test_each_comes_to_what_it_would_alone_and_others_are_left(
     assert cancelled.outcomes == {"never_sent": len(queued), "asked": 1, "not_possible": 1, "ended": 1}
     assert cancelled.live == {sent.id: "asked", saving.id: "not_possible"}
     again = [store.get(job.id) for job in queued]
-    assert {(job.state, job.bill) for job in again if job} == {(State.CANCELLED, Bill.RELEASED)}
+    assert {(job.state, job.bill) for job in again if job} == {(State.CANCELLED, ChargeState.RELEASED)}
     assert [event.what for event in store.history(queued[0].id)] == ["placed", "cancelled"]
     untouched = store.get(theirs.id)
     assert untouched == theirs

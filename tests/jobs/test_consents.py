@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from ltx_mcp.domain.ceiling import ceiling, within
-from ltx_mcp.domain.consent import Answer, Question, needs_consent, question_text
+from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, needs_confirmation, question_text
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
@@ -50,7 +50,7 @@ def refused(
     consents: ConfirmationStore,
     wish: PriceRequest,
     clock: Clock,
-    answer: Answer | None = None,
+    answer: ConfirmationReply | None = None,
     *,
     can_ask: bool = False,
 ) -> str:
@@ -74,14 +74,18 @@ def pays(consents: ConfirmationStore, wish: PriceRequest, clock: Clock) -> bool:
         return False
 
 
-def asked(consents: ConfirmationStore, wish: PriceRequest, clock: Clock, answer: Answer | None = None) -> Question:
+def asked(
+    consents: ConfirmationStore, wish: PriceRequest, clock: Clock, answer: ConfirmationReply | None = None
+) -> ConfirmationPrompt:
     """The question, where somebody can be asked."""
     question = consents.settle(wish, answer, clock(), can_ask=True)
     assert question is not None
     return question
 
 
-def agreed(consents: ConfirmationStore, wish: PriceRequest, clock: Clock, answer: Answer | None = None) -> bool:
+def agreed(
+    consents: ConfirmationStore, wish: PriceRequest, clock: Clock, answer: ConfirmationReply | None = None
+) -> bool:
     return consents.settle(wish, answer, clock(), can_ask=True) is None
 
 
@@ -192,14 +196,14 @@ def test_where_a_person_can_be_asked_the_amount_is_no_consent(
 
 def test_a_yes_to_the_question_is_consent(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish(), clock)
-    assert agreed(consents, wish(), clock, Answer(question.token, yes=True))
+    assert agreed(consents, wish(), clock, ConfirmationReply(question.token, yes=True))
 
 
 def test_a_question_that_nobody_answered_is_no_consent_and_names_no_amount(
     consents: ConfirmationStore, wish: Make, clock: Clock
 ) -> None:
     question = asked(consents, wish(), clock)
-    told = refused(consents, wish(), clock, Answer(question.token, yes=None), can_ask=True)
+    told = refused(consents, wish(), clock, ConfirmationReply(question.token, yes=None), can_ask=True)
     assert "Nobody answered" in told
     assert "max_cost_usd" not in told
     asked(consents, wish(cap=Decimal("1.50")), clock)
@@ -210,24 +214,24 @@ def test_a_yes_with_a_token_we_did_not_give_is_no_consent(
     consents: ConfirmationStore, wish: Make, clock: Clock, token: str
 ) -> None:
     asked(consents, wish(), clock)
-    asked(consents, wish(), clock, Answer(token.format(name=wish().name), yes=True))
+    asked(consents, wish(), clock, ConfirmationReply(token.format(name=wish().name), yes=True))
 
 
 def test_a_yes_to_another_question_is_no_consent(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish(prompt="a lake"), clock)
-    asked(consents, wish(), clock, Answer(question.token, yes=True))
+    asked(consents, wish(), clock, ConfirmationReply(question.token, yes=True))
 
 
 def test_a_yes_counts_once(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish(), clock)
-    assert agreed(consents, wish(), clock, Answer(question.token, yes=True))
+    assert agreed(consents, wish(), clock, ConfirmationReply(question.token, yes=True))
     consents.forget(wish())
-    asked(consents, wish(), clock, Answer(question.token, yes=True))
+    asked(consents, wish(), clock, ConfirmationReply(question.token, yes=True))
 
 
 def test_a_yes_to_a_price_that_has_risen_is_asked_again(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish("1.50"), clock)
-    again = asked(consents, wish("1.60"), clock, Answer(question.token, yes=True))
+    again = asked(consents, wish("1.60"), clock, ConfirmationReply(question.token, yes=True))
     assert "1.60 USD" in again.text
     assert again.token != question.token
 
@@ -235,13 +239,13 @@ def test_a_yes_to_a_price_that_has_risen_is_asked_again(consents: ConfirmationSt
 def test_a_yes_after_ten_minutes_is_asked_again(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     question = asked(consents, wish(), clock)
     clock.turn(minutes=10, seconds=1)
-    asked(consents, wish(), clock, Answer(question.token, yes=True))
+    asked(consents, wish(), clock, ConfirmationReply(question.token, yes=True))
 
 
 def test_a_no_takes_back_what_was_told_before(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
     amount = amount_in(refused(consents, wish(), clock))
     question = asked(consents, wish(), clock)
-    told = refused(consents, wish(), clock, Answer(question.token, yes=False), can_ask=True)
+    told = refused(consents, wish(), clock, ConfirmationReply(question.token, yes=False), can_ask=True)
     assert "declined" in told
     assert "nothing was ordered" in told
     assert "max_cost_usd" not in told
@@ -253,7 +257,7 @@ def test_two_questions_about_one_request_can_both_be_answered(
 ) -> None:
     first, second = asked(consents, wish(), clock), asked(consents, wish(), clock)
     for question in (first, second):
-        assert agreed(consents, wish(), clock, Answer(question.token, yes=True))
+        assert agreed(consents, wish(), clock, ConfirmationReply(question.token, yes=True))
 
 
 def test_what_is_too_old_to_count_is_not_kept(
@@ -275,14 +279,14 @@ def test_what_is_too_old_to_count_is_not_kept(
 
 def test_a_price_at_the_limit_needs_nobody(new_job: New) -> None:
     offers = offers_of(new_job(), "1.00")
-    assert not needs_consent(offers, LIMIT)
-    assert needs_consent(offers, Decimal("0.99"))
-    assert not needs_consent(offers, None)
+    assert not needs_confirmation(offers, LIMIT)
+    assert needs_confirmation(offers, Decimal("0.99"))
+    assert not needs_confirmation(offers, None)
 
 
 def test_a_limit_of_nothing_leaves_previews_free(new_job: New) -> None:
-    assert not needs_consent(new_job().offers, Decimal(0))
-    assert needs_consent(offers_of(new_job(), "0.01"), Decimal(0))
+    assert not needs_confirmation(new_job().offers, Decimal(0))
+    assert needs_confirmation(offers_of(new_job(), "0.01"), Decimal(0))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from ltx_mcp.domain.errors import CallerError
-from ltx_mcp.domain.job import Bill, State
+from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.jobs import migrations
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.database import Database
@@ -49,12 +49,12 @@ def test_its_jobs_are_read_and_its_money_is_counted_as_it_was(old: Database, clo
     assert len(jobs) == len(ROWS["jobs"])
     told = {name: (job.state, job.bill, job.cost_usd, job.at_most_usd) for name, job in jobs.items()}
     assert told == {
-        "a pond at dawndone": (State.SUCCEEDED, Bill.BOOKED, Decimal("0.24"), None),
-        "a pond at dawn": (State.UNKNOWN, Bill.HELD, Decimal("0.36"), None),
-        "bad": (State.FAILED, Bill.RELEASED, Decimal("0.24"), None),
-        "whole credits": (State.RUNNING, Bill.HELD, Decimal("0.288"), None),
-        "under way": (State.RUNNING, Bill.HELD, Decimal("0.24"), None),
-        "as long as it likes": (State.RUNNING, Bill.HELD, Decimal("2.6"), Decimal("2.6")),
+        "a pond at dawndone": (State.SUCCEEDED, ChargeState.BOOKED, Decimal("0.24"), None),
+        "a pond at dawn": (State.UNKNOWN, ChargeState.HELD, Decimal("0.36"), None),
+        "bad": (State.FAILED, ChargeState.RELEASED, Decimal("0.24"), None),
+        "whole credits": (State.RUNNING, ChargeState.HELD, Decimal("0.288"), None),
+        "under way": (State.RUNNING, ChargeState.HELD, Decimal("0.24"), None),
+        "as long as it likes": (State.RUNNING, ChargeState.HELD, Decimal("2.6"), Decimal("2.6")),
     }
     budget = store.budget(clock())
     assert (budget.booked, budget.held) == (240_000, 360_000 + 288_000 + 240_000 + 2_600_000)
@@ -68,7 +68,7 @@ def test_what_was_under_way_is_carried_to_its_end(old: Database, clock: Clock) -
         found[job.prompt] = job
     assert sorted(found) == ["as long as it likes", "under way", "whole credits"]
     job = store.transition(found["under way"], State.SAVING, clock())
-    job = store.transition(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    job = store.transition(job, State.SUCCEEDED, clock(), bill=ChargeState.BOOKED)
     assert store.budget(job.created_at).booked == 480_000
 
 

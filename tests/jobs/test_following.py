@@ -10,9 +10,9 @@ from typing import Any
 import anyio
 import pytest
 
-from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
-from ltx_mcp.domain.facts import Pace
-from ltx_mcp.domain.job import Bill, Cancel, Job, State
+from ltx_mcp.domain.catalog import PollInterval
+from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
+from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.providers.base import DeferredVideo, PollResult, SubmittedOrder
 from tests.jobs.test_steps import DONE, WORKER, Bench, Scripted, bench, film, no
@@ -80,7 +80,7 @@ async def test_a_stream_without_an_end_is_given_up_in_time(bench: Bench, new_job
     provider = streaming(bench, [PollResult("running"), None], overdue=True)
     provider.looks = [PollResult("running")]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.UNKNOWN)
-    assert (job.bill, job.error and job.error.code) == (Bill.HELD, ErrorCode.OUTCOME_UNKNOWN)
+    assert (job.bill, job.error and job.error.code) == (ChargeState.HELD, ErrorCode.OUTCOME_UNKNOWN)
 
 
 async def test_a_wish_to_cancel_ends_the_wait_for_a_stream(bench: Bench, new_job: New) -> None:
@@ -98,25 +98,25 @@ async def test_a_wish_to_cancel_ends_the_wait_for_a_stream(bench: Bench, new_job
             group.start_soon(wish)
             job = await bench.steps.take(job)
             job = await bench.until(job, State.SUCCEEDED)
-    assert (provider.cancelled, job.cancel) == ([{"id": "r1"}], Cancel.ASKED)
+    assert (provider.cancelled, job.cancel) == ([{"id": "r1"}], CancelOutcome.ASKED)
 
 
 async def test_a_stop_that_the_provider_confirms_ends_the_job_and_frees_the_money(bench: Bench, new_job: New) -> None:
     class Stopping(Streaming):
-        async def cancel(self, remote: Mapping[str, Any]) -> Cancel:
-            return Cancel.STOPPED
+        async def cancel(self, remote: Mapping[str, Any]) -> CancelOutcome:
+            return CancelOutcome.STOPPED
 
     provider = Stopping(answers=[SubmittedOrder({"id": "r1"})])
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     bench.store.request_cancel("local", job.id, bench.clock())
     job = await bench.steps.take(bench.store.get(job.id) or job)
-    assert (job.state, job.cancel, job.bill) == (State.CANCELLED, Cancel.STOPPED, Bill.RELEASED)
+    assert (job.state, job.cancel, job.bill) == (State.CANCELLED, CancelOutcome.STOPPED, ChargeState.RELEASED)
 
 
 async def test_a_cancel_that_cannot_be_passed_on_is_tried_again(bench: Bench, new_job: New) -> None:
     class Deaf(Scripted):
-        async def cancel(self, remote: Mapping[str, Any]) -> Cancel:
+        async def cancel(self, remote: Mapping[str, Any]) -> CancelOutcome:
             if not self.cancelled:
                 self.cancelled.append(remote)
                 raise no(ErrorCode.UNAVAILABLE, "yes")
@@ -127,7 +127,7 @@ async def test_a_cancel_that_cannot_be_passed_on_is_tried_again(bench: Bench, ne
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     bench.store.request_cancel("local", job.id, bench.clock())
     job = await bench.until(bench.store.get(job.id) or job, State.SUCCEEDED)
-    assert (job.cancel, len(provider.cancelled)) == (Cancel.ASKED, 2)
+    assert (job.cancel, len(provider.cancelled)) == (CancelOutcome.ASKED, 2)
 
 
 def slept(bench: Bench, job: Job) -> float:
@@ -136,7 +136,7 @@ def slept(bench: Bench, job: Job) -> float:
 
 async def test_questions_come_at_the_providers_pace_which_grows(bench: Bench, new_job: New) -> None:
     pace = {"first_s": 2, "factor": 2, "most_s": 10, "jitter": 0}
-    facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"poll": Pace.model_validate(pace)})}
+    facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"poll": PollInterval.model_validate(pace)})}
     bench.steps = Steps(replace(bench.steps._tools, facts=facts))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [PollResult("running")] * 5 + [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
@@ -163,15 +163,15 @@ async def test_an_order_the_provider_no_longer_knows_has_expired_but_a_young_one
     gone = no(ErrorCode.EXPIRED, "yes")
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [gone] * 40
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
-    assert (job.error and job.error.code, job.bill) == (ErrorCode.EXPIRED, Bill.BOOKED)
+    assert (job.error and job.error.code, job.bill) == (ErrorCode.EXPIRED, ChargeState.BOOKED)
     assert slept(bench, job) > 120
 
 
 async def test_a_failure_that_is_charged_nothing_frees_the_money(bench: Bench, new_job: New) -> None:
-    failed = PollResult("failed", problem=Problem(ErrorCode.UNAVAILABLE, "broken"), charged_usd=Decimal(0))
+    failed = PollResult("failed", problem=JobError(ErrorCode.UNAVAILABLE, "broken"), charged_usd=Decimal(0))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [failed]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
-    assert (job.bill, job.charged_micro) == (Bill.RELEASED, 0)
+    assert (job.bill, job.charged_micro) == (ChargeState.RELEASED, 0)
 
 
 async def test_an_address_nobody_dates_is_relied_on_for_as_long_as_the_facts_say(bench: Bench, new_job: New) -> None:
@@ -194,7 +194,7 @@ async def test_an_unknown_order_is_asked_after_again_and_healed(bench: Bench, ne
         assert claimed is not None
         job = await bench.until(claimed, State.UNKNOWN, State.SUCCEEDED)
         assert job.state is state
-    assert (job.bill, len(bench.provider.orders), job.error) == (Bill.BOOKED, 1, None)
+    assert (job.bill, len(bench.provider.orders), job.error) == (ChargeState.BOOKED, 1, None)
 
 
 async def test_an_order_without_a_name_at_the_provider_cannot_be_asked_after(bench: Bench, new_job: New) -> None:
@@ -227,7 +227,7 @@ async def test_an_order_that_came_too_soon_is_sent_again_to_the_same_provider(be
     bench.provider.answers = [busy(12), SubmittedOrder({"id": "r1"})]
     job = bench.begin(priced(new_job(), "0.30", "0.31"))
     job = await bench.steps.take(await bench.steps.take(job))
-    assert (job.state, job.tries, job.bill, job.offer.provider) == (State.QUEUED, 1, Bill.HELD, "fal")
+    assert (job.state, job.tries, job.bill, job.offer.provider) == (State.QUEUED, 1, ChargeState.HELD, "fal")
     job = await bench.until(await claimed_again(bench, 12), State.RUNNING)
     assert [offer.provider for offer, _ in bench.provider.orders] == ["fal", "fal"]
 
@@ -237,7 +237,7 @@ async def test_after_some_tries_the_next_offer_has_its_turn(bench: Bench, new_jo
     job = bench.begin(priced(new_job(), "0.30", "0.31"))
     for wait_s in (2, 4, 0):
         job = await bench.steps.take(await bench.until(job, State.SUBMITTING))
-        assert (job.state, job.bill) == (State.QUEUED, Bill.HELD)
+        assert (job.state, job.bill) == (State.QUEUED, ChargeState.HELD)
         bench.clock.turn(seconds=max(0, wait_s - 0.1))
         if wait_s:  # twice as long each time
             assert bench.store.claim(WORKER, {}, bench.clock()) is None
@@ -306,7 +306,7 @@ async def test_held_work_that_breaks_off_after_the_order_is_unknown(bench: Bench
     with pytest.raises(LtxError) as caught:
         await bench.steps.take(job)
     job = await bench.steps.fail(bench.store.get(job.id) or job, caught.value)
-    assert (job.state, job.bill) == (State.UNKNOWN, Bill.HELD)
+    assert (job.state, job.bill) == (State.UNKNOWN, ChargeState.HELD)
 
 
 async def test_a_paid_film_that_is_held_is_not_stopped_by_a_wish_to_cancel(
@@ -328,4 +328,4 @@ async def test_a_paid_film_that_is_held_is_not_stopped_by_a_wish_to_cancel(
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}, sleep=soon))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     job = await bench.until(job, State.SUCCEEDED)
-    assert (job.cancel, job.bill) == (Cancel.NOT_POSSIBLE, Bill.BOOKED)
+    assert (job.cancel, job.bill) == (CancelOutcome.NOT_POSSIBLE, ChargeState.BOOKED)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ltx_mcp.domain.arguments import ListJobs, PaidArguments
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.jobs.database import Database
 from tests.conftest import Connect, Emulated
 from tests.jobs.moments import ltx
@@ -91,7 +91,12 @@ async def test_a_film_for_which_the_disk_has_no_room_waits_and_says_so_and_comes
             assert {path.suffix for path in videos.iterdir() if path != ballast} <= {".part"}
             ballast.unlink()
             job = await bench.end(job, within_s=SAVED_S)
-            assert (job.state, job.bill, job.error, len(bench.orders())) == (State.SUCCEEDED, Bill.BOOKED, None, 1)
+            assert (job.state, job.bill, job.error, len(bench.orders())) == (
+                State.SUCCEEDED,
+                ChargeState.BOOKED,
+                None,
+                1,
+            )
             assert {path.suffix for path in videos.iterdir()} == {".mp4", ".json", ".jpg"}
 
 
@@ -111,7 +116,7 @@ async def test_a_disk_that_is_full_for_the_database_too_costs_no_film_and_no_sec
             assert not list((home / "videos").glob("*.mp4"))
             ballast.unlink()
             job = await bench.end(job, within_s=SAVED_S)
-            assert (job.state, job.bill, len(bench.orders())) == (State.SUCCEEDED, Bill.BOOKED, 1)
+            assert (job.state, job.bill, len(bench.orders())) == (State.SUCCEEDED, ChargeState.BOOKED, 1)
 
 
 @pytest.mark.parametrize(("what", "room"), [("words", 0.0), ("picture", 0.0), ("picture", 0.5), ("picture", 1.5)])
@@ -177,7 +182,7 @@ async def test_a_job_that_finds_the_disk_full_when_its_turn_comes_fails_before_a
             assert (job.state, job.error and job.error.code, job.bill) == (
                 State.FAILED,
                 "storage_failed",
-                Bill.RELEASED,
+                ChargeState.RELEASED,
             )
             assert job.error is not None
             assert "MB left" in job.error.message

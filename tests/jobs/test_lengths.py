@@ -10,9 +10,9 @@ import pytest
 
 from ltx_mcp.domain.arguments import GenerateFromAudio, GenerateVideo, PaidArguments, RetakeVideo
 from ltx_mcp.domain.errors import ErrorCode, LtxError
-from ltx_mcp.domain.job import Bill, Job, State, input_of
-from ltx_mcp.domain.plan import Market, choose
-from ltx_mcp.domain.request import Input, normal_form, to_request
+from ltx_mcp.domain.job import ChargeState, Job, State, input_of
+from ltx_mcp.domain.plan import Catalog, select_offers
+from ltx_mcp.domain.request import Input, canonical_form, to_request
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.providers.base import SubmittedOrder
@@ -32,22 +32,22 @@ SHORTEST_S = 6
 
 
 @pytest.fixture
-def ltx() -> Market:
+def ltx() -> Catalog:
     """With a key for LTX."""
     return make_market(read_providers(), (), lambda name: "k" if name == "LTX_API_KEY" else "")
 
 
 @pytest.fixture
-def at_ltx(bench: Bench, ltx: Market) -> Bench:
+def at_ltx(bench: Bench, ltx: Catalog) -> Bench:
     """The scripted provider in LTX's place."""
     tools = replace(bench.steps._tools, facts={"ltx": ltx.facts("ltx")}, adapters={"ltx": bench.provider})
     bench.steps = Steps(tools)
     return bench
 
 
-def planned(market: Market, arguments: PaidArguments, *inputs: Input) -> NewJob:
+def planned(market: Catalog, arguments: PaidArguments, *inputs: Input) -> NewJob:
     request = to_request(arguments)
-    return NewJob("local", "", normal_form(request, inputs), choose(request, inputs, market), inputs)
+    return NewJob("local", "", canonical_form(request, inputs), select_offers(request, inputs, market), inputs)
 
 
 async def refused(bench: Bench, job: Job) -> Job:
@@ -59,14 +59,14 @@ async def refused(bench: Bench, job: Job) -> Job:
 
 def check_refused(bench: Bench, job: Job, says: str, orders: int = 0) -> None:
     assert job.error is not None
-    assert (job.state, job.error.code, job.bill) == (State.FAILED, ErrorCode.INPUT_FAILED, Bill.RELEASED)
+    assert (job.state, job.error.code, job.bill) == (State.FAILED, ErrorCode.INPUT_FAILED, ChargeState.RELEASED)
     assert says in job.error.message
     assert "Nothing was ordered, and nothing is held" in job.error.hint
     assert len(bench.provider.orders) == orders
 
 
 async def test_a_converted_film_that_would_cost_more_than_is_held_is_not_sent(
-    at_ltx: Bench, ltx: Market, tmp_path: Path
+    at_ltx: Bench, ltx: Catalog, tmp_path: Path
 ) -> None:
     """The row is of a version that believed the header. The second time, it lies here converted."""
     path = LYING_FILMS["head.avi"](tmp_path / "a.avi")
@@ -85,7 +85,7 @@ async def test_a_converted_film_that_would_cost_more_than_is_held_is_not_sent(
 
 @on_sqlite
 async def test_a_converted_sound_that_would_cost_more_than_is_held_is_not_sent(
-    at_ltx: Bench, ltx: Market, tmp_path: Path
+    at_ltx: Bench, ltx: Catalog, tmp_path: Path
 ) -> None:
     path = LYING_SOUNDS["head.flac"](tmp_path / "a.flac")
     given = Input("audio", "f00", "flac", path.stat().st_size, codec="flac", duration=SAID_S)
@@ -96,7 +96,7 @@ async def test_a_converted_sound_that_would_cost_more_than_is_held_is_not_sent(
 
 
 async def test_a_film_that_came_longer_than_it_was_ordered_is_not_paid_for_beyond_what_is_held(
-    at_ltx: Bench, ltx: Market, tmp_path: Path
+    at_ltx: Bench, ltx: Catalog, tmp_path: Path
 ) -> None:
     """Ordered of a film that was still under way, whose six seconds have become twelve."""
     at_ltx.comes.append(LYING_FILMS["head.mp4"](tmp_path / "a.mp4").read_bytes())
@@ -116,7 +116,7 @@ async def test_a_film_that_came_longer_than_it_was_ordered_is_not_paid_for_beyon
 # -- what is booked
 
 
-async def booked(bench: Bench, market: Market, film: Path, **held: Any) -> Job:
+async def booked(bench: Bench, market: Catalog, film: Path, **held: Any) -> Job:
     bench.comes.append(film.read_bytes())
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     return await bench.until(bench.begin(planned(market, AUTO)), State.SUCCEEDED)
@@ -128,18 +128,18 @@ def seconds(count: float, recipe: Recipe = LIVE) -> Recipe:
 
 @pytest.mark.parametrize(("length", "paid_s"), [(7, 7), (4, SHORTEST_S)])
 async def test_a_film_without_a_length_in_its_head_is_paid_by_what_was_counted(
-    at_ltx: Bench, ltx: Market, tmp_path: Path, length: float, paid_s: float
+    at_ltx: Bench, ltx: Catalog, tmp_path: Path, length: float, paid_s: float
 ) -> None:
     job = await booked(at_ltx, ltx, make(tmp_path / "a.webm", seconds(length)))
     assert job.film is not None
     assert job.film.duration == pytest.approx(length, abs=0.05)
-    assert job.bill is Bill.BOOKED
+    assert job.bill is ChargeState.BOOKED
     assert job.cost_micro == pytest.approx(int(paid_s * float(RATE) * 1_000_000), abs=5_000)
 
 
 @on_sqlite
 async def test_a_film_whose_head_says_less_is_paid_by_what_was_counted(
-    at_ltx: Bench, ltx: Market, tmp_path: Path
+    at_ltx: Bench, ltx: Catalog, tmp_path: Path
 ) -> None:
     recipe = replace(seconds(12), muxing=())
     job = await booked(at_ltx, ltx, lying(recipe, short_matroska)(tmp_path / "a.webm"))
@@ -148,7 +148,7 @@ async def test_a_film_whose_head_says_less_is_paid_by_what_was_counted(
 
 @on_sqlite
 async def test_where_nobody_knows_the_shortest_any_more_all_that_is_held_is_booked(
-    at_ltx: Bench, ltx: Market, tmp_path: Path
+    at_ltx: Bench, ltx: Catalog, tmp_path: Path
 ) -> None:
     """The facts have lost the row since."""
     facts = {"ltx": ltx.facts("ltx").model_copy(update={"offer": ()})}

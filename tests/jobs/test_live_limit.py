@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, select, text
 
-from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
+from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import Database
@@ -73,7 +73,7 @@ def test_an_end_also_an_unknown_one_makes_a_place_free(limited: Store, new_job: 
     job = ordered(limited, new_job(prompt="p0"), clock)
     refused(limited, new_job(prompt="one more"), clock)
     if end is State.UNKNOWN:
-        limited.record_submission(job, end, clock(), "unknown", error=Problem(ErrorCode.OUTCOME_UNKNOWN, "no answer"))
+        limited.record_submission(job, end, clock(), "unknown", error=JobError(ErrorCode.OUTCOME_UNKNOWN, "no answer"))
     else:
         limited.transition(job, end, clock())
     limited.place(new_job(prompt="one more"), clock())

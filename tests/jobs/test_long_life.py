@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs import runner
 from ltx_mcp.jobs.rows import LostClaimError
@@ -48,7 +48,7 @@ def sleep_through(bench: Bench, seconds: float) -> None:
 
 def check_saved(bench: Bench, job: Job) -> None:
     """The film is here, booked, and was ordered once."""
-    assert (job.state, job.bill, len(bench.orders())) == (State.SUCCEEDED, Bill.BOOKED, 1), job.error
+    assert (job.state, job.bill, len(bench.orders())) == (State.SUCCEEDED, ChargeState.BOOKED, 1), job.error
     assert bench.jobs.film(job) is not None
 
 
@@ -161,7 +161,7 @@ async def test_an_order_of_a_provider_that_was_down_for_hours_ends_well_without_
         down = [Fault(provider, step, "status", OFTEN, {"status": 503}) for step in ("poll", "stream")]
         bench.world.faults += down
         job = await bench.order(text(provider=provider))
-        assert (job.state, job.bill, job.remote is not None) == (State.UNKNOWN, Bill.HELD, True)
+        assert (job.state, job.bill, job.remote is not None) == (State.UNKNOWN, ChargeState.HELD, True)
         bench.world.faults.clear()
         with anyio.fail_after(HANG_S):
             while job.state is not State.SUCCEEDED:
@@ -245,7 +245,7 @@ async def test_a_film_that_was_coming_in_when_its_holder_was_taken_for_dead_is_k
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}, sleep=soon))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     job = await bench.until(job, State.SUCCEEDED)
-    assert (job.bill, job.error, len(orders)) == (Bill.BOOKED, None, 1)
+    assert (job.bill, job.error, len(orders)) == (ChargeState.BOOKED, None, 1)
     history = [event.what for event in bench.store.history(job.id)]
     assert history.index("holder_died") < history.index("saving")
 

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from ltx_mcp.domain.arguments import GenerateVideo
-from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
-from ltx_mcp.domain.job import ENDED, MOVES, Cancel, Job, State
+from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
+from ltx_mcp.domain.job import TERMINAL_STATES, TRANSITIONS, CancelOutcome, Job, State
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.plan import choose
+from ltx_mcp.domain.plan import select_offers
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.recovery import RecoveryStore, Resolution
@@ -60,7 +60,7 @@ offers = st.lists(
 def any_offer() -> Offer:
     """An offer to make others of."""
     market = make_market(read_providers(), (), lambda name: "")
-    return choose(to_request(GenerateVideo(prompt="a pond")), (), market)[0]
+    return select_offers(to_request(GenerateVideo(prompt="a pond")), (), market)[0]
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class StoreMachine(Model):
     @rule(data=st.data(), what=st.sampled_from(["clock", "ask", "ask all", "cancel", "cancel"]))
     def meanwhile(self, data: st.DataObject, what: str) -> None:
         """One rule, because each of these can always happen, and most of a run should be work."""
-        shots = [each for each in self.shots.values() if MOVES[each.state]] or list(self.shots.values())
+        shots = [each for each in self.shots.values() if TRANSITIONS[each.state]] or list(self.shots.values())
         shot = shots[data.draw(st.integers(0, len(shots) - 1))]
         caller = shot.caller if data.draw(st.integers(0, 3)) else data.draw(callers)
         if what == "clock":
@@ -153,9 +153,9 @@ class StoreMachine(Model):
             return
         shot.wished = True
         if shot.state is State.QUEUED:
-            self.moved(shot, State.CANCELLED, "cancelled", bill=RELEASED, cancel=Cancel.NEVER_SENT)
+            self.moved(shot, State.CANCELLED, "cancelled", bill=RELEASED, cancel=CancelOutcome.NEVER_SENT)
         else:
-            shot.cancel = Cancel.NOT_POSSIBLE if shot.state is State.SAVING else shot.cancel
+            shot.cancel = CancelOutcome.NOT_POSSIBLE if shot.state is State.SAVING else shot.cancel
             shot.story.append("cancel_wanted")
 
     def ask_again(self, shot: Shot, caller: str) -> None:
@@ -265,7 +265,7 @@ class StoreMachine(Model):
             written["charged_micro"] = changes["charged"]
         if self.tried(may, lambda: self.store.record_submission(job, to, self.now, what, **written)):
             known = {name: value is not None if name == "remote" else value for name, value in changes.items()}
-            holder = "" if to in ENDED else job.holder
+            holder = "" if to in TERMINAL_STATES else job.holder
             known |= {} if to is State.UNKNOWN else {"due": self.now}
             self.moved(shot, to, what, **known | {"holder": holder})
         return None
@@ -273,7 +273,7 @@ class StoreMachine(Model):
     def move_on(self, job: Job, code: ErrorCode) -> None:
         """The store offers the next choice whose price the day it is counted on still has."""
         shot = self.shots[job.id]
-        if not self.tried(self.holds(job), lambda: self.store.fail_over(job, Problem(code, "no"), self.now)):
+        if not self.tried(self.holds(job), lambda: self.store.fail_over(job, JobError(code, "no"), self.now)):
             return
         later = range(shot.index + 1, len(shot.offers))
         fit = [n for n in later if code not in ACCOUNT or shot.offers[n][0] != shot.provider]
@@ -286,7 +286,7 @@ class StoreMachine(Model):
 
     def turn_away(self, job: Job, seconds: int) -> None:
         shot, wait = self.shots[job.id], timedelta(seconds=seconds)
-        problem = Problem(ErrorCode.RATE_LIMITED, "later")
+        problem = JobError(ErrorCode.RATE_LIMITED, "later")
         if self.tried(self.holds(job), lambda: self.store.requeue(job, problem, self.now, wait)):
             self.moved(shot, State.QUEUED, "turned_away", holder="", sent_by="", due=self.now + wait)
 
@@ -306,7 +306,7 @@ class StoreMachine(Model):
             self.act_on_an_old_record(self.hands[data.draw(st.sampled_from(again or old))], data)
         else:
             job = self.hands[data.draw(st.sampled_from(list(self.hands)))]
-            for to in set(State) - MOVES[job.state]:
+            for to in set(State) - TRANSITIONS[job.state]:
                 with pytest.raises(AssertionError):
                     self.store.transition(job, to, self.now)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.placement import Ordered
@@ -30,16 +30,16 @@ def unknown(store: Store, new_job: New, clock: Clock) -> Job:
     store.release_claims(job.holder, LOCAL, clock(), died=True)
     found = store.get(job.id)
     assert found is not None
-    assert (found.state, found.bill) == (State.UNKNOWN, Bill.HELD)
+    assert (found.state, found.bill) == (State.UNKNOWN, ChargeState.HELD)
     return found
 
 
 @pytest.mark.parametrize(
     ("verdict", "state", "bill", "counted"),
     [
-        (Resolution.CHARGED, State.FAILED, Bill.BOOKED, 300_000),
-        (Resolution.NOT_CHARGED, State.FAILED, Bill.RELEASED, 0),
-        (Resolution.RETRY, State.QUEUED, Bill.HELD, 300_000),
+        (Resolution.CHARGED, State.FAILED, ChargeState.BOOKED, 300_000),
+        (Resolution.NOT_CHARGED, State.FAILED, ChargeState.RELEASED, 0),
+        (Resolution.RETRY, State.QUEUED, ChargeState.HELD, 300_000),
     ],
 )
 def test_a_verdict_settles_state_and_money(
@@ -49,7 +49,7 @@ def test_a_verdict_settles_state_and_money(
     clock: Clock,
     verdict: Resolution,
     state: State,
-    bill: Bill,
+    bill: ChargeState,
     counted: int,
 ) -> None:
     job = verdicts.resolve(unknown(store, new_job, clock).id, verdict, clock())
@@ -119,7 +119,7 @@ def test_an_adopted_order_is_counted_by_the_budget_and_never_refused(
     store = Store(database, budget_usd=Decimal("0.30"))
     store.place(priced(new_job(prompt="one"), "0.30"), clock())
     job = verdicts.adopt_new(priced(new_job(), "0.30"), {"id": "r"}, clock())
-    assert (job.state, job.remote, job.bill) == (State.RUNNING, {"id": "r"}, Bill.HELD)
+    assert (job.state, job.remote, job.bill) == (State.RUNNING, {"id": "r"}, ChargeState.HELD)
     assert store.budget(clock()).held == 600_000
 
 
@@ -143,7 +143,7 @@ async def test_an_order_found_on_the_dashboard_brings_the_film_of_its_unknown_jo
         job, remote_id = await lost_order(bench, provider)
         followed = await bench.jobs.person.adopt(provider, remote_id, job.id)
         ended = await bench.end(followed)
-        assert (ended.id, ended.state, ended.bill) == (job.id, State.SUCCEEDED, Bill.BOOKED)
+        assert (ended.id, ended.state, ended.bill) == (job.id, State.SUCCEEDED, ChargeState.BOOKED)
         assert len(bench.orders()) == 1
 
 

@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import text
 
 from ltx_mcp.domain.ceiling import ceiling
-from ltx_mcp.domain.errors import ErrorCode, Problem, ProviderError
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.errors import ErrorCode, JobError, ProviderError
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.jobs import migrations
 from ltx_mcp.jobs.database import Database
@@ -29,7 +29,7 @@ from tests.patience import HANG_S
 pytestmark = pytest.mark.anyio
 
 FAST = "fal-ai/ltx-2.3/text-to-video/fast"
-NO_CREDIT = Problem(ErrorCode.OUT_OF_CREDIT, "no credit")
+NO_CREDIT = JobError(ErrorCode.OUT_OF_CREDIT, "no credit")
 
 
 def price(clock: Callable[[], datetime], amount: str = "0.06", unit: str = "second") -> UnitPrice:
@@ -219,7 +219,7 @@ def test_a_next_offer_that_has_risen_is_compared_again(
         assert (moved.state, moved.offer.at_most_usd, moved.cost_micro) == (State.QUEUED, Decimal(now), 310_000)
         assert store.budget(clock()).held == int(Decimal(now) * 1_000_000)
         return
-    assert (moved.state, moved.bill, store.budget(clock()).held) == (State.FAILED, Bill.RELEASED, 0)
+    assert (moved.state, moved.bill, store.budget(clock()).held) == (State.FAILED, ChargeState.RELEASED, 0)
     assert moved.error is not None
     assert moved.error.code is ErrorCode.OUT_OF_CREDIT
     assert f"at most {now}, more" in moved.error.message
@@ -267,7 +267,7 @@ def test_a_database_of_the_first_version_opens_with_its_live_jobs_and_its_money(
     database = Database.open(home, database_url)
     job = Store(database).get("j")
     assert job is not None
-    assert (job.state, job.bill, job.most_micro) == (State.QUEUED, Bill.HELD, None)
+    assert (job.state, job.bill, job.most_micro) == (State.QUEUED, ChargeState.HELD, None)
     assert Store(database, budget_usd=Decimal(1)).budget(clock()).held == 240_000
     assert PriceBook(database).read(clock()) == {}
     database.close()

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
+from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import Database
@@ -146,7 +146,7 @@ def test_many_threads_placing_one_key_with_different_requests_get_one_job_and_re
 def test_next_offers_at_once_do_not_pass_the_budget(database: Database, new_job: New, clock: Clock) -> None:
     store = Store(database, budget_usd=Decimal("2.00"))
     jobs = [ordered(store, priced(new_job(prompt=f"p{n}"), "0.20", "0.40"), clock) for n in range(AT_ONCE)]
-    problem = Problem(ErrorCode.OUT_OF_CREDIT, "no credit")
+    problem = JobError(ErrorCode.OUT_OF_CREDIT, "no credit")
     at_once(lambda n: store.fail_over(jobs[n], problem, clock()))
     budget = store.budget(clock())
     assert budget.held + budget.booked <= 2_000_000
@@ -218,7 +218,7 @@ def test_a_job_that_would_wait_for_one_that_has_ended_is_due_at_once(store: Stor
 
 def test_a_clock_that_was_set_back_does_not_put_a_job_off_for_long(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.requeue(job, Problem(ErrorCode.RATE_LIMITED, "later"), clock(), timedelta(minutes=10))
+    store.requeue(job, JobError(ErrorCode.RATE_LIMITED, "later"), clock(), timedelta(minutes=10))
     assert store.claim("w_b", {}, clock()) is None
     clock.turn(hours=-3)
     assert store.claim("w_b", {}, clock()) is not None

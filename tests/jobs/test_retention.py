@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from ltx_mcp.domain.job import Bill, State
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.job import ChargeState, State
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.config import Config
 from ltx_mcp.jobs.database import Database
@@ -40,7 +40,9 @@ def finished(store: Store, files: FileStore, new_job: New, clock: Clock, **argum
     """A succeeded job with files like those of a film."""
     job = ordered(store, priced(new_job(**arguments), "0.30"), clock)
     job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
-    job = store.transition(store.transition(job, State.SAVING, clock()), State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    job = store.transition(
+        store.transition(job, State.SAVING, clock()), State.SUCCEEDED, clock(), bill=ChargeState.BOOKED
+    )
     files.part(job)
     for path in films_of(files, job.id):
         path.write_bytes(b"film")
@@ -84,7 +86,7 @@ def test_a_job_whose_money_is_not_settled_stays(
     assert retention.clear(clock()) == 0
     left = store.get(job.id)
     assert left is not None
-    assert (left.state, left.bill) == (State.UNKNOWN, Bill.HELD)
+    assert (left.state, left.bill) == (State.UNKNOWN, ChargeState.HELD)
 
 
 def test_a_shot_that_a_live_job_is_made_from_stays(
@@ -126,7 +128,7 @@ def test_uploads_that_expired_are_forgotten(database: Database, retention: Reten
 
 @pytest.mark.anyio
 async def test_the_setting_clears_the_home_while_jobs_are_open_and_lets_them_close(
-    home: Path, market: Market, new_job: New, clock: Clock
+    home: Path, market: Catalog, new_job: New, clock: Clock
 ) -> None:
     database = Database.open(home)
     job_id = finished(Store(database), FileStore(home), new_job, clock)

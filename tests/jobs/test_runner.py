@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs import runner
@@ -94,9 +94,9 @@ async def test_a_bug_in_a_look_does_not_cost_the_film(
     placed = bench.store.place(priced(new_job(), "0.30"), bench.clock()).job
     job = await ended(bench, life, placed.id)
     if breaks == 3:
-        assert (job.state, job.bill) == (State.SUCCEEDED, Bill.BOOKED)
+        assert (job.state, job.bill) == (State.SUCCEEDED, ChargeState.BOOKED)
     else:
-        assert (job.state, job.bill) == (State.UNKNOWN, Bill.HELD)
+        assert (job.state, job.bill) == (State.UNKNOWN, ChargeState.HELD)
         assert bench.store.recheck("local", job.id, bench.clock()) is not None
     assert len(provider.orders) == 1
 
@@ -196,7 +196,7 @@ async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_onc
             job = await _until_ended(bench, placed.id)
             await loop.stop()
     assert "unknown" not in said_meanwhile
-    assert (job.state, job.bill, len(provider.orders)) == (State.SUCCEEDED, Bill.BOOKED, 2)
+    assert (job.state, job.bill, len(provider.orders)) == (State.SUCCEEDED, ChargeState.BOOKED, 2)
 
 
 async def test_a_loop_that_is_told_to_stop_before_it_began_does_not_begin(bench: Bench, life: Liveness) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.same import Repeat
 from ltx_mcp.jobs.store import Store
@@ -17,7 +17,9 @@ def ended(store: Store, new: NewJob, clock: Clock, end: State = State.SUCCEEDED)
     if end is State.UNKNOWN:
         return store.transition(job, end, clock())
     job = store.record_submission(job, State.RUNNING, clock(), "started")
-    return store.transition(store.transition(job, State.SAVING, clock()), State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    return store.transition(
+        store.transition(job, State.SAVING, clock()), State.SUCCEEDED, clock(), bill=ChargeState.BOOKED
+    )
 
 
 @pytest.mark.parametrize("key", ["", "k"])

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
-from ltx_mcp.domain.facts import InputRule
-from ltx_mcp.domain.job import Bill, State
+from ltx_mcp.domain.catalog import InputSpec
+from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
+from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.save import PATIENCE_S, STEADY_BYTES, TRIES_WHEN_LATE
 from ltx_mcp.jobs.steps import Steps
@@ -64,7 +64,7 @@ async def test_a_film_that_stays_gone_has_expired_and_stays_paid(bench: Bench, n
     with pytest.raises(LtxError) as caught:
         await bench.steps.take(job)
     job = await bench.steps.fail(bench.store.get(job.id) or job, caught.value)
-    assert (job.error and job.error.code, job.bill) == (ErrorCode.EXPIRED, Bill.BOOKED)
+    assert (job.error and job.error.code, job.bill) == (ErrorCode.EXPIRED, ChargeState.BOOKED)
 
 
 def cut() -> ProviderError:
@@ -184,9 +184,9 @@ async def test_what_was_announced_for_a_film_that_failed_for_free_is_not_told_as
     facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"failure_is_free": True})}
     bench.steps = Steps(replace(bench.steps._tools, facts=facts))
     bench.provider.answers = [SubmittedOrder({"id": "r1"}, charged_usd=Decimal("0.29"))]
-    bench.provider.looks = [PollResult("failed", problem=Problem(ErrorCode.UNAVAILABLE, "broken"))]
+    bench.provider.looks = [PollResult("failed", problem=JobError(ErrorCode.UNAVAILABLE, "broken"))]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
-    assert (job.bill, job.charged_micro) == (Bill.RELEASED, 0)
+    assert (job.bill, job.charged_micro) == (ChargeState.RELEASED, 0)
 
 
 async def test_a_paid_film_that_was_held_and_lost_is_unknown_and_not_ordered_again(bench: Bench, new_job: New) -> None:
@@ -201,7 +201,7 @@ async def test_a_paid_film_that_was_held_and_lost_is_unknown_and_not_ordered_aga
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     fresh = Steps(replace(bench.steps._tools))
     job = await fresh.take(job)
-    assert (job.state, job.bill) == (State.UNKNOWN, Bill.HELD)
+    assert (job.state, job.bill) == (State.UNKNOWN, ChargeState.HELD)
 
 
 async def test_a_frame_of_our_own_film_that_is_too_large_goes_as_jpeg(
@@ -211,7 +211,7 @@ async def test_a_frame_of_our_own_film_that_is_too_large_goes_as_jpeg(
     noise = tmp_path / "frame.png"
     Image.effect_noise((1280, 720), 60).convert("RGB").save(noise)
     size = noise.stat().st_size
-    rule = InputRule(accepts=("png", "jpeg"), ways=("upload",), max_bytes=size - 1)
+    rule = InputSpec(accepts=("png", "jpeg"), ways=("upload",), max_bytes=size - 1)
     facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"inputs": {"image": rule}})}
     bench.steps = Steps(replace(bench.steps._tools, facts=facts))
     frame = Input(role="image", sha256="f", format="png", size_bytes=size, job_id="job_x", moment="last")
@@ -240,4 +240,4 @@ async def test_a_film_is_not_given_up_because_of_one_failure_after_a_long_sleep(
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     bench.clock.turn(days=3)
     job = await bench.until(job, State.SUCCEEDED)
-    assert (len(tried), job.bill) == (2, Bill.BOOKED)
+    assert (len(tried), job.bill) == (2, ChargeState.BOOKED)

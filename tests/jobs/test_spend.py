@@ -13,8 +13,8 @@ import pytest
 from mcp import Client, MCPError
 from mcp.types import TextResourceContents
 
-from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.jobs.budget import Budget
 from ltx_mcp.jobs.database import Database
@@ -39,7 +39,12 @@ def job(store: Store, new_job: New, clock: Clock) -> Make:
     made = 0
 
     def make(
-        usd: str, bill: Bill = Bill.BOOKED, charged: str = "", provider: str = "fal", model: str = "m", **more: Any
+        usd: str,
+        bill: ChargeState = ChargeState.BOOKED,
+        charged: str = "",
+        provider: str = "fal",
+        model: str = "m",
+        **more: Any,
     ) -> Job:
         nonlocal made
         made += 1
@@ -51,7 +56,7 @@ def job(store: Store, new_job: New, clock: Clock) -> Make:
         assert job is not None
         job = store.transition(job, State.SUBMITTING, clock(), sent_by="w")
         job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": made}, **told)
-        ends = {Bill.BOOKED: State.FAILED, Bill.HELD: State.UNKNOWN, Bill.RELEASED: State.FAILED}
+        ends = {ChargeState.BOOKED: State.FAILED, ChargeState.HELD: State.UNKNOWN, ChargeState.RELEASED: State.FAILED}
         return store.transition(job, ends[bill], clock(), bill=bill)
 
     return make
@@ -74,7 +79,14 @@ def test_nothing_ordered_is_no_row(database: Database) -> None:
 
 
 def test_a_row_counts_the_videos_by_what_became_of_their_price(database: Database, job: Make) -> None:
-    for bill in (Bill.BOOKED, Bill.BOOKED, Bill.BOOKED, Bill.HELD, Bill.HELD, Bill.RELEASED):
+    for bill in (
+        ChargeState.BOOKED,
+        ChargeState.BOOKED,
+        ChargeState.BOOKED,
+        ChargeState.HELD,
+        ChargeState.HELD,
+        ChargeState.RELEASED,
+    ):
         job("0.25", bill)
     row = only(spend(database))
     assert (row.day, row.provider, row.model) == ("2026-11-21", "fal", "m")
@@ -134,7 +146,7 @@ def test_a_job_counts_for_the_offer_that_took_it(database: Database, store: Stor
     for _ in range(2):
         job = store.claim("w", {}, clock())
         assert job is not None
-        store.fail_over(job, Problem(ErrorCode.OUT_OF_CREDIT, "empty"), clock())
+        store.fail_over(job, JobError(ErrorCode.OUT_OF_CREDIT, "empty"), clock())
     row = only(spend(database))
     assert (row.provider, row.model, row.quoted_micro) == ("netwrck", "old", 300_000)
 
@@ -158,7 +170,7 @@ def test_drift_is_over_the_jobs_a_figure_was_told_for(database: Database, job: M
 
 
 def test_what_was_released_was_not_charged(database: Database, job: Make) -> None:
-    job("0.30", Bill.RELEASED, charged="0.36")
+    job("0.30", ChargeState.RELEASED, charged="0.36")
     found = spend(database)
     assert (only(found).charged_micro, found.drifts) == (None, ())
 
@@ -201,7 +213,7 @@ def test_a_drift_is_news_when_the_figure_is_first_told(store: Store, new_job: Ne
         "as_of": "2026-11-01",
     }
     assert price_drift(replace(job, charged_micro=360_000), {"charged_micro": 360_000}) is None
-    assert price_drift(job, {"charged_micro": 0, "bill": Bill.RELEASED}) is None
+    assert price_drift(job, {"charged_micro": 0, "bill": ChargeState.RELEASED}) is None
     assert price_drift(job, {"charged_micro": 305_000}) is None
     assert price_drift(job, {"progress": 1.0}) is None
 

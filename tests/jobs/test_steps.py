@@ -15,9 +15,9 @@ from typing import Any
 import anyio
 import pytest
 
-from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
-from ltx_mcp.domain.facts import InputRule, ProviderFacts
-from ltx_mcp.domain.job import Bill, Cancel, Job, State
+from ltx_mcp.domain.catalog import InputSpec, ProviderSpec
+from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
+from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.context import StepContext
@@ -37,7 +37,7 @@ from tests.jobs.test_store import New, priced
 pytestmark = pytest.mark.anyio
 
 WORKER = "w_test"
-PICTURES = {"image": InputRule(accepts=("png", "jpeg"), ways=("upload",))}
+PICTURES = {"image": InputSpec(accepts=("png", "jpeg"), ways=("upload",))}
 
 
 @dataclass
@@ -70,9 +70,9 @@ class Scripted:
         assert isinstance(look, PollResult)
         return look
 
-    async def cancel(self, remote: Mapping[str, Any]) -> Cancel:
+    async def cancel(self, remote: Mapping[str, Any]) -> CancelOutcome:
         self.cancelled.append(remote)
-        return Cancel.ASKED
+        return CancelOutcome.ASKED
 
 
 @dataclass
@@ -130,7 +130,7 @@ async def bench(store: Store, database: Database, home: Path, clock: Clock, film
 
     provider, files, media = Scripted(), FileStore(home), Media()
     names = ("fal", "fal1")
-    facts = {name: ProviderFacts(name=name, title=name, give_up_after_s=600, inputs=PICTURES) for name in names}
+    facts = {name: ProviderSpec(name=name, title=name, give_up_after_s=600, inputs=PICTURES) for name in names}
     tools = StepContext(
         store, UploadCache(database), files, media, facts, dict.fromkeys(names, provider), fetch, clock, sleep
     )
@@ -150,7 +150,7 @@ async def test_an_order_is_accepted_followed_fetched_and_booked(bench: Bench, ne
     bench.provider.answers = [SubmittedOrder({"id": "r1"}, charged_usd=Decimal("0.29"))]
     bench.provider.looks = [PollResult("waiting", queue_position=3), PollResult("running", progress=40.0), DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
-    assert (job.bill, job.cost_micro, job.charged_micro) == (Bill.BOOKED, 300_000, 290_000)
+    assert (job.bill, job.cost_micro, job.charged_micro) == (ChargeState.BOOKED, 300_000, 290_000)
     assert job.film is not None
     assert (job.film.width, job.film.frames, job.film.has_audio) == (1920, 12, True)
     assert bench.files.film(job.id).exists()
@@ -197,7 +197,7 @@ async def test_a_sure_no_that_comes_late_ends_what_was_unknown_and_frees_its_mon
     job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.32")), State.SUBMITTING)
     bench.store.release_claims(WORKER, frozenset(), bench.clock(), died=True)
     job = await bench.steps.take(job)
-    assert (job.state, job.bill) == (State.FAILED, Bill.RELEASED)
+    assert (job.state, job.bill) == (State.FAILED, ChargeState.RELEASED)
     assert job.error is not None
     assert job.error.code is code
     assert bench.store.budget(bench.clock()).held == 0
@@ -216,14 +216,14 @@ async def test_an_account_that_is_refused_is_not_asked_for_another_model(bench: 
 async def test_no_other_provider_is_a_way_around_a_filter(bench: Bench, new_job: New, code: ErrorCode) -> None:
     bench.provider.answers = [no(code)]
     job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.32")), State.FAILED)
-    assert (job.bill, len(bench.provider.orders)) == (Bill.RELEASED, 1)
-    assert job.error == Problem(code, "it said no", "", "their words")
+    assert (job.bill, len(bench.provider.orders)) == (ChargeState.RELEASED, 1)
+    assert job.error == JobError(code, "it said no", "", "their words")
 
 
 async def test_an_unclear_answer_is_unknown_and_keeps_the_money(bench: Bench, new_job: New) -> None:
     bench.provider.answers = [no(ErrorCode.UNAVAILABLE, "unknown")]
     job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.32")), State.UNKNOWN)
-    assert (job.bill, len(bench.provider.orders)) == (Bill.HELD, 1)
+    assert (job.bill, len(bench.provider.orders)) == (ChargeState.HELD, 1)
     assert job.error is not None
     assert job.error.code is ErrorCode.OUTCOME_UNKNOWN
 
@@ -237,16 +237,16 @@ async def test_a_failed_look_is_not_a_failed_job(bench: Bench, new_job: New) -> 
 
 async def test_a_failed_film_is_booked_when_failures_are_charged(bench: Bench, new_job: New) -> None:
     bench.provider.answers = [SubmittedOrder({"id": "r1"})]
-    bench.provider.looks = [PollResult("failed", problem=Problem(ErrorCode.CONTENT_REFUSED, "filtered"))]
+    bench.provider.looks = [PollResult("failed", problem=JobError(ErrorCode.CONTENT_REFUSED, "filtered"))]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
-    assert (job.bill, job.error) == (Bill.BOOKED, Problem(ErrorCode.CONTENT_REFUSED, "filtered"))
+    assert (job.bill, job.error) == (ChargeState.BOOKED, JobError(ErrorCode.CONTENT_REFUSED, "filtered"))
 
 
 async def test_an_order_that_never_ends_becomes_unknown_in_time(bench: Bench, new_job: New) -> None:
     bench.provider.answers = [SubmittedOrder({"id": "r1"})]
     bench.provider.looks = [PollResult("running")] * 1000
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.UNKNOWN)
-    assert job.bill is Bill.HELD
+    assert job.bill is ChargeState.HELD
     assert 600 < (bench.clock() - (job.ordered_at or datetime.min)).total_seconds() < 620
 
 
@@ -256,13 +256,13 @@ async def test_a_wish_to_cancel_is_passed_on_once_and_the_film_still_comes(bench
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     bench.store.request_cancel("local", job.id, bench.clock())
     job = await bench.until(await bench.steps.take(job), State.SUCCEEDED)
-    assert (job.cancel, bench.provider.cancelled) == (Cancel.ASKED, [{"id": "r1"}])
+    assert (job.cancel, bench.provider.cancelled) == (CancelOutcome.ASKED, [{"id": "r1"}])
 
 
 async def test_a_cancel_that_the_provider_confirms_releases_the_money(bench: Bench, new_job: New) -> None:
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [PollResult("cancelled")]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.CANCELLED)
-    assert (job.bill, job.cancel) == (Bill.RELEASED, Cancel.STOPPED)
+    assert (job.bill, job.cancel) == (ChargeState.RELEASED, CancelOutcome.STOPPED)
 
 
 async def test_a_medium_is_uploaded_once_and_its_address_ordered_with(bench: Bench, new_job: New, film: Path) -> None:
@@ -292,7 +292,7 @@ async def test_what_is_not_a_film_fails_the_job_with_a_reason(bench: Bench, new_
         await bench.steps.take(job)
     assert caught.value.code is ErrorCode.BAD_REPLY
     failed = await bench.steps.fail(bench.store.get(job.id) or job, caught.value)
-    assert (failed.state, failed.bill) == (State.FAILED, Bill.BOOKED)
+    assert (failed.state, failed.bill) == (State.FAILED, ChargeState.BOOKED)
 
 
 async def test_a_page_in_the_films_place_is_not_taken_for_the_end(bench: Bench, new_job: New) -> None:
@@ -316,7 +316,7 @@ async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent
 
     provider = Blocked(answers=[SubmittedOrder({"id": "r1"})])
     store, media = Store(database), Media()
-    facts = {"fal": ProviderFacts(name="fal", title="fal")}
+    facts = {"fal": ProviderSpec(name="fal", title="fal")}
     steps = Steps(
         StepContext(store, UploadCache(database), FileStore(home), media, facts, {"fal": provider}, no_fetch, clock)
     )
@@ -361,7 +361,7 @@ async def test_a_render_outlives_a_store_that_is_out_of_reach_for_a_while(
         await anyio.sleep(0.001)
 
     store, media = Store(database), Media()
-    facts = {"fal": ProviderFacts(name="fal", title="fal")}
+    facts = {"fal": ProviderSpec(name="fal", title="fal")}
     steps = Steps(
         StepContext(
             store, UploadCache(database), FileStore(home), media, facts, {"fal": Held()}, no_fetch, clock, often
@@ -383,7 +383,7 @@ async def test_an_order_that_breaks_half_way_is_unknown_and_never_sent_again(ben
     with pytest.raises(RuntimeError):
         await bench.steps.take(job)
     again = await bench.steps.take(job)
-    assert (again.state, again.bill, len(bench.provider.orders)) == (State.UNKNOWN, Bill.HELD, 1)
+    assert (again.state, again.bill, len(bench.provider.orders)) == (State.UNKNOWN, ChargeState.HELD, 1)
 
 
 async def test_a_job_whose_every_holder_died_is_given_up(bench: Bench, new_job: New) -> None:

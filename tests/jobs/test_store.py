@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from ltx_mcp.domain.errors import CallerError, ErrorCode, Problem
-from ltx_mcp.domain.job import MOVES, Bill, Cancel, Job, State
+from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
+from ltx_mcp.domain.job import TRANSITIONS, CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import Database
@@ -77,7 +77,7 @@ def test_the_same_request_shortly_after_success_gives_one_job(
     job = ordered(store, new_job(), clock)
     job = store.record_submission(job, State.RUNNING, clock(), "started")
     job = store.transition(job, State.SAVING, clock())
-    job = store.transition(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    job = store.transition(job, State.SUCCEEDED, clock(), bill=ChargeState.BOOKED)
     clock.turn(seconds=seconds)
     assert (store.place(new_job(), clock()).job.id == job.id) is same
 
@@ -142,7 +142,7 @@ def test_a_move_off_the_table_is_a_bug_not_a_row(store: Store, new_job: New, clo
 
 
 def test_nothing_follows_an_end() -> None:
-    assert {state for state in State if not MOVES[state]} == {State.SUCCEEDED, State.FAILED, State.CANCELLED}
+    assert {state for state in State if not TRANSITIONS[state]} == {State.SUCCEEDED, State.FAILED, State.CANCELLED}
 
 
 def test_the_fence_stops_a_holder_that_was_replaced(store: Store, new_job: New, clock: Clock) -> None:
@@ -176,7 +176,7 @@ def test_a_dead_holder_of_an_order_leaves_it_unknown_with_its_money_held(
     store.release_claims("w_a", LOCAL, clock(), died=True)
     left = store.get(job.id)
     assert left is not None
-    assert (left.state, left.bill) == (State.UNKNOWN, Bill.HELD)
+    assert (left.state, left.bill) == (State.UNKNOWN, ChargeState.HELD)
     assert left.error is not None
     assert left.error.code is ErrorCode.OUTCOME_UNKNOWN
 
@@ -248,8 +248,8 @@ def test_an_accepted_order_is_followed_on_by_the_next_holder(store: Store, new_j
 def test_a_sure_no_moves_the_money_to_the_next_offer(database: Database, new_job: New, clock: Clock) -> None:
     store = Store(database, budget_usd=Decimal("1"))
     job = ordered(store, priced(new_job(), "0.30", "0.40"), clock)
-    moved = store.fail_over(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
-    assert (moved.state, moved.offer.provider, moved.bill) == (State.QUEUED, "fal1", Bill.HELD)
+    moved = store.fail_over(job, JobError(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
+    assert (moved.state, moved.offer.provider, moved.bill) == (State.QUEUED, "fal1", ChargeState.HELD)
     assert store.budget(clock()).held == 400_000
 
 
@@ -261,22 +261,26 @@ def test_a_next_offer_is_counted_on_the_day_of_its_job(database: Database, new_j
     assert other is not None
     job = ordered(store, priced(new_job(), "0.30", "0.40"), clock)
     clock.turn(minutes=2)
-    moved = store.fail_over(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
-    assert (moved.state, moved.bill) == (State.FAILED, Bill.RELEASED)
+    moved = store.fail_over(job, JobError(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
+    assert (moved.state, moved.bill) == (State.FAILED, ChargeState.RELEASED)
 
 
 def test_after_the_last_offer_a_sure_no_is_the_end(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    ended = store.fail_over(job, Problem(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
-    assert (ended.state, ended.bill) == (State.FAILED, Bill.RELEASED)
-    assert ended.error == Problem(ErrorCode.OUT_OF_CREDIT, "no credit")
+    ended = store.fail_over(job, JobError(ErrorCode.OUT_OF_CREDIT, "no credit"), clock())
+    assert (ended.state, ended.bill) == (State.FAILED, ChargeState.RELEASED)
+    assert ended.error == JobError(ErrorCode.OUT_OF_CREDIT, "no credit")
 
 
 def test_cancelling_what_was_never_sent_costs_nothing(store: Store, new_job: New, clock: Clock) -> None:
     job = store.place(priced(new_job(), "0.30"), clock()).job
     cancelled = store.request_cancel("local", job.id, clock())
     assert cancelled is not None
-    assert (cancelled.state, cancelled.cancel, cancelled.bill) == (State.CANCELLED, Cancel.NEVER_SENT, Bill.RELEASED)
+    assert (cancelled.state, cancelled.cancel, cancelled.bill) == (
+        State.CANCELLED,
+        CancelOutcome.NEVER_SENT,
+        ChargeState.RELEASED,
+    )
 
 
 def test_another_callers_job_cannot_be_cancelled_or_seen(store: Store, new_job: New, clock: Clock) -> None:
@@ -310,7 +314,7 @@ def test_another_price_than_the_quoted_one_is_told_in_the_history_once(
     job = ordered(store, priced(new_job(), "0.30"), clock)
     job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"}, charged_micro=400_000)
     job = store.transition(job, State.SAVING, clock(), charged_micro=400_000)
-    store.transition(job, State.SUCCEEDED, clock(), bill=Bill.BOOKED)
+    store.transition(job, State.SUCCEEDED, clock(), bill=ChargeState.BOOKED)
     told = [event.detail for event in store.history(job.id) if event.what == "price_drift"]
     assert [(each["quoted_usd"], each["charged_usd"]) for each in told] == [("0.30", "0.40")]
 

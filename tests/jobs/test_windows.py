@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.conftest import Emulated, on_postgres, on_sqlite
 from tests.jobs.moments import (
@@ -174,7 +174,7 @@ def test_an_order_whose_answer_was_lost_is_unknown_until_a_person_adopts_it_and_
     assert (adopted.returncode, adopted.stderr) == (0, "")
     assert adopted.stdout.splitlines()[0] == f"{job.id} running"
     check_saved(look, home, job.id)
-    assert look.job(job.id).bill is Bill.BOOKED
+    assert look.job(job.id).bill is ChargeState.BOOKED
     assert len(world.orders) == 1
     again = ltx(home, "jobs", "adopt", "fal", world.orders[0].id, "--job", job.id)
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, f"{job.id} succeeded")
@@ -197,9 +197,13 @@ def test_an_answer_that_came_and_was_not_written_down_leaves_the_order_unknown(
 
 
 VERDICTS = {
-    "not-charged": ("failed", Bill.RELEASED, "a person found that it was not charged. It can be ordered again."),
-    "charged": ("failed", Bill.BOOKED, "a person found that it was charged, without a film. Ask the user before"),
-    "retry": ("queued", Bill.HELD, ""),
+    "not-charged": ("failed", ChargeState.RELEASED, "a person found that it was not charged. It can be ordered again."),
+    "charged": (
+        "failed",
+        ChargeState.BOOKED,
+        "a person found that it was charged, without a film. Ask the user before",
+    ),
+    "retry": ("queued", ChargeState.HELD, ""),
 }
 
 
@@ -218,7 +222,7 @@ def test_a_person_settles_each_order_whose_answer_was_lost_and_only_a_retry_orde
     assert ltx(home, "work", "--until-idle").returncode == 0
     for verdict, (state, bill, words) in VERDICTS.items():
         job_id = jobs[verdict].id
-        assert (look.job(job_id).state, look.job(job_id).bill) == (State.UNKNOWN, Bill.HELD)
+        assert (look.job(job_id).state, look.job(job_id).bill) == (State.UNKNOWN, ChargeState.HELD)
         settled = ltx(home, "jobs", "resolve", job_id, verdict)
         assert (settled.returncode, settled.stderr) == (0, "")
         assert settled.stdout.splitlines()[0] == f"{job_id} {state}"
@@ -297,7 +301,7 @@ def test_an_order_is_followed_on_when_its_follower_is_killed(
     servers()
     check_saved(look, home, job_id)
     assert look.history(job_id).count("holder_died") == 1
-    assert (len(world.orders), look.job(job_id).bill) == (1, Bill.BOOKED)
+    assert (len(world.orders), look.job(job_id).bill) == (1, ChargeState.BOOKED)
 
 
 @on_sqlite

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.media import DataUri, LocalPath, WebUrl
+from ltx_mcp.domain.media_reference import DataUri, LocalPath, WebUrl
 from ltx_mcp.media.facts import PictureFacts
 from ltx_mcp.media.inputs import InputReader
 from tests.patience import HANG_S

@@ -12,9 +12,9 @@ from mcp.client.extension import advertise
 from mcp.types import TextResourceContents
 
 from ltx_mcp.domain.arguments import GenerateVideo
-from ltx_mcp.domain.job import Film, Job, State
-from ltx_mcp.domain.plan import Market, choose
-from ltx_mcp.domain.request import Input, normal_form, to_request
+from ltx_mcp.domain.job import Job, State, VideoInfo
+from ltx_mcp.domain.plan import Catalog, select_offers
+from ltx_mcp.domain.request import Input, canonical_form, to_request
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 APPS = advertise("io.modelcontextprotocol/ui", {"mimeTypes": ["text/html;profile=mcp-app"]})
 OTHER = advertise("io.modelcontextprotocol/ui", {"mimeTypes": ["text/other"]})
-FILM = Film(duration=6, width=1920, height=1080, fps=25, frames=150, has_audio=True, size_bytes=1)
+FILM = VideoInfo(duration=6, width=1920, height=1080, fps=25, frames=150, has_audio=True, size_bytes=1)
 
 
 @pytest.fixture
@@ -44,14 +44,14 @@ def job(store: Store, clock: Clock) -> Callable[..., Job]:
 
     def make(state: State, **changes: Any) -> Job:
         request = to_request(GenerateVideo(prompt="a pond", provider="fal"))
-        new = NewJob("local", "", normal_form(request, ()), choose(request, (), market), ())
+        new = NewJob("local", "", canonical_form(request, ()), select_offers(request, (), market), ())
         placed = store.place(new, clock()).job
         return replace(placed, state=state, film=FILM if state is State.SUCCEEDED else None, **changes)
 
     return make
 
 
-def keyed() -> Market:
+def keyed() -> Catalog:
     """What ships, with fal's key set."""
     return make_market(read_providers(), (), lambda name: "key" if name == "FAL_KEY" else "")
 
@@ -139,14 +139,14 @@ def test_where_nobody_extends_films_the_next_shot_begins_with_the_last_frame(
     job: Callable[..., Job], clock: Clock
 ) -> None:
     market = make_market(read_providers(), ("netwrck",), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
-    offers = choose(to_request(GenerateVideo(prompt="a pond", provider="netwrck")), (), market)
+    offers = select_offers(to_request(GenerateVideo(prompt="a pond", provider="netwrck")), (), market)
     told = player_meta(job(State.SUCCEEDED, offers=offers), market, "", clock())[KEY]
     assert (told["extend"]["tool"], told["extend"]["arguments"]["image"][-5:]) == ("animate_image", "#last")
 
 
 def test_whole_credits_make_the_cap(clock: Clock, job: Callable[..., Job]) -> None:
     market = make_market(read_providers(), (), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
-    offers = choose(to_request(GenerateVideo(prompt="a pond", provider="netwrck")), (), market)
+    offers = select_offers(to_request(GenerateVideo(prompt="a pond", provider="netwrck")), (), market)
     again = player_meta(job(State.SUCCEEDED, offers=offers), market, "", clock())[KEY]["again"]
     assert (again["cost_usd"], again["most_usd"], again["arguments"]["max_cost_usd"]) == (0.288, 0.29, 0.29)
 

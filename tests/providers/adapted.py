@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.media.worker import Media
 from ltx_mcp.providers.adapters import Adapters, make_adapters
@@ -11,7 +11,7 @@ from tests.providers.bench import NOON, lookup_in, market_of
 
 
 @asynccontextmanager
-async def adapters_at(base_url: str, env: Mapping[str, str] | None = None) -> AsyncIterator[tuple[Adapters, Market]]:
+async def adapters_at(base_url: str, env: Mapping[str, str] | None = None) -> AsyncIterator[tuple[Adapters, Catalog]]:
     """Every provider's adapter pointed at one address, and the market they belong to."""
     given = settings(base_url) | dict(env or {})
     market, media = market_of(given), Media()

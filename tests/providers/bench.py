@@ -27,7 +27,7 @@ from ltx_mcp.domain.arguments import (
 )
 from ltx_mcp.domain.job import Event, Job
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.plan import Market, choose
+from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Order
@@ -203,7 +203,7 @@ def lookup_in(env: Mapping[str, str]) -> Lookup:
     return lambda name: env.get(name, "")
 
 
-def market_of(env: Mapping[str, str], providers: tuple[str, ...] = (), overlay: str = "") -> Market:
+def market_of(env: Mapping[str, str], providers: tuple[str, ...] = (), overlay: str = "") -> Catalog:
     """What could be bought with these settings."""
     if not overlay:
         return make_market(read_providers(), providers, lookup_in(env))
@@ -213,9 +213,9 @@ def market_of(env: Mapping[str, str], providers: tuple[str, ...] = (), overlay: 
         return make_market(read_providers(path), providers, lookup_in(env))
 
 
-def offers(market: Market, arguments: PaidArguments, *inputs: Input) -> tuple[Offer, ...]:
+def offers(market: Catalog, arguments: PaidArguments, *inputs: Input) -> tuple[Offer, ...]:
     """The offers a request leads to, in order. Raises CallerError."""
-    return choose(to_request(arguments), inputs, market)
+    return select_offers(to_request(arguments), inputs, market)
 
 
 def text(**changed: Any) -> GenerateVideo:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ltx_mcp.domain.media import LocalPath
+from ltx_mcp.domain.media_reference import LocalPath
 from ltx_mcp.domain.request import Input, kind_of
 from ltx_mcp.jobs.resolve_inputs import to_input
 from ltx_mcp.media.inputs import InputReader

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ltx_mcp.domain.errors import ErrorCode
-from ltx_mcp.domain.job import Bill, State
+from ltx_mcp.domain.job import ChargeState, State
 
 V1 = "ltx v1"
 """LTX with LTX_MCP_LTX_API=v1, which answers the order with the film itself."""
@@ -22,7 +22,7 @@ class End:
 
     state: State
     code: ErrorCode | None
-    bill: Bill
+    bill: ChargeState
     orders: int
 
 
@@ -51,25 +51,25 @@ class Row:
         return " ".join(filter(None, words)) + often
 
 
-FILM = End(State.SUCCEEDED, None, Bill.BOOKED, 1)
-UNSURE = End(State.UNKNOWN, ErrorCode.OUTCOME_UNKNOWN, Bill.HELD, 1)
-UNSEEN = End(State.UNKNOWN, ErrorCode.OUTCOME_UNKNOWN, Bill.HELD, 0)
+FILM = End(State.SUCCEEDED, None, ChargeState.BOOKED, 1)
+UNSURE = End(State.UNKNOWN, ErrorCode.OUTCOME_UNKNOWN, ChargeState.HELD, 1)
+UNSEEN = End(State.UNKNOWN, ErrorCode.OUTCOME_UNKNOWN, ChargeState.HELD, 0)
 """Not taken, as the emulator knows; we do not."""
 
 
 def refused(code: ErrorCode) -> End:
     """A sure no: nothing was taken and nothing is charged."""
-    return End(State.FAILED, code, Bill.RELEASED, 0)
+    return End(State.FAILED, code, ChargeState.RELEASED, 0)
 
 
 def paid(code: ErrorCode) -> End:
     """Taken, and ended without a film, at a provider that may charge it."""
-    return End(State.FAILED, code, Bill.BOOKED, 1)
+    return End(State.FAILED, code, ChargeState.BOOKED, 1)
 
 
 def free(code: ErrorCode) -> End:
     """Taken, and ended without a film, where that is free."""
-    return End(State.FAILED, code, Bill.RELEASED, 1)
+    return End(State.FAILED, code, ChargeState.RELEASED, 1)
 
 
 Fault = tuple[str, tuple[int, ...], dict[str, Any]]
@@ -248,7 +248,7 @@ DOWNLOAD_OFTEN = (
     (plain("wrong_type"), paid(ErrorCode.BAD_REPLY), "What lies at the film's address is not a film."),
 )
 
-CANCEL = End(State.CANCELLED, None, Bill.RELEASED, 1)
+CANCEL = End(State.CANCELLED, None, ChargeState.RELEASED, 1)
 PASSED_ON = "The wish is passed on again until the provider answers it."
 CANCELS = (
     (status(500), CANCEL, PASSED_ON),
@@ -266,9 +266,13 @@ ENDINGS = {
     "ltx": (paid(ErrorCode.UNAVAILABLE), paid(ErrorCode.CONTENT_REFUSED)),
     "netwrck": (free(ErrorCode.UNAVAILABLE), free(ErrorCode.CONTENT_REFUSED)),
     "bytecompute": (paid(ErrorCode.UNAVAILABLE), paid(ErrorCode.CONTENT_REFUSED)),
-    V1: (UNSURE, End(State.FAILED, ErrorCode.CONTENT_REFUSED, Bill.RELEASED, 1)),
+    V1: (UNSURE, End(State.FAILED, ErrorCode.CONTENT_REFUSED, ChargeState.RELEASED, 1)),
 }
-CHARGED = {Bill.RELEASED: "; it is free.", Bill.BOOKED: "; it may be charged.", Bill.HELD: " or was cut; not known."}
+CHARGED = {
+    ChargeState.RELEASED: "; it is free.",
+    ChargeState.BOOKED: "; it may be charged.",
+    ChargeState.HELD: " or was cut; not known.",
+}
 SMALLER = plain("smaller_film"), FILM, "The film is kept, and what differs from the order is told."
 NEVER = (
     (plain("never_finishes"), UNSURE, LOOK_OFTEN),

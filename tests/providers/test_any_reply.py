@@ -20,13 +20,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ltx_mcp.domain.arguments import PaidArguments
-from ltx_mcp.domain.errors import Problem, ProviderError
-from ltx_mcp.domain.job import Cancel, Job, State
+from ltx_mcp.domain.errors import JobError, ProviderError
+from ltx_mcp.domain.job import CancelOutcome, Job, State
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.plan import Market, choose
+from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS
-from ltx_mcp.domain.request import Input, normal_form, to_request
+from ltx_mcp.domain.request import Input, canonical_form, to_request
 from ltx_mcp.emulator.app import settings as emulated
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
@@ -102,7 +102,7 @@ class Ear:
         assert all(each.isprintable() for each in (error.message, error.detail, error.request_id))
         assert len(error.message) <= MAX_PROVIDER_CHARS
         assert len(error.request_id) <= 80
-        self.keeps(error=Problem.of(error))
+        self.keeps(error=JobError.of(error))
         secret_free(error.message, error.hint, error.detail, error.request_id)
 
     def keeps(self, **changes: Any) -> None:
@@ -112,7 +112,7 @@ class Ear:
         assert {name: getattr(kept, name) for name in changes} == changes
 
 
-def orders_at(name: str, market: Market) -> Iterator[Offer]:
+def orders_at(name: str, market: Catalog) -> Iterator[Offer]:
     """One order of each operation that a provider does."""
     operations = {row.operation for row in market.facts(name).offer}
     sound = Input("audio", "a", "mp3", codec="mp3", duration=3.5)
@@ -125,7 +125,7 @@ def orders_at(name: str, market: Market) -> Iterator[Offer]:
     ]
     for operation, arguments, inputs in asked:
         if operation in operations:
-            yield choose(to_request(arguments), inputs, market)[0]
+            yield select_offers(to_request(arguments), inputs, market)[0]
 
 
 URIS = {"audio_to_video": {"audio": "ltx://a"}, "extend": {"video": "ltx://v"}, "retake": {"video": "ltx://v"}}
@@ -173,7 +173,7 @@ async def listening(portal: BlockingPortal, store: Store, folder: Path) -> Async
             adapters[who] = import_module(f"ltx_mcp.providers.{name}").make_adapter(setup)
             offers[who] = list(orders_at(name, market))
         request = to_request(text(provider="fal"))
-        store.place(NewJob("local", "", normal_form(request, ()), choose(request, (), market), ()), NOON)
+        store.place(NewJob("local", "", canonical_form(request, ()), select_offers(request, (), market), ()), NOON)
         job = store.claim("w_a", {}, NOON)
         assert job is not None
         job = store.transition(job, State.SUBMITTING, NOON, sent_by="w_a")
@@ -376,7 +376,7 @@ def test_any_reply_to_an_upload(ear: Ear, name: str) -> None:
 @given(said=replies(*CANCELLED))
 def test_any_reply_to_a_cancel(ear: Ear, said: Said) -> None:
     got = ear.hear([said], lambda: ear.adapters["fal"].cancel(remote_of("fal", ear.server.url)))
-    assert isinstance(got, Cancel | ProviderError)
+    assert isinstance(got, CancelOutcome | ProviderError)
 
 
 @EXAMPLES

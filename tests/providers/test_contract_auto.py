@@ -8,7 +8,7 @@ import pytest
 
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import Bill, State
+from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.providers.catalog_loader import read_providers
 from tests.patience import HANG_S
@@ -78,7 +78,11 @@ async def test_a_section_beyond_what_it_came_to_is_refused_before_it_is_ordered(
     first = await bench.place(asked("text", clips, prompt="as long as it likes, and a late section"))
     redone = await bench.end(await bench.place(retakes(first.id, provider="ltx", start_time=15)), within_s=HANG_S)
     assert redone.error is not None
-    assert (redone.state, redone.error.code, redone.bill) == (State.FAILED, ErrorCode.INPUT_FAILED, Bill.RELEASED)
+    assert (redone.state, redone.error.code, redone.bill) == (
+        State.FAILED,
+        ErrorCode.INPUT_FAILED,
+        ChargeState.RELEASED,
+    )
     assert "lasts 8 s" in redone.error.message
     assert len(bench.orders()) == 1
 
@@ -88,7 +92,7 @@ async def test_while_nobody_knows_how_it_ended_the_longest_stays_held(bench: Ben
     bench.world.faults.append(Fault("ltx", "submit", "drop_after"))
     before = (await bench.jobs.budget()).held
     job = await bench.order(asked("text", clips, prompt="nobody knows"))
-    assert (job.state, job.bill) == (State.UNKNOWN, Bill.HELD)
+    assert (job.state, job.bill) == (State.UNKNOWN, ChargeState.HELD)
     assert (await bench.jobs.budget()).held - before == LONGEST
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from ltx_mcp.domain.arguments import PaidArguments
+from ltx_mcp.domain.catalog import Limit, OfferSpec, ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
-from ltx_mcp.domain.facts import Limit, OfferFacts, ProviderFacts
-from ltx_mcp.domain.fit import make_offer
-from ltx_mcp.domain.media import mime_type
+from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.offer import Offer, Refusal
+from ltx_mcp.domain.offer_builder import make_offer
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.emulator_state import EmulatorState, Order
 from ltx_mcp.media.worker import Media
@@ -80,7 +80,7 @@ Asked = tuple[PaidArguments, dict[str, str]]
 """What is asked, and the media by role."""
 
 
-def admitted(row: OfferFacts) -> Iterator[Asked]:
+def admitted(row: OfferSpec) -> Iterator[Asked]:
     """The ends of every limit with something between them, each mode, each size, each shape."""
     if row.operation == "audio_to_video":
         for limit in row.limits:
@@ -91,7 +91,7 @@ def admitted(row: OfferFacts) -> Iterator[Asked]:
         yield from _retaken(row)
 
 
-def _spoken(row: OfferFacts, limit: Limit) -> Iterator[Asked]:
+def _spoken(row: OfferSpec, limit: Limit) -> Iterator[Asked]:
     """Cameras are spread over all combinations; with a picture, a prompt is not needed."""
     lengths = (limit.duration.nearest(Decimal()), Decimal("3.5"), limit.duration.longest)
     names = ("fps", "resolution", "aspect_ratio")
@@ -108,7 +108,7 @@ def _nth(words: tuple[str, ...], count: int) -> str:
     return words[count % len(words)]
 
 
-def _extended(row: OfferFacts) -> Iterator[Asked]:
+def _extended(row: OfferSpec) -> Iterator[Asked]:
     for mode in row.modes:
         for name, duration in itertools.product(("wide.mp4", "silent.mp4", "full.mp4"), (2, 2.5, 19.2)):
             yield extends("v", duration=duration, mode=mode), {"video": name}
@@ -118,7 +118,7 @@ def _extended(row: OfferFacts) -> Iterator[Asked]:
             yield extends("v", duration=duration, mode=mode, context=context), {"video": "wide.mp4"}
 
 
-def _retaken(row: OfferFacts) -> Iterator[Asked]:
+def _retaken(row: OfferSpec) -> Iterator[Asked]:
     prompts = ("a red hat",) if row.needs_prompt else ("a red hat", "")
     for mode, prompt in itertools.product(row.modes, prompts):
         for name in ("wide.mp4", "tall.mp4", "full.mp4", "silent.mp4", "fast.mp4"):
@@ -129,13 +129,13 @@ def _retaken(row: OfferFacts) -> Iterator[Asked]:
         yield retakes("v", start_time=20, duration=longest, mode=mode), {"video": "long.mp4"}
 
 
-def answered(facts: ProviderFacts, row: OfferFacts, asked: PaidArguments, inputs: list[Input]) -> Offer | Refusal:
+def answered(facts: ProviderSpec, row: OfferSpec, asked: PaidArguments, inputs: list[Input]) -> Offer | Refusal:
     return make_offer(to_request(asked), inputs, facts, row)
 
 
 @pytest.mark.parametrize(("facts", "row"), ROWS, ids=IDS)
 async def test_what_the_limits_admit_is_taken_as_it_was_asked(
-    there: There, facts: ProviderFacts, row: OfferFacts
+    there: There, facts: ProviderSpec, row: OfferSpec
 ) -> None:
     taken = len(there.world.orders)
     for count, (asked, media) in enumerate(admitted(row), 1):
@@ -191,7 +191,7 @@ class Outside:
     inside: dict[str, str] = field(default_factory=dict)
 
 
-def outside(facts: ProviderFacts, row: OfferFacts) -> Iterator[Outside]:
+def outside(facts: ProviderSpec, row: OfferSpec) -> Iterator[Outside]:
     """What stands just outside each limit of a row."""
     if row.operation == "audio_to_video":
         yield from _wrong_sounds(facts, row)
@@ -201,7 +201,7 @@ def outside(facts: ProviderFacts, row: OfferFacts) -> Iterator[Outside]:
         yield from _wrong_retakes(facts, row)
 
 
-def _wrong_sounds(facts: ProviderFacts, row: OfferFacts) -> Iterator[Outside]:
+def _wrong_sounds(facts: ProviderSpec, row: OfferSpec) -> Iterator[Outside]:
     is_ltx, fine = facts.name == "ltx", {"audio": "3.5.mp3"}
     for limit in row.limits:
         low, high = limit.duration.nearest(Decimal()), limit.duration.longest
@@ -224,7 +224,7 @@ def _wrong_sounds(facts: ProviderFacts, row: OfferFacts) -> Iterator[Outside]:
         yield Outside(speaks("a", camera_motion="dolly_in"), fine, "leave it out")
 
 
-def _wrong_extensions(facts: ProviderFacts, row: OfferFacts) -> Iterator[Outside]:
+def _wrong_extensions(facts: ProviderSpec, row: OfferSpec) -> Iterator[Outside]:
     upright, wide, fast = {"video": "tall.mp4"}, {"video": "wide.mp4"}, {"video": "fast.mp4"}
     if row.context_frames is not None:
         held = {"duration": Decimal("10.2")}
@@ -242,7 +242,7 @@ def _wrong_extensions(facts: ProviderFacts, row: OfferFacts) -> Iterator[Outside
         yield Outside(extends("v").model_copy(update=_told(forced)), upright, "2 to 20", forced, upright)
 
 
-def _wrong_retakes(facts: ProviderFacts, row: OfferFacts) -> Iterator[Outside]:
+def _wrong_retakes(facts: ProviderSpec, row: OfferSpec) -> Iterator[Outside]:
     wide, long = {"video": "wide.mp4"}, {"video": "long.mp4"}
     beyond = {"start_time": Decimal("3.3")}
     yield Outside(retakes("v", start_time=1.3), wide, "0 to 1.2")
@@ -273,7 +273,7 @@ OUTSIDE = [
 
 @pytest.mark.parametrize(("facts", "row", "one"), OUTSIDE)
 async def test_what_stands_just_outside_is_refused_in_words_and_by_the_provider(
-    there: There, facts: ProviderFacts, row: OfferFacts, one: Outside
+    there: There, facts: ProviderSpec, row: OfferSpec, one: Outside
 ) -> None:
     refusal = answered(facts, row, one.asked, await there.given(one.media))
     assert isinstance(refusal, Refusal), refusal

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode
-from ltx_mcp.domain.job import Bill, Cancel, Job, State
+from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.providers.base import SupportsCancel
 from tests.patience import HANG_S
@@ -67,7 +67,7 @@ async def test_an_order_waits_runs_and_is_done(bench: Bench, provider: str) -> N
         await _told(bench, placed, at_work)
         bench.world.work_s = 0.0
     job = await bench.jobs.get(placed.id, CALLER)
-    assert (job.state, job.bill, bench.states(job)) == (State.SUCCEEDED, Bill.BOOKED, LIFE)
+    assert (job.state, job.bill, bench.states(job)) == (State.SUCCEEDED, ChargeState.BOOKED, LIFE)
     assert [each.what for each in await bench.history(job)] == [
         "placed",
         "submitting",
@@ -110,12 +110,12 @@ async def test_a_wish_to_cancel_while_it_waits(bench: Bench, provider: str) -> N
     job = await bench.until(await bench.place(text(provider=provider, prompt="cancel it waiting")), State.RUNNING)
     said = await bench.jobs.cancel(job.id, job.caller)
     if provider == "fal":
-        assert (said.state, said.cancel, said.bill) == (State.CANCELLED, Cancel.STOPPED, Bill.RELEASED)
+        assert (said.state, said.cancel, said.bill) == (State.CANCELLED, CancelOutcome.STOPPED, ChargeState.RELEASED)
         return
-    assert (said.state, said.cancel) == (State.RUNNING, Cancel.NOT_POSSIBLE)
+    assert (said.state, said.cancel) == (State.RUNNING, CancelOutcome.NOT_POSSIBLE)
     bench.world.wait_s = 0.0
     job = await bench.end(job)
-    assert (job.state, job.cancel, job.bill) == (State.SUCCEEDED, Cancel.NOT_POSSIBLE, Bill.BOOKED)
+    assert (job.state, job.cancel, job.bill) == (State.SUCCEEDED, CancelOutcome.NOT_POSSIBLE, ChargeState.BOOKED)
 
 
 @pytest.mark.parametrize("provider", REMOTE)
@@ -123,9 +123,9 @@ async def test_a_wish_to_cancel_while_it_runs(bench: Bench, provider: str) -> No
     bench.world.wait_s, bench.world.work_s = 0.0, 0.6
     job = await bench.until(await bench.place(text(provider=provider, prompt="cancel it running")), State.RUNNING)
     said = await bench.jobs.cancel(job.id, job.caller)
-    assert said.cancel is (Cancel.ASKED if provider == "fal" else Cancel.NOT_POSSIBLE)
+    assert said.cancel is (CancelOutcome.ASKED if provider == "fal" else CancelOutcome.NOT_POSSIBLE)
     job = await bench.end(job)
-    assert (job.state, job.bill, job.film is not None) == (State.SUCCEEDED, Bill.BOOKED, True)
+    assert (job.state, job.bill, job.film is not None) == (State.SUCCEEDED, ChargeState.BOOKED, True)
     assert job.cancel is said.cancel
 
 
@@ -134,7 +134,7 @@ async def test_a_wish_to_cancel_after_the_end_changes_nothing(bench: Bench, prov
     bench.world.wait_s = bench.world.work_s = 0.0
     job = await bench.order(text(provider=provider, prompt="cancel it ended"))
     again = await bench.jobs.cancel(job.id, job.caller)
-    assert (again.state, again.bill, again.film) == (State.SUCCEEDED, Bill.BOOKED, job.film)
+    assert (again.state, again.bill, again.film) == (State.SUCCEEDED, ChargeState.BOOKED, job.film)
     assert bench.count(provider, "cancel") == 0
 
 
@@ -144,7 +144,7 @@ async def test_a_cancel_that_fal_answers_with_already_completed_is_not_possible(
     adapter = bench.jobs._adapters.by_name["fal"]
     assert job.remote is not None
     assert isinstance(adapter, SupportsCancel)
-    assert await adapter.cancel(job.remote) is Cancel.NOT_POSSIBLE
+    assert await adapter.cancel(job.remote) is CancelOutcome.NOT_POSSIBLE
 
 
 @pytest.mark.parametrize("provider", ["fal", "netwrck"])
@@ -165,18 +165,20 @@ async def test_where_the_provider_names_no_figure_none_is_made_up(bench: Bench, 
 
 
 FAL_ENDS = [
-    ("runner_server_error", 500, ErrorCode.UNAVAILABLE, Bill.RELEASED),
-    ("runner_connection_timeout", 503, ErrorCode.UNAVAILABLE, Bill.RELEASED),
-    ("request_timeout", 504, ErrorCode.UNAVAILABLE, Bill.RELEASED),
-    ("generation_timeout", 504, ErrorCode.UNAVAILABLE, Bill.RELEASED),
-    ("content_policy_violation", 422, ErrorCode.CONTENT_REFUSED, Bill.BOOKED),
-    ("no_media_generated", 422, ErrorCode.REJECTED, Bill.BOOKED),
-    ("downstream_service_error", 400, ErrorCode.REJECTED, Bill.BOOKED),
+    ("runner_server_error", 500, ErrorCode.UNAVAILABLE, ChargeState.RELEASED),
+    ("runner_connection_timeout", 503, ErrorCode.UNAVAILABLE, ChargeState.RELEASED),
+    ("request_timeout", 504, ErrorCode.UNAVAILABLE, ChargeState.RELEASED),
+    ("generation_timeout", 504, ErrorCode.UNAVAILABLE, ChargeState.RELEASED),
+    ("content_policy_violation", 422, ErrorCode.CONTENT_REFUSED, ChargeState.BOOKED),
+    ("no_media_generated", 422, ErrorCode.REJECTED, ChargeState.BOOKED),
+    ("downstream_service_error", 400, ErrorCode.REJECTED, ChargeState.BOOKED),
 ]
 
 
 @pytest.mark.parametrize(("kind", "status", "code", "bill"), FAL_ENDS)
-async def test_how_fal_says_that_it_failed(bench: Bench, kind: str, status: int, code: ErrorCode, bill: Bill) -> None:
+async def test_how_fal_says_that_it_failed(
+    bench: Bench, kind: str, status: int, code: ErrorCode, bill: ChargeState
+) -> None:
     bench.world.wait_s = bench.world.work_s = 0.0
     options = {"type": kind, "status": status, "message": "as it says"}
     bench.world.faults.append(Fault("fal", "order", "fails", 1, options))
@@ -190,13 +192,13 @@ async def test_an_unknown_end_is_learned_when_somebody_looks_again(bench: Bench,
     bench.world.wait_s, bench.world.work_s = 0.0, 3600.0
     bench.time.run(20_000)
     job = await bench.order(text(provider=provider, prompt="it comes after all"))
-    assert (job.state, job.bill) == (State.UNKNOWN, Bill.HELD)
+    assert (job.state, job.bill) == (State.UNKNOWN, ChargeState.HELD)
     bench.time.run(500)
     bench.world.work_s = 0.0
     job = await bench.end(await bench.jobs.get_rechecked(job.id, job.caller))
     assert (job.state, job.bill, job.error, bench.count(provider, "submit")) == (
         State.SUCCEEDED,
-        Bill.BOOKED,
+        ChargeState.BOOKED,
         None,
         1,
     )

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ltx_mcp.domain.catalog import Limit, NumberRange, OfferSpec, ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
-from ltx_mcp.domain.facts import Limit, OfferFacts, ProviderFacts, Span
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.plan import Market, make_offers
+from ltx_mcp.domain.plan import Catalog, make_offers
 from ltx_mcp.domain.request import Input, Request, film_size, to_request
 from ltx_mcp.emulator.emulator_state import EmulatorState, FilmSpec
 from ltx_mcp.providers.adapters import Adapters
@@ -32,7 +32,7 @@ NEGOTIATES, DRAWN = "bytecompute", "local"
 
 
 @pytest.fixture(scope="module")
-async def there(emulated: tuple[str, EmulatorState]) -> AsyncIterator[tuple[Adapters, Market]]:
+async def there(emulated: tuple[str, EmulatorState]) -> AsyncIterator[tuple[Adapters, Catalog]]:
     async with adapters_at(emulated[0]) as made:
         yield made
 
@@ -40,24 +40,24 @@ async def there(emulated: tuple[str, EmulatorState]) -> AsyncIterator[tuple[Adap
 def numbers(limit: Limit) -> list[Decimal]:
     """Every whole number of seconds a limit admits."""
     given = limit.duration
-    if isinstance(given, Span):
+    if isinstance(given, NumberRange):
         assert given.step is not None, "fractions of seconds would have to be tried too"
         return [given.low + given.step * n for n in range(int((given.high - given.low) / given.step) + 1)]
     return list(given.values)
 
 
-def asked(facts: ProviderFacts, row: OfferFacts, **changed: Any) -> Request:
+def asked(facts: ProviderSpec, row: OfferSpec, **changed: Any) -> Request:
     """A request for this row only."""
     given = {"provider": facts.name, "model": row.model, "aspect_ratio": "16:9"}
     plain = to_request(image("x.png", **given) if row.media else text(**given))
     return replace(plain, **changed)
 
 
-def pictures(row: OfferFacts) -> list[Input]:
+def pictures(row: OfferSpec) -> list[Input]:
     return [Input(role="image", sha256="a", format="png", size_bytes=9, width=64, height=36)] if row.media else []
 
 
-def uris_for(facts: ProviderFacts, row: OfferFacts, folder: Path) -> dict[str, str]:
+def uris_for(facts: ProviderSpec, row: OfferSpec, folder: Path) -> dict[str, str]:
     if not row.media:
         return {}
     if facts.name != NEGOTIATES:
@@ -66,7 +66,7 @@ def uris_for(facts: ProviderFacts, row: OfferFacts, folder: Path) -> dict[str, s
     return {"image": str(folder / "pond.png")}
 
 
-def admitted(facts: ProviderFacts, row: OfferFacts) -> Iterator[Request]:
+def admitted(facts: ProviderSpec, row: OfferSpec) -> Iterator[Request]:
     """Every combination the row's limits admit; cameras and silence are spread over them."""
     count = 0
     for limit in row.limits:
@@ -91,10 +91,10 @@ def admitted(facts: ProviderFacts, row: OfferFacts) -> Iterator[Request]:
 
 @pytest.mark.parametrize(("facts", "row"), ROWS, ids=IDS)
 async def test_every_admitted_combination_is_taken_as_it_was_asked(
-    facts: ProviderFacts,
-    row: OfferFacts,
+    facts: ProviderSpec,
+    row: OfferSpec,
     emulated: tuple[str, EmulatorState],
-    there: tuple[Adapters, Market],
+    there: tuple[Adapters, Catalog],
     tmp_path: Path,
 ) -> None:
     adapters, market = there
@@ -117,7 +117,7 @@ async def test_every_admitted_combination_is_taken_as_it_was_asked(
     assert facts.name == DRAWN or len(world.orders) > 5
 
 
-def _in_frame(row: OfferFacts, width: int, height: int) -> bool:
+def _in_frame(row: OfferSpec, width: int, height: int) -> bool:
     """What the pages say about the frame itself."""
     short, long = sorted((width, height))
     return short >= row.min_edge and long <= (row.max_long_edge or long) and short <= (row.max_short_edge or short)
@@ -126,7 +126,7 @@ def _in_frame(row: OfferFacts, width: int, height: int) -> bool:
 Neighbour = tuple[str, dict[str, Any], str]
 
 
-def neighbours(row: OfferFacts, limit: Limit) -> Iterator[Neighbour]:
+def neighbours(row: OfferSpec, limit: Limit) -> Iterator[Neighbour]:
     """What stands just outside a limit, and what the refusal must name."""
     inside: dict[str, Any] = {
         "duration": numbers(limit)[0],
@@ -155,7 +155,7 @@ def _admits(limits: Sequence[Limit], duration: Decimal, fps: int, resolution: st
     return any(duration in numbers(each) and fps in each.fps and resolution in each.resolution for each in limits)
 
 
-def outside(row: OfferFacts) -> Iterator[tuple[Limit, Neighbour]]:
+def outside(row: OfferSpec) -> Iterator[tuple[Limit, Neighbour]]:
     """What stands just outside each limit of a row, and inside none of the others."""
     for limit in row.limits:
         for neighbour in neighbours(row, limit):
@@ -167,10 +167,10 @@ def outside(row: OfferFacts) -> Iterator[tuple[Limit, Neighbour]]:
 
 @pytest.mark.parametrize(("facts", "row"), ROWS, ids=IDS)
 async def test_what_stands_just_outside_is_refused_in_words_and_by_the_provider(
-    facts: ProviderFacts,
-    row: OfferFacts,
+    facts: ProviderSpec,
+    row: OfferSpec,
     emulated: tuple[str, EmulatorState],
-    there: tuple[Adapters, Market],
+    there: tuple[Adapters, Catalog],
     tmp_path: Path,
 ) -> None:
     adapters, market = there
@@ -209,7 +209,7 @@ def _is_fraction(changed: dict[str, Any]) -> bool:
     return bool(changed["duration"] % 1)
 
 
-def forced(facts: ProviderFacts, row: OfferFacts, limit: Limit, changed: dict[str, Any], market: Market) -> Offer:
+def forced(facts: ProviderSpec, row: OfferSpec, limit: Limit, changed: dict[str, Any], market: Catalog) -> Offer:
     """An offer nobody would make, by changing one that is made."""
     inside = {"duration": numbers(limit)[0], "fps": limit.fps[0], "resolution": limit.resolution[0]}
     (offer,) = make_offers(asked(facts, row, **inside), pictures(row), market).offers

@@ -9,7 +9,7 @@ import pytest
 
 from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.job import Bill, State
+from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.domain.unit_price import UnitPrice
@@ -249,16 +249,16 @@ async def test_after_a_sure_no_the_next_offer_is_ordered(emulator: tuple[str, Em
 @pytest.mark.parametrize(
     ("fault", "state", "bill"),
     [
-        (Fault("fal", "submit", "drop_after"), State.UNKNOWN, Bill.HELD),
-        (Fault("fal", "submit", "html"), State.UNKNOWN, Bill.HELD),
-        (Fault("fal", "submit", "status", 1, {"status": 500}), State.UNKNOWN, Bill.HELD),
-        (Fault("fal", "submit", "content"), State.FAILED, Bill.RELEASED),
-        (Fault("fal", "submit", "refuse"), State.FAILED, Bill.RELEASED),
-        (Fault("fal", "order", "fails"), State.FAILED, Bill.RELEASED),
+        (Fault("fal", "submit", "drop_after"), State.UNKNOWN, ChargeState.HELD),
+        (Fault("fal", "submit", "html"), State.UNKNOWN, ChargeState.HELD),
+        (Fault("fal", "submit", "status", 1, {"status": 500}), State.UNKNOWN, ChargeState.HELD),
+        (Fault("fal", "submit", "content"), State.FAILED, ChargeState.RELEASED),
+        (Fault("fal", "submit", "refuse"), State.FAILED, ChargeState.RELEASED),
+        (Fault("fal", "order", "fails"), State.FAILED, ChargeState.RELEASED),
     ],
 )
 async def test_after_anything_else_nobody_else_is_asked(
-    emulator: tuple[str, EmulatorState], home: Path, fault: Fault, state: State, bill: Bill
+    emulator: tuple[str, EmulatorState], home: Path, fault: Fault, state: State, bill: ChargeState
 ) -> None:
     async with opened(home, emulator, providers=("fal", "ltx")) as bench:
         took, job = await ordered(bench, Fault(fault.provider, fault.step, fault.kind, 1, fault.options))
@@ -270,7 +270,7 @@ async def test_a_budget_also_stops_the_next_offer(emulator: tuple[str, EmulatorS
     names = ("bytecompute", "netwrck")
     async with opened(home, emulator, budget_usd=Decimal("0.24"), providers=names) as bench:
         took, job = await ordered(bench, Fault("bytecompute", "submit", "locked"))
-        assert (took, job.state, job.bill) == ([], State.FAILED, Bill.RELEASED)
+        assert (took, job.state, job.bill) == ([], State.FAILED, ChargeState.RELEASED)
         assert "netwrck (ltx-2.3) was left out." in job.error.message
         assert (await bench.jobs.budget()).held == 0
 

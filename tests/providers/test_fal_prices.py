@@ -14,7 +14,7 @@ import pytest
 
 from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.unit_price import UnitPrice, base_usd
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, Told
 from ltx_mcp.emulator.fal_inputs import ENDPOINTS
@@ -120,7 +120,7 @@ async def test_an_order_waits_for_no_price_call(home: Path, emulator: Emulated) 
     emulator[1].faults.append(Fault("fal", "prices", "delay", options={"seconds": 3600}))
     async with opened(home, emulator) as bench:
         job = await bench.order(fast())
-    assert (job.state, job.charged_micro, job.bill) == (State.SUCCEEDED, None, Bill.BOOKED)
+    assert (job.state, job.charged_micro, job.bill) == (State.SUCCEEDED, None, ChargeState.BOOKED)
 
 
 async def test_another_process_of_the_database_plans_with_what_one_was_told(home: Path, emulator: Emulated) -> None:
@@ -221,7 +221,7 @@ async def test_a_next_offer_whose_price_has_risen_is_compared_again(
         if goes_on:
             assert (job.state, job.offer.provider, job.offer.at_most_usd) == (State.SUCCEEDED, "fal", most)
             return
-        assert (job.state, job.bill, (await bench.jobs.budget()).held) == (State.FAILED, Bill.RELEASED, 0)
+        assert (job.state, job.bill, (await bench.jobs.budget()).held) == (State.FAILED, ChargeState.RELEASED, 0)
         assert job.error is not None
         assert (
             "fal (ltx-2.3-fast) was left out. By its newest price it costs 0.24 USD, at most 0.60, more"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import ErrorCode
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.patience import HANG_S
 from tests.providers.bench import FACTOR, Ask, Bench, extends, image, opened, retakes, speaks, text
@@ -136,5 +136,5 @@ def check_words(used: Bench, job: Job) -> None:
         assert job.error.message.endswith(".")
         assert job.error.hint, f"no hint: {job.error.message}"
         assert job.error.code in ErrorCode
-        if job.bill is Bill.BOOKED and job.error.code in (ErrorCode.EXPIRED, ErrorCode.BAD_REPLY):
+        if job.bill is ChargeState.BOOKED and job.error.code in (ErrorCode.EXPIRED, ErrorCode.BAD_REPLY):
             assert "Change the request" not in view.next

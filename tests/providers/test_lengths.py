@@ -9,7 +9,7 @@ import pytest
 
 from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import Bill, Job
+from ltx_mcp.domain.job import ChargeState, Job
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.emulator.emulator_state import EmulatorState, Order
 from ltx_mcp.server.texts import estimate_text
@@ -37,7 +37,7 @@ async def sent(bench: Bench, arguments: PaidArguments) -> tuple[Job, Order]:
     order = bench.orders()[-1]
     offer = job.offer
     paid = Decimal(str(order.facts["billed_s"])) * offer.cost_usd / offer.billed * 1_000_000
-    assert (job.bill, job.cost_micro) == (Bill.HELD, to_micro(offer.at_most_usd))
+    assert (job.bill, job.cost_micro) == (ChargeState.HELD, to_micro(offer.at_most_usd))
     assert paid <= job.cost_micro
     return job, order
 

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.emulator.app import make_state
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.server.texts import job_text
@@ -67,7 +67,7 @@ async def test_what_came_instead_of_a_film_is_told_at_once_and_the_film_still_co
         bench.world.faults[:], before = [said(provider, url)], len(bench.orders())
         job = await told(bench, await bench.place(text(provider=provider)))
         check_told(bench, job, url)
-        assert (job.state, job.bill, job.result_url) == (State.RUNNING, Bill.HELD, "")
+        assert (job.state, job.bill, job.result_url) == (State.RUNNING, ChargeState.HELD, "")
         bench.world.faults.clear()
         job = await bench.end(job, within_s=60)
         assert (job.state, job.error, len(bench.orders()) - before) == (State.SUCCEEDED, None, 1)
@@ -82,7 +82,7 @@ async def test_a_download_that_gives_no_address_ends_booked_with_what_came(
         job = await bench.end(await bench.place(text(provider="bytecompute")), within_s=60)
         bench.world.faults.clear()
         check_told(bench, job, url)
-        assert (job.state, job.bill) == (State.FAILED, Bill.BOOKED)
+        assert (job.state, job.bill) == (State.FAILED, ChargeState.BOOKED)
 
 
 async def test_what_came_instead_is_still_told_when_the_time_is_over(
@@ -94,7 +94,7 @@ async def test_what_came_instead_is_still_told_when_the_time_is_over(
         bench.time.turn(4_000)
         job = await bench.end(job, within_s=60)
         bench.world.faults.clear()
-        assert (job.state, job.bill) == (State.UNKNOWN, Bill.HELD)
+        assert (job.state, job.bill) == (State.UNKNOWN, ChargeState.HELD)
         assert job.error is not None
         assert "javascript:" in job.error.provider_detail
 
@@ -124,7 +124,7 @@ async def test_a_film_without_end_as_the_answer_to_an_order_ends_paid_and_told(h
     endless = answer(200, bytes(1 << 16), "Content-Type: video/mp4", length=10**12)
     async with serving(says(endless)) as server, opened(home, (server.url, make_state()), env=env) as bench:
         job = await bench.end(await bench.place(text(provider="ltx")), within_s=60)
-        assert (job.state, job.error and job.error.code, job.bill) == (State.FAILED, "bad_reply", Bill.BOOKED)
+        assert (job.state, job.error and job.error.code, job.bill) == (State.FAILED, "bad_reply", ChargeState.BOOKED)
         assert job.error is not None
         assert "no film of this order" in job.error.message
         orders = [each for each in server.requests if each.head.startswith("POST")]

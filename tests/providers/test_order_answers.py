@@ -10,10 +10,10 @@ import anyio
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
-from ltx_mcp.domain.job import Bill, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.plan import choose
-from ltx_mcp.domain.request import normal_form, to_request
+from ltx_mcp.domain.plan import select_offers
+from ltx_mcp.domain.request import canonical_form, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.context import StepContext
@@ -43,15 +43,15 @@ ENOUGH_S = HANG_S
 PAGE = b"<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
 HTML = "Content-Type: text/html"
 
-Expected = tuple[str, ErrorCode, State, Bill]
-UNKNOWN: Expected = ("unknown", ErrorCode.OUTCOME_UNKNOWN, State.UNKNOWN, Bill.HELD)
+Expected = tuple[str, ErrorCode, State, ChargeState]
+UNKNOWN: Expected = ("unknown", ErrorCode.OUTCOME_UNKNOWN, State.UNKNOWN, ChargeState.HELD)
 
 
 def no(code: ErrorCode) -> Expected:
     """Surely not taken; too many at once is tried again after a while."""
     if code is ErrorCode.RATE_LIMITED:
-        return "no", code, State.QUEUED, Bill.HELD
-    return "no", code, State.FAILED, Bill.RELEASED
+        return "no", code, State.QUEUED, ChargeState.HELD
+    return "no", code, State.FAILED, ChargeState.RELEASED
 
 
 BY_STATUS = {
@@ -155,7 +155,7 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
             )
         )
         request = to_request(text(provider=name))
-        store.place(NewJob("local", "", normal_form(request, ()), choose(request, (), market), ()), clock())
+        store.place(NewJob("local", "", canonical_form(request, ()), select_offers(request, (), market), ()), clock())
         job = store.claim(WORKER, {}, clock())
         assert job is not None
         yield Sent(store, steps, heard, await steps.take(job))

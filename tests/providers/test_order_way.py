@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode
-from ltx_mcp.domain.job import Bill, State
+from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.emulator.app import make_state
 from ltx_mcp.net.ssrf import trusted
 from ltx_mcp.providers.catalog_loader import is_near
@@ -92,7 +92,11 @@ async def test_it_is_found_out_before_anything_is_written_down_of_an_order(
     async with raw.serving(says(answer(500))) as server, opened(home, (server.url, make_state()), env=env) as bench:
         assert not is_near(env["LTX_MCP_LTX_URL"])
         job = await bench.order(text(provider="ltx"))
-        assert (job.state, job.bill, job.error and job.error.code) == (State.FAILED, Bill.RELEASED, "unavailable")
+        assert (job.state, job.bill, job.error and job.error.code) == (
+            State.FAILED,
+            ChargeState.RELEASED,
+            "unavailable",
+        )
         assert job.error is not None
         assert name in job.error.message
         assert "submitting" not in [event.what for event in await bench.history(job)]
@@ -177,7 +181,7 @@ async def test_a_proxy_that_is_not_there_has_not_either(
 
 async def through(
     prepare: Prepare, monkeypatch: pytest.MonkeyPatch, folder: Path, provider: str, said: bytes
-) -> tuple[str, ErrorCode, State, Bill]:
+) -> tuple[str, ErrorCode, State, ChargeState]:
     """What becomes of an order to which the provider itself says this, through a proxy that lets it."""
     certificates = certify(folder, [HOST])
     async with raw.serving(says(said), certificates.context) as server:

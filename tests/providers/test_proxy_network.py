@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError
-from ltx_mcp.domain.job import Bill, State
+from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.net.ssrf import trusted
 from tests.patience import HANG_S
@@ -41,7 +41,7 @@ async def test_order_upload_and_film_go_through_the_proxy(
         async with opened(home, ("https://nobody.invalid", world), env=env, folders=(tmp_path,)) as bench:
             for asked in (text(provider=provider, **sized), image(picture, provider=provider, **sized)):
                 job = await bench.order(asked)
-                assert (job.state, job.bill) == (State.SUCCEEDED, Bill.BOOKED), job.error
+                assert (job.state, job.bill) == (State.SUCCEEDED, ChargeState.BOOKED), job.error
                 assert bench.jobs.film(job) is not None
         trusted.cache_clear()
     assert FILM_AT[provider] in gate.targets

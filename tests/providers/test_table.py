@@ -3,13 +3,13 @@
 import pytest
 
 from ltx_mcp.domain.errors import SetupError
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.providers.catalog_loader import can_serve, make_market, read_addresses, read_options, read_providers
 
 FACTS = {facts.name: facts for facts in read_providers()}
 
 
-def market(**environment: str) -> Market:
+def market(**environment: str) -> Catalog:
     return make_market(tuple(FACTS.values()), (), lambda name: environment.get(name, ""))
 
 
@@ -62,7 +62,7 @@ def test_an_address_is_the_base_before_the_documented_path(given: str, used: str
 
 def test_a_provider_without_a_known_address_says_what_it_needs() -> None:
     standing = market(BYTECOMPUTE_API_KEY="k").standings["bytecompute"]
-    assert (standing.usable, standing.why_not) == (False, "bytecompute needs LTX_MCP_BYTECOMPUTE_URL.")
+    assert (standing.usable, standing.unavailable_reason) == (False, "bytecompute needs LTX_MCP_BYTECOMPUTE_URL.")
     assert not can_serve(FACTS["bytecompute"], lambda name: "k" if name == "BYTECOMPUTE_API_KEY" else "")
 
 

@@ -13,8 +13,8 @@ from mcp import Client
 from mcp.types import CallToolResult
 
 from ltx_mcp.domain.arguments import EstimateCost
-from ltx_mcp.domain.errors import ErrorCode, Problem
-from ltx_mcp.domain.job import Bill, Cancel, Film, Job, State
+from ltx_mcp.domain.errors import ErrorCode, JobError
+from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State, VideoInfo
 from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.price import to_micro
@@ -100,16 +100,31 @@ def test_a_page_says_in_both_halves_how_the_next_is_reached_and_what_was_paid(pl
 
 
 WISHES = (
-    (Cancel.NEVER_SENT, State.CANCELLED, Bill.RELEASED, "It was not sent yet and costs nothing."),
-    (Cancel.STOPPED, State.CANCELLED, Bill.RELEASED, "fal stopped it; it costs nothing."),
-    (None, State.RUNNING, Bill.HELD, "fal was asked to stop; it may still be charged (0.24 USD, at most 0.36), and"),
-    (Cancel.NOT_POSSIBLE, State.SAVING, Bill.HELD, "fal cannot stop it; it may still be charged (0.24 USD, at most"),
-    (Cancel.ASKED, State.SUCCEEDED, Bill.BOOKED, "fal was asked to stop; it is charged (0.24 USD)."),
-    (Cancel.ASKED, State.FAILED, Bill.BOOKED, "fal was asked to stop; it may have been charged (0.24 USD"),
+    (CancelOutcome.NEVER_SENT, State.CANCELLED, ChargeState.RELEASED, "It was not sent yet and costs nothing."),
+    (CancelOutcome.STOPPED, State.CANCELLED, ChargeState.RELEASED, "fal stopped it; it costs nothing."),
     (
-        Cancel.ASKED,
+        None,
+        State.RUNNING,
+        ChargeState.HELD,
+        "fal was asked to stop; it may still be charged (0.24 USD, at most 0.36), and",
+    ),
+    (
+        CancelOutcome.NOT_POSSIBLE,
+        State.SAVING,
+        ChargeState.HELD,
+        "fal cannot stop it; it may still be charged (0.24 USD, at most",
+    ),
+    (CancelOutcome.ASKED, State.SUCCEEDED, ChargeState.BOOKED, "fal was asked to stop; it is charged (0.24 USD)."),
+    (
+        CancelOutcome.ASKED,
+        State.FAILED,
+        ChargeState.BOOKED,
+        "fal was asked to stop; it may have been charged (0.24 USD",
+    ),
+    (
+        CancelOutcome.ASKED,
         State.UNKNOWN,
-        Bill.HELD,
+        ChargeState.HELD,
         "fal was asked to stop; it may still be charged (0.24 USD, at most 0.36).",
     ),
 )
@@ -117,7 +132,7 @@ WISHES = (
 
 @pytest.mark.parametrize(("cancel", "state", "bill", "words"), WISHES)
 def test_what_a_wish_to_cancel_came_to_and_its_money_stand_in_both_halves(
-    placed: Job, cancel: Cancel | None, state: State, bill: Bill, words: str
+    placed: Job, cancel: CancelOutcome | None, state: State, bill: ChargeState, words: str
 ) -> None:
     charged = 240_000 if state is State.SUCCEEDED else None
     job = replace(placed, cancel=cancel, cancel_wanted=True, state=state, bill=bill, charged_micro=charged)
@@ -140,11 +155,11 @@ def test_the_place_in_line_stands_in_both_halves(placed: Job, position: int, wor
 
 
 def test_all_that_is_known_of_a_film_stands_in_the_text(placed: Job) -> None:
-    film = Film(duration=6.04, width=1920, height=1080, fps=25, frames=151, has_audio=True, size_bytes=324_192)
+    film = VideoInfo(duration=6.04, width=1920, height=1080, fps=25, frames=151, has_audio=True, size_bytes=324_192)
     job = replace(
         placed,
         state=State.SUCCEEDED,
-        bill=Bill.BOOKED,
+        bill=ChargeState.BOOKED,
         film=film,
         charged_micro=250_000,
         result_url="https://cdn.example/film.mp4",
@@ -163,8 +178,8 @@ def test_all_that_is_known_of_a_film_stands_in_the_text(placed: Job) -> None:
 
 
 def test_a_failure_says_its_code_and_its_price_in_both_halves(placed: Job) -> None:
-    error = Problem(ErrorCode.UNAVAILABLE, "fal could not make it.", "Order it again later.", "out of luck")
-    job = replace(placed, state=State.FAILED, bill=Bill.RELEASED, error=error)
+    error = JobError(ErrorCode.UNAVAILABLE, "fal could not make it.", "Order it again later.", "out of luck")
+    job = replace(placed, state=State.FAILED, bill=ChargeState.RELEASED, error=error)
     now = placed.created_at
     ref, view = to_ref(job, LINKS, Standing(), now), to_view(job, LINKS, Standing(), now)
     for structure, text in ((ref.to_wire(), ref_text(ref)), (view.to_wire(), job_text(view, ""))):

@@ -6,7 +6,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp.types import TextContent
 
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 from tests.conftest import ERAS, Connect, Era
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +49,7 @@ async def test_a_longer_video_may_say_more(connect: Connect) -> None:
     assert "150 to 200 words" in await told(connect, "direct_video", idea="a heron", duration="14")
 
 
-async def test_lengths_come_from_the_facts_of_the_model(connect: Connect, market: Market) -> None:
+async def test_lengths_come_from_the_facts_of_the_model(connect: Connect, market: Catalog) -> None:
     text = await told(connect, "direct_video", idea="a heron", model="ltx-2.3-pro")
     row = next(row for row in market.facts("fal").offer if row.model == "ltx-2.3-pro")
     assert f"- fal ltx-2.3-pro: duration {row.limits[0].duration} at" in text

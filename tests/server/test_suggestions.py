@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo
-from ltx_mcp.domain.job import Film, Job, State, input_of
-from ltx_mcp.domain.plan import choose
+from ltx_mcp.domain.job import Job, State, VideoInfo, input_of
+from ltx_mcp.domain.plan import select_offers
 from ltx_mcp.domain.request import to_request
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
@@ -17,7 +17,7 @@ from ltx_mcp.server.next_steps import Standing, next_step
 from ltx_mcp.server.suggestions import goes_on
 from tests.conftest import Clock
 
-FILM = Film(duration=6, width=1920, height=1080, fps=25, frames=150, has_audio=True, size_bytes=1)
+FILM = VideoInfo(duration=6, width=1920, height=1080, fps=25, frames=150, has_audio=True, size_bytes=1)
 
 
 @pytest.fixture
@@ -41,11 +41,11 @@ def test_an_agent_is_told_calls_with_the_prices_they_have(made: Job, key: str, s
         r"extend_video\(video=(\w+), duration=5(?:, context=(\d))?\) \w+ it for (.*?)[;(]", step
     )[0]
     longer = ExtendVideo(video=video, duration=5, context=float(context or 0))
-    assert price.strip() == choose(to_request(longer), (input_of(made, "video"),), market)[0].price
+    assert price.strip() == select_offers(to_request(longer), (input_of(made, "video"),), market)[0].price
     image, price = re.findall(r"animate_image\(image=(\S+)\) .*? for (.*)\.", step)[0]
     assert image == f"{made.id}#last"
     shot = AnimateImage(prompt="x", image=image)
-    assert price == choose(to_request(shot), (input_of(made, "image", "last"),), market)[0].price
+    assert price == select_offers(to_request(shot), (input_of(made, "image", "last"),), market)[0].price
 
 
 def test_both_prices_of_an_extension_are_told(made: Job) -> None:

@@ -25,10 +25,10 @@ from mcp.types import (
 from PIL import Image
 
 from ltx_mcp.domain.arguments import GenerateVideo
-from ltx_mcp.domain.errors import ErrorCode, Problem
+from ltx_mcp.domain.errors import ErrorCode, JobError
 from ltx_mcp.domain.job import State
-from ltx_mcp.domain.plan import choose
-from ltx_mcp.domain.request import normal_form, to_request
+from ltx_mcp.domain.plan import select_offers
+from ltx_mcp.domain.request import canonical_form, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.database import Database
@@ -295,14 +295,16 @@ def fal_order(home: Path, base_url: str, *, unknown: bool = False) -> tuple[str,
     """An order for fal, placed where the key was; `unknown`: fal has taken it, and nobody has seen its end."""
     request = to_request(GenerateVideo(**POND, provider="fal"))
     store, now = Store(Database.open(home)), datetime.now(UTC)
-    new = NewJob("local", "", normal_form(request, ()), choose(request, (), market_of(settings(base_url))), ())
+    new = NewJob(
+        "local", "", canonical_form(request, ()), select_offers(request, (), market_of(settings(base_url))), ()
+    )
     job_id = store.place(new, now).job.id
     if unknown:
         job = store.claim("w", {}, now)
         assert job is not None
         job = store.transition(job, State.SUBMITTING, now, sent_by="w", ordered_at=now)
         job = store.transition(job, State.RUNNING, now, remote={"id": "1"})
-        store.transition(job, State.UNKNOWN, now, error=Problem(ErrorCode.OUTCOME_UNKNOWN, "Nobody knows."))
+        store.transition(job, State.UNKNOWN, now, error=JobError(ErrorCode.OUTCOME_UNKNOWN, "Nobody knows."))
     return job_id, store
 
 

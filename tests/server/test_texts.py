@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from ltx_mcp.domain.formatting import clock, ordinal
 from ltx_mcp.domain.job import NOT_ASKED, NOT_FETCHED, NOT_SENT, Job, State
 from ltx_mcp.domain.quoting import cite
-from ltx_mcp.domain.words import clock, ordinal
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.server.next_steps import Standing, next_step

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from ltx_mcp.cli.checks.line import Line, failure, fine, warning
 from ltx_mcp.domain.errors import SetupError
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.providers.catalog_loader import ended_choices, is_near, read_addresses, read_providers, setting_names
 from ltx_mcp.server.edge import read_edge
@@ -20,7 +20,7 @@ class Given:
     """What could be read, and the names of what could not."""
 
     settings: Settings
-    market: Market
+    market: Catalog
     bad: frozenset[str]
     lines: tuple[Line, ...]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from ltx_mcp.cli.checks.line import Line, absent, failure, fine, warning
 from ltx_mcp.cli.hosts.found import Found, installed
 from ltx_mcp.cli.hosts.places import HOSTS, System
-from ltx_mcp.domain.facts import ProviderFacts
-from ltx_mcp.domain.plan import LOCAL
+from ltx_mcp.domain.catalog import ProviderSpec
+from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.providers.catalog_loader import is_near, read_providers
 from ltx_mcp.settings import PREFIX
 
@@ -16,7 +16,7 @@ SYSTEMS: dict[str, System] = {"Darwin": "macos", "Windows": "windows"}
 
 
 def look_at_hosts(
-    system: str, home: Path, environment: Mapping[str, str], facts: Sequence[ProviderFacts] = ()
+    system: str, home: Path, environment: Mapping[str, str], facts: Sequence[ProviderSpec] = ()
 ) -> list[Line]:
     """Lines for each host that is installed; `system` is Python's name of it, `facts` are those in use."""
     facts = facts or read_providers()
@@ -29,7 +29,7 @@ def look_at_hosts(
     return found or [fine("hosts", "none that ltx-mcp install knows is on this machine")]
 
 
-def _of(found: Found, facts: Sequence[ProviderFacts]) -> list[Line]:
+def _of(found: Found, facts: Sequence[ProviderSpec]) -> list[Line]:
     what, install = f"host {HOSTS[found.host].title}", f"ltx-mcp install {found.host}"
     match found.state:
         case "installed":
@@ -46,7 +46,7 @@ def _of(found: Found, facts: Sequence[ProviderFacts]) -> list[Line]:
     return [absent(what, f"not installed; {install} does it")]
 
 
-def _doubts(found: Found, facts: Sequence[ProviderFacts]) -> list[tuple[str, str]]:
+def _doubts(found: Found, facts: Sequence[ProviderSpec]) -> list[tuple[str, str]]:
     """What makes an entry another one than is meant, and what mends it."""
     again = f"ltx-mcp install {found.host}{'' if HOSTS[found.host].by_name else ' --with-values'}"
     addresses = {name for each in facts for name in each.url_env.values()}
@@ -59,7 +59,7 @@ def _doubts(found: Found, facts: Sequence[ProviderFacts]) -> list[tuple[str, str
         for name in near
     ]
     keys = [name for each in facts for name in each.key_env]
-    wants_previews = found.variables.get(f"{PREFIX}PROVIDERS") == LOCAL
+    wants_previews = found.variables.get(f"{PREFIX}PROVIDERS") == PREVIEW_PROVIDER
     if not wants_previews and not any(name in found.variables for name in keys):
         first = [each.key_env[0] for each in facts if each.key_env]
         doubts.append(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from ltx_mcp.cli.checks.line import Line, failure, fine, warning
-from ltx_mcp.domain.facts import ProviderFacts
+from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.settings import LEFT_EMPTY
 
 BRACKETED = re.compile(r"\$.*|%\w+%|<.*>|\{.*\}|\[.*\]", re.DOTALL)
@@ -14,7 +14,7 @@ SCHEME = re.compile(r"(authorization:\s*)?(bearer|key|token|basic)\s", re.IGNORE
 QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 
 
-def look_at_key(facts: ProviderFacts, providers: Sequence[ProviderFacts], lookup: Callable[[str], str]) -> list[Line]:
+def look_at_key(facts: ProviderSpec, providers: Sequence[ProviderSpec], lookup: Callable[[str], str]) -> list[Line]:
     """What can be told of a provider's keys; a failure is one that no provider can have given out."""
     what = f"key of {facts.name}"
     names = [name for name in facts.key_env if lookup(name)]
@@ -25,7 +25,7 @@ def look_at_key(facts: ProviderFacts, providers: Sequence[ProviderFacts], lookup
     return doubts or [fine(what, f"{names[0]} is set")]
 
 
-def find_unfilled(facts: ProviderFacts, environment: Mapping[str, str], lookup: Callable[[str], str]) -> list[Line]:
+def find_unfilled(facts: ProviderSpec, environment: Mapping[str, str], lookup: Callable[[str], str]) -> list[Line]:
     """A line for each key of which only a reference is there: a host meant to hand it on, and had nothing to."""
     given = {name: environment.get(name, "").strip() for name in facts.key_env}
     names = [name for name, text in given.items() if text and not lookup(name) and not text.startswith(LEFT_EMPTY)]
@@ -53,7 +53,7 @@ def find_fault(key: str, name: str) -> str:
 
 
 def _doubts(
-    facts: ProviderFacts, names: Sequence[str], providers: Sequence[ProviderFacts], lookup: Callable[[str], str]
+    facts: ProviderSpec, names: Sequence[str], providers: Sequence[ProviderSpec], lookup: Callable[[str], str]
 ) -> list[tuple[str, str]]:
     """What is odd, and may be right all the same; with what to do."""
     key, name = lookup(names[0]), names[0]
@@ -72,5 +72,5 @@ def _doubts(
     return found
 
 
-def _place(facts: ProviderFacts) -> str:
+def _place(facts: ProviderSpec) -> str:
     return f"; keys are made at {facts.key_page}" if facts.key_page else ""

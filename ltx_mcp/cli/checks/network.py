@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from ltx_mcp.cli.checks.line import Line, failure, fine, warning
-from ltx_mcp.domain.facts import ProviderFacts
+from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.net.diagnose import diagnose
 from ltx_mcp.net.route import CERT_FILE, NO_PROXY, Route, UnusableError, check_certificates, read_proxy
 from ltx_mcp.net.ssrf import UNREACHED, EgressBlocked, reach
@@ -60,7 +60,7 @@ def proxy_of(url: str) -> str:
     return proxy.variable if proxy else ""
 
 
-async def look_for_films(facts: ProviderFacts) -> list[Line]:
+async def look_for_films(facts: ProviderSpec) -> list[Line]:
     """Whether the host that films of a provider lie on can be reached, the way a film would come."""
     if not facts.film_url:
         return []

@@ -14,8 +14,8 @@ from ltx_mcp.cli.checks.given import Given
 from ltx_mcp.cli.checks.keys import find_unfilled, look_at_key
 from ltx_mcp.cli.checks.line import Line, absent, failure, fine, warning
 from ltx_mcp.cli.checks.network import look_at_network, look_for_films, proxy_of
-from ltx_mcp.domain.errors import ErrorCode, LtxError, Problem, ProviderError
-from ltx_mcp.domain.facts import OfferFacts, ProviderFacts
+from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
+from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.quoting import cite
 from ltx_mcp.domain.unit_price import UnitPrice, base_usd
 from ltx_mcp.media.worker import Media
@@ -74,22 +74,22 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _is_ready(given: Given, facts: ProviderFacts) -> bool:
+def _is_ready(given: Given, facts: ProviderSpec) -> bool:
     """Whether it is worth asking: usable, with a key that can be one, and with every setting of its own in order."""
     usable = given.market.standings[facts.name].usable and bool(facts.key_env)
     return usable and not _is_spoilt(given, facts) and not any(line.status == "failure" for line in _key(given, facts))
 
 
-def _is_spoilt(given: Given, facts: ProviderFacts) -> bool:
+def _is_spoilt(given: Given, facts: ProviderSpec) -> bool:
     """Whether a setting of its own was left out: then the key may belong to another address than the usual one."""
     return bool(given.bad & set(setting_names(facts)))
 
 
-def _key(given: Given, facts: ProviderFacts) -> list[Line]:
+def _key(given: Given, facts: ProviderSpec) -> list[Line]:
     return look_at_key(facts, given.market.providers, given.settings.lookup)
 
 
-def _standing(given: Given, facts: ProviderFacts) -> list[Line]:
+def _standing(given: Given, facts: ProviderSpec) -> list[Line]:
     """What is known of a provider before anybody is asked."""
     standing, what = given.market.standings[facts.name], f"provider {facts.name}"
     has_key = bool(facts.key_env) and bool(read_key(facts, given.settings.lookup))
@@ -103,14 +103,14 @@ def _standing(given: Given, facts: ProviderFacts) -> list[Line]:
     if wanted and facts.name in given.market.order:
         return [
             *keys,
-            warning(what, f"not set up: {standing.why_not}", f"Set what is missing, or leave {facts.name} alone."),
+            warning(what, f"not set up: {standing.unavailable_reason}", f"Set what is missing, or leave {facts.name} alone."),
         ]
     if misnamed := misnamed_text(facts, given.settings.environment):
         return [*keys, warning(facts.name, f"no key; {misnamed}", f"Set {facts.key_env[0]}.")]
-    return [*keys, absent(facts.name, f"not set up: {standing.why_not}" if has_key else "no key")]
+    return [*keys, absent(facts.name, f"not set up: {standing.unavailable_reason}" if has_key else "no key")]
 
 
-async def ask(facts: ProviderFacts, given: Given, adapter: object, asked: Asked) -> None:
+async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: Asked) -> None:
     """All questions to one provider at once; the lines are told in one order."""
     addresses = read_addresses(facts, given.settings.lookup)
     addresses = {use: addresses[use] for use in needed_urls(facts)}  # of the others the prices tell
@@ -163,7 +163,7 @@ async def _check(adapter: SupportsKeyCheck, url: str) -> Answer:
     return Answer(url, checked=checked)
 
 
-async def _knock(facts: ProviderFacts, given: Given, url: str) -> Answer:
+async def _knock(facts: ProviderSpec, given: Given, url: str) -> Answer:
     """Whether anything answers at an address that is only needed later. No key goes along."""
     secrets = [value for name in facts.key_env if (value := given.settings.lookup(name))]
     client = ProviderClient(facts.name, secrets, near=is_near(url))
@@ -177,7 +177,7 @@ async def _knock(facts: ProviderFacts, given: Given, url: str) -> Answer:
     return Answer(url)
 
 
-def address_line(facts: ProviderFacts, what: str, setting: str, answer: Answer) -> Line:
+def address_line(facts: ProviderSpec, what: str, setting: str, answer: Answer) -> Line:
     """What is said of an address; `setting` is the one that gave it, empty where it is the provider's usual one."""
     host = urlsplit(answer.url).netloc
     if answer.why is not None:
@@ -212,7 +212,7 @@ def _check_names(*settings: str) -> str:
     return f"Check {names}. " if names else ""
 
 
-def _account(facts: ProviderFacts, checked: KeyCheck, *, proven: bool) -> Line:
+def _account(facts: ProviderSpec, checked: KeyCheck, *, proven: bool) -> Line:
     what, problem = f"account at {facts.name}", checked.problem
     if problem is None:
         told = (
@@ -230,11 +230,11 @@ def _account(facts: ProviderFacts, checked: KeyCheck, *, proven: bool) -> Line:
     )
 
 
-def _quoted(problem: Problem) -> str:
+def _quoted(problem: JobError) -> str:
     return f"It says: {cite(problem.provider_detail, 120)}" if problem.provider_detail else ""
 
 
-async def _prices(facts: ProviderFacts, adapter: object) -> list[Line]:
+async def _prices(facts: ProviderSpec, adapter: object) -> list[Line]:
     """The table's prices beside the provider's own, where it can be asked."""
     what = f"prices of {facts.name}"
     if not isinstance(adapter, SupportsPricing) or not adapter.tells_prices:
@@ -250,7 +250,7 @@ async def _prices(facts: ProviderFacts, adapter: object) -> list[Line]:
     return lines or ([fine(what, "as in the table")] if theirs else [])
 
 
-def price_difference(row: OfferFacts, theirs: Mapping[str, UnitPrice]) -> str:
+def price_difference(row: OfferSpec, theirs: Mapping[str, UnitPrice]) -> str:
     """Where a provider's own price of a unit is not the table's price of a second at the smallest size."""
     ours, told = base_usd(row.price), theirs.get(row.endpoint)
     if told is None or (told.amount == ours and told.is_per_second):

@@ -6,7 +6,7 @@ The manifests and `install` both speak from here, so they never differ.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ltx_mcp.domain.facts import ProviderFacts
+from ltx_mcp.domain.catalog import ProviderSpec
 
 SERVER = "ltx"
 """What hosts call this server."""
@@ -49,7 +49,7 @@ def published(version: str, *, is_name_ours: bool = IS_NAME_OURS) -> Start:
     return Start("uvx", (f"{PACKAGE}=={version}",)) if is_name_ours else Start(PACKAGE)
 
 
-def variables(providers: Sequence[ProviderFacts]) -> tuple[Variable, ...]:
+def variables(providers: Sequence[ProviderSpec]) -> tuple[Variable, ...]:
     """One key of each provider, the preferred spelling, and each address that has no default."""
     found: list[Variable] = []
     for facts in providers:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ltx_mcp.cli.hosts.places import Host, Scope
 from ltx_mcp.cli.hosts.shape import Handed
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.providers.catalog_loader import is_near, setting_names
 from ltx_mcp.settings import Settings, described, secret_names
 
@@ -27,7 +27,7 @@ class Known:
         return self.values.get(name, "")
 
 
-def read_known(settings: Settings, market: Market) -> Known:
+def read_known(settings: Settings, market: Catalog) -> Known:
     """What the settings and the providers' facts name."""
     keys = tuple(name for facts in market.providers for name in facts.key_env)
     secrets = (*keys, *sorted(secret_names()))

@@ -10,7 +10,7 @@ from typing import Any
 
 from ltx_mcp.domain.arguments import OPERATIONS, AnimateImage
 from ltx_mcp.domain.job import Job, State, input_of
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import from_micro, to_micro, to_wire
 from ltx_mcp.domain.request import EDITS, Input
 from ltx_mcp.server.suggestions import Suggestion, longer, priced
@@ -32,7 +32,7 @@ REPEATABLE = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 """Ended, and surely so: of an unknown outcome nobody is offered a second order."""
 
 
-def player_meta(job: Job, market: Market, hindrance: str, now: datetime) -> dict[str, Any]:
+def player_meta(job: Job, market: Catalog, hindrance: str, now: datetime) -> dict[str, Any]:
     """The `_meta` of check_job's result. `hindrance`: what keeps everybody from a live job."""
     ended = job.finished_at or now
     notes = {
@@ -46,7 +46,7 @@ def player_meta(job: Job, market: Market, hindrance: str, now: datetime) -> dict
     return {KEY: {name: value for name, value in notes.items() if value}}
 
 
-def _again(job: Job, market: Market) -> dict[str, Any] | None:
+def _again(job: Job, market: Catalog) -> dict[str, Any] | None:
     """The same film once more; None where that cannot be said in arguments."""
     if job.state not in REPEATABLE:
         return None
@@ -62,7 +62,7 @@ def _again(job: Job, market: Market) -> dict[str, Any] | None:
     return _take(TOOLS[job.operation], model, fields, named, market)
 
 
-def _extend(job: Job, market: Market) -> dict[str, Any] | None:
+def _extend(job: Job, market: Catalog) -> dict[str, Any] | None:
     """The film made longer, by the same provider where it can, or the cheapest; else a shot from its last frame."""
     if job.state is not State.SUCCEEDED or job.film is None:
         return None
@@ -108,7 +108,7 @@ def _take(
     model: type[Any],
     values: dict[str, Any],
     inputs: Sequence[Input],
-    market: Market,
+    market: Catalog,
     title: str = "Another take",
 ) -> dict[str, Any] | None:
     """A tool with all its arguments but the prompt and the key, capped at its price; None where nobody offers it."""

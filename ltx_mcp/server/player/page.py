@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 from mcp.server.apps import Apps, ResourceCsp
 
-from ltx_mcp.domain.plan import Market
+from ltx_mcp.domain.plan import Catalog
 
 PAGE = "ui://ltx-mcp/player.html"
 # hosts of today read the nested name; those from before the specification was settled read the flat one
 TOOL_META: dict[str, Any] = {"ui": {"resourceUri": PAGE}, "ui/resourceUri": PAGE}
 
 
-def make_player(market: Market, lookup: Callable[[str], str], base_url: str = "") -> Apps:
+def make_player(market: Catalog, lookup: Callable[[str], str], base_url: str = "") -> Apps:
     """The extension. `lookup` gives the addresses the facts name, `base_url` is where our own films are served."""
     origins = [host for facts in market.providers for host in facts.film_hosts]
     origins += [_origin(base_url)] if base_url else []
@@ -32,7 +32,7 @@ def make_player(market: Market, lookup: Callable[[str], str], base_url: str = ""
     return apps
 
 
-def _emulated(market: Market, lookup: Callable[[str], str]) -> list[str]:
+def _emulated(market: Catalog, lookup: Callable[[str], str]) -> list[str]:
     """Providers that were set to an address of this machine: their films lie there too."""
     addresses = [lookup(name) for facts in market.providers for name in facts.url_env.values()]
     return [_origin(each) for each in addresses if each and _is_loopback(urlsplit(each).hostname or "")]

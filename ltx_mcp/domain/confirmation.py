@@ -21,7 +21,7 @@ CHEAPER = "choose something cheaper: shorter or a lower resolution."
 
 
 @dataclass(frozen=True)
-class Question:
+class ConfirmationPrompt:
     """What a person is asked; `token` goes back with the answer."""
 
     token: str
@@ -29,14 +29,14 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ConfirmationReply:
     """What a person said to a question; `yes` None is that no answer came."""
 
     token: str
     yes: bool | None
 
 
-class NeedsConsentError(CallerError):
+class ConfirmationRequiredError(CallerError):
     """Nothing was ordered, because a person must agree first. What an agent is told is not what that person needs:
     `told` is for them."""
 
@@ -45,7 +45,7 @@ class NeedsConsentError(CallerError):
         self.told = told
 
 
-def needs_consent(offers: Sequence[Offer], above_usd: Decimal | None) -> bool:
+def needs_confirmation(offers: Sequence[Offer], above_usd: Decimal | None) -> bool:
     """Whether a person must agree to the price of the first of these offers; None is no limit."""
     return not offers[0].fits(above_usd)
 
@@ -67,10 +67,10 @@ def question_text(offers: Sequence[Offer], above_usd: Decimal) -> str:
     return f"Pay {_offered(first)}? Prices above {_limit(above_usd)} need your yes{more}.{prompt}"
 
 
-def not_asked(offers: Sequence[Offer], above_usd: Decimal, amount: Decimal) -> NeedsConsentError:
+def not_asked(offers: Sequence[Offer], above_usd: Decimal, amount: Decimal) -> ConfirmationRequiredError:
     """The refusal where nobody can be asked: it names the one-time amount by which a person's consent is brought."""
     price = f"The price is {_offered(offers[0])}. Above {_limit(above_usd)} a person must agree first"
-    return NeedsConsentError(
+    return ConfirmationRequiredError(
         f"{price}; nothing was ordered.",
         f"Ask the user. Only if they agree, repeat the same call within ten minutes with exactly "
         f"max_cost_usd={to_text(amount)}: that is their consent, once. If not, {CHEAPER}",
@@ -78,9 +78,9 @@ def not_asked(offers: Sequence[Offer], above_usd: Decimal, amount: Decimal) -> N
     )
 
 
-def unanswered(offers: Sequence[Offer], above_usd: Decimal) -> NeedsConsentError:
+def unanswered(offers: Sequence[Offer], above_usd: Decimal) -> ConfirmationRequiredError:
     """The refusal where a person could be asked and gave no answer."""
-    return NeedsConsentError(
+    return ConfirmationRequiredError(
         f"Nobody answered the question whether to pay {_offered(offers[0])}. Above {_limit(above_usd)} a person must "
         "agree first; nothing was ordered.",
         f"The same call asks again: tell the user that a question comes, or {CHEAPER}",
@@ -88,9 +88,9 @@ def unanswered(offers: Sequence[Offer], above_usd: Decimal) -> NeedsConsentError
     )
 
 
-def declined(offers: Sequence[Offer], above_usd: Decimal) -> NeedsConsentError:
+def declined(offers: Sequence[Offer], above_usd: Decimal) -> ConfirmationRequiredError:
     """The refusal after a no."""
-    return NeedsConsentError(
+    return ConfirmationRequiredError(
         f"The user declined {_offered(offers[0])}, above {_limit(above_usd)}; nothing was ordered.",
         f"Do not repeat it: ask the user what they want instead, or {CHEAPER}",
         NOT_ORDERED,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from ltx_mcp.domain.arguments import AspectRatio, CameraMotion, Operation, Resolution
 from ltx_mcp.domain.request import EDITS
 
-Way = Literal["upload", "url", "data", "part", "file"]
+DeliveryMethod = Literal["upload", "url", "data", "part", "file"]
 """How a provider takes a medium: its upload call, a public URL, a data URI, a multipart file, a path on this disk."""
 Kind = Annotated[str, Field(pattern="^(image|video|audio)$")]
 Role = Literal["image", "end_image", "video", "audio"]
@@ -43,13 +43,13 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.*\[\]:-]+$")]
 
 
-class Facts(BaseModel):
+class StrictModel(BaseModel):
     """Frozen, and a misspelt key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Span(Facts):
+class NumberRange(StrictModel):
     """Every number from `low` to `high`; with `step`, only those a whole number of steps above `low`."""
 
     low: Seconds = Field(alias="from")
@@ -57,7 +57,7 @@ class Span(Facts):
     step: Annotated[Seconds, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
-    def _upwards(self) -> "Span":
+    def _upwards(self) -> "NumberRange":
         if self.low > self.high:
             raise ValueError(f"from {self.low} should not be above to {self.high}")
         return self
@@ -88,7 +88,7 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-class Choice(Facts):
+class NumberChoices(StrictModel):
     """One of a list of numbers."""
 
     values: tuple[Seconds, ...] = Field(min_length=1)
@@ -112,21 +112,23 @@ class Choice(Facts):
 
 
 def _to_numbers(value: Any) -> Any:
-    return value if isinstance(value, dict | Span | Choice) else {"values": _as_list(value)}
+    return value if isinstance(value, dict | NumberRange | NumberChoices) else {"values": _as_list(value)}
 
 
 def _is_span(value: Any) -> str:
-    return "from-to" if isinstance(value, Span) or (isinstance(value, dict) and "values" not in value) else "list"
+    return (
+        "from-to" if isinstance(value, NumberRange) or (isinstance(value, dict) and "values" not in value) else "list"
+    )
 
 
 Numbers = Annotated[
-    Annotated[Span, Tag("from-to")] | Annotated[Choice, Tag("list")],
+    Annotated[NumberRange, Tag("from-to")] | Annotated[NumberChoices, Tag("list")],
     Discriminator(_is_span),
     BeforeValidator(_to_numbers),
 ]
 
 
-class Limit(Facts):
+class Limit(StrictModel):
     """One row of an offer's matrix: a request is admitted when some row admits all three. Without rates or resolutions
     the film has those of the given video."""
 
@@ -136,20 +138,20 @@ class Limit(Facts):
 
     @field_validator("duration")
     @classmethod
-    def _lasts(cls, duration: Span | Choice) -> Span | Choice:
+    def _lasts(cls, duration: NumberRange | NumberChoices) -> NumberRange | NumberChoices:
         if duration.shortest <= 0:
             raise ValueError("should be above 0 seconds")
         return duration
 
 
-class PixelTier(Facts):
+class PixelTier(StrictModel):
     """USD per second for pictures of at most `up_to` pixels; without `up_to`, for all larger ones."""
 
     usd_per_second: Amount
     up_to: Pixels | None = None
 
 
-class PriceReading(Facts):
+class PriceReading(StrictModel):
     """A higher price of the same row that another source tells: what may be charged until that is settled."""
 
     as_of: date
@@ -158,7 +160,7 @@ class PriceReading(Facts):
     pixel_tiers: tuple[PixelTier, ...] = ()
 
 
-class Price(Facts):
+class Price(StrictModel):
     """What a second costs, by resolution label or by pixel count; `as_of` and `source` go with every figure. The quote
     is this figure; where a later reading is higher, `at_most` is what a budget must hold."""
 
@@ -194,19 +196,19 @@ class Price(Facts):
         return self
 
 
-class InputRule(Facts):
+class InputSpec(StrictModel):
     """What a provider accepts as one kind of medium (image, video, audio), and by which ways, the best first. A picture
     is named by its format, a video or a sound by `container/codec`."""
 
     accepts: tuple[Name, ...] = Field(min_length=1)
-    ways: tuple[Way, ...] = Field(min_length=1)
+    ways: tuple[DeliveryMethod, ...] = Field(min_length=1)
     max_bytes: Bytes | None = None
 
 
-class MediumLimit(Facts):
+class InputLimits(StrictModel):
     """What an offer asks of a medium it is given, beyond its form: `duration` in seconds, edges in pixels as seen."""
 
-    duration: Span | None = None
+    duration: NumberRange | None = None
     min_frames: Count | None = None
     max_long_edge: Edge | None = None
     max_short_edge: Edge | None = None
@@ -214,7 +216,7 @@ class MediumLimit(Facts):
     aspect_ratio: tuple[AspectRatio, ...] = ()
 
 
-class Pace(Facts):
+class PollInterval(StrictModel):
     """How often an order is asked after: every `first_s`, then `factor` times longer each time, up to `most_s`.
 
     `jitter` is the part that chance may add, so that many orders are not asked after in step.
@@ -226,7 +228,7 @@ class Pace(Facts):
     jitter: Part = 0.2
 
 
-class Option(Facts):
+class Option(StrictModel):
     """A setting of one provider with a few possible values, the default first. `ended` says of a value that can still
     be chosen why it cannot be expected to work."""
 
@@ -236,7 +238,7 @@ class Option(Facts):
     ended: dict[str, str] = Field(default_factory=dict)
 
 
-class KeyForm(Facts):
+class KeyFormat(StrictModel):
     """What a key looks like, where that is told: `pattern` is a regular expression, `words` say it to a person."""
 
     pattern: str
@@ -254,7 +256,7 @@ class KeyForm(Facts):
         return pattern
 
 
-class OfferFacts(Facts):
+class OfferSpec(StrictModel):
     """One thing that can be ordered: a model doing an operation.
 
     `bills`: what a second of is paid for. `automatic`: the provider can choose the length by itself. `media_limits` by
@@ -275,14 +277,14 @@ class OfferFacts(Facts):
     generate_audio: tuple[bool, ...] = (True, False)
     automatic: bool = False
     media: tuple[Role, ...] = ()
-    media_limits: dict[Annotated[str, Field(pattern="^(image|end_image|video|audio)$")], MediumLimit] = Field(
+    media_limits: dict[Annotated[str, Field(pattern="^(image|end_image|video|audio)$")], InputLimits] = Field(
         default_factory=dict
     )
     needs_prompt: bool = False
     modes: tuple[str, ...] = ()
-    context: Span | None = None
+    context: NumberRange | None = None
     context_frames: Count | None = None
-    start_time: Span | None = None
+    start_time: NumberRange | None = None
     film_short_edge: Edge | None = None
     is_operators: bool = Field(default=False, exclude=True)
     min_edge: Edge = 1
@@ -290,7 +292,7 @@ class OfferFacts(Facts):
     max_short_edge: Edge | None = None
 
     @model_validator(mode="after")
-    def _whole_row(self) -> "OfferFacts":
+    def _whole_row(self) -> "OfferSpec":
         """What is made needs rates and sizes; a size that may be asked for has a price, and a frame it fits."""
         if self.operation not in EDITS and not all(limit.fps and limit.resolution for limit in self.limits):
             raise ValueError("each of limits needs fps and resolution")
@@ -302,7 +304,7 @@ class OfferFacts(Facts):
         return self
 
 
-class ProviderFacts(Facts):
+class ProviderSpec(StrictModel):
     """All that is known of one provider. `name` is the file's name; `rank` its place in `auto` at equal price;
     `url_beside` are addresses that orders do not need, by the address they belong to: where that is not the provider's
     own, such a one counts only if it is set itself;
@@ -315,13 +317,13 @@ class ProviderFacts(Facts):
     title: Name
     rank: Annotated[int, NUMBER, Field(ge=-1_000_000, le=1_000_000)] = 100
     key_env: tuple[str, ...] = ()
-    key_form: KeyForm | None = Field(default=None, exclude=True)  # for the doctor, not for who orders
+    key_form: KeyFormat | None = Field(default=None, exclude=True)  # for the doctor, not for who orders
     key_page: str = Field(default="", exclude=True)
     url_env: dict[str, str] = Field(default_factory=dict)
     url_default: dict[str, str] = Field(default_factory=dict)
     url_beside: dict[str, str] = Field(default_factory=dict)
     options: dict[str, Option] = Field(default_factory=dict)
-    poll: Pace = Pace()
+    poll: PollInterval = PollInterval()
     upload_lives_s: Lifetime | None = None
     film_lives_s: Lifetime | None = None
     film_hosts: tuple[Origin, ...] = ()
@@ -332,11 +334,11 @@ class ProviderFacts(Facts):
     failure_is_free: bool = False
     give_up_after_s: Lifetime = 3600
     usd_per_credit: Annotated[Amount, Field(gt=0)] | None = None
-    inputs: dict[Kind, InputRule] = Field(default_factory=dict)
-    offer: tuple[OfferFacts, ...] = ()
+    inputs: dict[Kind, InputSpec] = Field(default_factory=dict)
+    offer: tuple[OfferSpec, ...] = ()
 
     @model_validator(mode="after")
-    def _whole_provider(self) -> "ProviderFacts":
+    def _whole_provider(self) -> "ProviderSpec":
         for row in self.offer:
             for role in row.media:
                 if (kind := "image" if role == "end_image" else role) not in self.inputs:

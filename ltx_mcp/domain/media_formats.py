@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from ltx_mcp.domain.facts import InputRule, MediumLimit, OfferFacts, ProviderFacts
+from ltx_mcp.domain.catalog import InputLimits, InputSpec, OfferSpec, ProviderSpec
 from ltx_mcp.domain.offer import NotOfferedError
 from ltx_mcp.domain.request import Input, Request, to_decimal
 
 MAX_SHORT_EDGE = 3840
 """Pixels of a converted picture's short edge: as many as the largest film can show of it, however it is cut."""
-TARGETS = {"video": "mp4/h264", "audio": "m4a/aac"}
+CONVERSION_TARGETS = {"video": "mp4/h264", "audio": "m4a/aac"}
 """What a video or a sound is converted to where its own form is not accepted."""
 PADDING_S = Decimal("0.05")
 _PADDED = ("aac", "he-aac", "mp3", "opus", "vorbis")
 
 
-def check_media(request: Request, inputs: Sequence[Input], provider: ProviderFacts, row: OfferFacts) -> None:
+def check_media(request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec) -> None:
     """Raises NotOfferedError for a medium this row does not take, in this form or at all."""
     for given in inputs:
         if given.role not in row.media:
@@ -41,16 +41,16 @@ def check_media(request: Request, inputs: Sequence[Input], provider: ProviderFac
             raise NotOfferedError("duration auto is not offered with end_image; give a number of seconds.")
 
 
-def _beside(request: Request, row: OfferFacts) -> str:
+def _beside(request: Request, row: OfferSpec) -> str:
     return f" for {request.operation}; it takes {', '.join(row.media)}" if row.media else ""
 
 
-def _most_bytes(rule: InputRule, limit: MediumLimit | None) -> int | None:
+def _most_bytes(rule: InputSpec, limit: InputLimits | None) -> int | None:
     known = [most for most in (rule.max_bytes, limit.max_bytes if limit else None) if most is not None]
     return min(known, default=None)
 
 
-def check_medium(given: Input, limit: MediumLimit) -> None:
+def check_medium(given: Input, limit: InputLimits) -> None:
     """Length, frames, edges and shape of what is given, as far as they are known. Raises NotOfferedError."""
     seconds = seconds_within(given, limit.duration.high) if limit.duration else seconds_of(given)
     if limit.duration and given.duration and not limit.duration.low <= seconds <= limit.duration.high:
@@ -81,11 +81,11 @@ def nearest_ratio(given: Input, ratios: Sequence[str]) -> tuple[str, float]:
     return nearest, apart[nearest]
 
 
-def _too_large(given: Input, rule: InputRule) -> bool:
+def _too_large(given: Input, rule: InputSpec) -> bool:
     return rule.max_bytes is not None and given.size_bytes > rule.max_bytes
 
 
-def _smaller_form(given: Input, rule: InputRule) -> bool:
+def _smaller_form(given: Input, rule: InputSpec) -> bool:
     """Whether another form may bring a medium below the limit."""
     if given.kind == "image":
         is_smaller = scaled_size(given.width, given.height) != (given.width, given.height)
@@ -93,7 +93,7 @@ def _smaller_form(given: Input, rule: InputRule) -> bool:
     return given.codec in ("pcm", "flac")
 
 
-def conversions(inputs: Sequence[Input], provider: ProviderFacts) -> dict[str, str]:
+def conversions(inputs: Sequence[Input], provider: ProviderSpec) -> dict[str, str]:
     """By role, the form a medium is converted to before this provider gets it.
 
     What others may see or hear otherwise than viewers and players do, by its EXIF, its matrix, its colours or its
@@ -102,7 +102,7 @@ def conversions(inputs: Sequence[Input], provider: ProviderFacts) -> dict[str, s
     return {given.role: target for given in inputs if (target := conversion(given, provider.inputs.get(given.kind)))}
 
 
-def conversion(given: Input, rule: InputRule | None) -> str:
+def conversion(given: Input, rule: InputSpec | None) -> str:
     """The form this medium must be brought into; empty where it can go as it is."""
     if rule is None or rule.ways == ("file",) or not given.form:
         return ""
@@ -111,7 +111,7 @@ def conversion(given: Input, rule: InputRule | None) -> str:
         return ""
     if given.kind == "image":
         return "jpeg" if "jpeg" in rule.accepts else "png"
-    return TARGETS[given.kind]
+    return CONVERSION_TARGETS[given.kind]
 
 
 def scaled_size(width: int, height: int) -> tuple[int, int]:

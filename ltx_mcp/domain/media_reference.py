@@ -35,15 +35,15 @@ _FORMS = (
     " or a job id such as job_…#last."
 )
 
-Moment = Literal["first", "last"] | float
+FramePosition = Literal["first", "last"] | float
 
 
 @dataclass(frozen=True)
-class JobMoment:
+class JobFrameRef:
     """A moment in another job's video: its first or last frame, or seconds from its start; `is_whole`: none named."""
 
     job_id: str
-    moment: Moment = "last"
+    moment: FramePosition = "last"
     is_whole: bool = False
 
 
@@ -69,7 +69,7 @@ class LocalPath:
     path: str
 
 
-Reference = JobMoment | WebUrl | DataUri | LocalPath
+Reference = JobFrameRef | WebUrl | DataUri | LocalPath
 
 
 @dataclass(frozen=True)
@@ -140,14 +140,14 @@ def read_reference(text: str, argument: str) -> Reference:
         raise _refusal(argument, f"has {len(text):,} characters, more than any address or path")
     if job := _JOB.fullmatch(bare_id(text)):
         if job[2] is None:
-            return JobMoment(job[1], is_whole=True)
-        return JobMoment(job[1], _read_moment(job[2], argument))
+            return JobFrameRef(job[1], is_whole=True)
+        return JobFrameRef(job[1], _read_moment(job[2], argument))
     if _HTTPS.match(text):
         return WebUrl(text)
     if is_data:
         return _read_data_uri(text, argument)
     if film := _PLAIN_FILM.fullmatch(text):  # http leads nowhere else that could be read
-        return JobMoment(film[1], is_whole=True)
+        return JobFrameRef(film[1], is_whole=True)
     if (file := _FILE.fullmatch(text)) and "\0" not in (path := unquote(file[1])):
         return LocalPath(path[1:] if _DRIVE.match(path) else path)
     if _SCHEME.match(text):
@@ -156,7 +156,7 @@ def read_reference(text: str, argument: str) -> Reference:
     return LocalPath(text)
 
 
-def _read_moment(text: str, argument: str) -> Moment:
+def _read_moment(text: str, argument: str) -> FramePosition:
     if text == "first":
         return "first"
     if text == "last":

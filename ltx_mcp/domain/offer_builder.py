@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 
-from ltx_mcp.domain.edits import Form, edited
-from ltx_mcp.domain.facts import Limit, OfferFacts, ProviderFacts
-from ltx_mcp.domain.forms import (
+from ltx_mcp.domain.catalog import Limit, OfferSpec, ProviderSpec
+from ltx_mcp.domain.edits import OutputFormat, edit_output
+from ltx_mcp.domain.media_formats import (
     check_media,
     conversions,
     lasts,
@@ -28,12 +28,12 @@ THE_LONGEST = "the longest of what its header says and what was counted"
 """By which a medium is priced whose header and packets do not agree: so ends what is told of it."""
 
 
-def make_offer(request: Request, inputs: Sequence[Input], provider: ProviderFacts, row: OfferFacts) -> Offer | Refusal:
+def make_offer(request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec) -> Offer | Refusal:
     """The order this row makes of a request, or why it makes none."""
     try:
         _check_words(request, row)
         check_media(request, inputs, provider, row)
-        form = edited(request, inputs, row) if request.operation in EDITS else _made(request, inputs, row)
+        form = edit_output(request, inputs, row) if request.operation in EDITS else _made(request, inputs, row)
         return _priced(request, inputs, provider, row, form)
     except NotOfferedError as reason:
         return Refusal(provider.name, row.model, str(reason))
@@ -46,7 +46,7 @@ def limit_text(limit: Limit) -> str:
     return f"duration {limit.duration}{rates}{sizes}"
 
 
-def distance(request: Request, duration: Decimal, fps: int, resolution: str) -> float:
+def deviation(request: Request, duration: Decimal, fps: int, resolution: str) -> float:
     """How far from what was asked, as a sum of relative changes; 0 when nothing changes."""
     pairs = [(float(duration), float(request.duration or duration))]
     if request.fps and request.resolution:
@@ -58,7 +58,9 @@ def _short_side(resolution: str) -> int:
     return int(resolution.removesuffix("p"))
 
 
-def _priced(request: Request, inputs: Sequence[Input], provider: ProviderFacts, row: OfferFacts, form: Form) -> Offer:
+def _priced(
+    request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec, form: OutputFormat
+) -> Offer:
     video, sound = _first(inputs, "video"), _first(inputs, "audio")
     billed_s = _billed(row, form, sound or video)
     seconds = billed_s or form.film_s or form.duration
@@ -105,13 +107,13 @@ def _first(inputs: Sequence[Input], role: str) -> Input | None:
 
 
 def _has_sound(request: Request, video: Input | None) -> bool:
-    """An edited film has sound when the given one has, or when sound is what is made."""
+    """An edit_output film has sound when the given one has, or when sound is what is made."""
     if video is None:
         return request.generate_audio
     return video.has_audio or request.mode == "replace_audio"
 
 
-def _billed(row: OfferFacts, form: Form, medium: Input | None) -> Decimal | None:
+def _billed(row: OfferSpec, form: OutputFormat, medium: Input | None) -> Decimal | None:
     """Seconds that are paid for, where they are not the film's."""
     match row.bills:
         case "input" if medium is not None:
@@ -121,14 +123,14 @@ def _billed(row: OfferFacts, form: Form, medium: Input | None) -> Decimal | None
     return None
 
 
-def _largest_priced(row: OfferFacts) -> str:
+def _largest_priced(row: OfferSpec) -> str:
     return format(max(tier.up_to or 0 for tier in row.price.pixel_tiers), ",")
 
 
 # -- words and media --------------------------------------------------------------------------------------------
 
 
-def _check_words(request: Request, row: OfferFacts) -> None:
+def _check_words(request: Request, row: OfferSpec) -> None:
     """What no size, length or rate could make fit."""
     if request.camera_motion not in row.camera_motion:
         others = ", ".join(word for word in row.camera_motion if word != "none")
@@ -147,17 +149,17 @@ def _check_words(request: Request, row: OfferFacts) -> None:
 # -- size, length and rate --------------------------------------------------------------------------------------
 
 
-def _made(request: Request, inputs: Sequence[Input], row: OfferFacts) -> Form:
+def _made(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
     """A film whose size and rate are asked for."""
     aspect_ratio = _aspect_ratio(request, inputs, row)
     if aspect_ratio not in row.aspect_ratio:
         raise NotOfferedError(f"aspect_ratio {aspect_ratio} is not offered; allowed: {', '.join(row.aspect_ratio)}.")
     sound = _first(inputs, "audio")
     duration, fps, resolution = _fit(request, row, sound)
-    return Form(duration, fps, resolution, aspect_ratio, *film_size(resolution, aspect_ratio))
+    return OutputFormat(duration, fps, resolution, aspect_ratio, *film_size(resolution, aspect_ratio))
 
 
-def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferFacts) -> str:
+def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferSpec) -> str:
     """The ratio asked for; for `auto` the offered one nearest to the first picture whose size is known."""
     if request.aspect_ratio != "auto":
         return request.aspect_ratio
@@ -165,7 +167,7 @@ def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferFacts) ->
     return row.aspect_ratio[0] if sized is None else nearest_ratio(sized, row.aspect_ratio)[0]
 
 
-def _fit(request: Request, row: OfferFacts, sound: Input | None) -> tuple[Decimal, int, str]:
+def _fit(request: Request, row: OfferSpec, sound: Input | None) -> tuple[Decimal, int, str]:
     """Duration, fps and resolution: as asked when a limit admits them, the nearest when allowed. A sound's length is
     never changed."""
     sound_s = seconds_of(sound) if sound else None
@@ -174,8 +176,8 @@ def _fit(request: Request, row: OfferFacts, sound: Input | None) -> tuple[Decima
         longest = "; or ".join(map(limit_text, row.limits))
         raise NotOfferedError(f"audio {lasts(sound)}; allowed: {longest}.")
     fits = [_nearest(request, limit, sound_s) for limit in limits]
-    best = min(fits, key=lambda fit: (distance(request, *fit), -fit[0] if request.duration is None else fit[0]))
-    if distance(request, *best) == 0 or request.adjust == "nearest":
+    best = min(fits, key=lambda fit: (deviation(request, *fit), -fit[0] if request.duration is None else fit[0]))
+    if deviation(request, *best) == 0 or request.adjust == "nearest":
         return best
     asked = (request.duration, request.fps, request.resolution)
     wrong = [
@@ -201,7 +203,7 @@ def _nearest(request: Request, limit: Limit, sound_s: Decimal | None) -> tuple[D
     return limit.duration.longest if asked_s is None else limit.duration.nearest(asked_s), fps, resolution
 
 
-def _fits_frame(row: OfferFacts, width: int, height: int) -> bool:
+def _fits_frame(row: OfferSpec, width: int, height: int) -> bool:
     short, long = sorted((width, height))
     return (
         short >= row.min_edge
@@ -214,18 +216,22 @@ def _fits_frame(row: OfferFacts, width: int, height: int) -> bool:
 
 
 def _adjustments(
-    request: Request, inputs: Sequence[Input], provider: ProviderFacts, form: Form
+    request: Request, inputs: Sequence[Input], provider: ProviderSpec, form: OutputFormat
 ) -> tuple[Adjustment, ...]:
     asked: list[tuple[str, object, object]] = [("duration", request.duration, form.duration)]
     if request.operation not in EDITS:
         asked += [("fps", request.fps, form.fps), ("resolution", request.resolution, form.resolution)]
-    changed = [Adjustment(name, _told(was), _told(got), "server") for name, was, got in asked if was not in (None, got)]
+    changed = [
+        Adjustment(name, _format_value(was), _format_value(got), "server")
+        for name, was, got in asked
+        if was not in (None, got)
+    ]
     video = _first(inputs, "video")
     if video is not None and (video.width, video.height) != (form.width, form.height):
         was, got = f"{video.width}x{video.height}", f"{form.width}x{form.height}"
         changed.append(Adjustment("resolution", was, got, "provider"))
     if request.context and form.context is not None and form.context != request.context:
-        changed.append(Adjustment("context", _told(request.context), _told(form.context), "server"))
+        changed.append(Adjustment("context", _format_value(request.context), _format_value(form.context), "server"))
     changed += [
         Adjustment(given.role, given.doubt, f"{seconds_of(given):f} s, {THE_LONGEST}", "server")
         for given in inputs
@@ -240,7 +246,7 @@ def _adjustments(
     return tuple(changed)
 
 
-def _told(value: object) -> str:
+def _format_value(value: object) -> str:
     return format(value.normalize(), "f") if isinstance(value, Decimal) else str(value)
 
 
