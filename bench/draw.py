@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from ltx_mcp.media.facts import RenderOrder
+from ltx_mcp.media.messages import RenderOrder
 from ltx_mcp.media.render import render
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ from anyio.abc import Process, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from bench.wire import ROOT, environment
-from ltx_mcp.media.facts import RenderOrder
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
+from ltx_mcp.media.messages import RenderOrder
 
 NAMES, MOST_SHOWN = re.compile(r"job_\w+"), 200
 START_S, MOST_LINE_BYTES = 30.0, 1 << 24
@@ -261,7 +261,7 @@ async def _read_settings(process: Process) -> dict[str, str]:
 async def _lay_out(films: Path) -> None:
     """One tiny film under the name of every size that is ordered here."""
     films.mkdir(parents=True)
-    media = Media()
+    media = MediaClient()
     try:
         await media.render(TINY, films / "tiny.mp4")
     finally:

@@ -17,8 +17,8 @@ from bench.fal import emulator
 from bench.process import Memory, count_family, family_memory, is_known, memory
 from bench.table import Row, Table, count, mib, ratios, seconds, times
 from bench.wire import OURS, Server, Told, listed, structured
+from ltx_mcp.media.client import MediaClient
 from ltx_mcp.media.lanes import Sizes
-from ltx_mcp.media.worker import Media
 
 ROUNDS, HOSTILE, CONVERSIONS = 2, 6, 8
 RATIO_BUDGET = 2.0
@@ -135,7 +135,7 @@ def _measure_conversions(folder: Path) -> list[Row]:
 
 
 async def _convert_all(film: Path, folder: Path) -> tuple[int, Memory, float]:
-    media, most, peak = Media(), 0, Memory(0, 0)
+    media, most, peak = MediaClient(), 0, Memory(0, 0)
     began = time.perf_counter()
     async with anyio.create_task_group() as watching:
 

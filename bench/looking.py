@@ -100,10 +100,10 @@ def main(what: str, argument: str, path: str) -> None:
     if what == "make":
         next(large for large in INPUTS if large.file == argument).make(Path(path))
         return
-    from ltx_mcp.media.medium import look_at_medium
-    from ltx_mcp.media.picture import look_at_picture
+    from ltx_mcp.media.picture import probe_image
+    from ltx_mcp.media.probe import probe_media
 
-    print(look_at_picture(path) if what == "picture" else look_at_medium(path, "audio" if what == "audio" else "video"))
+    print(probe_image(path) if what == "picture" else probe_media(path, "audio" if what == "audio" else "video"))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from PIL import Image, ImageCms
 
 from bench.table import Row, Table, mib, seconds
 from ltx_mcp.domain.errors import CallerError
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 
 WIDE_8K = (7680, 4320)
 HUGE = (11_500, 8600)
@@ -99,12 +99,12 @@ def _apart(path: Path) -> dict[str, Any]:
 
 
 async def _look(path: Path) -> dict[str, Any]:
-    media = Media()
+    media = MediaClient()
     try:
         await media.confinement()
         began, taken = time.monotonic(), True
         try:
-            await media.look_at_picture(path)
+            await media.probe_image(path)
         except CallerError:
             taken = False
         look_s = time.monotonic() - began

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.table import Row, Table, mib, seconds, times
 from bench.wire import OURS, ROOT, environment, listed
-from ltx_mcp.media.facts import RenderOrder
+from ltx_mcp.media.messages import RenderOrder
 
 BUDGET = 2.0
 ROUNDS = 3

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, System, find_place
+from ltx_mcp.cli.hosts.paths import HOSTS, Host, Machine, System, find_place
 from ltx_mcp.domain.catalog import OfferSpec
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.request import EDITS

@@ -24,7 +24,7 @@ from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.providers.catalog_loader import make_market, read_providers, setting_names
-from ltx_mcp.server import desk
+from ltx_mcp.server import app_context
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests import examples
@@ -78,7 +78,7 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def nobody_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server inside a test hands its live jobs to no detached process: that would ask after them for an hour, with
     the emulator gone. Real servers, in processes of their own, do."""
-    monkeypatch.setattr(desk, "_start_worker", lambda home, environment: None)
+    monkeypatch.setattr(app_context, "_start_worker", lambda home, environment: None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -100,14 +100,14 @@ def forked_media(request: pytest.FixtureRequest) -> Iterator[str]:
         yield ""
         return
     with forking() as address, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ltx_mcp.media.worker.open_process", open_process_at(address))
+        patch.setattr("ltx_mcp.media.client.open_process", open_process_at(address))
         yield address
 
 
 @pytest.fixture
 def started_media(monkeypatch: pytest.MonkeyPatch) -> None:
     """Media processes are started, as the program does it."""
-    monkeypatch.setattr("ltx_mcp.media.worker.open_process", anyio.open_process)
+    monkeypatch.setattr("ltx_mcp.media.client.open_process", anyio.open_process)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from typing import Any
 
 from mcp.types import CallToolResult
 
-from ltx_mcp.server.answers import JOB
+from ltx_mcp.server.results import JOB
 
 
 def facts_of(result: CallToolResult) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def forking() -> Iterator[str]:
         with started:
             assert started.stdin is not None
             assert started.stdout is not None
-            started.stdout.readline()
+            assert started.stdout.readline() == b"ready\n"
             yield address
             started.stdin.close()
             started.wait(HANG_S)
@@ -109,13 +109,13 @@ def serve(address: str) -> None:
     import av  # noqa: F401
     import PIL.Image
 
-    from ltx_mcp.media import child
+    from ltx_mcp.media import process
 
     PIL.Image.init()
-    for module in sorted(set(child._MODULES.values())):
+    for module in sorted(set(process._MODULES.values())):
         __import__(f"ltx_mcp.media.{module}")
     gc.collect()
-    gc.freeze()  # else each child would look through all of it once more
+    gc.freeze()  # else each process would look through all of it once more
     waking, woken = socket.socketpair()
     for end in (waking, woken):
         end.setblocking(False)
@@ -136,7 +136,7 @@ def serve(address: str) -> None:
                     waking.recv(1 << 12)
                     _report_ends(running)
                 elif _fork(listening, running):
-                    child.main()
+                    process.main()
                     os._exit(0)
 
 

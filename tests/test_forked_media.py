@@ -10,15 +10,15 @@ import anyio
 import pytest
 from PIL import Image
 
-from ltx_mcp.media import worker
-from ltx_mcp.media.facts import ChildFailed, Limits, Room
-from ltx_mcp.media.worker import Child
+from ltx_mcp.media import client
+from ltx_mcp.media.client import MediaProcess
+from ltx_mcp.media.messages import ChildFailed, ProcessLimits, Room
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
-LIMITS = Limits(wall_s=60, cpu_s=30)
+LIMITS = ProcessLimits(wall_s=60, cpu_s=30)
 
 
-async def seen_by(child: Child, folder: Path) -> dict[str, Any]:
+async def seen_by(child: MediaProcess, folder: Path) -> dict[str, Any]:
     """What such a process reads, what holds for it, and how it ends."""
     async with child:
         picture = await child.run("picture", {"path": str(folder / "in" / "a.png")}, LIMITS)
@@ -50,7 +50,7 @@ async def test_it_is_confined_limited_and_ended_as_a_started_one(
         (tmp_path / name).mkdir()
         Image.new("RGB", (64, 48), "teal").save(tmp_path / name / "a.png")
     room = Room(reads=(str(tmp_path / "in"),))
-    assert (vars(worker)["open_process"] is anyio.open_process) == (not forked_media)
-    forked = await seen_by(Child(room), tmp_path)
-    monkeypatch.setattr(worker, "open_process", anyio.open_process)
-    assert forked == await seen_by(Child(room), tmp_path)
+    assert (vars(client)["open_process"] is anyio.open_process) == (not forked_media)
+    forked = await seen_by(MediaProcess(room), tmp_path)
+    monkeypatch.setattr(client, "open_process", anyio.open_process)
+    assert forked == await seen_by(MediaProcess(room), tmp_path)

@@ -14,11 +14,11 @@ from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
 from ltx_mcp.cli.show import print_job, view_of
 from ltx_mcp.cli.streams import agrees, say
-from ltx_mcp.cli.words import print_json
+from ltx_mcp.cli.text import print_json
 from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CancelJob
 from ltx_mcp.domain.job import ACTIVE_STATES, State
-from ltx_mcp.server.views import JobView
+from ltx_mcp.server.result_models import JobView
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.cancellation import CancelResult

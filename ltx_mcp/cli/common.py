@@ -16,16 +16,16 @@ from anyio.abc import TaskStatus
 
 from ltx_mcp.cli.option_names import name_options
 from ltx_mcp.cli.streams import is_terminal
-from ltx_mcp.cli.words import spoken
+from ltx_mcp.cli.text import spoken
 from ltx_mcp.domain.confirmation import ConfirmationRequiredError
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.server.edge import make_config, read_edge, warn_of_ended
+from ltx_mcp.server.config import make_config, read_edge, warn_of_ended
 from ltx_mcp.server.logs import log_to_stderr
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.config import Config
+    from ltx_mcp.jobs.config import JobsConfig
     from ltx_mcp.jobs.service import Jobs
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ else:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """An expected failure is one line on stderr and an exit code, not a traceback."""
     try:
         yield
@@ -102,7 +102,7 @@ async def open_jobs(*, work: bool = False, home: str = "", patience_s: float = 0
             await jobs.stop(start if work else None)
 
 
-async def _opened(config: "Config", patience_s: float) -> "Jobs":
+async def _opened(config: "JobsConfig", patience_s: float) -> "Jobs":
     from ltx_mcp.jobs.database import DatabaseUnavailableError
     from ltx_mcp.jobs.service import Jobs
 
@@ -155,5 +155,5 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(command: Callable[[], Awaitable[T]]) -> T:
     """Run an async command to its end, telling failures."""
-    with told():
+    with report_errors():
         return anyio.run(command)

@@ -10,12 +10,12 @@ import anyio
 import click
 
 from ltx_mcp import __version__
-from ltx_mcp.cli.checks.bounded import patient_loop, within
-from ltx_mcp.cli.checks.given import Given, look_at_money, read_given
-from ltx_mcp.cli.checks.line import Group, Line, absent, warning
+from ltx_mcp.cli.checks.finding import Finding, Group, absent, warning
+from ltx_mcp.cli.checks.settings import Given, check_money, read_given
+from ltx_mcp.cli.checks.timeouts import patient_loop, within
 from ltx_mcp.cli.common import run
 from ltx_mcp.cli.options import as_json_option
-from ltx_mcp.cli.words import print_json
+from ltx_mcp.cli.text import print_json
 from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.settings import environment, home_folder
 
@@ -23,7 +23,7 @@ STYLES = {"OK": "green", "–": "dim", "warning": "yellow", "failure": "bold red
 PART_S = 9.0
 """How long any part may take; all run at once."""
 WIDTHS = (40, 120)
-Look = Callable[[], Awaitable[Sequence[Line]]]
+Look = Callable[[], Awaitable[Sequence[Finding]]]
 
 
 @click.command()
@@ -40,7 +40,7 @@ def doctor(as_json: bool, offline: bool) -> None:
     raise SystemExit(int(any(line.status == "failure" for line in lines)))
 
 
-def _told(line: Line) -> dict[str, str]:
+def _told(line: Finding) -> dict[str, str]:
     """For a program: what need not be there is as good as what is."""
     return asdict(line) | {"status": "OK" if line.status == "–" else line.status}
 
@@ -49,42 +49,42 @@ async def _look(offline: bool) -> list[Group]:
     """All parts at once, so that the slowest decides how long it takes."""
     patient_loop()
     given = read_given(environment())
-    found: dict[str, tuple[Line, ...]] = {}
+    found: dict[str, tuple[Finding, ...]] = {}
     async with anyio.create_task_group() as group:
         for title, look in _parts(given, offline).items():
             group.start_soon(_part, title, look, found)
-    settings = Group("Settings", (*given.lines, *look_at_money(given)))
+    settings = Group("Settings", (*given.lines, *check_money(given)))
     return [settings, *(Group(title, found[title]) for title in _parts(given, offline))]
 
 
 def _parts(given: Given, offline: bool) -> dict[str, Look]:
-    async def providers() -> Sequence[Line]:
-        from ltx_mcp.cli.checks.providers import look_at_providers
+    async def providers() -> Sequence[Finding]:
+        from ltx_mcp.cli.checks.providers import check_providers
 
-        return await look_at_providers(given, offline=offline)
+        return await check_providers(given, offline=offline)
 
-    async def state() -> Sequence[Line]:
-        from ltx_mcp.cli.checks.state import look_at_state
+    async def state() -> Sequence[Finding]:
+        from ltx_mcp.cli.checks.state import check_state
 
-        return await look_at_state(given.settings)
+        return await check_state(given.settings)
 
-    async def machine() -> Sequence[Line]:
-        from ltx_mcp.cli.checks.machine import look_at_machine
+    async def machine() -> Sequence[Finding]:
+        from ltx_mcp.cli.checks.machine import check_machine
 
-        return await look_at_machine()
+        return await check_machine()
 
-    async def hosts() -> Sequence[Line]:
-        from ltx_mcp.cli.checks.hosts import look_at_hosts
+    async def hosts() -> Sequence[Finding]:
+        from ltx_mcp.cli.checks.hosts import check_hosts
 
         if (home := home_folder()) is None:
             return [absent("hosts", "not looked for: this user has no home folder")]
         looked = (platform.system(), home, given.settings.environment, given.market.providers)
-        return await within(PART_S, look_at_hosts, *looked)
+        return await within(PART_S, check_hosts, *looked)
 
     return {"Providers": providers, "State": state, "This machine": machine, "Hosts": hosts}
 
 
-async def _part(title: str, look: Look, found: dict[str, tuple[Line, ...]]) -> None:
+async def _part(title: str, look: Look, found: dict[str, tuple[Finding, ...]]) -> None:
     try:
         with anyio.fail_after(PART_S):
             found[title] = tuple(await look())
@@ -115,7 +115,7 @@ def _print(groups: Sequence[Group]) -> None:
     say((f"\n{_summary([line for group in groups for line in group.lines])}", ""))
 
 
-def _rows(line: Line, width: int) -> list[str]:
+def _rows(line: Finding, width: int) -> list[str]:
     """A line as it is printed, its status left out: wrapped where a terminal is `width` wide, whole where that is 0."""
     told = f"{line.what}: {plain_line(line.found)}"
     texts = [told, *([f"-> {plain_line(line.mend)}"] if line.mend else [])]
@@ -136,7 +136,7 @@ def _rows(line: Line, width: int) -> list[str]:
     return [rows[0].removeprefix(indent), *rows[1:]]
 
 
-def _summary(lines: Sequence[Line]) -> str:
+def _summary(lines: Sequence[Finding]) -> str:
     counts = {word: sum(line.status == word for line in lines) for word in ("failure", "warning")}
     told = [f"{count} {word}{'s' if count > 1 else ''}" for word, count in counts.items() if count]
     return f"{' and '.join(told)}." if told else "All is well."

@@ -7,11 +7,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ltx_mcp.cli.screen import STATES, make_console, make_table, piece, place_of
-from ltx_mcp.cli.words import option_name, spoken
+from ltx_mcp.cli.text import option_name, spoken
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.request import Input
+from ltx_mcp.server.result_models import JobView
 from ltx_mcp.server.suggestions import ADDED_S, ANY_PROMPT, REDONE_S, longer, next_shot, redone
-from ltx_mcp.server.views import JobView
 
 SIGNS = {"succeeded": "✓", "failed": "✗", "cancelled": "✗", "unknown": "?"}
 

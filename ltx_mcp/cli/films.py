@@ -5,7 +5,7 @@ from functools import partial
 
 import click
 
-from ltx_mcp.cli.common import CALLER, REFUSED, open_jobs, run, told
+from ltx_mcp.cli.common import CALLER, REFUSED, open_jobs, report_errors, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
@@ -13,12 +13,12 @@ from ltx_mcp.cli.output import output_options, read_output
 from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.show import view_of
 from ltx_mcp.cli.streams import agrees, say
-from ltx_mcp.cli.words import print_json
+from ltx_mcp.cli.text import print_json
 from ltx_mcp.domain.arguments import CheckJob
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.quoting import cite
-from ltx_mcp.server.views import JobView
+from ltx_mcp.server.result_models import JobView
 
 MAX_PROMPT = 60
 
@@ -93,7 +93,7 @@ def fetch(job_id: str, output: str, force: bool, as_json: bool) -> None:
     if as_json:
         print_json(view.to_wire())
     if place is not None:
-        with told():
+        with report_errors():
             place.put(view)
     elif not as_json:
         print(view.file)

@@ -11,20 +11,20 @@ from typing import Any
 
 import click
 
-from ltx_mcp.cli.common import told
-from ltx_mcp.cli.hosts.change import Change, check, difference, make_install, make_uninstall, write
+from ltx_mcp.cli.common import report_errors
+from ltx_mcp.cli.hosts.edit_plan import EditPlan, check, difference, make_install, make_uninstall, write
 from ltx_mcp.cli.hosts.entry import MODULE, PACKAGE, SERVER, Start
-from ltx_mcp.cli.hosts.handing import Known, hand_on, public_settings, read_known
-from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, Scope, System, find_place
+from ltx_mcp.cli.hosts.env_vars import Known, hand_on, public_settings, read_known
+from ltx_mcp.cli.hosts.launcher import look_around, make_start
+from ltx_mcp.cli.hosts.paths import HOSTS, Host, Machine, Scope, System, find_place
 from ltx_mcp.cli.hosts.shape import Handed, make_entry
-from ltx_mcp.cli.hosts.start import look_around, make_start
 from ltx_mcp.cli.options import as_json_option
 from ltx_mcp.cli.streams import agrees, is_terminal
-from ltx_mcp.cli.words import print_json
+from ltx_mcp.cli.text import print_json
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.launch import find_program
-from ltx_mcp.server.edge import read_edge, working_folder
+from ltx_mcp.server.config import read_edge, working_folder
 from ltx_mcp.settings import environment, home_folder
 
 PRINT = Host("print", "your host", "mcpServers", "${NAME}", "", "start the host again")
@@ -74,7 +74,7 @@ def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, 
     At a terminal the change is shown, and you are asked before it is written.
     """
     asks = not (how["yes"] or as_json or dry_run) and is_terminal(sys.stdin) and is_terminal(sys.stdout)
-    with told():
+    with report_errors():
         known = read_known(*read_edge(environment=environment()))  # what the keyring has needs no host
         start = _given(how["command"]) if how["command"] else make_start(look_around(environment()))
         chosen = HOSTS.get(host, PRINT)
@@ -114,7 +114,7 @@ def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, 
 @click.option("--force", is_flag=True, help='Also where "ltx" is another server.')
 def uninstall(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, force: bool) -> None:
     """Take this server out of HOST's configuration; everything else in it stays as it is."""
-    with told():
+    with report_errors():
         change = make_uninstall(HOSTS[host], _place(HOSTS[host], config, scope, True), force=force)
         outcome = _carry_out(change, False, dry_run)
     _report(outcome, public_settings(), [f"Then {HOSTS[host].after}."], as_json)
@@ -124,7 +124,7 @@ def uninstall(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool
 class Outcome:
     """What became of a change."""
 
-    change: Change
+    change: EditPlan
     is_written: bool
     backup: Path | None = None
 
@@ -158,7 +158,7 @@ def _place(host: Host, config: str, scope: Scope, absent: bool) -> Path:
     return path
 
 
-def _carry_out(change: Change, private: bool, dry_run: bool) -> Outcome:
+def _carry_out(change: EditPlan, private: bool, dry_run: bool) -> Outcome:
     if not change.is_needed:
         return Outcome(change, False)
     check(change)
@@ -183,7 +183,7 @@ def _near_step(near: Sequence[str], host: Host) -> list[str]:
     return [f"{left_out}: {host.title} orders at the providers themselves. --loopback writes {it}."]
 
 
-def _show(change: Change, public: Sequence[str]) -> None:
+def _show(change: EditPlan, public: Sequence[str]) -> None:
     """What would be written, as a difference."""
     print(f"{change.host.title} reads {change.config.path}")
     colour = _wants_colour()

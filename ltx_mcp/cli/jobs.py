@@ -18,16 +18,16 @@ from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, open_option, read_options
 from ltx_mcp.cli.player import open_film
-from ltx_mcp.cli.settle import adopt, resolve
+from ltx_mcp.cli.recover import adopt, resolve
 from ltx_mcp.cli.show import print_history, print_job, view_of
 from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
 from ltx_mcp.cli.streams import is_terminal
-from ltx_mcp.cli.words import print_json, print_table
+from ltx_mcp.cli.text import print_json, print_table
 from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.server.views import JobView, Row, to_row, to_time
+from ltx_mcp.server.result_models import JobSummary, JobView, to_summary, to_time
 from ltx_mcp.server.waiting import waiting_text
 
 LOOK_S = 1.0
@@ -100,7 +100,7 @@ def _drawn() -> Iterator[Callable[[Sequence[Job]], None]]:
 
 
 def _print_jobs(found: Sequence[Job], as_json: bool) -> None:
-    rows = [to_row(job) for job in found]
+    rows = [to_summary(job) for job in found]
     if as_json:
         print_json([row.to_wire() for row in rows])
     elif not rows:
@@ -113,7 +113,7 @@ def _print_jobs(found: Sequence[Job], as_json: bool) -> None:
         print_table([_cells(row) for row in rows])
 
 
-def _cells(row: Row) -> dict[str, str]:
+def _cells(row: JobSummary) -> dict[str, str]:
     return {
         "job": row.job_id,
         "state": row.state,

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ltx_mcp.cli.screen import STATES, make_console, make_table, piece
-from ltx_mcp.cli.words import age
+from ltx_mcp.cli.text import age
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.price import to_text
 

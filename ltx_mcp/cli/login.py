@@ -4,12 +4,12 @@ import sys
 
 import click
 
-from ltx_mcp.cli.common import told
+from ltx_mcp.cli.common import report_errors
 from ltx_mcp.cli.completion import completer_of
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.quoting import quote
 from ltx_mcp.jobs.home import open_home
-from ltx_mcp.server.edge import read_edge
+from ltx_mcp.server.config import read_edge
 from ltx_mcp.server.kept_keys import drop_key, keep_key, kept_names
 from ltx_mcp.settings import Settings, environment
 
@@ -23,7 +23,7 @@ def login(provider: str) -> None:
 
     It is asked for, or read from stdin where that is a pipe. A key in the environment comes first.
     """
-    with told():
+    with report_errors():
         settings, name = _key_of(provider)
         key = _read_key(name)
         open_home(settings.home)
@@ -37,7 +37,7 @@ def login(provider: str) -> None:
 @click.argument("provider", shell_complete=completer_of("provider", ()))
 def logout(provider: str) -> None:
     """Take the key of PROVIDER out of the system's keyring."""
-    with told():
+    with report_errors():
         settings, name = _key_of(provider)
         was_there = name in kept_names(settings.home)
         drop_key(settings.home, name)

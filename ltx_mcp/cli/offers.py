@@ -7,12 +7,12 @@ from typing import get_args
 from rich.text import Text
 
 from ltx_mcp.cli.screen import make_console, make_table, piece
-from ltx_mcp.cli.words import spoken
+from ltx_mcp.cli.text import spoken
 from ltx_mcp.domain.arguments import Resolution
 from ltx_mcp.domain.catalog import Limit, NumberChoices, Numbers, OfferSpec, ProviderSpec
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.server.views import Estimate, Quote
+from ltx_mcp.server.result_models import Estimate, Quote
 
 SHORT = {"text_to_video": "text", "image_to_video": "image", "audio_to_video": "audio"}
 SIZES = get_args(Resolution)

@@ -1,4 +1,4 @@
-"""An order from the command line: placed, followed to its end or left running, and told."""
+"""An order from the command line: placed, followed to its end or left running, and report_errors."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from ltx_mcp.cli.common import CALLER, EXIT, STILL_RUNNING, at_signal, open_jobs, run, told
+from ltx_mcp.cli.common import CALLER, EXIT, STILL_RUNNING, at_signal, open_jobs, report_errors, run
 from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import read_options
@@ -18,14 +18,14 @@ from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.progress import following
 from ltx_mcp.cli.show import print_made, standing_of, view_of
 from ltx_mcp.cli.streams import agrees, say
+from ltx_mcp.cli.text import age, print_json
 from ltx_mcp.cli.way import placed_text
-from ltx_mcp.cli.words import age, print_json
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.providers.key_names import previews_text
-from ltx_mcp.server.views import JobView
+from ltx_mcp.server.result_models import JobView
 from ltx_mcp.settings import environment
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ MAX_PROMPT_READ = 100_000
 
 
 @dataclass(frozen=True)
-class Order:
+class CommandOrder:
     """What is asked of a tool, and what a person has said to it so far. `yes` agrees to its price, `new` to another one
     of what was made before."""
 
@@ -59,13 +59,13 @@ class Repeated:
 
 
 def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None:
-    """Order what `options` ask of `tool`, print what came of it and end with the exit code that says so."""
+    """CommandOrder what `options` ask of `tool`, print what came of it and end with the exit code that says so."""
     as_json, wants_open = options.pop("as_json"), options.pop("wants_open")
     text, force = options.pop("output"), options.pop("force")
     output = read_output(text, force=force, as_json=as_json, nothing="Nothing was ordered.")
     if options.get("prompt") == "-":
         options["prompt"] = sys.stdin.read(MAX_PROMPT_READ).strip()
-    order = Order(model, tool, options, options.pop("yes"), options.pop("new"))
+    order = CommandOrder(model, tool, options, options.pop("yes"), options.pop("new"))
     if order.new and options["request_key"]:
         raise click.UsageError("--new does not go with --request-key: a key that is new is another video already.")
     view = _made(order)
@@ -83,7 +83,7 @@ def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None
     elif code != STILL_RUNNING:
         print_made(view, says_place=output is None)
     if output is not None and code == 0:
-        with told():
+        with report_errors():
             output.put(view)
     if wants_open and code == 0:
         sys.stdout.flush()
@@ -91,7 +91,7 @@ def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None
     raise SystemExit(code)
 
 
-def _made(order: Order) -> JobView | None:
+def _made(order: CommandOrder) -> JobView | None:
     """What came of it, once a person has answered what there was to ask."""
     while True:
         made = run(partial(_order, order))
@@ -106,7 +106,7 @@ def _made(order: Order) -> JobView | None:
             return made.view
 
 
-async def _order(order: Order) -> JobView | ConfirmationPrompt | Repeated | None:
+async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated | None:
     """The job at its end, or as it is when a signal says to leave; None when that comes before the order is known. The
     question where somebody must be asked first."""
     from ltx_mcp.jobs.same import Repeat
@@ -145,7 +145,7 @@ def _asks_for_another(ordered: "Ordered", request_key: str) -> str:
     job = ordered.job
     if ordered.fresh or request_key or (job.live and not job.request_key):
         return ""
-    return f"{_before(job)} Order another one?"
+    return f"{_before(job)} CommandOrder another one?"
 
 
 def _before(job: Job) -> str:

@@ -15,7 +15,7 @@ import click
 from ltx_mcp.cli.common import REFUSED
 from ltx_mcp.cli.streams import agrees, say
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.server.views import JobView
+from ltx_mcp.server.result_models import JobView
 
 STDOUT = "-"
 

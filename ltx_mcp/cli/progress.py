@@ -13,8 +13,8 @@ from ltx_mcp.cli.show import standing_of
 from ltx_mcp.cli.streams import is_terminal, say
 from ltx_mcp.cli.way import Way
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.server.next_steps import Standing
-from ltx_mcp.server.texts import stage_text
+from ltx_mcp.server.next_steps import JobContext
+from ltx_mcp.server.result_text import stage_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -27,11 +27,11 @@ WIDEST, BAR, LEAST_BAR = 100, 36, 8
 LOOK_S = 1.0
 
 
-class Line:
+class ProgressLine:
     """A live job as it is now, drawn anew many times a second. Without a percentage of the provider's the bar only
     moves: one that stands at 0 would be a lie."""
 
-    def __init__(self, job: Job, standing: Standing) -> None:
+    def __init__(self, job: Job, standing: JobContext) -> None:
         self.job = job
         self.standing = standing
 
@@ -59,9 +59,9 @@ class Line:
 
 
 @contextmanager
-def following(jobs: "Jobs", job: Job, standing: Standing) -> Iterator[tuple[Tell, Keep]]:
+def following(jobs: "Jobs", job: Job, standing: JobContext) -> Iterator[tuple[Tell, Keep]]:
     """What tells how the job stands, and what keeps its place in line fresh; nothing moves where nobody looks on."""
-    line = Line(job, standing)
+    line = ProgressLine(job, standing)
 
     async def tell(job: Job) -> None:
         line.job, line.standing = job, await standing_of(jobs, job)
@@ -80,7 +80,7 @@ def following(jobs: "Jobs", job: Job, standing: Standing) -> Iterator[tuple[Tell
 
 
 @contextmanager
-def _drawn(line: Line) -> Iterator[Callable[[str], None]]:
+def _drawn(line: ProgressLine) -> Iterator[Callable[[str], None]]:
     """Draws it where a person looks on, and gives what writes a sentence above it."""
     if not is_terminal(sys.stderr):
         yield say

@@ -15,12 +15,12 @@ from anyio.abc import TaskStatus
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.cli.streams import say
 from ltx_mcp.providers.key_names import previews_text
-from ltx_mcp.server.edge import read_edge, warn_of_previews
+from ltx_mcp.server.config import read_edge, warn_of_previews
 from ltx_mcp.server.repeats import tell_left_out
 
 if TYPE_CHECKING:
     from ltx_mcp.domain.plan import Catalog
-    from ltx_mcp.server.desk import Desk
+    from ltx_mcp.server.app_context import AppContext
     from ltx_mcp.settings import Settings
 
 HOST, PORT = "127.0.0.1", 8000
@@ -69,7 +69,7 @@ async def _serve_stdio() -> None:
         group.cancel_scope.cancel()
 
 
-async def _end_on_signal(desk_now: "Callable[[], Desk | None]", *, task_status: TaskStatus[None]) -> None:
+async def _end_on_signal(desk_now: "Callable[[], AppContext | None]", *, task_status: TaskStatus[None]) -> None:
     """Hand over and leave. The SDK's reader thread sits in read(2), so leaving is os._exit."""
     with anyio.open_signal_receiver(*ENDING) as signals:
         task_status.started()

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ltx_mcp.cli.streams import is_terminal
-from ltx_mcp.cli.words import spoken
+from ltx_mcp.cli.text import spoken
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.offer import CAPTION
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.server.edge import read_edge
-from ltx_mcp.server.next_steps import Standing
-from ltx_mcp.server.texts import changes_text, says
-from ltx_mcp.server.views import Change, JobView, Links, to_view
+from ltx_mcp.server.config import read_edge
+from ltx_mcp.server.next_steps import JobContext
+from ltx_mcp.server.result_models import AdjustmentView, JobView, Links, to_view
+from ltx_mcp.server.result_text import changes_text, says
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 PREVIEW = "A preview drawn on this machine, not LTX."
 
 
-async def standing_of(jobs: "Jobs", job: Job) -> Standing:
+async def standing_of(jobs: "Jobs", job: Job) -> JobContext:
     """How a job stands besides its row, as a tool would tell it."""
     is_preview = jobs.market.facts(job.offer.provider).is_preview
-    return Standing(is_preview, await jobs.queue_ahead(job), jobs.blocked_reason(job))
+    return JobContext(is_preview, await jobs.queue_ahead(job), jobs.blocked_reason(job))
 
 
 def view_of(jobs: "Jobs", job: Job) -> JobView:
     """A job as a person at this machine sees it."""
     is_preview = jobs.market.facts(job.offer.provider).is_preview
     return to_view(
-        job, Links(jobs.film, near=jobs.near), Standing(is_preview, 0, jobs.blocked_reason(job)), datetime.now(UTC)
+        job, Links(jobs.film, near=jobs.near), JobContext(is_preview, 0, jobs.blocked_reason(job)), datetime.now(UTC)
     )
 
 
@@ -103,7 +103,7 @@ def facts_of(view: JobView) -> list[str]:
     return [spoken(line) for line in lines] + said
 
 
-def _change(change: Change) -> str:
+def _change(change: AdjustmentView) -> str:
     if change.field == CAPTION:
         return changes_text([change])
     return f"Changed: {change.field} {change.asked} -> {change.got} (by {change.by})."

@@ -4,7 +4,7 @@ import sys
 
 from ltx_mcp.cli.common import CALLER, open_jobs
 from ltx_mcp.cli.streams import is_terminal
-from ltx_mcp.cli.words import print_json, print_table
+from ltx_mcp.cli.text import print_json, print_table
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.server.spending import DriftRow, SpendView, SpentRow, to_spend_view

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from ltx_mcp.cli.words import spoken
+from ltx_mcp.cli.text import spoken
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.server.texts import order_text
+from ltx_mcp.server.result_text import order_text
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ltx_mcp.cli.streams import say
-from ltx_mcp.server.edge import read_edge
+from ltx_mcp.server.config import read_edge
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
@@ -23,7 +23,11 @@ async def care_for_ownerless(jobs: "Jobs") -> None:
         say(f"Nobody works on {_named(ownerless.able)}: {COMMAND} does. It could not be started here: {trouble}.")
     for provider in dict.fromkeys(ownerless.lacking.values()):
         theirs = [job_id for job_id, name in ownerless.lacking.items() if name == provider]
-        why = jobs.market.standings[provider].unavailable_reason if provider in jobs.market.standings else f"{provider} is gone."
+        why = (
+            jobs.market.standings[provider].unavailable_reason
+            if provider in jobs.market.standings
+            else f"{provider} is gone."
+        )
         say(f"Nobody works on {_named(theirs)}: {why} With that set, {COMMAND} does.")
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from ltx_mcp.domain.offer import Offer
 
-FAILOVER_ALLOWANCE = Decimal("1.1")
+FAILOVER_PRICE_FACTOR = Decimal("1.1")
 """Without a cap of the caller's own, a later offer may cost this many times the first one."""
 
 
@@ -13,7 +13,7 @@ def ceiling(offers: Sequence[Offer], max_cost_usd: Decimal | None = None, above_
     """USD: the caller's cap, or without one a tenth more than the first offer; and never more than a person who is
     asked above `above_usd` agreed to."""
     first = offers[0]
-    with_spare = first.at_most_usd * FAILOVER_ALLOWANCE
+    with_spare = first.at_most_usd * FAILOVER_PRICE_FACTOR
     cap = with_spare if max_cost_usd is None else max_cost_usd
     if above_usd is None:
         return cap

@@ -22,7 +22,7 @@ from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.wire import Emulator
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 
 SHARED = frozenset(
     {
@@ -65,7 +65,7 @@ def make_state(**times: float) -> EmulatorState:
 
 def make_app(world: EmulatorState, folder: Path, base_url: str) -> ASGIApp:
     """The ASGI app; `folder` keeps the films."""
-    media = Media()
+    media = MediaClient()
     emulator = Emulator(world, Films(folder, media), Inputs(media), base_url)
     routes = [route for provider in providers() for route in provider.routes(emulator)]
 

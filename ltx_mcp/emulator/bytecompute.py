@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import WholeFilm, decode_data_uri, image_kind, public_address
-from ltx_mcp.emulator.emulator_state import Fault, FilmSpec, Order
+from ltx_mcp.emulator.emulator_state import EmulatedOrder, Fault, FilmSpec
 from ltx_mcp.emulator.wire import Emulator
 
 NAME = "bytecompute"
@@ -57,7 +57,7 @@ POLICY = "The request was refused by the content policy"
 
 
 @dataclass
-class Form:
+class BytecomputeForm:
     """A multipart body: texts as they came, and of each file its name, type, size, hash and first bytes."""
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -71,7 +71,7 @@ def settings(base_url: str) -> dict[str, str]:
 
 def routes(emulator: Emulator) -> list[Route]:
     """The order, the status and the film."""
-    api = _Api(emulator)
+    api = _BytecomputeApi(emulator)
     return [
         emulator.route(NAME, "submit", "/v1/generate", "POST", api.submit, refuse),
         emulator.route(NAME, "poll", "/v1/jobs/{id}", "POST", api.poll, refuse),
@@ -91,7 +91,7 @@ def refuse(fault: Fault) -> Response:
     return _error(status, told.get("message") or message, told.get("type"), told.get("retry_after"))
 
 
-class _Api:
+class _BytecomputeApi:
     """The handlers; each looks at the key first."""
 
     def __init__(self, emulator: Emulator) -> None:
@@ -143,7 +143,7 @@ class _Api:
             return JSONResponse({"url": f"{self._emulator.base_url}/media/{order.media_id}.mp4"})
         return WholeFilm(await self._emulator.films.path(order.film))
 
-    def _find(self, request: Request) -> Order | None:
+    def _find(self, request: Request) -> EmulatedOrder | None:
         order = self._world.find(NAME, request.path_params["id"])
         return None if order is None or self._world.age_s(order) > KEPT_S else order
 
@@ -153,11 +153,11 @@ class _Api:
         return _error(401, "Invalid or missing API key")
 
 
-async def _read_form(request: Request) -> Form | str:
+async def _read_form(request: Request) -> BytecomputeForm | str:
     """The form, or in words why it is none."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "multipart/form-data":
         return "The body must be multipart/form-data"
-    form = Form()
+    form = BytecomputeForm()
     try:
         async with request.form(max_part_size=TEXT_BYTES) as parts:
             for name, value in parts.multi_items():
@@ -183,7 +183,7 @@ async def _file(upload: UploadFile) -> dict[str, Any]:
     }
 
 
-def find_mistake(form: Form) -> str | None:
+def find_mistake(form: BytecomputeForm) -> str | None:
     """What is wrong with a form, in words; None for what the page allows, and for sizes that are negotiated."""
     texts = form.texts
     if misplaced := [name for name in texts if name in PICTURES] + [name for name in form.files if name in TEXTS]:
@@ -200,7 +200,7 @@ def find_mistake(form: Form) -> str | None:
     return _wrong_mode(form) or _wrong_picture(form)
 
 
-def _wrong_mode(form: Form) -> str | None:
+def _wrong_mode(form: BytecomputeForm) -> str | None:
     """Pictures of which no mode can be told."""
     given = {name: [each for each in (name, f"{name}_uri") if each in form.texts | form.files] for name in PICTURES}
     if double := [name for name in PICTURES if len(given[name]) > 1]:
@@ -212,7 +212,7 @@ def _wrong_mode(form: Form) -> str | None:
     return None
 
 
-def _wrong_picture(form: Form) -> str | None:
+def _wrong_picture(form: BytecomputeForm) -> str | None:
     for name in PICTURES:
         if name in form.files:
             file = form.files[name]
@@ -254,7 +254,7 @@ def _within(width: int, height: int) -> tuple[int, int]:
     return max(MIN_EDGE, int(width * scale) // 2 * 2), max(MIN_EDGE, int(height * scale) // 2 * 2)
 
 
-def _lower(order: Order) -> None:
+def _lower(order: EmulatedOrder) -> None:
     """Give less than was asked for, as a busy machine would: 25 frames a second, then a shorter film."""
     applied = {each["field"]: each["requested"] for each in order.facts["adjustments"]}
     film = order.film
@@ -273,11 +273,11 @@ def _number(text: str) -> int | float:
     return int(text) if text.isdigit() else float(text)
 
 
-def _adjustments(order: Order) -> list[dict[str, Any]] | None:
+def _adjustments(order: EmulatedOrder) -> list[dict[str, Any]] | None:
     return order.facts["adjustments"] or None
 
 
-def _failure(order: Order) -> dict[str, str]:
+def _failure(order: EmulatedOrder) -> dict[str, str]:
     if order.fault and order.fault.kind == "content":
         return {"type": "content_policy", "message": POLICY}
     return {"type": ERROR_TYPES[500], "message": "generation failed"}

@@ -7,8 +7,8 @@ a context longer than the film is the whole film; a section that runs past the e
 from dataclasses import dataclass
 
 from ltx_mcp.emulator.emulator_state import FilmSpec
-from ltx_mcp.emulator.inputs import Medium
-from ltx_mcp.media.facts import EditOrder, MediumFacts
+from ltx_mcp.emulator.inputs import InputFile
+from ltx_mcp.media.messages import EditOrder, MediumFacts
 
 CAPTION = "An emulated film: nothing was ordered from anybody, and this is not LTX"
 MOST_FRAMES = 505
@@ -18,7 +18,7 @@ PADDING_S = 0.05  # encoders fill up their last frame
 
 
 @dataclass(frozen=True)
-class Asked:
+class EmulatedEdit:
     """What an order leads to. `billed_s` are the seconds that it costs; None: those of the film."""
 
     film: FilmSpec
@@ -30,26 +30,28 @@ def too_many_frames(facts: MediumFacts, duration: float, context: float | None) 
     return (duration + (context or 0)) * facts.fps > MOST_FRAMES + 1e-6
 
 
-def to_extended(video: Medium, duration: float, mode: str, context: float | None) -> Asked:
+def to_extended(video: InputFile, duration: float, mode: str, context: float | None) -> EmulatedEdit:
     """The film and the new part. `context`: None is as much as fits."""
     facts = video.facts
     room = max(0.0, MOST_FRAMES / facts.fps - duration)
     seen_s = min(context or LONGEST_CONTEXT_S, facts.duration, room)
     order = EditOrder("extend", video.path, CAPTION, duration, mode)
-    return Asked(_edited(facts, order, facts.duration + duration), round(duration + seen_s, 3))
+    return EmulatedEdit(_edited(facts, order, facts.duration + duration), round(duration + seen_s, 3))
 
 
-def to_retaken(video: Medium, start_time: float, duration: float, mode: str) -> Asked:
+def to_retaken(video: InputFile, start_time: float, duration: float, mode: str) -> EmulatedEdit:
     """The film with another section."""
     facts = video.facts
     order = EditOrder("retake", video.path, CAPTION, min(duration, facts.duration - start_time), mode, start_time)
-    return Asked(_edited(facts, order, facts.duration), facts.duration)
+    return EmulatedEdit(_edited(facts, order, facts.duration), facts.duration)
 
 
-def to_film_of(sound: Medium, picture: str, width: int, height: int, fps: int, most_s: float = LONGEST_S) -> Asked:
+def to_film_of(
+    sound: InputFile, picture: str, width: int, height: int, fps: int, most_s: float = LONGEST_S
+) -> EmulatedEdit:
     """A film as long as the sound, without the padding beyond the longest; `picture` is a path, or empty."""
     length_s = min(sound.facts.duration, most_s)
-    return Asked(FilmSpec(width, height, fps, length_s, sound=sound.path, picture=picture), length_s)
+    return EmulatedEdit(FilmSpec(width, height, fps, length_s, sound=sound.path, picture=picture), length_s)
 
 
 def is_upright(facts: MediumFacts) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from ltx_mcp.media.facts import EditOrder
+from ltx_mcp.media.messages import EditOrder
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
@@ -45,7 +45,7 @@ class Fault:
 
 
 @dataclass
-class Order:
+class EmulatedOrder:
     """One accepted order, as it was sent. `fields` are the body's fields, `files` the names and sizes of its files.
 
     Among the `facts` is `billed_s`, the seconds that it costs.
@@ -93,7 +93,7 @@ class EmulatorState:
     def __init__(self, *, wait_s: float = 0.5, work_s: float = 1.5, keys: Mapping[str, str] | None = None) -> None:
         self.wait_s, self.work_s = wait_s, work_s
         self.keys = dict(keys or {})
-        self.orders: list[Order] = []
+        self.orders: list[EmulatedOrder] = []
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self.uploads: dict[str, dict[str, Any]] = {}
@@ -130,7 +130,7 @@ class EmulatorState:
         files: Mapping[str, dict[str, Any]] | None = None,
         billed_s: float | None = None,
         **facts: Any,
-    ) -> Order:
+    ) -> EmulatedOrder:
         """Take an order. What makes it refused is decided before, by the provider that is asked.
 
         `billed_s`: the seconds that it costs; None: those of its film.
@@ -139,7 +139,7 @@ class EmulatorState:
         if fault and fault.kind == "smaller_film":
             width, height = film.width // 4 * 2, film.height // 4 * 2
             film = replace(film, width=width, height=height, duration=max(1.0, film.duration / 2))
-        order = Order(
+        order = EmulatedOrder(
             order_id, provider, endpoint, dict(fields), dict(files or {}), film, self.now(), f"{self.number():06d}"
         )
         order.fault = fault
@@ -147,19 +147,19 @@ class EmulatorState:
         self.orders.append(order)
         return order
 
-    def find(self, provider: str, order_id: str) -> Order | None:
+    def find(self, provider: str, order_id: str) -> EmulatedOrder | None:
         """An order of this provider."""
         return next((each for each in self.orders if (each.provider, each.id) == (provider, order_id)), None)
 
-    def by_media(self, media_id: str) -> Order | None:
+    def by_media(self, media_id: str) -> EmulatedOrder | None:
         """The order a film belongs to."""
         return next((each for each in self.orders if each.media_id == media_id), None)
 
-    def age_s(self, order: Order) -> float:
+    def age_s(self, order: EmulatedOrder) -> float:
         """Seconds since it was taken."""
         return (self.now() - order.placed_at).total_seconds()
 
-    def state(self, order: Order) -> State:
+    def state(self, order: EmulatedOrder) -> State:
         """Where an order stands by the clock and its fault."""
         if order.cancelled_at is not None:
             return "cancelled"
@@ -171,11 +171,11 @@ class EmulatorState:
             return "running"
         return "failed" if kind in ("fails", "content") else "done"
 
-    def finished_at(self, order: Order) -> datetime:
+    def finished_at(self, order: EmulatedOrder) -> datetime:
         """When it ended, or will."""
         return order.cancelled_at or order.placed_at + timedelta(seconds=self.wait_s + self.work_s)
 
-    def position(self, order: Order) -> int:
+    def position(self, order: EmulatedOrder) -> int:
         """How many orders of the same provider wait before this one."""
         before = [each for each in self.orders if each.provider == order.provider and each.placed_at < order.placed_at]
         return sum(self.state(each) == "waiting" for each in before)

@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import read_json
-from ltx_mcp.emulator.emulator_state import Fault, Order, Told
-from ltx_mcp.emulator.fal_errors import KEY, NAME, Refused, check_key, infra_error, refuse
+from ltx_mcp.emulator.emulator_state import EmulatedOrder, Fault, Told
+from ltx_mcp.emulator.fal_errors import KEY, NAME, FalRefusal, check_key, infra_error, refuse
 from ltx_mcp.emulator.fal_files import Files, guarded
 from ltx_mcp.emulator.fal_inputs import ENDPOINTS, read_order
 from ltx_mcp.emulator.fal_media import Find
@@ -156,18 +156,18 @@ class Queue:
         prices = [{"endpoint_id": name, **asdict(told[name])} for name in names]
         return JSONResponse({"prices": prices, "next_cursor": None, "has_more": False})
 
-    def _find(self, request: Request) -> Order | None:
+    def _find(self, request: Request) -> EmulatedOrder | None:
         order = self.emulator.world.find(NAME, request.path_params["request_id"])
         return order if order and order.endpoint.split("/")[1] == request.path_params["app"] else None
 
-    def _order(self, request: Request) -> Order:
+    def _order(self, request: Request) -> EmulatedOrder:
         check_key(request, self.emulator.world)
         order = self._find(request)
         if order is None:
-            raise Refused(infra_error(404, message="Request not found"))
+            raise FalRefusal(infra_error(404, message="Request not found"))
         return order
 
-    def _addresses(self, order: Order) -> dict[str, str]:
+    def _addresses(self, order: EmulatedOrder) -> dict[str, str]:
         app = "/".join(order.endpoint.split("/")[:2])
         response_url = f"{self.emulator.base_url}/{app}/requests/{order.id}"
         return {
@@ -177,12 +177,12 @@ class Queue:
             "cancel_url": f"{response_url}/cancel",
         }
 
-    def _overslept(self, order: Order) -> bool:
+    def _overslept(self, order: EmulatedOrder) -> bool:
         """Whether it did not start within the time its X-Fal-Request-Timeout gave."""
         limit_s = order.facts["start_timeout_s"]
         return limit_s is not None and limit_s < min(self.emulator.world.wait_s, self.emulator.world.age_s(order))
 
-    def _status(self, order: Order) -> str:
+    def _status(self, order: EmulatedOrder) -> str:
         if order.fault and order.fault.kind == "unknown_state":
             return "PAUSED_BY_OPERATOR"
         state = self.emulator.world.state(order)
@@ -190,7 +190,7 @@ class Queue:
             return "COMPLETED"
         return "IN_QUEUE" if state == "waiting" else "IN_PROGRESS"
 
-    def _ending(self, order: Order) -> Ending | None:
+    def _ending(self, order: EmulatedOrder) -> Ending | None:
         """How a completed order failed, if it did."""
         if order.cancelled_at is not None:
             return Ending(infra_error(499), "Request was cancelled by the client", "client_cancelled")
@@ -210,7 +210,7 @@ class Queue:
                 return Ending(answer, options["message"], options["type"])
         return None
 
-    def _told(self, order: Order, logs: bool) -> dict[str, Any]:
+    def _told(self, order: EmulatedOrder, logs: bool) -> dict[str, Any]:
         """The status object."""
         status = self._status(order)
         told: dict[str, Any] = {"status": status} | self._addresses(order)
@@ -224,14 +224,14 @@ class Queue:
                 told |= {"error": ending.error, "error_type": ending.error_type}
         return told
 
-    def _log_lines(self, order: Order) -> int:
+    def _log_lines(self, order: EmulatedOrder) -> int:
         world = self.emulator.world
         worked_s = world.age_s(order) - world.wait_s
         if worked_s <= 0:
             return 0
         return LOG_LINES if worked_s >= world.work_s else int(LOG_LINES * worked_s / world.work_s)
 
-    def _logs(self, order: Order) -> list[dict[str, str]]:
+    def _logs(self, order: EmulatedOrder) -> list[dict[str, str]]:
         world = self.emulator.world
         lines = range(1, self._log_lines(order) + 1)
         written_at = [world.wait_s + world.work_s * line / LOG_LINES for line in lines]
@@ -245,7 +245,7 @@ class Queue:
             for line, after_s in zip(lines, written_at, strict=True)
         ]
 
-    async def _events(self, order: Order, logs: bool) -> AsyncIterator[str]:
+    async def _events(self, order: EmulatedOrder, logs: bool) -> AsyncIterator[str]:
         """Looks often whether the state is another, and more seldom at the position, which costs more."""
         seen, told, looks, wrote_at = None, None, 0, monotonic()
         while True:
@@ -265,7 +265,7 @@ class Queue:
 
 
 def _start_timeout(request: Request) -> float | None:
-    """X-Fal-Request-Timeout in seconds. Raises Refused."""
+    """X-Fal-Request-Timeout in seconds. Raises FalRefusal."""
     given = request.headers.get("x-fal-request-timeout")
     if given is None:
         return None
@@ -274,7 +274,7 @@ def _start_timeout(request: Request) -> float | None:
     except ValueError:
         seconds = 0.0
     if not seconds > SHORTEST_TIMEOUT_S:
-        raise Refused(infra_error(400, "bad_request", "Invalid X-Fal-Request-Timeout"))
+        raise FalRefusal(infra_error(400, "bad_request", "Invalid X-Fal-Request-Timeout"))
     return seconds
 
 
@@ -282,5 +282,5 @@ def _wants_logs(request: Request) -> bool:
     return request.query_params.get("logs", "0").lower() in ("1", "true")
 
 
-def _named(order: Order) -> dict[str, str]:
+def _named(order: EmulatedOrder) -> dict[str, str]:
     return {"x-fal-request-id": order.id}

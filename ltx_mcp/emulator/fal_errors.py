@@ -31,7 +31,7 @@ MODEL_ERRORS = frozenset(
 """Types that come as a list of details whatever their status is."""
 
 
-class Refused(Exception):
+class FalRefusal(Exception):
     """A request that ends here, with the answer it gets."""
 
     def __init__(self, answer: Response) -> None:
@@ -91,9 +91,9 @@ def detail(
 
 
 def check_key(request: Request, world: EmulatorState) -> None:
-    """`Authorization: Key id:secret`; the word is Key. Raises Refused."""
+    """`Authorization: Key id:secret`; the word is Key. Raises FalRefusal."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if not key:
-        raise Refused(infra_error(401, message="Authentication is required to access this application"))
+        raise FalRefusal(infra_error(401, message="Authentication is required to access this application"))
     if scheme != "Key" or key != world.keys.get(NAME, KEY):
-        raise Refused(infra_error(401, message="No user found for Key ID and Secret"))
+        raise FalRefusal(infra_error(401, message="No user found for Key ID and Secret"))

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import read_json
-from ltx_mcp.emulator.fal_errors import NAME, Refused, check_key, detail, infra_error, model_error, refuse
+from ltx_mcp.emulator.fal_errors import NAME, FalRefusal, check_key, detail, infra_error, model_error, refuse
 from ltx_mcp.emulator.inputs import Stored
 from ltx_mcp.emulator.wire import Emulator, Handler
 
@@ -153,27 +153,27 @@ class Files:
         return upload
 
     def _upload(self, request: Request) -> dict[str, Any]:
-        """The upload a path names. Raises Refused."""
+        """The upload a path names. Raises FalRefusal."""
         known: dict[str, Any] | None = self.emulator.world.uploads.get(request.path_params["file_id"])
         secret = request.path_params.get("upload_id")
         if known is None or known["provider"] != NAME or secret not in (None, known["secret"]):
-            raise Refused(PlainTextResponse("Not found", 404))
+            raise FalRefusal(PlainTextResponse("Not found", 404))
         return known
 
     def _check_token(self, request: Request) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         ends_at = self.tokens.get(token)
         if scheme != TOKEN_TYPE or ends_at is None or ends_at < self.emulator.world.now():
-            raise Refused(infra_error(401, message="Invalid token"))
+            raise FalRefusal(infra_error(401, message="Invalid token"))
 
 
 def guarded(handler: Handler) -> Handler:
-    """A handler that may raise Refused."""
+    """A handler that may raise FalRefusal."""
 
     async def answered(request: Request) -> Response:
         try:
             return await handler(request)
-        except Refused as refused:
+        except FalRefusal as refused:
             return refused.answer
 
     return answered

@@ -16,16 +16,16 @@ from ltx_mcp.emulator.edits import (
     LONGEST_S,
     MOST_FRAMES,
     SHORTEST_S,
-    Asked,
+    EmulatedEdit,
     to_extended,
     to_film_of,
     to_retaken,
     too_many_frames,
 )
 from ltx_mcp.emulator.emulator_state import FilmSpec
-from ltx_mcp.emulator.fal_errors import Refused, model_error
+from ltx_mcp.emulator.fal_errors import FalRefusal, model_error
 from ltx_mcp.emulator.fal_media import Audio, Find, Picture, Seen, Video, look, seen_by
-from ltx_mcp.emulator.inputs import Inputs, Medium
+from ltx_mcp.emulator.inputs import InputFile, Inputs
 
 SIZES = {"1080p": (1920, 1080), "1440p": (2560, 1440), "2160p": (3840, 2160)}
 LONGEST_AT_ANY_SIZE = 10
@@ -37,7 +37,7 @@ def _one_of(*allowed: int | str) -> AfterValidator:
     def check(value: int | str) -> int | str:
         if value not in allowed:
             named = [repr(each) for each in allowed]
-            message = f"Input should be {', '.join(named[:-1])} or {named[-1]}"
+            message = f"FalInput should be {', '.join(named[:-1])} or {named[-1]}"
             raise PydanticCustomError("one_of", message, {"expected": list(allowed)})
         return value
 
@@ -53,17 +53,17 @@ RatioOrAuto = Annotated[str, _one_of("auto", "16:9", "9:16")]
 Seconds = Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)]
 
 
-class Input(BaseModel, ABC):
+class FalInput(BaseModel, ABC):
     """What every model has. A field that is not known is ignored; types are not converted."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
     @abstractmethod
-    def asked(self, seen: Seen) -> Asked:
+    def asked(self, seen: Seen) -> EmulatedEdit:
         """The film this leads to, and what is billed."""
 
 
-class TextToVideo(Input):
+class TextToVideo(FalInput):
     """text-to-video."""
 
     prompt: str
@@ -81,12 +81,12 @@ class TextToVideo(Input):
             raise PydanticCustomError("feature_not_supported", message)
         return self
 
-    def asked(self, seen: Seen) -> Asked:
+    def asked(self, seen: Seen) -> EmulatedEdit:
         """As it was asked for; `auto` is wide."""
         width, height = SIZES[self.resolution]
         if self.aspect_ratio == "9:16":
             width, height = height, width
-        return Asked(FilmSpec(width, height, self.fps, self.duration, self.generate_audio))
+        return EmulatedEdit(FilmSpec(width, height, self.fps, self.duration, self.generate_audio))
 
 
 class TextToVideoFast(TextToVideo):
@@ -109,7 +109,7 @@ class ImageToVideoFast(ImageToVideo):
     duration: FastSeconds = 6
 
 
-class AudioToVideo(Input):
+class AudioToVideo(FalInput):
     """audio-to-video."""
 
     audio_url: Audio
@@ -125,7 +125,7 @@ class AudioToVideo(Input):
             raise PydanticCustomError("value_error", "Either prompt or image_url must be provided")
         return self
 
-    def asked(self, seen: Seen) -> Asked:
+    def asked(self, seen: Seen) -> EmulatedEdit:
         """`auto` is as the picture is, and wide without one."""
         width, height = SIZES["1080p"]
         if self.aspect_ratio == "9:16" or (self.aspect_ratio == "auto" and seen.upright):
@@ -133,7 +133,7 @@ class AudioToVideo(Input):
         return to_film_of(_medium(self.audio_url, seen), seen.picture, width, height, SOUND_FPS)
 
 
-class ExtendVideo(Input):
+class FalExtendVideo(FalInput):
     """extend-video."""
 
     video_url: Video
@@ -152,12 +152,12 @@ class ExtendVideo(Input):
             raise PydanticCustomError("feature_not_supported", message)
         return self
 
-    def asked(self, seen: Seen) -> Asked:
+    def asked(self, seen: Seen) -> EmulatedEdit:
         """The given film and more of it."""
         return to_extended(_medium(self.video_url, seen), self.duration, self.mode, self.context)
 
 
-class RetakeVideo(Input):
+class FalRetakeVideo(FalInput):
     """retake-video."""
 
     video_url: Video
@@ -178,12 +178,12 @@ class RetakeVideo(Input):
             raise PydanticCustomError("feature_not_supported", message)
         return self
 
-    def asked(self, seen: Seen) -> Asked:
+    def asked(self, seen: Seen) -> EmulatedEdit:
         """The given film with another section."""
         return to_retaken(_medium(self.video_url, seen), self.start_time, self.duration, self.retake_mode)
 
 
-def _medium(url: str, seen: Seen) -> Medium:
+def _medium(url: str, seen: Seen) -> InputFile:
     medium = seen.media[url]
     assert medium is not None
     return medium
@@ -200,7 +200,7 @@ def _check_frames(frames: int, fps: float, length_s: float) -> None:
 class Endpoint:
     """One model; its price is what fal's pricing call says of it, in USD per second at 1080p."""
 
-    model: type[Input]
+    model: type[FalInput]
     usd_per_second: float
 
 
@@ -210,18 +210,18 @@ ENDPOINTS = {
     "fal-ai/ltx-2.3/image-to-video": Endpoint(ImageToVideo, 0.06),
     "fal-ai/ltx-2.3/image-to-video/fast": Endpoint(ImageToVideoFast, 0.06),
     "fal-ai/ltx-2.3/audio-to-video": Endpoint(AudioToVideo, 0.10),
-    "fal-ai/ltx-2.3/extend-video": Endpoint(ExtendVideo, 0.10),
-    "fal-ai/ltx-2.3/retake-video": Endpoint(RetakeVideo, 0.10),
+    "fal-ai/ltx-2.3/extend-video": Endpoint(FalExtendVideo, 0.10),
+    "fal-ai/ltx-2.3/retake-video": Endpoint(FalRetakeVideo, 0.10),
 }
 
 
-async def read_order(endpoint: Endpoint, body: Any, find: Find, inputs: Inputs) -> Asked:
-    """What a body asks for. Raises Refused with the model's own list of what is wrong."""
+async def read_order(endpoint: Endpoint, body: Any, find: Find, inputs: Inputs) -> EmulatedEdit:
+    """What a body asks for. Raises FalRefusal with the model's own list of what is wrong."""
     seen = await look(body, endpoint.model.model_fields, find, inputs)
     try:
         return endpoint.model.model_validate(body, context=seen).asked(seen)
     except ValidationError as error:
-        raise Refused(model_error([_detail(each) for each in error.errors(include_url=False)])) from error
+        raise FalRefusal(model_error([_detail(each) for each in error.errors(include_url=False)])) from error
 
 
 def _detail(error: ErrorDetails) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from ltx_mcp.emulator.checks import decode_data_uri, image_kind, public_address
 from ltx_mcp.emulator.edits import LONGEST_S, PADDING_S, SHORTEST_S
-from ltx_mcp.emulator.inputs import ELSEWHERE, Inputs, Kind, Medium, Stored
+from ltx_mcp.emulator.inputs import ELSEWHERE, InputFile, Inputs, Kind, Stored
 
 FIELDS: dict[str, Kind] = {"audio_url": "audio", "video_url": "video"}
 FORMATS: dict[Kind, tuple[str, ...]] = {
@@ -33,7 +33,7 @@ class Seen:
     and what is missing cannot be fetched. `picture` is the path of an upright or a wide first frame, or empty."""
 
     find: Find
-    media: Mapping[str, Medium | None] = field(default_factory=dict)
+    media: Mapping[str, InputFile | None] = field(default_factory=dict)
     picture: str = ""
     upright: bool = False
 
@@ -41,7 +41,7 @@ class Seen:
 async def look(body: Any, fields: Iterable[str], find: Find, inputs: Inputs) -> Seen:
     """Measure the media a body names in these fields of a model."""
     given = {name: body[name] for name in fields if isinstance(body.get(name), str)} if isinstance(body, dict) else {}
-    media: dict[str, Medium | None] = {}
+    media: dict[str, InputFile | None] = {}
     for name, kind in FIELDS.items():
         url = given.get(name, "")
         if file := await _file(url, find, inputs):
@@ -49,7 +49,7 @@ async def look(body: Any, fields: Iterable[str], find: Find, inputs: Inputs) -> 
         elif public_address(url):
             media[url] = ELSEWHERE[kind]
     picture = await _file(given.get("image_url", ""), find, inputs) if media else None
-    facts = await inputs.look_at_picture(picture) if picture else None
+    facts = await inputs.probe_image(picture) if picture else None
     if picture is None or facts is None:
         return Seen(find, media)
     return Seen(find, media, str(picture.path), facts.height > facts.width)
@@ -97,7 +97,7 @@ def _audio(value: str, info: ValidationInfo) -> str:
     return value
 
 
-def _check_format(url: str, kind: Kind, seen: Seen) -> Medium:
+def _check_format(url: str, kind: Kind, seen: Seen) -> InputFile:
     if url not in seen.media:
         raise _not_fetched()
     medium = seen.media[url]

@@ -16,8 +16,8 @@ from ltx_mcp.emulator.emulator_state import FilmSpec
 from ltx_mcp.emulator.inputs import ELSEWHERE
 from ltx_mcp.emulator.letterbox import fit
 from ltx_mcp.emulator.pattern import draw
-from ltx_mcp.media.facts import FilmFacts, RenderOrder
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
+from ltx_mcp.media.messages import FilmFacts, RenderOrder
 from ltx_mcp.private import make_folder
 
 _ASSUMED = ELSEWHERE["video"].facts
@@ -29,7 +29,7 @@ SAME_LENGTH_S = 0.5
 class Films:
     """A folder of films by what they are."""
 
-    def __init__(self, folder: Path, media: Media) -> None:
+    def __init__(self, folder: Path, media: MediaClient) -> None:
         self._folder = folder
         self._media = media
         self._locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)

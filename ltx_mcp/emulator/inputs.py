@@ -17,8 +17,8 @@ from uuid import uuid4
 from weakref import finalize
 
 from ltx_mcp.domain.errors import CallerError
-from ltx_mcp.media.facts import MediumFacts, PictureFacts
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
+from ltx_mcp.media.messages import MediumFacts, PictureFacts
 from ltx_mcp.private import open_private
 
 Kind = Literal["video", "audio"]
@@ -36,23 +36,23 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Medium:
+class InputFile:
     """A film or a sound that an order names. Without a path it lies elsewhere, and its facts are assumed."""
 
     facts: MediumFacts
     path: str = ""
 
 
-ELSEWHERE: dict[Kind, Medium] = {
-    "video": Medium(MediumFacts("mp4", 6.0, 0, "h264", "aac", 1920, 1080, 25.0, 150)),
-    "audio": Medium(MediumFacts("mp3", 6.0, 0, audio_codec="mp3")),
+ELSEWHERE: dict[Kind, InputFile] = {
+    "video": InputFile(MediumFacts("mp4", 6.0, 0, "h264", "aac", 1920, 1080, 25.0, 150)),
+    "audio": InputFile(MediumFacts("mp3", 6.0, 0, audio_codec="mp3")),
 }
 
 
 class Inputs:
     """A folder of its own, made for the first file, which goes with it at the latest; `close` at shutdown."""
 
-    def __init__(self, media: Media) -> None:
+    def __init__(self, media: MediaClient) -> None:
         self._media = media
         self._looked: dict[tuple[str, Kind], MediumFacts | None] = {}
 
@@ -92,21 +92,21 @@ class Inputs:
         """Keep these files as one."""
         return await self.store(_joined(parts))
 
-    async def look(self, file: Stored, kind: Kind) -> Medium | None:
+    async def look(self, file: Stored, kind: Kind) -> InputFile | None:
         """What a file is; None where it is no whole film or no whole sound."""
         key = (file.sha256, kind)
         if key not in self._looked:
             try:
-                self._looked[key] = await self._media.look_at_medium(file.path, kind)
+                self._looked[key] = await self._media.probe_media(file.path, kind)
             except CallerError:
                 self._looked[key] = None
         facts = self._looked[key]
-        return None if facts is None else Medium(facts, str(file.path))
+        return None if facts is None else InputFile(facts, str(file.path))
 
-    async def look_at_picture(self, file: Stored) -> PictureFacts | None:
+    async def probe_image(self, file: Stored) -> PictureFacts | None:
         """What a picture is; None where it cannot be decoded."""
         try:
-            return await self._media.look_at_picture(file.path)
+            return await self._media.probe_image(file.path)
         except CallerError:
             return None
 

@@ -19,7 +19,7 @@ def fit(path: Path, out: Path, width: int, height: int, duration: float) -> None
     """
     import av
 
-    from ltx_mcp.media.rewrite import open_film_out
+    from ltx_mcp.media.remux import open_film_out
 
     with av.open(f"file:{path}") as source, open_film_out(out) as target:
         pictures = source.streams.video[0]
@@ -57,7 +57,7 @@ def _scaler(pictures: "VideoStream", frame: "av.VideoFrame", width: int, height:
     """Turns a film that a player would turn, scales it, and pads it."""
     from av.filter.graph import Graph
 
-    from ltx_mcp.media.press import chained
+    from ltx_mcp.media.compositor import chained
     from ltx_mcp.media.turn import turn_of
 
     size = f"{width}:{height}"

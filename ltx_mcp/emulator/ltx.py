@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import WholeFilm, read_json
-from ltx_mcp.emulator.edits import Asked
-from ltx_mcp.emulator.emulator_state import Order
+from ltx_mcp.emulator.edits import EmulatedEdit
+from ltx_mcp.emulator.emulator_state import EmulatedOrder
 from ltx_mcp.emulator.inputs import Stored
 from ltx_mcp.emulator.ltx_edits import READ
 from ltx_mcp.emulator.ltx_errors import (
@@ -25,7 +25,7 @@ from ltx_mcp.emulator.ltx_errors import (
     ERROR_TYPES,
     KEY,
     NAME,
-    Refused,
+    LtxRefusal,
     make_headers,
     refuse,
     refuse_put,
@@ -53,7 +53,7 @@ def settings(base_url: str) -> dict[str, str]:
 
 def routes(emulator: Emulator) -> list[Route]:
     """The documented calls that order films, and the bucket that uploads go to."""
-    api = _Api(emulator)
+    api = _LtxApi(emulator)
     submits = [(f"/v2/{name}", api.submit) for name in ENDPOINTS] + [(f"/v1/{name}", api.film) for name in ENDPOINTS]
     return [
         *(emulator.route(NAME, "submit", path, "POST", handler, refuse) for path, handler in submits),
@@ -63,7 +63,7 @@ def routes(emulator: Emulator) -> list[Route]:
     ]
 
 
-class _Api:
+class _LtxApi:
     """The handlers; each looks at the key first."""
 
     def __init__(self, emulator: Emulator) -> None:
@@ -142,7 +142,7 @@ class _Api:
             return to_storage_error(400, "EntityTooLarge")
         return to_storage_error(412, "PreconditionFailed") if "stored_at" in entry else None
 
-    async def _place(self, request: Request) -> Order | Response:
+    async def _place(self, request: Request) -> EmulatedOrder | Response:
         if refusal := self._locked_out(request):
             return refusal
         if self._world.is_full(NAME):
@@ -152,30 +152,30 @@ class _Api:
             return to_error(400, "The body must be a JSON object, sent as application/json")
         try:
             asked = await self._read_order(request.url.path.rsplit("/", 1)[1], body)
-        except Refused as refused:
+        except LtxRefusal as refused:
             return to_error(400, str(refused))
         return self._world.place(
             NAME, request.url.path, body, asked.film, order_id=str(uuid4()), billed_s=asked.billed_s
         )
 
-    async def _read_order(self, endpoint: str, body: Mapping[str, Any]) -> Asked:
-        """Raises Refused."""
+    async def _read_order(self, endpoint: str, body: Mapping[str, Any]) -> EmulatedEdit:
+        """Raises LtxRefusal."""
         if endpoint in READ:
             return await READ[endpoint](body, self._emulator)
         if wrong := find_mistake(body, picture=endpoint == "image-to-video", world=self._world):
-            raise Refused(wrong)
-        return Asked(to_film(body))
+            raise LtxRefusal(wrong)
+        return EmulatedEdit(to_film(body))
 
     def _locked_out(self, request: Request) -> Response | None:
         if request.headers.get("authorization") == f"Bearer {self._world.keys.get(NAME, KEY)}":
             return None
         return to_error(401, "The API key is missing, malformed or wrong")
 
-    def _forgotten(self, order: Order) -> bool:
+    def _forgotten(self, order: EmulatedOrder) -> bool:
         ended = self._world.state(order) in ("done", "failed")
         return ended and self._world.now() > self._world.finished_at(order) + timedelta(seconds=KEPT_S)
 
-    def _job(self, order: Order) -> dict[str, Any]:
+    def _job(self, order: EmulatedOrder) -> dict[str, Any]:
         state = self._world.state(order)
         job: dict[str, Any] = {"status": "pending", "id": order.id, "created_at": to_time(order.placed_at)}
         if order.fault and order.fault.kind == "unknown_state":
@@ -190,7 +190,7 @@ class _Api:
         return job | {"status": "completed", "result": {"video_url": url}}
 
 
-def _failure(order: Order) -> dict[str, str]:
+def _failure(order: EmulatedOrder) -> dict[str, str]:
     if order.fault and order.fault.kind == "content":
         return {"type": ERROR_TYPES[422], "message": BLOCKED}
     return {"type": ERROR_TYPES[500], "message": "The generation failed"}

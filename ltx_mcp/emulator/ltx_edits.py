@@ -17,19 +17,19 @@ from ltx_mcp.emulator.edits import (
     MOST_FRAMES,
     PADDING_S,
     SHORTEST_S,
-    Asked,
+    EmulatedEdit,
     is_upright,
     to_extended,
     to_film_of,
     to_retaken,
     too_many_frames,
 )
-from ltx_mcp.emulator.inputs import Medium
-from ltx_mcp.emulator.ltx_errors import Refused
+from ltx_mcp.emulator.inputs import InputFile
+from ltx_mcp.emulator.ltx_errors import LtxRefusal
 from ltx_mcp.emulator.ltx_inputs import MEGABYTE, find_picture, read_medium, wrong_picture
 from ltx_mcp.emulator.ltx_orders import LONG_TIERS, MOTIONS, PROMPT_CHARS, RATES, TIERS
 from ltx_mcp.emulator.wire import Emulator
-from ltx_mcp.media.facts import MediumFacts, PictureFacts
+from ltx_mcp.media.messages import MediumFacts, PictureFacts
 
 EDITOR = "ltx-2-3-pro"
 SINGERS = ("ltx-2-3-pro", "ltx-2-5-fast", "ltx-2-5-pro")
@@ -44,21 +44,21 @@ RATIO, RATIO_OFF = math.log(16 / 9), 0.01
 Word = TypeVar("Word", str, int)
 
 
-async def read_sounding(body: Mapping[str, Any], emulator: Emulator) -> Asked:
-    """audio-to-video. Raises Refused."""
+async def read_sounding(body: Mapping[str, Any], emulator: Emulator) -> EmulatedEdit:
+    """audio-to-video. Raises LtxRefusal."""
     _check_prompt(body)
     if not body.get("prompt") and "image_uri" not in body:
-        raise Refused("prompt or image_uri is required")
+        raise LtxRefusal("prompt or image_uri is required")
     if "last_frame_uri" in body and "image_uri" not in body:
-        raise Refused("last_frame_uri needs image_uri")
+        raise LtxRefusal("last_frame_uri needs image_uri")
     model = _one_of(body, "model", SINGERS, EDITOR)
     fps = _one_of(body, "fps", RATES, RATES[0])
     _one_of(body, "camera_motion", MOTIONS, MOTIONS[0])
     resolution = _one_of(body, "resolution", tuple(TIERS), WIDE)
     for name in ("image_uri", "last_frame_uri"):
         if name in body and (wrong := wrong_picture(body[name], emulator.world)):
-            raise Refused(f"{name}: {wrong}")
-    path, picture = await _look_at_picture(body, emulator)
+            raise LtxRefusal(f"{name}: {wrong}")
+    path, picture = await _probe_image(body, emulator)
     if "resolution" not in body and picture is not None and picture.height > picture.width:
         resolution = TALL
     sound = await read_medium(body, "audio_uri", "audio", emulator)
@@ -66,13 +66,13 @@ async def read_sounding(body: Mapping[str, Any], emulator: Emulator) -> Asked:
     most_s = SHORT_AUDIO_S if short else LONG_AUDIO_S
     if not SHORTEST_S <= sound.facts.duration <= most_s + PADDING_S:
         allowed = f"{SHORTEST_S} to {most_s} s for {model} at {resolution}"
-        raise Refused(f"audio_uri: lasts {sound.facts.duration:g} s; must be {allowed}")
+        raise LtxRefusal(f"audio_uri: lasts {sound.facts.duration:g} s; must be {allowed}")
     width, height = map(int, resolution.split("x"))
     return to_film_of(sound, path, width, height, fps, most_s)
 
 
-async def read_retake(body: Mapping[str, Any], emulator: Emulator) -> Asked:
-    """retake. Raises Refused."""
+async def read_retake(body: Mapping[str, Any], emulator: Emulator) -> EmulatedEdit:
+    """retake. Raises LtxRefusal."""
     _check_prompt(body)
     _one_of(body, "model", (EDITOR,), EDITOR)
     start_time = _seconds(body, "start_time", 0, math.inf)
@@ -81,15 +81,15 @@ async def read_retake(body: Mapping[str, Any], emulator: Emulator) -> Asked:
     resolution = _one_of(body, "resolution", (WIDE, TALL), "")
     video = await _read_video(body, emulator)
     if start_time >= video.facts.duration:
-        raise Refused(f"start_time must lie before the end of the video, which lasts {video.facts.duration:g} s")
+        raise LtxRefusal(f"start_time must lie before the end of the video, which lasts {video.facts.duration:g} s")
     asked = to_retaken(video, start_time, duration, mode)
     resolution = resolution or (TALL if is_upright(video.facts) else WIDE)
     width, height = map(int, resolution.split("x"))
     return replace(asked, film=replace(asked.film, width=width, height=height))
 
 
-async def read_extension(body: Mapping[str, Any], emulator: Emulator) -> Asked:
-    """extend. Raises Refused."""
+async def read_extension(body: Mapping[str, Any], emulator: Emulator) -> EmulatedEdit:
+    """extend. Raises LtxRefusal."""
     _check_prompt(body)
     _one_of(body, "model", (EDITOR,), EDITOR)
     duration = _seconds(body, "duration", SHORTEST_S, LONGEST_S)
@@ -98,11 +98,11 @@ async def read_extension(body: Mapping[str, Any], emulator: Emulator) -> Asked:
     video = await _read_video(body, emulator)
     facts = video.facts
     if facts.size_bytes > EXTENDED_BYTES:
-        raise Refused("video_uri: must be of at most 100 MB")
+        raise LtxRefusal("video_uri: must be of at most 100 MB")
     if abs(abs(math.log(facts.width / facts.height)) - RATIO) > RATIO_OFF:
-        raise Refused(f"video_uri: is {facts.width}x{facts.height}; must be 16:9 or 9:16")
+        raise LtxRefusal(f"video_uri: is {facts.width}x{facts.height}; must be 16:9 or 9:16")
     if too_many_frames(facts, duration, context):
-        raise Refused(f"context and duration must be at most {MOST_FRAMES} frames together at {facts.fps:g} fps")
+        raise LtxRefusal(f"context and duration must be at most {MOST_FRAMES} frames together at {facts.fps:g} fps")
     return to_extended(video, duration, mode, context)
 
 
@@ -110,7 +110,7 @@ READ = {"audio-to-video": read_sounding, "retake": read_retake, "extend": read_e
 """By the name of the endpoint."""
 
 
-async def _read_video(body: Mapping[str, Any], emulator: Emulator) -> Medium:
+async def _read_video(body: Mapping[str, Any], emulator: Emulator) -> InputFile:
     video = await read_medium(body, "video_uri", "video", emulator)
     _check_frames(video.facts)
     return video
@@ -119,22 +119,22 @@ async def _read_video(body: Mapping[str, Any], emulator: Emulator) -> Medium:
 def _check_frames(facts: MediumFacts) -> None:
     short, long = sorted((facts.width, facts.height))
     if long > LONG_EDGE or short > SHORT_EDGE:
-        raise Refused(f"video_uri: is {facts.width}x{facts.height}; must be at most {LONG_EDGE}x{SHORT_EDGE}")
+        raise LtxRefusal(f"video_uri: is {facts.width}x{facts.height}; must be at most {LONG_EDGE}x{SHORT_EDGE}")
     if facts.frames < LEAST_FRAMES:
-        raise Refused(f"video_uri: has {facts.frames} frames; must have at least {LEAST_FRAMES}")
+        raise LtxRefusal(f"video_uri: has {facts.frames} frames; must have at least {LEAST_FRAMES}")
 
 
-async def _look_at_picture(body: Mapping[str, Any], emulator: Emulator) -> tuple[str, PictureFacts | None]:
+async def _probe_image(body: Mapping[str, Any], emulator: Emulator) -> tuple[str, PictureFacts | None]:
     """Where the first picture lies and what it is; empty and None where that is not known."""
     file = await find_picture(body["image_uri"], emulator) if "image_uri" in body else None
-    facts = await emulator.inputs.look_at_picture(file) if file else None
+    facts = await emulator.inputs.probe_image(file) if file else None
     return (str(file.path) if file and facts else ""), facts
 
 
 def _check_prompt(body: Mapping[str, Any]) -> None:
     prompt = body.get("prompt", "")
     if not isinstance(prompt, str) or len(prompt) > PROMPT_CHARS:
-        raise Refused(f"prompt must be a text of at most {PROMPT_CHARS} characters")
+        raise LtxRefusal(f"prompt must be a text of at most {PROMPT_CHARS} characters")
 
 
 def _one_of(body: Mapping[str, Any], name: str, allowed: tuple[Word, ...], default: Word) -> Word:
@@ -142,16 +142,16 @@ def _one_of(body: Mapping[str, Any], name: str, allowed: tuple[Word, ...], defau
         return default
     value = body[name]
     if type(value) is not type(allowed[0]) or value not in allowed:
-        raise Refused(f"{name} must be one of {', '.join(map(str, allowed))}")
+        raise LtxRefusal(f"{name} must be one of {', '.join(map(str, allowed))}")
     chosen: Word = value
     return chosen
 
 
 def _seconds(body: Mapping[str, Any], name: str, low: float, high: float) -> float:
     if name not in body:
-        raise Refused(f"{name} is required")
+        raise LtxRefusal(f"{name} is required")
     value = body[name]
     if type(value) not in (int, float) or not (low <= value <= high and math.isfinite(value)):
         allowed = f"at least {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
-        raise Refused(f"{name} must be a number of seconds, {allowed}")
+        raise LtxRefusal(f"{name} must be a number of seconds, {allowed}")
     return float(value)

@@ -28,7 +28,7 @@ ERROR_TYPES = {
 BLOCKED = "The content was blocked by the safety filter"
 
 
-class Refused(Exception):
+class LtxRefusal(Exception):
     """An order that is not valid, with the words it is refused with."""
 
 

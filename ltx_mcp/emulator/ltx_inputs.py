@@ -10,8 +10,8 @@ from typing import Any
 
 from ltx_mcp.emulator.checks import decode_data_uri, image_kind, public_address
 from ltx_mcp.emulator.emulator_state import EmulatorState
-from ltx_mcp.emulator.inputs import ELSEWHERE, Kind, Medium, Stored
-from ltx_mcp.emulator.ltx_errors import Refused
+from ltx_mcp.emulator.inputs import ELSEWHERE, InputFile, Kind, Stored
+from ltx_mcp.emulator.ltx_errors import LtxRefusal
 from ltx_mcp.emulator.wire import Emulator
 
 PICTURES = ("png", "jpeg", "webp")
@@ -68,40 +68,40 @@ async def find_picture(uri: str, emulator: Emulator) -> Stored | None:
     return await emulator.inputs.keep(data[1]) if data else None
 
 
-async def read_medium(body: Mapping[str, Any], name: str, kind: Kind, emulator: Emulator) -> Medium:
-    """The film or the sound a field names. Raises Refused."""
+async def read_medium(body: Mapping[str, Any], name: str, kind: Kind, emulator: Emulator) -> InputFile:
+    """The film or the sound a field names. Raises LtxRefusal."""
     uri = body.get(name)
     if not isinstance(uri, str):
-        raise Refused(f"{name} must be a text" if name in body else f"{name} is required")
+        raise LtxRefusal(f"{name} must be a text" if name in body else f"{name} is required")
     if not uri.startswith(("ltx://", "data:")):
         if not public_address(uri):
-            raise Refused(f"{name}: {_OTHER_ADDRESS}")
+            raise LtxRefusal(f"{name}: {_OTHER_ADDRESS}")
         return ELSEWHERE[kind]
     content_type, file = await _find_file(uri, name, emulator)
     medium = await emulator.inputs.look(file, kind)
     if medium is None:
-        raise Refused(f"{name}: cannot be read as {kind}")
+        raise LtxRefusal(f"{name}: cannot be read as {kind}")
     facts = medium.facts
     expected_type, codecs = FORMATS[kind].get(facts.container, ("", ()))
     codec = facts.video_codec if kind == "video" else facts.audio_codec
     if codec not in codecs:
-        raise Refused(f"{name}: {facts.container} with {codec} is not supported; must be {NAMED[kind]}")
+        raise LtxRefusal(f"{name}: {facts.container} with {codec} is not supported; must be {NAMED[kind]}")
     if content_type != expected_type:
-        raise Refused(f"{name}: was sent as {content_type} but is {expected_type}")
+        raise LtxRefusal(f"{name}: was sent as {content_type} but is {expected_type}")
     return medium
 
 
 async def _find_file(uri: str, name: str, emulator: Emulator) -> tuple[str, Stored]:
-    """The type something was sent as, and its bytes. Raises Refused."""
+    """The type something was sent as, and its bytes. Raises LtxRefusal."""
     if uri.startswith("ltx://"):
         entry = emulator.world.uploads.get(uri)
         if wrong := _wrong_upload(entry, emulator.world):
-            raise Refused(f"{name}: {wrong}")
+            raise LtxRefusal(f"{name}: {wrong}")
         assert entry is not None
         return entry["content_type"], entry["file"]
     data = decode_data_uri(uri)
     if data is None or len(uri) > MEDIUM_CHARS:
-        raise Refused(f"{name}: must be a whole base64 data URI of at most 15 MB")
+        raise LtxRefusal(f"{name}: must be a whole base64 data URI of at most 15 MB")
     return data[0], await emulator.inputs.keep(data[1])
 
 

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import decode_data_uri, image_kind, public_address, read_json
-from ltx_mcp.emulator.emulator_state import Fault, FilmSpec, Order
+from ltx_mcp.emulator.emulator_state import EmulatedOrder, Fault, FilmSpec
 from ltx_mcp.emulator.wire import Emulator
 
 NAME = "netwrck"
@@ -47,7 +47,7 @@ def settings(base_url: str) -> dict[str, str]:
 
 def routes(emulator: Emulator) -> list[Route]:
     """The two orders and the poll."""
-    api = _Api(emulator)
+    api = _NetwrckApi(emulator)
     return [
         emulator.route(NAME, "submit", TEXT, "POST", api.submit, refuse),
         emulator.route(NAME, "submit", PICTURE, "POST", api.submit, refuse),
@@ -62,7 +62,7 @@ def refuse(fault: Fault) -> Response:
     return _error(status, fault.options.get("message") or message, fault.options.get("retry_after"))
 
 
-class _Api:
+class _NetwrckApi:
     """The handlers; the key comes in the body of an order, and in the address of a poll."""
 
     def __init__(self, emulator: Emulator) -> None:
@@ -103,7 +103,7 @@ class _Api:
                 return JSONResponse({"status": "completed", "result": {"video": video}})
         return JSONResponse({"status": "failed", "error": _reason(order)})
 
-    async def _inline(self, request: Request, order: Order, charge: Mapping[str, Any]) -> Response:
+    async def _inline(self, request: Request, order: EmulatedOrder, charge: Mapping[str, Any]) -> Response:
         while self._world.state(order) in ("waiting", "running"):
             if await request.is_disconnected():
                 return Response(status_code=499)
@@ -112,7 +112,7 @@ class _Api:
             return _error(500, _reason(order))
         return JSONResponse({"result": {"video": self._video(order)}, **charge})
 
-    def _video(self, order: Order) -> dict[str, Any]:
+    def _video(self, order: EmulatedOrder) -> dict[str, Any]:
         """What inline mode tells of a film; only the page on films from text shows a file name."""
         film = order.film
         named = {"file_name": "output.mp4"} if order.endpoint == TEXT else {}
@@ -126,7 +126,7 @@ class _Api:
             "fps": film.fps,
         }
 
-    def _url(self, order: Order) -> str:
+    def _url(self, order: EmulatedOrder) -> str:
         return f"{self._emulator.base_url}/media/{order.media_id}.mp4"
 
     def _knows(self, key: object) -> bool:
@@ -201,7 +201,7 @@ def _upright(uri: str) -> bool:
         return False
 
 
-def _reason(order: Order) -> str:
+def _reason(order: EmulatedOrder) -> str:
     return POLICY if order.fault and order.fault.kind == "content" else FAILED
 
 

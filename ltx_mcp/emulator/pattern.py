@@ -23,7 +23,7 @@ LOUDNESS = 1500
 
 def draw(out: Path, size: tuple[int, int], fps: int, seconds: float, has_sound: bool) -> None:
     """Write the film as an MP4."""
-    from ltx_mcp.media.rewrite import open_film_out
+    from ltx_mcp.media.remux import open_film_out
 
     frames = round(fps * seconds)
     with open_film_out(out) as container:

@@ -9,7 +9,7 @@ from ltx_mcp.domain.plan import Catalog
 
 
 @dataclass(frozen=True)
-class Config:
+class JobsConfig:
     """Plain values from the edge. `folders` are where paths may lie; None: paths are not accepted at all. `lookup`
     gives the keys and addresses that the facts name. Above `confirm_above_usd` a person must agree; None: never.
     Without `database_url` the database is a file in `home`. What ended `keep_days` ago is removed; None: never. A

@@ -23,7 +23,7 @@ from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.transitions import price_drift
 from ltx_mcp.jobs.upload_cache import UploadCache
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.address import read_address
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.net.redact import redact
@@ -32,7 +32,7 @@ from ltx_mcp.providers.base import PollResult, Provider
 logger = logging.getLogger(__name__)
 
 
-class Fetch(Protocol):
+class FetchVideo(Protocol):
     """Brings the file `out` to the end of the film at `url`, from where it stands; one try. Raises ProviderError."""
 
     async def __call__(self, url: str, out: Any, *, provider: str, near: bool, bounds: Bounds) -> None: ...
@@ -79,10 +79,10 @@ class StepContext:
     store: Store
     shelf: UploadCache
     files: FileStore
-    media: Media
+    media: MediaClient
     facts: Mapping[str, ProviderSpec]
     adapters: Mapping[str, Provider]
-    fetch: Fetch
+    fetch: FetchVideo
     now: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     chance: Callable[[], float] = random.random

@@ -21,8 +21,8 @@ from ltx_mcp.domain.price import to_wire
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.database import storage_failed
 from ltx_mcp.jobs.filesystem import check_space, reserve_of
-from ltx_mcp.media.facts import FilmFacts
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
+from ltx_mcp.media.messages import FilmFacts
 from ltx_mcp.private import FILE, create_private, make_folder, open_private
 
 CONVERTED = "-2-as"
@@ -128,9 +128,9 @@ class FileStore:
             make_folder(self._inputs)
         return self._inputs
 
-    def make_media(self) -> Media:
+    def make_media(self) -> MediaClient:
         """The media processes, which see where films are kept and callers' inputs come in, not the database beside."""
-        return Media(inputs_in=(self._incoming,), films_in=(self._videos, self._incoming))
+        return MediaClient(inputs_in=(self._incoming,), films_in=(self._videos, self._incoming))
 
     def new_folder(self) -> str:
         """A folder for what a call brings, until `remove_folder`. A lock beside it, which the OS releases when this

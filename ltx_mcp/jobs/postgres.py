@@ -40,7 +40,7 @@ class Postgres:
     def make_engine(self, connections: int) -> Engine:
         """The pool; a connection is tried before it is used, so that a restart costs nobody an error."""
         try:
-            from ltx_mcp.jobs.postgres_connection import Connection as Impatient
+            from ltx_mcp.jobs.postgres_connection import WatchedConnection as Impatient
         except ModuleNotFoundError as error:
             raise SetupError(
                 ErrorCode.STORAGE_FAILED,

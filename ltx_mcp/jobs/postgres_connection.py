@@ -13,7 +13,7 @@ from ltx_mcp.jobs.postgres import SILENCE_S
 T = TypeVar("T")
 
 
-class Connection(psycopg.Connection[Any]):
+class WatchedConnection(psycopg.Connection[Any]):
     """Closed, with an error, when nothing came for SILENCE_S."""
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:

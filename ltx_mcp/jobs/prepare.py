@@ -21,8 +21,8 @@ from ltx_mcp.jobs.context import StepContext
 from ltx_mcp.jobs.files import CONVERTED, digest_of
 from ltx_mcp.jobs.resolve_inputs import to_input
 from ltx_mcp.jobs.transitions import removed_film
-from ltx_mcp.media.facts import MediumFacts, PictureFacts
 from ltx_mcp.media.inputs import to_medium
+from ltx_mcp.media.messages import MediumFacts, PictureFacts
 from ltx_mcp.providers.base import SupportsUpload
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class PrepareStep:
         if not await self._store.run_in_thread(film.exists):
             raise removed_film(given.role, source.id)
         if given.kind == "video":
-            return await self._kept(given, film, await self._tools.media.look_at_film(film))
+            return await self._kept(given, film, await self._tools.media.probe_video(film))
         path = files.staging_dir() / f"{job.id}.{job.fence}.{given.role}.part"
         try:
             return await self._kept(given, path, await self._take(given, film, path))
@@ -167,7 +167,7 @@ class PrepareStep:
             facts = await self._convert(given, part, target)
             part.replace(path)
         if given.kind != "image":
-            facts = facts or await self._tools.media.look_at_film(path, given.kind)
+            facts = facts or await self._tools.media.probe_video(path, given.kind)
             measured = to_input(given.role, to_medium(facts, given.kind, path, converted.sha256, facts.size_bytes))
             converted = replace(measured, job_id=given.job_id, moment=given.moment)
         size_bytes = path.stat().st_size

@@ -21,7 +21,7 @@ from ltx_mcp.jobs.database import DatabaseUnavailableError
 from ltx_mcp.jobs.files import to_film
 from ltx_mcp.jobs.filesystem import check_space
 from ltx_mcp.jobs.rows import LostClaimError
-from ltx_mcp.media.facts import FilmFacts
+from ltx_mcp.media.messages import FilmFacts
 from ltx_mcp.net.flow import LEAST_BYTES_S, WINDOW_S, Bounds
 from ltx_mcp.providers.base import SupportsDownload, SupportsPoll
 

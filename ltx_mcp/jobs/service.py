@@ -18,7 +18,7 @@ from ltx_mcp.domain.plan import Catalog, Plan
 from ltx_mcp.jobs.budget import Budget
 from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.change_notifier import ChangeNotifier
-from ltx_mcp.jobs.config import Config
+from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore
 from ltx_mcp.jobs.context import StepContext
 from ltx_mcp.jobs.database import Database
@@ -57,7 +57,7 @@ Sleep = Callable[[float], Awaitable[None]]
 class Jobs:
     """One open home."""
 
-    def __init__(self, config: Config, database: Database, now: Callable[[], datetime], sleep: Sleep) -> None:
+    def __init__(self, config: JobsConfig, database: Database, now: Callable[[], datetime], sleep: Sleep) -> None:
         self._config = config
         self._now = now
         self._sleep = sleep
@@ -79,7 +79,7 @@ class Jobs:
     @classmethod
     async def open(
         cls,
-        config: Config,
+        config: JobsConfig,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Sleep = anyio.sleep,
     ) -> "Jobs":
@@ -108,9 +108,9 @@ class Jobs:
         folders = self._config.folders
         reader = InputReader(
             folders,
-            self._media.look_at_picture,
+            self._media.probe_image,
             fetch_url if folders is None else fetch_by_proxy,  # who shares this disk may use what this machine may
-            listen=self._media.look_at_medium,
+            listen=self._media.probe_media,
             cwd=self._config.cwd,
             is_typed=self._config.is_typed,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ltx_mcp.jobs.files import FileStore
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 
 LONG_SIDE = 1024
 
@@ -20,7 +20,7 @@ class ShownImage:
 
 
 async def take_frame(
-    film: Path, seconds: float, files: FileStore, media: Media, do: Callable[..., Awaitable[Any]]
+    film: Path, seconds: float, files: FileStore, media: MediaClient, do: Callable[..., Awaitable[Any]]
 ) -> ShownImage:
     """The frame at this moment; `do` runs what blocks. Raises CallerError beyond the end."""
     folder = await do(files.new_folder)

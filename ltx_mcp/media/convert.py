@@ -9,11 +9,11 @@ from av.container import OutputContainer
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.media_formats import CONVERSION_TARGETS
-from ltx_mcp.media.facts import MediumFacts
-from ltx_mcp.media.listen import Listener, first_heard, open_sound
-from ltx_mcp.media.medium import codec_name, look_at_medium
-from ltx_mcp.media.rewrite import write_whole
-from ltx_mcp.media.source import Source, read_source
+from ltx_mcp.media.audio_reader import AudioReader, first_heard, open_sound
+from ltx_mcp.media.messages import MediumFacts
+from ltx_mcp.media.probe import codec_name, probe_media
+from ltx_mcp.media.remux import write_whole
+from ltx_mcp.media.source_video import SourceVideo, read_source
 from ltx_mcp.media.tracks import CopiedTrack, EncodedTrack, Silence, Track
 
 _CRF = 14
@@ -28,10 +28,10 @@ def convert_medium(path: str | Path, out: Path, target: str) -> MediumFacts:
         source = read_source(path)
         copied = () if source.shown.traits else ("h264",)
         write_whole(out, source, partial(_film_track, source), _untold, copied, _CRF)
-        return look_at_medium(out, "video")
+        return probe_media(out, "video")
     if target == CONVERSION_TARGETS["audio"]:
         _write_sound(path, out)
-        return look_at_medium(out, "audio")
+        return probe_media(out, "audio")
     raise LtxError(ErrorCode.INTERNAL_ERROR, f"Nothing is converted to {target} here.")
 
 
@@ -39,13 +39,13 @@ def _untold(part: float) -> None:
     """Nobody waits to hear how far a conversion has come."""
 
 
-def _film_track(source: Source, container: OutputContainer, stack: ExitStack) -> Track:
+def _film_track(source: SourceVideo, container: OutputContainer, stack: ExitStack) -> Track:
     if not source.has_sound:
         return Silence()
     opened, stream = stack.enter_context(open_sound(source.path, "video"))
     if codec_name(stream) == "aac":
         return CopiedTrack(container, opened, stream, source.start_s)
-    return EncodedTrack(container, Listener(opened, stream, source.start_s))
+    return EncodedTrack(container, AudioReader(opened, stream, source.start_s))
 
 
 def _write_sound(path: str | Path, out: Path) -> None:
@@ -58,5 +58,5 @@ def _write_sound(path: str | Path, out: Path) -> None:
         if codec_name(stream) == "aac":
             track = CopiedTrack(container, opened, stream, origin)
         else:
-            track = EncodedTrack(container, Listener(opened, stream, origin))
+            track = EncodedTrack(container, AudioReader(opened, stream, origin))
         track.finish()

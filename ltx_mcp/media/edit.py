@@ -17,16 +17,16 @@ import av
 from av.container import OutputContainer
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.media.audio_reader import AudioReader, open_sound
 from ltx_mcp.media.backdrop import make_backdrop
-from ltx_mcp.media.bridge import Bridge
 from ltx_mcp.media.caption import Overlay, make_caption, make_mark
-from ltx_mcp.media.facts import EditOrder, RenderNotes, Tell
-from ltx_mcp.media.listen import Listener, open_sound
-from ltx_mcp.media.press import Press, draw_ahead
+from ltx_mcp.media.compositor import Compositor, draw_ahead
+from ltx_mcp.media.messages import EditOrder, RenderNotes, ReportProgress
+from ltx_mcp.media.remux import encode_film, write_whole
 from ltx_mcp.media.render import seeded
-from ltx_mcp.media.rewrite import encode_film, write_whole
-from ltx_mcp.media.source import Source, kept_frames, picture_at, read_source
+from ltx_mcp.media.source_video import SourceVideo, kept_frames, picture_at, read_source
 from ltx_mcp.media.tracks import CopiedTrack, Dub, EncodedTrack, Pad, Silence, Track, can_copy
+from ltx_mcp.media.transition import TransitionScene
 
 _EDGE = 1280
 """Pixels of the long side of the pictures that new frames are made from, before they are enlarged."""
@@ -54,7 +54,7 @@ class _Plan:
     length: int
 
 
-def edit(order: EditOrder, out: Path, tell: Tell) -> RenderNotes:
+def edit(order: EditOrder, out: Path, tell: ReportProgress) -> RenderNotes:
     """Writes the edited film to `out`, an MP4; `tell` hears the part done, from 0 to 1.
 
     CallerError: invalid_request for a section outside the film, input_failed for a film that cannot be read.
@@ -70,7 +70,7 @@ def edit(order: EditOrder, out: Path, tell: Tell) -> RenderNotes:
     return RenderNotes(missing)
 
 
-def _plan_extension(order: EditOrder, source: Source) -> _Plan:
+def _plan_extension(order: EditOrder, source: SourceVideo) -> _Plan:
     count = max(1, round(order.duration * source.rate))
     span = max(count, round(Fraction(order.duration) / source.tick))
     frames, begin = len(source.moments), 0 if order.mode == "start" else source.length
@@ -81,7 +81,7 @@ def _plan_extension(order: EditOrder, source: Source) -> _Plan:
     return _Plan(frames, frames, 0, new, begin + span, start_s, end_s, source.length + span)
 
 
-def _plan_section(order: EditOrder, source: Source) -> _Plan:
+def _plan_section(order: EditOrder, source: SourceVideo) -> _Plan:
     start, end = Fraction(order.start_time), min(Fraction(order.start_time) + Fraction(order.duration), source.seconds)
     section = [n for n, moment in enumerate(source.moments) if start <= moment * source.tick + _HALF_MS < end]
     if start < 0 or start >= source.seconds or not section:
@@ -95,7 +95,7 @@ def _plan_section(order: EditOrder, source: Source) -> _Plan:
     return _Plan(first, last, 0, source.moments[first:last], new_end, start, end, source.length)
 
 
-def _write_picture(order: EditOrder, source: Source, plan: _Plan, out: Path, tell: Tell) -> int:
+def _write_picture(order: EditOrder, source: SourceVideo, plan: _Plan, out: Path, tell: ReportProgress) -> int:
     caption = make_caption(order.prompt, source.width, source.height)
     overlays = [make_mark(source.width, source.height), *([caption.overlay] if caption.overlay else [])]
     frames = _in_order(source, plan, _redrawn(order, source, plan, overlays))
@@ -103,7 +103,7 @@ def _write_picture(order: EditOrder, source: Source, plan: _Plan, out: Path, tel
     return caption.missing
 
 
-def _in_order(source: Source, plan: _Plan, redrawn: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+def _in_order(source: SourceVideo, plan: _Plan, redrawn: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """The frames of the film that is made; the new ones stand before the first frame that is kept after them."""
     for number, frame in kept_frames(source):
         if number >= plan.last:
@@ -116,22 +116,22 @@ def _in_order(source: Source, plan: _Plan, redrawn: Iterator[av.VideoFrame]) -> 
     yield from redrawn
 
 
-def _redrawn(order: EditOrder, source: Source, plan: _Plan, overlays: list[Overlay]) -> Iterator[av.VideoFrame]:
+def _redrawn(order: EditOrder, source: SourceVideo, plan: _Plan, overlays: list[Overlay]) -> Iterator[av.VideoFrame]:
     before = picture_at(source, plan.first - 1, _EDGE) if plan.first else None
     after = picture_at(source, plan.last, _EDGE) if plan.last < len(source.moments) else None
     screen = source.screen
     size = screen.inner_size(_EDGE)
-    scene = Bridge(size, before, after, make_backdrop(size, _chance(order)))
-    press: Press | None = None
+    scene = TransitionScene(size, before, after, make_backdrop(size, _chance(order)))
+    press: Compositor | None = None
     pictures = draw_ahead(scene, _moments(source, plan, before, after))
     for (moment, following), picture in zip(pairwise((*plan.new, plan.end)), pictures, strict=True):
-        press = press or Press(screen, picture.size, overlays)
+        press = press or Compositor(screen, picture.size, overlays)
         frame = press.print(picture, moment)
         frame.duration = following - moment
         yield frame
 
 
-def _moments(source: Source, plan: _Plan, before: object, after: object) -> Iterator[tuple[float, float]]:
+def _moments(source: SourceVideo, plan: _Plan, before: object, after: object) -> Iterator[tuple[float, float]]:
     """The part gone by and the seconds of each new frame; at a seam it is a step away from the frame that is kept."""
     steps = len(plan.new) - 1 + (before is not None) + (after is not None)
     for number, moment in enumerate(plan.new):
@@ -139,18 +139,20 @@ def _moments(source: Source, plan: _Plan, before: object, after: object) -> Iter
         yield part, float((moment - plan.new[0]) * source.tick)
 
 
-def _make_track(order: EditOrder, source: Source, plan: _Plan, container: OutputContainer, stack: ExitStack) -> Track:
+def _make_track(
+    order: EditOrder, source: SourceVideo, plan: _Plan, container: OutputContainer, stack: ExitStack
+) -> Track:
     """The sound of the film that is made, begun in the container."""
     is_wanted = source.has_sound or order.mode == "replace_audio"
     if not is_wanted:
         return Silence()
     seconds = plan.length * source.tick
-    own: Listener | None = None
+    own: AudioReader | None = None
     if source.has_sound:
         opened, stream = stack.enter_context(open_sound(source.path, "video"))
         if order.mode == "replace_video" and can_copy(opened, stream):
             return CopiedTrack(container, opened, stream, source.start_s)
-        own = Listener(opened, stream, source.start_s)
+        own = AudioReader(opened, stream, source.start_s)
         if order.mode == "replace_video":
             return EncodedTrack(container, own)
     rate, layout = (own.rate, own.layout) if own else (_SILENT_RATE, "stereo")

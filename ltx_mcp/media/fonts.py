@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import ImageFont
 
-from ltx_mcp.media.facts import FONT_FOLDERS
+from ltx_mcp.media.messages import FONT_FOLDERS
 
 # Plain faces first, then those that carry one script; a font's rank is the first prefix its file name begins with.
 _LIKELY = (

@@ -1,6 +1,6 @@
 """Reads the media a caller hands over: an https URL, a data URI or a file, copied, hashed and looked at once.
 
-Which files may be read at all is decided in `paths.py`. What a media argument says is read in `domain/media_reference.py`.
+`paths.py` decides which files may be read at all. `domain/media_reference.py` reads what a media argument says.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.media_reference import DataUri, LocalPath, Medium, WebUrl, read_reference
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.media.data_uri import UnreadableDataError, write_data
-from ltx_mcp.media.facts import MediumFacts, PictureFacts
+from ltx_mcp.media.messages import MediumFacts, PictureFacts
 from ltx_mcp.media.paths import Paths, UnreadableError, input_folders
 from ltx_mcp.private import open_private
 

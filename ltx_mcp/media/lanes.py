@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.facts import MEMORY_MIB, ChildFailed, Limits, Room, Tell
+from ltx_mcp.media.messages import MEMORY_MIB, ChildFailed, ProcessLimits, ReportProgress, Room
 
 if TYPE_CHECKING:
-    from ltx_mcp.media.worker import Child
+    from ltx_mcp.media.client import MediaProcess
 
 QUICK_MIB = 1024
 _MOST_CHILDREN = 8
@@ -29,7 +29,7 @@ class Work:
 
     what: str
     arguments: dict[str, Any]
-    limits: Limits
+    limits: ProcessLimits
     reads: tuple[Path, ...] = ()
     out: Path | None = None
 
@@ -75,7 +75,7 @@ class Lane:
 
     def __init__(
         self,
-        make_child: "Callable[[Room], Child]",
+        make_child: "Callable[[Room], MediaProcess]",
         most: int,
         warm_s: float = 0,
         niceness: int = 5,
@@ -84,11 +84,13 @@ class Lane:
         self._make_child, self._most, self._warm_s, self._niceness = make_child, most, warm_s, niceness
         self._trees = trees or Trees()
         self._turns = anyio.Semaphore(most)
-        self._idle: dict[Child, asyncio.TimerHandle] = {}
-        self._busy: set[Child] = set()
+        self._idle: dict[MediaProcess, asyncio.TimerHandle] = {}
+        self._busy: set[MediaProcess] = set()
         self._closed = False
 
-    async def run(self, work: Work, tell: Tell | None = None, patience_s: float | None = None) -> dict[str, Any]:
+    async def run(
+        self, work: Work, tell: ReportProgress | None = None, patience_s: float | None = None
+    ) -> dict[str, Any]:
         """The result of the work, which may raise, or ChildFailed; a file that it did not finish is removed.
 
         CallerError (rate_limited) where its turn does not come within `patience_s`.
@@ -128,7 +130,7 @@ class Lane:
         finally:
             self._turns.release()
 
-    async def _tried(self, work: Work, tell: Tell | None) -> dict[str, Any]:
+    async def _tried(self, work: Work, tell: ReportProgress | None) -> dict[str, Any]:
         warm = await self._take_warm(work)
         if warm is not None:
             try:
@@ -139,7 +141,7 @@ class Lane:
                     raise
         return await self._given(self._make_child(self._room(work)), work, tell)
 
-    async def _given(self, child: "Child", work: Work, tell: Tell | None) -> dict[str, Any]:
+    async def _given(self, child: "MediaProcess", work: Work, tell: ReportProgress | None) -> dict[str, Any]:
         if self._closed:
             raise ChildFailed(f"The work on the {work.what} was stopped.")
         self._busy.add(child)
@@ -152,7 +154,7 @@ class Lane:
             else:
                 await child.close()
 
-    async def _take_warm(self, work: Work) -> "Child | None":
+    async def _take_warm(self, work: Work) -> "MediaProcess | None":
         """The child that was busy last, of those that may open what this work needs."""
         fit = next((each for each in reversed(self._idle) if each.is_alive and _has_room(each.room, work)), None)
         if fit is not None:

@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from ltx_mcp.media.whole import has_frame_count, is_fragmented, movie_seconds, read_wav, wav_seconds
+from ltx_mcp.media.truncation import has_frame_count, is_fragmented, movie_seconds, read_wav, wav_seconds
 
 TOLD_S = 0.25
 """A head that is further than this below what counts is told."""

@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.media_reference import FramePosition
-from ltx_mcp.media.facts import FilmFacts, FrameFacts, FrameFormat, SheetFacts
-from ltx_mcp.media.film import Film, not_a_film, open_film
+from ltx_mcp.media.frame_reader import FrameReader, not_a_film, open_film
 from ltx_mcp.media.length import Counter, average_rate, film_length
-from ltx_mcp.media.medium import container_name
-from ltx_mcp.media.whole import is_cut
+from ltx_mcp.media.messages import FilmFacts, FrameFacts, FrameFormat, SheetFacts
+from ltx_mcp.media.probe import container_name
+from ltx_mcp.media.truncation import is_cut
 
 SHEET_BYTES = 60_000
 _CELLS = 6
@@ -80,7 +80,7 @@ def take_frame(
         return FrameFacts(*picture.size, len(data), film.seconds(frame))
 
 
-def _find_frame(film: Film, moment: FramePosition) -> av.VideoFrame:
+def _find_frame(film: FrameReader, moment: FramePosition) -> av.VideoFrame:
     if moment == "first":
         return film.first
     if moment == "last":
@@ -91,7 +91,7 @@ def _find_frame(film: Film, moment: FramePosition) -> av.VideoFrame:
     return film.at(moment)
 
 
-def _counted(film: Film) -> Counter:
+def _counted(film: FrameReader) -> Counter:
     """All packets up to where the file ends or breaks off; nothing is decoded."""
     counter = Counter(film.container)
     film.container.seek(0)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltx_mcp.media.whole import read_wav
+from ltx_mcp.media.truncation import read_wav
 
 _KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _KBITS_LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
@@ -112,10 +112,10 @@ def open_part(path: str | Path, part: Part) -> io.RawIOBase:
         with open(path, "rb") as file:
             told = file.read(start)
         head = struct.pack("<4sI", b"RIFF", part.end - 8) + told[8:-4] + struct.pack("<I", part.end - start)
-    return _Window(path, part, head)
+    return _PartWindow(path, part, head)
 
 
-class _Window(io.RawIOBase):
+class _PartWindow(io.RawIOBase):
     """Some bytes of a file as a file of their own, the first of them replaced by others."""
 
     def __init__(self, path: str | Path, part: Part, head: bytes) -> None:

@@ -12,11 +12,11 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.media_formats import scaled_size
 from ltx_mcp.media.colours import read_colours, to_srgb
 from ltx_mcp.media.decoding import BROKEN, MAX_EDGE, cut_short, decode_errors, refused
-from ltx_mcp.media.facts import PictureFacts
 from ltx_mcp.media.jpeg import is_cut
+from ltx_mcp.media.messages import PictureFacts
 from ltx_mcp.media.opening import open_header, picture_format
 
-__all__ = ["MAX_EDGE", "convert_picture", "look_at_picture", "open_picture"]
+__all__ = ["MAX_EDGE", "convert_picture", "open_picture", "probe_image"]
 
 MIN_EDGE = 8
 MAX_SHAPE = 10
@@ -38,7 +38,7 @@ _LIGHT, _DARK = 192, 64
 _OPAQUE = "Save it without transparency, or give another."
 
 
-def look_at_picture(path: str | Path, name: str = "picture") -> PictureFacts:
+def probe_image(path: str | Path, name: str = "picture") -> PictureFacts:
     """The facts of a whole, decodable picture that a film can be made of. CallerError (input_failed) otherwise."""
     with open_header(path, name) as image, decode_errors(name):
         width, height = image.size

@@ -15,15 +15,15 @@ from pathlib import Path
 import av
 from av.container import OutputContainer
 
+from ltx_mcp.media.audio_reactive import AudioReactiveScene
+from ltx_mcp.media.audio_reader import AudioReader, first_heard, measure_loudness, open_sound
 from ltx_mcp.media.backdrop import make_backdrop
 from ltx_mcp.media.camera import make_camera
 from ltx_mcp.media.caption import make_caption, make_mark, make_title
-from ltx_mcp.media.facts import RenderNotes, RenderOrder
-from ltx_mcp.media.listen import Listener, first_heard, measure_loudness, open_sound
-from ltx_mcp.media.press import Press, Scene, Screen, draw_ahead
-from ltx_mcp.media.pulse import Pulse
+from ltx_mcp.media.compositor import Compositor, Scene, Screen, draw_ahead
+from ltx_mcp.media.image_scene import ImageScene, enlarged, open_filled
+from ltx_mcp.media.messages import RenderNotes, RenderOrder
 from ltx_mcp.media.sound import RATE
-from ltx_mcp.media.stills import Stills, enlarged, open_filled
 from ltx_mcp.media.tracks import CopiedTrack, EncodedTrack, Pad, Silence, Track, can_copy
 
 __all__ = ["RenderNotes", "RenderOrder", "render"]
@@ -52,10 +52,10 @@ def render(order: RenderOrder, out: Path, tell: Callable[[float], None]) -> Rend
         av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container,
         _opened_film(container, order) as film,
     ):
-        press: Press | None = None
+        press: Compositor | None = None
         every = max(1, order.fps // 4)
         for number, picture in enumerate(draw_ahead(scene, _moments(order))):
-            press = press or Press(screen, picture.size, overlays)
+            press = press or Compositor(screen, picture.size, overlays)
             film.add(press.print(picture, number))
             if number % every == 0:
                 tell(number / order.frames)
@@ -80,10 +80,10 @@ def _make_scene(order: RenderOrder, screen: Screen) -> Scene:
     size = screen.inner_size(_STILL_EDGE if order.image else _SCENE_EDGE)
     start = open_filled(order.image, "image", enlarged(size)) if order.image else make_backdrop(enlarged(size), rng)
     end = open_filled(order.end_image, "end_image", enlarged(size)) if order.end_image else None
-    scene = Stills(start, end, size, make_camera(order.camera_motion, rng))
+    scene = ImageScene(start, end, size, make_camera(order.camera_motion, rng))
     if order.sound is None:
         return scene
-    return Pulse(scene, measure_loudness(order.sound, order.fps, order.frames), order.fps)
+    return AudioReactiveScene(scene, measure_loudness(order.sound, order.fps, order.frames), order.fps)
 
 
 def _moments(order: RenderOrder) -> Iterator[tuple[float, float]]:
@@ -101,7 +101,7 @@ def _opened_film(container: OutputContainer, order: RenderOrder) -> Iterator["_F
             if can_copy(source, stream):
                 film.sound = CopiedTrack(container, source, stream, origin, seconds)
             else:
-                film.sound = EncodedTrack(container, Listener(source, stream, origin), seconds)
+                film.sound = EncodedTrack(container, AudioReader(source, stream, origin), seconds)
             yield film
         return
     film = _Film(container, order)

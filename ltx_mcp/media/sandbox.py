@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ltx_mcp.media.facts import FONT_FOLDERS, Confinement, Limits, Room
+from ltx_mcp.media.messages import FONT_FOLDERS, Confinement, ProcessLimits, Room
 
 _MACHINE = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 # Landlock's rights to files, by the number of the bit; later kernels know more of them.
@@ -79,7 +79,7 @@ def confine(room: Room) -> Confinement:
     )
 
 
-def limit(limits: Limits) -> None:
+def limit(limits: ProcessLimits) -> None:
     """Sets what the next piece of work may use, beyond what this process has used already."""
     if sys.platform != "win32":
         import resource

@@ -17,7 +17,7 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.sidedata.sidedata import Type
 
-from ltx_mcp.media.press import chained
+from ltx_mcp.media.compositor import chained
 
 _PQ, _HLG = 16, 18  # AVCOL_TRC
 _BT709, _BT2020, _P3_CINEMA, _P3 = 1, 9, 11, 12  # AVCOL_PRI

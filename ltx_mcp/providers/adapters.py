@@ -6,7 +6,7 @@ from datetime import datetime
 from importlib import import_module
 
 from ltx_mcp.domain.catalog import ProviderSpec
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.provider_client import ProviderClient
 from ltx_mcp.providers.base import AdapterContext, Provider
 from ltx_mcp.providers.catalog_loader import can_serve, is_near, needed_urls, read_addresses, read_key, read_options
@@ -33,7 +33,7 @@ class Adapters:
 
 
 def make_adapters(
-    providers: Iterable[ProviderSpec], lookup: Callable[[str], str], now: Callable[[], datetime], media: Media
+    providers: Iterable[ProviderSpec], lookup: Callable[[str], str], now: Callable[[], datetime], media: MediaClient
 ) -> Adapters:
     """One adapter for each provider with a key and an address, from the file of its name."""
     contexts = [_context(facts, lookup, now, media) for facts in providers if can_serve(facts, lookup)]
@@ -49,7 +49,7 @@ def make_adapters(
 
 
 def _context(
-    facts: ProviderSpec, lookup: Callable[[str], str], now: Callable[[], datetime], media: Media
+    facts: ProviderSpec, lookup: Callable[[str], str], now: Callable[[], datetime], media: MediaClient
 ) -> AdapterContext:
     key, urls = read_key(facts, lookup), read_addresses(facts, lookup)
     secrets = [value for name in facts.key_env if (value := lookup(name))]

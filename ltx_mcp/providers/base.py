@@ -17,8 +17,8 @@ from ltx_mcp.domain.errors import JobError
 from ltx_mcp.domain.job import CancelOutcome
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.unit_price import UnitPrice
-from ltx_mcp.media.facts import Tell
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
+from ltx_mcp.media.messages import ReportProgress
 from ltx_mcp.net.flow import WIDEST, Bounds
 from ltx_mcp.net.provider_client import ProviderClient
 
@@ -40,7 +40,7 @@ class AdapterContext:
     urls: Mapping[str, str]
     options: Mapping[str, str]
     now: Callable[[], datetime]
-    media: Media
+    media: MediaClient
 
     @property
     def account(self) -> str:
@@ -61,7 +61,7 @@ class SubmittedOrder:
 class DeferredVideo:
     """Held work: whoever holds this can have the film written to a path; nobody else can."""
 
-    write: Callable[[Path, Tell], Awaitable[tuple[Adjustment, ...]]]
+    write: Callable[[Path, ReportProgress], Awaitable[tuple[Adjustment, ...]]]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ltx_mcp.domain.offer import CAPTION, Adjustment, Offer
 from ltx_mcp.domain.request import EDITS
-from ltx_mcp.media.facts import EditOrder, RenderOrder, Tell
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
+from ltx_mcp.media.messages import EditOrder, RenderOrder, ReportProgress
 from ltx_mcp.providers.base import AdapterContext, DeferredVideo
 
 
@@ -42,13 +42,13 @@ def _edit(offer: Offer, uris: Mapping[str, str]) -> EditOrder:
 class Local:
     """Renders in a child process of `media`."""
 
-    def __init__(self, media: Media) -> None:
+    def __init__(self, media: MediaClient) -> None:
         self._media = media
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> DeferredVideo:
         """Held work that draws the film; cancelling it kills the child and leaves nothing."""
 
-        async def write(path: Path, tell: Tell) -> tuple[Adjustment, ...]:
+        async def write(path: Path, tell: ReportProgress) -> tuple[Adjustment, ...]:
             if offer.operation in EDITS:
                 notes = await self._media.edit(_edit(offer, uris), path, tell)
             else:

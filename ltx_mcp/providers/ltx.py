@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Adjustment, Offer
-from ltx_mcp.media.facts import Tell
+from ltx_mcp.media.messages import ReportProgress
 from ltx_mcp.net.address import find_film
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.net.provider_client import HELD_WINDOW_S, HttpRequest, HttpResponse
@@ -202,7 +202,7 @@ class LtxV1(Uploading):
 
         bounds = Bounds(offer.most_bytes, window_s=HELD_WINDOW_S)
 
-        async def write(path: Path, tell: Tell) -> tuple[Adjustment, ...]:
+        async def write(path: Path, tell: ReportProgress) -> tuple[Adjustment, ...]:
             async with stack:
                 await held.save(path, bounds, tell)
             return ()

@@ -12,10 +12,10 @@ from mcp.server.context import CallNext, ServerRequestContext
 
 from ltx_mcp import __version__
 from ltx_mcp.domain.plan import Catalog
+from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.completions import add_completions
-from ltx_mcp.server.desk import Desk
+from ltx_mcp.server.config import make_config, warn_of_ended
 from ltx_mcp.server.echoes import cut_names
-from ltx_mcp.server.edge import make_config, warn_of_ended
 from ltx_mcp.server.logs import log_to_stderr
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
@@ -44,15 +44,15 @@ INSTRUCTIONS = (
 
 def make_server(
     settings: Settings, market: Catalog, *, base_url: str = ""
-) -> tuple[MCPServer[Desk], Callable[[], Desk | None]]:
+) -> tuple[MCPServer[AppContext], Callable[[], AppContext | None]]:
     """The server, and a look at its desk while it runs. `base_url`: films are reached over HTTP, not by path."""
-    desks: list[Desk] = []
+    desks: list[AppContext] = []
 
     @asynccontextmanager
-    async def lifespan(server: MCPServer[Desk]) -> AsyncIterator[Desk]:
+    async def lifespan(server: MCPServer[AppContext]) -> AsyncIterator[AppContext]:
         async with anyio.create_task_group() as group:
             config = partial(make_config, settings, market, paths=not base_url)
-            desk = Desk(settings, config, group, base_url)
+            desk = AppContext(settings, config, group, base_url)
             desks.append(desk)
             group.start_soon(desk.look_for_ownerless)
             try:
@@ -67,7 +67,7 @@ def make_server(
     level = cast(Literal["DEBUG", "INFO", "WARNING", "ERROR"], settings.log_level or "WARNING")
     tools = make_tools(market, show_frames=settings.show_frames)
     with _without_rich():
-        server = MCPServer[Desk](
+        server = MCPServer[AppContext](
             "ltx-mcp",
             title="LTX videos",
             instructions=INSTRUCTIONS if settings.show_frames else INSTRUCTIONS.replace(LOOK, "show video_url"),
@@ -82,7 +82,7 @@ def make_server(
             middleware=[_mark_answered, cut_names, explain_refusals],
         )
 
-    def desk_now() -> Desk | None:
+    def desk_now() -> AppContext | None:
         return desks[-1] if desks else None
 
     add_resources(server, market)
@@ -94,7 +94,7 @@ def make_server(
 async def _mark_answered(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
     """Notice the first answer: what is heavy waits for it."""
     result = await call_next(ctx)
-    if isinstance(ctx.lifespan_context, Desk):
+    if isinstance(ctx.lifespan_context, AppContext):
         ctx.lifespan_context.answered.set()
     return result
 

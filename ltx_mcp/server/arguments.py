@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from ltx_mcp.domain.arguments import LONGEST_WAIT_S
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.quoting import list_names, quote
-from ltx_mcp.server.boundary import answered
+from ltx_mcp.server.error_results import answered
 
 OBVIOUS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})
 """Left out of the published schemas to keep the list short; every one of them is still enforced, and explained."""
@@ -22,13 +22,13 @@ GOES_WITHOUT_SAYING: tuple[tuple[str, Any], ...] = (("default", ""), ("default",
 """So are an empty default of an argument that is not required, and that no amount is negative."""
 
 JOB = "JobRef"
-SAID_ONCE = ("Change", "Trouble")
+SAID_ONCE = ("AdjustmentView", "ErrorView")
 """What these records and the fields of a job are stands in the answer of the first tool, and nowhere else."""
 
 Call = Callable[[Any, Context[Any]], Awaitable[CallToolResult | InputRequiredResult]]
 
 
-class ContractTool(Tool):
+class StrictTool(Tool):
     """A tool whose arguments are a request model; it never raises, and answers every failure in our words."""
 
     model: type[BaseModel] = Field(exclude=True)
@@ -56,7 +56,7 @@ def make_tool(
     choices: Mapping[str, Sequence[str]],
     meta: dict[str, Any] | None = None,
     is_first: bool = False,
-) -> ContractTool:
+) -> StrictTool:
     """A tool of `call`; `choices` are the values the facts allow for some of its arguments. Without an `answer` none is
     promised. The first tool says what the fields are."""
     parameters = deepcopy(_schema_of(arguments))
@@ -64,7 +64,7 @@ def make_tool(
         if name in parameters["properties"]:
             parameters["properties"][name]["enum"] = list(allowed)
     schema = None if answer is None else deepcopy(_answer_schema_of(answer, is_first))
-    return ContractTool(
+    return StrictTool(
         fn=call,
         model=arguments,
         name=call.__name__,

@@ -13,14 +13,14 @@ from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS
-from ltx_mcp.server.desk import Desk
+from ltx_mcp.server.app_context import AppContext
 
 MOST = 100
 DAYS = 14
 SHOTS = tuple(map(str, range(1, 13)))
 
 
-def add_completions(server: MCPServer[Any], market: Catalog, desk_now: Callable[[], Desk | None]) -> None:
+def add_completions(server: MCPServer[Any], market: Catalog, desk_now: Callable[[], AppContext | None]) -> None:
     """Register the one handler there is."""
 
     # the SDK's decorator has no types
@@ -65,7 +65,7 @@ def _from_facts(market: Catalog, name: str, given: dict[str, str]) -> Sequence[s
     return None
 
 
-async def _from_jobs(desk: Desk | None, name: str, given: dict[str, str]) -> Sequence[str]:
+async def _from_jobs(desk: AppContext | None, name: str, given: dict[str, str]) -> Sequence[str]:
     """Recent jobs of this caller, and moments of a film; nothing where there are no jobs yet."""
     if desk is None or name not in ("job_id", "image", "seconds") or not await desk.has_jobs():
         return ()

@@ -12,8 +12,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ltx_mcp.domain.errors import CallerError, LtxError
-from ltx_mcp.server.desk import CALLER, Desk
-from ltx_mcp.server.http_bodies import BodyBudget, Downloads, VideoResponse
+from ltx_mcp.server.app_context import CALLER, AppContext
+from ltx_mcp.server.http_bodies import BodyBudget, FileTransfers, VideoResponse
 from ltx_mcp.server.http_sessions import MAX_SESSIONS_IN_USE, SESSION_IDLE_TIMEOUT_S, Sessions
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -27,7 +27,7 @@ NOT_OUR_HOST = (
 )
 
 
-def make_app(server: MCPServer[Any], desk_now: Callable[[], Desk | None], public_url: str = "") -> Starlette:
+def make_app(server: MCPServer[Any], desk_now: Callable[[], AppContext | None], public_url: str = "") -> Starlette:
     """MCP at /mcp and films at /videos, both only under this machine's own names and that of `public_url`."""
     allowed = _allowed(public_url)
     _add_video_route(server, desk_now, TransportSecurityMiddleware(allowed))
@@ -87,10 +87,10 @@ def _as_shown(request: Request) -> Request:
 
 
 def _add_video_route(
-    server: MCPServer[Any], desk_now: Callable[[], Desk | None], guard: TransportSecurityMiddleware
+    server: MCPServer[Any], desk_now: Callable[[], AppContext | None], guard: TransportSecurityMiddleware
 ) -> None:
     """`GET /videos/{job_id}.mp4` for the jobs of this server. The SDK guards its own route only."""
-    downloads = Downloads()
+    downloads = FileTransfers()
 
     async def video(request: Request) -> Response:
         if (refused := await guard.validate_request(_as_shown(request))) is not None:

@@ -126,7 +126,7 @@ def _announced_bytes(scope: Scope, unknown: int) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-class Downloads:
+class FileTransfers:
     """The files that are being sent. A player that is cut goes on where it was."""
 
     def __init__(self, max_downloads: int = MAX_DOWNLOADS) -> None:
@@ -158,7 +158,7 @@ class Downloads:
 class VideoResponse(FileResponse):
     """A video, as one of `downloads`."""
 
-    def __init__(self, downloads: Downloads, path: Any) -> None:
+    def __init__(self, downloads: FileTransfers, path: Any) -> None:
         super().__init__(path, media_type="video/mp4")
         self._downloads = downloads
 

@@ -26,7 +26,7 @@ ABORT = "ltx_mcp.abort"
 
 
 @dataclass(frozen=True)
-class Limits:
+class HttpLimits:
     """`body_timeout_s` is what every body has, and `min_body_bytes_per_s` earns it more."""
 
     max_connections: int = 512
@@ -38,11 +38,11 @@ class Limits:
     write_timeout_s: float = 60.0
 
 
-def make_limits() -> Limits:
-    """Limits that fit the files this process may have open, of which it gets as many as it can."""
+def make_limits() -> HttpLimits:
+    """HttpLimits that fit the files this process may have open, of which it gets as many as it can."""
     allowed = _raise_open_files()
     # several rounds of accepting pass before the first connection that is too many is closed
-    return Limits(min(512, allowed // 2), max(1, min(64, allowed // 16)))
+    return HttpLimits(min(512, allowed // 2), max(1, min(64, allowed // 16)))
 
 
 def _raise_open_files() -> int:
@@ -66,8 +66,8 @@ def _raise_open_files() -> int:
 class WebServer(uvicorn.Server):
     """uvicorn within `limits`. It ends `grace_s` after it was asked to, whatever is still open then."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, grace_s: int) -> None:
-        protocol = partial(Connection, limits, Connections(limits))
+    def __init__(self, app: ASGIApp, limits: HttpLimits, grace_s: int) -> None:
+        protocol = partial(HttpConnection, limits, Connections(limits))
         super().__init__(
             uvicorn.Config(
                 app,
@@ -91,12 +91,12 @@ class WebServer(uvicorn.Server):
 class Connections:
     """The open ones of a server."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
-        self._open: set[Connection] = set()
+        self._open: set[HttpConnection] = set()
         self._is_watched = False
 
-    def add(self, connection: "Connection") -> None:
+    def add(self, connection: "HttpConnection") -> None:
         """Take it in, at the cost of the one that lets us wait, or else of itself."""
         self._open.add(connection)
         if not self._is_watched:
@@ -113,16 +113,16 @@ class Connections:
             connection.refuse(b"503 Service Unavailable")
             self._open.discard(connection)
 
-    def drop(self, connection: "Connection") -> None:
+    def drop(self, connection: "HttpConnection") -> None:
         """End it at once."""
         self._open.discard(connection)
         connection.transport.abort()
 
-    def discard(self, connection: "Connection") -> None:
+    def discard(self, connection: "HttpConnection") -> None:
         """It has ended."""
         self._open.discard(connection)
 
-    def _check(self, any_one: "Connection") -> None:
+    def _check(self, any_one: "HttpConnection") -> None:
         now = any_one.loop.time()
         for connection in [each for each in self._open if each.is_overdue(now)]:
             if connection.is_sending_body and not connection.transport.is_closing():
@@ -134,10 +134,10 @@ class Connections:
             any_one.loop.call_later(CHECK_INTERVAL_S, self._check, any_one)
 
 
-class Connection(H11Protocol):
+class HttpConnection(H11Protocol):
     """uvicorn's protocol, which also knows since when it waits for its client."""
 
-    def __init__(self, limits: Limits, connections: Connections, /, **uvicorns: Any) -> None:
+    def __init__(self, limits: HttpLimits, connections: Connections, /, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self.app = cast(Any, partial(self._serve, cast(ASGIApp, self.app)))
         self._limits = limits

@@ -11,7 +11,7 @@ from ltx_mcp.server.waiting import waiting_text
 
 
 @dataclass(frozen=True)
-class Standing:
+class JobContext:
     """How a job stands besides its row: `line` jobs before it, the `hindrance` that keeps everybody from it, what those
     said who did not take it, how its film `goes_on`, with prices, and whether answers `show_frames`."""
 
@@ -23,7 +23,7 @@ class Standing:
     show_frames: bool = True
 
 
-def next_step(job: Job, standing: Standing, *, fresh: bool = True, now: datetime | None = None) -> str:
+def next_step(job: Job, standing: JobContext, *, fresh: bool = True, now: datetime | None = None) -> str:
     """What the caller should do now, in a sentence, after those that say why."""
     if job.state is State.SUCCEEDED:
         step = _succeeded(job, standing)
@@ -79,7 +79,7 @@ def _cancel_text(job: Job) -> str:
     return f"{tried}; it {money}{', and a film that comes is kept' if job.live else ''}."
 
 
-def _succeeded(job: Job, standing: Standing) -> str:
+def _succeeded(job: Job, standing: JobContext) -> str:
     preview = "Say it is a preview drawn on this machine, not LTX. " if standing.is_preview else ""
     look = "Judge it by its frames (check_job) before you show video_url" if standing.show_frames else "Show video_url"
     return f"{preview}{look}; {standing.goes_on or f'video={job.id} or image={job.id}#last continues it'}."
@@ -94,7 +94,7 @@ def _settling(job: Job) -> str:
     )
 
 
-def _place(job: Job, standing: Standing) -> str:
+def _place(job: Job, standing: JobContext) -> str:
     """How many are before it, here or at its provider."""
     if standing.line:
         return f"{standing.line} must end before it begins. "

@@ -133,10 +133,10 @@ def _direct(market: Catalog, idea: str, seconds: Decimal, model: str, image: str
         f"For {_plain(seconds)} seconds: {_amount(seconds)}." + (f" {AMOUNT_OF_2_5}" if has_2_5 else ""),
         f"Lengths that can be ordered:\n{_lengths(chosen, market)}",
         f"Then:\n1. estimate_cost; tell the user the price, and that provider {PREVIEW_PROVIDER} draws a free preview "
-        f"that is not LTX.\n2. {tool} with your prompt, duration={_plain(seconds)}{more}, max_cost_usd at the most that was told, "
-        "and a request_key of your own.\n3. check_job with wait_seconds=45 until it has ended. A late answer is never "
-        "a reason to order again.\n4. Look at the contact sheet (or one moment with frame_at), then show the user "
-        "video_url and what it cost.",
+        f"that is not LTX.\n2. {tool} with your prompt, duration={_plain(seconds)}{more}, "
+        "max_cost_usd at the most that was told, and a request_key of your own.\n"
+        "3. check_job with wait_seconds=45 until it has ended. A late answer is never a reason to order again.\n"
+        "4. Look at the contact sheet (or one moment with frame_at), then show the user video_url and what it cost.",
         f"If the take is not right:\n{REFINE}",
     ]
     return "\n\n".join(filter(None, parts))

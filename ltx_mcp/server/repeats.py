@@ -20,7 +20,7 @@ Place = tuple[str, int, str, int]
 
 
 @dataclass
-class _Window:
+class _RepeatWindow:
     began_s: float
     lines: int = 0
     left_out: int = 0
@@ -34,7 +34,7 @@ class Repeats(logging.Filter):
         self._handler = handler
         self._now_s = now_s
         self._lock = threading.Lock()
-        self._places: dict[Place, _Window] = {}
+        self._places: dict[Place, _RepeatWindow] = {}
         self._lines: dict[tuple[Place, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -57,7 +57,7 @@ class Repeats(logging.Filter):
     def _is_new(self, record: logging.LogRecord, now_s: float) -> bool:
         trouble = getattr(record, "trouble", "")
         place = (record.name, record.levelno, f"{record.pathname}{trouble}", record.lineno)
-        window = self._places.setdefault(place, _Window(now_s))
+        window = self._places.setdefault(place, _RepeatWindow(now_s))
         line = (place, trouble or _text_of(record))
         most = MAX_WARNINGS if record.levelno >= logging.WARNING else MAX_NOTES
         if line in self._lines or window.lines >= most or len(self._lines) >= MAX_REMEMBERED:

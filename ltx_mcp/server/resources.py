@@ -10,7 +10,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.plan import Catalog
-from ltx_mcp.server.desk import Desk, desk_of
+from ltx_mcp.server.app_context import AppContext, app_context
 from ltx_mcp.server.spending import read_day, to_spend_view
 
 MOST_BLOB_BYTES = 4 * 1024 * 1024
@@ -37,9 +37,9 @@ def add_resources(server: MCPServer[Any], market: Catalog) -> None:
         description="The same as check_job shows, without waiting.",
         mime_type="application/json",
     )
-    async def job(job_id: str, context: Context[Desk]) -> str:
+    async def job(job_id: str, context: Context[AppContext]) -> str:
         async def read() -> str:
-            desk = desk_of(context)
+            desk = app_context(context)
             found = await (await desk.jobs()).get(job_id, desk.caller(context))
             return json.dumps((await desk.view(found)).to_wire())
 
@@ -52,9 +52,9 @@ def add_resources(server: MCPServer[Any], market: Catalog) -> None:
         description="The frame shown at this second, as JPEG.",
         mime_type="image/jpeg",
     )
-    async def frame(job_id: str, seconds: float, context: Context[Desk]) -> bytes:
+    async def frame(job_id: str, seconds: float, context: Context[AppContext]) -> bytes:
         async def read() -> bytes:
-            desk, jobs = desk_of(context), await desk_of(context).jobs()
+            desk, jobs = app_context(context), await app_context(context).jobs()
             return (await jobs.frame(await jobs.get(job_id, desk.caller(context)), seconds)).data
 
         return await _read(read)
@@ -66,7 +66,7 @@ def add_resources(server: MCPServer[Any], market: Catalog) -> None:
         description="The MP4 itself, when it has at most 4 MB; a larger one is named by its link.",
         mime_type="video/mp4",
     )
-    async def video(job_id: str, context: Context[Desk]) -> bytes:
+    async def video(job_id: str, context: Context[AppContext]) -> bytes:
         return await _read(lambda: _film(job_id, context))
 
     @server.resource(
@@ -76,16 +76,16 @@ def add_resources(server: MCPServer[Any], market: Catalog) -> None:
         description="Videos, prices and charges of a UTC day (YYYY-MM-DD, or today) by provider and model; its budget.",
         mime_type="application/json",
     )
-    async def spend(day: str, context: Context[Desk]) -> str:
+    async def spend(day: str, context: Context[AppContext]) -> str:
         async def read() -> str:
-            desk, jobs = desk_of(context), await desk_of(context).jobs()
+            desk, jobs = app_context(context), await app_context(context).jobs()
             return json.dumps(to_spend_view(await jobs.spend(desk.caller(context), read_day(day))).to_wire())
 
         return await _read(read)
 
 
-async def _film(job_id: str, context: Context[Desk]) -> bytes:
-    desk, jobs = desk_of(context), await desk_of(context).jobs()
+async def _film(job_id: str, context: Context[AppContext]) -> bytes:
+    desk, jobs = app_context(context), await app_context(context).jobs()
     job = await jobs.get(job_id, desk.caller(context))
     view, path = await desk.view(job), jobs.film(job)
     if path is None:

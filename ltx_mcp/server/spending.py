@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.price import from_micro, to_wire
 from ltx_mcp.domain.quoting import quote
-from ltx_mcp.server.views import Answer, Money, to_money
+from ltx_mcp.server.result_models import BudgetView, ResultModel, to_money
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.spend import PriceDrift, Spend, SpendRow
 
 
-class SpentRow(Answer):
+class SpentRow(ResultModel):
     """One day's videos of one provider and model; held, booked and released count videos."""
 
     day: str
@@ -31,7 +31,7 @@ class SpentRow(Answer):
     drift_usd: float | None = None
 
 
-class DriftRow(Answer):
+class DriftRow(ResultModel):
     """A provider and model whose charges are not as quoted."""
 
     provider: str
@@ -43,12 +43,12 @@ class DriftRow(Answer):
     as_of: str
 
 
-class SpendView(Answer):
+class SpendView(ResultModel):
     """Newest day first; the budget is that of the last day, of everybody together."""
 
     rows: list[SpentRow]
     drifts: list[DriftRow]
-    budget: Money
+    budget: BudgetView
 
 
 def to_spend_view(spend: "Spend") -> SpendView:

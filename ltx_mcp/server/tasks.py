@@ -1,6 +1,6 @@
 """The tasks extension (SEP-2663) over jobs that are remembered anyway: a task's id is its job's, its state is the row.
 
-Nothing is kept here, so a task outlives the server that gave it. `Tasks` speaks the protocol over any `Ledger`;
+Nothing is kept here, so a task outlives the server that gave it. `Tasks` speaks the protocol over any `TaskStore`;
 `JobTasks` is ours. Hosts that do not declare the extension see plain tools.
 """
 
@@ -33,9 +33,9 @@ from pydantic import Field
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.server.answers import job_answer
-from ltx_mcp.server.desk import Desk, desk_of
-from ltx_mcp.server.views import to_time
+from ltx_mcp.server.app_context import AppContext, app_context
+from ltx_mcp.server.result_models import to_time
+from ltx_mcp.server.results import job_answer
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Task:
         return self.to_wire() | told
 
 
-class Ledger(Protocol):
+class TaskStore(Protocol):
     """Where tasks are looked up, each time anew; only what the caller of this request may see is found."""
 
     async def of_answer(self, answer: CallToolResult, request: Request) -> Task | None:
@@ -103,7 +103,7 @@ class Tasks(Extension):
 
     identifier = TASKS
 
-    def __init__(self, ledger: Ledger, names: Collection[str]) -> None:
+    def __init__(self, ledger: TaskStore, names: Collection[str]) -> None:
         self._ledger = ledger
         self._names = frozenset(names)
 
@@ -214,9 +214,9 @@ def _goes_on(job: Job) -> bool:
     return job.live and job.error is None
 
 
-def _reach(request: Request) -> tuple[Desk, str]:
-    context: Context[Desk] = Context(request_context=request)
-    desk = desk_of(context)
+def _reach(request: Request) -> tuple[AppContext, str]:
+    context: Context[AppContext] = Context(request_context=request)
+    desk = app_context(context)
     return desk, desk.caller(context)
 
 

@@ -28,16 +28,16 @@ from ltx_mcp.domain.arguments import (
 )
 from ltx_mcp.domain.confirmation import ConfirmationPrompt
 from ltx_mcp.domain.plan import Catalog
-from ltx_mcp.server import asking
-from ltx_mcp.server.answers import answer, image, job_answer
-from ltx_mcp.server.arguments import ContractTool, make_tool
-from ltx_mcp.server.desk import Desk, desk_of
+from ltx_mcp.server import elicitation
+from ltx_mcp.server.app_context import AppContext, app_context
+from ltx_mcp.server.arguments import StrictTool, make_tool
 from ltx_mcp.server.next_steps import money_text
-from ltx_mcp.server.player.notes import player_meta
 from ltx_mcp.server.player.page import TOOL_META
+from ltx_mcp.server.player.player_actions import player_meta
+from ltx_mcp.server.result_models import Estimate, JobList, JobRef, to_estimate, to_summary, without_frames
+from ltx_mcp.server.result_text import cancel_text, estimate_text, job_text, list_text, supposed_text
+from ltx_mcp.server.results import answer, image, job_answer
 from ltx_mcp.server.tasks import follows_tasks
-from ltx_mcp.server.texts import cancel_text, estimate_text, job_text, list_text, supposed_text
-from ltx_mcp.server.views import Estimate, JobList, JobRef, to_estimate, to_row, without_frames
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 LOOK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
@@ -54,14 +54,16 @@ SHEET = "When it is done you see a contact sheet: look at it before you show the
 CORE = (GenerateVideo, AnimateImage, CheckJob, EstimateCost, CancelJob, ListJobs)
 
 
-async def generate_video(arguments: GenerateVideo, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
+async def generate_video(
+    arguments: GenerateVideo, context: Context[AppContext]
+) -> CallToolResult | InputRequiredResult:
     """Make a video from a text prompt. Places one paid order (local: a free preview) and answers within
     seconds with a job_id; the film takes minutes: follow it with check_job. Never repeat it because an answer is late:
     the job survives time-outs and restarts. Price first: estimate_cost. From a picture: animate_image."""
     return await _order(arguments, context)
 
 
-async def animate_image(arguments: AnimateImage, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
+async def animate_image(arguments: AnimateImage, context: Context[AppContext]) -> CallToolResult | InputRequiredResult:
     """Make a video that starts from a picture, and can end on another (end_image). Ordered and priced like
     generate_video. image may be another job: job_…#last continues that shot, even before it is done: order a chain of
     shots in one go."""
@@ -69,7 +71,7 @@ async def animate_image(arguments: AnimateImage, context: Context[Desk]) -> Call
 
 
 async def generate_from_audio(
-    arguments: GenerateFromAudio, context: Context[Desk]
+    arguments: GenerateFromAudio, context: Context[AppContext]
 ) -> CallToolResult | InputRequiredResult:
     """Make a video that fits a sound: speech moves lips, music sets the pace. The sound is kept, and its length is the
     film's and what is charged. Add a picture to bring to life, a prompt, or both. Ordered and priced like
@@ -77,23 +79,23 @@ async def generate_from_audio(
     return await _order(arguments, context)
 
 
-async def extend_video(arguments: ExtendVideo, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
+async def extend_video(arguments: ExtendVideo, context: Context[AppContext]) -> CallToolResult | InputRequiredResult:
     """Lengthen a video forward or backward in time, in one piece with it. video may be another job, even before it is
     done. Charged: the new seconds and the context looked at. Ordered and priced like generate_video."""
     return await _order(arguments, context)
 
 
-async def retake_video(arguments: RetakeVideo, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
+async def retake_video(arguments: RetakeVideo, context: Context[AppContext]) -> CallToolResult | InputRequiredResult:
     """Redo a section of a video, its picture, its sound or both; the rest stays. The whole video is charged, not
     the section: estimate_cost with video first. video may be another job. Ordered and priced like generate_video."""
     return await _order(arguments, context)
 
 
-async def check_job(arguments: CheckJob, context: Context[Desk]) -> CallToolResult:
+async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallToolResult:
     """Show a job's state, progress, price, video URL and measured facts, waiting up to wait_seconds for its end. When
     it is done you see a contact sheet: look at it before you show the video or order again. Still running is a normal
     answer: call again."""
-    desk, jobs = desk_of(context), await desk_of(context).jobs()
+    desk, jobs = app_context(context), await app_context(context).jobs()
     job = await jobs.get_rechecked(arguments.job_id, desk.caller(context))
     if job.live:
         patience, asked_s = desk.patiences.of(context), arguments.wait_seconds
@@ -116,19 +118,19 @@ async def check_job(arguments: CheckJob, context: Context[Desk]) -> CallToolResu
     return answer(job_text(view, await desk.stage(job)), view, *pictures, meta=meta)
 
 
-async def estimate_cost(arguments: EstimateCost, context: Context[Desk]) -> CallToolResult:
+async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -> CallToolResult:
     """Price a video at every provider without ordering it. Shows which providers can be used now, why others cannot,
     and what is left of today's budget. Free and instant; call it before a paid tool."""
-    jobs = await desk_of(context).jobs()
-    plan = await jobs.quotes(arguments, desk_of(context).caller(context))
+    jobs = await app_context(context).jobs()
+    plan = await jobs.quotes(arguments, app_context(context).caller(context))
     estimate = to_estimate(plan, arguments.count, await jobs.budget(), supposed_text(arguments))
     return answer(estimate_text(estimate, arguments.count), estimate)
 
 
-async def cancel_job(arguments: CancelJob, context: Context[Desk]) -> CallToolResult:
+async def cancel_job(arguments: CancelJob, context: Context[AppContext]) -> CallToolResult:
     """Cancel a job. One not yet sent costs nothing; one a provider already works on may still be charged: cancel says
     which it was. A film that comes all the same is kept."""
-    desk, jobs = desk_of(context), await desk_of(context).jobs()
+    desk, jobs = app_context(context), await app_context(context).jobs()
     job = await jobs.cancel(arguments.job_id, desk.caller(context))
     ref = await desk.ref(job)
     if ref.cancel is None:
@@ -136,16 +138,16 @@ async def cancel_job(arguments: CancelJob, context: Context[Desk]) -> CallToolRe
     return answer(cancel_text(ref), ref)
 
 
-async def list_jobs(arguments: ListJobs, context: Context[Desk]) -> CallToolResult:
+async def list_jobs(arguments: ListJobs, context: Context[AppContext]) -> CallToolResult:
     """List your jobs, newest first: find a job_id again, or see what is still under way. With wait_seconds it answers
     as soon as one of the live ones shown ends."""
-    desk, jobs = desk_of(context), await desk_of(context).jobs()
+    desk, jobs = app_context(context), await app_context(context).jobs()
     page = await jobs.page(arguments, desk.caller(context))
-    listed = JobList(jobs=[to_row(job) for job in page.jobs], next_cursor=page.next_cursor or None)
+    listed = JobList(jobs=[to_summary(job) for job in page.jobs], next_cursor=page.next_cursor or None)
     return answer(list_text(listed), listed)
 
 
-def make_tools(market: Catalog, *, show_frames: bool = True) -> list[ContractTool]:
+def make_tools(market: Catalog, *, show_frames: bool = True) -> list[StrictTool]:
     """The tools, in the order they are listed, with the choices the facts give. Editing tools are there where a
     provider that could be used now has what they do."""
     usable = {row.operation for name in market.usable for row in market.facts(name).offer}
@@ -177,7 +179,7 @@ def make_tools(market: Catalog, *, show_frames: bool = True) -> list[ContractToo
     return tools if show_frames else [_without_sheet(tool) for tool in tools]
 
 
-def _without_sheet(tool: ContractTool) -> ContractTool:
+def _without_sheet(tool: StrictTool) -> StrictTool:
     return tool.model_copy(update={"description": tool.description.replace(SHEET, "")})
 
 
@@ -192,15 +194,15 @@ def _choices(market: Catalog, operation: str | None) -> dict[str, tuple[str, ...
     }
 
 
-async def _order(arguments: PaidArguments, context: Context[Desk]) -> CallToolResult | InputRequiredResult:
+async def _order(arguments: PaidArguments, context: Context[AppContext]) -> CallToolResult | InputRequiredResult:
     began = anyio.current_time()
-    desk, jobs = desk_of(context), await desk_of(context).jobs()
-    caller, can_ask, said = desk.caller(context), asking.can_ask(context), asking.read_answer(context)
+    desk, jobs = app_context(context), await app_context(context).jobs()
+    caller, can_ask, said = desk.caller(context), elicitation.can_ask(context), elicitation.read_answer(context)
     ordered = await jobs.order(arguments, caller, said, can_ask=can_ask)
     while isinstance(ordered, ConfirmationPrompt):
-        if asking.asks_by_answer(context):
-            return asking.to_result(ordered)
-        said = await asking.ask(context, ordered, began + asking.ASK_S - anyio.current_time())
+        if elicitation.asks_by_answer(context):
+            return elicitation.to_result(ordered)
+        said = await elicitation.ask(context, ordered, began + elicitation.ASK_S - anyio.current_time())
         ordered = await jobs.order(arguments, caller, said, can_ask=True)
     took_s = anyio.current_time() - began
     job, patience = ordered.job, desk.patiences.of(context)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, System
+from ltx_mcp.cli.hosts.paths import HOSTS, Host, Machine, System
 
 SYSTEMS: tuple[System, ...] = ("linux", "macos", "windows")
 SUPPORT = "Library/Application Support"

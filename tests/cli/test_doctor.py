@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from ltx_mcp.cli.checks.hosts import look_at_hosts
-from ltx_mcp.cli.checks.line import Line
-from ltx_mcp.cli.checks.machine import look_at_machine, missing_scripts
+from ltx_mcp.cli.checks.finding import Finding
+from ltx_mcp.cli.checks.hosts import check_hosts
+from ltx_mcp.cli.checks.machine import check_machine, missing_scripts
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.media.fonts import font_folders
 from tests.cli.conftest import COLOUR, CONTROL, Command, environment, posix
@@ -118,7 +118,7 @@ def test_all_that_hangs_at_once_is_given_up_within_seconds(ltx: Command) -> None
 def test_work_that_never_ends_keeps_neither_the_loop_nor_the_process() -> None:
     code = (
         "import socket, time, anyio\n"
-        "from ltx_mcp.cli.checks.bounded import patient_loop, within\n"
+        "from ltx_mcp.cli.checks.timeouts import patient_loop, within\n"
         "async def main():\n"
         "    patient_loop()\n"
         "    try:\n"
@@ -190,8 +190,8 @@ def test_a_terminal_that_lacks_letters_is_no_failure(ltx: Command, tmp_path: Pat
 # -- this machine -------------------------------------------------------------------------------------------------
 
 
-async def machine(**given: Any) -> dict[str, Line]:
-    return {line.what: line for line in await look_at_machine(**given)}
+async def machine(**given: Any) -> dict[str, Finding]:
+    return {line.what: line for line in await check_machine(**given)}
 
 
 async def test_a_media_process_without_memory_is_a_failure_that_says_how_to_mend_it() -> None:
@@ -230,25 +230,25 @@ def write_cursor(home: Path, command: str, **more: Any) -> Path:
 def test_a_host_that_starts_us_is_named_with_its_file(tmp_path: Path) -> None:
     program = _program(tmp_path)
     path = write_cursor(tmp_path, str(program), env={"FAL_KEY": "${env:FAL_KEY}"})
-    (line,) = look_at_hosts("Linux", tmp_path, {})
+    (line,) = check_hosts("Linux", tmp_path, {})
     assert (line.status, line.what, line.found) == ("OK", "host Cursor", f"{path} starts {program}")
 
 
 def test_a_host_that_gives_us_no_key_is_a_warning(tmp_path: Path) -> None:
     program = _program(tmp_path)
     write_cursor(tmp_path, str(program))
-    (line,) = look_at_hosts("Linux", tmp_path, {})
+    (line,) = check_hosts("Linux", tmp_path, {})
     assert (line.status, "with no key" in line.found) == ("warning", True)
     assert line.mend.startswith("Set FAL_KEY, ")
     assert line.mend.endswith("; then ltx-mcp install cursor")
     write_cursor(tmp_path, str(program), env={"LTX_MCP_PROVIDERS": "local"})
-    assert [line.status for line in look_at_hosts("Linux", tmp_path, {})] == ["OK"]
+    assert [line.status for line in check_hosts("Linux", tmp_path, {})] == ["OK"]
 
 
 def test_a_host_that_orders_at_an_emulator_is_a_warning(tmp_path: Path) -> None:
     env = {"FAL_KEY": "${env:FAL_KEY}", "LTX_MCP_FAL_QUEUE_URL": "http://127.0.0.1:8188"}
     write_cursor(tmp_path, str(_program(tmp_path)), env=env)
-    (line,) = look_at_hosts("Linux", tmp_path, {})
+    (line,) = check_hosts("Linux", tmp_path, {})
     assert line.status == "warning"
     assert "LTX_MCP_FAL_QUEUE_URL=http://127.0.0.1:8188" in line.found
     assert "ltx-mcp uninstall cursor" in line.mend
@@ -256,7 +256,7 @@ def test_a_host_that_orders_at_an_emulator_is_a_warning(tmp_path: Path) -> None:
 
 def test_a_host_without_us_is_told_as_not_installed(tmp_path: Path) -> None:
     (tmp_path / ".cursor").mkdir()
-    (line,) = look_at_hosts("Linux", tmp_path, {})
+    (line,) = check_hosts("Linux", tmp_path, {})
     assert (line.status, line.found) == ("–", "not installed; ltx-mcp install cursor does it")
 
 
@@ -270,22 +270,22 @@ def _program(folder: Path) -> Path:
 
 def test_a_host_whose_command_is_gone_is_a_failure_that_install_mends(tmp_path: Path) -> None:
     path = write_cursor(tmp_path, "/opt/gone/ltx-mcp")
-    (line,) = look_at_hosts("Linux", tmp_path, {})
+    (line,) = check_hosts("Linux", tmp_path, {})
     assert (line.status, line.mend) == ("failure", "ltx-mcp install cursor")
     assert str(path) in line.found
 
 
 def test_a_hosts_file_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
     write_cursor(tmp_path, "x").write_text('{"mcpServers": ', encoding="utf-8")
-    (line,) = look_at_hosts("Linux", tmp_path, {})
+    (line,) = check_hosts("Linux", tmp_path, {})
     assert line.status == "warning"
 
 
 def test_what_a_host_keeps_secret_is_not_told(tmp_path: Path) -> None:
     write_cursor(tmp_path, "/opt/gone/ltx-mcp", env={"FAL_KEY": "zq-secret"})
-    assert "zq-secret" not in str(look_at_hosts("Linux", tmp_path, {}))
+    assert "zq-secret" not in str(check_hosts("Linux", tmp_path, {}))
 
 
 def test_a_machine_without_hosts_says_so(tmp_path: Path) -> None:
-    (line,) = look_at_hosts("Linux", tmp_path, {})
+    (line,) = check_hosts("Linux", tmp_path, {})
     assert line.status == "OK"

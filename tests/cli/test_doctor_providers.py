@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from ltx_mcp.cli.checks.bounded import patient_loop
-from ltx_mcp.cli.checks.given import read_given
+from ltx_mcp.cli.checks.finding import Finding
 from ltx_mcp.cli.checks.keys import find_fault
-from ltx_mcp.cli.checks.line import Line
-from ltx_mcp.cli.checks.providers import Answer, Asked, address_line, ask, look_at_providers
+from ltx_mcp.cli.checks.providers import AddressReply, ProviderFindings, address_line, ask, check_providers
+from ltx_mcp.cli.checks.settings import read_given
+from ltx_mcp.cli.checks.timeouts import patient_loop
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault, Told
 from ltx_mcp.net.diagnose import Diagnosis, Kind, diagnose
@@ -34,17 +34,17 @@ FAL = {"FAL_KEY": "an-id:a-secret-of-mine"}
 JSON = "Content-Type: application/json"
 
 
-async def look(environment: Mapping[str, str], *, offline: bool = False) -> dict[str, Line]:
+async def look(environment: Mapping[str, str], *, offline: bool = False) -> dict[str, Finding]:
     """Every line, by what was looked at."""
     patient_loop()
-    return {line.what: line for line in await look_at_providers(read_given(environment), offline=offline)}
+    return {line.what: line for line in await check_providers(read_given(environment), offline=offline)}
 
 
 def fal_at(url: str, rest: str = "") -> dict[str, str]:
     return {**FAL, "LTX_MCP_FAL_QUEUE_URL": url, "LTX_MCP_FAL_REST_URL": rest or url}
 
 
-def statuses(lines: Mapping[str, Line]) -> set[str]:
+def statuses(lines: Mapping[str, Finding]) -> set[str]:
     return {line.status for line in lines.values()}
 
 
@@ -203,7 +203,7 @@ async def test_prices_that_cannot_be_had_are_no_failure(emulator: Emulated) -> N
 
 async def test_a_service_without_a_free_call_is_reached_without_its_key_and_no_more() -> None:
     async with serving(says(answer(404))) as server:
-        given, asked = read_given(fal_at(server.url)), Asked()
+        given, asked = read_given(fal_at(server.url)), ProviderFindings()
         await ask(given.market.facts("fal"), given, object(), asked)
     assert [(line.status, line.what) for line in asked.lines] == [
         ("OK", "address of fal (queue)"),
@@ -245,7 +245,7 @@ async def test_a_name_nobody_knows_is_told_as_such() -> None:
 @pytest.mark.parametrize("kind", ["name", "refused", "certificate", "tls", "silent", "other"])
 def test_only_a_setting_that_somebody_gave_is_to_be_checked(kind: Kind) -> None:
     (facts,) = [each for each in read_given({}).market.providers if each.name == "fal"]
-    unreached = Answer("https://queue.example", Diagnosis(kind, "cannot be used"))
+    unreached = AddressReply("https://queue.example", Diagnosis(kind, "cannot be used"))
     line = address_line(facts, "address of fal", "LTX_MCP_FAL_QUEUE_URL", unreached)
     assert line.mend.startswith("Check LTX_MCP_FAL_QUEUE_URL. ")
     usual = address_line(facts, "address of fal", "", unreached)
@@ -308,7 +308,7 @@ async def test_an_expired_certificate_first_asks_for_the_clock() -> None:
     assert "clock" in lines["address of fal (queue)"].mend
 
 
-async def fresh_trust(context: ssl.SSLContext) -> dict[str, Line]:
+async def fresh_trust(context: ssl.SSLContext) -> dict[str, Finding]:
     """Looked at with the certificates that SSL_CERT_FILE names now, which are otherwise read once."""
     trusted.cache_clear()
     try:
@@ -447,7 +447,7 @@ async def test_a_key_without_the_address_it_needs_names_the_setting() -> None:
 # -- the clock ----------------------------------------------------------------------------------------------------
 
 
-async def at_time(*differences: timedelta) -> Line:
+async def at_time(*differences: timedelta) -> Finding:
     """What is said of the clock when the servers' differ from it by this much."""
 
     def dated(difference: timedelta) -> bytes:

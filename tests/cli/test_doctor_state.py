@@ -13,10 +13,10 @@ from time import monotonic
 import pytest
 from sqlalchemy import insert, text, update
 
-from ltx_mcp.cli.checks.bounded import patient_loop
-from ltx_mcp.cli.checks.line import Line
+from ltx_mcp.cli.checks.finding import Finding
 from ltx_mcp.cli.checks.machine import small_png
-from ltx_mcp.cli.checks.state import look_at_home, look_at_state
+from ltx_mcp.cli.checks.state import check_home, check_state
+from ltx_mcp.cli.checks.timeouts import patient_loop
 from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.liveness import FileLockLiveness
@@ -24,7 +24,7 @@ from ltx_mcp.jobs.migrations import STEPS
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.schema import jobs, workers
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.media.picture import look_at_picture
+from ltx_mcp.media.picture import probe_image
 from ltx_mcp.settings import Settings, read_settings
 from tests.cli.conftest import posix
 from tests.databases import PostgresServer
@@ -42,16 +42,16 @@ def settings(home: Path, url: str = "", **more: str) -> Settings:
     return read_settings({"LTX_MCP_HOME": str(home), "LTX_MCP_DATABASE_URL": url, **more})
 
 
-async def look(given: Settings) -> list[Line]:
+async def look(given: Settings) -> list[Finding]:
     patient_loop()
-    return await look_at_state(given)
+    return await check_state(given)
 
 
-async def lines_of(what: str, given: Settings) -> list[Line]:
+async def lines_of(what: str, given: Settings) -> list[Finding]:
     return [line for line in await look(given) if line.what == what]
 
 
-async def line_of(what: str, given: Settings) -> Line:
+async def line_of(what: str, given: Settings) -> Finding:
     (line,) = await lines_of(what, given)
     return line
 
@@ -69,7 +69,7 @@ def placed(database: Database, new: NewJob, **changes: object) -> Job:
 
 
 def test_a_home_that_is_not_there_yet_is_fine_and_is_not_made(home: Path) -> None:
-    there, disk = look_at_home(home / "below")
+    there, disk = check_home(home / "below")
     assert (there.status, disk.status) == ("OK", "OK")
     assert "made at the first start" in there.found
     assert not home.exists()
@@ -77,7 +77,7 @@ def test_a_home_that_is_not_there_yet_is_fine_and_is_not_made(home: Path) -> Non
 
 def test_a_file_where_the_home_should_be_is_a_failure(home: Path) -> None:
     home.write_text("not a folder", encoding="utf-8")
-    (line,) = look_at_home(home / "below")
+    (line,) = check_home(home / "below")
     assert (line.status, line.what) == ("failure", "home")
     assert "LTX_MCP_HOME" in line.mend
 
@@ -85,7 +85,7 @@ def test_a_file_where_the_home_should_be_is_a_failure(home: Path) -> None:
 def test_a_home_that_cannot_be_written_is_a_failure(home: Path) -> None:
     with small_disk(home, 100 << 20):
         make_read_only(home)
-        line, _ = look_at_home(home)
+        line, _ = check_home(home)
     assert (line.status, "cannot be written" in line.found) == ("failure", True)
 
 
@@ -94,10 +94,10 @@ def test_a_home_that_cannot_be_written_is_a_failure(home: Path) -> None:
 def test_mode_bits_that_forbid_writing_are_a_failure(mode: int) -> None:
     # root may write anywhere, so it becomes somebody else, who could not look into pytest's own folder
     code = (
-        "import os, sys; from pathlib import Path; from ltx_mcp.cli.checks.state import look_at_home\n"
+        "import os, sys; from pathlib import Path; from ltx_mcp.cli.checks.state import check_home\n"
         "os.geteuid() or os.setuid(65534)\n"
         "for home in (Path(sys.argv[1]), Path(sys.argv[1], 'below')):\n"
-        "    print(look_at_home(home)[0].status)"
+        "    print(check_home(home)[0].status)"
     )
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
@@ -114,7 +114,7 @@ def test_mode_bits_that_forbid_writing_are_a_failure(mode: int) -> None:
 )
 def test_little_room_is_told(home: Path, size_mib: int, status: str) -> None:
     with small_disk(home, size_mib << 20):
-        _, disk = look_at_home(home)
+        _, disk = check_home(home)
     assert (disk.status, "MiB free" in disk.found) == (status, True)
     assert disk.mend
 
@@ -122,7 +122,7 @@ def test_little_room_is_told(home: Path, size_mib: int, status: str) -> None:
 def test_a_full_disk_is_a_failure(home: Path) -> None:
     with small_disk(home, 12 << 20):
         fill(home)
-        line, disk = look_at_home(home)
+        line, disk = check_home(home)
     assert (line.status, disk.status) == ("failure", "failure")
 
 
@@ -330,4 +330,4 @@ async def test_a_folder_for_pictures_that_is_not_there_is_a_warning(home: Path, 
 
 def test_the_picture_that_is_tried_is_one_that_is_taken(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(small_png())
-    assert look_at_picture(tmp_path / "a.png").format == "png"
+    assert probe_image(tmp_path / "a.png").format == "png"

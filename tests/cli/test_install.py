@@ -15,14 +15,14 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from ltx_mcp import __version__
-from ltx_mcp.cli.hosts.change import make_install, make_uninstall, write
 from ltx_mcp.cli.hosts.config import BACKUP, read_config, replace_config
+from ltx_mcp.cli.hosts.detect import Found, installed, is_ours, read_entry
+from ltx_mcp.cli.hosts.edit_plan import make_install, make_uninstall, write
 from ltx_mcp.cli.hosts.entry import Start
-from ltx_mcp.cli.hosts.found import Found, installed, is_ours, read_entry
 from ltx_mcp.cli.hosts.jsonc import read_json
-from ltx_mcp.cli.hosts.places import HOSTS, Machine, System, find_place
+from ltx_mcp.cli.hosts.launcher import Running, is_fleeting, make_start, read_origin
+from ltx_mcp.cli.hosts.paths import HOSTS, Machine, System, find_place
 from ltx_mcp.cli.hosts.shape import Handed, make_entry
-from ltx_mcp.cli.hosts.start import Running, is_fleeting, make_start, read_origin
 from ltx_mcp.domain.errors import CallerError, SetupError
 from tests.cli.conftest import COLOUR, Command, Ended, command_in, environment, posix
 from tests.cli.homes import COMMENTS, OTHERS, OTHERS_TOML, PLACES, SYSTEMS, Home, make_home, place_of, text_of, texts

@@ -17,7 +17,7 @@ from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
-from ltx_mcp.server.views import JobView
+from ltx_mcp.server.result_models import JobView
 from tests.cli.conftest import Command, Ended, command_in
 from tests.conftest import Emulated
 

@@ -15,8 +15,8 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.providers.key_names import find_misnamed, previews_text
-from ltx_mcp.server.texts import changes_text
-from ltx_mcp.server.views import Change
+from ltx_mcp.server.result_models import AdjustmentView
+from ltx_mcp.server.result_text import changes_text
 from tests.cli.conftest import SMALL, Command
 from tests.conftest import Emulated
 
@@ -208,5 +208,5 @@ def test_after_an_unknown_outcome_the_commands_that_settle_it_are_shown(ltx: Com
     ],
 )
 def test_what_a_caption_leaves_out_is_no_change_of_the_prompt(got: str, left_out: str) -> None:
-    told = changes_text([Change(field="caption", asked="the whole prompt", got=got, by="film")])
+    told = changes_text([AdjustmentView(field="caption", asked="the whole prompt", got=got, by="film")])
     assert told == f"The caption leaves out {left_out} (no font here); the prompt itself was used whole."

@@ -97,10 +97,10 @@ def serve(descriptor: int, media_at: str) -> None:
     import ltx_mcp
 
     for module in walk_packages(ltx_mcp.__path__, "ltx_mcp."):
-        if not module.name.endswith((".__main__", ".media.child")):
+        if not module.name.endswith((".__main__", ".media.process")):
             import_module(module.name)
     if media_at:
-        import_module("ltx_mcp.media.worker").open_process = open_process_at(media_at)  # type: ignore[attr-defined]
+        import_module("ltx_mcp.media.client").open_process = open_process_at(media_at)  # type: ignore[attr-defined]
     gc.collect()
     gc.freeze()  # else each forked process would look through all of it once more when it ends
     line = socket.socket(fileno=descriptor)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator.app import running
-from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, FilmSpec, Order
+from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState, Fault, FilmSpec
 from ltx_mcp.emulator.fal import KEY
 from ltx_mcp.emulator.wire import KINDS
 from tests.conftest import ENDS_S, Emulated
@@ -36,7 +36,7 @@ def client(emulator: Emulated) -> Iterator[httpx.Client]:
         yield opened
 
 
-def place(world: EmulatorState, number: int = 1) -> Order:
+def place(world: EmulatorState, number: int = 1) -> EmulatedOrder:
     return world.place("fal", SUBMIT[1:], {}, FILM, order_id=f"order-{number}", start_timeout_s=None)
 
 

@@ -17,7 +17,7 @@ import pytest
 from ltx_mcp.emulator import bytecompute, ltx, netwrck
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.emulator.inputs import Stored
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 from tests.emulator.conftest import Service
 from tests.patience import HANG_S
 
@@ -230,7 +230,7 @@ async def test_ltxs_example_writes_the_film_that_was_asked_for(
     base_url: str, world: EmulatorState, tmp_path: Path
 ) -> None:
     await anyio.to_thread.run_sync(curl, LTX_TEXT, "https://api.ltx.video", base_url, ltx.KEY, tmp_path)
-    media = Media()
+    media = MediaClient()
     film = await media.measure_film(tmp_path / "generated_video.mp4")
     await media.close()
     assert (film.width, film.height, film.fps, film.duration, film.has_audio) == (1920, 1080, 24, 8, True)

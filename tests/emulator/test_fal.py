@@ -16,7 +16,7 @@ from ltx_mcp.emulator.fal import KEY, Queue
 from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.wire import Emulator
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 from tests.conftest import ENDS_S, Emulated
 from tests.emulator.fal_orders import ELSEWHERE, FAST, IMAGE, PRO, PROMPT, Submit, fal, submit, world
 from tests.patience import HANG_S
@@ -219,7 +219,7 @@ def test_the_stream_tells_each_change_at_once_and_ends_with_the_order(
 
 @pytest.mark.anyio
 async def test_a_stream_with_nothing_to_tell_sends_comments(tmp_path: Path) -> None:
-    world, media = EmulatorState(wait_s=60), Media()
+    world, media = EmulatorState(wait_s=60), MediaClient()
     emulator = Emulator(world, Films(tmp_path, media), Inputs(media), "http://127.0.0.1:9")
     queue = Queue(emulator, lambda url: None, alive_s=0.05)
     path = {"app": "ltx-2.3", "request_id": "1"}

@@ -9,7 +9,7 @@ import pytest
 
 from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.inputs import Inputs
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 from tests.emulator.ltx_orders import AUTH, upload
 from tests.emulator.made import film, tone
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def inputs() -> AsyncIterator[Inputs]:
     """A folder for this test."""
-    media = Media()
+    media = MediaClient()
     opened = Inputs(media)
     yield opened
     await media.close()
@@ -59,7 +59,7 @@ async def test_a_film_is_measured_as_one_and_its_sound_as_a_sound(inputs: Inputs
     )
     assert audio.facts.duration == pytest.approx(3.2, abs=0.05)
     assert await inputs.look(await inputs.keep(tone("mp3")), "video") is None
-    assert await inputs.look_at_picture(file) is None
+    assert await inputs.probe_image(file) is None
 
 
 async def test_uploads_are_gone_when_the_emulator_ends(emulator_films: Path) -> None:

@@ -14,7 +14,7 @@ from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.wire import Emulator
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 
 URL = "http://127.0.0.1:1"
 
@@ -74,7 +74,7 @@ SAMPLE = 150
 
 def routes(folder: Path) -> list[tuple[str, str, dict[str, str]]]:
     """Every method and path, with the credentials of its provider."""
-    media = Media()
+    media = MediaClient()
     emulator = Emulator(make_state(), Films(folder, media), Inputs(media), URL)
     found: list[tuple[str, str, dict[str, str]]] = [
         ("POST", f"/control/{what}", {}) for what in ("clock", "times", "faults", "reset")

@@ -13,7 +13,7 @@ import anyio
 import pytest
 from PIL import Image
 
-from ltx_mcp.cli.checks.state import look_at_home
+from ltx_mcp.cli.checks.state import check_home
 from ltx_mcp.cli.common import open_jobs
 from ltx_mcp.cli.hosts.config import read_config, replace_config
 from ltx_mcp.domain.arguments import AnimateImage
@@ -128,7 +128,7 @@ def refused(home: Path) -> str:
         Database.open(home)
     assert raised.value.code is ErrorCode.STORAGE_FAILED
     assert "LTX_MCP_HOME" in str(raised.value)
-    (line, *_) = look_at_home(home)
+    (line, *_) = check_home(home)
     assert (line.status, "LTX_MCP_HOME" in line.mend) == ("failure", True)
     return raised.value.message
 
@@ -178,11 +178,11 @@ def test_the_folder_for_everybodys_temporary_files_is_refused(home: Path, monkey
 
 
 def test_doctor_tells_of_a_home_that_stands_open_and_leaves_it(old_home: Path) -> None:
-    line, _ = look_at_home(old_home)
+    line, _ = check_home(old_home)
     assert (line.status, line.mend) == ("warning", f"chmod 700 {old_home}")
     assert mode(old_home) == 0o755
     Database.open(old_home).close()
-    assert look_at_home(old_home)[0].status == "OK"
+    assert check_home(old_home)[0].status == "OK"
 
 
 # -- configurations of hosts --------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from ltx_mcp import launch
 from ltx_mcp.cli.hosts.entry import MODULE
 from ltx_mcp.domain.job import State
 from ltx_mcp.emulator.app import make_state, running, settings
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 from manifests.facts import read_facts
 from manifests.registries import bundle_manifest, dockerfile
 from tests.conftest import Emulated
@@ -197,9 +197,9 @@ async def test_the_media_process_imports_nothing_of_the_folder_and_finds_what_li
     Image.new("RGB", (64, 32)).save(folder / "a.png")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", ["", "x", *sys.path])
-    media = Media()
+    media = MediaClient()
     try:
-        assert (await media.look_at_picture("a.png")).width == 64
+        assert (await media.probe_image("a.png")).width == 64
         await media.convert_picture("a.png", Path("b.jpg"), "jpeg")
     finally:
         await media.close()

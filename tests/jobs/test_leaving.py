@@ -10,7 +10,7 @@ from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.jobs import runner
-from ltx_mcp.jobs.config import Config
+from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from tests.conftest import Emulated
@@ -33,7 +33,7 @@ async def opened(home: Path, base_url: str) -> Jobs:
         return environment.get(name, "")
 
     market = make_market(read_providers(), (), lookup)
-    return await Jobs.open(Config(home, market, None, (), lookup))
+    return await Jobs.open(JobsConfig(home, market, None, (), lookup))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.request import Input
-from ltx_mcp.jobs.config import Config
+from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.files import CONVERTED, FileStore
 from ltx_mcp.jobs.retention import Retention
@@ -141,7 +141,7 @@ async def test_the_setting_clears_the_home_while_jobs_are_open_and_lets_them_clo
 
     with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
-            jobs = await Jobs.open(Config(home, market, None, (), keep_days=DAYS), clock, sleep)
+            jobs = await Jobs.open(JobsConfig(home, market, None, (), keep_days=DAYS), clock, sleep)
             await jobs.start(group)
             await looked.wait()
             await jobs.stop()

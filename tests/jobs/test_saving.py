@@ -16,8 +16,8 @@ from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.save import PATIENCE_S, STEADY_BYTES, TRIES_WHEN_LATE
 from ltx_mcp.jobs.steps import Steps
-from ltx_mcp.media.facts import SheetFacts
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
+from ltx_mcp.media.messages import SheetFacts
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.providers.base import DeferredVideo, PollResult, SubmittedOrder
 from tests.jobs.test_steps import DONE, WORKER, Bench, Scripted, bench, film
@@ -150,7 +150,7 @@ def test_the_most_a_film_may_have_is_wide_for_any_order(
 
 
 async def test_a_film_without_a_contact_sheet_is_still_a_film(bench: Bench, new_job: New) -> None:
-    class NoSheet(Media):
+    class NoSheet(MediaClient):
         async def make_sheet(self, path: str | Path, out: Path) -> SheetFacts:
             raise LtxError(ErrorCode.INTERNAL_ERROR, "no sheet today")
 

@@ -27,8 +27,8 @@ from ltx_mcp.jobs.rows import LostClaimError
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.upload_cache import UploadCache
-from ltx_mcp.media.facts import RenderOrder
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
+from ltx_mcp.media.messages import RenderOrder
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.providers.base import DeferredVideo, PollResult, SubmittedOrder, Uploaded
 from tests.conftest import Clock
@@ -107,7 +107,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     order = RenderOrder("a pond", 1920, 1080, 25, 0.48, True)
 
     async def draw() -> None:
-        await Media().render(order, path)
+        await MediaClient().render(order, path)
 
     anyio.run(draw)
     return path
@@ -128,7 +128,7 @@ async def bench(store: Store, database: Database, home: Path, clock: Clock, film
         clock.turn(seconds=seconds)
         await anyio.lowlevel.checkpoint()
 
-    provider, files, media = Scripted(), FileStore(home), Media()
+    provider, files, media = Scripted(), FileStore(home), MediaClient()
     names = ("fal", "fal1")
     facts = {name: ProviderSpec(name=name, title=name, give_up_after_s=600, inputs=PICTURES) for name in names}
     tools = StepContext(
@@ -315,7 +315,7 @@ async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent
             return await super().submit(offer, uris)
 
     provider = Blocked(answers=[SubmittedOrder({"id": "r1"})])
-    store, media = Store(database), Media()
+    store, media = Store(database), MediaClient()
     facts = {"fal": ProviderSpec(name="fal", title="fal")}
     steps = Steps(
         StepContext(store, UploadCache(database), FileStore(home), media, facts, {"fal": provider}, no_fetch, clock)
@@ -360,7 +360,7 @@ async def test_a_render_outlives_a_store_that_is_out_of_reach_for_a_while(
     async def often(seconds: float) -> None:
         await anyio.sleep(0.001)
 
-    store, media = Store(database), Media()
+    store, media = Store(database), MediaClient()
     facts = {"fal": ProviderSpec(name="fal", title="fal")}
     steps = Steps(
         StepContext(

@@ -89,7 +89,7 @@ def short_flac(data: bytearray) -> None:
 
 
 def short_matroska(data: bytearray) -> None:
-    (place,) = places(data, b"\x44\x89\x88")
+    place = places(data, b"\x44\x89\x88")[0]  # the head comes first; a picture may have these bytes by chance
     scale(data, place, ">d", SAID_S / TRUE_S)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.media.convert import convert_medium
-from ltx_mcp.media.medium import look_at_medium
+from ltx_mcp.media.probe import probe_media
 from tests.media.films import CINEMA, Recipe, heard, lag, make, moments, packets, pictures, psnr
 
 FILM = Recipe(frames=40, seconds=1.6)
@@ -89,11 +89,11 @@ def test_the_sound_of_a_converted_film_is_heard_with_the_same_frames(name: str, 
 @pytest.mark.parametrize("name", FILMS)
 def test_the_facts_told_of_a_conversion_are_those_of_an_mp4_as_wanted(name: str, tmp_path: Path) -> None:
     path, recipe = make(tmp_path / name, FILMS[name]), FILMS[name]
-    before, after = look_at_medium(path, "video"), convert_medium(path, tmp_path / "out.mp4", "mp4/h264")
+    before, after = probe_media(path, "video"), convert_medium(path, tmp_path / "out.mp4", "mp4/h264")
     assert (after.container, after.video_codec, after.audio_codec) == ("mp4", "h264", "aac" if recipe.audio else "")
     assert (after.width, after.height, after.frames) == (before.width, before.height, before.frames)
     assert after.duration == pytest.approx(before.duration, abs=0.0011)
-    assert after == look_at_medium(tmp_path / "out.mp4", "video")
+    assert after == probe_media(tmp_path / "out.mp4", "video")
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mov"])
@@ -107,7 +107,7 @@ def test_a_picture_that_is_h264_already_is_copied(name: str, tmp_path: Path) -> 
 def test_a_film_of_an_odd_size_loses_its_last_row_and_column_alone(tmp_path: Path) -> None:
     path = make(tmp_path / "a.webm", replace(VP9, size=(321, 181)))
     out = to_film(path)
-    assert look_at_medium(out, "video").width == 320
+    assert probe_media(out, "video").width == 320
     # in grey, for colours are spread to odd sizes in another way when they are shown
     pairs = zip(pictures(path), pictures(out), strict=True)
     assert min(psnr(one.convert("L"), other.convert("L")) for one, other in pairs) > 40
@@ -124,7 +124,7 @@ def test_a_converted_sound_is_heard_at_the_same_moments(name: str, tmp_path: Pat
     path = make(tmp_path / name, SOUNDS[name])
     out = to_sound(path)
     assert abs(lag(heard(path), heard(out))) <= 0.002
-    before, after = look_at_medium(path, "audio"), look_at_medium(out, "audio")
+    before, after = probe_media(path, "audio"), probe_media(out, "audio")
     assert (after.container, after.video_codec, after.audio_codec) == ("m4a", "", "aac")
     assert after.duration == pytest.approx(before.duration, abs=0.002)
 
@@ -156,7 +156,7 @@ def test_sound_that_is_aac_already_is_copied_out_of_a_film(tmp_path: Path) -> No
 def test_high_efficiency_aac_is_made_plain(tmp_path: Path) -> None:
     path = make(tmp_path / "a.m4a", replace(SOUND, sample_rate=24_000))
     path.write_bytes(path.read_bytes().replace(b"\x56\xe5\x00", b"\x56\xe5\x98"))
-    assert look_at_medium(to_sound(path), "audio").audio_codec == "aac"
+    assert probe_media(to_sound(path), "audio").audio_codec == "aac"
 
 
 @pytest.mark.parametrize("target", ["mp4/h264", "m4a/aac"])

@@ -11,8 +11,8 @@ from PIL import Image, ImageChops, ImageStat
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.media.edit import edit
-from ltx_mcp.media.facts import EditOrder, RenderOrder
-from ltx_mcp.media.medium import look_at_medium
+from ltx_mcp.media.messages import EditOrder, RenderOrder
+from ltx_mcp.media.probe import probe_media
 from ltx_mcp.media.render import render
 from tests.media.films import CINEMA, NTSC, Recipe, between, heard, lag, make, moments, packets, pictures, psnr
 
@@ -104,7 +104,7 @@ def test_a_longer_film_keeps_every_frame_at_its_moment(name: str, mode: str, she
 
 def shown_s(path: Path) -> float:
     """How long there is something to see: a film is as long as its sound where that goes on much longer."""
-    film = look_at_medium(path, "video")
+    film = probe_media(path, "video")
     return film.frames / film.fps if film.doubt else film.duration
 
 
@@ -112,7 +112,7 @@ def shown_s(path: Path) -> float:
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_longer_film_is_longer_by_what_was_asked(name: str, mode: str, shelf: Path) -> None:
     path = source(name, shelf)
-    before, after = look_at_medium(path, "video"), look_at_medium(edited(extension(path, mode)), "video")
+    before, after = probe_media(path, "video"), probe_media(edited(extension(path, mode)), "video")
     assert after.duration == pytest.approx(shown_s(path) + 0.6, abs=0.022)
     assert after.frames == before.frames + round(0.6 * before.fps)
     assert after.fps == pytest.approx(before.fps, abs=0.4 if name == "uneven.mp4" else 0.0005)
@@ -124,7 +124,7 @@ def test_a_longer_film_is_longer_by_what_was_asked(name: str, mode: str, shelf: 
 def test_a_longer_film_sounds_as_before_beside_the_same_frames(name: str, mode: str, shelf: Path) -> None:
     path = source(name, shelf)
     out = edited(extension(path, mode))
-    longer = look_at_medium(out, "video").duration - shown_s(path)
+    longer = probe_media(out, "video").duration - shown_s(path)
     shift = longer if mode == "start" else 0.0
     assert abs(lag(heard(path), between(heard(out), shift, shift + 1.6))) <= 0.002
 
@@ -155,7 +155,7 @@ def test_the_sound_keeps_its_rate_and_channels_and_is_as_long_as_the_picture(
 
 def test_a_film_without_sound_stays_without(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", replace(FILM, audio=None))
-    assert look_at_medium(edited(extension(path)), "video").audio_codec == ""
+    assert probe_media(edited(extension(path)), "video").audio_codec == ""
 
 
 @pytest.mark.parametrize("mode", ["end", "start"])
@@ -212,7 +212,7 @@ def test_a_retake_keeps_the_sound_outside_its_section(name: str, mode: str, shel
 @pytest.mark.parametrize("mode", RETAKES)
 def test_a_retake_has_the_length_and_the_streams_of_the_film(mode: str, tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", FILM)
-    before, after = look_at_medium(path, "video"), look_at_medium(edited(retake(path, mode)), "video")
+    before, after = probe_media(path, "video"), probe_media(edited(retake(path, mode)), "video")
     assert replace(after, size_bytes=0) == replace(before, size_bytes=0)
 
 
@@ -292,7 +292,7 @@ def test_an_edit_of_an_edit_is_still_the_film(tmp_path: Path) -> None:
     for number in range(3):
         twice = edited(extension(twice)).rename(tmp_path / f"{number}.mp4")
     assert min(psnr(one, other) for one, other in zip(pictures(path), pictures(twice), strict=False)) > 40
-    assert look_at_medium(twice, "video").frames == 25 + 3 * 15
+    assert probe_media(twice, "video").frames == 25 + 3 * 15
 
 
 def test_what_is_no_film_cannot_be_edited(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.media.excess import MAX_CHUNKS, MAX_SCANS, MAX_SEGMENTS
-from ltx_mcp.media.picture import look_at_picture
+from ltx_mcp.media.picture import probe_image
 
 SCAN = b"\xff\xda"
 
@@ -54,7 +54,7 @@ def with_chunks(count: int) -> bytes:
 def test_a_picture_with_too_many_parts_is_refused_by_their_name(data: bytes, told: str, tmp_path: Path) -> None:
     (tmp_path / "picture").write_bytes(data)
     with pytest.raises(CallerError, match=told) as caught:
-        look_at_picture(tmp_path / "picture")
+        probe_image(tmp_path / "picture")
     assert caught.value.code is ErrorCode.INPUT_FAILED
     assert "plain PNG or JPEG" in caught.value.hint
 
@@ -74,4 +74,4 @@ def test_a_picture_with_too_many_parts_is_refused_by_their_name(data: bytes, tol
 )
 def test_an_honest_picture_with_many_parts_is_read(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "picture").write_bytes(data)
-    assert look_at_picture(tmp_path / "picture").width == 64
+    assert probe_image(tmp_path / "picture").width == 64

@@ -14,8 +14,8 @@ import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.media_reference import DataUri, LocalPath, WebUrl
-from ltx_mcp.media.facts import PictureFacts
 from ltx_mcp.media.inputs import InputReader
+from ltx_mcp.media.messages import PictureFacts
 from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.media.facts import EditOrder, Limits
+from ltx_mcp.media.client import MediaClient, MediaProcess
 from ltx_mcp.media.lanes import Lane, Sizes, Work
-from ltx_mcp.media.worker import Child, Media
+from ltx_mcp.media.messages import EditOrder, ProcessLimits
 from tests.media.films import Recipe, make
 from tests.media.processes import workers, writing_end
 from tests.media.test_excess import with_scans
@@ -40,8 +40,8 @@ def picture(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def media() -> AsyncIterator[Media]:
-    made = Media(sizes=SMALL, looks=(Limits(3600), Limits(3600)))
+async def media() -> AsyncIterator[MediaClient]:
+    made = MediaClient(sizes=SMALL, looks=(ProcessLimits(3600), ProcessLimits(3600)))
     yield made
     await made.close()
 
@@ -64,7 +64,7 @@ def is_read(pipe: Path) -> bool:
 
 
 @asynccontextmanager
-async def kept_busy(media: Media, works: Sequence[Slow], begun: Sequence[Path]) -> AsyncIterator[None]:
+async def kept_busy(media: MediaClient, works: Sequence[Slow], begun: Sequence[Path]) -> AsyncIterator[None]:
     """All works under way, those with the pipes of `begun` in their children; stopped at the end.
 
     What waits for one of them waits for ever, which is a failure here.
@@ -85,13 +85,13 @@ async def kept_busy(media: Media, works: Sequence[Slow], begun: Sequence[Path]) 
 
 
 async def test_inputs_that_never_end_hold_up_no_film_no_conversion_and_no_render(
-    media: Media, film: Path, picture: Path, tmp_path: Path
+    media: MediaClient, film: Path, picture: Path, tmp_path: Path
 ) -> None:
     endless = pipes(tmp_path, 3)
-    looks = [partial(media.look_at_medium, path, "video") for path in endless]
+    looks = [partial(media.probe_media, path, "video") for path in endless]
     async with kept_busy(media, looks, endless[:1]):
         assert (await media.measure_film(film)).frames == 10
-        assert (await media.look_at_film(film)).frames == 10
+        assert (await media.probe_video(film)).frames == 10
         await media.make_sheet(film, tmp_path / "sheet.jpg")
         await media.convert_picture(picture, tmp_path / "a.jpg", "jpeg")
         assert (await media.convert_medium(film, tmp_path / "a.m4a", "m4a/aac")).container == "m4a"
@@ -99,49 +99,49 @@ async def test_inputs_that_never_end_hold_up_no_film_no_conversion_and_no_render
 
 
 async def test_conversions_are_so_many_at_a_time_and_hold_up_no_film_and_no_input(
-    media: Media, film: Path, picture: Path, tmp_path: Path
+    media: MediaClient, film: Path, picture: Path, tmp_path: Path
 ) -> None:
     endless = pipes(tmp_path, 8)
     works = [partial(media.convert_medium, path, tmp_path / f"{path.name}.part", "mp4/h264") for path in endless]
     async with kept_busy(media, works, endless[:2]):
         assert (await media.measure_film(film)).frames == 10
-        assert (await media.look_at_picture(picture)).width == 64
+        assert (await media.probe_image(picture)).width == 64
         assert not any(is_read(path) for path in endless[2:])
         # two conversions, a film's and an input's warm child
         assert len(workers()) == 4
 
 
 async def test_an_input_that_takes_long_steps_aside_for_those_that_do_not(picture: Path, tmp_path: Path) -> None:
-    media = Media(sizes=SMALL, looks=(Limits(4), Limits(600)))
+    media = MediaClient(sizes=SMALL, looks=(ProcessLimits(4), ProcessLimits(600)))
     (endless,) = pipes(tmp_path, 1)
     ended: list[CallerError] = []
 
     async def look() -> None:
         with pytest.raises(CallerError) as caught:
-            await media.look_at_picture(endless)
+            await media.probe_image(endless)
         ended.append(caught.value)
 
     async with kept_busy(media, [partial(look)], [endless]):
-        assert (await media.look_at_picture(picture)).width == 64
+        assert (await media.probe_image(picture)).width == 64
         assert not ended
     assert "was stopped" in ended[0].message
 
 
 async def test_an_input_that_takes_too_long_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    media = Media(sizes=SMALL, looks=(Limits(600, cpu_s=1), Limits(600, cpu_s=1)))
+    media = MediaClient(sizes=SMALL, looks=(ProcessLimits(600, cpu_s=1), ProcessLimits(600, cpu_s=1)))
     path = tmp_path / "scans.jpg"
     path.write_bytes(with_scans(20, (16_000, 6_000)))
     with pytest.raises(CallerError, match=r"The picture takes longer to be looked at than the 10 s") as caught:
-        await media.look_at_picture(path)
+        await media.probe_image(path)
     assert caught.value.code is ErrorCode.INPUT_FAILED
     assert "plain form" in caught.value.hint
     await media.close()
 
 
 async def test_whoever_would_wait_too_long_for_a_turn_is_told_to_come_again(tmp_path: Path, picture: Path) -> None:
-    lane = Lane(Child, 1)
+    lane = Lane(MediaProcess, 1)
     (endless,) = pipes(tmp_path, 1)
-    work = Work("picture", {"path": str(endless)}, Limits(600), (endless,))
+    work = Work("picture", {"path": str(endless)}, ProcessLimits(600), (endless,))
     async with anyio.create_task_group() as group:
         group.start_soon(lane.run, work)
         end = await writing_end(endless)
@@ -157,7 +157,7 @@ async def test_whoever_would_wait_too_long_for_a_turn_is_told_to_come_again(tmp_
 
 
 async def test_a_closed_lane_gives_up_those_that_wait_and_starts_nothing(tmp_path: Path) -> None:
-    media = Media(sizes=SMALL)
+    media = MediaClient(sizes=SMALL)
     endless = pipes(tmp_path, 3)
     works = [partial(media.convert_picture, path, tmp_path / f"{path.name}.part", "png") for path in endless]
     async with kept_busy(media, works, endless[:1]):
@@ -170,13 +170,13 @@ async def test_a_child_takes_work_in_another_folder_only_when_it_is_made_for_it(
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / "a.png"
     other.write_bytes(picture.read_bytes())
-    media = Media(sizes=SMALL)
-    await media.look_at_picture(other)
+    media = MediaClient(sizes=SMALL)
+    await media.probe_image(other)
     (first,) = workers()
-    assert (await media.look_at_picture(picture)).width == 64
+    assert (await media.probe_image(picture)).width == 64
     (second,) = workers()
     assert first != second
-    await media.look_at_picture(other)
+    await media.probe_image(other)
     assert workers() == [second]
     await media.close()
 

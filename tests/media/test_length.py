@@ -12,7 +12,7 @@ from PIL import Image
 from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.media.convert import convert_medium
 from ltx_mcp.media.measure import make_sheet, measure_film, take_frame
-from ltx_mcp.media.medium import Kind, look_at_medium
+from ltx_mcp.media.probe import Kind, probe_media
 from tests.media.films import Recipe, make
 from tests.media.lies import (
     AVI,
@@ -39,7 +39,7 @@ LATEST_S = TRUE_S + 0.11  # with what an encoder put around a sound
 @pytest.mark.parametrize("name", LYING_FILMS)
 def test_a_film_is_as_long_as_the_longest_that_is_said_or_counted(name: str, tmp_path: Path) -> None:
     path = LYING_FILMS[name](tmp_path / name)
-    facts = look_at_medium(path, "video")
+    facts = probe_media(path, "video")
     assert TRUE_S <= facts.duration < LATEST_S
     assert facts.doubt.startswith("3")
     assert facts.doubt.endswith((" s by its header", " s of picture"))
@@ -48,13 +48,13 @@ def test_a_film_is_as_long_as_the_longest_that_is_said_or_counted(name: str, tmp
 
 @pytest.mark.parametrize("name", LYING_SOUNDS)
 def test_a_sound_is_as_long_as_the_longest_that_is_said_or_counted(name: str, tmp_path: Path) -> None:
-    facts = look_at_medium(LYING_SOUNDS[name](tmp_path / name), "audio")
+    facts = probe_media(LYING_SOUNDS[name](tmp_path / name), "audio")
     assert TRUE_S - 0.01 <= facts.duration < LATEST_S
     assert facts.doubt
 
 
 def test_a_hole_counts_in_a_sound_too(tmp_path: Path) -> None:
-    assert TRUE_S <= look_at_medium(with_hole(tmp_path / "a.mkv"), "audio").duration < LATEST_S
+    assert TRUE_S <= probe_media(with_hole(tmp_path / "a.mkv"), "audio").duration < LATEST_S
 
 
 HONEST_FILMS: dict[str, Recipe] = {
@@ -78,14 +78,14 @@ HONEST_SOUNDS: dict[str, Recipe] = {
 
 @pytest.mark.parametrize("name", HONEST_FILMS)
 def test_an_honest_film_is_not_a_hair_longer_than_it_says(name: str, tmp_path: Path) -> None:
-    facts = look_at_medium(make(tmp_path / name, HONEST_FILMS[name]), "video")
+    facts = probe_media(make(tmp_path / name, HONEST_FILMS[name]), "video")
     # an AVI counts the frame that its writer held back
     assert (facts.duration, facts.doubt) == (TRUE_S, "") or (name == "a.avi" and facts.duration <= TRUE_S + 0.04)
 
 
 @pytest.mark.parametrize("name", HONEST_SOUNDS)
 def test_an_honest_sound_is_not_a_hair_longer_than_it_says(name: str, tmp_path: Path) -> None:
-    facts = look_at_medium(make(tmp_path / name, HONEST_SOUNDS[name]), "audio")
+    facts = probe_media(make(tmp_path / name, HONEST_SOUNDS[name]), "audio")
     assert (facts.duration, facts.doubt) == (TRUE_S, "")
 
 
@@ -103,8 +103,8 @@ def test_an_honest_sound_is_not_a_hair_longer_than_it_says(name: str, tmp_path: 
 def test_what_is_made_of_it_is_as_long(kind: Kind, target: str, name: str, make_it: Make, tmp_path: Path) -> None:
     path = make_it(tmp_path / name)
     made = convert_medium(path, tmp_path / f"made.{target[:3]}", target)
-    assert made.duration == pytest.approx(look_at_medium(path, kind).duration, abs=0.1)
-    assert made.duration <= look_at_medium(path, kind).duration
+    assert made.duration == pytest.approx(probe_media(path, kind).duration, abs=0.1)
+    assert made.duration <= probe_media(path, kind).duration
     assert made.fps == (25.0 if kind == "video" else 0.0)
 
 
@@ -114,7 +114,7 @@ def test_a_wav_that_was_streamed_is_as_long_as_its_sound(size: bytes, tmp_path: 
     data = path.read_bytes()
     place = data.index(b"data") + 4
     path.write_bytes(b"RIFF" + size + data[8:place] + size + data[place + 4 :])
-    facts = look_at_medium(path, "audio")
+    facts = probe_media(path, "audio")
     assert (facts.duration, facts.doubt) == (TRUE_S, "")
 
 
@@ -125,7 +125,7 @@ def endless(data: bytearray) -> None:
 
 
 def test_a_length_beyond_all_reason_still_has_a_price(tmp_path: Path) -> None:
-    assert look_at_medium(lying(FILM, endless)(tmp_path / "a.mp4"), "video").duration == 1e6
+    assert probe_media(lying(FILM, endless)(tmp_path / "a.mp4"), "video").duration == 1e6
 
 
 # -- films that were made

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageStat
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.media.facts import FrameFacts
 from ltx_mcp.media.measure import SHEET_BYTES, make_sheet, measure_film, take_frame
+from ltx_mcp.media.messages import FrameFacts
 
 FPS = 25
 ONE_KEY_FRAME = {"preset": "ultrafast", "crf": "12", "g": "9999"}

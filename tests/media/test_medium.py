@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.facts import MediumFacts
-from ltx_mcp.media.medium import Kind, look_at_medium
+from ltx_mcp.media.messages import MediumFacts
+from ltx_mcp.media.probe import Kind, probe_media
 from tests.media.films import CINEMA, NTSC, Recipe, make
 
 FILM = Recipe(size=(160, 90), options=(("preset", "ultrafast"), ("g", "20")))
@@ -50,7 +50,7 @@ SOUNDS = {
 def refusal(path: Path, kind: Kind) -> str:
     """The words of the refusal, which always say what is accepted and what to do."""
     with pytest.raises(CallerError, match=rf"^The {kind} .*(are read)") as caught:
-        look_at_medium(path, kind)
+        probe_media(path, kind)
     assert (caught.value.code, bool(caught.value.hint)) == (ErrorCode.INPUT_FAILED, True)
     return caught.value.message
 
@@ -62,7 +62,7 @@ def refusal(path: Path, kind: Kind) -> str:
 def test_each_kind_of_film_is_known_by_its_container_and_codecs(name: str, tmp_path: Path) -> None:
     path = make(tmp_path / name, FILMS[name])
     video, audio = FILM_CODECS[name]
-    facts = look_at_medium(path, "video")
+    facts = probe_media(path, "video")
     told = MediumFacts(path.suffix[1:], facts.duration, path.stat().st_size, video, audio, 160, 90, 25.0, 50)
     assert facts == told
     # an AVI counts the frame that its writer held back
@@ -73,33 +73,33 @@ def test_each_kind_of_film_is_known_by_its_container_and_codecs(name: str, tmp_p
 def test_each_kind_of_sound_is_known_by_its_container_and_codec(name: str, tmp_path: Path) -> None:
     recipe, codec = SOUNDS[name]
     path = make(tmp_path / name, recipe)
-    facts = look_at_medium(path, "audio")
+    facts = probe_media(path, "audio")
     assert facts == MediumFacts(path.suffix[1:], facts.duration, path.stat().st_size, audio_codec=codec)
     # raw AAC says nothing of the samples that its encoder put before and after
     assert facts.duration == pytest.approx(2.0, abs=0.03 if name == "a.aac" else 0.0005)
 
 
 def test_the_sound_of_a_film_counts_as_a_sound(tmp_path: Path) -> None:
-    facts = look_at_medium(make(tmp_path / "a.mp4", replace(FILM, seconds=1.5)), "audio")
+    facts = probe_media(make(tmp_path / "a.mp4", replace(FILM, seconds=1.5)), "audio")
     assert (facts.container, facts.audio_codec, facts.duration) == ("mp4", "aac", 1.5)
 
 
 @pytest.mark.parametrize(("rate", "told"), [(CINEMA, 23.976), (NTSC, 29.97), (Fraction(50), 50.0)])
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_the_rate_is_exact(rate: Fraction, told: float, ending: str, tmp_path: Path) -> None:
-    facts = look_at_medium(make(tmp_path / f"a.{ending}", replace(FILM, rate=rate, audio=None)), "video")
+    facts = probe_media(make(tmp_path / f"a.{ending}", replace(FILM, rate=rate, audio=None)), "video")
     assert facts.fps == told
     assert facts.duration == pytest.approx(float(50 / rate), abs=0.0011)
 
 
 def test_of_a_film_of_uneven_frames_the_average_rate_is_told(tmp_path: Path) -> None:
-    facts = look_at_medium(make(tmp_path / "a.mp4", replace(FILM, moments=UNEVEN, audio=None)), "video")
+    facts = probe_media(make(tmp_path / "a.mp4", replace(FILM, moments=UNEVEN, audio=None)), "video")
     assert facts.frames == 50
     assert facts.fps == pytest.approx(25, rel=0.01)
 
 
 def test_a_film_held_upright_is_measured_as_it_is_seen(tmp_path: Path) -> None:
-    facts = look_at_medium(make(tmp_path / "a.mov", replace(FILM, turned=90)), "video")
+    facts = probe_media(make(tmp_path / "a.mov", replace(FILM, turned=90)), "video")
     assert (facts.width, facts.height) == (90, 160)
 
 
@@ -107,7 +107,7 @@ def test_high_efficiency_aac_is_told_apart(tmp_path: Path) -> None:
     path = make(tmp_path / "a.m4a", replace(SOUND, sample_rate=24_000))
     # the sound's description says that its upper half is made up, to 48 kHz
     path.write_bytes(path.read_bytes().replace(b"\x56\xe5\x00", b"\x56\xe5\x98"))
-    assert look_at_medium(path, "audio").audio_codec == "he-aac"
+    assert probe_media(path, "audio").audio_codec == "he-aac"
 
 
 def with_cover(path: Path) -> Path:
@@ -123,7 +123,7 @@ def with_cover(path: Path) -> Path:
 
 def test_a_sound_with_a_cover_is_a_sound_and_no_film(tmp_path: Path) -> None:
     path = with_cover(tmp_path / "a.mp3")
-    assert look_at_medium(path, "audio") == MediumFacts("mp3", 2.0, path.stat().st_size, audio_codec="mp3")
+    assert probe_media(path, "audio") == MediumFacts("mp3", 2.0, path.stat().st_size, audio_codec="mp3")
     assert "no moving picture" in refusal(path, "video")
 
 
@@ -134,7 +134,7 @@ def test_the_length_of_an_mp3_without_a_header_is_that_of_its_sound(tmp_path: Pa
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     with av.open(str(path)) as guessed:
         assert abs((guessed.duration or 0) / av.time_base - 4) > 1
-    assert look_at_medium(path, "audio").duration == pytest.approx(4.0, abs=0.1)
+    assert probe_media(path, "audio").duration == pytest.approx(4.0, abs=0.1)
 
 
 # -- what is of no use
@@ -157,7 +157,7 @@ CUT: dict[str, tuple[Recipe, Kind]] = {
 def test_a_file_that_breaks_off_is_found_out(name: str, part: float, tmp_path: Path) -> None:
     recipe, kind = CUT[name]
     path = make(tmp_path / name, recipe)
-    look_at_medium(path, kind)
+    probe_media(path, kind)
     data = path.read_bytes()
     path.write_bytes(data[: round(len(data) * part)])
     assert "cut short" in refusal(path, kind)
@@ -236,4 +236,4 @@ def test_sound_with_damage_in_its_middle_is_found_out(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
     with pytest.raises(CallerError, match="cannot be read: No such file"):
-        look_at_medium(tmp_path / "a.mp4", "video")
+        probe_media(tmp_path / "a.mp4", "video")

@@ -7,7 +7,7 @@ from PIL import Image, ImageStat
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.media.measure import measure_film, take_frame
-from ltx_mcp.media.medium import look_at_medium
+from ltx_mcp.media.probe import probe_media
 from tests.media.odd.films import FILMS, Colour, Odd
 from tests.media.odd.sounds import SOUNDS
 
@@ -45,7 +45,7 @@ def test_the_table_has_eighty_files_of_which_some_are_of_others() -> None:
 def test_an_odd_film_is_what_a_player_shows(film: Odd, tmp_path: Path) -> None:
     path = tmp_path / film.name
     film.make(path)
-    facts = look_at_medium(path, "video")
+    facts = probe_media(path, "video")
     assert (facts.width, facts.height, facts.fps, facts.frames) == (*film.size, film.fps, film.frames)
     assert abs(facts.duration - film.seconds) <= film.within
     assert (", ".join(facts.traits), facts.doubt) == (film.traits, film.doubt)
@@ -69,6 +69,6 @@ def test_a_film_of_a_kind_that_is_not_read_is_refused_by_name(film: Odd, tmp_pat
     path = tmp_path / film.name
     film.make(path)
     with pytest.raises(CallerError, match=film.refused) as caught:
-        look_at_medium(path, "video")
+        probe_media(path, "video")
     assert caught.value.code is ErrorCode.INPUT_FAILED
     assert "MP4, MOV, MKV, WebM and AVI are read" in caught.value.message

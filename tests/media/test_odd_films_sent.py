@@ -12,8 +12,8 @@ from PIL import Image, ImageChops, ImageStat
 
 from ltx_mcp.media.convert import convert_medium
 from ltx_mcp.media.edit import edit
-from ltx_mcp.media.facts import EditOrder
-from ltx_mcp.media.medium import look_at_medium
+from ltx_mcp.media.messages import EditOrder
+from ltx_mcp.media.probe import probe_media
 from tests.media.odd.films import FILMS, Odd
 from tests.media.test_odd_films import named, off, three_places
 
@@ -70,7 +70,7 @@ def test_what_a_provider_gets_of_an_odd_film_is_what_ffmpeg_shows(film: Odd, tmp
     assert (facts.traits, facts.container, facts.video_codec) == ((), "mp4", "h264")
     # a picture that begins late begins at once
     late_s = 0.5 if film.name == "late.mp4" else 0.0
-    assert facts.duration == pytest.approx(look_at_medium(path, "video").duration - late_s, abs=0.05)
+    assert facts.duration == pytest.approx(probe_media(path, "video").duration - late_s, abs=0.05)
     check_seen(out, path, film)
 
 

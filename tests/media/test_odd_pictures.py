@@ -8,9 +8,9 @@ from PIL import Image
 
 from ltx_mcp.domain.traits import TRAITS
 from ltx_mcp.media.camera import make_camera
-from ltx_mcp.media.facts import PictureFacts
-from ltx_mcp.media.picture import convert_picture, look_at_picture, open_picture
-from ltx_mcp.media.stills import Stills, enlarged, open_filled
+from ltx_mcp.media.image_scene import ImageScene, enlarged, open_filled
+from ltx_mcp.media.messages import PictureFacts
+from ltx_mcp.media.picture import convert_picture, open_picture, probe_image
 from tests.media.odd_pictures import PICTURES, SIZE, apart, colours_of, shown
 
 MOST_APART = 3
@@ -20,7 +20,7 @@ MOST_APART = 3
 def test_a_picture_is_read_as_a_viewer_shows_it(name: str, tmp_path: Path) -> None:
     odd, path = PICTURES[name], tmp_path / "picture"
     path.write_bytes(odd.make())
-    assert look_at_picture(path) == PictureFacts(odd.format, *SIZE, odd.turned, odd.traits)
+    assert probe_image(path) == PictureFacts(odd.format, *SIZE, odd.turned, odd.traits)
     assert set(odd.traits) <= set(TRAITS)
     assert apart(colours_of(open_picture(path)), odd.colours) <= MOST_APART
     small = open_picture(path, edge=32)
@@ -47,7 +47,7 @@ def test_the_preview_shows_it_so(name: str, tmp_path: Path) -> None:
 def _first_frame(path: Path) -> Image.Image:
     size = (160, 90)
     picture = open_filled(str(path), "image", enlarged(size))
-    return Stills(picture, None, size, make_camera("none", random.Random(1))).draw(0.0, 0.0)
+    return ImageScene(picture, None, size, make_camera("none", random.Random(1))).draw(0.0, 0.0)
 
 
 def test_the_table_has_what_others_made_and_every_trait() -> None:

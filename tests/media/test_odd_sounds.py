@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.listen import Listener, open_sound, sample_bytes
-from ltx_mcp.media.medium import look_at_medium
+from ltx_mcp.media.audio_reader import AudioReader, open_sound, sample_bytes
+from ltx_mcp.media.probe import probe_media
 from tests.media.films import tones
 from tests.media.odd.sounds import LENGTH_S, SOUNDS, Odd
 
@@ -28,7 +28,7 @@ def loudness_db(samples: "array[float]") -> float:
 def test_an_odd_sound_is_as_long_as_it_is_heard(sound: Odd, tmp_path: Path) -> None:
     path = tmp_path / sound.name
     sound.make(path)
-    facts = look_at_medium(path, "audio")
+    facts = probe_media(path, "audio")
     assert abs(facts.duration - sound.seconds) <= sound.within
     assert (", ".join(facts.traits), facts.doubt) == (sound.traits, "")
 
@@ -38,7 +38,7 @@ def test_all_of_an_odd_sound_is_heard_as_loud_as_it_was(sound: Odd, tmp_path: Pa
     path = tmp_path / sound.name
     sound.make(path)
     with open_sound(path, "audio") as (container, stream):
-        listener = Listener(container, stream, None, RATE)
+        listener = AudioReader(container, stream, None, RATE)
         samples = array("f", listener.read(10 * RATE))
     channels = sample_bytes(listener.layout) // samples.itemsize
     assert len(samples) / channels / RATE == pytest.approx(sound.seconds, abs=sound.within + 0.01)
@@ -51,5 +51,5 @@ def test_only_what_stops_before_its_end_is_refused_and_the_second_is_said(sound:
     path = tmp_path / sound.name
     sound.make(path)
     with pytest.raises(CallerError, match=sound.refused) as caught:
-        look_at_medium(path, "audio")
+        probe_media(path, "audio")
     assert caught.value.code is ErrorCode.INPUT_FAILED

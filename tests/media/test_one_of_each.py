@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ltx_mcp.media.worker import Media
-from tests.media import test_convert, test_edit, test_odd_films, test_pulse, test_render, test_worker
+from ltx_mcp.media.client import MediaClient
+from tests.media import test_client, test_convert, test_edit, test_odd_films, test_pulse, test_render
 from tests.media.odd.films import FILMS
+from tests.media.test_client import media, picture
 from tests.media.test_render import WILD, cut_png, grey
-from tests.media.test_worker import media, picture
 
 __all__ = ["media", "picture"]
 
@@ -84,12 +84,14 @@ def test_a_preview_moves_to_a_sound_that_is_its_track(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("started_media")
-async def test_a_child_process_works_and_tells_and_leaves_nothing(media: Media, picture: Path, tmp_path: Path) -> None:
-    await test_worker.test_each_kind_of_work_comes_back_as_its_facts(media, picture, tmp_path)
-    await test_worker.test_an_error_of_the_caller_stays_one_across_the_pipe(media, tmp_path)
-    await test_worker.test_a_failed_render_leaves_no_file(media, tmp_path)
-    await test_worker.test_cancelling_short_work_kills_the_warm_child(media, picture, tmp_path)
-    await test_worker.test_work_that_takes_too_long_is_stopped_and_said_to_be(tmp_path)
+async def test_a_child_process_works_and_tells_and_leaves_nothing(
+    media: MediaClient, picture: Path, tmp_path: Path
+) -> None:
+    await test_client.test_each_kind_of_work_comes_back_as_its_facts(media, picture, tmp_path)
+    await test_client.test_an_error_of_the_caller_stays_one_across_the_pipe(media, tmp_path)
+    await test_client.test_a_failed_render_leaves_no_file(media, tmp_path)
+    await test_client.test_cancelling_short_work_kills_the_warm_child(media, picture, tmp_path)
+    await test_client.test_work_that_takes_too_long_is_stopped_and_said_to_be(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image, ImageStat
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.facts import RenderOrder
-from ltx_mcp.media.listen import measure_loudness
-from ltx_mcp.media.medium import look_at_medium
+from ltx_mcp.media.audio_reader import measure_loudness
+from ltx_mcp.media.messages import RenderOrder
+from ltx_mcp.media.probe import probe_media
 from ltx_mcp.media.render import render
 from tests.media.films import Recipe, heard, lag, make, packets, pictures
 
@@ -75,7 +75,7 @@ def test_the_sound_is_heard_from_the_first_frame_on(name: str, tmp_path: Path) -
 def test_what_an_mp4_can_hold_is_copied_and_the_rest_becomes_aac(name: str, tmp_path: Path) -> None:
     path = make(tmp_path / name, SOUNDS[name])
     out = drawn(replace(SMALL, duration=2.2), path)
-    assert look_at_medium(out, "video").audio_codec == ("mp3" if name.endswith("mp3") else "aac")
+    assert probe_media(out, "video").audio_codec == ("mp3" if name.endswith("mp3") else "aac")
     if name != "a.aac":
         assert (packets(out, "audio") == packets(path, "audio")) is (name in COPIED)
 
@@ -113,7 +113,7 @@ def test_loudness_is_that_of_each_frame(tmp_path: Path) -> None:
 
 def test_silence_makes_a_film_too(tmp_path: Path) -> None:
     out = drawn(replace(SMALL, duration=0.4), beats(tmp_path / "a.wav", [0.0]))
-    assert look_at_medium(out, "video").frames == 10
+    assert probe_media(out, "video").frames == 10
 
 
 def test_the_same_order_makes_the_same_bytes_wherever_the_sound_lies(tmp_path: Path) -> None:

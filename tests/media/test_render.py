@@ -15,8 +15,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageStat
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.media.caption import make_caption, make_title
-from ltx_mcp.media.facts import RenderOrder
 from ltx_mcp.media.fonts import Typefaces, font_folders
+from ltx_mcp.media.messages import RenderOrder
 from ltx_mcp.media.picture import MAX_EDGE, open_picture
 from ltx_mcp.media.render import render
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.media.facts import ChildFailed, Confinement, Limits, Room
-from ltx_mcp.media.worker import Child, Media
+from ltx_mcp.media.client import MediaClient, MediaProcess
+from ltx_mcp.media.messages import ChildFailed, Confinement, ProcessLimits, Room
 from tests.media.test_excess import with_scans
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("started_media")]
@@ -24,7 +24,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other s
 TRIES = """
     import ctypes, json, os, resource, socket, sys
     from dataclasses import asdict
-    from ltx_mcp.media.facts import Limits, Room
+    from ltx_mcp.media.messages import ProcessLimits, Room
     from ltx_mcp.media.sandbox import confine, limit
 
     own, folder, other, parent = sys.argv[1], sys.argv[2], sys.argv[3], os.getppid()
@@ -98,7 +98,7 @@ def test_what_is_told_to_hold_holds_and_nothing_else_is_told(tmp_path: Path) -> 
 
 @linux
 async def test_the_media_process_tells_what_holds_for_it(tmp_path: Path) -> None:
-    media = Media()
+    media = MediaClient()
     assert await media.confinement() == attempt(tmp_path)[0]
     await media.close()
 
@@ -108,8 +108,8 @@ async def test_a_file_outside_its_room_is_closed_to_the_child(tmp_path: Path) ->
     for name in ("in", "out"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (64, 36)).save(tmp_path / name / "a.png")
-    async with Child(Room((str(tmp_path / "in"),))) as child:
-        limits = Limits(60)
+    async with MediaProcess(Room((str(tmp_path / "in"),))) as child:
+        limits = ProcessLimits(60)
         assert (await child.run("picture", {"path": str(tmp_path / "in" / "a.png")}, limits))["width"] == 64
         holds = await child.run("confinement", {}, limits)
         beyond = child.run("picture", {"path": str(tmp_path / "out" / "a.png")}, limits)
@@ -122,38 +122,38 @@ async def test_a_file_outside_its_room_is_closed_to_the_child(tmp_path: Path) ->
 
 async def test_work_beyond_its_processor_time_ends_its_child_and_is_late(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(with_scans(20, (16_000, 6_000)))
-    async with Child(Room((str(tmp_path),))) as child:
+    async with MediaProcess(Room((str(tmp_path),))) as child:
         with pytest.raises(ChildFailed) as caught:
-            await child.run("picture", {"path": str(tmp_path / "a.jpg")}, Limits(600, cpu_s=1))
+            await child.run("picture", {"path": str(tmp_path / "a.jpg")}, ProcessLimits(600, cpu_s=1))
         assert caught.value.late
         assert not child.is_alive
 
 
 async def test_processor_time_is_counted_for_each_work_anew(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(with_scans(100, (4_000, 3_000)))
-    async with Child(Room((str(tmp_path),))) as child:
+    async with MediaProcess(Room((str(tmp_path),))) as child:
         for _ in range(4):
-            facts = await child.run("picture", {"path": str(tmp_path / "a.jpg")}, Limits(600, cpu_s=3))
+            facts = await child.run("picture", {"path": str(tmp_path / "a.jpg")}, ProcessLimits(600, cpu_s=3))
             assert facts["width"] == 4_000
 
 
 async def test_a_file_beyond_its_size_is_a_storage_failure(tmp_path: Path) -> None:
     Image.effect_noise((2_500, 2_500), 90).save(tmp_path / "a.png")
     arguments = {"path": str(tmp_path / "a.png"), "out": str(tmp_path / "b.png"), "target": "png"}
-    async with Child(Room((str(tmp_path),), (str(tmp_path),))) as child:
+    async with MediaProcess(Room((str(tmp_path),), (str(tmp_path),))) as child:
         with pytest.raises(LtxError, match="too large") as caught:
-            await child.run("convert", arguments, Limits(600, file_bytes=0))
+            await child.run("convert", arguments, ProcessLimits(600, file_bytes=0))
         assert caught.value.code is ErrorCode.STORAGE_FAILED
-        assert (await child.run("convert", arguments, Limits(600)))["width"] == 2_500
+        assert (await child.run("convert", arguments, ProcessLimits(600)))["width"] == 2_500
 
 
 @linux
 def test_files_left_open_are_bounded() -> None:
     code = """
         import os
-        from ltx_mcp.media.facts import Limits
+        from ltx_mcp.media.messages import ProcessLimits
         from ltx_mcp.media.sandbox import limit
-        limit(Limits(1, open_files=20))
+        limit(ProcessLimits(1, open_files=20))
         opened = 0
         try:
             while opened < 1000:
@@ -171,7 +171,7 @@ async def test_the_child_cannot_read_the_keys_of_its_parent(tmp_path: Path) -> N
     """The same from a server's view: a parent with a key, whose confined child asks the kernel for it."""
     code = """
         import os
-        from ltx_mcp.media.facts import Room
+        from ltx_mcp.media.messages import Room
         from ltx_mcp.media.sandbox import confine
         held = confine(Room())
         try:

@@ -19,8 +19,8 @@ from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.app import make_server
-from ltx_mcp.server.player.notes import KEY, player_meta
 from ltx_mcp.server.player.page import PAGE
+from ltx_mcp.server.player.player_actions import KEY, player_meta
 from ltx_mcp.settings import read_settings
 from tests.conftest import ERAS, Clock, Connect, Era
 

@@ -30,14 +30,14 @@ from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.emulator_state import EmulatorState, Order
-from ltx_mcp.jobs.config import Config
+from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState
+from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.schema import IS_LIVE
 from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.media.inputs import Fetch, InputReader
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
-from ltx_mcp.server.next_steps import Standing
-from ltx_mcp.server.views import JobRef, JobView, Links, to_ref, to_view
+from ltx_mcp.server.next_steps import JobContext
+from ltx_mcp.server.result_models import JobRef, JobView, Links, to_ref, to_view
 from tests.patience import HANG_S
 
 REMOTE = tuple(facts.name for facts in read_providers() if not facts.is_preview)
@@ -129,13 +129,13 @@ class Bench:
 
     def view(self, job: Job) -> JobView:
         """What check_job answers with."""
-        return to_view(job, Links(self.jobs.film), Standing(), self.time.now())
+        return to_view(job, Links(self.jobs.film), JobContext(), self.time.now())
 
     def ref(self, job: Job) -> JobRef:
         """What a paid tool answers with."""
-        return to_ref(job, Links(self.jobs.film), Standing(), self.time.now())
+        return to_ref(job, Links(self.jobs.film), JobContext(), self.time.now())
 
-    def orders(self, provider: str = "") -> list[Order]:
+    def orders(self, provider: str = "") -> list[EmulatedOrder]:
         """What the emulator took."""
         return [each for each in self.world.orders if provider in ("", each.provider)]
 
@@ -163,13 +163,11 @@ async def opened(
     world.wait_s, world.work_s = 0.0, 0.05
     given = settings(base_url) | dict(env or {})
     market, time = market_of(given, providers, overlay), FastTime(factor)
-    config = Config(home, market, budget_usd, folders, lookup_in(given))
+    config = JobsConfig(home, market, budget_usd, folders, lookup_in(given))
     async with anyio.create_task_group() as group:
         jobs = await Jobs.open(config, time.now, time.sleep)
         if fetch is not None:
-            jobs._placing.reader = InputReader(
-                folders, jobs._media.look_at_picture, fetch, listen=jobs._media.look_at_medium
-            )
+            jobs._placing.reader = InputReader(folders, jobs._media.probe_image, fetch, listen=jobs._media.probe_media)
         await jobs.start(group)
         ticking = anyio.CancelScope()
         group.start_soon(_tick, jobs, ticking)

@@ -9,8 +9,8 @@ from PIL import Image
 from ltx_mcp.domain.media_reference import LocalPath
 from ltx_mcp.domain.request import Input, kind_of
 from ltx_mcp.jobs.resolve_inputs import to_input
+from ltx_mcp.media.client import MediaClient
 from ltx_mcp.media.inputs import InputReader
-from ltx_mcp.media.worker import Media
 from tests.emulator.made import film, tone
 
 WIDE, TALL = (640, 360), (360, 640)
@@ -68,9 +68,9 @@ def free_box(words: bytes) -> bytes:
     return (8 + len(words)).to_bytes(4, "big") + b"free" + words
 
 
-async def read(path: Path, role: str, media: Media) -> Input:
+async def read(path: Path, role: str, media: MediaClient) -> Input:
     """The file as a request's medium, read as the program reads it."""
-    reader = InputReader((path.parent,), media.look_at_picture, listen=media.look_at_medium)
+    reader = InputReader((path.parent,), media.probe_image, listen=media.probe_media)
     into, kind = path.parent / "read", kind_of(role)
     into.mkdir(exist_ok=True)
     given = LocalPath(str(path))

@@ -31,7 +31,7 @@ from ltx_mcp.emulator.app import settings as emulated
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.address import read_address
 from ltx_mcp.net.provider_client import ProviderClient
 from ltx_mcp.providers.base import AdapterContext, DeferredVideo, PollResult, SubmittedOrder, Uploaded
@@ -162,7 +162,7 @@ async def listening(portal: BlockingPortal, store: Store, folder: Path) -> Async
         await made[0].deed(line)
 
     async with serving(deed) as server:
-        market, media = market_of(emulated(server.url)), Media()
+        market, media = market_of(emulated(server.url)), MediaClient()
         clients = {name: ProviderClient(name, [KEY], near=True, connect_s=2, order_s=5) for name in REMOTE}
         offers, adapters = {}, {}
         for who in EVERYBODY:

@@ -17,8 +17,8 @@ from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.offer import Offer, Refusal
 from ltx_mcp.domain.offer_builder import make_offer
 from ltx_mcp.domain.request import Input, to_request
-from ltx_mcp.emulator.emulator_state import EmulatorState, Order
-from ltx_mcp.media.worker import Media
+from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState
+from ltx_mcp.media.client import MediaClient
 from ltx_mcp.providers.adapters import Adapters
 from ltx_mcp.providers.base import DeferredVideo, SubmittedOrder, SupportsUpload
 from ltx_mcp.providers.catalog_loader import read_providers
@@ -42,7 +42,7 @@ class There:
     adapters: Adapters
     world: EmulatorState
     clips: Clips
-    media: Media
+    media: MediaClient
     read: dict[str, Input] = field(default_factory=dict)
     sent: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -70,7 +70,7 @@ class There:
 async def there(emulated: tuple[str, EmulatorState], clips: Clips) -> AsyncIterator[There]:
     emulated[1].reset()
     emulated[1].wait_s = emulated[1].work_s = 3600.0
-    media = Media()
+    media = MediaClient()
     async with adapters_at(emulated[0]) as (adapters, _):
         yield There(adapters, emulated[1], clips, media)
     await media.close()
@@ -153,7 +153,7 @@ async def test_what_the_limits_admit_is_taken_as_it_was_asked(
     assert count > 5
 
 
-def check_order(order: Order, offer: Offer, inputs: list[Input]) -> None:
+def check_order(order: EmulatedOrder, offer: Offer, inputs: list[Input]) -> None:
     """The film the provider will make is the one that is offered, from the bytes that were given, at its price."""
     film, given = order.film, {each.role: each.sha256 for each in inputs}
     assert (film.width, film.height) == (offer.width, offer.height)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.checks import decode_data_uri
-from ltx_mcp.emulator.emulator_state import EmulatorState, Order
+from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState
 from ltx_mcp.net.address import Address
 from ltx_mcp.net.ssrf import fetch_public
 from tests.providers import raw
@@ -89,21 +89,21 @@ def bench(opened_once: Bench) -> Bench:
     return opened_once
 
 
-Sent = Callable[..., Awaitable[tuple[Job, Order]]]
+Sent = Callable[..., Awaitable[tuple[Job, EmulatedOrder]]]
 
 
 @pytest.fixture
 def send(bench: Bench) -> Sent:
     """Orders, and gives the job and the order as the provider took it."""
 
-    async def sent(picture: Path | str, provider: str, **asked: object) -> tuple[Job, Order]:
+    async def sent(picture: Path | str, provider: str, **asked: object) -> tuple[Job, EmulatedOrder]:
         job = await bench.until(await bench.place(image(picture, provider=provider, **asked)), *PLACED)
         return job, bench.orders(provider)[-1]
 
     return sent
 
 
-def received(bench: Bench, order: Order, which: int = 0) -> str:
+def received(bench: Bench, order: EmulatedOrder, which: int = 0) -> str:
     """The SHA-256 of a picture as it lies at the provider."""
     if order.provider == "bytecompute":
         names = ("first_frame", "last_frame") if "first_frame" in order.files else ("image",)
@@ -123,7 +123,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def as_sent(bench: Bench, order: Order) -> Image.Image:
+def as_sent(bench: Bench, order: EmulatedOrder) -> Image.Image:
     """The picture the provider got, found among those this home keeps."""
     wanted = received(bench, order)
     path = next(each for each in (bench.home / "inputs").iterdir() if digest(each) == wanted)

@@ -9,7 +9,7 @@ import pytest
 
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.emulator.emulator_state import EmulatorState, Order
+from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState
 from ltx_mcp.providers.catalog_loader import read_providers
 from tests.providers.bench import Ask, Bench, extends, opened, retakes, speaks
 from tests.providers.clips import Clips
@@ -61,13 +61,13 @@ def bench(opened_once: Bench) -> Bench:
     return opened_once
 
 
-async def sent(bench: Bench, asked: PaidArguments) -> tuple[Job, Order]:
+async def sent(bench: Bench, asked: PaidArguments) -> tuple[Job, EmulatedOrder]:
     """The job, and the order as the provider took it."""
     job = await bench.until(await bench.place(asked), *PLACED)
     return job, bench.orders(asked.provider)[-1]
 
 
-def uploaded(bench: Bench, order: Order) -> dict[str, Any]:
+def uploaded(bench: Bench, order: EmulatedOrder) -> dict[str, Any]:
     """What lies where the order's film or sound is said to be."""
     given = next(str(order.fields[name]) for name in order.fields if name[:6] in ("audio_", "video_"))
     return next(each for uri, each in bench.world.uploads.items() if given in (uri, each.get("url")))

@@ -18,7 +18,7 @@ from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.request import to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.provider_client import HttpResponse, ProviderClient
 from ltx_mcp.providers.base import AdapterContext
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
@@ -34,7 +34,7 @@ def made(base_url: str, queue: str = "") -> Fal:
     client = ProviderClient("fal", near=True)
     urls = {"queue": queue or base_url, "rest": base_url, "api": base_url}
     return Fal(
-        AdapterContext(FACTS, client, settings(base_url)["FAL_KEY"], urls, {}, lambda: datetime.now(UTC), Media())
+        AdapterContext(FACTS, client, settings(base_url)["FAL_KEY"], urls, {}, lambda: datetime.now(UTC), MediaClient())
     )
 
 

@@ -11,9 +11,9 @@ from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ChargeState, Job
 from ltx_mcp.domain.price import to_micro
-from ltx_mcp.emulator.emulator_state import EmulatorState, Order
-from ltx_mcp.server.texts import estimate_text
-from ltx_mcp.server.views import to_estimate
+from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState
+from ltx_mcp.server.result_models import to_estimate
+from ltx_mcp.server.result_text import estimate_text
 from tests.media.lies import LYING_FILMS, LYING_SOUNDS, SAID_S, TRUE_S
 from tests.providers.bench import Bench, extends, opened, retakes, speaks
 
@@ -30,7 +30,7 @@ async def bench(emulated: tuple[str, EmulatorState], tmp_path_factory: pytest.Te
         yield made
 
 
-async def sent(bench: Bench, arguments: PaidArguments) -> tuple[Job, Order]:
+async def sent(bench: Bench, arguments: PaidArguments) -> tuple[Job, EmulatedOrder]:
     """The job, and its order as the provider took it; no film is made."""
     bench.world.wait_s, bench.world.work_s = 0.0, 3600.0
     job = await bench.until(await bench.place(arguments), "running")

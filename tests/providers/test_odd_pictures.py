@@ -16,7 +16,7 @@ from PIL import Image
 
 from ltx_mcp.domain.traits import SEEN, TRAITS
 from ltx_mcp.emulator.emulator_state import EmulatorState
-from ltx_mcp.media.facts import PictureFacts
+from ltx_mcp.media.messages import PictureFacts
 from ltx_mcp.media.picture import convert_picture, open_picture
 from tests.conftest import missing
 from tests.media.odd_pictures import PICTURES, SIZE, SRGB_PROFILE, Odd, apart, colours_of

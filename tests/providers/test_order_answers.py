@@ -23,7 +23,7 @@ from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.steps import Steps
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.jobs.upload_cache import UploadCache
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.net.provider_client import ProviderClient
 from ltx_mcp.providers.base import AdapterContext, DeferredVideo, Provider, SubmittedOrder
@@ -134,7 +134,7 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
         connect_s: float = ENOUGH_S,
         order_s: float = ENOUGH_S,
     ) -> AsyncIterator[Sent]:
-        name, media = provider.split()[0], Media()
+        name, media = provider.split()[0], MediaClient()
         market = market_of(settings("http://127.0.0.1:1"))
         facts = market.facts(name)
         client = ProviderClient(name, [key], near=near, connect_s=connect_s, order_s=order_s)

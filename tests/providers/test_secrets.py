@@ -15,7 +15,7 @@ from ltx_mcp.domain.arguments import EstimateCost, ListJobs
 from ltx_mcp.domain.job import State
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from ltx_mcp.server.views import to_estimate, to_row
+from ltx_mcp.server.result_models import to_estimate, to_summary
 from tests.providers import raw
 from tests.providers.bench import CALLER, REMOTE, Bench, image, opened, text
 from tests.providers.raw import Line, Raw, Request, answer
@@ -88,7 +88,7 @@ async def told(bench: Bench) -> list[tuple[str, bytes]]:
     for job in page.jobs:
         answers.append((f"view of {job.id}", bench.view(job).to_wire()))
         answers.append((f"ref of {job.id}", bench.ref(job).to_wire()))
-        answers.append((f"row of {job.id}", to_row(job).to_wire()))
+        answers.append((f"row of {job.id}", to_summary(job).to_wire()))
         answers.append((f"history of {job.id}", [(each.what, each.detail) for each in await bench.history(job)]))
         answers.append((f"error of {job.id}", repr(job.error)))
     estimate = to_estimate(await bench.jobs.quotes(EstimateCost(), "local"), 1, await bench.jobs.budget())

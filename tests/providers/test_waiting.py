@@ -7,8 +7,8 @@ import pytest
 
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from ltx_mcp.server.next_steps import Standing
-from ltx_mcp.server.texts import stage_text
+from ltx_mcp.server.next_steps import JobContext
+from ltx_mcp.server.result_text import stage_text
 from tests.patience import HANG_S
 from tests.providers.bench import CALLER, Bench, opened, text
 
@@ -38,7 +38,7 @@ async def test_the_last_trouble_and_when_it_is_tried_again_are_told(
         bench.world.faults[:] = [Fault(*at, "status", OFTEN, {"status": 503})]
         job = await in_trouble(bench, await bench.place(text(provider="ltx")))
         assert job.state is state
-        for told in (bench.view(job).next, bench.ref(job).next, stage_text(job, Standing(), bench.time.now())):
+        for told in (bench.view(job).next, bench.ref(job).next, stage_text(job, JobContext(), bench.time.now())):
             assert f"{words}; tried again" in told
         bench.world.faults.clear()
         assert (await bench.end(job)).trouble == ""

@@ -26,7 +26,7 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.database import Database
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.server import asking, tools
+from ltx_mcp.server import elicitation, tools
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import ERAS, PROVIDER_SETTINGS, Clock, Emulated, Era
@@ -249,7 +249,7 @@ async def test_a_question_that_is_not_answered_is_no_consent_however_often_the_c
     shop: Shop, emulator: Emulated, monkeypatch: pytest.MonkeyPatch, answers: str
 ) -> None:
     if answers == "silence":
-        monkeypatch.setattr(asking, "ASK_S", 0.3)
+        monkeypatch.setattr(elicitation, "ASK_S", 0.3)
     person = Person(answers)
     async with shop("legacy", person) as client:
         for cap in (None, 5, 5):
@@ -278,7 +278,7 @@ async def test_a_call_that_asked_long_does_not_wait_long_for_the_provider(
 
 async def round_of(client: Client, answer: str = "", state: str | None = None, **arguments: Any) -> Any:
     """One round of a call as the newer protocol sends it, with what a person is said to have answered."""
-    said: InputResponses | None = {asking.PRICE: ElicitResult(action=answer)} if answer else None  # type: ignore[arg-type]
+    said: InputResponses | None = {elicitation.PRICE: ElicitResult(action=answer)} if answer else None  # type: ignore[arg-type]
     return await client.session.call_tool(
         "generate_video", POND | arguments, input_responses=said, request_state=state, allow_input_required=True
     )

@@ -13,8 +13,8 @@ from mcp.types import CallToolResult, ImageContent, TextContent
 
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.server.answers import JOB
 from ltx_mcp.server.app import make_server
+from ltx_mcp.server.results import JOB
 from ltx_mcp.settings import read_settings
 from tests.conftest import ERAS, PROVIDER_SETTINGS, Emulated, Era
 from tests.facts import facts_of

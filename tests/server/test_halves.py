@@ -24,12 +24,12 @@ from ltx_mcp.jobs.budget import Budget
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
-from ltx_mcp.server.answers import answer
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.arguments import with_sentence
-from ltx_mcp.server.next_steps import Standing
-from ltx_mcp.server.texts import cancel_text, estimate_text, job_text, list_text, ref_text, supposed_text
-from ltx_mcp.server.views import JobList, Links, to_estimate, to_ref, to_row, to_view
+from ltx_mcp.server.next_steps import JobContext
+from ltx_mcp.server.result_models import JobList, Links, to_estimate, to_ref, to_summary, to_view
+from ltx_mcp.server.result_text import cancel_text, estimate_text, job_text, list_text, ref_text, supposed_text
+from ltx_mcp.server.results import answer
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Clock, Emulated
 from tests.conversations.reading import HALVES, read, text_of
@@ -93,7 +93,7 @@ def test_an_estimate_says_the_same_in_both_halves(asked: dict[str, Any], words: 
 
 
 def test_a_page_says_in_both_halves_how_the_next_is_reached_and_what_was_paid(placed: Job) -> None:
-    page = JobList(jobs=[to_row(placed), to_row(replace(placed, operation="extend"))], next_cursor="am9iXzE=")
+    page = JobList(jobs=[to_summary(placed), to_summary(replace(placed, operation="extend"))], next_cursor="am9iXzE=")
     both = answer(list_text(page), page)
     from_text = read("list_jobs", both, "text").facts
     assert from_text == both.structured_content
@@ -137,7 +137,7 @@ def test_what_a_wish_to_cancel_came_to_and_its_money_stand_in_both_halves(
     charged = 240_000 if state is State.SUCCEEDED else None
     job = replace(placed, cancel=cancel, cancel_wanted=True, state=state, bill=bill, charged_micro=charged)
     now = placed.created_at
-    ref, view = to_ref(job, LINKS, Standing(), now), to_view(job, LINKS, Standing(), now)
+    ref, view = to_ref(job, LINKS, JobContext(), now), to_view(job, LINKS, JobContext(), now)
     assert ref.cancel == view.cancel == (cancel or "asked")
     for text in (cancel_text(ref), ref.next, job_text(view, ""), view.next):
         assert words in text
@@ -148,10 +148,10 @@ def test_what_a_wish_to_cancel_came_to_and_its_money_stand_in_both_halves(
 )
 def test_the_place_in_line_stands_in_both_halves(placed: Job, position: int, words: str) -> None:
     job = replace(placed, state=State.RUNNING, queue_position=position)
-    ref = to_ref(job, LINKS, Standing(), placed.created_at)
+    ref = to_ref(job, LINKS, JobContext(), placed.created_at)
     assert words in ref.next
     assert words in ref_text(ref)
-    assert words in to_view(job, LINKS, Standing(), placed.created_at).next
+    assert words in to_view(job, LINKS, JobContext(), placed.created_at).next
 
 
 def test_all_that_is_known_of_a_film_stands_in_the_text(placed: Job) -> None:
@@ -168,7 +168,7 @@ def test_all_that_is_known_of_a_film_stands_in_the_text(placed: Job) -> None:
         finished_at=LATER - timedelta(days=7),
     )
     links = Links(path_of=lambda job: "/home/you/ltx-mcp/videos/a film.mp4")
-    view = to_view(job, links, Standing(), placed.created_at)
+    view = to_view(job, links, JobContext(), placed.created_at)
     text = job_text(view, "")
     said = {"has_audio": "with sound", "cost_usd": "quoted 0.24", "charged_usd": "charged 0.25 USD", "is_preview": ""}
     said |= {"adjustments": "Changed: fps 24 -> 25.", "sources": ""}
@@ -181,7 +181,7 @@ def test_a_failure_says_its_code_and_its_price_in_both_halves(placed: Job) -> No
     error = JobError(ErrorCode.UNAVAILABLE, "fal could not make it.", "Order it again later.", "out of luck")
     job = replace(placed, state=State.FAILED, bill=ChargeState.RELEASED, error=error)
     now = placed.created_at
-    ref, view = to_ref(job, LINKS, Standing(), now), to_view(job, LINKS, Standing(), now)
+    ref, view = to_ref(job, LINKS, JobContext(), now), to_view(job, LINKS, JobContext(), now)
     for structure, text in ((ref.to_wire(), ref_text(ref)), (view.to_wire(), job_text(view, ""))):
         for words in (
             "unavailable",
@@ -195,7 +195,7 @@ def test_a_failure_says_its_code_and_its_price_in_both_halves(placed: Job) -> No
 
 def test_a_wait_that_was_cut_is_told_in_both_halves(placed: Job) -> None:
     page = JobList(jobs=[])
-    for whole in (answer("", page), answer("", to_ref(placed, LINKS, Standing(), placed.created_at))):
+    for whole in (answer("", page), answer("", to_ref(placed, LINKS, JobContext(), placed.created_at))):
         cut = with_sentence(whole, "It was cut.")
         assert isinstance(cut, CallToolResult)
         assert text_of(cut).endswith("It was cut.")

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ltx_mcp.server.http_bodies import BodyBudget, Downloads
-from ltx_mcp.server.http_limits import Limits, WebServer
+from ltx_mcp.server.http_bodies import BodyBudget, FileTransfers
+from ltx_mcp.server.http_limits import HttpLimits, WebServer
 
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 WAIT = b"GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -76,7 +76,7 @@ class Client:
 
 
 @contextmanager
-def serving(limits: Limits, let_go: threading.Event, **app: Any) -> Iterator[Open]:
+def serving(limits: HttpLimits, let_go: threading.Event, **app: Any) -> Iterator[Open]:
     """The web server in a thread. `/wait` and `/held` end their answers once they are let go."""
 
     async def index(request: Request) -> Response:
@@ -131,12 +131,12 @@ def let_go() -> threading.Event:
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
 def test_a_client_that_does_not_ask_is_left(let_go: threading.Event, begun: bytes) -> None:
-    with serving(Limits(header_timeout_s=SOON_S), let_go) as connect:
+    with serving(HttpLimits(header_timeout_s=SOON_S), let_go) as connect:
         assert connect().send(begun).read() == b""
 
 
 def test_a_header_that_comes_in_drops_is_not_waited_for(let_go: threading.Event) -> None:
-    with serving(Limits(header_timeout_s=SOON_S), let_go) as connect:
+    with serving(HttpLimits(header_timeout_s=SOON_S), let_go) as connect:
         connect().send(b"GET / HTTP/1.1\r\n").trickle(b"X: y\r\n")
         again = connect().send(ASK)
         assert again.status() == 200
@@ -144,7 +144,7 @@ def test_a_header_that_comes_in_drops_is_not_waited_for(let_go: threading.Event)
 
 
 def test_a_body_that_comes_in_drops_is_a_408(let_go: threading.Event) -> None:
-    limits = Limits(body_timeout_s=SOON_S, min_body_bytes_per_s=10_000)
+    limits = HttpLimits(body_timeout_s=SOON_S, min_body_bytes_per_s=10_000)
     with serving(limits, let_go) as connect:
         silent = connect().send(POST % 10_000 + b"x")
         connect().send(POST % 1_000_000).trickle(b"x")
@@ -152,13 +152,13 @@ def test_a_body_that_comes_in_drops_is_a_408(let_go: threading.Event) -> None:
 
 
 def test_the_rest_of_a_body_that_was_answered_already_is_not_waited_for_either(let_go: threading.Event) -> None:
-    with serving(Limits(body_timeout_s=SOON_S), let_go) as connect:
+    with serving(HttpLimits(body_timeout_s=SOON_S), let_go) as connect:
         client = connect().send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
         assert b"here" in client.read()
 
 
 def test_a_body_that_is_large_but_comes_has_the_time_it_takes(let_go: threading.Event) -> None:
-    with serving(Limits(body_timeout_s=SOON_S, min_body_bytes_per_s=1_000), let_go) as connect:
+    with serving(HttpLimits(body_timeout_s=SOON_S, min_body_bytes_per_s=1_000), let_go) as connect:
         client = connect().send(POST % 12_000)
         for _ in range(12):
             client.send(bytes(1_000))
@@ -167,7 +167,7 @@ def test_a_body_that_is_large_but_comes_has_the_time_it_takes(let_go: threading.
 
 
 def test_a_call_that_waits_and_a_client_that_waits_for_it_are_left_alone(let_go: threading.Event) -> None:
-    limits = Limits(header_timeout_s=SOON_S, idle_timeout_s=SOON_S, body_timeout_s=SOON_S, write_timeout_s=SOON_S)
+    limits = HttpLimits(header_timeout_s=SOON_S, idle_timeout_s=SOON_S, body_timeout_s=SOON_S, write_timeout_s=SOON_S)
     with serving(limits, let_go) as connect:
         waiting = connect().send(WAIT).begun()
         assert connect().read() == b""  # a silent one of the same age has ended
@@ -190,13 +190,13 @@ def test_an_answer_that_nobody_reads_is_cut(let_go: threading.Event) -> None:
 
         return StreamingResponse(zeros())
 
-    with serving(Limits(write_timeout_s=SOON_S), let_go, routes={"/endless": endless}) as connect:
+    with serving(HttpLimits(write_timeout_s=SOON_S), let_go, routes={"/endless": endless}) as connect:
         connect(4096).send(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").begun()
         assert ended.wait(WAIT_S)
 
 
 def test_a_full_server_takes_a_newcomer_for_the_one_that_was_silent_longest(let_go: threading.Event) -> None:
-    with serving(Limits(max_connections=4), let_go) as connect:
+    with serving(HttpLimits(max_connections=4), let_go) as connect:
         busy = connect().send(WAIT).begun()
         silent = [connect() for _ in range(3)]
         for _ in range(20):
@@ -207,7 +207,7 @@ def test_a_full_server_takes_a_newcomer_for_the_one_that_was_silent_longest(let_
 
 
 def test_a_server_where_all_are_served_says_when_to_come_again(let_go: threading.Event) -> None:
-    with serving(Limits(max_connections=2), let_go) as connect:
+    with serving(HttpLimits(max_connections=2), let_go) as connect:
         busy = [connect().send(WAIT).begun() for _ in range(2)]
         refused = connect().send(ASK).read()
         assert refused.startswith(b"HTTP/1.1 503")
@@ -224,7 +224,7 @@ HELD = b"POST /held HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nConnection: clo
 
 def test_large_bodies_wait_their_turn_and_small_ones_do_not(let_go: threading.Event) -> None:
     bounds = {"max_body_bytes": 2 * LARGE, "max_bytes": 2 * LARGE, "timeout_s": WAIT_S}
-    with serving(Limits(), let_go, **bounds) as connect:
+    with serving(HttpLimits(), let_go, **bounds) as connect:
         begun = [connect().send(HELD + bytes(LARGE)).begun() for _ in range(2)]
         waiting = [connect().send(HELD + bytes(LARGE)) for _ in range(3)]
         assert connect().send(POST % 3 + b"abc").status() == 200
@@ -239,7 +239,7 @@ def test_large_bodies_wait_their_turn_and_small_ones_do_not(let_go: threading.Ev
 
 def test_a_large_body_whose_turn_does_not_come_is_told_so(let_go: threading.Event) -> None:
     bounds = {"max_body_bytes": 2 * LARGE, "max_bytes": LARGE, "timeout_s": SOON_S}
-    with serving(Limits(), let_go, **bounds) as connect:
+    with serving(HttpLimits(), let_go, **bounds) as connect:
         connect().send(HELD + bytes(LARGE)).begun()
         answer = connect().send(HELD + bytes(LARGE)).read()
         assert answer.startswith(b"HTTP/1.1 503")
@@ -249,7 +249,7 @@ def test_a_large_body_whose_turn_does_not_come_is_told_so(let_go: threading.Even
 def test_a_body_of_no_announced_length_holds_only_what_it_brought(let_go: threading.Event) -> None:
     bounds = {"max_body_bytes": 2 * LARGE, "max_bytes": 3 * LARGE, "timeout_s": WAIT_S}
     chunked = b"POST /held HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-    with serving(Limits(), let_go, **bounds) as connect:
+    with serving(HttpLimits(), let_go, **bounds) as connect:
         small = [connect().send(chunked + b"3\r\nabc\r\n0\r\n\r\n").begun() for _ in range(3)]
         assert connect().send(POST % LARGE + bytes(LARGE)).status() == 200
         let_go.set()
@@ -257,7 +257,7 @@ def test_a_body_of_no_announced_length_holds_only_what_it_brought(let_go: thread
 
 
 def test_one_download_too_many_is_told_so(let_go: threading.Event) -> None:
-    downloads = Downloads(1)
+    downloads = FileTransfers(1)
 
     class Counted(StreamingResponse):
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -271,7 +271,7 @@ def test_one_download_too_many_is_told_so(let_go: threading.Event) -> None:
 
         return Counted(frames())
 
-    with serving(Limits(), let_go, routes={"/film": film}) as connect:
+    with serving(HttpLimits(), let_go, routes={"/film": film}) as connect:
         ask = b"GET /film HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         first = connect().send(ask).begun()
         assert connect().send(ask).status() == 503
@@ -285,7 +285,7 @@ def test_the_slowest_download_gives_way(monkeypatch: pytest.MonkeyPatch) -> None
     scopes = [{"type": "http", "ltx_mcp.abort": lambda name=name: cut.append(name)} for name in ("slow", "fast")]
 
     async def run() -> None:
-        downloads = Downloads(2)
+        downloads = FileTransfers(2)
         let_go = anyio.Event()
 
         async def send(message: Any) -> None:

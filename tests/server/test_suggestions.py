@@ -13,7 +13,7 @@ from ltx_mcp.domain.request import to_request
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
-from ltx_mcp.server.next_steps import Standing, next_step
+from ltx_mcp.server.next_steps import JobContext, next_step
 from ltx_mcp.server.suggestions import goes_on
 from tests.conftest import Clock
 
@@ -36,7 +36,7 @@ def made(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
 def test_an_agent_is_told_calls_with_the_prices_they_have(made: Job, key: str, seconds: int) -> None:
     market = make_market(read_providers(), (), lambda name: "key" if key and name == key else "")
     made = replace(made, film=replace(FILM, duration=seconds, frames=seconds * 25))
-    step = next_step(made, Standing(goes_on=goes_on(made, market)))
+    step = next_step(made, JobContext(goes_on=goes_on(made, market)))
     video, context, price = re.findall(
         r"extend_video\(video=(\w+), duration=5(?:, context=(\d))?\) \w+ it for (.*?)[;(]", step
     )[0]

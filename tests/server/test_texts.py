@@ -12,9 +12,9 @@ from ltx_mcp.domain.job import NOT_ASKED, NOT_FETCHED, NOT_SENT, Job, State
 from ltx_mcp.domain.quoting import cite
 from ltx_mcp.jobs.rows import NewJob
 from ltx_mcp.jobs.store import Store
-from ltx_mcp.server.next_steps import Standing, next_step
-from ltx_mcp.server.texts import estimate_text, stage_text
-from ltx_mcp.server.views import Estimate, Money, Quote
+from ltx_mcp.server.next_steps import JobContext, next_step
+from ltx_mcp.server.result_models import BudgetView, Estimate, Quote
+from ltx_mcp.server.result_text import estimate_text, stage_text
 from tests.conftest import Clock
 
 AFTER = timedelta(seconds=42)
@@ -30,18 +30,26 @@ def placed(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
 @pytest.mark.parametrize(
     ("row", "standing", "words"),
     [
-        ({}, Standing(), "preparing the order for fal, 0:42"),
-        ({"waits_for": "job_a"}, Standing(line=2), "waiting for job_a, 0:42"),
-        ({}, Standing(line=2), "3rd in line here for fal, 0:42"),
-        ({"state": State.SUBMITTING}, Standing(), "sending the order to fal, 0:42"),
-        ({"state": State.RUNNING}, Standing(), "at fal: taken, 0:42"),
-        ({"state": State.RUNNING, "note": "3rd in line"}, Standing(), "at fal: 3rd in line, 0:42"),
-        ({"state": State.RUNNING, "note": "rendering", "progress": 61.6}, Standing(), "at fal: rendering, 62 %, 0:42"),
-        ({"state": State.RUNNING, "progress": 12.0}, Standing(is_preview=True), "drawing on this machine, 12 %, 0:42"),
-        ({"state": State.SAVING}, Standing(), "saving the film, 0:42"),
+        ({}, JobContext(), "preparing the order for fal, 0:42"),
+        ({"waits_for": "job_a"}, JobContext(line=2), "waiting for job_a, 0:42"),
+        ({}, JobContext(line=2), "3rd in line here for fal, 0:42"),
+        ({"state": State.SUBMITTING}, JobContext(), "sending the order to fal, 0:42"),
+        ({"state": State.RUNNING}, JobContext(), "at fal: taken, 0:42"),
+        ({"state": State.RUNNING, "note": "3rd in line"}, JobContext(), "at fal: 3rd in line, 0:42"),
+        (
+            {"state": State.RUNNING, "note": "rendering", "progress": 61.6},
+            JobContext(),
+            "at fal: rendering, 62 %, 0:42",
+        ),
+        (
+            {"state": State.RUNNING, "progress": 12.0},
+            JobContext(is_preview=True),
+            "drawing on this machine, 12 %, 0:42",
+        ),
+        ({"state": State.SAVING}, JobContext(), "saving the film, 0:42"),
     ],
 )
-def test_the_stage_of_a_live_job_is_said(placed: Job, row: dict[str, Any], standing: Standing, words: str) -> None:
+def test_the_stage_of_a_live_job_is_said(placed: Job, row: dict[str, Any], standing: JobContext, words: str) -> None:
     assert stage_text(replace(placed, **row), standing, placed.created_at + AFTER) == words
 
 
@@ -58,16 +66,16 @@ def test_a_job_that_waits_says_why_and_until_when(placed: Job, state: State) -> 
     now = placed.created_at + AFTER
     job = replace(placed, state=state, note=TROUBLES[state], next_at=now + timedelta(seconds=18))
     told = f"{TROUBLES[state].rstrip('.')}; tried again at 12:01:00 UTC"
-    assert told in stage_text(job, Standing(), now)
-    assert told in next_step(job, Standing(), now=now)
-    assert "tried again soon" in stage_text(job, Standing(), now + timedelta(minutes=1))
+    assert told in stage_text(job, JobContext(), now)
+    assert told in next_step(job, JobContext(), now=now)
+    assert "tried again soon" in stage_text(job, JobContext(), now + timedelta(minutes=1))
     said = replace(job, note=cite("could not be asked: it is a lie"))
-    assert "tried again" not in stage_text(said, Standing(), now), "a provider's words are not ours"
+    assert "tried again" not in stage_text(said, JobContext(), now), "a provider's words are not ours"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_who_did_not_take_an_order_is_told_with_the_reason(placed: Job) -> None:
-    step = next_step(replace(placed, state=State.RUNNING), Standing(refusals=("ltx has no credit left.",)))
+    step = next_step(replace(placed, state=State.RUNNING), JobContext(refusals=("ltx has no credit left.",)))
     assert step.startswith("ltx has no credit left. So it went on to fal. Call check_job")
 
 
@@ -77,7 +85,7 @@ def test_an_estimate_says_what_is_left_of_a_budget(left: float | None) -> None:
         provider="fal", model="m", cost_usd=0.2, total_usd=0.4, usable=True, as_of="2026-11-21", source="fal.ai"
     )
     limit = None if left is None else 1.0
-    money = Money(limit_usd=limit, spent_usd=0, reserved_usd=0, left_usd=left)
+    money = BudgetView(limit_usd=limit, spent_usd=0, reserved_usd=0, left_usd=left)
     text = estimate_text(Estimate(quotes=[quote] * 5, refused=[], budget=money))
     assert len(text.splitlines()) == (3 if left is None else 4)
     assert ("Today's budget: 0.10 of 1.00 USD left." in text) == (left is not None)

@@ -4,9 +4,9 @@ whether it is given a key."""
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ltx_mcp.cli.checks.line import Line, absent, failure, fine, warning
-from ltx_mcp.cli.hosts.found import Found, installed
-from ltx_mcp.cli.hosts.places import HOSTS, System
+from ltx_mcp.cli.checks.finding import Finding, absent, failure, fine, warning
+from ltx_mcp.cli.hosts.detect import Found, installed
+from ltx_mcp.cli.hosts.paths import HOSTS, System
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.providers.catalog_loader import is_near, read_providers
@@ -15,9 +15,9 @@ from ltx_mcp.settings import PREFIX
 SYSTEMS: dict[str, System] = {"Darwin": "macos", "Windows": "windows"}
 
 
-def look_at_hosts(
+def check_hosts(
     system: str, home: Path, environment: Mapping[str, str], facts: Sequence[ProviderSpec] = ()
-) -> list[Line]:
+) -> list[Finding]:
     """Lines for each host that is installed; `system` is Python's name of it, `facts` are those in use."""
     facts = facts or read_providers()
     try:
@@ -29,7 +29,7 @@ def look_at_hosts(
     return found or [fine("hosts", "none that ltx-mcp install knows is on this machine")]
 
 
-def _of(found: Found, facts: Sequence[ProviderSpec]) -> list[Line]:
+def _of(found: Found, facts: Sequence[ProviderSpec]) -> list[Finding]:
     what, install = f"host {HOSTS[found.host].title}", f"ltx-mcp install {found.host}"
     match found.state:
         case "installed":

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from ltx_mcp.cli.checks.line import Line, failure, fine, warning
+from ltx_mcp.cli.checks.finding import Finding, failure, fine, warning
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.settings import LEFT_EMPTY
 
@@ -14,7 +14,7 @@ SCHEME = re.compile(r"(authorization:\s*)?(bearer|key|token|basic)\s", re.IGNORE
 QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 
 
-def look_at_key(facts: ProviderSpec, providers: Sequence[ProviderSpec], lookup: Callable[[str], str]) -> list[Line]:
+def check_key(facts: ProviderSpec, providers: Sequence[ProviderSpec], lookup: Callable[[str], str]) -> list[Finding]:
     """What can be told of a provider's keys; a failure is one that no provider can have given out."""
     what = f"key of {facts.name}"
     names = [name for name in facts.key_env if lookup(name)]
@@ -25,7 +25,7 @@ def look_at_key(facts: ProviderSpec, providers: Sequence[ProviderSpec], lookup: 
     return doubts or [fine(what, f"{names[0]} is set")]
 
 
-def find_unfilled(facts: ProviderSpec, environment: Mapping[str, str], lookup: Callable[[str], str]) -> list[Line]:
+def find_unfilled(facts: ProviderSpec, environment: Mapping[str, str], lookup: Callable[[str], str]) -> list[Finding]:
     """A line for each key of which only a reference is there: a host meant to hand it on, and had nothing to."""
     given = {name: environment.get(name, "").strip() for name in facts.key_env}
     names = [name for name, text in given.items() if text and not lookup(name) and not text.startswith(LEFT_EMPTY)]

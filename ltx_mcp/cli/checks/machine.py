@@ -13,11 +13,11 @@ from pathlib import Path
 
 import anyio
 
-from ltx_mcp.cli.checks.bounded import within
-from ltx_mcp.cli.checks.line import Line, failure, fine, warning
+from ltx_mcp.cli.checks.finding import Finding, failure, fine, warning
+from ltx_mcp.cli.checks.timeouts import within
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.media.facts import MEMORY_MIB, RenderOrder
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
+from ltx_mcp.media.messages import MEMORY_MIB, RenderOrder
 
 PATIENCE_S = 8.0
 EDGE = 64
@@ -27,9 +27,9 @@ REINSTALL = "Install PyAV and Pillow anew, as wheels: pip install --force-reinst
 SCRIPTS = {"Latin": "Aé", "Cyrillic": "Ж", "Chinese": "海", "Japanese": "か", "Korean": "한", "Arabic": "ب"}
 
 
-async def look_at_machine(memory_mib: int = MEMORY_MIB) -> list[Line]:
+async def check_machine(memory_mib: int = MEMORY_MIB) -> list[Finding]:
     """The process, the codecs, HEIC, the fonts; all at once. `memory_mib` is what the process may use."""
-    found: dict[str, list[Line]] = {}
+    found: dict[str, list[Finding]] = {}
 
     async def fonts() -> None:
         found["fonts"] = await _fonts()
@@ -43,9 +43,9 @@ async def look_at_machine(memory_mib: int = MEMORY_MIB) -> list[Line]:
     return [*found["media"], heif, *found["fonts"]]
 
 
-async def _decode_and_encode(memory_mib: int) -> list[Line]:
-    media = Media(memory_mib=memory_mib)
-    lines: dict[str, Line] = {}
+async def _decode_and_encode(memory_mib: int) -> list[Finding]:
+    media = MediaClient(memory_mib=memory_mib)
+    lines: dict[str, Finding] = {}
 
     async def film(folder: Path) -> None:
         lines["film"] = await _film(media, folder)
@@ -64,13 +64,13 @@ async def _decode_and_encode(memory_mib: int) -> list[Line]:
         await media.close()
 
 
-async def _picture(media: Media, folder: Path, memory_mib: int) -> Line:
+async def _picture(media: MediaClient, folder: Path, memory_mib: int) -> Finding:
     """A picture is given to the process, and its facts come back."""
     what, path = "media process", folder / "picture.png"
     try:
         path.write_bytes(small_png())
         with anyio.fail_after(PATIENCE_S):
-            await media.look_at_picture(path)
+            await media.probe_image(path)
     except TimeoutError:
         return warning(what, *SLOW)
     except (LtxError, OSError) as error:
@@ -78,7 +78,7 @@ async def _picture(media: Media, folder: Path, memory_mib: int) -> Line:
     return fine(what, f"decodes pictures, with {memory_mib} MiB of memory at most")
 
 
-async def _confinement(media: Media) -> Line:
+async def _confinement(media: MediaClient) -> Finding:
     """What hostile bytes that take the process over could not reach."""
     what = "confinement"
     try:
@@ -96,7 +96,7 @@ async def _confinement(media: Media) -> Line:
     return warning(what, told, "Use a kernel with Landlock and seccomp (Linux 5.13), and let a container have them.")
 
 
-async def _film(media: Media, folder: Path) -> Line:
+async def _film(media: MediaClient, folder: Path) -> Finding:
     """A film of a fraction of a second is drawn and measured."""
     path = folder / "film.mp4"
     try:
@@ -121,7 +121,7 @@ def small_png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-async def _fonts() -> list[Line]:
+async def _fonts() -> list[Finding]:
     what, mend = "fonts", "Install a font that has them, such as Noto Sans CJK; a preview's caption leaves them out."
     try:
         missing = await within(PATIENCE_S, missing_scripts)

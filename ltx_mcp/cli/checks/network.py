@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from ltx_mcp.cli.checks.line import Line, failure, fine, warning
+from ltx_mcp.cli.checks.finding import Finding, failure, fine, warning
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.net.diagnose import diagnose
 from ltx_mcp.net.route import CERT_FILE, NO_PROXY, Route, UnusableError, check_certificates, read_proxy
@@ -18,13 +18,13 @@ OTHERS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 """What other programs read certificates from, and this one does not."""
 
 
-def look_at_network(route: Route | None = None) -> list[Line]:
+def check_network(route: Route | None = None) -> list[Finding]:
     """What is set for the way out; nothing is said where nothing is."""
     route = route or Route()
     return [*_proxy_lines(route), *_certificate_lines(route)]
 
 
-def _proxy_lines(route: Route) -> list[Line]:
+def _proxy_lines(route: Route) -> list[Finding]:
     given = route.given()
     straight = [name for name in given if name.upper() == NO_PROXY]
     names = [name for name in given if name not in straight]
@@ -39,7 +39,7 @@ def _proxy_lines(route: Route) -> list[Line]:
     return [fine("proxy", f"orders, uploads and films go through the one that {names[0]} names{but}")]
 
 
-def _certificate_lines(route: Route) -> list[Line]:
+def _certificate_lines(route: Route) -> list[Finding]:
     try:
         check_certificates(*route.certificates)
     except UnusableError as error:
@@ -60,7 +60,7 @@ def proxy_of(url: str) -> str:
     return proxy.variable if proxy else ""
 
 
-async def look_for_films(facts: ProviderSpec) -> list[Line]:
+async def look_for_films(facts: ProviderSpec) -> list[Finding]:
     """Whether the host that films of a provider lie on can be reached, the way a film would come."""
     if not facts.film_url:
         return []

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from ltx_mcp.cli.checks.given import Given
-from ltx_mcp.cli.checks.keys import find_unfilled, look_at_key
-from ltx_mcp.cli.checks.line import Line, absent, failure, fine, warning
-from ltx_mcp.cli.checks.network import look_at_network, look_for_films, proxy_of
+from ltx_mcp.cli.checks.finding import Finding, absent, failure, fine, warning
+from ltx_mcp.cli.checks.keys import check_key, find_unfilled
+from ltx_mcp.cli.checks.network import check_network, look_for_films, proxy_of
+from ltx_mcp.cli.checks.settings import Given
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.quoting import cite
 from ltx_mcp.domain.unit_price import UnitPrice, base_usd
-from ltx_mcp.media.worker import Media
+from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.diagnose import Diagnosis, Kind, diagnose
 from ltx_mcp.net.provider_client import HttpRequest, ProviderClient
 from ltx_mcp.providers.adapters import make_adapters
@@ -32,15 +32,15 @@ BAD_ACCOUNT = (ErrorCode.KEY_REJECTED, ErrorCode.OUT_OF_CREDIT)
 
 
 @dataclass
-class Asked:
+class ProviderFindings:
     """What came of asking: lines in the order they are shown, and by how much each clock differs from ours."""
 
-    lines: list[Line] = field(default_factory=list)
+    lines: list[Finding] = field(default_factory=list)
     differences: list[timedelta] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Answer:
+class AddressReply:
     """What came from one address, or why nothing did."""
 
     url: str
@@ -48,13 +48,15 @@ class Answer:
     checked: KeyCheck | None = None
 
 
-async def look_at_providers(given: Given, *, offline: bool) -> list[Line]:
+async def check_providers(given: Given, *, offline: bool) -> list[Finding]:
     """Every provider's key, addresses, account and prices; then the clock."""
     ready = [facts for facts in given.market.providers if _is_ready(given, facts)]
-    found: dict[str, Asked] = {facts.name: Asked(_standing(given, facts)) for facts in given.market.providers}
-    network = look_at_network()
+    found: dict[str, ProviderFindings] = {
+        facts.name: ProviderFindings(_standing(given, facts)) for facts in given.market.providers
+    }
+    network = check_network()
     if ready and not offline:
-        adapters = make_adapters(ready, given.settings.lookup, _now, Media())
+        adapters = make_adapters(ready, given.settings.lookup, _now, MediaClient())
         async with anyio.create_task_group() as group:
             for facts in ready:
                 group.start_soon(ask, facts, given, adapters.by_name[facts.name], found[facts.name])
@@ -85,11 +87,11 @@ def _is_spoilt(given: Given, facts: ProviderSpec) -> bool:
     return bool(given.bad & set(setting_names(facts)))
 
 
-def _key(given: Given, facts: ProviderSpec) -> list[Line]:
-    return look_at_key(facts, given.market.providers, given.settings.lookup)
+def _key(given: Given, facts: ProviderSpec) -> list[Finding]:
+    return check_key(facts, given.market.providers, given.settings.lookup)
 
 
-def _standing(given: Given, facts: ProviderSpec) -> list[Line]:
+def _standing(given: Given, facts: ProviderSpec) -> list[Finding]:
     """What is known of a provider before anybody is asked."""
     standing, what = given.market.standings[facts.name], f"provider {facts.name}"
     has_key = bool(facts.key_env) and bool(read_key(facts, given.settings.lookup))
@@ -103,19 +105,21 @@ def _standing(given: Given, facts: ProviderSpec) -> list[Line]:
     if wanted and facts.name in given.market.order:
         return [
             *keys,
-            warning(what, f"not set up: {standing.unavailable_reason}", f"Set what is missing, or leave {facts.name} alone."),
+            warning(
+                what, f"not set up: {standing.unavailable_reason}", f"Set what is missing, or leave {facts.name} alone."
+            ),
         ]
     if misnamed := misnamed_text(facts, given.settings.environment):
         return [*keys, warning(facts.name, f"no key; {misnamed}", f"Set {facts.key_env[0]}.")]
     return [*keys, absent(facts.name, f"not set up: {standing.unavailable_reason}" if has_key else "no key")]
 
 
-async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: Asked) -> None:
+async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: ProviderFindings) -> None:
     """All questions to one provider at once; the lines are told in one order."""
     addresses = read_addresses(facts, given.settings.lookup)
     addresses = {use: addresses[use] for use in needed_urls(facts)}  # of the others the prices tell
-    answers: dict[str, Answer] = {}
-    prices: list[Line] = []
+    answers: dict[str, AddressReply] = {}
+    prices: list[Finding] = []
     main = adapter.asked if isinstance(adapter, SupportsKeyCheck) else ""
 
     async def one(use: str, url: str) -> None:
@@ -133,7 +137,7 @@ async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: Asked) 
         }:  # of others nobody knows where films lie
             films_at.extend(await look_for_films(facts))
 
-    films_at: list[Line] = []
+    films_at: list[Finding] = []
     async with anyio.create_task_group() as group:
         group.start_soon(films)
         for use, url in addresses.items():
@@ -154,16 +158,16 @@ async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: Asked) 
         asked.lines.append(fine(f"account at {facts.name}", "not asked: no free call is documented"))
 
 
-async def _check(adapter: SupportsKeyCheck, url: str) -> Answer:
+async def _check(adapter: SupportsKeyCheck, url: str) -> AddressReply:
     try:
         with anyio.fail_after(CHECK_S):
             checked = await adapter.check()
     except (ProviderError, TimeoutError, OSError) as error:
-        return Answer(url, why=diagnose(error, CHECK_S))
-    return Answer(url, checked=checked)
+        return AddressReply(url, why=diagnose(error, CHECK_S))
+    return AddressReply(url, checked=checked)
 
 
-async def _knock(facts: ProviderSpec, given: Given, url: str) -> Answer:
+async def _knock(facts: ProviderSpec, given: Given, url: str) -> AddressReply:
     """Whether anything answers at an address that is only needed later. No key goes along."""
     secrets = [value for name in facts.key_env if (value := given.settings.lookup(name))]
     client = ProviderClient(facts.name, secrets, near=is_near(url))
@@ -171,13 +175,13 @@ async def _knock(facts: ProviderSpec, given: Given, url: str) -> Answer:
         with anyio.fail_after(CHECK_S):
             await client.request(HttpRequest("GET", url, read_s=CHECK_S))
     except (ProviderError, TimeoutError, OSError) as error:
-        return Answer(url, why=diagnose(error, CHECK_S))
+        return AddressReply(url, why=diagnose(error, CHECK_S))
     finally:
         await client.close()
-    return Answer(url)
+    return AddressReply(url)
 
 
-def address_line(facts: ProviderSpec, what: str, setting: str, answer: Answer) -> Line:
+def address_line(facts: ProviderSpec, what: str, setting: str, answer: AddressReply) -> Finding:
     """What is said of an address; `setting` is the one that gave it, empty where it is the provider's usual one."""
     host = urlsplit(answer.url).netloc
     if answer.why is not None:
@@ -212,7 +216,7 @@ def _check_names(*settings: str) -> str:
     return f"Check {names}. " if names else ""
 
 
-def _account(facts: ProviderSpec, checked: KeyCheck, *, proven: bool) -> Line:
+def _account(facts: ProviderSpec, checked: KeyCheck, *, proven: bool) -> Finding:
     what, problem = f"account at {facts.name}", checked.problem
     if problem is None:
         told = (
@@ -234,7 +238,7 @@ def _quoted(problem: JobError) -> str:
     return f"It says: {cite(problem.provider_detail, 120)}" if problem.provider_detail else ""
 
 
-async def _prices(facts: ProviderSpec, adapter: object) -> list[Line]:
+async def _prices(facts: ProviderSpec, adapter: object) -> list[Finding]:
     """The table's prices beside the provider's own, where it can be asked."""
     what = f"prices of {facts.name}"
     if not isinstance(adapter, SupportsPricing) or not adapter.tells_prices:
@@ -260,7 +264,7 @@ def price_difference(row: OfferSpec, theirs: Mapping[str, UnitPrice]) -> str:
     return f"{row.endpoint} costs {told.amount:f} {unit} there, {ours:f} a second here{most} (as of {row.price.as_of})"
 
 
-def _clock(differences: list[timedelta]) -> Line:
+def _clock(differences: list[timedelta]) -> Finding:
     """Of several the nearest counts: one provider's clock may be wrong, all of them are not."""
     if not differences:
         return fine("clock", "not compared: no provider answered")

@@ -9,12 +9,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ltx_mcp.cli.checks.bounded import within
-from ltx_mcp.cli.checks.line import Line, failure, fine, warning
+from ltx_mcp.cli.checks.finding import Finding, failure, fine, warning
+from ltx_mcp.cli.checks.timeouts import within
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.jobs.home import find_trouble, stands_open
 from ltx_mcp.media.inputs import input_folders
-from ltx_mcp.server.edge import working_folder
+from ltx_mcp.server.config import working_folder
 from ltx_mcp.settings import Settings, home_folder
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ MOVE_HOME = "Mend its permissions, or set LTX_MCP_HOME to a folder on a local di
 MAKE_ROOM = "Free space, set LTX_MCP_KEEP_DAYS, or set LTX_MCP_HOME to a folder on another disk."
 
 
-async def look_at_state(settings: Settings) -> list[Line]:
+async def check_state(settings: Settings) -> list[Finding]:
     """The home, the disk, the database and its jobs, the folders."""
     home = settings.home
     return [
-        *await within(DATABASE_S, look_at_home, home),
+        *await within(DATABASE_S, check_home, home),
         *await _database(settings),
         *_folders(settings),
     ]
 
 
-def look_at_home(home: Path) -> list[Line]:
+def check_home(home: Path) -> list[Finding]:
     """Whether the home can be written, or made, and how much room there is."""
     place = next(each for each in (home, *home.parents) if os.path.exists(each))  # says no where it may not look
     if not place.is_dir():
@@ -53,7 +53,7 @@ def look_at_home(home: Path) -> list[Line]:
     return [_closed(home), _disk(place)]
 
 
-def _closed(home: Path) -> Line:
+def _closed(home: Path) -> Finding:
     """Whether it is one user's alone."""
     if reason := find_trouble(home):
         return failure("home", f"{home} is refused: {reason}", f"{MOVE_HOME} To close it: chmod 700 {home}")
@@ -63,7 +63,7 @@ def _closed(home: Path) -> Line:
     return fine("home", f"{home} can be written")
 
 
-def _disk(place: Path) -> Line:
+def _disk(place: Path) -> Finding:
     free = shutil.disk_usage(place).free
     found = f"{free / (1 << 30):.1f} GiB free" if free >= LOW_DISK_BYTES else f"{free >> 20} MiB free"
     if free < FULL_DISK_BYTES:
@@ -71,7 +71,7 @@ def _disk(place: Path) -> Line:
     return fine("disk", found) if free >= LOW_DISK_BYTES else warning("disk", found, MAKE_ROOM)
 
 
-async def _database(settings: Settings) -> list[Line]:
+async def _database(settings: Settings) -> list[Finding]:
     from ltx_mcp.jobs.database_check import check_database, doubtful_disk
 
     try:
@@ -97,7 +97,7 @@ async def _database(settings: Settings) -> list[Line]:
     return [*lines, fine("database", f"{books.kind}, can be written, {form}"), *_jobs(books)]
 
 
-def _unusable(error: Exception) -> Line:
+def _unusable(error: Exception) -> Finding:
     where = getattr(error, "where", "")
     hint = "Check LTX_MCP_DATABASE_URL, and that the server is up." if where else getattr(error, "hint", MOVE_HOME)
     message = where or getattr(error, "message", str(error))
@@ -106,7 +106,7 @@ def _unusable(error: Exception) -> Line:
     return failure("database", message, hint)
 
 
-def _jobs(books: "DatabaseReport") -> list[Line]:
+def _jobs(books: "DatabaseReport") -> list[Finding]:
     lines = []
     if books.live and not books.workers:
         found = f"{books.live} under way, and nobody works on them"
@@ -123,7 +123,7 @@ def _jobs(books: "DatabaseReport") -> list[Line]:
     return lines
 
 
-def _folders(settings: Settings) -> list[Line]:
+def _folders(settings: Settings) -> list[Finding]:
     what, mend = "paths", "Set LTX_MCP_INPUT_DIRS to folders that are there."
     folders = input_folders(settings.input_dirs or None, working_folder(), home_folder())
     if not folders:

@@ -16,7 +16,7 @@ PRIVATE, NEW, GROUP = 0o600, 0o644, 0o070
 
 
 @dataclass(frozen=True)
-class Config:
+class HostConfig:
     """The bytes of a configuration; None where there is no file. `path` is where they lie, behind every link."""
 
     path: Path
@@ -44,18 +44,18 @@ class Config:
         return self.path.with_name(self.path.name + BACKUP)
 
 
-def read_config(path: Path) -> Config:
+def read_config(path: Path) -> HostConfig:
     """The file as it is now. Raises SetupError where it cannot be read."""
     try:
         path = path.resolve()
-        return Config(path, path.read_bytes())
+        return HostConfig(path, path.read_bytes())
     except FileNotFoundError:
-        return Config(path, None)
+        return HostConfig(path, None)
     except (OSError, RuntimeError) as error:
         raise _refused(path, "read", error) from error
 
 
-def check_writable(config: Config) -> None:
+def check_writable(config: HostConfig) -> None:
     """Raise SetupError where the file or its folder is read-only; also where this user may override that."""
     folder = config.path.parent
     while not os.path.exists(folder):
@@ -69,7 +69,7 @@ def check_writable(config: Config) -> None:
             )
 
 
-def replace_config(config: Config, data: bytes, *, private: bool = False, backup: Path | None = None) -> None:
+def replace_config(config: HostConfig, data: bytes, *, private: bool = False, backup: Path | None = None) -> None:
     """Put `data` in the file's place at once, and its old bytes in `backup`. On failure nothing is left behind.
 
     Raises SetupError, also where the file was changed since it was read.
@@ -97,7 +97,7 @@ def replace_config(config: Config, data: bytes, *, private: bool = False, backup
         raise
 
 
-def remove_config(config: Config) -> None:
+def remove_config(config: HostConfig) -> None:
     """Remove a file that says nothing any more."""
     check_writable(config)
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ltx_mcp.cli.hosts.entry import Start
-from ltx_mcp.cli.hosts.places import Host
+from ltx_mcp.cli.hosts.paths import Host
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 
 TYPED = ("claude-code", "vscode")

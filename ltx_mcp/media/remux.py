@@ -11,10 +11,10 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ltx_mcp.domain.errors import CallerError
-from ltx_mcp.media.facts import Tell
-from ltx_mcp.media.medium import need_picture, open_medium
+from ltx_mcp.media.messages import ReportProgress
+from ltx_mcp.media.probe import need_picture, open_medium
 from ltx_mcp.media.shown import PLAIN
-from ltx_mcp.media.source import Source, add_picture, kept_frames
+from ltx_mcp.media.source_video import SourceVideo, add_picture, kept_frames
 from ltx_mcp.media.tracks import Track
 
 MakeTrack = Callable[[OutputContainer, ExitStack], Track]
@@ -28,7 +28,13 @@ def open_film_out(out: Path) -> OutputContainer:
 
 
 def encode_film(
-    out: Path, source: Source, frames: Iterable[av.VideoFrame], length: int, make_track: MakeTrack, tell: Tell, crf: int
+    out: Path,
+    source: SourceVideo,
+    frames: Iterable[av.VideoFrame],
+    length: int,
+    make_track: MakeTrack,
+    tell: ReportProgress,
+    crf: int,
 ) -> None:
     """Writes frames of the source, or between those, `length` ticks in all, and the track that goes with them."""
     with open_film_out(out) as container, ExitStack() as stack:
@@ -38,7 +44,7 @@ def encode_film(
 
 
 def write_whole(
-    out: Path, source: Source, make_track: MakeTrack, tell: Tell, copied: tuple[str, ...], crf: int
+    out: Path, source: SourceVideo, make_track: MakeTrack, tell: ReportProgress, copied: tuple[str, ...], crf: int
 ) -> None:
     """Writes all frames of the source; a picture in one of the codecs of `copied` is not touched."""
     if source.codec in copied and source.pixels in PLAIN and source.stored and not source.shown.tone:
@@ -53,7 +59,7 @@ def write_whole(
     encode_film(out, source, frames, source.length, make_track, tell, crf)
 
 
-def _copy(out: Path, source: Source, make_track: MakeTrack, tell: Tell) -> None:
+def _copy(out: Path, source: SourceVideo, make_track: MakeTrack, tell: ReportProgress) -> None:
     with open_film_out(out) as container, ExitStack() as stack:
         opened = stack.enter_context(open_medium(source.path, "video"))
         stream = need_picture(opened)
@@ -67,7 +73,7 @@ def _copy(out: Path, source: Source, make_track: MakeTrack, tell: Tell) -> None:
 
 
 def _copied(
-    opened: InputContainer, stream: VideoStream, picture: VideoStream, source: Source
+    opened: InputContainer, stream: VideoStream, picture: VideoStream, source: SourceVideo
 ) -> "Iterator[Packet[VideoStream]]":
     """The source's packets, timed by its clock; not every container says when a frame is to be decoded."""
     moments = source.moments
@@ -93,9 +99,9 @@ def _write(
     container: OutputContainer,
     packets: "Iterator[Packet[VideoStream]]",
     length: int,
-    source: Source,
+    source: SourceVideo,
     track: Track,
-    tell: Tell,
+    tell: ReportProgress,
 ) -> None:
     """Writes the packets of the picture; the track follows."""
     seconds, done = float(length * source.tick), 0.0
@@ -116,7 +122,7 @@ def _write(
     track.finish()
 
 
-def _options(source: Source, crf: int) -> dict[str, str]:
+def _options(source: SourceVideo, crf: int) -> dict[str, str]:
     # mbtree would take bits from what does not last, and film grain is that; qmax bounds the loss of every frame.
     return {
         "preset": "veryfast",

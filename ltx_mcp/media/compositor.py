@@ -61,7 +61,7 @@ def draw_ahead(scene: Scene, moments: Iterable[tuple[float, float]]) -> Iterator
             yield waiting.popleft().result()
 
 
-class Press:
+class Compositor:
     """Enlarges pictures and lays the overlays over them."""
 
     def __init__(self, screen: Screen, inner: Size, overlays: list[Overlay]) -> None:

@@ -17,9 +17,9 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.filter import Graph
 
-from ltx_mcp.media.medium import Kind, find_sound, open_medium, refused
+from ltx_mcp.media.compositor import chained
 from ltx_mcp.media.parts import odd_parts
-from ltx_mcp.media.press import chained
+from ltx_mcp.media.probe import Kind, find_sound, open_medium, refused
 
 _SLACK_S = 0.015  # timestamps of whole milliseconds wander by less; the ear notices more
 _LOUDNESS_RATE = 16_000
@@ -45,7 +45,7 @@ def sample_bytes(layout: str) -> int:
     return 4 if layout == "mono" else 8
 
 
-class Listener:
+class AudioReader:
     """A sound stream as Samples, mono or stereo; gaps in it are silence, what overlaps is left out.
 
     `origin` is the moment of the file that is sample 0; None is the first that is heard.
@@ -171,7 +171,7 @@ def first_heard(path: str | Path) -> float:
 def measure_loudness(path: str | Path, fps: int, frames: int) -> list[float]:
     """How loud the sound is at each frame, from 0 to 1, the loudest; quick to rise and slow to fall."""
     with open_sound(path, "audio") as (container, stream):
-        listener = Listener(container, stream, None, _LOUDNESS_RATE, "mono")
+        listener = AudioReader(container, stream, None, _LOUDNESS_RATE, "mono")
         edges = [round(number * _LOUDNESS_RATE / fps) for number in range(frames + 1)]
         powers = [_power(listener.read(end - start)) for start, end in pairwise(edges)]
     loudest = max(powers)

@@ -7,7 +7,7 @@ from ltx_mcp.media.camera import Size, ease
 _FADE = (0.35, 0.65)
 
 
-class Bridge:
+class TransitionScene:
     """What is seen between two pictures, either of which may be missing; `instead` stands where both are."""
 
     def __init__(self, size: Size, before: Image.Image | None, after: Image.Image | None, instead: Image.Image) -> None:

@@ -23,7 +23,7 @@ _HALF_MS = 0.0005  # moments are told in whole milliseconds: one must find its o
 
 
 @contextmanager
-def open_film(path: str | Path) -> Iterator["Film"]:
+def open_film(path: str | Path) -> Iterator["FrameReader"]:
     """The film in a file. LtxError (bad_reply) when it is none or cannot be decoded."""
     try:
         with _opened(path) as container:
@@ -33,7 +33,7 @@ def open_film(path: str | Path) -> Iterator["Film"]:
             stream.thread_type = "AUTO"
             # Each thread holds frames of its own; more of them save little and cost memory.
             stream.thread_count = 4
-            yield Film(container, stream)
+            yield FrameReader(container, stream)
     except av.FFmpegError as error:
         raise not_a_film("it is damaged, cut short or of another kind") from error
 
@@ -45,7 +45,7 @@ def _opened(path: str | Path) -> InputContainer:
         raise LtxError(ErrorCode.STORAGE_FAILED, f"The film cannot be read: {error.strerror}.") from error
 
 
-class Film:
+class FrameReader:
     """One open film, read forward; it jumps only where a key frame saves decoding."""
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:

@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from ltx_mcp.cli.hosts.broken import BrokenConfigError
-from ltx_mcp.cli.hosts.config import Config, check_writable, read_config, remove_config, replace_config
+from ltx_mcp.cli.hosts.config import HostConfig, check_writable, read_config, remove_config, replace_config
+from ltx_mcp.cli.hosts.detect import is_ours, read_entry
 from ltx_mcp.cli.hosts.entry import SERVER
-from ltx_mcp.cli.hosts.found import is_ours, read_entry
 from ltx_mcp.cli.hosts.jsonc import is_bare, put_json, read_json, take_json
-from ltx_mcp.cli.hosts.places import Host
+from ltx_mcp.cli.hosts.paths import Host
 from ltx_mcp.cli.hosts.shape import merge_entry, shown
 from ltx_mcp.cli.hosts.toml import put_toml, take_toml, write_toml
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 
 
 @dataclass(frozen=True)
-class Change:
+class EditPlan:
     """What the file holds under our name before and after, and its whole new text; None where it goes."""
 
     host: Host
-    config: Config
+    config: HostConfig
     old: Any
     new: Any
     text: str | None
@@ -38,7 +38,7 @@ class Change:
 
 def make_install(
     host: Host, path: Path, entry: dict[str, Any], names: Sequence[str] = (), *, force: bool = False
-) -> Change:
+) -> EditPlan:
     """Our entry put into the configuration at `path`. Raises SetupError where it cannot be, or is somebody else's."""
     config = read_config(path)
     with _naming(config.path):
@@ -46,23 +46,23 @@ def make_install(
         old = read_entry(host, text)
         new = merge_entry(old, entry, names) if is_ours(old) else entry
         if old == new:
-            return Change(host, config, old, new, text)
+            return EditPlan(host, config, old, new, text)
         _check_ours(host, config.path, old, force)
         where = (host.table, SERVER)
         if _loses(old, new) or not is_ours(old):
             text = _taken(host, text, where) if old is not None else text
         text = (put_toml if host.is_toml else put_json)(text, where, new)
-        return Change(host, config, old, new, text)
+        return EditPlan(host, config, old, new, text)
 
 
-def make_uninstall(host: Host, path: Path, *, force: bool = False) -> Change:
+def make_uninstall(host: Host, path: Path, *, force: bool = False) -> EditPlan:
     """Our entry taken out of the configuration at `path`, and what install had made around it."""
     config = read_config(path)
     with _naming(config.path):
         text = config.text
         old = read_entry(host, text)
         if old is None:
-            return Change(host, config, None, None, text)
+            return EditPlan(host, config, None, None, text)
         _check_ours(host, config.path, old, force)
         left: str | None = _taken(host, text, (host.table, SERVER))
         assert left is not None
@@ -71,10 +71,10 @@ def make_uninstall(host: Host, path: Path, *, force: bool = False) -> Change:
             left = take_json(left, [host.table])
         if first.data is None and (not left.strip() or (not host.is_toml and is_bare(left))):
             left = None  # the file was made by install
-        return Change(host, config, old, None, left)
+        return EditPlan(host, config, old, None, left)
 
 
-def write(change: Change, *, private: bool) -> Path | None:
+def write(change: EditPlan, *, private: bool) -> Path | None:
     """Carry it out; the path of the backup that was made now, if any."""
     config = change.config
     if change.text is None:
@@ -88,7 +88,7 @@ def write(change: Change, *, private: bool) -> Path | None:
     return backup
 
 
-def _free_backup(change: Change) -> Path | None:
+def _free_backup(change: EditPlan) -> Path | None:
     """Where the file as it was before us is to be kept; None where there is no such file, or it is kept already."""
     config = change.config
     if config.data is None or (change.old is not None and is_ours(change.old)):
@@ -99,12 +99,12 @@ def _free_backup(change: Change) -> Path | None:
     return config.backup.with_name(f"{config.backup.name}-{datetime.now():%Y%m%d-%H%M%S}")
 
 
-def check(change: Change) -> None:
+def check(change: EditPlan) -> None:
     """Raise SetupError where it could not be written, before anything is said to be done."""
     check_writable(change.config)
 
 
-def difference(change: Change, public: Sequence[str]) -> Iterator[str]:
+def difference(change: EditPlan, public: Sequence[str]) -> Iterator[str]:
     """The change as a unified diff of our entry, without line ends; keys are hidden, other servers are not shown."""
     before, after = (_lines(change, entry, public) for entry in (change.old, change.new))
     name = str(change.config.path)
@@ -113,7 +113,7 @@ def difference(change: Change, public: Sequence[str]) -> Iterator[str]:
         yield f"@@ {change.host.table} @@" if line.startswith("@@") else line
 
 
-def _lines(change: Change, entry: Any, public: Sequence[str]) -> list[str]:
+def _lines(change: EditPlan, entry: Any, public: Sequence[str]) -> list[str]:
     if entry is None:
         return []
     entry = shown(entry, public, ours=is_ours(entry))
@@ -143,7 +143,7 @@ def _taken(host: Host, text: str, where: tuple[str, str]) -> str:
     return (take_toml if host.is_toml else take_json)(text, where)
 
 
-def _had(host: Host, first: Config) -> bool:
+def _had(host: Host, first: HostConfig) -> bool:
     """Whether the file had the table of servers before us."""
     try:
         return first.data is not None and read_json(first.text, [host.table]) is not None

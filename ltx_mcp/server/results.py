@@ -6,16 +6,18 @@ from typing import Any
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.server.boundary import refusal
-from ltx_mcp.server.desk import Desk
-from ltx_mcp.server.texts import ref_text, trouble_text
-from ltx_mcp.server.views import Answer
+from ltx_mcp.server.app_context import AppContext
+from ltx_mcp.server.error_results import refusal
+from ltx_mcp.server.result_models import ResultModel
+from ltx_mcp.server.result_text import ref_text, trouble_text
 
 JOB = "ltx-mcp/job"
 """The name, in `_meta` of an answer with a picture, of what other answers have as their structure."""
 
 
-def answer(text: str, structure: Answer, *pictures: ImageContent, meta: dict[str, Any] | None = None) -> CallToolResult:
+def answer(
+    text: str, structure: ResultModel, *pictures: ImageContent, meta: dict[str, Any] | None = None
+) -> CallToolResult:
     """What a call that did its work gives back; `meta` is for programs and the host's page, not for the model.
 
     Hosts that show their model a structure show it nothing else, and not all of them can be told by name: beside a
@@ -32,7 +34,7 @@ def image(data: bytes, mime_type: str) -> ImageContent:
     return ImageContent(type="image", data=base64.b64encode(data).decode(), mime_type=mime_type)
 
 
-async def job_answer(desk: Desk, job: Job, *, fresh: bool = True) -> CallToolResult:
+async def job_answer(desk: AppContext, job: Job, *, fresh: bool = True) -> CallToolResult:
     """A job's short form; one that failed, or was cancelled for a reason, did not do what was asked: isError."""
     ref = await desk.ref(job, fresh=fresh)
     if job.state in (State.FAILED, State.CANCELLED) and job.error is not None:

@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.media.facts import ChildFailed, EditOrder, Limits, PictureFacts, RenderOrder, Room
+from ltx_mcp.media.client import MediaClient, MediaProcess
 from ltx_mcp.media.lanes import Sizes
-from ltx_mcp.media.worker import Child, Media
+from ltx_mcp.media.messages import ChildFailed, EditOrder, PictureFacts, ProcessLimits, RenderOrder, Room
 from tests.conftest import ENDS_S
 from tests.media.films import Recipe, make
 from tests.media.processes import children_of, exists, until, workers, writing_end
@@ -34,8 +34,8 @@ procfs = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks 
 
 
 @pytest.fixture
-async def media() -> AsyncIterator[Media]:
-    made = Media()
+async def media() -> AsyncIterator[MediaClient]:
+    made = MediaClient()
     yield made
     await made.close()
 
@@ -50,11 +50,11 @@ def picture(tmp_path: Path) -> Path:
 # -- it answers
 
 
-async def test_each_kind_of_work_comes_back_as_its_facts(media: Media, picture: Path, tmp_path: Path) -> None:
+async def test_each_kind_of_work_comes_back_as_its_facts(media: MediaClient, picture: Path, tmp_path: Path) -> None:
     film = tmp_path / "film.part"
     told: list[float] = []
     assert (await media.render(SMALL, film, told.append)).missing_glyphs == 0
-    assert await media.look_at_picture(picture) == PictureFacts("png", 64, 36)
+    assert await media.probe_image(picture) == PictureFacts("png", 64, 36)
     assert (await media.measure_film(film)).frames == 10
     assert len((await media.make_sheet(film, tmp_path / "sheet.jpg")).moments) == 6
     assert (await media.take_frame(film, "last", tmp_path / "a.png", "png", 160)).width == 160
@@ -62,21 +62,21 @@ async def test_each_kind_of_work_comes_back_as_its_facts(media: Media, picture: 
     assert told[-1] == 1.0
 
 
-async def test_each_kind_of_work_on_media_comes_back_as_its_facts(media: Media, tmp_path: Path) -> None:
+async def test_each_kind_of_work_on_media_comes_back_as_its_facts(media: MediaClient, tmp_path: Path) -> None:
     sound = make(tmp_path / "a.wav", Recipe(video=None, audio="pcm_s16le", seconds=0.4))
     film, longer, told = tmp_path / "film.part", tmp_path / "longer.part", list[float]()
     await media.render(replace(SMALL, sound=str(sound)), film)
-    assert (await media.look_at_medium(film, "video")).audio_codec == "aac"
-    assert (await media.look_at_medium(sound, "audio")).duration == 0.4
+    assert (await media.probe_media(film, "video")).audio_codec == "aac"
+    assert (await media.probe_media(sound, "audio")).duration == 0.4
     assert (await media.convert_medium(sound, tmp_path / "a.part", "m4a/aac")).container == "m4a"
     order = EditOrder("extend", str(film), "green hills", 0.4, "end")
     assert (await media.edit(order, longer, told.append)).missing_glyphs == 0
-    assert (await media.look_at_medium(longer, "video")).frames == 20
+    assert (await media.probe_media(longer, "video")).frames == 20
     assert told[-1] == 1.0
 
 
 @pytest.mark.parametrize("target", ["mp4/h264", "m4a/aac"])
-async def test_a_failed_conversion_leaves_no_file(media: Media, target: str, tmp_path: Path) -> None:
+async def test_a_failed_conversion_leaves_no_file(media: MediaClient, target: str, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("no film", encoding="utf-8")
     out = tmp_path / "out.part"
     out.write_bytes(b"left over")
@@ -86,7 +86,7 @@ async def test_a_failed_conversion_leaves_no_file(media: Media, target: str, tmp
     assert not out.exists()
 
 
-async def test_a_failed_edit_leaves_no_file(media: Media, tmp_path: Path) -> None:
+async def test_a_failed_edit_leaves_no_file(media: MediaClient, tmp_path: Path) -> None:
     film = make(tmp_path / "a.mp4", Recipe(frames=10, audio=None))
     # the frames are whole until the last third
     data = bytearray(film.read_bytes())
@@ -99,7 +99,7 @@ async def test_a_failed_edit_leaves_no_file(media: Media, tmp_path: Path) -> Non
     assert not out.exists()
 
 
-async def test_a_cancelled_edit_leaves_no_file_and_no_process(media: Media, tmp_path: Path) -> None:
+async def test_a_cancelled_edit_leaves_no_file_and_no_process(media: MediaClient, tmp_path: Path) -> None:
     film = make(tmp_path / "a.mp4", Recipe(frames=10, audio=None))
     out, begun = tmp_path / "out.part", anyio.Event()
     async with anyio.create_task_group() as group:
@@ -119,45 +119,45 @@ async def test_a_cancelled_edit_leaves_no_file_and_no_process(media: Media, tmp_
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="address space is limited on Linux")
 async def test_a_child_that_dies_over_a_medium_makes_it_an_input_that_failed(tmp_path: Path) -> None:
     film = make(tmp_path / "a.mp4", Recipe(frames=10))
-    starved = Media(memory_mib=1)
+    starved = MediaClient(memory_mib=1)
     with pytest.raises(CallerError, match=r"^The video could not be decoded here: the process") as caught:
-        await starved.look_at_medium(film, "video")
+        await starved.probe_media(film, "video")
     assert caught.value.code is ErrorCode.INPUT_FAILED
     with pytest.raises(CallerError, match=r"^The audio could not be decoded here: the process"):
         await starved.convert_medium(film, tmp_path / "out", "m4a/aac")
     await starved.close()
 
 
-async def test_an_error_of_the_caller_stays_one_across_the_pipe(media: Media, tmp_path: Path) -> None:
+async def test_an_error_of_the_caller_stays_one_across_the_pipe(media: MediaClient, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no picture", encoding="utf-8")
     with pytest.raises(CallerError, match="PNG, JPEG") as caught:
-        await media.look_at_picture(tmp_path / "a.png")
+        await media.probe_image(tmp_path / "a.png")
     assert (caught.value.code, bool(caught.value.hint)) == (ErrorCode.INPUT_FAILED, True)
 
 
-async def test_another_failure_keeps_its_code_across_the_pipe(media: Media, picture: Path) -> None:
+async def test_another_failure_keeps_its_code_across_the_pipe(media: MediaClient, picture: Path) -> None:
     with pytest.raises(LtxError) as caught:
         await media.measure_film(picture)
     assert type(caught.value) is LtxError
     assert caught.value.code is ErrorCode.BAD_REPLY
 
 
-async def test_a_folder_that_is_not_there_is_a_storage_failure(media: Media, tmp_path: Path) -> None:
+async def test_a_folder_that_is_not_there_is_a_storage_failure(media: MediaClient, tmp_path: Path) -> None:
     with pytest.raises(LtxError) as caught:
         await media.render(SMALL, tmp_path / "nowhere" / "film.part")
     assert caught.value.code is ErrorCode.STORAGE_FAILED
 
 
 async def test_a_bug_in_the_child_is_told_in_general_words_and_does_not_end_it(picture: Path, tmp_path: Path) -> None:
-    async with Child(Room((str(tmp_path),), (str(tmp_path),))) as child:
+    async with MediaProcess(Room((str(tmp_path),), (str(tmp_path),))) as child:
         with pytest.raises(LtxError) as caught:
-            await child.run("picture", {"no_such_argument": 1}, Limits(30))
+            await child.run("picture", {"no_such_argument": 1}, ProcessLimits(30))
         assert caught.value.code is ErrorCode.INTERNAL_ERROR
         assert "argument" not in caught.value.message
-        assert (await child.run("picture", {"path": str(picture)}, Limits(30)))["width"] == 64
+        assert (await child.run("picture", {"path": str(picture)}, ProcessLimits(30)))["width"] == 64
 
 
-async def test_a_failed_render_leaves_no_file(media: Media, tmp_path: Path) -> None:
+async def test_a_failed_render_leaves_no_file(media: MediaClient, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_text("no picture", encoding="utf-8")
     out = tmp_path / "film.part"
     out.write_bytes(b"left over")
@@ -171,12 +171,12 @@ async def test_a_failed_render_leaves_no_file(media: Media, tmp_path: Path) -> N
 
 @procfs
 async def test_short_work_shares_the_warm_children_of_its_lane(picture: Path) -> None:
-    media = Media(sizes=replace(Sizes.of(2), quick=1))
-    await media.look_at_picture(picture)
+    media = MediaClient(sizes=replace(Sizes.of(2), quick=1))
+    await media.probe_image(picture)
     first = workers()
     async with anyio.create_task_group() as group:
         for _ in range(5):
-            group.start_soon(media.look_at_picture, picture)
+            group.start_soon(media.probe_image, picture)
     assert workers() == first
     assert len(first) == 1
     await media.close()
@@ -184,23 +184,23 @@ async def test_short_work_shares_the_warm_children_of_its_lane(picture: Path) ->
 
 @procfs
 async def test_an_idle_child_is_closed_and_a_new_one_serves_the_next_call(picture: Path) -> None:
-    media = Media(warm_s=0.05)
-    await media.look_at_picture(picture)
+    media = MediaClient(warm_s=0.05)
+    await media.probe_image(picture)
     await until(lambda: not workers())
-    assert (await media.look_at_picture(picture)).width == 64
+    assert (await media.probe_image(picture)).width == 64
     await media.close()
     assert not workers()
 
 
 @procfs
-async def test_a_warm_child_that_died_is_replaced(media: Media, picture: Path) -> None:
-    await media.look_at_picture(picture)
+async def test_a_warm_child_that_died_is_replaced(media: MediaClient, picture: Path) -> None:
+    await media.probe_image(picture)
     os.kill(workers()[0], signal.SIGKILL)
-    assert (await media.look_at_picture(picture)).width == 64
+    assert (await media.probe_image(picture)).width == 64
 
 
 @procfs
-async def test_cancelling_kills_the_child_and_leaves_nothing(media: Media, tmp_path: Path) -> None:
+async def test_cancelling_kills_the_child_and_leaves_nothing(media: MediaClient, tmp_path: Path) -> None:
     out = tmp_path / "film.part"
     drawing = anyio.Event()
     async with anyio.create_task_group() as group:
@@ -217,7 +217,7 @@ async def test_cancelling_kills_the_child_and_leaves_nothing(media: Media, tmp_p
 @procfs
 def test_a_start_that_is_cancelled_leaves_no_process_that_nobody_waited_for() -> None:
     async def cancelled_after(steps: int) -> None:
-        media = Media()
+        media = MediaClient()
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(media.measure_film, "/no such film")
@@ -235,15 +235,15 @@ def test_a_start_that_is_cancelled_leaves_no_process_that_nobody_waited_for() ->
 
 
 @procfs
-async def test_cancelling_short_work_kills_the_warm_child(media: Media, picture: Path, tmp_path: Path) -> None:
-    await media.look_at_picture(picture)
+async def test_cancelling_short_work_kills_the_warm_child(media: MediaClient, picture: Path, tmp_path: Path) -> None:
+    await media.probe_image(picture)
     warm = workers()
     os.mkfifo(tmp_path / "never.png")
     with anyio.move_on_after(0.1) as scope:
-        await media.look_at_picture(tmp_path / "never.png")
+        await media.probe_image(tmp_path / "never.png")
     assert scope.cancelled_caught
     assert len([each for each in warm if not exists(each)]) == 1
-    assert (await media.look_at_picture(picture)).width == 64
+    assert (await media.probe_image(picture)).width == 64
 
 
 @procfs
@@ -252,9 +252,10 @@ async def test_the_child_dies_with_its_parent_in_the_middle_of_a_render(end: str
     code = f"""
         import anyio, sys
         from pathlib import Path
-        from ltx_mcp.media.worker import Media, RenderOrder
+        from ltx_mcp.media.client import MediaClient, RenderOrder
         order = RenderOrder(**{asdict(ENDLESS)!r})
-        anyio.run(Media().render, order, Path({str(tmp_path / "film.part")!r}), lambda part: print(part, flush=True))
+        part = Path({str(tmp_path / "film.part")!r})
+        anyio.run(MediaClient().render, order, part, lambda done: print(done, flush=True))
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     parent = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, env=environment())
@@ -272,7 +273,11 @@ async def test_the_child_dies_with_its_parent_in_the_middle_of_a_render(end: str
 async def test_a_blocked_child_dies_with_its_parent_too(tmp_path: Path) -> None:
     pipe = tmp_path / "never.png"
     os.mkfifo(pipe)
-    code = f"import anyio; from ltx_mcp.media.worker import Media; anyio.run(Media().look_at_picture, {str(pipe)!r})"
+    code = f"""if 1:
+        import anyio
+        from ltx_mcp.media.client import MediaClient
+        anyio.run(MediaClient().probe_image, {str(pipe)!r})
+    """
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, env=environment())
     writer = await writing_end(pipe)
     (child,) = children_of(parent.pid)
@@ -283,14 +288,16 @@ async def test_a_blocked_child_dies_with_its_parent_too(tmp_path: Path) -> None:
 
 
 @procfs
-async def test_closing_stops_a_call_and_nothing_is_started_again(media: Media, picture: Path, tmp_path: Path) -> None:
-    await media.look_at_picture(picture)
+async def test_closing_stops_a_call_and_nothing_is_started_again(
+    media: MediaClient, picture: Path, tmp_path: Path
+) -> None:
+    await media.probe_image(picture)
     os.mkfifo(tmp_path / "never.png")
     async with anyio.create_task_group() as group:
 
         async def look() -> None:
             with pytest.raises(CallerError, match="was stopped"):
-                await media.look_at_picture(tmp_path / "never.png")
+                await media.probe_image(tmp_path / "never.png")
 
         group.start_soon(look)
         writer = await writing_end(tmp_path / "never.png")
@@ -301,8 +308,8 @@ async def test_closing_stops_a_call_and_nothing_is_started_again(media: Media, p
 
 @procfs
 async def test_leaving_the_block_ends_the_child(picture: Path, tmp_path: Path) -> None:
-    async with Child(Room((str(tmp_path),), (str(tmp_path),))) as child:
-        await child.run("picture", {"path": str(picture)}, Limits(30))
+    async with MediaProcess(Room((str(tmp_path),), (str(tmp_path),))) as child:
+        await child.run("picture", {"path": str(picture)}, ProcessLimits(30))
         assert len(workers()) == 1
     assert not workers()
 
@@ -315,15 +322,15 @@ def environment() -> dict[str, str]:
 
 
 async def test_work_that_takes_too_long_is_stopped_and_said_to_be(tmp_path: Path) -> None:
-    async with Child(Room((str(tmp_path),), (str(tmp_path),))) as child:
+    async with MediaProcess(Room((str(tmp_path),), (str(tmp_path),))) as child:
         with pytest.raises(ChildFailed, match=r"stopped after 0\.5 s") as caught:
-            await child.run("render", {"order": asdict(ENDLESS), "out": str(tmp_path / "film")}, Limits(0.5))
+            await child.run("render", {"order": asdict(ENDLESS), "out": str(tmp_path / "film")}, ProcessLimits(0.5))
         assert caught.value.code is ErrorCode.INTERNAL_ERROR
         assert not child.is_alive
 
 
 @procfs
-async def test_a_child_that_is_killed_at_work_is_told_with_its_signal(media: Media, tmp_path: Path) -> None:
+async def test_a_child_that_is_killed_at_work_is_told_with_its_signal(media: MediaClient, tmp_path: Path) -> None:
     def kill(part: float) -> None:
         os.kill(workers()[0], signal.SIGKILL)
 
@@ -336,20 +343,20 @@ async def test_a_picture_beyond_the_memory_limit_is_refused_and_the_next_one_rea
     picture: Path, tmp_path: Path
 ) -> None:
     Image.new("RGB", (9_900, 9_900)).save(tmp_path / "large.png", compress_level=1)
-    media = Media(memory_mib=400)
+    media = MediaClient(memory_mib=400)
     with pytest.raises(CallerError, match="memory") as caught:
-        await media.look_at_picture(tmp_path / "large.png")
+        await media.probe_image(tmp_path / "large.png")
     assert caught.value.code is ErrorCode.INPUT_FAILED
-    assert (await media.look_at_picture(picture)).width == 64
+    assert (await media.probe_image(picture)).width == 64
     await media.close()
 
 
 @procfs
-async def test_no_key_reaches_the_child(media: Media, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_key_reaches_the_child(media: MediaClient, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FAL_KEY", "LTX_API_KEY", "LTX_MCP_DATABASE_URL", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "a-secret-value")
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    await media.look_at_picture(picture)
+    await media.probe_image(picture)
     given = Path(f"/proc/{workers()[0]}/environ").read_bytes()
     assert b"a-secret-value" not in given
     assert b"FAL_KEY" not in given
@@ -375,9 +382,9 @@ async def test_what_is_printed_in_the_child_never_reaches_the_wire(
     """
     (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(noise), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    media = Media()
+    media = MediaClient()
     for _ in range(3):
-        assert await media.look_at_picture(picture) == PictureFacts("png", 64, 36)
+        assert await media.probe_image(picture) == PictureFacts("png", 64, 36)
     film = tmp_path / "film.part"
     await media.render(SMALL, film)
     assert (await media.measure_film(film)).frames == 10
@@ -394,8 +401,8 @@ async def test_a_module_in_the_working_directory_is_not_taken_for_ours(
         (tmp_path / name).write_text("raise SystemExit('a stranger was imported')", encoding="utf-8")
     monkeypatch.setattr(sys, "path", [os.path.abspath(entry) for entry in sys.path])
     monkeypatch.chdir(tmp_path)
-    media = Media()
-    assert (await media.look_at_picture(picture)).width == 64
+    media = MediaClient()
+    assert (await media.probe_image(picture)).width == 64
     await media.close()
 
 

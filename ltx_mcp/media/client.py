@@ -25,7 +25,8 @@ from ltx_mcp import launch
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.media_formats import CONVERSION_TARGETS
 from ltx_mcp.domain.media_reference import FramePosition
-from ltx_mcp.media.facts import (
+from ltx_mcp.media.lanes import QUICK_MIB, Lane, Sizes, Trees, Work, absolute
+from ltx_mcp.media.messages import (
     MEMORY_MIB,
     MIB,
     ChildFailed,
@@ -34,16 +35,15 @@ from ltx_mcp.media.facts import (
     FilmFacts,
     FrameFacts,
     FrameFormat,
-    Limits,
     MediumFacts,
     PictureFacts,
+    ProcessLimits,
     RenderNotes,
     RenderOrder,
+    ReportProgress,
     Room,
     SheetFacts,
-    Tell,
 )
-from ltx_mcp.media.lanes import QUICK_MIB, Lane, Sizes, Trees, Work, absolute
 from ltx_mcp.settings import environment
 
 logger = logging.getLogger(__name__)
@@ -54,14 +54,14 @@ _START_S = 30.0
 _FIRST_PATIENCE_S, _SECOND_PATIENCE_S = 25.0, 10.0
 # A call is answered within 50 s: with the wait for a turn, both looks at an input stay well below that on a machine
 # that has hardly any time for them. Where processor time has no limit, the clock's is closer.
-_QUICK = Limits(wall_s=4, cpu_s=1, file_bytes=0)
-_PATIENT = Limits(wall_s=25 if sys.platform != "win32" else 10, cpu_s=9, file_bytes=0)
-_FILM = Limits(wall_s=120, cpu_s=240, file_bytes=256 * MIB)
-_CONVERT_PICTURE = Limits(wall_s=60, cpu_s=60, file_bytes=512 * MIB)
-_RENDER = Limits(wall_s=120, open_files=512)
+_QUICK = ProcessLimits(wall_s=4, cpu_s=1, file_bytes=0)
+_PATIENT = ProcessLimits(wall_s=25 if sys.platform != "win32" else 10, cpu_s=9, file_bytes=0)
+_FILM = ProcessLimits(wall_s=120, cpu_s=240, file_bytes=256 * MIB)
+_CONVERT_PICTURE = ProcessLimits(wall_s=60, cpu_s=60, file_bytes=512 * MIB)
+_RENDER = ProcessLimits(wall_s=120, open_files=512)
 _RENDER_S_PER_PIXEL = 7e-8  # about twenty times what two cores need
 # A film of 20 s in 4K is decoded and encoded anew on a slow machine.
-_REWRITE = Limits(wall_s=1800, cpu_s=7200, file_bytes=4096 * MIB, open_files=512)
+_REWRITE = ProcessLimits(wall_s=1800, cpu_s=7200, file_bytes=4096 * MIB, open_files=512)
 _BROKEN_PIPE = (
     anyio.EndOfStream,
     anyio.IncompleteRead,
@@ -76,7 +76,7 @@ _PASSED_ON = (
 )  # fmt: skip
 
 
-class Child:
+class MediaProcess:
     """One child process, living as long as its `async with` block; one `run` at a time, the first of which starts it.
 
     Where the system allows it, the child can open nothing but its `room`.
@@ -90,7 +90,7 @@ class Child:
         self._killed = False
         self._runs = 0
 
-    async def __aenter__(self) -> "Child":
+    async def __aenter__(self) -> "MediaProcess":
         return self
 
     async def __aexit__(
@@ -105,7 +105,7 @@ class Child:
 
     async def start(self) -> None:
         """Starts the process; it limits itself before it reads its first order."""
-        command = launch.command("ltx_mcp.media.child", "--memory-mib", str(self._memory_mib))
+        command = launch.command("ltx_mcp.media.process", "--memory-mib", str(self._memory_mib))
         no_window = getattr(subprocess, "CREATE_NO_WINDOW", 0)
         # A session of its own: a signal to the server's group must not reach a render before the server hands over.
         # Shielded: a start that is cancelled half way kills the process, but leaves nobody to wait for its end.
@@ -117,7 +117,7 @@ class Child:
             self._lines = BufferedByteReceiveStream(self._process.stdout)
 
     async def run(
-        self, what: str, arguments: dict[str, Any], limits: Limits, tell: Tell | None = None
+        self, what: str, arguments: dict[str, Any], limits: ProcessLimits, tell: ReportProgress | None = None
     ) -> dict[str, Any]:
         """The result of one piece of work, which may raise, or ChildFailed. Cancelling it kills the child."""
         self._runs += 1
@@ -158,7 +158,7 @@ class Child:
             with anyio.CancelScope(shield=True):
                 await self._process.aclose()
 
-    async def _send(self, what: str, arguments: dict[str, Any], limits: Limits) -> None:
+    async def _send(self, what: str, arguments: dict[str, Any], limits: ProcessLimits) -> None:
         if self._process is None or self._process.stdin is None:
             raise anyio.ClosedResourceError
         order = {"id": self._runs, "what": what, "arguments": arguments, "limits": asdict(limits)}
@@ -166,7 +166,7 @@ class Child:
             order["room"] = asdict(self.room)
         await self._process.stdin.send(json.dumps(order).encode() + b"\n")
 
-    async def _receive(self, tell: Tell | None) -> dict[str, Any]:
+    async def _receive(self, tell: ReportProgress | None) -> dict[str, Any]:
         assert self._lines is not None
         while True:
             line = await self._lines.receive_until(b"\n", _MAX_LINE)
@@ -193,7 +193,7 @@ class Child:
         return f"was ended by signal {-status}" + (", perhaps for lack of memory" if status == -9 else "")
 
 
-class Media:
+class MediaClient:
     """What the rest of the program uses. Callers' inputs, conversions, renders and films that were made go through
     lanes of their own, none of which waits for another.
 
@@ -209,11 +209,14 @@ class Media:
         sizes: Sizes | None = None,
         inputs_in: tuple[Path, ...] = (),
         films_in: tuple[Path, ...] = (),
-        looks: tuple[Limits, Limits] = (_QUICK, _PATIENT),
+        looks: tuple[ProcessLimits, ProcessLimits] = (_QUICK, _PATIENT),
     ) -> None:
         sizes = sizes or Sizes.of(os.cpu_count() or 1)
         self._first_look, self._second_look = looks
-        child, quick = partial(Child, memory_mib=memory_mib), partial(Child, memory_mib=min(memory_mib, QUICK_MIB))
+        child, quick = (
+            partial(MediaProcess, memory_mib=memory_mib),
+            partial(MediaProcess, memory_mib=min(memory_mib, QUICK_MIB)),
+        )
         self._quick = Lane(quick, sizes.quick, warm_s, 5, Trees(inputs_in))
         self._patient = Lane(child, sizes.patient, 0, 10)
         self._films = Lane(child, sizes.films, warm_s, 0, Trees(films_in, films_in))
@@ -221,18 +224,18 @@ class Media:
         self._conversions = Lane(child, sizes.conversions)
         self._renders = Lane(child, sizes.renders)
 
-    async def look_at_picture(self, path: str | Path) -> PictureFacts:
+    async def probe_image(self, path: str | Path) -> PictureFacts:
         """The facts of a whole picture. CallerError: input_failed for what is none, rate_limited if too many wait."""
         return PictureFacts(**_with_tuples(await self._look("picture", "picture", {"path": str(absolute(path))})))
 
-    async def look_at_medium(self, path: str | Path, kind: Literal["video", "audio"]) -> MediumFacts:
+    async def probe_media(self, path: str | Path, kind: Literal["video", "audio"]) -> MediumFacts:
         """The facts of a whole film, or a whole sound, be it a film's. CallerError: input_failed where it is none,
         rate_limited where too many wait."""
         return MediumFacts(
             **_with_tuples(await self._look(kind, "medium", {"path": str(absolute(path)), "kind": kind}))
         )
 
-    async def look_at_film(self, path: str | Path, kind: Literal["video", "audio"] = "video") -> MediumFacts:
+    async def probe_video(self, path: str | Path, kind: Literal["video", "audio"] = "video") -> MediumFacts:
         """The same facts of a film or a sound that was made, and so waits for no caller's input. CallerError
         (input_failed)."""
         work = _reading("medium", path, _FILM, kind=kind)
@@ -271,13 +274,13 @@ class Media:
         work = _reading("frame", path, _FILM, out, moment=moment, fmt=fmt, max_edge=max_edge)
         return FrameFacts(**await self._films.run(work))
 
-    async def render(self, order: RenderOrder, out: Path, tell: Tell | None = None) -> RenderNotes:
+    async def render(self, order: RenderOrder, out: Path, tell: ReportProgress | None = None) -> RenderNotes:
         """Draws a preview into `out`; one that fails or is cancelled leaves no file."""
         pixels = order.frames * order.width * order.height
         limits = replace(_RENDER, wall_s=_RENDER.wall_s + pixels * _RENDER_S_PER_PIXEL, file_bytes=pixels + 64 * MIB)
         return RenderNotes(**await self._renders.run(_drawing("render", order, limits, out), tell))
 
-    async def edit(self, order: EditOrder, out: Path, tell: Tell | None = None) -> RenderNotes:
+    async def edit(self, order: EditOrder, out: Path, tell: ReportProgress | None = None) -> RenderNotes:
         """Writes the lengthened or partly redrawn film to `out`, an MP4; one that fails or is cancelled leaves no file.
 
         CallerError: invalid_request for a section outside the film, input_failed for a film that cannot be read.
@@ -314,14 +317,14 @@ def _with_tuples(facts: dict[str, Any]) -> dict[str, Any]:
     return facts | {"traits": tuple(facts["traits"])}
 
 
-def _reading(what: str, path: str | Path, limits: Limits, out: Path | None = None, **arguments: Any) -> Work:
+def _reading(what: str, path: str | Path, limits: ProcessLimits, out: Path | None = None, **arguments: Any) -> Work:
     """Work on one file."""
     path = absolute(path)
     more = {} if out is None else {"out": str(absolute(out))}
     return Work(what, {"path": str(path)} | more | arguments, limits, (path,), None if out is None else absolute(out))
 
 
-def _drawing(what: str, order: RenderOrder | EditOrder, limits: Limits, out: Path) -> Work:
+def _drawing(what: str, order: RenderOrder | EditOrder, limits: ProcessLimits, out: Path) -> Work:
     """Work on the files that the order names."""
     names = ("image", "end_image", "sound", "video")
     paths = {name: absolute(path) for name in names if (path := getattr(order, name, None)) is not None}

@@ -14,16 +14,16 @@ from mcp.server.mcpserver import Context
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
-from ltx_mcp.server.next_steps import Standing
+from ltx_mcp.server.next_steps import JobContext
 from ltx_mcp.server.patience import Patiences
+from ltx_mcp.server.result_models import JobRef, JobView, Links, to_ref, to_view
+from ltx_mcp.server.result_text import stage_text
 from ltx_mcp.server.suggestions import goes_on
-from ltx_mcp.server.texts import stage_text
-from ltx_mcp.server.views import JobRef, JobView, Links, to_ref, to_view
 from ltx_mcp.server.whole_steps import WholeSteps
 from ltx_mcp.settings import Settings
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.config import Config
+    from ltx_mcp.jobs.config import JobsConfig
     from ltx_mcp.jobs.service import Jobs
 
 logger = logging.getLogger(__name__)
@@ -32,11 +32,11 @@ FIRST_LOOK_S, LOOK_S = 1.0, 60.0
 CALLER = "local"
 
 
-class Desk:
+class AppContext:
     """One server's connection to its jobs. `make_config` gives the plain values; `base_url` is set over HTTP."""
 
     def __init__(
-        self, settings: Settings, make_config: Callable[[], "Config"], group: TaskGroup, base_url: str = ""
+        self, settings: Settings, make_config: Callable[[], "JobsConfig"], group: TaskGroup, base_url: str = ""
     ) -> None:
         self._home = settings.home
         self._environment = settings.environment
@@ -124,12 +124,12 @@ class Desk:
     async def _shape(self, form: Callable[..., JobRef | JobView], job: Job) -> JobRef | JobView:
         return form(job, self.links, await self._standing(job), datetime.now(UTC))
 
-    async def _standing(self, job: Job) -> Standing:
+    async def _standing(self, job: Job) -> JobContext:
         jobs = await self.jobs()
         is_preview = jobs.market.facts(job.offer.provider).is_preview
         before = await jobs.queue_ahead(job)
         refusals, ways = await jobs.refusals(job), goes_on(job, jobs.market)
-        return Standing(is_preview, before, jobs.blocked_reason(job), refusals, ways, self.show_frames)
+        return JobContext(is_preview, before, jobs.blocked_reason(job), refusals, ways, self.show_frames)
 
     def teller(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
         """Tells a waiting caller how a job stands, in whole steps."""
@@ -142,10 +142,10 @@ class Desk:
         return tell
 
 
-def desk_of(context: Context[Any]) -> Desk:
+def app_context(context: Context[Any]) -> AppContext:
     """The desk of the server a call came to."""
     desk = context.request_context.lifespan_context
-    assert isinstance(desk, Desk)
+    assert isinstance(desk, AppContext)
     return desk
 
 

@@ -12,15 +12,25 @@ from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, one_line
 from ltx_mcp.domain.request import MEDIA_ROLES, supposed_s
-from ltx_mcp.server.next_steps import Standing
-from ltx_mcp.server.views import Change, Estimate, JobList, JobRef, JobView, Money, Quote, Refused, Row
+from ltx_mcp.server.next_steps import JobContext
+from ltx_mcp.server.result_models import (
+    AdjustmentView,
+    BudgetView,
+    Estimate,
+    JobList,
+    JobRef,
+    JobSummary,
+    JobView,
+    Quote,
+    RefusedOffer,
+)
 from ltx_mcp.server.waiting import waiting_text
 
 QUOTE_LINES = 3
 """The first quotes have a line of their own; all others share one."""
 
 
-def stage_text(job: Job, standing: Standing, now: datetime) -> str:
+def stage_text(job: Job, standing: JobContext, now: datetime) -> str:
     """What happens to a live job now: "at fal: 3rd in line, 0:42". The time is that since it was placed."""
     provider = "this machine" if standing.is_preview else job.offer.provider
     percent, waiting = f"{job.progress:.0f} %" if job.progress else "", waiting_text(job, now)
@@ -118,7 +128,7 @@ def _place_line(view: JobView) -> str:
     return f"{url} ({more})" if url and more else url or more
 
 
-def row_text(row: Row) -> str:
+def row_text(row: JobSummary) -> str:
     """A job in a list, on one line, and which jobs it was made from."""
     made_from = f" from {', '.join(row.sources)}" if row.sources else ""
     order = f"{row.operation}{made_from} at {row.provider}, {row.price()}, {row.created_at}"
@@ -131,7 +141,7 @@ def list_text(listed: JobList) -> str:
     return "\n".join(filter(None, (*map(row_text, listed.jobs), more))) or "No jobs."
 
 
-def changes_text(changes: list[Change]) -> str:
+def changes_text(changes: list[AdjustmentView]) -> str:
     """What is not as asked; empty when all is."""
     found = [f"{each.field} {each.asked} is {each.got}" for each in changes if _is_found(each)]
     told = [_change_text(each) for each in changes if each.field != CAPTION and not _is_found(each)]
@@ -140,18 +150,18 @@ def changes_text(changes: list[Change]) -> str:
     return " ".join(filter(None, (*sentences, *captions)))
 
 
-def _is_found(change: Change) -> bool:
+def _is_found(change: AdjustmentView) -> bool:
     """Whether it says which file a relative path was taken to mean."""
     return change.by == "server" and change.field in MEDIA_ROLES and Path(change.got).is_absolute()
 
 
-def _caption_text(change: Change) -> str:
+def _caption_text(change: AdjustmentView) -> str:
     count = next((word for word in change.got.split() if word.isdecimal()), "some")
     letters = f"{count} character{'' if count == '1' else 's'}"
     return f"The caption leaves out {letters} (no font here); the prompt itself was used whole."
 
 
-def _change_text(change: Change) -> str:
+def _change_text(change: AdjustmentView) -> str:
     if change.by != "provider":
         return f"{change.field} {change.asked} -> {change.got}"
     return f"{cite(change.field)} {cite(change.asked)} -> {cite(change.got)} (by the provider, in its words)"
@@ -170,7 +180,7 @@ def estimate_text(estimate: Estimate, count: int = 1) -> str:
     return f"{told} {estimate.next}" if estimate.next else told
 
 
-def _reasons(refused: Sequence[Refused]) -> list[str]:
+def _reasons(refused: Sequence[RefusedOffer]) -> list[str]:
     """Each reason once, with the models of a provider that it holds for."""
     models: dict[tuple[str, str], list[str]] = {}
     for each in refused:
@@ -185,7 +195,7 @@ def _others_text(estimate: Estimate) -> str:
     return f"Not offered by {others}." if others else ""
 
 
-def _budget_text(budget: Money) -> str:
+def _budget_text(budget: BudgetView) -> str:
     if budget.left_usd is None:
         return ""
     left = f"{to_text(budget.left_usd)} of {to_text(budget.limit_usd or 0.0)} USD left"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ltx_mcp.cli.hosts.config import read_config
 from ltx_mcp.cli.hosts.entry import MODULE, PACKAGE, SERVER
 from ltx_mcp.cli.hosts.jsonc import read_json
-from ltx_mcp.cli.hosts.places import HOSTS, Host, Machine, System, find_place
+from ltx_mcp.cli.hosts.paths import HOSTS, Host, Machine, System, find_place
 from ltx_mcp.cli.hosts.toml import read_toml
 from ltx_mcp.domain.errors import LtxError, SetupError
 

@@ -17,7 +17,7 @@ from ltx_mcp.domain.price import from_micro, price_text, to_wire
 from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, MAX_SHOWN_CHARS, one_line, shorten
 from ltx_mcp.domain.request import to_decimal
 from ltx_mcp.net.address import read_address
-from ltx_mcp.server.next_steps import Standing, next_step
+from ltx_mcp.server.next_steps import JobContext, next_step
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.budget import Budget
@@ -29,7 +29,7 @@ StateWord = Literal["queued", "submitting", "running", "saving", "succeeded", "f
 CancelWord = Literal["never_sent", "stopped", "asked", "not_possible"]
 
 
-class Answer(BaseModel):
+class ResultModel(BaseModel):
     """Sent without the fields that are not known."""
 
     model_config = ConfigDict(frozen=True)
@@ -39,7 +39,7 @@ class Answer(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
-class Priced(Answer):
+class Priced(ResultModel):
     """An answer with a price, and beside it what may be charged where that is told."""
 
     if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Priced(Answer):
         return price_text(to_decimal(self.cost_usd) * count, to_decimal(self.most_usd) * count)
 
 
-class Change(Answer):
+class AdjustmentView(ResultModel):
     """Something that is not as asked."""
 
     field: str
@@ -65,7 +65,7 @@ class Change(Answer):
     by: str
 
 
-class Trouble(Answer):
+class ErrorView(ResultModel):
     """Why a job ended without a film, or why its outcome is not known."""
 
     code: str
@@ -85,9 +85,9 @@ class JobRef(Priced):
     cost_usd: Annotated[float, Field(description="Quoted")]
     at_most_usd: Annotated[float | None, Field(description="May be charged")] = None
     video_url: Annotated[str | None, Field(description="Absent until it is done")] = None
-    adjustments: Annotated[list[Change], Field(description="What is not as asked")] = []
+    adjustments: Annotated[list[AdjustmentView], Field(description="What is not as asked")] = []
     cancel: Annotated[CancelWord | None, Field(description="What a wish to cancel came to")] = None
-    error: Trouble | None = None
+    error: ErrorView | None = None
     next: Annotated[str, Field(description="What to do now")]
 
 
@@ -113,17 +113,17 @@ class JobView(Priced):
     cost_usd: float
     at_most_usd: float | None = None
     charged_usd: float | None = None
-    adjustments: list[Change] = []
+    adjustments: list[AdjustmentView] = []
     cancel: CancelWord | None = None
     queue_position: int | None = None
     progress: float | None = None
-    error: Trouble | None = None
+    error: ErrorView | None = None
     created_at: str
     finished_at: str | None = None
     next: str
 
 
-class Row(Priced):
+class JobSummary(Priced):
     """A job in a list."""
 
     job_id: str
@@ -137,10 +137,10 @@ class Row(Priced):
     created_at: str
 
 
-class JobList(Answer):
+class JobList(ResultModel):
     """One page, newest first."""
 
-    jobs: list[Row]
+    jobs: list[JobSummary]
     next_cursor: Annotated[str | None, Field(description="Absent on the last page")] = None
     next: str | None = None
 
@@ -157,12 +157,12 @@ class Quote(Priced):
     billed: Annotated[str | None, Field(description="Seconds charged, if not those asked")] = None
     usable: Annotated[bool, Field(description="Can be ordered now")]
     why_not: str | None = None
-    adjustments: list[Change] | None = None
+    adjustments: list[AdjustmentView] | None = None
     as_of: str
     source: str
 
 
-class Refused(Answer):
+class RefusedOffer(ResultModel):
     """What one provider does not offer."""
 
     provider: str
@@ -170,7 +170,7 @@ class Refused(Answer):
     reason: str
 
 
-class Money(Answer):
+class BudgetView(ResultModel):
     """Today's budget, UTC."""
 
     limit_usd: float | None = None
@@ -179,12 +179,12 @@ class Money(Answer):
     left_usd: float | None = None
 
 
-class Estimate(Answer):
+class Estimate(ResultModel):
     """Prices side by side."""
 
     quotes: list[Quote]
-    refused: list[Refused]
-    budget: Money
+    refused: list[RefusedOffer]
+    budget: BudgetView
     next: str | None = None
 
 
@@ -220,10 +220,10 @@ def to_time(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def to_changes(adjustments: tuple[Adjustment, ...]) -> list[Change]:
+def to_changes(adjustments: tuple[Adjustment, ...]) -> list[AdjustmentView]:
     """Adjustments as callers see them."""
     return [
-        Change(field=one_line(each.field), asked=one_line(each.asked), got=_got(each), by=each.by)
+        AdjustmentView(field=one_line(each.field), asked=one_line(each.asked), got=_got(each), by=each.by)
         for each in adjustments
     ]
 
@@ -233,7 +233,7 @@ def _got(change: Adjustment) -> str:
     return shorten(change.got, MAX_PATH_CHARS) if change.by == "server" else one_line(change.got)
 
 
-def to_ref(job: Job, links: Links, standing: Standing, now: datetime, *, fresh: bool = True) -> JobRef:
+def to_ref(job: Job, links: Links, standing: JobContext, now: datetime, *, fresh: bool = True) -> JobRef:
     """The short form."""
     return JobRef(
         job_id=job.id,
@@ -251,7 +251,7 @@ def to_ref(job: Job, links: Links, standing: Standing, now: datetime, *, fresh: 
     )
 
 
-def to_view(job: Job, links: Links, standing: Standing, now: datetime) -> JobView:
+def to_view(job: Job, links: Links, standing: JobContext, now: datetime) -> JobView:
     """The whole form."""
     film = job.film
     return JobView(
@@ -290,9 +290,9 @@ def without_frames(view: JobView) -> JobView:
     return view.model_copy(update={"next": f"No picture: LTX_MCP_FRAMES is off. {view.next}"}) if view.width else view
 
 
-def to_row(job: Job) -> Row:
+def to_summary(job: Job) -> JobSummary:
     """One line of a list."""
-    return Row(
+    return JobSummary(
         job_id=job.id,
         state=job.state.value,
         operation=job.operation,
@@ -313,15 +313,15 @@ def to_estimate(plan: Plan, count: int, budget: "Budget", supposed: str = "") ->
     others = [_quote(offer, count, why) for offer, why in plan.unusable]
     return Estimate(
         quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.most_usd)),
-        refused=[Refused(provider=each.provider, model=each.model, reason=each.reason) for each in plan.refused],
+        refused=[RefusedOffer(provider=each.provider, model=each.model, reason=each.reason) for each in plan.refused],
         budget=to_money(budget),
         next=supposed or None,
     )
 
 
-def to_money(budget: "Budget") -> Money:
+def to_money(budget: "Budget") -> BudgetView:
     """A day's budget as callers see it."""
-    return Money(
+    return BudgetView(
         limit_usd=None if budget.limit is None else to_wire(from_micro(budget.limit)),
         spent_usd=to_wire(from_micro(budget.booked)),
         reserved_usd=to_wire(from_micro(budget.held)),
@@ -352,11 +352,11 @@ def _cancel(job: Job) -> Any:
     return "asked" if job.cancel_wanted else None
 
 
-def _trouble(job: Job) -> Trouble | None:
+def _trouble(job: Job) -> ErrorView | None:
     if job.error is None:
         return None
     error = job.error
-    return Trouble(
+    return ErrorView(
         code=error.code.value,
         message=error.message,
         hint=error.hint or None,

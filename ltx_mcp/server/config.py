@@ -13,7 +13,7 @@ from ltx_mcp.server.kept_keys import read_kept_keys
 from ltx_mcp.settings import Settings, home_folder, read_overlay_path, read_settings
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.config import Config
+    from ltx_mcp.jobs.config import JobsConfig
 
 logger = logging.getLogger(__name__)
 
@@ -66,15 +66,15 @@ def working_folder() -> Path | None:
         return None
 
 
-def make_config(settings: Settings, market: Catalog, *, paths: bool, is_typed: bool = False) -> "Config":
+def make_config(settings: Settings, market: Catalog, *, paths: bool, is_typed: bool = False) -> "JobsConfig":
     """Plain values for Jobs; `paths` says whether callers share this machine's disk, `is_typed` that a person at a
     terminal writes them. Imports what is heavy."""
-    from ltx_mcp.jobs.config import Config
+    from ltx_mcp.jobs.config import JobsConfig
     from ltx_mcp.media.inputs import input_folders
 
     cwd = working_folder()
     folders = input_folders(settings.input_dirs or None, cwd, home_folder()) if paths else None
-    return Config(
+    return JobsConfig(
         settings.home,
         market,
         settings.budget_usd,

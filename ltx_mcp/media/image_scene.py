@@ -12,7 +12,7 @@ _FADE = (0.45, 0.92)
 _ARRIVAL = Camera(View(zoom=1.1), View())
 
 
-class Stills:
+class ImageScene:
     """One or two pictures of the frame's shape, under a moving camera."""
 
     def __init__(self, start: Image.Image, end: Image.Image | None, size: Size, camera: Camera) -> None:

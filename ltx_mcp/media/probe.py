@@ -19,13 +19,13 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.media.facts import MediumFacts
-from ltx_mcp.media.film import Film
+from ltx_mcp.media.frame_reader import FrameReader
 from ltx_mcp.media.known import known_as, lonely_dolby
 from ltx_mcp.media.length import OPTIONS, Counter, average_rate, film_length, is_told, said_seconds, sound_length
+from ltx_mcp.media.messages import MediumFacts
 from ltx_mcp.media.parts import Part, mp3_parts, odd_parts, open_part
 from ltx_mcp.media.shown import Shown, hidden_words
-from ltx_mcp.media.whole import is_cut, is_webm, read_wav
+from ltx_mcp.media.truncation import is_cut, is_webm, read_wav
 
 Kind = Literal["video", "audio"]
 
@@ -110,7 +110,7 @@ def codec_name(stream: Stream | None) -> str:
     return "pcm" if name.startswith("pcm_") else name
 
 
-def look_at_medium(path: str | Path, kind: Kind) -> MediumFacts:
+def probe_media(path: str | Path, kind: Kind) -> MediumFacts:
     """The facts of a whole film, or of a whole sound. CallerError (input_failed) says what is wrong with it.
 
     Sound is decoded to its end, of the picture the first and the last frame. Of a sound, its own facts are told alone.
@@ -122,7 +122,7 @@ def look_at_medium(path: str | Path, kind: Kind) -> MediumFacts:
             what = "moving picture" if kind == "video" else "sound"
             raise refused(kind, "is cut short" if is_cut(path, name) else f"has no {what} that can be decoded")
         if picture is None and (parts := odd_parts(path, name)):
-            return _look_at_parts(path, name, parts)
+            return _probe_parts(path, name, parts)
         counter = Counter(container)
         reading = _read_through(container, kind, picture, sound, counter)
         used = sound if kind == "audio" or picture is None else picture
@@ -144,7 +144,7 @@ def look_at_medium(path: str | Path, kind: Kind) -> MediumFacts:
         return MediumFacts(name, length.seconds, size_bytes, *names, *size, fps, seen.count, length.doubt, traits)
 
 
-def _look_at_parts(path: str | Path, name: str, parts: tuple[Part, ...]) -> MediumFacts:
+def _probe_parts(path: str | Path, name: str, parts: tuple[Part, ...]) -> MediumFacts:
     """The same of a sound that has several parts, or something around it that is none."""
     heard_s, codec = 0.0, ""
     for part in parts:
@@ -272,7 +272,7 @@ def _check_frames(container: InputContainer, picture: VideoStream, reading: _Rea
     picture.thread_type, picture.thread_count = "AUTO", 4
     container.seek(0)
     try:
-        film = Film(container, picture)
+        film = FrameReader(container, picture)
         last = film.last()
     except LtxError as error:
         raise refused("video", "has frames that cannot be decoded") from error

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 
-Tell = Callable[[float], None]
+ReportProgress = Callable[[float], None]
 """Called with the part done, 0 to 1, as often as the work likes."""
 
 MEMORY_MIB = 4096
@@ -162,7 +162,7 @@ class Room:
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProcessLimits:
     """What one piece of work may use: seconds by the clock and, where that is not None, of the processor, and the bytes
     of each file that it writes. `open_files` are all that its child may have open."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ltx_mcp.cli.hosts.places import Host, Scope
+from ltx_mcp.cli.hosts.paths import Host, Scope
 from ltx_mcp.cli.hosts.shape import Handed
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.plan import Catalog

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from ltx_mcp.cli.checks.line import Line, failure, fine, warning
+from ltx_mcp.cli.checks.finding import Finding, failure, fine, warning
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.providers.catalog_loader import ended_choices, is_near, read_addresses, read_providers, setting_names
-from ltx_mcp.server.edge import read_edge
+from ltx_mcp.server.config import read_edge
 from ltx_mcp.settings import PREFIX, Settings, described, read_overlay_path
 
 MODELS = f"{PREFIX}MODELS"
@@ -22,12 +22,12 @@ class Given:
     settings: Settings
     market: Catalog
     bad: frozenset[str]
-    lines: tuple[Line, ...]
+    lines: tuple[Finding, ...]
 
 
 def read_given(environment: Mapping[str, str]) -> Given:
     """Every setting by itself; those that cannot be used are left out of what is looked at next."""
-    bad: dict[str, Line] = {}
+    bad: dict[str, Finding] = {}
     overlay = {name: value for name, value in environment.items() if name == MODELS}
     if overlay and (error := _refusal(overlay)):
         bad[MODELS] = failure("settings", error.message, error.hint or f"Correct or unset {MODELS}.")
@@ -71,7 +71,7 @@ def _mend(name: str, known: list[str], error: SetupError) -> str:
     return f"Unset it; {meant[0]} may be meant." if meant else f"Unset {name}."
 
 
-def look_at_money(given: Given) -> list[Line]:
+def check_money(given: Given) -> list[Finding]:
     """What may be ordered without anybody being asked."""
     settings, market = given.settings, given.market
     costs = any(market.standings[facts.name].usable and not _is_free(given, facts.name) for facts in market.providers)

@@ -5,7 +5,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Line:
+class Finding:
     """One thing that was looked at; `mend` is the command or setting that changes it, empty where nothing need be."""
 
     status: Literal["OK", "–", "warning", "failure"]
@@ -19,24 +19,24 @@ class Group:
     """Lines that are read together."""
 
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[Finding, ...]
 
 
-def fine(what: str, found: str) -> Line:
+def fine(what: str, found: str) -> Finding:
     """Nothing need be done."""
-    return Line("OK", what, found)
+    return Finding("OK", what, found)
 
 
-def absent(what: str, found: str) -> Line:
+def absent(what: str, found: str) -> Finding:
     """It is not there, and need not be."""
-    return Line("–", what, found)
+    return Finding("–", what, found)
 
 
-def warning(what: str, found: str, mend: str) -> Line:
+def warning(what: str, found: str, mend: str) -> Finding:
     """It works, or is not used; somebody may want it otherwise."""
-    return Line("warning", what, found, mend)
+    return Finding("warning", what, found, mend)
 
 
-def failure(what: str, found: str, mend: str) -> Line:
+def failure(what: str, found: str, mend: str) -> Finding:
     """Something that is wanted cannot work."""
-    return Line("failure", what, found, mend)
+    return Finding("failure", what, found, mend)

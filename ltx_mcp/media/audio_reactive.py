@@ -2,14 +2,14 @@
 
 from PIL import Image, ImageDraw
 
-from ltx_mcp.media.press import Scene
+from ltx_mcp.media.compositor import Scene
 
 _NEARER = 0.07
 _BRIGHTER = 0.45
 _BAR = (255, 214, 130)
 
 
-class Pulse:
+class AudioReactiveScene:
     """Another scene, seen through the loudness of each frame, from 0 to 1."""
 
     def __init__(self, scene: Scene, levels: list[float], fps: int) -> None:

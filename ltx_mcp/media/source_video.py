@@ -17,9 +17,9 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.media.film import Film
-from ltx_mcp.media.medium import codec_name, find_sound, need_picture, open_medium, refused
-from ltx_mcp.media.press import Screen, chained
+from ltx_mcp.media.compositor import Screen, chained
+from ltx_mcp.media.frame_reader import FrameReader
+from ltx_mcp.media.probe import codec_name, find_sound, need_picture, open_medium, refused
 from ltx_mcp.media.shown import LOOKED_AT, Shown, shown_as
 from ltx_mcp.media.tone import Tone
 
@@ -33,7 +33,7 @@ _THREADS = 4  # each holds frames of its own
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceVideo:
     """The facts of a film that are kept in what is made of it. Moments are in ticks from the first frame on.
 
     width and height are as seen, and even: what is left over is cut off. `shown` is what players do with its frames.
@@ -73,7 +73,7 @@ class Source:
         return Screen(self.width, self.height, self.tick, self.matrix)
 
 
-def read_source(path: str | Path) -> Source:
+def read_source(path: str | Path) -> SourceVideo:
     """Reads through a film once. CallerError (input_failed) where it is none."""
     with open_medium(path, "video") as container:
         stream = need_picture(container)
@@ -92,7 +92,7 @@ def read_source(path: str | Path) -> Source:
         container.seek(0)
         frames = _first_frames(container, stream)
         first, look = frames[0], shown_as(frames, stream)
-        return Source(
+        return SourceVideo(
             path=Path(path),
             width=_even(look.width),
             height=_even(look.height),
@@ -112,7 +112,7 @@ def read_source(path: str | Path) -> Source:
         )
 
 
-def kept_frames(source: Source) -> Iterator[tuple[int, av.VideoFrame]]:
+def kept_frames(source: SourceVideo) -> Iterator[tuple[int, av.VideoFrame]]:
     """Every frame and its number, as it is written: as players show it, 8 bits, narrow range, at its own moment."""
     with open_medium(source.path, "video") as container:
         frames: Iterator[av.VideoFrame] = _timed(source, container)
@@ -138,7 +138,7 @@ def kept_frames(source: Source) -> Iterator[tuple[int, av.VideoFrame]]:
             raise refused("video", "has frames that cannot be decoded")
 
 
-def _timed(source: Source, container: InputContainer) -> Iterator[av.VideoFrame]:
+def _timed(source: SourceVideo, container: InputContainer) -> Iterator[av.VideoFrame]:
     """The frames by the clock of the source, each once and in order."""
     stream = need_picture(container)
     stream.thread_type, stream.thread_count = "AUTO", _THREADS
@@ -151,7 +151,7 @@ def _timed(source: Source, container: InputContainer) -> Iterator[av.VideoFrame]
             yield frame
 
 
-def _without_fields(source: Source, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+def _without_fields(source: SourceVideo, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """The frames that hold two moments made whole, by their neighbours; those that do not as they are."""
     graph: Graph | None = None
     for frame in chain(frames, [None]):
@@ -173,7 +173,7 @@ def _without_fields(source: Source, frames: Iterator[av.VideoFrame]) -> Iterator
                 yield whole
 
 
-def _number_at(source: Source, seconds: float) -> int:
+def _number_at(source: SourceVideo, seconds: float) -> int:
     """Which frame is shown from that moment on."""
     tick = Fraction(seconds) / source.tick
     after = bisect_right(source.moments, tick)
@@ -181,19 +181,19 @@ def _number_at(source: Source, seconds: float) -> int:
     return min(near, key=lambda number: abs(source.moments[number] - tick))
 
 
-def picture_at(source: Source, number: int, edge: int) -> Image.Image:
+def picture_at(source: SourceVideo, number: int, edge: int) -> Image.Image:
     """The numbered frame as seen, its long side at most `edge` pixels."""
     with open_medium(source.path, "video") as container:
         stream = need_picture(container)
         stream.thread_type, stream.thread_count = "AUTO", _THREADS
         try:
-            film = Film(container, stream)
+            film = FrameReader(container, stream)
             return film.picture(film.at(float(source.moments[number] * source.tick) + _STRAY_S), edge)
         except LtxError as error:
             raise refused("video", "has frames that cannot be decoded") from error
 
 
-def add_picture(container: OutputContainer, source: Source, options: dict[str, str]) -> VideoStream:
+def add_picture(container: OutputContainer, source: SourceVideo, options: dict[str, str]) -> VideoStream:
     """An H.264 stream for frames of the source, and for new ones between them."""
     stream = container.add_stream("libx264", rate=source.rate, options=options)
     stream.width, stream.height, stream.pix_fmt = source.width, source.height, "yuv420p"
@@ -263,7 +263,7 @@ class _Lathe:
     """Turns frames as they are seen, makes their pixels square, and takes the last column or row of those that have an
     odd number of them."""
 
-    def __init__(self, source: Source, sample: av.VideoFrame) -> None:
+    def __init__(self, source: SourceVideo, sample: av.VideoFrame) -> None:
         filters = list(source.shown.turn.filters)
         if sample.width % 2 or sample.height % 2:
             filters = [f"crop={_even(sample.width)}:{_even(sample.height)}:0:0", *filters]

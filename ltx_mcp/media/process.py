@@ -16,76 +16,76 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
-from ltx_mcp.media.facts import (
+from ltx_mcp.media.messages import (
     MEMORY_MIB,
     ChildFailed,
     Confinement,
     EditOrder,
     FilmFacts,
     FrameFacts,
-    Limits,
     MediumFacts,
     PictureFacts,
+    ProcessLimits,
     RenderNotes,
     RenderOrder,
+    ReportProgress,
     Room,
     SheetFacts,
-    Tell,
 )
 from ltx_mcp.media.sandbox import confine, limit
 
-Work = Callable[[dict[str, Any], Tell], Any]
+Work = Callable[[dict[str, Any], ReportProgress], Any]
 
 
-def _picture(arguments: dict[str, Any], tell: Tell) -> PictureFacts:
-    from ltx_mcp.media.picture import look_at_picture
+def _picture(arguments: dict[str, Any], tell: ReportProgress) -> PictureFacts:
+    from ltx_mcp.media.picture import probe_image
 
-    return look_at_picture(**arguments)
+    return probe_image(**arguments)
 
 
-def _convert(arguments: dict[str, Any], tell: Tell) -> PictureFacts:
+def _convert(arguments: dict[str, Any], tell: ReportProgress) -> PictureFacts:
     from ltx_mcp.media.picture import convert_picture
 
     return convert_picture(arguments["path"], Path(arguments["out"]), arguments["target"])
 
 
-def _medium(arguments: dict[str, Any], tell: Tell) -> MediumFacts:
-    from ltx_mcp.media.medium import look_at_medium
+def _medium(arguments: dict[str, Any], tell: ReportProgress) -> MediumFacts:
+    from ltx_mcp.media.probe import probe_media
 
-    return look_at_medium(**arguments)
+    return probe_media(**arguments)
 
 
-def _convert_medium(arguments: dict[str, Any], tell: Tell) -> MediumFacts:
+def _convert_medium(arguments: dict[str, Any], tell: ReportProgress) -> MediumFacts:
     from ltx_mcp.media.convert import convert_medium
 
     return convert_medium(arguments["path"], Path(arguments["out"]), arguments["target"])
 
 
-def _measure(arguments: dict[str, Any], tell: Tell) -> FilmFacts:
+def _measure(arguments: dict[str, Any], tell: ReportProgress) -> FilmFacts:
     from ltx_mcp.media.measure import measure_film
 
     return measure_film(**arguments)
 
 
-def _sheet(arguments: dict[str, Any], tell: Tell) -> SheetFacts:
+def _sheet(arguments: dict[str, Any], tell: ReportProgress) -> SheetFacts:
     from ltx_mcp.media.measure import make_sheet
 
     return make_sheet(arguments["path"], Path(arguments["out"]))
 
 
-def _frame(arguments: dict[str, Any], tell: Tell) -> FrameFacts:
+def _frame(arguments: dict[str, Any], tell: ReportProgress) -> FrameFacts:
     from ltx_mcp.media.measure import take_frame
 
     return take_frame(**arguments | {"out": Path(arguments["out"])})
 
 
-def _render(arguments: dict[str, Any], tell: Tell) -> RenderNotes:
+def _render(arguments: dict[str, Any], tell: ReportProgress) -> RenderNotes:
     from ltx_mcp.media.render import render
 
     return render(RenderOrder(**arguments["order"]), Path(arguments["out"]), tell)
 
 
-def _edit(arguments: dict[str, Any], tell: Tell) -> RenderNotes:
+def _edit(arguments: dict[str, Any], tell: ReportProgress) -> RenderNotes:
     from ltx_mcp.media.edit import edit
 
     return edit(EditOrder(**arguments["order"]), Path(arguments["out"]), tell)
@@ -105,7 +105,7 @@ _WORK: dict[str, Work] = {
 _MODULES = {
     "picture": "picture",
     "convert": "picture",
-    "medium": "medium",
+    "medium": "probe",
     "conversion": "convert",
     "measure": "measure",
     "sheet": "measure",
@@ -190,7 +190,7 @@ def _answer(order: dict[str, Any], works: dict[str, Work], wire: BinaryIO) -> No
     # Until here it was started and given its libraries, which is not the work's fault where it takes long.
     say({"begun": True})
     try:
-        limit(Limits(**order["limits"]))
+        limit(ProcessLimits(**order["limits"]))
         facts = works[order["what"]](order["arguments"], lambda part: say({"progress": round(part, 4)}))
     except Exception as error:  # noqa: BLE001 (whatever it is, the parent must hear of it)
         say({"error": _to_problem(error)})
