@@ -12,8 +12,8 @@ from sqlalchemy.engine import make_url
 
 from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, Job
 from ltx_mcp.domain.price import to_micro
-from ltx_mcp.jobs.rows import to_job
-from ltx_mcp.jobs.schema import events, jobs
+from ltx_mcp.jobs.store.rows import to_job
+from ltx_mcp.jobs.store.schema import events, jobs
 
 IDS = ("request_id", "job_id", "id")
 PREFIX = "postgresql"

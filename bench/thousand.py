@@ -27,7 +27,7 @@ from bench.process import cpu_s, memory
 from bench.table import Row, Table, count, mib, ms, seconds
 from bench.wire import ROOT
 from ltx_mcp.domain.job import ACTIVE_STATES, State
-from ltx_mcp.jobs.schema import jobs
+from ltx_mcp.jobs.store.schema import jobs
 
 MEMORY_BUDGET, LAG_BUDGET_S = 250 * 10**6, 0.05
 TICK_S, LOOK_S = 0.01, 1.0

@@ -109,7 +109,7 @@ def _made(order: CommandOrder) -> JobView | None:
 async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated | None:
     """The job at its end, or as it is when a signal says to leave; None when that comes before the order is known. The
     question where somebody must be asked first."""
-    from ltx_mcp.jobs.same import Repeat
+    from ltx_mcp.jobs.store.same import Repeat
 
     arguments = read_options(order.model, order.tool, order.options)
     repeat = Repeat.ANOTHER if order.new else Repeat.ASKED
@@ -160,7 +160,7 @@ def _before(job: Job) -> str:
 
 def _is_retry(job: Job) -> bool:
     """Whether it ended so short ago that the same command is taken for a repetition."""
-    from ltx_mcp.jobs.same import Repeat
+    from ltx_mcp.jobs.store.same import Repeat
 
     return (
         job.finished_at is not None and not job.request_key and datetime.now(UTC) - job.finished_at < Repeat.RETRY.value

@@ -12,9 +12,9 @@ import anyio
 from sqlalchemy import Connection, literal_column, select
 
 from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
-from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.rows import change, load, record, record_transition, terminal_changes, to_job
-from ltx_mcp.jobs.schema import IS_LIVE, jobs
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.rows import change, load, record, record_transition, terminal_changes, to_job
+from ltx_mcp.jobs.store.schema import IS_LIVE, jobs
 
 BATCH = 50
 """In one transaction: others who write wait for it."""

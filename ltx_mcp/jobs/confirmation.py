@@ -23,8 +23,8 @@ from ltx_mcp.domain.confirmation import (
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import from_micro, to_micro
 from ltx_mcp.domain.request import fingerprint
-from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.schema import asked
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.schema import asked
 
 VALID = timedelta(minutes=10)
 TAILS = 99

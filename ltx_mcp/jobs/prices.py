@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.unit_price import UnitPrice, UnitPrices
-from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.schema import price_calls, unit_prices
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.schema import price_calls, unit_prices
 from ltx_mcp.providers.base import Provider, SupportsPricing
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.quoting import MAX_SHOWN_NAMES, cite, quote, shorten
 from ltx_mcp.domain.request import canonical_form, to_request
-from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.rows import NewJob, change, find, insert_job, record_transition, terminal_changes, to_job
-from ltx_mcp.jobs.schema import jobs
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.rows import NewJob, change, find, insert_job, record_transition, terminal_changes, to_job
+from ltx_mcp.jobs.store.schema import jobs
 from ltx_mcp.providers.base import Provider, SupportsLookup
 
 NAME = re.compile(r"[\w.:-]{1,200}", re.ASCII)

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, func, select
 
 from ltx_mcp.domain.job import ChargeState
-from ltx_mcp.jobs.budget import Budget
-from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.schema import jobs
-from ltx_mcp.jobs.transitions import ROUNDING_MICRO
+from ltx_mcp.jobs.store.budget import Budget
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.schema import jobs
+from ltx_mcp.jobs.store.transitions import ROUNDING_MICRO
 
 
 @dataclass(frozen=True)

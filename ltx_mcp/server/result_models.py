@@ -20,7 +20,7 @@ from ltx_mcp.net.address import read_address
 from ltx_mcp.server.next_steps import JobContext, next_step
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.budget import Budget
+    from ltx_mcp.jobs.store.budget import Budget
 
 MAX_PATH_CHARS = 4096
 MOST_DETAIL = MAX_PROVIDER_CHARS + 100

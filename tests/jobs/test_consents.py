@@ -12,8 +12,8 @@ from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, n
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
-from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.rows import NewJob
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.rows import NewJob
 from tests.conftest import Clock
 
 New = Callable[..., NewJob]
@@ -265,7 +265,7 @@ def test_what_is_too_old_to_count_is_not_kept(
 ) -> None:
     from sqlalchemy import func, select
 
-    from ltx_mcp.jobs.schema import asked as table
+    from ltx_mcp.jobs.store.schema import asked as table
 
     for n in range(3):
         refused(consents, wish(prompt=f"p{n}"), clock)

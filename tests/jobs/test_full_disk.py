@@ -16,7 +16,7 @@ from PIL import Image
 from ltx_mcp.domain.arguments import ListJobs, PaidArguments
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.job import ChargeState, Job, State
-from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.store.database import Database
 from tests.conftest import Connect, Emulated
 from tests.jobs.moments import ltx
 from tests.patience import HANG_S

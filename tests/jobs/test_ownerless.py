@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.heartbeat import HeartbeatLiveness
-from ltx_mcp.jobs.liveness import FileLockLiveness
-from ltx_mcp.jobs.ownerless import alive_workers, find_ownerless
-from ltx_mcp.jobs.store import ActiveJob
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
+from ltx_mcp.jobs.workers.liveness import FileLockLiveness
+from ltx_mcp.jobs.workers.ownerless import alive_workers, find_ownerless
+from ltx_mcp.jobs.store.job_store import ActiveJob
 from tests.conftest import Clock
 
 LONG_AGO = timedelta(minutes=5)

@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from ltx_mcp.jobs.change_notifier import ChangeNotifier
+from ltx_mcp.jobs.store.change_notifier import ChangeNotifier
 from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio

@@ -20,9 +20,9 @@ from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import supposed_inputs, to_request
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.jobs.budget import Budget
-from ltx_mcp.jobs.rows import NewJob
-from ltx_mcp.jobs.store import Store
+from ltx_mcp.jobs.store.budget import Budget
+from ltx_mcp.jobs.store.rows import NewJob
+from ltx_mcp.jobs.store.job_store import Store
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.arguments import with_sentence

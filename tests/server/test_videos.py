@@ -17,8 +17,8 @@ from mcp import Client, MCPError
 from mcp.types import BlobResourceContents, ImageContent, TextContent, TextResourceContents
 from PIL import Image
 
-from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.store import Store
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.job_store import Store
 from tests.conftest import ERAS, Connect, Era
 from tests.facts import facts_of
 from tests.patience import HANG_S

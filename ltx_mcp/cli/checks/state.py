@@ -18,7 +18,7 @@ from ltx_mcp.server.config import working_folder
 from ltx_mcp.settings import Settings, home_folder
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.database_check import DatabaseReport
+    from ltx_mcp.jobs.store.database_check import DatabaseReport
 
 LOW_DISK_BYTES, FULL_DISK_BYTES = 1 << 30, 50 << 20
 DATABASE_S = 7.0
@@ -72,7 +72,7 @@ def _disk(place: Path) -> Finding:
 
 
 async def _database(settings: Settings) -> list[Finding]:
-    from ltx_mcp.jobs.database_check import check_database, doubtful_disk
+    from ltx_mcp.jobs.store.database_check import check_database, doubtful_disk
 
     try:
         books = await within(DATABASE_S, check_database, settings.home, settings.database_url)

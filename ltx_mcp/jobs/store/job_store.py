@@ -18,13 +18,13 @@ from ltx_mcp.domain.job import ACTIVE_STATES, IN_FLIGHT_STATES, TRANSITIONS, Cha
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import fingerprint
-from ltx_mcp.jobs.budget import Budget, read_budget
+from ltx_mcp.jobs.store.budget import Budget, read_budget
 from ltx_mcp.jobs.cancellation import request_cancel
 from ltx_mcp.jobs.confirmation import name_of, use_up
-from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.failover import next_that_fits
-from ltx_mcp.jobs.live import check_live
-from ltx_mcp.jobs.rows import (
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.failover import next_that_fits
+from ltx_mcp.jobs.store.live import check_live
+from ltx_mcp.jobs.store.rows import (
     NewJob,
     change,
     day_of,
@@ -37,9 +37,9 @@ from ltx_mcp.jobs.rows import (
     terminal_changes,
     to_job,
 )
-from ltx_mcp.jobs.same import Repeat, RequestIdentity, find_same, identity_of
-from ltx_mcp.jobs.schema import events, jobs
-from ltx_mcp.jobs.transitions import handed_back, machine_of, price_drift
+from ltx_mcp.jobs.store.same import Repeat, RequestIdentity, find_same, identity_of
+from ltx_mcp.jobs.store.schema import events, jobs
+from ltx_mcp.jobs.store.transitions import handed_back, machine_of, price_drift
 
 MOST_AHEAD = timedelta(hours=1)
 """No job rests longer than this: what should rest longer was put off by a clock that has been set back since."""

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import insert, or_, select
 
 from ltx_mcp.domain.request import Input
-from ltx_mcp.jobs.database import Database
-from ltx_mcp.jobs.schema import uploads
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.schema import uploads
 
 SPARE = timedelta(minutes=5)
 """An upload that ends sooner is not relied on: the provider reads it some time after the order."""

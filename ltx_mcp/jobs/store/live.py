@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, func, literal_column, select
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.jobs.schema import IS_LIVE, jobs
+from ltx_mcp.jobs.store.schema import IS_LIVE, jobs
 
 
 def check_live(connection: Connection, caller: str, most: int) -> None:

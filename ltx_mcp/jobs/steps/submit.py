@@ -12,9 +12,9 @@ import anyio
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import ChargeState, Job, State, charge_after
 from ltx_mcp.domain.quoting import one_line
-from ltx_mcp.jobs.context import StepContext, to_micro_or_none
-from ltx_mcp.jobs.prepare import PrepareStep
-from ltx_mcp.jobs.rows import LostClaimError
+from ltx_mcp.jobs.steps.context import StepContext, to_micro_or_none
+from ltx_mcp.jobs.steps.prepare import PrepareStep
+from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.providers.base import DeferredVideo, Provider, SubmittedOrder
 
 logger = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.request import fingerprint
-from ltx_mcp.jobs.rows import NewJob, to_job
-from ltx_mcp.jobs.schema import jobs
-from ltx_mcp.jobs.transitions import same_or_refused
+from ltx_mcp.jobs.store.rows import NewJob, to_job
+from ltx_mcp.jobs.store.schema import jobs
+from ltx_mcp.jobs.store.transitions import same_or_refused
 
 
 class Repeat(Enum):

@@ -148,10 +148,10 @@ class Database:
 
 def _make_kind(home: Path, url: str, busy_timeout_s: float) -> Dialect:
     if url:
-        from ltx_mcp.jobs.postgres import Postgres
+        from ltx_mcp.jobs.store.postgres import Postgres
 
         return Postgres(url)
-    from ltx_mcp.jobs.sqlite import Sqlite
+    from ltx_mcp.jobs.store.sqlite import Sqlite
 
     return Sqlite(home / DATABASE, busy_timeout_s)
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.jobs.database import DatabaseUnavailableError
+from ltx_mcp.jobs.store.database import DatabaseUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Postgres:
     def make_engine(self, connections: int) -> Engine:
         """The pool; a connection is tried before it is used, so that a restart costs nobody an error."""
         try:
-            from ltx_mcp.jobs.postgres_connection import WatchedConnection as Impatient
+            from ltx_mcp.jobs.store.postgres_connection import WatchedConnection as Impatient
         except ModuleNotFoundError as error:
             raise SetupError(
                 ErrorCode.STORAGE_FAILED,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from ltx_mcp.jobs.postgres import SILENCE_S
+from ltx_mcp.jobs.store.postgres import SILENCE_S
 
 T = TypeVar("T")
 

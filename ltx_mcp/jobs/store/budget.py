@@ -8,7 +8,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ChargeState
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import from_micro, to_text
-from ltx_mcp.jobs.schema import jobs
+from ltx_mcp.jobs.store.schema import jobs
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError, SetupError
 from ltx_mcp.domain.job import Job, State, charge_after
-from ltx_mcp.jobs.context import StepContext
-from ltx_mcp.jobs.prepare import PrepareStep
-from ltx_mcp.jobs.save import SaveStep
-from ltx_mcp.jobs.submit import SubmitStep, no_answer
-from ltx_mcp.jobs.track import TrackStep
+from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.steps.prepare import PrepareStep
+from ltx_mcp.jobs.steps.save import SaveStep
+from ltx_mcp.jobs.steps.submit import SubmitStep, no_answer
+from ltx_mcp.jobs.steps.track import TrackStep
 
 
 class Steps:

@@ -14,8 +14,8 @@ from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, CancelOutcome, Ch
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.price import floor_micro, to_micro
 from ltx_mcp.domain.request import Input, fingerprint
-from ltx_mcp.jobs.schema import events, jobs
-from ltx_mcp.jobs.transitions import for_history, new_job_id
+from ltx_mcp.jobs.store.schema import events, jobs
+from ltx_mcp.jobs.store.transitions import for_history, new_job_id
 
 _RECORDS: dict[str, TypeAdapter[Any]] = {
     "offers": TypeAdapter(tuple[Offer, ...]),

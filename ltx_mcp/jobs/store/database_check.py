@@ -8,11 +8,11 @@ from time import monotonic
 from sqlalchemy import Connection, inspect, select, text
 
 from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, State
-from ltx_mcp.jobs.database import Database
+from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.filesystem import DOUBTFUL, MOUNTS, find_file_system
 from ltx_mcp.jobs.migrations import STEPS
-from ltx_mcp.jobs.ownerless import beating, locked
-from ltx_mcp.jobs.schema import jobs
+from ltx_mcp.jobs.workers.ownerless import beating, locked
+from ltx_mcp.jobs.store.schema import jobs
 
 BUSY_S = 2.0
 SOUND_S = 2.0
@@ -36,7 +36,7 @@ class DatabaseReport:
 def check_database(home: Path, database_url: str = "") -> DatabaseReport | None:
     """The books of a home; None where there are none yet. Raises SetupError for a database that cannot be used."""
     if database_url:
-        from ltx_mcp.jobs.postgres import Postgres, read_url
+        from ltx_mcp.jobs.store.postgres import Postgres, read_url
 
         url = read_url(database_url)
         place = f"{url.database or ''} at {url.host or url.query.get('host', 'localhost')}"
@@ -44,7 +44,7 @@ def check_database(home: Path, database_url: str = "") -> DatabaseReport | None:
     path = home / "jobs.sqlite"
     if not path.exists():
         return None
-    from ltx_mcp.jobs.sqlite import Sqlite
+    from ltx_mcp.jobs.store.sqlite import Sqlite
 
     return _read(Database(Sqlite(path, BUSY_S)), path)
 
