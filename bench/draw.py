@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ltx_mcp.media.messages import RenderOrder
-from ltx_mcp.media.render import render
+from ltx_mcp.media.preview.render import render
 
 if __name__ == "__main__":
     render(RenderOrder(**json.loads(sys.argv[1])), Path(sys.argv[2]), lambda part: None)

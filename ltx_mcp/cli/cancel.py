@@ -12,13 +12,13 @@ from ltx_mcp.cli.common import CALLER, REFUSED, STILL_RUNNING, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
-from ltx_mcp.cli.show import print_job, view_of
-from ltx_mcp.cli.streams import agrees, say
-from ltx_mcp.cli.text import print_json
+from ltx_mcp.cli.output.show import print_job, view_of
+from ltx_mcp.cli.output.streams import agrees, say
+from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CancelJob
 from ltx_mcp.domain.job import ACTIVE_STATES, State
-from ltx_mcp.server.result_models import JobView
+from ltx_mcp.presentation.result_models import JobView
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.cancellation import CancelResult

@@ -15,14 +15,14 @@ import anyio
 from anyio.abc import TaskStatus
 
 from ltx_mcp.cli.option_names import name_options
-from ltx_mcp.cli.streams import is_terminal
-from ltx_mcp.cli.text import spoken
+from ltx_mcp.cli.output.streams import is_terminal
+from ltx_mcp.cli.output.text import spoken
 from ltx_mcp.domain.confirmation import ConfirmationRequiredError
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.server.config import make_config, read_edge, warn_of_ended
-from ltx_mcp.server.logs import log_to_stderr
+from ltx_mcp.presentation.config import make_config, read_edge, warn_of_ended
+from ltx_mcp.presentation.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.config import JobsConfig
@@ -65,7 +65,7 @@ def _tell(error: LtxError) -> None:
     message, hint = (error.told, "") if isinstance(error, ConfirmationRequiredError) else (error.message, error.hint)
     message, hint = spoken(name_options(message)), spoken(f"{hint} {where}")
     if is_terminal(sys.stderr):
-        from ltx_mcp.cli.screen import print_error
+        from ltx_mcp.cli.output.screen import print_error
 
         print_error(error.code, message, hint)
     else:
@@ -103,8 +103,8 @@ async def open_jobs(*, work: bool = False, home: str = "", patience_s: float = 0
 
 
 async def _opened(config: "JobsConfig", patience_s: float) -> "Jobs":
-    from ltx_mcp.jobs.store.database import DatabaseUnavailableError
     from ltx_mcp.jobs.service import Jobs
+    from ltx_mcp.jobs.store.database import DatabaseUnavailableError
 
     until = anyio.current_time() + patience_s
     while True:

@@ -98,7 +98,7 @@ def _jobs(begun: str, states: set[str], after: str = "") -> list[CompletionItem]
 
 def _recent() -> list[Any]:
     """Id, state and prompt of the newest jobs of this machine's database; none where it is another database."""
-    from ltx_mcp.server.config import read_edge
+    from ltx_mcp.presentation.config import read_edge
     from ltx_mcp.settings import environment
 
     query = "SELECT id, state, prompt FROM jobs WHERE caller = 'local' ORDER BY created_at DESC, id DESC LIMIT ?"

@@ -15,7 +15,7 @@ from ltx_mcp.cli.checks.settings import Given, check_money, read_given
 from ltx_mcp.cli.checks.timeouts import patient_loop, within
 from ltx_mcp.cli.common import run
 from ltx_mcp.cli.options import as_json_option
-from ltx_mcp.cli.text import print_json
+from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.settings import environment, home_folder
 
@@ -95,7 +95,7 @@ async def _part(title: str, look: Look, found: dict[str, tuple[Finding, ...]]) -
 def _print(groups: Sequence[Group]) -> None:
     from rich.text import Text
 
-    from ltx_mcp.cli.screen import make_console
+    from ltx_mcp.cli.output.screen import make_console
 
     console = make_console()
     width = min(max(console.width, WIDTHS[0]), WIDTHS[1]) if console.is_terminal else 0

@@ -19,12 +19,12 @@ from ltx_mcp.cli.hosts.launcher import look_around, make_start
 from ltx_mcp.cli.hosts.paths import HOSTS, Host, Machine, Scope, System, find_place
 from ltx_mcp.cli.hosts.shape import Handed, make_entry
 from ltx_mcp.cli.options import as_json_option
-from ltx_mcp.cli.streams import agrees, is_terminal
-from ltx_mcp.cli.text import print_json
+from ltx_mcp.cli.output.streams import agrees, is_terminal
+from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.launch import find_program
-from ltx_mcp.server.config import read_edge, working_folder
+from ltx_mcp.presentation.config import read_edge, working_folder
 from ltx_mcp.settings import environment, home_folder
 
 PRINT = Host("print", "your host", "mcpServers", "${NAME}", "", "start the host again")

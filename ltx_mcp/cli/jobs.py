@@ -11,7 +11,7 @@ import anyio
 import click
 
 from ltx_mcp.cli import films
-from ltx_mcp.cli.asked import asked_of, happened
+from ltx_mcp.cli.output.asked import asked_of, happened
 from ltx_mcp.cli.cancel import cancel
 from ltx_mcp.cli.common import CALLER, STILL_RUNNING, at_signal, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
@@ -19,16 +19,16 @@ from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, open_option, read_options
 from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.recover import adopt, resolve
-from ltx_mcp.cli.show import print_history, print_job, view_of
+from ltx_mcp.cli.output.show import print_history, print_job, view_of
 from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
-from ltx_mcp.cli.streams import is_terminal
-from ltx_mcp.cli.text import print_json, print_table
+from ltx_mcp.cli.output.streams import is_terminal
+from ltx_mcp.cli.output.text import print_json, print_table
 from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.server.result_models import JobSummary, JobView, to_summary, to_time
-from ltx_mcp.server.waiting import waiting_text
+from ltx_mcp.presentation.result_models import JobSummary, JobView, to_summary, to_time
+from ltx_mcp.presentation.waiting import waiting_text
 
 LOOK_S = 1.0
 CARE_S = 30.0
@@ -91,7 +91,7 @@ async def _watched(asked: ListJobs) -> Sequence[Job]:
 @contextmanager
 def _drawn() -> Iterator[Callable[[Sequence[Job]], None]]:
     if is_terminal(sys.stdout):
-        from ltx_mcp.cli.listing import drawing_jobs
+        from ltx_mcp.cli.output.listing import drawing_jobs
 
         with drawing_jobs() as draw:
             yield draw
@@ -106,7 +106,7 @@ def _print_jobs(found: Sequence[Job], as_json: bool) -> None:
     elif not rows:
         print("No jobs.")
     elif is_terminal(sys.stdout):
-        from ltx_mcp.cli.listing import draw_jobs
+        from ltx_mcp.cli.output.listing import draw_jobs
 
         draw_jobs(found)
     else:

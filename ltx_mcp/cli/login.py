@@ -9,8 +9,8 @@ from ltx_mcp.cli.completion import completer_of
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.quoting import quote
 from ltx_mcp.jobs.home import open_home
-from ltx_mcp.server.config import read_edge
-from ltx_mcp.server.kept_keys import drop_key, keep_key, kept_names
+from ltx_mcp.presentation.config import read_edge
+from ltx_mcp.presentation.kept_keys import drop_key, keep_key, kept_names
 from ltx_mcp.settings import Settings, environment
 
 MAX_KEY = 4096

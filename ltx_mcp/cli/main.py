@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ltx_mcp import __version__
-from ltx_mcp.cli.streams import adapt_streams
+from ltx_mcp.cli.output.streams import adapt_streams
 from ltx_mcp.domain.quoting import quote
 
 if TYPE_CHECKING:

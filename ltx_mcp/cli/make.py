@@ -8,7 +8,7 @@ from ltx_mcp.cli.completion import complete_media
 from ltx_mcp.cli.dashes import SpokenCommand
 from ltx_mcp.cli.options import as_json_option, open_option, options_of
 from ltx_mcp.cli.ordering import make
-from ltx_mcp.cli.output import output_options
+from ltx_mcp.cli.output.output_file import output_options
 from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, GenerateFromAudio, GenerateVideo, RetakeVideo
 
 

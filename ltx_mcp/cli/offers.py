@@ -6,13 +6,13 @@ from typing import get_args
 
 from rich.text import Text
 
-from ltx_mcp.cli.screen import make_console, make_table, piece
-from ltx_mcp.cli.text import spoken
+from ltx_mcp.cli.output.screen import make_console, make_table, piece
+from ltx_mcp.cli.output.text import spoken
 from ltx_mcp.domain.arguments import Resolution
 from ltx_mcp.domain.catalog import Limit, NumberChoices, Numbers, OfferSpec, ProviderSpec
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.server.result_models import Estimate, Quote
+from ltx_mcp.presentation.result_models import Estimate, Quote
 
 SHORT = {"text_to_video": "text", "image_to_video": "image", "audio_to_video": "audio"}
 SIZES = get_args(Resolution)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import click
 
-from ltx_mcp.cli.text import ARGUMENTS, option_name
+from ltx_mcp.cli.output.text import ARGUMENTS, option_name
 
 _NAME = "|".join(sorted({*ARGUMENTS, "prompt"}, key=len, reverse=True))
 _SAID = "|".join(

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from ltx_mcp.cli.completion import completer_of
-from ltx_mcp.cli.text import option_name
+from ltx_mcp.cli.output.text import option_name
 
 M = TypeVar("M", bound=BaseModel)
 

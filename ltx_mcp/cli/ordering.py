@@ -13,19 +13,19 @@ from ltx_mcp.cli.common import CALLER, EXIT, STILL_RUNNING, at_signal, open_jobs
 from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import read_options
-from ltx_mcp.cli.output import read_output
+from ltx_mcp.cli.output.output_file import read_output
 from ltx_mcp.cli.player import open_film
-from ltx_mcp.cli.progress import following
-from ltx_mcp.cli.show import print_made, standing_of, view_of
-from ltx_mcp.cli.streams import agrees, say
-from ltx_mcp.cli.text import age, print_json
-from ltx_mcp.cli.way import placed_text
+from ltx_mcp.cli.output.progress import following
+from ltx_mcp.cli.output.show import print_made, standing_of, view_of
+from ltx_mcp.cli.output.streams import agrees, say
+from ltx_mcp.cli.output.text import age, print_json
+from ltx_mcp.cli.output.way import placed_text
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.providers.key_names import previews_text
-from ltx_mcp.server.result_models import JobView
+from ltx_mcp.presentation.result_models import JobView
 from ltx_mcp.settings import environment
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 import sys
 
 from ltx_mcp.cli.common import CALLER, open_jobs
-from ltx_mcp.cli.streams import is_terminal
-from ltx_mcp.cli.text import print_json, print_table
+from ltx_mcp.cli.output.streams import is_terminal
+from ltx_mcp.cli.output.text import print_json, print_table
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import plain_line
-from ltx_mcp.server.spending import DriftRow, SpendView, SpentRow, to_spend_view
+from ltx_mcp.presentation.spending import DriftRow, SpendView, SpentRow, to_spend_view
 
 DAYS = 30
 EXPENDABLE = ("released", "held", "booked", "reserved", "drift", "charged", "videos", "model", "quoted")
@@ -27,7 +27,7 @@ def print_spend(view: SpendView, as_json: bool) -> None:
         return
     rows = [_cells(row) for row in view.rows]
     if rows and is_terminal(sys.stdout):
-        from ltx_mcp.cli.screen import draw_rows
+        from ltx_mcp.cli.output.screen import draw_rows
 
         draw_rows(rows, EXPENDABLE)
     elif rows:

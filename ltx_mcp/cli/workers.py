@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ltx_mcp.cli.streams import say
-from ltx_mcp.server.config import read_edge
+from ltx_mcp.cli.output.streams import say
+from ltx_mcp.presentation.config import read_edge
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs

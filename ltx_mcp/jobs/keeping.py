@@ -13,10 +13,10 @@ from sqlalchemy import select
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
-from ltx_mcp.jobs.steps.context import StepContext
-from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.files import to_film
 from ltx_mcp.jobs.filesystem import check_space
+from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import record
 from ltx_mcp.jobs.store.schema import jobs
 from ltx_mcp.net.flow import Bounds

@@ -24,7 +24,7 @@ from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import Input, kind_of, media_arguments
 from ltx_mcp.jobs.files import FileStore
-from ltx_mcp.jobs.store.job_store import Store
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import removed_film
 from ltx_mcp.media.inputs import InputReader
 

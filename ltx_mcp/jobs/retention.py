@@ -13,8 +13,8 @@ from sqlalchemy import delete, exists, select
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, ChargeState
-from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.files import FileStore
+from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.schema import events, jobs, uploads
 
 logger = logging.getLogger(__name__)

@@ -13,12 +13,12 @@ from anyio.abc import TaskGroup
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import Job, State
+from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.database import DatabaseUnavailableError
-from ltx_mcp.jobs.workers.liveness import Liveness
+from ltx_mcp.jobs.store.store import Placed, Store
 from ltx_mcp.jobs.store.rows import LostClaimError, NewJob
 from ltx_mcp.jobs.store.same import Repeat
-from ltx_mcp.jobs.steps.job_steps import Steps
-from ltx_mcp.jobs.store.job_store import Placed, Store
+from ltx_mcp.jobs.workers.liveness import Liveness
 
 logger = logging.getLogger(__name__)
 

@@ -15,31 +15,31 @@ from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.plan import Catalog, Plan
-from ltx_mcp.jobs.store.budget import Budget
 from ltx_mcp.jobs.cancellation import Cancellation
-from ltx_mcp.jobs.store.change_notifier import ChangeNotifier
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore
-from ltx_mcp.jobs.steps.context import StepContext
-from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.files import FileStore
-from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.keeping import Keeping
-from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness
-from ltx_mcp.jobs.workers.ownerless import Ownerless, alive_workers, find_ownerless, is_idle_worker_there
-from ltx_mcp.jobs.store.paging import Page, read_cursor, to_cursor
 from ltx_mcp.jobs.placement import Ordered, Placement
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.recovery import Recovery, RecoveryStore
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.runner import HandOver, Runner
-from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.shown import ShownImage, take_frame
 from ltx_mcp.jobs.spend import Spend, read_spend
-from ltx_mcp.jobs.steps.job_steps import Steps
-from ltx_mcp.jobs.store.job_store import Store
+from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.steps.steps import Steps
+from ltx_mcp.jobs.store.budget import Budget
+from ltx_mcp.jobs.store.change_notifier import ChangeNotifier
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.store import Store
+from ltx_mcp.jobs.store.paging import Page, read_cursor, to_cursor
+from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.transitions import cancel_is_decided, checked_id, found_or_refused, has_ended, is_job_id, nobody
 from ltx_mcp.jobs.store.upload_cache import UploadCache
+from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
+from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness
+from ltx_mcp.jobs.workers.ownerless import Ownerless, alive_workers, find_ownerless, is_idle_worker_there
 from ltx_mcp.media.inputs import InputReader, fetch_by_proxy, fetch_url
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.providers.adapters import make_adapters

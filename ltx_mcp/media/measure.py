@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.media_reference import FramePosition
-from ltx_mcp.media.frame_reader import FrameReader, not_a_film, open_film
+from ltx_mcp.media.decode.frame_reader import FrameReader, not_a_film, open_film
 from ltx_mcp.media.length import Counter, average_rate, film_length
 from ltx_mcp.media.messages import FilmFacts, FrameFacts, FrameFormat, SheetFacts
 from ltx_mcp.media.probe import container_name

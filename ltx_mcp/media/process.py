@@ -80,13 +80,13 @@ def _frame(arguments: dict[str, Any], tell: ReportProgress) -> FrameFacts:
 
 
 def _render(arguments: dict[str, Any], tell: ReportProgress) -> RenderNotes:
-    from ltx_mcp.media.render import render
+    from ltx_mcp.media.preview.render import render
 
     return render(RenderOrder(**arguments["order"]), Path(arguments["out"]), tell)
 
 
 def _edit(arguments: dict[str, Any], tell: ReportProgress) -> RenderNotes:
-    from ltx_mcp.media.edit import edit
+    from ltx_mcp.media.preview.edit import edit
 
     return edit(EditOrder(**arguments["order"]), Path(arguments["out"]), tell)
 

@@ -14,8 +14,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from ltx_mcp.media.audio_reader import Samples, sample_bytes
-from ltx_mcp.media.parts import odd_parts
+from ltx_mcp.media.decode.audio_reader import Samples, sample_bytes
+from ltx_mcp.media.decode.parts import odd_parts
 from ltx_mcp.media.probe import codec_name
 from ltx_mcp.media.sound import RATE, make_pad
 

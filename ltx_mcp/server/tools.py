@@ -31,11 +31,11 @@ from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.server import elicitation
 from ltx_mcp.server.app_context import AppContext, app_context
 from ltx_mcp.server.arguments import StrictTool, make_tool
-from ltx_mcp.server.next_steps import money_text
+from ltx_mcp.presentation.next_steps import money_text
 from ltx_mcp.server.player.page import TOOL_META
 from ltx_mcp.server.player.player_actions import player_meta
-from ltx_mcp.server.result_models import Estimate, JobList, JobRef, to_estimate, to_summary, without_frames
-from ltx_mcp.server.result_text import cancel_text, estimate_text, job_text, list_text, supposed_text
+from ltx_mcp.presentation.result_models import Estimate, JobList, JobRef, to_estimate, to_summary, without_frames
+from ltx_mcp.presentation.result_text import cancel_text, estimate_text, job_text, list_text, supposed_text
 from ltx_mcp.server.results import answer, image, job_answer
 from ltx_mcp.server.tasks import follows_tasks
 

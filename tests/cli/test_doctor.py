@@ -17,7 +17,7 @@ from ltx_mcp.cli.checks.finding import Finding
 from ltx_mcp.cli.checks.hosts import check_hosts
 from ltx_mcp.cli.checks.machine import check_machine, missing_scripts
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.media.fonts import font_folders
+from ltx_mcp.media.preview.fonts import font_folders
 from tests.cli.conftest import COLOUR, CONTROL, Command, environment, posix
 from tests.conftest import Emulated
 from tests.patience import HANG_S

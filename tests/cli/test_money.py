@@ -14,7 +14,7 @@ import pytest
 
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Told
-from ltx_mcp.server.spending import SpendView
+from ltx_mcp.presentation.spending import SpendView
 from tests.cli.conftest import CONTROL, SMALL, TOOL, Command, Ended, command_in, environment, posix
 from tests.conftest import Emulated
 from tests.patience import HANG_S

@@ -19,9 +19,9 @@ from ltx_mcp.cli.hosts.config import read_config, replace_config
 from ltx_mcp.domain.arguments import AnimateImage
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.job import State
-from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.handover import start_worker
 from ltx_mcp.jobs.home import FILES
+from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.settings import environment as own_environment
 from tests.jobs.test_processes import Look, processes_of, wait_for
 

@@ -13,15 +13,16 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.jobs.store.database import Database, DatabaseUnavailableError
 from ltx_mcp.jobs.filesystem import check_disk, find_file_system
+from ltx_mcp.jobs.store import postgres as module
+from ltx_mcp.jobs.store import postgres_connection, schema
+from ltx_mcp.jobs.store.database import Database, DatabaseUnavailableError
+from ltx_mcp.jobs.store.store import Store
+from ltx_mcp.jobs.workers import heartbeat
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
-from ltx_mcp.jobs.store.job_store import Store
 from tests.conftest import ENDS_S, Clock
 from tests.databases import PostgresServer
 from tests.jobs.test_store import New
-from ltx_mcp.jobs.store import postgres as module, postgres_connection, schema
-from ltx_mcp.jobs.workers import heartbeat
 
 # -- opening ----------------------------------------------------------------------------------------------------
 

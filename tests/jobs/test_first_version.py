@@ -15,10 +15,10 @@ from sqlalchemy import text
 
 from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.domain.job import ChargeState, State
-from ltx_mcp.jobs import migrations
+from ltx_mcp.jobs.store import migrations
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.job_store import Store
+from ltx_mcp.jobs.store.store import Store
 from tests.conftest import Clock
 
 ROWS: dict[str, list[dict[str, Any]]] = json.loads(Path(__file__).with_name("version_0_1_0.json").read_text("utf-8"))

@@ -13,7 +13,7 @@ import pytest
 from ltx_mcp.domain.catalog import PollInterval
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
-from ltx_mcp.jobs.steps.job_steps import Steps
+from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.providers.base import DeferredVideo, PollResult, SubmittedOrder
 from tests.jobs.test_steps import DONE, WORKER, Bench, Scripted, bench, film, no
 from tests.jobs.test_store import New, priced

@@ -13,8 +13,8 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import ChargeState, Job, State, input_of
 from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.request import Input, canonical_form, to_request
+from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.rows import NewJob
-from ltx_mcp.jobs.steps.job_steps import Steps
 from ltx_mcp.providers.base import SubmittedOrder
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from tests.conftest import on_sqlite

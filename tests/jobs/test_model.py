@@ -26,8 +26,8 @@ from ltx_mcp.domain.job import TERMINAL_STATES, TRANSITIONS, CancelOutcome, Job,
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import select_offers
 from ltx_mcp.domain.request import Input, to_request
-from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.recovery import RecoveryStore, Resolution
+from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from tests.databases import PostgresServer

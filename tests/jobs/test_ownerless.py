@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.store import ActiveJob
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness
 from ltx_mcp.jobs.workers.ownerless import alive_workers, find_ownerless
-from ltx_mcp.jobs.store.job_store import ActiveJob
 from tests.conftest import Clock
 
 LONG_AGO = timedelta(minutes=5)

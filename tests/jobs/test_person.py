@@ -8,11 +8,11 @@ import pytest
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.emulator.emulator_state import Fault
-from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.placement import Ordered
 from ltx_mcp.jobs.recovery import RecoveryStore, Resolution
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import LostClaimError
-from ltx_mcp.jobs.store.job_store import Store
 from tests.conftest import Clock, Emulated
 from tests.jobs.test_store import LOCAL, New, ordered, priced
 from tests.providers.bench import REMOTE, Bench, opened, text

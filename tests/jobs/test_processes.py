@@ -19,8 +19,8 @@ from mcp import Client, StdioServerParameters
 
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers.heartbeat import LEASE_S
-from ltx_mcp.jobs.store.job_store import Store
 from tests.conftest import ENDS_S
 from tests.facts import facts_on_wire
 from tests.patience import HANG_S

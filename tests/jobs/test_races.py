@@ -21,7 +21,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.job_store import Store
+from ltx_mcp.jobs.store.store import Store
 from tests.conftest import Clock
 from tests.jobs.test_store import New, ordered, priced
 from tests.patience import HANG_S

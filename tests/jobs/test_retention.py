@@ -11,11 +11,11 @@ from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.config import JobsConfig
-from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.files import CONVERTED, FileStore
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.service import Jobs
-from ltx_mcp.jobs.store.job_store import Store
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from tests.conftest import Clock
 from tests.jobs.test_store import New, ordered, priced

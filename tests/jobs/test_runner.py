@@ -15,13 +15,13 @@ from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs import runner
+from ltx_mcp.jobs.runner import Runner
 from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.database import Database, DatabaseUnavailableError
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness
-from ltx_mcp.jobs.runner import Runner
-from ltx_mcp.jobs.steps.job_steps import Steps
-from ltx_mcp.jobs.store.job_store import Store
 from ltx_mcp.providers.base import DeferredVideo, PollResult, SubmittedOrder
 from tests.jobs.test_steps import DONE, Bench, Scripted, bench, film
 from tests.jobs.test_store import New, priced

@@ -20,12 +20,12 @@ from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
-from ltx_mcp.jobs.steps.context import StepContext
-from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.files import FileStore
+from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.steps.steps import Steps
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import LostClaimError
-from ltx_mcp.jobs.steps.job_steps import Steps
-from ltx_mcp.jobs.store.job_store import Store
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.media.messages import RenderOrder

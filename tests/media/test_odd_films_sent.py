@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from ltx_mcp.media.convert import convert_medium
-from ltx_mcp.media.edit import edit
+from ltx_mcp.media.preview.edit import edit
 from ltx_mcp.media.messages import EditOrder
 from ltx_mcp.media.probe import probe_media
 from tests.media.odd.films import FILMS, Odd

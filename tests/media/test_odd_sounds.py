@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.audio_reader import AudioReader, open_sound, sample_bytes
+from ltx_mcp.media.decode.audio_reader import AudioReader, open_sound, sample_bytes
 from ltx_mcp.media.probe import probe_media
 from tests.media.films import tones
 from tests.media.odd.sounds import LENGTH_S, SOUNDS, Odd

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.colours import MAX_PROFILE
+from ltx_mcp.media.decode.colours import MAX_PROFILE
 from ltx_mcp.media.messages import PictureFacts
 from ltx_mcp.media.picture import probe_image
 from tests.media.odd_pictures import chunk, encoded, jpeg, png, shown

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageStat
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.caption import make_caption, make_title
-from ltx_mcp.media.fonts import Typefaces, font_folders
+from ltx_mcp.media.preview.caption import make_caption, make_title
+from ltx_mcp.media.preview.fonts import Typefaces, font_folders
 from ltx_mcp.media.messages import RenderOrder
 from ltx_mcp.media.picture import MAX_EDGE, open_picture
-from ltx_mcp.media.render import render
+from ltx_mcp.media.preview.render import render
 
 Colour = tuple[int, int, int]
 SMALL = RenderOrder("a red kite over green hills", 320, 180, 25, 1.0, audio=False)

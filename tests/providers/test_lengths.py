@@ -12,8 +12,8 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ChargeState, Job
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState
-from ltx_mcp.server.result_models import to_estimate
-from ltx_mcp.server.result_text import estimate_text
+from ltx_mcp.presentation.result_models import to_estimate
+from ltx_mcp.presentation.result_text import estimate_text
 from tests.media.lies import LYING_FILMS, LYING_SOUNDS, SAID_S, TRUE_S
 from tests.providers.bench import Bench, extends, opened, retakes, speaks
 

@@ -12,7 +12,7 @@ import pytest
 from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.emulator.app import make_state
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from ltx_mcp.server.result_text import job_text
+from ltx_mcp.presentation.result_text import job_text
 from tests.patience import HANG_S
 from tests.providers.bench import CALLER, Bench, opened, text
 from tests.providers.raw import answer, says, serving

@@ -16,12 +16,12 @@ from ltx_mcp.domain.plan import select_offers
 from ltx_mcp.domain.request import canonical_form, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault
-from ltx_mcp.jobs.steps.context import StepContext
-from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.files import FileStore
+from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.steps.steps import Steps
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import NewJob
-from ltx_mcp.jobs.steps.job_steps import Steps
-from ltx_mcp.jobs.store.job_store import Store
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.flow import Bounds

@@ -15,7 +15,7 @@ from ltx_mcp.domain.arguments import EstimateCost, ListJobs
 from ltx_mcp.domain.job import State
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from ltx_mcp.server.result_models import to_estimate, to_summary
+from ltx_mcp.presentation.result_models import to_estimate, to_summary
 from tests.providers import raw
 from tests.providers.bench import CALLER, REMOTE, Bench, image, opened, text
 from tests.providers.raw import Line, Raw, Request, answer

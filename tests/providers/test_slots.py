@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from ltx_mcp.domain.job import State
-from ltx_mcp.server.next_steps import JobContext, next_step
+from ltx_mcp.presentation.next_steps import JobContext, next_step
 from tests.conftest import Emulated
 from tests.providers.bench import opened, text
 

@@ -7,8 +7,8 @@ import pytest
 
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from ltx_mcp.server.next_steps import JobContext
-from ltx_mcp.server.result_text import stage_text
+from ltx_mcp.presentation.next_steps import JobContext
+from ltx_mcp.presentation.result_text import stage_text
 from tests.patience import HANG_S
 from tests.providers.bench import CALLER, Bench, opened, text
 

@@ -25,7 +25,7 @@ from PIL import Image
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.job_store import Store
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.server import elicitation, tools
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings

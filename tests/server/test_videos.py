@@ -18,7 +18,7 @@ from mcp.types import BlobResourceContents, ImageContent, TextContent, TextResou
 from PIL import Image
 
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.job_store import Store
+from ltx_mcp.jobs.store.store import Store
 from tests.conftest import ERAS, Connect, Era
 from tests.facts import facts_of
 from tests.patience import HANG_S

@@ -137,7 +137,7 @@ async def _fonts() -> list[Finding]:
 
 def missing_scripts(folders: Iterable[Path] | None = None) -> list[str]:
     """The scripts of which no font of this machine, or of these folders, has the letters tried."""
-    from ltx_mcp.media.fonts import Typefaces
+    from ltx_mcp.media.preview.fonts import Typefaces
 
     faces = Typefaces(folders)
     return [name for name, letters in SCRIPTS.items() if not all(faces.find(letter) for letter in letters)]

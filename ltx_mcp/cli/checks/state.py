@@ -14,7 +14,7 @@ from ltx_mcp.cli.checks.timeouts import within
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.jobs.home import find_trouble, stands_open
 from ltx_mcp.media.inputs import input_folders
-from ltx_mcp.server.config import working_folder
+from ltx_mcp.presentation.config import working_folder
 from ltx_mcp.settings import Settings, home_folder
 
 if TYPE_CHECKING:

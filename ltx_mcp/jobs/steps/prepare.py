@@ -17,9 +17,9 @@ from ltx_mcp.domain.media_formats import CONVERSION_TARGETS, conversion
 from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.request import Input
-from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.files import CONVERTED, digest_of
 from ltx_mcp.jobs.resolve_inputs import to_input
+from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.store.transitions import removed_film
 from ltx_mcp.media.inputs import to_medium
 from ltx_mcp.media.messages import MediumFacts, PictureFacts

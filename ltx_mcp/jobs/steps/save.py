@@ -16,10 +16,10 @@ from ltx_mcp.domain.measured import shortest_of
 from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import EDITS
-from ltx_mcp.jobs.steps.context import StepContext
-from ltx_mcp.jobs.store.database import DatabaseUnavailableError
 from ltx_mcp.jobs.files import to_film
 from ltx_mcp.jobs.filesystem import check_space
+from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.store.database import DatabaseUnavailableError
 from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.media.messages import FilmFacts
 from ltx_mcp.net.flow import LEAST_BYTES_S, WINDOW_S, Bounds

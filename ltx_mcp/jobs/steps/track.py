@@ -19,8 +19,8 @@ from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import cite
 from ltx_mcp.jobs.steps.context import StepContext
-from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.jobs.steps.submit import SubmitStep, no_answer
+from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.providers.base import DeferredVideo, PollResult, Provider, SupportsCancel, SupportsPoll, SupportsStream
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.jobs.home import DATABASE, open_home
-from ltx_mcp.jobs.migrations import migrate
+from ltx_mcp.jobs.store.migrations import migrate
 from ltx_mcp.private import create_private
 
 P = ParamSpec("P")

@@ -8,11 +8,11 @@ from time import monotonic
 from sqlalchemy import Connection, inspect, select, text
 
 from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, State
-from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.filesystem import DOUBTFUL, MOUNTS, find_file_system
-from ltx_mcp.jobs.migrations import STEPS
-from ltx_mcp.jobs.workers.ownerless import beating, locked
+from ltx_mcp.jobs.store.migrations import STEPS
+from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.schema import jobs
+from ltx_mcp.jobs.workers.ownerless import beating, locked
 
 BUSY_S = 2.0
 SOUND_S = 2.0

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
-from ltx_mcp.jobs.store.job_store import Store
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import is_job_id
 
 MAX_CURSOR_CHARS = 200

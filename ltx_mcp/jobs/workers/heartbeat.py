@@ -11,8 +11,8 @@ from time import monotonic
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.workers.liveness import new_worker
 from ltx_mcp.jobs.store.schema import Moment, workers
+from ltx_mcp.jobs.workers.liveness import new_worker
 
 BEAT_S = 5.0
 LEASE_S = 30.0

@@ -8,12 +8,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, select
 
-from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.handover import idle_lock
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.store import ActiveJob
+from ltx_mcp.jobs.store.schema import workers
 from ltx_mcp.jobs.workers.heartbeat import CLOCK, LEASE_S
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness
-from ltx_mcp.jobs.store.schema import workers
-from ltx_mcp.jobs.store.job_store import ActiveJob
 
 TAKEN_WITHIN = timedelta(seconds=90)
 """Every process that works looks once a minute; what has been due for longer is not waited for by any of them."""

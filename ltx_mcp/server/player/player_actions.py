@@ -13,8 +13,8 @@ from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import from_micro, to_micro, to_wire
 from ltx_mcp.domain.request import EDITS, Input
-from ltx_mcp.server.result_text import order_text
-from ltx_mcp.server.suggestions import Suggestion, longer, priced
+from ltx_mcp.presentation.result_text import order_text
+from ltx_mcp.presentation.suggestions import Suggestion, longer, priced
 
 KEY = "ltx-mcp/player"
 """The name of the notes in the `_meta` of check_job's result."""

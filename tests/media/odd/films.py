@@ -19,7 +19,7 @@ import av
 from av.filter import Graph
 from PIL import Image, ImageDraw
 
-from ltx_mcp.media.compositor import chained
+from ltx_mcp.media.preview.compositor import chained
 from tests.kept import kept, name_of
 from tests.media.films import CINEMA, FORMATS, NTSC
 

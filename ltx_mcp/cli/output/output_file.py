@@ -1,0 +1,131 @@
+"""`--output FILE`: a copy of the film where a person wants it, or the film itself on stdout."""
+
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ltx_mcp.cli.common import REFUSED
+from ltx_mcp.cli.output.streams import agrees, say
+from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
+from ltx_mcp.presentation.result_models import JobView
+
+STDOUT = "-"
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a film goes; without a path to stdout. `may_replace`: what is there may be replaced."""
+
+    path: Path | None
+    may_replace: bool = False
+
+    def put(self, view: JobView) -> None:
+        """Bring the film there; a file is there whole or not at all. Raises CallerError or SetupError."""
+        if view.file is None:
+            raise CallerError(
+                ErrorCode.INPUT_FAILED,
+                f"The film of {view.job_id} is not on this machine.",
+                f"ltx-mcp jobs fetch {view.job_id} brings it while its address lives.",
+            )
+        film = Path(view.file)
+        if self.path is None:
+            _pour(film)
+            return
+        target = self.path / film.name if self.path.is_dir() else self.path
+        try:
+            _copy(film, target, may_replace=self.may_replace)
+        except OSError as error:
+            raise SetupError(
+                ErrorCode.STORAGE_FAILED,
+                f"{target} could not be written: {error.strerror}.",
+                f"The film is not lost: it lies in {film}.",
+            ) from error
+        print(target, file=sys.stderr if sys.stdout.isatty() else sys.stdout)
+
+
+def output_options(function: Any) -> Any:
+    """`--output` and `--force`."""
+    force = click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+    output = click.option(
+        "-o", "--output", default="", metavar="FILE", help="Copy the film to FILE, which may be a folder; -: to stdout."
+    )
+    return output(force(function))
+
+
+def read_output(text: str, *, force: bool, as_json: bool, nothing: str) -> Output | None:
+    """Where the film is to go, looked at before anything else happens; `nothing` says what then does not."""
+    if not text:
+        return None
+    if text == STDOUT:
+        if as_json:
+            raise click.UsageError("--json and --output - cannot both have stdout.")
+        if sys.stdout.isatty():
+            raise click.UsageError("--output - would write a film to the terminal: send stdout to a file or a program.")
+        return Output(None)
+    path = Path(text).expanduser().absolute()
+    if path.is_dir():
+        return Output(path, force)
+    if not path.parent.is_dir():
+        raise click.UsageError(f"--output: there is no folder {path.parent}.")
+    if not os.access(path.parent, os.W_OK):
+        raise click.UsageError(f"--output: {path.parent} cannot be written.")
+    if path.exists() and not force:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise click.UsageError(f"--output: {path} is there already; --force replaces it.")
+        if not agrees(f"{path} is there already. Replace it?"):
+            say(nothing)
+            raise SystemExit(REFUSED)
+        force = True
+    return Output(path, force)
+
+
+def _pour(film: Path) -> None:
+    with film.open("rb") as source, suppress(BrokenPipeError):
+        shutil.copyfileobj(source, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
+def _copy(film: Path, target: Path, *, may_replace: bool) -> None:
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+        with film.open("rb") as source, target.open("wb") as device:  # such as /dev/null: there is nothing to rename
+            shutil.copyfileobj(source, device)
+        return
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part")
+    try:
+        with film.open("rb") as source, open(descriptor, "wb") as copy:
+            shutil.copyfileobj(source, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        if may_replace:
+            os.replace(name, target)
+        else:
+            _name_new(name, target)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _name_new(name: str, target: Path) -> None:
+    """Give it its name, unless somebody has taken that meanwhile."""
+    try:
+        os.link(name, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if target.exists():
+            raise
+        os.rename(name, target)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

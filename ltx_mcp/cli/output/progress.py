@@ -1,0 +1,107 @@
+"""What a person sees while a job is under way: one line with words, and a bar where there is room for it."""
+
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ltx_mcp.cli.output.show import standing_of
+from ltx_mcp.cli.output.streams import is_terminal, say
+from ltx_mcp.cli.output.way import Way
+from ltx_mcp.domain.job import Job, State
+from ltx_mcp.presentation.next_steps import JobContext
+from ltx_mcp.presentation.result_text import stage_text
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from ltx_mcp.jobs.service import Jobs
+
+Tell = Callable[[Job], Awaitable[None]]
+Keep = Callable[[], Coroutine[Any, Any, None]]
+WIDEST, BAR, LEAST_BAR = 100, 36, 8
+LOOK_S = 1.0
+
+
+class ProgressLine:
+    """A live job as it is now, drawn anew many times a second. Without a percentage of the provider's the bar only
+    moves: one that stands at 0 would be a lie."""
+
+    def __init__(self, job: Job, standing: JobContext) -> None:
+        self.job = job
+        self.standing = standing
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        from ltx_mcp.cli.output.screen import piece
+
+        # never the last column: a terminal that is made narrower would fold the line
+        room = min(options.max_width - 1, WIDEST)
+        words = piece(console, stage_text(self.job, self.standing, datetime.now(UTC)))
+        words.truncate(room, overflow="crop" if options.ascii_only else "ellipsis")
+        left = min(room - words.cell_len - 1, BAR)
+        if left < LEAST_BAR:
+            yield words
+            return
+        done = self.job.progress if self.job.state is State.RUNNING else None
+        line = Table.grid(padding=(0, 1, 0, 0))
+        line.add_row(
+            words,
+            ProgressBar(completed=done or 0, width=left, pulse=not done, complete_style="cyan", pulse_style="cyan"),
+        )
+        yield line
+
+
+@contextmanager
+def following(jobs: "Jobs", job: Job, standing: JobContext) -> Iterator[tuple[Tell, Keep]]:
+    """What tells how the job stands, and what keeps its place in line fresh; nothing moves where nobody looks on."""
+    line = ProgressLine(job, standing)
+
+    async def tell(job: Job) -> None:
+        line.job, line.standing = job, await standing_of(jobs, job)
+        for sentence in await way.news(job):
+            write(sentence)
+
+    async def keep() -> None:
+        while True:
+            await anyio.sleep(LOOK_S)
+            if line.job.state is State.QUEUED:
+                await tell(line.job)
+
+    with _drawn(line) as write:
+        way = Way(jobs, job)
+        yield tell, keep
+
+
+@contextmanager
+def _drawn(line: ProgressLine) -> Iterator[Callable[[str], None]]:
+    """Draws it where a person looks on, and gives what writes a sentence above it."""
+    if not is_terminal(sys.stderr):
+        yield say
+        return
+    from rich.live import Live
+
+    from ltx_mcp.cli.output.screen import make_console, piece
+
+    console = make_console(stderr=True)
+    with Live(line, console=console, transient=True, refresh_per_second=10, redirect_stdout=False), _logs_above():
+        yield lambda sentence: console.print(piece(console, sentence))
+
+
+@contextmanager
+def _logs_above() -> Iterator[None]:
+    """What is logged meanwhile comes above the line instead of into it."""
+    handlers = [each for each in logging.getLogger().handlers if isinstance(each, logging.StreamHandler)]
+    before = [each.setStream(sys.stderr) for each in handlers]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, before, strict=True):
+            if stream is not None:
+                handler.setStream(stream)

@@ -1,0 +1,402 @@
+"""What is remembered: each method is one transaction, and every move of a job writes its event in the same one.
+
+Blocking; async code calls these through `Database.run_in_thread`. Only a job's holder moves it, under its fence, along
+TRANSITIONS.
+"""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, update
+
+from ltx_mcp.domain.errors import JobError
+from ltx_mcp.domain.job import ACTIVE_STATES, IN_FLIGHT_STATES, TRANSITIONS, ChargeState, Event, Job, State
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.price import to_micro
+from ltx_mcp.domain.request import fingerprint
+from ltx_mcp.jobs.cancellation import request_cancel
+from ltx_mcp.jobs.confirmation import name_of, use_up
+from ltx_mcp.jobs.store.budget import Budget, read_budget
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.failover import next_that_fits
+from ltx_mcp.jobs.store.live import check_live
+from ltx_mcp.jobs.store.rows import (
+    NewJob,
+    change,
+    day_of,
+    find,
+    first_live,
+    insert_job,
+    load,
+    record,
+    record_transition,
+    terminal_changes,
+    to_job,
+)
+from ltx_mcp.jobs.store.same import Repeat, RequestIdentity, find_same, identity_of
+from ltx_mcp.jobs.store.schema import events, jobs
+from ltx_mcp.jobs.store.transitions import handed_back, machine_of, price_drift
+
+MOST_AHEAD = timedelta(hours=1)
+"""No job rests longer than this: what should rest longer was put off by a clock that has been set back since."""
+ASKED_FOR = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The job of a request; `fresh` is false when it was there already."""
+
+    job: Job
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class ActiveJob:
+    """What a runner needs to know of a live job; `wished_cancelled` until the provider was told."""
+
+    id: str
+    holder: str
+    fence: int
+    provider: str
+    next_at: datetime
+    wished_cancelled: bool
+
+
+class Store:
+    """The jobs of one database."""
+
+    def __init__(
+        self, database: Database, *, budget_usd: Decimal | None = None, max_live_jobs: int | None = None
+    ) -> None:
+        self._database = database
+        self._max_live_jobs = max_live_jobs
+        self._limit = None if budget_usd is None else to_micro(budget_usd)
+        self.run_in_thread = database.run_in_thread
+
+    # -- placing ------------------------------------------------------------------------------------------------
+
+    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY, holder: str = "") -> Placed:
+        """The request's job: the one it already has, or a new row with its price held. `holder` is who carries the
+        new one, which nobody needs to claim then.
+
+        Raises CallerError when the key belongs to another request, the caller has as many live jobs as they may, or
+        the day's budget does not reach.
+        """
+        name = f"key {new.request_key}" if new.request_key else fingerprint(new.normal)
+        with self._database.write() as connection:
+            self._database.lock(connection, f"request {new.caller} {name}")
+            if found := find_same(connection, identity_of(new, repeat), now):
+                return Placed(found, fresh=False)
+            if self._max_live_jobs is not None:
+                self._database.lock(connection, f"live {new.caller}")
+                check_live(connection, new.caller, self._max_live_jobs)
+            self._lock_day(connection, now)
+            self._check_budget(connection, new.offers[0], now)
+            use_up(connection, new.caller, name_of(new.normal, new.request_key))
+            return Placed(insert_job(connection, new, now, "placed", holder), fresh=True)
+
+    def check(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> Job | None:
+        """What `place` would say just now, without placing: the job this request already has, or None. Raises the same
+        CallerErrors."""
+        with self._database.read() as connection:
+            if found := find_same(connection, identity_of(new, repeat), now):
+                return found
+            if self._max_live_jobs is not None:
+                check_live(connection, new.caller, self._max_live_jobs)
+            self._check_budget(connection, new.offers[0], now)
+            return None
+
+    def find_same(self, wanted: RequestIdentity, now: datetime) -> Job | None:
+        """The job this request already has, if any."""
+        with self._database.read() as connection:
+            return find_same(connection, wanted, now)
+
+    def _lock_day(self, connection: Connection, day: datetime) -> None:
+        """Nobody else reserves of this day's money before this transaction ends."""
+        if self._limit is not None:
+            self._database.lock(connection, f"budget {day_of(day)}")
+
+    def _check_budget(self, connection: Connection, offer: Offer, day: datetime) -> None:
+        """Raises CallerError when the day's money does not reach; it must be locked."""
+        if self._limit is not None:
+            read_budget(connection, day_of(day), self._limit).check(offer)
+
+    # -- holding and moving -------------------------------------------------------------------------------------
+
+    def claim(
+        self,
+        worker: str,
+        slots: Mapping[str, int],
+        now: datetime,
+        able: AbstractSet[str] | None = None,
+        on_machine: AbstractSet[str] = frozenset(),
+    ) -> Job | None:
+        """Take the oldest job that is due and held by nobody.
+
+        `slots` are the most orders a provider may have under way, for the account or, `on_machine`, for the worker's
+        machine; `able` are the providers that can be served from here (None: all).
+        """
+        due = or_(jobs.c.next_at <= now, jobs.c.next_at > now + MOST_AHEAD)
+        free = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.holder == "", jobs.c.waits_for == "", due)
+        full: set[str] = set()
+        if not self._has_any(free, able):
+            return None
+        with self._database.write(durable=False) as connection:
+            while True:
+                query = select(jobs.c.id, jobs.c.provider, jobs.c.state).where(free)
+                query = query.where(not_(and_(jobs.c.state == State.QUEUED, jobs.c.provider.in_(full))))
+                if able is not None:
+                    query = query.where(jobs.c.provider.in_(able))
+                first = query.order_by(jobs.c.created_at).limit(1).with_for_update(skip_locked=True)
+                row = connection.execute(first).first()
+                if row is None:
+                    return None
+                most = slots.get(row.provider)
+                if row.state != State.QUEUED or most is None:
+                    break
+                self._database.lock(connection, f"slots {row.provider}")
+                if _under_way(connection, row.provider, worker if row.provider in on_machine else "") < most:
+                    break
+                full.add(row.provider)
+            changes = {"holder": worker, "fence": jobs.c.fence + 1, "revision": jobs.c.revision + 1}
+            connection.execute(update(jobs).where(jobs.c.id == row.id).values(**changes))
+            return load(connection, row.id)
+
+    def _has_any(self, free: ColumnElement[bool], able: AbstractSet[str] | None) -> bool:
+        """Whether there may be anything to claim. Only reads: who finds nothing, which is most often, keeps no writer
+        waiting."""
+        query = select(jobs.c.id).where(free, *(() if able is None else (jobs.c.provider.in_(able),))).limit(1)
+        with self._database.read() as connection:
+            return connection.execute(query).first() is not None
+
+    def transition(self, job: Job, to: State, now: datetime, what: str = "", **changes: Any) -> Job:
+        """The holder's next step, with its event. Raises LostClaimError when the job is no longer as `job` says."""
+        assert to in TRANSITIONS[job.state], f"{job.state} -> {to}"
+        same = _as_held(job)
+        with self._database.write() as connection:
+            change(connection, same, terminal_changes(to, now) | {"state": to} | changes)
+            _tell_drift(connection, job, now, changes)
+            return record_transition(connection, job.id, to, now, what or str(to), changes)
+
+    def record_submission(self, job: Job, to: State, now: datetime, what: str, **changes: Any) -> Job:
+        """The order's own answer, which may come after others gave the job up: it counts while `sent_by` says so."""
+        is_open = jobs.c.state.in_([State.SUBMITTING, State.UNKNOWN])
+        sent = (jobs.c.id == job.id, jobs.c.sent_by == job.holder, jobs.c.fence == job.fence, is_open)
+        healed = {"state": to, "holder": job.holder, "finished_at": None, "error": None, "next_at": now}
+        with self._database.write() as connection:
+            change(connection, sent, healed | terminal_changes(to, now) | changes)
+            _tell_drift(connection, job, now, changes)
+            return record_transition(connection, job.id, to, now, what, changes)
+
+    def fail_over(self, job: Job, problem: JobError, now: datetime, offers: tuple[Offer, ...] = ()) -> Job:
+        """After a sure no: give the price back, hold that of the next offer that fits, and queue again; the end where
+        none is left. `offers` are the job's own as they would be held now, where some have risen."""
+        assert job.state in (State.QUEUED, State.SUBMITTING), job.state
+        same = _as_held(job)
+        offers = offers or job.offers
+        refused: dict[str, Any] = {"provider": job.offer.provider, "error": problem.code, "message": problem.message}
+        with self._database.write() as connection:
+            self._lock_day(connection, job.created_at)  # before any row, as `place` does
+            change(connection, same, {"bill": ChargeState.RELEASED})
+            index, left_out = next_that_fits(
+                job, offers, problem.code, lambda offer: self._check_budget(connection, offer, job.created_at)
+            )
+            if index is None:
+                told = replace(problem, message=" ".join([problem.message, *(each.message for each in left_out)]))
+                end = terminal_changes(State.FAILED, now) | {"state": State.FAILED, "error": told}
+                change(connection, (jobs.c.id == job.id,), end)
+                return record_transition(
+                    connection, job.id, State.FAILED, now, "failed", refused | {"bill": ChargeState.RELEASED}
+                )
+            offer = offers[index]
+            next_try = {
+                "state": State.QUEUED,
+                "bill": ChargeState.HELD,
+                "offer_index": index,
+                "provider": offer.provider,
+            }
+            next_try |= {"cost_micro": to_micro(offer.cost_usd), "held_micro": to_micro(offer.at_most_usd), "tries": 0}
+            next_try |= {
+                "sent_by": "",
+                "holder": "",
+                "next_at": now,
+                "note": "",
+                "offers": (*job.offers[:index], offer, *job.offers[index + 1 :]),
+            }
+            change(connection, (jobs.c.id == job.id,), next_try)
+            refused |= {"held_micro": to_micro(offer.at_most_usd), "offer_index": index}
+            queued = record_transition(connection, job.id, State.QUEUED, now, "next_offer", refused)
+            for each in left_out:
+                detail = {"provider": each.offer.provider, "model": each.offer.model, "message": each.message}
+                record(connection, job.id, now, "offer_left_out", detail)
+            return queued
+
+    def requeue(self, job: Job, problem: JobError, now: datetime, wait: timedelta) -> Job:
+        """The provider surely did not take it, and asks to come back: the same offer again, `wait` from now."""
+        assert job.state is State.SUBMITTING, job.state
+        same = _as_held(job)
+        later = {"state": State.QUEUED, "sent_by": "", "holder": "", "next_at": now + wait, "note": problem.message}
+        detail = {"provider": job.offer.provider, "error": problem.code, "wait_s": round(wait.total_seconds(), 1)}
+        with self._database.write() as connection:
+            change(connection, same, later | {"tries": job.tries + 1})
+            return record_transition(connection, job.id, State.QUEUED, now, "turned_away", detail)
+
+    def wait_for_sources(self, job: Job, now: datetime) -> Job:
+        """Hand a job back until the first one it is made from has ended; at once due again when none is under way."""
+        same = _as_held(job)
+        with self._database.write() as connection:
+            waits_for = first_live(connection, job.inputs)
+            change(connection, same, {"waits_for": waits_for, "holder": "", "next_at": now})
+            return record_transition(connection, job.id, State.QUEUED, now, "waiting", {"waits_for": waits_for})
+
+    def recheck(self, caller: str, job_id: str, now: datetime) -> Job | None:
+        """Have the provider asked once more about an order whose end nobody has seen, where it can be asked."""
+        with self._database.write() as connection:
+            job = find(connection, caller, job_id, lock=True)
+            if job is None or job.state is not State.UNKNOWN or job.remote is None:
+                return job
+            return self._recheck(connection, job_id, now)
+
+    def recheck_due(self, now: datetime) -> int:
+        """The same for all whose time has come, a day long after they were ordered; returns how many."""
+        when = or_(jobs.c.next_at <= now, jobs.c.next_at > now + MOST_AHEAD)
+        may_be_asked = (jobs.c.state == State.UNKNOWN, jobs.c.remote.is_not(None), when)
+        query = select(jobs.c.id).where(*may_be_asked, jobs.c.ordered_at > now - ASKED_FOR).order_by(jobs.c.id)
+        with self._database.write() as connection:
+            due = connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
+            for job_id in due:
+                self._recheck(connection, job_id, now)
+            return len(due)
+
+    def _recheck(self, connection: Connection, job_id: str, now: datetime) -> Job:
+        again = {"state": State.RUNNING, "holder": "", "next_at": now, "finished_at": None}
+        change(connection, (jobs.c.id == job_id,), again)
+        return record_transition(connection, job_id, State.RUNNING, now, "asked_again", {})
+
+    def update(self, job: Job, **changes: Any) -> Job:
+        """Progress and the like: no move, no event, and no fsync. Raises LostClaimError."""
+        same = _as_held(job)
+        with self._database.write(durable=False) as connection:
+            change(connection, same, changes)
+            return load(connection, job.id)
+
+    def request_cancel(self, caller: str, job_id: str, now: datetime) -> Job | None:
+        """Cancel what was never sent; else leave the wish for the holder. None when the caller has no such job."""
+        with self._database.write() as connection:
+            job = find(connection, caller, job_id, lock=True)
+            return None if job is None else request_cancel(connection, job, now)
+
+    def release_claims(
+        self, worker: str, repeatable: AbstractSet[str], now: datetime, *, died: bool, but: Sequence[State] = ()
+    ) -> int:
+        """Hand back what `worker` held, but for the states `but`, by what is sure about each job; returns how many.
+
+        `repeatable` are the providers with whom nothing is ordered, so that work cut short can be done again.
+        """
+        mine = (jobs.c.holder == worker, jobs.c.state.in_(ACTIVE_STATES - frozenset(but)))
+        with self._database.write() as connection:
+            held = connection.execute(select(jobs).where(*mine).order_by(jobs.c.id).with_for_update()).all()
+            for row in held:
+                job = to_job(row._mapping)
+                changes = handed_back(job, job.offer.provider in repeatable, died)
+                to = changes.get("state", job.state)
+                change(
+                    connection,
+                    (jobs.c.id == job.id,),
+                    {"next_at": now} | terminal_changes(to, now) | changes | {"holder": ""},
+                )
+                record_transition(
+                    connection, job.id, to, now, "holder_died" if died else "handed_over", {"from": worker}
+                )
+            return len(held)
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def get(self, job_id: str, caller: str | None = None) -> Job | None:
+        """One job; with `caller`, only that caller's."""
+        with self._database.read() as connection:
+            return find(connection, caller, job_id)
+
+    def named(self, begun: str, caller: str, limit: int) -> list[Job]:
+        """Those of a caller whose id begins so; `begun` itself comes first."""
+        begins = func.substr(jobs.c.id, 1, len(begun)) == begun
+        query = select(jobs).where(jobs.c.caller == caller, begins).order_by(func.length(jobs.c.id), jobs.c.id)
+        with self._database.read() as connection:
+            return [to_job(row._mapping) for row in connection.execute(query.limit(limit))]
+
+    def page(self, caller: str, state: str, limit: int, before: tuple[datetime, str] | None) -> list[Job]:
+        """Newest first, those older than the job named by its time and id."""
+        query = select(jobs).where(jobs.c.caller == caller)
+        if state:
+            query = query.where(jobs.c.state == state)
+        if before:
+            at, job_id = before
+            query = query.where(or_(jobs.c.created_at < at, and_(jobs.c.created_at == at, jobs.c.id < job_id)))
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)).all()
+            return [to_job(row._mapping) for row in rows]
+
+    async def revisions(self, job_ids: Sequence[str]) -> dict[str, int]:
+        """How often each of these jobs has changed; asked many times a second, so not through SQLAlchemy."""
+        marks = ", ".join("?" * len(job_ids))
+        found = await self._database.quick_read(f"SELECT id, revision FROM jobs WHERE id IN ({marks})", job_ids)
+        return {job_id: revision for job_id, revision in found}
+
+    async def should_stop(self, job: Job) -> bool:
+        """Whether its holder should look again: it was cancelled, or taken away. Cheap."""
+        found = await self._database.quick_read("SELECT cancel_wanted, fence FROM jobs WHERE id = ?", (job.id,))
+        return any(wanted or fence != job.fence for wanted, fence in found)
+
+    def live(self) -> list[ActiveJob]:
+        """Every live job that does not wait for another one."""
+        columns = (jobs.c.id, jobs.c.holder, jobs.c.fence, jobs.c.provider, jobs.c.next_at)
+        wish = (jobs.c.cancel_wanted, jobs.c.cancel)
+        query = select(*columns, *wish).where(jobs.c.state.in_(ACTIVE_STATES), jobs.c.waits_for == "")
+        with self._database.read() as connection:
+            return [ActiveJob(*row[:5], row.cancel_wanted and row.cancel is None) for row in connection.execute(query)]
+
+    def count_ahead(self, job: Job) -> int:
+        """How many jobs of the same provider come before a queued one: those under way and older waiting ones."""
+        older = and_(jobs.c.state == State.QUEUED, jobs.c.waits_for == "", jobs.c.created_at < job.created_at)
+        first = or_(_is_under_way(), older)
+        query = select(func.count()).where(jobs.c.provider == job.offer.provider, jobs.c.id != job.id, first)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one()
+
+    def history(self, job_id: str) -> list[Event]:
+        """All that happened to a job, oldest first."""
+        query = select(events.c.at, events.c.what, events.c.detail).where(events.c.job_id == job_id)
+        with self._database.read() as connection:
+            return [Event(*row) for row in connection.execute(query.order_by(events.c.id))]
+
+    def budget(self, now: datetime) -> Budget:
+        """Today's money."""
+        with self._database.read() as connection:
+            return read_budget(connection, day_of(now), self._limit)
+
+
+def _as_held(job: Job) -> tuple[Any, ...]:
+    """Whether the row is still as its holder's record says."""
+    return (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.holder == job.holder, jobs.c.state == job.state)
+
+
+def _tell_drift(connection: Connection, job: Job, now: datetime, changes: Mapping[str, Any]) -> None:
+    """Another price than the quoted one is told in the history, once: when its figure first comes."""
+    if drift := price_drift(job, changes):
+        record(connection, job.id, now, "price_drift", drift)
+
+
+def _is_under_way() -> Any:
+    """Ordered, or about to be."""
+    return or_(jobs.c.state.in_(IN_FLIGHT_STATES), and_(jobs.c.state == State.QUEUED, jobs.c.holder != ""))
+
+
+def _under_way(connection: Connection, provider: str, worker: str) -> int:
+    """How many orders of this provider are under way; with `worker`, how much work its machine has with them."""
+    busy = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.holder != "") if worker else _is_under_way()
+    holders = connection.execute(select(jobs.c.holder).where(jobs.c.provider == provider, busy)).scalars().all()
+    return sum(not worker or machine_of(holder) == machine_of(worker) for holder in holders)

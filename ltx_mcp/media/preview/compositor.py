@@ -1,0 +1,119 @@
+"""Brings drawn pictures to the screen: enlarged, with text laid over them, in a film's own colours, a few drawn ahead.
+
+One chain of the codec library's filters does the work on pixels.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Protocol
+
+import av
+from av.filter import Graph
+from av.filter.context import FilterContext
+from PIL import Image
+
+from ltx_mcp.media.preview.camera import Size
+from ltx_mcp.media.preview.caption import Overlay
+
+_DRAWERS = 2
+_AHEAD = 4
+
+
+class Scene(Protocol):
+    def draw(self, part: float, seconds: float) -> Image.Image:
+        """The frame `seconds` into the scene, when `part` of it (0 to 1) has gone by. Safe to call from threads."""
+        ...
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What frames are printed for: size, clock, and the matrix that makes their colours, as the filters name it."""
+
+    width: int
+    height: int
+    tick: Fraction
+    matrix: str = "bt709"
+
+    @property
+    def colours(self) -> str:
+        """The options of a scale filter that gives these colours."""
+        return f"out_color_matrix={self.matrix}:out_range=tv"
+
+    def inner_size(self, edge: int) -> Size:
+        """The even size of pictures of this shape whose long side is at most `edge`."""
+        scale = min(1.0, edge / max(self.width, self.height))
+        return max(2, round(self.width * scale / 2) * 2), max(2, round(self.height * scale / 2) * 2)
+
+
+def draw_ahead(scene: Scene, moments: Iterable[tuple[float, float]]) -> Iterator[Image.Image]:
+    """The scene's frames in order; each moment is the part gone by and the seconds."""
+    waiting: deque[Future[Image.Image]] = deque()
+    with ThreadPoolExecutor(_DRAWERS) as pool:
+        for part, seconds in moments:
+            waiting.append(pool.submit(scene.draw, part, seconds))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+class Compositor:
+    """Enlarges pictures and lays the overlays over them."""
+
+    def __init__(self, screen: Screen, inner: Size, overlays: list[Overlay]) -> None:
+        # The filters do not keep their graph alive: it must live as long as they do.
+        self._graph = Graph()
+        self._screen = screen
+        self._source = self._entrance(inner, "rgb24")
+        scale = f"{screen.width}:{screen.height}:flags=bicubic:{screen.colours}"
+        chain = chained(self._source, self._graph.add("scale", scale), self._graph.add("format", "yuv420p"))
+        papers = []
+        for overlay in overlays:
+            papers.append(self._entrance(overlay.image.size, "rgba"))
+            chain = self._laid_over(chain, papers[-1], overlay)
+        self._sink = chained(chain, self._graph.add("buffersink"))
+        self._graph.configure()
+        for paper, overlay in zip(papers, overlays, strict=True):
+            _feed_once(paper, overlay.image, screen.tick)
+
+    def print(self, picture: Image.Image, pts: int) -> av.VideoFrame:
+        """The full frame, to be shown at `pts` ticks."""
+        frame: av.VideoFrame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]
+        frame.pts, frame.time_base = pts, self._screen.tick
+        self._source.push(frame)
+        full = self._sink.pull()
+        assert isinstance(full, av.VideoFrame)
+        full.pts, full.time_base = pts, self._screen.tick
+        return full
+
+    def _entrance(self, size: Size, pixels: str) -> FilterContext:
+        return self._graph.add_buffer(
+            width=size[0], height=size[1], format=av.VideoFormat(pixels), time_base=self._screen.tick
+        )
+
+    def _laid_over(self, chain: FilterContext, paper: FilterContext, overlay: Overlay) -> FilterContext:
+        colours = self._graph.add("scale", self._screen.colours)
+        sticker = chained(paper, colours, self._graph.add("format", "yuva420p"))
+        press = self._graph.add("overlay", f"{overlay.x}:{overlay.y}:format=yuv420:eof_action=repeat")
+        chain.link_to(press, 0, 0)
+        sticker.link_to(press, 0, 1)
+        return press
+
+
+def _feed_once(paper: FilterContext, image: Image.Image, tick: Fraction) -> None:
+    # from_image would drop the transparency.
+    frame = av.VideoFrame.from_bytes(image.tobytes(), image.width, image.height, "rgba")
+    frame.pts, frame.time_base = 0, tick
+    paper.push(frame)
+    paper.push(None)
+
+
+def chained(*filters: FilterContext) -> FilterContext:
+    """Each filter linked to the next; gives the last."""
+    for one, other in pairwise(filters):
+        one.link_to(other)
+    return filters[-1]

@@ -1,0 +1,89 @@
+"""Where settings become plain values, for the server and the terminal alike."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ltx_mcp.domain.plan import Availability, Catalog
+from ltx_mcp.providers.catalog_loader import ended_choices, make_market, read_providers, setting_names
+from ltx_mcp.providers.key_names import misnamed_text, previews_text
+from ltx_mcp.presentation.kept_keys import read_kept_keys
+from ltx_mcp.settings import Settings, home_folder, read_overlay_path, read_settings
+
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.config import JobsConfig
+
+logger = logging.getLogger(__name__)
+
+
+def read_edge(
+    home: str = "", environment: Mapping[str, str] | None = None, *, with_keyring: bool = False
+) -> tuple[Settings, Catalog]:
+    """The settings in `environment`, or else this process's own, with another `home` if given, and what can be bought
+    with them. This process's own are completed by the keys in the keyring, others `with_keyring`. Raises SetupError.
+    """
+    providers = read_providers(read_overlay_path(environment))
+    also = frozenset(name for facts in providers for name in setting_names(facts))
+    settings = read_settings(environment, also)
+    settings = replace(settings, home_text=str(Path(home).expanduser().absolute())) if home else settings
+    if environment is None or with_keyring:
+        kept = read_kept_keys(settings.home, settings.lookup, [facts.key_env for facts in providers])
+        settings = replace(settings, environment={**settings.environment, **kept}) if kept else settings
+    return settings, _with_hints(make_market(providers, settings.providers, settings.lookup), settings)
+
+
+def _with_hints(market: Catalog, settings: Settings) -> Catalog:
+    """Where a key is missing and a variable of another name seems to hold it, that is said with what is missing."""
+    hints = {facts.name: misnamed_text(facts, settings.environment) for facts in market.providers}
+    standings = {
+        name: standing
+        if standing.usable or not hints[name]
+        else Availability(False, f"{standing.unavailable_reason} {hints[name]}")
+        for name, standing in market.standings.items()
+    }
+    return replace(market, standings=standings)
+
+
+def warn_of_ended(settings: Settings, market: Catalog) -> None:
+    """A line in the log for each setting that leads to nothing any more."""
+    for words in ended_choices(market.providers, settings.lookup).values():
+        logger.warning("%s", words)
+
+
+def warn_of_previews(settings: Settings, market: Catalog) -> None:
+    """A line in the log where nothing but previews can be made, and nobody said that this is what is wanted."""
+    if text := previews_text(market, settings.environment, "films are previews"):
+        logger.info("%s", text)
+
+
+def working_folder() -> Path | None:
+    """None where it was removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
+def make_config(settings: Settings, market: Catalog, *, paths: bool, is_typed: bool = False) -> "JobsConfig":
+    """Plain values for Jobs; `paths` says whether callers share this machine's disk, `is_typed` that a person at a
+    terminal writes them. Imports what is heavy."""
+    from ltx_mcp.jobs.config import JobsConfig
+    from ltx_mcp.media.inputs import input_folders
+
+    cwd = working_folder()
+    folders = input_folders(settings.input_dirs or None, cwd, home_folder()) if paths else None
+    return JobsConfig(
+        settings.home,
+        market,
+        settings.budget_usd,
+        folders,
+        settings.lookup,
+        settings.confirm_above_usd,
+        settings.database_url,
+        settings.keep_days,
+        settings.max_live_jobs,
+        cwd,
+        is_typed,
+    )

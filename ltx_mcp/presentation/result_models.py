@@ -1,0 +1,364 @@
+"""What callers are shown of a job: the typed answers of the tools, and the sentence that says what to do next.
+
+A field that is None is not known, and is not sent.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.offer import Adjustment, Offer
+from ltx_mcp.domain.plan import Plan
+from ltx_mcp.domain.price import from_micro, price_text, to_wire
+from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, MAX_SHOWN_CHARS, one_line, shorten
+from ltx_mcp.domain.request import to_decimal
+from ltx_mcp.net.address import read_address
+from ltx_mcp.presentation.next_steps import JobContext, next_step
+
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.store.budget import Budget
+
+MAX_PATH_CHARS = 4096
+MOST_DETAIL = MAX_PROVIDER_CHARS + 100
+"""With the id of the request that it was said to."""
+StateWord = Literal["queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"]
+CancelWord = Literal["never_sent", "stopped", "asked", "not_possible"]
+
+
+class ResultModel(BaseModel):
+    """Sent without the fields that are not known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def to_wire(self) -> dict[str, Any]:
+        """As JSON: no nulls."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class Priced(ResultModel):
+    """An answer with a price, and beside it what may be charged where that is told."""
+
+    if TYPE_CHECKING:
+        cost_usd: float
+        at_most_usd: float | None
+
+    @property
+    def most_usd(self) -> float:
+        """What may be charged for one video: it is what prices are compared by."""
+        return self.cost_usd if self.at_most_usd is None else self.at_most_usd
+
+    def price(self, count: int = 1) -> str:
+        """Of so many videos, for a person."""
+        return price_text(to_decimal(self.cost_usd) * count, to_decimal(self.most_usd) * count)
+
+
+class AdjustmentView(ResultModel):
+    """Something that is not as asked."""
+
+    field: str
+    asked: str
+    got: str
+    by: str
+
+
+class ErrorView(ResultModel):
+    """Why a job ended without a film, or why its outcome is not known."""
+
+    code: str
+    message: str
+    hint: str | None = None
+    provider_detail: str | None = None
+
+
+class JobRef(Priced):
+    """A job in short."""
+
+    job_id: str
+    state: StateWord
+    provider: str
+    model: str
+    is_preview: Annotated[bool, Field(description="Drawn here, not by LTX")]
+    cost_usd: Annotated[float, Field(description="Quoted")]
+    at_most_usd: Annotated[float | None, Field(description="May be charged")] = None
+    video_url: Annotated[str | None, Field(description="Absent until it is done")] = None
+    adjustments: Annotated[list[AdjustmentView], Field(description="What is not as asked")] = []
+    cancel: Annotated[CancelWord | None, Field(description="What a wish to cancel came to")] = None
+    error: ErrorView | None = None
+    next: Annotated[str, Field(description="What to do now")]
+
+
+class JobView(Priced):
+    """A job with all that is known of it."""
+
+    job_id: str
+    state: StateWord
+    operation: str
+    provider: str
+    model: str
+    is_preview: bool
+    sources: list[str] = []
+    video_url: str | None = None
+    video_url_expires_at: str | None = None
+    file: str | None = None
+    duration: float | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    has_audio: bool | None = None
+    size_bytes: int | None = None
+    cost_usd: float
+    at_most_usd: float | None = None
+    charged_usd: float | None = None
+    adjustments: list[AdjustmentView] = []
+    cancel: CancelWord | None = None
+    queue_position: int | None = None
+    progress: float | None = None
+    error: ErrorView | None = None
+    created_at: str
+    finished_at: str | None = None
+    next: str
+
+
+class JobSummary(Priced):
+    """A job in a list."""
+
+    job_id: str
+    state: str
+    operation: str
+    provider: str
+    cost_usd: float
+    at_most_usd: float | None = None
+    prompt: str
+    sources: Annotated[list[str], Field(description="Jobs it was made from")] = []
+    created_at: str
+
+
+class JobList(ResultModel):
+    """One page, newest first."""
+
+    jobs: list[JobSummary]
+    next_cursor: Annotated[str | None, Field(description="Absent on the last page")] = None
+    next: str | None = None
+
+
+class Quote(Priced):
+    """What one provider would take."""
+
+    provider: str
+    model: str
+    cost_usd: Annotated[float, Field(description="One video")]
+    at_most_usd: Annotated[float | None, Field(description="May be charged for it")] = None
+    total_usd: Annotated[float, Field(description="All count")]
+    credits: int | None = None
+    billed: Annotated[str | None, Field(description="Seconds charged, if not those asked")] = None
+    usable: Annotated[bool, Field(description="Can be ordered now")]
+    why_not: str | None = None
+    adjustments: list[AdjustmentView] | None = None
+    as_of: str
+    source: str
+
+
+class RefusedOffer(ResultModel):
+    """What one provider does not offer."""
+
+    provider: str
+    model: str
+    reason: str
+
+
+class BudgetView(ResultModel):
+    """Today's budget, UTC."""
+
+    limit_usd: float | None = None
+    spent_usd: float
+    reserved_usd: float
+    left_usd: float | None = None
+
+
+class Estimate(ResultModel):
+    """Prices side by side."""
+
+    quotes: list[Quote]
+    refused: list[RefusedOffer]
+    budget: BudgetView
+    next: str | None = None
+
+
+@dataclass(frozen=True)
+class Links:
+    """How a film is reached: `url` over HTTP, else by path on this machine. `near`: the providers on this machine,
+    which may point there; where that is not known, any may."""
+
+    path_of: Callable[[Job], Any]
+    url_of: Callable[[Job], str] | None = None
+    near: Collection[str] | None = None
+
+    def video_url(self, job: Job, now: datetime) -> str | None:
+        """The provider's URL while it lives, then ours."""
+        expires = job.result_url_expires_at
+        near = self.near is None or job.offer.provider in self.near
+        theirs = read_address(job.result_url, near=near)
+        if theirs and (expires is None or expires > now):
+            return theirs
+        path = self.path_of(job)
+        if path is None:
+            return None
+        return self.url_of(job) if self.url_of else str(path.as_uri())
+
+    def file(self, job: Job) -> str | None:
+        """The path, where the caller shares this machine."""
+        path = self.path_of(job)
+        return None if path is None or self.url_of else str(path)
+
+
+def to_time(at: datetime | None) -> str | None:
+    """ISO 8601 with Z, to the millisecond."""
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_changes(adjustments: tuple[Adjustment, ...]) -> list[AdjustmentView]:
+    """Adjustments as callers see them."""
+    return [
+        AdjustmentView(field=one_line(each.field), asked=one_line(each.asked), got=_got(each), by=each.by)
+        for each in adjustments
+    ]
+
+
+def _got(change: Adjustment) -> str:
+    """Words of others are cut; ours may be a path, every letter of which counts."""
+    return shorten(change.got, MAX_PATH_CHARS) if change.by == "server" else one_line(change.got)
+
+
+def to_ref(job: Job, links: Links, standing: JobContext, now: datetime, *, fresh: bool = True) -> JobRef:
+    """The short form."""
+    return JobRef(
+        job_id=job.id,
+        state=job.state.value,
+        provider=job.offer.provider,
+        model=job.offer.model,
+        is_preview=standing.is_preview,
+        cost_usd=to_wire(job.cost_usd),
+        at_most_usd=None if job.at_most_usd is None else to_wire(job.at_most_usd),
+        video_url=links.video_url(job, now),
+        adjustments=to_changes(job.all_adjustments),
+        cancel=_cancel(job),
+        error=_trouble(job),
+        next=next_step(job, standing, fresh=fresh, now=now),
+    )
+
+
+def to_view(job: Job, links: Links, standing: JobContext, now: datetime) -> JobView:
+    """The whole form."""
+    film = job.film
+    return JobView(
+        job_id=job.id,
+        state=job.state.value,
+        operation=job.operation,
+        provider=job.offer.provider,
+        model=job.offer.model,
+        is_preview=standing.is_preview,
+        sources=list(job.sources),
+        video_url=links.video_url(job, now),
+        video_url_expires_at=to_time(job.result_url_expires_at),
+        file=links.file(job),
+        duration=film.duration if film else None,
+        width=film.width if film else None,
+        height=film.height if film else None,
+        fps=film.fps if film else None,
+        has_audio=film.has_audio if film else None,
+        size_bytes=film.size_bytes if film else None,
+        cost_usd=to_wire(job.cost_usd),
+        at_most_usd=None if job.at_most_usd is None else to_wire(job.at_most_usd),
+        charged_usd=None if job.charged_micro is None else to_wire(from_micro(job.charged_micro)),
+        adjustments=to_changes(job.all_adjustments),
+        cancel=_cancel(job),
+        queue_position=(standing.line or job.queue_position) if job.live else None,
+        progress=job.progress,
+        error=_trouble(job),
+        created_at=to_time(job.created_at) or "",
+        finished_at=to_time(job.finished_at),
+        next=next_step(job, standing, now=now),
+    )
+
+
+def without_frames(view: JobView) -> JobView:
+    """The same for who asked for pictures where none are sent: it says why."""
+    return view.model_copy(update={"next": f"No picture: LTX_MCP_FRAMES is off. {view.next}"}) if view.width else view
+
+
+def to_summary(job: Job) -> JobSummary:
+    """One line of a list."""
+    return JobSummary(
+        job_id=job.id,
+        state=job.state.value,
+        operation=job.operation,
+        provider=job.offer.provider,
+        cost_usd=to_wire(job.cost_usd),
+        at_most_usd=None if job.at_most_usd is None else to_wire(job.at_most_usd),
+        prompt=job.prompt if len(job.prompt) <= MAX_SHOWN_CHARS else f"{job.prompt[: MAX_SHOWN_CHARS - 1]}…",
+        sources=list(job.sources),
+        created_at=to_time(job.created_at) or "",
+    )
+
+
+def to_estimate(plan: Plan, count: int, budget: "Budget", supposed: str = "") -> Estimate:
+    """Usable quotes first, cheapest first in each half; `supposed` says what was priced where nothing was given."""
+    left = None if budget.left is None else from_micro(budget.left)
+    over = "The day's budget does not reach."
+    usable = [_quote(offer, count, "" if offer.fits(left) else over) for offer in plan.offers]
+    others = [_quote(offer, count, why) for offer, why in plan.unusable]
+    return Estimate(
+        quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.most_usd)),
+        refused=[RefusedOffer(provider=each.provider, model=each.model, reason=each.reason) for each in plan.refused],
+        budget=to_money(budget),
+        next=supposed or None,
+    )
+
+
+def to_money(budget: "Budget") -> BudgetView:
+    """A day's budget as callers see it."""
+    return BudgetView(
+        limit_usd=None if budget.limit is None else to_wire(from_micro(budget.limit)),
+        spent_usd=to_wire(from_micro(budget.booked)),
+        reserved_usd=to_wire(from_micro(budget.held)),
+        left_usd=None if budget.left is None else to_wire(from_micro(budget.left)),
+    )
+
+
+def _quote(offer: Offer, count: int, why_not: str) -> Quote:
+    return Quote(
+        provider=offer.provider,
+        model=offer.model,
+        cost_usd=to_wire(offer.cost_usd),
+        at_most_usd=to_wire(offer.at_most_usd) if offer.at_most_usd > offer.cost_usd or offer.automatic else None,
+        total_usd=to_wire(offer.cost_usd * count),
+        credits=offer.credits,
+        billed=offer.paid_for or None,
+        usable=not why_not,
+        why_not=why_not or None,
+        adjustments=to_changes(offer.adjustments) or None,
+        as_of=offer.as_of,
+        source=offer.source,
+    )
+
+
+def _cancel(job: Job) -> Any:
+    if job.cancel is not None:
+        return job.cancel.value
+    return "asked" if job.cancel_wanted else None
+
+
+def _trouble(job: Job) -> ErrorView | None:
+    if job.error is None:
+        return None
+    error = job.error
+    return ErrorView(
+        code=error.code.value,
+        message=error.message,
+        hint=error.hint or None,
+        provider_detail=one_line(error.provider_detail, MOST_DETAIL) or None,
+    )

@@ -1,0 +1,221 @@
+"""The short text beside the structure of each answer, and what is said while a call waits."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from ltx_mcp.domain.arguments import EstimateCost
+from ltx_mcp.domain.formatting import clock, ordinal
+from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.offer import CAPTION, Offer
+from ltx_mcp.domain.plan import PREVIEW_PROVIDER
+from ltx_mcp.domain.price import to_text
+from ltx_mcp.domain.quoting import cite, one_line
+from ltx_mcp.domain.request import MEDIA_ROLES, supposed_s
+from ltx_mcp.presentation.next_steps import JobContext
+from ltx_mcp.presentation.result_models import (
+    AdjustmentView,
+    BudgetView,
+    Estimate,
+    JobList,
+    JobRef,
+    JobSummary,
+    JobView,
+    Quote,
+    RefusedOffer,
+)
+from ltx_mcp.presentation.waiting import waiting_text
+
+QUOTE_LINES = 3
+"""The first quotes have a line of their own; all others share one."""
+
+
+def stage_text(job: Job, standing: JobContext, now: datetime) -> str:
+    """What happens to a live job now: "at fal: 3rd in line, 0:42". The time is that since it was placed."""
+    provider = "this machine" if standing.is_preview else job.offer.provider
+    percent, waiting = f"{job.progress:.0f} %" if job.progress else "", waiting_text(job, now)
+    if job.waits_for:
+        what = f"waiting for {job.waits_for}"
+    elif job.state is State.QUEUED and standing.line:
+        what = f"{ordinal(standing.line + 1)} in line here for {provider}"
+    elif job.state is State.QUEUED:
+        what = ", ".join(filter(None, (f"preparing the order for {provider}", waiting or one_line(job.note))))
+    elif job.state is State.SUBMITTING:
+        what = f"sending the order to {provider}"
+    elif job.state is State.RUNNING and standing.is_preview:
+        what = ", ".join(filter(None, ("drawing on this machine", percent)))
+    elif job.state is State.RUNNING:
+        what = f"at {provider}: " + ", ".join(filter(None, (waiting or one_line(job.note) or "taken", percent)))
+    else:
+        what = ": ".join(filter(None, ("saving the film", waiting)))
+    return f"{what}, {clock(max(0.0, (now - job.created_at).total_seconds()))}"
+
+
+def order_text(offer: Offer) -> str:
+    """What is ordered, of whom and at what price: `6 s, 1080p, 16:9, with sound at fal (ltx-2.3-fast), 0.24 USD`."""
+    sound = "with sound" if offer.generate_audio else "silent"
+    film = f"{_length_text(offer)}, {offer.resolution}, {offer.aspect_ratio}, {sound}"
+    return f"{film} at {offer.provider} ({offer.model}), {offer.price}"
+
+
+def _length_text(offer: Offer) -> str:
+    seconds = f"{offer.duration:f} s"
+    if offer.automatic:
+        return f"{seconds} at most"
+    if offer.operation == "extend":
+        return f"{seconds} more with {offer.billed - offer.duration:f} s of context"
+    if offer.operation == "retake":
+        return f"{seconds} from {offer.start_time or 0:f} s on of {offer.length:f} s"
+    return seconds
+
+
+def says(provider: str, words: str | None) -> str:
+    """What a provider itself says, marked as its words."""
+    return f"{provider} says: {cite(words)}" if words else ""
+
+
+def ref_text(ref: JobRef) -> str:
+    """A job in short, and what to do next."""
+    first = f"{ref.job_id} {ref.state} at {ref.provider} ({ref.model}), {ref.price()}."
+    return "\n".join(filter(None, (first, ref.video_url, error_text(ref), changes_text(ref.adjustments), ref.next)))
+
+
+def error_text(about: JobRef | JobView) -> str:
+    """The code of what went wrong, and what is known of it; empty where nothing did."""
+    return f"{about.error.code}: {trouble_text(about)}" if about.error else ""
+
+
+def trouble_text(about: JobRef | JobView) -> str:
+    """What went wrong, on one line, and what the provider says of it."""
+    error = about.error
+    return " ".join(filter(None, (error.message, says(about.provider, error.provider_detail)))) if error else ""
+
+
+def cancel_text(ref: JobRef) -> str:
+    """What came of the wish; of the money, `next` tells."""
+    word = f" ({ref.cancel})" if ref.cancel else ""
+    return f"{ref.job_id} {ref.state}{word}. {ref.next}"
+
+
+def job_text(view: JobView, stage: str) -> str:
+    """All that is known of a job: `stage` while it lives, then the film's figures or what went wrong, the order, where
+    the film is, and what to do next."""
+    first = f"{view.job_id} {view.state}" + (f" ({stage})" if stage else "")
+    if view.width:
+        sound = "with sound" if view.has_audio else "silent"
+        size = f"{view.width}x{view.height}, {view.fps:g} fps, {sound}, {view.size_bytes} bytes"
+        first += f": {view.duration:g} s, {size}"
+    lines = (f"{first}.", error_text(view), _order_line(view), _place_line(view), changes_text(view.adjustments))
+    return "\n".join(filter(None, (*lines, view.next)))
+
+
+def _order_line(view: JobView) -> str:
+    """Of whom it was ordered, from what, at what price, and when."""
+    made_from = f" from {', '.join(view.sources)}" if view.sources else ""
+    price = f"{to_text(view.cost_usd)} USD charged" if view.charged_usd == view.cost_usd else view.price()
+    if view.charged_usd is not None and view.charged_usd != view.cost_usd:
+        price = f"charged {to_text(view.charged_usd)} USD, quoted {to_text(view.cost_usd)}"
+    ended = f" to {view.finished_at}" if view.finished_at else ""
+    return f"{view.operation}{made_from} at {view.provider} ({view.model}), {price}, {view.created_at}{ended}."
+
+
+def _place_line(view: JobView) -> str:
+    """Where the film is, and how long; its path where the address does not show it."""
+    url = view.video_url or ""
+    until = f"until {view.video_url_expires_at}" if url and view.video_url_expires_at else ""
+    path = f"file {view.file}" if view.file and view.file not in url else ""
+    more = "; ".join(filter(None, (until, path)))
+    return f"{url} ({more})" if url and more else url or more
+
+
+def row_text(row: JobSummary) -> str:
+    """A job in a list, on one line, and which jobs it was made from."""
+    made_from = f" from {', '.join(row.sources)}" if row.sources else ""
+    order = f"{row.operation}{made_from} at {row.provider}, {row.price()}, {row.created_at}"
+    return f"{row.job_id} {row.state}: {order}: {' '.join(row.prompt.split())}"
+
+
+def list_text(listed: JobList) -> str:
+    """A page, and how the next one is reached."""
+    more = f"More: list_jobs with cursor={listed.next_cursor}" if listed.next_cursor else ""
+    return "\n".join(filter(None, (*map(row_text, listed.jobs), more))) or "No jobs."
+
+
+def changes_text(changes: list[AdjustmentView]) -> str:
+    """What is not as asked; empty when all is."""
+    found = [f"{each.field} {each.asked} is {each.got}" for each in changes if _is_found(each)]
+    told = [_change_text(each) for each in changes if each.field != CAPTION and not _is_found(each)]
+    captions = [_caption_text(each) for each in changes if each.field == CAPTION]
+    sentences = (f"Read: {', '.join(found)}." if found else "", f"Changed: {', '.join(told)}." if told else "")
+    return " ".join(filter(None, (*sentences, *captions)))
+
+
+def _is_found(change: AdjustmentView) -> bool:
+    """Whether it says which file a relative path was taken to mean."""
+    return change.by == "server" and change.field in MEDIA_ROLES and Path(change.got).is_absolute()
+
+
+def _caption_text(change: AdjustmentView) -> str:
+    count = next((word for word in change.got.split() if word.isdecimal()), "some")
+    letters = f"{count} character{'' if count == '1' else 's'}"
+    return f"The caption leaves out {letters} (no font here); the prompt itself was used whole."
+
+
+def _change_text(change: AdjustmentView) -> str:
+    if change.by != "provider":
+        return f"{change.field} {change.asked} -> {change.got}"
+    return f"{cite(change.field)} {cite(change.asked)} -> {cite(change.got)} (by the provider, in its words)"
+
+
+def estimate_text(estimate: Estimate, count: int = 1) -> str:
+    """The quotes, each with the seconds it is for, why others do not offer it, and what is left of a budget."""
+    lines = [_quote_text(quote, count) for quote in estimate.quotes]
+    if len(lines) > QUOTE_LINES:
+        lines = [*lines[: QUOTE_LINES - 1], " ".join(lines[QUOTE_LINES - 1 :])]
+    changes = [each for quote in estimate.quotes for each in quote.adjustments or ()]
+    lines += dict.fromkeys(changes_text([each]) for each in changes)
+    reasons = _reasons(estimate.refused)
+    lines += [" ".join((_others_text(estimate), *reasons)).strip()] if lines and reasons else reasons
+    told = "\n".join(filter(None, (*(lines or ["Nobody offers this."]), _budget_text(estimate.budget))))
+    return f"{told} {estimate.next}" if estimate.next else told
+
+
+def _reasons(refused: Sequence[RefusedOffer]) -> list[str]:
+    """Each reason once, with the models of a provider that it holds for."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for each in refused:
+        models.setdefault((each.provider, each.reason), []).append(each.model)
+    return [f"{provider} {', '.join(of)}: {reason}" for (provider, reason), of in models.items()]
+
+
+def _others_text(estimate: Estimate) -> str:
+    """Who offers no model at all; the reasons follow."""
+    quoted = {quote.provider for quote in estimate.quotes}
+    others = ", ".join(dict.fromkeys(each.provider for each in estimate.refused if each.provider not in quoted))
+    return f"Not offered by {others}." if others else ""
+
+
+def _budget_text(budget: BudgetView) -> str:
+    if budget.left_usd is None:
+        return ""
+    left = f"{to_text(budget.left_usd)} of {to_text(budget.limit_usd or 0.0)} USD left"
+    return f"Today's budget: {left}. Spent {to_text(budget.spent_usd)}, reserved {to_text(budget.reserved_usd)}."
+
+
+def _quote_text(quote: Quote, count: int) -> str:
+    """One line: a preview is called one, and what stands in the way is said."""
+    parts = (
+        f"{quote.provider} {quote.model}: {quote.price()} each",
+        f"{quote.price(count)} in all" if count > 1 else "",
+        f"{quote.credits} credits each" if quote.credits else "",
+        f"for {quote.billed}" if quote.billed else "",
+    )
+    preview = " A preview drawn on this machine, not LTX." if quote.provider == PREVIEW_PROVIDER else ""
+    return "; ".join(filter(None, parts)) + "." + preview + (f" Not now: {quote.why_not}" if quote.why_not else "")
+
+
+def supposed_text(arguments: EstimateCost) -> str:
+    """Which medium was priced where none was given; empty where one was, or none is needed."""
+    seconds = supposed_s(arguments)
+    what, like = ("audio", "a sound") if arguments.operation == "audio_to_video" else ("video", "a video")
+    return "" if seconds is None else f"As for {like} of {seconds:g} s; give {what} for the price of yours."

@@ -1,0 +1,103 @@
+"""What callers are shown of their spending: by UTC day, provider and model, and where a provider charges other prices
+than the table has."""
+
+import re
+from datetime import date
+from typing import TYPE_CHECKING
+
+from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.price import from_micro, to_wire
+from ltx_mcp.domain.quoting import quote
+from ltx_mcp.presentation.result_models import BudgetView, ResultModel, to_money
+
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.spend import PriceDrift, Spend, SpendRow
+
+
+class SpentRow(ResultModel):
+    """One day's videos of one provider and model; held, booked and released count videos."""
+
+    day: str
+    provider: str
+    model: str
+    videos: int
+    held: int
+    booked: int
+    released: int
+    quoted_usd: float
+    spent_usd: float
+    reserved_usd: float
+    charged_usd: float | None = None
+    drift_usd: float | None = None
+
+
+class DriftRow(ResultModel):
+    """A provider and model whose charges are not as quoted."""
+
+    provider: str
+    model: str
+    videos: int
+    quoted_usd: float
+    charged_usd: float
+    since: str
+    as_of: str
+
+
+class SpendView(ResultModel):
+    """Newest day first; the budget is that of the last day, of everybody together."""
+
+    rows: list[SpentRow]
+    drifts: list[DriftRow]
+    budget: BudgetView
+
+
+def to_spend_view(spend: "Spend") -> SpendView:
+    """As callers see it."""
+    return SpendView(
+        rows=[_row(each) for each in spend.rows],
+        drifts=[_drift(each) for each in spend.drifts],
+        budget=to_money(spend.budget),
+    )
+
+
+def read_day(text: str) -> date | None:
+    """The day of `YYYY-MM-DD`; None for `today`. Raises CallerError."""
+    if text == "today":
+        return None
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise CallerError(
+        ErrorCode.INVALID_REQUEST, f"day: {quote(text)} is no day.", "Give a UTC day as YYYY-MM-DD, or today."
+    )
+
+
+def _row(spent: "SpendRow") -> SpentRow:
+    return SpentRow(
+        day=spent.day,
+        provider=spent.provider,
+        model=spent.model,
+        videos=spent.videos,
+        held=spent.held,
+        booked=spent.booked,
+        released=spent.released,
+        quoted_usd=to_wire(from_micro(spent.quoted_micro)),
+        spent_usd=to_wire(from_micro(spent.spent_micro)),
+        reserved_usd=to_wire(from_micro(spent.reserved_micro)),
+        charged_usd=None if spent.charged_micro is None else to_wire(from_micro(spent.charged_micro)),
+        drift_usd=None if spent.drift_micro is None else to_wire(from_micro(spent.drift_micro)),
+    )
+
+
+def _drift(drift: "PriceDrift") -> DriftRow:
+    return DriftRow(
+        provider=drift.provider,
+        model=drift.model,
+        videos=drift.videos,
+        quoted_usd=to_wire(from_micro(drift.quoted_micro)),
+        charged_usd=to_wire(from_micro(drift.charged_micro)),
+        since=drift.since,
+        as_of=drift.as_of,
+    )
