@@ -17,8 +17,8 @@ from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.plan import select_offers
 from ltx_mcp.domain.request import canonical_form, to_request
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import NewJob
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 
 CALLS = 15

@@ -54,8 +54,8 @@ class Run:
 
 async def serve(figures: Path) -> None:
     """The stdio server as `ltx-mcp serve` runs it, and a ticker; writes `figures` when its stdin closes."""
-    from ltx_mcp.server.app import make_server
     from ltx_mcp.presentation.config import read_edge
+    from ltx_mcp.server.app import make_server
 
     server, _ = make_server(*read_edge())
     lags: list[tuple[float, float]] = []

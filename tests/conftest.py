@@ -21,8 +21,8 @@ from ltx_mcp.domain.request import canonical_form, to_request
 from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import NewJob
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.providers.catalog_loader import make_market, read_providers, setting_names
 from ltx_mcp.server import app_context
 from ltx_mcp.server.app import make_server

@@ -8,7 +8,20 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ltx_mcp"
-FLOORS = ["launch", "private", "settings", "domain", "net", "media", "providers", "jobs", "server", "emulator", "cli"]
+FLOORS = [
+    "launch",
+    "private",
+    "settings",
+    "domain",
+    "net",
+    "media",
+    "providers",
+    "jobs",
+    "presentation",
+    "server",
+    "emulator",
+    "cli",
+]
 # settings raise the domain's errors, and are read by nobody but the edge
 ALSO = {"settings": {"domain"}}
 READS_ENVIRONMENT = {"settings.py"}
@@ -83,7 +96,7 @@ def test_every_file_says_what_is_in_it_and_stays_short() -> None:
 
 def test_what_is_heavy_is_not_imported_on_the_way_to_the_first_answer() -> None:
     code = (
-        "import sys; from ltx_mcp.server.config import read_edge; from ltx_mcp.server.app import make_server; "
+        "import sys; from ltx_mcp.presentation.config import read_edge; from ltx_mcp.server.app import make_server; "
         "make_server(*read_edge()); "
         "print([name for name in ('sqlalchemy', 'av', 'PIL', 'httpx', 'rich', 'filelock') if name in sys.modules])"
     )

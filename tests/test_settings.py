@@ -11,8 +11,8 @@ import pytest
 
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Catalog
-from ltx_mcp.providers.catalog_loader import read_providers
 from ltx_mcp.presentation.config import make_config, read_edge
+from ltx_mcp.providers.catalog_loader import read_providers
 from ltx_mcp.settings import described, read_overlay_path, read_settings
 
 DESIGNED = ["VIDEO_STORE", "TOKENS_FILE", "OIDC_ISSUER", "SIGNING_KEY", "WEBHOOKS"]

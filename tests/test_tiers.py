@@ -157,13 +157,13 @@ def test_this_run_leaves_them_out_unless_it_has_all(pytestconfig: pytest.Config)
 
 
 def test_a_film_is_kept_by_what_draws_it(tmp_path: Path) -> None:
-    for folder in ("ltx_mcp/media", "ltx_mcp/emulator", "tests/media", "tests/emulator"):
+    for folder in ("ltx_mcp/media/preview", "ltx_mcp/emulator", "tests/media", "tests/emulator"):
         (tmp_path / folder).mkdir(parents=True)
-    for path in ("tests/media/films.py", "tests/emulator/made.py", "ltx_mcp/media/render.py"):
+    for path in ("tests/media/films.py", "tests/emulator/made.py", "ltx_mcp/media/preview/render.py"):
         (tmp_path / path).touch()
     before = drawn_by.__wrapped__(tmp_path)
     assert drawn_by.__wrapped__(tmp_path) == before
-    (tmp_path / "ltx_mcp/media/render.py").write_text("#", encoding="utf-8")
+    (tmp_path / "ltx_mcp/media/preview/render.py").write_text("#", encoding="utf-8")
     assert drawn_by.__wrapped__(tmp_path) != before
 
 

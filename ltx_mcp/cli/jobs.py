@@ -11,18 +11,18 @@ import anyio
 import click
 
 from ltx_mcp.cli import films
-from ltx_mcp.cli.output.asked import asked_of, happened
 from ltx_mcp.cli.cancel import cancel
 from ltx_mcp.cli.common import CALLER, STILL_RUNNING, at_signal, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, open_option, read_options
-from ltx_mcp.cli.player import open_film
-from ltx_mcp.cli.recover import adopt, resolve
+from ltx_mcp.cli.output.asked import asked_of, happened
 from ltx_mcp.cli.output.show import print_history, print_job, view_of
-from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import print_json, print_table
+from ltx_mcp.cli.player import open_film
+from ltx_mcp.cli.recover import adopt, resolve
+from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
 from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State

@@ -14,23 +14,23 @@ from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import read_options
 from ltx_mcp.cli.output.output_file import read_output
-from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.output.progress import following
 from ltx_mcp.cli.output.show import print_made, standing_of, view_of
 from ltx_mcp.cli.output.streams import agrees, say
 from ltx_mcp.cli.output.text import age, print_json
 from ltx_mcp.cli.output.way import placed_text
+from ltx_mcp.cli.player import open_film
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.presentation.result_models import JobView
+from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.settings import environment
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.placement import Ordered
     from ltx_mcp.jobs.service import Jobs
+    from ltx_mcp.jobs.store.store import PlacedJob
 
 LONG_S = 24 * 3600.0
 MAX_PROMPT_READ = 100_000
@@ -118,7 +118,7 @@ async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated
         with scope:
             arguments = await with_full_ids(jobs, arguments)
             can_ask = order.yes or _is_person_there()
-            ordered = await jobs.order(arguments, CALLER, order.answer, can_ask=can_ask, repeat=repeat)
+            ordered = await jobs.order_or_ask(arguments, CALLER, order.answer, can_ask=can_ask, repeat=repeat)
             if isinstance(ordered, ConfirmationPrompt):
                 return ordered
             job = ordered.job
@@ -139,7 +139,7 @@ def _is_person_there() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _asks_for_another(ordered: "Ordered", request_key: str) -> str:
+def _asks_for_another(ordered: "PlacedJob", request_key: str) -> str:
     """The question to a person whose request was made before; empty where it is plain what they want: a key names its
     own job, and what is under way is followed on."""
     job = ordered.job
@@ -191,7 +191,7 @@ def _say_why_preview(jobs: "Jobs", arguments: PaidArguments) -> None:
         say(text)
 
 
-def _say_placed(ordered: "Ordered", *, is_preview: bool) -> None:
+def _say_placed(ordered: "PlacedJob", *, is_preview: bool) -> None:
     job = ordered.job
     if ordered.fresh:
         say(placed_text(job, is_preview=is_preview))

@@ -11,25 +11,16 @@ from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.ceiling import ceiling, within
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, needs_confirmation
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Catalog, Plan, is_preview_only, make_offers, select_offers
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import canonical_form, media_arguments, supposed_inputs, to_request
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.resolve_inputs import ResolvedInput, read_media, with_found
-from ltx_mcp.jobs.store.store import Placed, Store
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity
+from ltx_mcp.jobs.store.store import PlacedJob, Store
 from ltx_mcp.media.inputs import InputReader
-
-
-@dataclass(frozen=True)
-class Ordered:
-    """The job of a request; `fresh` is false when the request already had it."""
-
-    job: Job
-    fresh: bool
 
 
 @dataclass
@@ -38,7 +29,7 @@ class Placement:
 
     market: Catalog
     store: Store
-    place: Callable[[NewJob, datetime, Repeat], Placed]
+    place: Callable[[NewJob, datetime, Repeat], PlacedJob]
     consents: ConfirmationStore
     files: FileStore
     reader: InputReader
@@ -49,11 +40,11 @@ class Placement:
         self,
         arguments: PaidArguments,
         caller: str,
-        answer: ConfirmationReply | None = None,
+        answer: ConfirmationReply | None,
         *,
-        can_ask: bool = False,
-        repeat: Repeat = Repeat.RETRY,
-    ) -> Ordered | ConfirmationPrompt:
+        can_ask: bool,
+        repeat: Repeat,
+    ) -> PlacedJob | ConfirmationPrompt:
         """The job of this request: placed now, or the one it already has, which `repeat` decides. With `can_ask` it may
         be the question to put to a person, whose `answer` comes with the same arguments again.
 
@@ -75,7 +66,7 @@ class Placement:
                 wanted = RequestIdentity(caller, arguments.request_key, normal, is_preview, repeat)
                 same = await self.store.run_in_thread(self.store.find_same, wanted, self.now())
                 if same is not None:
-                    return Ordered(same, fresh=False)
+                    return PlacedJob(same, fresh=False)
                 raise
             new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd)
             wish = self._wish(new, request.max_cost_usd)
@@ -83,14 +74,13 @@ class Placement:
                 # nobody is asked about what would be refused anyway, and nothing is kept of it
                 found = await self.store.run_in_thread(self.store.check, new, self.now(), repeat)
                 if found is not None:
-                    return Ordered(found, fresh=False)
+                    return PlacedJob(found, fresh=False)
             if wish is not None and (question := await self._settle(wish, answer, can_ask)) is not None:
                 return question
             for each in given:
                 if each.path is not None:
                     await self.store.run_in_thread(self.files.keep_input, each.input, each.path)
-        placed = await self.store.run_in_thread(self.place, new, self.now(), repeat)
-        return Ordered(placed.job, placed.fresh)
+        return await self.store.run_in_thread(self.place, new, self.now(), repeat)
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
         """Everything that could be ordered for this, what stands in the way of the rest, and why others refuse.

@@ -15,9 +15,9 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.database import DatabaseUnavailableError
-from ltx_mcp.jobs.store.store import Placed, Store
 from ltx_mcp.jobs.store.rows import LostClaimError, NewJob
 from ltx_mcp.jobs.store.same import Repeat
+from ltx_mcp.jobs.store.store import PlacedJob, Store
 from ltx_mcp.jobs.workers.liveness import Liveness
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Runner:
         """Look now: something was placed, or changed."""
         self._wake.set()
 
-    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> Placed:
+    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> PlacedJob:
         """Place a job, held by this process where that takes nobody's turn, so that it need not be claimed; then
         `begin` carries it. Blocking; raises CallerError or SetupError."""
         provider = new.offers[0].provider

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import overload
 
 import anyio
 from anyio.abc import TaskGroup
@@ -20,7 +19,7 @@ from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.keeping import Keeping
-from ltx_mcp.jobs.placement import Ordered, Placement
+from ltx_mcp.jobs.placement import Placement
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.recovery import Recovery, RecoveryStore
 from ltx_mcp.jobs.retention import Retention
@@ -32,9 +31,9 @@ from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.budget import Budget
 from ltx_mcp.jobs.store.change_notifier import ChangeNotifier
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.paging import Page, read_cursor, to_cursor
 from ltx_mcp.jobs.store.same import Repeat
+from ltx_mcp.jobs.store.store import PlacedJob, Store
 from ltx_mcp.jobs.store.transitions import cancel_is_decided, checked_id, found_or_refused, has_ended, is_job_id, nobody
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
@@ -172,34 +171,28 @@ class Jobs:
             self._database.close()
         return left
 
-    @overload
-    async def order(self, arguments: PaidArguments, caller: str) -> Ordered: ...
+    async def order(self, arguments: PaidArguments, caller: str) -> PlacedJob:
+        """The job of this request: placed now, or the one it already has; see Placement. Nobody is asked anything.
 
-    @overload
-    async def order(
+        Raises CallerError or SetupError.
+        """
+        ordered = await self.order_or_ask(arguments, caller, None, can_ask=False)
+        assert isinstance(ordered, PlacedJob)
+        return ordered
+
+    async def order_or_ask(
         self,
         arguments: PaidArguments,
         caller: str,
         answer: ConfirmationReply | None,
         *,
         can_ask: bool,
-        repeat: Repeat = ...,
-    ) -> Ordered | ConfirmationPrompt: ...
-
-    async def order(
-        self,
-        arguments: PaidArguments,
-        caller: str,
-        answer: ConfirmationReply | None = None,
-        *,
-        can_ask: bool = False,
         repeat: Repeat = Repeat.RETRY,
-    ) -> Ordered | ConfirmationPrompt:
-        """The job of this request: placed now, or the one it already has; see Placement. Only with `can_ask` is it ever
-        a question. Raises CallerError or SetupError."""
+    ) -> PlacedJob | ConfirmationPrompt:
+        """The same; with `can_ask`, perhaps the question that a person must answer first."""
         await self._take_in_prices()
         ordered = await self._placing.order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
-        if isinstance(ordered, Ordered) and ordered.fresh:
+        if isinstance(ordered, PlacedJob) and ordered.fresh:
             self._runner.begin(ordered.job)
         else:
             self._runner.wake()

@@ -10,10 +10,10 @@ from av.container import OutputContainer
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.media_formats import CONVERSION_TARGETS
 from ltx_mcp.media.decode.audio_reader import AudioReader, first_heard, open_sound
+from ltx_mcp.media.decode.source_video import SourceVideo, read_source
 from ltx_mcp.media.messages import MediumFacts
 from ltx_mcp.media.probe import codec_name, probe_media
 from ltx_mcp.media.remux import write_whole
-from ltx_mcp.media.decode.source_video import SourceVideo, read_source
 from ltx_mcp.media.tracks import CopiedTrack, EncodedTrack, Silence, Track
 
 _CRF = 14

@@ -13,8 +13,8 @@ from ltx_mcp.domain.media_formats import scaled_size
 from ltx_mcp.media.decode.colours import read_colours, to_srgb
 from ltx_mcp.media.decode.decoding import BROKEN, MAX_EDGE, cut_short, decode_errors, refused
 from ltx_mcp.media.decode.jpeg import is_cut
-from ltx_mcp.media.messages import PictureFacts
 from ltx_mcp.media.decode.opening import open_header, picture_format
+from ltx_mcp.media.messages import PictureFacts
 
 __all__ = ["MAX_EDGE", "convert_picture", "open_picture", "probe_image"]
 

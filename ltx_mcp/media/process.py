@@ -110,8 +110,8 @@ _MODULES = {
     "measure": "measure",
     "sheet": "measure",
     "frame": "measure",
-    "render": "render",
-    "edit": "edit",
+    "render": "preview.render",
+    "edit": "preview.edit",
 }
 
 

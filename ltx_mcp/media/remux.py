@@ -11,10 +11,10 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ltx_mcp.domain.errors import CallerError
-from ltx_mcp.media.messages import ReportProgress
-from ltx_mcp.media.probe import need_picture, open_medium
 from ltx_mcp.media.decode.shown import PLAIN
 from ltx_mcp.media.decode.source_video import SourceVideo, add_picture, kept_frames
+from ltx_mcp.media.messages import ReportProgress
+from ltx_mcp.media.probe import need_picture, open_medium
 from ltx_mcp.media.tracks import Track
 
 MakeTrack = Callable[[OutputContainer, ExitStack], Track]

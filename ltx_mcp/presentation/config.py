@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ltx_mcp.domain.plan import Availability, Catalog
+from ltx_mcp.presentation.kept_keys import read_kept_keys
 from ltx_mcp.providers.catalog_loader import ended_choices, make_market, read_providers, setting_names
 from ltx_mcp.providers.key_names import misnamed_text, previews_text
-from ltx_mcp.presentation.kept_keys import read_kept_keys
 from ltx_mcp.settings import Settings, home_folder, read_overlay_path, read_settings
 
 if TYPE_CHECKING:

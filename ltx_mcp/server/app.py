@@ -12,11 +12,11 @@ from mcp.server.context import CallNext, ServerRequestContext
 
 from ltx_mcp import __version__
 from ltx_mcp.domain.plan import Catalog
+from ltx_mcp.presentation.config import make_config, warn_of_ended
+from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.completions import add_completions
-from ltx_mcp.presentation.config import make_config, warn_of_ended
 from ltx_mcp.server.echoes import cut_names
-from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
 from ltx_mcp.server.resources import add_resources

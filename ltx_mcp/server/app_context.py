@@ -15,10 +15,10 @@ from mcp.server.mcpserver import Context
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.presentation.next_steps import JobContext
-from ltx_mcp.server.patience import Patiences
 from ltx_mcp.presentation.result_models import JobRef, JobView, Links, to_ref, to_view
 from ltx_mcp.presentation.result_text import stage_text
 from ltx_mcp.presentation.suggestions import goes_on
+from ltx_mcp.server.patience import Patiences
 from ltx_mcp.server.whole_steps import WholeSteps
 from ltx_mcp.settings import Settings
 

@@ -10,8 +10,8 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.plan import Catalog
-from ltx_mcp.server.app_context import AppContext, app_context
 from ltx_mcp.presentation.spending import read_day, to_spend_view
+from ltx_mcp.server.app_context import AppContext, app_context
 
 MOST_BLOB_BYTES = 4 * 1024 * 1024
 T = TypeVar("T")

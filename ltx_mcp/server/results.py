@@ -6,10 +6,10 @@ from typing import Any
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.server.app_context import AppContext
-from ltx_mcp.server.error_results import refusal
 from ltx_mcp.presentation.result_models import ResultModel
 from ltx_mcp.presentation.result_text import ref_text, trouble_text
+from ltx_mcp.server.app_context import AppContext
+from ltx_mcp.server.error_results import refusal
 
 JOB = "ltx-mcp/job"
 """The name, in `_meta` of an answer with a picture, of what other answers have as their structure."""

@@ -33,8 +33,8 @@ from pydantic import Field
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.server.app_context import AppContext, app_context
 from ltx_mcp.presentation.result_models import to_time
+from ltx_mcp.server.app_context import AppContext, app_context
 from ltx_mcp.server.results import job_answer
 
 logger = logging.getLogger(__name__)

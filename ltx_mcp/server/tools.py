@@ -28,14 +28,14 @@ from ltx_mcp.domain.arguments import (
 )
 from ltx_mcp.domain.confirmation import ConfirmationPrompt
 from ltx_mcp.domain.plan import Catalog
+from ltx_mcp.presentation.next_steps import money_text
+from ltx_mcp.presentation.result_models import Estimate, JobList, JobRef, to_estimate, to_summary, without_frames
+from ltx_mcp.presentation.result_text import cancel_text, estimate_text, job_text, list_text, supposed_text
 from ltx_mcp.server import elicitation
 from ltx_mcp.server.app_context import AppContext, app_context
 from ltx_mcp.server.arguments import StrictTool, make_tool
-from ltx_mcp.presentation.next_steps import money_text
 from ltx_mcp.server.player.page import TOOL_META
 from ltx_mcp.server.player.player_actions import player_meta
-from ltx_mcp.presentation.result_models import Estimate, JobList, JobRef, to_estimate, to_summary, without_frames
-from ltx_mcp.presentation.result_text import cancel_text, estimate_text, job_text, list_text, supposed_text
 from ltx_mcp.server.results import answer, image, job_answer
 from ltx_mcp.server.tasks import follows_tasks
 
@@ -198,12 +198,12 @@ async def _order(arguments: PaidArguments, context: Context[AppContext]) -> Call
     began = anyio.current_time()
     desk, jobs = app_context(context), await app_context(context).jobs()
     caller, can_ask, said = desk.caller(context), elicitation.can_ask(context), elicitation.read_answer(context)
-    ordered = await jobs.order(arguments, caller, said, can_ask=can_ask)
+    ordered = await jobs.order_or_ask(arguments, caller, said, can_ask=can_ask)
     while isinstance(ordered, ConfirmationPrompt):
         if elicitation.asks_by_answer(context):
             return elicitation.to_result(ordered)
         said = await elicitation.ask(context, ordered, began + elicitation.ASK_S - anyio.current_time())
-        ordered = await jobs.order(arguments, caller, said, can_ask=True)
+        ordered = await jobs.order_or_ask(arguments, caller, said, can_ask=True)
     took_s = anyio.current_time() - began
     job, patience = ordered.job, desk.patiences.of(context)
     if job.live:

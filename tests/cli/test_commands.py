@@ -14,8 +14,8 @@ from ltx_mcp import __version__
 from ltx_mcp.cli.main import cli
 from ltx_mcp.cli.output.text import spoken
 from ltx_mcp.domain.job import State
-from ltx_mcp.providers.catalog_loader import read_providers
 from ltx_mcp.presentation.result_models import Estimate, JobView
+from ltx_mcp.providers.catalog_loader import read_providers
 from tests.cli.conftest import (
     COMMANDS,
     CONTROL,

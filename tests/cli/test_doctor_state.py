@@ -18,11 +18,11 @@ from ltx_mcp.cli.checks.machine import small_png
 from ltx_mcp.cli.checks.state import check_home, check_state
 from ltx_mcp.cli.checks.timeouts import patient_loop
 from ltx_mcp.domain.job import ChargeState, Job, State
-from ltx_mcp.jobs.store.migrations import STEPS
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
+from ltx_mcp.jobs.store.migrations import STEPS
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.schema import jobs, workers
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness
 from ltx_mcp.media.picture import probe_image
 from ltx_mcp.settings import Settings, read_settings

@@ -62,7 +62,7 @@ def test_a_reference_that_the_host_did_not_fill_in_is_no_key_and_another_name_of
     assert ltx("login", "fal", typed=KEY).returncode == 0
     assert usable(ltx, FAL_KEY="${FAL_KEY}")
     assert ltx("login", "ltx", typed=KEY).returncode == 0
-    read = "from ltx_mcp.server.config import read_edge; print(read_edge()[0].lookup('LTX_API_KEY'))"
+    read = "from ltx_mcp.presentation.config import read_edge; print(read_edge()[0].lookup('LTX_API_KEY'))"
     assert ltx(typed=read, code=True).stdout == f"{KEY}\n"
     assert ltx(typed=read, code=True, LTXV_API_KEY="another").stdout == "\n"
 

@@ -8,16 +8,16 @@ from typing import Any
 import click
 import pytest
 
-from ltx_mcp.cli.output.ended import next_steps
 from ltx_mcp.cli.main import cli
+from ltx_mcp.cli.output.ended import next_steps
 from ltx_mcp.cli.output.screen import broken
 from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, RetakeVideo
 from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.presentation.result_models import JobView
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from tests.cli.conftest import Command, Ended, command_in
 from tests.conftest import Emulated
 

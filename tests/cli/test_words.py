@@ -13,10 +13,10 @@ from ltx_mcp.cli.option_names import names_of, rename
 from ltx_mcp.domain.arguments import OPERATIONS, EstimateCost
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
-from ltx_mcp.providers.key_names import find_misnamed, previews_text
 from ltx_mcp.presentation.result_models import AdjustmentView
 from ltx_mcp.presentation.result_text import changes_text
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.key_names import find_misnamed, previews_text
 from tests.cli.conftest import SMALL, Command
 from tests.conftest import Emulated
 

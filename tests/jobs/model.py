@@ -18,8 +18,8 @@ from sqlalchemy import select
 from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, TRANSITIONS, CancelOutcome, ChargeState, Job, State
 from ltx_mcp.jobs.store import schema
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import LostClaimError
+from ltx_mcp.jobs.store.store import Store
 
 START = datetime(2026, 11, 21, 23, 58, tzinfo=UTC)
 """Near midnight, because a day's money ends there."""

@@ -11,8 +11,8 @@ from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.cancellation import BATCH, Cancellation
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import NewJob
+from ltx_mcp.jobs.store.store import Store
 from tests.conftest import Clock, Emulated
 from tests.jobs.test_store import ordered
 from tests.providers.bench import CALLER, opened, text

@@ -300,7 +300,7 @@ def test_a_shared_database_may_have_its_home_on_any_disk(
     def refuse(path: Path) -> None:
         raise AssertionError(path)
 
-    monkeypatch.setattr("ltx_mcp.jobs.sqlite.check_disk", refuse)
+    monkeypatch.setattr("ltx_mcp.jobs.store.sqlite.check_disk", refuse)
     Database.open(home, postgres.new_database()).close()
 
 

@@ -15,8 +15,8 @@ from sqlalchemy import text
 
 from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.domain.job import ChargeState, State
-from ltx_mcp.jobs.store import migrations
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
+from ltx_mcp.jobs.store import migrations
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.store import Store
 from tests.conftest import Clock

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import NewJob
+from ltx_mcp.jobs.store.store import Store
 from tests.conftest import Clock
 
 NAMES = ("a b", "a%20b", "a%2fb", "a?b", "a#b", "a&mode=ro", "🎬", "dot.", "file:x", ":memory:", "-dash", 'quo"te', "é")

@@ -12,10 +12,10 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.live import check_live
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.schema import jobs
+from ltx_mcp.jobs.store.store import Store
 from tests.conftest import Clock
 from tests.jobs.test_store import ordered
 

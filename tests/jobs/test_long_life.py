@@ -16,10 +16,10 @@ from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs import runner
-from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.steps.save import TRIES_WHEN_LATE
-from ltx_mcp.jobs.store.store import Store
+from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.rows import LostClaimError
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.providers.base import DeferredVideo, SubmittedOrder
 from tests.conftest import Clock, Connect, Emulated

@@ -18,8 +18,8 @@ from ltx_mcp.domain.ceiling import ceiling
 from ltx_mcp.domain.errors import ErrorCode, JobError, ProviderError
 from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.unit_price import UnitPrice
-from ltx_mcp.jobs.store import migrations
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
+from ltx_mcp.jobs.store import migrations
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.store import Store
 from tests.conftest import Clock

@@ -4,9 +4,9 @@ import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ChargeState, Job, State
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.same import Repeat
+from ltx_mcp.jobs.store.store import Store
 from tests.conftest import Clock
 from tests.jobs.test_store import New, ordered, priced
 

@@ -14,8 +14,8 @@ from ltx_mcp.domain.catalog import InputSpec
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.domain.request import Input
-from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.steps.save import PATIENCE_S, STEADY_BYTES, TRIES_WHEN_LATE
+from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.media.messages import SheetFacts
 from ltx_mcp.net.flow import Bounds

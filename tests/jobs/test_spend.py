@@ -19,11 +19,11 @@ from ltx_mcp.domain.price import to_micro
 from ltx_mcp.jobs.spend import Spend, SpendRow, read_spend
 from ltx_mcp.jobs.store.budget import Budget
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import NewJob
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import price_drift
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.presentation.spending import read_day, to_spend_view
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from tests.conftest import ERAS, Clock, Connect, Emulated, Era
 from tests.providers.bench import lookup_in, opened, text
 

@@ -24,8 +24,8 @@ from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import LostClaimError
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.media.messages import RenderOrder

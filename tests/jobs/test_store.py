@@ -11,8 +11,8 @@ from ltx_mcp.domain.job import TRANSITIONS, CancelOutcome, ChargeState, Job, Sta
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import LostClaimError, NewJob
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from tests.conftest import Clock
 

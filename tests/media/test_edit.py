@@ -10,10 +10,10 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.preview.edit import edit
 from ltx_mcp.media.messages import EditOrder, RenderOrder
-from ltx_mcp.media.probe import probe_media
+from ltx_mcp.media.preview.edit import edit
 from ltx_mcp.media.preview.render import render
+from ltx_mcp.media.probe import probe_media
 from tests.media.films import CINEMA, NTSC, Recipe, between, heard, lag, make, moments, packets, pictures, psnr
 
 FILM = Recipe(frames=40, seconds=1.6)

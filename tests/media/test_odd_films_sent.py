@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from ltx_mcp.media.convert import convert_medium
-from ltx_mcp.media.preview.edit import edit
 from ltx_mcp.media.messages import EditOrder
+from ltx_mcp.media.preview.edit import edit
 from ltx_mcp.media.probe import probe_media
 from tests.media.odd.films import FILMS, Odd
 from tests.media.test_odd_films import named, off, three_places

@@ -13,8 +13,8 @@ from PIL import Image, ImageStat
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.media.decode.audio_reader import measure_loudness
 from ltx_mcp.media.messages import RenderOrder
-from ltx_mcp.media.probe import probe_media
 from ltx_mcp.media.preview.render import render
+from ltx_mcp.media.probe import probe_media
 from tests.media.films import Recipe, heard, lag, make, packets, pictures
 
 SMALL = RenderOrder("a red kite over green hills", 320, 180, 25, 2.0, audio=True)

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageStat
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.preview.caption import make_caption, make_title
-from ltx_mcp.media.preview.fonts import Typefaces, font_folders
 from ltx_mcp.media.messages import RenderOrder
 from ltx_mcp.media.picture import MAX_EDGE, open_picture
+from ltx_mcp.media.preview.caption import make_caption, make_title
+from ltx_mcp.media.preview.fonts import Typefaces, font_folders
 from ltx_mcp.media.preview.render import render
 
 Colour = tuple[int, int, int]

@@ -15,8 +15,8 @@ from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.job import Job, State, VideoInfo
 from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.request import Input, canonical_form, to_request
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import NewJob
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.player.page import PAGE

@@ -29,8 +29,8 @@ from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS
 from ltx_mcp.domain.request import Input, canonical_form, to_request
 from ltx_mcp.emulator.app import settings as emulated
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import NewJob
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.address import read_address
 from ltx_mcp.net.provider_client import ProviderClient

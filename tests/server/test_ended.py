@@ -7,9 +7,9 @@ import pytest
 
 from ltx_mcp.cli.checks.settings import read_given
 from ltx_mcp.cli.common import open_jobs
+from ltx_mcp.presentation.config import read_edge
 from ltx_mcp.providers.catalog_loader import can_serve, make_market, read_providers
 from ltx_mcp.server.app import make_server
-from ltx_mcp.presentation.config import read_edge
 from tests.providers.bench import lookup_in
 
 pytestmark = pytest.mark.anyio

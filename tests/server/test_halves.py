@@ -21,14 +21,14 @@ from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import supposed_inputs, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.jobs.store.budget import Budget
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import NewJob
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
-from ltx_mcp.server.app import make_server
-from ltx_mcp.server.arguments import with_sentence
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.presentation.next_steps import JobContext
 from ltx_mcp.presentation.result_models import JobList, Links, to_estimate, to_ref, to_summary, to_view
 from ltx_mcp.presentation.result_text import cancel_text, estimate_text, job_text, list_text, ref_text, supposed_text
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.server.app import make_server
+from ltx_mcp.server.arguments import with_sentence
 from ltx_mcp.server.results import answer
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Clock, Emulated

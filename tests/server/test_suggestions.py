@@ -10,11 +10,11 @@ from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo
 from ltx_mcp.domain.job import Job, State, VideoInfo, input_of
 from ltx_mcp.domain.plan import select_offers
 from ltx_mcp.domain.request import to_request
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import NewJob
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.presentation.next_steps import JobContext, next_step
 from ltx_mcp.presentation.suggestions import goes_on
+from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from tests.conftest import Clock
 
 FILM = VideoInfo(duration=6, width=1920, height=1080, fps=25, frames=150, has_audio=True, size_bytes=1)

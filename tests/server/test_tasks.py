@@ -32,8 +32,8 @@ from ltx_mcp.domain.request import canonical_form, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import NewJob
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.tasks import TASKS
 from ltx_mcp.settings import read_settings

@@ -8,8 +8,8 @@ from ltx_mcp.cli.checks.finding import Finding, failure, fine, warning
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.providers.catalog_loader import ended_choices, is_near, read_addresses, read_providers, setting_names
 from ltx_mcp.presentation.config import read_edge
+from ltx_mcp.providers.catalog_loader import ended_choices, is_near, read_addresses, read_providers, setting_names
 from ltx_mcp.settings import PREFIX, Settings, described, read_overlay_path
 
 MODELS = f"{PREFIX}MODELS"

@@ -19,8 +19,8 @@ from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.domain.unit_price import UnitPrices, charge_of, confirms_seconds, raised
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.prices import PriceBook
-from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.rows import LostClaimError
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import price_drift
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.media.client import MediaClient

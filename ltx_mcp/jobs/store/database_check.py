@@ -9,8 +9,8 @@ from sqlalchemy import Connection, inspect, select, text
 
 from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, State
 from ltx_mcp.jobs.filesystem import DOUBTFUL, MOUNTS, find_file_system
-from ltx_mcp.jobs.store.migrations import STEPS
 from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.migrations import STEPS
 from ltx_mcp.jobs.store.schema import jobs
 from ltx_mcp.jobs.workers.ownerless import beating, locked
 

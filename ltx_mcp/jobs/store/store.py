@@ -47,7 +47,7 @@ ASKED_FOR = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedJob:
     """The job of a request; `fresh` is false when it was there already."""
 
     job: Job
@@ -79,7 +79,7 @@ class Store:
 
     # -- placing ------------------------------------------------------------------------------------------------
 
-    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY, holder: str = "") -> Placed:
+    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY, holder: str = "") -> PlacedJob:
         """The request's job: the one it already has, or a new row with its price held. `holder` is who carries the
         new one, which nobody needs to claim then.
 
@@ -90,14 +90,14 @@ class Store:
         with self._database.write() as connection:
             self._database.lock(connection, f"request {new.caller} {name}")
             if found := find_same(connection, identity_of(new, repeat), now):
-                return Placed(found, fresh=False)
+                return PlacedJob(found, fresh=False)
             if self._max_live_jobs is not None:
                 self._database.lock(connection, f"live {new.caller}")
                 check_live(connection, new.caller, self._max_live_jobs)
             self._lock_day(connection, now)
             self._check_budget(connection, new.offers[0], now)
             use_up(connection, new.caller, name_of(new.normal, new.request_key))
-            return Placed(insert_job(connection, new, now, "placed", holder), fresh=True)
+            return PlacedJob(insert_job(connection, new, now, "placed", holder), fresh=True)
 
     def check(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> Job | None:
         """What `place` would say just now, without placing: the job this request already has, or None. Raises the same

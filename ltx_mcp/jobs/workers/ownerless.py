@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select
 
 from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import ActiveJob
 from ltx_mcp.jobs.store.schema import workers
+from ltx_mcp.jobs.store.store import ActiveJob
 from ltx_mcp.jobs.workers.heartbeat import CLOCK, LEASE_S
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness
 

@@ -17,8 +17,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.filter import Graph
 
-from ltx_mcp.media.preview.compositor import chained
 from ltx_mcp.media.decode.parts import odd_parts
+from ltx_mcp.media.preview.compositor import chained
 from ltx_mcp.media.probe import Kind, find_sound, open_medium, refused
 
 _SLACK_S = 0.015  # timestamps of whole milliseconds wander by less; the ear notices more

@@ -14,10 +14,18 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL import WebPImagePlugin as _webp
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.decode.decoding import MAX_EDGE, MAX_PIXELS, accepted, accepted_formats, decode_errors, refused, too_large
-from ltx_mcp.media.excess import find_excess, has_end
+from ltx_mcp.media.decode.decoding import (
+    MAX_EDGE,
+    MAX_PIXELS,
+    accepted,
+    accepted_formats,
+    decode_errors,
+    refused,
+    too_large,
+)
 from ltx_mcp.media.decode.jpeg import open_jpeg
 from ltx_mcp.media.decode.png import SIGNATURE, read_seen
+from ltx_mcp.media.excess import find_excess, has_end
 from ltx_mcp.media.signatures import name_format
 
 _PLUGINS = (_avif, _gif, _webp)

@@ -17,11 +17,11 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.media.preview.compositor import Screen, chained
 from ltx_mcp.media.decode.frame_reader import FrameReader
-from ltx_mcp.media.probe import codec_name, find_sound, need_picture, open_medium, refused
 from ltx_mcp.media.decode.shown import LOOKED_AT, Shown, shown_as
 from ltx_mcp.media.decode.tone import Tone
+from ltx_mcp.media.preview.compositor import Screen, chained
+from ltx_mcp.media.probe import codec_name, find_sound, need_picture, open_medium, refused
 
 _MATRICES = {1: "bt709", 5: "smpte170m", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _LEAST_HD = 720

@@ -18,15 +18,15 @@ from av.container import OutputContainer
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.media.decode.audio_reader import AudioReader, open_sound
+from ltx_mcp.media.decode.source_video import SourceVideo, kept_frames, picture_at, read_source
+from ltx_mcp.media.messages import EditOrder, RenderNotes, ReportProgress
 from ltx_mcp.media.preview.backdrop import make_backdrop
 from ltx_mcp.media.preview.caption import Overlay, make_caption, make_mark
 from ltx_mcp.media.preview.compositor import Compositor, draw_ahead
-from ltx_mcp.media.messages import EditOrder, RenderNotes, ReportProgress
-from ltx_mcp.media.remux import encode_film, write_whole
 from ltx_mcp.media.preview.render import seeded
-from ltx_mcp.media.decode.source_video import SourceVideo, kept_frames, picture_at, read_source
-from ltx_mcp.media.tracks import CopiedTrack, Dub, EncodedTrack, Pad, Silence, Track, can_copy
 from ltx_mcp.media.preview.transition import TransitionScene
+from ltx_mcp.media.remux import encode_film, write_whole
+from ltx_mcp.media.tracks import CopiedTrack, Dub, EncodedTrack, Pad, Silence, Track, can_copy
 
 _EDGE = 1280
 """Pixels of the long side of the pictures that new frames are made from, before they are enlarged."""

@@ -2,8 +2,8 @@
 
 from PIL import Image
 
-from ltx_mcp.media.preview.camera import Camera, Size, View, ease, look
 from ltx_mcp.media.picture import open_picture
+from ltx_mcp.media.preview.camera import Camera, Size, View, ease, look
 
 MARGIN = 1.2
 """How much larger than a frame the pictures are, so that there are pixels to spare for zooming in."""
