@@ -1,4 +1,4 @@
-"""An order from the command line: placed, followed to its end or left running, and report_errors."""
+"""An order from the command line: placed, followed to its end or left running, and reported."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -59,7 +59,7 @@ class Repeated:
 
 
 def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None:
-    """CommandOrder what `options` ask of `tool`, print what came of it and end with the exit code that says so."""
+    """Order what `options` ask of `tool`, print what came of it and end with the exit code that says so."""
     as_json, wants_open = options.pop("as_json"), options.pop("wants_open")
     text, force = options.pop("output"), options.pop("force")
     output = read_output(text, force=force, as_json=as_json, nothing="Nothing was ordered.")
@@ -145,7 +145,7 @@ def _asks_for_another(ordered: "PlacedJob", request_key: str) -> str:
     job = ordered.job
     if ordered.fresh or request_key or (job.live and not job.request_key):
         return ""
-    return f"{_before(job)} CommandOrder another one?"
+    return f"{_before(job)} Order another one?"
 
 
 def _before(job: Job) -> str:

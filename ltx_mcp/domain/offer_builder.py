@@ -107,7 +107,7 @@ def _first(inputs: Sequence[Input], role: str) -> Input | None:
 
 
 def _has_sound(request: Request, video: Input | None) -> bool:
-    """An edit_output film has sound when the given one has, or when sound is what is made."""
+    """An edited video has sound when the given one has, or when sound is what is made."""
     if video is None:
         return request.generate_audio
     return video.has_audio or request.mode == "replace_audio"

@@ -5,8 +5,9 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
-from importlib import import_module, resources
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 
 import anyio
@@ -25,20 +26,7 @@ from ltx_mcp.emulator.wire import Emulator
 from ltx_mcp.media.client import MediaClient
 
 SHARED = frozenset(
-    {
-        "__init__",
-        "app",
-        "checks",
-        "control",
-        "edits",
-        "emulator_state",
-        "films",
-        "inputs",
-        "letterbox",
-        "pattern",
-        "wire",
-    }
-    | {"fal_errors", "fal_files", "fal_inputs", "fal_media", "ltx_edits", "ltx_errors", "ltx_inputs", "ltx_orders"}
+    {"app", "checks", "control", "edits", "emulator_state", "films", "inputs", "letterbox", "pattern", "wire"}
 )
 EXPIRES_S = 24 * 3600
 SHOWN = ("/media/", "/files/b/")
@@ -46,11 +34,11 @@ SHOWN = ("/media/", "/files/b/")
 
 
 def providers() -> list[ModuleType]:
-    """The emulated providers: every other file of this folder is one, with `NAME`, `KEY`, `settings` and `routes`."""
-    names = sorted(
-        file.name.removesuffix(".py") for file in resources.files(__package__).iterdir() if file.name.endswith(".py")
-    )
-    return [import_module(f"{__package__}.{name}") for name in names if name not in SHARED]
+    """The emulated providers: every other file of this folder is one, and the `app` of every folder in it, with `NAME`,
+    `KEY`, `settings` and `routes`."""
+    found = sorted(iter_modules(import_module(__package__).__path__), key=lambda each: each.name)
+    names = [f"{each.name}.app" if each.ispkg else each.name for each in found if each.name not in SHARED]
+    return [import_module(f"{__package__}.{name}") for name in names]
 
 
 def settings(base_url: str) -> dict[str, str]:

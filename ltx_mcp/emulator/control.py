@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Scope
 
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, Told
-from ltx_mcp.emulator.fal_inputs import ENDPOINTS
+from ltx_mcp.emulator.fal.inputs import ENDPOINTS
 from ltx_mcp.emulator.wire import KINDS, ORDER_KINDS
 
 MAX_BODY_BYTES = 1_000_000

@@ -39,7 +39,7 @@ class HttpLimits:
 
 
 def make_limits() -> HttpLimits:
-    """HttpLimits that fit the files this process may have open, of which it gets as many as it can."""
+    """Limits that fit the files this process may have open, of which it gets as many as it can."""
     allowed = _raise_open_files()
     # several rounds of accepting pass before the first connection that is too many is closed
     return HttpLimits(min(512, allowed // 2), max(1, min(64, allowed // 16)))

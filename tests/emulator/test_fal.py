@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, FilmSpec
-from ltx_mcp.emulator.fal import KEY, Queue
+from ltx_mcp.emulator.fal.app import KEY, Queue
 from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.wire import Emulator

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from ltx_mcp.emulator import ltx
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from ltx_mcp.emulator.ltx_orders import find_mistake
+from ltx_mcp.emulator.ltx import app
+from ltx_mcp.emulator.ltx.orders import find_mistake
 from tests.emulator.conftest import Service, picture
 from tests.emulator.ltx_orders import AUTH, error, http, upload
 from tests.emulator.ltx_orders import data_uri as medium_uri
@@ -20,7 +20,7 @@ from tests.patience import HANG_S
 __all__ = ["http"]
 
 BODY = {"prompt": "A kettle boils", "model": "ltx-2-3-fast", "duration": 6, "resolution": "1280x720"}
-WHOLE_UPLOAD = {**ltx.REQUIRED_HEADERS, "content-type": "image/png"}
+WHOLE_UPLOAD = {**app.REQUIRED_HEADERS, "content-type": "image/png"}
 DAY_S = 24 * 3600
 
 
@@ -173,7 +173,7 @@ def test_duration_null_gives_eight_seconds_with_2_5_models_and_without_a_last_fr
     assert error(refused) == (400, "invalid_request_error")
 
 
-@pytest.mark.parametrize("key", [None, "", ltx.KEY, f"Key {ltx.KEY}", "Bearer other"], ids=repr)
+@pytest.mark.parametrize("key", [None, "", app.KEY, f"Key {app.KEY}", "Bearer other"], ids=repr)
 @pytest.mark.parametrize(
     "call", [("POST", "/v2/text-to-video"), ("POST", "/v1/image-to-video"), ("POST", "/v1/upload"), ("GET", "/v2/x/y")]
 )

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator.emulator_state import EmulatorState
-from ltx_mcp.emulator.ltx_inputs import FORMATS
+from ltx_mcp.emulator.ltx.inputs import FORMATS
 from tests.emulator.ltx_orders import ELSEWHERE, TYPES, data_uri, http, order, refusal, upload
 from tests.emulator.made import film, tone
 

@@ -12,8 +12,9 @@ import httpx
 import pytest
 from PIL import Image, ImageStat
 
-from ltx_mcp.emulator import fal, ltx
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
+from ltx_mcp.emulator.fal.errors import KEY as FAL_KEY
+from ltx_mcp.emulator.ltx.errors import KEY as LTX_KEY
 from tests.emulator.conftest import NO_TLS, Service
 from tests.emulator.ltx_orders import ELSEWHERE, TYPES, data_uri
 from tests.emulator.made import TONE_HZ, film, tone
@@ -40,7 +41,7 @@ def http(service: Service, world: EmulatorState) -> Iterator[httpx.Client]:
 
 def from_ltx(http: httpx.Client, endpoint: str, **fields: Any) -> httpx.Response:
     """Order at v2 and download."""
-    headers = {"authorization": f"Bearer {ltx.KEY}"}
+    headers = {"authorization": f"Bearer {LTX_KEY}"}
     sent = http.post(f"/v2/{endpoint}", json=fields, headers=headers)
     assert sent.status_code == 202, sent.text
     told = http.get(f"/v2/{endpoint}/{sent.json()['id']}", headers=headers).json()
@@ -49,12 +50,12 @@ def from_ltx(http: httpx.Client, endpoint: str, **fields: Any) -> httpx.Response
 
 def from_ltx_v1(http: httpx.Client, endpoint: str, **fields: Any) -> httpx.Response:
     """Order at v1, which answers with the film."""
-    return http.post(f"/v1/{endpoint}", json=fields, headers={"authorization": f"Bearer {ltx.KEY}"})
+    return http.post(f"/v1/{endpoint}", json=fields, headers={"authorization": f"Bearer {LTX_KEY}"})
 
 
 def from_fal(http: httpx.Client, endpoint: str, **fields: Any) -> httpx.Response:
     """Order from the queue and download."""
-    headers = {"authorization": f"Key {fal.KEY}"}
+    headers = {"authorization": f"Key {FAL_KEY}"}
     told = http.post(f"/{FAL}/{endpoint}", json=fields, headers=headers).json()
     return http.get(http.get(told["response_url"], headers=headers).json()["video"]["url"])
 
@@ -218,7 +219,7 @@ def test_an_edit_may_fail_after_it_was_taken(http: httpx.Client, world: Emulator
     world.faults.append(Fault("ltx", "order", "fails", times=2))
     answer = from_ltx_v1(http, "extend", video_uri=ELSEWHERE, duration=2)
     assert (answer.status_code, answer.json()["error"]["type"]) == (500, "api_error")
-    headers = {"authorization": f"Bearer {ltx.KEY}"}
+    headers = {"authorization": f"Bearer {LTX_KEY}"}
     sent = http.post("/v2/extend", json={"video_uri": ELSEWHERE, "duration": 2}, headers=headers).json()
     assert http.get(f"/v2/extend/{sent['id']}", headers=headers).json()["status"] == "failed"
 

@@ -17,7 +17,7 @@ from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.unit_price import UnitPrice, base_usd
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, Told
-from ltx_mcp.emulator.fal_inputs import ENDPOINTS
+from ltx_mcp.emulator.fal.inputs import ENDPOINTS
 from ltx_mcp.providers.base import SupportsPricing
 from ltx_mcp.providers.catalog_loader import can_serve, read_addresses, read_providers
 from tests.conftest import Emulated

@@ -14,6 +14,7 @@ from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import select_offers
 from ltx_mcp.domain.request import canonical_form, to_request
+from ltx_mcp.emulator.app import providers as emulated_providers
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.files import FileStore
@@ -176,7 +177,8 @@ async def none_at_all(seconds: float) -> None:
 def in_own_words(provider: str, status: int) -> bytes:
     """How this provider puts this status."""
     name = provider.split()[0]
-    said = import_module(f"ltx_mcp.emulator.{name}").refuse(Fault(name, "submit", "status", 1, {"status": status}))
+    (emulated,) = [each for each in emulated_providers() if name == each.NAME]
+    said = emulated.refuse(Fault(name, "submit", "status", 1, {"status": status}))
     headers = [f"{key}: {value}" for key, value in said.headers.items() if key != "content-length"]
     return answer(status, said.body, *headers)
 

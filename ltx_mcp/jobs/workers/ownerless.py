@@ -1,4 +1,4 @@
-"""ActiveJob jobs that nobody works on: their process died hard, and nobody has come since who would take them over."""
+"""Live jobs that nobody works on: their process died hard, and nobody has come since who would take them over."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field

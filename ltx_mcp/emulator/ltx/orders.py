@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ltx_mcp.emulator.emulator_state import EmulatorState, FilmSpec
-from ltx_mcp.emulator.ltx_inputs import wrong_picture
+from ltx_mcp.emulator.ltx.inputs import wrong_picture
 
 FAST, PRO = ("ltx-2-3-fast", "ltx-2-5-fast"), ("ltx-2-3-pro", "ltx-2-5-pro")
 AUTOMATIC = ("ltx-2-5-fast", "ltx-2-5-pro")

@@ -23,8 +23,8 @@ from ltx_mcp.emulator.edits import (
     too_many_frames,
 )
 from ltx_mcp.emulator.emulator_state import FilmSpec
-from ltx_mcp.emulator.fal_errors import FalRefusal, model_error
-from ltx_mcp.emulator.fal_media import Audio, Find, Picture, Seen, Video, look, seen_by
+from ltx_mcp.emulator.fal.errors import FalRefusal, model_error
+from ltx_mcp.emulator.fal.media import Audio, Find, Picture, Seen, Video, look, seen_by
 from ltx_mcp.emulator.inputs import InputFile, Inputs
 
 SIZES = {"1080p": (1920, 1080), "1440p": (2560, 1440), "2160p": (3840, 2160)}
@@ -37,7 +37,7 @@ def _one_of(*allowed: int | str) -> AfterValidator:
     def check(value: int | str) -> int | str:
         if value not in allowed:
             named = [repr(each) for each in allowed]
-            message = f"FalInput should be {', '.join(named[:-1])} or {named[-1]}"
+            message = f"Input should be {', '.join(named[:-1])} or {named[-1]}"
             raise PydanticCustomError("one_of", message, {"expected": list(allowed)})
         return value
 

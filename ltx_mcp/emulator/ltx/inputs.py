@@ -11,7 +11,7 @@ from typing import Any
 from ltx_mcp.emulator.checks import decode_data_uri, image_kind, public_address
 from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.emulator.inputs import ELSEWHERE, InputFile, Kind, Stored
-from ltx_mcp.emulator.ltx_errors import LtxRefusal
+from ltx_mcp.emulator.ltx.errors import LtxRefusal
 from ltx_mcp.emulator.wire import Emulator
 
 PICTURES = ("png", "jpeg", "webp")

@@ -19,8 +19,8 @@ from ltx_mcp.emulator.checks import WholeFilm, read_json
 from ltx_mcp.emulator.edits import EmulatedEdit
 from ltx_mcp.emulator.emulator_state import EmulatedOrder
 from ltx_mcp.emulator.inputs import Stored
-from ltx_mcp.emulator.ltx_edits import READ
-from ltx_mcp.emulator.ltx_errors import (
+from ltx_mcp.emulator.ltx.edits import READ
+from ltx_mcp.emulator.ltx.errors import (
     BLOCKED,
     ERROR_TYPES,
     KEY,
@@ -34,8 +34,8 @@ from ltx_mcp.emulator.ltx_errors import (
     to_storage_error,
     to_time,
 )
-from ltx_mcp.emulator.ltx_inputs import KEPT_S, UPLOAD_BYTES
-from ltx_mcp.emulator.ltx_orders import find_mistake, to_film
+from ltx_mcp.emulator.ltx.inputs import KEPT_S, UPLOAD_BYTES
+from ltx_mcp.emulator.ltx.orders import find_mistake, to_film
 from ltx_mcp.emulator.wire import Emulator
 
 __all__ = ["KEY", "NAME", "refuse", "routes", "settings"]

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import read_json
-from ltx_mcp.emulator.fal_errors import NAME, FalRefusal, check_key, detail, infra_error, model_error, refuse
+from ltx_mcp.emulator.fal.errors import NAME, FalRefusal, check_key, detail, infra_error, model_error, refuse
 from ltx_mcp.emulator.inputs import Stored
 from ltx_mcp.emulator.wire import Emulator, Handler
 

@@ -25,9 +25,9 @@ from ltx_mcp.emulator.edits import (
     too_many_frames,
 )
 from ltx_mcp.emulator.inputs import InputFile
-from ltx_mcp.emulator.ltx_errors import LtxRefusal
-from ltx_mcp.emulator.ltx_inputs import MEGABYTE, find_picture, read_medium, wrong_picture
-from ltx_mcp.emulator.ltx_orders import LONG_TIERS, MOTIONS, PROMPT_CHARS, RATES, TIERS
+from ltx_mcp.emulator.ltx.errors import LtxRefusal
+from ltx_mcp.emulator.ltx.inputs import MEGABYTE, find_picture, read_medium, wrong_picture
+from ltx_mcp.emulator.ltx.orders import LONG_TIERS, MOTIONS, PROMPT_CHARS, RATES, TIERS
 from ltx_mcp.emulator.wire import Emulator
 from ltx_mcp.media.messages import MediumFacts, PictureFacts
 

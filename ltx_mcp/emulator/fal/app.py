@@ -20,10 +20,10 @@ from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import read_json
 from ltx_mcp.emulator.emulator_state import EmulatedOrder, Fault, Told
-from ltx_mcp.emulator.fal_errors import KEY, NAME, FalRefusal, check_key, infra_error, refuse
-from ltx_mcp.emulator.fal_files import Files, guarded
-from ltx_mcp.emulator.fal_inputs import ENDPOINTS, read_order
-from ltx_mcp.emulator.fal_media import Find
+from ltx_mcp.emulator.fal.errors import KEY, NAME, FalRefusal, check_key, infra_error, refuse
+from ltx_mcp.emulator.fal.files import Files, guarded
+from ltx_mcp.emulator.fal.inputs import ENDPOINTS, read_order
+from ltx_mcp.emulator.fal.media import Find
 from ltx_mcp.emulator.wire import Emulator, Handler
 
 __all__ = ["KEY", "NAME", "routes", "settings"]
