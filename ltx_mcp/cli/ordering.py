@@ -30,7 +30,7 @@ from ltx_mcp.settings import environment
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
-    from ltx_mcp.jobs.store.store import PlacedJob
+    from ltx_mcp.jobs.store.rows import PlacedJob
 
 LONG_S = 24 * 3600.0
 MAX_PROMPT_READ = 100_000

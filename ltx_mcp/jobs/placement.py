@@ -17,9 +17,9 @@ from ltx_mcp.domain.request import canonical_form, media_arguments, supposed_inp
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.resolve_inputs import ResolvedInput, read_media, with_found
-from ltx_mcp.jobs.store.rows import NewJob
+from ltx_mcp.jobs.store.rows import NewJob, PlacedJob
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity
-from ltx_mcp.jobs.store.store import PlacedJob, Store
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.media.inputs import InputReader
 
 

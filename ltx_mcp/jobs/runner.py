@@ -15,9 +15,9 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.database import DatabaseUnavailableError
-from ltx_mcp.jobs.store.rows import LostClaimError, NewJob
+from ltx_mcp.jobs.store.rows import LostClaimError, NewJob, PlacedJob
 from ltx_mcp.jobs.store.same import Repeat
-from ltx_mcp.jobs.store.store import PlacedJob, Store
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers.liveness import Liveness
 
 logger = logging.getLogger(__name__)

@@ -32,8 +32,9 @@ from ltx_mcp.jobs.store.budget import Budget
 from ltx_mcp.jobs.store.change_notifier import ChangeNotifier
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.paging import Page, read_cursor, to_cursor
+from ltx_mcp.jobs.store.rows import PlacedJob
 from ltx_mcp.jobs.store.same import Repeat
-from ltx_mcp.jobs.store.store import PlacedJob, Store
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import cancel_is_decided, checked_id, found_or_refused, has_ended, is_job_id, nobody
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness

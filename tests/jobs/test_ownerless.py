@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.store import ActiveJob
+from ltx_mcp.jobs.store.rows import ActiveJob
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness
 from ltx_mcp.jobs.workers.ownerless import alive_workers, find_ownerless

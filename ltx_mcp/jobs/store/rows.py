@@ -17,6 +17,27 @@ from ltx_mcp.domain.request import Input, fingerprint
 from ltx_mcp.jobs.store.schema import events, jobs
 from ltx_mcp.jobs.store.transitions import for_history, new_job_id
 
+
+@dataclass(frozen=True)
+class ActiveJob:
+    """What a runner needs to know of a live job; `wished_cancelled` until the provider was told."""
+
+    id: str
+    holder: str
+    fence: int
+    provider: str
+    next_at: datetime
+    wished_cancelled: bool
+
+
+@dataclass(frozen=True)
+class PlacedJob:
+    """The job of a request; `fresh` is false when it was there already."""
+
+    job: Job
+    fresh: bool
+
+
 _RECORDS: dict[str, TypeAdapter[Any]] = {
     "offers": TypeAdapter(tuple[Offer, ...]),
     "inputs": TypeAdapter(tuple[Input, ...]),

@@ -6,7 +6,7 @@ TRANSITIONS.
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -25,7 +25,9 @@ from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.failover import next_that_fits
 from ltx_mcp.jobs.store.live import check_live
 from ltx_mcp.jobs.store.rows import (
+    ActiveJob,
     NewJob,
+    PlacedJob,
     change,
     day_of,
     find,
@@ -44,26 +46,6 @@ from ltx_mcp.jobs.store.transitions import handed_back, machine_of, price_drift
 MOST_AHEAD = timedelta(hours=1)
 """No job rests longer than this: what should rest longer was put off by a clock that has been set back since."""
 ASKED_FOR = timedelta(hours=24)
-
-
-@dataclass(frozen=True)
-class PlacedJob:
-    """The job of a request; `fresh` is false when it was there already."""
-
-    job: Job
-    fresh: bool
-
-
-@dataclass(frozen=True)
-class ActiveJob:
-    """What a runner needs to know of a live job; `wished_cancelled` until the provider was told."""
-
-    id: str
-    holder: str
-    fence: int
-    provider: str
-    next_at: datetime
-    wished_cancelled: bool
 
 
 class Store:

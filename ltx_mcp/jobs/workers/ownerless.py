@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select
 
 from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.rows import ActiveJob
 from ltx_mcp.jobs.store.schema import workers
-from ltx_mcp.jobs.store.store import ActiveJob
 from ltx_mcp.jobs.workers.heartbeat import CLOCK, LEASE_S
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness
 
@@ -28,7 +28,11 @@ class Ownerless:
 
 
 def find_ownerless(
-    live: Sequence[ActiveJob], alive: Collection[str], able: Collection[str], slots: Collection[str], now: datetime
+    live: Sequence[ActiveJob],
+    alive: Collection[str],
+    able: Collection[str],
+    slots: Collection[str],
+    now: datetime,
 ) -> Ownerless:
     """Of these live jobs those that no `alive` worker has or will soon have. `able` are the providers that can be
     served from here, `slots` those that take only so many at a time: what waits for a place there has its owner."""
