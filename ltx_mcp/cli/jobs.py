@@ -27,8 +27,8 @@ from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.price import to_text
+from ltx_mcp.presentation.next_steps import waiting_text
 from ltx_mcp.presentation.result_models import JobSummary, JobView, to_summary, to_time
-from ltx_mcp.presentation.waiting import waiting_text
 
 LOOK_S = 1.0
 CARE_S = 30.0

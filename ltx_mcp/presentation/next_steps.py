@@ -7,7 +7,15 @@ from datetime import UTC, datetime
 
 from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.price import from_micro, price_text
-from ltx_mcp.presentation.waiting import waiting_text
+from ltx_mcp.domain.quoting import one_line
+
+
+def waiting_text(job: Job, now: datetime) -> str:
+    """What failed on a live job, and when it is tried again; empty where nothing failed."""
+    if not job.trouble:
+        return ""
+    when = f"at {job.next_at.astimezone(UTC):%H:%M:%S} UTC" if job.next_at > now else "soon"
+    return f"{one_line(job.trouble).rstrip('.')}; tried again {when}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, one_line
 from ltx_mcp.domain.request import MEDIA_ROLES, supposed_s
-from ltx_mcp.presentation.next_steps import JobContext
+from ltx_mcp.presentation.next_steps import JobContext, waiting_text
 from ltx_mcp.presentation.result_models import (
     AdjustmentView,
     BudgetView,
@@ -24,7 +24,6 @@ from ltx_mcp.presentation.result_models import (
     Quote,
     RefusedOffer,
 )
-from ltx_mcp.presentation.waiting import waiting_text
 
 QUOTE_LINES = 3
 """The first quotes have a line of their own; all others share one."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltx_mcp.cli.hosts.broken import BrokenConfigError
+from ltx_mcp.cli.hosts.config import BrokenConfigError
 from ltx_mcp.cli.hosts.jsonc import put_json, read_json, take_json
 from ltx_mcp.cli.hosts.toml import put_toml, read_toml, take_toml
 

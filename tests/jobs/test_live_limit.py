@@ -11,8 +11,8 @@ from sqlalchemy import event, insert, select, text
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.store.budget import check_live
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.live import check_live
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.schema import jobs
 from ltx_mcp.jobs.store.store import Store

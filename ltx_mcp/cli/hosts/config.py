@@ -6,8 +6,22 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltx_mcp.cli.hosts.broken import BrokenConfigError
 from ltx_mcp.domain.errors import ErrorCode, SetupError
+
+
+def position(text: str, at: int) -> tuple[int, int]:
+    """Line and column of a character, both from 1; CRLF, LF and a lone CR each end a line."""
+    before = text[:at].replace("\r\n", "\n").replace("\r", "\n")
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+class BrokenConfigError(SetupError):
+    """The text of a configuration is not what its host reads, or not in a form that can be edited safely."""
+
+    def __init__(self, why: str, where: tuple[int, int] | None = None) -> None:
+        place = f"line {where[0]}, column {where[1]}: " if where else ""
+        super().__init__(ErrorCode.INVALID_REQUEST, f"{place}{why}")
+
 
 MARK = b"\xef\xbb\xbf"
 """Some editors of Windows begin a file with it; it is kept."""

@@ -9,8 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ltx_mcp.cli.hosts.broken import BrokenConfigError
-from ltx_mcp.cli.hosts.config import HostConfig, check_writable, read_config, remove_config, replace_config
+from ltx_mcp.cli.hosts.config import (
+    BrokenConfigError,
+    HostConfig,
+    check_writable,
+    read_config,
+    remove_config,
+    replace_config,
+)
 from ltx_mcp.cli.hosts.detect import is_ours, read_entry
 from ltx_mcp.cli.hosts.entry import SERVER
 from ltx_mcp.cli.hosts.jsonc import is_bare, put_json, read_json, take_json

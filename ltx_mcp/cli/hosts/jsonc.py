@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ltx_mcp.cli.hosts.broken import BrokenConfigError, position
+from ltx_mcp.cli.hosts.config import BrokenConfigError, position
 
 BLANK = re.compile(r"[ \t\r\n]+|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
 BESIDE = re.compile(r"[ \t]+|//[^\r\n]*|/\*.*?\*/", re.DOTALL)

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ltx_mcp.cli.hosts.broken import BrokenConfigError
+from ltx_mcp.cli.hosts.config import BrokenConfigError
 
 WHERE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 LINE = re.compile(r"[^\n]*\n|[^\n]+")
