@@ -22,7 +22,7 @@ OPENS = frozenset({"drop_before", "drop_after", "html", "html_after", "truncated
 REPEAT_WINDOW = timedelta(minutes=2)
 CLOSE = timedelta(seconds=0.2)
 """How far the moment of a kill may be written down from the kill itself, on a machine that is busy."""
-MOST_SHOWN = 10
+MAX_SHOWN = 10
 
 
 @dataclass
@@ -124,9 +124,9 @@ def print_verdict(verdict: Verdict) -> int:
     """The table, and the history of each job that broke a promise; 1 where there is any, or a budget was missed."""
     print(verdict.table.text(), flush=True)
     for what, found in verdict.broken.items():
-        print(f"BROKEN: {what}: {', '.join(found[:MOST_SHOWN])}")
+        print(f"BROKEN: {what}: {', '.join(found[:MAX_SHOWN])}")
         for job in [
-            verdict.books.jobs[name] for name in map(_first_word, found[:MOST_SHOWN]) if name in verdict.books.jobs
+            verdict.books.jobs[name] for name in map(_first_word, found[:MAX_SHOWN]) if name in verdict.books.jobs
         ]:
             print(f"  {job.id} is {job.state} at {job.offer.provider}: {job.prompt!r}, {job.error}")
             for line in verdict.books.history(job.id):

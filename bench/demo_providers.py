@@ -30,7 +30,7 @@ PROMPTS = {
     "text_to_video": "A lighthouse on a basalt cliff at dusk, waves far below, slow aerial approach",
     "image_to_video": "The sun sinks behind the hills and the first lights come on",
 }
-START_S, MOST_S, WORKER_S = 20, 120, 60
+START_S, MAX_S, WORKER_S = 20, 120, 60
 
 # What an order carries beside its key, by each provider's own pages: the endpoint, the fields, the files.
 ALIKE = "prompt duration resolution aspect_ratio fps generate_audio"
@@ -54,7 +54,7 @@ async def main() -> None:
     """Order all, then follow all, then count."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     picture = draw_picture(PICTURES)
-    with anyio.fail_after(MOST_S):
+    with anyio.fail_after(MAX_S):
         async with emulated() as settings, served(settings) as client:
             quotes = await ask_prices(client)
             jobs = [

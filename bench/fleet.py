@@ -26,8 +26,8 @@ from bench.wire import ROOT, environment
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.media.messages import RenderOrder
 
-NAMES, MOST_SHOWN = re.compile(r"job_\w+"), 200
-START_S, MOST_LINE_BYTES = 30.0, 1 << 24
+NAMES, MAX_SHOWN = re.compile(r"job_\w+"), 200
+START_S, MAX_LINE_BYTES = 30.0, 1 << 24
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 SIZES, DURATIONS, SOUNDS = ("1920x1080", "1280x720"), (4, 6, 8, 10), ("sound", "silent")
 TINY = RenderOrder("A tiny film that stands for a large one", 192, 108, 25, 1, True)
@@ -75,7 +75,7 @@ class Server:
         lines = BufferedByteReceiveStream(self._process.stdout)
         with suppress(anyio.EndOfStream, anyio.IncompleteRead, anyio.ClosedResourceError, anyio.BrokenResourceError):
             while True:
-                message = json.loads(await lines.receive_until(b"\n", MOST_LINE_BYTES))
+                message = json.loads(await lines.receive_until(b"\n", MAX_LINE_BYTES))
                 asked = self._asked.pop(message.get("id", 0), None)
                 if asked is not None and "method" not in message:
                     asked.message = message
@@ -299,4 +299,4 @@ def strange_lines(logs: Sequence[Path]) -> list[str]:
                 within = False
             elif line.startswith("ERROR"):
                 found.append(line)
-    return [NAMES.sub("job_…", line)[:MOST_SHOWN] for line in found]
+    return [NAMES.sub("job_…", line)[:MAX_SHOWN] for line in found]

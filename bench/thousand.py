@@ -33,7 +33,7 @@ MEMORY_BUDGET, LAG_BUDGET_S = 250 * 10**6, 0.05
 TICK_S, LOOK_S = 0.01, 1.0
 FOR_EVER_S, ALL_S = 86400.0, 5.0
 AT_ONCE = 24
-MOST_S = 900
+MAX_S = 900
 PROVIDERS = ("fal", "ltx", "netwrck", "bytecompute")
 
 
@@ -138,7 +138,7 @@ async def _drive(server: Server, emulator: Emulator, run: Run, number: int, work
         run.placed = time.monotonic()
         run.work_s = max(work_s, run.placed - run.began + ALL_S)
         await emulator.set_work(run.work_s)
-        with anyio.fail_after(MOST_S):
+        with anyio.fail_after(MAX_S):
             while await anyio.to_thread.run_sync(count_live, engine):
                 await anyio.sleep(LOOK_S)
         run.ended = time.monotonic()

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 ROOT = Path(__file__).parents[1]
 OURS, BARE, BARE_WITHOUT_RICH = "ltx_mcp", "bench.bare", "bench.bare_without_rich"
-MOST_S = 150.0  # no server lives longer than this, whatever happens
+MAX_S = 150.0  # no server lives longer than this, whatever happens
 
 Era = Literal["2025-11-25", "2026-07-28"]
 HANDSHAKE: Era = "2025-11-25"
@@ -51,7 +51,7 @@ class Server:
             cwd=ROOT,
             env=environment(home) | dict(more or {}),
         )
-        self._guard = threading.Timer(MOST_S, self._process.kill)
+        self._guard = threading.Timer(MAX_S, self._process.kill)
         self._guard.daemon = True
         self._guard.start()
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ltx_mcp.domain.quoting import cite, one_line
-from ltx_mcp.net.address import MOST_SIGNS, find_film, read_address
+from ltx_mcp.net.address import MAX_SIGNS, find_film, read_address
 from ltx_mcp.net.provider_client import ProviderClient
 
 GOOD = "https://films.example.com/a.mp4?X-Sig=a%2Bb+c~d'e(f)|g&n=1"
@@ -34,7 +34,7 @@ NO_ADDRESS: list[Any] = [
     *("https://films.example.com:0/", "https://films.example.com:99999/", "https://films.example.com:x/"),
     *("https://films.example.com/a\nb", "https://films.example.com/\x1b[2J", "https://films.example.com/\u202e4pm"),
     *("java\tscript:alert(1)", "https://films.example.com/\u2028a", "https://films.example.com/\u200b", "\ud800"),
-    *("https://films.example.com/".ljust(MOST_SIGNS + 1, "a"), "https://films.example.com/" + 700 * "é"),
+    *("https://films.example.com/".ljust(MAX_SIGNS + 1, "a"), "https://films.example.com/" + 700 * "é"),
     *(None, 42, True, 1e9, [GOOD], {"url": GOOD}),
 ]
 
@@ -53,7 +53,7 @@ def test_what_is_no_public_address_is_none(told: Any) -> None:
         ("https://[2606:4700::1111]/a", "https://[2606:4700::1111]/a"),
         ("https://xn--mnchen-3ya.example./a", "https://xn--mnchen-3ya.example./a"),
         (' https://films.example.com/my film é "1".mp4 ', "https://films.example.com/my%20film%20%C3%A9%20%221%22.mp4"),
-        ("https://films.example.com/".ljust(MOST_SIGNS, "a"), "https://films.example.com/".ljust(MOST_SIGNS, "a")),
+        ("https://films.example.com/".ljust(MAX_SIGNS, "a"), "https://films.example.com/".ljust(MAX_SIGNS, "a")),
     ],
 )
 def test_a_public_address_is_kept_as_it_is_sent(told: str, read: str) -> None:

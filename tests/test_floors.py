@@ -94,6 +94,49 @@ def test_every_file_says_what_is_in_it_and_stays_short() -> None:
         assert len(source.splitlines()) <= 400, path
 
 
+def is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def imports_at_run_time(node: ast.AST) -> set[str]:
+    """Every module that is imported below a node, in functions too."""
+    found = set()
+    for child in ast.iter_child_nodes(node):
+        if is_for_types(child):
+            continue
+        if isinstance(child, ast.Import):
+            found |= {alias.name for alias in child.names}
+        elif isinstance(child, ast.ImportFrom) and child.module:
+            found |= {child.module, *(f"{child.module}.{alias.name}" for alias in child.names)}
+        found |= imports_at_run_time(child)
+    return found
+
+
+def test_no_two_files_import_each_other_however_late() -> None:
+    names = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in MODULES}
+    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in names.items()}
+    left = {name: imports_at_run_time(tree) & names.keys() - {name} for name, tree in trees.items()}
+    while free := {name for name, needed in left.items() if not needed & left.keys()}:
+        left = {name: needed for name, needed in left.items() if name not in free}
+    assert left == {}
+
+
+def test_no_room_has_more_files_than_one_sees_at_a_glance() -> None:
+    rooms = {path.parent for path in MODULES}
+    counts = {room: len([path for path in room.glob("*.py") if path.name != "__init__.py"]) for room in rooms}
+    assert {str(room): count for room, count in counts.items() if count > 24} == {}
+
+
+def test_a_class_name_stands_for_one_class() -> None:
+    classes = [
+        node.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert sorted({name for name in classes if classes.count(name) > 1}) == []
+
+
 def test_what_is_heavy_is_not_imported_on_the_way_to_the_first_answer() -> None:
     code = (
         "import sys; from ltx_mcp.presentation.config import read_edge; from ltx_mcp.server.app import make_server; "

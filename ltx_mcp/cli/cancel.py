@@ -13,7 +13,7 @@ from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
 from ltx_mcp.cli.output.show import print_job, view_of
-from ltx_mcp.cli.output.streams import agrees, say
+from ltx_mcp.cli.output.speech import agrees, say
 from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CancelJob

@@ -104,7 +104,7 @@ async def open_jobs(*, work: bool = False, home: str = "", patience_s: float = 0
 
 async def _opened(config: "JobsConfig", patience_s: float) -> "Jobs":
     from ltx_mcp.jobs.service import Jobs
-    from ltx_mcp.jobs.store.database import DatabaseUnavailableError
+    from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
 
     until = anyio.current_time() + patience_s
     while True:

@@ -11,7 +11,7 @@ from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
 from ltx_mcp.cli.output.output_file import output_options, read_output
 from ltx_mcp.cli.output.show import view_of
-from ltx_mcp.cli.output.streams import agrees, say
+from ltx_mcp.cli.output.speech import agrees, say
 from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.cli.player import open_film
 from ltx_mcp.domain.arguments import CheckJob

@@ -16,7 +16,7 @@ from ltx_mcp.cli.options import read_options
 from ltx_mcp.cli.output.output_file import read_output
 from ltx_mcp.cli.output.progress import following
 from ltx_mcp.cli.output.show import print_made, standing_of, view_of
-from ltx_mcp.cli.output.streams import agrees, say
+from ltx_mcp.cli.output.speech import agrees, say
 from ltx_mcp.cli.output.text import age, print_json
 from ltx_mcp.cli.output.way import placed_text
 from ltx_mcp.cli.player import open_film

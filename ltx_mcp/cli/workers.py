@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ltx_mcp.cli.output.streams import say
+from ltx_mcp.cli.output.speech import say
 from ltx_mcp.presentation.config import read_edge
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
 
-MOST_NAMED = 3
+MAX_NAMED = 3
 COMMAND = "ltx-mcp work --until-idle"
 
 
@@ -43,5 +43,5 @@ def _start(jobs: "Jobs") -> str:
 
 
 def _named(job_ids: "tuple[str, ...] | list[str]") -> str:
-    more = f" and {len(job_ids) - MOST_NAMED} more" if len(job_ids) > MOST_NAMED else ""
-    return f"{', '.join(job_ids[:MOST_NAMED])}{more}"
+    more = f" and {len(job_ids) - MAX_NAMED} more" if len(job_ids) > MAX_NAMED else ""
+    return f"{', '.join(job_ids[:MAX_NAMED])}{more}"

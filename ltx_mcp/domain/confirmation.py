@@ -15,7 +15,7 @@ from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite
 
 CENT = Decimal("0.01")
-MOST_PROMPT = 60
+MAX_PROMPT = 60
 NOT_ORDERED = "Not ordered."
 CHEAPER = "choose something cheaper: shorter or a lower resolution."
 
@@ -62,7 +62,7 @@ def question_text(offers: Sequence[Offer], above_usd: Decimal) -> str:
     dearest = max(offers, key=lambda offer: offer.at_most_usd)
     most = to_text(dearest.at_most_usd)
     more = "" if dearest.fits(first.at_most_usd) else f"; at most {most} USD if another provider must take over"
-    words = cite(first.prompt, MOST_PROMPT)
+    words = cite(first.prompt, MAX_PROMPT)
     prompt = f" Prompt: {words}" if words else ""
     return f"Pay {_offered(first)}? Prices above {_limit(above_usd)} need your yes{more}.{prompt}"
 

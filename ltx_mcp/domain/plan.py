@@ -67,7 +67,7 @@ class Plan:
         return (*self.offers, *(offer for offer, _ in self.unusable))
 
 
-MOST_REASONS = 4
+MAX_REASONS = 4
 """Of those that are told when nothing fits; estimate_cost shows all."""
 
 
@@ -174,7 +174,7 @@ def _not_supported(
     models: dict[tuple[str, str], list[str]] = {}
     for refusal in told:
         models.setdefault((refusal.provider, refusal.reason), []).append(refusal.model)
-    reasons = [f"{who} {', '.join(of)}: {why}" for (who, why), of in list(models.items())[:MOST_REASONS]]
+    reasons = [f"{who} {', '.join(of)}: {why}" for (who, why), of in list(models.items())[:MAX_REASONS]]
     hint = "estimate_cost and ltx://models show what each provider offers."
     if offers:
         best = offers[0]

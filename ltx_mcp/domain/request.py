@@ -24,7 +24,7 @@ from ltx_mcp.domain.arguments import (
 MediaKind = Literal["image", "video", "audio"]
 EDITS: frozenset[Operation] = frozenset({"extend", "retake"})
 """Operations whose film has the size and rate of the video they are given."""
-LEAST_SUPPOSED_S = 4.0
+MIN_SUPPOSED_S = 4.0
 """A video that is to be extended lasts at least so long: providers want 73 frames."""
 MEDIA_ROLES = ("audio", "video", "image", "end_image")
 
@@ -161,9 +161,7 @@ def supposed_s(arguments: EstimateCost) -> float | None:
     is_of_medium = arguments.operation in EDITS or arguments.operation == "audio_to_video"
     if arguments.duration == "auto" or given or not is_of_medium:
         return None
-    return max(
-        arguments.duration, *((arguments.context, LEAST_SUPPOSED_S) if arguments.operation == "extend" else (0,))
-    )
+    return max(arguments.duration, *((arguments.context, MIN_SUPPOSED_S) if arguments.operation == "extend" else (0,)))
 
 
 def supposed_inputs(arguments: EstimateCost) -> tuple[Input, ...]:

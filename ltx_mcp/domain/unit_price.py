@@ -11,7 +11,7 @@ from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import highest_price, make_price
 
 SECOND_WORDS = frozenset({"second", "seconds", "sec", "s"})
-LEAST_FACTOR, MOST_FACTOR = Decimal("0.5"), Decimal(2)
+MIN_FACTOR, MAX_FACTOR = Decimal("0.5"), Decimal(2)
 """A figure further below the row's lowest, or above its highest, is taken for one of something else."""
 UNITS_DIFFER = Decimal("0.05")
 SPARE_S = 1
@@ -51,7 +51,7 @@ def believed_usd(row: OfferSpec, told: UnitPrice | None) -> Decimal | None:
         return None
     lowest = base_usd(row.price)
     highest = base_usd(row.price.at_most or row.price)
-    return told.amount if lowest * LEAST_FACTOR <= told.amount <= highest * MOST_FACTOR else None
+    return told.amount if lowest * MIN_FACTOR <= told.amount <= highest * MAX_FACTOR else None
 
 
 def with_unit_price(row: OfferSpec, told: UnitPrice | None) -> OfferSpec:

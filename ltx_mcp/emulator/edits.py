@@ -11,7 +11,7 @@ from ltx_mcp.emulator.inputs import InputFile
 from ltx_mcp.media.messages import EditOrder, MediumFacts
 
 CAPTION = "An emulated film: nothing was ordered from anybody, and this is not LTX"
-MOST_FRAMES = 505
+MAX_FRAMES = 505
 LONGEST_CONTEXT_S = 20
 SHORTEST_S, LONGEST_S = 2, 20
 PADDING_S = 0.05  # encoders fill up their last frame
@@ -27,13 +27,13 @@ class EmulatedEdit:
 
 def too_many_frames(facts: MediumFacts, duration: float, context: float | None) -> bool:
     """Whether a new part and its context have more frames than a model can hold."""
-    return (duration + (context or 0)) * facts.fps > MOST_FRAMES + 1e-6
+    return (duration + (context or 0)) * facts.fps > MAX_FRAMES + 1e-6
 
 
 def to_extended(video: InputFile, duration: float, mode: str, context: float | None) -> EmulatedEdit:
     """The film and the new part. `context`: None is as much as fits."""
     facts = video.facts
-    room = max(0.0, MOST_FRAMES / facts.fps - duration)
+    room = max(0.0, MAX_FRAMES / facts.fps - duration)
     seen_s = min(context or LONGEST_CONTEXT_S, facts.duration, room)
     order = EditOrder("extend", video.path, CAPTION, duration, mode)
     return EmulatedEdit(_edited(facts, order, facts.duration + duration), round(duration + seen_s, 3))

@@ -20,7 +20,7 @@ from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_wire
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.filesystem import check_space, reserve_of
-from ltx_mcp.jobs.store.database import storage_failed
+from ltx_mcp.jobs.store.errors import storage_failed
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.media.messages import FilmFacts
 from ltx_mcp.private import FILE, create_private, make_folder, open_private

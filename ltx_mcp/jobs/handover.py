@@ -13,7 +13,7 @@ from ltx_mcp import launch
 from ltx_mcp.private import FILE, make_folder, open_private
 
 RETRY_S = 0.5
-MOST_LOG_BYTES = 1 << 20
+MAX_LOG_BYTES = 1 << 20
 DETACHED_PROCESS = 0x00000008
 
 
@@ -26,7 +26,7 @@ def start_worker(home: Path, environment: Mapping[str, str]) -> None:
     if sys.platform == "win32":
         apart = {"creationflags": DETACHED_PROCESS}
     log = home / "worker.log"
-    with open_private(log, "ab" if log.exists() and log.stat().st_size < MOST_LOG_BYTES else "wb") as told:
+    with open_private(log, "ab" if log.exists() and log.stat().st_size < MAX_LOG_BYTES else "wb") as told:
         process = subprocess.Popen(
             launch.command("ltx_mcp", "work", "--until-idle", "--home", str(home)),
             stdin=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.jobs.steps.steps import Steps
-from ltx_mcp.jobs.store.database import DatabaseUnavailableError
+from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
 from ltx_mcp.jobs.store.rows import LostClaimError, NewJob, PlacedJob
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import Store
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 60.0
 TICK_S = 0.25
-RETRY_S, MOST_RETRY_S, MOST_OUTAGE_S = 1.0, 60.0, 8.0
-MOST_BREAKS = 8
+RETRY_S, MAX_RETRY_S, MAX_OUTAGE_S = 1.0, 60.0, 8.0
+MAX_BREAKS = 8
 LEAVE_S, LAST_ANSWER_S = 1.5, 20.0
 
 HandOver = Callable[[], Awaitable[None]]
@@ -224,9 +224,9 @@ class Runner:
                 except LtxError as error:
                     # the store is out of reach: the job stays ours, and nothing is decided until it is back
                     _log(f"{job.id} could not be moved", error)
-                    pause_s = min(MOST_OUTAGE_S, RETRY_S * 2**tries)
-                    await anyio.sleep(max(pause_s, min(MOST_RETRY_S, RETRY_S * 2 ** self._breaks[job.id])))
-                    tries = min(tries + 1, MOST_BREAKS)
+                    pause_s = min(MAX_OUTAGE_S, RETRY_S * 2**tries)
+                    await anyio.sleep(max(pause_s, min(MAX_RETRY_S, RETRY_S * 2 ** self._breaks[job.id])))
+                    tries = min(tries + 1, MAX_BREAKS)
                     job = await self._as_left(job)
         except LostClaimError:
             logger.info("%s is not ours any more", job.id)
@@ -252,7 +252,7 @@ class Runner:
             logger.exception("%s: a step broke", job.id)
             self._breaks[job.id] += 1
             broken = LtxError(ErrorCode.INTERNAL_ERROR, "Something broke in ltx-mcp while working on this job.")
-            if self._is_paid(job) and self._breaks[job.id] < MOST_BREAKS:
+            if self._is_paid(job) and self._breaks[job.id] < MAX_BREAKS:
                 raise broken from error  # a fault of ours must not cost what is paid: it may pass
             return await self._fail(job, broken)
 

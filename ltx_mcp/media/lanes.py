@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ltx_mcp.media.client import MediaProcess
 
 QUICK_MIB = 1024
-_MOST_CHILDREN = 8
+_MAX_CHILDREN = 8
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Sizes:
     @classmethod
     def of(cls, cores: int) -> "Sizes":
         """Two cores have 2, 1, 2, 1, 2 and 2; 64 have 8, 4, 8, 4, 8 and 8."""
-        many = max(2, min(_MOST_CHILDREN, cores // 2))
-        few = max(2, min(_MOST_CHILDREN, cores // 8))
+        many = max(2, min(_MAX_CHILDREN, cores // 2))
+        few = max(2, min(_MAX_CHILDREN, cores // 8))
         return cls(quick=many, patient=many // 2, films=many, pictures=many // 2, conversions=few, renders=few)
 
     def most_mib(self, memory_mib: int = MEMORY_MIB) -> int:

@@ -22,10 +22,10 @@ TOLD_S = 0.25
 """A head that is further than this below what counts is told."""
 _ROUNDED_S, _ROUNDED_AVI_S = 0.03, 0.08
 _SHIFTED_FRAMES = 2  # so much later than its sound a picture may begin that is stored in another order
-_MOST_STEP_S = 0.2  # a stream of few long packets does not loosen the measure
+_MAX_STEP_S = 0.2  # a stream of few long packets does not loosen the measure
 _PADDING_PACKETS = 2  # what encoders of AAC and MP3 put around a sound, besides the packet that any sound may be off by
 _LATE_S = 0.5  # a picture may wait for its reordered frames; what begins later is counted from 0
-_MOST_S = 1e6  # what says more is nonsense, and priced by no number that a database holds
+_MAX_S = 1e6  # what says more is nonsense, and priced by no number that a database holds
 _ROUNDED_RATE = 0.001
 _NEARLY_ALL, _STEADY = 0.9, 0.07  # whole milliseconds are up to so far off
 _MOV = ("mp4", "mov", "m4a")
@@ -107,7 +107,7 @@ class Tally:
     @property
     def step(self) -> float:
         """How long one of its packets is."""
-        return min(_MOST_STEP_S, self.span / self.count) if self.count else 0.0
+        return min(_MAX_STEP_S, self.span / self.count) if self.count else 0.0
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def _claims(
 def _settled(plain_s: float, main: Sequence[_Claim], claims: Iterable[_Claim]) -> Length:
     """The longest figure that is more than a rounding above the plain length; else that."""
     seconds = max([plain_s, *(claim.seconds for claim in claims if claim.seconds > plain_s + claim.slack)])
-    seconds = min(seconds, _MOST_S)
+    seconds = min(seconds, _MAX_S)
     least = min((each for each in main if each.seconds), key=lambda each: round(each.seconds, 2), default=None)
     is_doubtful = least is not None and least.seconds < seconds - TOLD_S
     doubt = f"{round(least.seconds, 2):g} s {least.words}" if least and is_doubtful else ""

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 Address = IPv4Address | IPv6Address
 
-MOST_SIGNS = 2_048
+MAX_SIGNS = 2_048
 
 # The IANA special-purpose registries. Written out, because `is_global` differs between patch releases of Python.
 _NOT_PUBLIC_V4 = tuple(
@@ -55,10 +55,10 @@ def is_public_or_loopback(address: Address) -> bool:
 
 def read_address(told: Any, *, near: bool) -> str:
     """What a provider calls an address, as it can be sent and shown: http or https, a host that is public by its form,
-    no user, at most MOST_SIGNS signs; empty where it is anything else. Signs that no address holds (blanks, quotes,
+    no user, at most MAX_SIGNS signs; empty where it is anything else. Signs that no address holds (blanks, quotes,
     letters beyond ASCII) are written as an address writes them. `near`: the provider is on this machine, and may point
     there."""
-    if not isinstance(told, str) or len(told) > MOST_SIGNS:
+    if not isinstance(told, str) or len(told) > MAX_SIGNS:
         return ""
     text = told.strip(" ")
     if not text.isprintable() or "\\" in text or text[:8].lower().partition("://")[0] not in ("http", "https"):
@@ -71,7 +71,7 @@ def read_address(told: Any, *, near: bool) -> str:
     if "@" in parts.netloc or port == 0 or not _may_be_told(host, near=near):
         return ""
     written = quote(text, safe=_OF_AN_ADDRESS)
-    return written if len(written) <= MOST_SIGNS else ""
+    return written if len(written) <= MAX_SIGNS else ""
 
 
 def is_public_host(host: str) -> bool:
@@ -99,7 +99,7 @@ _NO_FILM = re.compile(
 )
 _FILM = re.compile("video|film|movie")
 _PLACE = re.compile("ur[li]$|^href$|^link$|^file$|^output|^download|^result")
-_MOST_PLACES, _MOST_DEPTH = 1_000, 6
+_MAX_PLACES, _MAX_DEPTH = 1_000, 6
 
 
 def find_film(reply: Any, *documented: Any, near: bool) -> str:
@@ -134,5 +134,5 @@ def _texts(value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
             each.items() if isinstance(each, dict) else (("", one) for one in each) if isinstance(each, list) else ()
         )
         for name, one in inner:
-            if len(waiting) < _MOST_PLACES and len(names) < _MOST_DEPTH:
+            if len(waiting) < _MAX_PLACES and len(names) < _MAX_DEPTH:
                 waiting.append(((*names, name.lower()) if name else names, one))

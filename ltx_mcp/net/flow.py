@@ -11,7 +11,7 @@ from anyio import to_thread
 from ltx_mcp.domain.offer import CEILING_BYTES
 from ltx_mcp.private import open_private
 
-LEAST_BYTES_S, WINDOW_S = 1_000.0, 60.0
+MIN_BYTES_S, WINDOW_S = 1_000.0, 60.0
 """Slower than this over a minute is no line but a stall. The slowest line that people still wait at (a crowded hotel,
 EDGE) is some ten times as fast, and what it has brought is continued by the next try."""
 MARGIN_BYTES = 1 << 20
@@ -35,7 +35,7 @@ class Bounds:
     most_bytes: int = CEILING_BYTES
     expected_bytes: int = 0
     room: Callable[[int], None] | None = None
-    least_bytes_s: float = LEAST_BYTES_S
+    least_bytes_s: float = MIN_BYTES_S
     window_s: float = WINDOW_S
 
 

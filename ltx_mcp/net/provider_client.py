@@ -15,7 +15,7 @@ import httpx
 from ltx_mcp.domain.errors import Accepted, ErrorCode, ProviderError
 from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.net.download import length_to_come, too_much
-from ltx_mcp.net.flow import LEAST_BYTES_S, WIDEST, Bounds, EndlessError, TricklingError, pour
+from ltx_mcp.net.flow import MIN_BYTES_S, WIDEST, Bounds, EndlessError, TricklingError, pour
 from ltx_mcp.net.redact import redact
 from ltx_mcp.net.reply import HttpResponse as HttpResponse
 from ltx_mcp.net.reply import read_json as read_json
@@ -45,8 +45,8 @@ BODY_S = 120.0
 MAX_STREAM_BYTES = 16 << 20
 HELD_WINDOW_S = 600.0
 """A film that is the answer to the order cannot be continued by another try: it is given up only after this long."""
-_MOST_SAID = 2_000
-MOST_REASON = 120
+_MAX_SAID = 2_000
+MAX_REASON = 120
 _CHUNK = 1 << 18
 NEVER_SENT: tuple[type[Exception], ...] = (
     *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
@@ -220,7 +220,7 @@ class ProviderClient:
         size_bytes = (await anyio.Path(path).stat()).st_size
         given = {"Content-Length": str(size_bytes), **headers}
         try:
-            with anyio.fail_after(read_s + size_bytes / LEAST_BYTES_S):
+            with anyio.fail_after(read_s + size_bytes / MIN_BYTES_S):
                 async with send_pinned("PUT", url, self.egress_policy, given, _chunks(path), read_s) as answer:
                     reply = await StreamedResponse(self, answer, "no").read()
         except (EgressBlocked, httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
@@ -238,7 +238,7 @@ class ProviderClient:
     def detail(self, text: str) -> str:
         """The provider's own words on one line, with every known secret struck out and cut short."""
         # once more on the line, where signs that nobody sees part a secret no longer
-        return one_line(redact(one_line(redact(text, self._secrets), _MOST_SAID), self._secrets))
+        return one_line(redact(one_line(redact(text, self._secrets), _MAX_SAID), self._secrets))
 
     def connection_error(self, what: str, accepted: Accepted, detail: str = "", mend: str = "") -> ProviderError:
         """The error of a line that failed."""
@@ -292,7 +292,7 @@ class ProviderClient:
             return "the key, or another header, holds signs that cannot be sent"
         # of what is not HTTP the bytes themselves are quoted, which belong into no sentence of ours
         words = str(error).partition(": byte")[0].partition(": b'")[0]
-        return (self.detail(words)[:MOST_REASON].strip().rstrip(".") or "the connection was cut") + through
+        return (self.detail(words)[:MAX_REASON].strip().rstrip(".") or "the connection was cut") + through
 
     def cut(self, error: Exception, accepted: Accepted) -> ProviderError:
         """The error of an answer that broke off."""

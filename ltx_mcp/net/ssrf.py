@@ -30,7 +30,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 ONE_BY_ONE = httpx.Limits(max_connections=10)
 _CONNECT_S = 10.0
-_MOST_ADDRESSES = 4
+_MAX_ADDRESSES = 4
 _NOT_PUBLIC = "does not lead to a public address"
 
 
@@ -252,7 +252,7 @@ async def _vetted(url: httpx.URL, rules: EgressPolicy) -> Sequence[Address]:
         raise EgressBlocked(_NOT_PUBLIC)
     if url.scheme == "http" and not all(address.is_loopback for address in addresses):
         raise EgressBlocked("is not, or does not stay, an https URL")
-    return addresses[:_MOST_ADDRESSES]
+    return addresses[:_MAX_ADDRESSES]
 
 
 async def _connect(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ltx_mcp.jobs.store.budget import Budget
 
 MAX_PATH_CHARS = 4096
-MOST_DETAIL = MAX_PROVIDER_CHARS + 100
+MAX_DETAIL = MAX_PROVIDER_CHARS + 100
 """With the id of the request that it was said to."""
 StateWord = Literal["queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"]
 CancelWord = Literal["never_sent", "stopped", "asked", "not_possible"]
@@ -360,5 +360,5 @@ def _trouble(job: Job) -> ErrorView | None:
         code=error.code.value,
         message=error.message,
         hint=error.hint or None,
-        provider_detail=one_line(error.provider_detail, MOST_DETAIL) or None,
+        provider_detail=one_line(error.provider_detail, MAX_DETAIL) or None,
     )

@@ -22,7 +22,7 @@ from ltx_mcp.media.messages import ReportProgress
 from ltx_mcp.net.flow import WIDEST, Bounds
 from ltx_mcp.net.provider_client import ProviderClient
 
-MOST_SIGNS = 8_192
+MAX_SIGNS = 8_192
 """The longest id or address that is believed."""
 NO_ORDER = "00000000-0000-4000-8000-000000000000"
 """A name that no order has, of the form that orders have."""
@@ -101,7 +101,7 @@ class KeyCheck:
 def read_word(value: Any) -> str:
     """An id or address as a service gave it; empty where it is none that can be kept and sent again."""
     word = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    return word if word.isprintable() and word.strip() and len(word) <= MOST_SIGNS else ""
+    return word if word.isprintable() and word.strip() and len(word) <= MAX_SIGNS else ""
 
 
 HOLDERS = ("data", "job", "result", "response")

@@ -49,7 +49,7 @@ CANCELS = {
     "ALREADY_COMPLETED": CancelOutcome.NOT_POSSIBLE,
     "NOT_FOUND": CancelOutcome.NOT_POSSIBLE,
 }
-BILLING, MOST_UNITS = "x-fal-billable-units", 1_000_000
+BILLING, MAX_UNITS = "x-fal-billable-units", 1_000_000
 
 
 def _body(offer: Offer, uris: Mapping[str, str]) -> dict[str, Any]:
@@ -270,7 +270,7 @@ def _units(reply: HttpResponse) -> Decimal | None:
         units = Decimal(reply.headers.get(BILLING, "").strip())
     except InvalidOperation:
         return None
-    return units if units.is_finite() and 0 <= units <= MOST_UNITS else None
+    return units if units.is_finite() and 0 <= units <= MAX_UNITS else None
 
 
 def make_adapter(context: AdapterContext) -> Fal:

@@ -14,8 +14,8 @@ from ltx_mcp.providers.catalog_loader import is_near
 from ltx_mcp.providers.provider_errors import bad_reply, poll_error
 
 PATH = "/v1/models/pricing"
-MOST_AMOUNT = 10_000
-MOST_SIGNS = 40
+MAX_AMOUNT = 10_000
+MAX_SIGNS = 40
 """The longest unit, currency or figure that is read."""
 
 
@@ -45,16 +45,16 @@ def _read_price(context: AdapterContext, row: Any) -> tuple[str, UnitPrice] | No
         return None
     endpoint, unit, currency = (read_word(row.get(name)) for name in ("endpoint_id", "unit", "currency"))
     amount = _read_amount(row.get("unit_price"))
-    if amount is None or not endpoint or max(len(unit), len(currency)) > MOST_SIGNS:
+    if amount is None or not endpoint or max(len(unit), len(currency)) > MAX_SIGNS:
         return None
     return endpoint, UnitPrice(unit, currency, amount, context.now())
 
 
 def _read_amount(value: Any) -> Decimal | None:
-    if not isinstance(value, int | float | str) or len(str(value)) > MOST_SIGNS:
+    if not isinstance(value, int | float | str) or len(str(value)) > MAX_SIGNS:
         return None
     try:
         amount = Decimal(str(value))
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and 0 <= amount < MOST_AMOUNT else None
+    return amount if amount.is_finite() and 0 <= amount < MAX_AMOUNT else None

@@ -30,7 +30,7 @@ DONE = frozenset({"completed", "complete", "succeeded", "success", "ok"})
 WAITING = frozenset({"in_queue", "queued", "pending", "starting"})
 RUNNING = frozenset({"in_progress", "processing", "running"})
 FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled", "expired", "timeout"})
-MOST_USD = 10_000
+MAX_USD = 10_000
 FILTERS = ("content policy", "content_policy", "moderation", "nsfw", "safety")
 
 
@@ -65,7 +65,7 @@ def _charged(context: AdapterContext, body: Mapping[str, Any]) -> Decimal | None
             amount = Decimal(str(body[name])) * usd
         except (KeyError, ArithmeticError):
             continue
-        if amount.is_finite() and 0 <= amount < MOST_USD:
+        if amount.is_finite() and 0 <= amount < MAX_USD:
             return amount
     return None
 

@@ -17,9 +17,9 @@ from ltx_mcp.server.http_bodies import BodyBudget, FileTransfers, VideoResponse
 from ltx_mcp.server.http_sessions import MAX_SESSIONS_IN_USE, SESSION_IDLE_TIMEOUT_S, Sessions
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-MOST_BODY_BYTES = 72_000_000
+MAX_BODY_BYTES = 72_000_000
 """A call whose picture is a data URI of the most bytes that are accepted."""
-MAX_BODIES_BYTES = 2 * MOST_BODY_BYTES
+MAX_BODIES_BYTES = 2 * MAX_BODY_BYTES
 PATH = "/mcp"
 NOT_OUR_HOST = (
     "This server does not answer to the Host of this request, only to names of this machine. Where it is reached by "
@@ -34,13 +34,13 @@ def make_app(server: MCPServer[Any], desk_now: Callable[[], AppContext | None], 
     app = server.streamable_http_app(
         streamable_http_path=PATH,
         transport_security=allowed,
-        max_request_body_size=MOST_BODY_BYTES,
+        max_request_body_size=MAX_BODY_BYTES,
         session_idle_timeout=SESSION_IDLE_TIMEOUT_S,
         max_sessions=MAX_SESSIONS_IN_USE,
     )
     app.add_middleware(Sessions, path=PATH)
     app.add_middleware(NamesItsAddress)
-    app.add_middleware(BodyBudget, max_body_bytes=MOST_BODY_BYTES, max_bytes=MAX_BODIES_BYTES)
+    app.add_middleware(BodyBudget, max_body_bytes=MAX_BODY_BYTES, max_bytes=MAX_BODIES_BYTES)
     return app
 
 

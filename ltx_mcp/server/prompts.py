@@ -18,7 +18,7 @@ from ltx_mcp.domain.offer_builder import limit_text
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
 from ltx_mcp.domain.quoting import MAX_SHOWN_NAMES, quote, shorten
 
-MOST_SHOTS = 12
+MAX_SHOTS = 12
 MAX_TEXT_CHARS = 20_000
 """Of an idea or a story, which the prompt repeats."""
 MAX_PICTURE_CHARS = 2000
@@ -89,8 +89,8 @@ def add_prompts(server: MCPServer[Any], market: Catalog) -> None:
     ) -> str:
         """Plan shots that belong together, price them against a budget, and order them as one chain."""
         number = _number("shots", shots)
-        if number != int(number) or number > MOST_SHOTS:
-            raise _wrong("shots", shots, f"a whole number from 1 to {MOST_SHOTS}")
+        if number != int(number) or number > MAX_SHOTS:
+            raise _wrong("shots", shots, f"a whole number from 1 to {MAX_SHOTS}")
         budget = _number("budget_usd", budget_usd) if budget_usd.strip() else None
         return _storyboard(market, _filled("story", story), int(number), budget, _number("duration", duration))
 

@@ -13,7 +13,7 @@ from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.presentation.spending import read_day, to_spend_view
 from ltx_mcp.server.app_context import AppContext, app_context
 
-MOST_BLOB_BYTES = 4 * 1024 * 1024
+MAX_BLOB_BYTES = 4 * 1024 * 1024
 T = TypeVar("T")
 
 
@@ -90,7 +90,7 @@ async def _film(job_id: str, context: Context[AppContext]) -> bytes:
     view, path = await desk.view(job), jobs.film(job)
     if path is None:
         raise LtxError(ErrorCode.INVALID_REQUEST, f"{view.job_id} is {view.state}; it has no film yet.")
-    if path.stat().st_size > MOST_BLOB_BYTES:
+    if path.stat().st_size > MAX_BLOB_BYTES:
         raise LtxError(
             ErrorCode.INVALID_REQUEST,
             f"The film has {view.size_bytes:,} bytes, too many to send here: {view.video_url}",

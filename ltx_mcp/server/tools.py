@@ -45,7 +45,7 @@ PAID = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_
 STOP = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 USUAL_WAIT_S, WORD_S = 25.0, 20.0
 """How long a call waits by itself for a job's end, and for the provider's word, where its client is known to wait."""
-MOST_S = 50.0
+MAX_S = 50.0
 """How long a call may take that asks a person, orders, and waits for the provider's word."""
 
 
@@ -211,8 +211,8 @@ async def _order(arguments: PaidArguments, context: Context[AppContext]) -> Call
         async with patience.call():
             if follows_tasks(context.request_context):
                 # the provider's word comes with the task; only a wait that was asked for is kept
-                job = await jobs.wait(job, min(wait_s, MOST_S - took_s), desk.teller(context))
+                job = await jobs.wait(job, min(wait_s, MAX_S - took_s), desk.teller(context))
             else:
                 word_s = max(0.0, patience.usual(WORD_S) - took_s)
-                job = await jobs.wait_for_submission(job, wait_s, desk.teller(context), MOST_S - took_s, word_s)
+                job = await jobs.wait_for_submission(job, wait_s, desk.teller(context), MAX_S - took_s, word_s)
     return await job_answer(desk, job, fresh=ordered.fresh)

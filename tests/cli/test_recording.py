@@ -17,7 +17,7 @@ pytestmark = posix
 
 RECORDING = Path(__file__).parents[2] / "docs" / "terminal.svg"
 SVG = "{http://www.w3.org/2000/svg}"
-MOST_BYTES = 150_000
+MAX_BYTES = 150_000
 CHANCE = (
     (r"job_\w{20}", "JOB"),
     (r"~?/\S+\.mp4", "FILM"),
@@ -80,7 +80,7 @@ def test_the_words_that_move_in_it_are_those_of_a_job_under_way(recording: Eleme
 
 def test_it_is_small_moves_without_scripts_and_names_no_folder_of_anybodys(recording: ElementTree.Element) -> None:
     text = RECORDING.read_text("utf-8")
-    assert len(text.encode()) < MOST_BYTES
+    assert len(text.encode()) < MAX_BYTES
     assert not [each.tag for each in recording.iter() if each.tag.endswith("script")]
     assert "prefers-reduced-motion" in text
     assert not re.search(r"/(home|root|tmp|Users|var)\b|https?://(?!www\.w3\.org)", text)

@@ -21,7 +21,7 @@ TOOLS = (
 JOB = re.compile(r"job_[0-9A-Za-z]{20}")
 CURSOR = re.compile(r"cursor\W{1,8}([\w=-]{8,})")
 NO_JOB = "job_" + "0" * 20
-MOST_LOOKS = 20
+MAX_LOOKS = 20
 ENDED = ("succeeded", "failed", "cancelled", "unknown")
 
 
@@ -34,7 +34,7 @@ def conversation(mark: str) -> Conversation:
     shown = yield "generate_video", order | {"prompt": prompt, "provider": "local"}
     if (job := JOB.search(shown)) is None:
         return
-    for _ in range(MOST_LOOKS):
+    for _ in range(MAX_LOOKS):
         shown = yield "check_job", {"job_id": job[0]}
         if any(re.search(rf"\b{word}\b", shown) for word in ENDED):
             break

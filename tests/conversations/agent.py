@@ -17,7 +17,7 @@ from mcp import Client, StdioServerParameters
 
 from ltx_mcp.domain.job import ACTIVE_STATES
 from tests.conversations.reading import Answer, Half, read, text_of
-from tests.conversations.stage import MOST_S, ROOT, Providers, environment
+from tests.conversations.stage import MAX_S, ROOT, Providers, environment
 from tests.conversations.transcript import Transcript
 from tests.patience import HANG_S
 
@@ -59,9 +59,9 @@ class Agent:
         assert self._client is not None
         is_waited_for = tool == "check_job" and "wait_seconds" in arguments
         with anyio.fail_after(HANG_S):
-            result = await self._client.call_tool(tool, arguments, read_timeout_seconds=MOST_S)
+            result = await self._client.call_tool(tool, arguments, read_timeout_seconds=MAX_S)
             while is_waited_for and read(tool, result, self._half).facts.get("state") in ACTIVE_STATES:
-                result = await self._client.call_tool(tool, arguments, read_timeout_seconds=MOST_S)
+                result = await self._client.call_tool(tool, arguments, read_timeout_seconds=MAX_S)
         answer = read(tool, result, self._half)
         self._transcript.add("answer", text_of(result))
         for _ in answer.pictures:
@@ -79,7 +79,7 @@ class Agent:
     async def calls_but_is_cut_off(self, tool: str, **arguments: Any) -> None:
         """Call a tool whose answer never comes: the host gives up once the server has shown that it is at work."""
         self._transcript.add("call", self._text(tool, arguments))
-        with anyio.fail_after(MOST_S), anyio.CancelScope() as call:
+        with anyio.fail_after(MAX_S), anyio.CancelScope() as call:
 
             async def give_up(progress: float, total: float | None, message: str | None) -> None:
                 call.cancel()

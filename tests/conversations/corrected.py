@@ -6,7 +6,7 @@ from tests.conversations.agent import Agent
 from tests.conversations.correct import correct
 from tests.conversations.reading import Answer
 
-MOST_ROUNDS = 6
+MAX_ROUNDS = 6
 
 
 async def talk(agent: Agent) -> None:
@@ -30,7 +30,7 @@ async def talk(agent: Agent) -> None:
 
 async def order(agent: Agent, arguments: dict[str, Any]) -> Answer:
     """Order until it is taken, changing what the refusal names."""
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         answer = await agent.calls("generate_video", **arguments)
         if not answer.code:
             return answer
@@ -38,4 +38,4 @@ async def order(agent: Agent, arguments: dict[str, Any]) -> Answer:
         arguments, told = correct(arguments, answer.shown)
         assert told, f"Nothing in this says what to change: {answer.shown}"
         agent.thinks("; ".join(told))
-    raise AssertionError(f"still refused after {MOST_ROUNDS} rounds: {answer.shown}")
+    raise AssertionError(f"still refused after {MAX_ROUNDS} rounds: {answer.shown}")

@@ -14,7 +14,7 @@ from mcp.types import CallToolResult, ImageContent, TextContent
 
 Half = Literal["both", "text", "structure"]
 HALVES: tuple[Half, ...] = ("both", "text", "structure")
-JPEG, MOST_SHEET_BYTES = b"\xff\xd8\xff", 60_000
+JPEG, MAX_SHEET_BYTES = b"\xff\xd8\xff", 60_000
 DRAWN_HERE = "drawn on this machine"
 
 _PRICE = r"(?P<cost_usd>[\d.]+) USD(?:, at most (?P<at_most_usd>[\d.]+))?"
@@ -67,7 +67,7 @@ class Answer:
     @property
     def has_contact_sheet(self) -> bool:
         """One JPEG that a model can be shown without filling its context."""
-        sheets = [picture.startswith(JPEG) and len(picture) <= MOST_SHEET_BYTES for picture in self.pictures]
+        sheets = [picture.startswith(JPEG) and len(picture) <= MAX_SHEET_BYTES for picture in self.pictures]
         return sheets == [True]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).parents[2]
-FOR_EVER_S, MOST_S = 3600, 60
+FOR_EVER_S, MAX_S = 3600, 60
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def emulated(films: Path) -> Iterator[Providers]:
         try:
             settings = _read_settings(process)
             url = settings["LTX_MCP_FAL_QUEUE_URL"]
-            with httpx.Client(base_url=url, trust_env=False, timeout=MOST_S) as client:
+            with httpx.Client(base_url=url, trust_env=False, timeout=MAX_S) as client:
                 yield Providers(settings, client)
         finally:
             process.kill()

@@ -24,7 +24,7 @@ from tests.facts import facts_on_wire
 from tests.jobs.test_processes import Look, Server, environment, noticed_s, processes_of, wait_for
 from tests.patience import HANG_S
 
-MOST_S = 2 * HANG_S
+MAX_S = 2 * HANG_S
 
 ORDER = {"prompt": "a pond", "resolution": "1080p", "duration": 6, "fps": 25}
 SOON_S = SAVED_S = GONE_S = HANG_S
@@ -119,7 +119,7 @@ class Relay:
             while data := provider.recv(1 << 14):
                 if due and not due[-1].go.is_set() and passed + len(data) > due[-1].after_bytes:
                     due[-1].here.release()
-                    due[-1].go.wait(MOST_S)
+                    due[-1].go.wait(MAX_S)
                 passed += len(data)
                 asker.sendall(data)
         with suppress(OSError):

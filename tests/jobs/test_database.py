@@ -14,9 +14,9 @@ from sqlalchemy.exc import ProgrammingError
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.jobs.filesystem import check_disk, find_file_system
+from ltx_mcp.jobs.store import errors, postgres_connection, schema
 from ltx_mcp.jobs.store import postgres as module
-from ltx_mcp.jobs.store import postgres_connection, schema
-from ltx_mcp.jobs.store.database import Database, DatabaseUnavailableError
+from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers import heartbeat
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
@@ -97,7 +97,7 @@ def test_a_wrong_statement_of_ours_is_not_told_as_a_database_out_of_reach(home: 
 
 @pytest.mark.parametrize("url", ["postgresql://u:s3cret@127.0.0.1:9/db", "postgresql://u:s3cret@[::1]:9/db"])
 def test_a_database_that_is_not_there_is_told_without_place_or_password(home: Path, url: str) -> None:
-    with pytest.raises(DatabaseUnavailableError, match="Jobs under way are not lost") as caught:
+    with pytest.raises(errors.DatabaseUnavailableError, match="Jobs under way are not lost") as caught:
         Database.open(home, url)
     assert ":9: connection" in caught.value.where
     assert ":9" not in str(caught.value)
@@ -119,7 +119,7 @@ def test_connections_survive_a_restart_of_the_server(
     job = Store(database).place(new_job(), clock()).job
     postgres.stop()
     if noticed:
-        with pytest.raises(DatabaseUnavailableError):
+        with pytest.raises(errors.DatabaseUnavailableError):
             Store(database).get(job.id)
     postgres.start()
     assert Store(database).get(job.id) == job
@@ -134,7 +134,7 @@ def test_a_server_that_falls_silent_is_not_waited_for(
     database = Database.open(home, postgres.new_database())
     job = Store(database).place(new_job(), clock()).job
     began = time.monotonic()
-    with postgres.frozen(), pytest.raises(DatabaseUnavailableError):
+    with postgres.frozen(), pytest.raises(errors.DatabaseUnavailableError):
         Store(database).get(job.id)
     assert time.monotonic() - began < ENDS_S
     assert Store(database).get(job.id) == job

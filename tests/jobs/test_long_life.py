@@ -176,7 +176,7 @@ async def test_an_order_of_a_provider_that_was_down_for_hours_ends_well_without_
 # -- many jobs --------------------------------------------------------------------------------------------------------
 
 MANY = 1000
-MOST_LIST_S, MOST_COMMAND_S = 60.0, 60.0
+MAX_LIST_S, MAX_COMMAND_S = 60.0, 60.0
 
 
 def place_many(store: Store, clock: Clock, new_job: New) -> list[str]:
@@ -205,11 +205,11 @@ async def test_a_thousand_jobs_are_listed_each_once_in_bounded_time(
             cursor = answer.structured_content.get("next_cursor", "")
             if not cursor:
                 break
-        assert time.monotonic() - began < MOST_LIST_S
+        assert time.monotonic() - began < MAX_LIST_S
     assert seen == ids[::-1]
     began = time.monotonic()
     listed = ltx(home, "jobs", "--limit", "100")
-    assert time.monotonic() - began < MOST_COMMAND_S
+    assert time.monotonic() - began < MAX_COMMAND_S
     assert [line.split()[0] for line in listed.stdout.splitlines()[1:]] == ids[:-101:-1]
 
 

@@ -18,7 +18,8 @@ from ltx_mcp.jobs import runner
 from ltx_mcp.jobs.runner import Runner
 from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.steps.steps import Steps
-from ltx_mcp.jobs.store.database import Database, DatabaseUnavailableError
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness

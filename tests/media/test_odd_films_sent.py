@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not (which("ffmpeg") or os.environ.get("CI")), r
 
 RIGHT = [film for film in FILMS if not film.refused]
 TONED = ("HDR", "wide colours")
-MOST_OFF = 3.0
+MAX_OFF = 3.0
 ASKEW = ("nearly right.mp4",)
 """ffmpeg turns those by the very angle, and cuts off corners."""
 
@@ -59,7 +59,7 @@ def check_seen(out: Path, source: Path, film: Odd) -> None:
     if not is_toned(film) and film.name not in ASKEW:
         own = decoded(source)
         is_odd = any(0 < one - other <= 1 for one, other in zip(own.size, shown.size, strict=True))
-        assert apart(shown, own.crop((0, 0, *shown.size)) if is_odd else own) < MOST_OFF
+        assert apart(shown, own.crop((0, 0, *shown.size)) if is_odd else own) < MAX_OFF
 
 
 @pytest.mark.parametrize("film", RIGHT, ids=named)

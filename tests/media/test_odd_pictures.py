@@ -13,7 +13,7 @@ from ltx_mcp.media.preview.camera import make_camera
 from ltx_mcp.media.preview.image_scene import ImageScene, enlarged, open_filled
 from tests.media.odd_pictures import PICTURES, SIZE, apart, colours_of, shown
 
-MOST_APART = 3
+MAX_APART = 3
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -22,16 +22,16 @@ def test_a_picture_is_read_as_a_viewer_shows_it(name: str, tmp_path: Path) -> No
     path.write_bytes(odd.make())
     assert probe_image(path) == PictureFacts(odd.format, *SIZE, odd.turned, odd.traits)
     assert set(odd.traits) <= set(TRAITS)
-    assert apart(colours_of(open_picture(path)), odd.colours) <= MOST_APART
+    assert apart(colours_of(open_picture(path)), odd.colours) <= MAX_APART
     small = open_picture(path, edge=32)
     assert min(small.size) >= 32
-    assert apart(colours_of(small), odd.colours) <= MOST_APART
+    assert apart(colours_of(small), odd.colours) <= MAX_APART
     for target in ("jpeg", "png"):
         convert_picture(path, tmp_path / target, target)
         with Image.open(tmp_path / target) as made:
             assert (made.size, made.mode) == (SIZE, "RGB")
             assert not {"exif", "icc_profile"} & set(made.info)
-            assert apart(colours_of(made), odd.colours) <= MOST_APART
+            assert apart(colours_of(made), odd.colours) <= MAX_APART
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -41,7 +41,7 @@ def test_the_preview_shows_it_so(name: str, tmp_path: Path) -> None:
     shown(odd.colours).save(tmp_path / "right", "PNG")
     one, other = (_first_frame(tmp_path / which) for which in ("odd", "right"))
     pairs = zip(one.tobytes(), other.tobytes(), strict=True)
-    assert sum(abs(a - b) for a, b in pairs) / len(one.tobytes()) < MOST_APART
+    assert sum(abs(a - b) for a, b in pairs) / len(one.tobytes()) < MAX_APART
 
 
 def _first_frame(path: Path) -> Image.Image:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HOST_PAGE = Path(__file__).with_name("host.html")
 APPS = advertise("io.modelcontextprotocol/ui", {"mimeTypes": ["text/html;profile=mcp-app"]})
 ALL: dict[str, Any] = {"openLinks": {}, "serverTools": {}, "serverResources": {}, "updateModelContext": {}}
-MOST_MS = HANG_S * 1000
+MAX_MS = HANG_S * 1000
 
 
 PROMPT = (
@@ -159,7 +159,7 @@ class Player:
         await self.hear("ui/notifications/tool-result", told)
         return facts_on_wire(told)
 
-    async def state(self, words: str, most_ms: float = MOST_MS) -> None:
+    async def state(self, words: str, most_ms: float = MAX_MS) -> None:
         """Wait until this is said."""
         await self.at("state").filter(has_text=words).wait_for(timeout=most_ms)
 
@@ -167,7 +167,7 @@ class Player:
         """The value of this in the page's own window."""
         return await self.page.frames[1].evaluate(script)
 
-    async def until(self, script: str, most_s: float = MOST_MS / 1000) -> None:
+    async def until(self, script: str, most_s: float = MAX_MS / 1000) -> None:
         """Wait until this is true there. Asked again and again, because the page's policy forbids a waiting script."""
         with anyio.fail_after(most_s):
             while not await self.ask(script):

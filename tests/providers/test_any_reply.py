@@ -58,7 +58,7 @@ from tests.providers.said import (
 EXAMPLES = examples("REPLY_EXAMPLES", fast=40, every=100)
 EVERYBODY = (*REMOTE, "ltx v1")
 OWN_NO = {503: ("service_unavailable", "service_unavailable_error"), 529: ("overloaded_error",)}
-MOST_MICRO = 10_000 * 1_000_000
+MAX_MICRO = 10_000 * 1_000_000
 
 
 # -- who hears it -----------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def check_seen(ear: Ear, seen: Any, *, delivers: bool) -> None:
 
 
 def check_charge(usd: Any) -> None:
-    assert usd is None or (isinstance(usd, Decimal) and usd.is_finite() and 0 <= to_micro(usd) < MOST_MICRO)
+    assert usd is None or (isinstance(usd, Decimal) and usd.is_finite() and 0 <= to_micro(usd) < MAX_MICRO)
 
 
 def scalars(value: Any) -> set[str]:

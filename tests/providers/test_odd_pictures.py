@@ -24,7 +24,7 @@ from tests.providers.bench import Bench, image, opened
 
 pytestmark = pytest.mark.anyio
 
-MOST_APART = 3
+MAX_APART = 3
 AT = {"fal": "image_url", "ltx": "image_uri"}
 # ImageMagick 6 has its own idea of these: it knows no cICP, no DCF and no gAMA, turns JPEG alone, and stops at errors.
 OTHERWISE = frozenset(
@@ -79,7 +79,7 @@ async def test_a_provider_that_reads_numbers_alone_gets_what_a_viewer_shows(
     pillow_heif.register_heif_opener()
     with Image.open(io.BytesIO(data)) as picture:
         assert picture.size == SIZE
-        assert apart(colours_of(picture), odd.colours) <= MOST_APART
+        assert apart(colours_of(picture), odd.colours) <= MAX_APART
     accepts = bench.jobs.market.facts(provider).inputs["image"].accepts
     is_plain = odd.format in accepts and not odd.turned and not odd.traits
     told = [(each.asked, each.got) for each in job.all_adjustments]
@@ -114,7 +114,7 @@ def test_another_program_shows_the_same_picture(name: str, tmp_path: Path) -> No
     with Image.open(tmp_path / "theirs") as theirs, open_picture(tmp_path / name) as ours:
         assert theirs.size == ours.size
         pairs = zip(theirs.convert("RGB").tobytes(), ours.tobytes(), strict=True)
-        assert sum(abs(a - b) for a, b in pairs) / len(ours.tobytes()) < MOST_APART
+        assert sum(abs(a - b) for a, b in pairs) / len(ours.tobytes()) < MAX_APART
 
 
 def test_a_large_picture_is_made_no_larger_than_a_film_can_show(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 LONG = "y" * 1_000_000
 RUN = "y" * 81
-MOST_CHARS = 4000
+MAX_CHARS = 4000
 IN_TIME_S = 60
 TEXTS = [(tool, name) for tool, valid in VALID.items() for name, value in valid.items() if isinstance(value, str)]
 
@@ -33,7 +33,7 @@ class AnyRequest(Request[RequestParams, str]):
 
 def check(told: str) -> None:
     assert RUN not in told
-    assert len(told) < MOST_CHARS
+    assert len(told) < MAX_CHARS
 
 
 async def told_by_tool(client: Client, tool: str, arguments: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 PROVIDERS = ("local", "ltx", "fal")
 SMALL = Recipe(size=(640, 360), frames=100, seconds=4)
 FULL = replace(SMALL, size=(1920, 1080), options=(("crf", "18"), ("preset", "ultrafast"), ("g", "25")))
-LEAST_DB, MOST_LAG_S = 40.0, 0.02
+MIN_DB, MAX_LAG_S = 40.0, 0.02
 ADDRESS = "https://media.example.com/clip"
 
 Opened = Callable[..., AbstractAsyncContextManager["Agent"]]
@@ -169,10 +169,10 @@ async def test_an_extended_film_keeps_its_first_part_and_is_longer_by_what_was_o
     assert (view["width"], view["height"], view["fps"]) == (*upright(SMALL, portrait).size, 25)
     assert view["has_audio"]
     assert changed(view) == []
-    assert min(alike) > LEAST_DB
+    assert min(alike) > MIN_DB
     begins = first / 25
     kept = between(heard(film), begins + 0.3, begins + old / 25 - 0.3)
-    assert abs(lag(between(heard(clip), 0.3, old / 25 - 0.3), kept)) <= MOST_LAG_S
+    assert abs(lag(between(heard(clip), 0.3, old / 25 - 0.3), kept)) <= MAX_LAG_S
 
 
 @pytest.mark.parametrize(
@@ -203,13 +203,13 @@ async def test_a_retaken_film_keeps_all_but_the_section(
     alike, frames = compared(film, clip)
     assert frames == len(alike)
     assert (view["width"], view["height"]) == recipe.size
-    assert min(alike[:25] + alike[75:]) > LEAST_DB
+    assert min(alike[:25] + alike[75:]) > MIN_DB
     assert (min(alike[30:70]) < 30) == (mode != "replace_audio")
     before, after = between(heard(clip), 0.1, 0.9), between(heard(clip), 3.1, frames / 25 - 0.1)
-    assert abs(lag(before, between(heard(film), 0.1, 0.9))) <= MOST_LAG_S
-    assert abs(lag(after, between(heard(film), 3.1, frames / 25 - 0.1))) <= MOST_LAG_S
+    assert abs(lag(before, between(heard(film), 0.1, 0.9))) <= MAX_LAG_S
+    assert abs(lag(after, between(heard(film), 3.1, frames / 25 - 0.1))) <= MAX_LAG_S
     if mode == "replace_video":
-        assert abs(lag(between(heard(clip), 1.2, 2.8), between(heard(film), 1.2, 2.8))) <= MOST_LAG_S
+        assert abs(lag(between(heard(clip), 1.2, 2.8), between(heard(film), 1.2, 2.8))) <= MAX_LAG_S
 
 
 SOUNDS = {
@@ -239,7 +239,7 @@ async def test_a_film_from_a_sound_is_as_long_as_it_and_has_it_as_its_track(
     assert changes == ([("audio", "wav/pcm", "m4a/aac")] if "adjust" in asked else [])
     assert abs(view["duration"] - 3.5) < 0.1
     assert (view["width"] < view["height"]) == portrait
-    assert abs(lag(between(heard(voice), 0.2, 3.2), between(heard(film), 0.2, 3.2))) <= MOST_LAG_S
+    assert abs(lag(between(heard(voice), 0.2, 3.2), between(heard(film), 0.2, 3.2))) <= MAX_LAG_S
 
 
 async def test_the_sound_of_a_job_s_film_can_drive_another(agent: Opened, tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ async def test_the_sound_of_a_job_s_film_can_drive_another(agent: Opened, tmp_pa
             "generate_from_audio", audio=source["job_id"], prompt="a band of frogs", provider="ltx", resolution="720p"
         )
     assert view["sources"] == [source["job_id"]]
-    assert abs(lag(between(heard(film), 0.3, 5.5), between(heard(second), 0.3, 5.5))) <= MOST_LAG_S
+    assert abs(lag(between(heard(film), 0.3, 5.5), between(heard(second), 0.3, 5.5))) <= MAX_LAG_S
 
 
 async def test_a_phone_s_hevc_mov_is_converted_where_it_is_not_taken_and_looks_the_same(
@@ -263,7 +263,7 @@ async def test_a_phone_s_hevc_mov_is_converted_where_it_is_not_taken_and_looks_t
         assert "video is mov/hevc" in await talk.refused("extend_video", **asked)
         view, film = await talk.film("extend_video", **asked, adjust="nearest")
     assert [(each["field"], each["got"]) for each in changed(view)] == [("video", "mp4/h264")]
-    assert min(compared(film, clip)[0]) > LEAST_DB
+    assert min(compared(film, clip)[0]) > MIN_DB
 
 
 async def test_what_is_wrong_with_a_medium_is_said_before_anything_is_ordered(

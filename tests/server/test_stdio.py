@@ -23,7 +23,7 @@ META = {
     "io.modelcontextprotocol/clientCapabilities": {},
 }
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": INFO}
-MOST_S = 300.0
+MAX_S = 300.0
 """A server that does not answer is ended, and its test with it."""
 DEEP = b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"list_jobs","arguments":{"state":'
 
@@ -36,7 +36,7 @@ class Host:
         env = os.environ | {"LTX_MCP_HOME": str(home), "LTX_MCP_INPUT_DIRS": folder or str(home.parent)}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen([sys.executable, "-m", "ltx_mcp"], stdin=pipe, stdout=pipe, env=env)
-        self.guard = threading.Timer(MOST_S, self.process.kill)
+        self.guard = threading.Timer(MAX_S, self.process.kill)
         self.guard.start()
         self.number = 0
         if self.meta is None:

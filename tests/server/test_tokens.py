@@ -18,7 +18,7 @@ from tests.providers.bench import market_of
 
 pytestmark = pytest.mark.anyio
 
-MOST_TOKENS, BYTES_A_TOKEN = 700, 4
+MAX_TOKENS, BYTES_A_TOKEN = 700, 4
 CYCLES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({}, {"provider": "fal"}),
     ({"resolution": "720p"}, {"provider": "local", "generate_audio": False}),
@@ -52,5 +52,5 @@ async def test_a_cycle_costs_few_tokens_in_either_half(home: Path, emulator: Emu
                 pass
             assert {quote["provider"] for quote in facts_of(estimate)["quotes"]} >= {"ltx", "bytecompute", "local"}
             priced = [compact(facts_of(each)) for each in (estimate, ordered)]
-            assert tokens(*map(text_of, (estimate, ordered, done))) <= MOST_TOKENS
-            assert tokens(*priced, text_of(done)) <= MOST_TOKENS
+            assert tokens(*map(text_of, (estimate, ordered, done))) <= MAX_TOKENS
+            assert tokens(*priced, text_of(done)) <= MAX_TOKENS

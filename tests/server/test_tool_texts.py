@@ -12,7 +12,7 @@ from tests.server.test_tools_list import CORE, as_json, listed
 
 pytestmark = pytest.mark.anyio
 
-MOST_SIGNS, MOST_SIGNS_OF_FIRST = 600, 110
+MAX_SIGNS, MAX_SIGNS_OF_FIRST = 600, 110
 VERBS = {
     "generate_video": "Make",
     "animate_image": "Make",
@@ -70,12 +70,12 @@ async def test_the_first_sentence_says_what_the_tool_does(connect: Connect) -> N
     for tool in await listed(connect):
         first = (tool.description or "").split(". ")[0]
         assert first.split()[0] == VERBS[tool.name], tool.name
-        assert 10 <= len(first) <= MOST_SIGNS_OF_FIRST, (tool.name, len(first))
+        assert 10 <= len(first) <= MAX_SIGNS_OF_FIRST, (tool.name, len(first))
 
 
 async def test_a_description_is_short(connect: Connect) -> None:
     for tool in await listed(connect):
-        assert 40 <= len(tool.description or "") <= MOST_SIGNS, tool.name
+        assert 40 <= len(tool.description or "") <= MAX_SIGNS, tool.name
 
 
 async def test_a_description_names_the_tools_to_use_instead_or_next(connect: Connect) -> None:

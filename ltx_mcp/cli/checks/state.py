@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOW_DISK_BYTES, FULL_DISK_BYTES = 1 << 30, 50 << 20
 DATABASE_S = 7.0
-MOST_NAMED = 3
+MAX_NAMED = 3
 MOVE_HOME = "Mend its permissions, or set LTX_MCP_HOME to a folder on a local disk that can be written."
 MAKE_ROOM = "Free space, set LTX_MCP_KEEP_DAYS, or set LTX_MCP_HOME to a folder on another disk."
 
@@ -116,7 +116,7 @@ def _jobs(books: "DatabaseReport") -> list[Finding]:
     else:
         lines.append(fine("jobs", "none under way"))
     if books.unknown:
-        named = ", ".join(books.unknown[:MOST_NAMED]) + (", ..." if len(books.unknown) > MOST_NAMED else "")
+        named = ", ".join(books.unknown[:MAX_NAMED]) + (", ..." if len(books.unknown) > MAX_NAMED else "")
         found = f"{len(books.unknown)} with an unknown outcome, whose price stays held: {named}"
         first = books.unknown[0]
         lines.append(warning("jobs", found, f"ltx-mcp jobs show {first}; then ltx-mcp jobs resolve {first}"))

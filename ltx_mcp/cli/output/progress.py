@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ltx_mcp.cli.output.show import standing_of
-from ltx_mcp.cli.output.streams import is_terminal, say
+from ltx_mcp.cli.output.speech import say
+from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.way import Way
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.presentation.next_steps import JobContext
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Tell = Callable[[Job], Awaitable[None]]
 Keep = Callable[[], Coroutine[Any, Any, None]]
-WIDEST, BAR, LEAST_BAR = 100, 36, 8
+WIDEST, BAR, MIN_BAR = 100, 36, 8
 LOOK_S = 1.0
 
 
@@ -46,7 +47,7 @@ class ProgressLine:
         words = piece(console, stage_text(self.job, self.standing, datetime.now(UTC)))
         words.truncate(room, overflow="crop" if options.ascii_only else "ellipsis")
         left = min(room - words.cell_len - 1, BAR)
-        if left < LEAST_BAR:
+        if left < MIN_BAR:
             yield words
             return
         done = self.job.progress if self.job.state is State.RUNNING else None

@@ -48,22 +48,3 @@ def is_terminal(stream: TextIO | None) -> bool:
 def writable(text: str, encoding: str) -> str:
     """As a stream of this encoding will show it, so that its width is known before it is drawn."""
     return text.encode(encoding, PLAINLY).decode(encoding)
-
-
-def say(*sentences: str) -> None:
-    """Sentences on stderr: a line each on a terminal, which breaks them between words; else all on one line."""
-    if is_terminal(sys.stderr):
-        from ltx_mcp.cli.output.screen import print_lines
-
-        print_lines(*sentences)
-    else:
-        print(" ".join(sentences), file=sys.stderr)
-
-
-def agrees(question: str) -> bool:
-    """Whether a person says yes to this; asked on stderr."""
-    import click
-
-    from ltx_mcp.cli.output.screen import broken
-
-    return click.confirm(broken(question), err=True)

@@ -33,7 +33,7 @@ LOOK_S, LOOKS_PER_POSITION = 0.02, 10
 ALIVE_S = 15
 LOG_LINES = 8
 SHORTEST_TIMEOUT_S = 0.1
-MOST_PRICES = 50
+MAX_PRICES = 50
 
 
 def settings(base_url: str) -> dict[str, str]:
@@ -149,7 +149,7 @@ class Queue:
         check_key(request, self.emulator.world)
         names = [name for name in request.query_params.get("endpoint_id", "").split(",") if name]
         unknown = [name for name in names if name not in ENDPOINTS]
-        if unknown or not 0 < len(names) <= MOST_PRICES:
+        if unknown or not 0 < len(names) <= MAX_PRICES:
             status, kind = (404, "not_found") if unknown else (400, "validation_error")
             return JSONResponse({"error": {"type": kind, "message": f"endpoint_id: {unknown or names}"}}, status)
         told = {name: Told(ENDPOINTS[name].usd_per_second) for name in names} | self.emulator.world.prices

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from ltx_mcp.emulator.edits import (
     LONGEST_CONTEXT_S,
     LONGEST_S,
-    MOST_FRAMES,
+    MAX_FRAMES,
     SHORTEST_S,
     EmulatedEdit,
     to_extended,
@@ -30,7 +30,7 @@ from ltx_mcp.emulator.inputs import InputFile, Inputs
 SIZES = {"1080p": (1920, 1080), "1440p": (2560, 1440), "2160p": (3840, 2160)}
 LONGEST_AT_ANY_SIZE = 10
 SOUND_FPS = 25
-LEAST_FRAMES = 73
+MIN_FRAMES = 73
 
 
 def _one_of(*allowed: int | str) -> AfterValidator:
@@ -148,7 +148,7 @@ class FalExtendVideo(FalInput):
         facts = _medium(self.video_url, seen_by(info)).facts
         _check_frames(facts.frames, facts.fps, facts.duration)
         if too_many_frames(facts, self.duration, self.context):
-            message = f"Context and duration must not exceed {MOST_FRAMES} frames together, at {facts.fps:g} FPS"
+            message = f"Context and duration must not exceed {MAX_FRAMES} frames together, at {facts.fps:g} FPS"
             raise PydanticCustomError("feature_not_supported", message)
         return self
 
@@ -190,9 +190,9 @@ def _medium(url: str, seen: Seen) -> InputFile:
 
 
 def _check_frames(frames: int, fps: float, length_s: float) -> None:
-    if frames < LEAST_FRAMES:
-        ctx = {"min_duration": round(LEAST_FRAMES / fps, 3), "provided_duration": length_s}
-        message = f"Video is too short: at least {LEAST_FRAMES} frames are needed, {frames} were provided"
+    if frames < MIN_FRAMES:
+        ctx = {"min_duration": round(MIN_FRAMES / fps, 3), "provided_duration": length_s}
+        message = f"Video is too short: at least {MIN_FRAMES} frames are needed, {frames} were provided"
         raise PydanticCustomError("video_duration_too_short", message, ctx)
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from ltx_mcp.emulator.edits import (
     LONGEST_CONTEXT_S,
     LONGEST_S,
-    MOST_FRAMES,
+    MAX_FRAMES,
     PADDING_S,
     SHORTEST_S,
     EmulatedEdit,
@@ -37,7 +37,7 @@ SHORT_WINDED = "ltx-2-5-pro"
 LONG_AUDIO_S, SHORT_AUDIO_S = 20, 10
 WIDE, TALL = "1920x1080", "1080x1920"
 PARTS = ("replace_audio_and_video", "replace_video", "replace_audio")
-LONG_EDGE, SHORT_EDGE, LEAST_FRAMES = 3840, 2160, 73
+LONG_EDGE, SHORT_EDGE, MIN_FRAMES = 3840, 2160, 73
 EXTENDED_BYTES = 100 * MEGABYTE
 RATIO, RATIO_OFF = math.log(16 / 9), 0.01
 
@@ -102,7 +102,7 @@ async def read_extension(body: Mapping[str, Any], emulator: Emulator) -> Emulate
     if abs(abs(math.log(facts.width / facts.height)) - RATIO) > RATIO_OFF:
         raise LtxRefusal(f"video_uri: is {facts.width}x{facts.height}; must be 16:9 or 9:16")
     if too_many_frames(facts, duration, context):
-        raise LtxRefusal(f"context and duration must be at most {MOST_FRAMES} frames together at {facts.fps:g} fps")
+        raise LtxRefusal(f"context and duration must be at most {MAX_FRAMES} frames together at {facts.fps:g} fps")
     return to_extended(video, duration, mode, context)
 
 
@@ -120,8 +120,8 @@ def _check_frames(facts: MediumFacts) -> None:
     short, long = sorted((facts.width, facts.height))
     if long > LONG_EDGE or short > SHORT_EDGE:
         raise LtxRefusal(f"video_uri: is {facts.width}x{facts.height}; must be at most {LONG_EDGE}x{SHORT_EDGE}")
-    if facts.frames < LEAST_FRAMES:
-        raise LtxRefusal(f"video_uri: has {facts.frames} frames; must have at least {LEAST_FRAMES}")
+    if facts.frames < MIN_FRAMES:
+        raise LtxRefusal(f"video_uri: has {facts.frames} frames; must have at least {MIN_FRAMES}")
 
 
 async def _probe_image(body: Mapping[str, Any], emulator: Emulator) -> tuple[str, PictureFacts | None]:

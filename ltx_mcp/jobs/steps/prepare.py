@@ -27,7 +27,7 @@ from ltx_mcp.providers.base import SupportsUpload
 
 logger = logging.getLogger(__name__)
 
-MOST_ATTEMPTS = 10
+MAX_ATTEMPTS = 10
 UPLOAD_TRIES = 3
 NOT_ORDERED = "Nothing was ordered, and nothing is held."
 SEND_PLAIN, ORDER_AGAIN = (
@@ -51,7 +51,7 @@ class PrepareStep:
             return await self._tools.transition(
                 job, State.CANCELLED, cancel=CancelOutcome.STOPPED, bill=ChargeState.RELEASED
             )
-        if job.attempts >= MOST_ATTEMPTS:
+        if job.attempts >= MAX_ATTEMPTS:
             raise LtxError(ErrorCode.INTERNAL_ERROR, f"Every process that worked on it ended: {job.attempts} attempts.")
         await self._check_room(job)
         for given in job.inputs:

@@ -19,10 +19,10 @@ from ltx_mcp.domain.request import EDITS
 from ltx_mcp.jobs.files import to_film
 from ltx_mcp.jobs.filesystem import check_space
 from ltx_mcp.jobs.steps.context import StepContext
-from ltx_mcp.jobs.store.database import DatabaseUnavailableError
+from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
 from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.media.messages import FilmFacts
-from ltx_mcp.net.flow import LEAST_BYTES_S, WINDOW_S, Bounds
+from ltx_mcp.net.flow import MIN_BYTES_S, WINDOW_S, Bounds
 from ltx_mcp.providers.base import SupportsDownload, SupportsPoll
 
 logger = logging.getLogger(__name__)
@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 PATIENCE_S = 24 * 3600.0
 TRIES_WHEN_LATE = 10
 """So often is even an old order's film tried: the clock may have gone on while this machine slept."""
-FIRST_WAIT_S, MOST_WAIT_S = 1.0, 60.0
-STEADY_BYTES = int(LEAST_BYTES_S * WINDOW_S)
+FIRST_WAIT_S, MAX_WAIT_S = 1.0, 60.0
+STEADY_BYTES = int(MIN_BYTES_S * WINDOW_S)
 """A try that brought so much more of a film went on with it."""
 LOOKS_AT_GONE = 3
 LOOKS_AT_NO_FILM = 4
@@ -149,9 +149,9 @@ class SaveStep:
             raise error
         logger.info("%s: %s", job.id, error)
         told = {"error": JobError.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
-        wait_s = FIRST_WAIT_S if went_on else min(MOST_WAIT_S, FIRST_WAIT_S * 2 ** min(trouble.tries - 1, 10))
+        wait_s = FIRST_WAIT_S if went_on else min(MAX_WAIT_S, FIRST_WAIT_S * 2 ** min(trouble.tries - 1, 10))
         asked_s = error.retry_after_s if isinstance(error, ProviderError) else None
-        wait_s = max(wait_s, min(asked_s or 0, MOST_WAIT_S))
+        wait_s = max(wait_s, min(asked_s or 0, MAX_WAIT_S))
         job = await self._tools.wait(job, f"{NOT_FETCHED}{error.message}", wait_s, **told)
         moved = error.code is ErrorCode.EXPIRED or (job.result_url and not self._tools.is_address(job, job.result_url))
         return await self._look_again(job) if moved else job

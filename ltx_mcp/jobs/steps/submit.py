@@ -25,7 +25,7 @@ TRIES = 2
 """How often an offer that is turned away for now is tried again before the next one."""
 TRIES_OF_LAST, TRIES_OF_FULL = 10, 60
 """The last offer is tried more often; the more so where it is told to come back soon, as by a queue that is full."""
-FIRST_WAIT_S, MOST_WAIT_S = 2.0, 60.0
+FIRST_WAIT_S, MAX_WAIT_S = 2.0, 60.0
 
 Write = Callable[[], Awaitable[Job]]
 
@@ -123,13 +123,13 @@ class SubmitStep:
         problem, now = JobError.of(error), self._tools.now()
         is_last = job.offer_index + 1 == len(job.offers)
         asked_s = error.retry_after_s or FIRST_WAIT_S * 2**job.tries
-        soon = asked_s <= MOST_WAIT_S
+        soon = asked_s <= MAX_WAIT_S
         most = TRIES if not is_last else TRIES_OF_FULL if soon else TRIES_OF_LAST
         patient = job.tries < most and (is_last or soon)
         if error.code is not ErrorCode.RATE_LIMITED or not patient:
             return partial(self._late_no, job, problem, partial(self._tools.fail_over, job, problem, now))
-        least_s = 0.0 if job.tries < TRIES_OF_LAST else MOST_WAIT_S
-        wait_s = max(least_s, min(asked_s, 10 * MOST_WAIT_S)) + self._tools.chance()
+        least_s = 0.0 if job.tries < TRIES_OF_LAST else MAX_WAIT_S
+        wait_s = max(least_s, min(asked_s, 10 * MAX_WAIT_S)) + self._tools.chance()
         said = replace(problem, message=f"{job.offer.provider} asks to wait {wait_s:.0f} s")
         later = partial(self._store.run_in_thread, self._store.requeue, job, said, now, timedelta(seconds=wait_s))
         return partial(self._late_no, job, problem, later)

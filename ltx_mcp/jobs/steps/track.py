@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 
 PULSE_S = 0.5
 LOOKS_A_PULSE = 5
-MOST_STREAMS = 64
+MAX_STREAMS = 64
 STREAM_TRIES = 2
 FRESH_S = 120.0
 """A provider that does not know an order this young may only be slow to learn of it."""
-MOST_RETRY_S = 300.0
-MOST_NOTE = 80
+MAX_RETRY_S = 300.0
+MAX_NOTE = 80
 LATE_LOOKS = 3
 """How many looks may fail after the deadline before an order is given up."""
 
@@ -92,7 +92,7 @@ class TrackStep:
     def _may_stream(self, job: Job, adapter: Provider) -> bool:
         tried = self._broken_streams[job.id] >= STREAM_TRIES
         return (
-            isinstance(adapter, SupportsStream) and self._streams < MOST_STREAMS and not tried and self._left_s(job) > 0
+            isinstance(adapter, SupportsStream) and self._streams < MAX_STREAMS and not tried and self._left_s(job) > 0
         )
 
     def _left_s(self, job: Job) -> float:
@@ -148,7 +148,7 @@ class TrackStep:
                 return await self._failed(job, JobError.of(error), free=False)
             logger.info("%s: %s", job.id, error)
             told = {"error": JobError.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
-            pace_s = max(pace_s, min(error.retry_after_s or 0, MOST_RETRY_S))
+            pace_s = max(pace_s, min(error.retry_after_s or 0, MAX_RETRY_S))
             again_at = self._tools.now() + timedelta(seconds=self._rest_s(job, pace_s))
             job = await self._tools.update(job, note=f"{NOT_ASKED}{error.message}", next_at=again_at, **told)
             self._late_failures[job.id] += late
@@ -199,7 +199,7 @@ class TrackStep:
             job,
             progress=seen.progress,
             queue_position=seen.queue_position,
-            note=cite(seen.note, MOST_NOTE) or _status_text(seen),
+            note=cite(seen.note, MAX_NOTE) or _status_text(seen),
             error=None,
         )
 

@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-import anyio
 import anyio.to_thread
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InterfaceError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.jobs.home import DATABASE, open_home
+from ltx_mcp.jobs.store.errors import DatabaseUnavailableError, storage_failed
 from ltx_mcp.jobs.store.migrations import migrate
 from ltx_mcp.private import create_private
 
@@ -28,13 +27,6 @@ CONNECTIONS = 8
 DEADLOCK_TRIES = 3
 OUR_MISTAKES = (DataError, IntegrityError, ProgrammingError)
 """Statements that no other time or place would make right."""
-
-
-class DatabaseUnavailableError(SetupError):
-    """The database cannot be used just now. What was being written may or may not be there. `where` is for the
-    operator's eyes: the place, and what the driver said."""
-
-    where = ""
 
 
 class Dialect(Protocol):
@@ -154,16 +146,3 @@ def _make_kind(home: Path, url: str, busy_timeout_s: float) -> Dialect:
     from ltx_mcp.jobs.store.sqlite import Sqlite
 
     return Sqlite(home / DATABASE, busy_timeout_s)
-
-
-def storage_failed(path: Path, reason: BaseException, kind: type[SetupError] = SetupError) -> SetupError:
-    """The error for state that cannot be kept in a folder: says where, why, and which setting moves it."""
-    return kind(
-        ErrorCode.STORAGE_FAILED,
-        f"{path} cannot be used: {_plain(reason)}.",
-        "Free space or mend its permissions, or set LTX_MCP_HOME to a folder on a local disk that can be written.",
-    )
-
-
-def _plain(reason: BaseException) -> str:
-    return (reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)).rstrip(".")

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.jobs.store.database import DatabaseUnavailableError
+from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,6 @@ TICK_S = 0.1
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S = 10, 12
 POOL_TIMEOUT_S = 10
-SILENCE_S = 15
 """How long a server that says nothing at all is waited for: longer than it may take to refuse."""
 DEADLOCK = "40P01"
 TELL_EVERY_S = 60.0

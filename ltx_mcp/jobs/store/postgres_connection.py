@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from ltx_mcp.jobs.store.postgres import SILENCE_S
+SILENCE_S = 15
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from ltx_mcp.jobs.filesystem import check_disk
-from ltx_mcp.jobs.store.database import DatabaseUnavailableError, storage_failed
+from ltx_mcp.jobs.store.errors import DatabaseUnavailableError, storage_failed
 
 TICK_S = 0.08
 

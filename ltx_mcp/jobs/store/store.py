@@ -42,7 +42,7 @@ from ltx_mcp.jobs.store.same import Repeat, RequestIdentity, find_same, identity
 from ltx_mcp.jobs.store.schema import events, jobs
 from ltx_mcp.jobs.store.transitions import handed_back, machine_of, price_drift
 
-MOST_AHEAD = timedelta(hours=1)
+MAX_AHEAD = timedelta(hours=1)
 """No job rests longer than this: what should rest longer was put off by a clock that has been set back since."""
 ASKED_FOR = timedelta(hours=24)
 
@@ -121,7 +121,7 @@ class Store:
         `slots` are the most orders a provider may have under way, for the account or, `on_machine`, for the worker's
         machine; `able` are the providers that can be served from here (None: all).
         """
-        due = or_(jobs.c.next_at <= now, jobs.c.next_at > now + MOST_AHEAD)
+        due = or_(jobs.c.next_at <= now, jobs.c.next_at > now + MAX_AHEAD)
         free = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.holder == "", jobs.c.waits_for == "", due)
         full: set[str] = set()
         if not self._has_any(free, able):
@@ -244,7 +244,7 @@ class Store:
 
     def recheck_due(self, now: datetime) -> int:
         """The same for all whose time has come, a day long after they were ordered; returns how many."""
-        when = or_(jobs.c.next_at <= now, jobs.c.next_at > now + MOST_AHEAD)
+        when = or_(jobs.c.next_at <= now, jobs.c.next_at > now + MAX_AHEAD)
         may_be_asked = (jobs.c.state == State.UNKNOWN, jobs.c.remote.is_not(None), when)
         query = select(jobs.c.id).where(*may_be_asked, jobs.c.ordered_at > now - ASKED_FOR).order_by(jobs.c.id)
         with self._database.write() as connection:

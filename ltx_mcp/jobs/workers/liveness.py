@@ -10,7 +10,7 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from ltx_mcp.jobs.store.database import storage_failed
+from ltx_mcp.jobs.store.errors import storage_failed
 from ltx_mcp.private import FILE, make_folder
 
 

@@ -13,7 +13,7 @@ from ltx_mcp.media.decode.turn import Turn, turn_of
 LOOKED_AT = 5
 """So many frames say of what kind a film is."""
 PLAIN = ("yuv420p", "yuvj420p")
-_MOST_STRETCH = 4
+_MAX_STRETCH = 4
 _HIDDEN_S = 0.1
 _STRETCH = Fraction(1, 100)  # less is how sizes are rounded
 
@@ -66,5 +66,5 @@ def shown_as(frames: Sequence[av.VideoFrame], stream: VideoStream) -> Shown:
 
 def _stretch(stream: VideoStream) -> Fraction:
     aspect = stream.sample_aspect_ratio or Fraction(1)
-    is_sane = aspect > 0 and max(aspect, 1 / aspect) <= _MOST_STRETCH
+    is_sane = aspect > 0 and max(aspect, 1 / aspect) <= _MAX_STRETCH
     return aspect if is_sane and abs(aspect - 1) > _STRETCH else Fraction(1)

@@ -24,7 +24,7 @@ from ltx_mcp.media.preview.compositor import Screen, chained
 from ltx_mcp.media.probe import codec_name, find_sound, need_picture, open_medium, refused
 
 _MATRICES = {1: "bt709", 5: "smpte170m", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
-_LEAST_HD = 720
+_MIN_HD = 720
 _UNKNOWN = 2
 _FULL_RANGE = 2
 _STRAY_S = 0.0011  # containers that count milliseconds round each moment
@@ -241,7 +241,7 @@ def _first_frames(container: InputContainer, stream: VideoStream) -> list[av.Vid
 
 
 def _usual_matrix(frame: av.VideoFrame) -> str:
-    return "bt709" if min(frame.width, frame.height) >= _LEAST_HD else "smpte170m"
+    return "bt709" if min(frame.width, frame.height) >= _MIN_HD else "smpte170m"
 
 
 def _colours(frame: av.VideoFrame) -> tuple[int, int, int]:

@@ -24,7 +24,7 @@ _BT709, _BT2020, _P3_CINEMA, _P3 = 1, 9, 11, 12  # AVCOL_PRI
 _FULL_RANGE = 2
 _MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _TICK = Fraction(1, 90_000)
-_WHITE, _PEAK, _LEAST_PEAK, _MOST_PEAK = 203.0, 1000.0, 400.0, 10_000.0
+_WHITE, _PEAK, _MIN_PEAK, _MAX_PEAK = 203.0, 1000.0, 400.0, 10_000.0
 _LUMINANCE_AT = 72  # in what the codec library tells of the screen that a film was made at
 _GAMMA = 2.4  # of BT.1886
 _EDGE = 36  # of the cube: a square picture has as many pixels as it has entries
@@ -126,13 +126,13 @@ def _peak(sample: av.VideoFrame) -> float:
     if data is None or sample.color_trc != _PQ:
         return _PEAK
     count, of, _, is_told = struct.unpack_from("=4i", bytes(data), _LUMINANCE_AT)
-    return min(_MOST_PEAK, max(_LEAST_PEAK, count / of)) if is_told and of else _PEAK
+    return min(_MAX_PEAK, max(_MIN_PEAK, count / of)) if is_told and of else _PEAK
 
 
 def _pq_light(peak: float, signal: float) -> float:
     """Light as a part of the peak."""
     power = signal ** (1 / _M2)
-    return float(_MOST_PEAK / peak * (max(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1))
+    return float(_MAX_PEAK / peak * (max(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1))
 
 
 def _hlg_light(signal: float) -> float:
@@ -163,7 +163,7 @@ def _compressed(peak: float, part: float) -> float:
 
 
 def _pq_signal(light: float) -> float:
-    power = (light / _MOST_PEAK) ** _M1
+    power = (light / _MAX_PEAK) ** _M1
     return float(((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2)
 
 

@@ -1,0 +1,25 @@
+"""What the database raises when it cannot be used, with the place and the setting that moves it."""
+
+from pathlib import Path
+
+from ltx_mcp.domain.errors import ErrorCode, SetupError
+
+
+def _plain(reason: BaseException) -> str:
+    return (reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)).rstrip(".")
+
+
+def storage_failed(path: Path, reason: BaseException, kind: type[SetupError] = SetupError) -> SetupError:
+    """The error for state that cannot be kept in a folder: says where, why, and which setting moves it."""
+    return kind(
+        ErrorCode.STORAGE_FAILED,
+        f"{path} cannot be used: {_plain(reason)}.",
+        "Free space or mend its permissions, or set LTX_MCP_HOME to a folder on a local disk that can be written.",
+    )
+
+
+class DatabaseUnavailableError(SetupError):
+    """The database cannot be used just now. What was being written may or may not be there. `where` is for the
+    operator's eyes: the place, and what the driver said."""
+
+    where = ""
