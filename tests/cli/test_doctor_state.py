@@ -263,7 +263,7 @@ def at_work(home: Path, database: Database, database_url: str) -> Iterator[None]
         yield
         return
     code = (
-        "import sys; from pathlib import Path; from ltx_mcp.jobs.liveness import FileLockLiveness\n"
+        "import sys; from pathlib import Path; from ltx_mcp.jobs.workers.liveness import FileLockLiveness\n"
         "life = FileLockLiveness(Path(sys.argv[1])); life.begin(); print('alive', flush=True); sys.stdin.read()"
     )
     pipe = subprocess.PIPE

@@ -81,10 +81,11 @@ def test_every_command_calls_every_argument_by_what_it_takes() -> None:
 
 def test_nothing_that_an_agent_is_told_names_an_option_of_the_terminal() -> None:
     """Only what the terminal alone says may: a person's verdicts, and lines of the log."""
-    ours = {PACKAGE / "jobs" / name for name in ("recovery.py", "context.py", "handover.py")}
-    ours |= {PACKAGE / "domain" / "consent.py", PACKAGE / "media" / "worker.py", PACKAGE / "media" / "child.py"}
+    ours = {PACKAGE / "jobs" / name for name in ("recovery.py", "steps/context.py", "handover.py")}
+    ours |= {PACKAGE / "domain" / "confirmation.py", PACKAGE / "media" / "client.py", PACKAGE / "media" / "process.py"}
+    assert all(path.exists() for path in ours)
     found = []
-    for floor in ("domain", "jobs", "media", "net", "providers", "server"):
+    for floor in ("domain", "jobs", "media", "net", "presentation", "providers", "server"):
         for path in sorted((PACKAGE / floor).rglob("*.py")):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
