@@ -76,7 +76,7 @@ def read_books(engine: Engine) -> Books:
 
 def remote_id(job: Job) -> str:
     """The order's name at its provider, where one was told."""
-    remote = job.remote or {}
+    remote = job.provider_ref or {}
     return next((str(remote[name]) for name in IDS if name in remote), "")
 
 

@@ -63,7 +63,7 @@ class Evidence:
         for order in self.orders:
             if not found[order["id"]]:
                 same = by_prompt.get(order["fields"]["prompt"], [])
-                free = [job for job in same if job.id not in taken and not job.remote] or same
+                free = [job for job in same if job.id not in taken and not job.provider_ref] or same
                 found[order["id"]] = free[:1]
                 taken.update(job.id for job in free[:1])
         return found
@@ -200,7 +200,7 @@ def find_missing(seen: Evidence) -> list[str]:
     found = []
     for order in seen.orders:
         for job in seen.owners[order["id"]]:
-            if order["state"] == "done" and job.remote and not _film(seen, job).exists():
+            if order["state"] == "done" and job.provider_ref and not _film(seen, job).exists():
                 found.append(f"{job.id} ({job.state})")
     return found
 

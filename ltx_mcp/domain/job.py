@@ -3,11 +3,12 @@
 Money is not the state: `bill` says whether the price is held, booked or released.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 
 from ltx_mcp.domain.errors import ErrorCode, JobError
 from ltx_mcp.domain.offer import Adjustment, Offer
@@ -90,13 +91,14 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class Job:
-    """One row of the store. `fence` grows with each claim, `revision` with each change; `attempts` counts holders that
-    died, `tries` how often the present offer was turned away for now; `most_micro` is what no offer of it may pass."""
+    """One row of the store. `fencing_token` grows with each claim, `revision` with each change. `attempts` counts the
+    owners that died, `tries` how often the present offer was turned away for now; `most_micro` is what no offer of it
+    may cost more than."""
 
     id: str
     caller: str
     request_key: str
-    normal: dict[str, str]
+    canonical_request: dict[str, str]
     operation: str
     prompt: str
     state: State
@@ -107,25 +109,25 @@ class Job:
     cost_micro: int
     held_micro: int
     charged_micro: int | None
-    waits_for: str
-    holder: str
-    sent_by: str
-    fence: int
+    blocked_by: str
+    lease_owner: str
+    submitted_by: str
+    fencing_token: int
     revision: int
     attempts: int
     tries: int
-    remote: dict[str, Any] | None
+    provider_ref: dict[str, Any] | None
     progress: float | None
     queue_position: int | None
-    note: str
+    status_message: str
     result_url: str
     result_url_expires_at: datetime | None
     film: VideoInfo | None
     adjustments: tuple[Adjustment, ...]
     error: JobError | None
-    cancel_wanted: bool
+    cancel_requested: bool
     cancel: CancelOutcome | None
-    next_at: datetime
+    run_after: datetime
     created_at: datetime
     ordered_at: datetime | None
     finished_at: datetime | None
@@ -160,9 +162,13 @@ class Job:
 
     @property
     def trouble(self) -> str:
-        """What a live job waits for because it failed, and is tried again at `next_at`; empty where nothing failed."""
-        turned_away = self.state is State.QUEUED and self.tries > 0 and not self.holder
-        return self.note if self.live and (turned_away or self.note.startswith(TROUBLES[self.state])) else ""
+        """What a live job waits for because it failed; it is tried again at `run_after`. Empty where nothing failed."""
+        turned_away = self.state is State.QUEUED and self.tries > 0 and not self.lease_owner
+        return (
+            self.status_message
+            if self.live and (turned_away or self.status_message.startswith(TROUBLES[self.state]))
+            else ""
+        )
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -185,6 +191,39 @@ TROUBLES = {
     State.SAVING: (NOT_FETCHED, NOT_KEPT),
 }
 """What the notes of trouble begin with, by state; whatever else a note says is how the work goes on."""
+
+
+class JobChanges(TypedDict, total=False):
+    """What one move of a job may change of its row."""
+
+    state: State
+    bill: ChargeState
+    provider: str
+    offers: tuple[Offer, ...]
+    offer_index: int
+    inputs: tuple[Input, ...]
+    cost_micro: int
+    held_micro: int
+    charged_micro: int | None
+    blocked_by: str
+    lease_owner: str
+    submitted_by: str
+    attempts: int
+    tries: int
+    provider_ref: Mapping[str, Any] | None
+    progress: float | None
+    queue_position: int | None
+    status_message: str
+    result_url: str
+    result_url_expires_at: datetime | None
+    film: VideoInfo | None
+    adjustments: tuple[Adjustment, ...]
+    error: JobError | None
+    cancel_requested: bool
+    cancel: CancelOutcome | None
+    run_after: datetime
+    ordered_at: datetime | None
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True)

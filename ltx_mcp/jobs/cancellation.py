@@ -24,15 +24,15 @@ ENDED_BEFORE = "ended"
 
 def request_cancel(connection: Connection, job: Job, now: datetime) -> Job:
     """Leave the wish at this job, whose row is locked, unless it has one or has ended."""
-    if not job.live or job.cancel_wanted:
+    if not job.live or job.cancel_requested:
         return job
     here = (jobs.c.id == job.id,)
     if job.state is State.QUEUED:
         never = {"state": State.CANCELLED, "cancel": CancelOutcome.NEVER_SENT, "bill": ChargeState.RELEASED}
-        change(connection, here, terminal_changes(State.CANCELLED, now) | never | {"cancel_wanted": True})
+        change(connection, here, terminal_changes(State.CANCELLED, now) | never | {"cancel_requested": True})
         return record_transition(connection, job.id, State.CANCELLED, now, "cancelled", {"bill": ChargeState.RELEASED})
     late = {"cancel": CancelOutcome.NOT_POSSIBLE} if job.state is State.SAVING else {}
-    change(connection, here, {"cancel_wanted": True} | late)
+    change(connection, here, {"cancel_requested": True} | late)
     record(connection, job.id, now, "cancel_wanted", {})
     return load(connection, job.id)
 
@@ -41,7 +41,7 @@ def outcome_of(job: Job) -> str:
     """What a wish came to: a word of CancelOutcome, or that the job had ended before."""
     if job.cancel is not None:
         return job.cancel.value
-    return CancelOutcome.ASKED.value if job.cancel_wanted else ENDED_BEFORE
+    return CancelOutcome.ASKED.value if job.cancel_requested else ENDED_BEFORE
 
 
 @dataclass(frozen=True)

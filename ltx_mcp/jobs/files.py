@@ -51,7 +51,7 @@ class FileStore:
         """Where the holder of this fence, and nobody else, writes the film."""
         with self._told():
             make_folder(self._videos)
-        return self._videos / f"{job.id}.{job.fence}.part"
+        return self._videos / f"{job.id}.{job.fencing_token}.part"
 
     def check_room(self, offer: Offer) -> None:
         """Whether the film of this offer will find room. Raises SetupError(storage_failed)."""
@@ -70,7 +70,7 @@ class FileStore:
         """Remove what unfinished attempts left, but for those of a later holder, who may be at work."""
         for path in self._videos.glob(f"{job.id}.*part*"):
             fence = path.name.removeprefix(f"{job.id}.").partition(".")[0]
-            if not fence.isdecimal() or int(fence) <= job.fence:
+            if not fence.isdecimal() or int(fence) <= job.fencing_token:
                 path.unlink(missing_ok=True)
 
     def remove_film(self, job_id: str) -> None:

@@ -100,8 +100,8 @@ class Keeping:
         provider, url = job.offer.provider, job.result_url
         part.parent.mkdir(exist_ok=True)
         bounds = Bounds(job.offer.most_bytes, job.offer.expected_bytes, partial(check_space, part.parent))
-        if not url and (adapter := self._delivers(job)) and job.remote is not None:
-            url = await adapter.download(job.remote, part, bounds)
+        if not url and (adapter := self._delivers(job)) and job.provider_ref is not None:
+            url = await adapter.download(job.provider_ref, part, bounds)
         if url:
             url = self.tools.film_address(job, url)
             await self.tools.fetch(url, part, provider=provider, near=provider in self.tools.near, bounds=bounds)

@@ -44,7 +44,7 @@ class RecoveryStore:
             job = self._unknown(find(connection, None, job_id, lock=True), job_id)
             changes = _settled(job, verdict)
             to = changes["state"]
-            change(connection, (jobs.c.id == job_id,), terminal_changes(to, now) | {"next_at": now} | changes)
+            change(connection, (jobs.c.id == job_id,), terminal_changes(to, now) | {"run_after": now} | changes)
             return record_transition(
                 connection, job_id, to, now, f"resolved_{verdict.value}", {"bill": changes["bill"]}
             )
@@ -55,10 +55,10 @@ class RecoveryStore:
             job = self._unknown(find(connection, None, job_id, lock=True), job_id)
             follow = {
                 "state": State.RUNNING,
-                "remote": dict(remote),
+                "provider_ref": dict(remote),
                 "error": None,
                 "finished_at": None,
-                "next_at": now,
+                "run_after": now,
             }
             change(connection, (jobs.c.id == job.id,), follow)
             return record_transition(connection, job.id, State.RUNNING, now, "adopted", {})
@@ -66,17 +66,17 @@ class RecoveryStore:
     def adopt_new(self, new: NewJob, remote: Mapping[str, Any], now: datetime) -> Job:
         """A new job that follows this order. It is paid already, so no budget is asked, but one counts it."""
         with self._database.write() as connection:
-            follow: dict[str, Any] = {"state": State.RUNNING, "remote": dict(remote), "ordered_at": now}
+            follow: dict[str, Any] = {"state": State.RUNNING, "provider_ref": dict(remote), "ordered_at": now}
             return insert_job(connection, new, now, "adopted", **follow)
 
     def followers(self, provider: str, remote_id: str) -> Sequence[Job]:
         """The jobs that follow, or followed, an order of this name."""
-        named = cast(jobs.c.remote, Text).contains(f'"{remote_id}"', autoescape=True)
+        named = cast(jobs.c.provider_ref, Text).contains(f'"{remote_id}"', autoescape=True)
         return self._select(jobs.c.provider == provider, named)
 
     def unknown(self, provider: str) -> Sequence[Job]:
         """The jobs of a provider that may have an order nobody has an answer to."""
-        return self._select(jobs.c.provider == provider, jobs.c.state == State.UNKNOWN, jobs.c.remote.is_(None))
+        return self._select(jobs.c.provider == provider, jobs.c.state == State.UNKNOWN, jobs.c.provider_ref.is_(None))
 
     def _select(self, *where: Any) -> Sequence[Job]:
         with self._database.read() as connection:
@@ -180,8 +180,14 @@ class Recovery:
 def _settled(job: Job, verdict: Resolution) -> dict[str, Any]:
     """How the row stands after a verdict."""
     if verdict is Resolution.RETRY:
-        gone = ("remote", "charged_micro", "error", "ordered_at", "finished_at", "progress", "cancel")
-        fresh = dict.fromkeys(gone) | {"sent_by": "", "note": "", "attempts": 0, "tries": 0, "cancel_wanted": False}
+        gone = ("provider_ref", "charged_micro", "error", "ordered_at", "finished_at", "progress", "cancel")
+        fresh = dict.fromkeys(gone) | {
+            "submitted_by": "",
+            "status_message": "",
+            "attempts": 0,
+            "tries": 0,
+            "cancel_requested": False,
+        }
         return fresh | {"state": State.QUEUED, "bill": ChargeState.HELD}
     charged = verdict is Resolution.CHARGED
     found = "charged, without a film" if charged else "not charged"

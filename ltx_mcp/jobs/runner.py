@@ -78,7 +78,7 @@ class Runner:
 
     def begin(self, job: Job) -> None:
         """Carry what `place` has held for this process; anything else is looked for now."""
-        if self._group is None or self._is_left or job.holder != self._life.worker:
+        if self._group is None or self._is_left or job.lease_owner != self._life.worker:
             self.wake()
             return
         self._start_job(job, self._group.start_soon)
@@ -177,21 +177,21 @@ class Runner:
             self._ask_due_at = anyio.current_time() + LOOK_S
             await self._store.run_in_thread(self._store.recheck_due, self._now())
         every = await self._store.run_in_thread(self._store.live)
-        await self._recover_orphans({each.holder for each in every if each.holder})
+        await self._recover_orphans({each.lease_owner for each in every if each.lease_owner})
         live = [each for each in every if each.provider in self._steps.able]
         if not live:
             return LOOK_S
         for each in live:
-            if each.holder != self._life.worker:
+            if each.lease_owner != self._life.worker:
                 continue
             if each.wished_cancelled:
                 self._steps.wake(each.id)
-            if (each.id, each.fence) not in self._carried and (
+            if (each.id, each.fencing_token) not in self._carried and (
                 job := await self._store.run_in_thread(self._store.get, each.id)
             ):
                 # claimed, or kept, by a transaction whose success was not told to us
                 self._start_job(job, start)
-        due = [each.next_at - self._now() for each in live if not each.holder]
+        due = [each.run_after - self._now() for each in live if not each.lease_owner]
         soonest = min(due, default=timedelta(seconds=1)).total_seconds()
         return max(TICK_S, min(soonest, 1.0))
 
@@ -207,16 +207,16 @@ class Runner:
 
     def _start_job(self, job: Job, start: Callable[..., object]) -> None:
         """Carry a claim, once; the job may be claimed anew while the carrying of its last claim comes to its end."""
-        claim = (job.id, job.fence)
-        if job.holder == self._life.worker and claim not in self._carried:
+        claim = (job.id, job.fencing_token)
+        if job.lease_owner == self._life.worker and claim not in self._carried:
             self._carried.add(claim)
             start(self._run_job, job)
 
     async def _run_job(self, job: Job) -> None:
         """Step by step to the end, or until the job is handed back or taken away."""
-        claim, tries = (job.id, job.fence), 0
+        claim, tries = (job.id, job.fencing_token), 0
         try:
-            while job.live and job.holder == self._life.worker:
+            while job.live and job.lease_owner == self._life.worker:
                 try:
                     job = await self._step(job)
                     self._moved()
@@ -259,7 +259,7 @@ class Runner:
     def _is_paid(self, job: Job) -> bool:
         """Whether somebody else may be making, or has made, what trouble here must not cost."""
         is_here = job.state is State.SAVING and job.offer.provider not in self._repeatable
-        return job.state is State.SUBMITTING or job.remote is not None or bool(job.result_url) or is_here
+        return job.state is State.SUBMITTING or job.provider_ref is not None or bool(job.result_url) or is_here
 
     async def _as_left(self, job: Job) -> Job:
         try:
@@ -273,7 +273,7 @@ class Runner:
     async def _latest(self, job: Job) -> Job:
         """The job as the step left it: it may have moved before it broke."""
         latest = await self._store.run_in_thread(self._store.get, job.id)
-        if latest is None or latest.holder != job.holder or not latest.live:
+        if latest is None or latest.lease_owner != job.lease_owner or not latest.live:
             raise LostClaimError
         return latest
 

@@ -233,7 +233,7 @@ class Jobs:
         job = found_or_refused(
             await self._store.run_in_thread(self._store.recheck, caller, checked_id(job_id), self._now()), job_id
         )
-        if job.state is State.RUNNING and not job.holder:
+        if job.state is State.RUNNING and not job.lease_owner:
             self._runner.wake()
         return job
 
@@ -255,7 +255,7 @@ class Jobs:
 
     def blocked_reason(self, job: Job) -> str:
         """What a live job that nobody works on waits for: a key or address this process does not have."""
-        if not job.live or job.holder or job.offer.provider in self._adapters.by_name:
+        if not job.live or job.lease_owner or job.offer.provider in self._adapters.by_name:
             return ""
         return self._config.market.standings[job.offer.provider].unavailable_reason
 
@@ -306,7 +306,7 @@ class Jobs:
     async def queue_ahead(self, job: Job) -> int:
         """How many jobs must end before a queued one can begin; 0 when nothing stands before it."""
         slots = self._config.market.facts(job.offer.provider).slots
-        if job.state is not State.QUEUED or job.waits_for or slots is None:
+        if job.state is not State.QUEUED or job.blocked_by or slots is None:
             return 0
         return max(0, await self._store.run_in_thread(self._store.count_ahead, job) - slots + 1)
 
@@ -384,7 +384,7 @@ class Jobs:
             job = await self._reload(job)
 
     async def _has_word(self, job: Job) -> bool:
-        return job.state not in BEFORE_WORD or bool(job.waits_for) or await self.queue_ahead(job) > 0
+        return job.state not in BEFORE_WORD or bool(job.blocked_by) or await self.queue_ahead(job) > 0
 
     async def _reload(self, job: Job) -> Job:
         return await self._store.run_in_thread(self._store.get, job.id) or job

@@ -14,7 +14,7 @@ def waiting_text(job: Job, now: datetime) -> str:
     """What failed on a live job, and when it is tried again; empty where nothing failed."""
     if not job.trouble:
         return ""
-    when = f"at {job.next_at.astimezone(UTC):%H:%M:%S} UTC" if job.next_at > now else "soon"
+    when = f"at {job.run_after.astimezone(UTC):%H:%M:%S} UTC" if job.run_after > now else "soon"
     return f"{one_line(job.trouble).rstrip('.')}; tried again {when}"
 
 
@@ -46,8 +46,8 @@ def next_step(job: Job, standing: JobContext, *, fresh: bool = True, now: dateti
         step = "Nothing more happens; order again if it is wanted after all."
     elif standing.hindrance:
         step = f"Nobody works on it: {standing.hindrance} With that set, it goes on by itself; do not order it again."
-    elif job.waits_for:
-        step = f"It begins when {job.waits_for} is done; follow with check_job, or list_jobs with wait_seconds."
+    elif job.blocked_by:
+        step = f"It begins when {job.blocked_by} is done; follow with check_job, or list_jobs with wait_seconds."
     else:
         waits = waiting_text(job, now or datetime.now(UTC))
         waits = f"It waits by itself: {waits}. " if waits else ""
@@ -73,7 +73,7 @@ def money_text(job: Job) -> str:
 
 
 def _is_wish(job: Job) -> bool:
-    return job.cancel_wanted or job.cancel is not None
+    return job.cancel_requested or job.cancel is not None
 
 
 def _cancel_text(job: Job) -> str:
@@ -94,7 +94,7 @@ def _succeeded(job: Job, standing: JobContext) -> str:
 
 
 def _settling(job: Job) -> str:
-    if job.remote:
+    if job.provider_ref:
         return "check_job asks the provider again."
     return (
         f"A person who looks at {job.offer.provider}'s dashboard can settle it at a terminal: is the order there, by "

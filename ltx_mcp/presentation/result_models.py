@@ -349,7 +349,7 @@ def _quote(offer: Offer, count: int, why_not: str) -> Quote:
 def _cancel(job: Job) -> Any:
     if job.cancel is not None:
         return job.cancel.value
-    return "asked" if job.cancel_wanted else None
+    return "asked" if job.cancel_requested else None
 
 
 def _trouble(job: Job) -> ErrorView | None:

@@ -33,18 +33,20 @@ def stage_text(job: Job, standing: JobContext, now: datetime) -> str:
     """What happens to a live job now: "at fal: 3rd in line, 0:42". The time is that since it was placed."""
     provider = "this machine" if standing.is_preview else job.offer.provider
     percent, waiting = f"{job.progress:.0f} %" if job.progress else "", waiting_text(job, now)
-    if job.waits_for:
-        what = f"waiting for {job.waits_for}"
+    if job.blocked_by:
+        what = f"waiting for {job.blocked_by}"
     elif job.state is State.QUEUED and standing.line:
         what = f"{ordinal(standing.line + 1)} in line here for {provider}"
     elif job.state is State.QUEUED:
-        what = ", ".join(filter(None, (f"preparing the order for {provider}", waiting or one_line(job.note))))
+        what = ", ".join(filter(None, (f"preparing the order for {provider}", waiting or one_line(job.status_message))))
     elif job.state is State.SUBMITTING:
         what = f"sending the order to {provider}"
     elif job.state is State.RUNNING and standing.is_preview:
         what = ", ".join(filter(None, ("drawing on this machine", percent)))
     elif job.state is State.RUNNING:
-        what = f"at {provider}: " + ", ".join(filter(None, (waiting or one_line(job.note) or "taken", percent)))
+        what = f"at {provider}: " + ", ".join(
+            filter(None, (waiting or one_line(job.status_message) or "taken", percent))
+        )
     else:
         what = ": ".join(filter(None, ("saving the film", waiting)))
     return f"{what}, {clock(max(0.0, (now - job.created_at).total_seconds()))}"

@@ -136,7 +136,7 @@ class AppContext:
         steps = WholeSteps()
 
         async def tell(job: Job) -> None:
-            if told := steps.next(job.progress, f"{job.state} {job.note}", anyio.current_time()):
+            if told := steps.next(job.progress, f"{job.state} {job.status_message}", anyio.current_time()):
                 await context.report_progress(*told, await self.stage(job) or job.state.value)
 
         return tell

@@ -39,17 +39,17 @@ class Shot:
     offers: list[tuple[str, int]]
     born: datetime
     due: datetime
-    waits_for: str
+    blocked_by: str
     state: State = State.QUEUED
     bill: ChargeState = HELD
     index: int = 0
     charged: int | None = None
-    holder: str = ""
-    sent_by: str = ""
-    fence: int = 0
+    lease_owner: str = ""
+    submitted_by: str = ""
+    fencing_token: int = 0
     ordered: datetime | None = None
     ended: datetime | None = None
-    remote: bool = False
+    provider_ref: bool = False
     wished: bool = False
     cancel: CancelOutcome | None = None
     taken: int = 0
@@ -76,13 +76,13 @@ class Shot:
         """What its row must say, in the order of COLUMNS."""
         state, bill, cancel = str(self.state), str(self.bill), self.cancel and str(self.cancel)
         money = (bill, self.held, self.charged, self.born.date().isoformat())
-        hold = (self.holder, self.sent_by, self.fence, self.waits_for)
+        hold = (self.lease_owner, self.submitted_by, self.fencing_token, self.blocked_by)
         return state, *money, self.index, self.provider, *hold, self.due, self.ended, self.wished, cancel
 
 
 COLUMNS = (
-    *("state", "bill", "held_micro", "charged_micro", "day", "offer_index", "provider", "holder", "sent_by"),
-    *("fence", "waits_for", "next_at", "finished_at", "cancel_wanted", "cancel"),
+    *("state", "bill", "held_micro", "charged_micro", "day", "offer_index", "provider", "lease_owner", "submitted_by"),
+    *("fencing_token", "blocked_by", "run_after", "finished_at", "cancel_requested", "cancel"),
 )
 
 
@@ -115,7 +115,11 @@ class Model(RuleBasedStateMachine):
     def holds(self, job: Job) -> bool:
         """Whether this record is still a hold on its job."""
         shot = self.shots[job.id]
-        return job.holder != "" and (shot.holder, shot.fence, shot.state) == (job.holder, job.fence, job.state)
+        return job.lease_owner != "" and (shot.lease_owner, shot.fencing_token, shot.state) == (
+            job.lease_owner,
+            job.fencing_token,
+            job.state,
+        )
 
     def counted(self, day: str, bill: ChargeState) -> int:
         return sum(each.amount for each in self.shots.values() if each.bill is bill and each.row()[4] == day)
@@ -143,20 +147,22 @@ class Model(RuleBasedStateMachine):
         """`shot` came to `to`; at an end its holder lets go and the jobs that waited for it are due."""
         shot.state, shot.ended = to, self.now if to in TERMINAL_STATES else None
         shot.story.append(what)
-        ends: dict[str, Any] = {"holder": ""} if to in TERMINAL_STATES else {}
+        ends: dict[str, Any] = {"lease_owner": ""} if to in TERMINAL_STATES else {}
         ends |= {"due": self.now + timedelta(minutes=30)} if to is State.UNKNOWN else {}
         for name, value in (ends | changes).items():
             setattr(shot, name, value)
         for other in self.shots.values():
-            if to in TERMINAL_STATES and other.waits_for == shot.id:
-                other.waits_for, other.due = "", self.now
+            if to in TERMINAL_STATES and other.blocked_by == shot.id:
+                other.blocked_by, other.due = "", self.now
 
     def tried(self, may: bool, call: Callable[[], Job]) -> Job | None:
         """Do what a record allows, and keep the new one; a record that holds nothing any more must be refused."""
         if may:
             job = call()
-            if job.holder:
-                self.hands[f"{len(self.hands)}: {job.holder}/{job.fence} {job.state} at {job.offer.provider}"] = job
+            if job.lease_owner:
+                self.hands[
+                    f"{len(self.hands)}: {job.lease_owner}/{job.fencing_token} {job.state} at {job.offer.provider}"
+                ] = job
             return job
         with pytest.raises(LostClaimError):
             call()
@@ -164,7 +170,7 @@ class Model(RuleBasedStateMachine):
 
     def due(self) -> list[Shot]:
         """The jobs anybody may take now."""
-        free = [each for each in self.shots.values() if each.live and not each.holder and not each.waits_for]
+        free = [each for each in self.shots.values() if each.live and not each.lease_owner and not each.blocked_by]
         return [each for each in free if each.due <= self.now or each.due > self.now + timedelta(hours=1)]
 
     def holding(self, *states: State) -> list[str]:
@@ -179,9 +185,9 @@ class Model(RuleBasedStateMachine):
         machine = worker.split("_")[0]
         mine = [each for each in self.shots.values() if each.provider == provider and each.live]
         if here:
-            return sum(each.holder.split("_")[0] == machine for each in mine)
+            return sum(each.lease_owner.split("_")[0] == machine for each in mine)
         ordered = (State.SUBMITTING, State.RUNNING)
-        return sum(each.state in ordered or (each.state is State.QUEUED and each.holder != "") for each in mine)
+        return sum(each.state in ordered or (each.state is State.QUEUED and each.lease_owner != "") for each in mine)
 
     # -- what may come next -------------------------------------------------------------------------------------
 
@@ -191,7 +197,7 @@ class Model(RuleBasedStateMachine):
             return [(State.RUNNING, "started", {})]
         unknown: tuple[State, str, dict[str, Any]] = (State.UNKNOWN, "unknown", {})
         if taken:
-            accepted = {"remote": {"id": job.id}}
+            accepted = {"provider_ref": {"id": job.id}}
             announced = accepted | {"charged": self.shots[job.id].held - 40_000}
             return [unknown, (State.RUNNING, "accepted", accepted), (State.RUNNING, "accepted", announced)]
         no = State.QUEUED
@@ -207,7 +213,7 @@ class Model(RuleBasedStateMachine):
             case State.SUBMITTING if mine:
                 return [(State.FAILED, free)]
             case State.RUNNING if mine:
-                return [(State.SAVING, {}), (State.FAILED, free), (State.QUEUED, {"holder": ""})]
+                return [(State.SAVING, {}), (State.FAILED, free), (State.QUEUED, {"lease_owner": ""})]
             case State.RUNNING:
                 told = {"charged": job.cost_micro - 40_000} if job.charged_micro is None else {}
                 ends = [(State.FAILED, free), (State.FAILED, paid), (State.CANCELLED, free), (State.UNKNOWN, {})]
@@ -256,8 +262,8 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def live_jobs_are_listed_and_nothing_waits_for_an_end(self) -> None:
-        live = {(each.id, each.holder, each.provider) for each in self.store.live()}
-        due = [each for each in self.shots.values() if each.live and not each.waits_for]
-        assert live == {(each.id, each.holder, each.provider) for each in due}
-        assert all(self.shots[each.waits_for].live for each in self.shots.values() if each.waits_for)
+        live = {(each.id, each.lease_owner, each.provider) for each in self.store.live()}
+        due = [each for each in self.shots.values() if each.live and not each.blocked_by]
+        assert live == {(each.id, each.lease_owner, each.provider) for each in due}
+        assert all(self.shots[each.blocked_by].live for each in self.shots.values() if each.blocked_by)
         assert all((each.ended is None) is each.live for each in self.shots.values())

@@ -75,7 +75,7 @@ def test_what_was_under_way_is_carried_to_its_end(old: Database, clock: Clock) -
 def test_a_price_that_it_told_is_no_consent_any_more_and_hurts_nobody(old: Database, clock: Clock) -> None:
     (told,) = ROWS["asked"]
     job = next(job for job in Store(old).page("local", "", 100, None) if job.prompt == "under way")
-    normal = job.normal | {"prompt": "told"}
+    normal = job.canonical_request | {"prompt": "told"}
     wish = PriceRequest("local", "", normal, job.offers, Decimal("0.1"), Decimal("0.24"))
     assert wish.name == told["fingerprint"]
     with pytest.raises(CallerError, match=r"exactly max_cost_usd=0\.24"):

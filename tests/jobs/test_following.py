@@ -287,7 +287,7 @@ async def test_a_whole_film_outlives_the_process_that_held_it(bench: Bench, new_
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}))
     again = bench.store.claim("w_other", {}, bench.clock())
     assert again is not None
-    assert (again.state, again.fence) == (State.SAVING, job.fence + 1)
+    assert (again.state, again.fencing_token) == (State.SAVING, job.fencing_token + 1)
     job = await bench.until(again, State.SUCCEEDED)
     assert job.film is not None
 

@@ -85,7 +85,7 @@ async def test_a_film_for_which_the_disk_has_no_room_waits_and_says_so_and_comes
             assert (view.state, view.error and view.error.code) == ("saving", "storage_failed")
             assert view.error is not None
             assert "LTX_MCP_HOME" in (view.error.hint or "")
-            assert "0.5 MB left" in job.note
+            assert "0.5 MB left" in job.status_message
             told = [record for record in caplog.records if "could not be moved" in record.getMessage()]
             assert {record.__dict__["trouble"] for record in told} == {"storage_failed"}  # one line a minute
             assert {path.suffix for path in videos.iterdir() if path != ballast} <= {".part"}
@@ -174,7 +174,7 @@ async def test_a_job_that_finds_the_disk_full_when_its_turn_comes_fails_before_a
             bench.world.work_s = 600
             shot = await bench.until(await bench.place(text(provider="fal")), State.RUNNING)
             chained = await bench.place(image(f"{shot.id}#last", provider=provider, resolution="1080p"))
-            assert chained.waits_for == shot.id
+            assert chained.blocked_by == shot.id
             ballast = fill(home / "videos", leave_bytes=4_000_000)
             bench.world.work_s = 0
             assert (await bench.end(shot, within_s=SAVED_S)).state is State.SUCCEEDED

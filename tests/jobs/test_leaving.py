@@ -62,8 +62,8 @@ async def test_an_order_in_flight_is_waited_for_after_the_rest_was_handed_over(
                 kept.go.set()
 
         await jobs.stop(hand_over)
-    assert handed[0]["followed"].holder == ""
-    assert (handed[0]["slow"].holder != "", handed[0]["slow"].state) == (True, State.SUBMITTING)
+    assert handed[0]["followed"].lease_owner == ""
+    assert (handed[0]["slow"].lease_owner != "", handed[0]["slow"].state) == (True, State.SUBMITTING)
     again = await opened(home, relay.url)
     assert (await again.get(slow.id, "local")).state is state
     assert (await again.get(followed.id, "local")).state is State.RUNNING

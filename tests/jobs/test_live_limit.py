@@ -84,7 +84,7 @@ def test_jobs_that_wait_for_another_count(limited: Store, new_job: New, clock: C
     shot = limited.place(new_job(), clock()).job
     for n in range(MAX - 1):
         chained = replace(new_job(prompt=f"shot {n}"), inputs=(Input(role="image", job_id=shot.id, moment="last"),))
-        assert limited.place(chained, clock()).job.waits_for == shot.id
+        assert limited.place(chained, clock()).job.blocked_by == shot.id
     refused(limited, new_job(prompt="one more"), clock)
 
 

@@ -161,7 +161,7 @@ async def test_an_order_of_a_provider_that_was_down_for_hours_ends_well_without_
         down = [Fault(provider, step, "status", OFTEN, {"status": 503}) for step in ("poll", "stream")]
         bench.world.faults += down
         job = await bench.order(text(provider=provider))
-        assert (job.state, job.bill, job.remote is not None) == (State.UNKNOWN, ChargeState.HELD, True)
+        assert (job.state, job.bill, job.provider_ref is not None) == (State.UNKNOWN, ChargeState.HELD, True)
         bench.world.faults.clear()
         with anyio.fail_after(HANG_S):
             while job.state is not State.SUCCEEDED:

@@ -120,8 +120,8 @@ class StoreMachine(Model):
         if same:
             assert placed.job.id in {each.id for each in same}
             return None
-        waits_for = source if source and self.shots[source].live else ""
-        shot = Shot(placed.job.id, caller, key, normal, choices, self.now, self.now, waits_for)
+        blocked_by = source if source and self.shots[source].live else ""
+        shot = Shot(placed.job.id, caller, key, normal, choices, self.now, self.now, blocked_by)
         self.shots[shot.id] = shot
         return None
 
@@ -161,11 +161,11 @@ class StoreMachine(Model):
     def ask_again(self, shot: Shot, caller: str) -> None:
         told = self.store.recheck(caller, shot.id, self.now)
         assert (told is None) is (caller != shot.caller)
-        if told is not None and shot.state is State.UNKNOWN and shot.remote:
+        if told is not None and shot.state is State.UNKNOWN and shot.provider_ref:
             self.moved(shot, State.RUNNING, "asked_again", due=self.now)
 
     def ask_due(self) -> None:
-        lost = [each for each in self.shots.values() if each.state is State.UNKNOWN and each.remote]
+        lost = [each for each in self.shots.values() if each.state is State.UNKNOWN and each.provider_ref]
         lately = self.now - timedelta(hours=24)
         due = [each for each in lost if each.due <= self.now and each.ordered and each.ordered > lately]
         assert self.store.recheck_due(self.now) == len(due)
@@ -181,7 +181,7 @@ class StoreMachine(Model):
         RecoveryStore(self.database).resolve(shot.id, verdict, self.now)
         what = f"resolved_{verdict}"
         if verdict is Resolution.RETRY:
-            forgotten = {"remote": False, "charged": None, "cancel": None, "ordered": None, "sent_by": ""}
+            forgotten = {"provider_ref": False, "charged": None, "cancel": None, "ordered": None, "submitted_by": ""}
             shot.retries, shot.wished = shot.retries + 1, False
             self.moved(shot, State.QUEUED, what, due=self.now, **forgotten)
         else:
@@ -220,7 +220,7 @@ class StoreMachine(Model):
         assert job is not None
         shot = self.shots[job.id]
         assert shot.id == min(fit, key=lambda each: each.born).id
-        shot.holder, shot.fence = worker, shot.fence + 1
+        shot.lease_owner, shot.fencing_token = worker, shot.fencing_token + 1
         self.tried(True, lambda: job)
 
     def prepare(self, data: st.DataObject) -> None:
@@ -238,9 +238,9 @@ class StoreMachine(Model):
     def submit(self, job: Job, *, taken: bool) -> None:
         """The intent is written; only then does the order go out."""
         shot = self.shots[job.id]
-        at: dict[str, Any] = {"sent_by": job.holder, "ordered_at": self.now}
+        at: dict[str, Any] = {"submitted_by": job.lease_owner, "ordered_at": self.now}
         if sent := self.tried(self.holds(job), lambda: self.store.transition(job, State.SUBMITTING, self.now, **at)):
-            self.moved(shot, State.SUBMITTING, "submitting", sent_by=job.holder, ordered=self.now)
+            self.moved(shot, State.SUBMITTING, "submitting", submitted_by=job.lease_owner, ordered=self.now)
             taken = taken and shot.provider not in REPEATABLE
             shot.taken += taken
             self.flights.append(Flight(sent, taken))
@@ -252,7 +252,7 @@ class StoreMachine(Model):
 
     def hear(self, job: Job, taken: bool, data: st.DataObject) -> None:
         shot = self.shots[job.id]
-        sent = (shot.sent_by, shot.fence) == (job.holder, job.fence)
+        sent = (shot.submitted_by, shot.fencing_token) == (job.lease_owner, job.fencing_token)
         may = sent and shot.state in (State.SUBMITTING, State.UNKNOWN)
         words = self.words(job, taken)
         to, what, changes = words[data.draw(st.integers(0, len(words) - 1))]
@@ -264,10 +264,10 @@ class StoreMachine(Model):
         if "charged" in changes:
             written["charged_micro"] = changes["charged"]
         if self.tried(may, lambda: self.store.record_submission(job, to, self.now, what, **written)):
-            known = {name: value is not None if name == "remote" else value for name, value in changes.items()}
-            holder = "" if to in TERMINAL_STATES else job.holder
+            known = {name: value is not None if name == "provider_ref" else value for name, value in changes.items()}
+            lease_owner = "" if to in TERMINAL_STATES else job.lease_owner
             known |= {} if to is State.UNKNOWN else {"due": self.now}
-            self.moved(shot, to, what, **known | {"holder": holder})
+            self.moved(shot, to, what, **known | {"lease_owner": lease_owner})
         return None
 
     def move_on(self, job: Job, code: ErrorCode) -> None:
@@ -280,7 +280,9 @@ class StoreMachine(Model):
         shot.bill = RELEASED
         fit = [n for n in fit if self.fits(shot.offers[n][1], shot.row()[4])]
         if fit:
-            self.moved(shot, State.QUEUED, "next_offer", index=fit[0], bill=HELD, holder="", sent_by="", due=self.now)
+            self.moved(
+                shot, State.QUEUED, "next_offer", index=fit[0], bill=HELD, lease_owner="", submitted_by="", due=self.now
+            )
         else:
             self.moved(shot, State.FAILED, "failed")
 
@@ -288,7 +290,7 @@ class StoreMachine(Model):
         shot, wait = self.shots[job.id], timedelta(seconds=seconds)
         problem = JobError(ErrorCode.RATE_LIMITED, "later")
         if self.tried(self.holds(job), lambda: self.store.requeue(job, problem, self.now, wait)):
-            self.moved(shot, State.QUEUED, "turned_away", holder="", sent_by="", due=self.now + wait)
+            self.moved(shot, State.QUEUED, "turned_away", lease_owner="", submitted_by="", due=self.now + wait)
 
     def go_on(self, data: st.DataObject) -> None:
         self.step(self.draw_hand(data, self.holding(State.SUBMITTING, State.RUNNING, State.SAVING)), data)
@@ -299,7 +301,7 @@ class StoreMachine(Model):
         """One rule as well: a record that was outlived, a death or a hand-over, a move that no table has."""
         old = [name for name, each in self.hands.items() if not self.holds(each)]
         if what == "let_go":
-            busy = [each for each in WORKERS if any(shot.holder == each for shot in self.shots.values())]
+            busy = [each for each in WORKERS if any(shot.lease_owner == each for shot in self.shots.values())]
             self.let_go(data.draw(st.sampled_from(busy or WORKERS)), data)
         elif what == "old" and old:
             again = [name for name in old if self.hands[name].state == self.shots[self.hands[name].id].state]
@@ -341,21 +343,23 @@ class StoreMachine(Model):
         """The source was under way when it was looked at; it may have ended since."""
         shot, source = self.shots[job.id], job.sources[0]
         if self.tried(self.holds(job), lambda: self.store.wait_for_sources(job, self.now)):
-            waits_for = source if self.shots[source].live else ""
-            self.moved(shot, State.QUEUED, "waiting", waits_for=waits_for, holder="", due=self.now)
+            blocked_by = source if self.shots[source].live else ""
+            self.moved(shot, State.QUEUED, "waiting", blocked_by=blocked_by, lease_owner="", due=self.now)
 
     def let_go(self, worker: str, data: st.DataObject) -> None:
         """It died, or is only said to have: its orders may still be answered, and it may go on."""
         died: bool = data.draw(st.booleans())
         but = (State.SUBMITTING,) if data.draw(st.booleans()) else ()
-        mine = [each for each in self.shots.values() if each.holder == worker and each.live and each.state not in but]
+        mine = [
+            each for each in self.shots.values() if each.lease_owner == worker and each.live and each.state not in but
+        ]
         assert self.store.release_claims(worker, REPEATABLE, self.now, died=died, but=but) == len(mine)
         for shot in mine:
             what = "holder_died" if died else "handed_over"
-            if shot.state is State.QUEUED or shot.remote:
-                self.moved(shot, shot.state, what, holder="", due=self.now)
+            if shot.state is State.QUEUED or shot.provider_ref:
+                self.moved(shot, shot.state, what, lease_owner="", due=self.now)
             elif shot.provider in REPEATABLE:
-                self.moved(shot, State.QUEUED, what, holder="", sent_by="", due=self.now)
+                self.moved(shot, State.QUEUED, what, lease_owner="", submitted_by="", due=self.now)
             else:
                 self.moved(shot, State.UNKNOWN, what)
 

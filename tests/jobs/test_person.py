@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import ChargeState, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, JobChanges, State
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.recovery import RecoveryStore, Resolution
 from ltx_mcp.jobs.store.database import Database
@@ -26,7 +26,7 @@ def verdicts(database: Database) -> RecoveryStore:
 def unknown(store: Store, new_job: New, clock: Clock) -> Job:
     """A job whose holder died while it waited for the answer to its order."""
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.release_claims(job.holder, LOCAL, clock(), died=True)
+    store.release_claims(job.lease_owner, LOCAL, clock(), died=True)
     found = store.get(job.id)
     assert found is not None
     assert (found.state, found.bill) == (State.UNKNOWN, ChargeState.HELD)
@@ -75,18 +75,19 @@ def test_a_retried_job_can_be_claimed_and_ordered_again(
     verdicts.resolve(unknown(store, new_job, clock).id, Resolution.RETRY, clock())
     again = store.claim("w_b", {}, clock())
     assert again is not None
-    assert (again.state, again.remote, again.error, again.sent_by) == (State.QUEUED, None, None, "")
+    assert (again.state, again.provider_ref, again.error, again.submitted_by) == (State.QUEUED, None, None, "")
 
 
 def test_a_retry_forgets_the_first_orders_charge_and_the_wish_to_cancel_it(
     store: Store, verdicts: RecoveryStore, new_job: New, clock: Clock
 ) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"}, charged_micro=10_000)
+    accepted: JobChanges = {"provider_ref": {"id": "r"}, "charged_micro": 10_000}
+    job = store.record_submission(job, State.RUNNING, clock(), "accepted", **accepted)
     store.request_cancel("local", job.id, clock())
     store.transition(job, State.UNKNOWN, clock())
     again = verdicts.resolve(job.id, Resolution.RETRY, clock())
-    assert (again.charged_micro, again.cancel_wanted, store.budget(clock()).held) == (None, False, 300_000)
+    assert (again.charged_micro, again.cancel_requested, store.budget(clock()).held) == (None, False, 300_000)
 
 
 def test_an_answer_to_the_first_order_does_not_count_for_the_second(
@@ -98,9 +99,9 @@ def test_an_answer_to_the_first_order_does_not_count_for_the_second(
     verdicts.resolve(first.id, Resolution.RETRY, clock())
     again = store.claim("w_a", {}, clock())
     assert again is not None
-    store.transition(again, State.SUBMITTING, clock(), sent_by="w_a")
+    store.transition(again, State.SUBMITTING, clock(), submitted_by="w_a")
     with pytest.raises(LostClaimError):
-        store.record_submission(first, State.RUNNING, clock(), "accepted", remote={"id": "first"})
+        store.record_submission(first, State.RUNNING, clock(), "accepted", provider_ref={"id": "first"})
 
 
 def test_what_was_found_not_charged_can_be_ordered_again_by_the_same_request(
@@ -118,7 +119,7 @@ def test_an_adopted_order_is_counted_by_the_budget_and_never_refused(
     store = Store(database, budget_usd=Decimal("0.30"))
     store.place(priced(new_job(prompt="one"), "0.30"), clock())
     job = verdicts.adopt_new(priced(new_job(), "0.30"), {"id": "r"}, clock())
-    assert (job.state, job.remote, job.bill) == (State.RUNNING, {"id": "r"}, ChargeState.HELD)
+    assert (job.state, job.provider_ref, job.bill) == (State.RUNNING, {"id": "r"}, ChargeState.HELD)
     assert store.budget(clock()).held == 600_000
 
 
@@ -129,7 +130,7 @@ async def lost_order(bench: Bench, provider: str) -> tuple[Job, str]:
     """An order that was taken while its answer was cut off, and its name at the provider."""
     bench.world.faults.append(Fault(provider, "submit", "drop_after"))
     job = await bench.order(text(provider=provider))
-    assert (job.state, job.remote) == (State.UNKNOWN, None)
+    assert (job.state, job.provider_ref) == (State.UNKNOWN, None)
     return job, bench.orders(provider)[0].id
 
 

@@ -186,7 +186,7 @@ def submitting(store: Store, new: Any, clock: Clock) -> Job:
     store.place(new, clock())
     job = store.claim("w_a", {}, clock())
     assert job is not None
-    return store.transition(job, State.SUBMITTING, clock(), sent_by="w_a")
+    return store.transition(job, State.SUBMITTING, clock(), submitted_by="w_a")
 
 
 def risen(job: Job, *at_most: str) -> Any:

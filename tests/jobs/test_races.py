@@ -168,7 +168,7 @@ def test_places_on_a_machine_are_counted_for_that_machine(database: Database, ne
     for n in range(AT_ONCE):
         store.place(new_job(prompt=f"p{n}"), clock())
     claimed = at_once(lambda n: store.claim(f"w_m{n % 2}_{n}", {"local": 2}, clock(), None, here))
-    workers = sorted(job.holder[:4] for job in claimed if job is not None)
+    workers = sorted(job.lease_owner[:4] for job in claimed if job is not None)
     assert workers == ["w_m0", "w_m0", "w_m1", "w_m1"]
 
 
@@ -208,11 +208,11 @@ def test_a_job_that_would_wait_for_one_that_has_ended_is_due_at_once(store: Stor
     shot = ordered(store, new_job(), clock)
     chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot.id, moment="last"),))
     placed = store.place(chained, clock()).job
-    assert placed.waits_for == shot.id
+    assert placed.blocked_by == shot.id
     store.transition(shot, State.FAILED, clock())
     claimed = store.claim("w_b", {}, clock())
     assert claimed is not None
-    assert store.wait_for_sources(claimed, clock()).waits_for == ""
+    assert store.wait_for_sources(claimed, clock()).blocked_by == ""
     assert store.claim("w_b", {}, clock()) is not None
 
 

@@ -39,7 +39,7 @@ def retention(database: Database, files: FileStore) -> Retention:
 def finished(store: Store, files: FileStore, new_job: New, clock: Clock, **arguments: str) -> str:
     """A succeeded job with files like those of a film."""
     job = ordered(store, priced(new_job(**arguments), "0.30"), clock)
-    job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    job = store.record_submission(job, State.RUNNING, clock(), "accepted", provider_ref={"id": "r"})
     job = store.transition(
         store.transition(job, State.SAVING, clock()), State.SUCCEEDED, clock(), bill=ChargeState.BOOKED
     )
@@ -81,7 +81,7 @@ def test_a_job_whose_money_is_not_settled_stays(
     store: Store, files: FileStore, retention: Retention, new_job: New, clock: Clock
 ) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.release_claims(job.holder, frozenset(), clock(), died=True)
+    store.release_claims(job.lease_owner, frozenset(), clock(), died=True)
     clock.turn(days=DAYS + 1)
     assert retention.clear(clock()) == 0
     left = store.get(job.id)

@@ -243,7 +243,7 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
         )
         waiting = loop.place(chained, bench.clock()).job
         ours = loop.place(priced(new_job(), "0.30"), bench.clock()).job
-        assert (ours.holder, ours.fence) == (life.worker, 1)
+        assert (ours.lease_owner, ours.fencing_token) == (life.worker, 1)
         steps.taken.clear()
         loop.begin(ours)
         loop.begin(ours)
@@ -252,7 +252,7 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
         await loop.stop()
     late = loop.place(priced(new_job(prompt="after it was told to stop"), "0.30"), bench.clock()).job
 
-    assert [each.holder for each in (early, in_turn, waiting, late)] == [""] * 4
-    assert waiting.waits_for == early.id
+    assert [each.lease_owner for each in (early, in_turn, waiting, late)] == [""] * 4
+    assert waiting.blocked_by == early.id
     assert steps.taken.count((ours.id, State.QUEUED)) == 1
     assert (job.state, len(bench.provider.orders)) == (State.SUCCEEDED, 1)

@@ -14,7 +14,7 @@ from mcp import Client, MCPError
 from mcp.types import TextResourceContents
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
-from ltx_mcp.domain.job import ChargeState, Job, State
+from ltx_mcp.domain.job import ChargeState, Job, JobChanges, State
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.jobs.spend import Spend, SpendRow, read_spend
 from ltx_mcp.jobs.store.budget import Budget
@@ -50,12 +50,13 @@ def job(store: Store, new_job: New, clock: Clock) -> Make:
         made += 1
         new = new_job(prompt=f"film {made}", **more)
         offer = replace(new.offers[0], provider=provider, model=model, cost_usd=Decimal(usd), as_of="2026-11-01")
-        told = {"charged_micro": to_micro(Decimal(charged))} if charged else {}
+        told: JobChanges = {"charged_micro": to_micro(Decimal(charged))} if charged else {}
         store.place(replace(new, offers=(offer,)), clock())
         job = store.claim("w", {}, clock())
         assert job is not None
-        job = store.transition(job, State.SUBMITTING, clock(), sent_by="w")
-        job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": made}, **told)
+        job = store.transition(job, State.SUBMITTING, clock(), submitted_by="w")
+        told["provider_ref"] = {"id": made}
+        job = store.record_submission(job, State.RUNNING, clock(), "accepted", **told)
         ends = {ChargeState.BOOKED: State.FAILED, ChargeState.HELD: State.UNKNOWN, ChargeState.RELEASED: State.FAILED}
         return store.transition(job, ends[bill], clock(), bill=bill)
 

@@ -174,14 +174,14 @@ async def test_a_film_that_differs_from_the_order_is_told(bench: Bench, new_job:
 
 async def test_the_intent_is_in_the_store_before_the_provider_is_asked(bench: Bench, new_job: New) -> None:
     job = await bench.steps.take(bench.begin(priced(new_job(), "0.30")))
-    assert (job.state, job.sent_by, bench.provider.orders) == (State.SUBMITTING, WORKER, [])
+    assert (job.state, job.submitted_by, bench.provider.orders) == (State.SUBMITTING, WORKER, [])
 
 
 async def test_a_sure_no_tries_the_next_offer_once(bench: Bench, new_job: New) -> None:
     bench.provider.answers = [no(ErrorCode.OUT_OF_CREDIT), SubmittedOrder({"id": "r2"})]
     job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.32")), State.SUBMITTING)
     job = await bench.steps.take(job)
-    assert (job.state, job.holder, job.offer.provider) == (State.QUEUED, "", "fal1")
+    assert (job.state, job.lease_owner, job.offer.provider) == (State.QUEUED, "", "fal1")
     again = bench.store.claim(WORKER, {}, bench.clock())
     assert again is not None
     job = await bench.until(again, State.RUNNING)
@@ -332,7 +332,7 @@ async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent
     blocker.close()
     job = await steps.take(job)
     database.close()
-    assert (job.state, job.remote, len(provider.orders)) == (State.RUNNING, {"id": "r1"}, 1)
+    assert (job.state, job.provider_ref, len(provider.orders)) == (State.RUNNING, {"id": "r1"}, 1)
 
 
 async def no_fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
-from ltx_mcp.domain.job import TRANSITIONS, CancelOutcome, ChargeState, Job, State
+from ltx_mcp.domain.job import TRANSITIONS, CancelOutcome, ChargeState, Job, JobChanges, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.store.database import Database
@@ -34,7 +34,7 @@ def ordered(store: Store, new: NewJob, clock: Clock, worker: str = "w_a") -> Job
     store.place(new, clock())
     job = store.claim(worker, {}, clock())
     assert job is not None
-    return store.transition(job, State.SUBMITTING, clock(), sent_by=worker, ordered_at=clock())
+    return store.transition(job, State.SUBMITTING, clock(), submitted_by=worker, ordered_at=clock())
 
 
 def test_a_request_key_gives_the_same_job_for_ever(store: Store, new_job: New, clock: Clock) -> None:
@@ -115,7 +115,7 @@ def test_a_released_price_can_be_spent_again(database: Database, new_job: New, c
 def test_a_charge_counts_instead_of_the_quote(database: Database, new_job: New, clock: Clock) -> None:
     store = Store(database, budget_usd=Decimal("1"))
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": 1}, charged_micro=290_000)
+    store.record_submission(job, State.RUNNING, clock(), "accepted", provider_ref={"id": 1}, charged_micro=290_000)
     assert store.budget(clock()).held == 290_000
 
 
@@ -150,7 +150,7 @@ def test_the_fence_stops_a_holder_that_was_replaced(store: Store, new_job: New, 
     store.release_claims("w_a", LOCAL, clock(), died=True)
     again = store.claim("w_b", {}, clock())
     assert again is not None
-    assert again.fence == job.fence + 1
+    assert again.fencing_token == job.fencing_token + 1
     with pytest.raises(LostClaimError):
         store.update(job, progress=50.0)
 
@@ -159,7 +159,7 @@ def test_a_holder_that_was_replaced_cannot_write_even_in_the_same_state(
     store: Store, new_job: New, clock: Clock
 ) -> None:
     job = store.record_submission(
-        ordered(store, priced(new_job(), "0.30"), clock), State.RUNNING, clock(), "accepted", remote={}
+        ordered(store, priced(new_job(), "0.30"), clock), State.RUNNING, clock(), "accepted", provider_ref={}
     )
     store.release_claims("w_a", LOCAL, clock(), died=True)
     assert store.claim("w_a", {}, clock()) is not None
@@ -184,14 +184,14 @@ def test_a_dead_holder_of_an_order_leaves_it_unknown_with_its_money_held(
 def test_a_late_answer_heals_an_unknown_order(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
     store.release_claims("w_a", LOCAL, clock(), died=True)
-    healed = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
-    assert (healed.state, healed.holder, healed.error) == (State.RUNNING, "w_a", None)
+    healed = store.record_submission(job, State.RUNNING, clock(), "accepted", provider_ref={"id": "r"})
+    assert (healed.state, healed.lease_owner, healed.error) == (State.RUNNING, "w_a", None)
 
 
 def test_a_healed_order_that_is_handed_back_is_followed_at_once(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
     store.release_claims("w_a", LOCAL, clock(), died=True)
-    store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    store.record_submission(job, State.RUNNING, clock(), "accepted", provider_ref={"id": "r"})
     store.release_claims("w_a", LOCAL, clock(), died=True)
     assert store.claim("w_b", {}, clock()) is not None
 
@@ -201,7 +201,7 @@ def test_an_order_whose_end_nobody_saw_is_asked_after_again_by_itself(
     store: Store, new_job: New, clock: Clock, set_back: bool
 ) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    job = store.record_submission(job, State.RUNNING, clock(), "accepted", provider_ref={"id": "r"})
     store.transition(job, State.UNKNOWN, clock())
     clock.turn(minutes=29)
     assert store.recheck_due(clock()) == 0
@@ -215,17 +215,17 @@ def test_an_order_without_a_name_or_of_yesterday_is_not_asked_after(store: Store
     nameless = ordered(store, priced(new_job(prompt="one"), "0.30"), clock)
     store.release_claims("w_a", LOCAL, clock(), died=True)
     old = ordered(store, priced(new_job(prompt="two"), "0.30"), clock)
-    old = store.record_submission(old, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    old = store.record_submission(old, State.RUNNING, clock(), "accepted", provider_ref={"id": "r"})
     store.transition(old, State.UNKNOWN, clock())
     clock.turn(hours=25)
     assert store.recheck_due(clock()) == 0
-    assert nameless.remote is None
+    assert nameless.provider_ref is None
 
 
 def test_an_answer_of_anybody_but_the_sender_does_not_count(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
     with pytest.raises(LostClaimError):
-        store.record_submission(replace(job, holder="w_b"), State.RUNNING, clock(), "accepted", remote={})
+        store.record_submission(replace(job, lease_owner="w_b"), State.RUNNING, clock(), "accepted", provider_ref={})
 
 
 def test_a_preview_cut_short_is_queued_again(store: Store, new_job: New, clock: Clock) -> None:
@@ -233,16 +233,16 @@ def test_a_preview_cut_short_is_queued_again(store: Store, new_job: New, clock: 
     store.release_claims("w_a", LOCAL, clock(), died=True)
     left = store.get(job.id)
     assert left is not None
-    assert (left.state, left.holder, left.attempts) == (State.QUEUED, "", 1)
+    assert (left.state, left.lease_owner, left.attempts) == (State.QUEUED, "", 1)
 
 
 def test_an_accepted_order_is_followed_on_by_the_next_holder(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"})
+    store.record_submission(job, State.RUNNING, clock(), "accepted", provider_ref={"id": "r"})
     store.release_claims("w_a", LOCAL, clock(), died=True)
     again = store.claim("w_b", {}, clock())
     assert again is not None
-    assert (again.state, again.remote) == (State.RUNNING, {"id": "r"})
+    assert (again.state, again.provider_ref) == (State.RUNNING, {"id": "r"})
 
 
 def test_a_sure_no_moves_the_money_to_the_next_offer(database: Database, new_job: New, clock: Clock) -> None:
@@ -293,7 +293,7 @@ def test_an_end_wakes_the_jobs_that_waited_for_it(store: Store, new_job: New, cl
     shot = ordered(store, new_job(), clock)
     chained = Input(role="image", job_id=shot.id, moment="last")
     waiting = store.place(replace(new_job(prompt="next"), inputs=(chained,)), clock()).job
-    assert waiting.waits_for == shot.id
+    assert waiting.blocked_by == shot.id
     assert store.claim("w_b", {}, clock()) is None
     store.transition(shot, State.FAILED, clock())
     claimed = store.claim("w_b", {}, clock())
@@ -312,7 +312,8 @@ def test_another_price_than_the_quoted_one_is_told_in_the_history_once(
     store: Store, new_job: New, clock: Clock
 ) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
-    job = store.record_submission(job, State.RUNNING, clock(), "accepted", remote={"id": "r"}, charged_micro=400_000)
+    accepted: JobChanges = {"provider_ref": {"id": "r"}, "charged_micro": 400_000}
+    job = store.record_submission(job, State.RUNNING, clock(), "accepted", **accepted)
     job = store.transition(job, State.SAVING, clock(), charged_micro=400_000)
     store.transition(job, State.SUCCEEDED, clock(), bill=ChargeState.BOOKED)
     told = [event.detail for event in store.history(job.id) if event.what == "price_drift"]

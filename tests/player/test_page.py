@@ -182,7 +182,7 @@ def test_what_nobody_sells_any_more_is_not_offered(job: Callable[..., Job], cloc
 
 
 def test_what_a_live_job_waits_for_is_told_and_how_long_it_has(job: Callable[..., Job], clock: Clock) -> None:
-    made = job(State.QUEUED, waits_for="job_a")
+    made = job(State.QUEUED, blocked_by="job_a")
     clock.turn(seconds=42)
     assert notes(made, clock, "FAL_KEY is not set.") == {
         "prompt": "a pond",

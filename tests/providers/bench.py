@@ -101,7 +101,7 @@ class Bench:
             seen.append(now)
 
         ended = await self.jobs.wait(job, within_s, told)
-        assert not ended.live, f"{ended.state} after {within_s} s: {ended.note}"
+        assert not ended.live, f"{ended.state} after {within_s} s: {ended.status_message}"
         return ended
 
     async def until(self, job: Job, *states: str, within_s: float = HANG_S) -> Job:

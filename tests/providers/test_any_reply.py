@@ -176,8 +176,8 @@ async def listening(portal: BlockingPortal, store: Store, folder: Path) -> Async
         store.place(NewJob("local", "", canonical_form(request, ()), select_offers(request, (), market), ()), NOON)
         job = store.claim("w_a", {}, NOON)
         assert job is not None
-        job = store.transition(job, State.SUBMITTING, NOON, sent_by="w_a")
-        job = store.record_submission(job, State.RUNNING, NOON, "accepted", remote={})
+        job = store.transition(job, State.SUBMITTING, NOON, submitted_by="w_a")
+        job = store.record_submission(job, State.RUNNING, NOON, "accepted", provider_ref={})
         made.append(Ear(portal, server, store, job, folder, adapters, offers))
         yield made[0]
         for client in clients.values():

@@ -243,7 +243,7 @@ async def test_a_chain_is_ordered_in_one_breath(bench: Bench, provider: str) -> 
     asked = {"prompt": f"a chain at {provider}", "provider": provider}
     first = await bench.place(text(**asked))
     second = await bench.place(image(f"{first.id}#last", **asked))
-    assert second.waits_for == first.id
+    assert second.blocked_by == first.id
     third = await bench.place(image(f"{second.id}#last", **asked))
     await bench.jobs.cancel(third.id, third.caller)
     second = await bench.end(second)

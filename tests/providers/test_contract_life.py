@@ -51,7 +51,7 @@ def bench(opened_once: Bench) -> Bench:
 async def _told(bench: Bench, job: Job, beginning: str) -> None:
     """Until the job has said this of itself."""
     with anyio.fail_after(HANG_S):
-        while not any(each.note.startswith(beginning) for each in bench.changes.get(job.id, ())):
+        while not any(each.status_message.startswith(beginning) for each in bench.changes.get(job.id, ())):
             await anyio.sleep(0.005)
 
 
@@ -142,9 +142,9 @@ async def test_a_cancel_that_fal_answers_with_already_completed_is_not_possible(
     bench.world.wait_s = bench.world.work_s = 0.0
     job = await bench.order(text(provider="fal", prompt="too late"))
     adapter = bench.jobs._adapters.by_name["fal"]
-    assert job.remote is not None
+    assert job.provider_ref is not None
     assert isinstance(adapter, SupportsCancel)
-    assert await adapter.cancel(job.remote) is CancelOutcome.NOT_POSSIBLE
+    assert await adapter.cancel(job.provider_ref) is CancelOutcome.NOT_POSSIBLE
 
 
 @pytest.mark.parametrize("provider", ["fal", "netwrck"])

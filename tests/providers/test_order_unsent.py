@@ -141,7 +141,7 @@ async def test_an_answer_that_comes_after_the_job_was_given_up_is_followed(
         assert lost is not None
         assert healed is not None
         assert (lost.state, healed.state, len(server.requests)) == (State.UNKNOWN, State.RUNNING, 1)
-        assert healed.remote is not None
+        assert healed.provider_ref is not None
 
 
 @pytest.mark.parametrize("provider", REMOTE)
@@ -172,5 +172,5 @@ async def test_an_order_that_waits_its_turn_is_not_sent_before(prepare: Prepare,
         clock.turn(seconds=3)
         again = sent.store.claim(WORKER, {}, clock())
         assert again is not None
-        assert again.next_at - again.created_at >= timedelta(seconds=30)
+        assert again.run_after - again.created_at >= timedelta(seconds=30)
         assert len(server.requests) == 1

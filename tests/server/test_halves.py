@@ -135,7 +135,7 @@ def test_what_a_wish_to_cancel_came_to_and_its_money_stand_in_both_halves(
     placed: Job, cancel: CancelOutcome | None, state: State, bill: ChargeState, words: str
 ) -> None:
     charged = 240_000 if state is State.SUCCEEDED else None
-    job = replace(placed, cancel=cancel, cancel_wanted=True, state=state, bill=bill, charged_micro=charged)
+    job = replace(placed, cancel=cancel, cancel_requested=True, state=state, bill=bill, charged_micro=charged)
     now = placed.created_at
     ref, view = to_ref(job, LINKS, JobContext(), now), to_view(job, LINKS, JobContext(), now)
     assert ref.cancel == view.cancel == (cancel or "asked")

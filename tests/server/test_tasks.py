@@ -302,8 +302,8 @@ def fal_order(home: Path, base_url: str, *, unknown: bool = False) -> tuple[str,
     if unknown:
         job = store.claim("w", {}, now)
         assert job is not None
-        job = store.transition(job, State.SUBMITTING, now, sent_by="w", ordered_at=now)
-        job = store.transition(job, State.RUNNING, now, remote={"id": "1"})
+        job = store.transition(job, State.SUBMITTING, now, submitted_by="w", ordered_at=now)
+        job = store.transition(job, State.RUNNING, now, provider_ref={"id": "1"})
         store.transition(job, State.UNKNOWN, now, error=JobError(ErrorCode.OUTCOME_UNKNOWN, "Nobody knows."))
     return job_id, store
 

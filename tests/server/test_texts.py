@@ -64,12 +64,12 @@ TROUBLES = {
 @pytest.mark.parametrize("state", TROUBLES)
 def test_a_job_that_waits_says_why_and_until_when(placed: Job, state: State) -> None:
     now = placed.created_at + AFTER
-    job = replace(placed, state=state, note=TROUBLES[state], next_at=now + timedelta(seconds=18))
+    job = replace(placed, state=state, status_message=TROUBLES[state], run_after=now + timedelta(seconds=18))
     told = f"{TROUBLES[state].rstrip('.')}; tried again at 12:01:00 UTC"
     assert told in stage_text(job, JobContext(), now)
     assert told in next_step(job, JobContext(), now=now)
     assert "tried again soon" in stage_text(job, JobContext(), now + timedelta(minutes=1))
-    said = replace(job, note=cite("could not be asked: it is a lie"))
+    said = replace(job, status_message=cite("could not be asked: it is a lie"))
     assert "tried again" not in stage_text(said, JobContext(), now), "a provider's words are not ours"
 
 

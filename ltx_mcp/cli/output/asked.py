@@ -23,7 +23,7 @@ def asked_of(job: Job) -> list[str]:
 
 
 def _parts(job: Job) -> list[str]:
-    asked = job.normal
+    asked = job.canonical_request
     length = asked.get("duration", "")
     parts = [
         f"{length} s" if length not in NOTHING else "as long as it comes",

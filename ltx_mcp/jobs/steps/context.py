@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import anyio
 
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, JobError, ProviderError
-from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.job import Job, JobChanges, State
 from ltx_mcp.domain.offer import Offer, row_of
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import one_line
@@ -95,7 +95,7 @@ class StepContext:
     def __post_init__(self) -> None:
         object.__setattr__(self, "bells", WakeSignals(self.sleep))
 
-    async def transition(self, job: Job, to: State, what: str = "", **changes: Any) -> Job:
+    async def transition(self, job: Job, to: State, what: str = "", **changes: Unpack[JobChanges]) -> Job:
         """The holder's move."""
         moved = await self.store.run_in_thread(self.store.transition, job, to, self.now(), what, **changes)
         self.watch_price(job, changes)
@@ -141,21 +141,26 @@ class StepContext:
             drift["as_of"],
         )
 
-    async def update(self, job: Job, **changes: Any) -> Job:
+    async def update(self, job: Job, **changes: Unpack[JobChanges]) -> Job:
         """Something worth knowing about a job; what is known already is not written again."""
-        news = {name: value for name, value in changes.items() if getattr(job, name) != value}
-        return await self.store.run_in_thread(self.store.update, job, **news) if news else job
+        is_news = any(getattr(job, name) != value for name, value in changes.items())
+        return await self.store.run_in_thread(self.store.update, job, **changes) if is_news else job
 
-    async def wait(self, job: Job, trouble: str, seconds: float, **changes: Any) -> Job:
+    async def wait(self, job: Job, trouble: str, seconds: float, **changes: Unpack[JobChanges]) -> Job:
         """Say what failed and when it is tried again, and rest until then. Raises LostClaimError."""
-        job = await self.update(job, note=trouble, next_at=self.now() + timedelta(seconds=seconds), **changes)
+        again: JobChanges = {"status_message": trouble, "run_after": self.now() + timedelta(seconds=seconds)}
+        job = await self.update(job, **(again | changes))
         await self.bells.sleep_until_woken(job.id, seconds)
         return await self.reloaded(job)
 
     async def reloaded(self, job: Job) -> Job:
         """The job as its row is now. Raises LostClaimError when it is not ours any more."""
         latest = await self.store.run_in_thread(self.store.get, job.id)
-        if latest is None or (latest.fence, latest.holder, latest.live) != (job.fence, job.holder, True):
+        if latest is None or (latest.fencing_token, latest.lease_owner, latest.live) != (
+            job.fencing_token,
+            job.lease_owner,
+            True,
+        ):
             raise LostClaimError
         return latest
 

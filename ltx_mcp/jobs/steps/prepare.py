@@ -47,7 +47,7 @@ class PrepareStep:
 
     async def step(self, job: Job) -> Job:
         """Prepare one job. Raises LtxError when it cannot be ordered at all."""
-        if job.cancel_wanted:
+        if job.cancel_requested:
             return await self._tools.transition(
                 job, State.CANCELLED, cancel=CancelOutcome.STOPPED, bill=ChargeState.RELEASED
             )
@@ -75,9 +75,9 @@ class PrepareStep:
             await self._check_room(job)
         now = self._tools.now()
         moved = await self._tools.transition(
-            job, State.SUBMITTING, sent_by=job.holder, ordered_at=now, progress=None, note=""
+            job, State.SUBMITTING, submitted_by=job.lease_owner, ordered_at=now, progress=None, status_message=""
         )
-        self.ready[moved.id, moved.fence] = uris
+        self.ready[moved.id, moved.fencing_token] = uris
         return moved
 
     async def _check_room(self, job: Job) -> None:
@@ -99,7 +99,7 @@ class PrepareStep:
             raise removed_film(given.role, source.id)
         if given.kind == "video":
             return await self._kept(given, film, await self._tools.media.probe_video(film))
-        path = files.staging_dir() / f"{job.id}.{job.fence}.{given.role}.part"
+        path = files.staging_dir() / f"{job.id}.{job.fencing_token}.{given.role}.part"
         try:
             return await self._kept(given, path, await self._take(given, film, path))
         finally:
@@ -163,7 +163,7 @@ class PrepareStep:
         path = self._tools.files.input(converted)
         facts: MediumFacts | None = None
         if not path.exists():
-            part = path.with_name(f"{path.stem}.{job.id}.{job.fence}.part")
+            part = path.with_name(f"{path.stem}.{job.id}.{job.fencing_token}.part")
             facts = await self._convert(given, part, target)
             part.replace(path)
         if given.kind != "image":

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.edits import billed_duration
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
-from ltx_mcp.domain.job import NOT_FETCHED, NOT_KEPT, CancelOutcome, ChargeState, Job, State, VideoInfo
+from ltx_mcp.domain.job import NOT_FETCHED, NOT_KEPT, CancelOutcome, ChargeState, Job, JobChanges, State, VideoInfo
 from ltx_mcp.domain.measured import shortest_of
 from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.price import to_micro
@@ -73,7 +72,7 @@ class SaveStep:
                 and _is_remote(job)
             ):
                 with suppress(LtxError):  # the same disk may have no room for this either
-                    await self._tools.update(job, error=JobError.of(error), note=f"{NOT_KEPT}{error.message}")
+                    await self._tools.update(job, error=JobError.of(error), status_message=f"{NOT_KEPT}{error.message}")
             raise
 
     async def _keep(self, job: Job, part: Path) -> Job:
@@ -87,19 +86,18 @@ class SaveStep:
             logger.warning("%s: no contact sheet: %s", job.id, error)  # the film is worth more than its picture
         job = await self._tools.reloaded(job)
         await self._store.run_in_thread(files.keep_film, job, part, film)
-        too_late = {"cancel": job.cancel or CancelOutcome.NOT_POSSIBLE} if job.cancel_wanted else {}
-        return await self._tools.transition(
-            job,
-            State.SUCCEEDED,
-            film=film,
-            adjustments=job.adjustments + differences(job, film),
-            progress=100.0,
-            note="",
-            error=None,
-            bill=ChargeState.BOOKED,
-            **_priced(job, film, self._tools.facts[job.offer.provider]),
-            **too_late,
-        )
+        changes: JobChanges = {
+            "film": film,
+            "adjustments": job.adjustments + differences(job, film),
+            "progress": 100.0,
+            "status_message": "",
+            "error": None,
+            "bill": ChargeState.BOOKED,
+        }
+        if job.cancel_requested:
+            changes["cancel"] = job.cancel or CancelOutcome.NOT_POSSIBLE
+        changes |= _priced(job, film, self._tools.facts[job.offer.provider])
+        return await self._tools.transition(job, State.SUCCEEDED, **changes)
 
     async def _bring(self, job: Job, part: Path) -> tuple[Job, FilmFacts]:
         """The whole film in `part`, and its facts."""
@@ -125,8 +123,8 @@ class SaveStep:
         adapter, provider = self._tools.adapters[job.offer.provider], job.offer.provider
         url, room = job.result_url, partial(check_space, part.parent)
         bounds = Bounds(job.offer.most_bytes, job.offer.expected_bytes, room)
-        if isinstance(adapter, SupportsDownload) and job.remote is not None and not url:
-            url = await adapter.download(job.remote, part, bounds)
+        if isinstance(adapter, SupportsDownload) and job.provider_ref is not None and not url:
+            url = await adapter.download(job.provider_ref, part, bounds)
         if url:
             url = self._tools.film_address(job, url)
             near = provider in self._tools.near
@@ -148,7 +146,7 @@ class SaveStep:
         if spent or trouble.gone >= LOOKS_AT_GONE or trouble.no_film >= LOOKS_AT_NO_FILM:
             raise error
         logger.info("%s: %s", job.id, error)
-        told = {"error": JobError.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
+        told: JobChanges = {"error": JobError.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
         wait_s = FIRST_WAIT_S if went_on else min(MAX_WAIT_S, FIRST_WAIT_S * 2 ** min(trouble.tries - 1, 10))
         asked_s = error.retry_after_s if isinstance(error, ProviderError) else None
         wait_s = max(wait_s, min(asked_s or 0, MAX_WAIT_S))
@@ -159,10 +157,10 @@ class SaveStep:
     async def _look_again(self, job: Job) -> Job:
         """Ask whether the film lies at another address by now."""
         adapter = self._tools.adapters[job.offer.provider]
-        if not isinstance(adapter, SupportsPoll) or job.remote is None:
+        if not isinstance(adapter, SupportsPoll) or job.provider_ref is None:
             return job
         try:
-            seen = await adapter.poll(job.remote)
+            seen = await adapter.poll(job.provider_ref)
             url = seen.result_url and self._tools.film_address(job, seen.result_url)
         except ProviderError as error:
             logger.info("%s: %s", job.id, error)
@@ -179,10 +177,10 @@ def _size_of(part: Path) -> int:
 
 def _is_remote(job: Job) -> bool:
     """Whether the film can be asked for again."""
-    return job.remote is not None or bool(job.result_url)
+    return job.provider_ref is not None or bool(job.result_url)
 
 
-def _priced(job: Job, film: VideoInfo, facts: ProviderSpec) -> dict[str, Any]:
+def _priced(job: Job, film: VideoInfo, facts: ProviderSpec) -> JobChanges:
     """The price by measured lengths, where the order could only hold it for the longest: the provider chose the length
     of this film, or of the one that it was made from. Never less than the shortest that it can be ordered for."""
     offer = job.offer

@@ -66,4 +66,4 @@ class Steps:
 def _leaves_open(job: Job, error: LtxError) -> bool:
     """Whether a running order may still come to its end at the provider, whatever went wrong here."""
     broke_off = isinstance(error, ProviderError) and error.accepted == "unknown"
-    return broke_off or (error.code is ErrorCode.INTERNAL_ERROR and job.remote is not None)
+    return broke_off or (error.code is ErrorCode.INTERNAL_ERROR and job.provider_ref is not None)

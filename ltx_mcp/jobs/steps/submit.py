@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import anyio
 
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
-from ltx_mcp.domain.job import ChargeState, Job, State, charge_after
+from ltx_mcp.domain.job import ChargeState, Job, JobChanges, State, charge_after
 from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.jobs.steps.context import StepContext, to_micro_or_none
 from ltx_mcp.jobs.steps.prepare import PrepareStep
@@ -43,7 +43,7 @@ class SubmitStep:
 
     async def step(self, job: Job) -> Job:
         """Send the order, once, and write down what was said to it."""
-        sent = (job.id, job.fence)
+        sent = (job.id, job.fencing_token)
         if sent not in self._answers:
             adapter, uris = self._tools.adapters[job.offer.provider], self._preparing.ready.pop(sent, None)
             if uris is None:  # the move here was written but not told: nothing was sent
@@ -63,22 +63,22 @@ class SubmitStep:
         for wait in self._waits:
             wait.cancel()
 
-    async def answer(self, job: Job, to: State, what: str, **changes: Any) -> Job:
+    async def answer(self, job: Job, to: State, what: str, **changes: Unpack[JobChanges]) -> Job:
         """The move that an answer to the order makes, however late it comes."""
         try:
             answered = await self._store.run_in_thread(
                 self._store.record_submission, job, to, self._tools.now(), what, **changes
             )
         except LostClaimError:
-            await self._tell_lost(job, changes.get("remote"))
+            await self._tell_lost(job, changes.get("provider_ref"))
             raise
         self._tools.watch_price(job, changes)
         return answered
 
-    async def _tell_lost(self, job: Job, remote: dict[str, Any] | None) -> None:
+    async def _tell_lost(self, job: Job, remote: Mapping[str, Any] | None) -> None:
         """An order that was taken, and has no job any more that could follow it: a person should know."""
         latest = await self._store.run_in_thread(self._store.get, job.id)
-        if remote is None or latest is None or latest.remote == remote:
+        if remote is None or latest is None or latest.provider_ref == remote:
             return
         logger.warning(
             "%s: %s took the order, but somebody had settled the job: %s",
@@ -101,11 +101,11 @@ class SubmitStep:
         except ProviderError as error:
             return self._refused(job, error)
         if isinstance(answer, SubmittedOrder):
-            accepted = {"remote": answer.remote, "adjustments": answer.adjustments}
-            charged = to_micro_or_none(answer.charged_usd)
-            return partial(self.answer, job, State.RUNNING, "accepted", **accepted, charged_micro=charged, note="")
+            accepted: JobChanges = {"provider_ref": answer.remote, "adjustments": answer.adjustments}
+            accepted |= {"charged_micro": to_micro_or_none(answer.charged_usd), "status_message": ""}
+            return partial(self.answer, job, State.RUNNING, "accepted", **accepted)
         self.held[job.id] = answer
-        return partial(self.answer, job, State.RUNNING, "started", note="")
+        return partial(self.answer, job, State.RUNNING, "started", status_message="")
 
     def _refused(self, job: Job, error: ProviderError) -> Write:
         problem = JobError.of(error)

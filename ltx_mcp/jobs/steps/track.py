@@ -14,7 +14,7 @@ import anyio
 from ltx_mcp.domain.catalog import PollInterval
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.formatting import ordinal
-from ltx_mcp.domain.job import NOT_ASKED, NOT_STOPPED, CancelOutcome, ChargeState, Job, State, charge_after
+from ltx_mcp.domain.job import NOT_ASKED, NOT_STOPPED, CancelOutcome, ChargeState, Job, JobChanges, State, charge_after
 from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import cite
@@ -54,14 +54,14 @@ class TrackStep:
         held = self._ordering.held.pop(job.id, None)
         if held is not None:
             return await self._hold(job, held)
-        if job.remote is None:
+        if job.provider_ref is None:
             return await self._lost(job)
         adapter = self._tools.adapters[job.offer.provider]
-        if job.cancel_wanted and job.cancel is None:
+        if job.cancel_requested and job.cancel is None:
             job = await self._pass_on_cancel(job, adapter)
         if job.state is State.RUNNING and self._may_stream(job, adapter):
             job = await self._stream(job, cast(SupportsStream, adapter))
-        if job.state is State.RUNNING and not (job.cancel_wanted and job.cancel is None):
+        if job.state is State.RUNNING and not (job.cancel_requested and job.cancel is None):
             job = await self._ask(job, cast(SupportsPoll, adapter))
         if job.state is not State.RUNNING:
             del self._looks[job.id], self._broken_streams[job.id], self._late_failures[job.id]
@@ -70,15 +70,15 @@ class TrackStep:
     async def _lost(self, job: Job) -> Job:
         """Work we held and lost, with the store out of reach in between."""
         if self._tools.facts[job.offer.provider].repeatable:
-            return await self._tools.transition(job, State.QUEUED, "again", progress=None, holder="")
+            return await self._tools.transition(job, State.QUEUED, "again", progress=None, lease_owner="")
         return await self._tools.transition(job, State.UNKNOWN, error=no_answer(job))
 
     async def _pass_on_cancel(self, job: Job, adapter: Provider) -> Job:
         if not isinstance(adapter, SupportsCancel):
             return await self._tools.update(job, cancel=CancelOutcome.NOT_POSSIBLE)
-        assert job.remote is not None
+        assert job.provider_ref is not None
         try:
-            said = await adapter.cancel(job.remote)
+            said = await adapter.cancel(job.provider_ref)
         except ProviderError as error:
             logger.info("%s: %s", job.id, error)
             rest_s = self._tools.facts[job.offer.provider].poll.first_s
@@ -100,13 +100,13 @@ class TrackStep:
 
     async def _stream(self, job: Job, adapter: SupportsStream) -> Job:
         """Follow the provider's own telling until it ends, breaks, runs out of time, or the job is wished cancelled."""
-        assert job.remote is not None
+        assert job.provider_ref is not None
         self._streams += 1
         told = _Telling(job)
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._until_rung, job, group.cancel_scope)
-                await self._listen(told, adapter.stream_status(job.remote))
+                await self._listen(told, adapter.stream_status(job.provider_ref))
                 group.cancel_scope.cancel()
         finally:
             self._streams -= 1
@@ -138,19 +138,21 @@ class TrackStep:
     async def _ask(self, job: Job, adapter: SupportsPoll) -> Job:
         """Look once, then rest at the provider's pace. After the deadline it is given up, but not before a look that
         began after it: this machine may have slept, and its network may still do."""
-        assert job.remote is not None
+        assert job.provider_ref is not None
         pace_s, late, answered = self._pace_s(job), self._left_s(job) <= 0, False
         try:
-            job = await self._take_in(job, await adapter.poll(job.remote))
+            job = await self._take_in(job, await adapter.poll(job.provider_ref))
             answered = True
         except ProviderError as error:
             if error.code is ErrorCode.EXPIRED and self._tools.age_s(job) > FRESH_S:
                 return await self._failed(job, JobError.of(error), free=False)
             logger.info("%s: %s", job.id, error)
-            told = {"error": JobError.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
             pace_s = max(pace_s, min(error.retry_after_s or 0, MAX_RETRY_S))
             again_at = self._tools.now() + timedelta(seconds=self._rest_s(job, pace_s))
-            job = await self._tools.update(job, note=f"{NOT_ASKED}{error.message}", next_at=again_at, **told)
+            told: JobChanges = {"status_message": f"{NOT_ASKED}{error.message}", "run_after": again_at}
+            if error.code is ErrorCode.BAD_REPLY:
+                told["error"] = JobError.of(error)
+            job = await self._tools.update(job, **told)
             self._late_failures[job.id] += late
         if job.state is not State.RUNNING:
             return job
@@ -175,40 +177,39 @@ class TrackStep:
         charged_usd = seen.charged_usd
         if charged_usd is None and seen.units is not None:
             charged_usd = await self._tools.charged(job, seen.units)
-        charged = {} if charged_usd is None else {"charged_micro": to_micro(charged_usd)}
+        charged: JobChanges = {} if charged_usd is None else {"charged_micro": to_micro(charged_usd)}
         if seen.status == "done":
-            url = seen.result_url and self._tools.film_address(job, seen.result_url)
-            found: dict[str, Any] = {"result_url": url, "error": None} | charged
             news = tuple(each for each in seen.adjustments if each not in job.adjustments)
-            return await self._tools.transition(
-                job,
-                State.SAVING,
-                adjustments=job.adjustments + news,
-                note="",
-                result_url_expires_at=self._tools.expiry(job, seen),
-                **found,
-            )
+            found: JobChanges = {
+                "adjustments": job.adjustments + news,
+                "status_message": "",
+                "error": None,
+                "result_url": seen.result_url and self._tools.film_address(job, seen.result_url),
+                "result_url_expires_at": self._tools.expiry(job, seen),
+            }
+            return await self._tools.transition(job, State.SAVING, **(charged | found))
         if seen.status == "cancelled":
             return await self._tools.transition(
                 job, State.CANCELLED, bill=ChargeState.RELEASED, cancel=CancelOutcome.STOPPED, error=None
             )
         if seen.status == "failed":
             problem = seen.problem or JobError(ErrorCode.UNAVAILABLE, "The provider could not make it.")
-            return await self._failed(job, problem, free=seen.charged_usd == 0, **charged)
+            return await self._failed(job, problem, charged, free=seen.charged_usd == 0)
         return await self._tools.update(
             job,
             progress=seen.progress,
             queue_position=seen.queue_position,
-            note=cite(seen.note, MAX_NOTE) or _status_text(seen),
+            status_message=cite(seen.note, MAX_NOTE) or _status_text(seen),
             error=None,
         )
 
-    async def _failed(self, job: Job, problem: JobError, *, free: bool, **charged: Any) -> Job:
+    async def _failed(self, job: Job, problem: JobError, charged: JobChanges | None = None, *, free: bool) -> Job:
         free = free or self._tools.facts[job.offer.provider].failure_is_free
         if free and job.charged_micro is not None:
             charged = {"charged_micro": 0}  # what was announced with the order is charged for a film only
         bill = charge_after(State.FAILED, problem.code, accepted=True, failure_is_free=free)
-        return await self._tools.transition(job, State.FAILED, error=problem, bill=bill, **charged)
+        ended: JobChanges = {"error": problem, "bill": bill}
+        return await self._tools.transition(job, State.FAILED, **((charged or {}) | ended))
 
     # -- held work ----------------------------------------------------------------------------------------------
 
@@ -267,13 +268,13 @@ class TrackStep:
     async def _tell(self, pulse: "_Pulse", scope: anyio.CancelScope) -> None:
         """Write the progress down now and then, and learn from the row whether the film is still wanted."""
         beats = count(1)
-        while not (pulse.lost or (pulse.job.cancel_wanted and pulse.stops)):
+        while not (pulse.lost or (pulse.job.cancel_requested and pulse.stops)):
             await self._tools.sleep(PULSE_S / LOOKS_A_PULSE)
             try:
                 if next(beats) % LOOKS_A_PULSE == 0 or await self._store.should_stop(pulse.job):
                     pulse.job = await self._tools.update(pulse.job, progress=round(pulse.done * 100, 1))
                     pulse.job = await self._tools.reloaded(pulse.job)
-                    if pulse.job.cancel_wanted and not pulse.stops:
+                    if pulse.job.cancel_requested and not pulse.stops:
                         # paid for the moment it was sent: stopping would only lose the film
                         pulse.job = await self._tools.update(pulse.job, cancel=CancelOutcome.NOT_POSSIBLE)
             except LostClaimError:

@@ -23,10 +23,10 @@ class ActiveJob:
     """What a runner needs to know of a live job; `wished_cancelled` until the provider was told."""
 
     id: str
-    holder: str
-    fence: int
+    lease_owner: str
+    fencing_token: int
     provider: str
-    next_at: datetime
+    run_after: datetime
     wished_cancelled: bool
 
 
@@ -47,6 +47,7 @@ _RECORDS: dict[str, TypeAdapter[Any]] = {
 }
 _WORDS = {"state": State, "bill": ChargeState, "cancel": CancelOutcome}
 _NOT_IN_JOB = ("fingerprint", "day", "provider")
+_COLUMN_NAMES = {column.key: column.name for column in jobs.columns}
 
 
 ASK_AFTER = timedelta(minutes=30)
@@ -71,13 +72,14 @@ class NewJob:
 
 def to_job(row: Mapping[Any, Any]) -> Job:
     """The record of a row."""
-    values = {name: _read(name, value) for name, value in row.items() if name not in _NOT_IN_JOB}
+    kept = [column for column in jobs.columns if column.key not in _NOT_IN_JOB]
+    values = {column.key: _read(column.key, row[column]) for column in kept}
     values["request_key"] = values["request_key"] or ""
     return Job(**values)
 
 
 def to_columns(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as the table keeps them; the names are the record's own."""
+    """Values as the table keeps them; the names are the record's own, which `schema` maps to columns."""
     return {name: _write(name, value) for name, value in values.items()}
 
 
@@ -109,18 +111,20 @@ def change(connection: Connection, where: Sequence[Any], changes: Mapping[str, A
 def terminal_changes(to: State, now: datetime) -> dict[str, Any]:
     """What an end changes beside the state; one that may have been missed is looked for again after a while."""
     if to is State.UNKNOWN:
-        return {"finished_at": now, "holder": "", "next_at": now + ASK_AFTER}
-    return {"finished_at": now, "holder": ""} if to in TERMINAL_STATES else {}
+        return {"finished_at": now, "lease_owner": "", "run_after": now + ASK_AFTER}
+    return {"finished_at": now, "lease_owner": ""} if to in TERMINAL_STATES else {}
 
 
 def record_transition(
     connection: Connection, job_id: str, to: State, now: datetime, what: str, detail: Mapping[str, Any]
 ) -> Job:
     """The event of a move; an end also wakes the jobs that waited for this one."""
-    record(connection, job_id, now, what, for_history(detail))
+    # the history names what changed by its column, whatever the record calls it
+    told = {_COLUMN_NAMES.get(name, name): value for name, value in for_history(detail).items()}
+    record(connection, job_id, now, what, told)
     if to in TERMINAL_STATES:
-        woken = {"waits_for": "", "next_at": now, "revision": jobs.c.revision + 1}
-        connection.execute(update(jobs).where(jobs.c.waits_for == job_id).values(**woken))
+        woken = {"blocked_by": "", "run_after": now, "revision": jobs.c.revision + 1}
+        connection.execute(update(jobs).where(jobs.c.blocked_by == job_id).values(**woken))
     return load(connection, job_id)
 
 
@@ -155,7 +159,7 @@ def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, ho
         "caller": new.caller,
         "request_key": new.request_key or None,
         "fingerprint": fingerprint(new.normal),
-        "normal": new.normal,
+        "canonical_request": new.normal,
         "operation": offer.operation,
         "prompt": offer.prompt,
         "state": State.QUEUED,
@@ -168,16 +172,16 @@ def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, ho
         "cost_micro": to_micro(offer.cost_usd),
         "held_micro": held_micro,
         "most_micro": None if new.most_usd is None else floor_micro(new.most_usd),
-        "waits_for": waits_for,
-        "holder": "" if waits_for else holder,
-        "fence": int(bool(holder)),
-        **dict.fromkeys(("sent_by", "note", "result_url"), ""),
+        "blocked_by": waits_for,
+        "lease_owner": "" if waits_for else holder,
+        "fencing_token": int(bool(holder)),
+        **dict.fromkeys(("submitted_by", "status_message", "result_url"), ""),
         **dict.fromkeys(("revision", "attempts", "tries"), 0),
         "adjustments": (),
         "film": None,
         "error": None,
-        "cancel_wanted": False,
-        "next_at": now,
+        "cancel_requested": False,
+        "run_after": now,
         "created_at": now,
     }
     connection.execute(insert(jobs), to_columns(values | changed))

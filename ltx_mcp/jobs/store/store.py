@@ -9,12 +9,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, update
 
 from ltx_mcp.domain.errors import JobError
-from ltx_mcp.domain.job import ACTIVE_STATES, IN_FLIGHT_STATES, TRANSITIONS, ChargeState, Event, Job, State
+from ltx_mcp.domain.job import ACTIVE_STATES, IN_FLIGHT_STATES, ChargeState, Event, Job, JobChanges, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import fingerprint
@@ -40,7 +40,7 @@ from ltx_mcp.jobs.store.rows import (
 )
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity, find_same, identity_of
 from ltx_mcp.jobs.store.schema import events, jobs
-from ltx_mcp.jobs.store.transitions import handed_back, machine_of, price_drift
+from ltx_mcp.jobs.store.transitions import check_transition, handed_back, machine_of, price_drift
 
 MAX_AHEAD = timedelta(hours=1)
 """No job rests longer than this: what should rest longer was put off by a clock that has been set back since."""
@@ -121,8 +121,8 @@ class Store:
         `slots` are the most orders a provider may have under way, for the account or, `on_machine`, for the worker's
         machine; `able` are the providers that can be served from here (None: all).
         """
-        due = or_(jobs.c.next_at <= now, jobs.c.next_at > now + MAX_AHEAD)
-        free = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.holder == "", jobs.c.waits_for == "", due)
+        due = or_(jobs.c.run_after <= now, jobs.c.run_after > now + MAX_AHEAD)
+        free = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.lease_owner == "", jobs.c.blocked_by == "", due)
         full: set[str] = set()
         if not self._has_any(free, able):
             return None
@@ -143,7 +143,11 @@ class Store:
                 if _under_way(connection, row.provider, worker if row.provider in on_machine else "") < most:
                     break
                 full.add(row.provider)
-            changes = {"holder": worker, "fence": jobs.c.fence + 1, "revision": jobs.c.revision + 1}
+            changes = {
+                "lease_owner": worker,
+                "fencing_token": jobs.c.fencing_token + 1,
+                "revision": jobs.c.revision + 1,
+            }
             connection.execute(update(jobs).where(jobs.c.id == row.id).values(**changes))
             return load(connection, row.id)
 
@@ -154,20 +158,25 @@ class Store:
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
 
-    def transition(self, job: Job, to: State, now: datetime, what: str = "", **changes: Any) -> Job:
+    def transition(self, job: Job, to: State, now: datetime, what: str = "", **changes: Unpack[JobChanges]) -> Job:
         """The holder's next step, with its event. Raises LostClaimError when the job is no longer as `job` says."""
-        assert to in TRANSITIONS[job.state], f"{job.state} -> {to}"
+        check_transition(job, to)
         same = _as_held(job)
         with self._database.write() as connection:
             change(connection, same, terminal_changes(to, now) | {"state": to} | changes)
             _tell_drift(connection, job, now, changes)
             return record_transition(connection, job.id, to, now, what or str(to), changes)
 
-    def record_submission(self, job: Job, to: State, now: datetime, what: str, **changes: Any) -> Job:
+    def record_submission(self, job: Job, to: State, now: datetime, what: str, **changes: Unpack[JobChanges]) -> Job:
         """The order's own answer, which may come after others gave the job up: it counts while `sent_by` says so."""
         is_open = jobs.c.state.in_([State.SUBMITTING, State.UNKNOWN])
-        sent = (jobs.c.id == job.id, jobs.c.sent_by == job.holder, jobs.c.fence == job.fence, is_open)
-        healed = {"state": to, "holder": job.holder, "finished_at": None, "error": None, "next_at": now}
+        sent = (
+            jobs.c.id == job.id,
+            jobs.c.submitted_by == job.lease_owner,
+            jobs.c.fencing_token == job.fencing_token,
+            is_open,
+        )
+        healed = {"state": to, "lease_owner": job.lease_owner, "finished_at": None, "error": None, "run_after": now}
         with self._database.write() as connection:
             change(connection, sent, healed | terminal_changes(to, now) | changes)
             _tell_drift(connection, job, now, changes)
@@ -176,7 +185,7 @@ class Store:
     def fail_over(self, job: Job, problem: JobError, now: datetime, offers: tuple[Offer, ...] = ()) -> Job:
         """After a sure no: give the price back, hold that of the next offer that fits, and queue again; the end where
         none is left. `offers` are the job's own as they would be held now, where some have risen."""
-        assert job.state in (State.QUEUED, State.SUBMITTING), job.state
+        check_transition(job, State.QUEUED, State.QUEUED, State.SUBMITTING)
         same = _as_held(job)
         offers = offers or job.offers
         refused: dict[str, Any] = {"provider": job.offer.provider, "error": problem.code, "message": problem.message}
@@ -202,10 +211,10 @@ class Store:
             }
             next_try |= {"cost_micro": to_micro(offer.cost_usd), "held_micro": to_micro(offer.at_most_usd), "tries": 0}
             next_try |= {
-                "sent_by": "",
-                "holder": "",
-                "next_at": now,
-                "note": "",
+                "submitted_by": "",
+                "lease_owner": "",
+                "run_after": now,
+                "status_message": "",
                 "offers": (*job.offers[:index], offer, *job.offers[index + 1 :]),
             }
             change(connection, (jobs.c.id == job.id,), next_try)
@@ -218,9 +227,15 @@ class Store:
 
     def requeue(self, job: Job, problem: JobError, now: datetime, wait: timedelta) -> Job:
         """The provider surely did not take it, and asks to come back: the same offer again, `wait` from now."""
-        assert job.state is State.SUBMITTING, job.state
+        check_transition(job, State.QUEUED, State.SUBMITTING)
         same = _as_held(job)
-        later = {"state": State.QUEUED, "sent_by": "", "holder": "", "next_at": now + wait, "note": problem.message}
+        later = {
+            "state": State.QUEUED,
+            "submitted_by": "",
+            "lease_owner": "",
+            "run_after": now + wait,
+            "status_message": problem.message,
+        }
         detail = {"provider": job.offer.provider, "error": problem.code, "wait_s": round(wait.total_seconds(), 1)}
         with self._database.write() as connection:
             change(connection, same, later | {"tries": job.tries + 1})
@@ -231,21 +246,21 @@ class Store:
         same = _as_held(job)
         with self._database.write() as connection:
             waits_for = first_live(connection, job.inputs)
-            change(connection, same, {"waits_for": waits_for, "holder": "", "next_at": now})
-            return record_transition(connection, job.id, State.QUEUED, now, "waiting", {"waits_for": waits_for})
+            change(connection, same, {"blocked_by": waits_for, "lease_owner": "", "run_after": now})
+            return record_transition(connection, job.id, State.QUEUED, now, "waiting", {"blocked_by": waits_for})
 
     def recheck(self, caller: str, job_id: str, now: datetime) -> Job | None:
         """Have the provider asked once more about an order whose end nobody has seen, where it can be asked."""
         with self._database.write() as connection:
             job = find(connection, caller, job_id, lock=True)
-            if job is None or job.state is not State.UNKNOWN or job.remote is None:
+            if job is None or job.state is not State.UNKNOWN or job.provider_ref is None:
                 return job
             return self._recheck(connection, job_id, now)
 
     def recheck_due(self, now: datetime) -> int:
         """The same for all whose time has come, a day long after they were ordered; returns how many."""
-        when = or_(jobs.c.next_at <= now, jobs.c.next_at > now + MAX_AHEAD)
-        may_be_asked = (jobs.c.state == State.UNKNOWN, jobs.c.remote.is_not(None), when)
+        when = or_(jobs.c.run_after <= now, jobs.c.run_after > now + MAX_AHEAD)
+        may_be_asked = (jobs.c.state == State.UNKNOWN, jobs.c.provider_ref.is_not(None), when)
         query = select(jobs.c.id).where(*may_be_asked, jobs.c.ordered_at > now - ASKED_FOR).order_by(jobs.c.id)
         with self._database.write() as connection:
             due = connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
@@ -254,11 +269,11 @@ class Store:
             return len(due)
 
     def _recheck(self, connection: Connection, job_id: str, now: datetime) -> Job:
-        again = {"state": State.RUNNING, "holder": "", "next_at": now, "finished_at": None}
+        again = {"state": State.RUNNING, "lease_owner": "", "run_after": now, "finished_at": None}
         change(connection, (jobs.c.id == job_id,), again)
         return record_transition(connection, job_id, State.RUNNING, now, "asked_again", {})
 
-    def update(self, job: Job, **changes: Any) -> Job:
+    def update(self, job: Job, **changes: Unpack[JobChanges]) -> Job:
         """Progress and the like: no move, no event, and no fsync. Raises LostClaimError."""
         same = _as_held(job)
         with self._database.write(durable=False) as connection:
@@ -278,7 +293,7 @@ class Store:
 
         `repeatable` are the providers with whom nothing is ordered, so that work cut short can be done again.
         """
-        mine = (jobs.c.holder == worker, jobs.c.state.in_(ACTIVE_STATES - frozenset(but)))
+        mine = (jobs.c.lease_owner == worker, jobs.c.state.in_(ACTIVE_STATES - frozenset(but)))
         with self._database.write() as connection:
             held = connection.execute(select(jobs).where(*mine).order_by(jobs.c.id).with_for_update()).all()
             for row in held:
@@ -288,7 +303,7 @@ class Store:
                 change(
                     connection,
                     (jobs.c.id == job.id,),
-                    {"next_at": now} | terminal_changes(to, now) | changes | {"holder": ""},
+                    {"run_after": now} | terminal_changes(to, now) | changes | {"lease_owner": ""},
                 )
                 record_transition(
                     connection, job.id, to, now, "holder_died" if died else "handed_over", {"from": worker}
@@ -330,19 +345,21 @@ class Store:
     async def should_stop(self, job: Job) -> bool:
         """Whether its holder should look again: it was cancelled, or taken away. Cheap."""
         found = await self._database.quick_read("SELECT cancel_wanted, fence FROM jobs WHERE id = ?", (job.id,))
-        return any(wanted or fence != job.fence for wanted, fence in found)
+        return any(wanted or fence != job.fencing_token for wanted, fence in found)
 
     def live(self) -> list[ActiveJob]:
         """Every live job that does not wait for another one."""
-        columns = (jobs.c.id, jobs.c.holder, jobs.c.fence, jobs.c.provider, jobs.c.next_at)
-        wish = (jobs.c.cancel_wanted, jobs.c.cancel)
-        query = select(*columns, *wish).where(jobs.c.state.in_(ACTIVE_STATES), jobs.c.waits_for == "")
+        columns = (jobs.c.id, jobs.c.lease_owner, jobs.c.fencing_token, jobs.c.provider, jobs.c.run_after)
+        wish = (jobs.c.cancel_requested, jobs.c.cancel)
+        query = select(*columns, *wish).where(jobs.c.state.in_(ACTIVE_STATES), jobs.c.blocked_by == "")
         with self._database.read() as connection:
-            return [ActiveJob(*row[:5], row.cancel_wanted and row.cancel is None) for row in connection.execute(query)]
+            return [
+                ActiveJob(*row[:5], row.cancel_requested and row.cancel is None) for row in connection.execute(query)
+            ]
 
     def count_ahead(self, job: Job) -> int:
         """How many jobs of the same provider come before a queued one: those under way and older waiting ones."""
-        older = and_(jobs.c.state == State.QUEUED, jobs.c.waits_for == "", jobs.c.created_at < job.created_at)
+        older = and_(jobs.c.state == State.QUEUED, jobs.c.blocked_by == "", jobs.c.created_at < job.created_at)
         first = or_(_is_under_way(), older)
         query = select(func.count()).where(jobs.c.provider == job.offer.provider, jobs.c.id != job.id, first)
         with self._database.read() as connection:
@@ -362,7 +379,12 @@ class Store:
 
 def _as_held(job: Job) -> tuple[Any, ...]:
     """Whether the row is still as its holder's record says."""
-    return (jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.holder == job.holder, jobs.c.state == job.state)
+    return (
+        jobs.c.id == job.id,
+        jobs.c.fencing_token == job.fencing_token,
+        jobs.c.lease_owner == job.lease_owner,
+        jobs.c.state == job.state,
+    )
 
 
 def _tell_drift(connection: Connection, job: Job, now: datetime, changes: Mapping[str, Any]) -> None:
@@ -373,11 +395,11 @@ def _tell_drift(connection: Connection, job: Job, now: datetime, changes: Mappin
 
 def _is_under_way() -> Any:
     """Ordered, or about to be."""
-    return or_(jobs.c.state.in_(IN_FLIGHT_STATES), and_(jobs.c.state == State.QUEUED, jobs.c.holder != ""))
+    return or_(jobs.c.state.in_(IN_FLIGHT_STATES), and_(jobs.c.state == State.QUEUED, jobs.c.lease_owner != ""))
 
 
 def _under_way(connection: Connection, provider: str, worker: str) -> int:
     """How many orders of this provider are under way; with `worker`, how much work its machine has with them."""
-    busy = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.holder != "") if worker else _is_under_way()
-    holders = connection.execute(select(jobs.c.holder).where(jobs.c.provider == provider, busy)).scalars().all()
+    busy = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.lease_owner != "") if worker else _is_under_way()
+    holders = connection.execute(select(jobs.c.lease_owner).where(jobs.c.provider == provider, busy)).scalars().all()
     return sum(not worker or machine_of(holder) == machine_of(worker) for holder in holders)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
-from ltx_mcp.domain.job import ChargeState, Job, State
+from ltx_mcp.domain.job import TRANSITIONS, ChargeState, Job, State
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.quoting import quote, shorten
 
 ALPHABET = string.ascii_letters + string.digits
-NOT_FOR_HISTORY = frozenset({"result_url", "holder", "prompt"})
+NOT_FOR_HISTORY = frozenset({"result_url", "lease_owner", "prompt"})
 MAX_ID_CHARS = 80
 ROUNDING_MICRO = 10_000
 """A charge that differs from its quote by less than a cent is only rounded."""
@@ -66,7 +66,9 @@ def same_or_refused(job: Job, normal: dict[str, str], *, is_preview: bool) -> Jo
     """The job of a key when the request is still the same one; `is_preview`: only a preview can come of it now. Raises
     CallerError naming what differs."""
     different = sorted(
-        name for name in normal.keys() | job.normal.keys() if normal.get(name, "") != job.normal.get(name, "")
+        name
+        for name in normal.keys() | job.canonical_request.keys()
+        if normal.get(name, "") != job.canonical_request.get(name, "")
     )
     if not different and job.offer.provider == PREVIEW_PROVIDER and not is_preview:
         raise CallerError(
@@ -77,7 +79,7 @@ def same_or_refused(job: Job, normal: dict[str, str], *, is_preview: bool) -> Jo
         )
     if not different:
         return job
-    named = ", ".join(f"{name} ({_cut(job.normal.get(name, ''))} before)" for name in different)
+    named = ", ".join(f"{name} ({_cut(job.canonical_request.get(name, ''))} before)" for name in different)
     raise CallerError(
         ErrorCode.INVALID_REQUEST,
         f"request_key {quote(job.request_key)} already names {job.id}, a request with other values: {named}.",
@@ -92,12 +94,12 @@ def _cut(value: str) -> str:
 def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
     """What is sure about a job whose holder is gone."""
     attempts = {"attempts": job.attempts + 1} if died else {}
-    if job.state is State.QUEUED or job.remote is not None or job.result_url:
+    if job.state is State.QUEUED or job.provider_ref is not None or job.result_url:
         return attempts
     if job.state is State.SAVING and not repeatable:  # the whole film is on this disk
         return attempts
     if repeatable:
-        return attempts | {"state": State.QUEUED, "progress": None, "sent_by": ""}
+        return attempts | {"state": State.QUEUED, "progress": None, "submitted_by": ""}
     problem = JobError(
         ErrorCode.OUTCOME_UNKNOWN,
         "The process that placed this order ended before the answer came; it may have been taken and charged.",
@@ -112,6 +114,16 @@ def for_history(detail: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(problem := detail.get("error"), JobError):
         kept |= {"error": str(problem.code), "message": problem.message}
     return {name: value for name, value in kept.items() if name not in NOT_FOR_HISTORY and value != ""}
+
+
+class IllegalTransitionError(Exception):
+    """A fault of ours: a job was to be moved to where it cannot go."""
+
+
+def check_transition(job: Job, to: State, *starts: State) -> None:
+    """Raises IllegalTransitionError where no job goes so, or only jobs that are in one of `starts` may."""
+    if to not in TRANSITIONS[job.state] or (starts and job.state not in starts):
+        raise IllegalTransitionError(f"{job.id}: {job.state} -> {to}")
 
 
 def price_drift(job: Job, changes: Mapping[str, Any]) -> dict[str, Any] | None:

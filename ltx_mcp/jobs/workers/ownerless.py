@@ -36,12 +36,12 @@ def find_ownerless(
 ) -> Ownerless:
     """Of these live jobs those that no `alive` worker has or will soon have. `able` are the providers that can be
     served from here, `slots` those that take only so many at a time: what waits for a place there has its owner."""
-    busy = {each.provider for each in live if each.holder in alive and each.provider in slots}
+    busy = {each.provider for each in live if each.lease_owner in alive and each.provider in slots}
     found = [
         each
         for each in live
-        if each.holder not in alive
-        and (each.holder or not alive or (each.next_at < now - TAKEN_WITHIN and each.provider not in busy))
+        if each.lease_owner not in alive
+        and (each.lease_owner or not alive or (each.run_after < now - TAKEN_WITHIN and each.provider not in busy))
     ]
     return Ownerless(
         tuple(each.id for each in found if each.provider in able),

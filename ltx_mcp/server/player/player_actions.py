@@ -38,7 +38,7 @@ def player_meta(job: Job, market: Catalog, hindrance: str, now: datetime) -> dic
     notes = {
         "prompt": job.prompt,
         "elapsed_s": round(max(0.0, (ended - job.created_at).total_seconds()), 1),
-        "waits_for": job.waits_for if job.live else "",
+        "waits_for": job.blocked_by if job.live else "",
         "hindrance": hindrance,
         "again": _again(job, market),
         "extend": _extend(job, market),
