@@ -29,6 +29,7 @@ from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.jobs.recovery import RecoveryStore, Resolution
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob
+from ltx_mcp.jobs.store.transitions import IllegalTransitionError
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from tests.databases import PostgresServer
 from tests.jobs.model import BOOKED, HELD, RELEASED, REPEATABLE, Model, Shot
@@ -309,7 +310,7 @@ class StoreMachine(Model):
         else:
             job = self.hands[data.draw(st.sampled_from(list(self.hands)))]
             for to in set(State) - TRANSITIONS[job.state]:
-                with pytest.raises(AssertionError):
+                with pytest.raises(IllegalTransitionError):
                     self.store.transition(job, to, self.now)
 
     def act_on_an_old_record(self, job: Job, data: st.DataObject) -> None:

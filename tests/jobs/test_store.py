@@ -13,6 +13,7 @@ from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import LostClaimError, NewJob
 from ltx_mcp.jobs.store.store import Store
+from ltx_mcp.jobs.store.transitions import IllegalTransitionError
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from tests.conftest import Clock
 
@@ -136,7 +137,7 @@ def test_no_more_of_a_provider_are_held_than_it_has_slots(store: Store, new_job:
 
 def test_a_move_off_the_table_is_a_bug_not_a_row(store: Store, new_job: New, clock: Clock) -> None:
     job = ordered(store, new_job(), clock)
-    with pytest.raises(AssertionError):
+    with pytest.raises(IllegalTransitionError):
         store.transition(job, State.SAVING, clock())
     assert store.get(job.id).state is State.SUBMITTING  # type: ignore[union-attr]
 

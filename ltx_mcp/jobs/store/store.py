@@ -203,18 +203,10 @@ class Store:
                     connection, job.id, State.FAILED, now, "failed", refused | {"bill": ChargeState.RELEASED}
                 )
             offer = offers[index]
-            next_try = {
-                "state": State.QUEUED,
-                "bill": ChargeState.HELD,
-                "offer_index": index,
-                "provider": offer.provider,
-            }
-            next_try |= {"cost_micro": to_micro(offer.cost_usd), "held_micro": to_micro(offer.at_most_usd), "tries": 0}
-            next_try |= {
-                "submitted_by": "",
-                "lease_owner": "",
-                "run_after": now,
-                "status_message": "",
+            next_try: JobChanges = {
+                **{"state": State.QUEUED, "bill": ChargeState.HELD, "offer_index": index, "provider": offer.provider},
+                **{"cost_micro": to_micro(offer.cost_usd), "held_micro": to_micro(offer.at_most_usd), "tries": 0},
+                **{"submitted_by": "", "lease_owner": "", "run_after": now, "status_message": ""},
                 "offers": (*job.offers[:index], offer, *job.offers[index + 1 :]),
             }
             change(connection, (jobs.c.id == job.id,), next_try)
