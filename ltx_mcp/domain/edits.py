@@ -24,7 +24,7 @@ class OutputFormat:
     aspect_ratio: str
     width: int
     height: int
-    film_s: Decimal | None = None
+    output_duration: Decimal | None = None
     context: Decimal | None = None
 
 
@@ -42,7 +42,7 @@ def edit_output(request: Request, inputs: Sequence[Input], row: OfferSpec) -> Ou
         aspect_ratio=_ratio_text(width, height),
         width=width,
         height=height,
-        film_s=seconds_of(video) + (duration if extends else 0),
+        output_duration=seconds_of(video) + (duration if extends else 0),
         context=_context(request, video, row, duration) if extends else None,
     )
 

@@ -147,7 +147,7 @@ class Job:
     def at_most_usd(self) -> Decimal | None:
         """What may be charged, where that is told beside the quote: it may be more, and nobody knows the charge yet."""
         is_open = self.charged_micro is None and self.bill is not ChargeState.RELEASED
-        is_more = self.held_micro > self.cost_micro or (self.offer.automatic and self.live)
+        is_more = self.held_micro > self.cost_micro or (self.offer.auto_duration and self.live)
         return from_micro(self.held_micro) if is_open and is_more else None
 
     @property
@@ -243,7 +243,7 @@ def input_of(job: Job, role: str, moment: str = "") -> Input:
     film, offer, kind = job.film, job.offer, kind_of(role)
     width, height = (film.width, film.height) if film else (offer.width, offer.height)
     if kind == "image":
-        return Input(role, job_id=job.id, moment=moment, width=width, height=height)
+        return Input(role, job_id=job.id, frame_position=moment, width=width, height=height)
     return Input(
         role,
         job_id=job.id,

@@ -106,7 +106,7 @@ def conversion(given: Input, rule: InputSpec | None) -> str:
     """The form this medium must be brought into; empty where it can go as it is."""
     if rule is None or rule.ways == ("file",) or not given.form:
         return ""
-    is_plain = not (given.turned or given.traits)
+    is_plain = not (given.exif_rotated or given.traits)
     if given.form in rule.accepts and is_plain and not _too_large(given, rule):
         return ""
     if given.kind == "image":

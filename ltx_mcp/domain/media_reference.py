@@ -43,7 +43,7 @@ class JobFrameRef:
     """A moment in another job's video: its first or last frame, or seconds from its start; `is_whole`: none named."""
 
     job_id: str
-    moment: FramePosition = "last"
+    frame_position: FramePosition = "last"
     is_whole: bool = False
 
 
@@ -88,7 +88,7 @@ class Medium:
     format: str
     width: int = 0
     height: int = 0
-    turned: bool = False
+    exif_rotated: bool = False
     traits: tuple[str, ...] = ()
     codec: str = ""
     duration: float = 0.0

@@ -36,10 +36,10 @@ class Offer:
     `at_most_usd` what may be charged: more where the provider counts in whole credits, or where a newer reading of its
     price is higher (`highest_usd`). Caps, budgets, consent and reservations compare that.
 
-    `duration` is what is ordered, in seconds: the film, an extension's new part, a retake's section. `film_s` is how
-    long the film will be where that is another figure, `billed_s` what is paid for. `automatic`: the provider chooses
-    the length, and `duration` is the longest it may choose. `width`, `height` and `fps` are the film's. `context` and
-    `start_time` are seconds of the given video.
+    `duration` is what is ordered, in seconds: the video, an extension's new part, a retake's section. `output_duration`
+    is how long the video will be where that is another figure, `billed_s` what is paid for. `auto_duration`: the
+    provider chooses the length, and `duration` is the longest it may choose. `width`, `height` and `fps` are the
+    video's. `context` and `start_time` are seconds of the given video.
     """
 
     provider: str
@@ -65,9 +65,9 @@ class Offer:
     mode: str = ""
     start_time: Decimal | None = None
     context: Decimal | None = None
-    film_s: Decimal | None = None
+    output_duration: Decimal | None = None
     billed_s: Decimal | None = None
-    automatic: bool = False
+    auto_duration: bool = False
     highest_usd: Decimal | None = None
 
     @property
@@ -87,7 +87,7 @@ class Offer:
     @property
     def length(self) -> Decimal:
         """Seconds of film that should come; at most, where the provider chooses."""
-        return self.duration if self.film_s is None else self.film_s
+        return self.duration if self.output_duration is None else self.output_duration
 
     def cost_of(self, seconds: Decimal) -> Decimal:
         """The price when this many seconds are paid for in the end; never more than the offer's."""
@@ -121,7 +121,7 @@ class Offer:
     @property
     def paid_for(self) -> str:
         """Which seconds it is paid for, and of what, for a person; empty where they are those that were asked for."""
-        if self.automatic:
+        if self.auto_duration:
             return f"{self.duration:f} s at most: booked by the length that comes"
         if self.operation == "extend":
             return f"{self.billed:f} s: {self.duration:f} new, {self.billed - self.duration:f} of context"

@@ -63,7 +63,7 @@ def _priced(
 ) -> Offer:
     video, sound = _first(inputs, "video"), _first(inputs, "audio")
     billed_s = _billed(row, form, sound or video)
-    seconds = billed_s or form.film_s or form.duration
+    seconds = billed_s or form.output_duration or form.duration
     cost_usd = make_price(row.price, seconds, form.resolution, form.width * form.height)
     if cost_usd is None or not _fits_frame(row, form.width, form.height):
         raise NotOfferedError(
@@ -95,9 +95,9 @@ def _priced(
         mode=request.mode,
         start_time=request.start_time,
         context=form.context if request.context else None,
-        film_s=form.film_s,
+        output_duration=form.output_duration,
         billed_s=billed_s,
-        automatic=request.is_automatic,
+        auto_duration=request.is_automatic,
         highest_usd=highest_price(row.price, seconds, form.resolution, form.width * form.height),
     )
 
@@ -254,7 +254,7 @@ def _made_of(given: Input, target: str) -> tuple[str, str]:
     """What a medium is, and what it is converted to; one that is drawn here keeps its form."""
     if given.kind != "image":
         return describe(given.form, given.traits), _plain_text(given, target)
-    traits = ("turned", *given.traits) if given.turned else given.traits
+    traits = ("turned", *given.traits) if given.exif_rotated else given.traits
     if not target:
         seen = [trait for trait in given.traits if trait in SEEN]
         return describe(given.form, seen), describe_made("", seen)

@@ -63,9 +63,9 @@ class Request:
 class Input:
     """One medium of a request: bytes we hold (`sha256`), or another job's film at a moment that may not exist yet.
 
-    `width` and `height` are pixels as shown, `turned` says that only its EXIF turns it so. `format` is a picture's, or
-    the container of a video or a sound, `codec` that of the stream that matters; `duration` is in seconds; `doubt` is
-    what says that it is much shorter, `traits` what of it not every decoder shows as viewers and players do
+    `width` and `height` are pixels as shown, `exif_rotated` says that only its EXIF turns it so. `format` is an
+    image's, or the container of a video or a sound, `codec` that of the stream that matters; `duration` is in seconds;
+    `doubt` is what says that it is much shorter, `traits` what of it not every decoder shows as viewers and players do
     (`traits.py`). For a job that is still running they are what it ordered, and format and codec are empty.
     """
 
@@ -75,9 +75,9 @@ class Input:
     size_bytes: int = 0
     width: int = 0
     height: int = 0
-    turned: bool = False
+    exif_rotated: bool = False
     job_id: str = ""
-    moment: str = ""
+    frame_position: str = ""
     codec: str = ""
     duration: float = 0.0
     fps: float = 0.0
@@ -89,7 +89,7 @@ class Input:
     @property
     def identity(self) -> str:
         """What makes two media the same: their bytes, or the job and moment they come from."""
-        return f"job:{self.job_id}#{self.moment}" if self.job_id else f"sha256:{self.sha256}"
+        return f"job:{self.job_id}#{self.frame_position}" if self.job_id else f"sha256:{self.sha256}"
 
     @property
     def kind(self) -> MediaKind:

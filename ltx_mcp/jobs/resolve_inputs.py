@@ -119,7 +119,7 @@ async def _read_job(role: str, reference: JobFrameRef, caller: str, store: Store
             f"{role}: there is no job {reference.job_id}.",
             "list_jobs shows the jobs there are.",
         )
-    moment = reference.moment if isinstance(reference.moment, str) else repr(reference.moment)
+    moment = reference.frame_position if isinstance(reference.frame_position, str) else repr(reference.frame_position)
     given = input_of(source, role, moment if kind_of(role) == "image" else "")
     if source.state is State.SUCCEEDED and not await store.run_in_thread(files.film(source.id).exists):
         return ResolvedInput(given, None, removed_film(role, source.id))
@@ -141,7 +141,7 @@ def to_input(role: str, medium: Medium) -> Input:
         size_bytes=medium.size_bytes,
         width=medium.width,
         height=medium.height,
-        turned=medium.turned,
+        exif_rotated=medium.exif_rotated,
         traits=medium.traits,
         codec=medium.codec,
         duration=medium.duration,
@@ -166,9 +166,10 @@ def _source_problem(role: str, source: Job, reference: JobFrameRef) -> CallerErr
     if role == "audio" and source.film and not source.film.has_audio:
         return CallerError(ErrorCode.INPUT_FAILED, f"audio: the film of {source.id} has no sound.")
     length = source.film.duration if source.film else float(source.offer.length)
-    if not isinstance(reference.moment, str) and reference.moment > length:
+    if not isinstance(reference.frame_position, str) and reference.frame_position > length:
         return CallerError(
             ErrorCode.INVALID_REQUEST,
-            f"{role}: #{reference.moment:g} is beyond the end of {source.id}; allowed: 0 to {length:g}, #first, #last.",
+            f"{role}: #{reference.frame_position:g} is beyond the end of {source.id}; "
+            f"allowed: 0 to {length:g}, #first, #last.",
         )
     return None

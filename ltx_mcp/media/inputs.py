@@ -165,7 +165,7 @@ def to_medium(facts: PictureFacts | MediumFacts, kind: str, path: Path, sha256: 
     """The record of what was looked at; the codec of a video or a sound is the one of the stream of that kind."""
     if isinstance(facts, PictureFacts):
         shape = (facts.width, facts.height)
-        return Medium(path, sha256, size_bytes, facts.format, *shape, facts.turned, facts.traits)
+        return Medium(path, sha256, size_bytes, facts.format, *shape, facts.exif_rotated, facts.traits)
     return Medium(
         path=path,
         sha256=sha256,

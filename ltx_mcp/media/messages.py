@@ -87,7 +87,7 @@ class PictureFacts:
     format: str
     width: int
     height: int
-    turned: bool = False
+    exif_rotated: bool = False
     traits: tuple[str, ...] = ()
 
 

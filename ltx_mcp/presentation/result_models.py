@@ -334,7 +334,7 @@ def _quote(offer: Offer, count: int, why_not: str) -> Quote:
         provider=offer.provider,
         model=offer.model,
         cost_usd=to_wire(offer.cost_usd),
-        at_most_usd=to_wire(offer.at_most_usd) if offer.at_most_usd > offer.cost_usd or offer.automatic else None,
+        at_most_usd=to_wire(offer.at_most_usd) if offer.at_most_usd > offer.cost_usd or offer.auto_duration else None,
         total_usd=to_wire(offer.cost_usd * count),
         credits=offer.credits,
         billed=offer.paid_for or None,

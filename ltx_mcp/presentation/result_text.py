@@ -61,7 +61,7 @@ def order_text(offer: Offer) -> str:
 
 def _length_text(offer: Offer) -> str:
     seconds = f"{offer.duration:f} s"
-    if offer.automatic:
+    if offer.auto_duration:
         return f"{seconds} at most"
     if offer.operation == "extend":
         return f"{seconds} more with {offer.billed - offer.duration:f} s of context"

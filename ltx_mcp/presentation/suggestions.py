@@ -93,7 +93,7 @@ def redone(video: Input, market: Catalog) -> Suggestion | None:
 
 def next_shot(last: Input, market: Catalog) -> Suggestion | None:
     """A shot that begins with the last frame of a job."""
-    values = {"image": f"{last.job_id}#{last.moment}", "prompt": ANY_PROMPT}
+    values = {"image": f"{last.job_id}#{last.frame_position}", "prompt": ANY_PROMPT}
     return priced(AnimateImage, values, (last,), market)
 
 
@@ -106,6 +106,6 @@ def goes_on(job: Job, market: Catalog) -> str:
         context = f", context={more.context:g}" if more.context else ""
         ways.append(f"extend_video(video={video.job_id}, duration={ADDED_S}{context}) lengthens it for {more.price}")
     if shot := next_shot(last, market):
-        of = f"{last.job_id}#{last.moment}"
+        of = f"{last.job_id}#{last.frame_position}"
         ways.append(f"animate_image(image={of}) goes on with a shot of {shot.offer.length:f} s for {shot.price}")
     return "; ".join(ways)

@@ -113,9 +113,9 @@ def test_each_suggestion_stands_beside_the_price_that_its_command_has(
         values = found.make_context(name, given).params
         arguments = model.model_validate({key: value for key, value in values.items() if key in model.model_fields})
         seconds = shown.duration or 0.0
-        medium = Input(role, job_id=JOB, moment="last", width=shown.width or 0, height=shown.height or 0)
+        medium = Input(role, job_id=JOB, frame_position="last", width=shown.width or 0, height=shown.height or 0)
         if role == "video":
-            medium = replace(medium, moment="", duration=seconds, fps=25.0, frames=round(seconds * 25))
+            medium = replace(medium, frame_position="", duration=seconds, fps=25.0, frames=round(seconds * 25))
         assert select_offers(to_request(arguments), (medium,), market)[0].price in words
 
 

@@ -239,7 +239,7 @@ def test_an_edited_film_has_sound_when_the_given_one_has_or_sound_is_made() -> N
 
 def test_a_length_the_provider_chooses_is_held_at_the_longest_and_costs_what_comes() -> None:
     offer = offered("ltx", "ltx-2.5-fast", GenerateVideo(prompt="a pond", duration="auto"))
-    assert (offer.automatic, offer.duration, offer.cost_usd) == (True, Decimal(20), Decimal("2.60"))
+    assert (offer.auto_duration, offer.duration, offer.cost_usd) == (True, Decimal(20), Decimal("2.60"))
     assert offer.cost_of(Decimal("7.04")) == Decimal("0.9152")
     assert offer.cost_of(Decimal(30)) == Decimal("2.60")
     large = offered("ltx", "ltx-2.5-fast", GenerateVideo(prompt="a pond", duration="auto", resolution="2160p"))

@@ -187,7 +187,7 @@ def told(photo: Input, **asked: str) -> list[tuple[str, str]]:
 
 def test_whatever_is_made_of_a_picture_is_told_in_words() -> None:
     assert told(PHOTO) == []
-    turned = replace(PHOTO, format="jpeg", turned=True, traits=("display_p3",))
+    turned = replace(PHOTO, format="jpeg", exif_rotated=True, traits=("display_p3",))
     assert told(turned) == [("jpeg, turned by EXIF, in Display P3 colours", "jpeg, turned upright, in sRGB colours")]
     drawing = replace(PHOTO, format="png", traits=("animated", "prophoto", "on_black"))
     assert told(drawing) == [
@@ -200,7 +200,7 @@ def test_whatever_is_made_of_a_picture_is_told_in_words() -> None:
 
 
 def test_of_a_picture_that_is_drawn_here_only_what_is_missing_in_it_is_told() -> None:
-    photo = replace(PHOTO, format="heif", turned=True, traits=("display_p3", "grey16", "no_end"))
+    photo = replace(PHOTO, format="heif", exif_rotated=True, traits=("display_p3", "grey16", "no_end"))
     assert told(photo, provider="local") == []
     drawing = replace(PHOTO, format="gif", traits=("animated", "on_white"))
     assert told(drawing, provider="local") == [("gif, animated, transparent", "its first frame, laid on white")]

@@ -33,7 +33,7 @@ def cancelling(database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 
 
 def chained_to(job: Job, new: NewJob) -> NewJob:
-    return replace(new, inputs=(Input(role="image", job_id=job.id, moment="last"),))
+    return replace(new, inputs=(Input(role="image", job_id=job.id, frame_position="last"),))
 
 
 async def test_each_comes_to_what_it_would_alone_and_others_are_left(

@@ -83,7 +83,9 @@ def test_an_end_also_an_unknown_one_makes_a_place_free(limited: Store, new_job: 
 def test_jobs_that_wait_for_another_count(limited: Store, new_job: New, clock: Clock) -> None:
     shot = limited.place(new_job(), clock()).job
     for n in range(MAX - 1):
-        chained = replace(new_job(prompt=f"shot {n}"), inputs=(Input(role="image", job_id=shot.id, moment="last"),))
+        chained = replace(
+            new_job(prompt=f"shot {n}"), inputs=(Input(role="image", job_id=shot.id, frame_position="last"),)
+        )
         assert limited.place(chained, clock()).job.blocked_by == shot.id
     refused(limited, new_job(prompt="one more"), clock)
 

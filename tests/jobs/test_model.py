@@ -107,7 +107,7 @@ class StoreMachine(Model):
         source = others[data.draw(st.integers(0, len(others) - 1))]
         normal = {"prompt": prompt, "source": source}
         made = tuple(replace(any_offer(), provider=name, cost_usd=Decimal(usd) / 1_000_000) for name, usd in choices)
-        inputs = (Input(role="image", job_id=source, moment="last"),) if source else ()
+        inputs = (Input(role="image", job_id=source, frame_position="last"),) if source else ()
         new = NewJob(caller, key, normal, made, inputs)
         is_preview = choices[0][0] == "local"
         same = self.same(caller, key, normal, is_preview=is_preview)

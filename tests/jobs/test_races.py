@@ -193,7 +193,7 @@ def test_a_shot_that_ends_while_the_next_is_placed_does_not_leave_it_waiting(
 ) -> None:
     store = Store(database)
     shot = ordered(store, new_job(), clock)
-    chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot.id, moment="last"),))
+    chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot.id, frame_position="last"),))
 
     def work(which: int) -> Any:
         return store.place(chained, clock()) if which else store.transition(shot, State.FAILED, clock())
@@ -206,7 +206,7 @@ def test_a_shot_that_ends_while_the_next_is_placed_does_not_leave_it_waiting(
 
 def test_a_job_that_would_wait_for_one_that_has_ended_is_due_at_once(store: Store, new_job: New, clock: Clock) -> None:
     shot = ordered(store, new_job(), clock)
-    chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot.id, moment="last"),))
+    chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot.id, frame_position="last"),))
     placed = store.place(chained, clock()).job
     assert placed.blocked_by == shot.id
     store.transition(shot, State.FAILED, clock())

@@ -94,7 +94,7 @@ def test_a_shot_that_a_live_job_is_made_from_stays(
 ) -> None:
     shot = finished(store, files, new_job, clock)
     clock.turn(days=DAYS + 1)
-    chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot, moment="last"),))
+    chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot, frame_position="last"),))
     store.place(chained, clock())
     assert retention.clear(clock()) == 0
     assert files.film(shot).exists()

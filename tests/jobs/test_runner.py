@@ -239,7 +239,8 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
         await anyio.wait_all_tasks_blocked()
         in_turn = loop.place(new_job(provider="local"), bench.clock()).job
         chained = replace(
-            priced(new_job(prompt="next"), "0.30"), inputs=(Input(role="image", job_id=early.id, moment="last"),)
+            priced(new_job(prompt="next"), "0.30"),
+            inputs=(Input(role="image", job_id=early.id, frame_position="last"),),
         )
         waiting = loop.place(chained, bench.clock()).job
         ours = loop.place(priced(new_job(), "0.30"), bench.clock()).job

@@ -143,7 +143,12 @@ def test_the_most_a_film_may_have_is_wide_for_any_order(
 ) -> None:
     """Of the strongest camera codecs 2160p50 takes some 1,800 Mbit/s; LTX's films some 50."""
     offer = replace(
-        new_job().offers[0], width=width, height=width * 9 // 16, fps=fps, duration=Decimal(seconds), film_s=None
+        new_job().offers[0],
+        width=width,
+        height=width * 9 // 16,
+        fps=fps,
+        duration=Decimal(seconds),
+        output_duration=None,
     )
     assert least_mbit_s * 1e6 / 8 * seconds <= offer.most_bytes <= most_bytes
     assert offer.expected_bytes * 10 <= offer.most_bytes
@@ -214,7 +219,7 @@ async def test_a_frame_of_our_own_film_that_is_too_large_goes_as_jpeg(
     rule = InputSpec(accepts=("png", "jpeg"), ways=("upload",), max_bytes=size - 1)
     facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"inputs": {"image": rule}})}
     bench.steps = Steps(replace(bench.steps._tools, facts=facts))
-    frame = Input(role="image", sha256="f", format="png", size_bytes=size, job_id="job_x", moment="last")
+    frame = Input(role="image", sha256="f", format="png", size_bytes=size, job_id="job_x", frame_position="last")
     bench.files.keep_input(frame, noise)
     bench.provider.answers = [SubmittedOrder({"id": "r1"})]
     await bench.until(bench.begin(replace(priced(new_job(), "0.30"), inputs=(frame,))), State.RUNNING)

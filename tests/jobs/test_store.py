@@ -1,10 +1,12 @@
 """What the store promises: one job per request, moves along the table, money beside it, and a history of all of it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import TRANSITIONS, CancelOutcome, ChargeState, Job, JobChanges, State
@@ -292,7 +294,7 @@ def test_another_callers_job_cannot_be_cancelled_or_seen(store: Store, new_job: 
 
 def test_an_end_wakes_the_jobs_that_waited_for_it(store: Store, new_job: New, clock: Clock) -> None:
     shot = ordered(store, new_job(), clock)
-    chained = Input(role="image", job_id=shot.id, moment="last")
+    chained = Input(role="image", job_id=shot.id, frame_position="last")
     waiting = store.place(replace(new_job(prompt="next"), inputs=(chained,)), clock()).job
     assert waiting.blocked_by == shot.id
     assert store.claim("w_b", {}, clock()) is None
@@ -350,3 +352,19 @@ def test_a_job_is_found_by_how_its_id_begins_letter_by_letter(store: Store, new_
     assert [job.id for job in store.named(one.id[:9], "local", 5)] == [one.id]
     assert store.named(theirs.id, "local", 5) == []
     assert store.named(one.id[:9].swapcase(), "local", 5) == store.named("job_%", "local", 5) == []
+
+
+def test_a_row_keeps_the_names_that_its_records_have_always_had(
+    store: Store, database: Database, new_job: New, clock: Clock
+) -> None:
+    new = new_job()
+    offer = replace(new.offers[0], output_duration=Decimal(9), auto_duration=True)
+    shot = Input("image", job_id="job_a", frame_position="3.5", exif_rotated=True)
+    job = store.place(replace(new, offers=(offer,), inputs=(shot,)), clock()).job
+    with database.read() as connection:
+        row = connection.execute(text("SELECT offers, inputs FROM jobs")).one()
+    (kept,), (given,) = (json.loads(value) if isinstance(value, str) else value for value in row)
+    assert (kept["film_s"], kept["automatic"], given["moment"], given["turned"]) == ("9", True, "3.5", True)
+    assert not {"output_duration", "auto_duration"} & kept.keys()
+    assert not {"frame_position", "exif_rotated"} & given.keys()
+    assert (job.offers, job.inputs) == ((offer,), (shot,))

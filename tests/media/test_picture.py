@@ -30,7 +30,7 @@ def test_a_picture_is_measured_as_it_is_seen(kind: str, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (120, 80)).save(tmp_path / "a", kind, exif=exif)
-    assert probe_image(tmp_path / "a") == PictureFacts(kind, 80, 120, turned=True)
+    assert probe_image(tmp_path / "a") == PictureFacts(kind, 80, 120, exif_rotated=True)
 
 
 def test_a_jpeg_of_a_phone_that_holds_a_second_picture_is_a_jpeg(tmp_path: Path) -> None:

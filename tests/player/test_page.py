@@ -163,7 +163,10 @@ def test_a_second_order_is_offered_only_where_the_first_surely_ended(
 def test_pictures_of_other_jobs_keep_their_names_and_others_become_frames_of_the_film(
     job: Callable[..., Job], clock: Clock
 ) -> None:
-    given = (Input("image", job_id="job_a", moment="3.5", width=1920, height=1080), Input("end_image", sha256="f" * 64))
+    given = (
+        Input("image", job_id="job_a", frame_position="3.5", width=1920, height=1080),
+        Input("end_image", sha256="f" * 64),
+    )
     made = job(State.SUCCEEDED, operation="image_to_video", inputs=given)
     arguments = notes(made, clock)["again"]["arguments"]
     assert arguments["image"] == "job_a#3.5"

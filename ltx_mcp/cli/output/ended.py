@@ -89,7 +89,7 @@ def _inputs_of(view: JobView) -> tuple[Input, Input]:
         frames=round(duration * fps),
         has_audio=bool(view.has_audio),
     )
-    return video, Input("image", job_id=view.job_id, moment="last", width=width, height=height)
+    return video, Input("image", job_id=view.job_id, frame_position="last", width=width, height=height)
 
 
 def draw_history(rows: Sequence[tuple[str, str, str]]) -> None:

@@ -110,14 +110,14 @@ class PrepareStep:
         media = self._tools.media
         if given.kind == "audio":
             return await media.convert_medium(film, path, CONVERSION_TARGETS["audio"])
-        frame = await media.take_frame(film, _moment(given.moment), path, "png", None)
+        frame = await media.take_frame(film, _moment(given.frame_position), path, "png", None)
         return PictureFacts("png", frame.width, frame.height)
 
     async def _kept(self, given: Input, path: Path, facts: PictureFacts | MediumFacts) -> Input:
         """Keep the bytes as an input, with the figures of what they are, which until now were those of an order."""
         sha256, size_bytes = await self._store.run_in_thread(digest_of, path), path.stat().st_size
         medium = to_medium(facts, given.kind, path, sha256, size_bytes)
-        kept = replace(to_input(given.role, medium), job_id=given.job_id, moment=given.moment)
+        kept = replace(to_input(given.role, medium), job_id=given.job_id, frame_position=given.frame_position)
         await self._store.run_in_thread(self._tools.files.keep_input, kept, path)
         return kept
 
@@ -169,7 +169,7 @@ class PrepareStep:
         if given.kind != "image":
             facts = facts or await self._tools.media.probe_video(path, given.kind)
             measured = to_input(given.role, to_medium(facts, given.kind, path, converted.sha256, facts.size_bytes))
-            converted = replace(measured, job_id=given.job_id, moment=given.moment)
+            converted = replace(measured, job_id=given.job_id, frame_position=given.frame_position)
         size_bytes = path.stat().st_size
         if rule.max_bytes and size_bytes > rule.max_bytes:
             raise CallerError(

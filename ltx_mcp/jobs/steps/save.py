@@ -188,7 +188,7 @@ def _priced(job: Job, film: VideoInfo, facts: ProviderSpec) -> JobChanges:
     if row is None:  # nobody knows how short it might have been
         return {}
     source = next((given for given in job.inputs if given.job_id and given.kind != "image"), None)
-    if offer.automatic:
+    if offer.auto_duration:
         billed = Decimal(str(film.duration))
     elif source is not None:
         billed = billed_duration(offer, Decimal(str(source.duration)))
@@ -207,7 +207,7 @@ def differences(job: Job, film: VideoInfo) -> tuple[Adjustment, ...]:
     # the rate of a given video need not be a whole number
     other_rate = job.operation not in EDITS or abs(film.fps - offer.fps) > 1
     pairs = (
-        ("duration", f"{float(offer.length):g}", f"{film.duration:g}", other_length and not offer.automatic),
+        ("duration", f"{float(offer.length):g}", f"{film.duration:g}", other_length and not offer.auto_duration),
         ("resolution", f"{offer.width}x{offer.height}", f"{film.width}x{film.height}", True),
         ("fps", str(offer.fps), f"{film.fps:g}", other_rate),
         ("generate_audio", _yes(offer.generate_audio), _yes(film.has_audio), True),

@@ -45,6 +45,11 @@ _RECORDS: dict[str, TypeAdapter[Any]] = {
     "film": TypeAdapter(VideoInfo | None),
     "error": TypeAdapter(JobError | None),
 }
+# What stored records call a field, where the program has another name for it: rows are data, and outlive names.
+_STORED_NAMES = {
+    "offers": {"output_duration": "film_s", "auto_duration": "automatic"},
+    "inputs": {"exif_rotated": "turned", "frame_position": "moment"},
+}
 _WORDS = {"state": State, "bill": ChargeState, "cancel": CancelOutcome}
 _NOT_IN_JOB = ("fingerprint", "day", "provider")
 _COLUMN_NAMES = {column.key: column.name for column in jobs.columns}
@@ -190,6 +195,9 @@ def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, ho
 
 
 def _read(name: str, value: Any) -> Any:
+    if name in _STORED_NAMES:
+        ours = {stored: name for name, stored in _STORED_NAMES[name].items()}
+        value = [_renamed(record, ours) for record in value]
     if name in _RECORDS:
         return _RECORDS[name].validate_python(value)
     return _WORDS[name](value) if name in _WORDS and value is not None else value
@@ -197,5 +205,10 @@ def _read(name: str, value: Any) -> Any:
 
 def _write(name: str, value: Any) -> Any:
     if name in _RECORDS:
-        return _RECORDS[name].dump_python(value, mode="json")
+        value = _RECORDS[name].dump_python(value, mode="json")
+        return [_renamed(record, _STORED_NAMES[name]) for record in value] if name in _STORED_NAMES else value
     return str(value) if name in _WORDS and value is not None else value
+
+
+def _renamed(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in record.items()}

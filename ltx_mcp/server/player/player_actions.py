@@ -55,7 +55,10 @@ def _again(job: Job, market: Catalog) -> dict[str, Any] | None:
     if any(given is None for given in inputs):
         return None
     named = tuple(given for given in inputs if given is not None)
-    media = {given.role: f"{given.job_id}#{given.moment}" if given.moment else given.job_id for given in named}
+    media = {
+        given.role: f"{given.job_id}#{given.frame_position}" if given.frame_position else given.job_id
+        for given in named
+    }
     values = _edit_values(job) if job.operation in EDITS else _values(job)
     model = next(model for model, operation in OPERATIONS.items() if operation == job.operation)
     fields = {name: value for name, value in (values | media).items() if name in model.model_fields}
@@ -92,7 +95,7 @@ def _values(job: Job) -> dict[str, Any]:
     offer = job.offer
     return {
         "prompt": job.prompt,
-        "duration": "auto" if offer.automatic else float(offer.duration),
+        "duration": "auto" if offer.auto_duration else float(offer.duration),
         "resolution": offer.resolution,
         "aspect_ratio": offer.aspect_ratio,
         "fps": offer.fps,
