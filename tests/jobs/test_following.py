@@ -130,6 +130,24 @@ async def test_a_cancel_that_cannot_be_passed_on_is_tried_again(bench: Bench, ne
     assert (job.cancel, len(provider.cancelled)) == (CancelOutcome.ASKED, 2)
 
 
+async def test_a_cancel_that_failed_is_tried_again_although_the_stream_goes_on(bench: Bench, new_job: New) -> None:
+    class Deaf(Streaming):
+        async def cancel(self, remote: Mapping[str, Any]) -> CancelOutcome:
+            self.cancelled.append(remote)
+            if len(self.cancelled) < 3:
+                raise no(ErrorCode.UNAVAILABLE, "yes")
+            return CancelOutcome.STOPPED
+
+    endless = [[PollResult("running"), None] for _ in range(4)]
+    provider = Deaf(answers=[SubmittedOrder({"id": "r1"})], looks=[PollResult("running")] * 4, streams=endless)
+    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider}))
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
+    bench.store.request_cancel("local", job.id, bench.clock())
+    with anyio.fail_after(HANG_S):
+        job = await bench.until(bench.store.get(job.id) or job, State.CANCELLED)
+    assert (len(provider.cancelled), len(provider.looks), provider.opened) == (3, 2, 0)
+
+
 def slept(bench: Bench, job: Job) -> float:
     return (bench.clock() - (job.ordered_at or bench.clock())).total_seconds()
 

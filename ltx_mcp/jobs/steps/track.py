@@ -57,11 +57,13 @@ class TrackStep:
         if job.provider_ref is None:
             return await self._lost(job)
         adapter = self._tools.adapters[job.offer.provider]
-        if job.cancel_requested and job.cancel is None:
+        is_tried = _is_to_be_stopped(job)
+        if is_tried:
             job = await self._pass_on_cancel(job, adapter)
-        if job.state is State.RUNNING and self._may_stream(job, adapter):
+        if job.state is State.RUNNING and not _is_to_be_stopped(job) and self._may_stream(job, adapter):
             job = await self._stream(job, cast(SupportsStream, adapter))
-        if job.state is State.RUNNING and not (job.cancel_requested and job.cancel is None):
+        # a wish that came during the stream is passed on first; one that could not be passed on waits for no stream
+        if job.state is State.RUNNING and (is_tried or not _is_to_be_stopped(job)):
             job = await self._ask(job, cast(SupportsPoll, adapter))
         if job.state is not State.RUNNING:
             del self._looks[job.id], self._broken_streams[job.id], self._late_failures[job.id]
@@ -283,6 +285,11 @@ class TrackStep:
             except LtxError as error:
                 logger.warning("%s: %s", pulse.job.id, error)  # the film is worth more than its progress
         scope.cancel()
+
+
+def _is_to_be_stopped(job: Job) -> bool:
+    """Whether somebody wishes so, and the provider was not told yet."""
+    return job.cancel_requested and job.cancel is None
 
 
 @dataclass
