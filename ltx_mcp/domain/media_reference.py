@@ -6,7 +6,6 @@ Syntax only: nothing is opened here.
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
@@ -70,33 +69,6 @@ class LocalPath:
 
 
 Reference = JobFrameRef | WebUrl | DataUri | LocalPath
-
-
-@dataclass(frozen=True)
-class Medium:
-    """A picture, a video or a sound that was copied, hashed and looked at once.
-
-    `format` is a picture's, or the container of the others; `codec` is that of the stream that matters. `turned`: a
-    picture that is upright only for those who read its EXIF; `traits`: what else not every decoder shows as viewers and
-    players do (`traits.py`). `duration` is in seconds, the longest that can be counted; `doubt` is what says that it is
-    much shorter. `found` is the file that a relative path was taken to mean.
-    """
-
-    path: Path
-    sha256: str
-    size_bytes: int
-    format: str
-    width: int = 0
-    height: int = 0
-    exif_rotated: bool = False
-    traits: tuple[str, ...] = ()
-    codec: str = ""
-    duration: float = 0.0
-    fps: float = 0.0
-    frames: int = 0
-    has_audio: bool = False
-    doubt: str = ""
-    found: str = ""
 
 
 MIME_TYPES = {

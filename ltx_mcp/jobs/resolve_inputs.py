@@ -14,7 +14,6 @@ from ltx_mcp.domain.media_reference import (
     DataUri,
     JobFrameRef,
     LocalPath,
-    Medium,
     Reference,
     WebUrl,
     job_of_film,
@@ -104,11 +103,11 @@ async def _read(
 ) -> ResolvedInput:
     kind = kind_of(role)
     if kind != "image":
-        medium = await reader.read_medium(reference, role, folder, kind)
+        file = await reader.read_medium(reference, role, folder, kind)
     else:
-        medium = await reader.read_picture(reference, role, folder)
-    found = Adjustment(role, shorten(text.strip()), shorten(medium.found, MAX_PATH), "server") if medium.found else None
-    return ResolvedInput(to_input(role, medium), medium.path, found=found)
+        file = await reader.read_picture(reference, role, folder)
+    found = Adjustment(role, shorten(text.strip()), shorten(file.found, MAX_PATH), "server") if file.found else None
+    return ResolvedInput(file.input, file.path, found=found)
 
 
 async def _read_job(role: str, reference: JobFrameRef, caller: str, store: Store, files: FileStore) -> ResolvedInput:
@@ -130,26 +129,6 @@ def with_found(offers: Sequence[Offer], given: Sequence[ResolvedInput]) -> tuple
     """Offers that tell which files relative paths were taken to mean."""
     found = tuple(each.found for each in given if each.found is not None)
     return tuple(replace(offer, adjustments=(*found, *offer.adjustments)) if found else offer for offer in offers)
-
-
-def to_input(role: str, medium: Medium) -> Input:
-    """What a row keeps of a medium that was read."""
-    return Input(
-        role=role,
-        sha256=medium.sha256,
-        format=medium.format,
-        size_bytes=medium.size_bytes,
-        width=medium.width,
-        height=medium.height,
-        exif_rotated=medium.exif_rotated,
-        traits=medium.traits,
-        codec=medium.codec,
-        duration=medium.duration,
-        fps=medium.fps,
-        frames=medium.frames,
-        has_audio=medium.has_audio,
-        doubt=medium.doubt,
-    )
 
 
 def _source_problem(role: str, source: Job, reference: JobFrameRef) -> CallerError | None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, TypeVar
 from uuid import uuid4
@@ -15,8 +15,9 @@ from uuid import uuid4
 from anyio import to_thread
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.media_reference import DataUri, LocalPath, Medium, WebUrl, read_reference
+from ltx_mcp.domain.media_reference import DataUri, LocalPath, WebUrl, read_reference
 from ltx_mcp.domain.quoting import shorten
+from ltx_mcp.domain.request import Input, kind_of
 from ltx_mcp.media.data_uri import UnreadableDataError, write_data
 from ltx_mcp.media.messages import MediumFacts, PictureFacts
 from ltx_mcp.media.paths import Paths, UnreadableError, input_folders
@@ -65,8 +66,17 @@ class Copied:
     found: str = ""
 
 
+@dataclass(frozen=True)
+class ReadFile:
+    """A file that was read: its copy, what a row keeps of it, and `found` as in Copied."""
+
+    path: Path
+    input: Input
+    found: str = ""
+
+
 class InputReader:
-    """Turns a reference into a medium in the caller's own temporary folder, or into one clear CallerError.
+    """Turns a reference into a file in the caller's own temporary folder, or into one clear CallerError.
 
     `folders` are those a path may lie in; None is where paths mean nothing, as over HTTP. `cwd` and `is_typed`: see
     Paths. `look` decodes a picture, `listen` a video or a sound, of `max_medium_bytes` at most.
@@ -91,20 +101,20 @@ class InputReader:
         self._max_bytes = max_bytes
         self._max_medium_bytes = max_medium_bytes
 
-    async def read_picture(self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path) -> Medium:
+    async def read_picture(self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path) -> ReadFile:
         """The picture, copied into the folder `into` under a random name; nothing stays there on failure."""
         async with self._copied(ref, argument, into, self._max_bytes) as (target, copied):
             facts = await _looked(self._look(target), argument)
-        return replace(to_medium(facts, "image", target, copied.sha256, copied.size_bytes), found=copied.found)
+        return ReadFile(target, to_input(facts, argument, copied.sha256, copied.size_bytes), copied.found)
 
     async def read_medium(
         self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path, kind: Literal["video", "audio"]
-    ) -> Medium:
+    ) -> ReadFile:
         """The same of a video, or of a sound, which may be a film's."""
         assert self._listen is not None
         async with self._copied(ref, argument, into, self._max_medium_bytes) as (target, copied):
             facts = await _looked(self._listen(target, kind), argument)
-        return replace(to_medium(facts, kind, target, copied.sha256, copied.size_bytes), found=copied.found)
+        return ReadFile(target, to_input(facts, argument, copied.sha256, copied.size_bytes), copied.found)
 
     @asynccontextmanager
     async def _copied(
@@ -161,19 +171,20 @@ async def _looked(look: Awaitable[_Facts], argument: str) -> _Facts:
         raise CallerError(error.code, f"{argument}: {error.message}", error.hint) from error
 
 
-def to_medium(facts: PictureFacts | MediumFacts, kind: str, path: Path, sha256: str, size_bytes: int) -> Medium:
-    """The record of what was looked at; the codec of a video or a sound is the one of the stream of that kind."""
+def to_input(facts: PictureFacts | MediumFacts, role: str, sha256: str, size_bytes: int) -> Input:
+    """What a row keeps of a file that was read; the codec of a video or an audio is that of the stream of its kind."""
     if isinstance(facts, PictureFacts):
-        shape = (facts.width, facts.height)
-        return Medium(path, sha256, size_bytes, facts.format, *shape, facts.exif_rotated, facts.traits)
-    return Medium(
-        path=path,
-        sha256=sha256,
-        size_bytes=size_bytes,
-        format=facts.container,
-        width=facts.width if kind == "video" else 0,
-        height=facts.height if kind == "video" else 0,
-        codec=facts.video_codec if kind == "video" else facts.audio_codec,
+        edges = (facts.width, facts.height)
+        return Input(role, sha256, facts.format, size_bytes, *edges, facts.exif_rotated, traits=facts.traits)
+    is_video = kind_of(role) == "video"
+    return Input(
+        role,
+        sha256,
+        facts.container,
+        size_bytes,
+        width=facts.width if is_video else 0,
+        height=facts.height if is_video else 0,
+        codec=facts.video_codec if is_video else facts.audio_codec,
         duration=facts.duration,
         fps=facts.fps,
         frames=facts.frames,

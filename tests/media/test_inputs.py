@@ -87,8 +87,8 @@ async def test_a_data_uri_is_decoded_however_it_is_written(payload: str, into: P
         picture = await reader().read_picture(DataUri("image/png", text), "image", into)
         assert picture.path.read_bytes() == content
         assert picture.path.parent == into
-        assert (picture.sha256, picture.size_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
-        assert (picture.format, picture.width, picture.height) == ("png", 640, 360)
+        assert (picture.input.sha256, picture.input.size_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
+        assert (picture.input.format, picture.input.width, picture.input.height) == ("png", 640, 360)
 
 
 @pytest.mark.parametrize("payload", ["", "  ", "====", "A", "AAAAA", "AA=A", "AAA!", "ÄÄÄÄ", "%00%00"])
@@ -100,7 +100,7 @@ async def test_a_data_uri_over_the_limit_is_refused_and_one_at_it_is_not(into: P
     over = DataUri("image/png", base64.b64encode(bytes(1001)).decode())
     assert "too large" in await refusal(reader(max_bytes=1000), over, into)
     at = DataUri("image/png", base64.b64encode(bytes(1000)).decode())
-    assert (await reader(max_bytes=1000).read_picture(at, "image", into)).size_bytes == 1000
+    assert (await reader(max_bytes=1000).read_picture(at, "image", into)).input.size_bytes == 1000
 
 
 # URLs
@@ -114,8 +114,8 @@ async def test_a_url_is_fetched_within_the_limit_and_hashed(into: Path) -> None:
 
     reading = InputReader(None, looks_fine, fetch, 777)
     picture = await reading.read_picture(WebUrl("https://a.example/b"), "image", into)
-    assert picture.sha256 == hashlib.sha256(CONTENT).hexdigest()
-    assert picture.size_bytes == len(CONTENT)
+    assert picture.input.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert picture.input.size_bytes == len(CONTENT)
 
 
 async def test_without_another_fetch_a_url_goes_through_the_guarded_one(into: Path) -> None:
@@ -186,7 +186,7 @@ async def test_a_file_inside_is_copied_whether_named_relative_absolute_or_by_a_d
     for path in ("sub/a.png", str(folder / "sub" / "a.png"), "sub/../sub/a.png", f"../{folder.name}/sub/a.png"):
         picture = await reader(folder).read_picture(LocalPath(path), "image", into)
         assert picture.path.read_bytes() == CONTENT
-        assert picture.sha256 == hashlib.sha256(CONTENT).hexdigest()
+        assert picture.input.sha256 == hashlib.sha256(CONTENT).hexdigest()
     assert len(list(into.iterdir())) == 4
 
 
@@ -377,7 +377,9 @@ async def test_a_file_over_the_limit_is_refused_and_one_at_it_is_not(folder: Pat
     message = await refusal(reader(folder, max_bytes=1000), LocalPath("over.png"), into)
     assert "is too large" in message
     assert "0.001 MB" in message
-    assert (await reader(folder, max_bytes=1000).read_picture(LocalPath("at.png"), "image", into)).size_bytes == 1000
+    assert (
+        await reader(folder, max_bytes=1000).read_picture(LocalPath("at.png"), "image", into)
+    ).input.size_bytes == 1000
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that says it is empty and is not")

@@ -8,7 +8,6 @@ from PIL import Image
 
 from ltx_mcp.domain.media_reference import LocalPath
 from ltx_mcp.domain.request import Input, kind_of
-from ltx_mcp.jobs.resolve_inputs import to_input
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.media.inputs import InputReader
 from tests.emulator.made import film, tone
@@ -80,4 +79,4 @@ async def read(path: Path, role: str, media: MediaClient) -> Input:
         else await reader.read_medium(given, role, into, kind)
     )
     medium.path.unlink()
-    return to_input(role, medium)
+    return medium.input

@@ -18,10 +18,9 @@ from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.files import CONVERTED, digest_of
-from ltx_mcp.jobs.resolve_inputs import to_input
 from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.store.transitions import removed_film
-from ltx_mcp.media.inputs import to_medium
+from ltx_mcp.media.inputs import to_input
 from ltx_mcp.media.messages import MediumFacts, PictureFacts
 from ltx_mcp.providers.base import SupportsUpload
 
@@ -116,8 +115,8 @@ class PrepareStep:
     async def _kept(self, given: Input, path: Path, facts: PictureFacts | MediumFacts) -> Input:
         """Keep the bytes as an input, with the figures of what they are, which until now were those of an order."""
         sha256, size_bytes = await self._store.run_in_thread(digest_of, path), path.stat().st_size
-        medium = to_medium(facts, given.kind, path, sha256, size_bytes)
-        kept = replace(to_input(given.role, medium), job_id=given.job_id, frame_position=given.frame_position)
+        read = to_input(facts, given.role, sha256, size_bytes)
+        kept = replace(read, job_id=given.job_id, frame_position=given.frame_position)
         await self._store.run_in_thread(self._tools.files.keep_input, kept, path)
         return kept
 
@@ -168,7 +167,7 @@ class PrepareStep:
             part.replace(path)
         if given.kind != "image":
             facts = facts or await self._tools.media.probe_video(path, given.kind)
-            measured = to_input(given.role, to_medium(facts, given.kind, path, converted.sha256, facts.size_bytes))
+            measured = to_input(facts, given.role, converted.sha256, facts.size_bytes)
             converted = replace(measured, job_id=given.job_id, frame_position=given.frame_position)
         size_bytes = path.stat().st_size
         if rule.max_bytes and size_bytes > rule.max_bytes:
