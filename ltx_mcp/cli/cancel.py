@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ltx_mcp.cli.common import CALLER, REFUSED, STILL_RUNNING, open_jobs, run
+from ltx_mcp.cli.common import REFUSED, STILL_RUNNING, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
@@ -18,6 +18,7 @@ from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CancelJob
 from ltx_mcp.domain.job import ACTIVE_STATES, State
+from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.result_models import JobView
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from ltx_mcp.domain.confirmation import ConfirmationRequiredError
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.presentation.config import make_config, read_edge, warn_of_ended
+from ltx_mcp.presentation.config import LOOPBACK, make_config, read_edge, warn_of_ended
 from ltx_mcp.presentation.logs import log_to_stderr
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ USAGE_CODES = frozenset(
     {ErrorCode.INVALID_REQUEST, ErrorCode.NOT_SUPPORTED, ErrorCode.JOB_NOT_FOUND, ErrorCode.INPUT_FAILED}
 )
 EXIT = {State.SUCCEEDED: 0, State.FAILED: FAILED, State.CANCELLED: FAILED, State.UNKNOWN: UNKNOWN}
-CALLER = "local"
 OPEN_AGAIN_S = 2.0
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 if sys.platform == "win32":
     ENDING = (signal.SIGTERM, signal.SIGINT)
 else:

@@ -5,7 +5,7 @@ from functools import partial
 
 import click
 
-from ltx_mcp.cli.common import CALLER, REFUSED, open_jobs, report_errors, run
+from ltx_mcp.cli.common import REFUSED, open_jobs, report_errors, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
@@ -18,6 +18,7 @@ from ltx_mcp.domain.arguments import CheckJob
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.quoting import cite
+from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.result_models import JobView
 
 MAX_PROMPT = 60

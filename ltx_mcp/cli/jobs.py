@@ -12,7 +12,7 @@ import click
 
 from ltx_mcp.cli import films
 from ltx_mcp.cli.cancel import cancel
-from ltx_mcp.cli.common import CALLER, STILL_RUNNING, at_signal, open_jobs, run
+from ltx_mcp.cli.common import STILL_RUNNING, at_signal, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, open_option, read_options
@@ -27,6 +27,7 @@ from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.price import to_text
+from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import waiting_text
 from ltx_mcp.presentation.result_models import JobSummary, JobView, to_summary, to_time
 

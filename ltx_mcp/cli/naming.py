@@ -3,11 +3,11 @@
 import re
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from ltx_mcp.cli.common import CALLER
 from ltx_mcp.domain.arguments import EstimateCost, ListJobs, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.quoting import cite, shorten
 from ltx_mcp.domain.request import media_arguments
+from ltx_mcp.presentation.config import CALLER
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs

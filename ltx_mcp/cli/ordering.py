@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from ltx_mcp.cli.common import CALLER, EXIT, STILL_RUNNING, at_signal, open_jobs, report_errors, run
+from ltx_mcp.cli.common import EXIT, STILL_RUNNING, at_signal, open_jobs, report_errors, run
 from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import read_options
@@ -24,6 +24,7 @@ from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
+from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.result_models import JobView
 from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.settings import environment

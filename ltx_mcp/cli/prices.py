@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ltx_mcp.cli.common import CALLER, open_jobs, report_errors, run
+from ltx_mcp.cli.common import open_jobs, report_errors, run
 from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import as_json_option, options_of, read_options
 from ltx_mcp.cli.output.streams import is_terminal
@@ -15,7 +15,7 @@ from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.catalog import Limit, OfferSpec
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.presentation.config import read_edge
+from ltx_mcp.presentation.config import CALLER, read_edge
 from ltx_mcp.presentation.result_models import Estimate, Quote, to_estimate
 from ltx_mcp.presentation.result_text import supposed_text
 

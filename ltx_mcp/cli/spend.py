@@ -2,11 +2,12 @@
 
 import sys
 
-from ltx_mcp.cli.common import CALLER, open_jobs
+from ltx_mcp.cli.common import open_jobs
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import print_json, print_table
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import plain_line
+from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.spending import DriftRow, SpendView, SpentRow, to_spend_view
 
 DAYS = 30

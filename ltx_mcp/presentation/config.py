@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+CALLER = "local"
+"""Whose jobs they are where nobody logs in."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 
 def read_edge(
     home: str = "", environment: Mapping[str, str] | None = None, *, with_keyring: bool = False

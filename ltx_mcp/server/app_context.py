@@ -14,6 +14,7 @@ from mcp.server.mcpserver import Context
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
+from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import JobContext
 from ltx_mcp.presentation.result_models import JobRef, JobView, Links, to_ref, to_view
 from ltx_mcp.presentation.result_text import stage_text
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FIRST_LOOK_S, LOOK_S = 1.0, 60.0
-CALLER = "local"
 
 
 class AppContext:

@@ -12,11 +12,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ltx_mcp.domain.errors import CallerError, LtxError
-from ltx_mcp.server.app_context import CALLER, AppContext
+from ltx_mcp.presentation.config import CALLER, LOOPBACK
+from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.http_bodies import BodyBudget, FileTransfers, VideoResponse
 from ltx_mcp.server.http_sessions import MAX_SESSIONS_IN_USE, SESSION_IDLE_TIMEOUT_S, Sessions
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY_BYTES = 72_000_000
 """A call whose picture is a data URI of the most bytes that are accepted."""
 MAX_BODIES_BYTES = 2 * MAX_BODY_BYTES
@@ -67,7 +67,8 @@ class NamesItsAddress:
 
 def _allowed(public_url: str) -> TransportSecuritySettings:
     """A page of another site may resolve its own name to this machine: then Host and Origin give it away."""
-    hosts = [form for name in LOOPBACK for form in (name, f"{name}:*")]
+    names = [f"[{name}]" if ":" in name else name for name in LOOPBACK]
+    hosts = [form for name in names for form in (name, f"{name}:*")]
     origins = [f"http://{host}" for host in hosts]
     if public_url:
         public = urlsplit(public_url)

@@ -71,7 +71,7 @@ def anywhere(provider: str) -> None:
     """Every provider can be reached."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class StepContext:
     """`near` are the providers on this machine; `chance` gives numbers from 0 to 1; `check_way` raises ProviderError
     for a provider to which no order could be sent; `book` has what providers tell of their prices."""
@@ -93,7 +93,7 @@ class StepContext:
     drifting: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bells", WakeSignals(self.sleep))
+        self.bells = WakeSignals(self.sleep)
 
     async def transition(self, job: Job, to: State, what: str = "", **changes: Unpack[JobChanges]) -> Job:
         """The holder's move."""
