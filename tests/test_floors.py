@@ -147,6 +147,15 @@ def test_what_is_heavy_is_not_imported_on_the_way_to_the_first_answer() -> None:
     assert found.stdout.strip() == "[]"
 
 
+def test_the_media_process_starts_without_what_it_does_not_need() -> None:
+    code = (
+        "import sys; import ltx_mcp.media.process; "
+        "print([name for name in ('pydantic', 'anyio', 'mcp', 'sqlalchemy', 'httpx', 'av') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["nonsense"], ["serve", "--nonsense"]])
 def test_version_and_usage_errors_come_without_the_sdk(arguments: list[str]) -> None:
     code = (
