@@ -32,7 +32,8 @@ def test_the_migrations_make_what_the_schema_says(database: Database) -> None:
         look = inspect(connection)
         found = {name: {each["name"] for each in look.get_columns(name)} for name in schema.metadata.tables}
         indexes = {each["name"] for name in found for each in look.get_indexes(name)}
-    assert found == {name: set(table.columns.keys()) for name, table in schema.metadata.tables.items()}
+    tables = schema.metadata.tables.items()
+    assert found == {name: {column.name for column in table.columns} for name, table in tables}
     assert {str(index.name) for table in schema.metadata.tables.values() for index in table.indexes} <= indexes
 
 

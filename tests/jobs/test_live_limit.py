@@ -101,7 +101,8 @@ def test_only_live_rows_are_read_however_many_have_ended(
     job = ordered(limited, new_job(), clock)
     limited.transition(job, State.FAILED, clock())
     with database.write() as connection:
-        (row,) = connection.execute(select(jobs)).mappings()
+        (found,) = connection.execute(select(jobs)).mappings()
+        row = {column.key: found[column] for column in jobs.columns}
         many = [{**row, "id": f"job_{n}", "created_at": clock() - timedelta(days=n)} for n in range(5000)]
         connection.execute(insert(jobs), many)
     filled(limited, new_job, clock)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import anyio
 import pytest
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import JobError, ProviderError
-from ltx_mcp.domain.job import CancelOutcome, Job, State
+from ltx_mcp.domain.job import CancelOutcome, Job, JobChanges, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.price import to_micro
@@ -105,7 +105,7 @@ class Ear:
         self.keeps(error=JobError.of(error))
         secret_free(error.message, error.hint, error.detail, error.request_id)
 
-    def keeps(self, **changes: Any) -> None:
+    def keeps(self, **changes: Unpack[JobChanges]) -> None:
         """It can be written down, and reads the same afterwards."""
         storable(changes)
         kept = self.store.update(self.job, **changes)
@@ -219,7 +219,7 @@ def check_seen(ear: Ear, seen: Any, *, delivers: bool) -> None:
     assert seen.note.isprintable()
     problem = [seen.problem.message, seen.problem.provider_detail] if seen.problem else []
     secret_free(seen.note, *problem, *(word for each in seen.adjustments for word in (each.asked, each.got)))
-    ear.keeps(note=seen.note, result_url=seen.result_url, error=seen.problem, adjustments=seen.adjustments)
+    ear.keeps(status_message=seen.note, result_url=seen.result_url, error=seen.problem, adjustments=seen.adjustments)
     check_charge(seen.charged_usd)
 
 
@@ -301,7 +301,7 @@ def test_any_reply_to_an_order(ear: Ear, who: str) -> None:
         assert name in scalars(said.json)
         check_charge(got.charged_usd)
         assert json.loads(json.dumps(got.remote, allow_nan=False)) == got.remote
-        ear.keeps(remote=got.remote, adjustments=got.adjustments)
+        ear.keeps(provider_ref=got.remote, adjustments=got.adjustments)
         asked = len(ear.server.requests)
         ear.hear([Said(500)], lambda: adapter.poll(got.remote))
         assert len(ear.server.requests) > asked, "what was taken cannot be asked after"

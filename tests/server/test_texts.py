@@ -31,13 +31,13 @@ def placed(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
     ("row", "standing", "words"),
     [
         ({}, JobContext(), "preparing the order for fal, 0:42"),
-        ({"waits_for": "job_a"}, JobContext(line=2), "waiting for job_a, 0:42"),
+        ({"blocked_by": "job_a"}, JobContext(line=2), "waiting for job_a, 0:42"),
         ({}, JobContext(line=2), "3rd in line here for fal, 0:42"),
         ({"state": State.SUBMITTING}, JobContext(), "sending the order to fal, 0:42"),
         ({"state": State.RUNNING}, JobContext(), "at fal: taken, 0:42"),
-        ({"state": State.RUNNING, "note": "3rd in line"}, JobContext(), "at fal: 3rd in line, 0:42"),
+        ({"state": State.RUNNING, "status_message": "3rd in line"}, JobContext(), "at fal: 3rd in line, 0:42"),
         (
-            {"state": State.RUNNING, "note": "rendering", "progress": 61.6},
+            {"state": State.RUNNING, "status_message": "rendering", "progress": 61.6},
             JobContext(),
             "at fal: rendering, 62 %, 0:42",
         ),
