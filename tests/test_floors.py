@@ -147,11 +147,11 @@ def test_what_is_heavy_is_not_imported_on_the_way_to_the_first_answer() -> None:
     assert found.stdout.strip() == "[]"
 
 
-def test_the_media_process_starts_without_what_it_does_not_need() -> None:
-    code = (
-        "import sys; import ltx_mcp.media.process; "
-        "print([name for name in ('pydantic', 'anyio', 'mcp', 'sqlalchemy', 'httpx', 'av') if name in sys.modules])"
-    )
+@pytest.mark.parametrize(
+    ("side", "heavy"), [("client", {"av", "PIL"}), ("process", {"av", "PIL", "pydantic", "anyio", "asyncio"})]
+)
+def test_each_side_of_the_media_process_loads_only_what_it_needs_to_wait_for_work(side: str, heavy: set[str]) -> None:
+    code = f"import sys, ltx_mcp.media.{side}; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

@@ -71,7 +71,7 @@ def test_the_commands_it_shows_say_the_same_today(
 
 
 def test_the_words_that_move_in_it_are_those_of_a_job_under_way(recording: ElementTree.Element) -> None:
-    source = (Path(__file__).parents[2] / "ltx_mcp" / "server" / "texts.py").read_text("utf-8")
+    source = (Path(__file__).parents[2] / "ltx_mcp" / "presentation" / "result_text.py").read_text("utf-8")
     moving = {found[1] for each in recording.iter(f"{SVG}text") if (found := MOVING.match(each.text or ""))}
     assert {"at bytecompute", "saving"} <= moving
     for words in moving:

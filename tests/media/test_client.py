@@ -404,12 +404,3 @@ async def test_a_module_in_the_working_directory_is_not_taken_for_ours(
     media = MediaClient()
     assert (await media.probe_image(picture)).width == 64
     await media.close()
-
-
-@pytest.mark.parametrize(
-    ("side", "heavy"), [("worker", {"av", "PIL"}), ("child", {"av", "PIL", "pydantic", "anyio", "asyncio"})]
-)
-def test_each_side_loads_only_what_it_needs_to_wait_for_work(side: str, heavy: set[str]) -> None:
-    code = f"import sys, ltx_mcp.media.{side}; print([name for name in {heavy} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment())
-    assert found.stdout.strip() == "[]"
