@@ -34,13 +34,13 @@ def doctor(as_json: bool, offline: bool) -> None:
     groups = run(partial(_look, offline))
     lines = [line for group in groups for line in group.lines]
     if as_json:
-        print_json([_told(line) for line in lines])
+        print_json([_to_json(line) for line in lines])
     else:
         _print(groups)
     raise SystemExit(int(any(line.status == "failure" for line in lines)))
 
 
-def _told(line: Finding) -> dict[str, str]:
+def _to_json(line: Finding) -> dict[str, str]:
     """For a program: what need not be there is as good as what is."""
     return asdict(line) | {"status": "OK" if line.status == "–" else line.status}
 

@@ -51,13 +51,13 @@ async def _serve_stdio() -> None:
     from ltx_mcp.server.stdio import serve_stdio
 
     settings, market = read_edge()
-    server, desk_now = make_server(settings, market)
+    server, current_context = make_server(settings, market)
     warn_of_previews(settings, market)
     gc.freeze()
     gc.enable()
     async with anyio.create_task_group() as group:
         if sys.platform != "win32":
-            await group.start(_end_on_signal, desk_now)
+            await group.start(_end_on_signal, current_context)
         if sys.stdin is not None and sys.stdin.isatty():
             print(
                 "ltx-mcp is an MCP server and waits for a host on stdin; Ctrl-C ends it. "
@@ -69,14 +69,14 @@ async def _serve_stdio() -> None:
         group.cancel_scope.cancel()
 
 
-async def _end_on_signal(desk_now: "Callable[[], AppContext | None]", *, task_status: TaskStatus[None]) -> None:
+async def _end_on_signal(current_context: "Callable[[], AppContext | None]", *, task_status: TaskStatus[None]) -> None:
     """Hand over and leave. The SDK's reader thread sits in read(2), so leaving is os._exit."""
     with anyio.open_signal_receiver(*ENDING) as signals:
         task_status.started()
         async for _ in signals:
-            desk = desk_now()
-            if desk is not None:
-                await desk.close()
+            app_context = current_context()
+            if app_context is not None:
+                await app_context.close()
             os._exit(0)
 
 
@@ -88,8 +88,8 @@ async def _serve_http(host: str, port: int) -> None:
         from ltx_mcp.server.http_limits import WebServer, make_limits
 
         bound = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-        server, desk_now = make_server(settings, market, base_url=settings.public_url or bound)
-        app = make_app(server, desk_now, settings.public_url)
+        server, current_context = make_server(settings, market, base_url=settings.public_url or bound)
+        app = make_app(server, current_context, settings.public_url)
         web = WebServer(app, make_limits(), GRACE_S)
 
         def leave() -> None:
@@ -101,8 +101,8 @@ async def _serve_http(host: str, port: int) -> None:
             say(f"ltx-mcp serves MCP at {bound}/mcp; Ctrl-C ends it.", _who_can_use_it(settings, market))
             await web.serve(sockets=[listener])
             # asked to end twice, uvicorn leaves without the lifespan that hands over
-            if (desk := desk_now()) is not None:
-                await desk.close()
+            if (app_context := current_context()) is not None:
+                await app_context.close()
             # all is handed over and closed; taking the interpreter apart would be most of the end
             tell_left_out()
             sys.stderr.flush()

@@ -292,7 +292,7 @@ class OfferSpec(StrictModel):
     max_short_edge: Edge | None = None
 
     @model_validator(mode="after")
-    def _whole_row(self) -> "OfferSpec":
+    def _check_row(self) -> "OfferSpec":
         """What is made needs rates and sizes; a size that may be asked for has a price, and a frame it fits."""
         if self.operation not in EDITS and not all(limit.fps and limit.resolution for limit in self.limits):
             raise ValueError("each of limits needs fps and resolution")
@@ -338,7 +338,7 @@ class ProviderSpec(StrictModel):
     offer: tuple[OfferSpec, ...] = ()
 
     @model_validator(mode="after")
-    def _whole_provider(self) -> "ProviderSpec":
+    def _check_provider(self) -> "ProviderSpec":
         for row in self.offer:
             for role in row.media:
                 if (kind := "image" if role == "end_image" else role) not in self.inputs:

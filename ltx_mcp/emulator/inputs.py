@@ -92,7 +92,7 @@ class Inputs:
         """Keep these files as one."""
         return await self.store(_joined(parts))
 
-    async def look(self, file: Stored, kind: Kind) -> InputFile | None:
+    async def probe(self, file: Stored, kind: Kind) -> InputFile | None:
         """What a file is; None where it is no whole film or no whole sound."""
         key = (file.sha256, kind)
         if key not in self._looked:

@@ -45,21 +45,21 @@ INSTRUCTIONS = (
 def make_server(
     settings: Settings, market: Catalog, *, base_url: str = ""
 ) -> tuple[MCPServer[AppContext], Callable[[], AppContext | None]]:
-    """The server, and a look at its desk while it runs. `base_url`: films are reached over HTTP, not by path."""
-    desks: list[AppContext] = []
+    """The server, and a look at its context while it runs. `base_url`: films are reached over HTTP, not by path."""
+    contexts: list[AppContext] = []
 
     @asynccontextmanager
     async def lifespan(server: MCPServer[AppContext]) -> AsyncIterator[AppContext]:
         async with anyio.create_task_group() as group:
             config = partial(make_config, settings, market, paths=not base_url)
-            desk = AppContext(settings, config, group, base_url)
-            desks.append(desk)
-            group.start_soon(desk.look_for_ownerless)
+            app_context = AppContext(settings, config, group, base_url)
+            contexts.append(app_context)
+            group.start_soon(app_context.look_for_ownerless)
             try:
-                yield desk
+                yield app_context
             finally:
-                await desk.close()
-                desks.remove(desk)
+                await app_context.close()
+                contexts.remove(app_context)
                 group.cancel_scope.cancel()
 
     log_to_stderr(settings.log_level)
@@ -82,13 +82,13 @@ def make_server(
             middleware=[_mark_answered, cut_names, explain_refusals],
         )
 
-    def desk_now() -> AppContext | None:
-        return desks[-1] if desks else None
+    def current_context() -> AppContext | None:
+        return contexts[-1] if contexts else None
 
     add_resources(server, market)
     add_prompts(server, market)
-    add_completions(server, market, desk_now)
-    return server, desk_now
+    add_completions(server, market, current_context)
+    return server, current_context
 
 
 async def _mark_answered(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:

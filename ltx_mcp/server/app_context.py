@@ -117,7 +117,7 @@ class AppContext:
         assert isinstance(made, JobView)
         return made
 
-    async def stage(self, job: Job) -> str:
+    async def status_text(self, job: Job) -> str:
         """What happens to it now, in a few words; empty when it has ended."""
         return stage_text(job, await self._standing(job), datetime.now(UTC)) if job.live else ""
 
@@ -131,22 +131,22 @@ class AppContext:
         refusals, ways = await jobs.refusals(job), goes_on(job, jobs.market)
         return JobContext(is_preview, before, jobs.blocked_reason(job), refusals, ways, self.show_frames)
 
-    def teller(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
+    def progress_reporter(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
         """Tells a waiting caller how a job stands, in whole steps."""
         steps = WholeSteps()
 
         async def tell(job: Job) -> None:
             if told := steps.next(job.progress, f"{job.state} {job.status_message}", anyio.current_time()):
-                await context.report_progress(*told, await self.stage(job) or job.state.value)
+                await context.report_progress(*told, await self.status_text(job) or job.state.value)
 
         return tell
 
 
-def app_context(context: Context[Any]) -> AppContext:
-    """The desk of the server a call came to."""
-    desk = context.request_context.lifespan_context
-    assert isinstance(desk, AppContext)
-    return desk
+def app_context_of(context: Context[Any]) -> AppContext:
+    """The context of the server that a call came to."""
+    app_context = context.request_context.lifespan_context
+    assert isinstance(app_context, AppContext)
+    return app_context
 
 
 def _import_service() -> Any:

@@ -20,7 +20,7 @@ DAYS = 14
 SHOTS = tuple(map(str, range(1, 13)))
 
 
-def add_completions(server: MCPServer[Any], market: Catalog, desk_now: Callable[[], AppContext | None]) -> None:
+def add_completions(server: MCPServer[Any], market: Catalog, current_context: Callable[[], AppContext | None]) -> None:
     """Register the one handler there is."""
 
     # the SDK's decorator has no types
@@ -33,7 +33,7 @@ def add_completions(server: MCPServer[Any], market: Catalog, desk_now: Callable[
         given = (context.arguments if context else None) or {}
         words = _from_facts(market, argument.name, given)
         if words is None:
-            words = await _from_jobs(desk_now(), argument.name, given)
+            words = await _from_jobs(current_context(), argument.name, given)
         return _matching(words, argument.value)
 
 
@@ -65,17 +65,17 @@ def _from_facts(market: Catalog, name: str, given: dict[str, str]) -> Sequence[s
     return None
 
 
-async def _from_jobs(desk: AppContext | None, name: str, given: dict[str, str]) -> Sequence[str]:
+async def _from_jobs(app_context: AppContext | None, name: str, given: dict[str, str]) -> Sequence[str]:
     """Recent jobs of this caller, and moments of a film; nothing where there are no jobs yet."""
-    if desk is None or name not in ("job_id", "image", "seconds") or not await desk.has_jobs():
+    if app_context is None or name not in ("job_id", "image", "seconds") or not await app_context.has_jobs():
         return ()
-    jobs = await desk.jobs()
+    jobs = await app_context.jobs()
     if name == "seconds":
         try:
-            return _moments(await jobs.get(given.get("job_id", ""), desk.caller()))
+            return _moments(await jobs.get(given.get("job_id", ""), app_context.caller()))
         except LtxError:
             return ()
-    recent = (await jobs.page(ListJobs(limit=MOST), desk.caller())).jobs
+    recent = (await jobs.page(ListJobs(limit=MOST), app_context.caller())).jobs
     if name == "job_id":
         return [job.id for job in recent]
     return [f"{job.id}#last" for job in recent if job.live or job.film]

@@ -27,10 +27,12 @@ NOT_OUR_HOST = (
 )
 
 
-def make_app(server: MCPServer[Any], desk_now: Callable[[], AppContext | None], public_url: str = "") -> Starlette:
+def make_app(
+    server: MCPServer[Any], current_context: Callable[[], AppContext | None], public_url: str = ""
+) -> Starlette:
     """MCP at /mcp and films at /videos, both only under this machine's own names and that of `public_url`."""
     allowed = _allowed(public_url)
-    _add_video_route(server, desk_now, TransportSecurityMiddleware(allowed))
+    _add_video_route(server, current_context, TransportSecurityMiddleware(allowed))
     app = server.streamable_http_app(
         streamable_http_path=PATH,
         transport_security=allowed,
@@ -88,7 +90,7 @@ def _as_shown(request: Request) -> Request:
 
 
 def _add_video_route(
-    server: MCPServer[Any], desk_now: Callable[[], AppContext | None], guard: TransportSecurityMiddleware
+    server: MCPServer[Any], current_context: Callable[[], AppContext | None], guard: TransportSecurityMiddleware
 ) -> None:
     """`GET /videos/{job_id}.mp4` for the jobs of this server. The SDK guards its own route only."""
     downloads = FileTransfers()
@@ -96,12 +98,12 @@ def _add_video_route(
     async def video(request: Request) -> Response:
         if (refused := await guard.validate_request(_as_shown(request))) is not None:
             return refused
-        desk = desk_now()
+        app_context = current_context()
         name = request.path_params["name"]
-        if desk is None or not name.endswith(".mp4"):
+        if app_context is None or not name.endswith(".mp4"):
             return PlainTextResponse("not found", status_code=404)
         try:
-            jobs = await desk.jobs()
+            jobs = await app_context.jobs()
             path = jobs.film(await jobs.get(name.removesuffix(".mp4"), CALLER))
         except CallerError:
             return PlainTextResponse("not found", status_code=404)

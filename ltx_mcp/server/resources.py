@@ -11,7 +11,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.presentation.spending import read_day, to_spend_view
-from ltx_mcp.server.app_context import AppContext, app_context
+from ltx_mcp.server.app_context import AppContext, app_context_of
 
 MAX_BLOB_BYTES = 4 * 1024 * 1024
 T = TypeVar("T")
@@ -39,9 +39,9 @@ def add_resources(server: MCPServer[Any], market: Catalog) -> None:
     )
     async def job(job_id: str, context: Context[AppContext]) -> str:
         async def read() -> str:
-            desk = app_context(context)
-            found = await (await desk.jobs()).get(job_id, desk.caller(context))
-            return json.dumps((await desk.view(found)).to_wire())
+            app_context = app_context_of(context)
+            found = await (await app_context.jobs()).get(job_id, app_context.caller(context))
+            return json.dumps((await app_context.view(found)).to_wire())
 
         return await _read(read)
 
@@ -54,8 +54,8 @@ def add_resources(server: MCPServer[Any], market: Catalog) -> None:
     )
     async def frame(job_id: str, seconds: float, context: Context[AppContext]) -> bytes:
         async def read() -> bytes:
-            desk, jobs = app_context(context), await app_context(context).jobs()
-            return (await jobs.frame(await jobs.get(job_id, desk.caller(context)), seconds)).data
+            app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
+            return (await jobs.frame(await jobs.get(job_id, app_context.caller(context)), seconds)).data
 
         return await _read(read)
 
@@ -78,16 +78,16 @@ def add_resources(server: MCPServer[Any], market: Catalog) -> None:
     )
     async def spend(day: str, context: Context[AppContext]) -> str:
         async def read() -> str:
-            desk, jobs = app_context(context), await app_context(context).jobs()
-            return json.dumps(to_spend_view(await jobs.spend(desk.caller(context), read_day(day))).to_wire())
+            app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
+            return json.dumps(to_spend_view(await jobs.spend(app_context.caller(context), read_day(day))).to_wire())
 
         return await _read(read)
 
 
 async def _film(job_id: str, context: Context[AppContext]) -> bytes:
-    desk, jobs = app_context(context), await app_context(context).jobs()
-    job = await jobs.get(job_id, desk.caller(context))
-    view, path = await desk.view(job), jobs.film(job)
+    app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
+    job = await jobs.get(job_id, app_context.caller(context))
+    view, path = await app_context.view(job), jobs.film(job)
     if path is None:
         raise LtxError(ErrorCode.INVALID_REQUEST, f"{view.job_id} is {view.state}; it has no film yet.")
     if path.stat().st_size > MAX_BLOB_BYTES:

@@ -34,9 +34,9 @@ def image(data: bytes, mime_type: str) -> ImageContent:
     return ImageContent(type="image", data=base64.b64encode(data).decode(), mime_type=mime_type)
 
 
-async def job_answer(desk: AppContext, job: Job, *, fresh: bool = True) -> CallToolResult:
+async def job_answer(app_context: AppContext, job: Job, *, fresh: bool = True) -> CallToolResult:
     """A job's short form; one that failed, or was cancelled for a reason, did not do what was asked: isError."""
-    ref = await desk.ref(job, fresh=fresh)
+    ref = await app_context.ref(job, fresh=fresh)
     if job.state in (State.FAILED, State.CANCELLED) and job.error is not None:
         return refusal(job.error.code, f"{job.id} {job.state}. {trouble_text(ref)} {ref.next}", ref.to_wire())
     return answer(ref_text(ref), ref)

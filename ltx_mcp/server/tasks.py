@@ -34,7 +34,7 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.presentation.result_models import to_time
-from ltx_mcp.server.app_context import AppContext, app_context
+from ltx_mcp.server.app_context import AppContext, app_context_of
 from ltx_mcp.server.results import job_answer
 
 logger = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ def _check_name(request: Request, task_id: str) -> None:
 
 
 class JobTasks:
-    """The jobs of a desk as tasks."""
+    """The jobs of a server as tasks."""
 
     async def of_answer(self, answer: CallToolResult, request: Request) -> Task | None:
         """The task of a job under way. Its first message is the whole answer: price, changes, and what to do next."""
@@ -183,9 +183,9 @@ class JobTasks:
 
     async def find(self, task_id: str, request: Request) -> Task | None:
         """The job's row as a task."""
-        desk, caller = _reach(request)
+        app_context, caller = _reach(request)
         with _in_words():
-            jobs = await desk.jobs()
+            jobs = await app_context.jobs()
             try:
                 job = await jobs.get(task_id, caller)
                 moved_at = max(event.at for event in await jobs.history(task_id, caller))
@@ -194,19 +194,19 @@ class JobTasks:
                     return None
                 raise
             if _goes_on(job):
-                told = ". ".join(filter(None, (await desk.stage(job), jobs.blocked_reason(job))))
+                told = ". ".join(filter(None, (await app_context.status_text(job), jobs.blocked_reason(job))))
                 return Task(job.id, "working", job.created_at, moved_at, told)
-            ref = await desk.ref(job)
+            ref = await app_context.ref(job)
             told = f"{job.error.message} {ref.next}" if job.error else ref.next
             if job.state is State.CANCELLED:
                 return Task(job.id, "cancelled", job.created_at, moved_at, told)
-            return Task(job.id, "completed", job.created_at, moved_at, told, await job_answer(desk, job))
+            return Task(job.id, "completed", job.created_at, moved_at, told, await job_answer(app_context, job))
 
     async def cancel(self, task_id: str, request: Request) -> None:
         """The same wish as that of cancel_job."""
-        desk, caller = _reach(request)
+        app_context, caller = _reach(request)
         with _in_words():
-            await (await desk.jobs()).cancel(task_id, caller)
+            await (await app_context.jobs()).cancel(task_id, caller)
 
 
 def _goes_on(job: Job) -> bool:
@@ -216,8 +216,8 @@ def _goes_on(job: Job) -> bool:
 
 def _reach(request: Request) -> tuple[AppContext, str]:
     context: Context[AppContext] = Context(request_context=request)
-    desk = app_context(context)
-    return desk, desk.caller(context)
+    app_context = app_context_of(context)
+    return app_context, app_context.caller(context)
 
 
 @contextmanager

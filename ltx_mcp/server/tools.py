@@ -32,7 +32,7 @@ from ltx_mcp.presentation.next_steps import money_text
 from ltx_mcp.presentation.result_models import Estimate, JobList, JobRef, to_estimate, to_summary, without_frames
 from ltx_mcp.presentation.result_text import cancel_text, estimate_text, job_text, list_text, supposed_text
 from ltx_mcp.server import elicitation
-from ltx_mcp.server.app_context import AppContext, app_context
+from ltx_mcp.server.app_context import AppContext, app_context_of
 from ltx_mcp.server.arguments import StrictTool, make_tool
 from ltx_mcp.server.player.page import TOOL_META
 from ltx_mcp.server.player.player_actions import player_meta
@@ -95,15 +95,15 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
     """Show a job's state, progress, price, video URL and measured facts, waiting up to wait_seconds for its end. When
     it is done you see a contact sheet: look at it before you show the video or order again. Still running is a normal
     answer: call again."""
-    desk, jobs = app_context(context), await app_context(context).jobs()
-    job = await jobs.get_rechecked(arguments.job_id, desk.caller(context))
+    app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
+    job = await jobs.get_rechecked(arguments.job_id, app_context.caller(context))
     if job.live:
-        patience, asked_s = desk.patiences.of(context), arguments.wait_seconds
+        patience, asked_s = app_context.patiences.of(context), arguments.wait_seconds
         async with patience.call():
             wait_s = patience.usual(USUAL_WAIT_S) if asked_s is None else patience.most(asked_s)
-            job = await jobs.wait(job, wait_s, desk.teller(context))
-    view, shown = await desk.view(job), None
-    if not desk.show_frames:
+            job = await jobs.wait(job, wait_s, app_context.progress_reporter(context))
+    view, shown = await app_context.view(job), None
+    if not app_context.show_frames:
         view = without_frames(view) if arguments.frames or arguments.frame_at >= 0 else view
     elif arguments.frame_at >= 0 and not job.live:
         shown = await jobs.frame(job, arguments.frame_at)
@@ -115,14 +115,14 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
         if client_supports_apps(context)
         else None
     )
-    return answer(job_text(view, await desk.stage(job)), view, *pictures, meta=meta)
+    return answer(job_text(view, await app_context.status_text(job)), view, *pictures, meta=meta)
 
 
 async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -> CallToolResult:
     """Price a video at every provider without ordering it. Shows which providers can be used now, why others cannot,
     and what is left of today's budget. Free and instant; call it before a paid tool."""
-    jobs = await app_context(context).jobs()
-    plan = await jobs.quotes(arguments, app_context(context).caller(context))
+    jobs = await app_context_of(context).jobs()
+    plan = await jobs.quotes(arguments, app_context_of(context).caller(context))
     estimate = to_estimate(plan, arguments.count, await jobs.budget(), supposed_text(arguments))
     return answer(estimate_text(estimate, arguments.count), estimate)
 
@@ -130,9 +130,9 @@ async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -
 async def cancel_job(arguments: CancelJob, context: Context[AppContext]) -> CallToolResult:
     """Cancel a job. One not yet sent costs nothing; one a provider already works on may still be charged: cancel says
     which it was. A film that comes all the same is kept."""
-    desk, jobs = app_context(context), await app_context(context).jobs()
-    job = await jobs.cancel(arguments.job_id, desk.caller(context))
-    ref = await desk.ref(job)
+    app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
+    job = await jobs.cancel(arguments.job_id, app_context.caller(context))
+    ref = await app_context.ref(job)
     if ref.cancel is None:
         ref = ref.model_copy(update={"next": f"It had ended before; it {money_text(job)}. {ref.next}"})
     return answer(cancel_text(ref), ref)
@@ -141,8 +141,8 @@ async def cancel_job(arguments: CancelJob, context: Context[AppContext]) -> Call
 async def list_jobs(arguments: ListJobs, context: Context[AppContext]) -> CallToolResult:
     """List your jobs, newest first: find a job_id again, or see what is still under way. With wait_seconds it answers
     as soon as one of the live ones shown ends."""
-    desk, jobs = app_context(context), await app_context(context).jobs()
-    page = await jobs.page(arguments, desk.caller(context))
+    app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
+    page = await jobs.page(arguments, app_context.caller(context))
     listed = JobList(jobs=[to_summary(job) for job in page.jobs], next_cursor=page.next_cursor or None)
     return answer(list_text(listed), listed)
 
@@ -196,8 +196,8 @@ def _choices(market: Catalog, operation: str | None) -> dict[str, tuple[str, ...
 
 async def _order(arguments: PaidArguments, context: Context[AppContext]) -> CallToolResult | InputRequiredResult:
     began = anyio.current_time()
-    desk, jobs = app_context(context), await app_context(context).jobs()
-    caller, can_ask, said = desk.caller(context), elicitation.can_ask(context), elicitation.read_answer(context)
+    app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
+    caller, can_ask, said = app_context.caller(context), elicitation.can_ask(context), elicitation.read_answer(context)
     ordered = await jobs.order_or_ask(arguments, caller, said, can_ask=can_ask)
     while isinstance(ordered, ConfirmationPrompt):
         if elicitation.asks_by_answer(context):
@@ -205,14 +205,15 @@ async def _order(arguments: PaidArguments, context: Context[AppContext]) -> Call
         said = await elicitation.ask(context, ordered, began + elicitation.ASK_S - anyio.current_time())
         ordered = await jobs.order_or_ask(arguments, caller, said, can_ask=True)
     took_s = anyio.current_time() - began
-    job, patience = ordered.job, desk.patiences.of(context)
+    job, patience = ordered.job, app_context.patiences.of(context)
     if job.live:
         wait_s = max(0.0, patience.most(arguments.wait_seconds) - took_s)
+        report = app_context.progress_reporter(context)
         async with patience.call():
             if follows_tasks(context.request_context):
                 # the provider's word comes with the task; only a wait that was asked for is kept
-                job = await jobs.wait(job, min(wait_s, MAX_S - took_s), desk.teller(context))
+                job = await jobs.wait(job, min(wait_s, MAX_S - took_s), report)
             else:
                 word_s = max(0.0, patience.usual(WORD_S) - took_s)
-                job = await jobs.wait_for_submission(job, wait_s, desk.teller(context), MAX_S - took_s, word_s)
-    return await job_answer(desk, job, fresh=ordered.fresh)
+                job = await jobs.wait_for_submission(job, wait_s, report, MAX_S - took_s, word_s)
+    return await job_answer(app_context, job, fresh=ordered.fresh)

@@ -34,7 +34,7 @@ FAL = {"FAL_KEY": "an-id:a-secret-of-mine"}
 JSON = "Content-Type: application/json"
 
 
-async def look(environment: Mapping[str, str], *, offline: bool = False) -> dict[str, Finding]:
+async def findings_of(environment: Mapping[str, str], *, offline: bool = False) -> dict[str, Finding]:
     """Every line, by what was looked at."""
     patient_loop()
     return {line.what: line for line in await check_providers(read_given(environment), offline=offline)}
@@ -78,7 +78,7 @@ def statuses(lines: Mapping[str, Finding]) -> set[str]:
 )
 async def test_what_cannot_be_a_key_is_a_failure_that_nobody_is_asked_about(key: str, words: str) -> None:
     async with serving(says(answer(404, NO_SUCH_JOB, JSON))) as server:
-        lines = await look(fal_at(server.url) | {"FAL_KEY": key})
+        lines = await findings_of(fal_at(server.url) | {"FAL_KEY": key})
     line = lines["key of fal"]
     assert line.status == "failure"
     assert words in line.found
@@ -90,13 +90,13 @@ async def test_what_cannot_be_a_key_is_a_failure_that_nobody_is_asked_about(key:
 @pytest.mark.parametrize("key", ["${FAL_KEY}", "${env:FAL_KEY}", "$FAL_KEY", "${FAL_KEY:-}"])
 async def test_a_reference_that_no_host_filled_in_is_a_warning_and_no_key(key: str) -> None:
     async with serving(says(answer(404, NO_SUCH_JOB, JSON))) as server:
-        lines = await look(fal_at(server.url) | {"FAL_KEY": key})
+        lines = await findings_of(fal_at(server.url) | {"FAL_KEY": key})
     assert (lines["key of fal"].status, server.connections) == ("warning", 0)
     assert "reference" in lines["key of fal"].found
 
 
 async def test_a_field_of_a_form_that_was_left_empty_is_no_key_and_no_fault() -> None:
-    lines = await look({"FAL_KEY": "${user_config.fal_key}"})
+    lines = await findings_of({"FAL_KEY": "${user_config.fal_key}"})
     assert "key of fal" not in lines
     assert (lines["fal"].status, lines["fal"].found) == ("–", "no key")
 
@@ -118,14 +118,14 @@ def test_a_key_of_a_form_nobody_documented_can_be_one(key: str) -> None:
     ],
 )
 async def test_what_is_odd_about_a_key_is_a_warning(environment: dict[str, str], what: str, words: str) -> None:
-    line = (await look(environment, offline=True))[what]
+    line = (await findings_of(environment, offline=True))[what]
     assert (line.status, words in line.found) == ("warning", True)
     assert line.mend
 
 
 async def test_spaces_around_a_key_are_forgiven_as_everywhere(emulator: Emulated) -> None:
     given = settings(emulator[0])
-    lines = await look(given | {"FAL_KEY": f" {given['FAL_KEY']}\n"})
+    lines = await findings_of(given | {"FAL_KEY": f" {given['FAL_KEY']}\n"})
     assert (lines["key of fal"].status, lines["account at fal"].status) == ("OK", "OK")
 
 
@@ -133,7 +133,7 @@ async def test_spaces_around_a_key_are_forgiven_as_everywhere(emulator: Emulated
 
 
 async def test_known_keys_are_told_so_without_an_order(emulator: Emulated) -> None:
-    lines = await look(settings(emulator[0]))
+    lines = await findings_of(settings(emulator[0]))
     assert statuses(lines) == {"OK"}
     for provider in REMOTE:
         words = "is accepted" if provider == "fal" else "not refused"  # its prices prove it
@@ -149,7 +149,7 @@ async def test_known_keys_are_told_so_without_an_order(emulator: Emulated) -> No
 async def test_an_unknown_key_is_a_failure_that_shows_nothing_of_it(emulator: Emulated, provider: str) -> None:
     given = settings(emulator[0])
     name = next(name for name in given if name.endswith("_KEY") and provider.upper() in name)
-    lines = await look(given | {name: "nobody-gave:this-out"})
+    lines = await findings_of(given | {name: "nobody-gave:this-out"})
     line = lines[f"account at {provider}"]
     assert line.status == "failure"
     assert line.found.startswith("key_rejected: ")
@@ -160,7 +160,7 @@ async def test_an_unknown_key_is_a_failure_that_shows_nothing_of_it(emulator: Em
 
 
 async def test_a_rejected_key_names_the_page_where_keys_are_made_if_that_is_known(emulator: Emulated) -> None:
-    lines = await look(settings(emulator[0]) | {"LTX_API_KEY": "wrong-one", "NETWRCK_API_KEY": "wrong-one-too"})
+    lines = await findings_of(settings(emulator[0]) | {"LTX_API_KEY": "wrong-one", "NETWRCK_API_KEY": "wrong-one-too"})
     assert "https://console.ltx.io" in lines["account at ltx"].mend
     assert "https://" not in lines["account at netwrck"].mend
 
@@ -176,28 +176,28 @@ async def test_a_rejected_key_names_the_page_where_keys_are_made_if_that_is_know
 )
 async def test_what_else_an_account_says(emulator: Emulated, fault: Fault, status: str, words: str) -> None:
     emulator[1].faults.append(fault)
-    line = (await look(settings(emulator[0])))[f"account at {fault.provider}"]
+    line = (await findings_of(settings(emulator[0])))[f"account at {fault.provider}"]
     assert (line.status, words in line.found) == (status, True)
     assert line.mend
 
 
 async def test_prices_that_fal_tells_prove_the_key_and_are_compared(emulator: Emulated) -> None:
-    told = await look(settings(emulator[0]))
+    told = await findings_of(settings(emulator[0]))
     assert told["account at fal"].found == "the key is accepted"
     assert (told["prices of fal"].status, told["prices of fal"].found) == ("OK", "as in the table")
     emulator[1].prices["fal-ai/ltx-2.3/text-to-video"] = Told(0.04)
-    line = (await look(settings(emulator[0])))["prices of fal"]
+    line = (await findings_of(settings(emulator[0])))["prices of fal"]
     assert (line.status, "0.04 USD a unit there, 0.08 a second here" in line.found) == ("warning", True)
 
 
 async def test_where_the_queue_is_not_fals_own_nobody_is_asked_for_prices(emulator: Emulated) -> None:
-    told = await look(settings(emulator[0]) | {"LTX_MCP_FAL_API_URL": ""})
+    told = await findings_of(settings(emulator[0]) | {"LTX_MCP_FAL_API_URL": ""})
     assert "prices of fal" not in told
     assert [call for call in emulator[1].calls if call.step == "prices"] == []
 
 
 async def test_prices_that_cannot_be_had_are_no_failure(emulator: Emulated) -> None:
-    told = await look(settings(emulator[0]) | {"LTX_MCP_FAL_API_URL": f"http://{LOOPBACK}:9"})
+    told = await findings_of(settings(emulator[0]) | {"LTX_MCP_FAL_API_URL": f"http://{LOOPBACK}:9"})
     assert (told["prices of fal"].status, statuses(told)) == ("warning", {"OK", "warning"})
 
 
@@ -221,7 +221,7 @@ async def test_a_service_without_a_free_call_is_reached_without_its_key_and_no_m
 async def test_refused_connections_are_a_failure_that_names_host_and_setting(host: str) -> None:
     with socket.create_server((LOOPBACK, 0)) as listener:
         port = listener.getsockname()[1]
-    lines = await look(fal_at(f"http://{host}:{port}"))
+    lines = await findings_of(fal_at(f"http://{host}:{port}"))
     for use, setting in (("queue", "LTX_MCP_FAL_QUEUE_URL"), ("rest", "LTX_MCP_FAL_REST_URL")):
         line = lines[f"address of fal ({use})"]
         assert (line.status, line.found) == ("failure", f"{host}:{port} refuses connections")
@@ -237,7 +237,7 @@ def test_a_name_of_several_addresses_that_all_refuse_is_told_as_one() -> None:
 
 
 async def test_a_name_nobody_knows_is_told_as_such() -> None:
-    line = (await look(fal_at(NOWHERE)))["address of fal (queue)"]
+    line = (await findings_of(fal_at(NOWHERE)))["address of fal (queue)"]
     assert (line.status, line.found) == ("failure", "nowhere.invalid is not found: no address is known for this name")
     assert "network" in line.mend
 
@@ -254,13 +254,13 @@ def test_only_a_setting_that_somebody_gave_is_to_be_checked(kind: Kind) -> None:
 
 
 async def test_what_follows_from_an_address_out_of_reach_is_not_told_twice() -> None:
-    lines = await look(fal_at(NOWHERE))
+    lines = await findings_of(fal_at(NOWHERE))
     assert lines["account at fal"].found == "not asked: there was no answer"
     assert "prices of fal" not in lines
 
 
 async def test_one_address_of_two_that_is_out_of_reach_is_the_one_that_is_told(emulator: Emulated) -> None:
-    lines = await look(settings(emulator[0]) | {"LTX_MCP_FAL_REST_URL": f"http://{LOOPBACK}:9"})
+    lines = await findings_of(settings(emulator[0]) | {"LTX_MCP_FAL_REST_URL": f"http://{LOOPBACK}:9"})
     assert lines["address of fal (rest)"].status == "failure"
     assert {lines[what].status for what in ("address of fal (queue)", "account at fal")} == {"OK"}
 
@@ -268,14 +268,14 @@ async def test_one_address_of_two_that_is_out_of_reach_is_the_one_that_is_told(e
 async def test_the_key_goes_to_no_address_that_need_not_see_it() -> None:
     said = says(answer(404, NO_SUCH_JOB, JSON))
     async with serving(said) as queue, serving(said) as rest:
-        await look(fal_at(queue.url, rest.url))
+        await findings_of(fal_at(queue.url, rest.url))
     assert [request.headers.get("authorization") for request in queue.requests] == [f"Key {FAL['FAL_KEY']}"]
     assert [request.headers.get("authorization") for request in rest.requests] == [None]
 
 
 async def test_a_sign_in_page_in_between_is_a_failure() -> None:
     async with serving(says(answer(200, b"<html>Welcome to the airport</html>", "Content-Type: text/html"))) as portal:
-        lines = await look(fal_at(portal.url))
+        lines = await findings_of(fal_at(portal.url))
     line = lines["address of fal (queue)"]
     assert (line.status, "Something else than fal answers there" in line.found) == ("failure", True)
     assert "proxy" in line.mend
@@ -290,7 +290,7 @@ def tls_of(authority: trustme.CA, *names: str) -> ssl.SSLContext:
 
 async def test_a_certificate_of_nobodys_is_a_failure_that_names_ssl_cert_file() -> None:
     async with serving(says(answer(200)), tls_of(trustme.CA(), LOOPBACK)) as server:
-        line = (await look(fal_at(server.url)))["address of fal (queue)"]
+        line = (await findings_of(fal_at(server.url)))["address of fal (queue)"]
     assert line.status == "failure"
     assert "certificate that is not trusted" in line.found
     assert "SSL_CERT_FILE" in line.mend
@@ -313,7 +313,7 @@ async def fresh_trust(context: ssl.SSLContext) -> dict[str, Finding]:
     trusted.cache_clear()
     try:
         async with serving(says(answer(200)), context) as server:
-            return await look(fal_at(server.url))
+            return await findings_of(fal_at(server.url))
     finally:
         trusted.cache_clear()
 
@@ -323,7 +323,7 @@ async def test_plain_http_where_tls_is_expected_is_told_as_such() -> None:
         await line.say(answer(400, b"this is a plain HTTP server"))
 
     async with serving(speaks_first) as server:
-        line = (await look(fal_at(server.url.replace("http:", "https:"))))["address of fal (queue)"]
+        line = (await findings_of(fal_at(server.url.replace("http:", "https:"))))["address of fal (queue)"]
     assert line.status == "failure"
     assert "does not speak TLS" in line.found
 
@@ -343,7 +343,7 @@ async def test_silence_is_a_failure_after_five_seconds_for_all_at_once() -> None
 
     async with serving(counted) as server:
         environment = {name: server.url if name.endswith("_URL") else value for name, value in settings("").items()}
-        lines = await look(environment)
+        lines = await findings_of(environment)
     silent = [line for what, line in lines.items() if what.startswith("address of")]
     assert len(silent) == 5
     assert most >= len(silent)
@@ -352,7 +352,7 @@ async def test_silence_is_a_failure_after_five_seconds_for_all_at_once() -> None
 
 async def test_a_proxy_that_is_in_the_way_is_named_but_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:hidden-word@{LOOPBACK}:9")
-    line = (await look(fal_at(NOWHERE)))["address of fal (queue)"]
+    line = (await findings_of(fal_at(NOWHERE)))["address of fal (queue)"]
     assert line.status == "failure"
     assert "through the proxy that HTTPS_PROXY names" in line.found
     assert "HTTPS_PROXY" in line.mend
@@ -374,7 +374,7 @@ async def test_a_variable_that_keeps_every_order_here_has_a_line_of_its_own(
     for each in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(each, raising=False)
     monkeypatch.setenv(name, value)
-    lines = await look(fal_at(NOWHERE))
+    lines = await findings_of(fal_at(NOWHERE))
     for line in (lines[what], lines["address of fal (queue)"]):
         assert (line.status, name in line.found, name in line.mend) == ("failure", True, True)
         assert "hidden-word" not in f"{line.found} {line.mend}"
@@ -391,9 +391,9 @@ async def test_where_films_lie_is_asked_by_the_way_they_would_come(
         gated(int(server.url.rpartition(":")[2])) as gate,
     ):
         monkeypatch.setenv("https_proxy", gate.url)
-        straight = (await look(FAL))["films of fal"]
+        straight = (await findings_of(FAL))["films of fal"]
         monkeypatch.delenv("NO_PROXY")
-        lines = await look(FAL)
+        lines = await findings_of(FAL)
     assert (straight.status, "is not found" in straight.found) == ("failure", True)
     assert (lines["films of fal"].found, lines["proxy"].status) == ("v3.fal.media answers", "OK")
     assert {"v3.fal.media", "queue.fal.run", "rest.fal.ai"} <= set(gate.targets)
@@ -405,7 +405,7 @@ async def test_a_certificate_file_that_is_not_there_is_a_failure_of_the_address(
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/at-all.pem")
     trusted.cache_clear()
     try:
-        lines = await look(fal_at(NOWHERE))
+        lines = await findings_of(fal_at(NOWHERE))
     finally:
         trusted.cache_clear()
     assert lines["address of fal (queue)"].status == "failure"
@@ -414,33 +414,33 @@ async def test_a_certificate_file_that_is_not_there_is_a_failure_of_the_address(
 async def test_a_provider_without_a_key_or_left_out_by_the_settings_is_not_asked() -> None:
     async with serving(says(answer(404, NO_SUCH_JOB, JSON))) as server:
         without = {"LTX_MCP_LTX_URL": server.url, **fal_at(server.url), "LTX_MCP_PROVIDERS": "ltx"}
-        lines = await look(without)
+        lines = await findings_of(without)
     assert server.connections == 0
     assert (lines["provider ltx"].status, lines["netwrck"].status) == ("warning", "–")
 
 
 async def test_a_key_goes_nowhere_while_the_address_it_belongs_to_is_misspelt() -> None:
-    lines = await look({**FAL, "LTX_MCP_FAL_QUEUE_URL": "http://gateway.example"})
+    lines = await findings_of({**FAL, "LTX_MCP_FAL_QUEUE_URL": "http://gateway.example"})
     assert "address of fal (queue)" not in lines
     assert (lines["provider fal"].status, lines["key of fal"].status) == ("warning", "OK")
 
 
 async def test_offline_asks_nobody() -> None:
     async with serving(says(answer(404, NO_SUCH_JOB, JSON))) as server:
-        lines = await look(fal_at(server.url), offline=True)
+        lines = await findings_of(fal_at(server.url), offline=True)
     assert server.connections == 0
     assert lines["address of fal"].found == "not asked (--offline)"
 
 
 async def test_with_nothing_set_up_one_warning_says_so() -> None:
-    lines = await look({})
+    lines = await findings_of({})
     warned = [line for line in lines.values() if line.status == "warning"]
     assert [line.what for line in warned] == ["provider"]
     assert "FAL_KEY" in warned[0].mend
 
 
 async def test_a_key_without_the_address_it_needs_names_the_setting() -> None:
-    line = (await look({"BYTECOMPUTE_API_KEY": "k-1"}))["provider bytecompute"]
+    line = (await findings_of({"BYTECOMPUTE_API_KEY": "k-1"}))["provider bytecompute"]
     assert (line.status, "LTX_MCP_BYTECOMPUTE_URL" in line.found) == ("warning", True)
 
 
@@ -455,7 +455,7 @@ async def at_time(*differences: timedelta) -> Finding:
         return answer(404, b'{"detail": "no", "error": {"type": "not_found_error"}}', JSON, f"Date: {date}")
 
     async with serving(says(dated(differences[0]))) as one, serving(says(dated(differences[-1]))) as two:
-        lines = await look({**fal_at(one.url), "LTX_API_KEY": "k-1", "LTX_MCP_LTX_URL": two.url})
+        lines = await findings_of({**fal_at(one.url), "LTX_API_KEY": "k-1", "LTX_MCP_LTX_URL": two.url})
     return lines["clock"]
 
 

@@ -42,13 +42,13 @@ def settings(home: Path, url: str = "", **more: str) -> Settings:
     return read_settings({"LTX_MCP_HOME": str(home), "LTX_MCP_DATABASE_URL": url, **more})
 
 
-async def look(given: Settings) -> list[Finding]:
+async def findings_of(given: Settings) -> list[Finding]:
     patient_loop()
     return await check_state(given)
 
 
 async def lines_of(what: str, given: Settings) -> list[Finding]:
-    return [line for line in await look(given) if line.what == what]
+    return [line for line in await findings_of(given) if line.what == what]
 
 
 async def line_of(what: str, given: Settings) -> Finding:

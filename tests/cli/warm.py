@@ -100,7 +100,7 @@ def serve(descriptor: int, media_at: str) -> None:
         if not module.name.endswith((".__main__", ".media.process")):
             import_module(module.name)
     if media_at:
-        import_module("ltx_mcp.media.client").open_process = open_process_at(media_at)  # type: ignore[attr-defined]
+        vars(import_module("ltx_mcp.media.client"))["open_process"] = open_process_at(media_at)
     gc.collect()
     gc.freeze()  # else each forked process would look through all of it once more when it ends
     line = socket.socket(fileno=descriptor)

@@ -48,7 +48,7 @@ async def test_a_file_that_breaks_off_is_not_kept(inputs: Inputs) -> None:
 
 async def test_a_film_is_measured_as_one_and_its_sound_as_a_sound(inputs: Inputs) -> None:
     file = await inputs.keep(film("mp4", frames=80))
-    video, audio = await inputs.look(file, "video"), await inputs.look(file, "audio")
+    video, audio = await inputs.probe(file, "video"), await inputs.probe(file, "audio")
     assert video is not None
     assert audio is not None
     assert (video.path, video.facts.frames, video.facts.width, video.facts.video_codec) == (
@@ -58,7 +58,7 @@ async def test_a_film_is_measured_as_one_and_its_sound_as_a_sound(inputs: Inputs
         "h264",
     )
     assert audio.facts.duration == pytest.approx(3.2, abs=0.05)
-    assert await inputs.look(await inputs.keep(tone("mp3")), "video") is None
+    assert await inputs.probe(await inputs.keep(tone("mp3")), "video") is None
     assert await inputs.probe_image(file) is None
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -276,9 +276,14 @@ async def test_a_call_that_asked_long_does_not_wait_long_for_the_provider(
 # -- answers that are not to a question of ours -------------------------------------------------------------------
 
 
-async def round_of(client: Client, answer: str = "", state: str | None = None, **arguments: Any) -> Any:
+async def round_of(
+    client: Client,
+    answer: Literal["accept", "decline", "cancel"] | None = None,
+    state: str | None = None,
+    **arguments: Any,
+) -> Any:
     """One round of a call as the newer protocol sends it, with what a person is said to have answered."""
-    said: InputResponses | None = {elicitation.PRICE: ElicitResult(action=answer)} if answer else None  # type: ignore[arg-type]
+    said: InputResponses | None = {elicitation.PRICE: ElicitResult(action=answer)} if answer else None
     return await client.session.call_tool(
         "generate_video", POND | arguments, input_responses=said, request_state=state, allow_input_required=True
     )

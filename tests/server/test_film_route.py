@@ -17,8 +17,10 @@ pytestmark = pytest.mark.anyio
 
 async def test_only_a_film_that_is_there_is_served(home: Path) -> None:
     env = {"LTX_MCP_HOME": str(home)}
-    server, desk_now = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env), base_url="http://127.0.0.1:1")
-    transport = httpx.ASGITransport(make_app(server, desk_now))
+    server, current_context = make_server(
+        read_settings(env, PROVIDER_SETTINGS), market_of(env), base_url="http://127.0.0.1:1"
+    )
+    transport = httpx.ASGITransport(make_app(server, current_context))
     async with Client(server) as client, httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:1") as web:
         long = {"prompt": "A pond", "resolution": "2160p", "duration": 20, "provider": "local"}
         placed = (await client.call_tool("generate_video", long)).structured_content or {}

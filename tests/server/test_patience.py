@@ -104,16 +104,16 @@ async def test_a_call_that_says_no_wait_is_answered_soon_until_one_has_waited(
     base_url, world = emulator
     world.work_s = HANG_S
     env = settings(base_url) | {"LTX_MCP_HOME": str(home)}
-    server, desk_now = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
+    server, current_context = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
     async with Client(server) as client:
         placed = await client.call_tool("generate_video", {"prompt": "A pond", "provider": "fal"})
         job_id = _facts(placed)["job_id"]
         monkeypatch.setattr(tools, "USUAL_WAIT_S", HANG_S)
         assert _facts(await client.call_tool("check_job", {"job_id": job_id}))["state"] != "succeeded"
         await client.call_tool("check_job", {"job_id": job_id, "wait_seconds": 0.2})
-        desk = desk_now()
-        assert desk is not None
-        assert desk.patiences.of(cast(Any, _stdio())).usual(25) == 25
+        app_context = current_context()
+        assert app_context is not None
+        assert app_context.patiences.of(cast(Any, _stdio())).usual(25) == 25
         await client.call_tool("cancel_job", {"job_id": job_id})
 
 

@@ -60,7 +60,7 @@ def proxy_of(url: str) -> str:
     return proxy.variable if proxy else ""
 
 
-async def look_for_films(facts: ProviderSpec) -> list[Finding]:
+async def check_video_hosts(facts: ProviderSpec) -> list[Finding]:
     """Whether the host that films of a provider lie on can be reached, the way a film would come."""
     if not facts.film_url:
         return []

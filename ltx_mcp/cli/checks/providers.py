@@ -12,7 +12,7 @@ import anyio
 
 from ltx_mcp.cli.checks.finding import Finding, absent, failure, fine, warning
 from ltx_mcp.cli.checks.keys import check_key, find_unfilled
-from ltx_mcp.cli.checks.network import check_network, look_for_films, proxy_of
+from ltx_mcp.cli.checks.network import check_network, check_video_hosts, proxy_of
 from ltx_mcp.cli.checks.settings import Given
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
@@ -135,7 +135,7 @@ async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: Provide
         if addresses == {
             use: facts.url_default.get(use) for use in addresses
         }:  # of others nobody knows where films lie
-            films_at.extend(await look_for_films(facts))
+            films_at.extend(await check_video_hosts(facts))
 
     films_at: list[Finding] = []
     async with anyio.create_task_group() as group:

@@ -104,7 +104,7 @@ class Queue:
     async def status(self, request: Request) -> Response:
         """202 until it has ended."""
         order = self._order(request)
-        told = self._told(order, _wants_logs(request))
+        told = self._status_body(order, _wants_logs(request))
         return JSONResponse(told, 200 if told["status"] == "COMPLETED" else 202, headers=_named(order))
 
     async def stream(self, request: Request) -> Response:
@@ -210,7 +210,7 @@ class Queue:
                 return Ending(answer, options["message"], options["type"])
         return None
 
-    def _told(self, order: EmulatedOrder, logs: bool) -> dict[str, Any]:
+    def _status_body(self, order: EmulatedOrder, logs: bool) -> dict[str, Any]:
         """The status object."""
         status = self._status(order)
         told: dict[str, Any] = {"status": status} | self._addresses(order)
@@ -251,7 +251,7 @@ class Queue:
         while True:
             look = (self._status(order), self._log_lines(order) if logs else 0, looks // LOOKS_PER_POSITION)
             if look != seen:
-                seen, now = look, self._told(order, logs)
+                seen, now = look, self._status_body(order, logs)
                 if now != told:
                     told, wrote_at = now, monotonic()
                     yield f"data: {json.dumps(told)}\n\n"

@@ -45,7 +45,7 @@ async def look(body: Any, fields: Iterable[str], find: Find, inputs: Inputs) -> 
     for name, kind in FIELDS.items():
         url = given.get(name, "")
         if file := await _file(url, find, inputs):
-            media[url] = await inputs.look(file, kind)
+            media[url] = await inputs.probe(file, kind)
         elif public_address(url):
             media[url] = ELSEWHERE[kind]
     picture = await _file(given.get("image_url", ""), find, inputs) if media else None

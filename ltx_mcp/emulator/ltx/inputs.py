@@ -78,7 +78,7 @@ async def read_medium(body: Mapping[str, Any], name: str, kind: Kind, emulator: 
             raise LtxRefusal(f"{name}: {_OTHER_ADDRESS}")
         return ELSEWHERE[kind]
     content_type, file = await _find_file(uri, name, emulator)
-    medium = await emulator.inputs.look(file, kind)
+    medium = await emulator.inputs.probe(file, kind)
     if medium is None:
         raise LtxRefusal(f"{name}: cannot be read as {kind}")
     facts = medium.facts

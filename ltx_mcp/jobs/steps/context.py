@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Protocol, Unpack
+from typing import Any, Protocol, Unpack, cast
 
 import anyio
 
@@ -143,8 +143,8 @@ class StepContext:
 
     async def update(self, job: Job, **changes: Unpack[JobChanges]) -> Job:
         """Something worth knowing about a job; what is known already is not written again."""
-        is_news = any(getattr(job, name) != value for name, value in changes.items())
-        return await self.store.run_in_thread(self.store.update, job, **changes) if is_news else job
+        news = cast(JobChanges, {name: value for name, value in changes.items() if getattr(job, name) != value})
+        return await self.store.run_in_thread(self.store.update, job, **news) if news else job
 
     async def wait(self, job: Job, trouble: str, seconds: float, **changes: Unpack[JobChanges]) -> Job:
         """Say what failed and when it is tried again, and rest until then. Raises LostClaimError."""

@@ -50,9 +50,11 @@ _STORED_NAMES = {
     "offers": {"output_duration": "film_s", "auto_duration": "automatic"},
     "inputs": {"exif_rotated": "turned", "frame_position": "moment"},
 }
+_OUR_NAMES = {name: {stored: ours for ours, stored in names.items()} for name, names in _STORED_NAMES.items()}
 _WORDS = {"state": State, "bill": ChargeState, "cancel": CancelOutcome}
 _NOT_IN_JOB = ("fingerprint", "day", "provider")
 _COLUMN_NAMES = {column.key: column.name for column in jobs.columns}
+_JOB_FIELDS = tuple((key, name) for key, name in _COLUMN_NAMES.items() if key not in _NOT_IN_JOB)
 
 
 ASK_AFTER = timedelta(minutes=30)
@@ -77,8 +79,7 @@ class NewJob:
 
 def to_job(row: Mapping[Any, Any]) -> Job:
     """The record of a row."""
-    kept = [column for column in jobs.columns if column.key not in _NOT_IN_JOB]
-    values = {column.key: _read(column.key, row[column]) for column in kept}
+    values = {key: _read(key, row[name]) for key, name in _JOB_FIELDS}
     values["request_key"] = values["request_key"] or ""
     return Job(**values)
 
@@ -196,8 +197,7 @@ def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, ho
 
 def _read(name: str, value: Any) -> Any:
     if name in _STORED_NAMES:
-        ours = {stored: name for name, stored in _STORED_NAMES[name].items()}
-        value = [_renamed(record, ours) for record in value]
+        value = [_renamed(record, _OUR_NAMES[name]) for record in value]
     if name in _RECORDS:
         return _RECORDS[name].validate_python(value)
     return _WORDS[name](value) if name in _WORDS and value is not None else value

@@ -73,7 +73,7 @@ def _extend(job: Job, market: Catalog) -> dict[str, Any] | None:
     for provider in (job.offer.provider, *(["auto"] if market.is_real else [])):
         if more := longer(video, market, prompt=job.prompt, provider=provider):
             also = f"With all of the film as context: {more.whole.price}." if more.whole else ""
-            return _told("extend_video", more.priced, LONGER) | {"also": also}
+            return _to_action("extend_video", more.priced, LONGER) | {"also": also}
     last = input_of(job, "image", "last")
     return _take("animate_image", AnimateImage, _values(job) | {"image": f"{job.id}#last"}, (last,), market, NEXT_SHOT)
 
@@ -116,10 +116,10 @@ def _take(
 ) -> dict[str, Any] | None:
     """A tool with all its arguments but the prompt and the key, capped at its price; None where nobody offers it."""
     found = priced(model, values, inputs, market)
-    return None if found is None else _told(tool, found, title)
+    return None if found is None else _to_action(tool, found, title)
 
 
-def _told(tool: str, found: Suggestion, title: str) -> dict[str, Any]:
+def _to_action(tool: str, found: Suggestion, title: str) -> dict[str, Any]:
     offer = found.offer
     most = _usd(offer.at_most_usd)
     given = {name: value for name, value in found.given.items() if name != "prompt"}
