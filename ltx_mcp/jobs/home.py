@@ -41,9 +41,10 @@ def open_home(home: Path) -> None:
 
 def find_trouble(home: Path) -> str:
     """Why a home that is there is not ours to use; empty where it is."""
-    if sys.platform != "win32":
+    if sys.platform == "win32":
+        return ""
+    else:
         return _find_trouble(home, os.geteuid())
-    return ""
 
 
 def _find_trouble(home: Path, user: int) -> str:

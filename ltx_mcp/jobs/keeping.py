@@ -6,7 +6,6 @@ The row, with what it cost, stays: a budget counts it.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from sqlalchemy import select
@@ -14,13 +13,10 @@ from sqlalchemy import select
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.jobs.files import to_film
-from ltx_mcp.jobs.filesystem import check_space
 from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import record
 from ltx_mcp.jobs.store.schema import jobs
-from ltx_mcp.net.flow import Bounds
-from ltx_mcp.providers.base import SupportsDownload
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ class Keeping:
         folder = await self.database.run_in_thread(self.tools.files.new_folder)
         part = Path(folder, "film.part")
         try:
-            await self._bring(job, part)
+            await self.tools.fetch_video(job, part)
             measured = await self.tools.media.measure_film(part)
             await self.tools.media.make_sheet(part, self.tools.files.sheet(job.id))
             await self.database.run_in_thread(self.tools.files.keep_film, job, part, to_film(measured))
@@ -72,7 +68,7 @@ class Keeping:
     def may_be_fetched(self, job: Job) -> bool:
         """Whether its address may still lead to it."""
         expires = job.result_url_expires_at
-        return bool(job.result_url or self._delivers(job)) and (expires is None or expires > self.now())
+        return bool(job.result_url or self.tools.downloader(job)) and (expires is None or expires > self.now())
 
     def _check(self, job: Job) -> None:
         if job.state is not State.SUCCEEDED:
@@ -91,20 +87,6 @@ class Keeping:
             f"The address of the film of {job.id} ended on {job.result_url_expires_at:%Y-%m-%d %H:%M} UTC.",
             f"Look for it on {job.offer.provider}'s dashboard.",
         )
-
-    def _delivers(self, job: Job) -> SupportsDownload | None:
-        adapter = self.tools.adapters.get(job.offer.provider)
-        return adapter if isinstance(adapter, SupportsDownload) and job.remote is not None else None
-
-    async def _bring(self, job: Job, part: Path) -> None:
-        provider, url = job.offer.provider, job.result_url
-        part.parent.mkdir(exist_ok=True)
-        bounds = Bounds(job.offer.most_bytes, job.offer.expected_bytes, partial(check_space, part.parent))
-        if not url and (adapter := self._delivers(job)) and job.provider_ref is not None:
-            url = await adapter.download(job.provider_ref, part, bounds)
-        if url:
-            url = self.tools.film_address(job, url)
-            await self.tools.fetch(url, part, provider=provider, near=provider in self.tools.near, bounds=bounds)
 
     def _needing(self, job_id: str) -> list[str]:
         """The live jobs that are made from it."""

@@ -166,7 +166,7 @@ class Recovery:
         return f"Give --job with one of these: {told}." if told else f"There is no such job of {provider}."
 
     def _names(self, provider: str) -> SupportsLookup:
-        adapter = self.adapters.get(provider)
+        adapter: object = self.adapters.get(provider)
         if isinstance(adapter, SupportsLookup):
             return adapter
         standing = self.market.standings.get(provider)

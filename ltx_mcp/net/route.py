@@ -97,12 +97,13 @@ class Route:
         return any(entry.matches(host, port) for entry in read_exceptions(self._given(NO_PROXY)[1]))
 
     def _system_proxy(self, host: str) -> Proxy | None:
-        if sys.platform not in ("win32", "darwin"):
-            return None
-        from urllib.request import getproxies, proxy_bypass
+        if sys.platform == "win32" or sys.platform == "darwin":  # mypy understands no `in`
+            from urllib.request import getproxies, proxy_bypass
 
-        value = getproxies().get("https", "")
-        return read_proxy(SYSTEM, value) if value and not proxy_bypass(host) else None
+            value = getproxies().get("https", "")
+            if value and not proxy_bypass(host):
+                return read_proxy(SYSTEM, value)
+        return None
 
 
 def read_proxy(name: str, value: str) -> Proxy:

@@ -107,6 +107,19 @@ def test_a_removed_film_is_fetched_again_while_its_address_lives_and_its_price_s
     assert re.search(r"expired: The address of the film of job_\w+ ended on 1970-01-01", ended.stderr)
 
 
+def test_a_removed_film_without_an_address_is_fetched_again_by_its_provider_s_own_call(shop: Command) -> None:
+    made = shop("generate", "a pond", "-p", "bytecompute", "--json")
+    view = json.loads(made.stdout)
+    path = Path(view["file"])
+    before = path.read_bytes()
+    shop("rm", view["job_id"], "--yes")
+    refused = shop("extend", view["job_id"], "-d", "5")
+    assert f"ltx-mcp jobs fetch {view['job_id']}" in refused.stderr
+    fetched = shop("jobs", "fetch", view["job_id"])
+    assert (fetched.returncode, fetched.stdout) == (0, f"{path}\n"), fetched.stderr
+    assert path.read_bytes() == before
+
+
 def test_a_removed_preview_can_only_be_drawn_again(ltx: Command, home: Path, queued: Place) -> None:
     job_id = queued("a pond")
     with closing(sqlite3.connect(home / "jobs.sqlite")) as database, database:

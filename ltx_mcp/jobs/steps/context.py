@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, Unpack, cast
 
 import anyio
@@ -18,6 +20,7 @@ from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.domain.unit_price import UnitPrices, charge_of, confirms_seconds, raised
 from ltx_mcp.jobs.files import FileStore
+from ltx_mcp.jobs.filesystem import check_space
 from ltx_mcp.jobs.prices import PriceBook
 from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.jobs.store.store import Store
@@ -27,7 +30,7 @@ from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.address import read_address
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.net.redact import redact
-from ltx_mcp.providers.base import PollResult, Provider
+from ltx_mcp.providers.base import PollResult, Provider, SupportsDownload
 
 logger = logging.getLogger(__name__)
 
@@ -163,6 +166,26 @@ class StepContext:
         ):
             raise LostClaimError
         return latest
+
+    async def fetch_video(self, job: Job, part: Path) -> bool:
+        """Bring what is missing of a job's video to the end of `part`, from where it stands; one try. False where its
+        provider cannot be asked for it. Raises ProviderError or SetupError."""
+        provider, url = job.offer.provider, job.result_url
+        bounds = Bounds(job.offer.most_bytes, job.offer.expected_bytes, partial(check_space, part.parent))
+        adapter = self.downloader(job)
+        if not url and adapter is None:
+            return False
+        if not url and adapter is not None and job.provider_ref is not None:
+            url = await adapter.download(job.provider_ref, part, bounds)
+        if url:
+            url = self.film_address(job, url)
+            await self.fetch(url, part, provider=provider, near=provider in self.near, bounds=bounds)
+        return True
+
+    def downloader(self, job: Job) -> SupportsDownload | None:
+        """The adapter by whose own call this job's video can be fetched, if there is one."""
+        adapter: object = self.adapters.get(job.offer.provider)
+        return adapter if isinstance(adapter, SupportsDownload) and job.provider_ref is not None else None
 
     def expiry(self, job: Job, seen: PollResult) -> datetime | None:
         """Until when the address of a film can be relied on: as the provider says, else as its facts say."""

@@ -4,7 +4,6 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 from ltx_mcp.domain.catalog import ProviderSpec
@@ -16,13 +15,12 @@ from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import EDITS
 from ltx_mcp.jobs.files import to_film
-from ltx_mcp.jobs.filesystem import check_space
 from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
 from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.media.messages import FilmFacts
-from ltx_mcp.net.flow import MIN_BYTES_S, WINDOW_S, Bounds
-from ltx_mcp.providers.base import SupportsDownload, SupportsPoll
+from ltx_mcp.net.flow import MIN_BYTES_S, WINDOW_S
+from ltx_mcp.providers.base import SupportsPoll
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +102,9 @@ class SaveStep:
         trouble = _Trouble()
         while True:
             try:
-                await self._fetch(job, part)
+                is_fetched = await self._tools.fetch_video(job, part)
+                if not is_fetched and not _is_remote(job) and not part.exists():
+                    self._tools.files.adopt_part(job)  # complete, in a part of a holder that died
                 return job, await self._tools.media.measure_film(part)
             except OSError as error:
                 raise self._tools.files.failed(error) from error
@@ -117,20 +117,6 @@ class SaveStep:
                         return job, await self._tools.media.measure_film(part)
                 went_on = trouble.have_bytes - before >= STEADY_BYTES
                 job = await self._after(job, part, error, trouble, went_on=went_on)
-
-    async def _fetch(self, job: Job, part: Path) -> None:
-        """Bring what is missing. Held work is whole already, in a part of this holder or of one that died."""
-        adapter, provider = self._tools.adapters[job.offer.provider], job.offer.provider
-        url, room = job.result_url, partial(check_space, part.parent)
-        bounds = Bounds(job.offer.most_bytes, job.offer.expected_bytes, room)
-        if isinstance(adapter, SupportsDownload) and job.provider_ref is not None and not url:
-            url = await adapter.download(job.provider_ref, part, bounds)
-        if url:
-            url = self._tools.film_address(job, url)
-            near = provider in self._tools.near
-            await self._tools.fetch(url, part, provider=provider, near=near, bounds=bounds)
-        elif not _is_remote(job) and not part.exists():
-            self._tools.files.adopt_part(job)
 
     async def _after(self, job: Job, part: Path, error: LtxError, trouble: _Trouble, *, went_on: bool) -> Job:
         """After a try that failed: rest and try again while there is hope. Raises `error` when there is none. A try
