@@ -4,7 +4,6 @@ A process that sees no live job runs no loop: it only looks again each minute.
 """
 
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
@@ -13,6 +12,7 @@ from anyio.abc import TaskGroup
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import Job, State
+from ltx_mcp.jobs.steps.context import WorkInProgress
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
 from ltx_mcp.jobs.store.rows import LostClaimError, NewJob, PlacedJob
@@ -54,7 +54,6 @@ class Runner:
         self._now = now
         self._moved = moved
         self._wake = anyio.Event()
-        self._breaks: Counter[str] = Counter()
         self._carried: set[tuple[str, int]] = set()
         self._ask_due_at = 0.0
         self._running: anyio.CancelScope | None = None
@@ -214,18 +213,18 @@ class Runner:
 
     async def _run_job(self, job: Job) -> None:
         """Step by step to the end, or until the job is handed back or taken away."""
-        claim, tries = (job.id, job.fencing_token), 0
+        claim, work, tries = (job.id, job.fencing_token), WorkInProgress(), 0
         try:
             while job.live and job.lease_owner == self._life.worker:
                 try:
-                    job = await self._step(job)
+                    job = await self._step(job, work)
                     self._moved()
                     tries = 0
                 except LtxError as error:
                     # the store is out of reach: the job stays ours, and nothing is decided until it is back
                     _log(f"{job.id} could not be moved", error)
                     pause_s = min(MAX_OUTAGE_S, RETRY_S * 2**tries)
-                    await anyio.sleep(max(pause_s, min(MAX_RETRY_S, RETRY_S * 2 ** self._breaks[job.id])))
+                    await anyio.sleep(max(pause_s, min(MAX_RETRY_S, RETRY_S * 2**work.breaks)))
                     tries = min(tries + 1, MAX_BREAKS)
                     job = await self._as_left(job)
         except LostClaimError:
@@ -233,13 +232,12 @@ class Runner:
         except Exception:
             logger.exception("%s: its error could not be written down", job.id)
         finally:
-            del self._breaks[job.id]
             self._carried.discard(claim)
             self.wake()
 
-    async def _step(self, job: Job) -> Job:
+    async def _step(self, job: Job, work: WorkInProgress) -> Job:
         try:
-            return await self._steps.take(job)
+            return await self._steps.take(job, work)
         except LtxError as error:
             if isinstance(error, DatabaseUnavailableError) or (
                 error.code is ErrorCode.STORAGE_FAILED and self._is_paid(job)
@@ -250,9 +248,9 @@ class Runner:
             raise
         except Exception as error:
             logger.exception("%s: a step broke", job.id)
-            self._breaks[job.id] += 1
+            work.breaks += 1
             broken = LtxError(ErrorCode.INTERNAL_ERROR, "Something broke in ltx-mcp while working on this job.")
-            if self._is_paid(job) and self._breaks[job.id] < MAX_BREAKS:
+            if self._is_paid(job) and work.breaks < MAX_BREAKS:
                 raise broken from error  # a fault of ours must not cost what is paid: it may pass
             return await self._fail(job, broken)
 

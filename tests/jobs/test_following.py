@@ -96,7 +96,7 @@ async def test_a_wish_to_cancel_ends_the_wait_for_a_stream(bench: Bench, new_job
                 bench.steps.wake(job.id)
 
             group.start_soon(wish)
-            job = await bench.steps.take(job)
+            job = await bench.take(job)
             job = await bench.until(job, State.SUCCEEDED)
     assert (provider.cancelled, job.cancel) == ([{"id": "r1"}], CancelOutcome.ASKED)
 
@@ -110,7 +110,7 @@ async def test_a_stop_that_the_provider_confirms_ends_the_job_and_frees_the_mone
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     bench.store.request_cancel("local", job.id, bench.clock())
-    job = await bench.steps.take(bench.store.get(job.id) or job)
+    job = await bench.take(bench.store.get(job.id) or job)
     assert (job.state, job.cancel, job.bill) == (State.CANCELLED, CancelOutcome.STOPPED, ChargeState.RELEASED)
 
 
@@ -244,7 +244,7 @@ async def claimed_again(bench: Bench, wait_s: float) -> Job:
 async def test_an_order_that_came_too_soon_is_sent_again_to_the_same_provider(bench: Bench, new_job: New) -> None:
     bench.provider.answers = [busy(12), SubmittedOrder({"id": "r1"})]
     job = bench.begin(priced(new_job(), "0.30", "0.31"))
-    job = await bench.steps.take(await bench.steps.take(job))
+    job = await bench.take(await bench.take(job))
     assert (job.state, job.tries, job.bill, job.offer.provider) == (State.QUEUED, 1, ChargeState.HELD, "fal")
     job = await bench.until(await claimed_again(bench, 12), State.RUNNING)
     assert [offer.provider for offer, _ in bench.provider.orders] == ["fal", "fal"]
@@ -254,7 +254,7 @@ async def test_after_some_tries_the_next_offer_has_its_turn(bench: Bench, new_jo
     bench.provider.answers = [busy(), busy(), busy(), SubmittedOrder({"id": "r1"})]
     job = bench.begin(priced(new_job(), "0.30", "0.31"))
     for wait_s in (2, 4, 0):
-        job = await bench.steps.take(await bench.until(job, State.SUBMITTING))
+        job = await bench.take(await bench.until(job, State.SUBMITTING))
         assert (job.state, job.bill) == (State.QUEUED, ChargeState.HELD)
         bench.clock.turn(seconds=max(0, wait_s - 0.1))
         if wait_s:  # twice as long each time
@@ -270,7 +270,7 @@ async def test_a_last_offer_waits_an_hour_for_a_queue_that_is_full(bench: Bench,
     bench.provider.answers = [busy(3) for _ in range(60)] + [SubmittedOrder({"id": "r1"})]
     began, job = bench.clock(), bench.begin(priced(new_job(), "0.30"))
     for tries in range(1, 61):
-        job = await bench.steps.take(await bench.until(job, State.SUBMITTING))
+        job = await bench.take(await bench.until(job, State.SUBMITTING))
         assert (job.state, job.tries) == (State.QUEUED, tries)
         bench.clock.turn(seconds=61 if tries > 10 else 4.1)
         job = bench.store.claim(WORKER, {}, bench.clock()) or job
@@ -281,7 +281,7 @@ async def test_a_last_offer_waits_an_hour_for_a_queue_that_is_full(bench: Bench,
 async def test_one_who_asks_to_wait_for_long_is_left_for_the_next_offer(bench: Bench, new_job: New) -> None:
     bench.provider.answers = [busy(3600)]
     job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.31")), State.SUBMITTING)
-    job = await bench.steps.take(job)
+    job = await bench.take(job)
     assert (job.state, job.offer.provider, job.tries) == (State.QUEUED, "fal1", 0)
 
 
@@ -322,7 +322,7 @@ async def test_held_work_that_breaks_off_after_the_order_is_unknown(bench: Bench
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     with pytest.raises(LtxError) as caught:
-        await bench.steps.take(job)
+        await bench.take(job)
     job = await bench.steps.fail(bench.store.get(job.id) or job, caught.value)
     assert (job.state, job.bill) == (State.UNKNOWN, ChargeState.HELD)
 

@@ -120,7 +120,7 @@ async def test_a_film_that_cannot_be_fetched_days_after_its_order_is_given_up_in
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     bench.clock.turn(seconds=WEEKEND_S)
     with pytest.raises(ProviderError):
-        await bench.steps.take(job)
+        await bench.take(job)
     assert len(tried) == TRIES_WHEN_LATE
 
 
@@ -274,5 +274,5 @@ async def test_a_preview_taken_for_dead_leaves_the_file_of_who_draws_it_now(benc
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}, facts=facts, sleep=soon))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     with pytest.raises(LostClaimError):
-        await bench.steps.take(job)
+        await bench.take(job)
     assert list(theirs[0].parent.iterdir()) == theirs

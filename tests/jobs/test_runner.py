@@ -16,7 +16,7 @@ from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs import runner
 from ltx_mcp.jobs.runner import Runner
-from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
@@ -51,9 +51,9 @@ class Counted(Steps):
         super().__init__(tools)
         self.taken: list[tuple[str, State]] = []
 
-    async def take(self, job: Job) -> Job:
+    async def take(self, job: Job, work: WorkInProgress) -> Job:
         self.taken.append((job.id, job.state))
-        return await super().take(job)
+        return await super().take(job, work)
 
 
 @pytest.fixture
@@ -176,8 +176,8 @@ async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_onc
     steps = bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider, "fal1": provider}))
     take = steps.take
 
-    async def takes_long_to_return(job: Job) -> Job:
-        moved = await take(job)
+    async def takes_long_to_return(job: Job, work: WorkInProgress) -> Job:
+        moved = await take(job, work)
         if moved.offer_index != job.offer_index:
             await provider.thinks.wait()
         return moved

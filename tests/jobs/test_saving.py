@@ -14,6 +14,7 @@ from ltx_mcp.domain.catalog import InputSpec
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.steps.context import WorkInProgress
 from ltx_mcp.jobs.steps.save import PATIENCE_S, STEADY_BYTES, TRIES_WHEN_LATE
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.media.client import MediaClient
@@ -62,7 +63,7 @@ async def test_a_film_that_stays_gone_has_expired_and_stays_paid(bench: Bench, n
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE] * 9
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     with pytest.raises(LtxError) as caught:
-        await bench.steps.take(job)
+        await bench.take(job)
     job = await bench.steps.fail(bench.store.get(job.id) or job, caught.value)
     assert (job.error and job.error.code, job.bill) == (ErrorCode.EXPIRED, ChargeState.BOOKED)
 
@@ -119,7 +120,7 @@ async def test_what_is_fetched_is_held_to_what_was_ordered_and_to_the_room_there
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     with pytest.raises(LtxError) as caught:
-        await bench.steps.take(job)
+        await bench.take(job)
     told = bench.store.get(job.id)
     assert told is not None
     assert told.error is not None
@@ -176,7 +177,7 @@ async def test_a_disk_that_is_full_during_the_download_ends_nothing(bench: Bench
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     with pytest.raises(LtxError) as caught:
-        await bench.steps.take(job)
+        await bench.take(job)
     assert caught.value.code is ErrorCode.STORAGE_FAILED
     latest = bench.store.get(job.id)
     assert latest is not None
@@ -205,7 +206,7 @@ async def test_a_paid_film_that_was_held_and_lost_is_unknown_and_not_ordered_aga
     bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     fresh = Steps(replace(bench.steps._tools))
-    job = await fresh.take(job)
+    job = await fresh.take(job, WorkInProgress())
     assert (job.state, job.bill) == (State.UNKNOWN, ChargeState.HELD)
 
 

@@ -21,7 +21,7 @@ from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.files import FileStore
-from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import LostClaimError
@@ -86,6 +86,7 @@ class Bench:
     clock: Clock
     fetched: list[str]
     comes: list[bytes] = field(default_factory=list)
+    work: dict[tuple[str, int], WorkInProgress] = field(default_factory=dict)
 
     def begin(self, new: Any) -> Job:
         self.store.place(new, self.clock())
@@ -96,8 +97,12 @@ class Bench:
     async def until(self, job: Job, *states: State) -> Job:
         """Step on until one of these states."""
         while job.state not in states:
-            job = await self.steps.take(job)
+            job = await self.take(job)
         return job
+
+    async def take(self, job: Job) -> Job:
+        """One step of a job's claim."""
+        return await self.steps.take(job, self.work.setdefault((job.id, job.fencing_token), WorkInProgress()))
 
 
 @pytest.fixture(scope="module")
@@ -173,14 +178,14 @@ async def test_a_film_that_differs_from_the_order_is_told(bench: Bench, new_job:
 
 
 async def test_the_intent_is_in_the_store_before_the_provider_is_asked(bench: Bench, new_job: New) -> None:
-    job = await bench.steps.take(bench.begin(priced(new_job(), "0.30")))
+    job = await bench.take(bench.begin(priced(new_job(), "0.30")))
     assert (job.state, job.submitted_by, bench.provider.orders) == (State.SUBMITTING, WORKER, [])
 
 
 async def test_a_sure_no_tries_the_next_offer_once(bench: Bench, new_job: New) -> None:
     bench.provider.answers = [no(ErrorCode.OUT_OF_CREDIT), SubmittedOrder({"id": "r2"})]
     job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.32")), State.SUBMITTING)
-    job = await bench.steps.take(job)
+    job = await bench.take(job)
     assert (job.state, job.lease_owner, job.offer.provider) == (State.QUEUED, "", "fal1")
     again = bench.store.claim(WORKER, {}, bench.clock())
     assert again is not None
@@ -196,7 +201,7 @@ async def test_a_sure_no_that_comes_late_ends_what_was_unknown_and_frees_its_mon
     bench.provider.answers = [no(code)]
     job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.32")), State.SUBMITTING)
     bench.store.release_claims(WORKER, frozenset(), bench.clock(), died=True)
-    job = await bench.steps.take(job)
+    job = await bench.take(job)
     assert (job.state, job.bill) == (State.FAILED, ChargeState.RELEASED)
     assert job.error is not None
     assert job.error.code is code
@@ -208,7 +213,7 @@ async def test_an_account_that_is_refused_is_not_asked_for_another_model(bench: 
     same = replace(new.offers[1], provider="fal")
     bench.provider.answers = [no(ErrorCode.KEY_REJECTED)]
     job = bench.begin(replace(new, offers=(new.offers[0], same, replace(new.offers[2], provider="fal1"))))
-    job = await bench.steps.take(await bench.until(job, State.SUBMITTING))
+    job = await bench.take(await bench.until(job, State.SUBMITTING))
     assert (job.offer_index, job.offer.provider) == (2, "fal1")
 
 
@@ -255,7 +260,7 @@ async def test_a_wish_to_cancel_is_passed_on_once_and_the_film_still_comes(bench
     bench.provider.looks = [PollResult("running"), PollResult("running"), DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     bench.store.request_cancel("local", job.id, bench.clock())
-    job = await bench.until(await bench.steps.take(job), State.SUCCEEDED)
+    job = await bench.until(await bench.take(job), State.SUCCEEDED)
     assert (job.cancel, bench.provider.cancelled) == (CancelOutcome.ASKED, [{"id": "r1"}])
 
 
@@ -280,7 +285,7 @@ async def test_a_job_cancelled_while_it_was_prepared_is_never_sent(bench: Bench,
     job = bench.begin(priced(new_job(), "0.30"))
     bench.store.request_cancel("local", job.id, bench.clock())
     with pytest.raises(LostClaimError):
-        await bench.steps.take(job)
+        await bench.take(job)
     assert bench.provider.orders == []
 
 
@@ -289,7 +294,7 @@ async def test_what_is_not_a_film_fails_the_job_with_a_reason(bench: Bench, new_
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     bench.comes = [b"<html>sorry</html>"] * 9
     with pytest.raises(LtxError) as caught:
-        await bench.steps.take(job)
+        await bench.take(job)
     assert caught.value.code is ErrorCode.BAD_REPLY
     failed = await bench.steps.fail(bench.store.get(job.id) or job, caught.value)
     assert (failed.state, failed.bill) == (State.FAILED, ChargeState.BOOKED)
@@ -321,16 +326,16 @@ async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent
         StepContext(store, UploadCache(database), FileStore(home), media, facts, {"fal": provider}, no_fetch, clock)
     )
     store.place(priced(new_job(), "0.30"), clock())
-    job = store.claim(WORKER, {}, clock())
+    job, work = store.claim(WORKER, {}, clock()), WorkInProgress()
     assert job is not None
-    job = await steps.take(job)
+    job = await steps.take(job, work)
     for _ in range(2):
         with pytest.raises(LtxError) as caught:
-            await steps.take(job)
+            await steps.take(job, work)
         assert caught.value.code is ErrorCode.STORAGE_FAILED
     blocker.execute("ROLLBACK")
     blocker.close()
-    job = await steps.take(job)
+    job = await steps.take(job, work)
     database.close()
     assert (job.state, job.provider_ref, len(provider.orders)) == (State.RUNNING, {"id": "r1"}, 1)
 
@@ -368,10 +373,10 @@ async def test_a_render_outlives_a_store_that_is_out_of_reach_for_a_while(
         )
     )
     store.place(priced(new_job(), "0"), clock())
-    job = store.claim(WORKER, {}, clock())
+    job, work = store.claim(WORKER, {}, clock()), WorkInProgress()
     assert job is not None
     while job.state is not State.SUCCEEDED:
-        job = await steps.take(job)
+        job = await steps.take(job, work)
     await media.close()
     blocker.close()
     database.close()
@@ -381,8 +386,8 @@ async def test_an_order_that_breaks_half_way_is_unknown_and_never_sent_again(ben
     bench.provider.answers = [RuntimeError("a bug in the adapter, after the bytes left")]
     job = await bench.until(bench.begin(priced(new_job(), "0.30", "0.31")), State.SUBMITTING)
     with pytest.raises(RuntimeError):
-        await bench.steps.take(job)
-    again = await bench.steps.take(job)
+        await bench.take(job)
+    again = await bench.take(job)
     assert (again.state, again.bill, len(bench.provider.orders)) == (State.UNKNOWN, ChargeState.HELD, 1)
 
 
@@ -394,4 +399,4 @@ async def test_a_job_whose_every_holder_died_is_given_up(bench: Bench, new_job: 
     job = bench.store.claim(WORKER, {}, bench.clock())
     assert job is not None
     with pytest.raises(LtxError, match="10 attempts"):
-        await bench.steps.take(job)
+        await bench.take(job)

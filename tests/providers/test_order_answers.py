@@ -18,7 +18,7 @@ from ltx_mcp.emulator.app import providers as emulated_providers
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.files import FileStore
-from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob
@@ -108,11 +108,12 @@ class Sent:
     steps: Steps
     heard: Heard
     job: Job
+    work: WorkInProgress
 
     async def outcome(self) -> Expected:
         """Send it, and say what became of it."""
         with anyio.fail_after(2 * ENOUGH_S):
-            self.job = await self.steps.take(self.job)
+            self.job = await self.steps.take(self.job, self.work)
         error = self.heard.errors[-1]
         code = self.job.error.code if self.job.error else error.code
         return error.accepted, code, self.job.state, self.job.bill
@@ -157,9 +158,9 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
         )
         request = to_request(text(provider=name))
         store.place(NewJob("local", "", canonical_form(request, ()), select_offers(request, (), market), ()), clock())
-        job = store.claim(WORKER, {}, clock())
+        job, work = store.claim(WORKER, {}, clock()), WorkInProgress()
         assert job is not None
-        yield Sent(store, steps, heard, await steps.take(job))
+        yield Sent(store, steps, heard, await steps.take(job, work), work)
         await client.close()
         await media.close()
 

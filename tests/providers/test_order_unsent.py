@@ -132,7 +132,7 @@ async def test_an_answer_that_comes_after_the_job_was_given_up_is_followed(
 
     async with raw.serving(deed) as server, prepare(provider, server.url) as sent:
         async with anyio.create_task_group() as group:
-            group.start_soon(sent.steps.take, sent.job)
+            group.start_soon(sent.steps.take, sent.job, sent.work)
             await asked.wait()
             sent.store.release_claims(WORKER, frozenset(), clock(), died=True)
             lost = sent.store.get(sent.job.id)
@@ -148,7 +148,7 @@ async def test_an_answer_that_comes_after_the_job_was_given_up_is_followed(
 async def test_a_figure_no_order_costs_does_not_lose_the_order(prepare: Prepare, provider: str) -> None:
     body = b'{"id": "a1", "job_id": "a1", "request_id": "a1", "cost_usd": 1e30, "credits_charged": 1e32}'
     async with raw.serving(says(answer(200, body))) as server, prepare(provider, server.url) as sent:
-        job = await sent.steps.take(sent.job)
+        job = await sent.steps.take(sent.job, sent.work)
         assert (job.state, len(server.requests)) == (State.RUNNING, 1)
 
 

@@ -30,7 +30,7 @@ from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.address import read_address
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.net.redact import redact
-from ltx_mcp.providers.base import PollResult, Provider, SupportsDownload
+from ltx_mcp.providers.base import DeferredVideo, PollResult, Provider, SupportsDownload
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,22 @@ class FetchVideo(Protocol):
     """Brings the file `out` to the end of the film at `url`, from where it stands; one try. Raises ProviderError."""
 
     async def __call__(self, url: str, out: Any, *, provider: str, near: bool, bounds: Bounds) -> None: ...
+
+
+@dataclass
+class WorkInProgress:
+    """What only the process that has claimed a job knows of it, from step to step; it ends with the claim.
+
+    `uris` are what the order points at, by role, once they are ready to be sent. `unwritten` writes down what the
+    provider said to the order, until that has succeeded. `deferred` is a video that no other process can fetch."""
+
+    uris: Mapping[str, str] | None = None
+    unwritten: Callable[[], Awaitable[Job]] | None = None
+    deferred: DeferredVideo | None = None
+    polls: int = 0
+    broken_streams: int = 0
+    late_failures: int = 0
+    breaks: int = 0
 
 
 class WakeSignals:

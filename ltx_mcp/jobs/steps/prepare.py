@@ -3,7 +3,6 @@ ahead."""
 
 import base64
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.files import CONVERTED, digest_of
-from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.store.transitions import removed_film
 from ltx_mcp.media.inputs import to_input
 from ltx_mcp.media.messages import MediumFacts, PictureFacts
@@ -37,14 +36,13 @@ WORTH_A_RETRY = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED, ErrorC
 
 
 class PrepareStep:
-    """Ends in the move to `submitting`; `ready` then has what the order points at, by role."""
+    """Ends in the move to `submitting`; `work.uris` then has what the order points at."""
 
     def __init__(self, tools: StepContext) -> None:
         self._tools = tools
         self._store = tools.store
-        self.ready: dict[tuple[str, int], Mapping[str, str]] = {}
 
-    async def step(self, job: Job) -> Job:
+    async def step(self, job: Job, work: WorkInProgress) -> Job:
         """Prepare one job. Raises LtxError when it cannot be ordered at all."""
         if job.cancel_requested:
             return await self._tools.transition(
@@ -67,17 +65,15 @@ class PrepareStep:
                 job = await self._keep_inputs(job, given, taken)
         try:
             self._tools.check_way(job.offer.provider)
-            uris = {given.role: await self._uri(job, given) for given in job.inputs}
+            work.uris = {given.role: await self._uri(job, given) for given in job.inputs}
         except ProviderError as error:  # nothing is ordered yet, so every failure here is a sure no
             return await self._tools.fail_over(job, JobError.of(error), self._tools.now())
         if job.inputs:  # converting and sending them took its time, and room
             await self._check_room(job)
         now = self._tools.now()
-        moved = await self._tools.transition(
+        return await self._tools.transition(
             job, State.SUBMITTING, submitted_by=job.lease_owner, ordered_at=now, progress=None, status_message=""
         )
-        self.ready[moved.id, moved.fencing_token] = uris
-        return moved
 
     async def _check_room(self, job: Job) -> None:
         """Nothing is ordered for whose film the disk has no room: it fails here, where nothing is paid."""

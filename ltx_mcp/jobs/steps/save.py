@@ -15,7 +15,7 @@ from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import EDITS
 from ltx_mcp.jobs.files import to_film
-from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
 from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.media.messages import FilmFacts
@@ -54,7 +54,7 @@ class SaveStep:
         self._tools = tools
         self._store = tools.store
 
-    async def step(self, job: Job) -> Job:
+    async def step(self, job: Job, work: WorkInProgress) -> Job:
         """Keep one film. A disk that is full is told, and the film asked for again."""
         part = self._tools.files.part(job)
         try:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError, SetupError
 from ltx_mcp.domain.job import Job, State, charge_after
-from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.steps.prepare import PrepareStep
 from ltx_mcp.jobs.steps.save import SaveStep
 from ltx_mcp.jobs.steps.submit import SubmitStep, no_answer
@@ -20,10 +20,9 @@ class Steps:
 
     def __init__(self, tools: StepContext) -> None:
         self._tools = tools
-        preparing = PrepareStep(tools)
-        self._ordering = SubmitStep(tools, preparing)
+        self._ordering = SubmitStep(tools)
         self._steps = {
-            State.QUEUED: preparing.step,
+            State.QUEUED: PrepareStep(tools).step,
             State.SUBMITTING: self._ordering.step,
             State.RUNNING: TrackStep(tools, self._ordering).step,
             State.SAVING: SaveStep(tools).step,
@@ -42,9 +41,10 @@ class Steps:
         """Wait for no provider's answer to an order any more."""
         self._ordering.give_up()
 
-    async def take(self, job: Job) -> Job:
-        """The next step. Raises LostClaimError when the job is no longer ours, LtxError when the step failed."""
-        return await self._steps[job.state](job)
+    async def take(self, job: Job, work: WorkInProgress) -> Job:
+        """The next step; `work` is what the steps of one claim hand on. Raises LostClaimError when the job is no longer
+        ours, LtxError when the step failed."""
+        return await self._steps[job.state](job, work)
 
     async def fail(self, job: Job, error: LtxError) -> Job:
         """End the job with this error, its money by the rules; an order that broke half-way is unknown, not failed."""

@@ -9,13 +9,12 @@ from typing import Any, Unpack
 
 import anyio
 
-from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
+from ltx_mcp.domain.errors import ErrorCode, JobError, ProviderError
 from ltx_mcp.domain.job import ChargeState, Job, JobChanges, State, charge_after
 from ltx_mcp.domain.quoting import one_line
-from ltx_mcp.jobs.steps.context import StepContext, to_micro_or_none
-from ltx_mcp.jobs.steps.prepare import PrepareStep
+from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress, to_micro_or_none
 from ltx_mcp.jobs.store.rows import LostClaimError
-from ltx_mcp.providers.base import DeferredVideo, Provider, SubmittedOrder
+from ltx_mcp.providers.base import SubmittedOrder
 
 logger = logging.getLogger(__name__)
 
@@ -31,32 +30,28 @@ Write = Callable[[], Awaitable[Job]]
 
 
 class SubmitStep:
-    """`held` is work that only this process can finish; `_answers` are what providers said and is not yet written."""
+    """Sends the order of a job, once, whoever stops this process meanwhile."""
 
-    def __init__(self, tools: StepContext, preparing: PrepareStep) -> None:
+    def __init__(self, tools: StepContext) -> None:
         self._tools = tools
         self._store = tools.store
-        self._preparing = preparing
-        self.held: dict[str, DeferredVideo] = {}
         self._waits: set[anyio.CancelScope] = set()
-        self._answers: dict[tuple[str, int], Write] = {}
 
-    async def step(self, job: Job) -> Job:
+    async def step(self, job: Job, work: WorkInProgress) -> Job:
         """Send the order, once, and write down what was said to it."""
-        sent = (job.id, job.fencing_token)
-        if sent not in self._answers:
-            adapter, uris = self._tools.adapters[job.offer.provider], self._preparing.ready.pop(sent, None)
+        if work.unwritten is None:
+            uris, work.uris = work.uris, None
             if uris is None:  # the move here was written but not told: nothing was sent
                 again = JobError(ErrorCode.UNAVAILABLE, "prepared again")
                 return await self._store.run_in_thread(self._store.requeue, job, again, self._tools.now(), timedelta())
-            self._answers[sent] = partial(self.answer, job, State.UNKNOWN, "unknown", error=no_answer(job))
+            work.unwritten = partial(self.answer, job, State.UNKNOWN, "unknown", error=no_answer(job))
             with anyio.CancelScope(shield=True):  # an answer that came must be written down, whoever stops us
                 with anyio.CancelScope() as wait:
                     self._waits.add(wait)
-                    self._answers[sent] = await self._submit(job, adapter, uris)
+                    work.unwritten = await self._submit(job, work, uris)
                 self._waits.discard(wait)
-                return await self._write_down(sent)
-        return await self._write_down(sent)
+                return await self._write_down(work.unwritten, work)
+        return await self._write_down(work.unwritten, work)
 
     def give_up(self) -> None:
         """Wait for no answer any more: what was not answered yet is written down as unknown."""
@@ -87,24 +82,21 @@ class SubmitStep:
             one_line(str(remote), 1_000),
         )
 
-    async def _write_down(self, sent: tuple[str, int]) -> Job:
-        write = self._answers.pop(sent)
-        try:
-            return await write()
-        except LtxError:
-            self._answers[sent] = write
-            raise
+    async def _write_down(self, write: Write, work: WorkInProgress) -> Job:
+        job = await write()
+        work.unwritten = None
+        return job
 
-    async def _submit(self, job: Job, adapter: Provider, uris: Mapping[str, str]) -> Write:
+    async def _submit(self, job: Job, work: WorkInProgress, uris: Mapping[str, str]) -> Write:
         try:
-            answer = await adapter.submit(job.offer, uris)
+            answer = await self._tools.adapters[job.offer.provider].submit(job.offer, uris)
         except ProviderError as error:
             return self._refused(job, error)
         if isinstance(answer, SubmittedOrder):
             accepted: JobChanges = {"provider_ref": answer.remote, "adjustments": answer.adjustments}
             accepted |= {"charged_micro": to_micro_or_none(answer.charged_usd), "status_message": ""}
             return partial(self.answer, job, State.RUNNING, "accepted", **accepted)
-        self.held[job.id] = answer
+        work.deferred = answer
         return partial(self.answer, job, State.RUNNING, "started", status_message="")
 
     def _refused(self, job: Job, error: ProviderError) -> Write:

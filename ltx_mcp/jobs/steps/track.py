@@ -1,7 +1,6 @@
 """Running: an accepted order is followed to its end, by the provider's stream or by asking; held work is waited for."""
 
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from ltx_mcp.domain.job import NOT_ASKED, NOT_STOPPED, CancelOutcome, ChargeStat
 from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import cite
-from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.steps.submit import SubmitStep, no_answer
 from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.providers.base import DeferredVideo, PollResult, Provider, SupportsCancel, SupportsPoll, SupportsStream
@@ -44,29 +43,24 @@ class TrackStep:
         self._tools = tools
         self._store = tools.store
         self._ordering = ordering
-        self._looks: Counter[str] = Counter()
-        self._broken_streams: Counter[str] = Counter()
-        self._late_failures: Counter[str] = Counter()
         self._streams = 0
 
-    async def step(self, job: Job) -> Job:
+    async def step(self, job: Job, work: WorkInProgress) -> Job:
         """Follow one job for a while: to its end, or to the next time it should be asked after."""
-        held = self._ordering.held.pop(job.id, None)
-        if held is not None:
-            return await self._hold(job, held)
+        deferred, work.deferred = work.deferred, None
+        if deferred is not None:
+            return await self._hold(job, deferred)
         if job.provider_ref is None:
             return await self._lost(job)
         adapter = self._tools.adapters[job.offer.provider]
         is_tried = _is_to_be_stopped(job)
         if is_tried:
             job = await self._pass_on_cancel(job, adapter)
-        if job.state is State.RUNNING and not _is_to_be_stopped(job) and self._may_stream(job, adapter):
-            job = await self._stream(job, cast(SupportsStream, adapter))
+        if job.state is State.RUNNING and not _is_to_be_stopped(job) and self._may_stream(job, work, adapter):
+            job = await self._stream(job, work, cast(SupportsStream, adapter))
         # a wish that came during the stream is passed on first; one that could not be passed on waits for no stream
         if job.state is State.RUNNING and (is_tried or not _is_to_be_stopped(job)):
-            job = await self._ask(job, cast(SupportsPoll, adapter))
-        if job.state is not State.RUNNING:
-            del self._looks[job.id], self._broken_streams[job.id], self._late_failures[job.id]
+            job = await self._ask(job, work, cast(SupportsPoll, adapter))
         return job
 
     async def _lost(self, job: Job) -> Job:
@@ -91,16 +85,14 @@ class TrackStep:
 
     # -- the stream ---------------------------------------------------------------------------------------------
 
-    def _may_stream(self, job: Job, adapter: Provider) -> bool:
-        tried = self._broken_streams[job.id] >= STREAM_TRIES
-        return (
-            isinstance(adapter, SupportsStream) and self._streams < MAX_STREAMS and not tried and self._left_s(job) > 0
-        )
+    def _may_stream(self, job: Job, work: WorkInProgress, adapter: Provider) -> bool:
+        is_free = self._streams < MAX_STREAMS and work.broken_streams < STREAM_TRIES
+        return isinstance(adapter, SupportsStream) and is_free and self._left_s(job) > 0
 
     def _left_s(self, job: Job) -> float:
         return self._tools.facts[job.offer.provider].give_up_after_s - self._tools.age_s(job)
 
-    async def _stream(self, job: Job, adapter: SupportsStream) -> Job:
+    async def _stream(self, job: Job, work: WorkInProgress, adapter: SupportsStream) -> Job:
         """Follow the provider's own telling until it ends, breaks, runs out of time, or the job is wished cancelled."""
         assert job.provider_ref is not None
         self._streams += 1
@@ -108,7 +100,7 @@ class TrackStep:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._until_rung, job, group.cancel_scope)
-                await self._listen(told, adapter.stream_status(job.provider_ref))
+                await self._listen(told, work, adapter.stream_status(job.provider_ref))
                 group.cancel_scope.cancel()
         finally:
             self._streams -= 1
@@ -120,7 +112,7 @@ class TrackStep:
         await self._tools.bells.sleep_until_woken(job.id, self._left_s(job))
         scope.cancel()
 
-    async def _listen(self, told: "_Telling", stream: AsyncIterator[PollResult]) -> None:
+    async def _listen(self, told: "_Telling", work: WorkInProgress, stream: AsyncIterator[PollResult]) -> None:
         try:
             async with aclosing(cast(Any, stream)) as events:
                 async for seen in events:
@@ -128,20 +120,20 @@ class TrackStep:
                         told.job = await self._take_in(told.job, seen)
                     if told.job.state is not State.RUNNING:
                         return
-            self._broken_streams[told.job.id] += 1  # it ended before the order did
+            work.broken_streams += 1  # it ended before the order did
         except ProviderError as error:
             logger.info("%s: %s", told.job.id, error)
-            self._broken_streams[told.job.id] += 1
+            work.broken_streams += 1
         except (LtxError, LostClaimError) as error:
             told.failure = error
 
     # -- asking -------------------------------------------------------------------------------------------------
 
-    async def _ask(self, job: Job, adapter: SupportsPoll) -> Job:
+    async def _ask(self, job: Job, work: WorkInProgress, adapter: SupportsPoll) -> Job:
         """Look once, then rest at the provider's pace. After the deadline it is given up, but not before a look that
         began after it: this machine may have slept, and its network may still do."""
         assert job.provider_ref is not None
-        pace_s, late, answered = self._pace_s(job), self._left_s(job) <= 0, False
+        pace_s, late, answered = self._pace_s(job, work), self._left_s(job) <= 0, False
         try:
             job = await self._take_in(job, await adapter.poll(job.provider_ref))
             answered = True
@@ -155,10 +147,10 @@ class TrackStep:
             if error.code is ErrorCode.BAD_REPLY:
                 told["error"] = JobError.of(error)
             job = await self._tools.update(job, **told)
-            self._late_failures[job.id] += late
+            work.late_failures += late
         if job.state is not State.RUNNING:
             return job
-        if late and (answered or self._late_failures[job.id] >= LATE_LOOKS):
+        if late and (answered or work.late_failures >= LATE_LOOKS):
             return await self._tools.transition(job, State.UNKNOWN, error=_overdue(job))
         await self._tools.bells.sleep_until_woken(job.id, self._rest_s(job, pace_s))
         return await self._tools.reloaded(job)
@@ -167,11 +159,10 @@ class TrackStep:
         left_s = self._left_s(job)
         return pace_s if left_s <= 0 else min(pace_s, left_s + 0.1)
 
-    def _pace_s(self, job: Job) -> float:
+    def _pace_s(self, job: Job, work: WorkInProgress) -> float:
         pace: PollInterval = self._tools.facts[job.offer.provider].poll
-        before = self._looks[job.id]
-        self._looks[job.id] += 1
-        slow_s = min(pace.most_s, pace.first_s * pace.factor ** min(before, 50))
+        slow_s = min(pace.most_s, pace.first_s * pace.factor ** min(work.polls, 50))
+        work.polls += 1
         return slow_s * (1 + pace.jitter * self._tools.chance())
 
     async def _take_in(self, job: Job, seen: PollResult) -> Job:
