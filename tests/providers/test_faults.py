@@ -66,9 +66,9 @@ async def check(row: Row, used: Bench, clips: Clips, tmp_path: Path) -> None:
     uploads = dict(used.world.uploads)
     used.world.reset()
     used.world.uploads |= uploads  # what was sent before still lies there
-    used.world.wait_s = 0.3 if row.step == "cancel" else 0.0
-    # an order that is to be stopped does not end by itself before, however busy the machine is
-    used.world.work_s = 1000.0 if row.end.state is State.CANCELLED else used.world.wait_s
+    used.world.wait_s = used.world.work_s = 0.3 if row.step == "cancel" else 0.0
+    if row.end.state is State.CANCELLED:  # only a queued order is surely stopped: it waits however busy the machine is
+        used.world.wait_s = 1000.0
     used.world.faults = faults(row)
     # nor does its time end, while a busy machine is still cancelling it
     unhurried = FACTOR / 10 if row.end.state is State.CANCELLED else FACTOR
