@@ -7,10 +7,8 @@ from typing import Any
 
 from bench.table import Row, Table, count
 from bench.wire import HANDSHAKE, MODERN, OURS, Era, Server
+from tests.tool_list import BUDGETS
 
-CORE = ("generate_video", "animate_image", "check_job", "estimate_cost", "cancel_job", "list_jobs")
-BUDGETS = {"six core tools": (15_000, 9_300), "all": (22_000, 15_000)}
-"""Bytes of the whole message, and of the part of it that models read before they call."""
 INPUT_PARTS = ("name", "description", "inputSchema")
 OTHER_PARTS = ("title", "annotations", "outputSchema")
 
@@ -20,8 +18,7 @@ def measure() -> Table:
     messages = {era: json.loads(_line(era)) for era in (HANDSHAKE, MODERN)}
     tools = messages[MODERN]["result"]["tools"]
     rows = []
-    for which, (whole, inputs) in BUDGETS.items():
-        names = [tool["name"] for tool in tools if which == "all" or tool["name"] in CORE]
+    for which, (names, whole, inputs) in BUDGETS.items():
         rows += [Row(f"{which}, {era}", [_message(told, names)], count, whole) for era, told in messages.items()]
         counted = [tool for tool in tools if tool["name"] in names]
         rows.append(Row(f"{which}, names, descriptions, inputs", [_size(counted, INPUT_PARTS)], count, inputs))

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "AGENTS.md",
     ROOT / "manifests" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]

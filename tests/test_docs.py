@@ -12,7 +12,10 @@ from ltx_mcp.providers.catalog_loader import read_providers, setting_names
 from ltx_mcp.settings import described
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "AGENTS", "SECURITY")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 UNTRUE = (
     r"the same command,? (or|follows|finds)",
@@ -47,33 +50,63 @@ def test_every_error_code_has_one_entry_in_troubleshooting() -> None:
     assert sorted(entries) == sorted(ErrorCode)
 
 
-def test_every_setting_and_tool_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_every_setting_is_on_its_page_and_every_tool_in_the_readme() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     for row in described():
-        assert row["name"] in readme
+        assert row["name"] in page
     for facts in read_providers():
         for name in setting_names(facts):
-            assert name in readme
+            assert name in page
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for tool in sorted((ROOT / "tests" / "snapshots").glob("*.json")):
         assert f"`{tool.stem}`" in readme
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", page.read_text(encoding="utf-8")):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file), f"{target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What its headings are linked by."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert page.name == "README.md" or f"]({page.name})" in index, page.name
 
 
 @pytest.mark.parametrize("pattern", UNTRUE)
 def test_nothing_says_what_was_found_to_be_untrue(pattern: str) -> None:
-    for page in (*PAGES, ROOT / "SECURITY.md", *sorted((ROOT / "ltx_mcp").rglob("*.py"))):
+    for page in (*PAGES, *sorted((ROOT / "ltx_mcp").rglob("*.py"))):
         text = " ".join(page.read_text(encoding="utf-8").split())
         assert not re.search(pattern, text), page.name
 
 
-def test_the_first_screen_of_the_readme_leads_to_a_film_in_six_steps() -> None:
+def test_the_readme_is_one_screen_with_one_picture_two_commands_and_the_way_in() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    screen = lines[: lines.index("## Read on")]
+    assert len(screen) <= 45
+    assert len([line for line in screen if line.startswith("![")]) == 1
+    commands = [line.strip() for line in screen if line.startswith("    ")]
+    assert [command.split()[0] for command in commands] == ["python3", "ltx-mcp", "ltx-mcp"]
+    assert "python3 -m venv " in commands[0]
+    assert "pip install ." in commands[0]
+    assert commands[1].startswith("ltx-mcp generate ")
+    assert commands[2].startswith("ltx-mcp install ")
+    assert "<!-- table: tools -->" in screen
+
+
+def test_the_first_steps_lead_to_a_film() -> None:
     """Each step is a command, beginning with an environment of its own; a key is optional and told where it is made."""
-    screen = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:30]
+    screen = (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8").splitlines()[:30]
     steps = [line.split("#")[0].split(maxsplit=1)[1].strip() for line in screen if re.match(r"    \d\.  ", line)]
     assert len(steps) == 6
     assert steps[0].startswith("python3 -m venv ")
@@ -85,18 +118,21 @@ def test_the_first_screen_of_the_readme_leads_to_a_film_in_six_steps() -> None:
 
 SAID = {
     "README.md": (
-        "none of the four was reached with a real key",
+        "None of the four providers was reached with a real key",
         "not on macOS or Windows",
         "Claude Desktop, Cursor and VS Code were not tried",
-        "the agent's word is taken",
-        "charges above its own quote can pass it",
-        "The recording, and every figure of a test here, is of emulated providers",
-        "To upgrade",
-        "console.ltx.io",
+        "the recording, and every figure of a test in these pages, is of emulated providers",
         "docs/python.md",
     ),
+    "docs/getting-started.md": (
+        "none of the four providers was reached with a real key",
+        "not on macOS or Windows",
+        "Claude Desktop, Cursor and VS Code were not tried",
+        "To upgrade",
+    ),
+    "docs/settings.md": ("console.ltx.io",),
     "docs/hosts.md": ("externally-managed-environment", "python3 -m venv", "were not tried", "uv tool install ."),
-    "docs/money.md": ("can pass it", "the agent's word is taken"),
+    "docs/money.md": ("charges above its own quote can pass it", "the agent's word is taken"),
     "docs/agents.md": ("Without a video it takes one as long as `duration`",),
 }
 
@@ -106,3 +142,9 @@ def test_what_is_not_so_nice_is_said_plainly(page: str) -> None:
     text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
     for words in SAID[page]:
         assert words in text, words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_names_no_machine_of_ours_and_no_address_of_a_package_index(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"/(?:work|root|tmp)/|pypi\.org|registry\.npmjs|pythonhosted", text) == []

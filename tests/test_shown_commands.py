@@ -30,8 +30,8 @@ from tests.shown import ROOT, Shown, examples, shown
 CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 BY_CI = ("make check", "make test", "make test-all", "make conformance", "make hosts", "make wheel", "make bundle")
 """Too long for a test, and run each time: `.ci/run` names them."""
-NOT_RUN = ("clean", "lowest", "test-python")
-"""These remove what the tests run in, or make an environment of their own."""
+NOT_RUN = ("clean", "format", "lowest", "test-python")
+"""These remove or rewrite what the tests run in, or make an environment of their own."""
 SERVES = ("serve", "emulate", "work")
 ALL = [*shown(), *examples()]
 

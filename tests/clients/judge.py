@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.clients.room import Run
-from tests.clients.script import JOB, TOOLS
+from tests.clients.script import JOB
 from tests.clients.shown import Shown
+from tests.tool_list import TOOLS
 
 CYCLE = ("estimate_cost", "generate_video", "check_job")
 

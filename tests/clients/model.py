@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.clients.dialects import Body, Call, Offered, is_result, read_offered, turns, write
-from tests.clients.script import TOOLS, Conversation, Step
+from tests.clients.script import Conversation, Step
 from tests.clients.shown import Shown, read_shown
+from tests.tool_list import TOOLS
 
 FINAL = "final_answer"
 """The tool by which smolagents wants to be told that it is done."""

@@ -7,17 +7,6 @@ from typing import Any
 Step = tuple[str, dict[str, Any]]
 Conversation = Generator[Step, str, None]
 
-TOOLS = (
-    "generate_video",
-    "animate_image",
-    "check_job",
-    "estimate_cost",
-    "cancel_job",
-    "list_jobs",
-    "generate_from_audio",
-    "extend_video",
-    "retake_video",
-)
 JOB = re.compile(r"job_[0-9A-Za-z]{20}")
 CURSOR = re.compile(r"cursor\W{1,8}([\w=-]{8,})")
 NO_JOB = "job_" + "0" * 20

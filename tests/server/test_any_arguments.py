@@ -30,42 +30,11 @@ from tests.conftest import PROVIDER_SETTINGS
 from tests.examples import examples
 from tests.facts import facts_of
 from tests.patience import HANG_S
+from tests.tool_list import ORDER, SHOT, TOOLS
 
 EXAMPLES = examples("ARGUMENT_EXAMPLES", fast=30, every=80)
 IN_TIME_S = HANG_S
 CODES = frozenset(map(str, ErrorCode)) - {"internal_error"}
-PIXEL = (
-    "data:image/png;base64,"
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
-)
-SHOT: dict[str, Any] = {
-    "prompt": "a pond",
-    "duration": 6,
-    "resolution": "1080p",
-    "aspect_ratio": "16:9",
-    "fps": 25,
-    "generate_audio": True,
-    "camera_motion": "none",
-    "provider": "fal",
-    "model": "auto",
-}
-ORDER = SHOT | {"adjust": "never", "max_cost_usd": 0, "request_key": "", "wait_seconds": 0}
-PRICED = {name: value for name, value in SHOT.items() if name != "prompt"}
-EDIT = {"prompt": "a pond", "duration": 5, "provider": "fal", "model": "auto"} | {
-    name: ORDER[name] for name in ("adjust", "max_cost_usd", "request_key", "wait_seconds")
-}
-VALID: dict[str, dict[str, Any]] = {
-    "generate_video": ORDER,
-    "animate_image": ORDER | {"image": PIXEL, "end_image": "", "aspect_ratio": "auto"},
-    "estimate_cost": PRICED | {"operation": "text_to_video", "count": 1, "audio": "", "video": "", "context": 0},
-    "check_job": {"job_id": "{job}", "wait_seconds": 0, "frames": True, "frame_at": -1},
-    "cancel_job": {"job_id": "{job}"},
-    "generate_from_audio": {name: value for name, value in ORDER.items() if name not in ("duration", "generate_audio")}
-    | {"audio": "data:audio/mpeg;base64,AAAA", "image": PIXEL, "aspect_ratio": "auto"},
-    "extend_video": EDIT | {"video": "{job}", "mode": "end", "context": 0},
-    "retake_video": EDIT | {"video": "{job}", "mode": "replace_video", "start_time": 1},
-    "list_jobs": {"state": "", "limit": 10, "cursor": "{cursor}", "wait_seconds": 0},
-}
 
 # -- what can be said -------------------------------------------------------------------------------------------
 
@@ -235,10 +204,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_every_tool_is_asked(server: Server) -> None:
-    assert VALID.keys() == server.schemas.keys()
+    assert TOOLS.keys() == server.schemas.keys()
 
 
-@pytest.mark.parametrize("tool", VALID)
+@pytest.mark.parametrize("tool", TOOLS)
 def test_any_json_at_all(server: Server, tool: str) -> None:
     @EXAMPLES
     @given(anything)
@@ -248,13 +217,15 @@ def test_any_json_at_all(server: Server, tool: str) -> None:
     check()
 
 
-@pytest.mark.parametrize("tool", VALID)
+@pytest.mark.parametrize("tool", TOOLS)
 def test_arguments_that_are_nearly_right(server: Server, tool: str) -> None:
+    valid = TOOLS[tool].arguments
+
     @EXAMPLES
-    @example(VALID[tool])
-    @example(dict.fromkeys(VALID[tool], "{huge}"))
-    @example({name: "a\0b" if isinstance(value, str) else value for name, value in VALID[tool].items()})
-    @given(nearly(VALID[tool]))
+    @example(valid)
+    @example(dict.fromkeys(valid, "{huge}"))
+    @example({name: "a\0b" if isinstance(value, str) else value for name, value in valid.items()})
+    @given(nearly(valid))
     def check(arguments: dict[str, Any]) -> None:
         server.check(tool, arguments)
 

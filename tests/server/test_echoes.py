@@ -16,7 +16,7 @@ from mcp.types import (
 )
 
 from tests.conftest import ERAS, Connect, Era
-from tests.server.test_any_arguments import VALID
+from tests.tool_list import TOOLS
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,12 @@ LONG = "y" * 1_000_000
 RUN = "y" * 81
 MAX_CHARS = 4000
 IN_TIME_S = 60
-TEXTS = [(tool, name) for tool, valid in VALID.items() for name, value in valid.items() if isinstance(value, str)]
+TEXTS = [
+    (name, argument)
+    for name, tool in TOOLS.items()
+    for argument, value in tool.arguments.items()
+    if isinstance(value, str)
+]
 
 
 class AnyRequest(Request[RequestParams, str]):
@@ -55,7 +60,7 @@ async def test_a_long_text_for_any_argument_is_not_told_back(connect: Connect, e
         assert len(asked) > 30
         for tool, name in asked:
             job = {"{job}": "job_nothere00", "{cursor}": ""}
-            arguments = {key: job.get(str(value), value) for key, value in VALID[tool].items()}
+            arguments = {key: job.get(str(value), value) for key, value in TOOLS[tool].arguments.items()}
             for text in (LONG, f"job_{'y' * 64}#{LONG}", f"https://example.com/{LONG}", f"data:{LONG}"):
                 check(await told_by_tool(client, tool, arguments | {name: text}))
 

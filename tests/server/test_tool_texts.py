@@ -8,33 +8,12 @@ import pytest
 from mcp.types import Tool
 
 from tests.conftest import Connect
-from tests.server.test_tools_list import CORE, as_json, listed
+from tests.server.test_tools_list import as_json, listed
+from tests.tool_list import CORE, TOOLS
 
 pytestmark = pytest.mark.anyio
 
 MAX_SIGNS, MAX_SIGNS_OF_FIRST = 600, 110
-VERBS = {
-    "generate_video": "Make",
-    "animate_image": "Make",
-    "check_job": "Show",
-    "estimate_cost": "Price",
-    "cancel_job": "Cancel",
-    "list_jobs": "List",
-    "generate_from_audio": "Make",
-    "extend_video": "Lengthen",
-    "retake_video": "Redo",
-}
-SIBLINGS = {
-    "generate_video": {"check_job", "estimate_cost", "animate_image"},
-    "animate_image": {"generate_video"},
-    "check_job": set(),
-    "estimate_cost": set(),
-    "cancel_job": set(),
-    "list_jobs": set(),
-    "generate_from_audio": {"generate_video"},
-    "extend_video": {"generate_video"},
-    "retake_video": {"generate_video", "estimate_cost"},
-}
 MONEY = ("paid", "cost", "price", "charged", "free")
 PLAIN_WORDS = """
 job_id jobs state operation provider model prompt next error code message hint reason credits usable why_not source
@@ -69,7 +48,7 @@ def choices(tool: Tool) -> set[str]:
 async def test_the_first_sentence_says_what_the_tool_does(connect: Connect) -> None:
     for tool in await listed(connect):
         first = (tool.description or "").split(". ")[0]
-        assert first.split()[0] == VERBS[tool.name], tool.name
+        assert first.split()[0] == TOOLS[tool.name].verb, tool.name
         assert 10 <= len(first) <= MAX_SIGNS_OF_FIRST, (tool.name, len(first))
 
 
@@ -81,7 +60,7 @@ async def test_a_description_is_short(connect: Connect) -> None:
 async def test_a_description_names_the_tools_to_use_instead_or_next(connect: Connect) -> None:
     for tool in await listed(connect):
         named = set(re.findall(r"[a-z]+_[a-z]+", tool.description or "")) & set(CORE)
-        assert named >= SIBLINGS[tool.name], tool.name
+        assert named >= {*TOOLS[tool.name].siblings}, tool.name
 
 
 async def test_what_costs_money_says_so_and_what_costs_none_is_read_only(connect: Connect) -> None:

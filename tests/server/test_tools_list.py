@@ -11,15 +11,11 @@ from mcp.types import Tool
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.server.tools import make_tools
 from tests.conftest import ERAS, Connect, Era
+from tests.tool_list import BUDGETS, TOOLS
 
 pytestmark = pytest.mark.anyio
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
-CORE = ["generate_video", "animate_image", "check_job", "estimate_cost", "cancel_job", "list_jobs"]
-EDITING = ["generate_from_audio", "extend_video", "retake_video"]
-TOOLS = [*CORE, *EDITING]
-BUDGETS = {"six core tools": (CORE, 15_000, 9_300), "all nine": (TOOLS, 22_000, 15_000)}
-"""Bytes of the whole list, and of the names, descriptions and input schemas in it."""
 
 
 def as_json(tool: Tool) -> dict[str, Any]:
@@ -37,7 +33,8 @@ async def listed(connect: Connect, era: Era = "auto") -> list[Tool]:
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_the_core_tools_are_listed_first_then_those_that_edit(connect: Connect, era: Era) -> None:
-    assert [tool.name for tool in await listed(connect, era)] == TOOLS
+    assert [*TOOLS] == sorted(TOOLS, key=lambda name: not TOOLS[name].is_core)
+    assert [tool.name for tool in await listed(connect, era)] == [*TOOLS]
 
 
 @pytest.mark.parametrize("name", TOOLS)

@@ -1,0 +1,70 @@
+"""Every tool that the server lists, in its order, as all tests know it: a new tool is one row in TOOLS. Not a test."""
+
+from dataclasses import dataclass
+from typing import Any
+
+PIXEL = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+)
+SHOT: dict[str, Any] = {
+    "prompt": "a pond",
+    "duration": 6,
+    "resolution": "1080p",
+    "aspect_ratio": "16:9",
+    "fps": 25,
+    "generate_audio": True,
+    "camera_motion": "none",
+    "provider": "fal",
+    "model": "auto",
+}
+ORDER = SHOT | {"adjust": "never", "max_cost_usd": 0, "request_key": "", "wait_seconds": 0}
+PRICED = {name: value for name, value in SHOT.items() if name != "prompt"}
+EDIT = {"prompt": "a pond", "duration": 5, "provider": "fal", "model": "auto"} | {
+    name: ORDER[name] for name in ("adjust", "max_cost_usd", "request_key", "wait_seconds")
+}
+
+
+@dataclass(frozen=True)
+class ListedTool:
+    """`arguments` is a valid call that gives every argument; `{job}` stands for the id of a job, `{cursor}` for a
+    cursor. The description begins with `verb`, and names the core tools in `siblings`. A core tool is listed whatever
+    providers there are."""
+
+    verb: str
+    arguments: dict[str, Any]
+    siblings: tuple[str, ...] = ()
+    is_core: bool = True
+
+
+TOOLS = {
+    "generate_video": ListedTool("Make", ORDER, ("check_job", "estimate_cost", "animate_image")),
+    "animate_image": ListedTool(
+        "Make", ORDER | {"image": PIXEL, "end_image": "", "aspect_ratio": "auto"}, ("generate_video",)
+    ),
+    "check_job": ListedTool("Show", {"job_id": "{job}", "wait_seconds": 0, "frames": True, "frame_at": -1}),
+    "estimate_cost": ListedTool(
+        "Price", PRICED | {"operation": "text_to_video", "count": 1, "audio": "", "video": "", "context": 0}
+    ),
+    "cancel_job": ListedTool("Cancel", {"job_id": "{job}"}),
+    "list_jobs": ListedTool("List", {"state": "", "limit": 10, "cursor": "{cursor}", "wait_seconds": 0}),
+    "generate_from_audio": ListedTool(
+        "Make",
+        {name: value for name, value in ORDER.items() if name not in ("duration", "generate_audio")}
+        | {"audio": "data:audio/mpeg;base64,AAAA", "image": PIXEL, "aspect_ratio": "auto"},
+        ("generate_video",),
+        is_core=False,
+    ),
+    "extend_video": ListedTool(
+        "Lengthen", EDIT | {"video": "{job}", "mode": "end", "context": 0}, ("generate_video",), is_core=False
+    ),
+    "retake_video": ListedTool(
+        "Redo",
+        EDIT | {"video": "{job}", "mode": "replace_video", "start_time": 1},
+        ("generate_video", "estimate_cost"),
+        is_core=False,
+    ),
+}
+CORE = [name for name, tool in TOOLS.items() if tool.is_core]
+BUDGETS = {"core tools": (CORE, 15_000, 9_300), "all tools": ([*TOOLS], 22_000, 15_000)}
+"""The most bytes of the list, and of the names, descriptions and input schemas in it: every chat pays for them."""
