@@ -124,7 +124,7 @@ def _lines(change: EditPlan, entry: Any, public: Sequence[str]) -> list[str]:
         return []
     entry = shown(entry, public, ours=is_ours(entry))
     if change.host.is_toml and isinstance(entry, dict):
-        return write_toml((change.host.table, SERVER), entry)
+        return write_toml((change.host.table, SERVER), entry).splitlines()
     return json.dumps({SERVER: entry}, indent=2, ensure_ascii=False).split("\n")[1:-1]
 
 
