@@ -13,11 +13,10 @@ import click
 
 from ltx_mcp.cli.common import report_errors
 from ltx_mcp.cli.hosts.edit_plan import EditPlan, check, difference, make_install, make_uninstall, write
-from ltx_mcp.cli.hosts.entry import MODULE, PACKAGE, SERVER, Start
+from ltx_mcp.cli.hosts.entry import MODULE, PACKAGE, SERVER, EnvVars, Start, make_entry
 from ltx_mcp.cli.hosts.env_vars import Known, hand_on, public_settings, read_known
 from ltx_mcp.cli.hosts.launcher import look_around, make_start
 from ltx_mcp.cli.hosts.paths import HOSTS, Host, Machine, Scope, System, find_place
-from ltx_mcp.cli.hosts.shape import Handed, make_entry
 from ltx_mcp.cli.options import as_json_option
 from ltx_mcp.cli.output.speech import agrees
 from ltx_mcp.cli.output.streams import is_terminal
@@ -229,7 +228,7 @@ def _tell(steps: Sequence[str], stream: Any) -> None:
         print(plain_line(step), file=stream)
 
 
-def _next_steps(host: Host, handed: Handed, left_out: Sequence[str], known: Known, start: Start) -> list[str]:
+def _next_steps(host: Host, handed: EnvVars, left_out: Sequence[str], known: Known, start: Start) -> list[str]:
     """What a person does next, a line each."""
     steps = [f"Then {host.after}."]
     if handed.names:

@@ -18,10 +18,9 @@ from ltx_mcp.cli.hosts.config import (
     replace_config,
 )
 from ltx_mcp.cli.hosts.detect import is_ours, read_entry
-from ltx_mcp.cli.hosts.entry import SERVER
+from ltx_mcp.cli.hosts.entry import SERVER, merge_entry, shown
 from ltx_mcp.cli.hosts.jsonc import is_bare, put_json, read_json, take_json
 from ltx_mcp.cli.hosts.paths import Host
-from ltx_mcp.cli.hosts.shape import merge_entry, shown
 from ltx_mcp.cli.hosts.toml import put_toml, take_toml, write_toml
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 
