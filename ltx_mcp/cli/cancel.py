@@ -12,8 +12,8 @@ from ltx_mcp.cli.common import REFUSED, STILL_RUNNING, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
-from ltx_mcp.cli.output.show import print_job, view_of
-from ltx_mcp.cli.output.speech import agrees, say
+from ltx_mcp.cli.output.job import print_job, view_of
+from ltx_mcp.cli.output.streams import agrees, say
 from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CancelJob
@@ -57,8 +57,7 @@ def cancel(job_ids: tuple[str, ...], wants_all: bool, states: tuple[str, ...], y
     if many == bool(job_ids):
         raise click.UsageError("Give JOB, or --all or --state.")
     if len(job_ids) == 1:
-        view = run(partial(_cancel_one, job_ids[0]))
-        print_json(view.to_wire()) if as_json else print_job(view)
+        print_job(run(partial(_cancel_one, job_ids[0])), as_json=as_json)
         return
     chosen = job_ids
     if many:
@@ -87,7 +86,7 @@ async def _cancel_one(job_id: str) -> JobView:
         job = await found.cancel(await full_id(found, arguments.job_id), CALLER)
         if job.live:
             await care_for_ownerless(found)
-        return view_of(found, job)
+        return await view_of(found, job)
 
 
 async def _find(states: Sequence[str]) -> Mapping[str, str]:

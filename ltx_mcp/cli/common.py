@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from ltx_mcp.cli.option_names import name_options
-from ltx_mcp.cli.output.streams import is_terminal
+from ltx_mcp.cli.output.streams import print_error
 from ltx_mcp.cli.output.text import spoken
 from ltx_mcp.domain.confirmation import ConfirmationRequiredError
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
@@ -53,21 +53,12 @@ def report_errors() -> Iterator[None]:
         error = _lone(raised)
         if not isinstance(error, LtxError):
             raise
-        _tell(error)
+        message, hint = error.message, error.hint
+        if isinstance(error, ConfirmationRequiredError):
+            message, hint = error.told, ""
+        print_error(error.code, spoken(name_options(message)), spoken(f"{hint} {getattr(error, 'where', '')}"))
         callers_fault = error.code in USAGE_CODES and not isinstance(error, SetupError)
         raise SystemExit(USAGE if callers_fault else REFUSED) from error
-
-
-def _tell(error: LtxError) -> None:
-    where = getattr(error, "where", "")
-    message, hint = (error.told, "") if isinstance(error, ConfirmationRequiredError) else (error.message, error.hint)
-    message, hint = spoken(name_options(message)), spoken(f"{hint} {where}")
-    if is_terminal(sys.stderr):
-        from ltx_mcp.cli.output.screen import print_error
-
-        print_error(error.code, message, hint)
-    else:
-        print(f"ltx-mcp: {error.code}: {message} {hint}".rstrip(), file=sys.stderr)
 
 
 def _lone(error: BaseException) -> BaseException:

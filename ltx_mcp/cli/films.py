@@ -9,10 +9,9 @@ from ltx_mcp.cli.common import REFUSED, open_jobs, report_errors, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
+from ltx_mcp.cli.output.job import print_job, view_of
 from ltx_mcp.cli.output.output_file import output_options, read_output
-from ltx_mcp.cli.output.show import view_of
-from ltx_mcp.cli.output.speech import agrees, say
-from ltx_mcp.cli.output.text import print_json
+from ltx_mcp.cli.output.streams import agrees, say
 from ltx_mcp.cli.player import open_film
 from ltx_mcp.domain.arguments import CheckJob
 from ltx_mcp.domain.errors import CallerError, ErrorCode
@@ -48,7 +47,7 @@ async def _find(names: tuple[str, ...]) -> list[tuple[JobView, Job, bool]]:
     async with open_jobs() as jobs:
         ids = dict.fromkeys([await full_id(jobs, name) for name in wanted])
         found = [await jobs.get(job_id, CALLER) for job_id in ids]
-        return [(view_of(jobs, job), job, jobs.keeping.may_be_fetched(job)) for job in found]
+        return [(await view_of(jobs, job), job, jobs.keeping.may_be_fetched(job)) for job in found]
 
 
 @click.command(short_help="Remove the film of JOB from this machine.")
@@ -92,7 +91,7 @@ def fetch(job_id: str, output: str, force: bool, as_json: bool) -> None:
     place = read_output(output, force=force, as_json=as_json, nothing="Nothing was fetched.")
     view = run(partial(_fetch, job_id))
     if as_json:
-        print_json(view.to_wire())
+        print_job(view, as_json=True)
     if place is not None:
         with report_errors():
             place.put(view)
@@ -105,4 +104,4 @@ async def _fetch(name: str) -> JobView:
     async with open_jobs() as jobs:
         job = await jobs.get(await full_id(jobs, wanted), CALLER)
         await jobs.keeping.fetch(job)
-        return view_of(jobs, await jobs.get(job.id, CALLER))
+        return await view_of(jobs, await jobs.get(job.id, CALLER))

@@ -18,8 +18,7 @@ from ltx_mcp.cli.hosts.env_vars import Known, hand_on, public_settings, read_kno
 from ltx_mcp.cli.hosts.launcher import look_around, make_start
 from ltx_mcp.cli.hosts.paths import HOSTS, Host, Machine, Scope, System, find_place
 from ltx_mcp.cli.options import as_json_option
-from ltx_mcp.cli.output.speech import agrees
-from ltx_mcp.cli.output.streams import is_terminal
+from ltx_mcp.cli.output.streams import agrees, is_terminal
 from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.quoting import plain_line

@@ -16,8 +16,7 @@ from ltx_mcp.cli.common import STILL_RUNNING, at_signal, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, open_option, read_options
-from ltx_mcp.cli.output.asked import asked_of, happened
-from ltx_mcp.cli.output.show import print_history, print_job, view_of
+from ltx_mcp.cli.output.job import asked_of, happened, print_history, print_job, view_of
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import print_json, print_table
 from ltx_mcp.cli.player import open_film
@@ -153,7 +152,7 @@ async def _one(job_id: str) -> tuple[Job, JobView, list[Event]]:
     async with open_jobs() as found:
         job = await found.get(await full_id(found, arguments.job_id), CALLER)
         await care_for_ownerless(found)
-        return job, view_of(found, job), list(await found.history(job.id, CALLER))
+        return job, await view_of(found, job), list(await found.history(job.id, CALLER))
 
 
 for command in (cancel, films.fetch, films.open, films.rm):

@@ -13,18 +13,18 @@ from ltx_mcp.cli.common import EXIT, STILL_RUNNING, at_signal, open_jobs, report
 from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import read_options
+from ltx_mcp.cli.output.job import print_made, view_of
 from ltx_mcp.cli.output.output_file import read_output
-from ltx_mcp.cli.output.progress import following
-from ltx_mcp.cli.output.show import print_made, standing_of, view_of
-from ltx_mcp.cli.output.speech import agrees, say
-from ltx_mcp.cli.output.text import age, print_json
-from ltx_mcp.cli.output.way import placed_text
+from ltx_mcp.cli.output.progress import following, placed_text
+from ltx_mcp.cli.output.streams import agrees, say
+from ltx_mcp.cli.output.text import age
 from ltx_mcp.cli.player import open_film
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.presentation.next_steps import context_of
 from ltx_mcp.presentation.result_models import JobView
 from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.settings import environment
@@ -79,10 +79,8 @@ def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None
         if output is not None:
             finds += f", and once it is made, ltx-mcp jobs fetch {view.job_id} -o brings it"
         say(f"Left running: {view.job_id}.", f"{finds}; ltx-mcp jobs --watch follows it.")
-    if as_json:
-        print_json(view.to_wire())
-    elif code != STILL_RUNNING:
-        print_made(view, says_place=output is None)
+    if as_json or code != STILL_RUNNING:
+        print_made(view, as_json=as_json, says_place=output is None)
     if output is not None and code == 0:
         with report_errors():
             output.put(view)
@@ -124,7 +122,7 @@ async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated
                 return ordered
             job = ordered.job
             if (asks := _asks_for_another(ordered, arguments.request_key)) and _is_person_there():
-                return Repeated(view_of(jobs, job), asks)
+                return Repeated(await view_of(jobs, job), asks)
             if asks and not _is_retry(job):
                 raise _refused(job)
             _say_placed(ordered, is_preview=jobs.market.facts(job.offer.provider).is_preview)
@@ -132,7 +130,7 @@ async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated
             await _follow(jobs, job)
         if job is None:
             return None
-        return view_of(jobs, await jobs.get(job.id, CALLER))
+        return await view_of(jobs, await jobs.get(job.id, CALLER))
 
 
 def _is_person_there() -> bool:
@@ -177,7 +175,7 @@ def _refused(job: Job) -> CallerError:
 
 
 async def _follow(jobs: "Jobs", job: Job) -> None:
-    standing = await standing_of(jobs, job)
+    standing = await context_of(jobs, job)
     if standing.hindrance:
         say(f"Nobody works on it: {standing.hindrance}")
     with following(jobs, job, standing) as (tell, keep):

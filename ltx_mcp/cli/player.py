@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ltx_mcp.cli.output.speech import say
+from ltx_mcp.cli.output.streams import say
 from ltx_mcp.launch import find_program
 
 OPENERS = {"darwin": ("open",)}

@@ -13,7 +13,7 @@ import click
 from anyio.abc import TaskStatus
 
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
-from ltx_mcp.cli.output.speech import say
+from ltx_mcp.cli.output.streams import say
 from ltx_mcp.presentation.config import read_edge, warn_of_previews
 from ltx_mcp.presentation.repeats import tell_left_out
 from ltx_mcp.providers.key_names import previews_text

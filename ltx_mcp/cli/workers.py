@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ltx_mcp.cli.output.speech import say
+from ltx_mcp.cli.output.streams import say
 from ltx_mcp.presentation.config import read_edge
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ltx_mcp.cli.common import REFUSED
-from ltx_mcp.cli.output.speech import agrees, say
+from ltx_mcp.cli.output.streams import agrees, say
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.presentation.result_models import JobView
 

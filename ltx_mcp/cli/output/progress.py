@@ -1,4 +1,5 @@
-"""What a person sees while a job is under way: one line with words, and a bar where there is room for it."""
+"""What a person sees while a job is under way: one line with words, a bar where there is room for it, and above it what
+is ordered where, and why it went on."""
 
 import logging
 import sys
@@ -9,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from ltx_mcp.cli.output.show import standing_of
-from ltx_mcp.cli.output.speech import say
-from ltx_mcp.cli.output.streams import is_terminal
-from ltx_mcp.cli.output.way import Way
+from ltx_mcp.cli.output.streams import is_terminal, say
+from ltx_mcp.cli.output.text import spoken
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.presentation.next_steps import JobContext
-from ltx_mcp.presentation.result_text import stage_text
+from ltx_mcp.presentation.next_steps import JobContext, context_of
+from ltx_mcp.presentation.result_text import order_text, stage_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -26,6 +25,7 @@ Tell = Callable[[Job], Awaitable[None]]
 Keep = Callable[[], Coroutine[Any, Any, None]]
 WIDEST, BAR, MIN_BAR = 100, 36, 8
 LOOK_S = 1.0
+TAKEN = frozenset({State.RUNNING, State.SAVING, State.SUCCEEDED})
 
 
 class ProgressLine:
@@ -65,7 +65,7 @@ def following(jobs: "Jobs", job: Job, standing: JobContext) -> Iterator[tuple[Te
     line = ProgressLine(job, standing)
 
     async def tell(job: Job) -> None:
-        line.job, line.standing = job, await standing_of(jobs, job)
+        line.job, line.standing = job, await context_of(jobs, job)
         for sentence in await way.news(job):
             write(sentence)
 
@@ -106,3 +106,38 @@ def _logs_above() -> Iterator[None]:
         for handler, stream in zip(handlers, before, strict=True):
             if stream is not None:
                 handler.setStream(stream)
+
+
+def placed_text(job: Job, *, is_preview: bool) -> str:
+    """What is about to be ordered, or drawn, before anybody is paid."""
+    return f"{job.id} {_ordering(job, is_preview=is_preview)}"
+
+
+def _ordering(job: Job, *, is_preview: bool) -> str:
+    return f"{'drawing' if is_preview else 'ordering'}: {order_text(job.offer)}."
+
+
+class Way:
+    """What is new each time a job is looked at, from `job` on: a provider that did not take it, the one that did."""
+
+    def __init__(self, jobs: "Jobs", job: Job) -> None:
+        self._jobs = jobs
+        self._offer_index = job.offer_index
+        self._refusals: int | None = None if job.offer_index else 0
+        self._is_taken = job.state in TAKEN
+
+    async def news(self, job: Job) -> list[str]:
+        """Sentences that were not told yet."""
+        sentences = []
+        is_preview = self._jobs.market.facts(job.offer.provider).is_preview
+        if self._refusals is None:  # of a job that was under way before
+            self._refusals = len(await self._jobs.refusals(job))
+        if job.offer_index != self._offer_index:
+            refusals = await self._jobs.refusals(job)
+            said = (*refusals[self._refusals :], f"Now {_ordering(job, is_preview=is_preview)}")
+            sentences.append(spoken(" ".join(said)))
+            self._offer_index, self._refusals = job.offer_index, len(refusals)
+        if job.state in TAKEN and not self._is_taken:
+            self._is_taken = True
+            sentences += [] if is_preview else [f"{job.id} ordered: {job.offer.provider} took it."]
+        return sentences
