@@ -5,14 +5,14 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ltx_mcp.cli.common import report_errors
-from ltx_mcp.cli.hosts.edit_plan import EditPlan, check, difference, make_install, make_uninstall, write
+from ltx_mcp.cli.hosts.config import check_writable
+from ltx_mcp.cli.hosts.edit_plan import EditPlan, difference, make_install, make_uninstall, write
 from ltx_mcp.cli.hosts.entry import MODULE, PACKAGE, SERVER, EnvVars, Start, make_entry
 from ltx_mcp.cli.hosts.env_vars import Known, hand_on, public_settings, read_known
 from ltx_mcp.cli.hosts.launcher import look_around, make_start
@@ -98,13 +98,11 @@ def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, 
             told_of = f"{', '.join(secrets)}: readable in {change.config.path} by whoever can read that file."
             print(f"ltx-mcp: warning: {plain_line(told_of)}", file=sys.stderr)
         if asks and change.is_needed:
-            check(change)
+            check_writable(change.config)
             _show(change, known.public)
-            asked = "Write it? No changes nothing, as --dry-run does."
-            outcome = _carry_out(change, bool(secrets), not agrees(asked))
-        else:
-            outcome = _carry_out(change, bool(secrets), dry_run)
-    _report(outcome, known.public, steps, as_json, is_shown=asks)
+            dry_run = not agrees("Write it? No changes nothing, as --dry-run does.")
+        backup = _carry_out(change, bool(secrets), dry_run)
+    _report(change, known.public, steps, as_json, dry_run=dry_run, backup=backup, is_shown=asks)
 
 
 @click.command()
@@ -115,17 +113,8 @@ def uninstall(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool
     """Take this server out of HOST's configuration; everything else in it stays as it is."""
     with report_errors():
         change = make_uninstall(HOSTS[host], _place(HOSTS[host], config, scope, True), force=force)
-        outcome = _carry_out(change, False, dry_run)
-    _report(outcome, public_settings(), [f"Then {HOSTS[host].after}."], as_json)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a change."""
-
-    change: EditPlan
-    is_written: bool
-    backup: Path | None = None
+        backup = _carry_out(change, False, dry_run)
+    _report(change, public_settings(), [f"Then {HOSTS[host].after}."], as_json, dry_run=dry_run, backup=backup)
 
 
 def _given(command: str) -> Start:
@@ -157,11 +146,13 @@ def _place(host: Host, config: str, scope: Scope, absent: bool) -> Path:
     return path
 
 
-def _carry_out(change: EditPlan, private: bool, dry_run: bool) -> Outcome:
+def _carry_out(change: EditPlan, private: bool, dry_run: bool) -> Path | None:
+    """Write it unless nothing is to be written; the path of the backup that was made. Raises SetupError also where it
+    could not be written."""
     if not change.is_needed:
-        return Outcome(change, False)
-    check(change)
-    return Outcome(change, False) if dry_run else Outcome(change, True, write(change, private=private))
+        return None
+    check_writable(change.config)
+    return None if dry_run else write(change, private=private)
 
 
 def _wants_near(known: Known, given: bool | None, asks: bool) -> bool:
@@ -192,33 +183,32 @@ def _show(change: EditPlan, public: Sequence[str]) -> None:
 
 
 def _report(
-    outcome: Outcome, public: Sequence[str], steps: Sequence[str], as_json: bool, *, is_shown: bool = False
+    change: EditPlan,
+    public: Sequence[str],
+    steps: Sequence[str],
+    as_json: bool,
+    *,
+    dry_run: bool,
+    backup: Path | None,
+    is_shown: bool = False,
 ) -> None:
-    change, path = outcome.change, outcome.change.config.path
-    steps = steps if change.is_needed else []
+    path = change.config.path
     if as_json:
-        told_of = {"host": change.host.name, "path": str(path), "changed": change.is_needed}
-        backup = {"backup": str(outcome.backup)} if outcome.backup else {}
-        print_json(
-            {
-                **told_of,
-                "written": outcome.is_written,
-                **backup,
-                "diff": [*difference(change, public)],
-                "next": list(steps),
-            }
-        )
+        written = {"changed": change.is_needed, "written": change.is_needed and not dry_run}
+        kept = {"backup": str(backup)} if backup else {}
+        told = {"diff": [*difference(change, public)], "next": [*steps] if change.is_needed else []}
+        print_json({"host": change.host.name, "path": str(path), **written, **kept, **told})
         return
     if not change.is_needed:
         print(f"Already so: {path} {'does not have' if change.new is None else 'has'} this server.")
         return
     if not is_shown:
         _show(change, public)
-    if not outcome.is_written:
+    if dry_run:
         print("Nothing was written.")
         return
     print("Removed: nothing else was in it." if change.text is None else "Written.", end="")
-    print(f" As it was before: {outcome.backup}" if outcome.backup else "")
+    print(f" As it was before: {backup}" if backup else "")
     _tell(steps, sys.stdout)
 
 

@@ -61,10 +61,9 @@ def _examples(*lines: str) -> str:
 @click.argument("prompt")
 @options_of(GenerateVideo, "prompt", "wait_seconds")
 @_paid
-def generate(prompt: str, **options: Any) -> None:
+def generate(**options: Any) -> None:
     """Make a video from PROMPT and print the path of the film. PROMPT - reads it from stdin."""
-    order = {"prompt": prompt, **options}
-    make(GenerateVideo, "generate_video", order)
+    make(GenerateVideo, "generate_video", options)
 
 
 @click.command(
@@ -83,8 +82,7 @@ def animate(image: str, prompt: str, **options: Any) -> None:
 
     IMAGE is a path, an https URL or a frame of another job, such as JOB#last. PROMPT - reads it from stdin.
     """
-    order = {"image": image, "prompt": prompt, **options}
-    make(AnimateImage, "animate_image", order)
+    make(AnimateImage, "animate_image", options)
 
 
 @click.command(
@@ -97,13 +95,12 @@ def animate(image: str, prompt: str, **options: Any) -> None:
 @click.argument("audio", shell_complete=complete_media())
 @options_of(GenerateFromAudio, "audio", "wait_seconds")
 @_paid
-def from_audio(audio: str, **options: Any) -> None:
+def from_audio(**options: Any) -> None:
     """Make a video as long as AUDIO, which becomes its sound, and print the path of the film.
 
     AUDIO is a path, an https URL or a job, whose sound is taken. Give --prompt, --image or both.
     """
-    order = {"audio": audio, **options}
-    make(GenerateFromAudio, "generate_from_audio", order)
+    make(GenerateFromAudio, "generate_from_audio", options)
 
 
 @click.command(
@@ -115,13 +112,12 @@ def from_audio(audio: str, **options: Any) -> None:
 @click.argument("video", shell_complete=complete_media())
 @options_of(ExtendVideo, "video", "wait_seconds")
 @_paid
-def extend(video: str, **options: Any) -> None:
+def extend(**options: Any) -> None:
     """Make VIDEO longer at its end or its start and print the path of the film.
 
     VIDEO is a path, an https URL or a job. The new seconds and the context are charged.
     """
-    order = {"video": video, **options}
-    make(ExtendVideo, "extend_video", order)
+    make(ExtendVideo, "extend_video", options)
 
 
 @click.command(
@@ -133,10 +129,9 @@ def extend(video: str, **options: Any) -> None:
 @click.argument("video", shell_complete=complete_media())
 @options_of(RetakeVideo, "video", "wait_seconds")
 @_paid
-def retake(video: str, **options: Any) -> None:
+def retake(**options: Any) -> None:
     """Redo a section of VIDEO and print the path of the film. The whole of VIDEO is charged.
 
     VIDEO is a path, an https URL or a job.
     """
-    order = {"video": video, **options}
-    make(RetakeVideo, "retake_video", order)
+    make(RetakeVideo, "retake_video", options)

@@ -14,11 +14,10 @@ from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import read_options
 from ltx_mcp.cli.output.job import print_made, view_of
-from ltx_mcp.cli.output.output_file import read_output
+from ltx_mcp.cli.output.output_file import open_film, read_output
 from ltx_mcp.cli.output.progress import following, placed_text
-from ltx_mcp.cli.output.streams import agrees, say
+from ltx_mcp.cli.output.streams import agrees, can_ask, say
 from ltx_mcp.cli.output.text import age
-from ltx_mcp.cli.player import open_film
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
@@ -85,7 +84,6 @@ def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None
         with report_errors():
             output.put(view)
     if wants_open and code == 0:
-        sys.stdout.flush()
         open_film(view.file)
     raise SystemExit(code)
 
@@ -116,12 +114,12 @@ async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated
     async with at_signal(scope.cancel), open_jobs(work=True) as jobs:
         with scope:
             arguments = await with_full_ids(jobs, arguments)
-            can_ask = order.yes or _is_person_there()
-            ordered = await jobs.order_or_ask(arguments, CALLER, order.answer, can_ask=can_ask, repeat=repeat)
+            is_asked = order.yes or can_ask()
+            ordered = await jobs.order_or_ask(arguments, CALLER, order.answer, can_ask=is_asked, repeat=repeat)
             if isinstance(ordered, ConfirmationPrompt):
                 return ordered
             job = ordered.job
-            if (asks := _asks_for_another(ordered, arguments.request_key)) and _is_person_there():
+            if (asks := _asks_for_another(ordered, arguments.request_key)) and can_ask():
                 return Repeated(await view_of(jobs, job), asks)
             if asks and not _is_retry(job):
                 raise _refused(job)
@@ -131,11 +129,6 @@ async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated
         if job is None:
             return None
         return await view_of(jobs, await jobs.get(job.id, CALLER))
-
-
-def _is_person_there() -> bool:
-    """Whether somebody can be asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _asks_for_another(ordered: "PlacedJob", request_key: str) -> str:

@@ -3,6 +3,7 @@
 Only questions that order nothing and cost nothing. All are asked at once, each for CHECK_S at most.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -103,12 +104,8 @@ def _standing(given: Given, facts: ProviderSpec) -> list[Finding]:
         return keys or [fine(what, facts.title)]
     wanted = facts.name in given.settings.providers or has_key
     if wanted and facts.name in given.market.order:
-        return [
-            *keys,
-            warning(
-                what, f"not set up: {standing.unavailable_reason}", f"Set what is missing, or leave {facts.name} alone."
-            ),
-        ]
+        reason = f"not set up: {standing.unavailable_reason}"
+        return [*keys, warning(what, reason, f"Set what is missing, or leave {facts.name} alone.")]
     if misnamed := misnamed_text(facts, given.settings.environment):
         return [*keys, warning(facts.name, f"no key; {misnamed}", f"Set {facts.key_env[0]}.")]
     return [*keys, absent(facts.name, f"not set up: {standing.unavailable_reason}" if has_key else "no key")]
@@ -118,36 +115,25 @@ async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: Provide
     """All questions to one provider at once; the lines are told in one order."""
     addresses = read_addresses(facts, given.settings.lookup)
     addresses = {use: addresses[use] for use in needed_urls(facts)}  # of the others the prices tell
-    answers: dict[str, AddressReply] = {}
-    prices: list[Finding] = []
     main = adapter.asked if isinstance(adapter, SupportsKeyCheck) else ""
-
-    async def one(use: str, url: str) -> None:
-        question = (
-            _check(adapter, url) if isinstance(adapter, SupportsKeyCheck) and use == main else _knock(facts, given, url)
-        )
-        answers[use] = await question
-
-    async def cost() -> None:
-        prices.extend(await _prices(facts, adapter))
-
-    async def films() -> None:
-        if addresses == {
-            use: facts.url_default.get(use) for use in addresses
-        }:  # of others nobody knows where films lie
-            films_at.extend(await check_video_hosts(facts))
-
-    films_at: list[Finding] = []
-    async with anyio.create_task_group() as group:
-        group.start_soon(films)
-        for use, url in addresses.items():
-            group.start_soon(one, use, url)
-        group.start_soon(cost)
+    replies, video_hosts, prices = await asyncio.gather(
+        asyncio.gather(
+            *(
+                _check(adapter, url)
+                if isinstance(adapter, SupportsKeyCheck) and use == main
+                else _knock(facts, given, url)
+                for use, url in addresses.items()
+            )
+        ),
+        _video_hosts(facts, addresses),
+        _prices(facts, adapter),
+    )
+    answers = dict(zip(addresses, replies, strict=True))
     for use in addresses:
         setting = facts.url_env[use] if given.settings.lookup(facts.url_env[use]) else ""
         what = f"address of {facts.name}" + (f" ({use})" if len(addresses) > 1 else "")
         asked.lines.append(address_line(facts, what, setting, answers[use]))
-    asked.lines += films_at
+    asked.lines += video_hosts
     if checked := answers[main].checked if main else None:
         asked.lines.append(_account(facts, checked, proven=bool(prices) and prices[0].status == "OK"))
         asked.differences += [checked.at - _now()] if checked.at else []
@@ -156,6 +142,12 @@ async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: Provide
         asked.lines.append(warning(f"account at {facts.name}", "not asked: there was no answer", "See its address."))
     else:
         asked.lines.append(fine(f"account at {facts.name}", "not asked: no free call is documented"))
+
+
+async def _video_hosts(facts: ProviderSpec, addresses: Mapping[str, str]) -> list[Finding]:
+    """Where films of a provider lie is known only for its usual addresses."""
+    is_usual = all(facts.url_default.get(use) == url for use, url in addresses.items())
+    return await check_video_hosts(facts) if is_usual else []
 
 
 async def _check(adapter: SupportsKeyCheck, url: str) -> AddressReply:

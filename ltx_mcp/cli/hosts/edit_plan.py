@@ -12,7 +12,6 @@ from typing import Any
 from ltx_mcp.cli.hosts.config import (
     BrokenConfigError,
     HostConfig,
-    check_writable,
     read_config,
     remove_config,
     replace_config,
@@ -102,11 +101,6 @@ def _free_backup(change: EditPlan) -> Path | None:
     if kept is None or kept == config.data:
         return config.backup if kept is None else None
     return config.backup.with_name(f"{config.backup.name}-{datetime.now():%Y%m%d-%H%M%S}")
-
-
-def check(change: EditPlan) -> None:
-    """Raise SetupError where it could not be written, before anything is said to be done."""
-    check_writable(change.config)
 
 
 def difference(change: EditPlan, public: Sequence[str]) -> Iterator[str]:

@@ -65,6 +65,11 @@ def say(*sentences: str) -> None:
         print(" ".join(sentences), file=sys.stderr)
 
 
+def can_ask() -> bool:
+    """Whether a person is there who can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def agrees(question: str) -> bool:
     """Whether a person says yes to this; asked on stderr."""
     import click
