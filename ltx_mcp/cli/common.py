@@ -16,7 +16,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from ltx_mcp.cli.option_names import name_options
-from ltx_mcp.cli.output.streams import agrees, print_error, say
+from ltx_mcp.cli.output.messages import agrees, print_error, say
 from ltx_mcp.cli.output.text import spoken
 from ltx_mcp.domain.confirmation import ConfirmationRequiredError
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
@@ -152,13 +152,13 @@ def agree_or_leave(question: str, nothing: str) -> None:
 
 
 def run(command: Callable[[], Awaitable[T]]) -> T:
-    """Run an async command to its end, telling failures."""
+    """Run an async command to its end and report errors."""
     with report_errors():
         return anyio.run(command)
 
 
 async def care_for_ownerless(jobs: "Jobs") -> None:
-    """Start a detached worker where there is something for it; what lacks a key is told."""
+    """Start a detached worker where there is something for it; what lacks a key is reported."""
     ownerless = await jobs.ownerless()
     if ownerless.able and (trouble := await anyio.to_thread.run_sync(_start_worker, jobs)):
         say(f"Nobody works on {name_some(ownerless.able)}: {WORK} does. It could not be started here: {trouble}.")

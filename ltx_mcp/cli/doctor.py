@@ -129,5 +129,5 @@ def _rows(line: Finding, width: int) -> list[str]:
 
 def _summary(lines: Sequence[Finding]) -> str:
     counts = {word: sum(line.status == word for line in lines) for word in ("failure", "warning")}
-    told = [f"{count} {word}{'s' if count > 1 else ''}" for word, count in counts.items() if count]
-    return f"{' and '.join(told)}." if told else "All is well."
+    parts = [f"{count} {word}{'s' if count > 1 else ''}" for word, count in counts.items() if count]
+    return f"{' and '.join(parts)}." if parts else "All is well."

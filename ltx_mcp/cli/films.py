@@ -10,8 +10,8 @@ from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
 from ltx_mcp.cli.output.job import print_job, view_of
+from ltx_mcp.cli.output.messages import can_ask, say
 from ltx_mcp.cli.output.output_file import open_film, output_options, read_output
-from ltx_mcp.cli.output.streams import can_ask, say
 from ltx_mcp.domain.arguments import CheckJob
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State

@@ -18,7 +18,8 @@ from ltx_mcp.cli.hosts.env_vars import Known, hand_on, public_settings, read_kno
 from ltx_mcp.cli.hosts.launcher import look_around, make_start
 from ltx_mcp.cli.hosts.paths import HOSTS, Host, Machine, Scope, System, find_place
 from ltx_mcp.cli.options import as_json_option
-from ltx_mcp.cli.output.streams import agrees, is_terminal
+from ltx_mcp.cli.output.messages import agrees
+from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.quoting import plain_line
@@ -85,7 +86,7 @@ def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, 
         entry = make_entry(chosen, start, handed)
         if chosen is PRINT:
             print(json.dumps({PRINT.table: {SERVER: entry}}, indent=2, ensure_ascii=False))
-            _tell([*_next_steps(chosen, handed, left_out, known, start), *_near_step(near, chosen)], sys.stderr)
+            _print_steps([*_next_steps(chosen, handed, left_out, known, start), *_near_step(near, chosen)], sys.stderr)
             return
         path = _place(chosen, config, scope, force)
         change = make_install(chosen, path, entry, (*handed.names, *near), force=force)
@@ -95,8 +96,8 @@ def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, 
         if scope == "project" and not how["command"] and change.is_needed:
             steps.append(f"{start.command} is a path of this machine; others who share the folder may need another.")
         if secrets:
-            told_of = f"{', '.join(secrets)}: readable in {change.config.path} by whoever can read that file."
-            print(f"ltx-mcp: warning: {plain_line(told_of)}", file=sys.stderr)
+            note = f"{', '.join(secrets)}: readable in {change.config.path} by whoever can read that file."
+            print(f"ltx-mcp: warning: {plain_line(note)}", file=sys.stderr)
         if asks and change.is_needed:
             check_writable(change.config)
             _show(change, known.public)
@@ -196,8 +197,8 @@ def _report(
     if as_json:
         written = {"changed": change.is_needed, "written": change.is_needed and not dry_run}
         kept = {"backup": str(backup)} if backup else {}
-        told = {"diff": [*difference(change, public)], "next": [*steps] if change.is_needed else []}
-        print_json({"host": change.host.name, "path": str(path), **written, **kept, **told})
+        result = {"diff": [*difference(change, public)], "next": [*steps] if change.is_needed else []}
+        print_json({"host": change.host.name, "path": str(path), **written, **kept, **result})
         return
     if not change.is_needed:
         print(f"Already so: {path} {'does not have' if change.new is None else 'has'} this server.")
@@ -209,10 +210,10 @@ def _report(
         return
     print("Removed: nothing else was in it." if change.text is None else "Written.", end="")
     print(f" As it was before: {backup}" if backup else "")
-    _tell(steps, sys.stdout)
+    _print_steps(steps, sys.stdout)
 
 
-def _tell(steps: Sequence[str], stream: Any) -> None:
+def _print_steps(steps: Sequence[str], stream: Any) -> None:
     for step in steps:
         print(plain_line(step), file=stream)
 

@@ -14,9 +14,9 @@ from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import read_options
 from ltx_mcp.cli.output.job import print_made, view_of
+from ltx_mcp.cli.output.messages import agrees, can_ask, say
 from ltx_mcp.cli.output.output_file import open_film, read_output
 from ltx_mcp.cli.output.progress import following, placed_text
-from ltx_mcp.cli.output.streams import agrees, can_ask, say
 from ltx_mcp.cli.output.text import age
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
@@ -168,13 +168,13 @@ def _refused(job: Job) -> CallerError:
 
 
 async def _follow(jobs: "Jobs", job: Job) -> None:
-    standing = await context_of(jobs, job)
-    if standing.hindrance:
-        say(f"Nobody works on it: {standing.hindrance}")
-    with following(jobs, job, standing) as (tell, keep):
+    context = await context_of(jobs, job)
+    if context.hindrance:
+        say(f"Nobody works on it: {context.hindrance}")
+    with following(jobs, job, context) as (report, refresh):
         async with anyio.create_task_group() as group:
-            group.start_soon(keep)
-            await jobs.wait(job, LONG_S, tell)
+            group.start_soon(refresh)
+            await jobs.wait(job, LONG_S, report)
             group.cancel_scope.cancel()
 
 

@@ -78,10 +78,10 @@ async def _confinement(media: MediaClient) -> Finding:
         return failure(what, f"is not known: {error}", REINSTALL)
     kept = {"other files": holds.files, "the network": holds.network, "other processes": holds.processes}
     away = [name for name, holds in kept.items() if holds]
-    told = f"the media process is kept from {', '.join(away) or 'nothing'}"
+    found = f"the media process is kept from {', '.join(away) or 'nothing'}"
     if all(kept.values()) or not sys.platform.startswith("linux"):
-        return fine(what, told)
-    return warning(what, told, "Use a kernel with Landlock and seccomp (Linux 5.13), and let a container have them.")
+        return fine(what, found)
+    return warning(what, found, "Use a kernel with Landlock and seccomp (Linux 5.13), and let a container have them.")
 
 
 async def _film(media: MediaClient, folder: Path) -> Finding:

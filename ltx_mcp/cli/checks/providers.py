@@ -112,7 +112,7 @@ def _standing(given: Given, facts: ProviderSpec) -> list[Finding]:
 
 
 async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: ProviderFindings) -> None:
-    """All questions to one provider at once; the lines are told in one order."""
+    """All questions to one provider at once; the lines come in one order."""
     addresses = read_addresses(facts, given.settings.lookup)
     addresses = {use: addresses[use] for use in needed_urls(facts)}  # of the others the prices tell
     main = adapter.asked if isinstance(adapter, SupportsKeyCheck) else ""
@@ -211,10 +211,10 @@ def _check_names(*settings: str) -> str:
 def _account(facts: ProviderSpec, checked: KeyCheck, *, proven: bool) -> Finding:
     what, problem = f"account at {facts.name}", checked.problem
     if problem is None:
-        told = (
+        found = (
             "the key is accepted" if proven else "the key was not refused when asked after an order that does not exist"
         )
-        return fine(what, told)
+        return fine(what, found)
     if problem.code is ErrorCode.BAD_REPLY:
         return warning(what, "not known: something else answered", "See its address.")
     found = " ".join(filter(None, (f"{problem.code}: {problem.message}", _quoted(problem))))
@@ -240,20 +240,20 @@ async def _prices(facts: ProviderSpec, adapter: object) -> list[Finding]:
         with anyio.fail_after(CHECK_S):
             theirs = await adapter.prices()
     except (LtxError, TimeoutError, OSError) as error:
-        told = error.message if isinstance(error, LtxError) else "no answer in time"
-        return [warning(what, f"not compared: {told}", "ltx-mcp models --json names the pages the prices are from.")]
+        reason = error.message if isinstance(error, LtxError) else "no answer in time"
+        return [warning(what, f"not compared: {reason}", "ltx-mcp models --json names the pages the prices are from.")]
     lines = [warning(what, text, mend) for row in facts.offer if (text := price_difference(row, theirs))]
     return lines or ([fine(what, "as in the table")] if theirs else [])
 
 
 def price_difference(row: OfferSpec, theirs: Mapping[str, UnitPrice]) -> str:
     """Where a provider's own price of a unit is not the table's price of a second at the smallest size."""
-    ours, told = base_usd(row.price), theirs.get(row.endpoint)
-    if told is None or (told.amount == ours and told.is_per_second):
+    ours, price = base_usd(row.price), theirs.get(row.endpoint)
+    if price is None or (price.amount == ours and price.is_per_second):
         return ""
-    unit = "USD a unit" if told.is_per_second else f"{told.currency or 'of no currency'} a {told.unit or 'unit'}"
+    unit = "USD a unit" if price.is_per_second else f"{price.currency or 'of no currency'} a {price.unit or 'unit'}"
     most = f", at most {base_usd(row.price.at_most):f}" if row.price.at_most else ""
-    return f"{row.endpoint} costs {told.amount:f} {unit} there, {ours:f} a second here{most} (as of {row.price.as_of})"
+    return f"{row.endpoint} costs {price.amount:f} {unit} there, {ours:f} a second here{most} (as of {row.price.as_of})"
 
 
 def _clock(differences: list[timedelta]) -> Finding:

@@ -1,4 +1,4 @@
-"""The settings, looked at one by one, so that a bad one is told and the rest can still be used; and the money."""
+"""The settings, looked at one by one, so that a bad one is reported and the rest can still be used; and the money."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -55,7 +55,7 @@ def print_job(view: JobView, asked: Sequence[str] = (), *, as_json: bool = False
 
 
 def print_made(view: JobView, *, as_json: bool, says_place: bool) -> None:
-    """The film's path alone on stdout, where a program can take it; on stderr what was not told when it was ordered.
+    """The film's path alone on stdout, where a program can take it; on stderr what was not said when it was ordered.
     For a person one short block instead, which says what can be done next."""
     if as_json:
         print_json(view.to_wire())

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from ltx_mcp.cli.common import agree_or_leave
-from ltx_mcp.cli.output.streams import can_ask, say
+from ltx_mcp.cli.output.messages import can_ask, say
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.launch import find_program
 from ltx_mcp.presentation.result_models import JobView

@@ -1,7 +1,4 @@
-"""The output streams: which letters they have, whether a person looks at them, and what is said and asked on stderr.
-
-What draws for a person is imported only at a terminal.
-"""
+"""What the output streams can show: which letters they have, and whether a person looks at them."""
 
 import codecs
 import sys
@@ -51,44 +48,3 @@ def is_terminal(stream: TextIO | None) -> bool:
 def writable(text: str, encoding: str) -> str:
     """As a stream of this encoding will show it, so that its width is known before it is drawn."""
     return text.encode(encoding, PLAINLY).decode(encoding)
-
-
-def say(*sentences: str) -> None:
-    """Sentences on stderr: a line each on a terminal, which breaks them between words; else all on one line."""
-    if is_terminal(sys.stderr):
-        from ltx_mcp.cli.output.screen import make_console, piece
-
-        console = make_console(stderr=True)
-        for sentence in sentences:
-            console.print(piece(console, sentence))
-    else:
-        print(" ".join(sentences), file=sys.stderr)
-
-
-def can_ask() -> bool:
-    """Whether a person is there who can be asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def agrees(question: str) -> bool:
-    """Whether a person says yes to this; asked on stderr."""
-    import click
-
-    from ltx_mcp.cli.output.screen import broken
-
-    return click.confirm(broken(question), err=True)
-
-
-def print_error(code: str, message: str, hint: str) -> None:
-    """One line on stderr; on a terminal the code in colour, and what to do about it on a line of its own."""
-    if not is_terminal(sys.stderr):
-        print(f"ltx-mcp: {code}: {message} {hint}".rstrip(), file=sys.stderr)
-        return
-    from rich.text import Text
-
-    from ltx_mcp.cli.output.screen import make_console, piece
-
-    console = make_console(stderr=True)
-    console.print(Text.assemble("ltx-mcp: ", piece(console, code, "bold red"), ": ", piece(console, message)))
-    if hint:
-        console.print(piece(console, hint, "dim"))
