@@ -77,7 +77,7 @@ def generate(**options: Any) -> None:
 @click.argument("prompt")
 @options_of(AnimateImage, "prompt", "image", "wait_seconds")
 @_paid
-def animate(image: str, prompt: str, **options: Any) -> None:
+def animate(**options: Any) -> None:
     """Make a video that starts from IMAGE and follows PROMPT, and print the path of the film.
 
     IMAGE is a path, an https URL or a frame of another job, such as JOB#last. PROMPT - reads it from stdin.
