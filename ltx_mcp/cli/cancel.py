@@ -1,6 +1,5 @@
 """`jobs cancel`: one job, some, or all that are under way."""
 
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -8,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ltx_mcp.cli.common import REFUSED, STILL_RUNNING, open_jobs, run
+from ltx_mcp.cli.common import STILL_RUNNING, agree_or_leave, care_for_ownerless, name_some, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
-from ltx_mcp.cli.output.show import print_job, view_of
-from ltx_mcp.cli.output.speech import agrees, say
+from ltx_mcp.cli.output.job import print_job, view_of
+from ltx_mcp.cli.output.messages import can_ask
 from ltx_mcp.cli.output.text import print_json
-from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CancelJob
 from ltx_mcp.domain.job import ACTIVE_STATES, State
 from ltx_mcp.presentation.config import CALLER
@@ -57,28 +55,26 @@ def cancel(job_ids: tuple[str, ...], wants_all: bool, states: tuple[str, ...], y
     if many == bool(job_ids):
         raise click.UsageError("Give JOB, or --all or --state.")
     if len(job_ids) == 1:
-        view = run(partial(_cancel_one, job_ids[0]))
-        print_json(view.to_wire()) if as_json else print_job(view)
+        print_job(run(partial(_cancel_one, job_ids[0])), as_json=as_json)
         return
     chosen = job_ids
     if many:
         found = run(partial(_find, states or tuple(STATES)))
-        if found and not yes and sys.stdin.isatty() and sys.stderr.isatty() and not _agreed(found):
-            say("Nothing was cancelled.")
-            raise SystemExit(REFUSED)
+        if found and not yes and can_ask():
+            agree_or_leave(_question(found), "Nothing was cancelled.")
         chosen = tuple(found)
     cancelled = run(partial(_cancel_many, chosen))
     _print(cancelled, len(chosen), as_json)
     raise SystemExit(STILL_RUNNING if cancelled.live else 0)
 
 
-def _agreed(found: Mapping[str, str]) -> bool:
+def _question(found: Mapping[str, str]) -> str:
     counts = Counter(found.values())
     shares = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     number = "1 job" if len(found) == 1 else f"{len(found)} jobs"
     sent = len(found) - counts[State.QUEUED]
     charged = f" {sent} of them may still be charged." if sent else ""
-    return agrees(f"Cancel {number} ({shares})?{charged}")
+    return f"Cancel {number} ({shares})?{charged}"
 
 
 async def _cancel_one(job_id: str) -> JobView:
@@ -87,7 +83,7 @@ async def _cancel_one(job_id: str) -> JobView:
         job = await found.cancel(await full_id(found, arguments.job_id), CALLER)
         if job.live:
             await care_for_ownerless(found)
-        return view_of(found, job)
+        return await view_of(found, job)
 
 
 async def _find(states: Sequence[str]) -> Mapping[str, str]:
@@ -124,5 +120,4 @@ def _print(cancelled: "CancelResult", wanted: int, as_json: bool) -> None:
 def _named(cancelled: "CancelResult", word: str) -> str:
     """The first of those that go on."""
     going_on = [job_id for job_id, outcome in cancelled.live.items() if outcome == word]
-    more = f" and {len(going_on) - MAX_NAMED} more" if len(going_on) > MAX_NAMED else ""
-    return f" ({', '.join(going_on[:MAX_NAMED])}{more})" if going_on else ""
+    return f" ({name_some(going_on, MAX_NAMED)})" if going_on else ""

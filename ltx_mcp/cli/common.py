@@ -1,4 +1,5 @@
-"""What the commands share: exit codes, failures in one line, leaving on a signal, a port of this machine, open Jobs."""
+"""What the commands share: exit codes, failures in one line, leaving on a signal, a port of this machine, open Jobs,
+and care for those that nobody works on."""
 
 import errno
 import logging
@@ -6,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +16,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from ltx_mcp.cli.option_names import name_options
-from ltx_mcp.cli.output.streams import is_terminal
+from ltx_mcp.cli.output.messages import agrees, print_error, say
 from ltx_mcp.cli.output.text import spoken
 from ltx_mcp.domain.confirmation import ConfirmationRequiredError
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
@@ -38,6 +39,7 @@ USAGE_CODES = frozenset(
 )
 EXIT = {State.SUCCEEDED: 0, State.FAILED: FAILED, State.CANCELLED: FAILED, State.UNKNOWN: UNKNOWN}
 OPEN_AGAIN_S = 2.0
+WORK = "ltx-mcp work --until-idle"
 if sys.platform == "win32":
     ENDING = (signal.SIGTERM, signal.SIGINT)
 else:
@@ -53,21 +55,12 @@ def report_errors() -> Iterator[None]:
         error = _lone(raised)
         if not isinstance(error, LtxError):
             raise
-        _tell(error)
+        message, hint = error.message, error.hint
+        if isinstance(error, ConfirmationRequiredError):
+            message, hint = error.told, ""
+        print_error(error.code, spoken(name_options(message)), spoken(f"{hint} {getattr(error, 'where', '')}"))
         callers_fault = error.code in USAGE_CODES and not isinstance(error, SetupError)
         raise SystemExit(USAGE if callers_fault else REFUSED) from error
-
-
-def _tell(error: LtxError) -> None:
-    where = getattr(error, "where", "")
-    message, hint = (error.told, "") if isinstance(error, ConfirmationRequiredError) else (error.message, error.hint)
-    message, hint = spoken(name_options(message)), spoken(f"{hint} {where}")
-    if is_terminal(sys.stderr):
-        from ltx_mcp.cli.output.screen import print_error
-
-        print_error(error.code, message, hint)
-    else:
-        print(f"ltx-mcp: {error.code}: {message} {hint}".rstrip(), file=sys.stderr)
 
 
 def _lone(error: BaseException) -> BaseException:
@@ -151,7 +144,43 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
+def agree_or_leave(question: str, nothing: str) -> None:
+    """Ask a person, and end with the exit code REFUSED where they say no; `nothing` says what then was not done."""
+    if not agrees(question):
+        say(nothing)
+        raise SystemExit(REFUSED)
+
+
 def run(command: Callable[[], Awaitable[T]]) -> T:
-    """Run an async command to its end, telling failures."""
+    """Run an async command to its end and report errors."""
     with report_errors():
         return anyio.run(command)
+
+
+async def care_for_ownerless(jobs: "Jobs") -> None:
+    """Start a detached worker where there is something for it; what lacks a key is reported."""
+    ownerless = await jobs.ownerless()
+    if ownerless.able and (trouble := await anyio.to_thread.run_sync(_start_worker, jobs)):
+        say(f"Nobody works on {name_some(ownerless.able)}: {WORK} does. It could not be started here: {trouble}.")
+    for provider in dict.fromkeys(ownerless.lacking.values()):
+        theirs = [job_id for job_id, name in ownerless.lacking.items() if name == provider]
+        standing = jobs.market.standings.get(provider)
+        why = standing.unavailable_reason if standing else f"{provider} is gone."
+        say(f"Nobody works on {name_some(theirs)}: {why} With that set, {WORK} does.")
+
+
+def _start_worker(jobs: "Jobs") -> str:
+    """Why it could not be started; empty where it was."""
+    from ltx_mcp.jobs.handover import start_worker
+
+    try:
+        start_worker(jobs.home, read_edge()[0].environment)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""
+
+
+def name_some(job_ids: Sequence[str], most: int = 3) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(job_ids) - most} more" if len(job_ids) > most else ""
+    return f"{', '.join(job_ids[:most])}{more}"

@@ -1,5 +1,6 @@
 """`doctor`: what is there, a line each: OK, warning or failure, with what mends it. Looks, and changes nothing."""
 
+import asyncio
 import platform
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,6 +24,7 @@ STYLES = {"OK": "green", "–": "dim", "warning": "yellow", "failure": "bold red
 PART_S = 9.0
 """How long any part may take; all run at once."""
 WIDTHS = (40, 120)
+INDENT = " " * 9
 Look = Callable[[], Awaitable[Sequence[Finding]]]
 
 
@@ -49,12 +51,8 @@ async def _look(offline: bool) -> list[Group]:
     """All parts at once, so that the slowest decides how long it takes."""
     patient_loop()
     given = read_given(environment())
-    found: dict[str, tuple[Finding, ...]] = {}
-    async with anyio.create_task_group() as group:
-        for title, look in _parts(given, offline).items():
-            group.start_soon(_part, title, look, found)
     settings = Group("Settings", (*given.lines, *check_money(given)))
-    return [settings, *(Group(title, found[title]) for title in _parts(given, offline))]
+    return [settings, *await asyncio.gather(*(_part(title, look) for title, look in _parts(given, offline).items()))]
 
 
 def _parts(given: Given, offline: bool) -> dict[str, Look]:
@@ -84,12 +82,13 @@ def _parts(given: Given, offline: bool) -> dict[str, Look]:
     return {"Providers": providers, "State": state, "This machine": machine, "Hosts": hosts}
 
 
-async def _part(title: str, look: Look, found: dict[str, tuple[Finding, ...]]) -> None:
+async def _part(title: str, look: Look) -> Group:
     try:
         with anyio.fail_after(PART_S):
-            found[title] = tuple(await look())
+            return Group(title, tuple(await look()))
     except TimeoutError:
-        found[title] = (warning(title.lower(), f"not looked at within {PART_S:g} s", "Run ltx-mcp doctor again."),)
+        late = warning(title.lower(), f"not looked at within {PART_S:g} s", "Run ltx-mcp doctor again.")
+        return Group(title, (late,))
 
 
 def _print(groups: Sequence[Group]) -> None:
@@ -100,43 +99,35 @@ def _print(groups: Sequence[Group]) -> None:
     console = make_console()
     width = min(max(console.width, WIDTHS[0]), WIDTHS[1]) if console.is_terminal else 0
 
-    def say(*pieces: tuple[str, str]) -> None:
+    def say(*pieces: str | tuple[str, str]) -> None:
         # soft_wrap: the width is kept by _rows, and a path is not to be broken
         console.print(Text.assemble(*pieces), soft_wrap=True)
 
-    say((f"ltx-mcp {__version__}, Python {platform.python_version()}, {platform.system()}", ""))
+    say(f"ltx-mcp {__version__}, Python {platform.python_version()}, {platform.system()}")
     for group in groups:
         say((f"\n{group.title}", "bold"))
         for line in group.lines:
             first, *rest = _rows(line, width)
-            say((f"{line.status:<8} ", STYLES[line.status]), (first, ""))
+            say((f"{line.status:<8} ", STYLES[line.status]), first)
             for row in rest:
-                say((row, ""))
-    say((f"\n{_summary([line for group in groups for line in group.lines])}", ""))
+                say(row)
+    say(f"\n{_summary([line for group in groups for line in group.lines])}")
 
 
 def _rows(line: Finding, width: int) -> list[str]:
     """A line as it is printed, its status left out: wrapped where a terminal is `width` wide, whole where that is 0."""
-    told = f"{line.what}: {plain_line(line.found)}"
-    texts = [told, *([f"-> {plain_line(line.mend)}"] if line.mend else [])]
-    indent = " " * 9
+    texts = [f"{line.what}: {plain_line(line.found)}", *([f"-> {plain_line(line.mend)}"] if line.mend else [])]
     if not width:
-        return [texts[0], *(indent + text for text in texts[1:])]
+        return [texts[0], *(INDENT + text for text in texts[1:])]
+    wrapper = textwrap.TextWrapper(width, initial_indent=INDENT, break_long_words=False, break_on_hyphens=False)
     rows = []
     for text in texts:
-        hanging = indent + ("   " if text.startswith("->") else "  ")
-        rows += textwrap.wrap(
-            text,
-            width,
-            initial_indent=indent,
-            subsequent_indent=hanging,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    return [rows[0].removeprefix(indent), *rows[1:]]
+        wrapper.subsequent_indent = INDENT + ("   " if text.startswith("->") else "  ")
+        rows += wrapper.wrap(text)
+    return [rows[0].removeprefix(INDENT), *rows[1:]]
 
 
 def _summary(lines: Sequence[Finding]) -> str:
     counts = {word: sum(line.status == word for line in lines) for word in ("failure", "warning")}
-    told = [f"{count} {word}{'s' if count > 1 else ''}" for word, count in counts.items() if count]
-    return f"{' and '.join(told)}." if told else "All is well."
+    parts = [f"{count} {word}{'s' if count > 1 else ''}" for word, count in counts.items() if count]
+    return f"{' and '.join(parts)}." if parts else "All is well."

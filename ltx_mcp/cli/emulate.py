@@ -57,7 +57,7 @@ async def _emulate(port: int, wait_s: float, work_s: float, films: Path | None, 
             web.should_exit = True
 
         async with at_signal(leave):
-            _tell(base_url, app.settings(base_url))
+            _print_settings(base_url, app.settings(base_url))
             await web.serve(sockets=[listener])
 
 
@@ -70,7 +70,7 @@ def _load(config: "uvicorn.Config") -> None:
         raise SetupError(ErrorCode.INVALID_REQUEST, message) from error
 
 
-def _tell(base_url: str, settings: dict[str, str]) -> None:
+def _print_settings(base_url: str, settings: dict[str, str]) -> None:
     """The settings on stdout, ended by a blank line; one sentence for a person on stderr."""
     for name, value in settings.items():
         print(f"export {name}={shlex.quote(value)}")

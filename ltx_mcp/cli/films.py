@@ -1,19 +1,17 @@
 """`open`, `rm` and `jobs fetch`: the film of a job shown by the system, removed from this machine, or fetched again."""
 
-import sys
 from functools import partial
+from pathlib import Path
 
 import click
 
-from ltx_mcp.cli.common import REFUSED, open_jobs, report_errors, run
+from ltx_mcp.cli.common import REFUSED, agree_or_leave, open_jobs, report_errors, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
-from ltx_mcp.cli.output.output_file import output_options, read_output
-from ltx_mcp.cli.output.show import view_of
-from ltx_mcp.cli.output.speech import agrees, say
-from ltx_mcp.cli.output.text import print_json
-from ltx_mcp.cli.player import open_film
+from ltx_mcp.cli.output.job import print_job, view_of
+from ltx_mcp.cli.output.messages import can_ask, say
+from ltx_mcp.cli.output.output_file import open_film, output_options, read_output
 from ltx_mcp.domain.arguments import CheckJob
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
@@ -32,23 +30,23 @@ def open(job_id: str) -> None:
 
 
 async def _film_of(name: str) -> str:
-    job = (await _find((name,)))[0][0]
-    if job.file is None:
+    ((job, path, _),) = await _find((name,))
+    if path is None:
         raise CallerError(
             ErrorCode.INPUT_FAILED,
-            f"{job.job_id} is {job.state}, and has no film on this machine.",
-            f"ltx-mcp jobs fetch {job.job_id} brings it while its address lives." if job.state == "succeeded" else "",
+            f"{job.id} is {job.state}, and has no film on this machine.",
+            f"ltx-mcp jobs fetch {job.id} brings it while its address lives." if job.state is State.SUCCEEDED else "",
         )
-    return job.file
+    return str(path)
 
 
-async def _find(names: tuple[str, ...]) -> list[tuple[JobView, Job, bool]]:
-    """These jobs, each once, and whether its film can be fetched again. Raises CallerError where one is not there."""
+async def _find(names: tuple[str, ...]) -> list[tuple[Job, Path | None, bool]]:
+    """These jobs, each once, where its film lies and whether it can be fetched again. Raises CallerError."""
     wanted = [read_options(CheckJob, "check_job", {"job_id": name}).job_id for name in names]
     async with open_jobs() as jobs:
         ids = dict.fromkeys([await full_id(jobs, name) for name in wanted])
         found = [await jobs.get(job_id, CALLER) for job_id in ids]
-        return [(view_of(jobs, job), job, jobs.keeping.may_be_fetched(job)) for job in found]
+        return [(job, jobs.film(job), jobs.keeping.may_be_fetched(job)) for job in found]
 
 
 @click.command(short_help="Remove the film of JOB from this machine.")
@@ -60,20 +58,18 @@ def rm(job_ids: tuple[str, ...], yes: bool) -> None:
     What it cost stays in the books, and JOB in the list. One that is under way must be cancelled first.
     """
     found = run(partial(_find, job_ids))
-    for _, job, may_be_fetched in found:
+    for job, _, may_be_fetched in found:
         if yes or job.live:
             continue
         after = (
             "ltx-mcp jobs fetch could bring it again, while its address lives" if may_be_fetched else "it is gone then"
         )
         question = f"Remove the film of {job.id} ({cite(job.prompt, MAX_PROMPT)}, {job.price})? {after}."
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not can_ask():
             say(f"ltx-mcp: {job.id} was not removed: nobody can be asked here; --yes says it.")
             raise SystemExit(REFUSED)
-        if not agrees(question):
-            say("Nothing was removed.")
-            raise SystemExit(REFUSED)
-    run(partial(_remove, [job.id for _, job, _ in found]))
+        agree_or_leave(question, "Nothing was removed.")
+    run(partial(_remove, [job.id for job, _, _ in found]))
 
 
 async def _remove(job_ids: list[str]) -> None:
@@ -92,7 +88,7 @@ def fetch(job_id: str, output: str, force: bool, as_json: bool) -> None:
     place = read_output(output, force=force, as_json=as_json, nothing="Nothing was fetched.")
     view = run(partial(_fetch, job_id))
     if as_json:
-        print_json(view.to_wire())
+        print_job(view, as_json=True)
     if place is not None:
         with report_errors():
             place.put(view)
@@ -105,4 +101,4 @@ async def _fetch(name: str) -> JobView:
     async with open_jobs() as jobs:
         job = await jobs.get(await full_id(jobs, wanted), CALLER)
         await jobs.keeping.fetch(job)
-        return view_of(jobs, await jobs.get(job.id, CALLER))
+        return await view_of(jobs, await jobs.get(job.id, CALLER))

@@ -5,21 +5,20 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ltx_mcp.cli.common import report_errors
-from ltx_mcp.cli.hosts.edit_plan import EditPlan, check, difference, make_install, make_uninstall, write
-from ltx_mcp.cli.hosts.entry import MODULE, PACKAGE, SERVER, Start
+from ltx_mcp.cli.hosts.config import check_writable
+from ltx_mcp.cli.hosts.edit_plan import EditPlan, difference, make_install, make_uninstall, write
+from ltx_mcp.cli.hosts.entry import MODULE, PACKAGE, SERVER, EnvVars, Start, make_entry
 from ltx_mcp.cli.hosts.env_vars import Known, hand_on, public_settings, read_known
 from ltx_mcp.cli.hosts.launcher import look_around, make_start
 from ltx_mcp.cli.hosts.paths import HOSTS, Host, Machine, Scope, System, find_place
-from ltx_mcp.cli.hosts.shape import Handed, make_entry
 from ltx_mcp.cli.options import as_json_option
-from ltx_mcp.cli.output.speech import agrees
+from ltx_mcp.cli.output.messages import agrees
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
@@ -87,7 +86,7 @@ def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, 
         entry = make_entry(chosen, start, handed)
         if chosen is PRINT:
             print(json.dumps({PRINT.table: {SERVER: entry}}, indent=2, ensure_ascii=False))
-            _tell([*_next_steps(chosen, handed, left_out, known, start), *_near_step(near, chosen)], sys.stderr)
+            _print_steps([*_next_steps(chosen, handed, left_out, known, start), *_near_step(near, chosen)], sys.stderr)
             return
         path = _place(chosen, config, scope, force)
         change = make_install(chosen, path, entry, (*handed.names, *near), force=force)
@@ -97,16 +96,14 @@ def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, 
         if scope == "project" and not how["command"] and change.is_needed:
             steps.append(f"{start.command} is a path of this machine; others who share the folder may need another.")
         if secrets:
-            told_of = f"{', '.join(secrets)}: readable in {change.config.path} by whoever can read that file."
-            print(f"ltx-mcp: warning: {plain_line(told_of)}", file=sys.stderr)
+            note = f"{', '.join(secrets)}: readable in {change.config.path} by whoever can read that file."
+            print(f"ltx-mcp: warning: {plain_line(note)}", file=sys.stderr)
         if asks and change.is_needed:
-            check(change)
+            check_writable(change.config)
             _show(change, known.public)
-            asked = "Write it? No changes nothing, as --dry-run does."
-            outcome = _carry_out(change, bool(secrets), not agrees(asked))
-        else:
-            outcome = _carry_out(change, bool(secrets), dry_run)
-    _report(outcome, known.public, steps, as_json, is_shown=asks)
+            dry_run = not agrees("Write it? No changes nothing, as --dry-run does.")
+        backup = _carry_out(change, bool(secrets), dry_run)
+    _report(change, known.public, steps, as_json, dry_run=dry_run, backup=backup, is_shown=asks)
 
 
 @click.command()
@@ -117,17 +114,8 @@ def uninstall(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool
     """Take this server out of HOST's configuration; everything else in it stays as it is."""
     with report_errors():
         change = make_uninstall(HOSTS[host], _place(HOSTS[host], config, scope, True), force=force)
-        outcome = _carry_out(change, False, dry_run)
-    _report(outcome, public_settings(), [f"Then {HOSTS[host].after}."], as_json)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a change."""
-
-    change: EditPlan
-    is_written: bool
-    backup: Path | None = None
+        backup = _carry_out(change, False, dry_run)
+    _report(change, public_settings(), [f"Then {HOSTS[host].after}."], as_json, dry_run=dry_run, backup=backup)
 
 
 def _given(command: str) -> Start:
@@ -159,11 +147,13 @@ def _place(host: Host, config: str, scope: Scope, absent: bool) -> Path:
     return path
 
 
-def _carry_out(change: EditPlan, private: bool, dry_run: bool) -> Outcome:
+def _carry_out(change: EditPlan, private: bool, dry_run: bool) -> Path | None:
+    """Write it unless nothing is to be written; the path of the backup that was made. Raises SetupError also where it
+    could not be written."""
     if not change.is_needed:
-        return Outcome(change, False)
-    check(change)
-    return Outcome(change, False) if dry_run else Outcome(change, True, write(change, private=private))
+        return None
+    check_writable(change.config)
+    return None if dry_run else write(change, private=private)
 
 
 def _wants_near(known: Known, given: bool | None, asks: bool) -> bool:
@@ -194,42 +184,41 @@ def _show(change: EditPlan, public: Sequence[str]) -> None:
 
 
 def _report(
-    outcome: Outcome, public: Sequence[str], steps: Sequence[str], as_json: bool, *, is_shown: bool = False
+    change: EditPlan,
+    public: Sequence[str],
+    steps: Sequence[str],
+    as_json: bool,
+    *,
+    dry_run: bool,
+    backup: Path | None,
+    is_shown: bool = False,
 ) -> None:
-    change, path = outcome.change, outcome.change.config.path
-    steps = steps if change.is_needed else []
+    path = change.config.path
     if as_json:
-        told_of = {"host": change.host.name, "path": str(path), "changed": change.is_needed}
-        backup = {"backup": str(outcome.backup)} if outcome.backup else {}
-        print_json(
-            {
-                **told_of,
-                "written": outcome.is_written,
-                **backup,
-                "diff": [*difference(change, public)],
-                "next": list(steps),
-            }
-        )
+        written = {"changed": change.is_needed, "written": change.is_needed and not dry_run}
+        kept = {"backup": str(backup)} if backup else {}
+        result = {"diff": [*difference(change, public)], "next": [*steps] if change.is_needed else []}
+        print_json({"host": change.host.name, "path": str(path), **written, **kept, **result})
         return
     if not change.is_needed:
         print(f"Already so: {path} {'does not have' if change.new is None else 'has'} this server.")
         return
     if not is_shown:
         _show(change, public)
-    if not outcome.is_written:
+    if dry_run:
         print("Nothing was written.")
         return
     print("Removed: nothing else was in it." if change.text is None else "Written.", end="")
-    print(f" As it was before: {outcome.backup}" if outcome.backup else "")
-    _tell(steps, sys.stdout)
+    print(f" As it was before: {backup}" if backup else "")
+    _print_steps(steps, sys.stdout)
 
 
-def _tell(steps: Sequence[str], stream: Any) -> None:
+def _print_steps(steps: Sequence[str], stream: Any) -> None:
     for step in steps:
         print(plain_line(step), file=stream)
 
 
-def _next_steps(host: Host, handed: Handed, left_out: Sequence[str], known: Known, start: Start) -> list[str]:
+def _next_steps(host: Host, handed: EnvVars, left_out: Sequence[str], known: Known, start: Start) -> list[str]:
     """What a person does next, a line each."""
     steps = [f"Then {host.after}."]
     if handed.names:

@@ -12,18 +12,16 @@ import click
 
 from ltx_mcp.cli import films
 from ltx_mcp.cli.cancel import cancel
-from ltx_mcp.cli.common import STILL_RUNNING, at_signal, open_jobs, run
+from ltx_mcp.cli.common import STILL_RUNNING, at_signal, care_for_ownerless, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, open_option, read_options
-from ltx_mcp.cli.output.asked import asked_of, happened
-from ltx_mcp.cli.output.show import print_history, print_job, view_of
+from ltx_mcp.cli.output.job import asked_of, happened, print_history, print_job, view_of
+from ltx_mcp.cli.output.output_file import open_film
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import print_json, print_table
-from ltx_mcp.cli.player import open_film
 from ltx_mcp.cli.recover import adopt, resolve
 from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
-from ltx_mcp.cli.workers import care_for_ownerless
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.price import to_text
@@ -144,7 +142,6 @@ def show(job_id: str, as_json: bool, wants_open: bool, is_debug: bool) -> None:
         rows = [(to_time(each.at) or "", each.what, happened(each.detail, is_debug=is_debug)) for each in history]
         print_history(rows if is_debug else [(at, what.replace("_", " "), detail) for at, what, detail in rows])
     if wants_open:
-        sys.stdout.flush()
         open_film(view.file)
 
 
@@ -153,10 +150,8 @@ async def _one(job_id: str) -> tuple[Job, JobView, list[Event]]:
     async with open_jobs() as found:
         job = await found.get(await full_id(found, arguments.job_id), CALLER)
         await care_for_ownerless(found)
-        return job, view_of(found, job), list(await found.history(job.id, CALLER))
+        return job, await view_of(found, job), list(await found.history(job.id, CALLER))
 
 
-for command in (cancel, films.fetch, films.open, films.rm):
+for command in (cancel, films.fetch, films.open, films.rm, resolve, adopt):
     jobs.add_command(command)
-jobs.add_command(resolve)
-jobs.add_command(adopt)

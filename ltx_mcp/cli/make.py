@@ -1,15 +1,42 @@
-"""The commands that make a video: `generate`, `animate`, `from-audio`, `extend` and `retake`."""
+"""The commands that make a video: `generate`, `animate`, `from-audio`, `extend` and `retake`.
 
+A prompt may begin with a dash, as a list or a line of dialogue does: "- a scene of snow".
+"""
+
+import re
 from typing import Any
 
 import click
 
 from ltx_mcp.cli.completion import complete_media
-from ltx_mcp.cli.dashes import SpokenCommand
 from ltx_mcp.cli.options import as_json_option, open_option, options_of
 from ltx_mcp.cli.ordering import make
 from ltx_mcp.cli.output.output_file import output_options
 from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, GenerateFromAudio, GenerateVideo, RetakeVideo
+
+MARK = "\N{WORD JOINER}\N{WORD JOINER}"
+WITH_VALUE = re.compile(r"--[\w-]+=")
+HINT = "Before words that begin with a dash, put --."
+
+
+class SpokenCommand(click.Command):
+    """A command that takes a prompt by its place."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read options and words; what begins with a dash and holds a blank is words."""
+        marked = [f"{MARK}{each}" if _is_words(each) else each for each in args]
+        try:
+            rest = super().parse_args(ctx, marked)
+        except click.NoSuchOption as error:
+            raise click.UsageError(f"{error.format_message()} {HINT}", ctx) from error
+        for name, value in ctx.params.items():
+            if isinstance(value, str):
+                ctx.params[name] = value.removeprefix(MARK)
+        return rest
+
+
+def _is_words(text: str) -> bool:
+    return text.startswith("-") and len(text.split()) > 1 and not WITH_VALUE.match(text)
 
 
 def _paid(function: Any) -> Any:
@@ -34,10 +61,9 @@ def _examples(*lines: str) -> str:
 @click.argument("prompt")
 @options_of(GenerateVideo, "prompt", "wait_seconds")
 @_paid
-def generate(prompt: str, **options: Any) -> None:
+def generate(**options: Any) -> None:
     """Make a video from PROMPT and print the path of the film. PROMPT - reads it from stdin."""
-    order = {"prompt": prompt, **options}
-    make(GenerateVideo, "generate_video", order)
+    make(GenerateVideo, "generate_video", options)
 
 
 @click.command(
@@ -51,13 +77,12 @@ def generate(prompt: str, **options: Any) -> None:
 @click.argument("prompt")
 @options_of(AnimateImage, "prompt", "image", "wait_seconds")
 @_paid
-def animate(image: str, prompt: str, **options: Any) -> None:
+def animate(**options: Any) -> None:
     """Make a video that starts from IMAGE and follows PROMPT, and print the path of the film.
 
     IMAGE is a path, an https URL or a frame of another job, such as JOB#last. PROMPT - reads it from stdin.
     """
-    order = {"image": image, "prompt": prompt, **options}
-    make(AnimateImage, "animate_image", order)
+    make(AnimateImage, "animate_image", options)
 
 
 @click.command(
@@ -70,13 +95,12 @@ def animate(image: str, prompt: str, **options: Any) -> None:
 @click.argument("audio", shell_complete=complete_media())
 @options_of(GenerateFromAudio, "audio", "wait_seconds")
 @_paid
-def from_audio(audio: str, **options: Any) -> None:
+def from_audio(**options: Any) -> None:
     """Make a video as long as AUDIO, which becomes its sound, and print the path of the film.
 
     AUDIO is a path, an https URL or a job, whose sound is taken. Give --prompt, --image or both.
     """
-    order = {"audio": audio, **options}
-    make(GenerateFromAudio, "generate_from_audio", order)
+    make(GenerateFromAudio, "generate_from_audio", options)
 
 
 @click.command(
@@ -88,13 +112,12 @@ def from_audio(audio: str, **options: Any) -> None:
 @click.argument("video", shell_complete=complete_media())
 @options_of(ExtendVideo, "video", "wait_seconds")
 @_paid
-def extend(video: str, **options: Any) -> None:
+def extend(**options: Any) -> None:
     """Make VIDEO longer at its end or its start and print the path of the film.
 
     VIDEO is a path, an https URL or a job. The new seconds and the context are charged.
     """
-    order = {"video": video, **options}
-    make(ExtendVideo, "extend_video", order)
+    make(ExtendVideo, "extend_video", options)
 
 
 @click.command(
@@ -106,10 +129,9 @@ def extend(video: str, **options: Any) -> None:
 @click.argument("video", shell_complete=complete_media())
 @options_of(RetakeVideo, "video", "wait_seconds")
 @_paid
-def retake(video: str, **options: Any) -> None:
+def retake(**options: Any) -> None:
     """Redo a section of VIDEO and print the path of the film. The whole of VIDEO is charged.
 
     VIDEO is a path, an https URL or a job.
     """
-    order = {"video": video, **options}
-    make(RetakeVideo, "retake_video", order)
+    make(RetakeVideo, "retake_video", options)

@@ -77,16 +77,9 @@ def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
         metavar, text = "WORD", f"{text} One of {', '.join(choices)}."
     words = completer_of(name, choices)
     flags = (SHORT[name], option_name(name)) if name in SHORT else (option_name(name),)
-    if field.is_required():
-        return click.option(*flags, required=True, help=text, metavar=metavar, shell_complete=words)
-    return click.option(
-        *flags,
-        default=default,
-        show_default=bool(default),
-        help=text,
-        metavar=metavar,
-        shell_complete=words,
-    )
+    given: dict[str, Any] = {"default": default, "show_default": bool(default)}
+    given = {"required": True} if field.is_required() else given
+    return click.option(*flags, help=text, metavar=metavar, shell_complete=words, **given)
 
 
 def _choices(annotation: Any) -> list[str]:

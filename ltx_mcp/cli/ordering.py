@@ -13,18 +13,17 @@ from ltx_mcp.cli.common import EXIT, STILL_RUNNING, at_signal, open_jobs, report
 from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import read_options
-from ltx_mcp.cli.output.output_file import read_output
-from ltx_mcp.cli.output.progress import following
-from ltx_mcp.cli.output.show import print_made, standing_of, view_of
-from ltx_mcp.cli.output.speech import agrees, say
-from ltx_mcp.cli.output.text import age, print_json
-from ltx_mcp.cli.output.way import placed_text
-from ltx_mcp.cli.player import open_film
+from ltx_mcp.cli.output.job import print_made, view_of
+from ltx_mcp.cli.output.messages import agrees, can_ask, say
+from ltx_mcp.cli.output.output_file import open_film, read_output
+from ltx_mcp.cli.output.progress import following, placed_text
+from ltx_mcp.cli.output.text import age
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.presentation.next_steps import context_of
 from ltx_mcp.presentation.result_models import JobView
 from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.settings import environment
@@ -79,15 +78,12 @@ def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None
         if output is not None:
             finds += f", and once it is made, ltx-mcp jobs fetch {view.job_id} -o brings it"
         say(f"Left running: {view.job_id}.", f"{finds}; ltx-mcp jobs --watch follows it.")
-    if as_json:
-        print_json(view.to_wire())
-    elif code != STILL_RUNNING:
-        print_made(view, says_place=output is None)
+    if as_json or code != STILL_RUNNING:
+        print_made(view, as_json=as_json, says_place=output is None)
     if output is not None and code == 0:
         with report_errors():
             output.put(view)
     if wants_open and code == 0:
-        sys.stdout.flush()
         open_film(view.file)
     raise SystemExit(code)
 
@@ -118,13 +114,13 @@ async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated
     async with at_signal(scope.cancel), open_jobs(work=True) as jobs:
         with scope:
             arguments = await with_full_ids(jobs, arguments)
-            can_ask = order.yes or _is_person_there()
-            ordered = await jobs.order_or_ask(arguments, CALLER, order.answer, can_ask=can_ask, repeat=repeat)
+            is_asked = order.yes or can_ask()
+            ordered = await jobs.order_or_ask(arguments, CALLER, order.answer, can_ask=is_asked, repeat=repeat)
             if isinstance(ordered, ConfirmationPrompt):
                 return ordered
             job = ordered.job
-            if (asks := _asks_for_another(ordered, arguments.request_key)) and _is_person_there():
-                return Repeated(view_of(jobs, job), asks)
+            if (asks := _asks_for_another(ordered, arguments.request_key)) and can_ask():
+                return Repeated(await view_of(jobs, job), asks)
             if asks and not _is_retry(job):
                 raise _refused(job)
             _say_placed(ordered, is_preview=jobs.market.facts(job.offer.provider).is_preview)
@@ -132,12 +128,7 @@ async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated
             await _follow(jobs, job)
         if job is None:
             return None
-        return view_of(jobs, await jobs.get(job.id, CALLER))
-
-
-def _is_person_there() -> bool:
-    """Whether somebody can be asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+        return await view_of(jobs, await jobs.get(job.id, CALLER))
 
 
 def _asks_for_another(ordered: "PlacedJob", request_key: str) -> str:
@@ -177,13 +168,13 @@ def _refused(job: Job) -> CallerError:
 
 
 async def _follow(jobs: "Jobs", job: Job) -> None:
-    standing = await standing_of(jobs, job)
-    if standing.hindrance:
-        say(f"Nobody works on it: {standing.hindrance}")
-    with following(jobs, job, standing) as (tell, keep):
+    context = await context_of(jobs, job)
+    if context.hindrance:
+        say(f"Nobody works on it: {context.hindrance}")
+    with following(jobs, job, context) as (report, refresh):
         async with anyio.create_task_group() as group:
-            group.start_soon(keep)
-            await jobs.wait(job, LONG_S, tell)
+            group.start_soon(refresh)
+            await jobs.wait(job, LONG_S, report)
             group.cancel_scope.cancel()
 
 

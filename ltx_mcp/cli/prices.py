@@ -1,8 +1,13 @@
-"""`estimate` and `models`: what a video would cost, and what there is."""
+"""`estimate` and `models`: what a video would cost, and what there is.
+
+On a terminal in tables that fit it, grouped by provider, with the best price marked.
+"""
 
 import sys
+from collections.abc import Sequence
+from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -11,13 +16,19 @@ from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import as_json_option, options_of, read_options
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import print_json, print_table, spoken
-from ltx_mcp.domain.arguments import EstimateCost
-from ltx_mcp.domain.catalog import Limit, OfferSpec
-from ltx_mcp.domain.plan import Catalog
+from ltx_mcp.domain.arguments import EstimateCost, Resolution
+from ltx_mcp.domain.catalog import Limit, NumberChoices, Numbers, OfferSpec, ProviderSpec
+from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.presentation.config import CALLER, read_edge
-from ltx_mcp.presentation.result_models import Estimate, Quote, to_estimate
+from ltx_mcp.presentation.result_models import Estimate, Quote, RefusedOffer, to_estimate
 from ltx_mcp.presentation.result_text import supposed_text
+
+SHORT = {"text_to_video": "text", "image_to_video": "image", "audio_to_video": "audio"}
+SIZES = get_args(Resolution)
+NAMES = ("model", "kind", "seconds", "fps", "resolution", "usd/s")
+FEW = 4
+PREVIEW = "a preview drawn on this machine, not LTX"
 
 
 @click.command()
@@ -30,14 +41,10 @@ def estimate(as_json: bool, **options: Any) -> None:
         print_json(found.to_wire())
         return
     if is_terminal(sys.stdout):
-        from ltx_mcp.cli.offers import draw_estimate
-
-        draw_estimate(found, count)
+        _draw_estimate(found, count)
     else:
-        refused = [
-            {"provider": each.provider, "model": each.model, "note": spoken(each.reason)} for each in found.refused
-        ]
-        print_table([*map(_quoted, found.quotes), *refused])
+        quotes = [_quote_cells(quote, why=quote.why_not or f"as of {quote.as_of}") for quote in found.quotes]
+        print_table([*quotes, *map(_refused_cells, found.refused)])
     if found.next:
         print(spoken(found.next))
     if found.budget.limit_usd is not None:
@@ -45,20 +52,26 @@ def estimate(as_json: bool, **options: Any) -> None:
         print(f"Left of today's budget (UTC): {left} of {to_text(found.budget.limit_usd)} USD.")
 
 
-def _quoted(quote: Quote) -> dict[str, str]:
-    parts = (
+def _quote_cells(quote: Quote, *marks: str, why: str) -> dict[str, str]:
+    """What a quote is for, after `marks` and before `why`."""
+    notes = (
+        *marks,
         f"for {quote.billed}" if quote.billed else "",
         f"at most {to_text(quote.most_usd)} each" if quote.most_usd > quote.cost_usd else "",
         f"{quote.credits} credits each" if quote.credits else "",
-        spoken(quote.why_not or f"as of {quote.as_of}"),
+        spoken(why),
     )
     return {
         "provider": quote.provider,
         "model": quote.model,
         "usd": to_text(quote.cost_usd),
         "total": to_text(quote.total_usd),
-        "note": "; ".join(filter(None, parts)),
+        "note": "; ".join(filter(None, notes)),
     }
+
+
+def _refused_cells(refused: RefusedOffer) -> dict[str, str]:
+    return {"provider": refused.provider, "model": refused.model, "note": spoken(refused.reason)}
 
 
 async def _estimate(options: dict[str, Any]) -> tuple[Estimate, int]:
@@ -80,9 +93,7 @@ def models(as_json: bool) -> None:
         print_json(_facts(market))
         return
     if is_terminal(sys.stdout):
-        from ltx_mcp.cli.offers import draw_models
-
-        draw_models(market)
+        _draw_models(market)
         return
     print_table(
         [
@@ -113,3 +124,88 @@ def _cells(provider: str, row: OfferSpec, limit: Limit, usable: str) -> dict[str
         "resolution": ", ".join(limit.resolution),
         "usable": usable,
     }
+
+
+def _draw_models(market: Catalog) -> None:
+    """What each provider makes, of what, within which limits, and what stands in the way."""
+    from rich.text import Text
+
+    from ltx_mcp.cli.output.screen import make_console, make_table, piece
+
+    console = make_console()
+    rows = {facts.name: _rows(facts) for facts in market.providers}
+    every = [NAMES, *(row for each in rows.values() for row in each)]
+    widths = [max(len(row[column]) for row in every) for column in range(len(NAMES))]
+    for name, offered in rows.items():
+        standing = market.standings[name]
+        ready = Text("ready", "green") if standing.usable else piece(console, standing.unavailable_reason, "yellow")
+        table = make_table(console, NAMES, offered)
+        for column, width in zip(table.columns, widths, strict=True):
+            column.min_width = width
+        console.print(Text.assemble(piece(console, name, "bold"), "  ", ready))
+        console.print(table)
+        console.print()
+
+
+def _rows(facts: ProviderSpec) -> list[tuple[str, ...]]:
+    """One for each limit of a model, with all that it is the limit of."""
+    made: dict[tuple[str, ...], list[str]] = {}
+    for row in facts.offer:
+        for limit in row.limits:
+            made.setdefault((row.model, *_limit(limit), _rate(row, limit)), []).append(row.operation)
+    return [
+        (model, ", ".join(SHORT.get(each, each) for each in operations), *cells)
+        for (model, *cells), operations in made.items()
+    ]
+
+
+def _limit(limit: Limit) -> tuple[str, str, str]:
+    fps = " ".join(map(str, limit.fps)) or "as given"
+    at = sorted(map(SIZES.index, limit.resolution))
+    is_row = len(at) > 1 and at == list(range(at[0], at[-1] + 1))
+    sizes = f"{SIZES[at[0]]}-{SIZES[at[-1]]}" if is_row else ", ".join(limit.resolution)
+    return _seconds(limit.duration), fps, sizes or "as given"
+
+
+def _seconds(numbers: Numbers) -> str:
+    """An even row of numbers by its first two and its last."""
+    if not isinstance(numbers, NumberChoices):
+        return f"{numbers.low}, {numbers.low + numbers.step} … {numbers.high}" if numbers.step else str(numbers)
+    steps = {after - before for before, after in zip(numbers.values, numbers.values[1:], strict=False)}
+    first, *_, last = shown = [format(value, "f") for value in numbers.values]
+    return f"{first}, {shown[1]} … {last}" if len(shown) >= FEW and len(steps) == 1 else str(numbers)
+
+
+def _rate(row: OfferSpec, limit: Limit) -> str:
+    """What a second costs here, from the least to the most."""
+    rates = [rate for label, rate in row.price.usd_per_second.items() if label in (limit.resolution or SIZES)]
+    rates += [tier.usd_per_second for tier in row.price.pixel_tiers]
+    ends = dict.fromkeys(map(to_text, (min(rates, default=Decimal()), max(rates, default=Decimal()))))
+    return "-".join(ends)
+
+
+def _draw_estimate(found: Estimate, count: int) -> None:
+    """Quotes with the best one marked, those that cannot be used now dimmed with the reason, then who has no offer."""
+    from rich.text import Text
+
+    from ltx_mcp.cli.output.screen import make_console, make_table
+
+    console = make_console()
+    names = ["provider", "model", "usd", *(["total"] if count > 1 else []), "note"]
+    best, rows = _best(found.quotes), []
+    for quote in found.quotes:
+        style = "bold green" if quote is best else "" if quote.usable else "dim"
+        marks = ("cheapest" if quote is best else "", PREVIEW if quote.provider == PREVIEW_PROVIDER else "")
+        rows.append((_quote_cells(quote, *marks, why=quote.why_not or ""), style))
+    rows += [(_refused_cells(refused), "dim") for refused in found.refused]
+    console.print(
+        make_table(console, names, ([(cells.get(name, ""), style) for name in names] for cells, style in rows))
+    )
+    if dates := sorted({quote.as_of for quote in found.quotes}):
+        console.print(Text(f"Prices as of {', '.join(dates)}; --json names where each comes from.", "dim"))
+
+
+def _best(quotes: Sequence[Quote]) -> Quote | None:
+    """The cheapest that could be ordered now and is no preview."""
+    real = [quote for quote in quotes if quote.usable and quote.provider != PREVIEW_PROVIDER]
+    return min(real, key=lambda quote: quote.most_usd, default=None)

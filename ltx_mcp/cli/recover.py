@@ -9,7 +9,7 @@ from ltx_mcp.cli.common import open_jobs, run
 from ltx_mcp.cli.completion import complete_job, completer_of
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import options_of, read_options
-from ltx_mcp.cli.output.show import print_job, view_of
+from ltx_mcp.cli.output.job import print_job, view_of
 from ltx_mcp.domain.arguments import AnimateImage, CheckJob, GenerateVideo, PaidArguments
 from ltx_mcp.domain.job import State
 from ltx_mcp.presentation.config import CALLER
@@ -37,7 +37,9 @@ async def _resolved(job_id: str, verdict: str) -> JobView:
 
     arguments = read_options(CheckJob, "check_job", {"job_id": job_id})
     async with open_jobs(work=verdict == "retry") as jobs:
-        return view_of(jobs, await jobs.person.resolve(await full_id(jobs, arguments.job_id), Resolution(verdict)))
+        return await view_of(
+            jobs, await jobs.person.resolve(await full_id(jobs, arguments.job_id), Resolution(verdict))
+        )
 
 
 @click.command(short_help="Follow an order found at a provider to its film.")
@@ -81,4 +83,4 @@ async def _adopted(
             if not new:
                 await person.check_new(provider)
             job = await person.adopt_new(provider, remote_id, arguments, CALLER)
-        return view_of(jobs, job)
+        return await view_of(jobs, job)

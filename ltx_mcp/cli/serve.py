@@ -13,7 +13,7 @@ import click
 from anyio.abc import TaskStatus
 
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
-from ltx_mcp.cli.output.speech import say
+from ltx_mcp.cli.output.messages import say
 from ltx_mcp.presentation.config import read_edge, warn_of_previews
 from ltx_mcp.presentation.repeats import tell_left_out
 from ltx_mcp.providers.key_names import previews_text
@@ -94,7 +94,7 @@ async def _serve_http(host: str, port: int) -> None:
 
         def leave() -> None:
             web.should_exit = True
-            # calls that still wait are cut short, which uvicorn would tell with a traceback each
+            # calls that still wait are cut short, which uvicorn would log with a traceback each
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
         async with at_signal(leave):
@@ -115,8 +115,8 @@ def _who_can_use_it(settings: "Settings", market: "Catalog") -> str:
     lent = [f"{provider} ({' and '.join(keys)})" for provider, keys in names if keys]
     orders = f"order with the keys of {_user_name()} for {', '.join(lent)}" if lent else "order previews: no key is set"
     why = previews_text(market, settings.environment, "films are previews")
-    told = f"There is no login: everyone and every program on this machine can use it, and {orders}."
-    return " ".join(filter(None, (told, why)))
+    sentence = f"There is no login: everyone and every program on this machine can use it, and {orders}."
+    return " ".join(filter(None, (sentence, why)))
 
 
 def _user_name() -> str:

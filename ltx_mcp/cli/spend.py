@@ -1,9 +1,6 @@
 """`jobs --spend`: what was spent, a line for each UTC day, provider and model, and whose prices are not as quoted."""
 
-import sys
-
 from ltx_mcp.cli.common import open_jobs
-from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import print_json, print_table
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import plain_line
@@ -27,12 +24,8 @@ def print_spend(view: SpendView, as_json: bool) -> None:
         print_json(view.to_wire())
         return
     rows = [_cells(row) for row in view.rows]
-    if rows and is_terminal(sys.stdout):
-        from ltx_mcp.cli.output.screen import draw_rows
-
-        draw_rows(rows, EXPENDABLE)
-    elif rows:
-        print_table(rows)
+    if rows:
+        print_table(rows, EXPENDABLE)
     else:
         print("Nothing was ordered.")
     for drift in view.drifts:

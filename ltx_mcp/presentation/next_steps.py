@@ -4,10 +4,15 @@ answer, because many hosts show their model only one of them.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.price import from_micro, price_text
 from ltx_mcp.domain.quoting import one_line
+from ltx_mcp.presentation.suggestions import goes_on
+
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.service import Jobs
 
 
 def waiting_text(job: Job, now: datetime) -> str:
@@ -29,6 +34,13 @@ class JobContext:
     refusals: tuple[str, ...] = ()
     goes_on: str = ""
     show_frames: bool = True
+
+
+async def context_of(jobs: "Jobs", job: Job, *, show_frames: bool = True) -> JobContext:
+    """How a job stands now."""
+    is_preview = jobs.market.facts(job.offer.provider).is_preview
+    before, refusals = await jobs.queue_ahead(job), await jobs.refusals(job)
+    return JobContext(is_preview, before, jobs.blocked_reason(job), refusals, goes_on(job, jobs.market), show_frames)
 
 
 def next_step(job: Job, standing: JobContext, *, fresh: bool = True, now: datetime | None = None) -> str:

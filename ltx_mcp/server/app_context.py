@@ -15,10 +15,9 @@ from mcp.server.mcpserver import Context
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.presentation.config import CALLER
-from ltx_mcp.presentation.next_steps import JobContext
+from ltx_mcp.presentation.next_steps import JobContext, context_of
 from ltx_mcp.presentation.result_models import JobRef, JobView, Links, to_ref, to_view
 from ltx_mcp.presentation.result_text import stage_text
-from ltx_mcp.presentation.suggestions import goes_on
 from ltx_mcp.server.patience import Patiences
 from ltx_mcp.server.whole_steps import WholeSteps
 from ltx_mcp.settings import Settings
@@ -119,17 +118,13 @@ class AppContext:
 
     async def status_text(self, job: Job) -> str:
         """What happens to it now, in a few words; empty when it has ended."""
-        return stage_text(job, await self._standing(job), datetime.now(UTC)) if job.live else ""
+        return stage_text(job, await self._context(job), datetime.now(UTC)) if job.live else ""
 
     async def _shape(self, form: Callable[..., JobRef | JobView], job: Job) -> JobRef | JobView:
-        return form(job, self.links, await self._standing(job), datetime.now(UTC))
+        return form(job, self.links, await self._context(job), datetime.now(UTC))
 
-    async def _standing(self, job: Job) -> JobContext:
-        jobs = await self.jobs()
-        is_preview = jobs.market.facts(job.offer.provider).is_preview
-        before = await jobs.queue_ahead(job)
-        refusals, ways = await jobs.refusals(job), goes_on(job, jobs.market)
-        return JobContext(is_preview, before, jobs.blocked_reason(job), refusals, ways, self.show_frames)
+    async def _context(self, job: Job) -> JobContext:
+        return await context_of(await self.jobs(), job, show_frames=self.show_frames)
 
     def progress_reporter(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
         """Tells a waiting caller how a job stands, in whole steps."""

@@ -233,7 +233,7 @@ SECTIONS = [
     '[mcp_servers."still images"]\nargs = [\n  "a", # one\n  "b",\n]\n',
     '[profiles.slow]\nnote = """\nlines\n"""\n',
     "# only a comment\n",
-    "[[rules]]\nname = 1\n",
+    "[[skills.config]]\nname = 1\n",
     "[mcp_servers.ltx2]\ncommand = 'ltx-mcp'\n\n[mcp_servers.ltx2.env]\nA = 'b'\n",
 ]
 sections = st.lists(st.sampled_from(SECTIONS), unique=True).map("\n".join)
@@ -277,23 +277,33 @@ def test_our_table_is_changed_in_place_with_its_comments() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "after"),
     [
-        'mcp_servers = { ltx = { command = "ltx-mcp" } }\n',
-        'mcp_servers = { films = { command = "x" } }\n',
-        'mcp_servers.ltx.command = "ltx-mcp"\n',
-        'note = """\n[mcp_servers.ltx]\n"""\n[mcp_servers]\nltx.command = "x"\n',
+        ('mcp_servers = { ltx = { command = "x" } } # c\n', 'mcp_servers = { ltx = { command = "new" } } # c\n'),
+        ('mcp_servers.ltx.command = "x" # c\n', 'mcp_servers.ltx.command = "new" # c\n'),
+        ('[mcp_servers]\nltx.command = "x" # c\na = 1\n', '[mcp_servers]\nltx.command = "new" # c\na = 1\n'),
     ],
 )
-def test_a_form_that_cannot_be_edited_safely_is_refused(text: str) -> None:
+def test_an_entry_that_is_no_section_is_changed_in_place(text: str, after: str) -> None:
+    assert put_toml(text, TABLE, {"command": "new"}) == after
+
+
+def test_a_table_that_cannot_be_added_to_is_refused() -> None:
     with pytest.raises(BrokenConfigError, match="by hand"):
-        put_toml(text, TABLE, ENTRY)
+        put_toml('mcp_servers = { films = { command = "x" } }\n', TABLE, ENTRY)
+
+
+def test_an_array_that_an_edit_would_move_is_refused() -> None:
+    text = put_toml("[mcp_servers.films]\ncommand = 'x'\n\n[[rules]]\nname = 1\n", TABLE, ENTRY)
+    with pytest.raises(BrokenConfigError, match="by hand"):
+        take_toml(text, TABLE)
+    with pytest.raises(BrokenConfigError, match="by hand"):
+        put_toml(text, TABLE, {"command": "new"})
 
 
 def test_a_text_that_only_looks_like_our_table_is_not_cut() -> None:
     note = 'note = """\n[mcp_servers.ltx]\nx = 1\n[other]\n"""\n'
-    with pytest.raises(BrokenConfigError, match="by hand"):
-        take_toml(note + '\n[mcp_servers.ltx]\ncommand = "ltx-mcp"\n', TABLE)
+    assert take_toml(note + '\n[mcp_servers.ltx]\ncommand = "ltx-mcp"\n', TABLE) == note
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,10 @@ from ltx_mcp import __version__
 from ltx_mcp.cli.hosts.config import BACKUP, read_config, replace_config
 from ltx_mcp.cli.hosts.detect import Found, installed, is_ours, read_entry
 from ltx_mcp.cli.hosts.edit_plan import make_install, make_uninstall, write
-from ltx_mcp.cli.hosts.entry import Start
+from ltx_mcp.cli.hosts.entry import EnvVars, Start, make_entry
 from ltx_mcp.cli.hosts.jsonc import read_json
 from ltx_mcp.cli.hosts.launcher import Running, is_fleeting, make_start, read_origin
 from ltx_mcp.cli.hosts.paths import HOSTS, Machine, System, find_place
-from ltx_mcp.cli.hosts.shape import Handed, make_entry
 from ltx_mcp.domain.errors import CallerError, SetupError
 from tests.cli.conftest import COLOUR, Command, Ended, command_in, environment, posix
 from tests.cli.homes import COMMENTS, OTHERS, OTHERS_TOML, PLACES, SYSTEMS, Home, make_home, place_of, text_of, texts
@@ -57,7 +56,7 @@ def ltx(tmp_path: Path) -> Command:
 
 
 def entry_of(host: str, *names: str, **values: str) -> dict[str, Any]:
-    return make_entry(HOSTS[host], START, Handed(names, values))
+    return make_entry(HOSTS[host], START, EnvVars(names, values))
 
 
 def install(home: Home, host: str, **how: Any) -> Path:

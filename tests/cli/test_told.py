@@ -9,7 +9,7 @@ import click
 import pytest
 
 from ltx_mcp.cli.main import cli
-from ltx_mcp.cli.output.ended import next_steps
+from ltx_mcp.cli.output.job import next_steps
 from ltx_mcp.cli.output.screen import broken
 from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, RetakeVideo
 from ltx_mcp.domain.plan import Catalog, select_offers

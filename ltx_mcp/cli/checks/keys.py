@@ -15,7 +15,7 @@ QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 
 
 def check_key(facts: ProviderSpec, providers: Sequence[ProviderSpec], lookup: Callable[[str], str]) -> list[Finding]:
-    """What can be told of a provider's keys; a failure is one that no provider can have given out."""
+    """What can be said of a provider's keys; a failure is one that no provider can have given out."""
     what = f"key of {facts.name}"
     names = [name for name in facts.key_env if lookup(name)]
     key = lookup(names[0])

@@ -3,6 +3,7 @@
 Codecs are tried where they are used, in that process: one that crashes takes no doctor along.
 """
 
+import asyncio
 import struct
 import sys
 import tempfile
@@ -29,34 +30,21 @@ SCRIPTS = {"Latin": "Aé", "Cyrillic": "Ж", "Chinese": "海", "Japanese": "か"
 
 async def check_machine(memory_mib: int = MEMORY_MIB) -> list[Finding]:
     """The process, the codecs, HEIC, the fonts; all at once. `memory_mib` is what the process may use."""
-    found: dict[str, list[Finding]] = {}
-
-    async def fonts() -> None:
-        found["fonts"] = await _fonts()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(fonts)
-        found["media"] = await _decode_and_encode(memory_mib)
+    media, fonts = await asyncio.gather(_decode_and_encode(memory_mib), _fonts())
     has_heif = find_spec("pillow_heif") is not None
     mend = "pip install pillow-heif"
     heif = fine("HEIC pictures", "can be read") if has_heif else warning("HEIC pictures", "cannot be read", mend)
-    return [*found["media"], heif, *found["fonts"]]
+    return [*media, heif, *fonts]
 
 
 async def _decode_and_encode(memory_mib: int) -> list[Finding]:
     media = MediaClient(memory_mib=memory_mib)
-    lines: dict[str, Finding] = {}
-
-    async def film(folder: Path) -> None:
-        lines["film"] = await _film(media, folder)
-
     try:
-        with tempfile.TemporaryDirectory(prefix="ltx-mcp-") as folder:
-            async with anyio.create_task_group() as group:
-                group.start_soon(film, Path(folder))
-                lines["picture"] = await _picture(media, Path(folder), memory_mib)
-            confined = [] if lines["picture"].status == "failure" else [await _confinement(media)]
-        return [lines["picture"], *confined, lines["film"]]
+        with tempfile.TemporaryDirectory(prefix="ltx-mcp-") as name:
+            folder = Path(name)
+            picture, film = await asyncio.gather(_picture(media, folder, memory_mib), _film(media, folder))
+            confined = [] if picture.status == "failure" else [await _confinement(media)]
+        return [picture, *confined, film]
     except OSError as error:
         mend = "Free space or mend the permissions of the folder that TMPDIR names."
         return [failure("temporary files", f"cannot be made: {error.strerror}", mend)]
@@ -90,10 +78,10 @@ async def _confinement(media: MediaClient) -> Finding:
         return failure(what, f"is not known: {error}", REINSTALL)
     kept = {"other files": holds.files, "the network": holds.network, "other processes": holds.processes}
     away = [name for name, holds in kept.items() if holds]
-    told = f"the media process is kept from {', '.join(away) or 'nothing'}"
+    found = f"the media process is kept from {', '.join(away) or 'nothing'}"
     if all(kept.values()) or not sys.platform.startswith("linux"):
-        return fine(what, told)
-    return warning(what, told, "Use a kernel with Landlock and seccomp (Linux 5.13), and let a container have them.")
+        return fine(what, found)
+    return warning(what, found, "Use a kernel with Landlock and seccomp (Linux 5.13), and let a container have them.")
 
 
 async def _film(media: MediaClient, folder: Path) -> Finding:

@@ -3,6 +3,7 @@
 Only questions that order nothing and cost nothing. All are asked at once, each for CHECK_S at most.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -103,51 +104,36 @@ def _standing(given: Given, facts: ProviderSpec) -> list[Finding]:
         return keys or [fine(what, facts.title)]
     wanted = facts.name in given.settings.providers or has_key
     if wanted and facts.name in given.market.order:
-        return [
-            *keys,
-            warning(
-                what, f"not set up: {standing.unavailable_reason}", f"Set what is missing, or leave {facts.name} alone."
-            ),
-        ]
+        reason = f"not set up: {standing.unavailable_reason}"
+        return [*keys, warning(what, reason, f"Set what is missing, or leave {facts.name} alone.")]
     if misnamed := misnamed_text(facts, given.settings.environment):
         return [*keys, warning(facts.name, f"no key; {misnamed}", f"Set {facts.key_env[0]}.")]
     return [*keys, absent(facts.name, f"not set up: {standing.unavailable_reason}" if has_key else "no key")]
 
 
 async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: ProviderFindings) -> None:
-    """All questions to one provider at once; the lines are told in one order."""
+    """All questions to one provider at once; the lines come in one order."""
     addresses = read_addresses(facts, given.settings.lookup)
     addresses = {use: addresses[use] for use in needed_urls(facts)}  # of the others the prices tell
-    answers: dict[str, AddressReply] = {}
-    prices: list[Finding] = []
     main = adapter.asked if isinstance(adapter, SupportsKeyCheck) else ""
-
-    async def one(use: str, url: str) -> None:
-        question = (
-            _check(adapter, url) if isinstance(adapter, SupportsKeyCheck) and use == main else _knock(facts, given, url)
-        )
-        answers[use] = await question
-
-    async def cost() -> None:
-        prices.extend(await _prices(facts, adapter))
-
-    async def films() -> None:
-        if addresses == {
-            use: facts.url_default.get(use) for use in addresses
-        }:  # of others nobody knows where films lie
-            films_at.extend(await check_video_hosts(facts))
-
-    films_at: list[Finding] = []
-    async with anyio.create_task_group() as group:
-        group.start_soon(films)
-        for use, url in addresses.items():
-            group.start_soon(one, use, url)
-        group.start_soon(cost)
+    replies, video_hosts, prices = await asyncio.gather(
+        asyncio.gather(
+            *(
+                _check(adapter, url)
+                if isinstance(adapter, SupportsKeyCheck) and use == main
+                else _knock(facts, given, url)
+                for use, url in addresses.items()
+            )
+        ),
+        _video_hosts(facts, addresses),
+        _prices(facts, adapter),
+    )
+    answers = dict(zip(addresses, replies, strict=True))
     for use in addresses:
         setting = facts.url_env[use] if given.settings.lookup(facts.url_env[use]) else ""
         what = f"address of {facts.name}" + (f" ({use})" if len(addresses) > 1 else "")
         asked.lines.append(address_line(facts, what, setting, answers[use]))
-    asked.lines += films_at
+    asked.lines += video_hosts
     if checked := answers[main].checked if main else None:
         asked.lines.append(_account(facts, checked, proven=bool(prices) and prices[0].status == "OK"))
         asked.differences += [checked.at - _now()] if checked.at else []
@@ -156,6 +142,12 @@ async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: Provide
         asked.lines.append(warning(f"account at {facts.name}", "not asked: there was no answer", "See its address."))
     else:
         asked.lines.append(fine(f"account at {facts.name}", "not asked: no free call is documented"))
+
+
+async def _video_hosts(facts: ProviderSpec, addresses: Mapping[str, str]) -> list[Finding]:
+    """Where films of a provider lie is known only for its usual addresses."""
+    is_usual = all(facts.url_default.get(use) == url for use, url in addresses.items())
+    return await check_video_hosts(facts) if is_usual else []
 
 
 async def _check(adapter: SupportsKeyCheck, url: str) -> AddressReply:
@@ -219,10 +211,10 @@ def _check_names(*settings: str) -> str:
 def _account(facts: ProviderSpec, checked: KeyCheck, *, proven: bool) -> Finding:
     what, problem = f"account at {facts.name}", checked.problem
     if problem is None:
-        told = (
+        found = (
             "the key is accepted" if proven else "the key was not refused when asked after an order that does not exist"
         )
-        return fine(what, told)
+        return fine(what, found)
     if problem.code is ErrorCode.BAD_REPLY:
         return warning(what, "not known: something else answered", "See its address.")
     found = " ".join(filter(None, (f"{problem.code}: {problem.message}", _quoted(problem))))
@@ -248,20 +240,20 @@ async def _prices(facts: ProviderSpec, adapter: object) -> list[Finding]:
         with anyio.fail_after(CHECK_S):
             theirs = await adapter.prices()
     except (LtxError, TimeoutError, OSError) as error:
-        told = error.message if isinstance(error, LtxError) else "no answer in time"
-        return [warning(what, f"not compared: {told}", "ltx-mcp models --json names the pages the prices are from.")]
+        reason = error.message if isinstance(error, LtxError) else "no answer in time"
+        return [warning(what, f"not compared: {reason}", "ltx-mcp models --json names the pages the prices are from.")]
     lines = [warning(what, text, mend) for row in facts.offer if (text := price_difference(row, theirs))]
     return lines or ([fine(what, "as in the table")] if theirs else [])
 
 
 def price_difference(row: OfferSpec, theirs: Mapping[str, UnitPrice]) -> str:
     """Where a provider's own price of a unit is not the table's price of a second at the smallest size."""
-    ours, told = base_usd(row.price), theirs.get(row.endpoint)
-    if told is None or (told.amount == ours and told.is_per_second):
+    ours, price = base_usd(row.price), theirs.get(row.endpoint)
+    if price is None or (price.amount == ours and price.is_per_second):
         return ""
-    unit = "USD a unit" if told.is_per_second else f"{told.currency or 'of no currency'} a {told.unit or 'unit'}"
+    unit = "USD a unit" if price.is_per_second else f"{price.currency or 'of no currency'} a {price.unit or 'unit'}"
     most = f", at most {base_usd(row.price.at_most):f}" if row.price.at_most else ""
-    return f"{row.endpoint} costs {told.amount:f} {unit} there, {ours:f} a second here{most} (as of {row.price.as_of})"
+    return f"{row.endpoint} costs {price.amount:f} {unit} there, {ours:f} a second here{most} (as of {row.price.as_of})"
 
 
 def _clock(differences: list[timedelta]) -> Finding:

@@ -1,4 +1,4 @@
-"""The settings, looked at one by one, so that a bad one is told and the rest can still be used; and the money."""
+"""The settings, looked at one by one, so that a bad one is reported and the rest can still be used; and the money."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,11 +57,8 @@ def _refusal(environment: Mapping[str, str]) -> SetupError | None:
 def _known(overlay: Mapping[str, str]) -> list[str]:
     """Every name this version acts on."""
     facts = read_providers(read_overlay_path(overlay))
-    return list(dict.fromkeys([*(name for each in facts for name in setting_names(each)), *_ours()]))
-
-
-def _ours() -> list[str]:
-    return [words["name"] for words in described()]
+    ours = [words["name"] for words in described()]
+    return list(dict.fromkeys([*(name for each in facts for name in setting_names(each)), *ours]))
 
 
 def _mend(name: str, known: list[str], error: SetupError) -> str:

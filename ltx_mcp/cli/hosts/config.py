@@ -43,9 +43,8 @@ class HostConfig:
         try:
             return data.decode()
         except UnicodeDecodeError as error:
-            line = data[: error.start].count(b"\n") + 1
-            column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-            raise BrokenConfigError("this is not UTF-8", (line, column)) from error
+            before = data[: error.start].decode()
+            raise BrokenConfigError("this is not UTF-8", position(before, len(before))) from error
 
     def encoded(self, text: str) -> bytes:
         """The bytes of a new text, with the mark if the old one had it."""

@@ -12,16 +12,14 @@ from typing import Any
 from ltx_mcp.cli.hosts.config import (
     BrokenConfigError,
     HostConfig,
-    check_writable,
     read_config,
     remove_config,
     replace_config,
 )
 from ltx_mcp.cli.hosts.detect import is_ours, read_entry
-from ltx_mcp.cli.hosts.entry import SERVER
+from ltx_mcp.cli.hosts.entry import SERVER, merge_entry, shown
 from ltx_mcp.cli.hosts.jsonc import is_bare, put_json, read_json, take_json
 from ltx_mcp.cli.hosts.paths import Host
-from ltx_mcp.cli.hosts.shape import merge_entry, shown
 from ltx_mcp.cli.hosts.toml import put_toml, take_toml, write_toml
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 
@@ -105,11 +103,6 @@ def _free_backup(change: EditPlan) -> Path | None:
     return config.backup.with_name(f"{config.backup.name}-{datetime.now():%Y%m%d-%H%M%S}")
 
 
-def check(change: EditPlan) -> None:
-    """Raise SetupError where it could not be written, before anything is said to be done."""
-    check_writable(change.config)
-
-
 def difference(change: EditPlan, public: Sequence[str]) -> Iterator[str]:
     """The change as a unified diff of our entry, without line ends; keys are hidden, other servers are not shown."""
     before, after = (_lines(change, entry, public) for entry in (change.old, change.new))
@@ -124,7 +117,7 @@ def _lines(change: EditPlan, entry: Any, public: Sequence[str]) -> list[str]:
         return []
     entry = shown(entry, public, ours=is_ours(entry))
     if change.host.is_toml and isinstance(entry, dict):
-        return write_toml((change.host.table, SERVER), entry)
+        return write_toml((change.host.table, SERVER), entry).splitlines()
     return json.dumps({SERVER: entry}, indent=2, ensure_ascii=False).split("\n")[1:-1]
 
 

@@ -1,12 +1,16 @@
-"""What a host is told of this server: the name it has there, how it is started, and the variables that are handed on.
+"""What a host's entry says of this server: its name, the command, the variables that it hands on.
 
 The manifests and `install` both speak from here, so they never differ.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from ltx_mcp.cli.hosts.paths import Host
 from ltx_mcp.domain.catalog import ProviderSpec
+from ltx_mcp.domain.errors import CallerError, ErrorCode
 
 SERVER = "ltx"
 """What hosts call this server."""
@@ -14,6 +18,11 @@ PACKAGE = "ltx-mcp"
 """The distribution and its console script."""
 MODULE = ("-P", "-m", PACKAGE.replace("-", "_"))
 """What Python is given to run it: nothing is imported from the folder in which a host starts it."""
+TYPED = ("claude-code", "vscode")
+"""Hosts whose entries name the transport."""
+FIRST_START_S = 120
+HIDDEN = "••••"
+BY_NAME = re.compile(r"\$\w+|\$\{\w[\w:-]*\}")
 
 
 @dataclass(frozen=True)
@@ -60,3 +69,78 @@ def variables(providers: Sequence[ProviderSpec]) -> tuple[Variable, ...]:
             if use not in facts.url_default
         ]
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class EnvVars:
+    """The variables of the server: `names` are left to the host's environment, `values` are written."""
+
+    names: tuple[str, ...]
+    values: Mapping[str, str]
+
+
+def make_entry(host: Host, start: Start, handed: EnvVars) -> dict[str, Any]:
+    """The entry of our server. Raises CallerError where a value would mean something else to the host."""
+    entry: dict[str, Any] = {"type": "stdio"} if host.name in TYPED else {}
+    entry |= {"command": start.command, "args": list(start.arguments)}
+    if host.is_toml and start.arguments:
+        # it waits 10 s for a server, and the first start downloads one
+        entry["startup_timeout_sec"] = FIRST_START_S
+    if host.is_toml:
+        # otherwise its first request goes out before our tools are there
+        entry["required"] = True
+    if host.is_toml and handed.names:
+        entry["env_vars"] = list(handed.names)
+    by_name = {} if host.is_toml or not host.by_name else {name: refer(host, name) for name in handed.names}
+    for name, value in handed.values.items():
+        if "$" in value and host.by_name and not host.is_toml:
+            raise CallerError(
+                ErrorCode.INVALID_REQUEST,
+                f"The value of {name} holds a $, which {host.title} would read as the name of a variable.",
+            )
+    if env := by_name | dict(handed.values):
+        entry["env"] = env
+    return entry
+
+
+def refer(host: Host, name: str) -> str:
+    """How a value names a variable that the host has itself."""
+    return host.by_name.replace("NAME", name)
+
+
+def merge_entry(old: Any, new: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Our new entry over our old one: what a person added to it stays. `names` are no longer values."""
+    if not isinstance(old, dict):
+        return new
+    env = old.get("env") if isinstance(old.get("env"), dict) else {}
+    kept = {name: value for name, value in (env or {}).items() if name not in names}
+    both = {**old, **new}
+    if "required" in old:
+        both["required"] = old["required"]
+    if env := kept | new.get("env", {}):
+        both["env"] = env
+    else:
+        both.pop("env", None)
+    if isinstance(old.get("env_vars"), list):
+        both["env_vars"] = list(dict.fromkeys([*old["env_vars"], *new.get("env_vars", [])]))
+    return both
+
+
+def shown(entry: Any, public: Sequence[str], *, ours: bool) -> Any:
+    """An entry as it may be printed: of the environment only references and the `public` variables.
+
+    Of an entry that is not ours, the names and the command alone.
+    """
+    if not isinstance(entry, dict):
+        return HIDDEN
+    if not ours:
+        return {name: value if name == "command" else HIDDEN for name, value in entry.items()}
+    env = entry.get("env")
+    if not isinstance(env, dict):
+        return entry
+    return {**entry, "env": {name: _shown(name, value, public) for name, value in env.items()}}
+
+
+def _shown(name: str, value: Any, public: Sequence[str]) -> Any:
+    by_name = isinstance(value, str) and BY_NAME.fullmatch(value)
+    return value if by_name or (name in public and "@" not in str(value)) else HIDDEN

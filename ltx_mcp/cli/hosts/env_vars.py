@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ltx_mcp.cli.hosts.entry import EnvVars
 from ltx_mcp.cli.hosts.paths import Host, Scope
-from ltx_mcp.cli.hosts.shape import Handed
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.providers.catalog_loader import is_near, setting_names
@@ -47,7 +47,7 @@ def public_settings() -> tuple[str, ...]:
 
 def hand_on(
     known: Known, host: Host, named: Sequence[str], *, with_values: bool, with_near: bool, scope: Scope
-) -> tuple[Handed, tuple[str, ...]]:
+) -> tuple[EnvVars, tuple[str, ...]]:
     """The variables for the entry of `host`, and the secrets that it cannot be given. `named` are asked for by name;
     addresses on this machine are left out unless `with_near`.
 
@@ -62,8 +62,8 @@ def hand_on(
     values = {name: value for name in known.public if (value := known.value(name)) and name not in left_out}
     if not with_values:
         if not host.by_name:
-            return Handed((), values), tuple(wanted)
-        return Handed(tuple(wanted), values), ()
+            return EnvVars((), values), tuple(wanted)
+        return EnvVars(tuple(wanted), values), ()
     if scope == "project":
         raise CallerError(
             ErrorCode.INVALID_REQUEST, "--with-values is not for a project, whose files are shared: keys go by name."
@@ -73,4 +73,4 @@ def hand_on(
     unset = [name for name in wanted if not known.value(name)]
     if unset:
         raise SetupError(ErrorCode.MISSING_KEY, f"{unset[0]} is not set, so its value cannot be written.", "Set it.")
-    return Handed((), {name: known.value(name) for name in wanted} | values), ()
+    return EnvVars((), {name: known.value(name) for name in wanted} | values), ()

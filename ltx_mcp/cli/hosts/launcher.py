@@ -81,10 +81,10 @@ def _origin() -> str:
     return read_origin(json.loads(text)) if text else ""
 
 
-def read_origin(told: Mapping[str, Any]) -> str:
+def read_origin(direct_url: Mapping[str, Any]) -> str:
     """A direct URL (PEP 610) as a requirement. Nothing where it holds a password: that belongs in no file."""
-    url = str(told.get("url", ""))
+    url = str(direct_url.get("url", ""))
     if "@" in url:
         return ""
-    control = told.get("vcs_info")
+    control = direct_url.get("vcs_info")
     return f"{control['vcs']}+{url}@{control['commit_id']}" if control else url

@@ -1,18 +1,19 @@
-"""TOML edited in place: the sections of one server are added, changed or cut, and every other character stays.
+"""TOML edited by tomlkit, which keeps every character it does not change. Each change is read back and compared."""
 
-Each change is read back and compared; a form of writing that this cannot edit is refused.
-"""
-
-import json
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ltx_mcp.cli.hosts.config import BrokenConfigError
 
-WHERE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
-LINE = re.compile(r"[^\n]*\n|[^\n]+")
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+FIRST_BLANK_LINE = re.compile(r"\A\r?\n")
+LAST_BLANK_LINE = re.compile(r"(?:\A|(?<=\n))\r?\n\Z")
+LONE_LF = re.compile(r"(?<!\r)\n")
 BY_HAND = "it is written in a form that cannot be edited safely; edit it by hand"
 
 
@@ -21,9 +22,9 @@ def read_toml(text: str, path: Sequence[str] = ()) -> Any:
     try:
         found: Any = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        told = WHERE.fullmatch(str(error))
-        where = (int(told[2]), int(told[3])) if told and told[2] else None
-        raise BrokenConfigError(told[1] if told else str(error), where) from error
+        place = PLACE.fullmatch(str(error))
+        where = (int(place[2]), int(place[3])) if place and place[2] else None
+        raise BrokenConfigError(place[1] if place else str(error), where) from error
     for name in path:
         if not isinstance(found, dict):
             raise BrokenConfigError(f"{path[0]} is not a table")
@@ -33,138 +34,114 @@ def read_toml(text: str, path: Sequence[str] = ()) -> Any:
     return found
 
 
-def put_toml(text: str, path: Sequence[str], value: dict[str, Any]) -> str:
+def put_toml(text: str, path: tuple[str, str], value: dict[str, Any]) -> str:
     """The text with the table `value` at `path`, merged name by name with what is there."""
-    before, old = read_toml(text), read_toml(text, path)
-    if old is None:
-        line = _line_end(text)
-        gap = "" if not text else line if text.endswith("\n") else line * 2
-        new = text + gap + line.join([*write_toml(path, value), ""])
-    elif merged(old, value) == old:
-        return text
-    else:
-        spans = list(_spans(text, path))
-        if len(spans) != 1:
-            raise BrokenConfigError(BY_HAND)
-        start, stop = spans[0]
-        new = text[:start] + _changed(text[start:stop], path, value, _line_end(text)) + text[stop:]
-    return _checked(new, _with(before, path, value if old is None else merged(old, value)), path[0])
+    expected = read_toml(text, path)
+    if expected is None:
+        gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
+        return _checked(text, text + gap + write_toml(path, value), path, value)
+    document = _parse(text)
+    table: Any = document[path[0]][path[1]]
+    behind = _cut_behind(table)
+    _merge(table, value)
+    _last_items(table).extend(behind)
+    _merge(expected, value)
+    return _checked(text, document.as_string(), path, expected)
 
 
-def take_toml(text: str, path: Sequence[str]) -> str:
-    """The text without the table at `path`, which is there."""
-    before = read_toml(text)
-    new = text
-    for start, stop in reversed(list(_spans(text, path))):
-        # the blank line that stood before the section goes with it
-        head = new[:start]
-        for line in ("\r\n", "\n"):
-            if head.endswith(line * 2) or head == line:
-                head = head[: -len(line)]
-                break
-        new = head + new[stop:]
-    return _checked(new, _with(before, path, None), path[0])
+def take_toml(text: str, path: tuple[str, str]) -> str:
+    """The text without the table at `path`, which is there, and without one blank line. Comments behind it stay."""
+    document = _parse(text)
+    _take(document.body, path)
+    left = document.as_string()
+    if text.startswith(left):  # nothing stood behind it
+        left = LAST_BLANK_LINE.sub("", left)
+    return _checked(text, left, path, None)
 
 
-def write_toml(path: Sequence[str], value: dict[str, Any]) -> list[str]:
-    """The lines of a table."""
-    return [f"[{'.'.join(path)}]", *(f"{name} = {_written(each)}" for name, each in value.items())]
+def write_toml(path: tuple[str, str], value: dict[str, Any]) -> str:
+    """The text of a table."""
+    import tomlkit
+
+    table = tomlkit.table()
+    for name, each in value.items():
+        if isinstance(each, dict):
+            inline = tomlkit.inline_table()
+            inline.update(each)
+            each = inline
+        table[name] = each
+    return tomlkit.dumps({path[0]: {path[1]: table}})
 
 
-def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Both, name by name; `new` wins."""
-    both = dict(old)
-    for name, value in new.items():
-        there = both.get(name)
-        both[name] = merged(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
-    return both
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_written(each)}" for name, each in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_written, value)) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _line_end(text: str) -> str:
-    return "\r\n" if "\r\n" in text else "\n"
-
-
-def _with(data: dict[str, Any], path: Sequence[str], value: dict[str, Any] | None) -> dict[str, Any]:
-    """`data` with the table at `path` set, or without it and without tables that this leaves empty."""
-    name, *rest = path
-    inner = _with(data.get(name, {}), rest, value) if rest else value
-    others = {key: each for key, each in data.items() if key != name}
-    return {**others, name: inner} if inner else others
-
-
-def _checked(text: str, expected: dict[str, Any], table: str) -> str:
-    """The new text, if it says what it should. An empty `table` says nothing."""
-    try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BrokenConfigError(BY_HAND) from error
-    if not found.get(table):
-        found.pop(table, None)
-    if found != expected:
-        raise BrokenConfigError(BY_HAND)
-    return text
-
-
-def _spans(text: str, path: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Where the sections at and below `path` stand: from the heading to the last line that says something."""
-    at, start, stop = 0, -1, -1
-    for line in LINE.findall(text):
-        heading = _heading(line)
-        if heading is not None:
-            is_ours = heading[: len(path)] == tuple(path)
-            if start >= 0 and not is_ours:
-                yield start, stop
-                start = -1
-            elif is_ours and start < 0:
-                start = at
-        at += len(line)
-        if line.strip() and not line.lstrip().startswith("#"):
-            stop = at
-    if start >= 0:
-        yield start, stop
-
-
-def _heading(line: str) -> tuple[str, ...] | None:
-    if not line.lstrip().startswith("["):
-        return None
-    try:
-        inner: Any = tomllib.loads(line)
-    except tomllib.TOMLDecodeError:
-        return None
-    names = []
-    while isinstance(inner, dict) and inner:
-        name, inner = next(iter(inner.items()))
-        names.append(name)
-    return tuple(names)
-
-
-def _changed(section: str, path: Sequence[str], value: dict[str, Any], line: str) -> str:
-    """The sections of our own table with `value` merged in; comments in them stay."""
+def _parse(text: str) -> "TOMLDocument":
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
     try:
-        document = tomlkit.parse(section.replace("\r\n", "\n"))
-        table: Any = document
-        for name in path:
-            table = table[name]
-        _merge(table, value)
+        document = tomlkit.parse(text)
     except TOMLKitError as error:
         raise BrokenConfigError(BY_HAND) from error
-    return tomlkit.dumps(document).replace("\n", line)
+    if document.as_string() != text:
+        # tomlkit 0.15 moves an array of tables that stands between the parts of another table
+        raise BrokenConfigError(BY_HAND)
+    return document
 
 
 def _merge(table: Any, value: dict[str, Any]) -> None:
+    """Put `value` into a table of tomlkit or a dict, name by name."""
     for name, each in value.items():
         if isinstance(each, dict) and isinstance(table.get(name), dict):
             _merge(table[name], each)
         elif table.get(name) != each:
             table[name] = each
+
+
+def _take(items: list[Any], path: Sequence[str]) -> None:
+    """Leave of the table at `path` what stands behind it; `items` are those of a document or a table."""
+    from tomlkit.items import Table, Whitespace
+
+    for at, (key, item) in enumerate(items):
+        if not isinstance(item, Table) or key.key != path[0]:
+            continue
+        if path[1:]:
+            _take(item.value.body, path[1:])
+        else:
+            # as blanks, because a comment would give a table of tables a heading
+            behind = "".join(each.as_string() for _, each in _cut_behind(item))
+            items[at] = (None, Whitespace(FIRST_BLANK_LINE.sub("", behind)))
+
+
+def _cut_behind(table: Any) -> list[Any]:
+    """Take out the blank lines and comments at the end of a table: they belong to what follows."""
+    items = _last_items(table)
+    start = len(items)
+    while start and items[start - 1][0] is None:
+        start -= 1
+    behind = items[start:]
+    del items[start:]
+    return behind
+
+
+def _last_items(table: Any) -> list[Any]:
+    """The items of a table, or of the last table inside it."""
+    from tomlkit.items import AoT, Table
+
+    while table.value.body and isinstance(last := table.value.body[-1][1], AoT | Table):
+        table = last.body[-1] if isinstance(last, AoT) else last
+    items: list[Any] = table.value.body
+    return items
+
+
+def _checked(before: str, after: str, path: tuple[str, str], value: dict[str, Any] | None) -> str:
+    """The text `after`, if it has `value` at `path` and else says what `before` does. An empty table says nothing."""
+    if "\r\n" in before and not LONE_LF.search(before):
+        after = LONE_LF.sub("\r\n", after)
+    try:
+        documents = [tomllib.loads(text) for text in (before, after)]
+    except tomllib.TOMLDecodeError as error:
+        raise BrokenConfigError(BY_HAND) from error
+    tables = [document.pop(path[0], {}) for document in documents]
+    found = [table.pop(path[1], None) for table in tables]
+    if found[1] != value or documents[0] != documents[1] or tables[0] != tables[1]:
+        raise BrokenConfigError(BY_HAND)
+    return after

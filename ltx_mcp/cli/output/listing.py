@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
-from rich.text import Text
 
-from ltx_mcp.cli.output.screen import STATES, make_console, make_table, piece
+from ltx_mcp.cli.output.screen import STATES, make_console, make_table
 from ltx_mcp.cli.output.text import age
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.price import to_text
@@ -26,21 +25,18 @@ class Listing:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         names = [name for name in NAMES if options.max_width >= NARROW.get(name, 0)]
-        table = make_table(console, *names, cut="prompt")
-        for job in self.jobs:
-            table.add_row(*(self._cell(console, job, name) for name in names))
-        yield table
+        yield make_table(console, names, ([_cell(job, name) for name in names] for job in self.jobs), cut="prompt")
 
-    def _cell(self, console: Console, job: Job, name: str) -> Text:
-        cells = {
-            "job": (job.id, ""),
-            "state": (_state(job), STATES[job.state]),
-            "age": (age(job.created_at, datetime.now(UTC)), "dim"),
-            "provider": (job.offer.provider, ""),
-            "usd": (to_text(job.cost_usd), ""),
-            "prompt": (job.prompt, ""),
-        }
-        return piece(console, *cells[name])
+
+def _cell(job: Job, name: str) -> tuple[str, str]:
+    return {
+        "job": (job.id, ""),
+        "state": (_state(job), STATES[job.state]),
+        "age": (age(job.created_at, datetime.now(UTC)), "dim"),
+        "provider": (job.offer.provider, ""),
+        "usd": (to_text(job.cost_usd), ""),
+        "prompt": (job.prompt, ""),
+    }[name]
 
 
 def _state(job: Job) -> str:

@@ -1,8 +1,10 @@
-"""`--output FILE`: a copy of the film where a person wants it, or the film itself on stdout."""
+"""`--output FILE`: a copy of the film where a person wants it, or the film itself on stdout; `--open`: the film in the
+system's player."""
 
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 from contextlib import suppress
@@ -12,12 +14,17 @@ from typing import Any
 
 import click
 
-from ltx_mcp.cli.common import REFUSED
-from ltx_mcp.cli.output.speech import agrees, say
+from ltx_mcp.cli.common import agree_or_leave
+from ltx_mcp.cli.output.messages import can_ask, say
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
+from ltx_mcp.launch import find_program
 from ltx_mcp.presentation.result_models import JobView
 
 STDOUT = "-"
+OPENERS = {"darwin": ("open",)}
+ELSEWHERE = ("xdg-open", "wslview")
+PATIENCE_S = 3.0
+"""An opener that has not failed by then is showing the film itself."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +85,9 @@ def read_output(text: str, *, force: bool, as_json: bool, nothing: str) -> Outpu
     if not os.access(path.parent, os.W_OK):
         raise click.UsageError(f"--output: {path.parent} cannot be written.")
     if path.exists() and not force:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not can_ask():
             raise click.UsageError(f"--output: {path} is there already; --force replaces it.")
-        if not agrees(f"{path} is there already. Replace it?"):
-            say(nothing)
-            raise SystemExit(REFUSED)
+        agree_or_leave(f"{path} is there already. Replace it?", nothing)
         force = True
     return Output(path, force)
 
@@ -129,3 +134,38 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+def open_film(path: str | None) -> None:
+    """Open it, or say on stderr why not. The player has none of our streams."""
+    sys.stdout.flush()
+    if path is None or not Path(path).exists():
+        trouble = "there is no film on this machine"
+    else:
+        trouble = _open_here(path) if sys.platform == "win32" else _open_with(path)
+    if trouble:
+        say(f"ltx-mcp: --open: {trouble}.")
+
+
+def _open_here(path: str) -> str:
+    try:
+        os.startfile(path)  # type: ignore[attr-defined, unused-ignore]
+    except OSError as error:
+        return error.strerror or "Windows has no program for it"
+    return ""
+
+
+def _open_with(path: str) -> str:
+    names = OPENERS.get(sys.platform, ELSEWHERE)
+    opener = next(filter(None, map(find_program, names)), None)
+    if opener is None:
+        return f"none of {', '.join(names)} is installed" if len(names) > 1 else f"{names[0]} is not there"
+    quiet = subprocess.DEVNULL
+    try:
+        process = subprocess.Popen([opener, path], stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+        code = process.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        return ""
+    except OSError as error:
+        return f"{opener} cannot be started: {error.strerror}"
+    return f"{Path(opener).name} found no program for it (exit code {code})" if code else ""

@@ -3,7 +3,7 @@
 Colour follows NO_COLOR and TERM, which rich reads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console, OverflowMethod
@@ -25,6 +25,8 @@ STATES = {
     "cancelled": "dim",
     "unknown": "bold yellow",
 }
+Cell = str | tuple[str, str]
+"""Text, and its style where it has one."""
 GAP = 2
 ASKED = " [y/N]: "
 """What click puts behind a question."""
@@ -40,7 +42,7 @@ def piece(console: Console, text: str, style: str | Style = "") -> Text:
     return Text(writable(plain_line(text), console.encoding), style)
 
 
-def make_table(console: Console, *names: str, cut: str = "") -> Table:
+def make_table(console: Console, names: Sequence[str], rows: Iterable[Sequence[Cell]], *, cut: str = "") -> Table:
     """Rows under their names, without lines. Where there is too little room the column `cut` is cut short, else the
     widest is broken into lines: a figure is never cut."""
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim", expand=bool(cut))
@@ -50,10 +52,12 @@ def make_table(console: Console, *names: str, cut: str = "") -> Table:
             table.add_column(name.upper(), no_wrap=True, overflow=how, ratio=1)
         else:
             table.add_column(name.upper(), overflow="fold")
+    for row in rows:
+        table.add_row(*(piece(console, *([cell] if isinstance(cell, str) else cell)) for cell in row))
     return table
 
 
-def draw_rows(rows: Sequence[Mapping[str, str]], expendable: Sequence[str] = ()) -> None:
+def draw_table(rows: Sequence[Mapping[str, str]], expendable: Sequence[str]) -> None:
     """Rows of figures. Where the terminal is narrow columns are left out: those in which nothing but zeros stands, then
     the `expendable` ones, one after the other."""
     console, names = make_console(), list(rows[0])
@@ -63,10 +67,7 @@ def draw_rows(rows: Sequence[Mapping[str, str]], expendable: Sequence[str] = ())
         if sum(widths[each] for each in names) + GAP * (len(names) - 1) < console.width:
             break
         names.remove(name)
-    table = make_table(console, *names)
-    for row in rows:
-        table.add_row(*(piece(console, row[name]) for name in names))
-    console.print(table)
+    console.print(make_table(console, names, ([row[name] for name in names] for row in rows)))
 
 
 def place_of(console: Console, place: str) -> Text:
@@ -77,21 +78,6 @@ def place_of(console: Console, place: str) -> Text:
     home = home_folder()
     shown = str(Path("~") / path.relative_to(home)) if home and path.is_relative_to(home) else place
     return piece(console, shown, Style(bold=True, link=path.as_uri()))
-
-
-def print_error(code: str, message: str, hint: str) -> None:
-    """On a terminal: the code in colour, and what to do about it on a line of its own."""
-    console = make_console(stderr=True)
-    console.print(Text.assemble("ltx-mcp: ", piece(console, code, "bold red"), ": ", piece(console, message)))
-    if hint:
-        console.print(piece(console, hint, "dim"))
-
-
-def print_lines(*sentences: str) -> None:
-    """Sentences on stderr, each broken between words."""
-    console = make_console(stderr=True)
-    for sentence in sentences:
-        console.print(piece(console, sentence))
 
 
 def broken(question: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.domain.arguments import OPERATIONS, Arguments, EstimateCost
 from ltx_mcp.domain.quoting import plain_line
 
@@ -65,8 +66,16 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=not unicode))
 
 
-def print_table(rows: Sequence[Mapping[str, str]]) -> None:
-    """Rows under their names, never cut or boxed: the same on a terminal and in a pipe. The last column may be long."""
+def print_table(rows: Sequence[Mapping[str, str]], expendable: Sequence[str] | None = None) -> None:
+    """Rows under their names, never cut or boxed. The last column may be long.
+
+    With `expendable` a terminal is shown what fits it, without these columns if need be.
+    """
+    if expendable is not None and is_terminal(sys.stdout):
+        from ltx_mcp.cli.output.screen import draw_table
+
+        draw_table(rows, expendable)
+        return
     names = list(dict.fromkeys(name for row in rows for name in row))
     lines = [[name.upper() for name in names], *([plain_line(row.get(name, "")) for name in names] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
