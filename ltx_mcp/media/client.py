@@ -24,6 +24,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from ltx_mcp import launch
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.media_formats import CONVERSION_TARGETS
+from ltx_mcp.domain.media_info import MediaInfo, VideoInfo
 from ltx_mcp.domain.media_reference import FramePosition
 from ltx_mcp.media.lanes import QUICK_MIB, Lane, Sizes, Trees, Work, absolute
 from ltx_mcp.media.messages import (
@@ -32,11 +33,8 @@ from ltx_mcp.media.messages import (
     ChildFailed,
     Confinement,
     EditOrder,
-    FilmFacts,
     FrameFacts,
     FrameFormat,
-    MediumFacts,
-    PictureFacts,
     ProcessLimits,
     RenderNotes,
     RenderOrder,
@@ -224,23 +222,21 @@ class MediaClient:
         self._conversions = Lane(child, sizes.conversions)
         self._renders = Lane(child, sizes.renders)
 
-    async def probe_image(self, path: str | Path) -> PictureFacts:
+    async def probe_image(self, path: str | Path) -> MediaInfo:
         """The facts of a whole picture. CallerError: input_failed for what is none, rate_limited if too many wait."""
-        return PictureFacts(**_with_tuples(await self._look("picture", "picture", {"path": str(absolute(path))})))
+        return _to_info(await self._look("picture", "picture", {"path": str(absolute(path))}))
 
-    async def probe_media(self, path: str | Path, kind: Literal["video", "audio"]) -> MediumFacts:
+    async def probe_media(self, path: str | Path, kind: Literal["video", "audio"]) -> MediaInfo:
         """The facts of a whole film, or a whole sound, be it a film's. CallerError: input_failed where it is none,
         rate_limited where too many wait."""
-        return MediumFacts(
-            **_with_tuples(await self._look(kind, "medium", {"path": str(absolute(path)), "kind": kind}))
-        )
+        return _to_info(await self._look(kind, "medium", {"path": str(absolute(path)), "kind": kind}))
 
-    async def probe_video(self, path: str | Path, kind: Literal["video", "audio"] = "video") -> MediumFacts:
+    async def probe_video(self, path: str | Path, kind: Literal["video", "audio"] = "video") -> MediaInfo:
         """The same facts of a film or a sound that was made, and so waits for no caller's input. CallerError
         (input_failed)."""
         work = _reading("medium", path, _FILM, kind=kind)
         try:
-            return MediumFacts(**_with_tuples(await self._films.run(work)))
+            return _to_info(await self._films.run(work))
         except ChildFailed as failure:
             raise _undecodable(kind, failure) from failure
 
@@ -248,20 +244,20 @@ class MediaClient:
         """Writes the picture to `out` as jpeg or png, upright and without transparency."""
         await self._pictures.run(_reading("convert", path, _CONVERT_PICTURE, out, target=target))
 
-    async def convert_medium(self, path: str | Path, out: Path, target: str) -> MediumFacts:
+    async def convert_medium(self, path: str | Path, out: Path, target: str) -> MediaInfo:
         """Writes a film as `mp4/h264` or a sound, be it a film's, as `m4a/aac`; gives the facts of what was written.
 
         What is encoded that way already is copied. CallerError (input_failed) where it cannot be read.
         """
         try:
             work = _reading("conversion", path, _REWRITE, out, target=target)
-            return MediumFacts(**_with_tuples(await self._conversions.run(work)))
+            return _to_info(await self._conversions.run(work))
         except ChildFailed as failure:
             raise _undecodable("audio" if target == CONVERSION_TARGETS["audio"] else "video", failure) from failure
 
-    async def measure_film(self, path: str | Path) -> FilmFacts:
+    async def measure_film(self, path: str | Path) -> VideoInfo:
         """The facts of a film. LtxError (bad_reply) where it is none."""
-        return FilmFacts(**await self._films.run(_reading("measure", path, _FILM)))
+        return VideoInfo(**await self._films.run(_reading("measure", path, _FILM)))
 
     async def make_sheet(self, path: str | Path, out: Path) -> SheetFacts:
         """Writes a film's contact sheet to `out`, a JPEG of at most 60,000 bytes."""
@@ -312,9 +308,9 @@ class MediaClient:
             raise _undecodable(kind, failure) from failure
 
 
-def _with_tuples(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts as they came as JSON, which knows no tuples."""
-    return facts | {"traits": tuple(facts["traits"])}
+def _to_info(result: dict[str, Any]) -> MediaInfo:
+    """The record from its JSON, which has no tuples."""
+    return MediaInfo(**result | {"traits": tuple(result["traits"])})
 
 
 def _reading(what: str, path: str | Path, limits: ProcessLimits, out: Path | None = None, **arguments: Any) -> Work:

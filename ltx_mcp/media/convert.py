@@ -9,9 +9,9 @@ from av.container import OutputContainer
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.media_formats import CONVERSION_TARGETS
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.decode.audio_reader import AudioReader, first_heard, open_sound
 from ltx_mcp.media.decode.source_video import SourceVideo, read_source
-from ltx_mcp.media.messages import MediumFacts
 from ltx_mcp.media.probe import codec_name, probe_media
 from ltx_mcp.media.remux import write_whole
 from ltx_mcp.media.tracks import CopiedTrack, EncodedTrack, Silence, Track
@@ -19,7 +19,7 @@ from ltx_mcp.media.tracks import CopiedTrack, EncodedTrack, Silence, Track
 _CRF = 14
 
 
-def convert_medium(path: str | Path, out: Path, target: str) -> MediumFacts:
+def convert_medium(path: str | Path, out: Path, target: str) -> MediaInfo:
     """Writes `mp4/h264`, or the sound alone as `m4a/aac`, to `out`; gives the facts of what was written.
 
     CallerError (input_failed) where the film or sound cannot be read.

@@ -11,10 +11,11 @@ import av
 from PIL import Image, ImageDraw, ImageFont
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.media_reference import FramePosition
 from ltx_mcp.media.decode.frame_reader import FrameReader, not_a_film, open_film
 from ltx_mcp.media.length import Counter, average_rate, film_length
-from ltx_mcp.media.messages import FilmFacts, FrameFacts, FrameFormat, SheetFacts
+from ltx_mcp.media.messages import FrameFacts, FrameFormat, SheetFacts
 from ltx_mcp.media.probe import container_name
 from ltx_mcp.media.truncation import is_cut
 
@@ -27,25 +28,22 @@ _SHRINK = 0.85
 _BACKGROUND = (14, 16, 22)
 
 
-def measure_film(path: str | Path) -> FilmFacts:
+def measure_film(path: str | Path) -> VideoInfo:
     """The facts of a film, from its streams and its first frame. LtxError (bad_reply) when it is none."""
     with open_film(path) as film:
-        stream, sound = film.stream, film.container.streams.best("audio")
-        counter = _counted(film)
+        stream, counter = film.stream, _counted(film)
         name = container_name(film.container, path)
         if is_cut(path, name):
             raise not_a_film("it ends before it should")
         length = film_length(film.container, path, name, counter, stream)
-        return FilmFacts(
+        return VideoInfo(
             duration=length.seconds,
             width=film.shown.width,
             height=film.shown.height,
             fps=average_rate(stream, counter[stream]),
             frames=counter[stream].count,
-            has_audio=sound is not None,
+            has_audio=film.container.streams.best("audio") is not None,
             size_bytes=Path(path).stat().st_size,
-            video_codec=stream.codec_context.name,
-            audio_codec=sound.codec_context.name if sound else "",
         )
 
 

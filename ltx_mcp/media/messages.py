@@ -78,58 +78,6 @@ class RenderNotes:
 
 
 @dataclass(frozen=True)
-class PictureFacts:
-    """A whole, decodable picture; width and height are as seen, after EXIF rotation. `turned`: by EXIF alone.
-
-    `traits` are what else is peculiar about its file, by the words of `domain/traits.py`.
-    """
-
-    format: str
-    width: int
-    height: int
-    exif_rotated: bool = False
-    traits: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class FilmFacts:
-    """What a film's streams say; width and height are as seen, `audio_codec` is empty without sound."""
-
-    duration: float
-    width: int
-    height: int
-    fps: float
-    frames: int
-    has_audio: bool
-    size_bytes: int
-    video_codec: str
-    audio_codec: str
-
-
-@dataclass(frozen=True)
-class MediumFacts:
-    """A film or a sound that somebody brought, whole and decodable; width and height are as seen.
-
-    `container` is one of mp4, mov, mkv, webm, avi, wav, mp3, m4a, aac, ogg, flac. Codecs have the names of the codec
-    library, empty where there is no such stream, but for `pcm` (any of its kinds) and `he-aac`. `duration` is the
-    longest of what its heads say and what was counted of picture and sound; `doubt` is which of them is much shorter.
-    `traits` are what not every decoder shows or plays as it is meant, in words.
-    """
-
-    container: str
-    duration: float
-    size_bytes: int
-    video_codec: str = ""
-    audio_codec: str = ""
-    width: int = 0
-    height: int = 0
-    fps: float = 0.0
-    frames: int = 0
-    doubt: str = ""
-    traits: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class SheetFacts:
     """A contact sheet on disk; `moments` are the times in seconds of its cells, in reading order."""
 

@@ -10,11 +10,11 @@ from PIL import Image, ImageFile
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.media_formats import scaled_size
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.decode.colours import read_colours, to_srgb
 from ltx_mcp.media.decode.decoding import BROKEN, MAX_EDGE, cut_short, decode_errors, refused
 from ltx_mcp.media.decode.jpeg import is_cut
 from ltx_mcp.media.decode.opening import open_header, picture_format
-from ltx_mcp.media.messages import PictureFacts
 
 __all__ = ["MAX_EDGE", "convert_picture", "open_picture", "probe_image"]
 
@@ -38,7 +38,7 @@ _LIGHT, _DARK = 192, 64
 _OPAQUE = "Save it without transparency, or give another."
 
 
-def probe_image(path: str | Path, name: str = "picture") -> PictureFacts:
+def probe_image(path: str | Path, name: str = "picture") -> MediaInfo:
     """The facts of a whole, decodable picture that a film can be made of. CallerError (input_failed) otherwise."""
     with open_header(path, name) as image, decode_errors(name):
         width, height = image.size
@@ -50,7 +50,7 @@ def probe_image(path: str | Path, name: str = "picture") -> PictureFacts:
         orientation = _orientation(image)
         size = (height, width) if orientation in _SIDEWAYS else (width, height)
         traits += (f"on_{paper}",) if paper else ()
-        return PictureFacts(picture_format(image), *size, orientation in _TURNS, traits)
+        return MediaInfo(picture_format(image), *size, orientation in _TURNS, traits)
 
 
 def open_picture(path: str | Path, name: str = "picture", edge: int | None = None) -> Image.Image:
@@ -73,7 +73,7 @@ def open_picture(path: str | Path, name: str = "picture", edge: int | None = Non
         return shown
 
 
-def convert_picture(path: str | Path, out: Path, target: str) -> PictureFacts:
+def convert_picture(path: str | Path, out: Path, target: str) -> MediaInfo:
     """Write the picture to `out` as `target`, jpeg or png, as it is seen, and no larger than any film can show; gives
     the new picture's facts."""
     with open_picture(path) as upright:
@@ -83,7 +83,7 @@ def convert_picture(path: str | Path, out: Path, target: str) -> PictureFacts:
             scaled.save(out, "JPEG", quality=95, subsampling=0)
         else:
             scaled.save(out, "PNG", compress_level=6)
-        return PictureFacts(target, *size)
+        return MediaInfo(target, *size)
 
 
 def _check_shape(name: str, width: int, height: int) -> None:

@@ -7,7 +7,7 @@ none of them.
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,12 +19,12 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.decode.frame_reader import FrameReader
 from ltx_mcp.media.decode.parts import Part, mp3_parts, odd_parts, open_part
 from ltx_mcp.media.decode.shown import Shown, hidden_words
 from ltx_mcp.media.known import known_as, lonely_dolby
 from ltx_mcp.media.length import OPTIONS, Counter, average_rate, film_length, is_told, said_seconds, sound_length
-from ltx_mcp.media.messages import MediumFacts
 from ltx_mcp.media.truncation import is_cut, is_webm, read_wav
 
 Kind = Literal["video", "audio"]
@@ -110,7 +110,7 @@ def codec_name(stream: Stream | None) -> str:
     return "pcm" if name.startswith("pcm_") else name
 
 
-def probe_media(path: str | Path, kind: Kind) -> MediumFacts:
+def probe_media(path: str | Path, kind: Kind) -> MediaInfo:
     """The facts of a whole film, or of a whole sound. CallerError (input_failed) says what is wrong with it.
 
     Sound is decoded to its end, of the picture the first and the last frame. Of a sound, its own facts are told alone.
@@ -128,23 +128,34 @@ def probe_media(path: str | Path, kind: Kind) -> MediumFacts:
         used = sound if kind == "audio" or picture is None else picture
         assert used is not None
         _check_whole(path, name, kind, reading, counter[used].seconds, used)
-        size_bytes = Path(path).stat().st_size
-        names = codec_name(picture), codec_name(sound)
+        info = MediaInfo(
+            name,
+            size_bytes=Path(path).stat().st_size,
+            video_codec=codec_name(picture),
+            audio_codec=codec_name(sound),
+        )
         if used is sound:
             length = sound_length(container, path, name, counter, sound, _plain_sound(reading, name, sound))
-            return MediumFacts(name, length.seconds, size_bytes, *names, doubt=length.doubt)
+            return replace(info, duration=length.seconds, doubt=length.doubt)
         assert picture is not None
-        if names[0] in _DOLBY_CODECS and (profile := lonely_dolby(path)):
+        if info.video_codec in _DOLBY_CODECS and (profile := lonely_dolby(path)):
             raise refused(kind, f"is in Dolby Vision of profile {profile}, whose colours only its own players know")
         shown = _check_frames(container, picture, reading)
         seen = counter[picture]
         length = film_length(container, path, name, counter, picture)
-        fps = average_rate(picture, seen)
-        size, traits = (shown.width, shown.height), tuple(filter(None, (*shown.traits, hidden_words(seen.hidden))))
-        return MediumFacts(name, length.seconds, size_bytes, *names, *size, fps, seen.count, length.doubt, traits)
+        return replace(
+            info,
+            width=shown.width,
+            height=shown.height,
+            traits=tuple(filter(None, (*shown.traits, hidden_words(seen.hidden)))),
+            duration=length.seconds,
+            fps=average_rate(picture, seen),
+            frames=seen.count,
+            doubt=length.doubt,
+        )
 
 
-def _probe_parts(path: str | Path, name: str, parts: tuple[Part, ...]) -> MediumFacts:
+def _probe_parts(path: str | Path, name: str, parts: tuple[Part, ...]) -> MediaInfo:
     """The same of a sound that has several parts, or something around it that is none."""
     heard_s, codec = 0.0, ""
     for part in parts:
@@ -160,8 +171,8 @@ def _probe_parts(path: str | Path, name: str, parts: tuple[Part, ...]) -> Medium
             heard_s, codec = heard_s + reading.samples_s, codec or codec_name(sound)
     trait = f"joined of {len(parts)} parts" if len(parts) > 1 else _STREAMED if name == "wav" else ""
     traits = (trait,) if trait else ()
-    seconds = round(heard_s, 3)
-    return MediumFacts(name, seconds, Path(path).stat().st_size, audio_codec=codec, traits=traits)
+    size_bytes = Path(path).stat().st_size
+    return MediaInfo(name, traits=traits, duration=round(heard_s, 3), size_bytes=size_bytes, audio_codec=codec)
 
 
 def container_name(container: InputContainer, path: str | Path) -> str:

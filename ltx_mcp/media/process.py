@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
+from ltx_mcp.domain.media_info import MediaInfo, VideoInfo
 from ltx_mcp.media.messages import (
     MEMORY_MIB,
     ChildFailed,
     Confinement,
     EditOrder,
-    FilmFacts,
     FrameFacts,
-    MediumFacts,
-    PictureFacts,
     ProcessLimits,
     RenderNotes,
     RenderOrder,
@@ -37,31 +35,31 @@ from ltx_mcp.media.sandbox import confine, limit
 Work = Callable[[dict[str, Any], ReportProgress], Any]
 
 
-def _picture(arguments: dict[str, Any], tell: ReportProgress) -> PictureFacts:
+def _picture(arguments: dict[str, Any], tell: ReportProgress) -> MediaInfo:
     from ltx_mcp.media.picture import probe_image
 
     return probe_image(**arguments)
 
 
-def _convert(arguments: dict[str, Any], tell: ReportProgress) -> PictureFacts:
+def _convert(arguments: dict[str, Any], tell: ReportProgress) -> MediaInfo:
     from ltx_mcp.media.picture import convert_picture
 
     return convert_picture(arguments["path"], Path(arguments["out"]), arguments["target"])
 
 
-def _medium(arguments: dict[str, Any], tell: ReportProgress) -> MediumFacts:
+def _medium(arguments: dict[str, Any], tell: ReportProgress) -> MediaInfo:
     from ltx_mcp.media.probe import probe_media
 
     return probe_media(**arguments)
 
 
-def _convert_medium(arguments: dict[str, Any], tell: ReportProgress) -> MediumFacts:
+def _convert_medium(arguments: dict[str, Any], tell: ReportProgress) -> MediaInfo:
     from ltx_mcp.media.convert import convert_medium
 
     return convert_medium(arguments["path"], Path(arguments["out"]), arguments["target"])
 
 
-def _measure(arguments: dict[str, Any], tell: ReportProgress) -> FilmFacts:
+def _measure(arguments: dict[str, Any], tell: ReportProgress) -> VideoInfo:
     from ltx_mcp.media.measure import measure_film
 
     return measure_film(**arguments)

@@ -18,9 +18,10 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.client import MediaClient, MediaProcess
 from ltx_mcp.media.lanes import Sizes
-from ltx_mcp.media.messages import ChildFailed, EditOrder, PictureFacts, ProcessLimits, RenderOrder, Room
+from ltx_mcp.media.messages import ChildFailed, EditOrder, ProcessLimits, RenderOrder, Room
 from tests.conftest import ENDS_S
 from tests.media.films import Recipe, make
 from tests.media.processes import children_of, exists, until, workers, writing_end
@@ -54,7 +55,7 @@ async def test_each_kind_of_work_comes_back_as_its_facts(media: MediaClient, pic
     film = tmp_path / "film.part"
     told: list[float] = []
     assert (await media.render(SMALL, film, told.append)).missing_glyphs == 0
-    assert await media.probe_image(picture) == PictureFacts("png", 64, 36)
+    assert await media.probe_image(picture) == MediaInfo("png", 64, 36)
     assert (await media.measure_film(film)).frames == 10
     assert len((await media.make_sheet(film, tmp_path / "sheet.jpg")).moments) == 6
     assert (await media.take_frame(film, "last", tmp_path / "a.png", "png", 160)).width == 160
@@ -68,7 +69,7 @@ async def test_each_kind_of_work_on_media_comes_back_as_its_facts(media: MediaCl
     await media.render(replace(SMALL, sound=str(sound)), film)
     assert (await media.probe_media(film, "video")).audio_codec == "aac"
     assert (await media.probe_media(sound, "audio")).duration == 0.4
-    assert (await media.convert_medium(sound, tmp_path / "a.part", "m4a/aac")).container == "m4a"
+    assert (await media.convert_medium(sound, tmp_path / "a.part", "m4a/aac")).format == "m4a"
     order = EditOrder("extend", str(film), "green hills", 0.4, "end")
     assert (await media.edit(order, longer, told.append)).missing_glyphs == 0
     assert (await media.probe_media(longer, "video")).frames == 20
@@ -384,7 +385,7 @@ async def test_what_is_printed_in_the_child_never_reaches_the_wire(
     monkeypatch.syspath_prepend(tmp_path)
     media = MediaClient()
     for _ in range(3):
-        assert await media.probe_image(picture) == PictureFacts("png", 64, 36)
+        assert await media.probe_image(picture) == MediaInfo("png", 64, 36)
     film = tmp_path / "film.part"
     await media.render(SMALL, film)
     assert (await media.measure_film(film)).frames == 10

@@ -90,7 +90,7 @@ def test_the_sound_of_a_converted_film_is_heard_with_the_same_frames(name: str, 
 def test_the_facts_told_of_a_conversion_are_those_of_an_mp4_as_wanted(name: str, tmp_path: Path) -> None:
     path, recipe = make(tmp_path / name, FILMS[name]), FILMS[name]
     before, after = probe_media(path, "video"), convert_medium(path, tmp_path / "out.mp4", "mp4/h264")
-    assert (after.container, after.video_codec, after.audio_codec) == ("mp4", "h264", "aac" if recipe.audio else "")
+    assert (after.format, after.video_codec, after.audio_codec) == ("mp4", "h264", "aac" if recipe.audio else "")
     assert (after.width, after.height, after.frames) == (before.width, before.height, before.frames)
     assert after.duration == pytest.approx(before.duration, abs=0.0011)
     assert after == probe_media(tmp_path / "out.mp4", "video")
@@ -125,7 +125,7 @@ def test_a_converted_sound_is_heard_at_the_same_moments(name: str, tmp_path: Pat
     out = to_sound(path)
     assert abs(lag(heard(path), heard(out))) <= 0.002
     before, after = probe_media(path, "audio"), probe_media(out, "audio")
-    assert (after.container, after.video_codec, after.audio_codec) == ("m4a", "", "aac")
+    assert (after.format, after.video_codec, after.audio_codec) == ("m4a", "", "aac")
     assert after.duration == pytest.approx(before.duration, abs=0.002)
 
 

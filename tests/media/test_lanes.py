@@ -94,7 +94,7 @@ async def test_inputs_that_never_end_hold_up_no_film_no_conversion_and_no_render
         assert (await media.probe_video(film)).frames == 10
         await media.make_sheet(film, tmp_path / "sheet.jpg")
         await media.convert_picture(picture, tmp_path / "a.jpg", "jpeg")
-        assert (await media.convert_medium(film, tmp_path / "a.m4a", "m4a/aac")).container == "m4a"
+        assert (await media.convert_medium(film, tmp_path / "a.m4a", "m4a/aac")).format == "m4a"
         await media.edit(EditOrder("extend", str(film), "green hills", 0.4, "end"), tmp_path / "longer.mp4")
 
 

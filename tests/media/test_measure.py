@@ -59,7 +59,7 @@ def test_the_facts_of_a_film_are_those_of_its_streams(tmp_path: Path) -> None:
     path = make_film(tmp_path / "film.mp4", ONE_KEY_FRAME)
     facts = measure_film(path)
     assert (facts.duration, facts.width, facts.height, facts.fps, facts.frames) == (2.0, 160, 90, 25.0, 50)
-    assert (facts.has_audio, facts.video_codec, facts.audio_codec) == (False, "h264", "")
+    assert not facts.has_audio
     assert facts.size_bytes == path.stat().st_size
 
 

@@ -67,7 +67,7 @@ def test_what_a_provider_gets_of_an_odd_film_is_what_ffmpeg_shows(film: Odd, tmp
     path, out = tmp_path / film.name, tmp_path / "out.mp4"
     film.make(path)
     facts = convert_medium(path, out, "mp4/h264")
-    assert (facts.traits, facts.container, facts.video_codec) == ((), "mp4", "h264")
+    assert (facts.traits, facts.format, facts.video_codec) == ((), "mp4", "h264")
     # a picture that begins late begins at once
     late_s = 0.5 if film.name == "late.mp4" else 0.0
     assert facts.duration == pytest.approx(probe_media(path, "video").duration - late_s, abs=0.05)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.traits import TRAITS
-from ltx_mcp.media.messages import PictureFacts
 from ltx_mcp.media.picture import convert_picture, open_picture, probe_image
 from ltx_mcp.media.preview.camera import make_camera
 from ltx_mcp.media.preview.image_scene import ImageScene, enlarged, open_filled
@@ -20,7 +20,7 @@ MAX_APART = 3
 def test_a_picture_is_read_as_a_viewer_shows_it(name: str, tmp_path: Path) -> None:
     odd, path = PICTURES[name], tmp_path / "picture"
     path.write_bytes(odd.make())
-    assert probe_image(path) == PictureFacts(odd.format, *SIZE, odd.turned, odd.traits)
+    assert probe_image(path) == MediaInfo(odd.format, *SIZE, odd.turned, odd.traits)
     assert set(odd.traits) <= set(TRAITS)
     assert apart(colours_of(open_picture(path)), odd.colours) <= MAX_APART
     small = open_picture(path, edge=32)

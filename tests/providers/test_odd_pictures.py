@@ -14,9 +14,9 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.traits import SEEN, TRAITS
 from ltx_mcp.emulator.emulator_state import EmulatorState
-from ltx_mcp.media.messages import PictureFacts
 from ltx_mcp.media.picture import convert_picture, open_picture
 from tests.conftest import missing
 from tests.media.odd_pictures import PICTURES, SIZE, SRGB_PROFILE, Odd, apart, colours_of
@@ -119,4 +119,4 @@ def test_another_program_shows_the_same_picture(name: str, tmp_path: Path) -> No
 
 def test_a_large_picture_is_made_no_larger_than_a_film_can_show(tmp_path: Path) -> None:
     Image.new("L", (4000, 3900), 90).save(tmp_path / "a.png")
-    assert convert_picture(tmp_path / "a.png", tmp_path / "a.jpg", "jpeg") == PictureFacts("jpeg", 3938, 3840)
+    assert convert_picture(tmp_path / "a.png", tmp_path / "a.jpg", "jpeg") == MediaInfo("jpeg", 3938, 3840)
