@@ -23,7 +23,6 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from ltx_mcp import launch
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.domain.media_formats import CONVERSION_TARGETS
 from ltx_mcp.domain.media_info import MediaInfo, VideoInfo
 from ltx_mcp.domain.media_reference import FramePosition
 from ltx_mcp.media.lanes import QUICK_MIB, Lane, Sizes, Trees, Work, absolute
@@ -240,20 +239,23 @@ class MediaClient:
         except ChildFailed as failure:
             raise _undecodable(kind, failure) from failure
 
-    async def convert_picture(self, path: str | Path, out: Path, target: str) -> None:
-        """Writes the picture to `out` as jpeg or png, upright and without transparency."""
-        await self._pictures.run(_reading("convert", path, _CONVERT_PICTURE, out, target=target))
+    async def convert_picture(self, path: str | Path, out: Path, target: str, size: tuple[int, int]) -> None:
+        """Writes the image to `out` as jpeg or png in this size, upright and without transparency."""
+        width, height = size
+        await self._pictures.run(
+            _reading("convert", path, _CONVERT_PICTURE, out, target=target, width=width, height=height)
+        )
 
-    async def convert_medium(self, path: str | Path, out: Path, target: str) -> MediaInfo:
-        """Writes a film as `mp4/h264` or a sound, be it a film's, as `m4a/aac`; gives the facts of what was written.
+    async def convert_media(self, path: str | Path, out: Path, kind: Literal["video", "audio"]) -> MediaInfo:
+        """Writes a video as MP4 with H.264, or an audio, which may be a video's, as M4A with AAC.
 
         What is encoded that way already is copied. CallerError (input_failed) where it cannot be read.
         """
         try:
-            work = _reading("conversion", path, _REWRITE, out, target=target)
+            work = _reading("conversion", path, _REWRITE, out, kind=kind)
             return _to_info(await self._conversions.run(work))
         except ChildFailed as failure:
-            raise _undecodable("audio" if target == CONVERSION_TARGETS["audio"] else "video", failure) from failure
+            raise _undecodable(kind, failure) from failure
 
     async def measure_film(self, path: str | Path) -> VideoInfo:
         """The facts of a film. LtxError (bad_reply) where it is none."""

@@ -7,36 +7,28 @@ from pathlib import Path
 import av
 from av.container import OutputContainer
 
-from ltx_mcp.domain.errors import ErrorCode, LtxError
-from ltx_mcp.domain.media_formats import CONVERSION_TARGETS
 from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.decode.audio_reader import AudioReader, first_heard, open_sound
 from ltx_mcp.media.decode.source_video import SourceVideo, read_source
-from ltx_mcp.media.probe import codec_name, probe_media
+from ltx_mcp.media.probe import Kind, codec_name, probe_media
 from ltx_mcp.media.remux import write_whole
 from ltx_mcp.media.tracks import CopiedTrack, EncodedTrack, Silence, Track
 
 _CRF = 14
 
 
-def convert_medium(path: str | Path, out: Path, target: str) -> MediaInfo:
-    """Writes `mp4/h264`, or the sound alone as `m4a/aac`, to `out`; gives the facts of what was written.
+def convert_media(path: str | Path, out: Path, kind: Kind) -> MediaInfo:
+    """Writes a video as MP4 with H.264, or an audio, which may be a video's, as M4A with AAC; gives what was written.
 
-    CallerError (input_failed) where the film or sound cannot be read.
+    CallerError (input_failed) where it cannot be read.
     """
-    if target == CONVERSION_TARGETS["video"]:
+    if kind == "video":
         source = read_source(path)
         copied = () if source.shown.traits else ("h264",)
-        write_whole(out, source, partial(_film_track, source), _untold, copied, _CRF)
-        return probe_media(out, "video")
-    if target == CONVERSION_TARGETS["audio"]:
+        write_whole(out, source, partial(_film_track, source), lambda part: None, copied, _CRF)
+    else:
         _write_sound(path, out)
-        return probe_media(out, "audio")
-    raise LtxError(ErrorCode.INTERNAL_ERROR, f"Nothing is converted to {target} here.")
-
-
-def _untold(part: float) -> None:
-    """Nobody waits to hear how far a conversion has come."""
+    return probe_media(out, kind)
 
 
 def _film_track(source: SourceVideo, container: OutputContainer, stack: ExitStack) -> Track:

@@ -9,7 +9,6 @@ from typing import Literal
 from PIL import Image, ImageFile
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.media_formats import scaled_size
 from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.decode.colours import read_colours, to_srgb
 from ltx_mcp.media.decode.decoding import BROKEN, MAX_EDGE, cut_short, decode_errors, refused
@@ -73,11 +72,10 @@ def open_picture(path: str | Path, name: str = "picture", edge: int | None = Non
         return shown
 
 
-def convert_picture(path: str | Path, out: Path, target: str) -> MediaInfo:
-    """Write the picture to `out` as `target`, jpeg or png, as it is seen, and no larger than any film can show; gives
-    the new picture's facts."""
+def convert_picture(path: str | Path, out: Path, target: str, width: int, height: int) -> MediaInfo:
+    """Write the image to `out` as `target`, jpeg or png, in this size, as viewers show it; gives what was written."""
     with open_picture(path) as upright:
-        size = scaled_size(*upright.size)
+        size = width, height
         scaled = upright if size == upright.size else upright.resize(size, Image.Resampling.LANCZOS, reducing_gap=3)
         if target == "jpeg":
             scaled.save(out, "JPEG", quality=95, subsampling=0)

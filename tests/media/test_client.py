@@ -12,6 +12,7 @@ import warnings
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import pytest
@@ -69,20 +70,22 @@ async def test_each_kind_of_work_on_media_comes_back_as_its_facts(media: MediaCl
     await media.render(replace(SMALL, sound=str(sound)), film)
     assert (await media.probe_media(film, "video")).audio_codec == "aac"
     assert (await media.probe_media(sound, "audio")).duration == 0.4
-    assert (await media.convert_medium(sound, tmp_path / "a.part", "m4a/aac")).format == "m4a"
+    assert (await media.convert_media(sound, tmp_path / "a.part", "audio")).format == "m4a"
     order = EditOrder("extend", str(film), "green hills", 0.4, "end")
     assert (await media.edit(order, longer, told.append)).missing_glyphs == 0
     assert (await media.probe_media(longer, "video")).frames == 20
     assert told[-1] == 1.0
 
 
-@pytest.mark.parametrize("target", ["mp4/h264", "m4a/aac"])
-async def test_a_failed_conversion_leaves_no_file(media: MediaClient, target: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["video", "audio"])
+async def test_a_failed_conversion_leaves_no_file(
+    media: MediaClient, kind: Literal["video", "audio"], tmp_path: Path
+) -> None:
     (tmp_path / "a.mp4").write_text("no film", encoding="utf-8")
     out = tmp_path / "out.part"
     out.write_bytes(b"left over")
     with pytest.raises(CallerError) as caught:
-        await media.convert_medium(tmp_path / "a.mp4", out, target)
+        await media.convert_media(tmp_path / "a.mp4", out, kind)
     assert caught.value.code is ErrorCode.INPUT_FAILED
     assert not out.exists()
 
@@ -125,7 +128,7 @@ async def test_a_child_that_dies_over_a_medium_makes_it_an_input_that_failed(tmp
         await starved.probe_media(film, "video")
     assert caught.value.code is ErrorCode.INPUT_FAILED
     with pytest.raises(CallerError, match=r"^The audio could not be decoded here: the process"):
-        await starved.convert_medium(film, tmp_path / "out", "m4a/aac")
+        await starved.convert_media(film, tmp_path / "out", "audio")
     await starved.close()
 
 

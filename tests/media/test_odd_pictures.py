@@ -27,7 +27,7 @@ def test_a_picture_is_read_as_a_viewer_shows_it(name: str, tmp_path: Path) -> No
     assert min(small.size) >= 32
     assert apart(colours_of(small), odd.colours) <= MAX_APART
     for target in ("jpeg", "png"):
-        convert_picture(path, tmp_path / target, target)
+        convert_picture(path, tmp_path / target, target, *SIZE)
         with Image.open(tmp_path / target) as made:
             assert (made.size, made.mode) == (SIZE, "RGB")
             assert not {"exif", "icc_profile"} & set(made.info)

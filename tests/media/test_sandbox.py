@@ -139,7 +139,10 @@ async def test_processor_time_is_counted_for_each_work_anew(tmp_path: Path) -> N
 
 async def test_a_file_beyond_its_size_is_a_storage_failure(tmp_path: Path) -> None:
     Image.effect_noise((2_500, 2_500), 90).save(tmp_path / "a.png")
-    arguments = {"path": str(tmp_path / "a.png"), "out": str(tmp_path / "b.png"), "target": "png"}
+    arguments = {"path": str(tmp_path / "a.png"), "out": str(tmp_path / "b.png"), "target": "png"} | {
+        "width": 2_500,
+        "height": 2_500,
+    }
     async with MediaProcess(Room((str(tmp_path),), (str(tmp_path),))) as child:
         with pytest.raises(LtxError, match="too large") as caught:
             await child.run("convert", arguments, ProcessLimits(600, file_bytes=0))

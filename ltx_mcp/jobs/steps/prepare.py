@@ -13,7 +13,7 @@ from ltx_mcp.domain.edits import check_section
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import NOT_SENT, CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.measured import check_sent
-from ltx_mcp.domain.media_formats import CONVERSION_TARGETS, conversion
+from ltx_mcp.domain.media_formats import conversion, scaled_size
 from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
@@ -108,7 +108,7 @@ class PrepareStep:
         """Write to `path` what is wanted of a film, a frame or its sound."""
         media = self._tools.media
         if given.kind == "audio":
-            return await media.convert_medium(film, path, CONVERSION_TARGETS["audio"])
+            return await media.convert_media(film, path, "audio")
         frame = await media.take_frame(film, _moment(given.frame_position), path, "png", None)
         return MediaInfo("png", frame.width, frame.height)
 
@@ -183,8 +183,8 @@ class PrepareStep:
         """The facts of a video or a sound that was written."""
         source, media = self._tools.files.input(given), self._tools.media
         if given.kind != "image":
-            return await media.convert_medium(source, part, target)
-        await media.convert_picture(source, part, target)
+            return await media.convert_media(source, part, given.kind)
+        await media.convert_picture(source, part, target, scaled_size(given.width, given.height))
         return None
 
     async def _uploaded(self, job: Job, given: Input) -> str:
