@@ -23,8 +23,8 @@ from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.decode.frame_reader import FrameReader
 from ltx_mcp.media.decode.parts import Part, mp3_parts, odd_parts, open_part
 from ltx_mcp.media.decode.shown import Shown, hidden_words
-from ltx_mcp.media.known import known_as, lonely_dolby
 from ltx_mcp.media.length import OPTIONS, Counter, average_rate, film_length, is_told, said_seconds, sound_length
+from ltx_mcp.media.signatures import known_as, lonely_dolby
 from ltx_mcp.media.truncation import is_cut, is_webm, read_wav
 
 Kind = Literal["video", "audio"]

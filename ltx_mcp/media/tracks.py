@@ -3,6 +3,7 @@
 A track is told how far the picture has come and brings what is due; the picture's first frame is at 0 s.
 """
 
+import math
 import random
 from array import array
 from collections.abc import Iterator
@@ -17,12 +18,16 @@ from av.packet import Packet
 from ltx_mcp.media.decode.audio_reader import Samples, sample_bytes
 from ltx_mcp.media.decode.parts import odd_parts
 from ltx_mcp.media.probe import codec_name
-from ltx_mcp.media.sound import RATE, make_pad
 
 GOOD_BIT_RATE = 256_000
 _FADE_S = 0.03
 _ROUNDED_S = 0.002
 _LEAD_S = 0.05  # decoders need a little of what comes before
+RATE = 48_000
+_LOOP_S = 2  # every tone fits this loop a whole number of times, so that it repeats without a click
+_PAD_FADE_S = 1.2
+_ROOTS_HZ = (98.0, 110.0, 123.5, 130.5, 146.5)
+_CHORDS = ((1.0, 1.5, 2.5), (1.0, 2.0, 3.0), (1.0, 1.5, 2.4), (1.0, 1.5, 2.25))
 
 
 class Track(Protocol):
@@ -161,7 +166,7 @@ class Pad:
 
     def __init__(self, seconds: float | Fraction, rate: int, layout: str, rng: random.Random) -> None:
         self.rate, self.layout = rate, layout
-        self._samples, self._done = _to_floats(make_pad(round(seconds * RATE), rng), rate, layout), 0
+        self._samples, self._done = _to_floats(_make_pad(round(seconds * RATE), rng), rate, layout), 0
 
     def read(self, count: int) -> bytes:
         """The next samples, fewer than asked only at the end."""
@@ -219,3 +224,33 @@ def _to_floats(pad: bytes, rate: int, layout: str) -> bytes:
     parts = [*resampler.resample(frame), *resampler.resample(None)]
     width = sample_bytes(layout)
     return b"".join(bytes(part.planes[0])[: part.samples * width] for part in parts)
+
+
+def _make_pad(samples: int, rng: random.Random) -> bytes:
+    """That many samples of 16-bit stereo at 48 kHz, faded in and out."""
+    loop = _make_loop(rng)
+    track = array("h", (loop * (samples * 4 // len(loop) + 1))[: samples * 4])
+    fade = min(round(_PAD_FADE_S * RATE), samples // 2)
+    for step in range(fade):
+        gain = (step / fade) ** 2
+        for place in (2 * step, 2 * step + 1, -2 * step - 1, -2 * step - 2):
+            track[place] = round(track[place] * gain)
+    return track.tobytes()
+
+
+def _make_loop(rng: random.Random) -> bytes:
+    count = RATE * _LOOP_S
+    sine = [math.sin(step * math.tau / count) for step in range(count)]
+    root = rng.choice(_ROOTS_HZ)
+    chord = [0.0] * count
+    for number, ratio in enumerate(rng.choice(_CHORDS)):
+        # Two tones half a hertz apart beat once in the loop: the pad breathes.
+        cycles, level, lag = round(root * ratio * _LOOP_S), 1700 / (1 + number * 0.6), rng.randrange(count)
+        tones = [sine[step * cycles % count] + sine[(step * (cycles + 1) + lag) % count] for step in range(count)]
+        chord = [old + level * new for old, new in zip(chord, tones, strict=True)]
+    left = array("h", map(int, chord))
+    stereo = array("h", bytes(4 * count))
+    stereo[0::2] = left
+    # The other ear hears the same loop from elsewhere: width for nothing.
+    stereo[1::2] = left[count // 3 :] + left[: count // 3]
+    return stereo.tobytes()

@@ -10,7 +10,7 @@ from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.traits import TRAITS
 from ltx_mcp.media.picture import convert_picture, open_picture, probe_image
 from ltx_mcp.media.preview.camera import make_camera
-from ltx_mcp.media.preview.image_scene import ImageScene, enlarged, open_filled
+from ltx_mcp.media.preview.scenes import ImageScene, enlarged, open_filled
 from tests.media.odd_pictures import PICTURES, SIZE, apart, colours_of, shown
 
 MAX_APART = 3

@@ -18,7 +18,6 @@ from av.container import InputContainer
 from av.filter import Graph
 
 from ltx_mcp.media.decode.parts import odd_parts
-from ltx_mcp.media.preview.compositor import chained
 from ltx_mcp.media.probe import Kind, find_sound, open_medium, refused
 
 _SLACK_S = 0.015  # timestamps of whole milliseconds wander by less; the ear notices more
@@ -148,9 +147,8 @@ class _Mix:
         how = _MIXES.get((stream.channels, channels))
         self._graph = Graph() if how else None
         if self._graph is not None and how:
-            entrance = self._graph.add_abuffer(template=stream)
-            chained(entrance, self._graph.add("pan", how), self._graph.add("abuffersink"))
-            self._graph.configure()
+            source = self._graph.add_abuffer(template=stream)
+            self._graph.link_nodes(source, self._graph.add("pan", how), self._graph.add("abuffersink")).configure()
 
     def __call__(self, frame: av.AudioFrame) -> av.AudioFrame:
         if self._graph is None:

@@ -1,14 +1,17 @@
 """What players do with a film's frames before they show them, and not everybody who decodes them does."""
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
+from av.sidedata.sidedata import Type
 from av.video.stream import VideoStream
+from PIL import Image
 
 from ltx_mcp.media.decode.tone import needs_tone
-from ltx_mcp.media.decode.turn import Turn, turn_of
 
 LOOKED_AT = 5
 """So many frames say of what kind a film is."""
@@ -16,6 +19,41 @@ PLAIN = ("yuv420p", "yuvj420p")
 _MAX_STRETCH = 4
 _HIDDEN_S = 0.1
 _STRETCH = Fraction(1, 100)  # less is how sizes are rounded
+_ROW = 3
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One of the eight ways an image can lie on its pixels: as FFmpeg filters, for Pillow, and in words for people."""
+
+    filters: tuple[str, ...] = ()
+    pillow: Image.Transpose | None = None
+    words: str = ""
+    is_sideways: bool = False
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height as seen."""
+        return (height, width) if self.is_sideways else (width, height)
+
+    def picture(self, picture: Image.Image) -> Image.Image:
+        """The picture as seen."""
+        return picture if self.pillow is None else picture.transpose(self.pillow)
+
+
+UPRIGHT = Turn()
+_STRAIGHT = {
+    (False, False): UPRIGHT,
+    (True, False): Turn(("hflip",), Image.Transpose.FLIP_LEFT_RIGHT, "mirrored"),
+    (False, True): Turn(("vflip",), Image.Transpose.FLIP_TOP_BOTTOM, "turned over top to bottom"),
+    (True, True): Turn(("hflip", "vflip"), Image.Transpose.ROTATE_180, "turned by 180°"),
+}
+_SIDEWAYS = {
+    (False, True): Turn(("transpose=clock",), Image.Transpose.ROTATE_270, "turned by 90° to the right", True),
+    (True, False): Turn(("transpose=cclock",), Image.Transpose.ROTATE_90, "turned by 90° to the left", True),
+    (False, False): Turn(("transpose=cclock_flip",), Image.Transpose.TRANSPOSE, "mirrored and turned by 90°", True),
+    (True, True): Turn(("transpose=clock_flip",), Image.Transpose.TRANSVERSE, "mirrored and turned by 90°", True),
+}
+"""By whether the two numbers of the matrix that matter are negative."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +100,16 @@ def shown_as(frames: Sequence[av.VideoFrame], stream: VideoStream) -> Shown:
         *turn.size(width, first.height),
         stream.codec_context.name == "h264" and first.format.name not in PLAIN,
     )
+
+
+def turn_of(frame: av.VideoFrame) -> Turn:
+    """How a player turns this frame: by its matrix; one that is none of the eight ways counts as the nearest."""
+    matrix: Any = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
+    if matrix is None:
+        return UPRIGHT
+    numbers = struct.unpack_from("=9i", bytes(matrix))
+    a, b, c, d = *numbers[:2], *numbers[_ROW : _ROW + 2]
+    return _STRAIGHT[a < 0, d < 0] if abs(a) + abs(d) >= abs(b) + abs(c) else _SIDEWAYS[b < 0, c < 0]
 
 
 def _stretch(stream: VideoStream) -> Fraction:

@@ -20,7 +20,6 @@ from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.media.decode.frame_reader import FrameReader
 from ltx_mcp.media.decode.shown import LOOKED_AT, Shown, shown_as
 from ltx_mcp.media.decode.tone import Tone
-from ltx_mcp.media.preview.compositor import Screen, chained
 from ltx_mcp.media.probe import codec_name, find_sound, need_picture, open_medium, refused
 
 _MATRICES = {1: "bt709", 5: "smpte170m", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
@@ -66,11 +65,6 @@ class SourceVideo:
         """How many ticks a frame is on the screen."""
         later = self.moments[number + 1] if number + 1 < len(self.moments) else self.length
         return max(1, later - self.moments[number])
-
-    @property
-    def screen(self) -> Screen:
-        """What pictures for it are printed for."""
-        return Screen(self.width, self.height, self.tick, self.matrix)
 
 
 def read_source(path: str | Path) -> SourceVideo:
@@ -163,14 +157,11 @@ def _without_fields(source: SourceVideo, frames: Iterator[av.VideoFrame]) -> Ite
                 width=frame.width, height=frame.height, format=frame.format, time_base=source.tick
             )
             fields = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
-            chained(entrance, fields, graph.add("buffersink"))
-            graph.configure()
+            graph.link_nodes(entrance, fields, graph.add("buffersink")).configure()
         graph.push(frame)
         with suppress(av.error.BlockingIOError, av.error.EOFError):
             while True:
-                whole = graph.pull()
-                assert isinstance(whole, av.VideoFrame)
-                yield whole
+                yield graph.vpull()
 
 
 def _number_at(source: SourceVideo, seconds: float) -> int:
@@ -276,17 +267,15 @@ class _Lathe:
                 width=sample.width, height=sample.height, format=pixels, time_base=source.tick
             )
             told = [each.partition("=") for each in (*filters, "buffersink")]
-            chained(entrance, *(self._graph.add(name, options or None) for name, _, options in told))
-            self._graph.configure()
+            steps = [self._graph.add(name, options or None) for name, _, options in told]
+            self._graph.link_nodes(entrance, *steps).configure()
 
     def turn(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The frame upright; one that is so already is given back."""
         if self._graph is None:
             return frame
         self._graph.push(frame)
-        turned = self._graph.pull()
-        assert isinstance(turned, av.VideoFrame)
-        return turned
+        return self._graph.vpull()
 
 
 def _even(edge: int) -> int:

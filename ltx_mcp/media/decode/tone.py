@@ -17,8 +17,6 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.sidedata.sidedata import Type
 
-from ltx_mcp.media.preview.compositor import chained
-
 _PQ, _HLG = 16, 18  # AVCOL_TRC
 _BT709, _BT2020, _P3_CINEMA, _P3 = 1, 9, 11, 12  # AVCOL_PRI
 _FULL_RANGE = 2
@@ -58,13 +56,14 @@ class Tone:
         side = math.isqrt(_EDGE**3)
         paper = self._entrance(side, side, _PIXELS)
         cube = self._graph.add("haldclut", "interp=tetrahedral")
-        light = chained(self._source, *self._to_rgb(sample), self._graph.add("format", _PIXELS))
+        light = self._graph.add("format", _PIXELS)
+        self._graph.link_nodes(self._source, self._to_rgb(sample), light)
         light.link_to(cube, 0, 0)
         paper.link_to(cube, 0, 1)
         to_film = "out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd"
         film = self._graph.add("scale", to_film), self._graph.add("format", "yuv420p")
-        self._sink = chained(cube, *film, self._graph.add("buffersink"))
-        self._graph.configure()
+        self._sink = self._graph.add("buffersink")
+        self._graph.link_nodes(cube, *film, self._sink).configure()
         paper.push(_painted(_cube(sample.color_trc, sample.color_primaries, _peak(sample)), side))
         paper.push(None)
 
@@ -81,11 +80,11 @@ class Tone:
     def _entrance(self, width: int, height: int, pixels: str) -> FilterContext:
         return self._graph.add_buffer(width=width, height=height, format=av.VideoFormat(pixels), time_base=_TICK)
 
-    def _to_rgb(self, sample: av.VideoFrame) -> tuple[FilterContext, ...]:
+    def _to_rgb(self, sample: av.VideoFrame) -> FilterContext:
         is_full = sample.color_range == _FULL_RANGE or sample.format.name.startswith("yuvj")
         matrix = _MATRICES.get(sample.colorspace, "bt2020" if sample.color_primaries == _BT2020 else "bt709")
         given = f"in_color_matrix={matrix}:in_range={'pc' if is_full else 'tv'}"
-        return (self._graph.add("scale", f"{given}:flags=bicubic+accurate_rnd+full_chroma_int"),)
+        return self._graph.add("scale", f"{given}:flags=bicubic+accurate_rnd+full_chroma_int")
 
 
 def _painted(cube: "array[int]", side: int) -> av.VideoFrame:

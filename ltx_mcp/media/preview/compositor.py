@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
-from typing import Protocol
 
 import av
 from av.filter import Graph
@@ -18,15 +16,10 @@ from PIL import Image
 
 from ltx_mcp.media.preview.camera import Size
 from ltx_mcp.media.preview.caption import Overlay
+from ltx_mcp.media.preview.scenes import Scene
 
 _DRAWERS = 2
 _AHEAD = 4
-
-
-class Scene(Protocol):
-    def draw(self, part: float, seconds: float) -> Image.Image:
-        """The frame `seconds` into the scene, when `part` of it (0 to 1) has gone by. Safe to call from threads."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -70,13 +63,14 @@ class Compositor:
         self._screen = screen
         self._source = self._entrance(inner, "rgb24")
         scale = f"{screen.width}:{screen.height}:flags=bicubic:{screen.colours}"
-        chain = chained(self._source, self._graph.add("scale", scale), self._graph.add("format", "yuv420p"))
+        chain = self._graph.add("format", "yuv420p")
+        self._graph.link_nodes(self._source, self._graph.add("scale", scale), chain)
         papers = []
         for overlay in overlays:
             papers.append(self._entrance(overlay.image.size, "rgba"))
             chain = self._laid_over(chain, papers[-1], overlay)
-        self._sink = chained(chain, self._graph.add("buffersink"))
-        self._graph.configure()
+        self._sink = self._graph.add("buffersink")
+        self._graph.link_nodes(chain, self._sink).configure()
         for paper, overlay in zip(papers, overlays, strict=True):
             _feed_once(paper, overlay.image, screen.tick)
 
@@ -96,8 +90,8 @@ class Compositor:
         )
 
     def _laid_over(self, chain: FilterContext, paper: FilterContext, overlay: Overlay) -> FilterContext:
-        colours = self._graph.add("scale", self._screen.colours)
-        sticker = chained(paper, colours, self._graph.add("format", "yuva420p"))
+        sticker = self._graph.add("format", "yuva420p")
+        self._graph.link_nodes(paper, self._graph.add("scale", self._screen.colours), sticker)
         press = self._graph.add("overlay", f"{overlay.x}:{overlay.y}:format=yuv420:eof_action=repeat")
         chain.link_to(press, 0, 0)
         sticker.link_to(press, 0, 1)
@@ -110,10 +104,3 @@ def _feed_once(paper: FilterContext, image: Image.Image, tick: Fraction) -> None
     frame.pts, frame.time_base = 0, tick
     paper.push(frame)
     paper.push(None)
-
-
-def chained(*filters: FilterContext) -> FilterContext:
-    """Each filter linked to the next; gives the last."""
-    for one, other in pairwise(filters):
-        one.link_to(other)
-    return filters[-1]

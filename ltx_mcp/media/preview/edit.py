@@ -22,9 +22,9 @@ from ltx_mcp.media.decode.source_video import SourceVideo, kept_frames, picture_
 from ltx_mcp.media.messages import EditOrder, RenderNotes, ReportProgress
 from ltx_mcp.media.preview.backdrop import make_backdrop
 from ltx_mcp.media.preview.caption import Overlay, make_caption, make_mark
-from ltx_mcp.media.preview.compositor import Compositor, draw_ahead
+from ltx_mcp.media.preview.compositor import Compositor, Screen, draw_ahead
 from ltx_mcp.media.preview.render import seeded
-from ltx_mcp.media.preview.transition import TransitionScene
+from ltx_mcp.media.preview.scenes import TransitionScene
 from ltx_mcp.media.remux import encode_film, write_whole
 from ltx_mcp.media.tracks import CopiedTrack, Dub, EncodedTrack, Pad, Silence, Track, can_copy
 
@@ -119,7 +119,7 @@ def _in_order(source: SourceVideo, plan: _Plan, redrawn: Iterator[av.VideoFrame]
 def _redrawn(order: EditOrder, source: SourceVideo, plan: _Plan, overlays: list[Overlay]) -> Iterator[av.VideoFrame]:
     before = picture_at(source, plan.first - 1, _EDGE) if plan.first else None
     after = picture_at(source, plan.last, _EDGE) if plan.last < len(source.moments) else None
-    screen = source.screen
+    screen = Screen(source.width, source.height, source.tick, source.matrix)
     size = screen.inner_size(_EDGE)
     scene = TransitionScene(size, before, after, make_backdrop(size, _chance(order)))
     press: Compositor | None = None

@@ -17,14 +17,12 @@ from av.container import OutputContainer
 
 from ltx_mcp.media.decode.audio_reader import AudioReader, first_heard, measure_loudness, open_sound
 from ltx_mcp.media.messages import RenderNotes, RenderOrder
-from ltx_mcp.media.preview.audio_reactive import AudioReactiveScene
 from ltx_mcp.media.preview.backdrop import make_backdrop
 from ltx_mcp.media.preview.camera import make_camera
 from ltx_mcp.media.preview.caption import make_caption, make_mark, make_title
-from ltx_mcp.media.preview.compositor import Compositor, Scene, Screen, draw_ahead
-from ltx_mcp.media.preview.image_scene import ImageScene, enlarged, open_filled
-from ltx_mcp.media.sound import RATE
-from ltx_mcp.media.tracks import CopiedTrack, EncodedTrack, Pad, Silence, Track, can_copy
+from ltx_mcp.media.preview.compositor import Compositor, Screen, draw_ahead
+from ltx_mcp.media.preview.scenes import AudioReactiveScene, ImageScene, Scene, enlarged, open_filled
+from ltx_mcp.media.tracks import RATE, CopiedTrack, EncodedTrack, Pad, Silence, Track, can_copy
 
 __all__ = ["RenderNotes", "RenderOrder", "render"]
 
