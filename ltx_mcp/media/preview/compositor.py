@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 import av
 from av.filter import Graph
@@ -15,7 +16,7 @@ from av.filter.context import FilterContext
 from PIL import Image
 
 from ltx_mcp.media.preview.camera import Size
-from ltx_mcp.media.preview.caption import Overlay
+from ltx_mcp.media.preview.caption import Caption, Overlay, make_mark
 from ltx_mcp.media.preview.scenes import Scene
 
 _DRAWERS = 2
@@ -42,16 +43,25 @@ class Screen:
         return max(2, round(self.width * scale / 2) * 2), max(2, round(self.height * scale / 2) * 2)
 
 
-def draw_ahead(scene: Scene, moments: Iterable[tuple[float, float]]) -> Iterator[Image.Image]:
-    """The scene's frames in order; each moment is the part gone by and the seconds."""
-    waiting: deque[Future[Image.Image]] = deque()
+def draw(
+    scene: Scene, screen: Screen, caption: Caption, moments: Iterable[tuple[int, float, float]]
+) -> Iterator[av.VideoFrame]:
+    """The full frames of a scene, all with the mark and the caption, drawn a few ahead; each moment is when the frame
+    is shown, in ticks of the screen, the part gone by and the seconds."""
+    overlays = [make_mark(screen.width, screen.height), *([caption.overlay] if caption.overlay else [])]
+    compositor: Compositor | None = None
+    waiting: deque[tuple[int, Future[Image.Image]]] = deque()
+    left = iter(moments)
     with ThreadPoolExecutor(_DRAWERS) as pool:
-        for part, seconds in moments:
-            waiting.append(pool.submit(scene.draw, part, seconds))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        while True:
+            for pts, part, seconds in islice(left, _AHEAD + 1 - len(waiting)):
+                waiting.append((pts, pool.submit(scene.draw, part, seconds)))
+            if not waiting:
+                return
+            pts, drawn = waiting.popleft()
+            image = drawn.result()
+            compositor = compositor or Compositor(screen, image.size, overlays)
+            yield compositor.print(image, pts)
 
 
 class Compositor:

@@ -21,8 +21,8 @@ from ltx_mcp.media.decode.audio_reader import AudioReader, open_sound
 from ltx_mcp.media.decode.source_video import SourceVideo, kept_frames, picture_at, read_source
 from ltx_mcp.media.messages import EditOrder, RenderNotes, ReportProgress
 from ltx_mcp.media.preview.backdrop import make_backdrop
-from ltx_mcp.media.preview.caption import Overlay, make_caption, make_mark
-from ltx_mcp.media.preview.compositor import Compositor, Screen, draw_ahead
+from ltx_mcp.media.preview.caption import Caption, make_caption
+from ltx_mcp.media.preview.compositor import Screen, draw
 from ltx_mcp.media.preview.render import seeded
 from ltx_mcp.media.preview.scenes import TransitionScene
 from ltx_mcp.media.remux import encode_film, write_whole
@@ -97,8 +97,7 @@ def _plan_section(order: EditOrder, source: SourceVideo) -> _Plan:
 
 def _write_picture(order: EditOrder, source: SourceVideo, plan: _Plan, out: Path, tell: ReportProgress) -> int:
     caption = make_caption(order.prompt, source.width, source.height)
-    overlays = [make_mark(source.width, source.height), *([caption.overlay] if caption.overlay else [])]
-    frames = _in_order(source, plan, _redrawn(order, source, plan, overlays))
+    frames = _in_order(source, plan, _redrawn(order, source, plan, caption))
     encode_film(out, source, frames, plan.length, partial(_make_track, order, source, plan), tell, _CRF)
     return caption.missing
 
@@ -116,27 +115,25 @@ def _in_order(source: SourceVideo, plan: _Plan, redrawn: Iterator[av.VideoFrame]
     yield from redrawn
 
 
-def _redrawn(order: EditOrder, source: SourceVideo, plan: _Plan, overlays: list[Overlay]) -> Iterator[av.VideoFrame]:
+def _redrawn(order: EditOrder, source: SourceVideo, plan: _Plan, caption: Caption) -> Iterator[av.VideoFrame]:
     before = picture_at(source, plan.first - 1, _EDGE) if plan.first else None
     after = picture_at(source, plan.last, _EDGE) if plan.last < len(source.moments) else None
     screen = Screen(source.width, source.height, source.tick, source.matrix)
     size = screen.inner_size(_EDGE)
     scene = TransitionScene(size, before, after, make_backdrop(size, _chance(order)))
-    press: Compositor | None = None
-    pictures = draw_ahead(scene, _moments(source, plan, before, after))
-    for (moment, following), picture in zip(pairwise((*plan.new, plan.end)), pictures, strict=True):
-        press = press or Compositor(screen, picture.size, overlays)
-        frame = press.print(picture, moment)
+    frames = draw(scene, screen, caption, _moments(source, plan, before, after))
+    for frame, (moment, following) in zip(frames, pairwise((*plan.new, plan.end)), strict=True):
         frame.duration = following - moment
         yield frame
 
 
-def _moments(source: SourceVideo, plan: _Plan, before: object, after: object) -> Iterator[tuple[float, float]]:
-    """The part gone by and the seconds of each new frame; at a seam it is a step away from the frame that is kept."""
+def _moments(source: SourceVideo, plan: _Plan, before: object, after: object) -> Iterator[tuple[int, float, float]]:
+    """When each new frame is shown, the part gone by and the seconds; at a seam it is a step away from the frame that
+    is kept."""
     steps = len(plan.new) - 1 + (before is not None) + (after is not None)
     for number, moment in enumerate(plan.new):
         part = (number + (before is not None)) / max(1, steps)
-        yield part, float((moment - plan.new[0]) * source.tick)
+        yield moment, part, float((moment - plan.new[0]) * source.tick)
 
 
 def _make_track(
