@@ -15,7 +15,7 @@ from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.media_reference import FramePosition
 from ltx_mcp.media.decode.frame_reader import FrameReader, not_a_film, open_film
 from ltx_mcp.media.length import Counter, average_rate, film_length
-from ltx_mcp.media.messages import FrameFacts, FrameFormat, SheetFacts
+from ltx_mcp.media.messages import ContactSheet, ExtractedFrame, FrameFormat
 from ltx_mcp.media.probe import container_name
 from ltx_mcp.media.truncation import is_cut
 
@@ -47,7 +47,7 @@ def measure_film(path: str | Path) -> VideoInfo:
         )
 
 
-def make_sheet(path: str | Path, out: Path) -> SheetFacts:
+def make_sheet(path: str | Path, out: Path) -> ContactSheet:
     """A JPEG of six moments from the first frame to the last, each with its time, of at most 60,000 bytes."""
     with open_film(path) as film:
         end = film.seconds(film.last())
@@ -59,13 +59,13 @@ def make_sheet(path: str | Path, out: Path) -> SheetFacts:
             data = _encoded(sheet, "jpeg", quality)
             if len(data) <= SHEET_BYTES:
                 _write(data, out)
-                return SheetFacts(*sheet.size, len(data), moments)
+                return ContactSheet(*sheet.size, len(data), moments)
     raise AssertionError("a sheet of tiny cells is still too large")
 
 
 def take_frame(
     path: str | Path, moment: FramePosition, out: Path, fmt: FrameFormat = "jpeg", max_edge: int | None = None
-) -> FrameFacts:
+) -> ExtractedFrame:
     """The frame shown at a moment in seconds, or the first or last one, as a picture file.
 
     A moment outside the film is a CallerError (invalid_request) that names the range.
@@ -75,7 +75,7 @@ def take_frame(
         picture = film.picture(frame, max_edge)
         data = _encoded(picture, fmt, 92)
         _write(data, out)
-        return FrameFacts(*picture.size, len(data), film.seconds(frame))
+        return ExtractedFrame(*picture.size, len(data), film.seconds(frame))
 
 
 def _find_frame(film: FrameReader, moment: FramePosition) -> av.VideoFrame:

@@ -23,7 +23,7 @@ from ltx_mcp.media.messages import (
     ProcessLimits,
     RenderOrder,
     ReportProgress,
-    Room,
+    Sandbox,
 )
 from ltx_mcp.media.sandbox import confine, limit
 
@@ -66,11 +66,11 @@ def _confine(first: dict[str, Any]) -> Confinement:
 
     The codecs are loaded first, with their libraries, wherever those are. What fails here fails again in the work.
     """
-    room = Room(**first["room"])
+    sandbox = Sandbox(**first["sandbox"])
     with contextlib.suppress(Exception):
         _function(first["what"])
-    _lower_priority(room.niceness)
-    return confine(room)
+    _lower_priority(sandbox.niceness)
+    return confine(sandbox)
 
 
 def _lower_priority(niceness: int) -> None:

@@ -17,7 +17,7 @@ from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.steps.save import PATIENCE_S, STEADY_BYTES, TRIES_WHEN_LATE
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.media.client import MediaClient
-from ltx_mcp.media.messages import SheetFacts
+from ltx_mcp.media.messages import ContactSheet
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.providers.base import DeferredVideo, PollResult, SubmittedOrder
 from tests.jobs.test_steps import DONE, WORKER, Bench, Scripted, bench, film
@@ -156,7 +156,7 @@ def test_the_most_a_film_may_have_is_wide_for_any_order(
 
 async def test_a_film_without_a_contact_sheet_is_still_a_film(bench: Bench, new_job: New) -> None:
     class NoSheet(MediaClient):
-        async def make_sheet(self, path: str | Path, out: Path) -> SheetFacts:
+        async def make_sheet(self, path: str | Path, out: Path) -> ContactSheet:
             raise LtxError(ErrorCode.INTERNAL_ERROR, "no sheet today")
 
     media = NoSheet()

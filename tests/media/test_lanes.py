@@ -25,7 +25,7 @@ from tests.media.test_excess import with_scans
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("started_media")]
 
 Slow = Callable[[], Awaitable[object]]
-SMALL = Sizes(quick=1, patient=1, films=1, pictures=1, conversions=2, renders=1)
+SMALL = Sizes(quick=1, patient=1, videos=1, images=1, conversions=2, renders=1)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def picture(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def media() -> AsyncIterator[MediaClient]:
-    made = MediaClient(sizes=SMALL, looks=(ProcessLimits(3600), ProcessLimits(3600)))
+    made = MediaClient(sizes=SMALL, probe_limits=(ProcessLimits(3600), ProcessLimits(3600)))
     yield made
     await made.close()
 
@@ -112,7 +112,7 @@ async def test_conversions_are_so_many_at_a_time_and_hold_up_no_film_and_no_inpu
 
 
 async def test_an_input_that_takes_long_steps_aside_for_those_that_do_not(picture: Path, tmp_path: Path) -> None:
-    media = MediaClient(sizes=SMALL, looks=(ProcessLimits(4), ProcessLimits(600)))
+    media = MediaClient(sizes=SMALL, probe_limits=(ProcessLimits(4), ProcessLimits(600)))
     (endless,) = pipes(tmp_path, 1)
     ended: list[CallerError] = []
 
@@ -128,7 +128,7 @@ async def test_an_input_that_takes_long_steps_aside_for_those_that_do_not(pictur
 
 
 async def test_an_input_that_takes_too_long_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    media = MediaClient(sizes=SMALL, looks=(ProcessLimits(600, cpu_s=1), ProcessLimits(600, cpu_s=1)))
+    media = MediaClient(sizes=SMALL, probe_limits=(ProcessLimits(600, cpu_s=1), ProcessLimits(600, cpu_s=1)))
     path = tmp_path / "scans.jpg"
     path.write_bytes(with_scans(20, (16_000, 6_000)))
     with pytest.raises(CallerError, match=r"The picture takes longer to be looked at than the 10 s") as caught:
@@ -185,4 +185,4 @@ async def test_a_child_takes_work_in_another_folder_only_when_it_is_made_for_it(
 def test_how_many_children_there_can_be_is_bound_by_the_cores(cores: int, children: int, most_gib: int) -> None:
     sizes = Sizes.of(cores)
     assert sum(astuple(sizes)) == children
-    assert sizes.most_mib() == most_gib * 1024
+    assert sizes.max_mib() == most_gib * 1024
