@@ -219,7 +219,7 @@ async def test_a_frame_of_our_own_film_that_is_too_large_goes_as_jpeg(
     rule = InputSpec(accepts=("png", "jpeg"), ways=("upload",), max_bytes=size - 1)
     facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"inputs": {"image": rule}})}
     bench.steps = Steps(replace(bench.steps._tools, facts=facts))
-    frame = Input(role="image", sha256="f", format="png", size_bytes=size, job_id="job_x", frame_position="last")
+    frame = Input("image", "f", "png", size, 1280, 720, job_id="job_x", frame_position="last")
     bench.files.keep_input(frame, noise)
     bench.provider.answers = [SubmittedOrder({"id": "r1"})]
     await bench.until(bench.begin(replace(priced(new_job(), "0.30"), inputs=(frame,))), State.RUNNING)
