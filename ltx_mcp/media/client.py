@@ -234,7 +234,7 @@ class MediaClient:
         (input_failed)."""
         return await _read(self._videos, _reading("medium", path, _VIDEO, kind=kind), kind)
 
-    async def convert_picture(self, path: str | Path, out: Path, target: str, size: tuple[int, int]) -> None:
+    async def convert_image(self, path: str | Path, out: Path, target: str, size: tuple[int, int]) -> None:
         """Writes the image to `out` as jpeg or png in this size, upright and without transparency."""
         width, height = size
         await self._images.run(

@@ -23,14 +23,14 @@ from ltx_mcp.media.data_uri import UnreadableDataError, write_data
 from ltx_mcp.media.paths import Paths, UnreadableError, input_folders
 from ltx_mcp.private import open_private
 
-__all__ = ["Fetch", "InputReader", "Listen", "Look", "fetch_url", "input_folders", "read_reference"]
+__all__ = ["Fetch", "InputReader", "ProbeImage", "ProbeMedia", "fetch_url", "input_folders", "read_reference"]
 
 MAX_BYTES = 50_000_000
-MAX_MEDIUM_BYTES = 200_000_000
+MAX_MEDIA_BYTES = 200_000_000
 _CHUNK = 1 << 20
 
-Look = Callable[[Path], Awaitable[MediaInfo]]
-Listen = Callable[[Path, Literal["video", "audio"]], Awaitable[MediaInfo]]
+ProbeImage = Callable[[Path], Awaitable[MediaInfo]]
+ProbeMedia = Callable[[Path, Literal["video", "audio"]], Awaitable[MediaInfo]]
 
 
 class Fetch(Protocol):
@@ -76,42 +76,42 @@ class InputReader:
     """Turns a reference into a file in the caller's own temporary folder, or into one clear CallerError.
 
     `folders` are those a path may lie in; None is where paths mean nothing, as over HTTP. `cwd` and `is_typed`: see
-    Paths. `look` decodes a picture, `listen` a video or a sound, of `max_medium_bytes` at most.
+    Paths. `look` probes an image, `listen` a video or an audio, of `max_media_bytes` at most.
     """
 
     def __init__(
         self,
         folders: tuple[Path, ...] | None,
-        look: Look,
+        look: ProbeImage,
         fetch: Fetch = fetch_url,
         max_bytes: int = MAX_BYTES,
-        listen: Listen | None = None,
-        max_medium_bytes: int = MAX_MEDIUM_BYTES,
+        listen: ProbeMedia | None = None,
+        max_media_bytes: int = MAX_MEDIA_BYTES,
         *,
         cwd: Path | None = None,
         is_typed: bool = False,
     ) -> None:
         self._paths = None if folders is None else Paths(folders, cwd, is_typed)
-        self._look = look
-        self._listen = listen
+        self._probe_image = look
+        self._probe_media = listen
         self._fetch = fetch
         self._max_bytes = max_bytes
-        self._max_medium_bytes = max_medium_bytes
+        self._max_media_bytes = max_media_bytes
 
     async def read_picture(self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path) -> ReadFile:
         """The image, copied into the folder `into` under a random name; nothing stays there on failure."""
-        return await self._read(ref, argument, into, self._max_bytes, self._look)
+        return await self._read(ref, argument, into, self._max_bytes, self._probe_image)
 
     async def read_medium(
         self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path, kind: Literal["video", "audio"]
     ) -> ReadFile:
         """The same of a video, or of an audio, which may be a video's."""
-        listen = self._listen
+        listen = self._probe_media
         assert listen is not None
-        return await self._read(ref, argument, into, self._max_medium_bytes, lambda path: listen(path, kind))
+        return await self._read(ref, argument, into, self._max_media_bytes, lambda path: listen(path, kind))
 
     async def _read(
-        self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path, max_bytes: int, probe: Look
+        self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path, max_bytes: int, probe: ProbeImage
     ) -> ReadFile:
         target = into / uuid4().hex
         try:

@@ -28,8 +28,8 @@ from ltx_mcp.media.messages import (
 from ltx_mcp.media.sandbox import confine, limit
 
 _WORK = {
-    "picture": ("picture", "probe_image"),
-    "convert": ("picture", "convert_picture"),
+    "picture": ("image", "probe_image"),
+    "convert": ("image", "convert_image"),
     "medium": ("probe", "probe_media"),
     "conversion": ("convert", "convert_media"),
     "measure": ("measure", "measure_film"),

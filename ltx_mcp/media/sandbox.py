@@ -1,4 +1,4 @@
-"""What the media process may touch: on Linux the kernel keeps it from other files, the network and other processes.
+"""What the media process may access: on Linux the kernel keeps it from other files, the network and other processes.
 
 Landlock holds the files, a system call filter the rest. Each is used where the kernel has it; `confine` says what
 holds. No codec is imported here, and nothing of it can be undone.
@@ -102,7 +102,7 @@ def _lower(what: int, most: int) -> None:
 
 
 def _log_bytes() -> int:
-    """What must be added for a log file at stderr, whose size counts as well."""
+    """What must be added for a log file at stderr, whose size counts too."""
     with suppress(OSError):
         return os.fstat(2).st_size + (1 << 20)
     return 0

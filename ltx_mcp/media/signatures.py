@@ -66,14 +66,14 @@ _MEDIA: tuple[tuple[int, bytes, str], ...] = (
     (0, b"#EXTM3U", "a playlist"),
     (0, b"PK\x03\x04", "ZIP"),
 )
-_PICTURES = {b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+_IMAGE_BRANDS = {b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _RIFFS = {b"WAVE": "a sound (WAV)", b"AVI ": "a video (AVI)"}
 _SVG = re.compile(rb"<svg[\s>]", re.IGNORECASE)
 _PAGE = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _NETPBM = re.compile(rb"P[1-7][\s#]")
 
 
-def name_format(head: bytes) -> str:
+def name_image(head: bytes) -> str:
     """What this is, with its article where it needs one; empty where it is not known. `head`: some kilobytes."""
     if not head:
         return "an empty file"
@@ -82,7 +82,7 @@ def name_format(head: bytes) -> str:
             return name
     if head[:4] == b"RIFF":
         return _RIFFS.get(head[8:12], "")
-    if head[4:8] == b"ftyp" and head[8:12] not in _PICTURES:
+    if head[4:8] == b"ftyp" and head[8:12] not in _IMAGE_BRANDS:
         return "a camera's RAW file (CR3)" if head[8:12] == b"crx " else "a video (MP4 or MOV)"
     if head[12:16] == b"CgBI":
         return "a PNG repacked for an iPhone app (CgBI)"
@@ -95,7 +95,7 @@ def name_format(head: bytes) -> str:
     return "a web page (HTML)" if _PAGE.search(head) else ""
 
 
-def known_as(path: str | Path) -> str:
+def name_media(path: str | Path) -> str:
     """The name of such a kind; empty for all others."""
     with open(path, "rb") as file:
         head = file.read(512)
@@ -108,9 +108,8 @@ def known_as(path: str | Path) -> str:
     return ""
 
 
-def lonely_dolby(path: str | Path) -> int:
-    """The profile of Dolby Vision where the picture has no other colours beneath it, which only its own decoders know;
-    0 elsewhere."""
+def dolby_only_profile(path: str | Path) -> int:
+    """The profile of Dolby Vision where there is no base layer that other decoders can show; 0 elsewhere."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for name in (b"dvcC", b"dvvC"):
             if (place := data.find(name)) > 0 and len(data) > place + _DOLBY_BYTES:

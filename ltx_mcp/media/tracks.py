@@ -1,6 +1,6 @@
-"""Sound tracks of an MP4 being written: encoded from samples, or packets copied from another file, both as AAC or MP3.
+"""Audio tracks of an MP4 being written: encoded from samples, or packets copied from another file.
 
-A track is told how far the picture has come and brings what is due; the picture's first frame is at 0 s.
+A track follows the video: it is called with the time written so far and writes what is due; the first frame is at 0 s.
 """
 
 import math
@@ -32,16 +32,16 @@ _CHORDS = ((1.0, 1.5, 2.5), (1.0, 2.0, 3.0), (1.0, 1.5, 2.4), (1.0, 1.5, 2.25))
 
 class Track(Protocol):
     def follow(self, seconds: float) -> None:
-        """Brings what is due up to that moment of the film."""
+        """Writes what is due up to that moment of the video."""
         ...
 
     def finish(self) -> None:
-        """Brings the rest."""
+        """Writes the rest."""
         ...
 
 
 def can_copy(source: InputContainer, stream: AudioStream) -> bool:
-    """Whether every player of MP4 plays this sound as it is."""
+    """Whether every player of MP4 plays this audio as it is."""
     is_one = not odd_parts(source.name.removeprefix("file:"), source.format.name)
     return codec_name(stream) in ("aac", "mp3") and is_one
 
@@ -103,7 +103,7 @@ class EncodedTrack:
 
 
 class CopiedTrack:
-    """The packets of another file's sound, moved so that its moment `origin` is 0 s, and cut at `seconds`."""
+    """The packets of another file's audio, moved so that its moment `origin` is 0 s, and cut at `seconds`."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class CopiedTrack:
 def _moved(
     source: InputContainer, stream: AudioStream, origin: float, seconds: float | Fraction | None
 ) -> "Iterator[Packet[AudioStream]]":
-    """The packets timed by the sound's own rate, as far as the file's rounded times allow."""
+    """The packets timed by the audio's own rate, as far as the file's rounded times allow."""
     tick, size = Fraction(1, stream.rate), stream.codec_context.frame_size
     slack = _ROUNDED_S * stream.rate
     expected: int | None = None
@@ -162,7 +162,7 @@ def _moved(
 
 
 class Pad:
-    """The soft sound of a preview, as Samples."""
+    """The soft pad of a preview, as Samples."""
 
     def __init__(self, seconds: float | Fraction, rate: int, layout: str, rng: random.Random) -> None:
         self.rate, self.layout = rate, layout
@@ -175,7 +175,7 @@ class Pad:
 
 
 class Dub:
-    """A film's own sound, if it has one, which begins at sample `begins`, and another in its place from `start` on."""
+    """A video's own audio, if any, which begins at sample `begins`, replaced by another for `count` from `start` on."""
 
     def __init__(self, own: Samples | None, begins: int, other: Pad, start: int, count: int) -> None:
         self.rate, self.layout = other.rate, other.layout
@@ -185,7 +185,7 @@ class Dub:
         self._done = 0
 
     def read(self, count: int) -> bytes:
-        """The next samples; after the end of both, silence for ever."""
+        """The next samples; after the end of both, silence."""
         start, self._done = self._done, self._done + count
         samples = array("f", self._read_own(start, count))
         first, last = max(start, self._start), min(self._done, self._end)
@@ -251,6 +251,6 @@ def _make_loop(rng: random.Random) -> bytes:
     left = array("h", map(int, chord))
     stereo = array("h", bytes(4 * count))
     stereo[0::2] = left
-    # The other ear hears the same loop from elsewhere: width for nothing.
+    # The other channel has the same loop, shifted: width at no cost.
     stereo[1::2] = left[count // 3 :] + left[: count // 3]
     return stereo.tobytes()

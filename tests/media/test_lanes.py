@@ -93,7 +93,7 @@ async def test_inputs_that_never_end_hold_up_no_film_no_conversion_and_no_render
         assert (await media.measure_film(film)).frames == 10
         assert (await media.probe_video(film)).frames == 10
         await media.make_sheet(film, tmp_path / "sheet.jpg")
-        await media.convert_picture(picture, tmp_path / "a.jpg", "jpeg", (64, 36))
+        await media.convert_image(picture, tmp_path / "a.jpg", "jpeg", (64, 36))
         assert (await media.convert_media(film, tmp_path / "a.m4a", "audio")).format == "m4a"
         await media.edit(EditOrder("extend", str(film), "green hills", 0.4, "end"), tmp_path / "longer.mp4")
 
@@ -159,7 +159,7 @@ async def test_whoever_would_wait_too_long_for_a_turn_is_told_to_come_again(tmp_
 async def test_a_closed_lane_gives_up_those_that_wait_and_starts_nothing(tmp_path: Path) -> None:
     media = MediaClient(sizes=SMALL)
     endless = pipes(tmp_path, 3)
-    works = [partial(media.convert_picture, path, tmp_path / f"{path.name}.part", "png", (64, 36)) for path in endless]
+    works = [partial(media.convert_image, path, tmp_path / f"{path.name}.part", "png", (64, 36)) for path in endless]
     async with kept_busy(media, works, endless[:1]):
         assert len(workers()) == 1
     assert not workers()

@@ -14,7 +14,7 @@ from PIL import Image
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.decode.colours import MAX_PROFILE
-from ltx_mcp.media.picture import probe_image
+from ltx_mcp.media.image import probe_image
 from tests.media.odd_pictures import chunk, encoded, jpeg, png, shown
 
 

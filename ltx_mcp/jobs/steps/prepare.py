@@ -184,7 +184,7 @@ class PrepareStep:
         source, media = self._tools.files.input(given), self._tools.media
         if given.kind != "image":
             return await media.convert_media(source, part, given.kind)
-        await media.convert_picture(source, part, target, scaled_size(given.width, given.height))
+        await media.convert_image(source, part, target, scaled_size(given.width, given.height))
         return None
 
     async def _uploaded(self, job: Job, given: Input) -> str:

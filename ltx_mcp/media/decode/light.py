@@ -1,6 +1,6 @@
-"""Light behind the numbers of a picture: transfer curves, primaries, and HDR brought down to an ordinary screen.
+"""Light behind the numbers of an image: transfer curves, primaries, and HDR brought down to an ordinary screen.
 
-Transfer curves and primaries have the code points of ITU-T H.273; light is 1.0 at the white of an ordinary picture.
+Transfer curves and primaries have the code points of ITU-T H.273; light is 1.0 at the white of an ordinary image.
 """
 
 import struct
@@ -169,9 +169,9 @@ def _product(one: Matrix, other: Matrix) -> Matrix:
 
 def _inverse(matrix: Matrix) -> Matrix:
     (a, b, c), (d, e, f), (g, h, i) = matrix
-    whole = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
     return (
-        ((e * i - f * h) / whole, (c * h - b * i) / whole, (b * f - c * e) / whole),
-        ((f * g - d * i) / whole, (a * i - c * g) / whole, (c * d - a * f) / whole),
-        ((d * h - e * g) / whole, (b * g - a * h) / whole, (a * e - b * d) / whole),
+        ((e * i - f * h) / determinant, (c * h - b * i) / determinant, (b * f - c * e) / determinant),
+        ((f * g - d * i) / determinant, (a * i - c * g) / determinant, (c * d - a * f) / determinant),
+        ((d * h - e * g) / determinant, (b * g - a * h) / determinant, (a * e - b * d) / determinant),
     )

@@ -1,6 +1,6 @@
-"""Brings films of high dynamic range or wide colours to what every screen shows: SDR in BT.709.
+"""Brings videos of high dynamic range or wide colours to what every screen shows: SDR in BT.709.
 
-The tone curve is that of ITU-R BT.2390, from the film's peak to the 203 cd/m² that BT.2408 has for white; of colours
+The tone curve is that of ITU-R BT.2390, from the video's peak to the 203 cd/m² that BT.2408 has for white; of colours
 that BT.709 lacks the nearest is taken. All of it is one cube, laid over the frames by a filter.
 """
 
@@ -35,9 +35,9 @@ _FULL_RANGE = 2
 _MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _TICK = Fraction(1, 90_000)
 _MIN_PEAK, _MAX_PEAK = 400.0, 10_000.0
-_LUMINANCE_AT = 72  # in what the codec library tells of the screen that a film was made at
+_LUMINANCE_AT = 72  # in FFmpeg's record of the screen that a video was graded on
 _GAMMA = 2.4  # of BT.1886
-_EDGE = 36  # of the cube: a square picture has as many pixels as it has entries
+_EDGE = 36  # of the cube: a square image has as many pixels as it has entries
 _STEPS = 4096
 _PIXELS = "gbrp16le"
 _FROM_2020 = ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187))
@@ -61,18 +61,18 @@ class Tone:
         self._graph = Graph()
         self._source = self._entrance(sample.width, sample.height, sample.format.name)
         side = math.isqrt(_EDGE**3)
-        paper = self._entrance(side, side, _PIXELS)
+        cube_source = self._entrance(side, side, _PIXELS)
         cube = self._graph.add("haldclut", "interp=tetrahedral")
         light = self._graph.add("format", _PIXELS)
         self._graph.link_nodes(self._source, self._to_rgb(sample), light)
         light.link_to(cube, 0, 0)
-        paper.link_to(cube, 0, 1)
-        to_film = "out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd"
-        film = self._graph.add("scale", to_film), self._graph.add("format", "yuv420p")
+        cube_source.link_to(cube, 0, 1)
+        to_video = "out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd"
+        video = self._graph.add("scale", to_video), self._graph.add("format", "yuv420p")
         self._sink = self._graph.add("buffersink")
-        self._graph.link_nodes(cube, *film, self._sink).configure()
-        paper.push(_painted(_cube(sample.color_trc, sample.color_primaries, _peak(sample)), side))
-        paper.push(None)
+        self._graph.link_nodes(cube, *video, self._sink).configure()
+        cube_source.push(_cube_frame(_cube(sample.color_trc, sample.color_primaries, _peak(sample)), side))
+        cube_source.push(None)
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The frame as yuv420p in BT.709 and narrow range."""
@@ -94,7 +94,7 @@ class Tone:
         return self._graph.add("scale", f"{given}:flags=bicubic+accurate_rnd+full_chroma_int")
 
 
-def _painted(cube: "array[int]", side: int) -> av.VideoFrame:
+def _cube_frame(cube: "array[int]", side: int) -> av.VideoFrame:
     frame = av.VideoFrame(side, side, _PIXELS)
     # haldclut reads red, green and blue from the planes of its cube in this order, whatever they are of
     for channel, plane in enumerate(frame.planes):
@@ -127,12 +127,12 @@ def _cube(transfer: int, primaries: int, peak: float) -> "array[int]":
 
 
 def _peak(sample: av.VideoFrame) -> float:
-    """The brightest light that the film was made for, in cd/m²: of HLG what its curve is for, else what it says."""
+    """The brightest light that the video was made for, in cd/m²: of HLG what its curve is for, else what it says."""
     data: Any = sample.side_data.get(Type.MASTERING_DISPLAY_METADATA)  # type: ignore[call-overload]
     if data is None or sample.color_trc != PQ:
         return PEAK_NITS
-    count, of, _, is_told = struct.unpack_from("=4i", bytes(data), _LUMINANCE_AT)
-    return min(_MAX_PEAK, max(_MIN_PEAK, count / of)) if is_told and of else PEAK_NITS
+    count, of, _, is_given = struct.unpack_from("=4i", bytes(data), _LUMINANCE_AT)
+    return min(_MAX_PEAK, max(_MIN_PEAK, count / of)) if is_given and of else PEAK_NITS
 
 
 def _plain_light(signal: float) -> float:

@@ -1,4 +1,4 @@
-"""Brings drawn pictures to the screen: enlarged, with text laid over them, in a film's own colours, a few drawn ahead.
+"""Brings drawn images to the screen: enlarged, with text laid over them, in a video's own colours, a few drawn ahead.
 
 One chain of the codec library's filters does the work on pixels.
 """
@@ -38,7 +38,7 @@ class Screen:
         return f"out_color_matrix={self.matrix}:out_range=tv"
 
     def inner_size(self, edge: int) -> Size:
-        """The even size of pictures of this shape whose long side is at most `edge`."""
+        """The even size of images of this shape whose long side is at most `edge`."""
         scale = min(1.0, edge / max(self.width, self.height))
         return max(2, round(self.width * scale / 2) * 2), max(2, round(self.height * scale / 2) * 2)
 
@@ -61,11 +61,11 @@ def draw(
             pts, drawn = waiting.popleft()
             image = drawn.result()
             compositor = compositor or Compositor(screen, image.size, overlays)
-            yield compositor.print(image, pts)
+            yield compositor.compose(image, pts)
 
 
 class Compositor:
-    """Enlarges pictures and lays the overlays over them."""
+    """Enlarges images and lays the overlays over them."""
 
     def __init__(self, screen: Screen, inner: Size, overlays: list[Overlay]) -> None:
         # The filters do not keep their graph alive: it must live as long as they do.
@@ -75,18 +75,18 @@ class Compositor:
         scale = f"{screen.width}:{screen.height}:flags=bicubic:{screen.colours}"
         chain = self._graph.add("format", "yuv420p")
         self._graph.link_nodes(self._source, self._graph.add("scale", scale), chain)
-        papers = []
+        overlay_sources = []
         for overlay in overlays:
-            papers.append(self._entrance(overlay.image.size, "rgba"))
-            chain = self._laid_over(chain, papers[-1], overlay)
+            overlay_sources.append(self._entrance(overlay.image.size, "rgba"))
+            chain = self._laid_over(chain, overlay_sources[-1], overlay)
         self._sink = self._graph.add("buffersink")
         self._graph.link_nodes(chain, self._sink).configure()
-        for paper, overlay in zip(papers, overlays, strict=True):
-            _feed_once(paper, overlay.image, screen.tick)
+        for overlay_source, overlay in zip(overlay_sources, overlays, strict=True):
+            _feed_once(overlay_source, overlay.image, screen.tick)
 
-    def print(self, picture: Image.Image, pts: int) -> av.VideoFrame:
+    def compose(self, image: Image.Image, pts: int) -> av.VideoFrame:
         """The full frame, to be shown at `pts` ticks."""
-        frame: av.VideoFrame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]
+        frame: av.VideoFrame = av.VideoFrame.from_image(image)  # type: ignore[no-untyped-call]
         frame.pts, frame.time_base = pts, self._screen.tick
         self._source.push(frame)
         full = self._sink.pull()
@@ -99,18 +99,18 @@ class Compositor:
             width=size[0], height=size[1], format=av.VideoFormat(pixels), time_base=self._screen.tick
         )
 
-    def _laid_over(self, chain: FilterContext, paper: FilterContext, overlay: Overlay) -> FilterContext:
+    def _laid_over(self, chain: FilterContext, overlay_source: FilterContext, overlay: Overlay) -> FilterContext:
         sticker = self._graph.add("format", "yuva420p")
-        self._graph.link_nodes(paper, self._graph.add("scale", self._screen.colours), sticker)
-        press = self._graph.add("overlay", f"{overlay.x}:{overlay.y}:format=yuv420:eof_action=repeat")
-        chain.link_to(press, 0, 0)
-        sticker.link_to(press, 0, 1)
-        return press
+        self._graph.link_nodes(overlay_source, self._graph.add("scale", self._screen.colours), sticker)
+        overlaid = self._graph.add("overlay", f"{overlay.x}:{overlay.y}:format=yuv420:eof_action=repeat")
+        chain.link_to(overlaid, 0, 0)
+        sticker.link_to(overlaid, 0, 1)
+        return overlaid
 
 
-def _feed_once(paper: FilterContext, image: Image.Image, tick: Fraction) -> None:
+def _feed_once(overlay_source: FilterContext, image: Image.Image, tick: Fraction) -> None:
     # from_image would drop the transparency.
     frame = av.VideoFrame.from_bytes(image.tobytes(), image.width, image.height, "rgba")
     frame.pts, frame.time_base = 0, tick
-    paper.push(frame)
-    paper.push(None)
+    overlay_source.push(frame)
+    overlay_source.push(None)

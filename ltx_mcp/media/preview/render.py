@@ -1,7 +1,7 @@
 """Draws the `local` provider's preview: a real, playable MP4 that says plainly that it is not LTX's work.
 
-Runs in the child process, blocking. Pictures are drawn small and enlarged (press.py); what there is to hear is a soft
-pad, or the caller's own sound, to which the picture then moves.
+Runs in the child process, blocking. Images are drawn small and enlarged (compositor.py); the audio is a soft pad,
+or the caller's own, and then the image moves with it.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from ltx_mcp.media.decode.audio_reader import AudioReader, first_heard, measure_loudness, open_sound
+from ltx_mcp.media.decode.audio_reader import AudioReader, first_audio_s, measure_loudness, open_audio
 from ltx_mcp.media.messages import RenderNotes, RenderOrder, ReportProgress
 from ltx_mcp.media.preview.backdrop import make_backdrop
 from ltx_mcp.media.preview.camera import make_camera
@@ -25,7 +25,7 @@ from ltx_mcp.media.preview.scenes import AudioReactiveScene, ImageScene, Scene, 
 from ltx_mcp.media.remux import open_film_out
 from ltx_mcp.media.tracks import RATE, CopiedTrack, EncodedTrack, Pad, Silence, Track, can_copy
 
-# Long side of the pictures before they are enlarged: a drawn scene is soft, a photograph needs more.
+# Long side of the images before they are enlarged: a drawn scene is soft, a photograph needs more.
 _SCENE_EDGE = 960
 _STILL_EDGE = 1280
 _BT709 = 1  # AVCOL_SPC_BT709, and the same number for primaries and transfer
@@ -35,8 +35,8 @@ _PAD_BIT_RATE = 96_000
 _X264 = {"preset": "ultrafast", "crf": "28", "threads": "1"}
 
 
-def render(order: RenderOrder, out: Path, tell: ReportProgress) -> RenderNotes:
-    """Writes the preview to `out`, whatever its name ends in; `tell` is called with the part done, from 0 to 1.
+def render(order: RenderOrder, out: Path, report: ReportProgress) -> RenderNotes:
+    """Writes the preview to `out`, whatever its name ends in; `report` is called with the part done, from 0 to 1.
 
     The same order makes the same bytes on one machine. CallerError (input_failed) when an image or audio is of no use.
     """
@@ -52,26 +52,26 @@ def render(order: RenderOrder, out: Path, tell: ReportProgress) -> RenderNotes:
             if (number + 1) % order.fps == 0:
                 track.follow((number + 1) // order.fps)
             if number % every == 0:
-                tell(number / order.frames)
+                report(number / order.frames)
         container.mux(video.encode())
         track.finish()
-    tell(1.0)
+    report(1.0)
     return RenderNotes(caption.missing)
 
 
 def seeded(*words: object) -> random.Random:
-    """Chance that depends on these words alone."""
+    """A random generator that depends on these words alone."""
     digest = hashlib.sha256(repr(words).encode("utf-8", "backslashreplace")).digest()
     return random.Random(int.from_bytes(digest, "big"))
 
 
-def _chance(order: RenderOrder) -> random.Random:
-    """Paths do not count: pictures and sounds show themselves."""
+def _rng(order: RenderOrder) -> random.Random:
+    """Paths do not count: images and audio can be seen and heard."""
     return seeded(*astuple(order)[:-3], order.image is not None, order.end_image is not None)
 
 
 def _make_scene(order: RenderOrder, screen: Screen) -> Scene:
-    rng = _chance(order)
+    rng = _rng(order)
     size = screen.inner_size(_STILL_EDGE if order.image else _SCENE_EDGE)
     start = open_filled(order.image, "image", enlarged(size)) if order.image else make_backdrop(enlarged(size), rng)
     end = open_filled(order.end_image, "end_image", enlarged(size)) if order.end_image else None
@@ -98,11 +98,11 @@ def _add_video(container: OutputContainer, order: RenderOrder) -> VideoStream:
 def _make_track(order: RenderOrder, container: OutputContainer, stack: ExitStack) -> Track:
     seconds = Fraction(order.frames, order.fps)
     if order.sound is not None:
-        origin = first_heard(order.sound)
-        source, stream = stack.enter_context(open_sound(order.sound, "audio"))
+        origin = first_audio_s(order.sound)
+        source, stream = stack.enter_context(open_audio(order.sound, "audio"))
         if can_copy(source, stream):
             return CopiedTrack(container, source, stream, origin, seconds)
         return EncodedTrack(container, AudioReader(source, stream, origin), seconds)
     if order.audio:
-        return EncodedTrack(container, Pad(seconds, RATE, "stereo", _chance(order)), seconds, _PAD_BIT_RATE)
+        return EncodedTrack(container, Pad(seconds, RATE, "stereo", _rng(order)), seconds, _PAD_BIT_RATE)
     return Silence()
