@@ -153,7 +153,7 @@ async def _convert_all(film: Path, folder: Path) -> tuple[int, Memory, float]:
         watching.start_soon(watch)
         async with anyio.create_task_group() as group:
             for number in range(CONVERSIONS):
-                group.start_soon(partial(media.convert_medium, film, folder / f"{number}.part", "mp4/h264"))
+                group.start_soon(partial(media.convert_media, film, folder / f"{number}.part", "video"))
         watching.cancel_scope.cancel()
     await media.close()
     return most, peak, time.perf_counter() - began

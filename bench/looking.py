@@ -100,7 +100,7 @@ def main(what: str, argument: str, path: str) -> None:
     if what == "make":
         next(large for large in INPUTS if large.file == argument).make(Path(path))
         return
-    from ltx_mcp.media.picture import probe_image
+    from ltx_mcp.media.image import probe_image
     from ltx_mcp.media.probe import probe_media
 
     print(probe_image(path) if what == "picture" else probe_media(path, "audio" if what == "audio" else "video"))

@@ -112,7 +112,7 @@ def serve(address: str) -> None:
     from ltx_mcp.media import process
 
     PIL.Image.init()
-    for module in sorted(set(process._MODULES.values())):
+    for module in sorted({module for module, _ in process._WORK.values()}):
         __import__(f"ltx_mcp.media.{module}")
     gc.collect()
     gc.freeze()  # else each process would look through all of it once more

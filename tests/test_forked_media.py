@@ -12,7 +12,7 @@ from PIL import Image
 
 from ltx_mcp.media import client
 from ltx_mcp.media.client import MediaProcess
-from ltx_mcp.media.messages import ChildFailed, ProcessLimits, Room
+from ltx_mcp.media.messages import ChildFailed, ProcessLimits, Sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 LIMITS = ProcessLimits(wall_s=60, cpu_s=30)
@@ -49,7 +49,7 @@ async def test_it_is_confined_limited_and_ended_as_a_started_one(
     for name in ("in", "out"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (64, 48), "teal").save(tmp_path / name / "a.png")
-    room = Room(reads=(str(tmp_path / "in"),))
+    room = Sandbox(reads=(str(tmp_path / "in"),))
     assert (vars(client)["open_process"] is anyio.open_process) == (not forked_media)
     forked = await seen_by(MediaProcess(room), tmp_path)
     monkeypatch.setattr(client, "open_process", anyio.open_process)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, TypedDict
 
 from ltx_mcp.domain.errors import ErrorCode, JobError
+from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.price import from_micro, price_text
 from ltx_mcp.domain.request import Input, kind_of
@@ -74,19 +75,6 @@ def charge_after(state: State, error: ErrorCode | None, *, accepted: bool, failu
     if state is State.CANCELLED:
         return ChargeState.RELEASED
     return ChargeState.HELD
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """Figures measured from the file's streams; `duration` in seconds to the millisecond."""
-
-    duration: float
-    width: int
-    height: int
-    fps: float
-    frames: int
-    has_audio: bool
-    size_bytes: int
 
 
 @dataclass(frozen=True)

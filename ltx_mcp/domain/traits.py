@@ -1,6 +1,6 @@
 """What is peculiar about the file of a picture, and what is made of that where the picture is read or converted.
 
-`media/picture.py` finds these; they are kept by their names. Those of films and sounds (`media/decode/shown.py`) are
+`media/image.py` finds these; they are kept by their names. Those of films and sounds (`media/decode/shown.py`) are
 words themselves.
 """
 

@@ -6,9 +6,10 @@ a context longer than the film is the whole film; a section that runs past the e
 
 from dataclasses import dataclass
 
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.emulator.emulator_state import FilmSpec
 from ltx_mcp.emulator.inputs import InputFile
-from ltx_mcp.media.messages import EditOrder, MediumFacts
+from ltx_mcp.media.messages import EditOrder
 
 CAPTION = "An emulated film: nothing was ordered from anybody, and this is not LTX"
 MAX_FRAMES = 505
@@ -25,7 +26,7 @@ class EmulatedEdit:
     billed_s: float | None = None
 
 
-def too_many_frames(facts: MediumFacts, duration: float, context: float | None) -> bool:
+def too_many_frames(facts: MediaInfo, duration: float, context: float | None) -> bool:
     """Whether a new part and its context have more frames than a model can hold."""
     return (duration + (context or 0)) * facts.fps > MAX_FRAMES + 1e-6
 
@@ -54,10 +55,10 @@ def to_film_of(
     return EmulatedEdit(FilmSpec(width, height, fps, length_s, sound=sound.path, picture=picture), length_s)
 
 
-def is_upright(facts: MediumFacts) -> bool:
+def is_upright(facts: MediaInfo) -> bool:
     """Whether a film is higher than wide."""
     return facts.height > facts.width
 
 
-def _edited(facts: MediumFacts, order: EditOrder, length_s: float) -> FilmSpec:
+def _edited(facts: MediaInfo, order: EditOrder, length_s: float) -> FilmSpec:
     return FilmSpec(facts.width, facts.height, facts.fps, length_s, bool(facts.audio_codec), edit=order)

@@ -11,13 +11,14 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
+from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.emulator.edits import CAPTION
 from ltx_mcp.emulator.emulator_state import FilmSpec
 from ltx_mcp.emulator.inputs import ELSEWHERE
 from ltx_mcp.emulator.letterbox import fit
 from ltx_mcp.emulator.pattern import draw
 from ltx_mcp.media.client import MediaClient
-from ltx_mcp.media.messages import FilmFacts, RenderOrder
+from ltx_mcp.media.messages import RenderOrder
 from ltx_mcp.private import make_folder
 
 _ASSUMED = ELSEWHERE["video"].facts
@@ -70,7 +71,7 @@ class Films:
             edited.unlink(missing_ok=True)
 
 
-def _is_as_promised(facts: FilmFacts, film: FilmSpec) -> bool:
+def _is_as_promised(facts: VideoInfo, film: FilmSpec) -> bool:
     """An odd size may come out even; half the length is less by a second at least."""
     off = max(abs(facts.width - film.width), abs(facts.height - film.height))
     return off <= 1 and facts.duration - film.duration < SAME_LENGTH_S

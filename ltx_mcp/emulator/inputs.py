@@ -17,8 +17,8 @@ from uuid import uuid4
 from weakref import finalize
 
 from ltx_mcp.domain.errors import CallerError
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.client import MediaClient
-from ltx_mcp.media.messages import MediumFacts, PictureFacts
 from ltx_mcp.private import open_private
 
 Kind = Literal["video", "audio"]
@@ -39,13 +39,15 @@ class Stored:
 class InputFile:
     """A film or a sound that an order names. Without a path it lies elsewhere, and its facts are assumed."""
 
-    facts: MediumFacts
+    facts: MediaInfo
     path: str = ""
 
 
 ELSEWHERE: dict[Kind, InputFile] = {
-    "video": InputFile(MediumFacts("mp4", 6.0, 0, "h264", "aac", 1920, 1080, 25.0, 150)),
-    "audio": InputFile(MediumFacts("mp3", 6.0, 0, audio_codec="mp3")),
+    "video": InputFile(
+        MediaInfo("mp4", 1920, 1080, duration=6.0, fps=25.0, frames=150, video_codec="h264", audio_codec="aac")
+    ),
+    "audio": InputFile(MediaInfo("mp3", duration=6.0, audio_codec="mp3")),
 }
 
 
@@ -54,7 +56,7 @@ class Inputs:
 
     def __init__(self, media: MediaClient) -> None:
         self._media = media
-        self._looked: dict[tuple[str, Kind], MediumFacts | None] = {}
+        self._looked: dict[tuple[str, Kind], MediaInfo | None] = {}
 
     @cached_property
     def _folder(self) -> Path:
@@ -103,7 +105,7 @@ class Inputs:
         facts = self._looked[key]
         return None if facts is None else InputFile(facts, str(file.path))
 
-    async def probe_image(self, file: Stored) -> PictureFacts | None:
+    async def probe_image(self, file: Stored) -> MediaInfo | None:
         """What a picture is; None where it cannot be decoded."""
         try:
             return await self._media.probe_image(file.path)

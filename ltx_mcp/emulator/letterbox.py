@@ -57,17 +57,15 @@ def _scaler(pictures: "VideoStream", frame: "av.VideoFrame", width: int, height:
     """Turns a film that a player would turn, scales it, and pads it."""
     from av.filter.graph import Graph
 
-    from ltx_mcp.media.decode.turn import turn_of
-    from ltx_mcp.media.preview.compositor import chained
+    from ltx_mcp.media.decode.shown import rotation_of
 
     size = f"{width}:{height}"
     fitted = [f"scale={size}:force_original_aspect_ratio=decrease", f"pad={size}:(ow-iw)/2:(oh-ih)/2"]
-    steps = [each.partition("=") for each in (*turn_of(frame).filters, *fitted, "setsar=1", "format=yuv420p")]
+    steps = [each.partition("=") for each in (*rotation_of(frame).filters, *fitted, "setsar=1", "format=yuv420p")]
     graph = Graph()
     nodes = [graph.add_buffer(template=pictures)]
     nodes += [graph.add(name, told or None) for name, _, told in steps] + [graph.add("buffersink")]
-    chained(*nodes)
-    graph.configure()
+    graph.link_nodes(*nodes).configure()
     return graph
 
 

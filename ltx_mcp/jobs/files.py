@@ -15,14 +15,14 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.domain.job import Job, VideoInfo
+from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_wire
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.filesystem import check_space, reserve_of
 from ltx_mcp.jobs.store.errors import storage_failed
 from ltx_mcp.media.client import MediaClient
-from ltx_mcp.media.messages import FilmFacts
 from ltx_mcp.private import FILE, create_private, make_folder, open_private
 
 CONVERTED = "-2-as"
@@ -222,16 +222,3 @@ def digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def to_film(measured: FilmFacts) -> VideoInfo:
-    """What a row keeps of a film that was measured."""
-    return VideoInfo(
-        duration=measured.duration,
-        width=measured.width,
-        height=measured.height,
-        fps=measured.fps,
-        frames=measured.frames,
-        has_audio=measured.has_audio,
-        size_bytes=measured.size_bytes,
-    )

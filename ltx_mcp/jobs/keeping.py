@@ -12,7 +12,6 @@ from sqlalchemy import select
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
-from ltx_mcp.jobs.files import to_film
 from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import record
@@ -59,7 +58,7 @@ class Keeping:
             await self.tools.fetch_video(job, part)
             measured = await self.tools.media.measure_film(part)
             await self.tools.media.make_sheet(part, self.tools.files.sheet(job.id))
-            await self.database.run_in_thread(self.tools.files.keep_film, job, part, to_film(measured))
+            await self.database.run_in_thread(self.tools.files.keep_film, job, part, measured)
         finally:
             self.tools.files.remove_folder(folder)
         await self.database.run_in_thread(self._record, job, "film_fetched")

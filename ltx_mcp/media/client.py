@@ -1,7 +1,7 @@
-"""The parent's handle on the child process (child.py) in which pictures and films are decoded and drawn.
+"""The parent's side of the child process (process.py) in which media files are decoded and drawn.
 
-A codec may crash, hang or eat memory over hostile bytes: here it takes a child along, never the server. Both sides
-speak JSON lines over the child's stdin and stdout. This part imports no codec.
+A codec may crash, hang or use up memory on hostile bytes: then it ends the child, never the server. Both sides speak
+JSON lines over the child's stdin and stdout. This side imports no codec.
 """
 
 import contextlib
@@ -23,26 +23,23 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from ltx_mcp import launch
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.domain.media_formats import CONVERSION_TARGETS
+from ltx_mcp.domain.media_info import MediaInfo, VideoInfo
 from ltx_mcp.domain.media_reference import FramePosition
-from ltx_mcp.media.lanes import QUICK_MIB, Lane, Sizes, Trees, Work, absolute
+from ltx_mcp.media.lanes import QUICK_MIB, Lane, Sizes, Work
 from ltx_mcp.media.messages import (
     MEMORY_MIB,
     MIB,
     ChildFailed,
     Confinement,
+    ContactSheet,
     EditOrder,
-    FilmFacts,
-    FrameFacts,
+    ExtractedFrame,
     FrameFormat,
-    MediumFacts,
-    PictureFacts,
     ProcessLimits,
     RenderNotes,
     RenderOrder,
     ReportProgress,
-    Room,
-    SheetFacts,
+    Sandbox,
 )
 from ltx_mcp.settings import environment
 
@@ -52,16 +49,16 @@ _MAX_LINE = 1 << 20
 _SIGXCPU = 24
 _START_S = 30.0
 _FIRST_PATIENCE_S, _SECOND_PATIENCE_S = 25.0, 10.0
-# A call is answered within 50 s: with the wait for a turn, both looks at an input stay well below that on a machine
-# that has hardly any time for them. Where processor time has no limit, the clock's is closer.
+# A call is answered within 50 s: with the wait for a turn, both probes of an input stay well below that even on a very
+# busy machine. Where processor time has no limit, the limit by the clock is lower.
 _QUICK = ProcessLimits(wall_s=4, cpu_s=1, file_bytes=0)
 _PATIENT = ProcessLimits(wall_s=25 if sys.platform != "win32" else 10, cpu_s=9, file_bytes=0)
-_FILM = ProcessLimits(wall_s=120, cpu_s=240, file_bytes=256 * MIB)
-_CONVERT_PICTURE = ProcessLimits(wall_s=60, cpu_s=60, file_bytes=512 * MIB)
+_VIDEO = ProcessLimits(wall_s=120, cpu_s=240, file_bytes=256 * MIB)
+_CONVERT_IMAGE = ProcessLimits(wall_s=60, cpu_s=60, file_bytes=512 * MIB)
 _RENDER = ProcessLimits(wall_s=120, open_files=512)
 _RENDER_S_PER_PIXEL = 7e-8  # about twenty times what two cores need
-# A film of 20 s in 4K is decoded and encoded anew on a slow machine.
-_REWRITE = ProcessLimits(wall_s=1800, cpu_s=7200, file_bytes=4096 * MIB, open_files=512)
+# A video of 20 s in 4K is decoded and encoded again on a slow machine.
+_TRANSCODE = ProcessLimits(wall_s=1800, cpu_s=7200, file_bytes=4096 * MIB, open_files=512)
 _BROKEN_PIPE = (
     anyio.EndOfStream,
     anyio.IncompleteRead,
@@ -69,7 +66,7 @@ _BROKEN_PIPE = (
     anyio.BrokenResourceError,
     anyio.ClosedResourceError,
 )
-# Nothing else of the environment reaches the child: no key can leak from where no key is.
+# Nothing else of the environment reaches the child, so no key can leak from it.
 _PASSED_ON = (
     "PATH", "HOME", "USERPROFILE", "LOCALAPPDATA", "TMPDIR", "TEMP", "TMP", "LANG", "SYSTEMROOT", "WINDIR",
     "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
@@ -77,13 +74,13 @@ _PASSED_ON = (
 
 
 class MediaProcess:
-    """One child process, living as long as its `async with` block; one `run` at a time, the first of which starts it.
+    """One child process, which lives as long as its `async with` block; one `run` at a time, the first starts it.
 
-    Where the system allows it, the child can open nothing but its `room`.
+    Where the OS allows it, the child can open only what is in its `sandbox`.
     """
 
-    def __init__(self, room: Room, memory_mib: int = MEMORY_MIB) -> None:
-        self.room = room
+    def __init__(self, sandbox: Sandbox, memory_mib: int = MEMORY_MIB) -> None:
+        self.sandbox = sandbox
         self._memory_mib = memory_mib
         self._process: Process | None = None
         self._lines: BufferedByteReceiveStream | None = None
@@ -104,11 +101,11 @@ class MediaProcess:
         return not self._killed and self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Starts the process; it limits itself before it reads its first order."""
+        """Starts the process; it limits itself before it reads its first request."""
         command = launch.command("ltx_mcp.media.process", "--memory-mib", str(self._memory_mib))
         no_window = getattr(subprocess, "CREATE_NO_WINDOW", 0)
-        # A session of its own: a signal to the server's group must not reach a render before the server hands over.
-        # Shielded: a start that is cancelled half way kills the process, but leaves nobody to wait for its end.
+        # Its own session: a signal to the server's group must not reach a render before the server hands over.
+        # Shielded: a start that is cancelled half way kills the process, but nothing then waits for its end.
         with anyio.CancelScope(shield=True):
             self._process = await open_process(
                 command, stderr=None, creationflags=no_window, start_new_session=True, **_surroundings()
@@ -117,9 +114,9 @@ class MediaProcess:
             self._lines = BufferedByteReceiveStream(self._process.stdout)
 
     async def run(
-        self, what: str, arguments: dict[str, Any], limits: ProcessLimits, tell: ReportProgress | None = None
+        self, what: str, arguments: dict[str, Any], limits: ProcessLimits, report: ReportProgress | None = None
     ) -> dict[str, Any]:
-        """The result of one piece of work, which may raise, or ChildFailed. Cancelling it kills the child."""
+        """The result of one piece of work. Raises what that raises, or ChildFailed. Cancelling it kills the child."""
         self._runs += 1
         answer: dict[str, Any] | None = None
         try:
@@ -129,13 +126,13 @@ class MediaProcess:
                 await self._send(what, arguments, limits)
                 await self._receive(None)
             with anyio.fail_after(limits.wall_s):
-                answer = await self._receive(tell)
+                answer = await self._receive(report)
         except TimeoutError:
             raise ChildFailed(f"The work on the {what} was stopped after {limits.wall_s:g} s.", late=True) from None
         except _BROKEN_PIPE:
-            by_itself, fate = not self._killed, await self._fate()
+            by_itself, how = not self._killed, await self._how_it_ended()
             late = self._process is not None and self._process.returncode == -_SIGXCPU
-            raise ChildFailed(f"The process working on the {what} {fate}.", ended=by_itself, late=late) from None
+            raise ChildFailed(f"The process working on the {what} {how}.", ended=by_itself, late=late) from None
         finally:
             if answer is None:
                 await self.close()
@@ -161,12 +158,12 @@ class MediaProcess:
     async def _send(self, what: str, arguments: dict[str, Any], limits: ProcessLimits) -> None:
         if self._process is None or self._process.stdin is None:
             raise anyio.ClosedResourceError
-        order = {"id": self._runs, "what": what, "arguments": arguments, "limits": asdict(limits)}
+        request = {"id": self._runs, "what": what, "arguments": arguments, "limits": asdict(limits)}
         if self._runs == 1:
-            order["room"] = asdict(self.room)
-        await self._process.stdin.send(json.dumps(order).encode() + b"\n")
+            request["sandbox"] = asdict(self.sandbox)
+        await self._process.stdin.send(json.dumps(request).encode() + b"\n")
 
-    async def _receive(self, tell: ReportProgress | None) -> dict[str, Any]:
+    async def _receive(self, report: ReportProgress | None) -> dict[str, Any]:
         assert self._lines is not None
         while True:
             line = await self._lines.receive_until(b"\n", _MAX_LINE)
@@ -175,10 +172,10 @@ class MediaProcess:
                 continue
             if "progress" not in answer:
                 return answer
-            if tell:
-                tell(answer["progress"])
+            if report:
+                report(answer["progress"])
 
-    async def _fate(self) -> str:
+    async def _how_it_ended(self) -> str:
         """How the process ended, in words."""
         assert self._process is not None
         if self._killed:
@@ -194,12 +191,12 @@ class MediaProcess:
 
 
 class MediaClient:
-    """What the rest of the program uses. Callers' inputs, conversions, renders and films that were made go through
-    lanes of their own, none of which waits for another.
+    """What the rest of the program uses. Callers' inputs, conversions, renders and videos that were made each have
+    their own lane, and none waits for another.
 
-    Needs a running asyncio loop, but no task group; `close` at shutdown. Callers' inputs lie in folders of
-    `inputs_in`, films and what is made of them in `films_in`; others may be named, at the cost of a new child.
-    `looks` are what the two looks at an input may use.
+    Needs a running asyncio loop, but no task group; `close` at shutdown. Callers' inputs are in folders of
+    `inputs_in`, videos and what is made of them in `films_in`; files elsewhere cost a new child. `probe_limits` are
+    what the first and the second probe of an input may use.
     """
 
     def __init__(
@@ -209,138 +206,135 @@ class MediaClient:
         sizes: Sizes | None = None,
         inputs_in: tuple[Path, ...] = (),
         films_in: tuple[Path, ...] = (),
-        looks: tuple[ProcessLimits, ProcessLimits] = (_QUICK, _PATIENT),
+        probe_limits: tuple[ProcessLimits, ProcessLimits] = (_QUICK, _PATIENT),
     ) -> None:
         sizes = sizes or Sizes.of(os.cpu_count() or 1)
-        self._first_look, self._second_look = looks
-        child, quick = (
-            partial(MediaProcess, memory_mib=memory_mib),
-            partial(MediaProcess, memory_mib=min(memory_mib, QUICK_MIB)),
-        )
-        self._quick = Lane(quick, sizes.quick, warm_s, 5, Trees(inputs_in))
-        self._patient = Lane(child, sizes.patient, 0, 10)
-        self._films = Lane(child, sizes.films, warm_s, 0, Trees(films_in, films_in))
-        self._pictures = Lane(child, sizes.pictures)
+        self._first_limits, self._second_limits = probe_limits
+        child = partial(MediaProcess, memory_mib=memory_mib)
+        quick = partial(MediaProcess, memory_mib=min(memory_mib, QUICK_MIB))
+        inputs, videos = tuple(map(str, inputs_in)), tuple(map(str, films_in))
+        self._quick = Lane(quick, sizes.quick, warm_s, Sandbox(inputs))
+        self._patient = Lane(child, sizes.patient, sandbox=Sandbox(niceness=10))
+        self._videos = Lane(child, sizes.videos, warm_s, Sandbox(videos, videos, niceness=0))
+        self._images = Lane(child, sizes.images)
         self._conversions = Lane(child, sizes.conversions)
         self._renders = Lane(child, sizes.renders)
 
-    async def probe_image(self, path: str | Path) -> PictureFacts:
-        """The facts of a whole picture. CallerError: input_failed for what is none, rate_limited if too many wait."""
-        return PictureFacts(**_with_tuples(await self._look("picture", "picture", {"path": str(absolute(path))})))
+    async def probe_image(self, path: str | Path) -> MediaInfo:
+        """What is read of a complete image. CallerError: input_failed for any other file, rate_limited if too many
+        calls wait."""
+        return await self._probe(_reading("picture", path, self._first_limits), "picture")
 
-    async def probe_media(self, path: str | Path, kind: Literal["video", "audio"]) -> MediumFacts:
-        """The facts of a whole film, or a whole sound, be it a film's. CallerError: input_failed where it is none,
-        rate_limited where too many wait."""
-        return MediumFacts(
-            **_with_tuples(await self._look(kind, "medium", {"path": str(absolute(path)), "kind": kind}))
+    async def probe_media(self, path: str | Path, kind: Literal["video", "audio"]) -> MediaInfo:
+        """What is read of a complete video, or a complete audio, which may be a video's. CallerError as above."""
+        return await self._probe(_reading("medium", path, self._first_limits, kind=kind), kind)
+
+    async def probe_video(self, path: str | Path, kind: Literal["video", "audio"] = "video") -> MediaInfo:
+        """The same of a video or an audio that was made, which does not wait for callers' inputs. CallerError
+        (input_failed)."""
+        return await _read(self._videos, _reading("medium", path, _VIDEO, kind=kind), kind)
+
+    async def convert_image(self, path: str | Path, out: Path, target: str, size: tuple[int, int]) -> None:
+        """Writes the image to `out` as jpeg or png in this size, upright and without transparency."""
+        width, height = size
+        await self._images.run(
+            _reading("convert", path, _CONVERT_IMAGE, out, target=target, width=width, height=height)
         )
 
-    async def probe_video(self, path: str | Path, kind: Literal["video", "audio"] = "video") -> MediumFacts:
-        """The same facts of a film or a sound that was made, and so waits for no caller's input. CallerError
-        (input_failed)."""
-        work = _reading("medium", path, _FILM, kind=kind)
-        try:
-            return MediumFacts(**_with_tuples(await self._films.run(work)))
-        except ChildFailed as failure:
-            raise _undecodable(kind, failure) from failure
-
-    async def convert_picture(self, path: str | Path, out: Path, target: str) -> None:
-        """Writes the picture to `out` as jpeg or png, upright and without transparency."""
-        await self._pictures.run(_reading("convert", path, _CONVERT_PICTURE, out, target=target))
-
-    async def convert_medium(self, path: str | Path, out: Path, target: str) -> MediumFacts:
-        """Writes a film as `mp4/h264` or a sound, be it a film's, as `m4a/aac`; gives the facts of what was written.
+    async def convert_media(self, path: str | Path, out: Path, kind: Literal["video", "audio"]) -> MediaInfo:
+        """Writes a video as MP4 with H.264, or an audio, which may be a video's, as M4A with AAC.
 
         What is encoded that way already is copied. CallerError (input_failed) where it cannot be read.
         """
-        try:
-            work = _reading("conversion", path, _REWRITE, out, target=target)
-            return MediumFacts(**_with_tuples(await self._conversions.run(work)))
-        except ChildFailed as failure:
-            raise _undecodable("audio" if target == CONVERSION_TARGETS["audio"] else "video", failure) from failure
+        return await _read(self._conversions, _reading("conversion", path, _TRANSCODE, out, kind=kind), kind)
 
-    async def measure_film(self, path: str | Path) -> FilmFacts:
-        """The facts of a film. LtxError (bad_reply) where it is none."""
-        return FilmFacts(**await self._films.run(_reading("measure", path, _FILM)))
+    async def measure_film(self, path: str | Path) -> VideoInfo:
+        """The figures of a video. LtxError (bad_reply) for any other file."""
+        return VideoInfo(**await self._videos.run(_reading("measure", path, _VIDEO)))
 
-    async def make_sheet(self, path: str | Path, out: Path) -> SheetFacts:
-        """Writes a film's contact sheet to `out`, a JPEG of at most 60,000 bytes."""
-        return SheetFacts(**await self._films.run(_reading("sheet", path, _FILM, out)))
+    async def make_sheet(self, path: str | Path, out: Path) -> ContactSheet:
+        """Writes a video's contact sheet to `out`, a JPEG of at most 60,000 bytes."""
+        return ContactSheet(**await self._videos.run(_reading("sheet", path, _VIDEO, out)))
 
     async def take_frame(
         self, path: str | Path, moment: FramePosition, out: Path, fmt: FrameFormat = "jpeg", max_edge: int | None = None
-    ) -> FrameFacts:
-        """Writes the frame shown at a moment to `out`. CallerError (invalid_request) outside the film."""
-        work = _reading("frame", path, _FILM, out, moment=moment, fmt=fmt, max_edge=max_edge)
-        return FrameFacts(**await self._films.run(work))
+    ) -> ExtractedFrame:
+        """Writes the frame shown at a moment to `out`. CallerError (invalid_request) outside the video."""
+        work = _reading("frame", path, _VIDEO, out, moment=moment, fmt=fmt, max_edge=max_edge)
+        return ExtractedFrame(**await self._videos.run(work))
 
-    async def render(self, order: RenderOrder, out: Path, tell: ReportProgress | None = None) -> RenderNotes:
+    async def render(self, order: RenderOrder, out: Path, report: ReportProgress | None = None) -> RenderNotes:
         """Draws a preview into `out`; one that fails or is cancelled leaves no file."""
         pixels = order.frames * order.width * order.height
         limits = replace(_RENDER, wall_s=_RENDER.wall_s + pixels * _RENDER_S_PER_PIXEL, file_bytes=pixels + 64 * MIB)
-        return RenderNotes(**await self._renders.run(_drawing("render", order, limits, out), tell))
+        return RenderNotes(**await self._renders.run(_drawing("render", order, limits, out), report))
 
-    async def edit(self, order: EditOrder, out: Path, tell: ReportProgress | None = None) -> RenderNotes:
-        """Writes the lengthened or partly redrawn film to `out`, an MP4; one that fails or is cancelled leaves no file.
+    async def edit(self, order: EditOrder, out: Path, report: ReportProgress | None = None) -> RenderNotes:
+        """Writes the lengthened or partly redrawn video to `out`, an MP4; one that fails or is cancelled leaves no
+        file.
 
-        CallerError: invalid_request for a section outside the film, input_failed for a film that cannot be read.
+        CallerError: invalid_request for a section outside the video, input_failed for a video that cannot be read.
         """
-        return RenderNotes(**await self._renders.run(_drawing("edit", order, _REWRITE, out), tell))
+        return RenderNotes(**await self._renders.run(_drawing("edit", order, _TRANSCODE, out), report))
 
     async def confinement(self) -> Confinement:
-        """What the system keeps the children from here."""
+        """What the OS keeps the children from here."""
         return Confinement(**await self._quick.run(Work("confinement", {}, _QUICK)))
 
     async def close(self) -> None:
-        """Ends all children; calls they are working on fail."""
-        for lane in (self._quick, self._patient, self._films, self._pictures, self._conversions, self._renders):
+        """Ends all children; the calls they work on fail."""
+        for lane in (self._quick, self._patient, self._videos, self._images, self._conversions, self._renders):
             await lane.close()
 
-    async def _look(self, kind: str, what: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Looks in two rounds, so that what takes long holds up nobody whose input does not."""
-        work = Work(what, arguments, self._first_look, (Path(arguments["path"]),))
+    async def _probe(self, work: Work, kind: str) -> MediaInfo:
+        """In two rounds, so that what takes long delays nobody whose input does not."""
         asked_at = anyio.current_time()
         try:
-            return await self._quick.run(work, patience_s=_FIRST_PATIENCE_S)
+            return _to_info(await self._quick.run(work, patience_s=_FIRST_PATIENCE_S))
         except ChildFailed as failure:
             waited_s = anyio.current_time() - asked_at
             logger.debug("a second look at the %s: %s", kind, failure)
-        work = replace(work, limits=self._second_look)
-        try:
-            return await self._patient.run(work, patience_s=max(_SECOND_PATIENCE_S - waited_s, 1))
-        except ChildFailed as failure:
-            raise _undecodable(kind, failure) from failure
+        patience_s = max(_SECOND_PATIENCE_S - waited_s, 1)
+        return await _read(self._patient, replace(work, limits=self._second_limits), kind, patience_s)
 
 
-def _with_tuples(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts as they came as JSON, which knows no tuples."""
-    return facts | {"traits": tuple(facts["traits"])}
+async def _read(lane: Lane, work: Work, kind: str, patience_s: float | None = None) -> MediaInfo:
+    try:
+        return _to_info(await lane.run(work, patience_s=patience_s))
+    except ChildFailed as failure:
+        raise _undecodable(kind, failure) from failure
+
+
+def _to_info(result: dict[str, Any]) -> MediaInfo:
+    """The record from its JSON, which has no tuples."""
+    return MediaInfo(**result | {"traits": tuple(result["traits"])})
 
 
 def _reading(what: str, path: str | Path, limits: ProcessLimits, out: Path | None = None, **arguments: Any) -> Work:
     """Work on one file."""
-    path = absolute(path)
-    more = {} if out is None else {"out": str(absolute(out))}
-    return Work(what, {"path": str(path)} | more | arguments, limits, (path,), None if out is None else absolute(out))
+    path = Path(os.path.abspath(path))
+    if out is not None:
+        out = Path(os.path.abspath(out))
+        arguments["out"] = str(out)
+    return Work(what, {"path": str(path)} | arguments, limits, (path,), out)
 
 
 def _drawing(what: str, order: RenderOrder | EditOrder, limits: ProcessLimits, out: Path) -> Work:
     """Work on the files that the order names."""
     names = ("image", "end_image", "sound", "video")
-    paths = {name: absolute(path) for name in names if (path := getattr(order, name, None)) is not None}
-    told = asdict(order) | {name: str(path) for name, path in paths.items()}
-    out = absolute(out)
-    return Work(what, {"order": told, "out": str(out)}, limits, tuple(paths.values()), out)
+    paths = {name: os.path.abspath(path) for name in names if (path := getattr(order, name, None)) is not None}
+    out = Path(os.path.abspath(out))
+    return Work(what, {"order": asdict(order) | paths, "out": str(out)}, limits, tuple(map(Path, paths.values())), out)
 
 
 def _surroundings() -> dict[str, Any]:
     passed = {k: v for k, v in environment().items() if k.upper() in _PASSED_ON or k.startswith("LC_")}
-    # Each arena reserves address space, which is what the child's memory limit counts.
+    # Each arena reserves address space, which the child's memory limit counts.
     return launch.surroundings(launch.FOLDER, passed | {"MALLOC_ARENA_MAX": "2"})
 
 
 def _read_line(line: bytes) -> dict[str, Any]:
-    """The child's message; noise written before it took hold of its stdout is passed over."""
+    """The child's message; output from before it claimed its stdout is ignored."""
     try:
         answer = json.loads(line)
     except ValueError:

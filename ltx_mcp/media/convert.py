@@ -1,4 +1,4 @@
-"""Makes of a film or a sound that a provider would refuse one that it takes, without loss where that can be."""
+"""Converts a video or an audio file that a provider would refuse, without loss where possible."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -7,52 +7,44 @@ from pathlib import Path
 import av
 from av.container import OutputContainer
 
-from ltx_mcp.domain.errors import ErrorCode, LtxError
-from ltx_mcp.domain.media_formats import CONVERSION_TARGETS
-from ltx_mcp.media.decode.audio_reader import AudioReader, first_heard, open_sound
+from ltx_mcp.domain.media_info import MediaInfo
+from ltx_mcp.media.decode.audio_reader import AudioReader, first_audio_s, open_audio
 from ltx_mcp.media.decode.source_video import SourceVideo, read_source
-from ltx_mcp.media.messages import MediumFacts
-from ltx_mcp.media.probe import codec_name, probe_media
-from ltx_mcp.media.remux import write_whole
+from ltx_mcp.media.probe import Kind, codec_name, probe_media
+from ltx_mcp.media.remux import write_all
 from ltx_mcp.media.tracks import CopiedTrack, EncodedTrack, Silence, Track
 
 _CRF = 14
 
 
-def convert_medium(path: str | Path, out: Path, target: str) -> MediumFacts:
-    """Writes `mp4/h264`, or the sound alone as `m4a/aac`, to `out`; gives the facts of what was written.
+def convert_media(path: str | Path, out: Path, kind: Kind) -> MediaInfo:
+    """Writes a video as MP4 with H.264, or an audio, which may be a video's, as M4A with AAC; gives what was written.
 
-    CallerError (input_failed) where the film or sound cannot be read.
+    CallerError (input_failed) where it cannot be read.
     """
-    if target == CONVERSION_TARGETS["video"]:
+    if kind == "video":
         source = read_source(path)
         copied = () if source.shown.traits else ("h264",)
-        write_whole(out, source, partial(_film_track, source), _untold, copied, _CRF)
-        return probe_media(out, "video")
-    if target == CONVERSION_TARGETS["audio"]:
-        _write_sound(path, out)
-        return probe_media(out, "audio")
-    raise LtxError(ErrorCode.INTERNAL_ERROR, f"Nothing is converted to {target} here.")
+        write_all(out, source, partial(_make_track, source), lambda part: None, copied, _CRF)
+    else:
+        _write_audio(path, out)
+    return probe_media(out, kind)
 
 
-def _untold(part: float) -> None:
-    """Nobody waits to hear how far a conversion has come."""
-
-
-def _film_track(source: SourceVideo, container: OutputContainer, stack: ExitStack) -> Track:
-    if not source.has_sound:
+def _make_track(source: SourceVideo, container: OutputContainer, stack: ExitStack) -> Track:
+    if not source.has_audio:
         return Silence()
-    opened, stream = stack.enter_context(open_sound(source.path, "video"))
+    opened, stream = stack.enter_context(open_audio(source.path, "video"))
     if codec_name(stream) == "aac":
         return CopiedTrack(container, opened, stream, source.start_s)
     return EncodedTrack(container, AudioReader(opened, stream, source.start_s))
 
 
-def _write_sound(path: str | Path, out: Path) -> None:
-    origin = first_heard(path)
+def _write_audio(path: str | Path, out: Path) -> None:
+    origin = first_audio_s(path)
     with (
         av.open(str(out), "w", format="ipod", options={"movflags": "+faststart"}) as container,
-        open_sound(path, "audio") as (opened, stream),
+        open_audio(path, "audio") as (opened, stream),
     ):
         track: Track
         if codec_name(stream) == "aac":

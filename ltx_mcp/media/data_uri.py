@@ -42,8 +42,8 @@ def _decode(payload: str, out: BinaryIO, max_bytes: int) -> tuple[str, int]:
             raise UnreadableDataError("is a data URI whose base64 is damaged or cut short")
         is_padded = is_padded or len(data) < len(letters)
         rest += data
-        whole = len(rest) // 4 * 4
-        content, rest = binascii.a2b_base64(rest[:whole]), rest[whole:]
+        complete = len(rest) // 4 * 4
+        content, rest = binascii.a2b_base64(rest[:complete]), rest[complete:]
         size_bytes += len(content)
         if size_bytes > max_bytes:
             raise UnreadableDataError("is too large")

@@ -1,4 +1,4 @@
-"""Pictures that are made to take long: small files that ask for the same pixels again and again.
+"""Images made to take long: small files that draw the same pixels again and again.
 
 They are found by walking over their segments, before anything decodes or even lists them; an honest encoder comes
 nowhere near these numbers. Frames of an animation are not counted: only the first is decoded.
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MAX_SCANS = 100  # mozjpeg writes about ten
-MAX_SCANNED = 2_000_000_000  # pixels of all scans: a picture of 100 megapixels may have twenty, which take 2 s
+MAX_SCANNED = 2_000_000_000  # pixels of all scans: an image of 100 megapixels may have twenty, which take 2 s
 MAX_SEGMENTS = 10_000
 MAX_CHUNKS = 100_000  # of 8 kB each, as most encoders write them, a file of 50 MB has 6,000
 
@@ -23,7 +23,7 @@ _SIZES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def find_excess(path: str | Path) -> str:
-    """What the file has too much of, and how much is read, after "The picture"; empty where nothing is."""
+    """What the file has too much of, and how much is read, after "The image"; empty where nothing is."""
     with open(path, "rb") as file:
         head = file.read(8)
         if head[:2] != b"\xff\xd8" and head != _PNG:
@@ -33,7 +33,7 @@ def find_excess(path: str | Path) -> str:
 
 
 def has_end(path: str | Path) -> bool:
-    """Whether the first picture of a JPEG has its end marker; of what is no JPEG this is not asked."""
+    """Whether the first image of a JPEG has its end marker; true for any other file."""
     with open(path, "rb") as file:
         if file.read(2) != b"\xff\xd8":
             return True

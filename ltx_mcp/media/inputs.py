@@ -5,41 +5,38 @@
 
 import hashlib
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol, TypeVar
+from typing import BinaryIO, Literal, Protocol
 from uuid import uuid4
 
 from anyio import to_thread
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.media_reference import DataUri, LocalPath, WebUrl, read_reference
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import Input, kind_of
 from ltx_mcp.media.data_uri import UnreadableDataError, write_data
-from ltx_mcp.media.messages import MediumFacts, PictureFacts
 from ltx_mcp.media.paths import Paths, UnreadableError, input_folders
 from ltx_mcp.private import open_private
 
-__all__ = ["Fetch", "InputReader", "Listen", "Look", "fetch_url", "input_folders", "read_reference"]
+__all__ = ["Fetch", "InputReader", "ProbeImage", "ProbeMedia", "fetch_url", "input_folders", "read_reference"]
 
 MAX_BYTES = 50_000_000
-MAX_MEDIUM_BYTES = 200_000_000
+MAX_MEDIA_BYTES = 200_000_000
 _CHUNK = 1 << 20
 
-Look = Callable[[Path], Awaitable[PictureFacts]]
-Listen = Callable[[Path, Literal["video", "audio"]], Awaitable[MediumFacts]]
+ProbeImage = Callable[[Path], Awaitable[MediaInfo]]
+ProbeMedia = Callable[[Path, Literal["video", "audio"]], Awaitable[MediaInfo]]
 
 
 class Fetch(Protocol):
     """Copies what a public https URL leads to into the new file `out`; gives the content type."""
 
     async def __call__(self, url: str, out: Path, *, argument: str, max_bytes: int) -> str: ...
-
-
-_Facts = TypeVar("_Facts", PictureFacts, MediumFacts)
 
 
 async def fetch_url(url: str, out: Path, *, argument: str, max_bytes: int) -> str:
@@ -79,56 +76,52 @@ class InputReader:
     """Turns a reference into a file in the caller's own temporary folder, or into one clear CallerError.
 
     `folders` are those a path may lie in; None is where paths mean nothing, as over HTTP. `cwd` and `is_typed`: see
-    Paths. `look` decodes a picture, `listen` a video or a sound, of `max_medium_bytes` at most.
+    Paths. `look` probes an image, `listen` a video or an audio, of `max_media_bytes` at most.
     """
 
     def __init__(
         self,
         folders: tuple[Path, ...] | None,
-        look: Look,
+        look: ProbeImage,
         fetch: Fetch = fetch_url,
         max_bytes: int = MAX_BYTES,
-        listen: Listen | None = None,
-        max_medium_bytes: int = MAX_MEDIUM_BYTES,
+        listen: ProbeMedia | None = None,
+        max_media_bytes: int = MAX_MEDIA_BYTES,
         *,
         cwd: Path | None = None,
         is_typed: bool = False,
     ) -> None:
         self._paths = None if folders is None else Paths(folders, cwd, is_typed)
-        self._look = look
-        self._listen = listen
+        self._probe_image = look
+        self._probe_media = listen
         self._fetch = fetch
         self._max_bytes = max_bytes
-        self._max_medium_bytes = max_medium_bytes
+        self._max_media_bytes = max_media_bytes
 
     async def read_picture(self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path) -> ReadFile:
-        """The picture, copied into the folder `into` under a random name; nothing stays there on failure."""
-        async with self._copied(ref, argument, into, self._max_bytes) as (target, copied):
-            facts = await _looked(self._look(target), argument)
-        return ReadFile(target, to_input(facts, argument, copied.sha256, copied.size_bytes), copied.found)
+        """The image, copied into the folder `into` under a random name; nothing stays there on failure."""
+        return await self._read(ref, argument, into, self._max_bytes, self._probe_image)
 
     async def read_medium(
         self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path, kind: Literal["video", "audio"]
     ) -> ReadFile:
-        """The same of a video, or of a sound, which may be a film's."""
-        assert self._listen is not None
-        async with self._copied(ref, argument, into, self._max_medium_bytes) as (target, copied):
-            facts = await _looked(self._listen(target, kind), argument)
-        return ReadFile(target, to_input(facts, argument, copied.sha256, copied.size_bytes), copied.found)
+        """The same of a video, or of an audio, which may be a video's."""
+        listen = self._probe_media
+        assert listen is not None
+        return await self._read(ref, argument, into, self._max_media_bytes, lambda path: listen(path, kind))
 
-    @asynccontextmanager
-    async def _copied(
-        self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path, max_bytes: int
-    ) -> AsyncGenerator[tuple[Path, Copied], None]:
-        """The copy and what is known of it; it is removed again when the block fails."""
+    async def _read(
+        self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path, max_bytes: int, probe: ProbeImage
+    ) -> ReadFile:
         target = into / uuid4().hex
         try:
             with _storing(argument):
                 copied = await self._copy(ref, argument, target, max_bytes)
-            yield target, copied
+            info = await _probed(probe(target), argument)
         except BaseException:
             target.unlink(missing_ok=True)
             raise
+        return ReadFile(target, to_input(info, argument, copied.sha256, copied.size_bytes), copied.found)
 
     async def _copy(self, ref: WebUrl | DataUri | LocalPath, argument: str, target: Path, max_bytes: int) -> Copied:
         match ref:
@@ -161,36 +154,33 @@ class InputReader:
         return Copied(sha256, size_bytes, str(place.path) if place.was_looked_for else "")
 
 
-async def _looked(look: Awaitable[_Facts], argument: str) -> _Facts:
-    """What was seen; an error names the argument."""
+async def _probed(probe: Awaitable[MediaInfo], argument: str) -> MediaInfo:
+    """What was found; an error names the argument."""
     try:
-        return await look
+        return await probe
     except CallerError as error:
         if error.message.startswith((argument, f"The {argument} ")):
             raise
         raise CallerError(error.code, f"{argument}: {error.message}", error.hint) from error
 
 
-def to_input(facts: PictureFacts | MediumFacts, role: str, sha256: str, size_bytes: int) -> Input:
+def to_input(info: MediaInfo, role: str, sha256: str, size_bytes: int) -> Input:
     """What a row keeps of a file that was read; the codec of a video or an audio is that of the stream of its kind."""
-    if isinstance(facts, PictureFacts):
-        edges = (facts.width, facts.height)
-        return Input(role, sha256, facts.format, size_bytes, *edges, facts.exif_rotated, traits=facts.traits)
-    is_video = kind_of(role) == "video"
     return Input(
         role,
         sha256,
-        facts.container,
+        info.format,
         size_bytes,
-        width=facts.width if is_video else 0,
-        height=facts.height if is_video else 0,
-        codec=facts.video_codec if is_video else facts.audio_codec,
-        duration=facts.duration,
-        fps=facts.fps,
-        frames=facts.frames,
-        has_audio=bool(facts.audio_codec),
-        doubt=facts.doubt,
-        traits=facts.traits,
+        info.width,
+        info.height,
+        info.exif_rotated,
+        codec=info.video_codec if kind_of(role) == "video" else info.audio_codec,
+        duration=info.duration,
+        fps=info.fps,
+        frames=info.frames,
+        has_audio=bool(info.audio_codec),
+        doubt=info.doubt,
+        traits=info.traits,
     )
 
 

@@ -1,4 +1,4 @@
-"""Who waits for whom: work of one kind goes through one lane of child processes, and no lane waits for another.
+"""Work of one kind goes through one lane of child processes, and no lane waits for another.
 
 A lane bounds how many children it has at a time, and each of them how much memory it may use.
 """
@@ -7,20 +7,21 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.messages import MEMORY_MIB, ChildFailed, ProcessLimits, ReportProgress, Room
+from ltx_mcp.media.messages import MEMORY_MIB, ChildFailed, ProcessLimits, ReportProgress, Sandbox
 
 if TYPE_CHECKING:
     from ltx_mcp.media.client import MediaProcess
 
 QUICK_MIB = 1024
 _MAX_CHILDREN = 8
+_NOTHING = Sandbox()
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Sizes:
 
     quick: int
     patient: int
-    films: int
-    pictures: int
+    videos: int
+    images: int
     conversions: int
     renders: int
 
@@ -50,65 +51,58 @@ class Sizes:
         """Two cores have 2, 1, 2, 1, 2 and 2; 64 have 8, 4, 8, 4, 8 and 8."""
         many = max(2, min(_MAX_CHILDREN, cores // 2))
         few = max(2, min(_MAX_CHILDREN, cores // 8))
-        return cls(quick=many, patient=many // 2, films=many, pictures=many // 2, conversions=few, renders=few)
+        return cls(quick=many, patient=many // 2, videos=many, images=many // 2, conversions=few, renders=few)
 
-    def most_mib(self, memory_mib: int = MEMORY_MIB) -> int:
+    def max_mib(self, memory_mib: int = MEMORY_MIB) -> int:
         """What all children together may use."""
         return self.quick * min(QUICK_MIB, memory_mib) + memory_mib * (
-            self.patient + self.films + self.pictures + self.conversions + self.renders
+            self.patient + self.videos + self.images + self.conversions + self.renders
         )
 
 
-@dataclass(frozen=True)
-class Trees:
-    """Folders that warm children of a lane may use from their first work on; what else is asked for takes a new one."""
-
-    reads: tuple[Path, ...] = ()
-    writes: tuple[Path, ...] = ()
-
-
 class Lane:
-    """Up to `most` children. One that stays warm ends when it had nothing to do for `warm_s`; 0: each does one work.
+    """Up to `max_children` children. One that stays warm ends when it had nothing to do for `warm_s`; 0: each does one
+    piece of work.
 
-    Needs a running asyncio loop, but no task group.
+    Warm children may use the folders of `sandbox` from the start; work elsewhere takes a new one. Needs a running
+    asyncio loop, but no task group.
     """
 
     def __init__(
         self,
-        make_child: "Callable[[Room], MediaProcess]",
-        most: int,
+        make_child: "Callable[[Sandbox], MediaProcess]",
+        max_children: int,
         warm_s: float = 0,
-        niceness: int = 5,
-        trees: Trees | None = None,
+        sandbox: Sandbox = _NOTHING,
     ) -> None:
-        self._make_child, self._most, self._warm_s, self._niceness = make_child, most, warm_s, niceness
-        self._trees = trees or Trees()
-        self._turns = anyio.Semaphore(most)
+        self._make_child, self._max_children, self._warm_s = make_child, max_children, warm_s
+        self._sandbox = sandbox
+        self._turns = anyio.Semaphore(max_children)
         self._idle: dict[MediaProcess, asyncio.TimerHandle] = {}
         self._busy: set[MediaProcess] = set()
         self._closed = False
 
     async def run(
-        self, work: Work, tell: ReportProgress | None = None, patience_s: float | None = None
+        self, work: Work, report: ReportProgress | None = None, patience_s: float | None = None
     ) -> dict[str, Any]:
-        """The result of the work, which may raise, or ChildFailed; a file that it did not finish is removed.
+        """The result of the work. Raises what that raises, or ChildFailed; a file that it did not finish is removed.
 
         CallerError (rate_limited) where its turn does not come within `patience_s`.
         """
         result: dict[str, Any] | None = None
         try:
             async with self._turn(patience_s):
-                result = await self._tried(work, tell)
+                result = await self._run_warm_or_new(work, report)
         finally:
             if result is None and work.out is not None:
                 work.out.unlink(missing_ok=True)
         return result
 
     async def close(self) -> None:
-        """Ends all children; calls they are working on fail, and so do those that wait for their turn."""
+        """Ends all children; the calls they work on fail, and so do those that wait for their turn."""
         self._closed = True
-        for clock in self._idle.values():
-            clock.cancel()
+        for timer in self._idle.values():
+            timer.cancel()
         children = [*self._idle, *self._busy]
         self._idle.clear()
         for child in children:
@@ -130,23 +124,23 @@ class Lane:
         finally:
             self._turns.release()
 
-    async def _tried(self, work: Work, tell: ReportProgress | None) -> dict[str, Any]:
+    async def _run_warm_or_new(self, work: Work, report: ReportProgress | None) -> dict[str, Any]:
         warm = await self._take_warm(work)
         if warm is not None:
             try:
-                return await self._given(warm, work, tell)
+                return await self._run_in(warm, work, report)
             except ChildFailed as failure:
-                # It may have died while idle: a fresh one tells whether the work is to blame.
+                # It may have died while idle: a new one shows whether the work is the cause.
                 if not failure.ended or failure.late:
                     raise
-        return await self._given(self._make_child(self._room(work)), work, tell)
+        return await self._run_in(self._make_child(self._sandbox_for(work)), work, report)
 
-    async def _given(self, child: "MediaProcess", work: Work, tell: ReportProgress | None) -> dict[str, Any]:
+    async def _run_in(self, child: "MediaProcess", work: Work, report: ReportProgress | None) -> dict[str, Any]:
         if self._closed:
             raise ChildFailed(f"The work on the {work.what} was stopped.")
         self._busy.add(child)
         try:
-            return await child.run(work.what, work.arguments, work.limits, tell)
+            return await child.run(work.what, work.arguments, work.limits, report)
         finally:
             self._busy.discard(child)
             if self._warm_s and child.is_alive and not self._closed:
@@ -155,40 +149,32 @@ class Lane:
                 await child.close()
 
     async def _take_warm(self, work: Work) -> "MediaProcess | None":
-        """The child that was busy last, of those that may open what this work needs."""
-        fit = next((each for each in reversed(self._idle) if each.is_alive and _has_room(each.room, work)), None)
+        """The child that was busy last of those that may open what this work needs."""
+        fit = next((child for child in reversed(self._idle) if child.is_alive and _allows(child.sandbox, work)), None)
         if fit is not None:
             self._idle.pop(fit).cancel()
         for child in list(self._idle):
-            is_in_the_way = fit is None and len(self._idle) + len(self._busy) >= self._most
+            is_in_the_way = fit is None and len(self._idle) + len(self._busy) >= self._max_children
             if not child.is_alive or is_in_the_way:
                 self._idle.pop(child).cancel()
                 await child.close()
         return fit
 
-    def _room(self, work: Work) -> Room:
-        """A child for one work gets its files; one that stays warm the folders they lie in."""
-        out = () if work.out is None else (work.out.parent,)
-        reads = work.reads
+    def _sandbox_for(self, work: Work) -> Sandbox:
+        """A child for one piece of work gets its files; one that stays warm the folders they are in."""
+        reads: list[str | Path] = list(work.reads)
+        writes: list[str | Path] = [] if work.out is None else [work.out.parent]
         if self._warm_s:
-            reads = (*_there(self._trees.reads), *(path.parent for path in reads))
-            out = (*_there(self._trees.writes), *out)
-        return Room(_texts(reads), _texts(out), self._niceness)
+            reads = [*filter(os.path.isdir, self._sandbox.reads), *(path.parent for path in work.reads)]
+            writes = [*filter(os.path.isdir, self._sandbox.writes), *writes]
+        return replace(self._sandbox, reads=_absolute(reads), writes=_absolute(writes))
 
 
-def absolute(path: str | Path) -> Path:
-    """The path as a child finds it, wherever it works."""
-    return Path(os.path.abspath(path))
+def _absolute(paths: Sequence[str | Path]) -> tuple[str, ...]:
+    """The paths as a child finds them, wherever it works."""
+    return tuple(dict.fromkeys(os.path.abspath(path) for path in paths))
 
 
-def _there(folders: Sequence[Path]) -> list[Path]:
-    return [folder for folder in folders if folder.is_dir()]
-
-
-def _texts(paths: Sequence[Path]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(absolute(path)) for path in paths))
-
-
-def _has_room(room: Room, work: Work) -> bool:
-    can_read = all(any(path.is_relative_to(tree) for tree in (*room.reads, *room.writes)) for path in work.reads)
-    return can_read and (work.out is None or any(work.out.is_relative_to(tree) for tree in room.writes))
+def _allows(sandbox: Sandbox, work: Work) -> bool:
+    can_read = all(any(path.is_relative_to(tree) for tree in (*sandbox.reads, *sandbox.writes)) for path in work.reads)
+    return can_read and (work.out is None or any(work.out.is_relative_to(tree) for tree in sandbox.writes))

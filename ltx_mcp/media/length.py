@@ -1,7 +1,7 @@
-"""How long a film or a sound is, by all that says so: what its heads say, and what its packets add up to.
+"""How long a video or an audio file is: by its headers, and by what its packets add up to.
 
-A head may lie, and nobody knows by which figure a provider counts: the longest is what is priced and held against
-limits. What an encoder puts around a sound and a container rounds makes no honest file longer: see the figures below.
+A header may be wrong, and nobody knows by which figure a provider counts: the longest is priced and compared with
+limits. An encoder's padding and a container's rounding make no correct file longer: see the figures below.
 """
 
 from collections import Counter as TicksCounter
@@ -18,14 +18,14 @@ from av.video.stream import VideoStream
 
 from ltx_mcp.media.truncation import has_frame_count, is_fragmented, movie_seconds, read_wav, wav_seconds
 
-TOLD_S = 0.25
-"""A head that is further than this below what counts is told."""
+MIN_DOUBT_S = 0.25
+"""A header that is further than this below what counts is reported as doubtful."""
 _ROUNDED_S, _ROUNDED_AVI_S = 0.03, 0.08
-_SHIFTED_FRAMES = 2  # so much later than its sound a picture may begin that is stored in another order
+_SHIFTED_FRAMES = 2  # so much later than its audio may a video with reordered frames begin
 _MAX_STEP_S = 0.2  # a stream of few long packets does not loosen the measure
-_PADDING_PACKETS = 2  # what encoders of AAC and MP3 put around a sound, besides the packet that any sound may be off by
-_LATE_S = 0.5  # a picture may wait for its reordered frames; what begins later is counted from 0
-_MAX_S = 1e6  # what says more is nonsense, and priced by no number that a database holds
+_PADDING_PACKETS = 2  # of AAC and MP3 encoders, besides the packet by which any audio may differ
+_LATE_S = 0.5  # reordered frames delay a video; what begins later is counted from 0
+_MAX_S = 1e6  # more is nonsense, and its price would not fit into the database
 _ROUNDED_RATE = 0.001
 _NEARLY_ALL, _STEADY = 0.9, 0.07  # whole milliseconds are up to so far off
 _MOV = ("mp4", "mov", "m4a")
@@ -39,8 +39,8 @@ OPTIONS = {
 
 @dataclass
 class Tally:
-    """What the packets of one stream, whose clock counts in `tick` seconds, add up to; `heard_s` are the seconds that
-    were decoded of a sound."""
+    """What the packets of one stream, whose clock counts in `tick` seconds, add up to; `decoded_s` are the seconds of
+    audio that were decoded."""
 
     tick: float
     count: int = 0
@@ -48,7 +48,7 @@ class Tally:
     last: float = 0.0
     end: float = 0.0
     total: float = 0.0
-    heard_s: float = 0.0
+    decoded_s: float = 0.0
     hidden: float = 0.0
     """Seconds before its first moment that are in the file, and not to be shown or heard."""
     before: float = 0.0
@@ -92,7 +92,7 @@ class Tally:
     def seconds(self) -> float:
         """The longest that it can be counted as."""
         is_late = not self.before and (self.start or 0.0) > _LATE_S
-        return max(self.end if is_late else self.span, self.total, self.heard_s)
+        return max(self.end if is_late else self.span, self.total, self.decoded_s)
 
     @property
     def rate(self) -> float:
@@ -112,7 +112,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Length:
-    """How long a medium is taken to be; `doubt` is what says that it is much shorter, in words."""
+    """The length that counts for a media file; `doubt` says in words which figure is much shorter."""
 
     seconds: float
     doubt: str = ""
@@ -131,7 +131,7 @@ class Counter:
     """The tallies of all streams that can be seen or heard, whether they are used or not."""
 
     def __init__(self, container: InputContainer) -> None:
-        self.streams = tuple(_moving(container))
+        self.streams = tuple(_playable_streams(container))
         self._tallies = {stream.index: Tally(float(stream.time_base or 0)) for stream in self.streams}
 
     def add(self, packet: "Packet[Stream]") -> None:
@@ -143,70 +143,73 @@ class Counter:
         return self._tallies[stream.index]
 
 
-def _moving(container: InputContainer) -> Iterator[Stream]:
+def _playable_streams(container: InputContainer) -> Iterator[Stream]:
     for stream in (*container.streams.video, *container.streams.audio):
         if not stream.disposition & Disposition.attached_pic:
             yield stream
 
 
-def said_seconds(stream: Stream) -> float:
-    """How long a stream is by its own head; 0 where that does not say."""
+def stated_seconds(stream: Stream) -> float:
+    """How long a stream is by its own header; 0 where that does not say."""
     return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
 
 
-def film_length(
-    container: InputContainer, path: str | Path, name: str, counter: Counter, picture: VideoStream
+def video_length(
+    container: InputContainer, path: str | Path, name: str, counter: Counter, video: VideoStream
 ) -> Length:
-    """How long a film is, with all that is seen and heard of it."""
-    seen, whole_s, said_s = counter[picture], _container_seconds(container, path, name), said_seconds(picture)
-    main = [_Claim(max(seen.span, seen.total), "of picture", 0.0), _Claim(said_s or whole_s, "by its header", 0.0)]
-    # a head by which the last frame is not shown at all is wrong
-    is_right = is_told(path, name) and said_s > seen.last - (seen.start or 0.0)
-    plain_s = said_s if is_right else seen.span or whole_s
-    return _settled(plain_s, main, _claims(path, name, counter, counter.streams, whole_s))
+    """How long a video is, with all that is seen and heard of it."""
+    seen, container_s, stated_s = counter[video], _container_duration_s(container, path, name), stated_seconds(video)
+    main = [
+        _Claim(max(seen.span, seen.total), "of picture", 0.0),
+        _Claim(stated_s or container_s, "by its header", 0.0),
+    ]
+    # a header by which the last frame is not shown at all is wrong
+    is_right = has_stated_length(path, name) and stated_s > seen.last - (seen.start or 0.0)
+    plain_s = stated_s if is_right else seen.span or container_s
+    return _settled(plain_s, main, _claims(path, name, counter, counter.streams, container_s))
 
 
-def sound_length(
-    container: InputContainer, path: str | Path, name: str, counter: Counter, sound: AudioStream, plain_s: float
+def audio_length(
+    container: InputContainer, path: str | Path, name: str, counter: Counter, audio: AudioStream, plain_s: float
 ) -> Length:
-    """How long a sound is; `plain_s` is its length where nothing contradicts it. What a film has besides does not
-    count: its sound is all that is used of it."""
+    """How long an audio is; `plain_s` is its length where nothing contradicts it. Other streams do not count: only the
+    audio of a video is used."""
     is_alone = all(stream.type == "audio" for stream in counter.streams)
-    whole_s = _container_seconds(container, path, name) if is_alone else 0.0
-    said_s = (said_seconds(sound) if is_told(path, name) else 0.0) or whole_s
-    heard_s = max(counter[sound].heard_s, counter[sound].seconds)
-    main = [_Claim(heard_s, "of sound", 0.0), _Claim(said_s, "by its header", 0.0)]
-    return _settled(plain_s, main, _claims(path, name, counter, (sound,), whole_s))
+    container_s = _container_duration_s(container, path, name) if is_alone else 0.0
+    stated_s = (stated_seconds(audio) if has_stated_length(path, name) else 0.0) or container_s
+    decoded_s = max(counter[audio].decoded_s, counter[audio].seconds)
+    main = [_Claim(decoded_s, "of sound", 0.0), _Claim(stated_s, "by its header", 0.0)]
+    return _settled(plain_s, main, _claims(path, name, counter, (audio,), container_s))
 
 
-def average_rate(picture: VideoStream, seen: Tally) -> float:
+def average_rate(video: VideoStream, seen: Tally) -> float:
     """The frames a second as they were counted; the file's own figure where that is the same but for a rounding."""
-    said = float(picture.average_rate or 0)
-    return round(said if abs(said - seen.rate) <= seen.rate * _ROUNDED_RATE else seen.rate, 3)
+    stated = float(video.average_rate or 0)
+    return round(stated if abs(stated - seen.rate) <= seen.rate * _ROUNDED_RATE else seen.rate, 3)
 
 
 def _claims(
-    path: str | Path, name: str, counter: Counter, streams: Sequence[Stream], whole_s: float
+    path: str | Path, name: str, counter: Counter, streams: Sequence[Stream], container_s: float
 ) -> Iterator[_Claim]:
     """All figures there are for these streams."""
     steps = {kind: max((counter[each].step for each in streams if each.type == kind), default=0.0) for kind in _KINDS}
     slack = (_ROUNDED_AVI_S if name == "avi" else _ROUNDED_S) + _SHIFTED_FRAMES * steps["video"] + steps["audio"]
     unedited = _unedited_seconds(path) if name in _MOV else {}
-    yield _Claim(whole_s, "by its container", slack)
+    yield _Claim(container_s, "by its container", slack)
     if name == "wav":
         yield _Claim(wav_seconds(path), "by its size", slack)
     for stream in streams:
-        tally, is_sound = counter[stream], stream.type == "audio"
-        padded = slack + (_PADDING_PACKETS * tally.step if is_sound else 0.0)
-        said_s = said_seconds(stream) if is_told(path, name) else 0.0
-        yield _Claim(said_s, "by its header", slack)
+        tally, is_audio = counter[stream], stream.type == "audio"
+        padded = slack + (_PADDING_PACKETS * tally.step if is_audio else 0.0)
+        stated_s = stated_seconds(stream) if has_stated_length(path, name) else 0.0
+        yield _Claim(stated_s, "by its header", slack)
         counted = (
-            _Claim(tally.heard_s, "of sound", slack),
+            _Claim(tally.decoded_s, "of sound", slack),
             _Claim(tally.seconds, f"of {_KINDS[stream.type]}", padded),
             _Claim(unedited.get(stream.index, 0.0) - tally.hidden, "without its edit list", padded),
         )
-        # what an encoder put around a sound makes it no longer than its own head says, however long the picture is
-        yield from (claim for claim in counted if claim.seconds > said_s + claim.slack)
+        # padding makes an audio no longer than its own header says, however long the video is
+        yield from (claim for claim in counted if claim.seconds > stated_s + claim.slack)
 
 
 def _settled(plain_s: float, main: Sequence[_Claim], claims: Iterable[_Claim]) -> Length:
@@ -214,13 +217,13 @@ def _settled(plain_s: float, main: Sequence[_Claim], claims: Iterable[_Claim]) -
     seconds = max([plain_s, *(claim.seconds for claim in claims if claim.seconds > plain_s + claim.slack)])
     seconds = min(seconds, _MAX_S)
     least = min((each for each in main if each.seconds), key=lambda each: round(each.seconds, 2), default=None)
-    is_doubtful = least is not None and least.seconds < seconds - TOLD_S
+    is_doubtful = least is not None and least.seconds < seconds - MIN_DOUBT_S
     doubt = f"{round(least.seconds, 2):g} s {least.words}" if least and is_doubtful else ""
     return Length(round(seconds, 3), doubt)
 
 
-def is_told(path: str | Path, name: str) -> bool:
-    """Whether the length of a stream stands in the file; else it is made up from its size, or its fragments."""
+def has_stated_length(path: str | Path, name: str) -> bool:
+    """Whether the file states the length of a stream; else it is derived from its size, or from its fragments."""
     if name in _MOV:
         return not is_fragmented(path)
     if name == "wav":
@@ -228,18 +231,21 @@ def is_told(path: str | Path, name: str) -> bool:
     return name != "aac" and (name != "mp3" or has_frame_count(path))
 
 
-def _container_seconds(container: InputContainer, path: str | Path, name: str) -> float:
-    said_s = (container.duration or 0) / av.time_base if is_told(path, name) else 0.0
-    whole_s = max(said_s, movie_seconds(path)) if name in _MOV else said_s
-    silent = (said_seconds(stream) for stream in container.streams if stream.type not in _KINDS)
-    # chapters, subtitles and measurements may go on longer than there is anything to see or hear
-    return 0.0 if whole_s <= max(silent, default=0.0) + _ROUNDED_S else whole_s
+def _container_duration_s(container: InputContainer, path: str | Path, name: str) -> float:
+    stated_s = (container.duration or 0) / av.time_base if has_stated_length(path, name) else 0.0
+    container_s = max(stated_s, movie_seconds(path)) if name in _MOV else stated_s
+    silent = (stated_seconds(stream) for stream in container.streams if stream.type not in _KINDS)
+    # chapters, subtitles and telemetry may be longer than video and audio
+    return 0.0 if container_s <= max(silent, default=0.0) + _ROUNDED_S else container_s
 
 
 def _unedited_seconds(path: str | Path) -> dict[int, float]:
     """By stream, what an MP4 holds shown by its edit list or not: by its head, and by the list of its packets."""
     with av.open(f"file:{path}", options=OPTIONS | {"ignore_editlist": "1"}) as container:
-        return {stream.index: max(said_seconds(stream), _listed_seconds(stream)) for stream in _moving(container)}
+        return {
+            stream.index: max(stated_seconds(stream), _listed_seconds(stream))
+            for stream in _playable_streams(container)
+        }
 
 
 def _listed_seconds(stream: Stream) -> float:

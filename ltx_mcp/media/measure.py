@@ -1,4 +1,4 @@
-"""Facts of films, contact sheets and single frames. Runs in the child process, blocking."""
+"""Figures of videos, contact sheets and single frames. Runs in the child process, blocking."""
 
 import io
 import math
@@ -11,10 +11,11 @@ import av
 from PIL import Image, ImageDraw, ImageFont
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.media_reference import FramePosition
-from ltx_mcp.media.decode.frame_reader import FrameReader, not_a_film, open_film
-from ltx_mcp.media.length import Counter, average_rate, film_length
-from ltx_mcp.media.messages import FilmFacts, FrameFacts, FrameFormat, SheetFacts
+from ltx_mcp.media.decode.frame_reader import FrameReader, not_a_video, open_video
+from ltx_mcp.media.length import Counter, average_rate, video_length
+from ltx_mcp.media.messages import ContactSheet, ExtractedFrame, FrameFormat
 from ltx_mcp.media.probe import container_name
 from ltx_mcp.media.truncation import is_cut
 
@@ -27,76 +28,73 @@ _SHRINK = 0.85
 _BACKGROUND = (14, 16, 22)
 
 
-def measure_film(path: str | Path) -> FilmFacts:
-    """The facts of a film, from its streams and its first frame. LtxError (bad_reply) when it is none."""
-    with open_film(path) as film:
-        stream, sound = film.stream, film.container.streams.best("audio")
-        counter = _counted(film)
-        name = container_name(film.container, path)
+def measure_film(path: str | Path) -> VideoInfo:
+    """The figures of a video, from its streams and its first frame. LtxError (bad_reply) for any other file."""
+    with open_video(path) as reader:
+        stream, counter = reader.stream, _counted(reader)
+        name = container_name(reader.container, path)
         if is_cut(path, name):
-            raise not_a_film("it ends before it should")
-        length = film_length(film.container, path, name, counter, stream)
-        return FilmFacts(
+            raise not_a_video("it ends before it should")
+        length = video_length(reader.container, path, name, counter, stream)
+        return VideoInfo(
             duration=length.seconds,
-            width=film.shown.width,
-            height=film.shown.height,
+            width=reader.shown.width,
+            height=reader.shown.height,
             fps=average_rate(stream, counter[stream]),
             frames=counter[stream].count,
-            has_audio=sound is not None,
+            has_audio=reader.container.streams.best("audio") is not None,
             size_bytes=Path(path).stat().st_size,
-            video_codec=stream.codec_context.name,
-            audio_codec=sound.codec_context.name if sound else "",
         )
 
 
-def make_sheet(path: str | Path, out: Path) -> SheetFacts:
+def make_sheet(path: str | Path, out: Path) -> ContactSheet:
     """A JPEG of six moments from the first frame to the last, each with its time, of at most 60,000 bytes."""
-    with open_film(path) as film:
-        end = film.seconds(film.last())
-        frames = [film.at(end * step / (_CELLS - 1)) for step in range(_CELLS)]
-        moments = [film.seconds(frame) for frame in frames]
-        cells = [film.picture(frame, _CELL_EDGE) for frame in frames]
+    with open_video(path) as reader:
+        end = reader.seconds(reader.last())
+        frames = [reader.at(end * step / (_CELLS - 1)) for step in range(_CELLS)]
+        moments = [reader.seconds(frame) for frame in frames]
+        cells = [reader.image(frame, _CELL_EDGE) for frame in frames]
     for sheet in _shrinking_sheets(cells, moments):
         for quality in _QUALITIES:
             data = _encoded(sheet, "jpeg", quality)
             if len(data) <= SHEET_BYTES:
                 _write(data, out)
-                return SheetFacts(*sheet.size, len(data), moments)
+                return ContactSheet(*sheet.size, len(data), moments)
     raise AssertionError("a sheet of tiny cells is still too large")
 
 
 def take_frame(
     path: str | Path, moment: FramePosition, out: Path, fmt: FrameFormat = "jpeg", max_edge: int | None = None
-) -> FrameFacts:
-    """The frame shown at a moment in seconds, or the first or last one, as a picture file.
+) -> ExtractedFrame:
+    """The frame shown at a moment in seconds, or the first or last one, as an image file.
 
-    A moment outside the film is a CallerError (invalid_request) that names the range.
+    A moment outside the video is a CallerError (invalid_request) that names the range.
     """
-    with open_film(path) as film:
-        frame = _find_frame(film, moment)
-        picture = film.picture(frame, max_edge)
-        data = _encoded(picture, fmt, 92)
+    with open_video(path) as reader:
+        frame = _find_frame(reader, moment)
+        image = reader.image(frame, max_edge)
+        data = _encoded(image, fmt, 92)
         _write(data, out)
-        return FrameFacts(*picture.size, len(data), film.seconds(frame))
+        return ExtractedFrame(*image.size, len(data), reader.seconds(frame))
 
 
-def _find_frame(film: FrameReader, moment: FramePosition) -> av.VideoFrame:
+def _find_frame(reader: FrameReader, moment: FramePosition) -> av.VideoFrame:
     if moment == "first":
-        return film.first
+        return reader.first
     if moment == "last":
-        return film.last()
-    end = film.length()
+        return reader.last()
+    end = reader.length()
     if not 0 <= moment <= end + 0.001:  # false for NaN too
         raise CallerError(ErrorCode.INVALID_REQUEST, f"The moment must lie between 0 and {end:g} s in this video.")
-    return film.at(moment)
+    return reader.at(moment)
 
 
-def _counted(film: FrameReader) -> Counter:
+def _counted(reader: FrameReader) -> Counter:
     """All packets up to where the file ends or breaks off; nothing is decoded."""
-    counter = Counter(film.container)
-    film.container.seek(0)
+    counter = Counter(reader.container)
+    reader.container.seek(0)
     with suppress(av.error.InvalidDataError):
-        for packet in film.container.demux(counter.streams):
+        for packet in reader.container.demux(counter.streams):
             counter.add(packet)
     return counter
 
@@ -132,22 +130,22 @@ def _stamped(cell: Image.Image, moment: float) -> Image.Image:
     return cell
 
 
-def _fitted(picture: Image.Image, edge: int) -> Image.Image:
-    scale = edge / max(picture.size)
+def _fitted(image: Image.Image, edge: int) -> Image.Image:
+    scale = edge / max(image.size)
     if scale >= 1:
-        return picture
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.LANCZOS)
+        return image
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def _encoded(picture: Image.Image, fmt: FrameFormat, quality: int) -> bytes:
+def _encoded(image: Image.Image, fmt: FrameFormat, quality: int) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, fmt.upper(), quality=quality)
+    image.save(buffer, fmt.upper(), quality=quality)
     return buffer.getvalue()
 
 
 def _write(data: bytes, out: Path) -> None:
-    """Whole or not at all."""
+    """Completely or not at all."""
     temporary = out.with_name(f"{out.name}.{os.getpid()}.part")
     try:
         temporary.write_bytes(data)

@@ -1,4 +1,4 @@
-"""What the media code is told and what it answers: plain records that cross the pipe to the child process as JSON.
+"""What the media process is asked and what it answers: plain records that cross its pipe as JSON.
 
 Imports nothing heavy, so that the rest of the program can name these without loading a codec.
 """
@@ -10,7 +10,7 @@ from typing import Literal
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 
 ReportProgress = Callable[[float], None]
-"""Called with the part done, 0 to 1, as often as the work likes."""
+"""Called with the part done, from 0 to 1, from time to time."""
 
 MEMORY_MIB = 4096
 FONT_FOLDERS = (
@@ -31,9 +31,9 @@ FrameFormat = Literal["jpeg", "png"]
 
 @dataclass(frozen=True)
 class RenderOrder:
-    """A preview to draw. `image` and `end_image` are paths of pictures; duration is in seconds.
+    """A preview to draw. `image` and `end_image` are paths; `duration` is in seconds.
 
-    `sound` is the path of a sound that moves the picture and becomes the whole sound track.
+    `sound` is the path of an audio file: the image moves with it, and it becomes the whole audio track.
     """
 
     prompt: str
@@ -49,16 +49,16 @@ class RenderOrder:
 
     @property
     def frames(self) -> int:
-        """How many frames the film has."""
+        """How many frames the video has."""
         return max(1, round(self.duration * self.fps))
 
 
 @dataclass(frozen=True)
 class EditOrder:
-    """A film to lengthen, or to redraw a section of; `video` is its path, `duration` and `start_time` are seconds.
+    """A video to lengthen, or to redraw a section of; `video` is its path, `duration` and `start_time` are in seconds.
 
     `mode` is end or start for extend; replace_audio_and_video, replace_video or replace_audio for retake. What is kept
-    keeps its size, rate, look and sound. Sound is made for a new part only where the film has sound, or
+    keeps its size, frame rate, colours and audio. Audio is made for a new part only where the video has audio, or
     where replace_audio asks for nothing else.
     """
 
@@ -78,59 +78,7 @@ class RenderNotes:
 
 
 @dataclass(frozen=True)
-class PictureFacts:
-    """A whole, decodable picture; width and height are as seen, after EXIF rotation. `turned`: by EXIF alone.
-
-    `traits` are what else is peculiar about its file, by the words of `domain/traits.py`.
-    """
-
-    format: str
-    width: int
-    height: int
-    exif_rotated: bool = False
-    traits: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class FilmFacts:
-    """What a film's streams say; width and height are as seen, `audio_codec` is empty without sound."""
-
-    duration: float
-    width: int
-    height: int
-    fps: float
-    frames: int
-    has_audio: bool
-    size_bytes: int
-    video_codec: str
-    audio_codec: str
-
-
-@dataclass(frozen=True)
-class MediumFacts:
-    """A film or a sound that somebody brought, whole and decodable; width and height are as seen.
-
-    `container` is one of mp4, mov, mkv, webm, avi, wav, mp3, m4a, aac, ogg, flac. Codecs have the names of the codec
-    library, empty where there is no such stream, but for `pcm` (any of its kinds) and `he-aac`. `duration` is the
-    longest of what its heads say and what was counted of picture and sound; `doubt` is which of them is much shorter.
-    `traits` are what not every decoder shows or plays as it is meant, in words.
-    """
-
-    container: str
-    duration: float
-    size_bytes: int
-    video_codec: str = ""
-    audio_codec: str = ""
-    width: int = 0
-    height: int = 0
-    fps: float = 0.0
-    frames: int = 0
-    doubt: str = ""
-    traits: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class SheetFacts:
+class ContactSheet:
     """A contact sheet on disk; `moments` are the times in seconds of its cells, in reading order."""
 
     width: int
@@ -140,8 +88,8 @@ class SheetFacts:
 
 
 @dataclass(frozen=True)
-class FrameFacts:
-    """One frame on disk; `moment` is the time in seconds at which it is first shown."""
+class ExtractedFrame:
+    """One frame of a video on disk; `moment` is the time in seconds at which it is first shown."""
 
     width: int
     height: int
@@ -150,10 +98,10 @@ class FrameFacts:
 
 
 @dataclass(frozen=True)
-class Room:
-    """What a child may open for as long as it lives: files and folders to read, folders to write into and read.
+class Sandbox:
+    """What a child may open for as long as it lives: files and folders to read, folders to read and write.
 
-    `niceness` is how far it stands back where the machine is busy, 0 to 19.
+    `niceness` is how much it gives way on a busy machine, 0 to 19.
     """
 
     reads: tuple[str, ...] = ()
@@ -163,8 +111,8 @@ class Room:
 
 @dataclass(frozen=True)
 class ProcessLimits:
-    """What one piece of work may use: seconds by the clock and, where that is not None, of the processor, and the bytes
-    of each file that it writes. `open_files` are all that its child may have open."""
+    """What one piece of work may use: seconds by the clock and, where not None, of the processor, and bytes of each
+    file that it writes. `open_files` are all that its child may have open."""
 
     wall_s: float
     cpu_s: float | None = None
@@ -174,7 +122,7 @@ class ProcessLimits:
 
 @dataclass(frozen=True)
 class Confinement:
-    """What the system keeps a child from: files outside its room, the network, and a look into other processes."""
+    """What the OS keeps a child from: files outside its sandbox, the network, and reading other processes."""
 
     files: bool = False
     network: bool = False
@@ -182,7 +130,7 @@ class Confinement:
 
 
 class ChildFailed(LtxError):
-    """The child died or was stopped; `ended` says that it died by itself, `late` that its time was used up."""
+    """The child died or was stopped; `ended`: it died by itself, `late`: its time was used up."""
 
     def __init__(self, message: str, *, ended: bool = False, late: bool = False) -> None:
         super().__init__(ErrorCode.INTERNAL_ERROR, message)

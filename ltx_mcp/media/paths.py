@@ -18,8 +18,8 @@ from ltx_mcp.domain.quoting import shorten
 
 _PERSONAL = ("Pictures", "Videos", "Movies", "Downloads", "Desktop")
 MAX_SHOWN = 300
-MAX_LOOKED_AT = 20_000
-"""So many names of a folder are compared with one that is not there."""
+MAX_COMPARED = 20_000
+"""How many names of a folder are compared with one that does not exist."""
 
 
 class UnreadableError(Exception):
@@ -81,7 +81,7 @@ class Place:
 @dataclass(frozen=True)
 class Paths:
     """Where paths lead. An agent's must end in one of `folders`, links followed and hidden files left out; a relative
-    one is looked for under the working directory `cwd` and under each of them. `is_typed`: a person wrote it at a
+    one is searched under the working directory `cwd` and under each of them. `is_typed`: a person wrote it at a
     terminal, where it means what the shell means, and any file they may read is theirs to give.
     """
 
@@ -173,7 +173,7 @@ def _children(folder: Path, name: str) -> list[Path]:
     plain = _plain(name)
     try:
         with os.scandir(folder) as entries:
-            return [Path(each.path) for each in islice(entries, MAX_LOOKED_AT) if _plain(each.name) == plain]
+            return [Path(each.path) for each in islice(entries, MAX_COMPARED) if _plain(each.name) == plain]
     except OSError:
         return []
 

@@ -1,4 +1,4 @@
-"""The child process in which pictures and films are decoded and drawn; worker.py is its parent's side."""
+"""The child process in which media files are decoded and drawn; client.py is its parent's side."""
 
 import argparse
 import contextlib
@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,103 +20,31 @@ from ltx_mcp.media.messages import (
     ChildFailed,
     Confinement,
     EditOrder,
-    FilmFacts,
-    FrameFacts,
-    MediumFacts,
-    PictureFacts,
     ProcessLimits,
-    RenderNotes,
     RenderOrder,
     ReportProgress,
-    Room,
-    SheetFacts,
+    Sandbox,
 )
 from ltx_mcp.media.sandbox import confine, limit
 
-Work = Callable[[dict[str, Any], ReportProgress], Any]
-
-
-def _picture(arguments: dict[str, Any], tell: ReportProgress) -> PictureFacts:
-    from ltx_mcp.media.picture import probe_image
-
-    return probe_image(**arguments)
-
-
-def _convert(arguments: dict[str, Any], tell: ReportProgress) -> PictureFacts:
-    from ltx_mcp.media.picture import convert_picture
-
-    return convert_picture(arguments["path"], Path(arguments["out"]), arguments["target"])
-
-
-def _medium(arguments: dict[str, Any], tell: ReportProgress) -> MediumFacts:
-    from ltx_mcp.media.probe import probe_media
-
-    return probe_media(**arguments)
-
-
-def _convert_medium(arguments: dict[str, Any], tell: ReportProgress) -> MediumFacts:
-    from ltx_mcp.media.convert import convert_medium
-
-    return convert_medium(arguments["path"], Path(arguments["out"]), arguments["target"])
-
-
-def _measure(arguments: dict[str, Any], tell: ReportProgress) -> FilmFacts:
-    from ltx_mcp.media.measure import measure_film
-
-    return measure_film(**arguments)
-
-
-def _sheet(arguments: dict[str, Any], tell: ReportProgress) -> SheetFacts:
-    from ltx_mcp.media.measure import make_sheet
-
-    return make_sheet(arguments["path"], Path(arguments["out"]))
-
-
-def _frame(arguments: dict[str, Any], tell: ReportProgress) -> FrameFacts:
-    from ltx_mcp.media.measure import take_frame
-
-    return take_frame(**arguments | {"out": Path(arguments["out"])})
-
-
-def _render(arguments: dict[str, Any], tell: ReportProgress) -> RenderNotes:
-    from ltx_mcp.media.preview.render import render
-
-    return render(RenderOrder(**arguments["order"]), Path(arguments["out"]), tell)
-
-
-def _edit(arguments: dict[str, Any], tell: ReportProgress) -> RenderNotes:
-    from ltx_mcp.media.preview.edit import edit
-
-    return edit(EditOrder(**arguments["order"]), Path(arguments["out"]), tell)
-
-
-_WORK: dict[str, Work] = {
-    "picture": _picture,
-    "convert": _convert,
-    "medium": _medium,
-    "conversion": _convert_medium,
-    "measure": _measure,
-    "sheet": _sheet,
-    "frame": _frame,
-    "render": _render,
-    "edit": _edit,
+_WORK = {
+    "picture": ("image", "probe_image"),
+    "convert": ("image", "convert_image"),
+    "medium": ("probe", "probe_media"),
+    "conversion": ("convert", "convert_media"),
+    "measure": ("measure", "measure_film"),
+    "sheet": ("measure", "make_sheet"),
+    "frame": ("measure", "take_frame"),
+    "render": ("preview.render", "render"),
+    "edit": ("preview.edit", "edit"),
 }
-_MODULES = {
-    "picture": "picture",
-    "convert": "picture",
-    "medium": "probe",
-    "conversion": "convert",
-    "measure": "measure",
-    "sheet": "measure",
-    "frame": "measure",
-    "render": "preview.render",
-    "edit": "preview.edit",
-}
+"""For each kind of work, the function and its module: none is imported before it is needed."""
+_ORDERS = {"render": RenderOrder, "edit": EditOrder}
 
 
 def main() -> None:
-    """The child: answers orders from stdin until stdin ends, and then ends at once, whatever it is doing."""
-    wire = _claim_stdout()
+    """The child: answers requests from stdin until stdin ends, and then ends at once, whatever it is doing."""
+    stdout = _claim_stdout()
     parser = argparse.ArgumentParser()
     parser.add_argument("--memory-mib", type=int, default=MEMORY_MIB)
     _limit_self(parser.parse_args().memory_mib)
@@ -125,42 +52,41 @@ def main() -> None:
     if not line:
         return
     first = json.loads(line)
-    holds = _confine(first)
-    orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_read_orders, args=(orders,), daemon=True).start()
-    works = _WORK | {"confinement": lambda arguments, tell: holds}
-    _answer(first, works, wire)
+    confinement = _confine(first)
+    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+    _answer(first, confinement, stdout)
     while True:
-        _answer(json.loads(orders.get()), works, wire)
+        _answer(json.loads(requests.get()), confinement, stdout)
 
 
 def _confine(first: dict[str, Any]) -> Confinement:
-    """Shuts itself in before the first strange byte is read, and before there is a second thread, which could stay out.
+    """Confines itself before it reads the first untrusted byte, and before it has a second thread, which would not be
+    confined.
 
-    The codecs are loaded before: with their libraries, wherever those lie. What fails there fails in the work again.
+    The codecs are loaded first, with their libraries, wherever those are. What fails here fails again in the work.
     """
-    room = Room(**first["room"])
+    sandbox = Sandbox(**first["sandbox"])
     with contextlib.suppress(Exception):
-        if first["what"] in _MODULES:
-            importlib.import_module(f"ltx_mcp.media.{_MODULES[first['what']]}")
-    _stand_back(room.niceness)
-    return confine(room)
+        _function(first["what"])
+    _lower_priority(sandbox.niceness)
+    return confine(sandbox)
 
 
-def _stand_back(niceness: int) -> None:
+def _lower_priority(niceness: int) -> None:
     if hasattr(os, "nice"):
         os.nice(niceness)
-    # Where the kernel shares the processor out among sessions, each of one process here, that alone would be in vain.
+    # Where the kernel divides processor time among sessions, each of one process here, nice alone has no effect.
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:
         file.write(str(niceness))
 
 
 def _claim_stdout() -> BinaryIO:
     """The real stdout, for answers alone; everything else that is printed goes to stderr."""
-    wire = os.fdopen(os.dup(1), "wb", buffering=0)
+    stdout = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    return wire
+    return stdout
 
 
 def _limit_self(memory_mib: int) -> None:
@@ -176,26 +102,42 @@ def _limit_self(memory_mib: int) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (memory_mib << 20, memory_mib << 20))
 
 
-def _read_orders(orders: queue.SimpleQueue[bytes]) -> None:
+def _read_requests(requests: queue.SimpleQueue[bytes]) -> None:
     for line in sys.stdin.buffer:
-        orders.put(line)
-    # The parent closed the pipe, or is dead.
+        requests.put(line)
+    # The parent closed the pipe or died.
     os._exit(0)
 
 
-def _answer(order: dict[str, Any], works: dict[str, Work], wire: BinaryIO) -> None:
-    def say(message: dict[str, Any]) -> None:
-        wire.write(json.dumps({"id": order["id"]} | message).encode() + b"\n")
+def _answer(request: dict[str, Any], confinement: Confinement, stdout: BinaryIO) -> None:
+    def send(message: dict[str, Any]) -> None:
+        stdout.write(json.dumps({"id": request["id"]} | message).encode() + b"\n")
 
-    # Until here it was started and given its libraries, which is not the work's fault where it takes long.
-    say({"begun": True})
+    # Until here the process was started and loaded its libraries: the time that takes is not the work's.
+    send({"begun": True})
     try:
-        limit(ProcessLimits(**order["limits"]))
-        facts = works[order["what"]](order["arguments"], lambda part: say({"progress": round(part, 4)}))
-    except Exception as error:  # noqa: BLE001 (whatever it is, the parent must hear of it)
-        say({"error": _to_problem(error)})
+        limit(ProcessLimits(**request["limits"]))
+        if request["what"] == "confinement":
+            result = confinement
+        else:
+            result = _do(request["what"], request["arguments"], lambda part: send({"progress": round(part, 4)}))
+    except Exception as error:  # noqa: BLE001 (whatever it is, it must be reported to the parent)
+        send({"error": _to_problem(error)})
     else:
-        say({"result": asdict(facts)})
+        send({"result": asdict(result)})
+
+
+def _do(what: str, arguments: dict[str, Any], report: ReportProgress) -> Any:
+    if "out" in arguments:
+        arguments["out"] = Path(arguments["out"])
+    if what in _ORDERS:
+        return _function(what)(_ORDERS[what](**arguments["order"]), arguments["out"], report)
+    return _function(what)(**arguments)
+
+
+def _function(what: str) -> Any:
+    module, name = _WORK[what]
+    return getattr(importlib.import_module(f"ltx_mcp.media.{module}"), name)
 
 
 def _to_problem(error: Exception) -> dict[str, str]:

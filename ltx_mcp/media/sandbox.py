@@ -1,4 +1,4 @@
-"""What the media process may touch: on Linux the kernel keeps it from other files, the network and other processes.
+"""What the media process may access: on Linux the kernel keeps it from other files, the network and other processes.
 
 Landlock holds the files, a system call filter the rest. Each is used where the kernel has it; `confine` says what
 holds. No codec is imported here, and nothing of it can be undone.
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ltx_mcp.media.messages import FONT_FOLDERS, Confinement, ProcessLimits, Room
+from ltx_mcp.media.messages import FONT_FOLDERS, Confinement, ProcessLimits, Sandbox
 
 _MACHINE = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 # Landlock's rights to files, by the number of the bit; later kernels know more of them.
@@ -60,7 +60,7 @@ _SYSTEM = (
 _LIBRARIES = ("PIL", "av", "pillow_heif")
 
 
-def confine(room: Room) -> Confinement:
+def confine(sandbox: Sandbox) -> Confinement:
     """Confines the whole process, which must have one thread as yet, for as long as it lives."""
     if not sys.platform.startswith("linux") or platform.machine() not in _MACHINE or sys.maxsize < 1 << 32:
         return Confinement()
@@ -70,7 +70,7 @@ def confine(room: Room) -> Confinement:
         return Confinement()
     if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
         return Confinement()
-    has_files = _hold_files(libc, room)
+    has_files = _hold_files(libc, sandbox)
     # What a process of another user namespace may not do to ours is look into it; root would lose its rights to files.
     is_apart = not has_files and os.geteuid() != 0 and libc.unshare(_NEW_USER | _NEW_NETWORK) == 0
     has_filter = _hold_calls(libc)
@@ -102,13 +102,13 @@ def _lower(what: int, most: int) -> None:
 
 
 def _log_bytes() -> int:
-    """What must be added for a log file at stderr, whose size counts as well."""
+    """What must be added for a log file at stderr, whose size counts too."""
     with suppress(OSError):
         return os.fstat(2).st_size + (1 << 20)
     return 0
 
 
-def _hold_files(libc: ctypes.CDLL, room: Room) -> bool:
+def _hold_files(libc: ctypes.CDLL, sandbox: Sandbox) -> bool:
     """Landlock: what is not named cannot be opened, nor can processes outside be looked into or sent signals."""
     version = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
     if version < 1:
@@ -120,9 +120,9 @@ def _hold_files(libc: ctypes.CDLL, room: Room) -> bool:
     if rules < 0:
         return False
     try:
-        for path in (*_imported_from(), *_SYSTEM, *map(os.path.expanduser, FONT_FOLDERS), *room.reads):
+        for path in (*_imported_from(), *_SYSTEM, *map(os.path.expanduser, FONT_FOLDERS), *sandbox.reads):
             _allow(libc, rules, path, _READ & known)
-        for path in room.writes:
+        for path in sandbox.writes:
             _allow(libc, rules, path, _WRITE & known)
         return bool(libc.syscall(_RESTRICT_SELF, rules, 0) == 0)
     finally:

@@ -1,8 +1,9 @@
-"""Sound tracks of an MP4 being written: encoded from samples, or packets copied from another file, both as AAC or MP3.
+"""Audio tracks of an MP4 being written: encoded from samples, or packets copied from another file.
 
-A track is told how far the picture has come and brings what is due; the picture's first frame is at 0 s.
+A track follows the video: it is called with the time written so far and writes what is due; the first frame is at 0 s.
 """
 
+import math
 import random
 from array import array
 from collections.abc import Iterator
@@ -17,26 +18,30 @@ from av.packet import Packet
 from ltx_mcp.media.decode.audio_reader import Samples, sample_bytes
 from ltx_mcp.media.decode.parts import odd_parts
 from ltx_mcp.media.probe import codec_name
-from ltx_mcp.media.sound import RATE, make_pad
 
 GOOD_BIT_RATE = 256_000
 _FADE_S = 0.03
 _ROUNDED_S = 0.002
 _LEAD_S = 0.05  # decoders need a little of what comes before
+RATE = 48_000
+_LOOP_S = 2  # every tone fits this loop a whole number of times, so that it repeats without a click
+_PAD_FADE_S = 1.2
+_ROOTS_HZ = (98.0, 110.0, 123.5, 130.5, 146.5)
+_CHORDS = ((1.0, 1.5, 2.5), (1.0, 2.0, 3.0), (1.0, 1.5, 2.4), (1.0, 1.5, 2.25))
 
 
 class Track(Protocol):
     def follow(self, seconds: float) -> None:
-        """Brings what is due up to that moment of the film."""
+        """Writes what is due up to that moment of the video."""
         ...
 
     def finish(self) -> None:
-        """Brings the rest."""
+        """Writes the rest."""
         ...
 
 
 def can_copy(source: InputContainer, stream: AudioStream) -> bool:
-    """Whether every player of MP4 plays this sound as it is."""
+    """Whether every player of MP4 plays this audio as it is."""
     is_one = not odd_parts(source.name.removeprefix("file:"), source.format.name)
     return codec_name(stream) in ("aac", "mp3") and is_one
 
@@ -98,7 +103,7 @@ class EncodedTrack:
 
 
 class CopiedTrack:
-    """The packets of another file's sound, moved so that its moment `origin` is 0 s, and cut at `seconds`."""
+    """The packets of another file's audio, moved so that its moment `origin` is 0 s, and cut at `seconds`."""
 
     def __init__(
         self,
@@ -132,7 +137,7 @@ class CopiedTrack:
 def _moved(
     source: InputContainer, stream: AudioStream, origin: float, seconds: float | Fraction | None
 ) -> "Iterator[Packet[AudioStream]]":
-    """The packets timed by the sound's own rate, as far as the file's rounded times allow."""
+    """The packets timed by the audio's own rate, as far as the file's rounded times allow."""
     tick, size = Fraction(1, stream.rate), stream.codec_context.frame_size
     slack = _ROUNDED_S * stream.rate
     expected: int | None = None
@@ -157,11 +162,11 @@ def _moved(
 
 
 class Pad:
-    """The soft sound of a preview, as Samples."""
+    """The soft pad of a preview, as Samples."""
 
     def __init__(self, seconds: float | Fraction, rate: int, layout: str, rng: random.Random) -> None:
         self.rate, self.layout = rate, layout
-        self._samples, self._done = _to_floats(make_pad(round(seconds * RATE), rng), rate, layout), 0
+        self._samples, self._done = _to_floats(_make_pad(round(seconds * RATE), rng), rate, layout), 0
 
     def read(self, count: int) -> bytes:
         """The next samples, fewer than asked only at the end."""
@@ -170,7 +175,7 @@ class Pad:
 
 
 class Dub:
-    """A film's own sound, if it has one, which begins at sample `begins`, and another in its place from `start` on."""
+    """A video's own audio, if any, which begins at sample `begins`, replaced by another for `count` from `start` on."""
 
     def __init__(self, own: Samples | None, begins: int, other: Pad, start: int, count: int) -> None:
         self.rate, self.layout = other.rate, other.layout
@@ -180,7 +185,7 @@ class Dub:
         self._done = 0
 
     def read(self, count: int) -> bytes:
-        """The next samples; after the end of both, silence for ever."""
+        """The next samples; after the end of both, silence."""
         start, self._done = self._done, self._done + count
         samples = array("f", self._read_own(start, count))
         first, last = max(start, self._start), min(self._done, self._end)
@@ -219,3 +224,33 @@ def _to_floats(pad: bytes, rate: int, layout: str) -> bytes:
     parts = [*resampler.resample(frame), *resampler.resample(None)]
     width = sample_bytes(layout)
     return b"".join(bytes(part.planes[0])[: part.samples * width] for part in parts)
+
+
+def _make_pad(samples: int, rng: random.Random) -> bytes:
+    """That many samples of 16-bit stereo at 48 kHz, faded in and out."""
+    loop = _make_loop(rng)
+    track = array("h", (loop * (samples * 4 // len(loop) + 1))[: samples * 4])
+    fade = min(round(_PAD_FADE_S * RATE), samples // 2)
+    for step in range(fade):
+        gain = (step / fade) ** 2
+        for place in (2 * step, 2 * step + 1, -2 * step - 1, -2 * step - 2):
+            track[place] = round(track[place] * gain)
+    return track.tobytes()
+
+
+def _make_loop(rng: random.Random) -> bytes:
+    count = RATE * _LOOP_S
+    sine = [math.sin(step * math.tau / count) for step in range(count)]
+    root = rng.choice(_ROOTS_HZ)
+    chord = [0.0] * count
+    for number, ratio in enumerate(rng.choice(_CHORDS)):
+        # Two tones half a hertz apart beat once in the loop: the pad breathes.
+        cycles, level, lag = round(root * ratio * _LOOP_S), 1700 / (1 + number * 0.6), rng.randrange(count)
+        tones = [sine[step * cycles % count] + sine[(step * (cycles + 1) + lag) % count] for step in range(count)]
+        chord = [old + level * new for old, new in zip(chord, tones, strict=True)]
+    left = array("h", map(int, chord))
+    stereo = array("h", bytes(4 * count))
+    stereo[0::2] = left
+    # The other channel has the same loop, shifted: width at no cost.
+    stereo[1::2] = left[count // 3 :] + left[: count // 3]
+    return stereo.tobytes()

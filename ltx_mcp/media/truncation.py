@@ -1,6 +1,6 @@
-"""Whether a film or sound file is all there: most kinds say somewhere how long they are, and a broken one is shorter.
+"""Whether a video or audio file is complete: most formats state their length somewhere, and a cut file is shorter.
 
-Nothing is decoded here; the bytes are read as each kind of file counts them.
+Nothing is decoded here.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 _SEGMENT = b"\x18\x53\x80\x67"
 _UNKNOWN_SIZE = 0xFFFFFFFF
-_BEYOND_ALL = 1 << 30  # five times what is read at all: no length, but a word for not knowing it
+_BEYOND_ALL = 1 << 30  # five times what is read at all: not a length, but a mark for not knowing it
 _TAIL = 1 << 17  # two pages of Ogg at their largest
 
 
@@ -32,7 +32,7 @@ def is_cut(path: str | Path, container: str) -> bool:
 
 
 def has_frame_count(path: str | Path) -> bool:
-    """Whether an MP3 says how long it is; where it does not, its length is a guess until it is decoded."""
+    """Whether an MP3 states its length; where it does not, that is a guess until it is decoded."""
     with open(path, "rb") as file:
         head = file.read(10)
         if head[:3] == b"ID3" and len(head) == 10:
@@ -46,12 +46,11 @@ def has_frame_count(path: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class Wav:
-    """What the chunks of a WAV say. Its sound begins at byte `start`; `said` bytes of it are there by its head, None
-    where that does not know; `there` are those up to the end of the file, `behind` those after the last chunk that
-    makes sense."""
+    """What the chunks of a WAV say. Its audio begins at byte `start`; `stated` are its bytes by the header, None where
+    that does not know; `there` are the bytes up to the end of the file, `behind` those after the last valid chunk."""
 
     start: int
-    said: int | None
+    stated: int | None
     there: int
     behind: int
     bytes_s: int
@@ -59,18 +58,18 @@ class Wav:
 
     @property
     def is_streamed(self) -> bool:
-        """Whether it was written without knowing how long it would be: its sound goes on to the end of the file."""
-        return self.said is None or (self.said > self.there and not self.is_cut)
+        """Whether it was written without knowing how long it would be: its audio goes on to the end of the file."""
+        return self.stated is None or (self.stated > self.there and not self.is_cut)
 
     @property
     def is_cut(self) -> bool:
-        """Whether both its heads say that there should be more."""
-        return self.said is not None and self.said > self.there and self.ends_at > self.start + self.there
+        """Whether both its headers say that there should be more."""
+        return self.stated is not None and self.stated > self.there and self.ends_at > self.start + self.there
 
     @property
-    def said_s(self) -> float:
-        """How long it is by its head; 0 where that does not know."""
-        return (self.said or 0) / self.bytes_s if self.bytes_s else 0.0
+    def stated_s(self) -> float:
+        """How long it is by its header; 0 where that does not know."""
+        return (self.stated or 0) / self.bytes_s if self.bytes_s else 0.0
 
 
 def read_wav(path: str | Path) -> Wav:
@@ -78,7 +77,7 @@ def read_wav(path: str | Path) -> Wav:
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         riff_size = struct.unpack("<4xI", file.read(8).ljust(8, b"\0"))[0]
-        place, bytes_s, start, wide, said = 12, 0, 0, 0, None
+        place, bytes_s, start, wide, stated = 12, 0, 0, 0, None
         while place + 8 <= size:
             file.seek(place)
             name, length = struct.unpack("<4sI", file.read(8))
@@ -90,23 +89,23 @@ def read_wav(path: str | Path) -> Wav:
                 (wide,) = struct.unpack("<8xQ", file.read(16).ljust(16, b"\0"))
             if name == b"data" and not start:
                 length = wide if wide and length == _UNKNOWN_SIZE else length
-                start, said = place + 8, length if 0 < length < _BEYOND_ALL else None
-                if said is None:
+                start, stated = place + 8, length if 0 < length < _BEYOND_ALL else None
+                if stated is None:
                     return Wav(start, None, size - start, 0, bytes_s, size)
             place += 8 + length + length % 2
     ends_at = riff_size + 8 if 0 < riff_size < _BEYOND_ALL else size
-    return Wav(start, said, max(0, size - start), max(0, size - place), bytes_s, ends_at)
+    return Wav(start, stated, max(0, size - start), max(0, size - place), bytes_s, ends_at)
 
 
 def wav_seconds(path: str | Path) -> float:
-    """How long the sound of a WAV is by the bytes from its beginning to the end of the file, whatever its head says;
-    0 where other parts follow it in order."""
+    """How long the audio of a WAV is by the bytes from its beginning to the end of the file, whatever its header says;
+    0 where other chunks follow in order."""
     wav = read_wav(path)
     return wav.there / wav.bytes_s if wav.bytes_s and wav.behind > 8 else 0.0
 
 
 def movie_seconds(path: str | Path) -> float:
-    """How long an MP4 is as a whole by its own head; 0 where that does not say."""
+    """How long an MP4 is by its own header; 0 where that does not say."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         for start, end in _boxes(file, 0, size, b"moov"):
@@ -120,14 +119,14 @@ def movie_seconds(path: str | Path) -> float:
 
 
 def is_fragmented(path: str | Path) -> bool:
-    """Whether an MP4 was written piece by piece, so that its head does not know how long it became."""
+    """Whether an MP4 was written piece by piece, so that its header does not know its length."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         return next(_boxes(file, 0, size, b"moof"), None) is not None
 
 
 def _boxes(file: BinaryIO, start: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
-    """Where what the boxes of this name hold begins and ends, among those between two places."""
+    """Where the content of each box of this name begins and ends, between two places."""
     while start + 8 <= end:
         file.seek(start)
         head = file.read(16)
@@ -143,7 +142,7 @@ def _boxes(file: BinaryIO, start: int, end: int, name: bytes) -> Iterator[tuple[
 
 
 def is_webm(path: str | Path) -> bool:
-    """Whether a Matroska file says of itself that it is WebM."""
+    """Whether a Matroska file declares itself as WebM."""
     with open(path, "rb") as file:
         return b"webm" in file.read(64)
 
@@ -157,7 +156,7 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        # A length of 0 is all that is left; what is no box is something that was put behind the film.
+        # A length of 0 means the rest of the file; what is not a box was appended to the video.
         if length < 8 or not head[4:8].isalnum():
             return end
         end += length

@@ -24,7 +24,7 @@ from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.schema import jobs, workers
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness
-from ltx_mcp.media.picture import probe_image
+from ltx_mcp.media.image import probe_image
 from ltx_mcp.settings import Settings, read_settings
 from tests.cli.conftest import posix
 from tests.databases import PostgresServer

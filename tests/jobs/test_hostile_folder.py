@@ -200,7 +200,7 @@ async def test_the_media_process_imports_nothing_of_the_folder_and_finds_what_li
     media = MediaClient()
     try:
         assert (await media.probe_image("a.png")).width == 64
-        await media.convert_picture("a.png", Path("b.jpg"), "jpeg")
+        await media.convert_image("a.png", Path("b.jpg"), "jpeg", (64, 36))
     finally:
         await media.close()
     assert (folder / "b.jpg").exists()

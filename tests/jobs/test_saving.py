@@ -18,7 +18,7 @@ from ltx_mcp.jobs.steps.context import WorkInProgress
 from ltx_mcp.jobs.steps.save import PATIENCE_S, STEADY_BYTES, TRIES_WHEN_LATE
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.media.client import MediaClient
-from ltx_mcp.media.messages import SheetFacts
+from ltx_mcp.media.messages import ContactSheet
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.providers.base import DeferredVideo, PollResult, SubmittedOrder
 from tests.jobs.test_steps import DONE, WORKER, Bench, Scripted, bench, film
@@ -157,7 +157,7 @@ def test_the_most_a_film_may_have_is_wide_for_any_order(
 
 async def test_a_film_without_a_contact_sheet_is_still_a_film(bench: Bench, new_job: New) -> None:
     class NoSheet(MediaClient):
-        async def make_sheet(self, path: str | Path, out: Path) -> SheetFacts:
+        async def make_sheet(self, path: str | Path, out: Path) -> ContactSheet:
             raise LtxError(ErrorCode.INTERNAL_ERROR, "no sheet today")
 
     media = NoSheet()
@@ -220,7 +220,7 @@ async def test_a_frame_of_our_own_film_that_is_too_large_goes_as_jpeg(
     rule = InputSpec(accepts=("png", "jpeg"), ways=("upload",), max_bytes=size - 1)
     facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"inputs": {"image": rule}})}
     bench.steps = Steps(replace(bench.steps._tools, facts=facts))
-    frame = Input(role="image", sha256="f", format="png", size_bytes=size, job_id="job_x", frame_position="last")
+    frame = Input("image", "f", "png", size, 1280, 720, job_id="job_x", frame_position="last")
     bench.files.keep_input(frame, noise)
     bench.provider.answers = [SubmittedOrder({"id": "r1"})]
     await bench.until(bench.begin(replace(priced(new_job(), "0.30"), inputs=(frame,))), State.RUNNING)

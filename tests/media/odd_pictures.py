@@ -362,13 +362,13 @@ def apart(found: list[Colour], right: Three) -> int:
 
 def _print_table(folder: Path) -> None:
     from ltx_mcp.domain.errors import CallerError
-    from ltx_mcp.media.picture import open_picture, probe_image
+    from ltx_mcp.media.image import open_image, probe_image
 
     print("| file | made by | right | came |\n|---|---|---|---|")
     for name, odd in PICTURES.items():
         (folder / name).write_bytes(odd.make())
         try:
-            facts, found = probe_image(folder / name), colours_of(open_picture(folder / name))
+            facts, found = probe_image(folder / name), colours_of(open_image(folder / name))
             came = f"{facts.width}x{facts.height} {found} {', '.join(facts.traits)}"
         except CallerError as error:
             came = str(error)

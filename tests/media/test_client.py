@@ -12,15 +12,17 @@ import warnings
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.client import MediaClient, MediaProcess
 from ltx_mcp.media.lanes import Sizes
-from ltx_mcp.media.messages import ChildFailed, EditOrder, PictureFacts, ProcessLimits, RenderOrder, Room
+from ltx_mcp.media.messages import ChildFailed, EditOrder, ProcessLimits, RenderOrder, Sandbox
 from tests.conftest import ENDS_S
 from tests.media.films import Recipe, make
 from tests.media.processes import children_of, exists, until, workers, writing_end
@@ -54,7 +56,7 @@ async def test_each_kind_of_work_comes_back_as_its_facts(media: MediaClient, pic
     film = tmp_path / "film.part"
     told: list[float] = []
     assert (await media.render(SMALL, film, told.append)).missing_glyphs == 0
-    assert await media.probe_image(picture) == PictureFacts("png", 64, 36)
+    assert await media.probe_image(picture) == MediaInfo("png", 64, 36)
     assert (await media.measure_film(film)).frames == 10
     assert len((await media.make_sheet(film, tmp_path / "sheet.jpg")).moments) == 6
     assert (await media.take_frame(film, "last", tmp_path / "a.png", "png", 160)).width == 160
@@ -68,20 +70,22 @@ async def test_each_kind_of_work_on_media_comes_back_as_its_facts(media: MediaCl
     await media.render(replace(SMALL, sound=str(sound)), film)
     assert (await media.probe_media(film, "video")).audio_codec == "aac"
     assert (await media.probe_media(sound, "audio")).duration == 0.4
-    assert (await media.convert_medium(sound, tmp_path / "a.part", "m4a/aac")).container == "m4a"
+    assert (await media.convert_media(sound, tmp_path / "a.part", "audio")).format == "m4a"
     order = EditOrder("extend", str(film), "green hills", 0.4, "end")
     assert (await media.edit(order, longer, told.append)).missing_glyphs == 0
     assert (await media.probe_media(longer, "video")).frames == 20
     assert told[-1] == 1.0
 
 
-@pytest.mark.parametrize("target", ["mp4/h264", "m4a/aac"])
-async def test_a_failed_conversion_leaves_no_file(media: MediaClient, target: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["video", "audio"])
+async def test_a_failed_conversion_leaves_no_file(
+    media: MediaClient, kind: Literal["video", "audio"], tmp_path: Path
+) -> None:
     (tmp_path / "a.mp4").write_text("no film", encoding="utf-8")
     out = tmp_path / "out.part"
     out.write_bytes(b"left over")
     with pytest.raises(CallerError) as caught:
-        await media.convert_medium(tmp_path / "a.mp4", out, target)
+        await media.convert_media(tmp_path / "a.mp4", out, kind)
     assert caught.value.code is ErrorCode.INPUT_FAILED
     assert not out.exists()
 
@@ -124,7 +128,7 @@ async def test_a_child_that_dies_over_a_medium_makes_it_an_input_that_failed(tmp
         await starved.probe_media(film, "video")
     assert caught.value.code is ErrorCode.INPUT_FAILED
     with pytest.raises(CallerError, match=r"^The audio could not be decoded here: the process"):
-        await starved.convert_medium(film, tmp_path / "out", "m4a/aac")
+        await starved.convert_media(film, tmp_path / "out", "audio")
     await starved.close()
 
 
@@ -149,7 +153,7 @@ async def test_a_folder_that_is_not_there_is_a_storage_failure(media: MediaClien
 
 
 async def test_a_bug_in_the_child_is_told_in_general_words_and_does_not_end_it(picture: Path, tmp_path: Path) -> None:
-    async with MediaProcess(Room((str(tmp_path),), (str(tmp_path),))) as child:
+    async with MediaProcess(Sandbox((str(tmp_path),), (str(tmp_path),))) as child:
         with pytest.raises(LtxError) as caught:
             await child.run("picture", {"no_such_argument": 1}, ProcessLimits(30))
         assert caught.value.code is ErrorCode.INTERNAL_ERROR
@@ -308,7 +312,7 @@ async def test_closing_stops_a_call_and_nothing_is_started_again(
 
 @procfs
 async def test_leaving_the_block_ends_the_child(picture: Path, tmp_path: Path) -> None:
-    async with MediaProcess(Room((str(tmp_path),), (str(tmp_path),))) as child:
+    async with MediaProcess(Sandbox((str(tmp_path),), (str(tmp_path),))) as child:
         await child.run("picture", {"path": str(picture)}, ProcessLimits(30))
         assert len(workers()) == 1
     assert not workers()
@@ -322,7 +326,7 @@ def environment() -> dict[str, str]:
 
 
 async def test_work_that_takes_too_long_is_stopped_and_said_to_be(tmp_path: Path) -> None:
-    async with MediaProcess(Room((str(tmp_path),), (str(tmp_path),))) as child:
+    async with MediaProcess(Sandbox((str(tmp_path),), (str(tmp_path),))) as child:
         with pytest.raises(ChildFailed, match=r"stopped after 0\.5 s") as caught:
             await child.run("render", {"order": asdict(ENDLESS), "out": str(tmp_path / "film")}, ProcessLimits(0.5))
         assert caught.value.code is ErrorCode.INTERNAL_ERROR
@@ -384,7 +388,7 @@ async def test_what_is_printed_in_the_child_never_reaches_the_wire(
     monkeypatch.syspath_prepend(tmp_path)
     media = MediaClient()
     for _ in range(3):
-        assert await media.probe_image(picture) == PictureFacts("png", 64, 36)
+        assert await media.probe_image(picture) == MediaInfo("png", 64, 36)
     film = tmp_path / "film.part"
     await media.render(SMALL, film)
     assert (await media.measure_film(film)).frames == 10

@@ -8,8 +8,8 @@ import av
 import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.convert import convert_medium
-from ltx_mcp.media.probe import probe_media
+from ltx_mcp.media.convert import convert_media
+from ltx_mcp.media.probe import Kind, probe_media
 from tests.media.films import CINEMA, Recipe, heard, lag, make, moments, packets, pictures, psnr
 
 FILM = Recipe(frames=40, seconds=1.6)
@@ -57,13 +57,13 @@ SOUNDS = {
 
 def to_film(path: Path) -> Path:
     out = path.with_name("out.mp4")
-    convert_medium(path, out, "mp4/h264")
+    convert_media(path, out, "video")
     return out
 
 
 def to_sound(path: Path) -> Path:
     out = path.with_name("out.m4a")
-    convert_medium(path, out, "m4a/aac")
+    convert_media(path, out, "audio")
     return out
 
 
@@ -89,8 +89,8 @@ def test_the_sound_of_a_converted_film_is_heard_with_the_same_frames(name: str, 
 @pytest.mark.parametrize("name", FILMS)
 def test_the_facts_told_of_a_conversion_are_those_of_an_mp4_as_wanted(name: str, tmp_path: Path) -> None:
     path, recipe = make(tmp_path / name, FILMS[name]), FILMS[name]
-    before, after = probe_media(path, "video"), convert_medium(path, tmp_path / "out.mp4", "mp4/h264")
-    assert (after.container, after.video_codec, after.audio_codec) == ("mp4", "h264", "aac" if recipe.audio else "")
+    before, after = probe_media(path, "video"), convert_media(path, tmp_path / "out.mp4", "video")
+    assert (after.format, after.video_codec, after.audio_codec) == ("mp4", "h264", "aac" if recipe.audio else "")
     assert (after.width, after.height, after.frames) == (before.width, before.height, before.frames)
     assert after.duration == pytest.approx(before.duration, abs=0.0011)
     assert after == probe_media(tmp_path / "out.mp4", "video")
@@ -125,7 +125,7 @@ def test_a_converted_sound_is_heard_at_the_same_moments(name: str, tmp_path: Pat
     out = to_sound(path)
     assert abs(lag(heard(path), heard(out))) <= 0.002
     before, after = probe_media(path, "audio"), probe_media(out, "audio")
-    assert (after.container, after.video_codec, after.audio_codec) == ("m4a", "", "aac")
+    assert (after.format, after.video_codec, after.audio_codec) == ("m4a", "", "aac")
     assert after.duration == pytest.approx(before.duration, abs=0.002)
 
 
@@ -159,17 +159,17 @@ def test_high_efficiency_aac_is_made_plain(tmp_path: Path) -> None:
     assert probe_media(to_sound(path), "audio").audio_codec == "aac"
 
 
-@pytest.mark.parametrize("target", ["mp4/h264", "m4a/aac"])
-def test_a_player_can_begin_before_the_whole_conversion_is_there(target: str, tmp_path: Path) -> None:
-    convert_medium(make(tmp_path / "a.mov", HEVC), tmp_path / "out", target)
+@pytest.mark.parametrize("kind", ["video", "audio"])
+def test_a_player_can_begin_before_the_whole_conversion_is_there(kind: Kind, tmp_path: Path) -> None:
+    convert_media(make(tmp_path / "a.mov", HEVC), tmp_path / "out", kind)
     data = (tmp_path / "out").read_bytes()
     assert 0 < data.index(b"moov") < data.index(b"mdat")
 
 
-@pytest.mark.parametrize("target", ["mp4/h264", "m4a/aac"])
-def test_what_cannot_be_read_is_refused_and_not_converted(target: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["video", "audio"])
+def test_what_cannot_be_read_is_refused_and_not_converted(kind: Kind, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"no film" * 100)
     with pytest.raises(CallerError) as caught:
-        convert_medium(path, tmp_path / "out", target)
+        convert_media(path, tmp_path / "out", kind)
     assert caught.value.code is ErrorCode.INPUT_FAILED

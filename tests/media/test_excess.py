@@ -10,7 +10,7 @@ from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.media.excess import MAX_CHUNKS, MAX_SCANS, MAX_SEGMENTS
-from ltx_mcp.media.picture import probe_image
+from ltx_mcp.media.image import probe_image
 
 SCAN = b"\xff\xda"
 

@@ -13,9 +13,9 @@ import anyio
 import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.media_reference import DataUri, LocalPath, WebUrl
 from ltx_mcp.media.inputs import InputReader
-from ltx_mcp.media.messages import PictureFacts
 from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
@@ -38,12 +38,12 @@ def into(tmp_path: Path) -> Path:
     return made
 
 
-async def looks_fine(path: Path) -> PictureFacts:
+async def looks_fine(path: Path) -> MediaInfo:
     assert path.is_file()
-    return PictureFacts("png", 640, 360)
+    return MediaInfo("png", 640, 360)
 
 
-async def looks_broken(path: Path) -> PictureFacts:
+async def looks_broken(path: Path) -> MediaInfo:
     raise CallerError(ErrorCode.INPUT_FAILED, "The picture is damaged.", "Send a whole picture.")
 
 
@@ -140,7 +140,7 @@ async def test_a_picture_that_cannot_be_decoded_is_removed_and_its_argument_name
 async def test_an_error_that_names_the_argument_is_passed_on_as_it_is(into: Path) -> None:
     error = CallerError(ErrorCode.INPUT_FAILED, "The image is damaged.", "Send a whole picture.")
 
-    async def look(path: Path) -> PictureFacts:
+    async def look(path: Path) -> MediaInfo:
         raise error
 
     with pytest.raises(CallerError) as raised:
@@ -149,7 +149,7 @@ async def test_an_error_that_names_the_argument_is_passed_on_as_it_is(into: Path
 
 
 async def test_a_bug_while_looking_leaves_no_file(into: Path) -> None:
-    async def look(path: Path) -> PictureFacts:
+    async def look(path: Path) -> MediaInfo:
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError):
@@ -158,7 +158,7 @@ async def test_a_bug_while_looking_leaves_no_file(into: Path) -> None:
 
 
 async def test_a_cancelled_reading_leaves_no_file(into: Path) -> None:
-    async def look(path: Path) -> PictureFacts:
+    async def look(path: Path) -> MediaInfo:
         assert path.exists()
         await anyio.sleep_forever()
         raise AssertionError

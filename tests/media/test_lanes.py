@@ -25,7 +25,7 @@ from tests.media.test_excess import with_scans
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("started_media")]
 
 Slow = Callable[[], Awaitable[object]]
-SMALL = Sizes(quick=1, patient=1, films=1, pictures=1, conversions=2, renders=1)
+SMALL = Sizes(quick=1, patient=1, videos=1, images=1, conversions=2, renders=1)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def picture(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def media() -> AsyncIterator[MediaClient]:
-    made = MediaClient(sizes=SMALL, looks=(ProcessLimits(3600), ProcessLimits(3600)))
+    made = MediaClient(sizes=SMALL, probe_limits=(ProcessLimits(3600), ProcessLimits(3600)))
     yield made
     await made.close()
 
@@ -93,8 +93,8 @@ async def test_inputs_that_never_end_hold_up_no_film_no_conversion_and_no_render
         assert (await media.measure_film(film)).frames == 10
         assert (await media.probe_video(film)).frames == 10
         await media.make_sheet(film, tmp_path / "sheet.jpg")
-        await media.convert_picture(picture, tmp_path / "a.jpg", "jpeg")
-        assert (await media.convert_medium(film, tmp_path / "a.m4a", "m4a/aac")).container == "m4a"
+        await media.convert_image(picture, tmp_path / "a.jpg", "jpeg", (64, 36))
+        assert (await media.convert_media(film, tmp_path / "a.m4a", "audio")).format == "m4a"
         await media.edit(EditOrder("extend", str(film), "green hills", 0.4, "end"), tmp_path / "longer.mp4")
 
 
@@ -102,7 +102,7 @@ async def test_conversions_are_so_many_at_a_time_and_hold_up_no_film_and_no_inpu
     media: MediaClient, film: Path, picture: Path, tmp_path: Path
 ) -> None:
     endless = pipes(tmp_path, 8)
-    works = [partial(media.convert_medium, path, tmp_path / f"{path.name}.part", "mp4/h264") for path in endless]
+    works = [partial(media.convert_media, path, tmp_path / f"{path.name}.part", "video") for path in endless]
     async with kept_busy(media, works, endless[:2]):
         assert (await media.measure_film(film)).frames == 10
         assert (await media.probe_image(picture)).width == 64
@@ -112,7 +112,7 @@ async def test_conversions_are_so_many_at_a_time_and_hold_up_no_film_and_no_inpu
 
 
 async def test_an_input_that_takes_long_steps_aside_for_those_that_do_not(picture: Path, tmp_path: Path) -> None:
-    media = MediaClient(sizes=SMALL, looks=(ProcessLimits(4), ProcessLimits(600)))
+    media = MediaClient(sizes=SMALL, probe_limits=(ProcessLimits(4), ProcessLimits(600)))
     (endless,) = pipes(tmp_path, 1)
     ended: list[CallerError] = []
 
@@ -128,7 +128,7 @@ async def test_an_input_that_takes_long_steps_aside_for_those_that_do_not(pictur
 
 
 async def test_an_input_that_takes_too_long_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    media = MediaClient(sizes=SMALL, looks=(ProcessLimits(600, cpu_s=1), ProcessLimits(600, cpu_s=1)))
+    media = MediaClient(sizes=SMALL, probe_limits=(ProcessLimits(600, cpu_s=1), ProcessLimits(600, cpu_s=1)))
     path = tmp_path / "scans.jpg"
     path.write_bytes(with_scans(20, (16_000, 6_000)))
     with pytest.raises(CallerError, match=r"The picture takes longer to be looked at than the 10 s") as caught:
@@ -159,7 +159,7 @@ async def test_whoever_would_wait_too_long_for_a_turn_is_told_to_come_again(tmp_
 async def test_a_closed_lane_gives_up_those_that_wait_and_starts_nothing(tmp_path: Path) -> None:
     media = MediaClient(sizes=SMALL)
     endless = pipes(tmp_path, 3)
-    works = [partial(media.convert_picture, path, tmp_path / f"{path.name}.part", "png") for path in endless]
+    works = [partial(media.convert_image, path, tmp_path / f"{path.name}.part", "png", (64, 36)) for path in endless]
     async with kept_busy(media, works, endless[:1]):
         assert len(workers()) == 1
     assert not workers()
@@ -185,4 +185,4 @@ async def test_a_child_takes_work_in_another_folder_only_when_it_is_made_for_it(
 def test_how_many_children_there_can_be_is_bound_by_the_cores(cores: int, children: int, most_gib: int) -> None:
     sizes = Sizes.of(cores)
     assert sum(astuple(sizes)) == children
-    assert sizes.most_mib() == most_gib * 1024
+    assert sizes.max_mib() == most_gib * 1024

@@ -14,7 +14,7 @@ from PIL import Image, ImageStat
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.media.measure import SHEET_BYTES, make_sheet, measure_film, take_frame
-from ltx_mcp.media.messages import FrameFacts
+from ltx_mcp.media.messages import ExtractedFrame
 
 FPS = 25
 ONE_KEY_FRAME = {"preset": "ultrafast", "crf": "12", "g": "9999"}
@@ -60,7 +60,7 @@ def test_the_facts_of_a_film_are_those_of_its_streams(tmp_path: Path) -> None:
     path = make_film(tmp_path / "film.mp4", ONE_KEY_FRAME)
     facts = measure_film(path)
     assert (facts.duration, facts.width, facts.height, facts.fps, facts.frames) == (2.0, 160, 90, 25.0, 50)
-    assert (facts.has_audio, facts.video_codec, facts.audio_codec) == (False, "h264", "")
+    assert not facts.has_audio
     assert facts.size_bytes == path.stat().st_size
 
 
@@ -191,7 +191,7 @@ def test_a_moment_outside_the_film_is_refused_with_the_range(moment: float, tmp_
 def test_a_frame_is_made_smaller_when_asked_and_says_its_size(tmp_path: Path) -> None:
     path, out = make_film(tmp_path / "film.mp4", ONE_KEY_FRAME, 5, (640, 360)), tmp_path / "a.jpg"
     facts = take_frame(path, "first", out, "jpeg", 320)
-    assert facts == FrameFacts(320, 180, out.stat().st_size, 0.0)
+    assert facts == ExtractedFrame(320, 180, out.stat().st_size, 0.0)
     with Image.open(out) as picture:
         assert (picture.format, picture.size) == ("JPEG", (320, 180))
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.messages import MediumFacts
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.probe import Kind, probe_media
 from tests.media.films import CINEMA, NTSC, Recipe, make
 
@@ -63,7 +63,17 @@ def test_each_kind_of_film_is_known_by_its_container_and_codecs(name: str, tmp_p
     path = make(tmp_path / name, FILMS[name])
     video, audio = FILM_CODECS[name]
     facts = probe_media(path, "video")
-    told = MediumFacts(path.suffix[1:], facts.duration, path.stat().st_size, video, audio, 160, 90, 25.0, 50)
+    told = MediaInfo(
+        path.suffix[1:],
+        160,
+        90,
+        duration=facts.duration,
+        fps=25.0,
+        frames=50,
+        size_bytes=path.stat().st_size,
+        video_codec=video,
+        audio_codec=audio,
+    )
     assert facts == told
     # an AVI counts the frame that its writer held back
     assert facts.duration == pytest.approx(2.0, abs=0.041 if name == "a.avi" else 0.001)
@@ -74,14 +84,16 @@ def test_each_kind_of_sound_is_known_by_its_container_and_codec(name: str, tmp_p
     recipe, codec = SOUNDS[name]
     path = make(tmp_path / name, recipe)
     facts = probe_media(path, "audio")
-    assert facts == MediumFacts(path.suffix[1:], facts.duration, path.stat().st_size, audio_codec=codec)
+    assert facts == MediaInfo(
+        path.suffix[1:], duration=facts.duration, size_bytes=path.stat().st_size, audio_codec=codec
+    )
     # raw AAC says nothing of the samples that its encoder put before and after
     assert facts.duration == pytest.approx(2.0, abs=0.03 if name == "a.aac" else 0.0005)
 
 
 def test_the_sound_of_a_film_counts_as_a_sound(tmp_path: Path) -> None:
     facts = probe_media(make(tmp_path / "a.mp4", replace(FILM, seconds=1.5)), "audio")
-    assert (facts.container, facts.audio_codec, facts.duration) == ("mp4", "aac", 1.5)
+    assert (facts.format, facts.audio_codec, facts.duration) == ("mp4", "aac", 1.5)
 
 
 @pytest.mark.parametrize(("rate", "told"), [(CINEMA, 23.976), (NTSC, 29.97), (Fraction(50), 50.0)])
@@ -123,7 +135,9 @@ def with_cover(path: Path) -> Path:
 
 def test_a_sound_with_a_cover_is_a_sound_and_no_film(tmp_path: Path) -> None:
     path = with_cover(tmp_path / "a.mp3")
-    assert probe_media(path, "audio") == MediumFacts("mp3", 2.0, path.stat().st_size, audio_codec="mp3")
+    assert probe_media(path, "audio") == MediaInfo(
+        "mp3", duration=2.0, size_bytes=path.stat().st_size, audio_codec="mp3"
+    )
     assert "no moving picture" in refusal(path, "video")
 
 

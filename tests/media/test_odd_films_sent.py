@@ -10,7 +10,7 @@ import av
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from ltx_mcp.media.convert import convert_medium
+from ltx_mcp.media.convert import convert_media
 from ltx_mcp.media.messages import EditOrder
 from ltx_mcp.media.preview.edit import edit
 from ltx_mcp.media.probe import probe_media
@@ -66,8 +66,8 @@ def check_seen(out: Path, source: Path, film: Odd) -> None:
 def test_what_a_provider_gets_of_an_odd_film_is_what_ffmpeg_shows(film: Odd, tmp_path: Path) -> None:
     path, out = tmp_path / film.name, tmp_path / "out.mp4"
     film.make(path)
-    facts = convert_medium(path, out, "mp4/h264")
-    assert (facts.traits, facts.container, facts.video_codec) == ((), "mp4", "h264")
+    facts = convert_media(path, out, "video")
+    assert (facts.traits, facts.format, facts.video_codec) == ((), "mp4", "h264")
     # a picture that begins late begins at once
     late_s = 0.5 if film.name == "late.mp4" else 0.0
     assert facts.duration == pytest.approx(probe_media(path, "video").duration - late_s, abs=0.05)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.traits import TRAITS
-from ltx_mcp.media.messages import PictureFacts
-from ltx_mcp.media.picture import convert_picture, open_picture, probe_image
+from ltx_mcp.media.image import convert_image, open_image, probe_image
 from ltx_mcp.media.preview.camera import make_camera
-from ltx_mcp.media.preview.image_scene import ImageScene, enlarged, open_filled
+from ltx_mcp.media.preview.scenes import ImageScene, enlarged, open_filled
 from tests.media.odd_pictures import PICTURES, SIZE, apart, colours_of, shown
 
 MAX_APART = 3
@@ -20,14 +20,14 @@ MAX_APART = 3
 def test_a_picture_is_read_as_a_viewer_shows_it(name: str, tmp_path: Path) -> None:
     odd, path = PICTURES[name], tmp_path / "picture"
     path.write_bytes(odd.make())
-    assert probe_image(path) == PictureFacts(odd.format, *SIZE, odd.turned, odd.traits)
+    assert probe_image(path) == MediaInfo(odd.format, *SIZE, odd.turned, odd.traits)
     assert set(odd.traits) <= set(TRAITS)
-    assert apart(colours_of(open_picture(path)), odd.colours) <= MAX_APART
-    small = open_picture(path, edge=32)
+    assert apart(colours_of(open_image(path)), odd.colours) <= MAX_APART
+    small = open_image(path, edge=32)
     assert min(small.size) >= 32
     assert apart(colours_of(small), odd.colours) <= MAX_APART
     for target in ("jpeg", "png"):
-        convert_picture(path, tmp_path / target, target)
+        convert_image(path, tmp_path / target, target, *SIZE)
         with Image.open(tmp_path / target) as made:
             assert (made.size, made.mode) == (SIZE, "RGB")
             assert not {"exif", "icc_profile"} & set(made.info)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.decode.audio_reader import AudioReader, open_sound, sample_bytes
+from ltx_mcp.media.decode.audio_reader import AudioReader, open_audio, sample_bytes
 from ltx_mcp.media.probe import probe_media
 from tests.media.films import tones
 from tests.media.odd.sounds import LENGTH_S, SOUNDS, Odd
@@ -37,7 +37,7 @@ def test_an_odd_sound_is_as_long_as_it_is_heard(sound: Odd, tmp_path: Path) -> N
 def test_all_of_an_odd_sound_is_heard_as_loud_as_it_was(sound: Odd, tmp_path: Path) -> None:
     path = tmp_path / sound.name
     sound.make(path)
-    with open_sound(path, "audio") as (container, stream):
+    with open_audio(path, "audio") as (container, stream):
         listener = AudioReader(container, stream, None, RATE)
         samples = array("f", listener.read(10 * RATE))
     channels = sample_bytes(listener.layout) // samples.itemsize

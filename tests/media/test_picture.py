@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.decode.colours import MAX_PROFILE
-from ltx_mcp.media.messages import PictureFacts
-from ltx_mcp.media.picture import probe_image
+from ltx_mcp.media.image import probe_image
 from tests.media.odd_pictures import chunk, encoded, jpeg, png, shown
 
 
@@ -22,7 +22,7 @@ from tests.media.odd_pictures import chunk, encoded, jpeg, png, shown
 def test_an_accepted_picture_is_named_and_measured(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "picture.bin"
     Image.effect_noise((120, 80), 50).convert("RGB").save(path, kind)
-    assert probe_image(path) == PictureFacts(kind, 120, 80)
+    assert probe_image(path) == MediaInfo(kind, 120, 80)
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "avif"])
@@ -30,19 +30,19 @@ def test_a_picture_is_measured_as_it_is_seen(kind: str, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (120, 80)).save(tmp_path / "a", kind, exif=exif)
-    assert probe_image(tmp_path / "a") == PictureFacts(kind, 80, 120, exif_rotated=True)
+    assert probe_image(tmp_path / "a") == MediaInfo(kind, 80, 120, exif_rotated=True)
 
 
 def test_a_jpeg_of_a_phone_that_holds_a_second_picture_is_a_jpeg(tmp_path: Path) -> None:
     one, other = Image.new("RGB", (120, 80), "red"), Image.new("RGB", (60, 40), "blue")
     one.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[other])
-    assert probe_image(tmp_path / "a.jpg") == PictureFacts("jpeg", 120, 80)
+    assert probe_image(tmp_path / "a.jpg") == MediaInfo("jpeg", 120, 80)
 
 
 def test_heif_is_read_where_its_package_is(tmp_path: Path) -> None:
     heif = pytest.importorskip("pillow_heif")
     heif.from_pillow(Image.new("RGB", (128, 64), "red")).save(tmp_path / "a.heic")
-    assert probe_image(tmp_path / "a.heic") == PictureFacts("heif", 128, 64)
+    assert probe_image(tmp_path / "a.heic") == MediaInfo("heif", 128, 64)
 
 
 def test_without_its_package_a_heif_picture_says_what_to_install(

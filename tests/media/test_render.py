@@ -14,8 +14,8 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageStat
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.media.image import MAX_EDGE, open_image
 from ltx_mcp.media.messages import RenderOrder
-from ltx_mcp.media.picture import MAX_EDGE, open_picture
 from ltx_mcp.media.preview.caption import make_caption, make_title
 from ltx_mcp.media.preview.fonts import Typefaces, font_folders
 from ltx_mcp.media.preview.render import render
@@ -243,7 +243,7 @@ def exif(orientation: int) -> Image.Exif:
 )
 def test_a_picture_is_shown_upright(orientation: int, left: Colour | None, tmp_path: Path) -> None:
     path = saved(flag(RED, BLUE), tmp_path / "a.jpg", exif=exif(orientation), quality=95)
-    picture = open_picture(path)
+    picture = open_image(path)
     if left:
         assert picture.size == (640, 360)
         assert is_near(tone(picture.crop((0, 0, 200, 360))), left)

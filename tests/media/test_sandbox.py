@@ -14,7 +14,7 @@ from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.media.client import MediaClient, MediaProcess
-from ltx_mcp.media.messages import ChildFailed, Confinement, ProcessLimits, Room
+from ltx_mcp.media.messages import ChildFailed, Confinement, ProcessLimits, Sandbox
 from tests.media.test_excess import with_scans
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("started_media")]
@@ -24,7 +24,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other s
 TRIES = """
     import ctypes, json, os, resource, socket, sys
     from dataclasses import asdict
-    from ltx_mcp.media.messages import ProcessLimits, Room
+    from ltx_mcp.media.messages import ProcessLimits, Sandbox
     from ltx_mcp.media.sandbox import confine, limit
 
     own, folder, other, parent = sys.argv[1], sys.argv[2], sys.argv[3], os.getppid()
@@ -60,7 +60,7 @@ TRIES = """
             return error.strerror
         return "done"
 
-    held = confine(Room((own,), (folder,)))
+    held = confine(Sandbox((own,), (folder,)))
     allowed = {
         "read own": lambda: open(own, "rb").read(),
         "write": lambda: open(os.path.join(folder, "new"), "wb").write(b"x"),
@@ -108,7 +108,7 @@ async def test_a_file_outside_its_room_is_closed_to_the_child(tmp_path: Path) ->
     for name in ("in", "out"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (64, 36)).save(tmp_path / name / "a.png")
-    async with MediaProcess(Room((str(tmp_path / "in"),))) as child:
+    async with MediaProcess(Sandbox((str(tmp_path / "in"),))) as child:
         limits = ProcessLimits(60)
         assert (await child.run("picture", {"path": str(tmp_path / "in" / "a.png")}, limits))["width"] == 64
         holds = await child.run("confinement", {}, limits)
@@ -122,7 +122,7 @@ async def test_a_file_outside_its_room_is_closed_to_the_child(tmp_path: Path) ->
 
 async def test_work_beyond_its_processor_time_ends_its_child_and_is_late(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(with_scans(20, (16_000, 6_000)))
-    async with MediaProcess(Room((str(tmp_path),))) as child:
+    async with MediaProcess(Sandbox((str(tmp_path),))) as child:
         with pytest.raises(ChildFailed) as caught:
             await child.run("picture", {"path": str(tmp_path / "a.jpg")}, ProcessLimits(600, cpu_s=1))
         assert caught.value.late
@@ -131,7 +131,7 @@ async def test_work_beyond_its_processor_time_ends_its_child_and_is_late(tmp_pat
 
 async def test_processor_time_is_counted_for_each_work_anew(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(with_scans(100, (4_000, 3_000)))
-    async with MediaProcess(Room((str(tmp_path),))) as child:
+    async with MediaProcess(Sandbox((str(tmp_path),))) as child:
         for _ in range(4):
             facts = await child.run("picture", {"path": str(tmp_path / "a.jpg")}, ProcessLimits(600, cpu_s=3))
             assert facts["width"] == 4_000
@@ -139,8 +139,11 @@ async def test_processor_time_is_counted_for_each_work_anew(tmp_path: Path) -> N
 
 async def test_a_file_beyond_its_size_is_a_storage_failure(tmp_path: Path) -> None:
     Image.effect_noise((2_500, 2_500), 90).save(tmp_path / "a.png")
-    arguments = {"path": str(tmp_path / "a.png"), "out": str(tmp_path / "b.png"), "target": "png"}
-    async with MediaProcess(Room((str(tmp_path),), (str(tmp_path),))) as child:
+    arguments = {"path": str(tmp_path / "a.png"), "out": str(tmp_path / "b.png"), "target": "png"} | {
+        "width": 2_500,
+        "height": 2_500,
+    }
+    async with MediaProcess(Sandbox((str(tmp_path),), (str(tmp_path),))) as child:
         with pytest.raises(LtxError, match="too large") as caught:
             await child.run("convert", arguments, ProcessLimits(600, file_bytes=0))
         assert caught.value.code is ErrorCode.STORAGE_FAILED
@@ -171,9 +174,9 @@ async def test_the_child_cannot_read_the_keys_of_its_parent(tmp_path: Path) -> N
     """The same from a server's view: a parent with a key, whose confined child asks the kernel for it."""
     code = """
         import os
-        from ltx_mcp.media.messages import Room
+        from ltx_mcp.media.messages import Sandbox
         from ltx_mcp.media.sandbox import confine
-        held = confine(Room())
+        held = confine(Sandbox())
         try:
             found = b"a-secret-value" in open(f"/proc/{os.getppid()}/environ", "rb").read()
         except OSError:

@@ -12,7 +12,8 @@ from mcp.client.extension import advertise
 from mcp.types import TextResourceContents
 
 from ltx_mcp.domain.arguments import GenerateVideo
-from ltx_mcp.domain.job import Job, State, VideoInfo
+from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.request import Input, canonical_form, to_request
 from ltx_mcp.jobs.store.rows import NewJob

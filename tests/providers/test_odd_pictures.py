@@ -14,10 +14,11 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from ltx_mcp.domain.media_formats import scaled_size
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.traits import SEEN, TRAITS
 from ltx_mcp.emulator.emulator_state import EmulatorState
-from ltx_mcp.media.messages import PictureFacts
-from ltx_mcp.media.picture import convert_picture, open_picture
+from ltx_mcp.media.image import convert_image, open_image
 from tests.conftest import missing
 from tests.media.odd_pictures import PICTURES, SIZE, SRGB_PROFILE, Odd, apart, colours_of
 from tests.providers.bench import Bench, image, opened
@@ -111,7 +112,7 @@ def test_another_program_shows_the_same_picture(name: str, tmp_path: Path) -> No
     paper = "black" if "on_black" in odd.traits else "white"
     command = [program, f"{name}[0]", "-auto-orient", "-profile", "srgb.icc", "-background", paper, "-alpha", "remove"]
     subprocess.run([*command, "-colorspace", "sRGB", "-depth", "8", "PPM:theirs"], cwd=tmp_path, check=True, timeout=60)
-    with Image.open(tmp_path / "theirs") as theirs, open_picture(tmp_path / name) as ours:
+    with Image.open(tmp_path / "theirs") as theirs, open_image(tmp_path / name) as ours:
         assert theirs.size == ours.size
         pairs = zip(theirs.convert("RGB").tobytes(), ours.tobytes(), strict=True)
         assert sum(abs(a - b) for a, b in pairs) / len(ours.tobytes()) < MAX_APART
@@ -119,4 +120,6 @@ def test_another_program_shows_the_same_picture(name: str, tmp_path: Path) -> No
 
 def test_a_large_picture_is_made_no_larger_than_a_film_can_show(tmp_path: Path) -> None:
     Image.new("L", (4000, 3900), 90).save(tmp_path / "a.png")
-    assert convert_picture(tmp_path / "a.png", tmp_path / "a.jpg", "jpeg") == PictureFacts("jpeg", 3938, 3840)
+    assert convert_image(tmp_path / "a.png", tmp_path / "a.jpg", "jpeg", *scaled_size(4000, 3900)) == MediaInfo(
+        "jpeg", 3938, 3840
+    )

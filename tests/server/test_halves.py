@@ -14,7 +14,8 @@ from mcp.types import CallToolResult
 
 from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.errors import ErrorCode, JobError
-from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State, VideoInfo
+from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
+from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.price import to_micro

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo
-from ltx_mcp.domain.job import Job, State, VideoInfo, input_of
+from ltx_mcp.domain.job import Job, State, input_of
+from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.plan import select_offers
 from ltx_mcp.domain.request import to_request
 from ltx_mcp.jobs.store.rows import NewJob

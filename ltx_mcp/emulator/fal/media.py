@@ -101,7 +101,7 @@ def _check_format(url: str, kind: Kind, seen: Seen) -> InputFile:
     if url not in seen.media:
         raise _not_fetched()
     medium = seen.media[url]
-    if medium is None or medium.facts.container not in FORMATS[kind]:
+    if medium is None or medium.facts.format not in FORMATS[kind]:
         error_type = "unsupported_audio_format" if kind == "audio" else "unsupported_video_format"
         raise PydanticCustomError(error_type, f"Unsupported {kind} format", _supported(FORMATS[kind]))
     return medium

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.emulator.edits import (
     LONGEST_CONTEXT_S,
     LONGEST_S,
@@ -29,7 +30,6 @@ from ltx_mcp.emulator.ltx.errors import LtxRefusal
 from ltx_mcp.emulator.ltx.inputs import MEGABYTE, find_picture, read_medium, wrong_picture
 from ltx_mcp.emulator.ltx.orders import LONG_TIERS, MOTIONS, PROMPT_CHARS, RATES, TIERS
 from ltx_mcp.emulator.wire import Emulator
-from ltx_mcp.media.messages import MediumFacts, PictureFacts
 
 EDITOR = "ltx-2-3-pro"
 SINGERS = ("ltx-2-3-pro", "ltx-2-5-fast", "ltx-2-5-pro")
@@ -116,7 +116,7 @@ async def _read_video(body: Mapping[str, Any], emulator: Emulator) -> InputFile:
     return video
 
 
-def _check_frames(facts: MediumFacts) -> None:
+def _check_frames(facts: MediaInfo) -> None:
     short, long = sorted((facts.width, facts.height))
     if long > LONG_EDGE or short > SHORT_EDGE:
         raise LtxRefusal(f"video_uri: is {facts.width}x{facts.height}; must be at most {LONG_EDGE}x{SHORT_EDGE}")
@@ -124,7 +124,7 @@ def _check_frames(facts: MediumFacts) -> None:
         raise LtxRefusal(f"video_uri: has {facts.frames} frames; must have at least {MIN_FRAMES}")
 
 
-async def _probe_image(body: Mapping[str, Any], emulator: Emulator) -> tuple[str, PictureFacts | None]:
+async def _probe_image(body: Mapping[str, Any], emulator: Emulator) -> tuple[str, MediaInfo | None]:
     """Where the first picture lies and what it is; empty and None where that is not known."""
     file = await find_picture(body["image_uri"], emulator) if "image_uri" in body else None
     facts = await emulator.inputs.probe_image(file) if file else None

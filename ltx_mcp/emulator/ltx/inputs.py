@@ -82,10 +82,10 @@ async def read_medium(body: Mapping[str, Any], name: str, kind: Kind, emulator: 
     if medium is None:
         raise LtxRefusal(f"{name}: cannot be read as {kind}")
     facts = medium.facts
-    expected_type, codecs = FORMATS[kind].get(facts.container, ("", ()))
+    expected_type, codecs = FORMATS[kind].get(facts.format, ("", ()))
     codec = facts.video_codec if kind == "video" else facts.audio_codec
     if codec not in codecs:
-        raise LtxRefusal(f"{name}: {facts.container} with {codec} is not supported; must be {NAMED[kind]}")
+        raise LtxRefusal(f"{name}: {facts.format} with {codec} is not supported; must be {NAMED[kind]}")
     if content_type != expected_type:
         raise LtxRefusal(f"{name}: was sent as {content_type} but is {expected_type}")
     return medium

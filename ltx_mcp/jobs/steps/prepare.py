@@ -12,7 +12,8 @@ from ltx_mcp.domain.edits import check_section
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import NOT_SENT, CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.measured import check_sent
-from ltx_mcp.domain.media_formats import CONVERSION_TARGETS, conversion
+from ltx_mcp.domain.media_formats import conversion, scaled_size
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.request import Input
@@ -20,7 +21,6 @@ from ltx_mcp.jobs.files import CONVERTED, digest_of
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.store.transitions import removed_film
 from ltx_mcp.media.inputs import to_input
-from ltx_mcp.media.messages import MediumFacts, PictureFacts
 from ltx_mcp.providers.base import SupportsUpload
 
 logger = logging.getLogger(__name__)
@@ -100,15 +100,15 @@ class PrepareStep:
         finally:
             path.unlink(missing_ok=True)
 
-    async def _take(self, given: Input, film: Path, path: Path) -> PictureFacts | MediumFacts:
+    async def _take(self, given: Input, film: Path, path: Path) -> MediaInfo:
         """Write to `path` what is wanted of a film, a frame or its sound."""
         media = self._tools.media
         if given.kind == "audio":
-            return await media.convert_medium(film, path, CONVERSION_TARGETS["audio"])
+            return await media.convert_media(film, path, "audio")
         frame = await media.take_frame(film, _moment(given.frame_position), path, "png", None)
-        return PictureFacts("png", frame.width, frame.height)
+        return MediaInfo("png", frame.width, frame.height)
 
-    async def _kept(self, given: Input, path: Path, facts: PictureFacts | MediumFacts) -> Input:
+    async def _kept(self, given: Input, path: Path, facts: MediaInfo) -> Input:
         """Keep the bytes as an input, with the figures of what they are, which until now were those of an order."""
         sha256, size_bytes = await self._store.run_in_thread(digest_of, path), path.stat().st_size
         read = to_input(facts, given.role, sha256, size_bytes)
@@ -156,7 +156,7 @@ class PrepareStep:
         format, _, codec = target.partition("/")
         converted = replace(given, sha256=f"{given.sha256}{CONVERTED}", format=format, codec=codec)
         path = self._tools.files.input(converted)
-        facts: MediumFacts | None = None
+        facts: MediaInfo | None = None
         if not path.exists():
             part = path.with_name(f"{path.stem}.{job.id}.{job.fencing_token}.part")
             facts = await self._convert(given, part, target)
@@ -175,12 +175,12 @@ class PrepareStep:
             )
         return replace(converted, size_bytes=size_bytes)
 
-    async def _convert(self, given: Input, part: Path, target: str) -> MediumFacts | None:
+    async def _convert(self, given: Input, part: Path, target: str) -> MediaInfo | None:
         """The facts of a video or a sound that was written."""
         source, media = self._tools.files.input(given), self._tools.media
         if given.kind != "image":
-            return await media.convert_medium(source, part, target)
-        await media.convert_picture(source, part, target)
+            return await media.convert_media(source, part, given.kind)
+        await media.convert_image(source, part, target, scaled_size(given.width, given.height))
         return None
 
     async def _uploaded(self, job: Job, given: Input) -> str:

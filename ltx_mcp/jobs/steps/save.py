@@ -9,16 +9,15 @@ from pathlib import Path
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.edits import billed_duration
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
-from ltx_mcp.domain.job import NOT_FETCHED, NOT_KEPT, CancelOutcome, ChargeState, Job, JobChanges, State, VideoInfo
+from ltx_mcp.domain.job import NOT_FETCHED, NOT_KEPT, CancelOutcome, ChargeState, Job, JobChanges, State
 from ltx_mcp.domain.measured import shortest_of
+from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import EDITS
-from ltx_mcp.jobs.files import to_film
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
 from ltx_mcp.jobs.store.rows import LostClaimError
-from ltx_mcp.media.messages import FilmFacts
 from ltx_mcp.net.flow import MIN_BYTES_S, WINDOW_S
 from ltx_mcp.providers.base import SupportsPoll
 
@@ -75,9 +74,8 @@ class SaveStep:
 
     async def _keep(self, job: Job, part: Path) -> Job:
         files, media = self._tools.files, self._tools.media
-        job, measured = await self._bring(job, part)
+        job, film = await self._bring(job, part)
         job = await self._tools.reloaded(job)  # who was taken for dead meanwhile must not write over another's film
-        film = to_film(measured)
         try:
             await media.make_sheet(part, files.sheet(job.id))
         except LtxError as error:
@@ -97,7 +95,7 @@ class SaveStep:
         changes |= _priced(job, film, self._tools.facts[job.offer.provider])
         return await self._tools.transition(job, State.SUCCEEDED, **changes)
 
-    async def _bring(self, job: Job, part: Path) -> tuple[Job, FilmFacts]:
+    async def _bring(self, job: Job, part: Path) -> tuple[Job, VideoInfo]:
         """The whole film in `part`, and its facts."""
         trouble = _Trouble()
         while True:

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, insert, select, update
 
 from ltx_mcp.domain.errors import JobError
-from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, CancelOutcome, ChargeState, Job, State, VideoInfo
+from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, CancelOutcome, ChargeState, Job, State
+from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.price import floor_micro, to_micro
 from ltx_mcp.domain.request import Input, fingerprint

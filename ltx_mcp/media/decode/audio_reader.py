@@ -1,4 +1,4 @@
-"""Sound as samples: decoded from a file as one unbroken run from a given moment on, and how loud it is.
+"""Audio as samples, decoded from a file as one continuous run from a given moment on, and its loudness.
 
 Samples are 32-bit floats, channels interleaved; a count of samples is of all channels at once.
 """
@@ -18,8 +18,7 @@ from av.container import InputContainer
 from av.filter import Graph
 
 from ltx_mcp.media.decode.parts import odd_parts
-from ltx_mcp.media.preview.compositor import chained
-from ltx_mcp.media.probe import Kind, find_sound, open_medium, refused
+from ltx_mcp.media.probe import Kind, find_audio, open_media, refused
 
 _SLACK_S = 0.015  # timestamps of whole milliseconds wander by less; the ear notices more
 _LOUDNESS_RATE = 16_000
@@ -30,7 +29,7 @@ _RELEASE_S = 0.25
 
 
 class Samples(Protocol):
-    """Something to be heard."""
+    """A source of audio samples."""
 
     rate: int
     layout: str
@@ -46,7 +45,7 @@ def sample_bytes(layout: str) -> int:
 
 
 class AudioReader:
-    """A sound stream as Samples, mono or stereo; gaps in it are silence, what overlaps is left out.
+    """An audio stream as Samples, mono or stereo; gaps are filled with silence, overlaps are left out.
 
     `origin` is the moment of the file that is sample 0; None is the first that is heard.
     """
@@ -56,7 +55,7 @@ class AudioReader:
     ) -> None:
         self.rate = rate or _usual_rate(stream.rate)
         self.layout = layout or ("mono" if stream.channels == 1 else "stereo")
-        self._frames = sound_frames(container, stream)
+        self._frames = audio_frames(container, stream)
         self._resampler: av.AudioResampler | None = None
         self._shape: tuple[str, str, int] | None = None
         self._origin = origin
@@ -70,12 +69,12 @@ class AudioReader:
         """The next samples, fewer than asked only at the end."""
         wanted = count * self._width
         while len(self._ready) < wanted and not self._is_over:
-            self._hear()
+            self._decode_next()
         samples = bytes(self._ready[:wanted])
         del self._ready[:wanted]
         return samples
 
-    def _hear(self) -> None:
+    def _decode_next(self) -> None:
         frame = next(self._frames, None)
         if frame is None:
             self._is_over = True
@@ -114,17 +113,17 @@ class AudioReader:
 
 
 @contextmanager
-def open_sound(path: str | Path, kind: Kind) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """The sound of a file. CallerError (input_failed) where there is none, or it turns out to be damaged."""
-    with open_medium(path, kind) as container:
-        stream = find_sound(container)
+def open_audio(path: str | Path, kind: Kind) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """The audio of a file. CallerError (input_failed) where there is none, or it is damaged."""
+    with open_media(path, kind) as container:
+        stream = find_audio(container)
         if stream is None:
             raise refused(kind, "has no sound that can be decoded")
         yield container, stream
 
 
-def sound_frames(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
-    """The sound of an opened file, part by part where it was joined; the next part begins where one ends."""
+def audio_frames(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
+    """The audio of an opened file, part by part where it was joined: each begins where the one before ends."""
     path = container.name.removeprefix("file:")
     parts = odd_parts(path, container.format.name)
     if not parts:
@@ -132,7 +131,7 @@ def sound_frames(container: InputContainer, stream: AudioStream) -> Iterator[av.
         return
     begins = 0.0
     for part in parts:
-        with open_medium(path, "audio", part) as opened:
+        with open_media(path, "audio", part) as opened:
             alike = _Mix(opened.streams.audio[0], stream.channels)
             for decoded in opened.decode(audio=0):
                 frame = alike(decoded)
@@ -142,15 +141,14 @@ def sound_frames(container: InputContainer, stream: AudioStream) -> Iterator[av.
 
 
 class _Mix:
-    """One channel made two, or two made one, as loud as they were; where sounds of both kinds were joined."""
+    """Makes two channels of one, or one of two, as loud as before, where mono and stereo files were joined."""
 
     def __init__(self, stream: AudioStream, channels: int) -> None:
         how = _MIXES.get((stream.channels, channels))
         self._graph = Graph() if how else None
         if self._graph is not None and how:
-            entrance = self._graph.add_abuffer(template=stream)
-            chained(entrance, self._graph.add("pan", how), self._graph.add("abuffersink"))
-            self._graph.configure()
+            source = self._graph.add_abuffer(template=stream)
+            self._graph.link_nodes(source, self._graph.add("pan", how), self._graph.add("abuffersink")).configure()
 
     def __call__(self, frame: av.AudioFrame) -> av.AudioFrame:
         if self._graph is None:
@@ -161,16 +159,16 @@ class _Mix:
         return mixed
 
 
-def first_heard(path: str | Path) -> float:
-    """The moment in seconds of a file at which its sound begins; an MP3 begins after what its encoder put before."""
-    with open_sound(path, "audio") as (container, stream):
-        frame = next(sound_frames(container, stream), None)
+def first_audio_s(path: str | Path) -> float:
+    """The moment in seconds at which the audio of a file begins; an MP3 begins after its encoder's padding."""
+    with open_audio(path, "audio") as (container, stream):
+        frame = next(audio_frames(container, stream), None)
         return (frame.time if frame is not None else None) or 0.0
 
 
 def measure_loudness(path: str | Path, fps: int, frames: int) -> list[float]:
-    """How loud the sound is at each frame, from 0 to 1, the loudest; quick to rise and slow to fall."""
-    with open_sound(path, "audio") as (container, stream):
+    """How loud the audio is at each frame, from 0 to 1, the loudest; quick to rise and slow to fall."""
+    with open_audio(path, "audio") as (container, stream):
         listener = AudioReader(container, stream, None, _LOUDNESS_RATE, "mono")
         edges = [round(number * _LOUDNESS_RATE / fps) for number in range(frames + 1)]
         powers = [_power(listener.read(end - start)) for start, end in pairwise(edges)]
@@ -190,5 +188,5 @@ def _power(samples: bytes) -> float:
 
 
 def _usual_rate(rate: int) -> int:
-    """44.1 and 48 kHz as they are; others become the nearer relative of the two."""
+    """44.1 kHz for 11.025 kHz and its multiples, 48 kHz for all other rates."""
     return 44_100 if rate % 11_025 == 0 else 48_000

@@ -1,4 +1,4 @@
-"""What the numbers of a picture mean as colours, and the same picture in sRGB.
+"""What the numbers of an image mean as colours, and the same image in sRGB.
 
 An ICC profile is applied by Little CMS. A space that is only named (by the code points of ITU-T H.273, as PNG, AVIF and
 HEIF do) or described (by a gamma and primaries) becomes a table; HDR is brought down to what an ordinary screen shows.
@@ -40,9 +40,9 @@ _FAILS = (ImageCms.PyCMSError, OSError, ValueError, TypeError, ArithmeticError, 
 
 @dataclass(frozen=True)
 class Colours:
-    """What a picture's numbers mean where that is not sRGB: an ICC profile for pictures of `mode`.
+    """What an image's numbers mean where that is not sRGB: an ICC profile for images of `mode`.
 
-    `trait` is the word for it in `domain/traits.py`. Before an HDR picture has the profile's colours, its `transfer`
+    `trait` is the word for it in `domain/traits.py`. Before an HDR image has the profile's colours, its `transfer`
     curve is that of HDR. CMYK may have no profile.
     """
 
@@ -53,7 +53,7 @@ class Colours:
 
 
 def read_colours(image: Image.Image) -> Colours | None:
-    """What a picture says of its colours, in the order in which its format ranks that.
+    """What an image says of its colours, in the order in which its format ranks that.
 
     None for sRGB, and where what it says is broken, or speaks of other colours than its pixels have.
     """
@@ -72,7 +72,7 @@ def read_colours(image: Image.Image) -> Colours | None:
 
 
 def to_srgb(image: Image.Image, colours: Colours | None) -> Image.Image:
-    """A picture without transparency as RGB in sRGB."""
+    """An image without transparency as RGB in sRGB."""
     if colours is None or not colours.profile:
         return image.convert("RGB")
     image = image.convert(colours.mode)
@@ -92,7 +92,7 @@ def _of_code_points(primaries: int, transfer: int) -> Colours | None:
 
 
 def _of_gamma(encoded: float, chromaticity: tuple[float, ...] | None) -> Colours | None:
-    """Of a PNG's gAMA, which is 1/2.2 in a picture like sRGB, and cHRM."""
+    """Of a PNG's gAMA, which is 1/2.2 in an image like sRGB, and cHRM."""
     primaries = SRGB
     if chromaticity and min(chromaticity) > 0:
         white, red, green, blue = zip(chromaticity[::2], chromaticity[1::2], strict=True)
@@ -129,7 +129,7 @@ def _applied(image: Image.Image, profile: bytes) -> Image.Image:
     srgb, intent = ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL
     transform = ImageCms.buildTransform(_opened(profile), srgb, image.mode, "RGB", intent)
     shown = ImageCms.applyTransform(image, transform)
-    assert shown is not None  # it is None only where the picture itself is changed
+    assert shown is not None  # it is None only where the image itself is changed
     return shown
 
 
@@ -138,7 +138,7 @@ def _opened(profile: bytes) -> ImageCms.ImageCmsProfile:
 
 
 def _sample(mode: str) -> Image.Image:
-    """A picture of a few hundred colours from everywhere."""
+    """An image of a few hundred colours from everywhere."""
     if mode == "L":
         return Image.frombytes("L", (256, 1), bytes(range(256)))
     steps = range(0, 256, 51)

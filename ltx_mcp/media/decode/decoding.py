@@ -1,4 +1,4 @@
-"""What decoders raise over bytes that lie, as one sentence for the caller, which says what would be taken."""
+"""What decoders raise on invalid bytes, as one sentence for the caller that says what is accepted."""
 
 import importlib.util
 import struct
@@ -17,7 +17,7 @@ MAX_PIXELS = 100_000_000
 # Pillow's own guard stays on in front of ours: it refuses twice as much while it reads a header.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
-# What decoders have been seen to raise over bytes that lie.
+# What decoders were seen to raise on invalid bytes.
 BROKEN = (
     OSError,
     SyntaxError,
@@ -34,13 +34,13 @@ _CUT = "is cut short: its file ends in the middle of the picture"
 
 
 def accepted_formats() -> list[str]:
-    """The picture formats readable on this machine, in our spelling."""
+    """The image formats readable on this machine, in our spelling."""
     names = ["png", "jpeg", "webp", "avif", "gif"]
     return [*names, "heif"] if importlib.util.find_spec("pillow_heif") else names
 
 
 def accepted() -> str:
-    """The same as they are told."""
+    """The same, as written in messages."""
     return ", ".join(name.upper() if name not in _SPELLED else _SPELLED[name] for name in accepted_formats())
 
 
@@ -49,7 +49,7 @@ _SPELLED = {"webp": "WebP", "heif": "HEIC"}
 
 @contextmanager
 def decode_errors(name: str) -> Iterator[None]:
-    """Turns whatever a decoder raises into one sentence for the caller, who calls the picture `name`."""
+    """Turns whatever a decoder raises into one sentence for the caller, who calls the image `name`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -66,16 +66,16 @@ def decode_errors(name: str) -> Iterator[None]:
 
 
 def refused(name: str, why: str, hint: str = "Send a whole picture.") -> CallerError:
-    """The refusal of a file that is no picture we take."""
+    """The error for a file that is not an accepted image."""
     return CallerError(ErrorCode.INPUT_FAILED, f"The {name} {why}: {accepted()} are accepted.", hint)
 
 
 def cut_short(name: str) -> CallerError:
-    """The refusal of a picture whose file ends too early."""
+    """The error for an image whose file ends too early."""
     return refused(name, _CUT)
 
 
 def too_large(name: str, what: str) -> CallerError:
-    """The refusal of a picture of too many pixels."""
+    """The error for an image of too many pixels."""
     allowed = f"at most {MAX_EDGE:,} pixels on an edge and {MAX_PIXELS:,} in all are allowed"
     return CallerError(ErrorCode.INPUT_FAILED, f"The {name} {what}: {allowed}.")

@@ -1,6 +1,6 @@
-"""Reads frames of a film exactly: the one that is shown at a moment, however far apart its key frames lie.
+"""Reads frames of a video exactly: the one that is shown at a moment, however far apart its key frames lie.
 
-Only files are opened, only as film containers: a playlist that names other files is not a film here.
+Only files are opened, only as video containers: a playlist that names other files is not a video here.
 """
 
 from collections.abc import Iterator
@@ -14,28 +14,28 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
-from ltx_mcp.media.decode.shown import LOOKED_AT, Shown, shown_as
+from ltx_mcp.media.decode.shown import KIND_FRAMES, Shown, shown_as
 from ltx_mcp.media.decode.tone import Tone
 
 _OPTIONS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm", "protocol_whitelist": "file"}
 _FAR_S = 1e6  # beyond any end, whatever the head says of it
-_HALF_MS = 0.0005  # moments are told in whole milliseconds: one must find its own frame again
+_HALF_MS = 0.0005  # moments are reported in milliseconds, and must lead back to their frame
 
 
 @contextmanager
-def open_film(path: str | Path) -> Iterator["FrameReader"]:
-    """The film in a file. LtxError (bad_reply) when it is none or cannot be decoded."""
+def open_video(path: str | Path) -> Iterator["FrameReader"]:
+    """The video in a file. LtxError (bad_reply) when it is not a video or cannot be decoded."""
     try:
         with _opened(path) as container:
             stream = container.streams.best("video")
             if not isinstance(stream, VideoStream):
-                raise not_a_film("there is no picture in it")
+                raise not_a_video("there is no picture in it")
             stream.thread_type = "AUTO"
             # Each thread holds frames of its own; more of them save little and cost memory.
             stream.thread_count = 4
             yield FrameReader(container, stream)
     except av.FFmpegError as error:
-        raise not_a_film("it is damaged, cut short or of another kind") from error
+        raise not_a_video("it is damaged, cut short or of another kind") from error
 
 
 def _opened(path: str | Path) -> InputContainer:
@@ -46,26 +46,26 @@ def _opened(path: str | Path) -> InputContainer:
 
 
 class FrameReader:
-    """One open film, read forward; it jumps only where a key frame saves decoding."""
+    """One open video, read forward; it jumps only where a key frame saves decoding."""
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self.container, self.stream = container, stream
         self._frames: Iterator[av.VideoFrame] = container.decode(stream)
         self._shown: av.VideoFrame | None = None
-        begun = list(islice(iter(self._take, None), LOOKED_AT))
+        begun = list(islice(iter(self._take, None), KIND_FRAMES))
         if not begun:
-            raise not_a_film("not one frame of it can be decoded")
+            raise not_a_video("not one frame of it can be decoded")
         self.first, self.shown = begun[0], shown_as(begun, stream)
         self._frames = chain(begun, self._frames)
         self._next = self._take()
         self._start = self.first.pts or 0
 
-    def picture(self, frame: av.VideoFrame, edge: int | None = None) -> Image.Image:
-        """One of its frames as a picture, as players show it, its long side at most `edge` pixels."""
+    def image(self, frame: av.VideoFrame, edge: int | None = None) -> Image.Image:
+        """One of its frames as an image, as players show it, its long side at most `edge` pixels."""
         return _upright(frame, edge, self.shown)
 
     def seconds(self, frame: av.VideoFrame) -> float:
-        """When the frame is first shown, from the film's start, to the millisecond."""
+        """When the frame is first shown, from the video's start, to the millisecond."""
         return round(float(((frame.pts or 0) - self._start) * self._tick), 3)
 
     def at(self, seconds: float) -> av.VideoFrame:
@@ -76,7 +76,7 @@ class FrameReader:
             self._advance()
         shown = self._shown or self._next
         if shown is None:
-            raise not_a_film("a frame of it cannot be decoded")
+            raise not_a_video("a frame of it cannot be decoded")
         return shown
 
     def last(self) -> av.VideoFrame:
@@ -89,7 +89,7 @@ class FrameReader:
         while self._next is not None:
             self._advance()
         if self._shown is None:
-            raise not_a_film("a frame of it cannot be decoded")
+            raise not_a_video("a frame of it cannot be decoded")
         return self._shown
 
     @property
@@ -97,10 +97,10 @@ class FrameReader:
         return float(self.stream.time_base or 0) or 1 / 90_000
 
     def length(self) -> float:
-        """Seconds of film, by the stream or, where it does not say, by the file; up to its last frame in any case."""
+        """Seconds of video, by the stream or, where it does not say, by the file; up to its last frame in any case."""
         ticks = self.stream.duration
-        said = ticks * self._tick if ticks else (self.container.duration or 0) / av.time_base
-        return max(said, self.seconds(self.last()))
+        stated = ticks * self._tick if ticks else (self.container.duration or 0) / av.time_base
+        return max(stated, self.seconds(self.last()))
 
     def _jump(self, target: int) -> None:
         """Goes to a key frame at or before the target, unless decoding on from here is shorter."""
@@ -130,7 +130,7 @@ class FrameReader:
             try:
                 frame = next(self._frames)
             except (StopIteration, av.error.InvalidDataError):
-                # A broken tail ends the film at its last whole frame.
+                # A broken tail ends the video at its last whole frame.
                 return None
             if frame.pts is not None:
                 return frame
@@ -142,13 +142,13 @@ def _upright(frame: av.VideoFrame, edge: int | None, shown: Shown) -> Image.Imag
     scale = min(1.0, edge / max(wide, frame.height)) if edge else 1.0
     size = {"width": max(1, round(wide * scale)), "height": max(1, round(frame.height * scale))}
     how = "AREA" if scale < 1 else "BICUBIC"
-    picture: Image.Image = frame.to_image(**size, interpolation=how)  # type: ignore[no-untyped-call]
-    return shown.turn.picture(picture)
+    image: Image.Image = frame.to_image(**size, interpolation=how)  # type: ignore[no-untyped-call]
+    return shown.rotation.image(image)
 
 
 def _pts(frame: av.VideoFrame) -> int:
     return frame.pts or 0
 
 
-def not_a_film(why: str) -> LtxError:
+def not_a_video(why: str) -> LtxError:
     return LtxError(ErrorCode.BAD_REPLY, f"The file is not a playable film: {why}.", "MP4, MOV, WebM and MKV are read.")

@@ -1,4 +1,4 @@
-"""A JPEG as its first picture alone, with its end put behind it where that is missing."""
+"""A JPEG reduced to its first image, with the end marker added where it is missing."""
 
 import io
 import zlib
@@ -12,13 +12,13 @@ from ltx_mcp.media.excess import PROGRESSIVE, START_OF_SCAN, segments
 _END = b"\xff\xd9"
 _NOISE = bytes(range(254, 100, -3))
 _MORE = _NOISE + b"".join(bytes((0xFF, 0xD0 + number)) + _NOISE for number in range(8))
-"""What only a picture that is not at its end would take for more of itself, also where it waits for a restart."""
+"""Data that only an incomplete image would decode as more of itself, even where it waits for a restart marker."""
 _STRIP = 64
 _COLOUR_SPACE, _INTEROPERABILITY = 0xA001, 0xA005
 
 
 def open_jpeg(path: str | Path, *, has_end: bool) -> ImageFile.ImageFile:
-    """The picture, not yet decoded; a second one behind it, as of a gain map or the other eye, is not looked for.
+    """The image, not yet decoded; a second one behind it, as of a gain map or the other eye, is not looked for.
 
     `info` has `is_adobe_rgb` of cameras that say so in EXIF alone, and `has_no_end`.
     """
@@ -29,13 +29,13 @@ def open_jpeg(path: str | Path, *, has_end: bool) -> ImageFile.ImageFile:
 
 
 def is_cut(path: str | Path) -> bool:
-    """Whether a JPEG without an end ends in the middle of its picture: then what follows becomes part of that."""
+    """Whether a JPEG without an end ends in the middle of its image: then what follows becomes part of that."""
     data = _bare(path)
     return _lacks_scans(data) or _seen(data + _END) != _seen(data + _MORE + _END)
 
 
 def _lacks_scans(data: bytes) -> bool:
-    """Whether some coefficient of a progressive picture never got its last bit."""
+    """Whether some coefficient of a progressive image never got its last bit."""
     missing = set[tuple[int, int]]()
     for kind, place in segments(data):
         if kind in PROGRESSIVE and len(data) > place + 7:

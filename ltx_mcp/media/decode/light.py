@@ -1,6 +1,6 @@
-"""Light behind the numbers of a picture: transfer curves, primaries, and HDR brought down to an ordinary screen.
+"""Light behind the numbers of an image: transfer curves, primaries, and HDR brought down to an ordinary screen.
 
-Transfer curves and primaries have the code points of ITU-T H.273; light is 1.0 at the white of an ordinary picture.
+Transfer curves and primaries have the code points of ITU-T H.273; light is 1.0 at the white of an ordinary image.
 """
 
 import struct
@@ -33,15 +33,15 @@ _BRADFORD: Matrix = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.03
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 _A, _B, _C = 0.17883277, 0.28466892, 0.55991073
-_WHITE_NITS, _PEAK_NITS = 203.0, 1000.0  # of BT.2408, and of the screens that HDR is graded on
+WHITE_NITS, PEAK_NITS = 203.0, 1000.0  # of BT.2408, and of the screens that HDR is graded on
 
 
 def to_light(transfer: float) -> Callable[[float], float]:
     """The light of a number from 0 to 1; `transfer` is a code point, or a gamma where it is no whole number."""
     if transfer == PQ:
-        return lambda level: _pq_nits(level) / _WHITE_NITS
+        return lambda level: pq_nits(level) / WHITE_NITS
     if transfer == HLG:
-        return _hlg_scene
+        return hlg_scene_light
     if transfer == LINEAR:
         return lambda level: level
     power = GAMMAS.get(int(transfer)) if transfer == int(transfer) else transfer
@@ -76,42 +76,51 @@ def to_screen(light: Vector, transfer: float) -> Vector:
     """HDR light, of any primaries, as an ordinary screen shows it: dark and middle tones as they are, what is brighter
     bent below white (the curve of BT.2390), with its hue."""
     if transfer == HLG:
-        seen = max(0.2627 * light[0] + 0.6780 * light[1] + 0.0593 * light[2], 1e-9) ** 0.2
-        light = (light[0] * seen, light[1] * seen, light[2] * seen)
-        factor = _PEAK_NITS / _WHITE_NITS
-        light = (light[0] * factor, light[1] * factor, light[2] * factor)
-    most = max(light)
-    if most <= 0:
+        light = _scaled(hlg_screen_light(light), PEAK_NITS / WHITE_NITS)
+    brightest = max(light)
+    if brightest <= 0:
         return 0.0, 0.0, 0.0
-    scale = _bent(most) / most
-    return light[0] * scale, light[1] * scale, light[2] * scale
+    return _scaled(light, tone_mapped(brightest * WHITE_NITS, PEAK_NITS) / brightest)
 
 
-def _bent(light: float) -> float:
-    top, white = _pq_level(_PEAK_NITS), _pq_level(_WHITE_NITS)
-    most = white / top
+def tone_mapped(nits: float, peak_nits: float) -> float:
+    """Light as a part of white, by the curve of BT.2390 from the peak to white, in steps that the eye sees as even."""
+    peak, white = pq_level(peak_nits), pq_level(WHITE_NITS)
+    most = white / peak
     knee = 1.5 * most - 0.5
-    level = min(_pq_level(light * _WHITE_NITS) / top, 1.0)
+    level = min(pq_level(nits) / peak, 1.0)
     if level > knee:
         t = (level - knee) / (1 - knee)
         level = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * most
-    return _pq_nits(level * top) / _WHITE_NITS
+    return pq_nits(level * peak) / WHITE_NITS
+
+
+def hlg_screen_light(scene: Vector) -> Vector:
+    """The light of a screen of 1000 cd/m² for that of the scene: brighter where the scene is."""
+    return _scaled(scene, max(0.2627 * scene[0] + 0.6780 * scene[1] + 0.0593 * scene[2], 1e-9) ** 0.2)
+
+
+def _scaled(light: Vector, factor: float) -> Vector:
+    return light[0] * factor, light[1] * factor, light[2] * factor
 
 
 def _srgb_light(level: float) -> float:
     return float(level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4)
 
 
-def _hlg_scene(level: float) -> float:
+def hlg_scene_light(level: float) -> float:
+    """The light of the scene for a number of HLG, both from 0 to 1."""
     return level * level / 3 if level <= 0.5 else (exp((level - _C) / _A) + _B) / 12
 
 
-def _pq_nits(level: float) -> float:
+def pq_nits(level: float) -> float:
+    """The light in cd/m² for a number of PQ from 0 to 1."""
     power = level ** (1 / _M2)
     return float(10_000 * (max(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1))
 
 
-def _pq_level(nits: float) -> float:
+def pq_level(nits: float) -> float:
+    """The number of PQ for light in cd/m²."""
     power = max(nits / 10_000, 0) ** _M1
     return float(((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2)
 
@@ -160,9 +169,9 @@ def _product(one: Matrix, other: Matrix) -> Matrix:
 
 def _inverse(matrix: Matrix) -> Matrix:
     (a, b, c), (d, e, f), (g, h, i) = matrix
-    whole = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
     return (
-        ((e * i - f * h) / whole, (c * h - b * i) / whole, (b * f - c * e) / whole),
-        ((f * g - d * i) / whole, (a * i - c * g) / whole, (c * d - a * f) / whole),
-        ((d * h - e * g) / whole, (b * g - a * h) / whole, (a * e - b * d) / whole),
+        ((e * i - f * h) / determinant, (c * h - b * i) / determinant, (b * f - c * e) / determinant),
+        ((f * g - d * i) / determinant, (a * i - c * g) / determinant, (c * d - a * f) / determinant),
+        ((d * h - e * g) / determinant, (b * g - a * h) / determinant, (a * e - b * d) / determinant),
     )

@@ -1,4 +1,4 @@
-"""Opens the file of a picture that somebody else made, in whatever format, as far as its header.
+"""Opens an image file of any accepted format and reads its header.
 
 Runs in the child process: the caller's bytes meet a decoder here.
 """
@@ -26,7 +26,7 @@ from ltx_mcp.media.decode.decoding import (
 from ltx_mcp.media.decode.jpeg import open_jpeg
 from ltx_mcp.media.decode.png import SIGNATURE, read_seen
 from ltx_mcp.media.excess import find_excess, has_end
-from ltx_mcp.media.signatures import name_format
+from ltx_mcp.media.signatures import name_image
 
 _PLUGINS = (_avif, _gif, _webp)
 _FORMATS = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "AVIF": "avif", "GIF": "gif", "HEIF": "heif"}
@@ -36,7 +36,7 @@ _CODE_POINTS = re.compile(rb"colrnclx(..)(..)", re.DOTALL)
 
 
 def open_header(path: str | Path, name: str = "picture") -> ImageFile.ImageFile:
-    """The picture, not yet decoded, once its header shows an accepted format and size.
+    """The image, not yet decoded, once its header shows an accepted format and size.
 
     Its `info` has `cicp`, the code points of its primaries and transfer curve where it names them, beside what Pillow
     puts there. `name` is what the caller calls it: image, end_image. CallerError (input_failed) otherwise.
@@ -56,8 +56,8 @@ def open_header(path: str | Path, name: str = "picture") -> ImageFile.ImageFile:
     return image
 
 
-def picture_format(image: ImageFile.ImageFile) -> str:
-    """Our word for the format of an opened picture."""
+def image_format(image: ImageFile.ImageFile) -> str:
+    """Our word for the format of an opened image."""
     return _FORMATS[image.format or ""]
 
 
@@ -73,7 +73,7 @@ def _identify(path: str | Path, name: str) -> ImageFile.ImageFile:
     try:
         image = Image.open(path, formats=["WEBP", "AVIF", "GIF"])
     except UnidentifiedImageError:
-        if known := name_format(head):
+        if known := name_image(head):
             raise refused(name, f"is {known}", "Save or export it as one of these.") from None
         raise
     if image.format == "AVIF" and (named := _CODE_POINTS.search(head)):

@@ -1,4 +1,4 @@
-"""The parts of a sound that was joined of several files, by the bytes of its frames and pages; nothing is decoded.
+"""The parts of an audio file that was joined from several, by the bytes of its frames and pages; nothing is decoded.
 
 Services speak sentence by sentence and people put files one behind the other: each part has a head of its own, and may
 have another rate. What lies between and behind the frames of an MP3, tags, padding or anything, belongs to no part.
@@ -26,21 +26,21 @@ _TAG_BYTES = 128
 
 @dataclass(frozen=True)
 class Part:
-    """Bytes of a file that are a sound of their own. `said` is how many frames its head says that it has, 0 where it
-    does not, `frames` how many there are; `is_broken`: the last of them is not all there."""
+    """Bytes of a file that are an audio file of their own. `stated` is the number of frames by its header, 0 where that
+    does not say, `frames` the number found; `is_broken`: the last of them is incomplete."""
 
     format: str
     start: int
     end: int
     seconds: float = 0.0
-    said: int = 0
+    stated: int = 0
     frames: int = 0
     is_broken: bool = False
 
     @property
     def is_cut(self) -> bool:
-        """Whether there should be more of it; some heads count themselves."""
-        return self.is_broken or (self.said > 0 and self.frames < self.said - 1)
+        """Whether there should be more of it; some headers count themselves as a frame."""
+        return self.is_broken or (self.stated > 0 and self.frames < self.stated - 1)
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class _Frame:
     size: int
     rate: int
     seconds: float
-    said: int | None
-    """How many frames a head says that there are; None where this is sound."""
+    stated: int | None
+    """The number of frames by a header frame; None where this is audio."""
 
     @property
     def end(self) -> int:
@@ -64,7 +64,7 @@ def mp3_parts(path: str | Path) -> tuple[Part, ...]:
         run: list[_Frame] = []
         for frame in _frames(data):
             # a part begins with its head, or where the rate is another
-            if run and (frame.said is not None or frame.rate != run[-1].rate):
+            if run and (frame.stated is not None or frame.rate != run[-1].rate):
                 parts.append(_to_part(run, len(data)))
                 run = []
             run.append(frame)
@@ -87,8 +87,8 @@ def ogg_parts(path: str | Path) -> tuple[Part, ...]:
 
 
 def odd_parts(path: str | Path, container: str) -> tuple[Part, ...]:
-    """The parts of a sound that no decoder takes for one: several, one with something before or behind it that is no
-    tag, a WAV that does not know its length. Empty for all other files."""
+    """The parts of an audio file that decoders do not read as one: several parts, a part with more than tags around it,
+    a WAV that does not state its length. Empty for all other files."""
     if container == "wav":
         return (Part("wav", 0, os.path.getsize(path)),) if read_wav(path).is_streamed else ()
     if container not in ("mp3", "ogg"):
@@ -105,13 +105,13 @@ def odd_parts(path: str | Path, container: str) -> tuple[Part, ...]:
 
 
 def open_part(path: str | Path, part: Part) -> io.RawIOBase:
-    """The bytes of one part, to be closed; a WAV is told its length."""
+    """The bytes of one part, to be closed; a WAV gets a header with its length."""
     head = b""
     if part.format == "wav":
         start = read_wav(path).start
         with open(path, "rb") as file:
-            told = file.read(start)
-        head = struct.pack("<4sI", b"RIFF", part.end - 8) + told[8:-4] + struct.pack("<I", part.end - start)
+            header = file.read(start)
+        head = struct.pack("<4sI", b"RIFF", part.end - 8) + header[8:-4] + struct.pack("<I", part.end - start)
     return _PartWindow(path, part, head)
 
 
@@ -190,20 +190,20 @@ def _frame_at(data: mmap.mmap, place: int) -> _Frame | None:
         return None
     size = (144 if is_first else 72) * bits // rate + (head[2] >> 1 & 1)
     seconds = (1152 if is_first else 576) / rate
-    return _Frame(place, size, rate, seconds, _said(data[place : place + min(size, 200)]))
+    return _Frame(place, size, rate, seconds, _stated_frames(data[place : place + min(size, 200)]))
 
 
-def _said(frame: bytes) -> int | None:
+def _stated_frames(frame: bytes) -> int | None:
     for word in _HEAD_WORDS:
         if (place := frame.find(word, 4, 44)) > 0:
             at = place + (14 if word == b"VBRI" else 8)
-            is_told = word == b"VBRI" or (frame[place + 7 : place + 8] and frame[place + 7] & 1)
-            return int.from_bytes(frame[at : at + 4], "big") if is_told else 0
+            has_count = word == b"VBRI" or (frame[place + 7 : place + 8] and frame[place + 7] & 1)
+            return int.from_bytes(frame[at : at + 4], "big") if has_count else 0
     return None
 
 
 def _to_part(run: list[_Frame], size: int) -> Part:
-    said = run[0].said
-    frames = len(run) - (said is not None)
-    seconds = sum(frame.seconds for frame in run) - (run[0].seconds if said is not None else 0.0)
-    return Part("mp3", run[0].place, min(run[-1].end, size), seconds, said or 0, frames, run[-1].end > size)
+    stated = run[0].stated
+    frames = len(run) - (stated is not None)
+    seconds = sum(frame.seconds for frame in run) - (run[0].seconds if stated is not None else 0.0)
+    return Part("mp3", run[0].place, min(run[-1].end, size), seconds, stated or 0, frames, run[-1].end > size)

@@ -11,7 +11,7 @@ from ltx_mcp.media.decode.colours import MAX_PROFILE
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_TEXT, MAX_TEXTS = 1 << 20, 64 << 20
-"""Bytes of one unpacked text and of all, which common readers take; they refuse the picture for more."""
+"""Bytes of one unpacked text and of all, which common readers take; they refuse the image for more."""
 _SEEN = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"gAMA", b"cHRM", b"sRGB", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 
@@ -65,7 +65,7 @@ class _TextSize:
 
 
 def _chunks(data: mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and end of each chunk, with its length and its checksum, up to the end of the picture."""
+    """Name, start and end of each chunk, with its length and its checksum, up to the end of the image."""
     place = len(SIGNATURE)
     while place + 8 <= len(data):
         (length,) = struct.unpack_from(">I", data, place)

@@ -1,5 +1,5 @@
-"""A film that is to be kept, at least in part: what its frames are like, when each is shown, and the frames as we
-write them, upright and in 8 bits. Nothing of it is held in memory but the moments of its frames.
+"""A video that is kept at least in part: its properties, when each frame is shown, and the frames as they are written,
+upright and in 8 bits. Only the moments of its frames are held in memory.
 """
 
 from bisect import bisect_right
@@ -18,10 +18,9 @@ from PIL import Image
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.media.decode.frame_reader import FrameReader
-from ltx_mcp.media.decode.shown import LOOKED_AT, Shown, shown_as
+from ltx_mcp.media.decode.shown import KIND_FRAMES, Shown, shown_as
 from ltx_mcp.media.decode.tone import Tone
-from ltx_mcp.media.preview.compositor import Screen, chained
-from ltx_mcp.media.probe import codec_name, find_sound, need_picture, open_medium, refused
+from ltx_mcp.media.probe import codec_name, find_audio, open_media, refused, require_video
 
 _MATRICES = {1: "bt709", 5: "smpte170m", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _MIN_HD = 720
@@ -34,7 +33,7 @@ _THREADS = 4  # each holds frames of its own
 
 @dataclass(frozen=True)
 class SourceVideo:
-    """The facts of a film that are kept in what is made of it. Moments are in ticks from the first frame on.
+    """The properties of a video that are kept in what is made from it. Moments are in ticks from the first frame on.
 
     width and height are as seen, and even: what is left over is cut off. `shown` is what players do with its frames.
     `stored` numbers the frames in the order of the file; it is empty where that cannot be copied.
@@ -55,11 +54,11 @@ class SourceVideo:
     container: str
     codec: str
     pixels: str
-    has_sound: bool
+    has_audio: bool
 
     @property
     def seconds(self) -> Fraction:
-        """How long its picture is."""
+        """How long its frames are shown."""
         return self.length * self.tick
 
     def shown_for(self, number: int) -> int:
@@ -67,67 +66,62 @@ class SourceVideo:
         later = self.moments[number + 1] if number + 1 < len(self.moments) else self.length
         return max(1, later - self.moments[number])
 
-    @property
-    def screen(self) -> Screen:
-        """What pictures for it are printed for."""
-        return Screen(self.width, self.height, self.tick, self.matrix)
-
 
 def read_source(path: str | Path) -> SourceVideo:
-    """Reads through a film once. CallerError (input_failed) where it is none."""
-    with open_medium(path, "video") as container:
-        stream = need_picture(container)
+    """Reads a video once from start to end. CallerError (input_failed) where it cannot be read."""
+    with open_media(path, "video") as container:
+        stream = require_video(container)
         found, end, is_plain = _read_moments(container, stream)
         if not found:
             raise refused("video", "has no moving picture that can be decoded")
         shown = sorted(found)
         assert stream.time_base is not None
-        said = shown[0] + stream.duration if stream.duration else end
+        stated = shown[0] + stream.duration if stream.duration else end
         # a head that says less than the frames show is wrong
-        end = said if said > shown[-1] else max(end, shown[-1] + 1)
+        end = stated if stated > shown[-1] else max(end, shown[-1] + 1)
         counted = Fraction(len(shown), max(1, end - shown[0])) / stream.time_base
         rate = stream.average_rate or stream.guessed_rate or counted
-        rate = rate if said == end or abs(rate - counted) <= counted * _STEADY else counted.limit_denominator(1001)
+        rate = rate if stated == end or abs(rate - counted) <= counted * _STEADY else counted.limit_denominator(1001)
         tick, moments, length = _counted(shown, end, stream.time_base, rate)
         container.seek(0)
         frames = _first_frames(container, stream)
-        first, look = frames[0], shown_as(frames, stream)
+        first, appearance = frames[0], shown_as(frames, stream)
         return SourceVideo(
             path=Path(path),
-            width=_even(look.width),
-            height=_even(look.height),
-            shown=look,
+            width=_even(appearance.width),
+            height=_even(appearance.height),
+            shown=appearance,
             rate=rate,
             tick=tick,
             moments=moments,
             stored=_ranks(found) if is_plain and container.format.name != "avi" else (),
             length=length,
             start_s=float(shown[0] * stream.time_base),
-            matrix="bt709" if look.tone else _MATRICES.get(first.colorspace, _usual_matrix(first)),
-            colours=(1, 1, 1) if look.tone else _colours(first),
+            matrix="bt709" if appearance.tone else _MATRICES.get(first.colorspace, _usual_matrix(first)),
+            colours=(1, 1, 1) if appearance.tone else _colours(first),
             container=container.format.name.split(",")[0],
             codec=codec_name(stream),
             pixels=first.format.name,
-            has_sound=find_sound(container) is not None,
+            has_audio=find_audio(container) is not None,
         )
 
 
 def kept_frames(source: SourceVideo) -> Iterator[tuple[int, av.VideoFrame]]:
     """Every frame and its number, as it is written: as players show it, 8 bits, narrow range, at its own moment."""
-    with open_medium(source.path, "video") as container:
+    with open_media(source.path, "video") as container:
         frames: Iterator[av.VideoFrame] = _timed(source, container)
         if source.shown.is_interlaced:
             frames = _without_fields(source, frames)
         narrow: Callable[[av.VideoFrame], av.VideoFrame] | None = None
-        lathe: _Lathe | None = None
+        transform: _FrameTransform | None = None
         last = -1
         for frame in frames:
             moment = round((frame.pts or 0) * (frame.time_base or source.tick) / source.tick)
             last = bisect_right(source.moments, moment) - 1
             narrow = narrow or (Tone(frame) if source.shown.tone else _narrowed)
             ready = narrow(frame)
-            lathe = lathe or _Lathe(source, ready)
-            ready = lathe.turn(ready)
+            transform = transform or _FrameTransform(source, ready)
+            ready = transform.turn(ready)
             ready.pts, ready.time_base = source.moments[last], source.tick
             ready.duration = source.shown_for(last)
             # A decoded frame remembers of which type it was, and would be made one again.
@@ -140,7 +134,7 @@ def kept_frames(source: SourceVideo) -> Iterator[tuple[int, av.VideoFrame]]:
 
 def _timed(source: SourceVideo, container: InputContainer) -> Iterator[av.VideoFrame]:
     """The frames by the clock of the source, each once and in order."""
-    stream = need_picture(container)
+    stream = require_video(container)
     stream.thread_type, stream.thread_count = "AUTO", _THREADS
     last = -1
     for frame in container.decode(stream):
@@ -163,14 +157,11 @@ def _without_fields(source: SourceVideo, frames: Iterator[av.VideoFrame]) -> Ite
                 width=frame.width, height=frame.height, format=frame.format, time_base=source.tick
             )
             fields = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
-            chained(entrance, fields, graph.add("buffersink"))
-            graph.configure()
+            graph.link_nodes(entrance, fields, graph.add("buffersink")).configure()
         graph.push(frame)
         with suppress(av.error.BlockingIOError, av.error.EOFError):
             while True:
-                whole = graph.pull()
-                assert isinstance(whole, av.VideoFrame)
-                yield whole
+                yield graph.vpull()
 
 
 def _number_at(source: SourceVideo, seconds: float) -> int:
@@ -181,19 +172,19 @@ def _number_at(source: SourceVideo, seconds: float) -> int:
     return min(near, key=lambda number: abs(source.moments[number] - tick))
 
 
-def picture_at(source: SourceVideo, number: int, edge: int) -> Image.Image:
+def image_at(source: SourceVideo, number: int, edge: int) -> Image.Image:
     """The numbered frame as seen, its long side at most `edge` pixels."""
-    with open_medium(source.path, "video") as container:
-        stream = need_picture(container)
+    with open_media(source.path, "video") as container:
+        stream = require_video(container)
         stream.thread_type, stream.thread_count = "AUTO", _THREADS
         try:
-            film = FrameReader(container, stream)
-            return film.picture(film.at(float(source.moments[number] * source.tick) + _STRAY_S), edge)
+            reader = FrameReader(container, stream)
+            return reader.image(reader.at(float(source.moments[number] * source.tick) + _STRAY_S), edge)
         except LtxError as error:
             raise refused("video", "has frames that cannot be decoded") from error
 
 
-def add_picture(container: OutputContainer, source: SourceVideo, options: dict[str, str]) -> VideoStream:
+def add_video_stream(container: OutputContainer, source: SourceVideo, options: dict[str, str]) -> VideoStream:
     """An H.264 stream for frames of the source, and for new ones between them."""
     stream = container.add_stream("libx264", rate=source.rate, options=options)
     stream.width, stream.height, stream.pix_fmt = source.width, source.height, "yuv420p"
@@ -234,7 +225,7 @@ def _counted(shown: list[int], end: int, tick: Fraction, rate: Fraction) -> tupl
 
 
 def _first_frames(container: InputContainer, stream: VideoStream) -> list[av.VideoFrame]:
-    frames = list(islice(container.decode(stream), LOOKED_AT))
+    frames = list(islice(container.decode(stream), KIND_FRAMES))
     if not frames:
         raise refused("video", "has frames that cannot be decoded")
     return frames
@@ -259,12 +250,12 @@ def _narrowed(frame: av.VideoFrame) -> av.VideoFrame:
     return frame if frame.format.name == "yuv420p" else frame.reformat(format="yuv420p")
 
 
-class _Lathe:
+class _FrameTransform:
     """Turns frames as they are seen, makes their pixels square, and takes the last column or row of those that have an
     odd number of them."""
 
     def __init__(self, source: SourceVideo, sample: av.VideoFrame) -> None:
-        filters = list(source.shown.turn.filters)
+        filters = list(source.shown.rotation.filters)
         if sample.width % 2 or sample.height % 2:
             filters = [f"crop={_even(sample.width)}:{_even(sample.height)}:0:0", *filters]
         if source.shown.stretch != 1:
@@ -275,18 +266,16 @@ class _Lathe:
             entrance = self._graph.add_buffer(
                 width=sample.width, height=sample.height, format=pixels, time_base=source.tick
             )
-            told = [each.partition("=") for each in (*filters, "buffersink")]
-            chained(entrance, *(self._graph.add(name, options or None) for name, _, options in told))
-            self._graph.configure()
+            steps_text = [each.partition("=") for each in (*filters, "buffersink")]
+            steps = [self._graph.add(name, options or None) for name, _, options in steps_text]
+            self._graph.link_nodes(entrance, *steps).configure()
 
     def turn(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The frame upright; one that is so already is given back."""
         if self._graph is None:
             return frame
         self._graph.push(frame)
-        turned = self._graph.pull()
-        assert isinstance(turned, av.VideoFrame)
-        return turned
+        return self._graph.vpull()
 
 
 def _even(edge: int) -> int:

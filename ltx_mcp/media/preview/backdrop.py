@@ -19,16 +19,16 @@ _FINE = 2  # drawn so much larger, then reduced, for smooth edges
 
 
 def make_backdrop(size: Size, rng: random.Random) -> Image.Image:
-    """The picture, in colours of a seeded hue that white letters can be read on."""
+    """The image, in colours of a seeded hue that white letters can be read on."""
     hue, horizon = rng.uniform(0.48, 1.08), round(size[1] * _HORIZON)
     sky = _fade(_colour(hue, 0.10), _colour(hue + 0.07, 0.38), (size[0], horizon))
     floor = _fade(_colour(hue + 0.04, 0.22), _colour(hue, 0.07), (size[0], size[1] - horizon))
     floor.paste(_colour(hue + 0.07, 0.55), (0, 0), _lines(floor.size))
     light = round(size[0] * rng.uniform(0.25, 0.75)), round(horizon * rng.uniform(0.9, 1.0))
-    picture = Image.new("RGB", size)
-    picture.paste(ImageChops.screen(sky, _glow(sky.size, light, hue + 0.1)), (0, 0))
-    picture.paste(floor, (0, horizon))
-    return picture
+    image = Image.new("RGB", size)
+    image.paste(ImageChops.screen(sky, _glow(sky.size, light, hue + 0.1)), (0, 0))
+    image.paste(floor, (0, horizon))
+    return image
 
 
 def _colour(hue: float, lightness: float) -> Colour:

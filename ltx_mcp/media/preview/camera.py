@@ -1,4 +1,4 @@
-"""Where the preview's camera stands at each moment, by the name of its motion, and what it sees of a picture."""
+"""Where the preview's camera stands at each moment, by the name of its motion, and what it sees of an image."""
 
 import random
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from PIL import Image
 
 Size = tuple[int, int]
 
-# A pan needs a margin around the picture: this much enlargement gives it.
+# A pan needs a margin around the image: this much enlargement gives it.
 _MARGIN = 1.2
 _DOLLY = 1.35
 
@@ -30,7 +30,7 @@ class Camera:
     end: View
 
     def view(self, part: float) -> View:
-        """The view when `part` of the film, 0 to 1, has gone by."""
+        """The view when `part` of the video, 0 to 1, has gone by."""
         part = ease(part)
         return View(
             _between(self.start.x, self.end.x, part),
@@ -53,26 +53,26 @@ _MOVES = {
 
 
 def make_camera(motion: str, rng: random.Random) -> Camera:
-    """The camera of a named motion; without one, a slow drift that begins on the whole picture."""
+    """The camera of a named motion; without one, a slow drift that begins on the whole image."""
     aim = rng.choice((-1.0, 1.0)) * rng.uniform(0.3, 0.8), rng.uniform(-0.5, 0.3)
     return _MOVES.get(motion) or Camera(View(), View(*aim, zoom=1.12))
 
 
-def look(picture: Image.Image, size: Size, view: View) -> Image.Image:
-    """What a camera sees of a picture, as a frame of that size."""
-    width, height = picture.width / view.zoom, picture.height / view.zoom
-    left = (picture.width - width) / 2 * (1 + view.x)
-    top = (picture.height - height) / 2 * (1 + view.y)
-    box = (left, top, min(left + width, picture.width), min(top + height, picture.height))
-    return _soften(picture.resize(size, Image.Resampling.BILINEAR, box), view.blur)
+def seen(image: Image.Image, size: Size, view: View) -> Image.Image:
+    """What a camera sees of an image, as a frame of that size."""
+    width, height = image.width / view.zoom, image.height / view.zoom
+    left = (image.width - width) / 2 * (1 + view.x)
+    top = (image.height - height) / 2 * (1 + view.y)
+    box = (left, top, min(left + width, image.width), min(top + height, image.height))
+    return _soften(image.resize(size, Image.Resampling.BILINEAR, box), view.blur)
 
 
-def _soften(picture: Image.Image, blur: float) -> Image.Image:
-    """The picture out of focus: 0 leaves it sharp, 1 is as soft as it gets."""
+def _soften(image: Image.Image, blur: float) -> Image.Image:
+    """The image out of focus: 0 leaves it sharp, 1 is as soft as it gets."""
     if blur <= 0.01:
-        return picture
-    soft = picture.reduce(max(2, max(picture.size) // 64)).resize(picture.size, Image.Resampling.BICUBIC)
-    return Image.blend(picture, soft, min(1.0, blur * 1.4))
+        return image
+    soft = image.reduce(max(2, max(image.size) // 64)).resize(image.size, Image.Resampling.BICUBIC)
+    return Image.blend(image, soft, min(1.0, blur * 1.4))
 
 
 def ease(part: float) -> float:

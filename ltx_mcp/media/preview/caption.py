@@ -1,7 +1,7 @@
 """What is written on a preview: the mark that says it is one, and the prompt, in whatever scripts it is written.
 
-Drawn once, at the size of the film, as pictures with transparency that the renderer lays over every frame. From text
-alone the prompt is the picture: a page of it, a paragraph for each shot. Over a picture it keeps to the lowest fifth.
+Drawn once, at the size of the video, as images with transparency that the renderer lays over every frame. From text
+alone the prompt is the image: a page of it, a paragraph for each shot. Over an image it keeps to the lowest fifth.
 """
 
 import re
@@ -44,7 +44,7 @@ _SIZES = [0.085 * 0.9**step for step in range(12)]
 
 @dataclass(frozen=True)
 class Overlay:
-    """A picture with transparency and the place of its upper left corner on the frame."""
+    """An image with transparency and the place of its upper left corner on the frame."""
 
     image: Image.Image
     x: int

@@ -1,4 +1,4 @@
-"""Brings drawn pictures to the screen: enlarged, with text laid over them, in a film's own colours, a few drawn ahead.
+"""Brings drawn images to the screen: enlarged, with text laid over them, in a video's own colours, a few drawn ahead.
 
 One chain of the codec library's filters does the work on pixels.
 """
@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
-from typing import Protocol
+from itertools import islice
 
 import av
 from av.filter import Graph
@@ -17,16 +16,11 @@ from av.filter.context import FilterContext
 from PIL import Image
 
 from ltx_mcp.media.preview.camera import Size
-from ltx_mcp.media.preview.caption import Overlay
+from ltx_mcp.media.preview.caption import Caption, Overlay, make_mark
+from ltx_mcp.media.preview.scenes import Scene
 
 _DRAWERS = 2
 _AHEAD = 4
-
-
-class Scene(Protocol):
-    def draw(self, part: float, seconds: float) -> Image.Image:
-        """The frame `seconds` into the scene, when `part` of it (0 to 1) has gone by. Safe to call from threads."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -44,25 +38,34 @@ class Screen:
         return f"out_color_matrix={self.matrix}:out_range=tv"
 
     def inner_size(self, edge: int) -> Size:
-        """The even size of pictures of this shape whose long side is at most `edge`."""
+        """The even size of images of this shape whose long side is at most `edge`."""
         scale = min(1.0, edge / max(self.width, self.height))
         return max(2, round(self.width * scale / 2) * 2), max(2, round(self.height * scale / 2) * 2)
 
 
-def draw_ahead(scene: Scene, moments: Iterable[tuple[float, float]]) -> Iterator[Image.Image]:
-    """The scene's frames in order; each moment is the part gone by and the seconds."""
-    waiting: deque[Future[Image.Image]] = deque()
+def draw(
+    scene: Scene, screen: Screen, caption: Caption, moments: Iterable[tuple[int, float, float]]
+) -> Iterator[av.VideoFrame]:
+    """The full frames of a scene, all with the mark and the caption, drawn a few ahead; each moment is when the frame
+    is shown, in ticks of the screen, the part gone by and the seconds."""
+    overlays = [make_mark(screen.width, screen.height), *([caption.overlay] if caption.overlay else [])]
+    compositor: Compositor | None = None
+    waiting: deque[tuple[int, Future[Image.Image]]] = deque()
+    left = iter(moments)
     with ThreadPoolExecutor(_DRAWERS) as pool:
-        for part, seconds in moments:
-            waiting.append(pool.submit(scene.draw, part, seconds))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        while True:
+            for pts, part, seconds in islice(left, _AHEAD + 1 - len(waiting)):
+                waiting.append((pts, pool.submit(scene.draw, part, seconds)))
+            if not waiting:
+                return
+            pts, drawn = waiting.popleft()
+            image = drawn.result()
+            compositor = compositor or Compositor(screen, image.size, overlays)
+            yield compositor.compose(image, pts)
 
 
 class Compositor:
-    """Enlarges pictures and lays the overlays over them."""
+    """Enlarges images and lays the overlays over them."""
 
     def __init__(self, screen: Screen, inner: Size, overlays: list[Overlay]) -> None:
         # The filters do not keep their graph alive: it must live as long as they do.
@@ -70,19 +73,20 @@ class Compositor:
         self._screen = screen
         self._source = self._entrance(inner, "rgb24")
         scale = f"{screen.width}:{screen.height}:flags=bicubic:{screen.colours}"
-        chain = chained(self._source, self._graph.add("scale", scale), self._graph.add("format", "yuv420p"))
-        papers = []
+        chain = self._graph.add("format", "yuv420p")
+        self._graph.link_nodes(self._source, self._graph.add("scale", scale), chain)
+        overlay_sources = []
         for overlay in overlays:
-            papers.append(self._entrance(overlay.image.size, "rgba"))
-            chain = self._laid_over(chain, papers[-1], overlay)
-        self._sink = chained(chain, self._graph.add("buffersink"))
-        self._graph.configure()
-        for paper, overlay in zip(papers, overlays, strict=True):
-            _feed_once(paper, overlay.image, screen.tick)
+            overlay_sources.append(self._entrance(overlay.image.size, "rgba"))
+            chain = self._laid_over(chain, overlay_sources[-1], overlay)
+        self._sink = self._graph.add("buffersink")
+        self._graph.link_nodes(chain, self._sink).configure()
+        for overlay_source, overlay in zip(overlay_sources, overlays, strict=True):
+            _feed_once(overlay_source, overlay.image, screen.tick)
 
-    def print(self, picture: Image.Image, pts: int) -> av.VideoFrame:
+    def compose(self, image: Image.Image, pts: int) -> av.VideoFrame:
         """The full frame, to be shown at `pts` ticks."""
-        frame: av.VideoFrame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]
+        frame: av.VideoFrame = av.VideoFrame.from_image(image)  # type: ignore[no-untyped-call]
         frame.pts, frame.time_base = pts, self._screen.tick
         self._source.push(frame)
         full = self._sink.pull()
@@ -95,25 +99,18 @@ class Compositor:
             width=size[0], height=size[1], format=av.VideoFormat(pixels), time_base=self._screen.tick
         )
 
-    def _laid_over(self, chain: FilterContext, paper: FilterContext, overlay: Overlay) -> FilterContext:
-        colours = self._graph.add("scale", self._screen.colours)
-        sticker = chained(paper, colours, self._graph.add("format", "yuva420p"))
-        press = self._graph.add("overlay", f"{overlay.x}:{overlay.y}:format=yuv420:eof_action=repeat")
-        chain.link_to(press, 0, 0)
-        sticker.link_to(press, 0, 1)
-        return press
+    def _laid_over(self, chain: FilterContext, overlay_source: FilterContext, overlay: Overlay) -> FilterContext:
+        sticker = self._graph.add("format", "yuva420p")
+        self._graph.link_nodes(overlay_source, self._graph.add("scale", self._screen.colours), sticker)
+        overlaid = self._graph.add("overlay", f"{overlay.x}:{overlay.y}:format=yuv420:eof_action=repeat")
+        chain.link_to(overlaid, 0, 0)
+        sticker.link_to(overlaid, 0, 1)
+        return overlaid
 
 
-def _feed_once(paper: FilterContext, image: Image.Image, tick: Fraction) -> None:
+def _feed_once(overlay_source: FilterContext, image: Image.Image, tick: Fraction) -> None:
     # from_image would drop the transparency.
     frame = av.VideoFrame.from_bytes(image.tobytes(), image.width, image.height, "rgba")
     frame.pts, frame.time_base = 0, tick
-    paper.push(frame)
-    paper.push(None)
-
-
-def chained(*filters: FilterContext) -> FilterContext:
-    """Each filter linked to the next; gives the last."""
-    for one, other in pairwise(filters):
-        one.link_to(other)
-    return filters[-1]
+    overlay_source.push(frame)
+    overlay_source.push(None)

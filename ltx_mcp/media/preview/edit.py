@@ -1,7 +1,7 @@
-"""Lengthens a film, or redraws a section of it, as the `local` provider does: what is new says that it is a preview.
+"""Lengthens a video, or redraws a section of it, as the `local` provider does: what is new says that it is a preview.
 
 Runs in the child process, blocking. Frames that are kept are decoded and encoded again with little loss, at their own
-moments; a track of sound or picture that is kept whole is copied.
+moments; an audio or video track that is kept completely is copied.
 """
 
 import random
@@ -17,28 +17,28 @@ import av
 from av.container import OutputContainer
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.decode.audio_reader import AudioReader, open_sound
-from ltx_mcp.media.decode.source_video import SourceVideo, kept_frames, picture_at, read_source
+from ltx_mcp.media.decode.audio_reader import AudioReader, open_audio
+from ltx_mcp.media.decode.source_video import SourceVideo, image_at, kept_frames, read_source
 from ltx_mcp.media.messages import EditOrder, RenderNotes, ReportProgress
 from ltx_mcp.media.preview.backdrop import make_backdrop
-from ltx_mcp.media.preview.caption import Overlay, make_caption, make_mark
-from ltx_mcp.media.preview.compositor import Compositor, draw_ahead
+from ltx_mcp.media.preview.caption import Caption, make_caption
+from ltx_mcp.media.preview.compositor import Screen, draw
 from ltx_mcp.media.preview.render import seeded
-from ltx_mcp.media.preview.transition import TransitionScene
-from ltx_mcp.media.remux import encode_film, write_whole
+from ltx_mcp.media.preview.scenes import TransitionScene
+from ltx_mcp.media.remux import encode_video, write_all
 from ltx_mcp.media.tracks import CopiedTrack, Dub, EncodedTrack, Pad, Silence, Track, can_copy
 
 _EDGE = 1280
-"""Pixels of the long side of the pictures that new frames are made from, before they are enlarged."""
+"""Pixels of the long side of the images that new frames are made from, before they are enlarged."""
 _CRF = 10
 _COPIED = ("h264", "hevc", "av1", "vp9")
-_HALF_MS = Fraction(1, 2000)  # moments are told in whole milliseconds
+_HALF_MS = Fraction(1, 2000)  # moments are reported in milliseconds
 _SILENT_RATE = 48_000
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which frames are new and where they stand; moments are in ticks of the film that is made.
+    """Which frames are new and where they stand; moments are in ticks of the video that is made.
 
     The last new frame is shown until `end`. Of the source, frames before `first` and from `last` on are kept; the
     latter come `shift` later than in the source.
@@ -54,19 +54,19 @@ class _Plan:
     length: int
 
 
-def edit(order: EditOrder, out: Path, tell: ReportProgress) -> RenderNotes:
-    """Writes the edited film to `out`, an MP4; `tell` hears the part done, from 0 to 1.
+def edit(order: EditOrder, out: Path, report: ReportProgress) -> RenderNotes:
+    """Writes the edited video to `out`, an MP4; `report` is called with the part done, from 0 to 1.
 
-    CallerError: invalid_request for a section outside the film, input_failed for a film that cannot be read.
+    CallerError: invalid_request for a section outside the video, input_failed for a video that cannot be read.
     """
     source = read_source(order.video)
     plan = _plan_extension(order, source) if order.what == "extend" else _plan_section(order, source)
     missing = 0
     if order.mode == "replace_audio":
-        write_whole(out, source, partial(_make_track, order, source, plan), tell, _COPIED, _CRF)
+        write_all(out, source, partial(_make_track, order, source, plan), report, _COPIED, _CRF)
     else:
-        missing = _write_picture(order, source, plan, out, tell)
-    tell(1.0)
+        missing = _write_frames(order, source, plan, out, report)
+    report(1.0)
     return RenderNotes(missing)
 
 
@@ -95,16 +95,15 @@ def _plan_section(order: EditOrder, source: SourceVideo) -> _Plan:
     return _Plan(first, last, 0, source.moments[first:last], new_end, start, end, source.length)
 
 
-def _write_picture(order: EditOrder, source: SourceVideo, plan: _Plan, out: Path, tell: ReportProgress) -> int:
+def _write_frames(order: EditOrder, source: SourceVideo, plan: _Plan, out: Path, report: ReportProgress) -> int:
     caption = make_caption(order.prompt, source.width, source.height)
-    overlays = [make_mark(source.width, source.height), *([caption.overlay] if caption.overlay else [])]
-    frames = _in_order(source, plan, _redrawn(order, source, plan, overlays))
-    encode_film(out, source, frames, plan.length, partial(_make_track, order, source, plan), tell, _CRF)
+    frames = _in_order(source, plan, _redrawn(order, source, plan, caption))
+    encode_video(out, source, frames, plan.length, partial(_make_track, order, source, plan), report, _CRF)
     return caption.missing
 
 
 def _in_order(source: SourceVideo, plan: _Plan, redrawn: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """The frames of the film that is made; the new ones stand before the first frame that is kept after them."""
+    """The frames of the video that is made; the new ones stand before the first frame that is kept after them."""
     for number, frame in kept_frames(source):
         if number >= plan.last:
             yield from redrawn
@@ -116,40 +115,38 @@ def _in_order(source: SourceVideo, plan: _Plan, redrawn: Iterator[av.VideoFrame]
     yield from redrawn
 
 
-def _redrawn(order: EditOrder, source: SourceVideo, plan: _Plan, overlays: list[Overlay]) -> Iterator[av.VideoFrame]:
-    before = picture_at(source, plan.first - 1, _EDGE) if plan.first else None
-    after = picture_at(source, plan.last, _EDGE) if plan.last < len(source.moments) else None
-    screen = source.screen
+def _redrawn(order: EditOrder, source: SourceVideo, plan: _Plan, caption: Caption) -> Iterator[av.VideoFrame]:
+    before = image_at(source, plan.first - 1, _EDGE) if plan.first else None
+    after = image_at(source, plan.last, _EDGE) if plan.last < len(source.moments) else None
+    screen = Screen(source.width, source.height, source.tick, source.matrix)
     size = screen.inner_size(_EDGE)
-    scene = TransitionScene(size, before, after, make_backdrop(size, _chance(order)))
-    press: Compositor | None = None
-    pictures = draw_ahead(scene, _moments(source, plan, before, after))
-    for (moment, following), picture in zip(pairwise((*plan.new, plan.end)), pictures, strict=True):
-        press = press or Compositor(screen, picture.size, overlays)
-        frame = press.print(picture, moment)
+    scene = TransitionScene(size, before, after, make_backdrop(size, _rng(order)))
+    frames = draw(scene, screen, caption, _moments(source, plan, before, after))
+    for frame, (moment, following) in zip(frames, pairwise((*plan.new, plan.end)), strict=True):
         frame.duration = following - moment
         yield frame
 
 
-def _moments(source: SourceVideo, plan: _Plan, before: object, after: object) -> Iterator[tuple[float, float]]:
-    """The part gone by and the seconds of each new frame; at a seam it is a step away from the frame that is kept."""
+def _moments(source: SourceVideo, plan: _Plan, before: object, after: object) -> Iterator[tuple[int, float, float]]:
+    """When each new frame is shown, the part gone by and the seconds; at a seam it is a step away from the frame that
+    is kept."""
     steps = len(plan.new) - 1 + (before is not None) + (after is not None)
     for number, moment in enumerate(plan.new):
         part = (number + (before is not None)) / max(1, steps)
-        yield part, float((moment - plan.new[0]) * source.tick)
+        yield moment, part, float((moment - plan.new[0]) * source.tick)
 
 
 def _make_track(
     order: EditOrder, source: SourceVideo, plan: _Plan, container: OutputContainer, stack: ExitStack
 ) -> Track:
-    """The sound of the film that is made, begun in the container."""
-    is_wanted = source.has_sound or order.mode == "replace_audio"
+    """The audio track of the video that is made."""
+    is_wanted = source.has_audio or order.mode == "replace_audio"
     if not is_wanted:
         return Silence()
     seconds = plan.length * source.tick
     own: AudioReader | None = None
-    if source.has_sound:
-        opened, stream = stack.enter_context(open_sound(source.path, "video"))
+    if source.has_audio:
+        opened, stream = stack.enter_context(open_audio(source.path, "video"))
         if order.mode == "replace_video" and can_copy(opened, stream):
             return CopiedTrack(container, opened, stream, source.start_s)
         own = AudioReader(opened, stream, source.start_s)
@@ -157,10 +154,10 @@ def _make_track(
             return EncodedTrack(container, own)
     rate, layout = (own.rate, own.layout) if own else (_SILENT_RATE, "stereo")
     start, end = round(plan.start_s * rate), round(plan.end_s * rate)
-    pad = Pad(plan.end_s - plan.start_s, rate, layout, _chance(order))
+    pad = Pad(plan.end_s - plan.start_s, rate, layout, _rng(order))
     begins = round(plan.shift * source.tick * rate)
     return EncodedTrack(container, Dub(own, begins, pad, start, end - start), seconds)
 
 
-def _chance(order: EditOrder) -> random.Random:
+def _rng(order: EditOrder) -> random.Random:
     return seeded(order.what, order.prompt, order.duration, order.mode, order.start_time)

@@ -47,7 +47,7 @@ class Typeface:
         basic = ImageFont.Layout.BASIC
         plain = ImageFont.truetype(path, _PROBE_SIZE, layout_engine=basic) if path else _built_in(_PROBE_SIZE)
         self._probe = plain
-        self._missing = _look(plain, _NOWHERE)
+        self._missing = _glyph_bitmap(plain, _NOWHERE)
         self._fonts: dict[int, ImageFont.FreeTypeFont] = {}
 
     def font(self, size: int) -> ImageFont.FreeTypeFont:
@@ -63,10 +63,10 @@ class Typeface:
     def has(self, character: str) -> bool:
         """Whether the font draws this one character."""
         try:
-            look = _look(self._probe, character)
+            bitmap = _glyph_bitmap(self._probe, character)
         except (OSError, ValueError):
             return False
-        return look != self._missing and any(look)
+        return bitmap != self._missing and any(bitmap)
 
 
 class Typefaces:
@@ -118,7 +118,7 @@ def _built_in(size: int) -> ImageFont.FreeTypeFont:
     return font
 
 
-def _look(font: ImageFont.FreeTypeFont, character: str) -> bytes:
+def _glyph_bitmap(font: ImageFont.FreeTypeFont, character: str) -> bytes:
     mask = font.getmask(character)
     return bytes(mask) if mask.size[0] and mask.size[1] else b""
 

@@ -1,34 +1,31 @@
 """Draws the `local` provider's preview: a real, playable MP4 that says plainly that it is not LTX's work.
 
-Runs in the child process, blocking. Pictures are drawn small and enlarged (press.py); what there is to hear is a soft
-pad, or the caller's own sound, to which the picture then moves.
+Runs in the child process, blocking. Images are drawn small and enlarged (compositor.py); the audio is a soft pad,
+or the caller's own, and then the image moves with it.
 """
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import astuple
 from fractions import Fraction
 from pathlib import Path
 
-import av
 from av.container import OutputContainer
+from av.video.stream import VideoStream
 
-from ltx_mcp.media.decode.audio_reader import AudioReader, first_heard, measure_loudness, open_sound
-from ltx_mcp.media.messages import RenderNotes, RenderOrder
-from ltx_mcp.media.preview.audio_reactive import AudioReactiveScene
+from ltx_mcp.media.decode.audio_reader import AudioReader, first_audio_s, measure_loudness, open_audio
+from ltx_mcp.media.messages import RenderNotes, RenderOrder, ReportProgress
 from ltx_mcp.media.preview.backdrop import make_backdrop
 from ltx_mcp.media.preview.camera import make_camera
-from ltx_mcp.media.preview.caption import make_caption, make_mark, make_title
-from ltx_mcp.media.preview.compositor import Compositor, Scene, Screen, draw_ahead
-from ltx_mcp.media.preview.image_scene import ImageScene, enlarged, open_filled
-from ltx_mcp.media.sound import RATE
-from ltx_mcp.media.tracks import CopiedTrack, EncodedTrack, Pad, Silence, Track, can_copy
+from ltx_mcp.media.preview.caption import make_caption, make_title
+from ltx_mcp.media.preview.compositor import Screen, draw
+from ltx_mcp.media.preview.scenes import AudioReactiveScene, ImageScene, Scene, enlarged, open_filled
+from ltx_mcp.media.remux import open_film_out
+from ltx_mcp.media.tracks import RATE, CopiedTrack, EncodedTrack, Pad, Silence, Track, can_copy
 
-__all__ = ["RenderNotes", "RenderOrder", "render"]
-
-# Long side of the pictures before they are enlarged: a drawn scene is soft, a photograph needs more.
+# Long side of the images before they are enlarged: a drawn scene is soft, a photograph needs more.
 _SCENE_EDGE = 960
 _STILL_EDGE = 1280
 _BT709 = 1  # AVCOL_SPC_BT709, and the same number for primaries and transfer
@@ -38,45 +35,43 @@ _PAD_BIT_RATE = 96_000
 _X264 = {"preset": "ultrafast", "crf": "28", "threads": "1"}
 
 
-def render(order: RenderOrder, out: Path, tell: Callable[[float], None]) -> RenderNotes:
-    """Writes the preview to `out`, whatever its name ends in; `tell` hears the part done, from 0 to 1.
+def render(order: RenderOrder, out: Path, report: ReportProgress) -> RenderNotes:
+    """Writes the preview to `out`, whatever its name ends in; `report` is called with the part done, from 0 to 1.
 
-    The same order makes the same bytes on one machine. CallerError (input_failed) when a picture or sound is of no use.
+    The same order makes the same bytes on one machine. CallerError (input_failed) when an image or audio is of no use.
     """
     screen = Screen(order.width, order.height, Fraction(1, order.fps))
     scene = _make_scene(order, screen)
-    write = make_title if order.image is None else make_caption
-    caption = write(order.prompt, order.width, order.height)
-    overlays = [make_mark(order.width, order.height), *([caption.overlay] if caption.overlay else [])]
-    with (
-        av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container,
-        _opened_film(container, order) as film,
-    ):
-        press: Compositor | None = None
+    caption = (make_title if order.image is None else make_caption)(order.prompt, order.width, order.height)
+    with open_film_out(out) as container, ExitStack() as stack:
+        video = _add_video(container, order)
+        track = _make_track(order, container, stack)
         every = max(1, order.fps // 4)
-        for number, picture in enumerate(draw_ahead(scene, _moments(order))):
-            press = press or Compositor(screen, picture.size, overlays)
-            film.add(press.print(picture, number))
+        for number, frame in enumerate(draw(scene, screen, caption, _moments(order))):
+            container.mux(video.encode(frame))
+            if (number + 1) % order.fps == 0:
+                track.follow((number + 1) // order.fps)
             if number % every == 0:
-                tell(number / order.frames)
-        film.finish()
-    tell(1.0)
+                report(number / order.frames)
+        container.mux(video.encode())
+        track.finish()
+    report(1.0)
     return RenderNotes(caption.missing)
 
 
 def seeded(*words: object) -> random.Random:
-    """Chance that depends on these words alone."""
+    """A random generator that depends on these words alone."""
     digest = hashlib.sha256(repr(words).encode("utf-8", "backslashreplace")).digest()
     return random.Random(int.from_bytes(digest, "big"))
 
 
-def _chance(order: RenderOrder) -> random.Random:
-    """Paths do not count: pictures and sounds show themselves."""
+def _rng(order: RenderOrder) -> random.Random:
+    """Paths do not count: images and audio can be seen and heard."""
     return seeded(*astuple(order)[:-3], order.image is not None, order.end_image is not None)
 
 
 def _make_scene(order: RenderOrder, screen: Screen) -> Scene:
-    rng = _chance(order)
+    rng = _rng(order)
     size = screen.inner_size(_STILL_EDGE if order.image else _SCENE_EDGE)
     start = open_filled(order.image, "image", enlarged(size)) if order.image else make_backdrop(enlarged(size), rng)
     end = open_filled(order.end_image, "end_image", enlarged(size)) if order.end_image else None
@@ -86,51 +81,28 @@ def _make_scene(order: RenderOrder, screen: Screen) -> Scene:
     return AudioReactiveScene(scene, measure_loudness(order.sound, order.fps, order.frames), order.fps)
 
 
-def _moments(order: RenderOrder) -> Iterator[tuple[float, float]]:
+def _moments(order: RenderOrder) -> Iterator[tuple[int, float, float]]:
     for number in range(order.frames):
-        yield number / max(1, order.frames - 1), number / order.fps
+        yield number, number / max(1, order.frames - 1), number / order.fps
 
 
-@contextmanager
-def _opened_film(container: OutputContainer, order: RenderOrder) -> Iterator["_Film"]:
+def _add_video(container: OutputContainer, order: RenderOrder) -> VideoStream:
+    stream = container.add_stream("libx264", rate=order.fps, options=_X264 | {"g": str(order.fps)})
+    stream.width, stream.height, stream.pix_fmt = order.width, order.height, "yuv420p"
+    context = stream.codec_context
+    context.color_primaries = context.color_trc = context.colorspace = _BT709
+    context.color_range = _NARROW
+    return stream
+
+
+def _make_track(order: RenderOrder, container: OutputContainer, stack: ExitStack) -> Track:
     seconds = Fraction(order.frames, order.fps)
     if order.sound is not None:
-        origin = first_heard(order.sound)
-        with open_sound(order.sound, "audio") as (source, stream):
-            film = _Film(container, order)
-            if can_copy(source, stream):
-                film.sound = CopiedTrack(container, source, stream, origin, seconds)
-            else:
-                film.sound = EncodedTrack(container, AudioReader(source, stream, origin), seconds)
-            yield film
-        return
-    film = _Film(container, order)
+        origin = first_audio_s(order.sound)
+        source, stream = stack.enter_context(open_audio(order.sound, "audio"))
+        if can_copy(source, stream):
+            return CopiedTrack(container, source, stream, origin, seconds)
+        return EncodedTrack(container, AudioReader(source, stream, origin), seconds)
     if order.audio:
-        pad = Pad(seconds, RATE, "stereo", _chance(order))
-        film.sound = EncodedTrack(container, pad, seconds, _PAD_BIT_RATE)
-    yield film
-
-
-class _Film:
-    """The encoders of one MP4, fed frame by frame; sound follows the picture second by second."""
-
-    def __init__(self, container: OutputContainer, order: RenderOrder) -> None:
-        self._container, self._fps = container, order.fps
-        self._stream = container.add_stream("libx264", rate=order.fps, options=_X264 | {"g": str(order.fps)})
-        self._stream.width, self._stream.height, self._stream.pix_fmt = order.width, order.height, "yuv420p"
-        context = self._stream.codec_context
-        context.color_primaries = context.color_trc = context.colorspace = _BT709
-        context.color_range = _NARROW
-        self.sound: Track = Silence()
-
-    def add(self, frame: av.VideoFrame) -> None:
-        """Encodes the next frame, and the sound that is due."""
-        number = (frame.pts or 0) + 1
-        self._container.mux(self._stream.encode(frame))
-        if number % self._fps == 0:
-            self.sound.follow(number // self._fps)
-
-    def finish(self) -> None:
-        """Empties the encoders."""
-        self._container.mux(self._stream.encode())
-        self.sound.finish()
+        return EncodedTrack(container, Pad(seconds, RATE, "stereo", _rng(order)), seconds, _PAD_BIT_RATE)
+    return Silence()

@@ -19,7 +19,6 @@ import av
 from av.filter import Graph
 from PIL import Image, ImageDraw
 
-from ltx_mcp.media.preview.compositor import chained
 from tests.kept import kept, name_of
 from tests.media.films import CINEMA, FORMATS, NTSC
 
@@ -133,8 +132,8 @@ def _shown(what: Cut) -> Iterator[av.VideoFrame]:
         width=what.size[0], height=what.size[1], format=av.VideoFormat("rgb24"), time_base=Fraction(1, 1000)
     )
     scale = graph.add("scale", f"out_color_matrix={matrix}:out_range={range_}")
-    sink = chained(entrance, scale, graph.add("format", what.pixels), graph.add("buffersink"))
-    graph.configure()
+    sink = graph.add("buffersink")
+    graph.link_nodes(entrance, scale, graph.add("format", what.pixels), sink).configure()
     moments = what.moments or tuple(number / what.rate for number in range(what.frames))
     tick = TICK if what.moments else 1 / what.rate
     for number, moment in enumerate(moments):

@@ -1,6 +1,6 @@
-"""A picture that somebody else made as a viewer shows it: upright, in sRGB, its first frame, and without transparency.
+"""A caller's image as a viewer shows it: upright, in sRGB, its first frame, and without transparency.
 
-Everything that uses a caller's picture opens it here. Runs in the child process.
+All code that uses a caller's image opens it here. Runs in the child process.
 """
 
 from pathlib import Path
@@ -9,20 +9,19 @@ from typing import Literal
 from PIL import Image, ImageFile
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.media_formats import scaled_size
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.decode.colours import read_colours, to_srgb
 from ltx_mcp.media.decode.decoding import BROKEN, MAX_EDGE, cut_short, decode_errors, refused
 from ltx_mcp.media.decode.jpeg import is_cut
-from ltx_mcp.media.decode.opening import open_header, picture_format
-from ltx_mcp.media.messages import PictureFacts
+from ltx_mcp.media.decode.opening import image_format, open_header
 
-__all__ = ["MAX_EDGE", "convert_picture", "open_picture", "probe_image"]
+__all__ = ["MAX_EDGE", "convert_image", "open_image", "probe_image"]
 
 MIN_EDGE = 8
 MAX_SHAPE = 10
-"""So many times as long as wide a picture may be; a film shows less than a fifth of that."""
+"""How many times as long as wide an image may be; videos have less than a fifth of that."""
 _ORIENTATION = 0x0112
-_TURNS = {
+_ROTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -32,29 +31,29 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = {5, 6, 7, 8}
-_UNSEEN = 8  # of 255: alpha below which nothing of a picture is seen
+_INVISIBLE = 8  # of 255: alpha below which nothing of an image is seen
 _JUDGED_EDGE = 256
 _LIGHT, _DARK = 192, 64
 _OPAQUE = "Save it without transparency, or give another."
 
 
-def probe_image(path: str | Path, name: str = "picture") -> PictureFacts:
-    """The facts of a whole, decodable picture that a film can be made of. CallerError (input_failed) otherwise."""
+def probe_image(path: str | Path, name: str = "picture") -> MediaInfo:
+    """What is read of a complete, decodable image that a video can be made of. CallerError (input_failed) otherwise."""
     with open_header(path, name) as image, decode_errors(name):
         width, height = image.size
         _check_shape(name, width, height)
         _check_end(image, path, name)
         traits = _traits(image)
         _load(image, 1)
-        paper = _paper(image, name)
+        background = _background(image, name)
         orientation = _orientation(image)
         size = (height, width) if orientation in _SIDEWAYS else (width, height)
-        traits += (f"on_{paper}",) if paper else ()
-        return PictureFacts(picture_format(image), *size, orientation in _TURNS, traits)
+        traits += (f"on_{background}",) if background else ()
+        return MediaInfo(image_format(image), *size, orientation in _ROTATIONS, traits)
 
 
-def open_picture(path: str | Path, name: str = "picture", edge: int | None = None) -> Image.Image:
-    """The whole picture as a viewer shows it, as RGB; may be given smaller, but with edges no shorter than `edge`.
+def open_image(path: str | Path, name: str = "picture", edge: int | None = None) -> Image.Image:
+    """The complete image as a viewer shows it, as RGB; it may be smaller, but with edges no shorter than `edge`.
 
     What is transparent lies on white, or on black where on white too little of it would be seen.
     """
@@ -62,28 +61,27 @@ def open_picture(path: str | Path, name: str = "picture", edge: int | None = Non
         _check_end(image, path, name)
         colours = read_colours(image)
         _load(image, edge)
-        paper = _paper(image, name)
-        upright = _turned(image)
+        background = _background(image, name)
+        upright = _upright_image(image)
         if edge:
             upright = _reduced(upright, edge)
         shown = to_srgb(_opaque(upright), colours)
-        if paper:
-            shown = _laid_on(paper, shown, _alpha(upright))
+        if background:
+            shown = _on_background(background, shown, _alpha(upright))
         shown.info = {}  # a profile or a see-through colour would be written with what is made of it
         return shown
 
 
-def convert_picture(path: str | Path, out: Path, target: str) -> PictureFacts:
-    """Write the picture to `out` as `target`, jpeg or png, as it is seen, and no larger than any film can show; gives
-    the new picture's facts."""
-    with open_picture(path) as upright:
-        size = scaled_size(*upright.size)
+def convert_image(path: str | Path, out: Path, target: str, width: int, height: int) -> MediaInfo:
+    """Write the image to `out` as `target`, jpeg or png, in this size, as viewers show it; gives what was written."""
+    with open_image(path) as upright:
+        size = width, height
         scaled = upright if size == upright.size else upright.resize(size, Image.Resampling.LANCZOS, reducing_gap=3)
         if target == "jpeg":
             scaled.save(out, "JPEG", quality=95, subsampling=0)
         else:
             scaled.save(out, "PNG", compress_level=6)
-        return PictureFacts(target, *size)
+        return MediaInfo(target, *size)
 
 
 def _check_shape(name: str, width: int, height: int) -> None:
@@ -127,18 +125,18 @@ def _load(image: ImageFile.ImageFile, edge: int | None) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    # Of EXIF alone: Pillow would also take the word of XMP, as no viewer does.
+    # Of EXIF alone: Pillow would also use XMP, which no viewer does.
     exif = Image.Exif()
     try:
         exif.load(image.info.get("exif", b""))
         return int(exif.get(_ORIENTATION, 1))
     except BROKEN:
-        # A whole picture with damaged EXIF is still a picture.
+        # A complete image with damaged EXIF is still an image.
         return 1
 
 
-def _turned(image: Image.Image) -> Image.Image:
-    turn = _TURNS.get(_orientation(image))
+def _upright_image(image: Image.Image) -> Image.Image:
+    turn = _ROTATIONS.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
 
 
@@ -174,12 +172,12 @@ def _alpha(image: Image.Image) -> Image.Image | None:
     return alpha if any(alpha.histogram()[:255]) else None
 
 
-def _paper(image: Image.Image, name: str) -> Literal["", "white", "black"]:
+def _background(image: Image.Image, name: str) -> Literal["", "white", "black"]:
     """What it is laid on so that it is seen: black for what is light; empty where nothing of it is transparent."""
     alpha = _alpha(image)
     if alpha is None:
         return ""
-    if not any(alpha.histogram()[_UNSEEN:]):
+    if not any(alpha.histogram()[_INVISIBLE:]):
         raise refused(name, "is wholly transparent, so nothing of it can be seen", _OPAQUE)
     small = _opaque(image).convert("L")
     small.putalpha(alpha)
@@ -190,7 +188,7 @@ def _paper(image: Image.Image, name: str) -> Literal["", "white", "black"]:
     return "black" if light > dark and 4 * light >= sum(weights) else "white"
 
 
-def _laid_on(paper: str, image: Image.Image, alpha: Image.Image | None) -> Image.Image:
-    laid = Image.new("RGB", image.size, paper)
+def _on_background(background: str, image: Image.Image, alpha: Image.Image | None) -> Image.Image:
+    laid = Image.new("RGB", image.size, background)
     laid.paste(image, mask=alpha)
     return laid
