@@ -204,14 +204,14 @@ def test_what_is_out_of_range_is_adjusted_and_told_in_both_answers(
     expected = [{"field": name, "requested": asked, "applied": got} for name, (asked, got) in changed.items()]
     assert told["adjustments"] == (expected or None)
     assert http.post(f"/v1/jobs/{told['id']}").json()["adjustments"] == (expected or None)
-    film = world.orders[0].film
+    film = world.orders[0].video
     got = {"duration": film.duration, "fps": film.fps, "resolution": f"{film.width}x{film.height}"}
     assert all(got[name] == applied for name, (_, applied) in changed.items())
 
 
 def test_the_page_defaults_are_five_seconds_wide_at_25(http: httpx.Client, world: EmulatorState) -> None:
     assert submit(http, duration=None, resolution=None).json()["adjustments"] is None
-    film = world.orders[0].film
+    film = world.orders[0].video
     assert (film.duration, film.fps, film.width > film.height) == (5, 25, True)
 
 
@@ -219,13 +219,13 @@ def test_the_page_defaults_are_five_seconds_wide_at_25(http: httpx.Client, world
 def test_every_ratio_of_the_page_is_made(http: httpx.Client, world: EmulatorState, ratio: tuple[int, int]) -> None:
     wide, high = ratio
     assert submit(http, resolution=None, aspect_ratio=f"{wide}:{high}").json()["adjustments"] is None
-    assert world.orders[0].film.width * high == world.orders[0].film.height * wide
+    assert world.orders[0].video.width * high == world.orders[0].video.height * wide
 
 
 def test_resolution_beats_aspect_ratio(http: httpx.Client, world: EmulatorState) -> None:
     submit(http, resolution="1280x720", aspect_ratio="9:16")
     submit(http, resolution=None, aspect_ratio="9:16")
-    assert [order.film.width > order.film.height for order in world.orders] == [True, False]
+    assert [order.video.width > order.video.height for order in world.orders] == [True, False]
 
 
 def test_a_busy_machine_lowers_frame_rate_then_duration_and_keeps_what_was_asked(
@@ -237,7 +237,7 @@ def test_a_busy_machine_lowers_frame_rate_then_duration_and_keeps_what_was_asked
         {"field": "fps", "requested": 50, "applied": 25},
         {"field": "duration", "requested": 20, "applied": 4},
     ]
-    film = world.orders[0].film
+    film = world.orders[0].video
     assert (film.fps, film.duration, film.width) == (25, 4, 1280)
 
 

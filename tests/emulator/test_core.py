@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator.app import running
-from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState, Fault, FilmSpec
+from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState, Fault, VideoSpec
 from ltx_mcp.emulator.fal.app import KEY
 from ltx_mcp.emulator.wire import KINDS
 from tests.conftest import ENDS_S, Emulated
@@ -19,7 +19,7 @@ from tests.patience import HANG_S
 
 PAGE = Path(__file__).parents[2] / "docs" / "emulator.md"
 SUBMIT = "/fal-ai/ltx-2.3/text-to-video/fast"
-FILM = FilmSpec(1920, 1080, 25, 6)
+FILM = VideoSpec(1920, 1080, 25, 6)
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ def submit(client: httpx.Client) -> httpx.Response:
 def test_an_order_waits_then_runs_then_is_done_by_the_worlds_clock() -> None:
     world = EmulatorState(wait_s=10, work_s=20)
     order = place(world)
-    states = [world.state(order)]
+    states = [world.status(order)]
     for _ in range(3):
         world.advance(10.5)
-        states.append(world.state(order))
+        states.append(world.status(order))
     assert states == ["waiting", "running", "running", "done"]
 
 
@@ -75,8 +75,12 @@ def test_a_fault_happens_as_often_as_it_was_told_at_its_step_and_provider_only()
     fault = Fault("fal", "submit", "locked", times=2)
     anywhere = Fault("*", "poll", "html")
     world.faults += [fault, anywhere]
-    assert [world.take("ltx", "submit"), world.take("fal", "poll"), world.take("ltx", "poll")] == [None, anywhere, None]
-    assert [world.take("fal", "submit") for _ in range(3)] == [fault, fault, None]
+    assert [world.take_fault("ltx", "submit"), world.take_fault("fal", "poll"), world.take_fault("ltx", "poll")] == [
+        None,
+        anywhere,
+        None,
+    ]
+    assert [world.take_fault("fal", "submit") for _ in range(3)] == [fault, fault, None]
 
 
 def test_a_reset_forgets_all_but_the_clock() -> None:

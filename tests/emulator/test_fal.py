@@ -11,10 +11,10 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, FilmSpec
+from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, VideoSpec
 from ltx_mcp.emulator.fal.app import KEY, Queue
-from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
+from ltx_mcp.emulator.videos import Videos
 from ltx_mcp.emulator.wire import Emulator
 from ltx_mcp.media.client import MediaClient
 from tests.conftest import ENDS_S, Emulated
@@ -23,7 +23,7 @@ from tests.patience import HANG_S
 
 __all__ = ["fal", "submit", "world"]
 
-FILM = FilmSpec(1920, 1080, 25, 6)
+FILM = VideoSpec(1920, 1080, 25, 6)
 
 
 def test_an_order_is_answered_with_the_three_addresses_to_follow_it_at(
@@ -70,7 +70,7 @@ def test_another_key_is_401_and_orders_nothing(
     assert [answer.status_code for answer in refused] == [401] * len(refused)
     assert isinstance(refused[0].json()["detail"], str)
     assert len(world.orders) == 1
-    assert world.state(world.orders[0]) == "waiting"
+    assert world.status(world.orders[0]) == "waiting"
 
 
 def test_an_endpoint_that_does_not_exist_is_404(fal: httpx.Client, world: EmulatorState) -> None:
@@ -143,7 +143,7 @@ def test_the_film_has_the_size_that_resolution_and_ratio_name(
     submit: Submit, world: EmulatorState, fields: dict[str, Any], size: tuple[int, int]
 ) -> None:
     submit(PRO, **fields)
-    film = world.orders[0].film
+    film = world.orders[0].video
     assert (film.width, film.height) == size
     assert (film.fps, film.duration) == (fields.get("fps", 25), fields.get("duration", 6))
 
@@ -220,7 +220,7 @@ def test_the_stream_tells_each_change_at_once_and_ends_with_the_order(
 @pytest.mark.anyio
 async def test_a_stream_with_nothing_to_tell_sends_comments(tmp_path: Path) -> None:
     world, media = EmulatorState(wait_s=60), MediaClient()
-    emulator = Emulator(world, Films(tmp_path, media), Inputs(media), "http://127.0.0.1:9")
+    emulator = Emulator(world, Videos(tmp_path, media), Inputs(media), "http://127.0.0.1:9")
     queue = Queue(emulator, lambda url: None, alive_s=0.05)
     path = {"app": "ltx-2.3", "request_id": "1"}
     headers = [(b"authorization", f"Key {KEY}".encode())]

@@ -82,7 +82,7 @@ def test_all_that_may_be_left_out_has_the_default_of_the_page(fal: httpx.Client,
     ]
     for path, body in bodies:
         assert fal.post(path, json=body).status_code == 200
-    sound, extended, retaken = (each.film for each in world.orders)
+    sound, extended, retaken = (each.video for each in world.orders)
     assert (sound.width, sound.height, sound.fps, sound.duration, sound.edit) == (1920, 1080, 25, 6, None)
     assert extended.edit is not None
     assert (extended.duration, extended.edit.duration, extended.edit.mode) == (11, 5, "end")
@@ -99,7 +99,7 @@ def test_a_sound_of_every_kind_is_taken_and_measured(
     fields = {"audio_url": uploaded(fal, way, tone(kind), "audio/mpeg")}
     answer = fal.post(SOUND, json=PROMPT | fields)
     assert answer.status_code == 200, answer.text
-    assert world.orders[0].film.duration == pytest.approx(3, abs=0.05)
+    assert world.orders[0].video.duration == pytest.approx(3, abs=0.05)
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mov", "mkv", "webm"])
@@ -110,7 +110,7 @@ def test_a_film_of_every_kind_is_taken_and_measured(
     codec = "libvpx-vp9" if kind == "webm" else "libx264"
     answer = fal.post(EXTEND, json={"video_url": uploaded(fal, way, film(kind, codec=codec), "video/mp4")})
     assert answer.status_code == 200, answer.text
-    made = world.orders[0].film
+    made = world.orders[0].video
     assert (made.width, made.height, made.fps) == (320, 180, 25)
     assert made.duration == pytest.approx(8, abs=0.01)
 
@@ -193,7 +193,7 @@ def test_a_film_from_a_sound_stands_as_its_picture_does(
     fal: httpx.Client, world: EmulatorState, fields: dict[str, Any], size: tuple[int, int]
 ) -> None:
     assert fal.post(SOUND, json=PROMPT | {"audio_url": ELSEWHERE} | fields).status_code == 200
-    assert (world.orders[0].film.width, world.orders[0].film.height) == size
+    assert (world.orders[0].video.width, world.orders[0].video.height) == size
 
 
 @pytest.mark.parametrize(

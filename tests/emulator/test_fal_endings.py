@@ -107,7 +107,7 @@ def test_a_film_may_be_smaller_than_ordered_and_is_billed_as_it_is(
     told = submit()
     world.advance(181)
     assert fal.get(told["response_url"]).headers["x-fal-billable-units"] == "3"
-    assert (world.orders[0].film.width, world.orders[0].film.height) == (960, 540)
+    assert (world.orders[0].video.width, world.orders[0].video.height) == (960, 540)
 
 
 def test_the_address_of_a_film_may_be_gone_at_once(fal: httpx.Client, submit: Submit, world: EmulatorState) -> None:
@@ -126,7 +126,7 @@ def test_an_order_that_waits_is_removed(fal: httpx.Client, submit: Submit, world
     result = fal.get(told["response_url"])
     assert (result.status_code, result.headers["x-fal-error-type"]) == (499, "client_cancelled")
     world.advance(1000)
-    assert world.state(world.orders[0]) == "cancelled"
+    assert world.status(world.orders[0]) == "cancelled"
 
 
 def test_an_order_that_runs_is_asked_to_stop_and_may_still_finish(

@@ -103,7 +103,7 @@ def test_a_film_from_a_sound_is_full_hd_as_its_picture_stands_with_24_frames_a_s
     tall = upload(http, tall_picture())
     for fields in ({}, {"image_uri": tall}, {"image_uri": ELSEWHERE}, {"image_uri": tall, "resolution": "1280x720"}):
         order(http, "audio-to-video", audio_uri=ELSEWHERE, **SING, **fields)
-    films = [each.film for each in world.orders]
+    films = [each.video for each in world.orders]
     assert [(each.width, each.height) for each in films] == [(1920, 1080), (1080, 1920), (1920, 1080), (1280, 720)]
     assert [(each.fps, each.duration, each.audio) for each in films] == [(24, 6, True)] * 4
 
@@ -123,7 +123,7 @@ def test_a_film_has_73_frames_at_least(http: httpx.Client, world: EmulatorState,
 @pytest.mark.parametrize("size", [(320, 180), (180, 320), (322, 180)])
 def test_a_film_of_16_9_or_9_16_is_extended(http: httpx.Client, world: EmulatorState, size: tuple[int, int]) -> None:
     order(http, "extend", video_uri=film_uri(size=size), duration=2)
-    assert (world.orders[0].film.width, world.orders[0].film.height) == size
+    assert (world.orders[0].video.width, world.orders[0].video.height) == size
 
 
 @pytest.mark.parametrize("size", [(320, 240), (240, 240), (326, 180), (420, 180)])
@@ -181,9 +181,9 @@ def test_a_retake_is_billed_the_whole_film_and_ends_with_it(
 ) -> None:
     order(http, "retake", video_uri=film_uri(frames=100), start_time=1.5, duration=30, mode=mode)
     [taken] = world.orders
-    assert taken.film.edit is not None
-    assert (taken.film.edit.start_time, taken.film.edit.duration, taken.film.edit.mode) == (1.5, 2.5, mode)
-    assert (taken.film.duration, taken.facts["billed_s"]) == (4, 4)
+    assert taken.video.edit is not None
+    assert (taken.video.edit.start_time, taken.video.edit.duration, taken.video.edit.mode) == (1.5, 2.5, mode)
+    assert (taken.video.duration, taken.facts["billed_s"]) == (4, 4)
 
 
 @pytest.mark.parametrize(
@@ -199,8 +199,8 @@ def test_a_retake_has_the_size_that_was_asked_for_or_stands_as_the_film_does(
     http: httpx.Client, world: EmulatorState, size: tuple[int, int], fields: dict[str, Any], expected: tuple[int, int]
 ) -> None:
     order(http, "retake", video_uri=film_uri(size=size), **RETAKE, **fields)
-    assert (world.orders[0].film.width, world.orders[0].film.height) == expected
-    assert world.orders[0].film.fps == 25
+    assert (world.orders[0].video.width, world.orders[0].video.height) == expected
+    assert world.orders[0].video.fps == 25
 
 
 # -- extend
@@ -278,7 +278,7 @@ def test_an_extension_is_billed_its_new_part_and_its_context(
     order(http, "extend", video_uri=film_uri(frames=frames), **fields)
     [taken] = world.orders
     assert taken.facts["billed_s"] == pytest.approx(billed_s, abs=0.001)
-    assert taken.film.duration == frames / 25 + fields["duration"]
+    assert taken.video.duration == frames / 25 + fields["duration"]
 
 
 def test_an_order_from_text_is_billed_its_film(http: httpx.Client, world: EmulatorState) -> None:

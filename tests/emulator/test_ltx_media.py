@@ -22,7 +22,7 @@ def test_a_film_may_be_mp4_mov_or_mkv_with_h264_or_h265(
     http: httpx.Client, world: EmulatorState, kind: str, codec: str
 ) -> None:
     order(http, "extend", video_uri=upload(http, film(kind, codec=codec), TYPES[kind]), duration=2)
-    assert world.orders[0].film.duration == pytest.approx(5, abs=0.01)
+    assert world.orders[0].video.duration == pytest.approx(5, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_sound_may_be_mp3_m4a_ogg_or_wav_that_is_no_pcm(
     http: httpx.Client, world: EmulatorState, kind: str, codec: str
 ) -> None:
     order(http, "audio-to-video", audio_uri=upload(http, tone(kind, codec=codec), TYPES[kind]), **SING)
-    assert world.orders[0].film.duration == pytest.approx(3, abs=0.05)
+    assert world.orders[0].video.duration == pytest.approx(3, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_any_other_address_is_refused(
 def test_an_https_address_is_taken_for_six_seconds_of_full_hd(http: httpx.Client, world: EmulatorState) -> None:
     order(http, "extend", video_uri=ELSEWHERE, duration=2)
     order(http, "audio-to-video", audio_uri=ELSEWHERE, **SING)
-    films = [(each.film.width, each.film.height, each.film.fps, each.film.duration) for each in world.orders]
+    films = [(each.video.width, each.video.height, each.video.fps, each.video.duration) for each in world.orders]
     assert films == [(1920, 1080, 25, 8), (1920, 1080, 24, 6)]
 
 

@@ -75,7 +75,7 @@ def test_inline_is_what_happens_when_nothing_is_said(http: httpx.Client, world: 
     answer = http.post(TEXT, json={"api_key": netwrck.KEY, "prompt": "A kettle boils"})
     assert (answer.status_code, set(answer.json())) == (200, {"result", "credits_charged", "cost_usd"})
     [order] = world.orders
-    assert (order.film.width, order.film.fps, order.film.duration, order.film.audio) == (1920, 25, 6, True)
+    assert (order.video.width, order.video.fps, order.video.duration, order.video.audio) == (1920, 25, 6, True)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_auto_is_the_pictures_own_ratio(
     http: httpx.Client, world: EmulatorState, size: tuple[int, int], ratio: dict[str, str], upright: bool
 ) -> None:
     http.post(PICTURE, json=BODY | {"image_url": data_uri(size=size)} | ratio)
-    assert (world.orders[0].film.height > world.orders[0].film.width) is upright
+    assert (world.orders[0].video.height > world.orders[0].video.width) is upright
 
 
 @pytest.mark.parametrize(

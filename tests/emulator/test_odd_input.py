@@ -11,8 +11,8 @@ import pytest
 
 from ltx_mcp.emulator.app import make_app, make_state, providers
 from ltx_mcp.emulator.emulator_state import EmulatorState
-from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
+from ltx_mcp.emulator.videos import Videos
 from ltx_mcp.emulator.wire import Emulator
 from ltx_mcp.media.client import MediaClient
 
@@ -75,7 +75,7 @@ SAMPLE = 150
 def routes(folder: Path) -> list[tuple[str, str, dict[str, str]]]:
     """Every method and path, with the credentials of its provider."""
     media = MediaClient()
-    emulator = Emulator(make_state(), Films(folder, media), Inputs(media), URL)
+    emulator = Emulator(make_state(), Videos(folder, media), Inputs(media), URL)
     found: list[tuple[str, str, dict[str, str]]] = [
         ("POST", f"/control/{what}", {}) for what in ("clock", "times", "faults", "reset")
     ]
