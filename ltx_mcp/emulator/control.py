@@ -1,5 +1,5 @@
-"""The control addresses, where tests and people see what was ordered and set clock, times, prices and faults, each input
-within bounds; and who may use them: no page of another site."""
+"""The control addresses, where tests and people see what was ordered and set clock, times, prices and faults; and who
+may use them: no page of another site."""
 
 import ipaddress
 from collections import Counter

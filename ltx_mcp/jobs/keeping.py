@@ -104,7 +104,7 @@ class Keeping:
             url = await adapter.download(job.provider_ref, part, bounds)
         if url:
             url = self.tools.film_address(job, url)
-            await self.tools.fetch(url, part, provider=provider, near=provider in self.tools.near, bounds=bounds)
+            await self.tools.fetch(url, part, provider=provider, is_loopback=provider in self.tools.near, bounds=bounds)
 
     def _needing(self, job_id: str) -> list[str]:
         """The live jobs that are made from it."""

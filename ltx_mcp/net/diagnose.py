@@ -1,4 +1,4 @@
-"""Diagnosis an address could not be reached, in words that tell a person what to look at."""
+"""Why an address could not be reached, in words that say what to check."""
 
 import socket
 import ssl
@@ -13,11 +13,11 @@ Kind = Literal["setting", "name", "refused", "certificate", "tls", "silent", "ot
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What went wrong; `words` go on after the host's name. `mend`: what to do, where the cause itself says so."""
+    """What went wrong; `words` continue a sentence that begins with the host. `fix`: what to do, if known."""
 
     kind: Kind
     words: str
-    mend: str = ""
+    fix: str = ""
 
 
 def diagnose(error: BaseException, within_s: float) -> Diagnosis:
@@ -25,7 +25,7 @@ def diagnose(error: BaseException, within_s: float) -> Diagnosis:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, UnusableError):
-            return Diagnosis("setting", f"cannot be asked: {cause}", cause.mend)
+            return Diagnosis("setting", f"cannot be asked: {cause}", cause.fix)
         if isinstance(cause, socket.gaierror):
             return Diagnosis("name", "is not found: no address is known for this name")
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -28,8 +28,9 @@ from ltx_mcp.private import open_private
 
 Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
 
+CONNECT_S, READ_S = 10.0, 60.0
+"""How long a connection may take, and a host may be silent, unless a call says otherwise."""
 ONE_BY_ONE = httpx.Limits(max_connections=10)
-_CONNECT_S = 10.0
 _MAX_ADDRESSES = 4
 _NOT_PUBLIC = "does not lead to a public address"
 
@@ -109,7 +110,7 @@ async def resolve(host: str, port: int) -> Sequence[Address]:
 
 
 UNREACHED: tuple[type[Exception], ...] = (EgressBlocked, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
-"""What it may fail with."""
+"""What `get` may fail with."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,12 @@ class EgressPolicy:
     route: Route | None = None
 
 
-def provider_rules(route: Route, *, near: bool) -> EgressPolicy:
+def provider_policy(route: Route, *, is_loopback: bool) -> EgressPolicy:
     """For what a provider points at: public addresses, and this machine's own when the provider is there itself; on the
     way that its orders go."""
-    return (
-        EgressPolicy(allow=is_public_or_loopback, allow_http=True, route=route) if near else EgressPolicy(route=route)
-    )
+    if is_loopback:
+        return EgressPolicy(allow=is_public_or_loopback, allow_http=True, route=route)
+    return EgressPolicy(route=route)
 
 
 async def fetch_public(
@@ -140,22 +141,19 @@ async def fetch_public(
     max_bytes: int,
     timeout_s: float = 30,
     redirects: int = 3,
-    resolver: Resolver = resolve,
-    trust: ssl.SSLContext | None = None,
-    allow: Callable[[Address], bool] = is_public,
-    route: Route | None = None,
+    policy: EgressPolicy = EgressPolicy(),
 ) -> str:
     """Copy what a caller's https URL leads to into the new file `out`; gives the content type.
 
-    Every send_pinned must be https and lead to public addresses only. Nothing is sent but the request: no cookie, no
-    credential. `route` is for a caller who may use this machine's proxy: what goes through it is judged by its form
-    alone. Any failure removes `out` and is a CallerError that names `argument`.
+    Every hop must be https and lead to public addresses only. Nothing is sent but the request: no cookie, no
+    credential. A policy with a `route` is for a caller who may use this machine's proxy: what goes through it is judged
+    by its form alone. Any failure removes `out` and is a CallerError that names `argument`.
     """
-    rules = EgressPolicy(resolver, trust, allow, route=route)
     try:
         with anyio.fail_after(timeout_s):
-            return await _fetch(url, out, rules, max_bytes, redirects)
-    except (EgressBlocked, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            async with get(url, policy, redirects=redirects) as answer:
+                return await _save(answer, out, max_bytes)
+    except UNREACHED as error:
         sentence = (
             f"{argument}: {redacted_url(url)} {_reason(error, timeout_s)}; give an https URL without user name or"
             f" password, on a public server, of at most {max_bytes / 1e6:g} MB."
@@ -163,15 +161,10 @@ async def fetch_public(
         raise CallerError(ErrorCode.INPUT_FAILED, sentence) from error
 
 
-async def _fetch(address: str, out: Path, rules: EgressPolicy, max_bytes: int, redirects: int) -> str:
-    async with get(address, rules, redirects=redirects) as answer:
-        return await _save(answer, out, max_bytes)
-
-
 @asynccontextmanager
 async def get(
     address: str,
-    rules: EgressPolicy,
+    policy: EgressPolicy,
     *,
     headers: Mapping[str, str] | None = None,
     redirects: int = 3,
@@ -182,26 +175,26 @@ async def get(
 
     Raises EgressBlocked, TimeoutError, httpx.HTTPError, httpx.InvalidURL or ValueError.
     """
-    url = _checked(httpx.URL(address), rules)
+    url = _checked(httpx.URL(address), policy)
     for _ in range(redirects + 1):
         async with AsyncExitStack() as stack:
-            with anyio.fail_after(None if read_s is None else read_s + _CONNECT_S):  # a head may come bit by bit, too
-                answer = await stack.enter_async_context(send_pinned("GET", url, rules, headers or {}, read_s=read_s))
+            with anyio.fail_after(None if read_s is None else read_s + CONNECT_S):  # a head may come bit by bit, too
+                answer = await stack.enter_async_context(send_pinned("GET", url, policy, headers or {}, read_s=read_s))
             if not answer.has_redirect_location:
                 yield answer
                 return
-            url = _checked(url.join(answer.headers["location"]), rules)
+            url = _checked(url.join(answer.headers["location"]), policy)
     raise EgressBlocked(f"redirects more than {redirects} times")
 
 
 async def reach(url: str, read_s: float) -> None:
     """Whether anything answers there, on the way that a film would come. Raises what `get` raises."""
-    async with get(url, provider_rules(Route(), near=False), read_s=read_s):
+    async with get(url, provider_policy(Route(), is_loopback=False), read_s=read_s):
         pass
 
 
-def _checked(url: httpx.URL, rules: EgressPolicy) -> httpx.URL:
-    if url.scheme not in ("https", "http" if rules.allow_http else "https") or not url.host:
+def _checked(url: httpx.URL, policy: EgressPolicy) -> httpx.URL:
+    if url.scheme not in ("https", "http" if policy.allow_http else "https") or not url.host:
         raise EgressBlocked("is not, or does not stay, an https URL")
     if url.userinfo:
         raise EgressBlocked("carries a user name or password")
@@ -215,20 +208,20 @@ def _checked(url: httpx.URL, rules: EgressPolicy) -> httpx.URL:
 async def send_pinned(
     method: str,
     url: httpx.URL | str,
-    rules: EgressPolicy,
+    policy: EgressPolicy,
     headers: Mapping[str, str],
     content: AsyncIterable[bytes] | None = None,
     read_s: float | None = None,
 ) -> AsyncIterator[httpx.Response]:
-    """One request, on a transport of its own: nothing learned from one server is redacted_url to the next."""
-    url = _checked(httpx.URL(url), rules)
+    """One request, on a transport of its own: nothing learned from one server is shown to the next."""
+    url = _checked(httpx.URL(url), policy)
     try:
-        proxy = proxy_of(url, rules.route)
-        transport = make_transport(url, rules.route, rules.trust)
+        proxy = proxy_of(url, policy.route)
+        transport = make_transport(url, policy.route, policy.trust)
     except UnusableError as error:
         raise EgressBlocked(f"cannot be reached: {error}") from error
     if proxy is None:
-        targets: Sequence[Address | None] = await _vetted(url, rules)
+        targets: Sequence[Address | None] = await _vetted(url, policy)
     elif is_public_host(url.raw_host.decode("ascii")):
         targets = [None]  # its address is the proxy's to find
     else:
@@ -241,14 +234,14 @@ async def send_pinned(
         yield answer
 
 
-async def _vetted(url: httpx.URL, rules: EgressPolicy) -> Sequence[Address]:
+async def _vetted(url: httpx.URL, policy: EgressPolicy) -> Sequence[Address]:
     # A name that does not exist and one that is private get the same answer: no map of the inner network.
     try:
         port = url.port or (443 if url.scheme == "https" else 80)
-        addresses = await rules.resolver(url.raw_host.decode("ascii").strip("[]"), port)
+        addresses = await policy.resolver(url.raw_host.decode("ascii").strip("[]"), port)
     except (OSError, UnicodeError) as error:
         raise EgressBlocked(_NOT_PUBLIC) from error
-    if not addresses or not all(rules.allow(address) for address in addresses):
+    if not addresses or not all(policy.allow(address) for address in addresses):
         raise EgressBlocked(_NOT_PUBLIC)
     if url.scheme == "http" and not all(address.is_loopback for address in addresses):
         raise EgressBlocked("is not, or does not stay, an https URL")
@@ -271,10 +264,10 @@ async def _connect(
     except _NO_WAY as error:
         if proxy is None:
             raise
-        raise EgressBlocked(f"cannot be reached through {proxy.named}: {said_by_proxy(error)}") from error
+        raise EgressBlocked(f"cannot be reached through {proxy.named}: {proxy_words(error)}") from error
 
 
-def said_by_proxy(error: Exception) -> str:
+def proxy_words(error: Exception) -> str:
     """Why there was no way through a proxy, in its own words where it had some."""
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
@@ -302,7 +295,7 @@ def _request(
         "Accept-Encoding": "identity",
         "User-Agent": "ltx-mcp",
     }
-    extensions: dict[str, Any] = {"timeout": {"connect": _CONNECT_S, "read": read_s, "write": read_s}}
+    extensions: dict[str, Any] = {"timeout": {"connect": CONNECT_S, "read": read_s, "write": read_s}}
     if address is not None:
         extensions |= {"sni_hostname": url.raw_host.decode("ascii"), "trace": _peer_check(address)}
         url = url.copy_with(host=str(address))

@@ -1,5 +1,5 @@
-"""Bodies that come packed although nobody asked for it: unpacked as they come, a small piece at a time, so that whoever
-reads them can stop where it is too much. The bytes decide, not the label: what is not packed is passed on as it is.
+"""Bodies that come compressed although nobody asked for it: decompressed as they come, a small piece at a time, so that
+the reader can stop where it is too much. The bytes decide, not the label: what is not compressed is passed on as it is.
 """
 
 import zlib
@@ -10,20 +10,20 @@ from typing import Any, Protocol
 
 PIECE = 1 << 18
 HEAD = 512
-"""So many first bytes can be looked at before the rest is read."""
-TELLING = 64
-"""So many tell a form that no first byte gives away."""
+"""How many first bytes can be read before the rest is."""
+SAMPLE = 64
+"""How many bytes it takes to recognize a compression that has no magic number."""
 MAX_LABELS = 3
 _GZIP, _ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
 _GZIP_BITS, _RAW_BITS = 31, -15
 
 
 class PackedError(Exception):
-    """A body that cannot be unpacked here, as the middle of a sentence."""
+    """A body that cannot be decompressed here, as the middle of a sentence."""
 
 
 class CutError(PackedError):
-    """It ended before what was packed had."""
+    """It ended too early."""
 
 
 class _Unpacker(Protocol):
@@ -44,27 +44,27 @@ class Body:
         self.is_packed = False
 
     async def begin(self) -> None:
-        """Read as much as tells whether it is packed. Raises PackedError."""
-        await self._begun()
+        """Read as much as it takes to know whether it is compressed. Raises PackedError."""
+        await self._open()
 
     async def head(self) -> bytes:
-        """The first bytes, unpacked; the rest still follows, and these once more."""
-        pieces = await self._begun()
+        """The first bytes, decompressed; the rest still follows, and these once more."""
+        pieces = await self._open()
         while sum(map(len, self._kept)) < HEAD and (piece := await anext(pieces, None)) is not None:
             self._kept.append(piece)
         return b"".join(self._kept)[:HEAD]
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        """Pieces of at most PIECE bytes where it was packed; some may be empty. Raises PackedError."""
-        pieces = await self._begun()
+        """Pieces of at most PIECE bytes where it was compressed; some may be empty. Raises PackedError."""
+        pieces = await self._open()
         while self._kept:
             yield self._kept.pop(0)
         async for piece in pieces:
             yield piece
 
-    async def _begun(self) -> AsyncGenerator[bytes, None]:
+    async def _open(self) -> AsyncGenerator[bytes, None]:
         if self._unpacked is None:
-            source = _passed(self._chunks)
+            source = _as_generator(self._chunks)
             if not self._raw:
                 source = await self._layers(source)
             self._unpacked = source
@@ -73,8 +73,8 @@ class Body:
     async def _layers(self, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         if len(self._labels) > MAX_LABELS:
             raise PackedError("is packed more often than anybody would")
-        for label in (*self._labels, ""):  # what carries no label may be packed all the same
-            first = await _first(source, TELLING if label in ("deflate", "br") else 1)
+        for label in (*self._labels, ""):  # what carries no label may be compressed all the same
+            first = await _first(source, SAMPLE if label in ("deflate", "br") else 1)
             source = _put_back(first, source)
             unpacker = _unpacker(label, first)
             if unpacker is not None:
@@ -83,15 +83,15 @@ class Body:
         return source
 
 
-async def _passed(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _as_generator(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     async for chunk in chunks:
         yield chunk
 
 
-async def _first(source: AsyncGenerator[bytes, None], least: int) -> bytes:
-    """As much as it takes to tell whether it is packed."""
+async def _first(source: AsyncGenerator[bytes, None], min_bytes: int) -> bytes:
+    """As much as it takes to know whether it is compressed."""
     head = b""
-    while len(head) < least or (len(head) < len(_ZSTD) and head[0] in (_GZIP[0], _ZSTD[0])):
+    while len(head) < min_bytes or (len(head) < len(_ZSTD) and head[0] in (_GZIP[0], _ZSTD[0])):
         piece = await anext(source, None)
         if piece is None:
             break
@@ -110,12 +110,12 @@ async def _through(unpacker: _Unpacker, source: AsyncGenerator[bytes, None]) -> 
     async for chunk in source:
         for piece in unpacker.feed(chunk):
             yield piece
-        yield b""  # so that who counts the time may do so where nothing comes of what came
+        yield b""  # so that the reader can measure time where nothing comes out
     unpacker.end()
 
 
 def _unpacker(label: str, first: bytes) -> _Unpacker | None:
-    """What undoes one label; None where nothing is packed, whatever it says."""
+    """What undoes one label; None where nothing is compressed, whatever it says."""
     if first.startswith(_GZIP):
         return _Zlib(_GZIP_BITS)
     if first.startswith(_ZSTD):
@@ -134,7 +134,7 @@ def _unpacks(bits: int, first: bytes) -> bool:
 
 
 def _is_plain(first: bytes) -> bool:
-    """Whether it begins as JSON, a page or a film does."""
+    """Whether it begins as JSON, a page or a video does."""
     return not first or first.lstrip()[:1] in (b"{", b"[", b"<") or first[4:8] == b"ftyp"
 
 
@@ -146,9 +146,8 @@ class _Zlib:
     def feed(self, data: bytes) -> Iterator[bytes]:
         try:
             while data or not self._stream.eof:
-                if (
-                    self._stream.eof
-                ):  # of gzip several may stand one after the other; other things behind it are not of it
+                if self._stream.eof:
+                    # gzip members may follow each other; anything else after the end does not belong to it
                     if self._bits != _GZIP_BITS or not data.startswith(_GZIP[: len(data)]):
                         return
                     self._stream = zlib.decompressobj(self._bits)

@@ -1,6 +1,6 @@
 """The preview provider: draws on this machine what the offer says. Nothing is ordered, nothing is charged.
 
-It speaks to no service: `submit` only hands back held work, which a child process does when somebody holds it.
+It speaks to no service: `submit` only hands back held work, which a child process does later.
 """
 
 from collections.abc import Mapping
@@ -46,17 +46,17 @@ class Local:
         self._media = media
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> DeferredVideo:
-        """Held work that draws the film; cancelling it kills the child and leaves nothing."""
+        """Held work that draws the video; cancelling it kills the child and leaves nothing."""
 
-        async def write(path: Path, tell: ReportProgress) -> tuple[Adjustment, ...]:
+        async def write(path: Path, report: ReportProgress) -> tuple[Adjustment, ...]:
             if offer.operation in EDITS:
-                notes = await self._media.edit(_edit(offer, uris), path, tell)
+                notes = await self._media.edit(_edit(offer, uris), path, report)
             else:
-                notes = await self._media.render(_order(offer, uris), path, tell)
+                notes = await self._media.render(_order(offer, uris), path, report)
             if not notes.missing_glyphs:
                 return ()
-            told = f"without {notes.missing_glyphs} of its characters (no font here)"
-            return (Adjustment(CAPTION, "the whole prompt", told, "film"),)
+            drawn = f"without {notes.missing_glyphs} of its characters (no font here)"
+            return (Adjustment(CAPTION, "the whole prompt", drawn, "film"),)
 
         return DeferredVideo(write)
 

@@ -19,7 +19,8 @@ from ltx_mcp.domain.request import to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.media.client import MediaClient
-from ltx_mcp.net.provider_client import HttpResponse, ProviderClient
+from ltx_mcp.net.provider_client import ProviderClient
+from ltx_mcp.net.reply import HttpResponse
 from ltx_mcp.providers.base import AdapterContext
 from ltx_mcp.providers.catalog_loader import make_market, read_providers
 from ltx_mcp.providers.fal import Fal, _units
@@ -31,7 +32,7 @@ FACTS = next(facts for facts in read_providers() if facts.name == "fal")
 
 
 def made(base_url: str, queue: str = "") -> Fal:
-    client = ProviderClient("fal", near=True)
+    client = ProviderClient("fal", is_loopback=True)
     urls = {"queue": queue or base_url, "rest": base_url, "api": base_url}
     return Fal(
         AdapterContext(FACTS, client, settings(base_url)["FAL_KEY"], urls, {}, lambda: datetime.now(UTC), MediaClient())

@@ -93,7 +93,7 @@ def test_an_overlay_without_its_address_switches_it_off() -> None:
 
 async def test_an_address_for_prices_elsewhere_makes_the_queue_no_stranger(emulator: Emulated) -> None:
     async with adapters_at(emulator[0], {API: "https://prices.example"}) as (adapters, _):
-        assert "fal" in adapters.near
+        assert "fal" in adapters.loopback
     async with adapters_at(emulator[0], {API: ""}) as (adapters, _):
         adapter = adapters.by_name["fal"]
         assert isinstance(adapter, SupportsPricing)

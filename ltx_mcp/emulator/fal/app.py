@@ -144,8 +144,8 @@ class Queue:
         return JSONResponse({"status": "CANCELLATION_REQUESTED"}, 202, headers=_id_header(order))
 
     async def prices(self, request: Request) -> Response:
-        """The platform's price list, which knows a unit and no resolutions. The usual figures are those of the model pages
-        at their smallest size; that a unit is a second is assumed."""
+        """The platform's price list, which knows a unit and no resolutions. The usual figures are those of the model
+        pages at their smallest size; that a unit is a second is assumed."""
         check_key(request, self.emulator.state)
         names = [name for name in request.query_params.get("endpoint_id", "").split(",") if name]
         unknown = [name for name in names if name not in ENDPOINTS]

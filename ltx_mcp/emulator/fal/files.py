@@ -1,4 +1,4 @@
-"""Uploads to the emulated fal.ai: initiate and put, a token and a direct post, or many parts; and the files themselves."""
+"""Uploads to the emulated fal.ai: initiate and put, a token and a direct post, or many parts; and where they lie."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

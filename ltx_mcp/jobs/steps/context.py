@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 class FetchVideo(Protocol):
     """Brings the file `out` to the end of the film at `url`, from where it stands; one try. Raises ProviderError."""
 
-    async def __call__(self, url: str, out: Any, *, provider: str, near: bool, bounds: Bounds) -> None: ...
+    async def __call__(self, url: str, out: Any, *, provider: str, is_loopback: bool, bounds: Bounds) -> None: ...
 
 
 class WakeSignals:
@@ -187,7 +187,7 @@ class StepContext:
 
     def is_address(self, job: Job, told: str) -> str:
         """What is told as an address that this job's provider may point at; empty where it is none."""
-        return read_address(told, near=job.offer.provider in self.near)
+        return read_address(told, is_loopback=job.offer.provider in self.near)
 
     def age_s(self, job: Job) -> float:
         """Seconds since it was ordered."""

@@ -128,7 +128,7 @@ class SaveStep:
         if url:
             url = self._tools.film_address(job, url)
             near = provider in self._tools.near
-            await self._tools.fetch(url, part, provider=provider, near=near, bounds=bounds)
+            await self._tools.fetch(url, part, provider=provider, is_loopback=near, bounds=bounds)
         elif not _is_remote(job) and not part.exists():
             self._tools.files.adopt_part(job)
 
