@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from types import ModuleType
 
 import anyio
@@ -23,26 +22,27 @@ from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.videos import Videos
 from ltx_mcp.emulator.wire import Emulator
 from ltx_mcp.media.client import MediaClient
+from ltx_mcp.providers.catalog_loader import read_providers
 
-SHARED = frozenset(
-    {"app", "checks", "control", "edits", "emulator_state", "inputs", "letterbox", "pattern", "videos", "wire"}
-)
 EXPIRES_S = 24 * 3600
 MEDIA_PATHS = ("/media/", "/files/b/")
 """Where videos and uploaded files are, which a page may show."""
 
 
 def providers() -> list[ModuleType]:
-    """The emulated providers: every other file of this folder is one, and the `app` of every folder in it, with `NAME`,
-    `KEY`, `settings` and `routes`."""
-    found = sorted(iter_modules(import_module(__package__).__path__), key=lambda each: each.name)
-    names = [f"{each.name}.app" if each.ispkg else each.name for each in found if each.name not in SHARED]
+    """The emulated providers, each the module of its name here with `NAME`, `KEY`, `routes` and `refuse`."""
+    names = sorted(facts.name for facts in read_providers() if not facts.is_preview)
     return [import_module(f"{__package__}.{name}") for name in names]
 
 
 def settings(base_url: str) -> dict[str, str]:
     """The environment that points ltx-mcp at an emulator: a dummy key and the addresses of every provider."""
-    return {name: value for provider in providers() for name, value in provider.settings(base_url).items()}
+    facts = {each.name: each for each in read_providers()}
+    variables: dict[str, str] = {}
+    for provider in providers():
+        variables[facts[provider.NAME].key_env[0]] = provider.KEY
+        variables |= dict.fromkeys(facts[provider.NAME].url_env.values(), base_url)
+    return variables
 
 
 def make_state(**times: float) -> EmulatorState:

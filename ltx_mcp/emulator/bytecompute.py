@@ -74,11 +74,6 @@ class BytecomputeForm:
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def settings(base_url: str) -> dict[str, str]:
-    """The environment that points ltx-mcp here."""
-    return {"BYTECOMPUTE_API_KEY": KEY, "LTX_MCP_BYTECOMPUTE_URL": base_url}
-
-
 def routes(emulator: Emulator) -> list[Route]:
     """The order, the status and the video."""
     api = _BytecomputeApi(emulator)

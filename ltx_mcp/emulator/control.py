@@ -4,7 +4,7 @@ may use them: no page of another site."""
 import ipaddress
 from collections import Counter
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -78,7 +78,7 @@ class NewFault(_ControlModel):
     ]
     kind: str
     times: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: FaultOptions = Field(default_factory=FaultOptions)
 
 
 class ControlApi:
@@ -166,14 +166,9 @@ class ControlApi:
             raise _unreadable(f"provider: allowed are {', '.join(sorted(providers))}")
         if new.kind not in kinds:
             raise _unreadable(f"kind: allowed at {new.step} are {', '.join(sorted(kinds))}")
-        try:
-            FaultOptions.model_validate(new.options)
-        except ValidationError as error:
-            raise _unreadable(_describe(error, FaultOptions, "options.")) from error
-        if new.kind == "body" and "body" not in new.options:
+        if new.kind == "body" and new.options.body is None:
             raise _unreadable("options.body: needed for a fault of kind body, a text")
-        options = {name: value for name, value in new.options.items() if value is not None}
-        return Fault(new.provider, new.step, new.kind, new.times, options)
+        return Fault(new.provider, new.step, new.kind, new.times, new.options.model_dump(exclude_none=True))
 
 
 async def _read(request: Request, model: type[M]) -> M:
@@ -193,13 +188,14 @@ def _unreadable(reason: str, status: int = 400) -> HTTPException:
     return HTTPException(status, f"cannot be read: {reason}")
 
 
-def _describe(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:
+def _describe(error: ValidationError, model: type[BaseModel]) -> str:
     """The first fields that are wrong, each with what is allowed; nothing of what was given but short names."""
     lines = []
     for each in error.errors(include_url=False, include_input=False)[:MAX_SHOWN_ERRORS]:
         name = ".".join(str(part)[:MAX_SHOWN_CHARS] for part in each["loc"]) or "the body"
-        allowed = f"; allowed are {', '.join(model.model_fields)}" if each["type"] == "extra_forbidden" else ""
-        lines.append(f"{prefix}{name}: {each['msg'][: 2 * MAX_SHOWN_CHARS]}{allowed}")
+        fields = (FaultOptions if name.startswith("options.") else model).model_fields
+        allowed = f"; allowed are {', '.join(fields)}" if each["type"] == "extra_forbidden" else ""
+        lines.append(f"{name}: {each['msg'][: 2 * MAX_SHOWN_CHARS]}{allowed}")
     return "; ".join(lines)
 
 

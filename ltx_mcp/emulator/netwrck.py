@@ -43,11 +43,6 @@ FAILED = "Generation failed"
 REFUSALS = {"locked": (402, "Insufficient credits"), "content": (400, POLICY), "refuse": (400, "Invalid parameters")}
 
 
-def settings(base_url: str) -> dict[str, str]:
-    """The environment that points ltx-mcp here."""
-    return {"NETWRCK_API_KEY": KEY, "LTX_MCP_NETWRCK_URL": base_url}
-
-
 def routes(emulator: Emulator) -> list[Route]:
     """The two orders and the poll."""
     api = _NetwrckApi(emulator)

@@ -99,10 +99,10 @@ async def _with_fault(fault: Fault | None, request: Request, handler: Handler, r
         case "status" | "locked" | "content" | "refuse":
             return refuse(fault)
         case "drop_before":
-            return Dropped()
+            return Cut()
         case "drop_after":
             await handler(request)
-            return Dropped()
+            return Cut()
         case "html":
             return HTMLResponse(PAGE, options.get("status", 502))
         case "html_after":
@@ -172,30 +172,19 @@ async def _collect(response: Response, request: Request) -> _Sent:
     return sent
 
 
-class Dropped(Response):
-    """No answer: the connection is cut."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.status_code = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Cut it."""
-        scope["cut"]()
-        await anyio.sleep(0.01)
-
-
 class Cut(Response):
-    """An answer that stops before its end."""
+    """A connection that is cut: at once, or after a part of an answer."""
 
-    def __init__(self, sent: _Sent) -> None:
-        super().__init__(status_code=sent.status)
+    def __init__(self, sent: _Sent | None = None) -> None:
+        super().__init__()
+        self.status_code = sent.status if sent else 0
         self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what there is, then cut the connection."""
-        await send({"type": "http.response.start", "status": self._sent.status, "headers": self._sent.headers})
-        await send({"type": "http.response.body", "body": self._sent.body, "more_body": True})
-        await anyio.sleep(0.05)
+        if self._sent:
+            await send({"type": "http.response.start", "status": self._sent.status, "headers": self._sent.headers})
+            await send({"type": "http.response.body", "body": self._sent.body, "more_body": True})
+            await anyio.sleep(0.05)
         scope["cut"]()
         await anyio.sleep(0.01)

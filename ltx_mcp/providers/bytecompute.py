@@ -163,6 +163,4 @@ class ByteCompute:
         return HttpRequest("POST", url, self._headers, read_s=read_s)
 
 
-def make_adapter(context: AdapterContext) -> ByteCompute:
-    """The adapter of this file."""
-    return ByteCompute(context)
+make_adapter = ByteCompute

@@ -125,7 +125,7 @@ class Fal:
             error = _read_error(reply)
             code = error.code or (ErrorCode.BAD_REPLY if reply.ok else None)
             # nothing was ordered yet, so the next offer may be tried
-            raise submission_error(self._context, reply, error.words, code, sure=True)
+            raise submission_error(self._context, reply, ErrorReply(error.words, code, sure=True))
         await self._client.put(put_url, path, {"Content-Type": mime})
         return Uploaded(file_url, self._context.now() + timedelta(seconds=self._context.facts.upload_lives_s or 0))
 
@@ -297,6 +297,4 @@ def _units(reply: HttpResponse) -> Decimal | None:
     return units if units is not None and units <= MAX_UNITS else None
 
 
-def make_adapter(context: AdapterContext) -> Fal:
-    """The adapter of this file."""
-    return Fal(context)
+make_adapter = Fal

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ltx_mcp.domain.offer import CAPTION, Adjustment, Offer
 from ltx_mcp.domain.request import EDITS
-from ltx_mcp.media.client import MediaClient
 from ltx_mcp.media.messages import EditOrder, RenderOrder, ReportProgress
 from ltx_mcp.providers.base import AdapterContext, DeferredVideo
 
@@ -40,10 +39,10 @@ def _edit(offer: Offer, uris: Mapping[str, str]) -> EditOrder:
 
 
 class Local:
-    """Renders in a child process of `media`."""
+    """Renders in a child process."""
 
-    def __init__(self, media: MediaClient) -> None:
-        self._media = media
+    def __init__(self, context: AdapterContext) -> None:
+        self._media = context.media
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> DeferredVideo:
         """Held work that draws the video; cancelling it kills the child and leaves nothing."""
@@ -61,6 +60,4 @@ class Local:
         return DeferredVideo(write)
 
 
-def make_adapter(context: AdapterContext) -> Local:
-    """The adapter of this file."""
-    return Local(context.media)
+make_adapter = Local

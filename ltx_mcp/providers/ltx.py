@@ -37,7 +37,6 @@ from ltx_mcp.providers.provider_errors import (
     key_checked,
     no_video,
     place_order,
-    rejection,
     submission_error,
     submission_unknown,
 )
@@ -137,9 +136,9 @@ class Uploading:
         url, uri = read_id(slot.get("upload_url")), read_id(slot.get("storage_uri"))
         required = slot.get("required_headers", {})
         if not reply.ok:
-            raise submission_error(self._context, reply, _read_error(reply).words, sure=True)
+            raise submission_error(self._context, reply, ErrorReply(_read_error(reply).words, sure=True))
         if not url or not uri or not isinstance(required, dict):
-            raise submission_error(self._context, reply, reply.text, ErrorCode.BAD_REPLY, sure=True)
+            raise submission_error(self._context, reply, ErrorReply(reply.text, ErrorCode.BAD_REPLY, sure=True))
         headers = {"Content-Type": mime, **{str(name): str(value) for name, value in required.items()}}
         await self._client.put(url, path, headers, read_s=PUT_S)
         return Uploaded(uri, self._context.now() + timedelta(seconds=self._context.facts.upload_lives_s or 0))
@@ -193,7 +192,7 @@ class LtxV1(Uploading):
             await stack.aclose()
             if reply.ok:
                 raise submission_unknown(self._context, reply)
-            raise rejection(self._context, reply, _read_error(reply))
+            raise submission_error(self._context, reply, _read_error(reply))
 
         bounds = Bounds(offer.most_bytes, window_s=HELD_WINDOW_S)
 

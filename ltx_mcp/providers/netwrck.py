@@ -133,6 +133,4 @@ class Netwrck:
         return HttpRequest("GET", url, params=key, read_s=read_s)
 
 
-def make_adapter(context: AdapterContext) -> Netwrck:
-    """The adapter of this file."""
-    return Netwrck(context)
+make_adapter = Netwrck

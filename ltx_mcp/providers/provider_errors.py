@@ -72,7 +72,7 @@ async def place_order(
     """Send the one order; any 2xx with an id means that it was accepted. Raises ProviderError."""
     reply = await context.client.send_once(call)
     if not reply.ok:
-        raise rejection(context, reply, read_error(reply))
+        raise submission_error(context, reply, read_error(reply))
     part, order_id = find_id(reply.json, *id_names)
     if not order_id:
         raise submission_unknown(context, reply)
@@ -87,11 +87,6 @@ async def ask(context: AdapterContext, call: HttpRequest, read_error: ReadError)
     return reply
 
 
-def rejection(context: AdapterContext, reply: HttpResponse, error: ErrorReply) -> ProviderError:
-    """The error of an order that was not answered with a 2xx."""
-    return submission_error(context, reply, error.words, error.code, sure=error.sure)
-
-
 def filter_code(words: str) -> ErrorCode | None:
     """A filter's refusal, distinguished from a malformed order by its words, where it has no status of its own."""
     return ErrorCode.CONTENT_REFUSED if any(word in words.lower() for word in FILTERS) else None
@@ -102,17 +97,10 @@ def read_filtered(reply: HttpResponse, words: str) -> ErrorReply:
     return ErrorReply(words, filter_code(words) if reply.status_code in (400, 403, 422) else None)
 
 
-def submission_error(
-    context: AdapterContext,
-    reply: HttpResponse,
-    detail: str,
-    code: ErrorCode | None = None,
-    *,
-    sure: bool | None = None,
-) -> ProviderError:
-    """The error of an order that was not answered with a 2xx. `sure` overrules what the status says."""
-    certain = reply.status_code in DEFINITE_REJECTIONS if sure is None else sure
-    return _error(context, reply, detail, code, "no" if certain else "unknown")
+def submission_error(context: AdapterContext, reply: HttpResponse, error: ErrorReply) -> ProviderError:
+    """The error of an order that was not answered with a 2xx, or of an upload before it."""
+    sure = reply.status_code in DEFINITE_REJECTIONS if error.sure is None else error.sure
+    return _error(context, reply, error.words, error.code, "no" if sure else "unknown")
 
 
 def submission_unknown(context: AdapterContext, reply: HttpResponse) -> ProviderError:

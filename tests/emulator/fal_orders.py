@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.emulator.emulator_state import EmulatorState
-from ltx_mcp.emulator.fal.app import KEY
+from ltx_mcp.emulator.fal import KEY
 from tests.conftest import Emulated
 from tests.emulator.conftest import NO_TLS
 from tests.patience import HANG_S

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator.emulator_state import EmulatorState
-from ltx_mcp.emulator.ltx.app import KEY
+from ltx_mcp.emulator.ltx import KEY
 from tests.emulator.conftest import NO_TLS, Service
 from tests.patience import HANG_S
 

@@ -11,7 +11,7 @@ import pytest
 
 from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState, Fault, VideoSpec
-from ltx_mcp.emulator.fal.app import KEY
+from ltx_mcp.emulator.fal import KEY
 from ltx_mcp.emulator.wire import KINDS
 from tests.conftest import ENDS_S, Emulated
 from tests.emulator.conftest import NO_TLS

@@ -17,7 +17,7 @@ import pytest
 from ltx_mcp.emulator import bytecompute, netwrck
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.emulator.inputs import Stored
-from ltx_mcp.emulator.ltx import app
+from ltx_mcp.emulator.ltx import KEY as LTX_KEY
 from ltx_mcp.media.client import MediaClient
 from tests.emulator.conftest import Service
 from tests.patience import HANG_S
@@ -230,7 +230,7 @@ def test_netwrcks_table_of_errors_holds(
 async def test_ltxs_example_writes_the_film_that_was_asked_for(
     base_url: str, world: EmulatorState, tmp_path: Path
 ) -> None:
-    await anyio.to_thread.run_sync(curl, LTX_TEXT, "https://api.ltx.video", base_url, app.KEY, tmp_path)
+    await anyio.to_thread.run_sync(curl, LTX_TEXT, "https://api.ltx.video", base_url, LTX_KEY, tmp_path)
     media = MediaClient()
     film = await media.measure_film(tmp_path / "generated_video.mp4")
     await media.close()
@@ -260,7 +260,7 @@ LTX_BODIES = [
 
 def ltx_post(base_url: str, path: str, content: str) -> httpx.Response:
     """Send a body of LTX's page, byte for byte."""
-    headers = {"authorization": f"Bearer {app.KEY}", "content-type": "application/json"}
+    headers = {"authorization": f"Bearer {LTX_KEY}", "content-type": "application/json"}
     return httpx.post(f"{base_url}{path}", content=content, headers=headers, timeout=HANG_S)
 
 
@@ -277,7 +277,7 @@ def test_ltxs_v2_bodies_become_jobs_shaped_as_shown(
     assert (sent.status_code, set(sent.json())) == (202, {"id", "created_at"})
     shown = {"status", "id", "created_at"}
     for word, keys in (("pending", shown), ("processing", shown), ("completed", shown | {"completed_at", "result"})):
-        told = httpx.get(f"{base_url}{path}/{sent.json()['id']}", headers={"authorization": f"Bearer {app.KEY}"})
+        told = httpx.get(f"{base_url}{path}/{sent.json()['id']}", headers={"authorization": f"Bearer {LTX_KEY}"})
         assert (told.json()["status"], set(told.json())) == (word, keys)
         world.advance(1001)
 
@@ -290,7 +290,7 @@ def test_ltxs_v1_body_is_answered_with_the_film_and_its_headers(base_url: str) -
 
 
 def test_ltxs_upload_slot_is_shaped_as_shown(base_url: str) -> None:
-    slot = httpx.post(f"{base_url}/v1/upload", headers={"authorization": f"Bearer {app.KEY}"}).json()
+    slot = httpx.post(f"{base_url}/v1/upload", headers={"authorization": f"Bearer {LTX_KEY}"}).json()
     assert set(slot) == {"upload_url", "storage_uri", "expires_at", "required_headers"}
     assert slot["required_headers"] == {
         "x-goog-content-length-range": "0,209715200",
@@ -311,7 +311,7 @@ def test_ltxs_failed_job_is_as_shown(base_url: str, world: EmulatorState) -> Non
     world.faults.append(Fault("ltx", "order", "content"))
     path, content = LTX_BODIES[1]
     sent = ltx_post(base_url, path, content).json()
-    told = httpx.get(f"{base_url}{path}/{sent['id']}", headers={"authorization": f"Bearer {app.KEY}"}).json()
+    told = httpx.get(f"{base_url}{path}/{sent['id']}", headers={"authorization": f"Bearer {LTX_KEY}"}).json()
     assert set(told) == {"status", "id", "created_at", "completed_at", "error"}
     assert (told["status"], told["error"]["type"]) == ("failed", "content_filtered_error")
 

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, VideoSpec
-from ltx_mcp.emulator.fal.app import KEY, Queue
+from ltx_mcp.emulator.fal import KEY
+from ltx_mcp.emulator.fal.app import Queue
 from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.videos import Videos
 from ltx_mcp.emulator.wire import Emulator

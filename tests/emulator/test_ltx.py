@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
+from ltx_mcp.emulator.ltx import KEY as LTX_KEY
 from ltx_mcp.emulator.ltx import app
 from ltx_mcp.emulator.ltx.orders import check_generation
 from ltx_mcp.emulator.wire import RequestRefused
@@ -182,7 +183,7 @@ def test_duration_null_gives_eight_seconds_with_2_5_models_and_without_a_last_fr
     assert error(refused) == (400, "invalid_request_error")
 
 
-@pytest.mark.parametrize("key", [None, "", app.KEY, f"Key {app.KEY}", "Bearer other"], ids=repr)
+@pytest.mark.parametrize("key", [None, "", LTX_KEY, f"Key {LTX_KEY}", "Bearer other"], ids=repr)
 @pytest.mark.parametrize(
     "call", [("POST", "/v2/text-to-video"), ("POST", "/v1/image-to-video"), ("POST", "/v1/upload"), ("GET", "/v2/x/y")]
 )

@@ -15,7 +15,7 @@ import trustme
 
 from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from ltx_mcp.emulator.fal.app import KEY
+from ltx_mcp.emulator.fal import KEY
 from tests.patience import HANG_S
 
 SCRIPT = Path(__file__).parent / "official_fal.py"

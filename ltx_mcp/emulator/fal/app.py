@@ -20,13 +20,11 @@ from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import read_json
 from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatedPrice, Fault
-from ltx_mcp.emulator.fal.errors import KEY, NAME, check_key, infra_error, refuse
+from ltx_mcp.emulator.fal.errors import NAME, check_key, infra_error, refuse
 from ltx_mcp.emulator.fal.files import Files
 from ltx_mcp.emulator.fal.inputs import ENDPOINTS, read_order
 from ltx_mcp.emulator.fal.media import Find
 from ltx_mcp.emulator.wire import Emulator, Handler, RequestRefused
-
-__all__ = ["KEY", "NAME", "routes", "settings"]
 
 KEPT_S = 3600
 POLL_S, POLLS_PER_POSITION = 0.02, 10
@@ -34,12 +32,6 @@ ALIVE_S = 15
 LOG_LINES = 8
 SHORTEST_TIMEOUT_S = 0.1
 MAX_PRICES = 50
-
-
-def settings(base_url: str) -> dict[str, str]:
-    """The environment that points ltx-mcp here."""
-    addresses = (f"LTX_MCP_FAL_{name}_URL" for name in ("QUEUE", "REST", "API"))
-    return {"FAL_KEY": KEY} | dict.fromkeys(addresses, base_url)
 
 
 def routes(emulator: Emulator) -> list[Route]:

@@ -34,16 +34,9 @@ from ltx_mcp.emulator.ltx.inputs import KEPT_S, UPLOAD_BYTES
 from ltx_mcp.emulator.ltx.orders import READERS
 from ltx_mcp.emulator.wire import Emulator, RequestRefused
 
-__all__ = ["KEY", "NAME", "refuse", "routes", "settings"]
-
 SLOT_S = 3600
 FULL_S = 2
 REQUIRED_HEADERS = {"x-goog-content-length-range": f"0,{UPLOAD_BYTES}", "x-goog-if-generation-match": "0"}
-
-
-def settings(base_url: str) -> dict[str, str]:
-    """The environment that points ltx-mcp here."""
-    return {"LTX_API_KEY": KEY, "LTX_MCP_LTX_URL": base_url}
 
 
 def routes(emulator: Emulator) -> list[Route]:
