@@ -91,7 +91,7 @@ async def announced_length(body: Body, headers: Mapping[str, str], bounds: Bound
     length = int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None
     if length is not None and length > bounds.max_bytes:  # packed it is not shorter than it is
         raise EndlessError
-    await body.begin()
+    await body.open()
     return None if body.is_packed else length
 
 

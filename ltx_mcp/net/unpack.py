@@ -32,81 +32,65 @@ class _Unpacker(Protocol):
     def end(self) -> None: ...
 
 
-class Body:
-    """What an answer holds. `labels` is its Content-Encoding; with `raw` nothing is unpacked."""
+class _Source:
+    """Pieces whose first ones can be read ahead."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], labels: str = "", *, raw: bool = False) -> None:
-        self._labels = [each.strip().lower() for each in labels.split(",")][::-1]
-        self._chunks = chunks
-        self._raw = raw
-        self._kept: list[bytes] = []
-        self._unpacked: AsyncGenerator[bytes, None] | None = None
-        self.is_packed = False
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self._ahead: list[bytes] = []
 
-    async def begin(self) -> None:
-        """Read as much as it takes to know whether it is compressed. Raises PackedError."""
-        await self._open()
-
-    async def head(self) -> bytes:
-        """The first bytes, decompressed; the rest still follows, and these once more."""
-        pieces = await self._open()
-        while sum(map(len, self._kept)) < HEAD and (piece := await anext(pieces, None)) is not None:
-            self._kept.append(piece)
-        return b"".join(self._kept)[:HEAD]
+    async def peek(self, min_bytes: int) -> bytes:
+        """At least so many of the next bytes, where there are as many."""
+        while sum(map(len, self._ahead)) < min_bytes and (piece := await anext(self._pieces, None)) is not None:
+            self._ahead.append(piece)
+        return b"".join(self._ahead)
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        """Pieces of at most PIECE bytes where it was compressed; some may be empty. Raises PackedError."""
-        pieces = await self._open()
-        while self._kept:
-            yield self._kept.pop(0)
-        async for piece in pieces:
+        while self._ahead:
+            yield self._ahead.pop(0)
+        async for piece in self._pieces:
             yield piece
 
-    async def _open(self) -> AsyncGenerator[bytes, None]:
-        if self._unpacked is None:
-            source = _as_generator(self._chunks)
-            if not self._raw:
-                source = await self._layers(source)
-            self._unpacked = source
-        return self._unpacked
 
-    async def _layers(self, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        if len(self._labels) > MAX_LABELS:
+class Body:
+    """What an answer holds. `labels` is its Content-Encoding; with `raw` nothing is decompressed."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], labels: str = "", *, raw: bool = False) -> None:
+        # what carries no label may be compressed all the same
+        self._labels = [] if raw else [*(each.strip().lower() for each in labels.split(",")[::-1]), ""]
+        self._source = _Source(chunks)
+        self._is_open = False
+        self.is_packed = False
+
+    async def open(self) -> None:
+        """Read as much as it takes to know whether it is compressed. Raises PackedError."""
+        if self._is_open:
+            return
+        if len(self._labels) > MAX_LABELS + 1:
             raise PackedError("is packed more often than anybody would")
-        for label in (*self._labels, ""):  # what carries no label may be compressed all the same
-            first = await _first(source, SAMPLE if label in ("deflate", "br") else 1)
-            source = _put_back(first, source)
+        for label in self._labels:
+            first = await self._source.peek(SAMPLE if label in ("deflate", "br") else 1)
+            if first[:1] in (_GZIP[:1], _ZSTD[:1]):
+                first = await self._source.peek(len(_ZSTD))
             unpacker = _unpacker(label, first)
             if unpacker is not None:
                 self.is_packed = True
-                source = _through(unpacker, source)
-        return source
+                self._source = _Source(_through(unpacker, self._source))
+        self._is_open = True
+
+    async def head(self) -> bytes:
+        """The first bytes, decompressed; the rest still follows, and these once more. Raises PackedError."""
+        await self.open()
+        return (await self._source.peek(HEAD))[:HEAD]
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        """Pieces of at most PIECE bytes where it was compressed; some may be empty. Raises PackedError."""
+        await self.open()
+        async for piece in self._source:
+            yield piece
 
 
-async def _as_generator(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    async for chunk in chunks:
-        yield chunk
-
-
-async def _first(source: AsyncGenerator[bytes, None], min_bytes: int) -> bytes:
-    """As much as it takes to know whether it is compressed."""
-    head = b""
-    while len(head) < min_bytes or (len(head) < len(_ZSTD) and head[0] in (_GZIP[0], _ZSTD[0])):
-        piece = await anext(source, None)
-        if piece is None:
-            break
-        head += piece
-    return head
-
-
-async def _put_back(first: bytes, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    if first:
-        yield first
-    async for piece in source:
-        yield piece
-
-
-async def _through(unpacker: _Unpacker, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _through(unpacker: _Unpacker, source: _Source) -> AsyncGenerator[bytes, None]:
     async for chunk in source:
         for piece in unpacker.feed(chunk):
             yield piece
