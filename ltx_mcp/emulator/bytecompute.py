@@ -6,7 +6,6 @@ Assumed where it is silent: 202 with `id` and `status`; the states queued, proce
 content; every error type but not_found. Unknown fields are kept and not refused.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -29,6 +28,7 @@ from ltx_mcp.emulator.checks import (
     retry_headers,
 )
 from ltx_mcp.emulator.emulator_state import EmulatedOrder, Fault, VideoSpec
+from ltx_mcp.emulator.inputs import Stored
 from ltx_mcp.emulator.wire import Emulator, RequestRefused
 
 NAME = "bytecompute"
@@ -68,10 +68,10 @@ REFUSALS = {"locked": (402, "Insufficient credits"), "content": (400, POLICY), "
 
 @dataclass
 class BytecomputeForm:
-    """A multipart body: texts as they came, and of each file its name, type, size, hash and first bytes."""
+    """A multipart body: texts as they came, and of each file its name, its type and what was kept of it."""
 
     texts: dict[str, str] = field(default_factory=dict)
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[str, tuple[str | None, str | None, Stored]] = field(default_factory=dict)
 
 
 def routes(emulator: Emulator) -> list[Route]:
@@ -99,11 +99,14 @@ class _BytecomputeApi:
     async def submit(self, request: Request) -> Response:
         """Accept an order and say what was adjusted."""
         self._check_key(request)
-        form = await _read_form(request)
+        form = await self._read_form(request)
         if wrong := find_mistake(form):
             return _error(400, wrong)
         video, adjustments = negotiate(form.texts)
-        files = {name: {key: each[key] for key in each if key != "head"} for name, each in form.files.items()}
+        files = {
+            field_name: {"name": name, "content_type": content_type, "size": file.size, "sha256": file.sha256}
+            for field_name, (name, content_type, file) in form.files.items()
+        }
         order = self._state.place(
             NAME, request.url.path, form.texts, video, order_id=str(uuid4()), files=files, adjustments=adjustments
         )
@@ -139,40 +142,29 @@ class _BytecomputeApi:
             raise RequestRefused(_not_found(request))
         return order
 
+    async def _read_form(self, request: Request) -> BytecomputeForm:
+        """Raises RequestRefused."""
+        if media_type(request) != "multipart/form-data":
+            raise RequestRefused(_error(400, "The body must be multipart/form-data"))
+        form = BytecomputeForm()
+        try:
+            async with request.form(max_part_size=TEXT_BYTES) as parts:
+                for name, value in parts.multi_items():
+                    if name in form.texts or name in form.files:
+                        raise RequestRefused(_error(400, f"{name} is given twice"))
+                    if isinstance(value, UploadFile):
+                        file = await self._emulator.inputs.keep(await value.read())
+                        form.files[name] = (value.filename, value.content_type, file)
+                    else:
+                        form.texts[name] = value
+        except HTTPException as error:
+            raise RequestRefused(_error(400, f"The body is not a whole form: {error.detail}")) from error
+        return form
+
     def _check_key(self, request: Request) -> None:
         """Raises RequestRefused."""
         if not has_bearer(request, self._state.keys.get(NAME, KEY)):
             raise RequestRefused(_error(401, "Invalid or missing API key"))
-
-
-async def _read_form(request: Request) -> BytecomputeForm:
-    """The form. Raises RequestRefused."""
-    if media_type(request) != "multipart/form-data":
-        raise RequestRefused(_error(400, "The body must be multipart/form-data"))
-    form = BytecomputeForm()
-    try:
-        async with request.form(max_part_size=TEXT_BYTES) as parts:
-            for name, value in parts.multi_items():
-                if name in form.texts or name in form.files:
-                    raise RequestRefused(_error(400, f"{name} is given twice"))
-                if isinstance(value, UploadFile):
-                    form.files[name] = await _file(value)
-                else:
-                    form.texts[name] = value
-    except HTTPException as error:
-        raise RequestRefused(_error(400, f"The body is not a whole form: {error.detail}")) from error
-    return form
-
-
-async def _file(upload: UploadFile) -> dict[str, Any]:
-    data = await upload.read()
-    return {
-        "name": upload.filename,
-        "content_type": upload.content_type,
-        "size": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "head": data[:32],
-    }
 
 
 def find_mistake(form: BytecomputeForm) -> str | None:
@@ -206,9 +198,10 @@ def _wrong_mode(form: BytecomputeForm) -> str | None:
 
 def _wrong_image(form: BytecomputeForm) -> str | None:
     for name in IMAGES:
-        file = form.files.get(name)
-        if file is not None and not is_image_as_sent(file["content_type"], file["head"], KINDS):
-            return f"{name}: unsupported image format"
+        if name in form.files:
+            _, content_type, file = form.files[name]
+            if not is_image_as_sent(content_type, file.head, KINDS):
+                return f"{name}: unsupported image format"
         uri = form.texts.get(f"{name}_uri")
         if uri is None or public_address(uri, lenient=True):
             continue

@@ -1,7 +1,6 @@
 """The control addresses, where tests and people see what was ordered and set clock, times, prices and faults; and who
 may use them: no page of another site."""
 
-import ipaddress
 from collections import Counter
 from dataclasses import asdict
 from typing import Annotated, Literal, TypeVar
@@ -18,6 +17,7 @@ from starlette.types import Scope
 from ltx_mcp.emulator.emulator_state import EmulatedPrice, EmulatorState, Fault
 from ltx_mcp.emulator.fal.inputs import ENDPOINTS
 from ltx_mcp.emulator.wire import KINDS, ORDER_KINDS
+from ltx_mcp.net.address import is_loopback_host
 
 MAX_BODY_BYTES = 1_000_000
 MAX_SHOWN_CHARS = 80
@@ -222,6 +222,6 @@ def refuse_strangers(scope: Scope, *, is_media: bool) -> Response | None:
 def _is_this_machine(host: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or name.endswith(".localhost") or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+    return name.endswith(".localhost") or is_loopback_host(name)

@@ -95,7 +95,7 @@ class Inputs:
 
     async def join(self, parts: list[Stored]) -> Stored:
         """Keep these files as one."""
-        return await self.store(_joined(parts))
+        return await self.keep(b"".join(part.path.read_bytes() for part in parts))
 
     async def probe(self, file: Stored, kind: Kind) -> InputFile | None:
         """What a file is; None where it is no complete video or sound."""
@@ -118,10 +118,3 @@ class Inputs:
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
-
-
-async def _joined(parts: list[Stored]) -> AsyncIterator[bytes]:
-    for part in parts:
-        with part.path.open("rb") as file:
-            while chunk := file.read(2**20):
-                yield chunk

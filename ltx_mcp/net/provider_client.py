@@ -166,17 +166,13 @@ class ProviderClient:
         self, client: httpx.AsyncClient, request: httpx.Request, trace: _SendTrace, answer_s: float
     ) -> httpx.Response:
         """The answer's head. A connection that is not made is given up long before an answer would be."""
-        answer: httpx.Response | None = None
-        with anyio.CancelScope(deadline=anyio.current_time() + ROUTE_TRIES * self._connect_s) as scope:
+        with anyio.fail_after(ROUTE_TRIES * self._connect_s) as scope:
 
             def await_answer() -> None:
                 scope.deadline = anyio.current_time() + answer_s + self._connect_s
 
             trace.on_begin = await_answer
-            answer = await client.send(request, stream=True)
-        if answer is None:
-            raise TimeoutError
-        return answer
+            return await client.send(request, stream=True)
 
     async def request(self, call: HttpRequest) -> HttpResponse:
         """A question about an order, or any other call that costs nothing. Raises ProviderError(unavailable)."""
@@ -246,10 +242,9 @@ class ProviderClient:
 
     def connection_error(self, what: str, accepted: Accepted, detail: str = "", fix: str = "") -> ProviderError:
         """The error of a connection that failed."""
-        message = f"{self.provider} {what}."
-        hint = fix or TRY_AGAIN
+        message, hint, detail = f"{self.provider} {what}.", fix or TRY_AGAIN, self.detail(detail)
         return ProviderError(
-            ErrorCode.UNAVAILABLE, message, hint, provider=self.provider, accepted=accepted, detail=self.detail(detail)
+            ErrorCode.UNAVAILABLE, message, hint, provider=self.provider, accepted=accepted, detail=detail
         )
 
     def _not_sent(self, url: str, error: Exception) -> ProviderError:

@@ -130,7 +130,6 @@ class Provider(Protocol):
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
         """Place the one order. `uris` by role, in the way the facts chose. Raises ProviderError; see `accepted`."""
-        ...
 
 
 @runtime_checkable
@@ -141,7 +140,6 @@ class SupportsUpload(Protocol):
 
     async def upload(self, path: Path, mime: str) -> Uploaded:
         """Send a file of this media type. Repeatable; costs nothing."""
-        ...
 
 
 @runtime_checkable
@@ -150,7 +148,6 @@ class SupportsPoll(Protocol):
 
     async def poll(self, remote: Mapping[str, Any]) -> PollResult:
         """Poll once. A raised ProviderError is a failed poll, never a failed job."""
-        ...
 
 
 @runtime_checkable
@@ -159,7 +156,6 @@ class SupportsLookup(Protocol):
 
     def remote_of(self, offer: Offer, remote_id: str) -> dict[str, Any]:
         """The `remote` of an order with this id."""
-        ...
 
 
 @runtime_checkable
@@ -168,7 +164,6 @@ class SupportsStream(Protocol):
 
     def stream_status(self, remote: Mapping[str, Any]) -> AsyncIterator[PollResult]:
         """Each change as it comes, the end last. Raises ProviderError when the stream breaks."""
-        ...
 
 
 @runtime_checkable
@@ -177,7 +172,6 @@ class SupportsDownload(Protocol):
 
     async def download(self, remote: Mapping[str, Any], path: Path, bounds: Bounds = WIDEST) -> str:
         """Write the video to `path`, or give the address it lies at. Raises ProviderError; expired when it is gone."""
-        ...
 
 
 @runtime_checkable
@@ -187,11 +181,9 @@ class SupportsPricing(Protocol):
     @property
     def tells_prices(self) -> bool:
         """Whether it may be asked with the settings there are."""
-        ...
 
     async def prices(self) -> Mapping[str, UnitPrice]:
         """What it says about each endpoint. Raises ProviderError."""
-        ...
 
 
 @runtime_checkable
@@ -203,7 +195,6 @@ class SupportsKeyCheck(Protocol):
 
     async def check(self) -> KeyCheck:
         """Ask it, with the key. Raises ProviderError where no answer came."""
-        ...
 
 
 @runtime_checkable
@@ -212,4 +203,3 @@ class SupportsCancel(Protocol):
 
     async def cancel(self, remote: Mapping[str, Any]) -> CancelOutcome:
         """Ask it to stop and say what it answered."""
-        ...
