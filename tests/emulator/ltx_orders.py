@@ -28,7 +28,7 @@ ELSEWHERE = "https://media.example.org/medium"
 
 
 @pytest.fixture
-def http(service: Service, world: EmulatorState) -> Iterator[httpx.Client]:
+def http(service: Service, state: EmulatorState) -> Iterator[httpx.Client]:
     """A client that has the key."""
     with httpx.Client(base_url=service[0], headers=AUTH, timeout=HANG_S, trust_env=False, verify=NO_TLS) as client:
         yield client
