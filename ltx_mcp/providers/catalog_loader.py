@@ -132,7 +132,7 @@ def _merge(base: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     return base | extra | {"offer": list(offers.values())}
 
 
-def make_market(providers: tuple[ProviderSpec, ...], order: tuple[str, ...], lookup: Callable[[str], str]) -> Catalog:
+def make_catalog(providers: tuple[ProviderSpec, ...], order: tuple[str, ...], lookup: Callable[[str], str]) -> Catalog:
     """What could be ordered now. `lookup` gives the value of a setting by its name, empty when it is not set.
 
     Raises SetupError for a provider in `order` that does not exist, and for an address or option that cannot be used;

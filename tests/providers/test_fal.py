@@ -22,7 +22,7 @@ from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.provider_client import ProviderClient
 from ltx_mcp.net.reply import HttpResponse
 from ltx_mcp.providers.base import AdapterContext
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.providers.fal import Fal, _units
 from tests.conftest import Emulated
 
@@ -47,7 +47,7 @@ async def fal(emulator: Emulated) -> AsyncIterator[Fal]:
 
 
 def offer(**arguments: Any) -> Offer:
-    market = make_market((FACTS,), (), lambda name: "")
+    market = make_catalog((FACTS,), (), lambda name: "")
     request = to_request(GenerateVideo(prompt="a pond", provider="fal", model="ltx-2.3-fast", **arguments))
     return make_offers(request, (), market).unusable[0][0]
 
