@@ -24,20 +24,15 @@ def fit(path: Path, out: Path, width: int, height: int, duration: float) -> None
     with av.open(f"file:{path}") as source, open_film_out(out) as target:
         pictures = source.streams.video[0]
         pictures.thread_type = "AUTO"
-        fitted = _add_video(target, pictures, width, height)
+        fitted = target.add_stream("libx264", rate=pictures.average_rate, options={"crf": "14", "preset": "veryfast"})
+        fitted.width, fitted.height, fitted.pix_fmt = width, height, "yuv420p"
+        fitted.codec_context.time_base = pictures.time_base or Fraction(1, 90_000)
         sound = source.streams.best("audio")
         copied = target.add_stream_from_template(sound) if sound else None
         _write_videos(source, target, fitted, duration)
         if sound is not None and copied is not None:
             source.seek(0)
             _copy_audio(source, target, sound, copied, duration)
-
-
-def _add_video(target: "OutputContainer", pictures: "VideoStream", width: int, height: int) -> "VideoStream":
-    fitted = target.add_stream("libx264", rate=pictures.average_rate, options={"crf": "14", "preset": "veryfast"})
-    fitted.width, fitted.height, fitted.pix_fmt = width, height, "yuv420p"
-    fitted.codec_context.time_base = pictures.time_base or Fraction(1, 90_000)
-    return fitted
 
 
 def _write_videos(source: "InputContainer", target: "OutputContainer", fitted: "VideoStream", duration: float) -> None:

@@ -100,31 +100,30 @@ async def _with_fault(fault: Fault | None, request: Request, handler: Handler, r
             return refuse(fault)
         case "drop_before":
             return Cut()
-        case "drop_after":
-            await handler(request)
-            return Cut()
         case "html":
             return HTMLResponse(PAGE, options.get("status", 502))
-        case "html_after":
-            await handler(request)
-            return HTMLResponse(PAGE, options.get("status", 200))
-        case "delay":
-            await anyio.sleep(options.get("seconds", 1.0))
-            return await handler(request)
-        case "truncated":
-            sent = await _collect(await handler(request), request)
-            return Response(sent.body[: len(sent.body) // 2], sent.status, media_type="application/json")
-        case "body":
-            await handler(request)
-            return Response(
-                options["body"], options.get("status", 200), media_type=options.get("type", "application/json")
-            )
-        case "packed":
-            return _gzipped(await _collect(await handler(request), request))
         case "wrong_type":
             return HTMLResponse(PAGE, 200)
+        case "delay":
+            await anyio.sleep(options.get("seconds", 1.0))
+    response = await handler(request)
+    match fault.kind:
+        case "drop_after":
+            return Cut()
+        case "html_after":
+            return HTMLResponse(PAGE, options.get("status", 200))
+        case "truncated":
+            sent = await _collect(response, request)
+            return Response(sent.body[: len(sent.body) // 2], sent.status, media_type="application/json")
+        case "body":
+            content_type = options.get("type", "application/json")
+            return Response(options["body"], options.get("status", 200), media_type=content_type)
+        case "packed":
+            return _gzipped(await _collect(response, request))
         case "cut":
-            return await _cut(await handler(request), request)
+            return await _cut(response, request)
+        case "delay":
+            return response
     raise ValueError(f"no fault is called {fault.kind!r}")
 
 

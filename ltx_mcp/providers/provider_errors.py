@@ -106,7 +106,7 @@ def submission_error(context: AdapterContext, reply: HttpResponse, error: ErrorR
 def submission_unknown(context: AdapterContext, reply: HttpResponse) -> ProviderError:
     """The error of a 2xx in which no order can be found: it may have been accepted."""
     message = f"{context.facts.name} answered the order with HTTP {reply.status_code} and nothing that names it."
-    return _made(context, reply, ErrorCode.BAD_REPLY, message, "", reply.text, "unknown")
+    return _error(context, reply, reply.text, ErrorCode.BAD_REPLY, "unknown", (message, ""))
 
 
 def poll_error(context: AdapterContext, reply: HttpResponse, detail: str = "") -> ProviderError:
@@ -118,11 +118,11 @@ def poll_error(context: AdapterContext, reply: HttpResponse, detail: str = "") -
     return _error(context, reply, detail or reply.text, code, "yes")
 
 
-def bad_reply(context: AdapterContext, what: str) -> ProviderError:
+def bad_reply(context: AdapterContext, what: str, message: str = "", hint: str = "") -> ProviderError:
     """The error of an answer that cannot be understood, to a question that may be asked again."""
-    name = context.facts.name
-    message, detail = f"{name} answered in a way that is not understood.", context.client.detail(what)
-    return ProviderError(ErrorCode.BAD_REPLY, message, provider=name, accepted="yes", detail=detail)
+    name, detail = context.facts.name, context.client.detail(what)
+    message = message or f"{name} answered in a way that is not understood."
+    return ProviderError(ErrorCode.BAD_REPLY, message, hint, provider=name, accepted="yes", detail=detail)
 
 
 def no_video(context: AdapterContext, reply: Any, *documented: Any) -> ProviderError:
@@ -130,9 +130,8 @@ def no_video(context: AdapterContext, reply: Any, *documented: Any) -> ProviderE
     instead, from the documented place where something stands there."""
     came = next((value for value in documented if value), reply)
     words = came if isinstance(came, str) else json.dumps(came)
-    name, detail = context.facts.name, context.client.detail(f"completed without a film: {words}")
-    message = f"{name} says that it is done, but gives no address of a film."
-    return ProviderError(ErrorCode.BAD_REPLY, message, NO_VIDEO, provider=name, accepted="yes", detail=detail)
+    message = f"{context.facts.name} says that it is done, but gives no address of a film."
+    return bad_reply(context, f"completed without a film: {words}", message, NO_VIDEO)
 
 
 def generation_error(context: AdapterContext, code: ErrorCode, detail: str) -> JobError:
@@ -146,37 +145,31 @@ def generation_error(context: AdapterContext, code: ErrorCode, detail: str) -> J
 def key_checked(
     context: AdapterContext, reply: HttpResponse, detail: str, code: ErrorCode | None = None, *, own: bool
 ) -> KeyCheck:
-    """What the answer about an order that does not exist says of the key. `own`: it has the form of the service's own
-    answers; only such an answer can say that nothing is wrong."""
+    """What the answer about an order that does not exist says about the key. `own`: it has the form of the service's
+    own answers; only such an answer can say that nothing is wrong."""
     status = reply.status_code
     is_foreign = 300 <= status < 400 or (status < 500 and reply.text == PAGE)
-    if own and not is_foreign and (reply.ok or status in (404, 410)):
-        return KeyCheck(None, reply.server_time)
-    if is_foreign or reply.ok or status in (404, 410):
+    problem: JobError | None = None
+    if is_foreign or ((reply.ok or status in (404, 410)) and not own):
         message = f"Something else than {context.facts.name} answers there (HTTP {status})."
-        return KeyCheck(
-            JobError(ErrorCode.BAD_REPLY, message, "", context.client.detail(reply.text)), reply.server_time
-        )
-    return KeyCheck(JobError.of(_error(context, reply, detail, code, "yes")), reply.server_time)
+        problem = JobError(ErrorCode.BAD_REPLY, message, "", context.client.detail(reply.text))
+    elif not reply.ok and status not in (404, 410):
+        problem = JobError.of(_error(context, reply, detail, code, "yes"))
+    return KeyCheck(problem, reply.server_time)
 
 
 def _error(
-    context: AdapterContext, reply: HttpResponse, detail: str, code: ErrorCode | None, accepted: Accepted
-) -> ProviderError:
-    code = code or BY_STATUS.get(reply.status_code, ErrorCode.UNAVAILABLE)
-    message, hint = _intermediary(context, reply) or _sentence(context, code, f" (HTTP {reply.status_code})")
-    return _made(context, reply, code, message, hint, detail, accepted)
-
-
-def _made(
     context: AdapterContext,
     reply: HttpResponse,
-    code: ErrorCode,
-    message: str,
-    hint: str,
     detail: str,
+    code: ErrorCode | None,
     accepted: Accepted,
+    sentence: tuple[str, str] | None = None,
 ) -> ProviderError:
+    """With the message and hint of `sentence`, or else those that fit the status and the code."""
+    code = code or BY_STATUS.get(reply.status_code, ErrorCode.UNAVAILABLE)
+    usual = _intermediary(context, reply) or _sentence(context, code, f" (HTTP {reply.status_code})")
+    message, hint = sentence or usual
     return ProviderError(
         code,
         message,

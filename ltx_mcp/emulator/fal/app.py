@@ -217,17 +217,13 @@ class Queue:
                 body |= {"error": ending.error, "error_type": ending.error_type}
         return body
 
-    def _log_lines(self, order: EmulatedOrder) -> int:
+    def _log_times(self, order: EmulatedOrder) -> list[float]:
+        """After how many seconds each of the log lines so far was written."""
         state = self.emulator.state
-        worked_s = state.age_s(order) - state.wait_s
-        if worked_s <= 0:
-            return 0
-        return LOG_LINES if worked_s >= state.work_s else int(LOG_LINES * worked_s / state.work_s)
+        times = [state.wait_s + state.work_s * line / LOG_LINES for line in range(1, LOG_LINES + 1)]
+        return [after_s for after_s in times if after_s <= state.age_s(order)]
 
     def _logs(self, order: EmulatedOrder) -> list[dict[str, str]]:
-        state = self.emulator.state
-        lines = range(1, self._log_lines(order) + 1)
-        written_at = [state.wait_s + state.work_s * line / LOG_LINES for line in lines]
         return [
             {
                 "message": f"step {line}/{LOG_LINES}",
@@ -235,14 +231,14 @@ class Queue:
                 "source": "USER",
                 "timestamp": (order.placed_at + timedelta(seconds=after_s)).isoformat(timespec="milliseconds"),
             }
-            for line, after_s in zip(lines, written_at, strict=True)
+            for line, after_s in enumerate(self._log_times(order), 1)
         ]
 
     async def _events(self, order: EmulatedOrder, logs: bool) -> AsyncIterator[str]:
         """Polls the status often, and the position, which costs more, less often."""
         seen, sent, polls, sent_at = None, None, 0, monotonic()
         while True:
-            current = (self._status(order), self._log_lines(order) if logs else 0, polls // POLLS_PER_POSITION)
+            current = (self._status(order), len(self._log_times(order)) if logs else 0, polls // POLLS_PER_POSITION)
             if current != seen:
                 seen, body = current, self._status_body(order, logs)
                 if body != sent:
