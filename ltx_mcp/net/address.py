@@ -76,7 +76,9 @@ def read_address(value: Any, *, is_loopback: bool) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return ""
-    if "@" in parts.netloc or port == 0 or not _may_be_shown(host, is_loopback=is_loopback):
+    if "@" in parts.netloc or port == 0:
+        return ""
+    if not is_public_host(host) and not (is_loopback and "%" not in host and is_loopback_host(host)):
         return ""
     written = quote(text, safe=_OF_AN_ADDRESS)
     return written if len(written) <= MAX_CHARS else ""
@@ -84,19 +86,11 @@ def read_address(value: Any, *, is_loopback: bool) -> str:
 
 def is_public_host(host: str) -> bool:
     """Whether a name or an address is public by its form, wherever the name may lead."""
-    return _may_be_shown(host, is_loopback=False)
-
-
-def _may_be_shown(host: str, *, is_loopback: bool) -> bool:
     try:
-        address = ip_address(host)
+        return "%" not in host and is_public(ip_address(host))
     except ValueError:
         found = _NAME.fullmatch(host)
-        is_name = found is not None and len(host) <= 253 and found[1] not in _INNER | {"arpa"}
-        return is_name or (is_loopback and host == "localhost")
-    if "%" in host:
-        return False
-    return is_public(address) or (is_loopback and address.is_loopback)
+        return found is not None and len(host) <= 253 and found[1] not in _INNER | {"arpa"}
 
 
 # -- the address of a video in a reply -------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from ltx_mcp.net.unpack import Body, CutError, PackedError
 MAX_REPLY_BYTES = 4 << 20
 ROUTE_TRIES = 6
 """How many times CONNECT_S all of a connection may take: to a proxy, through it, TLS, and what waits in between."""
-ORDER_S = 120.0
+ORDER_S, UPLOAD_S = 120.0, 300.0
 EVENTS_S = 40.0
 BODY_S = 120.0
 """How long a small answer may take to come completely, however steadily it trickles."""
@@ -219,14 +219,14 @@ class ProviderClient:
                     if size > MAX_REPLY_BYTES:
                         raise self.connection_error("sent an event without end", "yes")
 
-    async def put(self, url: str, path: Path, headers: Mapping[str, str], *, read_s: float = 300) -> None:
+    async def put(self, url: str, path: Path, headers: Mapping[str, str]) -> None:
         """Upload a file to where the provider pointed. No credential goes along. Raises ProviderError(unavailable)."""
         size_bytes = (await anyio.Path(path).stat()).st_size
         given = {"Content-Length": str(size_bytes), **headers}
         policy = provider_policy(self.route, is_loopback=self.is_loopback)
         try:
-            with anyio.fail_after(read_s + size_bytes / MIN_BYTES_S):
-                async with send_pinned("PUT", url, policy, given, _chunks(path), read_s) as answer:
+            with anyio.fail_after(UPLOAD_S + size_bytes / MIN_BYTES_S):
+                async with send_pinned("PUT", url, policy, given, _chunks(path), UPLOAD_S) as answer:
                     reply = await StreamedResponse(self, answer, "no").read()
         except (EgressBlocked, httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             raise self.connection_error(f"gave an upload address that failed: {self._reason(error)}", "no") from error

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from ipaddress import ip_address
 from pathlib import Path
 from socket import SOCK_STREAM
@@ -55,14 +55,14 @@ def _no_trust() -> ssl.SSLContext:
 
 
 def trust_of(route: Route | None) -> ssl.SSLContext:
-    """The certificates that count on this way; without one those that ship. Raises UnusableError."""
+    """The certificates to trust on this route; without one those that ship. Raises UnusableError."""
     return trusted() if route is None else trusted(*route.certificates)
 
 
 def make_transport(
     url: httpx.URL, route: Route | None, trust: ssl.SSLContext | None = None, limits: httpx.Limits = ONE_BY_ONE
 ) -> httpx.AsyncHTTPTransport:
-    """What carries requests to the host of `url`, on the way that leads there. Raises UnusableError."""
+    """What carries requests to the host of `url`, by the proxy that leads there or directly. Raises UnusableError."""
     verify = _no_trust() if url.scheme == "http" else trust or trust_of(route)
     proxy = proxy_of(url, route)
     try:
@@ -188,7 +188,7 @@ async def get(
 
 
 async def reach(url: str, read_s: float) -> None:
-    """Whether anything answers there, on the way that a film would come. Raises what `get` raises."""
+    """Whether anything answers there, on the route that a video would take. Raises what `get` raises."""
     async with get(url, provider_policy(Route(), is_loopback=False), read_s=read_s):
         pass
 
@@ -227,9 +227,7 @@ async def send_pinned(
     else:
         raise EgressBlocked(_NOT_PUBLIC)
 
-    def request(address: Address | None) -> httpx.Request:
-        return _request(method, url, address, headers, content, read_s)
-
+    request = partial(_request, method, url, headers, content, read_s)
     async with transport, aclosing(await _connect(transport, request, targets, proxy)) as answer:
         yield answer
 
@@ -279,10 +277,10 @@ def proxy_words(error: Exception) -> str:
 def _request(
     method: str,
     url: httpx.URL,
-    address: Address | None,
     headers: Mapping[str, str],
     content: AsyncIterable[bytes] | None,
     read_s: float | None,
+    address: Address | None,
 ) -> httpx.Request:
     """A request that goes to the vetted address itself, while TLS and Host keep the name.
 
@@ -303,7 +301,7 @@ def _request(
 
 
 def _peer_check(address: Address) -> Callable[[str, dict[str, Any]], Awaitable[None]]:
-    """Looks at the connected socket before TLS starts: the last word on where the bytes go."""
+    """Checks the connected socket before TLS starts, which decides where the bytes go."""
 
     async def check(event: str, info: dict[str, Any]) -> None:
         if event != "connection.connect_tcp.complete":

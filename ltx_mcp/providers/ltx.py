@@ -56,7 +56,7 @@ ERROR_CODES = {
 }
 REJECTING = {503: {"service_unavailable", "service_unavailable_error"}, 529: {"overloaded_error"}}
 """LTX's own words for not having accepted the order; the same status from a gateway is no definite rejection."""
-SLOT_S, PUT_S = 90.0, 300.0  # a slot has been seen to take more than 30 s
+SLOT_S = 90.0  # a slot has been seen to take more than 30 s
 VIDEO_S = 1200.0
 
 
@@ -140,7 +140,7 @@ class Uploading:
         if not url or not uri or not isinstance(required, dict):
             raise submission_error(self._context, reply, ErrorReply(reply.text, ErrorCode.BAD_REPLY, sure=True))
         headers = {"Content-Type": mime, **{str(name): str(value) for name, value in required.items()}}
-        await self._client.put(url, path, headers, read_s=PUT_S)
+        await self._client.put(url, path, headers)
         return Uploaded(uri, self._context.now() + timedelta(seconds=self._context.facts.upload_lives_s or 0))
 
     async def check(self) -> KeyCheck:
