@@ -31,16 +31,13 @@ def diagnose(error: BaseException, within_s: float) -> Diagnosis:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Diagnosis("certificate", f"shows a certificate that is not trusted: {cause.verify_message}")
         if isinstance(cause, ssl.SSLError):
-            return Diagnosis("tls", f"does not speak TLS as it should: {_reason(cause)}")
+            reason = (cause.reason or "the connection was cut").lower().replace("_", " ")
+            return Diagnosis("tls", f"does not speak TLS as it should: {reason}")
         if isinstance(cause, ConnectionRefusedError):
             return Diagnosis("refused", "refuses connections")
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return Diagnosis("silent", f"does not answer within {within_s:g} s")
     return Diagnosis("other", f"cannot be asked: {str(error).rstrip('.')}")
-
-
-def _reason(error: ssl.SSLError) -> str:
-    return (error.reason or "the connection was cut").lower().replace("_", " ")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

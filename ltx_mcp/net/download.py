@@ -37,20 +37,18 @@ class Downloads:
         try:
             await self._fetch(url, out, provider, provider_policy(self._route, is_loopback=is_loopback), bounds)
         except EgressBlocked as error:
-            raise _error(
-                ErrorCode.UNAVAILABLE, provider, f"pointed at a film whose address {_reason(error)}"
-            ) from error
+            raise _error(provider, f"pointed at a film whose address {_reason(error)}") from error
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             words = diagnose(error, CONNECT_S).words
-            raise _error(ErrorCode.UNAVAILABLE, provider, f"put the film on a host that {words}") from error
+            raise _error(provider, f"put the film on a host that {words}") from error
         except CutError as error:
             raise _incomplete(provider) from error
         except PackedError as error:
-            raise _error(ErrorCode.UNAVAILABLE, provider, f"sends a film that {error}") from error
+            raise _error(provider, f"sends a film that {error}") from error
         except EndlessError as error:
             raise too_much(provider, bounds) from error
         except TricklingError as error:
-            raise _error(ErrorCode.UNAVAILABLE, provider, "sends the film too slowly") from error
+            raise _error(provider, "sends the film too slowly") from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             raise _incomplete(provider) from error
         self._versions.pop(out, None)
@@ -66,13 +64,13 @@ class Downloads:
                 if total == have:
                     return
             if answer.status_code in GONE:
-                raise _error(ErrorCode.EXPIRED, provider, f"answers HTTP {answer.status_code} where the film was")
+                raise _error(provider, f"answers HTTP {answer.status_code} where the film was", ErrorCode.EXPIRED)
             if answer.status_code not in (200, 206):
-                raise _error(ErrorCode.UNAVAILABLE, provider, f"answers HTTP {answer.status_code} for the film")
+                raise _error(provider, f"answers HTTP {answer.status_code} for the film")
             continued = answer.status_code == 206 and bool(version) and start == have
             if not continued and start:
                 self._versions.pop(out, None)
-                raise _error(ErrorCode.UNAVAILABLE, provider, "sends another part of the film than was asked for")
+                raise _error(provider, "sends another part of the film than was asked for")
             # who repeats the beginning would do so again
             self._versions[out] = "" if version and answer.status_code == 206 and not continued else _version(answer)
             body = Body(answer.aiter_raw(), answer.headers.get("content-encoding", ""), raw=continued)
@@ -111,7 +109,7 @@ def _version(answer: httpx.Response) -> str:
 def too_much(provider: str, bounds: Bounds) -> ProviderError:
     """The error of a video that does not end."""
     limit = f"{bounds.max_bytes / 1e6:.0f} MB"
-    return _error(ErrorCode.BAD_REPLY, provider, f"sends more than {limit}, which no film of this order has")
+    return _error(provider, f"sends more than {limit}, which no film of this order has", ErrorCode.BAD_REPLY)
 
 
 def _reason(error: EgressBlocked) -> str:
@@ -120,9 +118,9 @@ def _reason(error: EgressBlocked) -> str:
 
 
 def _incomplete(provider: str) -> ProviderError:
-    return _error(ErrorCode.UNAVAILABLE, provider, "did not deliver the whole film yet")
+    return _error(provider, "did not deliver the whole film yet")
 
 
-def _error(code: ErrorCode, provider: str, what: str) -> ProviderError:
+def _error(provider: str, what: str, code: ErrorCode = ErrorCode.UNAVAILABLE) -> ProviderError:
     hint = "It was made and paid: ask the provider's support for it."
     return ProviderError(code, f"{provider} {what}.", hint, provider=provider, accepted="yes")

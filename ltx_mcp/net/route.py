@@ -70,7 +70,9 @@ class Route:
         for name in PROXIES:
             given, value = self._given(name)
             if value:
-                return None if self._is_direct(host, port) else read_proxy(given, value)
+                exceptions = read_exceptions(self._given(NO_PROXY)[1])
+                is_direct = any(entry.matches(host, port) for entry in exceptions)
+                return None if is_direct else read_proxy(given, value)
         return self._system_proxy(host)
 
     @property
@@ -94,9 +96,6 @@ class Route:
         """The name a variable is given by, in small letters first as other programs do, and its value."""
         small = name.lower()
         return (small, value) if (value := self.lookup(small)) else (name, self.lookup(name))
-
-    def _is_direct(self, host: str, port: int) -> bool:
-        return any(entry.matches(host, port) for entry in read_exceptions(self._given(NO_PROXY)[1]))
 
     def _system_proxy(self, host: str) -> Proxy | None:
         if sys.platform not in ("win32", "darwin"):

@@ -66,8 +66,11 @@ def make_transport(
     verify = _no_trust() if url.scheme == "http" else trust or trust_of(route)
     proxy = proxy_of(url, route)
     try:
-        way = None if proxy is None else _to_httpx(proxy, route)
-        return httpx.AsyncHTTPTransport(verify=verify, trust_env=False, proxy=way, limits=limits)
+        through: httpx.Proxy | None = None
+        if proxy is not None:
+            proxy_trust = trust_of(route) if proxy.url.startswith("https:") else None
+            through = httpx.Proxy(proxy.url, auth=proxy.login, ssl_context=proxy_trust)
+        return httpx.AsyncHTTPTransport(verify=verify, trust_env=False, proxy=through, limits=limits)
     except (httpx.InvalidURL, ValueError, ImportError) as error:
         if proxy is None:
             raise
@@ -79,11 +82,6 @@ def proxy_of(url: httpx.URL, route: Route | None) -> Proxy | None:
     if route is None or url.scheme != "https":
         return None
     return route.proxy(url.raw_host.decode("ascii"), url.port or 443)
-
-
-def _to_httpx(proxy: Proxy, route: Route | None) -> httpx.Proxy:
-    trust = trust_of(route) if proxy.url.startswith("https:") else None
-    return httpx.Proxy(proxy.url, auth=proxy.login, ssl_context=trust)
 
 
 def _socks_errors() -> tuple[type[Exception], ...]:

@@ -69,7 +69,10 @@ def _checked(table: dict[str, Any], overlay: Path | None) -> ProviderSpec:
         return ProviderSpec.model_validate(table)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
-        errors = [f"{_place(each['loc'], table)}{_given(each['input'])}: {_plain(each['msg'])}" for each in found]
+        errors = []
+        for each in found:
+            reason = each["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
+            errors.append(f"{_place(each['loc'], table)}{_given(each['input'])}: {reason}")
         more = [f"and {len(errors) - MAX_ERRORS} more"] if len(errors) > MAX_ERRORS else []
         raise _bad_overlay(overlay, "; ".join(errors[:MAX_ERRORS] + more)) from error
 
@@ -90,10 +93,6 @@ def _given(value: Any) -> str:
         return ""
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)
     return f" = {text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + '…'}"
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("Input should", "should", 1)
 
 
 def _read_overlay(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:

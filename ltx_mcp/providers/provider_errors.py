@@ -170,6 +170,7 @@ def _error(
     code = code or BY_STATUS.get(reply.status_code, ErrorCode.UNAVAILABLE)
     usual = _intermediary(context, reply) or _sentence(context, code, f" (HTTP {reply.status_code})")
     message, hint = sentence or usual
+    request_id = next((reply.headers[name] for name in REQUEST_ID if name in reply.headers), "")
     return ProviderError(
         code,
         message,
@@ -177,7 +178,7 @@ def _error(
         provider=context.facts.name,
         accepted=accepted,
         status_code=reply.status_code,
-        request_id=_request_id(context, reply),
+        request_id=context.client.detail(request_id)[:80],
         detail=context.client.detail(detail),
         retry_after_s=reply.retry_after_s(context.now()),
     )
@@ -205,11 +206,6 @@ def _host_of(address: str) -> str:
     except ValueError:
         return ""
     return shorten(host) if is_public_host(host) else ""
-
-
-def _request_id(context: AdapterContext, reply: HttpResponse) -> str:
-    found = next((reply.headers[name] for name in REQUEST_ID if name in reply.headers), "")
-    return context.client.detail(found)[:80]
 
 
 def _sentence(context: AdapterContext, code: ErrorCode, status: str) -> tuple[str, str]:
