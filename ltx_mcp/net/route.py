@@ -11,7 +11,6 @@ import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -70,8 +69,8 @@ class Route:
         for name in PROXIES:
             given, value = self._given(name)
             if value:
-                exceptions = read_exceptions(self._given(NO_PROXY)[1])
-                is_direct = any(entry.matches(host, port) for entry in exceptions)
+                exceptions = re.split(r"[,\s]+", self._given(NO_PROXY)[1])
+                is_direct = any(_is_excepted(entry, host, port) for entry in exceptions if entry)
                 return None if is_direct else read_proxy(given, value)
         return self._system_proxy(host)
 
@@ -151,52 +150,32 @@ def _login(value: str) -> str:
 # -- what is reached directly ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class NoProxyEntry:
-    """One entry of NO_PROXY: a network, or the end of a name; `port` 0 is any."""
-
-    name: str = ""
-    network: IPv4Network | IPv6Network | None = None
-    port: int = 0
-
-    def matches(self, host: str, port: int) -> bool:
-        """Whether it applies to this host."""
-        if self.name == EVERYTHING:
-            return True
-        if self.port not in (0, port):
-            return False
-        host = host.lower().rstrip(".")
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return self.network is None and (host == self.name or host.endswith(f".{self.name}"))
-        return self.network is not None and address.version == self.network.version and address in self.network
-
-
-@lru_cache(maxsize=4)
-def read_exceptions(value: str) -> tuple[NoProxyEntry, ...]:
-    """The entries of NO_PROXY, as curl and Go read them: a name with all below it, an address, a range, each with a
-    port or not. One that cannot be read applies to nothing."""
-    found = (_read_exception(entry) for entry in re.split(r"[,\s]+", value) if entry)
-    return tuple(each for each in found if each is not None)
-
-
-def _read_exception(entry: str) -> NoProxyEntry | None:
+def _is_excepted(entry: str, host: str, port: int) -> bool:
+    """Whether an entry of NO_PROXY applies to this host, as curl and Go read it: a name with all below it, an address
+    or a range, each with a port or not. One that cannot be read applies to nothing."""
     entry = entry.rpartition("://")[2].lower()
     if entry == EVERYTHING:
-        return NoProxyEntry(EVERYTHING)
-    if (network := _network(entry)) is not None:
-        return NoProxyEntry(network=network)
-    host, port = _split_port(entry)
-    if (network := _network(host)) is not None:
-        return NoProxyEntry(network=network, port=port)
-    name = host.removeprefix("*").strip(".")
+        return True
+    network, only_port = _network(entry), 0
+    if network is None:
+        entry, only_port = _split_port(entry)
+        network = _network(entry)
+    if only_port not in (0, port):
+        return False
+    host = host.lower().rstrip(".")
     try:
-        return (
-            NoProxyEntry(name if name.isascii() else name.encode("idna").decode("ascii"), port=port) if name else None
-        )
+        address = ip_address(host)
+    except ValueError:
+        return network is None and _is_below(host, entry.removeprefix("*").strip("."))
+    return network is not None and address.version == network.version and address in network
+
+
+def _is_below(host: str, name: str) -> bool:
+    try:
+        name = name if name.isascii() else name.encode("idna").decode("ascii")
     except UnicodeError:
-        return None
+        return False
+    return bool(name) and (host == name or host.endswith(f".{name}"))
 
 
 def _split_port(entry: str) -> tuple[str, int]:

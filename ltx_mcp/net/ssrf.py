@@ -7,7 +7,7 @@ a request on its way.
 
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from ipaddress import ip_address
@@ -84,16 +84,12 @@ def proxy_of(url: httpx.URL, route: Route | None) -> Proxy | None:
     return route.proxy(url.raw_host.decode("ascii"), url.port or 443)
 
 
-def _socks_errors() -> tuple[type[Exception], ...]:
-    """What the optional library for SOCKS raises of its own."""
-    try:
-        from socksio import SOCKSError
-    except ImportError:
-        return ()
-    return (SOCKSError,)
+SOCKS_ERRORS: tuple[type[Exception], ...] = ()
+"""The errors of the optional library for SOCKS."""
+with suppress(ImportError):
+    from socksio import SOCKSError
 
-
-SOCKS_ERRORS = _socks_errors()
+    SOCKS_ERRORS = (SOCKSError,)
 _NO_WAY: tuple[type[Exception], ...] = (httpx.ProxyError, httpx.ConnectError, httpx.ConnectTimeout, *SOCKS_ERRORS)
 
 
