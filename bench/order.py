@@ -19,7 +19,7 @@ from ltx_mcp.domain.request import canonical_form, to_request
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 
 CALLS = 15
 PLACES = 200
@@ -114,7 +114,7 @@ def _measure_places(home: Path) -> tuple[list[float], list[float]]:
 
 
 def _new_job(number: int) -> NewJob:
-    market = make_market(read_providers(), (), lambda name: "")
+    market = make_catalog(read_providers(), (), lambda name: "")
     request = to_request(GenerateVideo(prompt=f"place {number}", provider="local"))
     return NewJob("local", "", canonical_form(request, ()), select_offers(request, (), market), ())
 

@@ -14,7 +14,7 @@ from ltx_mcp.cli.hosts.paths import HOSTS, Host, Machine, System, find_place
 from ltx_mcp.domain.catalog import OfferSpec
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.request import EDITS
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import described, read_settings
 from manifests.make import install_links
@@ -155,7 +155,7 @@ def snippets() -> str:
 
 def tools() -> str:
     """Every tool with its first sentence."""
-    server, _ = make_server(read_settings({}), make_market(read_providers(), (), lambda name: ""))
+    server, _ = make_server(read_settings({}), make_catalog(read_providers(), (), lambda name: ""))
     listed = anyio.run(server.list_tools)
     rows = [f"| `{tool.name}` | {(tool.description or '').split('. ')[0].rstrip('.')}. |" for tool in listed]
     return "\n".join(["| tool | what it does |", "|---|---|", *rows])

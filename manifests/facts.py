@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from ltx_mcp.cli.hosts.entry import Start, Variable, published, variables
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import PREFIX, described, read_settings
 
@@ -82,7 +82,7 @@ def read_facts() -> Facts:
     """The facts as the code says now."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
-    server, _ = make_server(read_settings({}), make_market(read_providers(), (), lambda name: ""))
+    server, _ = make_server(read_settings({}), make_catalog(read_providers(), (), lambda name: ""))
     meanings = {row["name"]: row["meaning"] for row in described()}
     return Facts(
         name=project["name"],

@@ -23,7 +23,7 @@ from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.providers.catalog_loader import make_market, read_providers, setting_names
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers, setting_names
 from ltx_mcp.server import app_context
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
@@ -199,7 +199,7 @@ def store(database: Database) -> Store:
 @pytest.fixture
 def market() -> Catalog:
     """What ships, with no key set."""
-    return make_market(read_providers(), (), lambda name: "")
+    return make_catalog(read_providers(), (), lambda name: "")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ltx_mcp.domain.quoting import cite, one_line
-from ltx_mcp.net.address import MAX_SIGNS, find_film, read_address
+from ltx_mcp.net.address import MAX_CHARS, find_video_url, read_address
 from ltx_mcp.net.provider_client import ProviderClient
 
 GOOD = "https://films.example.com/a.mp4?X-Sig=a%2Bb+c~d'e(f)|g&n=1"
@@ -34,14 +34,14 @@ NO_ADDRESS: list[Any] = [
     *("https://films.example.com:0/", "https://films.example.com:99999/", "https://films.example.com:x/"),
     *("https://films.example.com/a\nb", "https://films.example.com/\x1b[2J", "https://films.example.com/\u202e4pm"),
     *("java\tscript:alert(1)", "https://films.example.com/\u2028a", "https://films.example.com/\u200b", "\ud800"),
-    *("https://films.example.com/".ljust(MAX_SIGNS + 1, "a"), "https://films.example.com/" + 700 * "é"),
+    *("https://films.example.com/".ljust(MAX_CHARS + 1, "a"), "https://films.example.com/" + 700 * "é"),
     *(None, 42, True, 1e9, [GOOD], {"url": GOOD}),
 ]
 
 
 @pytest.mark.parametrize("told", NO_ADDRESS, ids=lambda told: ascii(told)[:40])
 def test_what_is_no_public_address_is_none(told: Any) -> None:
-    assert read_address(told, near=False) == ""
+    assert read_address(told, is_loopback=False) == ""
 
 
 @pytest.mark.parametrize(
@@ -53,17 +53,17 @@ def test_what_is_no_public_address_is_none(told: Any) -> None:
         ("https://[2606:4700::1111]/a", "https://[2606:4700::1111]/a"),
         ("https://xn--mnchen-3ya.example./a", "https://xn--mnchen-3ya.example./a"),
         (' https://films.example.com/my film é "1".mp4 ', "https://films.example.com/my%20film%20%C3%A9%20%221%22.mp4"),
-        ("https://films.example.com/".ljust(MAX_SIGNS, "a"), "https://films.example.com/".ljust(MAX_SIGNS, "a")),
+        ("https://films.example.com/".ljust(MAX_CHARS, "a"), "https://films.example.com/".ljust(MAX_CHARS, "a")),
     ],
 )
 def test_a_public_address_is_kept_as_it_is_sent(told: str, read: str) -> None:
-    assert read_address(told, near=False) == read
+    assert read_address(told, is_loopback=False) == read
 
 
 @pytest.mark.parametrize("told", ["http://127.0.0.1:21020/a.mp4", "http://[::1]:8/a", "https://localhost/a", GOOD])
 def test_a_provider_on_this_machine_may_point_to_it(told: str) -> None:
-    assert read_address(told, near=True)
-    assert not read_address("https://169.254.169.254/", near=True)
+    assert read_address(told, is_loopback=True)
+    assert not read_address("https://169.254.169.254/", is_loopback=True)
 
 
 @pytest.mark.parametrize(
@@ -81,15 +81,18 @@ def test_a_provider_on_this_machine_may_point_to_it(told: str) -> None:
     ],
 )
 def test_of_several_fields_the_one_whose_name_says_most_is_the_film(reply: Any) -> None:
-    assert find_film(reply, near=False) == read_address(GOOD, near=False)
+    assert find_video_url(reply, is_loopback=False) == read_address(GOOD, is_loopback=False)
 
 
 def test_what_is_not_named_for_a_film_is_none() -> None:
-    assert find_film({"thumbnail_url": GOOD, "input": {"video_url": GOOD}, "status_url": GOOD}, near=False) == ""
+    assert (
+        find_video_url({"thumbnail_url": GOOD, "input": {"video_url": GOOD}, "status_url": GOOD}, is_loopback=False)
+        == ""
+    )
     deep: Any = GOOD
     for _ in range(900):
         deep = [deep] * 2
-    assert find_film(deep, near=False) == ""
+    assert find_video_url(deep, is_loopback=False) == ""
 
 
 # -- words ----------------------------------------------------------------------------------------------------------

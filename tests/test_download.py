@@ -67,9 +67,9 @@ async def host() -> AsyncIterator[Host]:
     listener.close()
 
 
-async def fails(downloads: Downloads, host: Host, out: Path, near: bool = True) -> ProviderError:
+async def fails(downloads: Downloads, host: Host, out: Path, is_loopback: bool = True) -> ProviderError:
     with pytest.raises(ProviderError) as caught:
-        await downloads.fetch(host.url, out, provider="fal", near=near)
+        await downloads.fetch(host.url, out, provider="fal", is_loopback=is_loopback)
     return caught.value
 
 
@@ -79,7 +79,7 @@ async def test_a_download_that_was_cut_goes_on_where_it_stopped(host: Host, tmp_
     for have in (30_000, 50_000):
         assert (await fails(downloads, host, out)).code is ErrorCode.UNAVAILABLE
         assert out.stat().st_size == have
-    await downloads.fetch(host.url, out, provider="fal", near=True)
+    await downloads.fetch(host.url, out, provider="fal", is_loopback=True)
     assert out.read_bytes() == FILM
     assert [("Range: bytes=" in head) for head in host.heads] == [False, True, True]
 
@@ -88,7 +88,7 @@ async def test_a_film_that_changed_in_between_is_fetched_anew(host: Host, tmp_pa
     downloads, out = Downloads(), tmp_path / "film.part"
     host.cuts, host.etags = [30_000], ['"one"', '"two"']
     await fails(downloads, host, out)
-    await downloads.fetch(host.url, out, provider="fal", near=True)
+    await downloads.fetch(host.url, out, provider="fal", is_loopback=True)
     assert out.read_bytes() == FILM
 
 
@@ -97,14 +97,14 @@ async def test_without_a_strong_name_nothing_is_continued(host: Host, tmp_path: 
     downloads, out = Downloads(), tmp_path / "film.part"
     host.cuts, host.etags = [30_000], etags
     await fails(downloads, host, out)
-    await downloads.fetch(host.url, out, provider="fal", near=True)
+    await downloads.fetch(host.url, out, provider="fal", is_loopback=True)
     assert (out.read_bytes(), "Range" in host.heads[1]) == (FILM, False)
 
 
 async def test_bytes_of_nobody_knows_what_are_not_continued(host: Host, tmp_path: Path) -> None:
     out = tmp_path / "film.part"
     out.write_bytes(b"left by another process")
-    await Downloads().fetch(host.url, out, provider="fal", near=True)
+    await Downloads().fetch(host.url, out, provider="fal", is_loopback=True)
     assert out.read_bytes() == FILM
 
 
@@ -137,17 +137,17 @@ async def test_a_host_that_falls_silent_is_not_waited_for_for_ever(tmp_path: Pat
 
 
 async def test_a_provider_elsewhere_may_not_point_at_this_machine(host: Host, tmp_path: Path) -> None:
-    error = await fails(Downloads(), host, tmp_path / "film.part", near=False)
+    error = await fails(Downloads(), host, tmp_path / "film.part", is_loopback=False)
     assert (error.code, host.heads) == (ErrorCode.UNAVAILABLE, [])
 
 
 async def test_a_near_provider_may_not_point_at_plain_http_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(ProviderError, match="https"):
-        await Downloads().fetch("http://8.8.8.8/film.mp4", tmp_path / "f", provider="fal", near=True)
+        await Downloads().fetch("http://8.8.8.8/film.mp4", tmp_path / "f", provider="fal", is_loopback=True)
 
 
 async def test_nothing_but_the_request_is_sent(host: Host, tmp_path: Path) -> None:
-    await Downloads().fetch(host.url, tmp_path / "film.part", provider="fal", near=True)
+    await Downloads().fetch(host.url, tmp_path / "film.part", provider="fal", is_loopback=True)
     head = host.heads[0].lower()
     assert "authorization" not in head
     assert "cookie" not in head

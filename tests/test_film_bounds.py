@@ -20,17 +20,17 @@ pytestmark = pytest.mark.anyio
 FILM = bytes(range(256)) * 400
 MOST = 300_000
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nTransfer-Encoding: chunked\r\n\r\n"
-HURRY = Bounds(least_bytes_s=1e9, window_s=0.05)
+HURRY = Bounds(min_bytes_s=1e9, window_s=0.05)
 """Nothing is fast enough for this one."""
 Bring = Callable[[Raw, Path, Bounds], Awaitable[None]]
 
 
 async def by_address(server: Raw, out: Path, bounds: Bounds) -> None:
-    await Downloads().fetch(server.url, out, provider="fal", near=True, bounds=bounds)
+    await Downloads().fetch(server.url, out, provider="fal", is_loopback=True, bounds=bounds)
 
 
 async def by_call(server: Raw, out: Path, bounds: Bounds) -> None:
-    client = ProviderClient("bytecompute", near=True)
+    client = ProviderClient("bytecompute", is_loopback=True)
     try:
         async with client.stream(HttpRequest("POST", server.url)) as held:
             await held.save(out, bounds)
@@ -39,7 +39,7 @@ async def by_call(server: Raw, out: Path, bounds: Bounds) -> None:
 
 
 async def by_order(server: Raw, out: Path, bounds: Bounds) -> None:
-    async with ProviderClient("ltx", near=True).send_once_streamed(HttpRequest("POST", server.url)) as held:
+    async with ProviderClient("ltx", is_loopback=True).send_once_streamed(HttpRequest("POST", server.url)) as held:
         await held.save(out, bounds)
 
 
@@ -105,9 +105,9 @@ async def test_what_trickled_is_continued_by_the_next_try(tmp_path: Path) -> Non
 
     async with serving(deed) as server:
         with pytest.raises(ProviderError):
-            await downloads.fetch(server.url, out, provider="fal", near=True, bounds=HURRY)
+            await downloads.fetch(server.url, out, provider="fal", is_loopback=True, bounds=HURRY)
         had = out.read_bytes()
-        await downloads.fetch(server.url, out, provider="fal", near=True)
+        await downloads.fetch(server.url, out, provider="fal", is_loopback=True)
     assert had.startswith(b"abc")
     assert out.read_bytes() == had.ljust(len(FILM), b"d")
 
@@ -134,7 +134,7 @@ async def test_room_is_asked_for_before_a_byte_is_written(bring: Bring, told: bo
 
 async def begun(downloads: Downloads, out: Path, server: Raw) -> None:
     with pytest.raises(ProviderError):
-        await downloads.fetch(server.url, out, provider="fal", near=True)
+        await downloads.fetch(server.url, out, provider="fal", is_loopback=True)
 
 
 def in_turn(*said: bytes) -> Callable[[Line], Awaitable[None]]:
@@ -156,7 +156,7 @@ async def test_a_part_that_ends_before_the_film_is_continued(tmp_path: Path) -> 
     downloads, out = Downloads(), tmp_path / "film"
     async with serving(in_turn(first, rest)) as server:
         await begun(downloads, out, server)
-        await downloads.fetch(server.url, out, provider="fal", near=True)
+        await downloads.fetch(server.url, out, provider="fal", is_loopback=True)
     assert out.read_bytes() == FILM
 
 
@@ -166,7 +166,7 @@ async def test_who_answers_each_range_with_the_beginning_is_asked_for_the_whole(
     async with serving(in_turn(CUT, again, answer(200, FILM))) as server:
         await begun(downloads, out, server)
         await begun(downloads, out, server)
-        await downloads.fetch(server.url, out, provider="fal", near=True)
+        await downloads.fetch(server.url, out, provider="fal", is_loopback=True)
         assert ["range" in each.headers for each in server.requests] == [False, True, False]
     assert out.read_bytes() == FILM
 
@@ -189,7 +189,7 @@ async def test_a_range_that_cannot_be_had_is_the_end_only_where_all_is_here(
         await begun(downloads, out, server)
         if not ends:
             await begun(downloads, out, server)
-        await downloads.fetch(server.url, out, provider="fal", near=True)
+        await downloads.fetch(server.url, out, provider="fal", is_loopback=True)
     assert out.read_bytes() == (FILM[:500] if ends else FILM)
 
 
@@ -198,7 +198,7 @@ async def test_a_range_that_cannot_be_had_is_the_end_only_where_all_is_here(
 
 @pytest.mark.parametrize("what", ["request", "send_once"])
 async def test_of_an_answer_without_end_only_the_beginning_is_read(what: str) -> None:
-    client = ProviderClient("fal", near=True)
+    client = ProviderClient("fal", is_loopback=True)
     async with serving(endless) as server:
         with anyio.fail_after(60):
             reply = await getattr(client, what)(HttpRequest("GET", server.url))
@@ -224,7 +224,7 @@ async def goes_on(line: Line) -> None:
 
 @pytest.mark.parametrize("deed", [trickles_its_head, goes_on, never_answers])
 async def test_a_head_without_end_is_not_waited_for(deed: Callable[[Line], Awaitable[None]]) -> None:
-    client = ProviderClient("bytecompute", near=True, connect_s=0.2, order_s=0.2)
+    client = ProviderClient("bytecompute", is_loopback=True, connect_s=0.2, order_s=0.2)
     call = HttpRequest("POST", "", read_s=0.2)
     async with serving(deed) as server:
         for held in (client.stream, client.send_once_streamed):
@@ -235,7 +235,7 @@ async def test_a_head_without_end_is_not_waited_for(deed: Callable[[Line], Await
 
 
 async def test_a_stream_of_events_without_end_is_left() -> None:
-    client = ProviderClient("fal", near=True)
+    client = ProviderClient("fal", is_loopback=True)
 
     async def floods(line: Line) -> None:
         await line.read()

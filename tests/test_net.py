@@ -20,7 +20,7 @@ import trustme
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.net.address import Address, is_public
 from ltx_mcp.net.route import Route
-from ltx_mcp.net.ssrf import fetch_public, resolve
+from ltx_mcp.net.ssrf import EgressPolicy, fetch_public, resolve
 from tests.patience import HANG_S
 from tests.providers.gate import Gate, gated, socks_gated
 
@@ -106,16 +106,15 @@ def get(authority: trustme.CA, out: Path) -> Get:
     authority.configure_trust(trust)
 
     async def fetch(url: str, **changed: Any) -> str:
-        given: dict[str, Any] = {
-            "argument": "image",
-            "max_bytes": 1_000_000,
-            "timeout_s": 10,
+        given: dict[str, Any] = {"argument": "image", "max_bytes": 1_000_000, "timeout_s": 10}
+        policy: dict[str, Any] = {
             "resolver": Names(LOOPBACK),
             "trust": trust,
             # The test server's address stands for the open internet; everything else is judged as it is.
             "allow": lambda address: str(address) == LOOPBACK or is_public(address),
         }
-        return await fetch_public(url, out, **given | changed)
+        policy |= {name: changed.pop(name) for name in ("resolver", "trust", "allow", "route") if name in changed}
+        return await fetch_public(url, out, **given | changed, policy=EgressPolicy(**policy))
 
     return fetch
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ltx_mcp.domain.errors import ProviderError
-from ltx_mcp.net.provider_client import HttpRequest, HttpResponse, ProviderClient, read_retry_after
+from ltx_mcp.net.provider_client import HttpRequest, ProviderClient
+from ltx_mcp.net.reply import HttpResponse, read_retry_after
 from tests.providers.raw import Line, answer, serving
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +24,7 @@ async def keeps_alive(line: Line) -> None:
 
 async def test_questions_share_a_connection_and_an_order_never_does() -> None:
     """A connection that was kept may be dead already, and then nobody knows whether the order went out."""
-    client = ProviderClient("fal", near=True)
+    client = ProviderClient("fal", is_loopback=True)
     async with serving(keeps_alive) as server:
         for _ in range(2):
             await client.request(HttpRequest("GET", server.url))
@@ -41,7 +42,7 @@ async def test_a_stream_gives_whole_events_and_no_comments() -> None:
         await line.read()
         await line.say(answer(200, body, "Content-Type: text/event-stream"))
 
-    client = ProviderClient("fal", near=True)
+    client = ProviderClient("fal", is_loopback=True)
     async with serving(tells) as server:
         assert [event async for event in client.events(HttpRequest("GET", server.url))] == [
             "one",
@@ -56,7 +57,7 @@ async def test_a_stream_that_breaks_off_is_an_error() -> None:
         await line.read()
         await line.say(answer(200, b"data: one\n\n", length=999))
 
-    client = ProviderClient("fal", near=True)
+    client = ProviderClient("fal", is_loopback=True)
     async with serving(breaks) as server, aclosing(client.events(HttpRequest("GET", server.url))) as events:
         assert await anext(events) == "one"
         with pytest.raises(ProviderError):

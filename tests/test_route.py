@@ -43,15 +43,15 @@ def test_a_proxy_is_read_in_every_form_it_has(value: str, url: str, login: tuple
 def test_one_that_cannot_be_used_is_refused_by_its_name_and_not_shown(value: str) -> None:
     with pytest.raises(UnusableError, match=r"^ALL_PROXY cannot be used: ") as caught:
         way(ALL_PROXY=value).proxy(HOST, 443)
-    assert "hid" not in f"{caught.value} {caught.value.mend}"
-    assert "ALL_PROXY" in f"{caught.value} {caught.value.mend}"
+    assert "hid" not in f"{caught.value} {caught.value.fix}"
+    assert "ALL_PROXY" in f"{caught.value} {caught.value.fix}"
 
 
 def test_socks_without_its_library_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(route_module, "find_spec", lambda name: None)
     with pytest.raises(UnusableError, match="needs the package socksio") as caught:
         way(ALL_PROXY="socks5://h:1").proxy(HOST, 443)
-    assert "pip install socksio" in caught.value.mend
+    assert "pip install socksio" in caught.value.fix
 
 
 def test_the_first_variable_that_is_set_counts_and_small_letters_before_large() -> None:

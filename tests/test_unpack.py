@@ -10,7 +10,8 @@ import pytest
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.net.flow import WIDEST, Bounds
-from ltx_mcp.net.provider_client import MAX_REPLY_BYTES, HttpRequest, HttpResponse, ProviderClient
+from ltx_mcp.net.provider_client import MAX_REPLY_BYTES, HttpRequest, ProviderClient
+from ltx_mcp.net.reply import HttpResponse
 from ltx_mcp.net.unpack import PIECE, Body, CutError, PackedError
 from tests.providers.raw import Line, answer, says, serving
 
@@ -77,7 +78,7 @@ async def test_a_bomb_comes_in_small_pieces() -> None:
 
 
 async def asked(data: bytes, *heads: str) -> HttpResponse:
-    client = ProviderClient("fal", near=True)
+    client = ProviderClient("fal", is_loopback=True)
     async with serving(says(answer(200, data, *heads))) as server:
         reply = await client.request(HttpRequest("GET", server.url))
     await client.close()
@@ -98,7 +99,7 @@ async def test_an_answer_in_another_alphabet_is_read_and_one_packed_as_nobody_ca
 
 async def fetched(out: Path, data: bytes, *heads: str, bounds: Bounds = WIDEST) -> None:
     async with serving(says(answer(200, data, *heads))) as server:
-        await Downloads().fetch(server.url, out, provider="fal", near=True, bounds=bounds)
+        await Downloads().fetch(server.url, out, provider="fal", is_loopback=True, bounds=bounds)
 
 
 @pytest.mark.parametrize("form", ["gzip", "deflate"])
@@ -128,8 +129,8 @@ async def test_a_packed_film_that_was_cut_is_asked_for_from_its_beginning(tmp_pa
 
     async with serving(deed) as server:
         with pytest.raises(ProviderError, match="whole film"):
-            await downloads.fetch(server.url, out, provider="fal", near=True)
+            await downloads.fetch(server.url, out, provider="fal", is_loopback=True)
         cut[0] = False
-        await downloads.fetch(server.url, out, provider="fal", near=True)
+        await downloads.fetch(server.url, out, provider="fal", is_loopback=True)
         assert "range" not in server.requests[1].headers
     assert out.read_bytes() == FILM

@@ -1,60 +1,59 @@
-"""All emulated providers on one loopback port, the films they deliver, and a control address for tests and people."""
+"""All emulated providers on one loopback port, the videos they deliver, and the control addresses."""
 
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from types import ModuleType
 
 import anyio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ltx_mcp.emulator.control import explained, read_fault, refuse_strangers, set_price, set_times, turn_clock
+from ltx_mcp.emulator.control import ControlApi, refuse_strangers
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
+from ltx_mcp.emulator.videos import Videos
 from ltx_mcp.emulator.wire import Emulator
 from ltx_mcp.media.client import MediaClient
+from ltx_mcp.providers.catalog_loader import read_providers
 
-SHARED = frozenset(
-    {"app", "checks", "control", "edits", "emulator_state", "films", "inputs", "letterbox", "pattern", "wire"}
-)
 EXPIRES_S = 24 * 3600
-SHOWN = ("/media/", "/files/b/")
-"""Where films and uploaded files are, which a page may show."""
+MEDIA_PATHS = ("/media/", "/files/b/")
+"""Where videos and uploaded files are, which a page may show."""
 
 
 def providers() -> list[ModuleType]:
-    """The emulated providers: every other file of this folder is one, and the `app` of every folder in it, with `NAME`,
-    `KEY`, `settings` and `routes`."""
-    found = sorted(iter_modules(import_module(__package__).__path__), key=lambda each: each.name)
-    names = [f"{each.name}.app" if each.ispkg else each.name for each in found if each.name not in SHARED]
+    """The emulated providers, each the module of its name here with `NAME`, `KEY`, `routes` and `refuse`."""
+    names = sorted(facts.name for facts in read_providers() if not facts.is_preview)
     return [import_module(f"{__package__}.{name}") for name in names]
 
 
 def settings(base_url: str) -> dict[str, str]:
     """The environment that points ltx-mcp at an emulator: a dummy key and the addresses of every provider."""
-    return {name: value for provider in providers() for name, value in provider.settings(base_url).items()}
+    facts = {each.name: each for each in read_providers()}
+    variables: dict[str, str] = {}
+    for provider in providers():
+        variables[facts[provider.NAME].key_env[0]] = provider.KEY
+        variables |= dict.fromkeys(facts[provider.NAME].url_env.values(), base_url)
+    return variables
 
 
 def make_state(**times: float) -> EmulatorState:
-    """A world that takes the dummy keys, and no others."""
+    """A state that accepts the dummy keys, and no others."""
     return EmulatorState(**times, keys={provider.NAME: provider.KEY for provider in providers()})
 
 
-def make_app(world: EmulatorState, folder: Path, base_url: str) -> ASGIApp:
-    """The ASGI app; `folder` keeps the films."""
+def make_app(state: EmulatorState, folder: Path, base_url: str) -> ASGIApp:
+    """The ASGI app; `folder` keeps the videos."""
     media = MediaClient()
-    emulator = Emulator(world, Films(folder, media), Inputs(media), base_url)
+    emulator = Emulator(state, Videos(folder, media), Inputs(media), base_url)
     routes = [route for provider in providers() for route in provider.routes(emulator)]
 
     @asynccontextmanager
@@ -63,7 +62,7 @@ def make_app(world: EmulatorState, folder: Path, base_url: str) -> ASGIApp:
         await media.close()
         emulator.inputs.close()
 
-    app = Starlette(routes=[*routes, *_media(emulator), *_control(world)], lifespan=lifespan)
+    app = Starlette(routes=[*routes, _media(emulator), *ControlApi(state).routes()], lifespan=lifespan)
 
     async def cuttable(scope: Scope, receive: Receive, send: Send) -> None:
         # uvicorn gives no other way to break a connection without an answer, which is what is emulated here
@@ -71,8 +70,8 @@ def make_app(world: EmulatorState, folder: Path, base_url: str) -> ASGIApp:
         transport = getattr(cycle, "transport", None)
         scope["cut"] = transport.abort if transport is not None else lambda: None
         if scope["type"] == "http":
-            is_shown = scope["path"].startswith(SHOWN)
-            if (refused := refuse_strangers(scope, is_shown=is_shown)) is not None:
+            refused = refuse_strangers(scope, is_media=scope["path"].startswith(MEDIA_PATHS))
+            if refused is not None:
                 await refused(scope, receive, send)
                 return
         await app(scope, receive, send)
@@ -80,93 +79,39 @@ def make_app(world: EmulatorState, folder: Path, base_url: str) -> ASGIApp:
     return cuttable
 
 
-def _media(emulator: Emulator) -> list[Route]:
+def _media(emulator: Emulator) -> Route:
     """Where results lie: public, by Range too, gone after a day or at once where the order's fault says so."""
-    world = emulator.world
+    state = emulator.state
 
-    async def film(request: Request) -> Response:
-        order = world.by_media(request.path_params["media_id"])
-        if order is None or world.state(order) != "done":
+    async def video(request: Request) -> Response:
+        order = state.by_media(request.path_params["media_id"])
+        if order is None or state.status(order) != "done":
             return PlainTextResponse("not found", 404)
-        gone = order.fault is not None and order.fault.kind == "url_expires"
-        if gone or (world.now() - world.finished_at(order)).total_seconds() > EXPIRES_S:
-            return PlainTextResponse("expired", 403 if gone else 404)
-        return FileResponse(await emulator.films.path(order.film), media_type="video/mp4")
+        if order.fault_kind == "url_expires":
+            return PlainTextResponse("expired", 403)
+        if state.ended_before(order, EXPIRES_S):
+            return PlainTextResponse("expired", 404)
+        return FileResponse(await emulator.videos.path(order.video), media_type="video/mp4")
 
     def refuse(fault: Fault) -> Response:
         return PlainTextResponse("no", fault.options.get("status", 500))
 
-    return [emulator.route("media", "download", "/media/{media_id}.mp4", "GET", film, refuse)]
-
-
-def _control(world: EmulatorState) -> list[Route]:
-    """What tests and people ask and tell the emulator itself."""
-
-    async def orders(request: Request) -> Response:
-        listed = [
-            {
-                "id": order.id,
-                "provider": order.provider,
-                "endpoint": order.endpoint,
-                "fields": order.fields,
-                "files": order.files,
-                "state": world.state(order),
-                "placed_at": order.placed_at.isoformat(),
-            }
-            for order in world.orders
-        ]
-        counts: dict[str, int] = {}
-        for order in world.orders:
-            counts[order.provider] = counts.get(order.provider, 0) + 1
-        return JSONResponse({"orders": listed, "counts": counts})
-
-    async def calls(request: Request) -> Response:
-        return JSONResponse([asdict(call) | {"at": call.at.isoformat()} for call in world.calls])
-
-    async def clock(request: Request) -> Response:
-        return await turn_clock(request, world)
-
-    async def times(request: Request) -> Response:
-        return await set_times(request, world)
-
-    async def prices(request: Request) -> Response:
-        return await set_price(request, world)
-
-    async def faults(request: Request) -> Response:
-        if request.method == "DELETE":
-            world.faults.clear()
-        if request.method == "POST":
-            world.faults.append(await read_fault(request, world))
-        return JSONResponse([asdict(fault) for fault in world.faults])
-
-    async def reset(request: Request) -> Response:
-        world.reset()
-        return JSONResponse({})
-
-    return [
-        Route("/control/orders", orders),
-        Route("/control/calls", calls),
-        Route("/control/clock", explained(clock), methods=["POST"]),
-        Route("/control/times", explained(times), methods=["POST"]),
-        Route("/control/prices", explained(prices), methods=["GET", "POST", "DELETE"]),
-        Route("/control/faults", explained(faults), methods=["GET", "POST", "DELETE"]),
-        Route("/control/reset", reset, methods=["POST"]),
-    ]
+    return emulator.route("media", "download", "/media/{media_id}.mp4", "GET", video, refuse)
 
 
 @contextmanager
 def running(
-    folder: Path, *, world: EmulatorState | None = None, tls: tuple[str, str] | None = None
+    folder: Path, *, state: EmulatorState | None = None, tls: tuple[str, str] | None = None
 ) -> Iterator[tuple[str, EmulatorState]]:
-    """An emulator in a thread of this process, on a free loopback port; gives its address and its world.
+    """An emulator in a thread of this process, on a free loopback port; gives its address and its state.
 
     `tls` are the files of a certificate and its key; without them it speaks plain HTTP.
     """
-    world = world or make_state()
+    state = state or make_state()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         base_url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
-        with served(make_web(make_app(world, folder, base_url), tls), listener):
-            yield base_url, world
+        with served(make_web(make_app(state, folder, base_url), tls), listener):
+            yield base_url, state
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 Assumed where it is silent: 202 with `id` and `status`; the states queued, processing, completed and failed;
 `adjustments` as a list of {field, requested, applied} in both answers; a day counted from the order; 720 lines without
-`resolution`; PNG, JPEG and WebP pictures, sent as the type they are; 400 for mixed modes, repeated fields and refused
+`resolution`; PNG, JPEG and WebP images, sent as the type they are; 400 for mixed modes, repeated fields and refused
 content; every error type but not_found. Unknown fields are kept and not refused.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,17 +18,26 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ltx_mcp.emulator.checks import WholeFilm, decode_data_uri, image_kind, public_address
-from ltx_mcp.emulator.emulator_state import EmulatedOrder, Fault, FilmSpec
-from ltx_mcp.emulator.wire import Emulator
+from ltx_mcp.emulator.checks import (
+    WholeVideoResponse,
+    decode_data_uri,
+    has_bearer,
+    is_image_as_sent,
+    media_type,
+    public_address,
+    retry_headers,
+)
+from ltx_mcp.emulator.emulator_state import EmulatedOrder, Fault, VideoSpec
+from ltx_mcp.emulator.inputs import Stored
+from ltx_mcp.emulator.wire import Emulator, RequestRefused
 
 NAME = "bytecompute"
 KEY = "emulated-bytecompute-key"
 
 MODEL = "Lightricks/LTX-2.3"
-PICTURES = ("image", "first_frame", "last_frame")
+IMAGES = ("image", "first_frame", "last_frame")
 KINDS = ("png", "jpeg", "webp")
-TEXTS = ("model", "prompt", "duration", "resolution", "aspect_ratio", "fps", *(f"{name}_uri" for name in PICTURES))
+TEXTS = ("model", "prompt", "duration", "resolution", "aspect_ratio", "fps", *(f"{name}_uri" for name in IMAGES))
 SIZES = {
     "16:9": (1280, 720),
     "4:3": (960, 720),
@@ -43,6 +51,7 @@ LOW_FPS, HIGH_FPS = 25, 50
 MIN_EDGE, LONG_EDGE, SHORT_EDGE = 512, 1920, 1080
 KEPT_S = 24 * 3600
 TEXT_BYTES = 64 * 2**20
+STATUS_WORDS = {"waiting": "queued", "running": "processing", "done": "completed"}
 ERROR_TYPES = {
     400: "invalid_request",
     401: "unauthorized",
@@ -54,23 +63,19 @@ ERROR_TYPES = {
     503: "unavailable",
 }
 POLICY = "The request was refused by the content policy"
+REFUSALS = {"locked": (402, "Insufficient credits"), "content": (400, POLICY), "refuse": (400, "Invalid input")}
 
 
 @dataclass
 class BytecomputeForm:
-    """A multipart body: texts as they came, and of each file its name, type, size, hash and first bytes."""
+    """A multipart body: texts as they came, and of each file its name, its type and what was kept of it."""
 
     texts: dict[str, str] = field(default_factory=dict)
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
-def settings(base_url: str) -> dict[str, str]:
-    """The environment that points ltx-mcp here."""
-    return {"BYTECOMPUTE_API_KEY": KEY, "LTX_MCP_BYTECOMPUTE_URL": base_url}
+    files: dict[str, tuple[str | None, str | None, Stored]] = field(default_factory=dict)
 
 
 def routes(emulator: Emulator) -> list[Route]:
-    """The order, the status and the film."""
+    """The order, the status and the video."""
     api = _BytecomputeApi(emulator)
     return [
         emulator.route(NAME, "submit", "/v1/generate", "POST", api.submit, refuse),
@@ -81,112 +86,91 @@ def routes(emulator: Emulator) -> list[Route]:
 
 def refuse(fault: Fault) -> Response:
     """The refusal a fault asks for, in this provider's envelope."""
-    told = fault.options
-    worded = {
-        "locked": (402, "Insufficient credits"),
-        "content": (400, POLICY),
-        "refuse": (400, "Invalid input"),
-    }
-    status, message = worded.get(fault.kind, (told.get("status", 500), "Internal failure during processing"))
-    return _error(status, told.get("message") or message, told.get("type"), told.get("retry_after"))
+    status, message = fault.refusal(REFUSALS, "Internal failure during processing")
+    return _error(status, message, fault.options.get("type"), fault.options.get("retry_after"))
 
 
 class _BytecomputeApi:
-    """The handlers; each looks at the key first."""
+    """The handlers; each checks the key first."""
 
     def __init__(self, emulator: Emulator) -> None:
-        self._emulator, self._world = emulator, emulator.world
+        self._emulator, self._state = emulator, emulator.state
 
     async def submit(self, request: Request) -> Response:
-        """Take an order and say what was adjusted."""
-        if refusal := self._locked_out(request):
-            return refusal
-        form = await _read_form(request)
-        if isinstance(form, str):
-            return _error(400, form)
+        """Accept an order and say what was adjusted."""
+        self._check_key(request)
+        form = await self._read_form(request)
         if wrong := find_mistake(form):
             return _error(400, wrong)
-        film, adjustments = negotiate(form.texts)
-        files = {name: {key: each[key] for key in each if key != "head"} for name, each in form.files.items()}
-        order = self._world.place(
-            NAME, request.url.path, form.texts, film, order_id=str(uuid4()), files=files, adjustments=adjustments
+        video, adjustments = negotiate(form.texts)
+        files = {
+            field_name: {"name": name, "content_type": content_type, "size": file.size, "sha256": file.sha256}
+            for field_name, (name, content_type, file) in form.files.items()
+        }
+        order = self._state.place(
+            NAME, request.url.path, form.texts, video, order_id=str(uuid4()), files=files, adjustments=adjustments
         )
-        if order.fault and order.fault.kind == "adjusts":
-            _lower(order)
+        if order.fault and order.fault_kind == "adjusts":
+            _lower(order, order.fault.options.get("duration", SHORTEST_S))
         return JSONResponse({"id": order.id, "status": "queued", "adjustments": _adjustments(order)}, 202)
 
     async def poll(self, request: Request) -> Response:
         """Where a job stands, for a day."""
-        if refusal := self._locked_out(request):
-            return refusal
         order = self._find(request)
-        if order is None:
-            return _not_found(request)
-        words = {"waiting": "queued", "running": "processing", "done": "completed"}
-        word = words.get(self._world.state(order), "failed")
-        if order.fault and order.fault.kind == "unknown_state":
-            word = "hibernating"
-        failed = {"error": _failure(order)} if word == "failed" else {}
-        return JSONResponse({"id": order.id, "status": word, "adjustments": _adjustments(order), **failed})
+        status = STATUS_WORDS.get(self._state.status(order), "failed")
+        if order.fault_kind == "unknown_state":
+            status = "hibernating"
+        failed = {"error": _failure(order)} if status == "failed" else {}
+        return JSONResponse({"id": order.id, "status": status, "adjustments": _adjustments(order), **failed})
 
     async def download(self, request: Request) -> Response:
-        """The film, once it is there."""
-        if refusal := self._locked_out(request):
-            return refusal
+        """The video, once it is there."""
         order = self._find(request)
-        kind = order.fault.kind if order and order.fault else ""
-        if order is None or kind == "url_expires":
+        if order.fault_kind == "url_expires":
             return _not_found(request)
-        if self._world.state(order) != "done" or kind == "unknown_state":
+        if self._state.status(order) != "done" or order.fault_kind == "unknown_state":
             return _error(409, f"Job '{order.id}' is not complete")
-        if kind == "json_download":
-            return JSONResponse({"url": f"{self._emulator.base_url}/media/{order.media_id}.mp4"})
-        return WholeFilm(await self._emulator.films.path(order.film))
+        if order.fault_kind == "json_download":
+            return JSONResponse({"url": self._emulator.video_url(order)})
+        return WholeVideoResponse(await self._emulator.videos.path(order.video))
 
-    def _find(self, request: Request) -> EmulatedOrder | None:
-        order = self._world.find(NAME, request.path_params["id"])
-        return None if order is None or self._world.age_s(order) > KEPT_S else order
+    def _find(self, request: Request) -> EmulatedOrder:
+        """Raises RequestRefused."""
+        self._check_key(request)
+        order = self._state.find(NAME, request.path_params["id"])
+        if order is None or self._state.age_s(order) > KEPT_S:
+            raise RequestRefused(_not_found(request))
+        return order
 
-    def _locked_out(self, request: Request) -> Response | None:
-        if request.headers.get("authorization") == f"Bearer {self._world.keys.get(NAME, KEY)}":
-            return None
-        return _error(401, "Invalid or missing API key")
+    async def _read_form(self, request: Request) -> BytecomputeForm:
+        """Raises RequestRefused."""
+        if media_type(request) != "multipart/form-data":
+            raise RequestRefused(_error(400, "The body must be multipart/form-data"))
+        form = BytecomputeForm()
+        try:
+            async with request.form(max_part_size=TEXT_BYTES) as parts:
+                for name, value in parts.multi_items():
+                    if name in form.texts or name in form.files:
+                        raise RequestRefused(_error(400, f"{name} is given twice"))
+                    if isinstance(value, UploadFile):
+                        file = await self._emulator.inputs.keep(await value.read())
+                        form.files[name] = (value.filename, value.content_type, file)
+                    else:
+                        form.texts[name] = value
+        except HTTPException as error:
+            raise RequestRefused(_error(400, f"The body is not a whole form: {error.detail}")) from error
+        return form
 
-
-async def _read_form(request: Request) -> BytecomputeForm | str:
-    """The form, or in words why it is none."""
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "multipart/form-data":
-        return "The body must be multipart/form-data"
-    form = BytecomputeForm()
-    try:
-        async with request.form(max_part_size=TEXT_BYTES) as parts:
-            for name, value in parts.multi_items():
-                if name in form.texts or name in form.files:
-                    return f"{name} is given twice"
-                if isinstance(value, UploadFile):
-                    form.files[name] = await _file(value)
-                else:
-                    form.texts[name] = value
-    except HTTPException as error:
-        return f"The body is not a whole form: {error.detail}"
-    return form
-
-
-async def _file(upload: UploadFile) -> dict[str, Any]:
-    data = await upload.read()
-    return {
-        "name": upload.filename,
-        "content_type": upload.content_type,
-        "size": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "head": data[:32],
-    }
+    def _check_key(self, request: Request) -> None:
+        """Raises RequestRefused."""
+        if not has_bearer(request, self._state.keys.get(NAME, KEY)):
+            raise RequestRefused(_error(401, "Invalid or missing API key"))
 
 
 def find_mistake(form: BytecomputeForm) -> str | None:
     """What is wrong with a form, in words; None for what the page allows, and for sizes that are negotiated."""
     texts = form.texts
-    if misplaced := [name for name in texts if name in PICTURES] + [name for name in form.files if name in TEXTS]:
+    if misplaced := [name for name in texts if name in IMAGES] + [name for name in form.files if name in TEXTS]:
         return f"{misplaced[0]} is sent as the wrong kind of part"
     if texts.get("model") != MODEL:
         return f"model must be {MODEL}"
@@ -197,13 +181,13 @@ def find_mistake(form: BytecomputeForm) -> str | None:
     for name, pattern in (("duration", r"\d+(\.\d+)?"), ("fps", r"\d+"), ("resolution", r"\d{1,5}x\d{1,5}")):
         if name in texts and not re.fullmatch(pattern, texts[name]):
             return f"{name} cannot be read"
-    return _wrong_mode(form) or _wrong_picture(form)
+    return _wrong_mode(form) or _wrong_image(form)
 
 
 def _wrong_mode(form: BytecomputeForm) -> str | None:
-    """Pictures of which no mode can be told."""
-    given = {name: [each for each in (name, f"{name}_uri") if each in form.texts | form.files] for name in PICTURES}
-    if double := [name for name in PICTURES if len(given[name]) > 1]:
+    """What is wrong with a set of images that is no mode."""
+    given = {name: [each for each in (name, f"{name}_uri") if each in form.texts | form.files] for name in IMAGES}
+    if double := [name for name in IMAGES if len(given[name]) > 1]:
         return f"{double[0]} and {double[0]}_uri exclude each other"
     if given["image"] and given["first_frame"]:
         return "image and first_frame exclude each other"
@@ -212,39 +196,31 @@ def _wrong_mode(form: BytecomputeForm) -> str | None:
     return None
 
 
-def _wrong_picture(form: BytecomputeForm) -> str | None:
-    for name in PICTURES:
+def _wrong_image(form: BytecomputeForm) -> str | None:
+    for name in IMAGES:
         if name in form.files:
-            file = form.files[name]
-            if not _is_picture(file["content_type"], file["head"]):
+            _, content_type, file = form.files[name]
+            if not is_image_as_sent(content_type, file.head, KINDS):
                 return f"{name}: unsupported image format"
         uri = form.texts.get(f"{name}_uri")
-        if uri is None or public_address(uri, frozenset({"http", "https"}), numbers=True):
+        if uri is None or public_address(uri, lenient=True):
             continue
         data = decode_data_uri(uri)
-        if data is None or not _is_picture(*data):
+        if data is None or not is_image_as_sent(*data, KINDS):
             return f"{name}_uri: must be a public URL or a base64 data URI of a supported image format"
     return None
 
 
-def _is_picture(content_type: str | None, head: bytes) -> bool:
-    kind = image_kind(head[:32])
-    return kind in KINDS and content_type == f"image/{kind}"
-
-
-def negotiate(texts: Mapping[str, str]) -> tuple[FilmSpec, list[dict[str, Any]]]:
-    """The film that is made, and what was changed for it: out of range is brought into range, never refused."""
-    fps, duration = int(texts.get("fps", LOW_FPS)), _number(texts.get("duration", "5"))
+def negotiate(texts: Mapping[str, str]) -> tuple[VideoSpec, list[dict[str, Any]]]:
+    """The video that is made, and what was changed for it: out of range is brought into range, never refused."""
+    fps, text = int(texts.get("fps", LOW_FPS)), texts.get("duration", "5")
+    duration = int(text) if text.isdigit() else float(text)
     size = texts.get("resolution") or "x".join(map(str, SIZES[texts.get("aspect_ratio", "16:9")]))
-    width, height = _within(*map(int, size.split("x")))
     asked = {"fps": fps, "duration": duration, "resolution": size}
-    film = FilmSpec(
-        width,
-        height,
-        HIGH_FPS if fps > (LOW_FPS + HIGH_FPS) / 2 else LOW_FPS,
-        min(max(duration, SHORTEST_S), LONGEST_S),
-    )
-    return film, _changes(asked, film)
+    allowed_fps = HIGH_FPS if fps > (LOW_FPS + HIGH_FPS) / 2 else LOW_FPS
+    allowed_s = min(max(duration, SHORTEST_S), LONGEST_S)
+    video = VideoSpec(*_within(*map(int, size.split("x"))), allowed_fps, allowed_s)
+    return video, _changes(asked, video)
 
 
 def _within(width: int, height: int) -> tuple[int, int]:
@@ -254,23 +230,24 @@ def _within(width: int, height: int) -> tuple[int, int]:
     return max(MIN_EDGE, int(width * scale) // 2 * 2), max(MIN_EDGE, int(height * scale) // 2 * 2)
 
 
-def _lower(order: EmulatedOrder) -> None:
-    """Give less than was asked for, as a busy machine would: 25 frames a second, then a shorter film."""
-    applied = {each["field"]: each["requested"] for each in order.facts["adjustments"]}
-    film = order.film
-    asked = {"fps": film.fps, "duration": film.duration, "resolution": f"{film.width}x{film.height}"} | applied
-    duration = order.fault.options.get("duration", SHORTEST_S) if order.fault else SHORTEST_S
-    order.film = replace(film, fps=LOW_FPS, duration=min(film.duration, duration))
-    order.facts |= {"adjustments": _changes(asked, order.film), "billed_s": order.film.duration}
+def _lower(order: EmulatedOrder, duration: float) -> None:
+    """Give less than was requested, as a busy machine would: 25 frames a second, then a shorter video."""
+    requested = {each["field"]: each["requested"] for each in order.facts["adjustments"]}
+    asked = _negotiated(order.video) | requested
+    order.video = replace(order.video, fps=LOW_FPS, duration=min(order.video.duration, duration))
+    order.facts |= {"adjustments": _changes(asked, order.video), "billed_s": order.video.duration}
 
 
-def _changes(asked: Mapping[str, Any], film: FilmSpec) -> list[dict[str, Any]]:
-    got = {"fps": film.fps, "duration": film.duration, "resolution": f"{film.width}x{film.height}"}
-    return [{"field": name, "requested": asked[name], "applied": got[name]} for name in got if asked[name] != got[name]]
+def _negotiated(video: VideoSpec) -> dict[str, Any]:
+    return {"fps": video.fps, "duration": video.duration, "resolution": f"{video.width}x{video.height}"}
 
 
-def _number(text: str) -> int | float:
-    return int(text) if text.isdigit() else float(text)
+def _changes(asked: Mapping[str, Any], video: VideoSpec) -> list[dict[str, Any]]:
+    return [
+        {"field": name, "requested": asked[name], "applied": applied}
+        for name, applied in _negotiated(video).items()
+        if asked[name] != applied
+    ]
 
 
 def _adjustments(order: EmulatedOrder) -> list[dict[str, Any]] | None:
@@ -278,7 +255,7 @@ def _adjustments(order: EmulatedOrder) -> list[dict[str, Any]] | None:
 
 
 def _failure(order: EmulatedOrder) -> dict[str, str]:
-    if order.fault and order.fault.kind == "content":
+    if order.fault_kind == "content":
         return {"type": "content_policy", "message": POLICY}
     return {"type": ERROR_TYPES[500], "message": "generation failed"}
 
@@ -287,7 +264,6 @@ def _not_found(request: Request) -> Response:
     return _error(404, f"Job '{request.path_params['id']}' not found")
 
 
-def _error(status: int, message: str, kind: str | None = None, retry_after_s: int | None = None) -> Response:
-    told = {"type": kind or ERROR_TYPES.get(status, "error"), "message": message}
-    headers = None if retry_after_s is None else {"retry-after": str(retry_after_s)}
-    return JSONResponse({"type": "error", "error": told}, status, headers)
+def _error(status: int, message: str, kind: str | None = None, retry_after_s: float | None = None) -> Response:
+    error = {"type": kind or ERROR_TYPES.get(status, "error"), "message": message}
+    return JSONResponse({"type": "error", "error": error}, status, retry_headers(retry_after_s))

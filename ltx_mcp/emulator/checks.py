@@ -1,4 +1,4 @@
-"""What several emulated providers look at in a request: JSON bodies, data URIs, addresses, pictures.
+"""What several emulated providers read in a request and put into a response: JSON bodies, data URIs, addresses, images.
 
 No provider's rules here: each file states its own, from that provider's pages.
 """
@@ -8,6 +8,7 @@ import binascii
 import ipaddress
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,8 +36,14 @@ def image_kind(head: bytes) -> str | None:
     return "heif" if brands & HEIF_BRANDS else None
 
 
+def is_image_as_sent(content_type: str | None, head: bytes, kinds: Collection[str]) -> bool:
+    """Whether a file is an image of one of these kinds, and was sent as the type it is."""
+    kind = image_kind(head[:32])
+    return kind in kinds and content_type == f"image/{kind}"
+
+
 def decode_data_uri(text: str) -> tuple[str, bytes] | None:
-    """The media type and the bytes of a `data:type/name;base64,…` URI; None where it is not a whole one."""
+    """The media type and the bytes of a `data:type/name;base64,…` URI; None where it is not a complete one."""
     match = DATA_URI.fullmatch(text)
     if match is None:
         return None
@@ -46,25 +53,35 @@ def decode_data_uri(text: str) -> tuple[str, bytes] | None:
         return None
 
 
-def public_address(text: str, schemes: frozenset[str] = frozenset({"https"}), *, numbers: bool = False) -> bool:
-    """Whether this is an address somebody on the internet could fetch; `numbers`: an IP address may be its host."""
+def public_address(text: str, *, lenient: bool = False) -> bool:
+    """Whether this is an https address on a public domain name; `lenient`: http and public IP addresses too."""
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
     except ValueError:
         return False
-    if parts.scheme not in schemes or not host:
+    if parts.scheme not in (("http", "https") if lenient else ("https",)) or not host:
         return False
     try:
-        return ipaddress.ip_address(host).is_global and numbers
+        return ipaddress.ip_address(host).is_global and lenient
     except ValueError:
         return "." in host and not host.endswith((".localhost", ".local", ".internal"))
+
+
+def has_bearer(request: Request, key: str) -> bool:
+    """Whether the request carries this key as a bearer token."""
+    return request.headers.get("authorization") == f"Bearer {key}"
+
+
+def media_type(request: Request) -> str:
+    """The type its body is sent as, without parameters."""
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 async def read_json(request: Request) -> dict[str, Any] | None:
     """The JSON object in the body; None where the body, or its declared type, is something else. Half a surrogate pair
     is no text that could be given back."""
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+    if media_type(request) != "application/json":
         return None
     try:
         body = json.loads(await request.body())
@@ -74,8 +91,13 @@ async def read_json(request: Request) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-class WholeFilm(FileResponse):
-    """A film as the body of an answer to POST: always all of it, as no page speaks of ranges there."""
+def retry_headers(seconds: float | None) -> dict[str, str]:
+    """Retry-After, where there is something to say."""
+    return {} if seconds is None else {"retry-after": str(seconds)}
+
+
+class WholeVideoResponse(FileResponse):
+    """A video as the body of an answer to POST: always all of it, as no page speaks of ranges there."""
 
     def __init__(self, path: Path, headers: dict[str, str] | None = None) -> None:
         super().__init__(path, headers=headers, media_type="video/mp4")

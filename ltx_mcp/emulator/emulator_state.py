@@ -1,4 +1,4 @@
-"""What the emulated providers share: a clock that can be turned, the orders they took, the faults they were told of.
+"""What the emulated providers share: a clock that can be advanced, the orders they took, the faults that are due.
 
 No HTTP here. Nothing is ordered from anybody and nothing costs anything.
 """
@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 from ltx_mcp.media.messages import EditOrder
 
-State = Literal["waiting", "running", "done", "failed", "cancelled"]
+Status = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
 @dataclass(frozen=True)
-class FilmSpec:
-    """The film an order leads to; `duration` in seconds. `edit` says of which film it is made, and how, an empty path
-    standing for one that lies elsewhere; `sound` and `picture` are paths of what it is drawn from."""
+class VideoSpec:
+    """The video an order leads to; `duration` in seconds. `edit` says from which video it is made, and how, an empty
+    path standing for one that lies elsewhere; `audio_path` and `image_path` are what it is drawn from."""
 
     width: int
     height: int
@@ -25,16 +25,15 @@ class FilmSpec:
     duration: float
     audio: bool = True
     edit: EditOrder | None = None
-    sound: str = ""
-    picture: str = ""
+    audio_path: str = ""
+    image_path: str = ""
 
 
 @dataclass
 class Fault:
     """Something that goes wrong on purpose, `times` times, at one step of one provider (`*`: of every one).
 
-    `step` is submit, upload, put, poll, stream, result, cancel, download or order; an order carries its fault with
-    it until it ends. Kinds: see docs/emulator.md.
+    Steps and kinds: docs/emulator.md. An order keeps its fault until it ends.
     """
 
     provider: str
@@ -42,6 +41,12 @@ class Fault:
     kind: str
     times: int = 1
     options: dict[str, Any] = field(default_factory=dict)
+
+    def refusal(self, replies: Mapping[str, tuple[int, str]], failure: str) -> tuple[int, str]:
+        """Status and message of the refusal this fault asks for: those in `replies` for its kind, else the status in
+        its options with the message `failure`; a message in its options overrules both."""
+        status, message = replies.get(self.kind, (self.options.get("status", 500), failure))
+        return status, self.options.get("message") or message
 
 
 @dataclass
@@ -56,17 +61,22 @@ class EmulatedOrder:
     endpoint: str
     fields: dict[str, Any]
     files: dict[str, dict[str, Any]]
-    film: FilmSpec
+    video: VideoSpec
     placed_at: datetime
     media_id: str
     fault: Fault | None = None
     cancelled_at: datetime | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def fault_kind(self) -> str:
+        """The kind of its fault; empty where it has none."""
+        return self.fault.kind if self.fault else ""
+
 
 @dataclass(frozen=True)
-class Told:
-    """What a price call says of one endpoint, where it was told to say something else than usual."""
+class EmulatedPrice:
+    """What a price call says about one endpoint, where a test or a person set it."""
 
     unit_price: float
     unit: str = "second"
@@ -87,8 +97,8 @@ class Call:
 
 
 class EmulatorState:
-    """The state behind all emulated providers. An order waits `wait_s`, then runs `work_s`, by the world's clock.
-    `prices` are told by endpoint; `limits` are the most orders that a provider has under way before it says 429."""
+    """The state behind all emulated providers. An order waits `wait_s`, then runs `work_s`, by the emulator's clock.
+    `prices` are by endpoint; `limits` are the most orders that a provider has in flight before it says 429."""
 
     def __init__(self, *, wait_s: float = 0.5, work_s: float = 1.5, keys: Mapping[str, str] | None = None) -> None:
         self.wait_s, self.work_s = wait_s, work_s
@@ -97,26 +107,26 @@ class EmulatorState:
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self.uploads: dict[str, dict[str, Any]] = {}
-        self.prices: dict[str, Told] = {}
+        self.prices: dict[str, EmulatedPrice] = {}
         self.limits: dict[str, int] = {}
         self._offset = timedelta()
         self._numbers = itertools.count(1)
 
     def now(self) -> datetime:
-        """The world's time."""
+        """The emulator's time."""
         return datetime.now(UTC) + self._offset
 
     @property
-    def turned_s(self) -> float:
-        """How far the clock was turned, in seconds."""
+    def advanced_s(self) -> float:
+        """How far the clock was advanced, in seconds."""
         return self._offset.total_seconds()
 
     def advance(self, seconds: float) -> None:
-        """Turn the clock forward."""
+        """Advance the clock."""
         self._offset += timedelta(seconds=seconds)
 
     def number(self) -> int:
-        """A number no other thing of this world has."""
+        """A number that nothing else here has."""
         return next(self._numbers)
 
     def place(
@@ -124,26 +134,24 @@ class EmulatorState:
         provider: str,
         endpoint: str,
         fields: Mapping[str, Any],
-        film: FilmSpec,
+        video: VideoSpec,
         *,
         order_id: str,
         files: Mapping[str, dict[str, Any]] | None = None,
         billed_s: float | None = None,
         **facts: Any,
     ) -> EmulatedOrder:
-        """Take an order. What makes it refused is decided before, by the provider that is asked.
-
-        `billed_s`: the seconds that it costs; None: those of its film.
-        """
-        fault = self.take(provider, "order")
+        """Accept an order; the provider has checked it. `billed_s`: the seconds that it costs; None: those of its
+        video."""
+        fault = self.take_fault(provider, "order")
         if fault and fault.kind == "smaller_film":
-            width, height = film.width // 4 * 2, film.height // 4 * 2
-            film = replace(film, width=width, height=height, duration=max(1.0, film.duration / 2))
+            width, height = video.width // 4 * 2, video.height // 4 * 2
+            video = replace(video, width=width, height=height, duration=max(1.0, video.duration / 2))
         order = EmulatedOrder(
-            order_id, provider, endpoint, dict(fields), dict(files or {}), film, self.now(), f"{self.number():06d}"
+            order_id, provider, endpoint, dict(fields), dict(files or {}), video, self.now(), f"{self.number():06d}"
         )
         order.fault = fault
-        order.facts = facts | {"billed_s": film.duration if billed_s is None else billed_s}
+        order.facts = facts | {"billed_s": video.duration if billed_s is None else billed_s}
         self.orders.append(order)
         return order
 
@@ -152,40 +160,47 @@ class EmulatorState:
         return next((each for each in self.orders if (each.provider, each.id) == (provider, order_id)), None)
 
     def by_media(self, media_id: str) -> EmulatedOrder | None:
-        """The order a film belongs to."""
+        """The order a video belongs to."""
         return next((each for each in self.orders if each.media_id == media_id), None)
 
     def age_s(self, order: EmulatedOrder) -> float:
-        """Seconds since it was taken."""
+        """Seconds since it was accepted."""
         return (self.now() - order.placed_at).total_seconds()
 
-    def state(self, order: EmulatedOrder) -> State:
+    def status(self, order: EmulatedOrder) -> Status:
         """Where an order stands by the clock and its fault."""
         if order.cancelled_at is not None:
             return "cancelled"
-        kind = order.fault.kind if order.fault else ""
         age_s = self.age_s(order)
         if age_s < self.wait_s:
             return "waiting"
-        if age_s < self.wait_s + self.work_s or kind == "never_finishes":
+        if age_s < self.wait_s + self.work_s or order.fault_kind == "never_finishes":
             return "running"
-        return "failed" if kind in ("fails", "content") else "done"
+        return "failed" if order.fault_kind in ("fails", "content") else "done"
+
+    def is_in_flight(self, order: EmulatedOrder) -> bool:
+        """Whether it has not ended yet."""
+        return self.status(order) in ("waiting", "running")
 
     def finished_at(self, order: EmulatedOrder) -> datetime:
         """When it ended, or will."""
         return order.cancelled_at or order.placed_at + timedelta(seconds=self.wait_s + self.work_s)
 
+    def ended_before(self, order: EmulatedOrder, seconds: float) -> bool:
+        """Whether its end is longer ago than this."""
+        return self.now() > self.finished_at(order) + timedelta(seconds=seconds)
+
     def position(self, order: EmulatedOrder) -> int:
         """How many orders of the same provider wait before this one."""
         before = [each for each in self.orders if each.provider == order.provider and each.placed_at < order.placed_at]
-        return sum(self.state(each) == "waiting" for each in before)
+        return sum(self.status(each) == "waiting" for each in before)
 
     def is_full(self, provider: str) -> bool:
-        """Whether it has as many orders under way as its limit lets it."""
-        under_way = (each for each in self.orders if each.provider == provider)
-        return sum(self.state(each) in ("waiting", "running") for each in under_way) >= self.limits.get(provider, 10**9)
+        """Whether it has as many orders in flight as its limit allows."""
+        in_flight = sum(self.is_in_flight(each) for each in self.orders if each.provider == provider)
+        return in_flight >= self.limits.get(provider, 10**9)
 
-    def take(self, provider: str, step: str) -> Fault | None:
+    def take_fault(self, provider: str, step: str) -> Fault | None:
         """The fault that is due at this step, used up once."""
         for fault in self.faults:
             if fault.provider in (provider, "*") and fault.step == step and fault.times > 0:
@@ -194,8 +209,8 @@ class EmulatorState:
         return None
 
     def reset(self) -> None:
-        """Forget orders, calls, uploads, faults, prices and limits; the clock keeps its turn."""
-        for kept in (self.orders, self.calls, self.faults):
-            kept.clear()
-        for told in (self.uploads, self.prices, self.limits):
-            told.clear()
+        """Forget orders, calls, uploads, faults, prices and limits; the clock stays advanced."""
+        for recorded in (self.orders, self.calls, self.faults):
+            recorded.clear()
+        for table in (self.uploads, self.prices, self.limits):
+            table.clear()

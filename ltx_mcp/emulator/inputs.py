@@ -1,7 +1,7 @@
 """Files that came in: kept in a folder by their hash as they stream in, and measured once, when an order uses them.
 
-What lies at an address elsewhere is not fetched: it is taken for a film of six seconds with sound, or six seconds of
-sound.
+What lies at an address elsewhere is not fetched: it is assumed to be a video of six seconds with sound, or six seconds
+of sound.
 """
 
 import hashlib
@@ -34,10 +34,15 @@ class Stored:
     sha256: str
     head: bytes
 
+    @property
+    def etag(self) -> str:
+        """As the header has it."""
+        return f'"{self.sha256[:32]}"'
+
 
 @dataclass(frozen=True)
 class InputFile:
-    """A film or a sound that an order names. Without a path it lies elsewhere, and its facts are assumed."""
+    """A video or a sound that an order names. Without a path it lies elsewhere, and its facts are assumed."""
 
     facts: MediaInfo
     path: str = ""
@@ -52,11 +57,11 @@ ELSEWHERE: dict[Kind, InputFile] = {
 
 
 class Inputs:
-    """A folder of its own, made for the first file, which goes with it at the latest; `close` at shutdown."""
+    """A folder of its own, made for the first file and removed with this object at the latest; `close` at shutdown."""
 
     def __init__(self, media: MediaClient) -> None:
         self._media = media
-        self._looked: dict[tuple[str, Kind], MediaInfo | None] = {}
+        self._probed: dict[tuple[str, Kind], MediaInfo | None] = {}
 
     @cached_property
     def _folder(self) -> Path:
@@ -92,21 +97,21 @@ class Inputs:
 
     async def join(self, parts: list[Stored]) -> Stored:
         """Keep these files as one."""
-        return await self.store(_joined(parts))
+        return await self.keep(b"".join(part.path.read_bytes() for part in parts))
 
     async def probe(self, file: Stored, kind: Kind) -> InputFile | None:
-        """What a file is; None where it is no whole film or no whole sound."""
+        """What a file is; None where it is no complete video or sound."""
         key = (file.sha256, kind)
-        if key not in self._looked:
+        if key not in self._probed:
             try:
-                self._looked[key] = await self._media.probe_media(file.path, kind)
+                self._probed[key] = await self._media.probe_media(file.path, kind)
             except CallerError:
-                self._looked[key] = None
-        facts = self._looked[key]
+                self._probed[key] = None
+        facts = self._probed[key]
         return None if facts is None else InputFile(facts, str(file.path))
 
     async def probe_image(self, file: Stored) -> MediaInfo | None:
-        """What a picture is; None where it cannot be decoded."""
+        """What an image is; None where it cannot be decoded."""
         try:
             return await self._media.probe_image(file.path)
         except CallerError:
@@ -115,10 +120,3 @@ class Inputs:
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
-
-
-async def _joined(parts: list[Stored]) -> AsyncIterator[bytes]:
-    for part in parts:
-        with part.path.open("rb") as file:
-            while chunk := file.read(2**20):
-                yield chunk

@@ -1,4 +1,4 @@
-"""A film made to another size, and cut: what the edited films of the emulated providers need now and then."""
+"""A video scaled to another size, and cut: what the edited videos of the emulated providers sometimes need."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def fit(path: Path, out: Path, width: int, height: int, duration: float) -> None:
-    """Write the film at this size, with bars where its shape is another, and of this length in seconds at most.
+    """Write the video at this size, with bars where its shape is another, and of this length in seconds at most.
 
-    Moments stay as they are, and the sound is copied.
+    Timestamps stay as they are, and the sound is copied.
     """
     import av
 
@@ -24,25 +24,18 @@ def fit(path: Path, out: Path, width: int, height: int, duration: float) -> None
     with av.open(f"file:{path}") as source, open_film_out(out) as target:
         pictures = source.streams.video[0]
         pictures.thread_type = "AUTO"
-        fitted = _add_pictures(target, pictures, width, height)
+        fitted = target.add_stream("libx264", rate=pictures.average_rate, options={"crf": "14", "preset": "veryfast"})
+        fitted.width, fitted.height, fitted.pix_fmt = width, height, "yuv420p"
+        fitted.codec_context.time_base = pictures.time_base or Fraction(1, 90_000)
         sound = source.streams.best("audio")
         copied = target.add_stream_from_template(sound) if sound else None
-        _write_pictures(source, target, fitted, duration)
+        _write_videos(source, target, fitted, duration)
         if sound is not None and copied is not None:
             source.seek(0)
-            _copy_sound(source, target, sound, copied, duration)
+            _copy_audio(source, target, sound, copied, duration)
 
 
-def _add_pictures(target: "OutputContainer", pictures: "VideoStream", width: int, height: int) -> "VideoStream":
-    fitted = target.add_stream("libx264", rate=pictures.average_rate, options={"crf": "14", "preset": "veryfast"})
-    fitted.width, fitted.height, fitted.pix_fmt = width, height, "yuv420p"
-    fitted.codec_context.time_base = pictures.time_base or Fraction(1, 90_000)
-    return fitted
-
-
-def _write_pictures(
-    source: "InputContainer", target: "OutputContainer", fitted: "VideoStream", duration: float
-) -> None:
+def _write_videos(source: "InputContainer", target: "OutputContainer", fitted: "VideoStream", duration: float) -> None:
     graph: Graph | None = None
     for frame in source.decode(video=0):
         if frame.time is not None and frame.time >= duration:
@@ -54,7 +47,7 @@ def _write_pictures(
 
 
 def _scaler(pictures: "VideoStream", frame: "av.VideoFrame", width: int, height: int) -> "Graph":
-    """Turns a film that a player would turn, scales it, and pads it."""
+    """Rotates a video that a player would rotate, scales it, and pads it."""
     from av.filter.graph import Graph
 
     from ltx_mcp.media.decode.shown import rotation_of
@@ -64,12 +57,12 @@ def _scaler(pictures: "VideoStream", frame: "av.VideoFrame", width: int, height:
     steps = [each.partition("=") for each in (*rotation_of(frame).filters, *fitted, "setsar=1", "format=yuv420p")]
     graph = Graph()
     nodes = [graph.add_buffer(template=pictures)]
-    nodes += [graph.add(name, told or None) for name, _, told in steps] + [graph.add("buffersink")]
+    nodes += [graph.add(name, options or None) for name, _, options in steps] + [graph.add("buffersink")]
     graph.link_nodes(*nodes).configure()
     return graph
 
 
-def _copy_sound(
+def _copy_audio(
     source: "InputContainer", target: "OutputContainer", sound: "Stream", copied: "Stream", duration: float
 ) -> None:
     for packet in source.demux(sound):

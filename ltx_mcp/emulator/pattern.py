@@ -1,5 +1,5 @@
-"""The film that an order without files leads to: colour bars that say what they are, and a tone, of the right size,
-length and rate. One second of the picture is encoded and then repeated, so that a film costs next to nothing.
+"""The video that an order without files leads to: colour bars that say what they are, and a tone, of the right size,
+length and rate. One second of the picture is encoded and then repeated, so that a video costs next to nothing.
 """
 
 import math
@@ -22,7 +22,7 @@ LOUDNESS = 1500
 
 
 def draw(out: Path, size: tuple[int, int], fps: int, seconds: float, has_sound: bool) -> None:
-    """Write the film as an MP4."""
+    """Write the video as an MP4."""
     from ltx_mcp.media.remux import open_film_out
 
     frames = round(fps * seconds)
@@ -30,12 +30,12 @@ def draw(out: Path, size: tuple[int, int], fps: int, seconds: float, has_sound: 
         picture: Any = container.add_stream("libx264", rate=fps, options=X264 | {"g": str(fps)})
         picture.width, picture.height, picture.pix_fmt = *size, "yuv420p"
         sound: Any = container.add_stream("aac", rate=RATE, layout="mono") if has_sound else None
-        _write_picture(container, picture, fps, frames)
+        _write_video(container, picture, fps, frames)
         if sound is not None:
-            _write_sound(container, sound, round(RATE * frames / fps))
+            _write_audio(container, sound, round(RATE * frames / fps))
 
 
-def _write_picture(container: "OutputContainer", stream: Any, fps: int, frames: int) -> None:
+def _write_video(container: "OutputContainer", stream: Any, fps: int, frames: int) -> None:
     import av
 
     bars = _bars(stream.width, stream.height)
@@ -66,7 +66,7 @@ def _bars(width: int, height: int) -> "av.VideoFrame":
     return frame.reformat(format="yuv420p")  # type: ignore[no-any-return]
 
 
-def _write_sound(container: "OutputContainer", stream: Any, samples: int) -> None:
+def _write_audio(container: "OutputContainer", stream: Any, samples: int) -> None:
     import av
 
     wave = array("h", (round(LOUDNESS * math.sin(step * 16 * math.pi / BLOCK)) for step in range(BLOCK)))

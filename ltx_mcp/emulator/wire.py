@@ -1,4 +1,4 @@
-"""HTTP around the emulated providers: each step is recorded, and has the fault it was told to have.
+"""HTTP around the emulated providers: each step is recorded, and fails as the fault that is due says.
 
 A provider's file gives handlers that behave; what goes wrong on the wire is done here, for all of them alike.
 """
@@ -14,9 +14,9 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ltx_mcp.emulator.emulator_state import Call, EmulatorState, Fault
-from ltx_mcp.emulator.films import Films
+from ltx_mcp.emulator.emulator_state import Call, EmulatedOrder, EmulatorState, Fault
 from ltx_mcp.emulator.inputs import Inputs
+from ltx_mcp.emulator.videos import Videos
 
 Handler = Callable[[Request], Awaitable[Response]]
 Refuse = Callable[[Fault], Response]
@@ -36,34 +36,59 @@ ORDER_KINDS = frozenset(
 CREDENTIALS = ("authorization", "x-api-key", "cookie")
 
 
+class RequestRefused(Exception):
+    """A request that ends here, with the response it gets. Every handler may raise it."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
 @dataclass(frozen=True)
 class Emulator:
     """What a provider's file builds its routes from. `base_url` is where this emulator is reached, without a slash."""
 
-    world: EmulatorState
-    films: Films
+    state: EmulatorState
+    videos: Videos
     inputs: Inputs
     base_url: str
 
     def route(self, provider: str, step: str, path: str, method: str, handler: Handler, refuse: Refuse) -> Route:
-        """One documented call of a provider, with its name as a step. What a `put` brings is a file by the time it is
+        """One documented call of a provider, with its name as a step. The body of a `put` is a file by the time it is
         handled: `request.state.file`."""
 
-        async def answered(request: Request) -> Response:
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except RequestRefused as refused:
+                return refused.response
+
+        async def respond(request: Request) -> Response:
             # a connection closed on unread bytes is reset, and an early refusal lost with it
             if step == "put":
                 request.state.file = await self.inputs.store(request.stream())
             else:
                 await request.body()
-            fault = self.world.take(provider, step)
-            response = await _with_fault(fault, request, handler, refuse)
+            fault = self.state.take_fault(provider, step)
+            response = await _with_fault(fault, request, handle, refuse)
             secret = any(name in request.headers for name in CREDENTIALS) or "api_key" in request.query_params
-            self.world.calls.append(
-                Call(provider, step, request.method, request.url.path, response.status_code, secret, self.world.now())
+            self.state.calls.append(
+                Call(provider, step, request.method, request.url.path, response.status_code, secret, self.state.now())
             )
             return response
 
-        return Route(path, answered, methods=[method])
+        return Route(path, respond, methods=[method])
+
+    def video_url(self, order: EmulatedOrder) -> str:
+        """Where the video of an order can be downloaded."""
+        return f"{self.base_url}/media/{order.media_id}.mp4"
+
+    async def wait_for_end(self, request: Request, order: EmulatedOrder) -> None:
+        """Hold a request until its order has ended. Raises RequestRefused where the client leaves before."""
+        while self.state.is_in_flight(order):
+            if await request.is_disconnected():
+                raise RequestRefused(Response(status_code=499))
+            await anyio.sleep(0.02)
 
 
 async def _with_fault(fault: Fault | None, request: Request, handler: Handler, refuse: Refuse) -> Response:
@@ -74,32 +99,31 @@ async def _with_fault(fault: Fault | None, request: Request, handler: Handler, r
         case "status" | "locked" | "content" | "refuse":
             return refuse(fault)
         case "drop_before":
-            return Dropped()
-        case "drop_after":
-            await handler(request)
-            return Dropped()
+            return Cut()
         case "html":
             return HTMLResponse(PAGE, options.get("status", 502))
-        case "html_after":
-            await handler(request)
-            return HTMLResponse(PAGE, options.get("status", 200))
-        case "delay":
-            await anyio.sleep(options.get("seconds", 1.0))
-            return await handler(request)
-        case "truncated":
-            whole = await _collected(await handler(request), request)
-            return Response(whole.body[: len(whole.body) // 2], whole.status, media_type="application/json")
-        case "body":
-            await handler(request)
-            return Response(
-                options["body"], options.get("status", 200), media_type=options.get("type", "application/json")
-            )
-        case "packed":
-            return _packed(await _collected(await handler(request), request))
         case "wrong_type":
             return HTMLResponse(PAGE, 200)
+        case "delay":
+            await anyio.sleep(options.get("seconds", 1.0))
+    response = await handler(request)
+    match fault.kind:
+        case "drop_after":
+            return Cut()
+        case "html_after":
+            return HTMLResponse(PAGE, options.get("status", 200))
+        case "truncated":
+            sent = await _collect(response, request)
+            return Response(sent.body[: len(sent.body) // 2], sent.status, media_type="application/json")
+        case "body":
+            content_type = options.get("type", "application/json")
+            return Response(options["body"], options.get("status", 200), media_type=content_type)
+        case "packed":
+            return _gzipped(await _collect(response, request))
         case "cut":
-            return await _cut(await handler(request), request)
+            return await _cut(response, request)
+        case "delay":
+            return response
     raise ValueError(f"no fault is called {fault.kind!r}")
 
 
@@ -112,66 +136,54 @@ class _Sent:
     body: bytes
 
 
-def _packed(whole: "_Sent") -> Response:
-    """An answer packed with gzip, which nobody asked for."""
-    response = Response(gzip.compress(whole.body), whole.status, {"Content-Encoding": "gzip"})
-    kept = [(name, value) for name, value in whole.headers if name != b"content-length"]
+def _gzipped(sent: _Sent) -> Response:
+    """The same packed with gzip, which nobody asked for."""
+    response = Response(gzip.compress(sent.body), sent.status, {"Content-Encoding": "gzip"})
+    kept = [(name, value) for name, value in sent.headers if name != b"content-length"]
     response.raw_headers = [*response.raw_headers, *kept]
     return response
 
 
-async def _cut(whole: Response, request: Request) -> Response:
-    """The first half of a body whose whole length is announced, or a stream's first event; then nothing."""
-    if isinstance(whole, StreamingResponse):
-        first = await anext(aiter(whole.body_iterator))
-        sent = _Sent(
-            whole.status_code, list(whole.raw_headers), first.encode() if isinstance(first, str) else bytes(first)
-        )
-        return Cut(sent)
-    sent = await _collected(whole, request)
+async def _cut(response: Response, request: Request) -> Response:
+    """The first half of a body whose complete length is announced, or a stream's first event; then nothing."""
+    if isinstance(response, StreamingResponse):
+        first = await anext(aiter(response.body_iterator))
+        body = first.encode() if isinstance(first, str) else bytes(first)
+        return Cut(_Sent(response.status_code, list(response.raw_headers), body))
+    sent = await _collect(response, request)
     return Cut(_Sent(sent.status, sent.headers, sent.body[: len(sent.body) // 2]))
 
 
-async def _collected(whole: Response, request: Request) -> _Sent:
+async def _collect(response: Response, request: Request) -> _Sent:
     """What a response would send to this request, whatever kind it is."""
-    sent = _Sent(whole.status_code, [], b"")
+    sent = _Sent(response.status_code, [], b"")
 
     async def collect(message: Any) -> None:
         if message["type"] == "http.response.start":
             sent.status, sent.headers = message["status"], list(message["headers"])
         sent.body += message.get("body", b"")
 
-    async def nothing() -> Any:
+    async def receive_nothing() -> Any:
         await anyio.sleep_forever()
 
-    await whole({"type": "http", "method": request.method, "headers": request.scope["headers"]}, nothing, collect)
+    scope = {"type": "http", "method": request.method, "headers": request.scope["headers"]}
+    await response(scope, receive_nothing, collect)
     return sent
 
 
-class Dropped(Response):
-    """No answer: the connection is cut."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.status_code = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Cut it."""
-        scope["cut"]()
-        await anyio.sleep(0.01)
-
-
 class Cut(Response):
-    """An answer that stops before its end."""
+    """A connection that is cut: at once, or after a part of an answer."""
 
-    def __init__(self, sent: _Sent) -> None:
-        super().__init__(status_code=sent.status)
+    def __init__(self, sent: _Sent | None = None) -> None:
+        super().__init__()
+        self.status_code = sent.status if sent else 0
         self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what there is, then cut the connection."""
-        await send({"type": "http.response.start", "status": self._sent.status, "headers": self._sent.headers})
-        await send({"type": "http.response.body", "body": self._sent.body, "more_body": True})
-        await anyio.sleep(0.05)
+        if self._sent:
+            await send({"type": "http.response.start", "status": self._sent.status, "headers": self._sent.headers})
+            await send({"type": "http.response.body", "body": self._sent.body, "more_body": True})
+            await anyio.sleep(0.05)
         scope["cut"]()
         await anyio.sleep(0.01)

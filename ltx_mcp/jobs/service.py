@@ -99,7 +99,7 @@ class Jobs:
             Downloads().fetch,
             self._now,
             self._sleep,
-            near=self._adapters.near,
+            near=self._adapters.loopback,
             check_way=self._adapters.check_way,
             book=self._book,
         )
@@ -324,7 +324,7 @@ class Jobs:
     @property
     def near(self) -> frozenset[str]:
         """The providers on this machine, whose films may lie there too."""
-        return self._adapters.near
+        return self._adapters.loopback
 
     def film(self, job: Job) -> Path | None:
         """The film on this machine, when there is one."""

@@ -49,9 +49,10 @@ async def fetch_url(url: str, out: Path, *, argument: str, max_bytes: int) -> st
 async def fetch_by_proxy(url: str, out: Path, *, argument: str, max_bytes: int) -> str:
     """The same through this machine's proxy where it has one: for callers who may use it themselves."""
     from ltx_mcp.net.route import Route
-    from ltx_mcp.net.ssrf import fetch_public
+    from ltx_mcp.net.ssrf import EgressPolicy, fetch_public
 
-    return await fetch_public(url, out, argument=argument, max_bytes=max_bytes, route=Route())
+    policy = EgressPolicy(route=Route())
+    return await fetch_public(url, out, argument=argument, max_bytes=max_bytes, policy=policy)
 
 
 @dataclass(frozen=True)

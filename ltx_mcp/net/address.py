@@ -1,4 +1,4 @@
-"""Whether an address may be told and fetched, by its form alone: nothing is looked up here. The guard vets where a name
+"""Whether an address may be shown and fetched, by its form alone: nothing is resolved here. ssrf.py vets where a name
 leads when it is fetched.
 """
 
@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 Address = IPv4Address | IPv6Address
 
-MAX_SIGNS = 2_048
+MAX_CHARS = 2_048
 
 # The IANA special-purpose registries. Written out, because `is_global` differs between patch releases of Python.
 _NOT_PUBLIC_V4 = tuple(
@@ -53,14 +53,22 @@ def is_public_or_loopback(address: Address) -> bool:
     return address.is_loopback or is_public(address)
 
 
-def read_address(told: Any, *, near: bool) -> str:
+def is_loopback_host(host: str) -> bool:
+    """Whether a name or an address is one of this machine, by its form."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
+
+
+def read_address(value: Any, *, is_loopback: bool) -> str:
     """What a provider calls an address, as it can be sent and shown: http or https, a host that is public by its form,
-    no user, at most MAX_SIGNS signs; empty where it is anything else. Signs that no address holds (blanks, quotes,
-    letters beyond ASCII) are written as an address writes them. `near`: the provider is on this machine, and may point
+    no user, at most MAX_CHARS characters; empty where it is anything else. Characters that no address holds (blanks,
+    quotes, letters beyond ASCII) are percent-encoded. `is_loopback`: the provider is on this machine, and may point
     there."""
-    if not isinstance(told, str) or len(told) > MAX_SIGNS:
+    if not isinstance(value, str) or len(value) > MAX_CHARS:
         return ""
-    text = told.strip(" ")
+    text = value.strip(" ")
     if not text.isprintable() or "\\" in text or text[:8].lower().partition("://")[0] not in ("http", "https"):
         return ""
     try:
@@ -68,64 +76,64 @@ def read_address(told: Any, *, near: bool) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return ""
-    if "@" in parts.netloc or port == 0 or not _may_be_told(host, near=near):
+    if "@" in parts.netloc or port == 0:
+        return ""
+    if not is_public_host(host) and not (is_loopback and "%" not in host and is_loopback_host(host)):
         return ""
     written = quote(text, safe=_OF_AN_ADDRESS)
-    return written if len(written) <= MAX_SIGNS else ""
+    return written if len(written) <= MAX_CHARS else ""
 
 
 def is_public_host(host: str) -> bool:
     """Whether a name or an address is public by its form, wherever the name may lead."""
-    return _may_be_told(host, near=False)
-
-
-def _may_be_told(host: str, *, near: bool) -> bool:
     try:
-        address = ip_address(host)
+        return "%" not in host and is_public(ip_address(host))
     except ValueError:
         found = _NAME.fullmatch(host)
-        is_name = found is not None and len(host) <= 253 and found[1] not in _INNER | {"arpa"}
-        return is_name or (near and host == "localhost")
-    if "%" in host:
-        return False
-    return is_public(address) or (near and address.is_loopback)
+        return found is not None and len(host) <= 253 and found[1] not in _INNER | {"arpa"}
 
 
-# -- the address of a film in a reply --------------------------------------------------------------------------------
+# -- the address of a video in a reply -------------------------------------------------------------------------------
 
-_NO_FILM = re.compile(
+_NO_VIDEO = re.compile(
     "thumb|poster|preview|cover|image|picture|frame|(?<!di)still|sheet|audio|sound|music|mask|caption|subtitle|input|(?<!re)source"
     "|prompt|hook|callback|upload|status|cancel|response|logs?$|docs?$|help|support|dashboard|licen[cs]e|terms|error"
 )
-_FILM = re.compile("video|film|movie")
+_VIDEO = re.compile("video|film|movie")
 _PLACE = re.compile("ur[li]$|^href$|^link$|^file$|^output|^download|^result")
 _MAX_PLACES, _MAX_DEPTH = 1_000, 6
+_NEVER = 4
+"""The rank of what is certainly no video."""
 
 
-def find_film(reply: Any, *documented: Any, near: bool) -> str:
-    """The address of a film in a reply: the first of the documented values that is an address, else the one whose
-    name says most clearly that it is the film's; empty where there is none."""
-    for told in documented:
-        if found := read_address(told, near=near):
-            return found
-    places = [(_rank(names), found) for names, told in _texts(reply) if (found := read_address(told, near=near))]
-    best = min(places, key=lambda place: place[0], default=(_rank(("thumb",)), ""))
-    return best[1] if best[0] < _rank(("thumb",)) else ""
+def find_video_url(reply: Any, *documented: Any, is_loopback: bool) -> str:
+    """The address of a video in a reply: the first of the documented values that is an address, else the one whose
+    name says most clearly that it is the video's; empty where there is none."""
+    for value in documented:
+        if url := read_address(value, is_loopback=is_loopback):
+            return url
+    ranked = [
+        (_rank(names), url)
+        for names, text in _texts(reply)
+        if (url := read_address(text, is_loopback=is_loopback)) and _rank(names) < _NEVER
+    ]
+    return min(ranked, key=lambda each: each[0], default=(_NEVER, ""))[1]
 
 
 def _rank(names: tuple[str, ...]) -> int:
+    """How clearly the names that lead to an address say that it is a video's, the clearest first."""
     last = names[-1] if names else ""
-    if any(_NO_FILM.search(name) for name in names):
-        return 4
+    if any(_NO_VIDEO.search(name) for name in names):
+        return _NEVER
     if last == "video_url":
         return 0
-    if any(_FILM.search(name) for name in names):
+    if any(_VIDEO.search(name) for name in names):
         return 1
     return 2 if _PLACE.search(last) else 3
 
 
 def _texts(value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every text of a reply, with the names that lead to it, as far as a reader would look."""
+    """Every text of a reply, with the names that lead to it, down to a depth and a number of places."""
     waiting: list[tuple[tuple[str, ...], Any]] = [((), value)]
     for names, each in waiting:  # grows while it is read
         if isinstance(each, str):

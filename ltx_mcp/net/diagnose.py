@@ -1,4 +1,4 @@
-"""Diagnosis an address could not be reached, in words that tell a person what to look at."""
+"""Why an address could not be reached, in words that say what to check."""
 
 import socket
 import ssl
@@ -13,11 +13,11 @@ Kind = Literal["setting", "name", "refused", "certificate", "tls", "silent", "ot
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What went wrong; `words` go on after the host's name. `mend`: what to do, where the cause itself says so."""
+    """What went wrong; `words` continue a sentence that begins with the host. `fix`: what to do, if known."""
 
     kind: Kind
     words: str
-    mend: str = ""
+    fix: str = ""
 
 
 def diagnose(error: BaseException, within_s: float) -> Diagnosis:
@@ -25,22 +25,19 @@ def diagnose(error: BaseException, within_s: float) -> Diagnosis:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, UnusableError):
-            return Diagnosis("setting", f"cannot be asked: {cause}", cause.mend)
+            return Diagnosis("setting", f"cannot be asked: {cause}", cause.fix)
         if isinstance(cause, socket.gaierror):
             return Diagnosis("name", "is not found: no address is known for this name")
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Diagnosis("certificate", f"shows a certificate that is not trusted: {cause.verify_message}")
         if isinstance(cause, ssl.SSLError):
-            return Diagnosis("tls", f"does not speak TLS as it should: {_reason(cause)}")
+            reason = (cause.reason or "the connection was cut").lower().replace("_", " ")
+            return Diagnosis("tls", f"does not speak TLS as it should: {reason}")
         if isinstance(cause, ConnectionRefusedError):
             return Diagnosis("refused", "refuses connections")
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return Diagnosis("silent", f"does not answer within {within_s:g} s")
     return Diagnosis("other", f"cannot be asked: {str(error).rstrip('.')}")
-
-
-def _reason(error: ssl.SSLError) -> str:
-    return (error.reason or "the connection was cut").lower().replace("_", " ")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""A film's bytes on their way into a file: how many may come, how fast they must, and whether there is room."""
+"""A video's bytes on their way into a file: how many may come, how fast they must, and whether there is room."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from ltx_mcp.domain.offer import CEILING_BYTES
 from ltx_mcp.private import open_private
 
 MIN_BYTES_S, WINDOW_S = 1_000.0, 60.0
-"""Slower than this over a minute is no line but a stall. The slowest line that people still wait at (a crowded hotel,
-EDGE) is some ten times as fast, and what it has brought is continued by the next try."""
+"""Slower than this over a minute is a stall. The slowest connection that people still wait at (a crowded hotel, EDGE)
+is some ten times as fast, and what it has brought is continued by the next try."""
 MARGIN_BYTES = 1 << 20
-"""Room for what is written beside a film: its contact sheet, its sidecar, its row."""
-_LOOK_AGAIN_BYTES = 64 << 20
+"""Room for what is written beside a video: its contact sheet, its sidecar, its row."""
+_ROOM_CHECK_BYTES = 64 << 20
 
 
 class EndlessError(Exception):
-    """More came than any film of this order has."""
+    """More came than any video of this order has."""
 
 
 class TricklingError(Exception):
@@ -29,13 +29,13 @@ class TricklingError(Exception):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one try to bring a film is held to. `room` raises where the disk has no room for so many bytes more;
-    `expected_bytes` are asked for where an answer does not say its length."""
+    """The limits of one try to fetch a video. `room` raises where the disk has no room for so many bytes more;
+    `expected_bytes` are assumed where an answer does not say its length."""
 
-    most_bytes: int = CEILING_BYTES
+    max_bytes: int = CEILING_BYTES
     expected_bytes: int = 0
     room: Callable[[int], None] | None = None
-    least_bytes_s: float = MIN_BYTES_S
+    min_bytes_s: float = MIN_BYTES_S
     window_s: float = WINDOW_S
 
 
@@ -48,15 +48,15 @@ async def pour(
     bounds: Bounds,
     *,
     length: int | None,
-    begin: bool = True,
-    tell: Callable[[float], None] | None = None,
+    restart: bool = True,
+    report: Callable[[float], None] | None = None,
 ) -> None:
-    """Write what comes to `out`, from its beginning or after what it has, telling the part of `length` that is there.
+    """Write what comes to `out`, from its beginning or after what it has, reporting the part of `length` that is there.
 
     Raises EndlessError, and then removes `out`; TricklingError; or what `bounds.room` raises.
     """
-    with await to_thread.run_sync(open_private, out, "wb" if begin else "ab") as file:
-        if not await _fill(chunks, file, bounds, length, tell):
+    with await to_thread.run_sync(open_private, out, "wb" if restart else "ab") as file:
+        if not await _fill(chunks, file, bounds, length, report):
             file.close()  # before it is removed: Windows does not remove an open file
             out.unlink(missing_ok=True)
             raise EndlessError
@@ -67,35 +67,35 @@ async def _fill(
     file: BinaryIO,
     bounds: Bounds,
     length: int | None,
-    tell: Callable[[float], None] | None,
+    report: Callable[[float], None] | None,
 ) -> bool:
     """False where there is more than there may be."""
-    have = asked = file.tell()
-    if length is not None and have + length > bounds.most_bytes:
+    have = checked = file.tell()
+    if length is not None and have + length > bounds.max_bytes:
         return False
-    await _ask_for_room(bounds, bounds.expected_bytes if length is None else length)
+    await _check_room(bounds, bounds.expected_bytes if length is None else length)
     pace = _Pace(bounds, anyio.current_time())
     async for chunk in chunks:
         have += len(chunk)
-        if have > bounds.most_bytes:
+        if have > bounds.max_bytes:
             return False
         pace.count(len(chunk), anyio.current_time())
-        if have - asked > _LOOK_AGAIN_BYTES:
-            await _ask_for_room(bounds, 0)
-            asked = have
+        if have - checked > _ROOM_CHECK_BYTES:
+            await _check_room(bounds, 0)
+            checked = have
         await to_thread.run_sync(file.write, chunk)
-        if tell and length:
-            tell(min(1.0, have / length))
+        if report and length:
+            report(min(1.0, have / length))
     return True
 
 
-async def _ask_for_room(bounds: Bounds, coming_bytes: int) -> None:
+async def _check_room(bounds: Bounds, coming_bytes: int) -> None:
     if bounds.room is not None:
         await to_thread.run_sync(bounds.room, coming_bytes + MARGIN_BYTES)
 
 
 class _Pace:
-    """How much came in this window. Silence needs no look of its own: reading ends after it by itself."""
+    """How much came in this window. Silence needs no check of its own: reading times out by itself."""
 
     def __init__(self, bounds: Bounds, now: float) -> None:
         self._bounds = bounds
@@ -106,6 +106,6 @@ class _Pace:
         seconds = now - self._since
         if seconds < self._bounds.window_s:
             return
-        if self._came < self._bounds.least_bytes_s * self._bounds.window_s:
+        if self._came < self._bounds.min_bytes_s * self._bounds.window_s:
             raise TricklingError
         self._since, self._came = now, 0

@@ -1,34 +1,35 @@
-"""A whole answer of a provider, and what can be read of it: JSON, words for a person, its clock, when to come back."""
+"""A complete answer of a provider, and what can be read from it: JSON, words for a person, its clock, Retry-After."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any
 
 PAGE = "(an HTML page)"
 MAX_RETRY_AFTER_S = 86_400.0
-_LOOKED_AT = 2_000
+_MAX_CHECKED = 2_000
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof")
-"""What an MP4 or a QuickTime film may begin with, after its length."""
+"""What an MP4 or a QuickTime file may begin with, after its length."""
 _MAGIC = (b"\x1a\x45\xdf\xa3", b"OggS", b"FLV\x01", b"\x00\x00\x01\xba", b"\x47\x40")
 """WebM and Matroska, Ogg, FLV, MPEG."""
 
 
 def is_text(head: bytes) -> bool:
-    """Whether a body that begins so is JSON or a page, and no film."""
-    return not is_film(head) and head.lstrip(b"\xef\xbb\xbf\xfe\xff\0 \t\r\n")[:1] in (b"{", b"[", b"<", b'"')
+    """Whether a body that begins so is JSON or a page, and no video."""
+    return not is_video(head) and head.lstrip(b"\xef\xbb\xbf\xfe\xff\0 \t\r\n")[:1] in (b"{", b"[", b"<", b'"')
 
 
-def is_film(head: bytes) -> bool:
-    """Whether a body that begins so is a film: by what containers begin with, whatever its label says."""
+def is_video(head: bytes) -> bool:
+    """Whether a body that begins so is a video: by what containers begin with, whatever its label says."""
     return head[4:8] in _BOXES or head.startswith(_MAGIC) or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
 
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """A whole answer. `content` may be cut short when the connection broke after the status."""
+    """A complete answer. `content` may be cut short when the connection broke after the status."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -41,10 +42,16 @@ class HttpResponse:
         """A 2xx status."""
         return 200 <= self.status_code < 300
 
-    @property
+    @cached_property
     def json(self) -> Any:
         """The body as JSON; None where it is none."""
         return read_json(self.content)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The body as a JSON object; empty where it is something else."""
+        body = self.json
+        return body if isinstance(body, dict) else {}
 
     @property
     def text(self) -> str:
@@ -52,14 +59,14 @@ class HttpResponse:
         if self.unread and not self.content:
             return f"(an answer that {self.unread})"
         text = self.content.decode("utf-8", "replace").strip()
-        seen = text[:_LOOKED_AT]
+        seen = text[:_MAX_CHECKED]
         if "\0" in seen or seen.count("\ufffd") * 10 > len(seen):
             return f"({len(self.content):,} bytes that are no text)"
         return PAGE if text[:15].lower().startswith(("<!doctype", "<html")) else text
 
     @property
-    def told_at(self) -> datetime | None:
-        """The server's own time, as its Date header tells it."""
+    def server_time(self) -> datetime | None:
+        """The server's own time, by its Date header."""
         try:
             at = parsedate_to_datetime(self.headers.get("date", ""))
         except (ValueError, OverflowError):

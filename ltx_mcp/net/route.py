@@ -1,4 +1,5 @@
-"""Which way a request goes: straight, or through the proxy that the environment names; and whose certificates count.
+"""How a request leaves this machine: directly, or through the proxy that the environment names; and which certificates
+count.
 
 The variables are those that other programs read too. One that cannot be used is refused by its name; its value is never
 repeated, since a password may stand in it.
@@ -10,18 +11,18 @@ import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from ltx_mcp.net.address import is_loopback_host
 from ltx_mcp.settings import variable
 
 CERT_FILE, CERT_DIR, KEY_LOG = "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"
 NO_PROXY, EVERYTHING = "NO_PROXY", "*"
 PROXIES = ("HTTPS_PROXY", "ALL_PROXY")
-"""The variables that name a proxy for https, the first first. Plain http goes to this machine only, and so straight."""
+"""The variables that name a proxy for https, the first first. Plain http goes to this machine only, and so directly."""
 SYSTEM = "the system's proxy settings"
 SCHEMES = ("http", "https", "socks5", "socks5h")
 FORM = "as http://host:3128, with a name and a password as http://name:password@host:3128"
@@ -32,12 +33,12 @@ _BRACKETS = re.compile(r"\[([^\]]*)\](/\d+)?")
 
 
 class UnusableError(Exception):
-    """A variable whose value cannot be used: `name` is the variable, `mend` what to do."""
+    """A variable whose value cannot be used: `name` is the variable, `fix` what to do."""
 
-    def __init__(self, name: str, why: str, mend: str = "") -> None:
+    def __init__(self, name: str, why: str, fix: str = "") -> None:
         super().__init__(f"{name} cannot be used: {why}")
         self.name = name
-        self.mend = mend or f"Correct or unset {name}."
+        self.fix = fix or f"Correct or unset {name}."
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,16 @@ class Route:
     lookup: Callable[[str], str] = variable
 
     def proxy(self, host: str, port: int) -> Proxy | None:
-        """The proxy for https to this host; None where it is reached straight. Raises UnusableError."""
+        """The proxy for https to this host; None where it is reached directly. Raises UnusableError."""
         host = host.strip("[]")
-        if _is_here(host):
+        if is_loopback_host(host):
             return None
         for name in PROXIES:
             given, value = self._given(name)
             if value:
-                return None if self._goes_straight(host, port) else read_proxy(given, value)
+                exceptions = re.split(r"[,\s]+", self._given(NO_PROXY)[1])
+                is_direct = any(_is_excepted(entry, host, port) for entry in exceptions if entry)
+                return None if is_direct else read_proxy(given, value)
         return self._system_proxy(host)
 
     @property
@@ -92,9 +95,6 @@ class Route:
         """The name a variable is given by, in small letters first as other programs do, and its value."""
         small = name.lower()
         return (small, value) if (value := self.lookup(small)) else (name, self.lookup(name))
-
-    def _goes_straight(self, host: str, port: int) -> bool:
-        return any(entry.matches(host, port) for entry in read_exceptions(self._given(NO_PROXY)[1]))
 
     def _system_proxy(self, host: str) -> Proxy | None:
         if sys.platform == "win32" or sys.platform == "darwin":  # mypy understands no `in`
@@ -122,11 +122,11 @@ def read_proxy(name: str, value: str) -> Proxy:
         parts = SplitResult("", "", "", "", "")
     stray = "@" in parts.path + parts.query + parts.fragment or not rest.isprintable() or " " in rest
     if not host or port == 0 or stray:
-        mend = (
+        fix = (
             f"Give {name} {FORM}; an IPv6 address stands in [ ], and signs such as @ # / ? in a password are written "
             "as %40."
         )
-        raise UnusableError(name, "it is no address of a proxy", mend)
+        raise UnusableError(name, "it is no address of a proxy", fix)
     login = (unquote(parts.username or ""), unquote(parts.password or "")) if "@" in parts.netloc else None
     if scheme.startswith("socks"):
         _check_socks(name, scheme, login)
@@ -136,8 +136,8 @@ def read_proxy(name: str, value: str) -> Proxy:
 
 def _check_socks(name: str, scheme: str, login: tuple[str, str] | None) -> None:
     if find_spec("socksio") is None:
-        mend = f"pip install socksio, or set {name} to an HTTP proxy."
-        raise UnusableError(name, f"{scheme}:// needs the package socksio, which is not installed", mend)
+        fix = f"pip install socksio, or set {name} to an HTTP proxy."
+        raise UnusableError(name, f"{scheme}:// needs the package socksio, which is not installed", fix)
     if login and any(not 0 < len(each.encode()) <= MAX_SOCKS_BYTES for each in login):
         raise UnusableError(name, f"SOCKS takes names and passwords of 1 to {MAX_SOCKS_BYTES} bytes")
 
@@ -148,53 +148,35 @@ def _login(value: str) -> str:
     return user.partition(":")[2] if at else ""
 
 
-# -- what is reached straight ----------------------------------------------------------------------------------------
+# -- what is reached directly ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Straight:
-    """One entry of NO_PROXY: a network, or the end of a name; `port` 0 is any."""
-
-    name: str = ""
-    network: IPv4Network | IPv6Network | None = None
-    port: int = 0
-
-    def matches(self, host: str, port: int) -> bool:
-        """Whether it is about this host."""
-        if self.name == EVERYTHING:
-            return True
-        if self.port not in (0, port):
-            return False
-        host = host.lower().rstrip(".")
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return self.network is None and (host == self.name or host.endswith(f".{self.name}"))
-        return self.network is not None and address.version == self.network.version and address in self.network
-
-
-@lru_cache(maxsize=4)
-def read_exceptions(value: str) -> tuple[Straight, ...]:
-    """The entries of NO_PROXY, as curl and Go read them: a name with all below it, an address, a range, each with a
-    port or not. One that cannot be read is about nobody."""
-    found = (_read_exception(entry) for entry in re.split(r"[,\s]+", value) if entry)
-    return tuple(each for each in found if each is not None)
-
-
-def _read_exception(entry: str) -> Straight | None:
+def _is_excepted(entry: str, host: str, port: int) -> bool:
+    """Whether an entry of NO_PROXY applies to this host, as curl and Go read it: a name with all below it, an address
+    or a range, each with a port or not. One that cannot be read applies to nothing."""
     entry = entry.rpartition("://")[2].lower()
     if entry == EVERYTHING:
-        return Straight(EVERYTHING)
-    if (network := _network(entry)) is not None:
-        return Straight(network=network)
-    host, port = _split_port(entry)
-    if (network := _network(host)) is not None:
-        return Straight(network=network, port=port)
-    name = host.removeprefix("*").strip(".")
+        return True
+    network, only_port = _network(entry), 0
+    if network is None:
+        entry, only_port = _split_port(entry)
+        network = _network(entry)
+    if only_port not in (0, port):
+        return False
+    host = host.lower().rstrip(".")
     try:
-        return Straight(name if name.isascii() else name.encode("idna").decode("ascii"), port=port) if name else None
+        address = ip_address(host)
+    except ValueError:
+        return network is None and _is_below(host, entry.removeprefix("*").strip("."))
+    return network is not None and address.version == network.version and address in network
+
+
+def _is_below(host: str, name: str) -> bool:
+    try:
+        name = name if name.isascii() else name.encode("idna").decode("ascii")
     except UnicodeError:
-        return None
+        return False
+    return bool(name) and (host == name or host.endswith(f".{name}"))
 
 
 def _split_port(entry: str) -> tuple[str, int]:
@@ -211,13 +193,6 @@ def _network(text: str) -> IPv4Network | IPv6Network | None:
         return None
 
 
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower().rstrip(".") == "localhost"
-
-
 # -- certificates ----------------------------------------------------------------------------------------------------
 
 
@@ -227,8 +202,8 @@ def check_certificates(file: str, folder: str) -> None:
         _check_file(file)
     elif folder and not any(map(_has_certificates, folder.split(os.pathsep))):
         why = "no folder that it names holds certificates under the names that OpenSSL looks for"
-        mend = f"Run openssl rehash on the folder of {CERT_DIR}, or name a file with the certificates in {CERT_FILE}."
-        raise UnusableError(CERT_DIR, why, mend)
+        fix = f"Run openssl rehash on the folder of {CERT_DIR}, or name a file with the certificates in {CERT_FILE}."
+        raise UnusableError(CERT_DIR, why, fix)
 
 
 def _check_file(file: str) -> None:
@@ -243,8 +218,8 @@ def _check_file(file: str) -> None:
             why = "the file cannot be read"
         else:
             why = "the file holds no certificate in PEM form"
-        mend = f"Set {CERT_FILE} to a file with the certificates to trust, or unset it."
-        raise UnusableError(CERT_FILE, why, mend) from error
+        fix = f"Set {CERT_FILE} to a file with the certificates to trust, or unset it."
+        raise UnusableError(CERT_FILE, why, fix) from error
 
 
 def _has_certificates(folder: str) -> bool:

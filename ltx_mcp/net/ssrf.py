@@ -7,9 +7,9 @@ a request on its way.
 
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from ipaddress import ip_address
 from pathlib import Path
 from socket import SOCK_STREAM
@@ -28,8 +28,9 @@ from ltx_mcp.private import open_private
 
 Resolver = Callable[[str, int], Awaitable[Sequence[Address]]]
 
+CONNECT_S, READ_S = 10.0, 60.0
+"""How long a connection may take, and a host may be silent, unless a call says otherwise."""
 ONE_BY_ONE = httpx.Limits(max_connections=10)
-_CONNECT_S = 10.0
 _MAX_ADDRESSES = 4
 _NOT_PUBLIC = "does not lead to a public address"
 
@@ -54,19 +55,22 @@ def _no_trust() -> ssl.SSLContext:
 
 
 def trust_of(route: Route | None) -> ssl.SSLContext:
-    """The certificates that count on this way; without one those that ship. Raises UnusableError."""
+    """The certificates to trust on this route; without one those that ship. Raises UnusableError."""
     return trusted() if route is None else trusted(*route.certificates)
 
 
 def make_transport(
     url: httpx.URL, route: Route | None, trust: ssl.SSLContext | None = None, limits: httpx.Limits = ONE_BY_ONE
 ) -> httpx.AsyncHTTPTransport:
-    """What carries requests to the host of `url`, on the way that leads there. Raises UnusableError."""
+    """What carries requests to the host of `url`, by the proxy that leads there or directly. Raises UnusableError."""
     verify = _no_trust() if url.scheme == "http" else trust or trust_of(route)
     proxy = proxy_of(url, route)
     try:
-        way = None if proxy is None else _to_httpx(proxy, route)
-        return httpx.AsyncHTTPTransport(verify=verify, trust_env=False, proxy=way, limits=limits)
+        through: httpx.Proxy | None = None
+        if proxy is not None:
+            proxy_trust = trust_of(route) if proxy.url.startswith("https:") else None
+            through = httpx.Proxy(proxy.url, auth=proxy.login, ssl_context=proxy_trust)
+        return httpx.AsyncHTTPTransport(verify=verify, trust_env=False, proxy=through, limits=limits)
     except (httpx.InvalidURL, ValueError, ImportError) as error:
         if proxy is None:
             raise
@@ -80,21 +84,12 @@ def proxy_of(url: httpx.URL, route: Route | None) -> Proxy | None:
     return route.proxy(url.raw_host.decode("ascii"), url.port or 443)
 
 
-def _to_httpx(proxy: Proxy, route: Route | None) -> httpx.Proxy:
-    trust = trust_of(route) if proxy.url.startswith("https:") else None
-    return httpx.Proxy(proxy.url, auth=proxy.login, ssl_context=trust)
+SOCKS_ERRORS: tuple[type[Exception], ...] = ()
+"""The errors of the optional library for SOCKS."""
+with suppress(ImportError):
+    from socksio import SOCKSError
 
-
-def _socks_errors() -> tuple[type[Exception], ...]:
-    """What the optional library for SOCKS raises of its own."""
-    try:
-        from socksio import SOCKSError
-    except ImportError:
-        return ()
-    return (SOCKSError,)
-
-
-SOCKS_ERRORS = _socks_errors()
+    SOCKS_ERRORS = (SOCKSError,)
 _NO_WAY: tuple[type[Exception], ...] = (httpx.ProxyError, httpx.ConnectError, httpx.ConnectTimeout, *SOCKS_ERRORS)
 
 
@@ -109,7 +104,7 @@ async def resolve(host: str, port: int) -> Sequence[Address]:
 
 
 UNREACHED: tuple[type[Exception], ...] = (EgressBlocked, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
-"""What it may fail with."""
+"""What `get` may fail with."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +119,12 @@ class EgressPolicy:
     route: Route | None = None
 
 
-def provider_rules(route: Route, *, near: bool) -> EgressPolicy:
+def provider_policy(route: Route, *, is_loopback: bool) -> EgressPolicy:
     """For what a provider points at: public addresses, and this machine's own when the provider is there itself; on the
     way that its orders go."""
-    return (
-        EgressPolicy(allow=is_public_or_loopback, allow_http=True, route=route) if near else EgressPolicy(route=route)
-    )
+    if is_loopback:
+        return EgressPolicy(allow=is_public_or_loopback, allow_http=True, route=route)
+    return EgressPolicy(route=route)
 
 
 async def fetch_public(
@@ -140,22 +135,19 @@ async def fetch_public(
     max_bytes: int,
     timeout_s: float = 30,
     redirects: int = 3,
-    resolver: Resolver = resolve,
-    trust: ssl.SSLContext | None = None,
-    allow: Callable[[Address], bool] = is_public,
-    route: Route | None = None,
+    policy: EgressPolicy = EgressPolicy(),
 ) -> str:
     """Copy what a caller's https URL leads to into the new file `out`; gives the content type.
 
-    Every send_pinned must be https and lead to public addresses only. Nothing is sent but the request: no cookie, no
-    credential. `route` is for a caller who may use this machine's proxy: what goes through it is judged by its form
-    alone. Any failure removes `out` and is a CallerError that names `argument`.
+    Every hop must be https and lead to public addresses only. Nothing is sent but the request: no cookie, no
+    credential. A policy with a `route` is for a caller who may use this machine's proxy: what goes through it is judged
+    by its form alone. Any failure removes `out` and is a CallerError that names `argument`.
     """
-    rules = EgressPolicy(resolver, trust, allow, route=route)
     try:
         with anyio.fail_after(timeout_s):
-            return await _fetch(url, out, rules, max_bytes, redirects)
-    except (EgressBlocked, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            async with get(url, policy, redirects=redirects) as answer:
+                return await _save(answer, out, max_bytes)
+    except UNREACHED as error:
         sentence = (
             f"{argument}: {redacted_url(url)} {_reason(error, timeout_s)}; give an https URL without user name or"
             f" password, on a public server, of at most {max_bytes / 1e6:g} MB."
@@ -163,15 +155,10 @@ async def fetch_public(
         raise CallerError(ErrorCode.INPUT_FAILED, sentence) from error
 
 
-async def _fetch(address: str, out: Path, rules: EgressPolicy, max_bytes: int, redirects: int) -> str:
-    async with get(address, rules, redirects=redirects) as answer:
-        return await _save(answer, out, max_bytes)
-
-
 @asynccontextmanager
 async def get(
     address: str,
-    rules: EgressPolicy,
+    policy: EgressPolicy,
     *,
     headers: Mapping[str, str] | None = None,
     redirects: int = 3,
@@ -182,26 +169,26 @@ async def get(
 
     Raises EgressBlocked, TimeoutError, httpx.HTTPError, httpx.InvalidURL or ValueError.
     """
-    url = _checked(httpx.URL(address), rules)
+    url = _checked(httpx.URL(address), policy)
     for _ in range(redirects + 1):
         async with AsyncExitStack() as stack:
-            with anyio.fail_after(None if read_s is None else read_s + _CONNECT_S):  # a head may come bit by bit, too
-                answer = await stack.enter_async_context(send_pinned("GET", url, rules, headers or {}, read_s=read_s))
+            with anyio.fail_after(None if read_s is None else read_s + CONNECT_S):  # a head may come bit by bit, too
+                answer = await stack.enter_async_context(send_pinned("GET", url, policy, headers or {}, read_s=read_s))
             if not answer.has_redirect_location:
                 yield answer
                 return
-            url = _checked(url.join(answer.headers["location"]), rules)
+            url = _checked(url.join(answer.headers["location"]), policy)
     raise EgressBlocked(f"redirects more than {redirects} times")
 
 
 async def reach(url: str, read_s: float) -> None:
-    """Whether anything answers there, on the way that a film would come. Raises what `get` raises."""
-    async with get(url, provider_rules(Route(), near=False), read_s=read_s):
+    """Whether anything answers there, on the route that a video would take. Raises what `get` raises."""
+    async with get(url, provider_policy(Route(), is_loopback=False), read_s=read_s):
         pass
 
 
-def _checked(url: httpx.URL, rules: EgressPolicy) -> httpx.URL:
-    if url.scheme not in ("https", "http" if rules.allow_http else "https") or not url.host:
+def _checked(url: httpx.URL, policy: EgressPolicy) -> httpx.URL:
+    if url.scheme not in ("https", "http" if policy.allow_http else "https") or not url.host:
         raise EgressBlocked("is not, or does not stay, an https URL")
     if url.userinfo:
         raise EgressBlocked("carries a user name or password")
@@ -215,40 +202,38 @@ def _checked(url: httpx.URL, rules: EgressPolicy) -> httpx.URL:
 async def send_pinned(
     method: str,
     url: httpx.URL | str,
-    rules: EgressPolicy,
+    policy: EgressPolicy,
     headers: Mapping[str, str],
     content: AsyncIterable[bytes] | None = None,
     read_s: float | None = None,
 ) -> AsyncIterator[httpx.Response]:
-    """One request, on a transport of its own: nothing learned from one server is redacted_url to the next."""
-    url = _checked(httpx.URL(url), rules)
+    """One request, on a transport of its own: nothing learned from one server is shown to the next."""
+    url = _checked(httpx.URL(url), policy)
     try:
-        proxy = proxy_of(url, rules.route)
-        transport = make_transport(url, rules.route, rules.trust)
+        proxy = proxy_of(url, policy.route)
+        transport = make_transport(url, policy.route, policy.trust)
     except UnusableError as error:
         raise EgressBlocked(f"cannot be reached: {error}") from error
     if proxy is None:
-        targets: Sequence[Address | None] = await _vetted(url, rules)
+        targets: Sequence[Address | None] = await _vetted(url, policy)
     elif is_public_host(url.raw_host.decode("ascii")):
         targets = [None]  # its address is the proxy's to find
     else:
         raise EgressBlocked(_NOT_PUBLIC)
 
-    def request(address: Address | None) -> httpx.Request:
-        return _request(method, url, address, headers, content, read_s)
-
+    request = partial(_request, method, url, headers, content, read_s)
     async with transport, aclosing(await _connect(transport, request, targets, proxy)) as answer:
         yield answer
 
 
-async def _vetted(url: httpx.URL, rules: EgressPolicy) -> Sequence[Address]:
+async def _vetted(url: httpx.URL, policy: EgressPolicy) -> Sequence[Address]:
     # A name that does not exist and one that is private get the same answer: no map of the inner network.
     try:
         port = url.port or (443 if url.scheme == "https" else 80)
-        addresses = await rules.resolver(url.raw_host.decode("ascii").strip("[]"), port)
+        addresses = await policy.resolver(url.raw_host.decode("ascii").strip("[]"), port)
     except (OSError, UnicodeError) as error:
         raise EgressBlocked(_NOT_PUBLIC) from error
-    if not addresses or not all(rules.allow(address) for address in addresses):
+    if not addresses or not all(policy.allow(address) for address in addresses):
         raise EgressBlocked(_NOT_PUBLIC)
     if url.scheme == "http" and not all(address.is_loopback for address in addresses):
         raise EgressBlocked("is not, or does not stay, an https URL")
@@ -271,10 +256,10 @@ async def _connect(
     except _NO_WAY as error:
         if proxy is None:
             raise
-        raise EgressBlocked(f"cannot be reached through {proxy.named}: {said_by_proxy(error)}") from error
+        raise EgressBlocked(f"cannot be reached through {proxy.named}: {proxy_words(error)}") from error
 
 
-def said_by_proxy(error: Exception) -> str:
+def proxy_words(error: Exception) -> str:
     """Why there was no way through a proxy, in its own words where it had some."""
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
@@ -286,10 +271,10 @@ def said_by_proxy(error: Exception) -> str:
 def _request(
     method: str,
     url: httpx.URL,
-    address: Address | None,
     headers: Mapping[str, str],
     content: AsyncIterable[bytes] | None,
     read_s: float | None,
+    address: Address | None,
 ) -> httpx.Request:
     """A request that goes to the vetted address itself, while TLS and Host keep the name.
 
@@ -302,7 +287,7 @@ def _request(
         "Accept-Encoding": "identity",
         "User-Agent": "ltx-mcp",
     }
-    extensions: dict[str, Any] = {"timeout": {"connect": _CONNECT_S, "read": read_s, "write": read_s}}
+    extensions: dict[str, Any] = {"timeout": {"connect": CONNECT_S, "read": read_s, "write": read_s}}
     if address is not None:
         extensions |= {"sni_hostname": url.raw_host.decode("ascii"), "trace": _peer_check(address)}
         url = url.copy_with(host=str(address))
@@ -310,7 +295,7 @@ def _request(
 
 
 def _peer_check(address: Address) -> Callable[[str, dict[str, Any]], Awaitable[None]]:
-    """Looks at the connected socket before TLS starts: the last word on where the bytes go."""
+    """Checks the connected socket before TLS starts, which decides where the bytes go."""
 
     async def check(event: str, info: dict[str, Any]) -> None:
         if event != "connection.connect_tcp.complete":

@@ -1,5 +1,5 @@
-"""Bodies that come packed although nobody asked for it: unpacked as they come, a small piece at a time, so that whoever
-reads them can stop where it is too much. The bytes decide, not the label: what is not packed is passed on as it is.
+"""Bodies that come compressed although nobody asked for it: decompressed as they come, a small piece at a time, so that
+the reader can stop where it is too much. The bytes decide, not the label: what is not compressed is passed on as it is.
 """
 
 import zlib
@@ -10,20 +10,20 @@ from typing import Any, Protocol
 
 PIECE = 1 << 18
 HEAD = 512
-"""So many first bytes can be looked at before the rest is read."""
-TELLING = 64
-"""So many tell a form that no first byte gives away."""
+"""How many first bytes can be read before the rest is."""
+SAMPLE = 64
+"""How many bytes it takes to recognize a compression that has no magic number."""
 MAX_LABELS = 3
 _GZIP, _ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
 _GZIP_BITS, _RAW_BITS = 31, -15
 
 
 class PackedError(Exception):
-    """A body that cannot be unpacked here, as the middle of a sentence."""
+    """A body that cannot be decompressed here, as the middle of a sentence."""
 
 
 class CutError(PackedError):
-    """It ended before what was packed had."""
+    """It ended too early."""
 
 
 class _Unpacker(Protocol):
@@ -32,90 +32,74 @@ class _Unpacker(Protocol):
     def end(self) -> None: ...
 
 
-class Body:
-    """What an answer holds. `labels` is its Content-Encoding; with `raw` nothing is unpacked."""
+class _Source:
+    """Pieces whose first ones can be read ahead."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], labels: str = "", *, raw: bool = False) -> None:
-        self._labels = [each.strip().lower() for each in labels.split(",")][::-1]
-        self._chunks = chunks
-        self._raw = raw
-        self._kept: list[bytes] = []
-        self._unpacked: AsyncGenerator[bytes, None] | None = None
-        self.is_packed = False
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self._ahead: list[bytes] = []
 
-    async def begin(self) -> None:
-        """Read as much as tells whether it is packed. Raises PackedError."""
-        await self._begun()
-
-    async def head(self) -> bytes:
-        """The first bytes, unpacked; the rest still follows, and these once more."""
-        pieces = await self._begun()
-        while sum(map(len, self._kept)) < HEAD and (piece := await anext(pieces, None)) is not None:
-            self._kept.append(piece)
-        return b"".join(self._kept)[:HEAD]
+    async def peek(self, min_bytes: int) -> bytes:
+        """At least so many of the next bytes, where there are as many."""
+        while sum(map(len, self._ahead)) < min_bytes and (piece := await anext(self._pieces, None)) is not None:
+            self._ahead.append(piece)
+        return b"".join(self._ahead)
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        """Pieces of at most PIECE bytes where it was packed; some may be empty. Raises PackedError."""
-        pieces = await self._begun()
-        while self._kept:
-            yield self._kept.pop(0)
-        async for piece in pieces:
+        while self._ahead:
+            yield self._ahead.pop(0)
+        async for piece in self._pieces:
             yield piece
 
-    async def _begun(self) -> AsyncGenerator[bytes, None]:
-        if self._unpacked is None:
-            source = _passed(self._chunks)
-            if not self._raw:
-                source = await self._layers(source)
-            self._unpacked = source
-        return self._unpacked
 
-    async def _layers(self, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        if len(self._labels) > MAX_LABELS:
+class Body:
+    """What an answer holds. `labels` is its Content-Encoding; with `raw` nothing is decompressed."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], labels: str = "", *, raw: bool = False) -> None:
+        # what carries no label may be compressed all the same
+        self._labels = [] if raw else [*(each.strip().lower() for each in labels.split(",")[::-1]), ""]
+        self._source = _Source(chunks)
+        self._is_open = False
+        self.is_packed = False
+
+    async def open(self) -> None:
+        """Read as much as it takes to know whether it is compressed. Raises PackedError."""
+        if self._is_open:
+            return
+        if len(self._labels) > MAX_LABELS + 1:
             raise PackedError("is packed more often than anybody would")
-        for label in (*self._labels, ""):  # what carries no label may be packed all the same
-            first = await _first(source, TELLING if label in ("deflate", "br") else 1)
-            source = _put_back(first, source)
+        for label in self._labels:
+            first = await self._source.peek(SAMPLE if label in ("deflate", "br") else 1)
+            if first[:1] in (_GZIP[:1], _ZSTD[:1]):
+                first = await self._source.peek(len(_ZSTD))
             unpacker = _unpacker(label, first)
             if unpacker is not None:
                 self.is_packed = True
-                source = _through(unpacker, source)
-        return source
+                self._source = _Source(_through(unpacker, self._source))
+        self._is_open = True
+
+    async def head(self) -> bytes:
+        """The first bytes, decompressed; the rest still follows, and these once more. Raises PackedError."""
+        await self.open()
+        return (await self._source.peek(HEAD))[:HEAD]
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        """Pieces of at most PIECE bytes where it was compressed; some may be empty. Raises PackedError."""
+        await self.open()
+        async for piece in self._source:
+            yield piece
 
 
-async def _passed(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    async for chunk in chunks:
-        yield chunk
-
-
-async def _first(source: AsyncGenerator[bytes, None], least: int) -> bytes:
-    """As much as it takes to tell whether it is packed."""
-    head = b""
-    while len(head) < least or (len(head) < len(_ZSTD) and head[0] in (_GZIP[0], _ZSTD[0])):
-        piece = await anext(source, None)
-        if piece is None:
-            break
-        head += piece
-    return head
-
-
-async def _put_back(first: bytes, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    if first:
-        yield first
-    async for piece in source:
-        yield piece
-
-
-async def _through(unpacker: _Unpacker, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _through(unpacker: _Unpacker, source: _Source) -> AsyncGenerator[bytes, None]:
     async for chunk in source:
         for piece in unpacker.feed(chunk):
             yield piece
-        yield b""  # so that who counts the time may do so where nothing comes of what came
+        yield b""  # so that the reader can measure time where nothing comes out
     unpacker.end()
 
 
 def _unpacker(label: str, first: bytes) -> _Unpacker | None:
-    """What undoes one label; None where nothing is packed, whatever it says."""
+    """What undoes one label; None where nothing is compressed, whatever it says."""
     if first.startswith(_GZIP):
         return _Zlib(_GZIP_BITS)
     if first.startswith(_ZSTD):
@@ -134,7 +118,7 @@ def _unpacks(bits: int, first: bytes) -> bool:
 
 
 def _is_plain(first: bytes) -> bool:
-    """Whether it begins as JSON, a page or a film does."""
+    """Whether it begins as JSON, a page or a video does."""
     return not first or first.lstrip()[:1] in (b"{", b"[", b"<") or first[4:8] == b"ftyp"
 
 
@@ -146,9 +130,8 @@ class _Zlib:
     def feed(self, data: bytes) -> Iterator[bytes]:
         try:
             while data or not self._stream.eof:
-                if (
-                    self._stream.eof
-                ):  # of gzip several may stand one after the other; other things behind it are not of it
+                if self._stream.eof:
+                    # gzip members may follow each other; anything else after the end does not belong to it
                     if self._bits != _GZIP_BITS or not data.startswith(_GZIP[: len(data)]):
                         return
                     self._stream = zlib.decompressobj(self._bits)

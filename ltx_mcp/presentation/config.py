@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ltx_mcp.domain.plan import Availability, Catalog
 from ltx_mcp.presentation.kept_keys import read_kept_keys
-from ltx_mcp.providers.catalog_loader import ended_choices, make_market, read_providers, setting_names
+from ltx_mcp.providers.catalog_loader import ended_choices, make_catalog, read_providers, setting_names
 from ltx_mcp.providers.key_names import misnamed_text, previews_text
 from ltx_mcp.settings import Settings, home_folder, read_overlay_path, read_settings
 
@@ -35,7 +35,7 @@ def read_edge(
     if environment is None or with_keyring:
         kept = read_kept_keys(settings.home, settings.lookup, [facts.key_env for facts in providers])
         settings = replace(settings, environment={**settings.environment, **kept}) if kept else settings
-    return settings, _with_hints(make_market(providers, settings.providers, settings.lookup), settings)
+    return settings, _with_hints(make_catalog(providers, settings.providers, settings.lookup), settings)
 
 
 def _with_hints(market: Catalog, settings: Settings) -> Catalog:

@@ -201,7 +201,7 @@ class Links:
         """The provider's URL while it lives, then ours."""
         expires = job.result_url_expires_at
         near = self.near is None or job.offer.provider in self.near
-        theirs = read_address(job.result_url, near=near)
+        theirs = read_address(job.result_url, is_loopback=near)
         if theirs and (expires is None or expires > now):
             return theirs
         path = self.path_of(job)

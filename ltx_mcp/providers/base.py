@@ -1,6 +1,6 @@
 """What an adapter is: it translates one offer into one service's words and that service's words back.
 
-Capabilities are separate protocols: an adapter has only the methods its service can do, and the steps ask
+Capabilities are separate protocols: an adapter has only the methods its service can do, and the steps check them
 with isinstance. What goes over the wire is in the other files of this folder.
 """
 
@@ -22,10 +22,10 @@ from ltx_mcp.media.messages import ReportProgress
 from ltx_mcp.net.flow import WIDEST, Bounds
 from ltx_mcp.net.provider_client import ProviderClient
 
-MAX_SIGNS = 8_192
-"""The longest id or address that is believed."""
+MAX_ID_CHARS = 8_192
+"""The longest id or address that is accepted from a provider."""
 NO_ORDER = "00000000-0000-4000-8000-000000000000"
-"""A name that no order has, of the form that orders have."""
+"""An id that no order has, of the form that orders have."""
 CHECK_S = 5.0
 """How long a service may take to say whether it knows the key."""
 
@@ -50,7 +50,7 @@ class AdapterContext:
 
 @dataclass(frozen=True)
 class SubmittedOrder:
-    """The service took the order. `remote` is all that is needed to find it again, as JSON."""
+    """The service accepted the order. `remote` is all that is needed to find it again, as JSON."""
 
     remote: dict[str, Any]
     charged_usd: Decimal | None = None
@@ -59,14 +59,14 @@ class SubmittedOrder:
 
 @dataclass(frozen=True)
 class DeferredVideo:
-    """Held work: whoever holds this can have the film written to a path; nobody else can."""
+    """Held work: only who holds this can have the video written to a path."""
 
     write: Callable[[Path, ReportProgress], Awaitable[tuple[Adjustment, ...]]]
 
 
 @dataclass(frozen=True)
 class Uploaded:
-    """Where a medium lies at the service, and until when (None: not known)."""
+    """Where a media file lies at the service, and until when (None: not known)."""
 
     uri: str
     expires_at: datetime | None = None
@@ -74,8 +74,8 @@ class Uploaded:
 
 @dataclass(frozen=True)
 class PollResult:
-    """One look at an order. `progress` is 0 to 100 where the service counts; a failure that is charged 0 is free.
-    `units` are what the service counted for its bill, where it says no price."""
+    """The answer to one poll. `progress` is 0 to 100 where the service counts; a failure that is charged 0 is free.
+    `units` are what the service counted for its bill, where it names no price."""
 
     status: Literal["waiting", "running", "done", "failed", "cancelled"]
     progress: float | None = None
@@ -91,33 +91,33 @@ class PollResult:
 
 @dataclass(frozen=True)
 class KeyCheck:
-    """What a service said when it was asked after an order that does not exist. `problem`: None where it did not refuse
+    """What a service said when it was asked about an order that does not exist. `problem`: None where it did not refuse
     the key; `at`: the service's own time."""
 
     problem: JobError | None = None
     at: datetime | None = None
 
 
-def read_word(value: Any) -> str:
+def read_id(value: Any) -> str:
     """An id or address as a service gave it; empty where it is none that can be kept and sent again."""
-    word = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    return word if word.isprintable() and word.strip() and len(word) <= MAX_SIGNS else ""
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return text if text.isprintable() and text.strip() and len(text) <= MAX_ID_CHARS else ""
 
 
-HOLDERS = ("data", "job", "result", "response")
+WRAPPERS = ("data", "job", "result", "response")
 """Names of what an answer may be wrapped in."""
 
 
 def find_id(answer: Any, *names: str) -> tuple[Mapping[str, Any], str]:
-    """The part of an answer that names the order, and that name; a nothing and an empty text where there is none. An
-    answer may be wrapped once, in a list of one or under one of HOLDERS."""
+    """The part of an answer that names the order, and its id; both empty where there is none. An answer may be wrapped
+    once, in a list of one or under one of WRAPPERS."""
     if isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]
     if not isinstance(answer, dict):
         return {}, ""
-    holders = [each for each in (answer, *(answer.get(name) for name in HOLDERS)) if isinstance(each, dict)]
-    found = ((holder, read_word(holder.get(name))) for holder in holders for name in names)
-    return next(((holder, word) for holder, word in found if word), ({}, ""))
+    parts = [each for each in (answer, *(answer.get(name) for name in WRAPPERS)) if isinstance(each, dict)]
+    found = ((part, read_id(part.get(name))) for part in parts for name in names)
+    return next(((part, order_id) for part, order_id in found if order_id), ({}, ""))
 
 
 def to_number(value: Decimal) -> int | float:
@@ -130,18 +130,16 @@ class Provider(Protocol):
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
         """Place the one order. `uris` by role, in the way the facts chose. Raises ProviderError; see `accepted`."""
-        ...
 
 
 @runtime_checkable
 class SupportsUpload(Protocol):
-    """A service with an upload call of its own; `account` tells whose uploads may be reused."""
+    """A service with an upload call of its own; `account` says whose uploads may be reused."""
 
     account: str
 
     async def upload(self, path: Path, mime: str) -> Uploaded:
-        """Send a medium of this media type. Repeatable; costs nothing."""
-        ...
+        """Send a file of this media type. Repeatable; costs nothing."""
 
 
 @runtime_checkable
@@ -149,8 +147,7 @@ class SupportsPoll(Protocol):
     """A service that can be asked how an order stands."""
 
     async def poll(self, remote: Mapping[str, Any]) -> PollResult:
-        """Look once. A raised ProviderError is a failed look, never a failed job."""
-        ...
+        """Poll once. A raised ProviderError is a failed poll, never a failed job."""
 
 
 @runtime_checkable
@@ -158,40 +155,35 @@ class SupportsLookup(Protocol):
     """A service whose orders can be found again by a name alone, as its dashboard shows it."""
 
     def remote_of(self, offer: Offer, remote_id: str) -> dict[str, Any]:
-        """What an order of this name is followed by."""
-        ...
+        """The `remote` of an order with this id."""
 
 
 @runtime_checkable
 class SupportsStream(Protocol):
-    """A service that tells by itself how an order stands."""
+    """A service that reports by itself how an order stands."""
 
     def stream_status(self, remote: Mapping[str, Any]) -> AsyncIterator[PollResult]:
         """Each change as it comes, the end last. Raises ProviderError when the stream breaks."""
-        ...
 
 
 @runtime_checkable
 class SupportsDownload(Protocol):
-    """A service whose films are fetched by a call of its own, not from a public address."""
+    """A service whose videos are fetched by a call of its own, not from a public address."""
 
     async def download(self, remote: Mapping[str, Any], path: Path, bounds: Bounds = WIDEST) -> str:
-        """Write the film to `path`, or give the address it lies at. Raises ProviderError; expired when it is gone."""
-        ...
+        """Write the video to `path`, or give the address it lies at. Raises ProviderError; expired when it is gone."""
 
 
 @runtime_checkable
 class SupportsPricing(Protocol):
-    """A service that can be asked for its prices, where `tells_prices`: a setting may stand against it."""
+    """A service that can be asked for its prices, where `tells_prices`: a setting may rule it out."""
 
     @property
     def tells_prices(self) -> bool:
         """Whether it may be asked with the settings there are."""
-        ...
 
     async def prices(self) -> Mapping[str, UnitPrice]:
-        """What it says of each endpoint. Raises ProviderError."""
-        ...
+        """What it says about each endpoint. Raises ProviderError."""
 
 
 @runtime_checkable
@@ -203,7 +195,6 @@ class SupportsKeyCheck(Protocol):
 
     async def check(self) -> KeyCheck:
         """Ask it, with the key. Raises ProviderError where no answer came."""
-        ...
 
 
 @runtime_checkable
@@ -212,4 +203,3 @@ class SupportsCancel(Protocol):
 
     async def cancel(self, remote: Mapping[str, Any]) -> CancelOutcome:
         """Ask it to stop and say what it answered."""
-        ...

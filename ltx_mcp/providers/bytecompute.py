@@ -2,7 +2,7 @@
 
 Certain from the page: the fields, `adjustments`, the status `completed`, 409 for an early download, the form of an
 error. Assumed, because no page says it: where the id stands, other status words, what `adjustments` holds, and
-whether a download answers with the film or with its address.
+whether a download answers with the video or with its address.
 """
 
 import json
@@ -11,30 +11,33 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ltx_mcp.domain.errors import ErrorCode, ProviderError
+from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.offer import Adjustment, Offer
-from ltx_mcp.net.address import find_film
+from ltx_mcp.net.address import find_video_url
 from ltx_mcp.net.flow import WIDEST, Bounds
-from ltx_mcp.net.provider_client import READ_S, Files, HttpRequest, HttpResponse
-from ltx_mcp.net.reply import is_text
-from ltx_mcp.providers.base import CHECK_S, NO_ORDER, AdapterContext, KeyCheck, PollResult, SubmittedOrder, find_id
+from ltx_mcp.net.provider_client import Files, HttpRequest
+from ltx_mcp.net.reply import HttpResponse, is_text
+from ltx_mcp.net.ssrf import READ_S
+from ltx_mcp.providers.base import CHECK_S, NO_ORDER, AdapterContext, KeyCheck, PollResult, SubmittedOrder
 from ltx_mcp.providers.provider_errors import (
+    ErrorReply,
+    ask,
     bad_reply,
+    filter_code,
     generation_error,
     key_checked,
-    no_film,
+    no_video,
+    place_order,
     poll_error,
-    submission_error,
-    submission_unknown,
+    read_filtered,
 )
 
 DONE = frozenset({"completed", "complete", "succeeded", "success", "done"})
 WAITING = frozenset({"queued", "pending", "accepted", "submitted"})
 RUNNING = frozenset({"processing", "running", "in_progress", "generating"})
 FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled", "expired"})
-FILTERS = ("content policy", "content_policy", "moderation", "nsfw", "safety")
 URL_FIELDS = ("url", "video_url", "download_url")
-FILM_S = 120.0
+DOWNLOAD_S = 120.0
 
 
 def _form(offer: Offer, paths: Mapping[str, str]) -> Files:
@@ -56,21 +59,24 @@ def _form(offer: Offer, paths: Mapping[str, str]) -> Files:
     return files
 
 
-def _error_of(reply: HttpResponse) -> str:
-    body = reply.json if isinstance(reply.json, dict) else {}
+def _read_error(reply: HttpResponse) -> ErrorReply:
+    return read_filtered(reply, _error_words(reply.fields, reply.text))
+
+
+def _error_words(body: Mapping[str, Any], default: str) -> str:
     error = body.get("error")
-    return str(error.get("message", "")) if isinstance(error, dict) else str(error or reply.text)
+    return str(error.get("message", "")) if isinstance(error, dict) else str(error or default)
 
 
 def _adjustments(context: AdapterContext, body: Any) -> tuple[Adjustment, ...]:
-    """What the provider says it changed. An element of a form nobody documented is told as it came."""
-    told = body.get("adjustments") if isinstance(body, dict) else None
-    if isinstance(told, dict):
-        told = [
+    """What the provider says it changed. An element of a form nobody documented is reported as it came."""
+    listed = body.get("adjustments") if isinstance(body, dict) else None
+    if isinstance(listed, dict):
+        listed = [
             {"field": name, **(value if isinstance(value, dict) else {"applied": value})}
-            for name, value in told.items()
+            for name, value in listed.items()
         ]
-    return tuple(_adjustment(context, each) for each in (told if isinstance(told, list) else [told]) if each)
+    return tuple(_adjustment(context, each) for each in (listed if isinstance(listed, list) else [listed]) if each)
 
 
 def _adjustment(context: AdapterContext, each: Any) -> Adjustment:
@@ -84,27 +90,23 @@ def _adjustment(context: AdapterContext, each: Any) -> Adjustment:
 
 
 def _read_job(context: AdapterContext, body: Any) -> PollResult:
-    """One state of a job. A word that is in no table is a failed look, never a failed job."""
-    word = str(body.get("status", "")).lower() if isinstance(body, dict) else ""
-    if word in WAITING:
+    """One status of a job. A word that is in no table is a failed poll, never a failed job."""
+    status = str(body.get("status", "")).lower() if isinstance(body, dict) else ""
+    if status in WAITING:
         return PollResult("waiting")
-    if word in RUNNING:
+    if status in RUNNING:
         return PollResult("running")
-    if word in DONE:
+    if status in DONE:
         return PollResult("done", adjustments=_adjustments(context, body))
-    if word in FAILED:
-        error = body.get("error")
-        words = str(error.get("message", "")) if isinstance(error, dict) else str(error or f"status {word}")
-        return PollResult("failed", problem=generation_error(context, _code(words) or ErrorCode.UNAVAILABLE, words))
-    raise bad_reply(context, f"status {word!r}")
-
-
-def _code(words: str) -> ErrorCode | None:
-    return ErrorCode.CONTENT_REFUSED if any(word in words.lower() for word in FILTERS) else None
+    if status in FAILED:
+        words = _error_words(body, f"status {status}")
+        code = filter_code(words) or ErrorCode.UNAVAILABLE
+        return PollResult("failed", problem=generation_error(context, code, words))
+    raise bad_reply(context, f"status {status!r}")
 
 
 class ByteCompute:
-    """Orders a job, asks after it, and downloads by a call of its own."""
+    """Orders a job, polls it, and downloads by a call of its own."""
 
     asked = "api"
 
@@ -122,57 +124,43 @@ class ByteCompute:
             raise self._client.connection_error(
                 f"was sent nothing: a picture cannot be read ({error.strerror})", "no"
             ) from error
-        reply = await self._client.send_once(HttpRequest("POST", f"{self._api}/generate", self._headers, files=files))
-        if not reply.ok:
-            words = _error_of(reply)
-            code = _code(words) if reply.status_code in (400, 403, 422) else None
-            raise submission_error(self._context, reply, words, code)
-        _, job_id = find_id(reply.json, "id", "job_id")
-        if not job_id:
-            raise submission_unknown(self._context, reply)
-        return SubmittedOrder(self.remote_of(offer, job_id), adjustments=_adjustments(self._context, reply.json))
+        call = HttpRequest("POST", f"{self._api}/generate", self._headers, files=files)
+        placed = await place_order(self._context, call, ("id", "job_id"), _read_error)
+        return SubmittedOrder(self.remote_of(offer, placed.id), adjustments=_adjustments(self._context, placed.body))
 
     def remote_of(self, offer: Offer, remote_id: str) -> dict[str, Any]:
-        """A job is asked after by its id alone."""
+        """A job is found by its id alone."""
         return {"id": remote_id}
 
     async def poll(self, remote: Mapping[str, Any]) -> PollResult:
-        """Look at the job."""
-        reply = await self._client.request(self._call(remote, ""))
-        if not reply.ok:
-            raise poll_error(self._context, reply, _error_of(reply))
+        """Ask about the job."""
+        reply = await ask(self._context, self._call(remote, ""), _read_error)
         return _read_job(self._context, reply.json)
 
     async def check(self) -> KeyCheck:
-        """Ask after a job that nobody ordered."""
+        """Ask about a job that nobody ordered."""
         reply = await self._client.request(self._call({"id": NO_ORDER}, "", CHECK_S))
-        own = isinstance(reply.json, dict) and bool({"error", "status"} & reply.json.keys())
-        return key_checked(self._context, reply, _error_of(reply), own=own)
+        own = bool({"error", "status"} & reply.fields.keys())
+        return key_checked(self._context, reply, _read_error(reply).words, own=own)
 
     async def download(self, remote: Mapping[str, Any], path: Path, bounds: Bounds = WIDEST) -> str:
-        """The film's bytes into `path`, or the address where they lie."""
-        async with self._client.stream(self._call(remote, "/download", FILM_S)) as held:
+        """The video's bytes into `path`, or the address where they lie."""
+        async with self._client.stream(self._call(remote, "/download", DOWNLOAD_S)) as held:
             if held.status_code == 200 and not is_text(await held.head()):
                 await held.save(path, bounds)
                 return ""
             reply = await held.read()
         if not reply.ok:
-            raise self._not_delivered(reply)
+            raise poll_error(self._context, reply, _read_error(reply).words)
         body = reply.json
-        named = [body.get(name) for name in URL_FIELDS] if isinstance(body, dict) else []
-        if not (url := find_film(body, *named, near=self._client.near)):
-            raise no_film(self._context, reply.text if body is None else body, *named)
+        urls = [reply.fields.get(name) for name in URL_FIELDS]
+        if not (url := find_video_url(body, *urls, is_loopback=self._client.is_loopback)):
+            raise no_video(self._context, reply.text if body is None else body, *urls)
         return url
 
-    def _not_delivered(self, reply: HttpResponse) -> ProviderError:
-        return poll_error(self._context, reply, _error_of(reply))
-
-    def _call(self, remote: Mapping[str, Any], what: str, read_s: float = READ_S) -> HttpRequest:
-        return HttpRequest(
-            "POST", f"{self._api}/jobs/{quote(remote['id'], safe='')}{what}", self._headers, read_s=read_s
-        )
+    def _call(self, remote: Mapping[str, Any], path: str, read_s: float = READ_S) -> HttpRequest:
+        url = f"{self._api}/jobs/{quote(remote['id'], safe='')}{path}"
+        return HttpRequest("POST", url, self._headers, read_s=read_s)
 
 
-def make_adapter(context: AdapterContext) -> ByteCompute:
-    """The adapter of this file."""
-    return ByteCompute(context)
+make_adapter = ByteCompute

@@ -1,4 +1,4 @@
-"""Loads the facts of every provider, reads the settings they name, and says which of them could be used now."""
+"""Loads the facts of every provider, reads the settings they name, and says which providers could be used now."""
 
 import json
 import tomllib
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,12 +17,11 @@ from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Availability, Catalog
 from ltx_mcp.domain.quoting import quote
+from ltx_mcp.net.address import is_loopback_host
 
 DOCUMENTED_PATHS = ("/v1", "/v2", "/api")
-"""What a provider's own paths begin with; an address that was copied with one of them at its end is meant without."""
-
-
-MAX_TOLD, MAX_SHOWN = 5, 40
+"""What a provider's own paths begin with; of an address that was copied with one of them at its end it is removed."""
+MAX_ERRORS, MAX_SHOWN = 5, 40
 MAX_DIGITS = 400
 
 
@@ -59,7 +57,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _figure(text: str) -> Decimal:
-    """ValueError for one whose digits would fill a book: making a whole number of it takes a minute."""
+    """ValueError for one with so many digits that converting it to an integer would take a minute."""
     figure = Decimal(text)
     if figure.is_finite() and figure.adjusted() > MAX_DIGITS:
         raise ValueError(f"a figure of more than {MAX_DIGITS} digits")
@@ -71,9 +69,12 @@ def _checked(table: dict[str, Any], overlay: Path | None) -> ProviderSpec:
         return ProviderSpec.model_validate(table)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
-        told = [f"{_place(each['loc'], table)}{_given(each['input'])}: {_plain(each['msg'])}" for each in found]
-        more = [f"and {len(told) - MAX_TOLD} more"] if len(told) > MAX_TOLD else []
-        raise _bad_overlay(overlay, "; ".join(told[:MAX_TOLD] + more)) from error
+        errors = []
+        for each in found:
+            reason = each["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
+            errors.append(f"{_place(each['loc'], table)}{_given(each['input'])}: {reason}")
+        more = [f"and {len(errors) - MAX_ERRORS} more"] if len(errors) > MAX_ERRORS else []
+        raise _bad_overlay(overlay, "; ".join(errors[:MAX_ERRORS] + more)) from error
 
 
 def _place(place: tuple[int | str, ...], table: dict[str, Any]) -> str:
@@ -87,15 +88,11 @@ def _place(place: tuple[int | str, ...], table: dict[str, Any]) -> str:
 
 
 def _given(value: Any) -> str:
-    """A single value as it was written; of a whole table only its fields are told."""
+    """A single value as it was written; nothing for a table, whose fields are listed instead."""
     if not isinstance(value, str | int | float | Decimal):
         return ""
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)
     return f" = {text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + '…'}"
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("Input should", "should", 1)
 
 
 def _read_overlay(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,24 +131,23 @@ def _merge(base: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     return base | extra | {"offer": list(offers.values())}
 
 
-def make_market(providers: tuple[ProviderSpec, ...], order: tuple[str, ...], lookup: Callable[[str], str]) -> Catalog:
-    """What could be bought now. `lookup` gives the value of a setting by its name, empty when it is not set.
+def make_catalog(providers: tuple[ProviderSpec, ...], order: tuple[str, ...], lookup: Callable[[str], str]) -> Catalog:
+    """What could be ordered now. `lookup` gives the value of a setting by its name, empty when it is not set.
 
     Raises SetupError for a provider in `order` that does not exist, and for an address or option that cannot be used;
     an empty `order` is the default one.
     """
     names = [facts.name for facts in providers]
-    if strange := [name for name in order if name not in names]:
+    if unknown := [name for name in order if name not in names]:
         raise SetupError(
             ErrorCode.INVALID_REQUEST,
-            f"LTX_MCP_PROVIDERS names {quote(strange[0])}, which is none of {', '.join(names)}.",
+            f"LTX_MCP_PROVIDERS names {quote(unknown[0])}, which is none of {', '.join(names)}.",
         )
     order = order or tuple(facts.name for facts in providers if facts.name != PREVIEW_PROVIDER)
-    standings = {facts.name: _standing(facts, order, lookup) for facts in providers}
-    return Catalog(providers, standings, order)
+    return Catalog(providers, {facts.name: _availability(facts, order, lookup) for facts in providers}, order)
 
 
-def _standing(facts: ProviderSpec, order: tuple[str, ...], lookup: Callable[[str], str]) -> Availability:
+def _availability(facts: ProviderSpec, order: tuple[str, ...], lookup: Callable[[str], str]) -> Availability:
     addresses = read_addresses(facts, lookup)
     read_options(facts, lookup)
     if facts.name not in order and facts.name != PREVIEW_PROVIDER:
@@ -163,7 +159,7 @@ def _standing(facts: ProviderSpec, order: tuple[str, ...], lookup: Callable[[str
 
 
 def can_serve(facts: ProviderSpec, lookup: Callable[[str], str]) -> bool:
-    """Whether orders at this provider can be followed from here, whatever `auto` may choose."""
+    """Whether orders at this provider can be tracked from here, whatever `auto` may choose."""
     has_key = not facts.key_env or bool(read_key(facts, lookup))
     return has_key and set(needed_urls(facts)) <= read_addresses(facts, lookup).keys()
 
@@ -196,20 +192,18 @@ def read_addresses(facts: ProviderSpec, lookup: Callable[[str], str]) -> dict[st
                 f"{facts.url_env[use]}{shown} cannot be used.",
                 "Give an address such as https://api.example.com; plain http only for this machine.",
             )
-    whole = facts.url_default | {use: text for use, text in given.items() if text}
-    addresses = {use: _bare(text) for use, text in whole.items()}
-    idle = [
-        use for use, other in facts.url_beside.items() if not given.get(use) and not _is_own(facts, other, addresses)
+    usual = {use: _base(text) for use, text in facts.url_default.items()}
+    addresses = usual | {use: _base(text) for use, text in given.items() if text}
+    # an address that goes with another one is unused where that was changed and it was not
+    unused = [
+        use
+        for use, other in facts.url_beside.items()
+        if not given.get(use) and (other not in usual or addresses[other] != usual[other])
     ]
-    return {use: url for use, url in addresses.items() if use not in idle}
+    return {use: url for use, url in addresses.items() if use not in unused}
 
 
-def _is_own(facts: ProviderSpec, use: str, addresses: Mapping[str, str]) -> bool:
-    """Whether an address is the provider's usual one."""
-    return use in facts.url_default and addresses.get(use) == _bare(facts.url_default[use])
-
-
-def _bare(address: str) -> str:
+def _base(address: str) -> str:
     address = address.rstrip("/")
     ending = next((path for path in DOCUMENTED_PATHS if address.endswith(path)), "")
     return address.removesuffix(ending)
@@ -223,16 +217,12 @@ def _is_safe(address: str) -> bool:
             return False
     except ValueError:
         return False
-    return url.scheme == "https" or (url.scheme == "http" and is_near(address))
+    return url.scheme == "https" or (url.scheme == "http" and is_loopback_url(address))
 
 
-def is_near(address: str) -> bool:
+def is_loopback_url(address: str) -> bool:
     """Whether an address is on this machine."""
-    host = urlsplit(address).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback_host(urlsplit(address).hostname or "")
 
 
 def read_options(facts: ProviderSpec, lookup: Callable[[str], str]) -> dict[str, str]:
@@ -248,7 +238,7 @@ def read_options(facts: ProviderSpec, lookup: Callable[[str], str]) -> dict[str,
 
 
 def ended_choices(providers: Iterable[ProviderSpec], lookup: Callable[[str], str]) -> dict[str, str]:
-    """What is to be said of settings whose chosen value leads to nothing any more, by the setting."""
+    """What to say about settings whose chosen value has no effect any more, by the setting."""
     chosen = [(option, lookup(option.env)) for facts in providers for option in facts.options.values()]
     return {
         option.env: f"{option.env}={value}: {option.ended[value]}." for option, value in chosen if value in option.ended

@@ -1,7 +1,9 @@
-"""fal.ai, by its queue API: docs.fal.ai (queue, inference, errors) and the source of fal-client 1.0.3, read 2026-11-21.
+"""fal.ai, by its queue API and its price call: docs.fal.ai (queue, inference, errors, platform-apis/v1/models/pricing)
+and the source of fal-client 1.0.3, read 2026-11-21.
 
-The three addresses an order is followed at are those its answer gave. One that is missing, or that points away from
-the queue's own host, is replaced by the documented form: a paid film is not lost over it, and the key stays here.
+The three addresses an order is tracked at are those its answer gave. One that is missing, or that points away from the
+queue's own host, is replaced by the documented form: a paid video is not lost over it, and the key stays here. Assumed
+about prices, because the page shows no LTX model: the unit is called second, and the price is for the smallest size.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -12,12 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from ltx_mcp.domain.errors import ErrorCode, ProviderError
+from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import CancelOutcome
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.unit_price import UnitPrice
-from ltx_mcp.net.address import find_film
-from ltx_mcp.net.provider_client import EVENTS_S, HttpRequest, HttpResponse, read_json
+from ltx_mcp.net.address import find_video_url
+from ltx_mcp.net.provider_client import EVENTS_S, HttpRequest, ProviderClient
+from ltx_mcp.net.reply import HttpResponse, read_json
 from ltx_mcp.providers.base import (
     CHECK_S,
     NO_ORDER,
@@ -26,19 +29,20 @@ from ltx_mcp.providers.base import (
     PollResult,
     SubmittedOrder,
     Uploaded,
-    find_id,
-    read_word,
+    read_id,
     to_number,
 )
-from ltx_mcp.providers.fal_prices import ask_prices
+from ltx_mcp.providers.catalog_loader import is_loopback_url
 from ltx_mcp.providers.provider_errors import (
+    ErrorReply,
+    ask,
     bad_reply,
     generation_error,
     key_checked,
-    no_film,
+    no_video,
+    place_order,
     poll_error,
     submission_error,
-    submission_unknown,
 )
 
 BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
@@ -50,6 +54,8 @@ CANCELS = {
     "NOT_FOUND": CancelOutcome.NOT_POSSIBLE,
 }
 BILLING, MAX_UNITS = "x-fal-billable-units", 1_000_000
+MAX_PRICE, MAX_PRICE_CHARS = 10_000, 40
+"""The highest price of a unit, and the longest unit, currency or figure that is read."""
 
 
 def _body(offer: Offer, uris: Mapping[str, str]) -> dict[str, Any]:
@@ -78,28 +84,27 @@ def _body(offer: Offer, uris: Mapping[str, str]) -> dict[str, Any]:
 
 def _error_text(reply: HttpResponse) -> tuple[str, str]:
     """The kind and the words of an error, of either form fal has; the echoed input is left out."""
-    body = reply.json if isinstance(reply.json, dict) else {}
-    detail = body.get("detail")
+    detail = reply.fields.get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):
         first = detail[0]
         place = first.get("loc")
         where = ".".join(str(part) for part in place if part != "body") if isinstance(place, list) else ""
         return str(first.get("type", "")), ": ".join(filter(None, (where, str(first.get("msg", "")))))
-    kind = str(body.get("error_type") or reply.headers.get("x-fal-error-type", ""))
+    kind = str(reply.fields.get("error_type") or reply.headers.get("x-fal-error-type", ""))
     return kind, str(detail) if detail else reply.text
 
 
-def _code(reply: HttpResponse, kind: str, words: str) -> ErrorCode | None:
-    """Where fal's own words say more than the status."""
+def _read_error(reply: HttpResponse) -> ErrorReply:
+    """With a code where fal's own words say more than the status."""
+    kind, words = _error_text(reply)
     if kind == "content_policy_violation":
-        return ErrorCode.CONTENT_REFUSED
-    if reply.status_code == 403 and ("locked" in words.lower() or "balance" in words.lower()):
-        return ErrorCode.OUT_OF_CREDIT
-    return None
+        return ErrorReply(words, ErrorCode.CONTENT_REFUSED)
+    is_locked = reply.status_code == 403 and ("locked" in words.lower() or "balance" in words.lower())
+    return ErrorReply(words, ErrorCode.OUT_OF_CREDIT if is_locked else None)
 
 
 class Fal:
-    """Orders through the queue; follows by the event stream, or by asking."""
+    """Orders through the queue; tracks by the event stream, or by polling."""
 
     asked = "queue"
 
@@ -111,30 +116,26 @@ class Fal:
         self.account = context.account
 
     async def upload(self, path: Path, mime: str) -> Uploaded:
-        """Send a medium to fal's CDN: an address is asked for, then the bytes are put there without the key."""
+        """Send a file to fal's CDN: an address is requested, then the bytes are put there without the key."""
         url = f"{self._context.urls['rest']}/storage/upload/initiate?storage_type=fal-cdn-v3"
         body = {"content_type": mime, "file_name": f"{mime.partition('/')[0]}{path.suffix}"}
         reply = await self._client.request(HttpRequest("POST", url, self._headers, body=body))
-        place = reply.json if isinstance(reply.json, dict) else {}
-        put_url, file_url = read_word(place.get("upload_url")), read_word(place.get("file_url"))
+        put_url, file_url = read_id(reply.fields.get("upload_url")), read_id(reply.fields.get("file_url"))
         if not reply.ok or not put_url or not file_url:
-            raise _upload_refused(self._context, reply)
+            error = _read_error(reply)
+            code = error.code or (ErrorCode.BAD_REPLY if reply.ok else None)
+            # nothing was ordered yet, so the next offer may be tried
+            raise submission_error(self._context, reply, ErrorReply(error.words, code, sure=True))
         await self._client.put(put_url, path, {"Content-Type": mime})
         return Uploaded(file_url, self._context.now() + timedelta(seconds=self._context.facts.upload_lives_s or 0))
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder:
         """Queue the order. Any 2xx with a request id is a yes."""
         call = HttpRequest("POST", f"{self._queue}/{offer.endpoint}", self._headers, body=_body(offer, uris))
-        reply = await self._client.send_once(call)
-        if not reply.ok:
-            kind, words = _error_text(reply)
-            raise submission_error(self._context, reply, words, _code(reply, kind, words))
-        answer, request_id = find_id(reply.json, "request_id", "requestId")
-        if not request_id:
-            raise submission_unknown(self._context, reply)
-        remote = self.remote_of(offer, request_id)
+        placed = await place_order(self._context, call, ("request_id", "requestId"), _read_error)
+        remote = self.remote_of(offer, placed.id)
         urls = [name for name in remote if name.endswith("_url")]
-        return SubmittedOrder(remote | {name: self._own(answer.get(name), remote[name]) for name in urls})
+        return SubmittedOrder(remote | {name: self._own(placed.part.get(name), remote[name]) for name in urls})
 
     def remote_of(self, offer: Offer, remote_id: str) -> dict[str, Any]:
         """The documented addresses of an order; they leave the endpoint's sub-path out."""
@@ -151,7 +152,7 @@ class Fal:
         """The address the answer gave when it is the queue's own, else the documented one."""
         ours = urlsplit(self._queue)
         try:
-            given = urlsplit(read_word(url))
+            given = urlsplit(read_id(url))
             same = (given.scheme, given.port) == (ours.scheme, ours.port) and not given.username
         except ValueError:
             return documented
@@ -160,9 +161,8 @@ class Fal:
 
     async def poll(self, remote: Mapping[str, Any]) -> PollResult:
         """Ask for the status, and once it is complete for the result."""
-        reply = await self._client.request(HttpRequest("GET", remote["status_url"], self._headers, {"logs": "1"}))
-        if not reply.ok:
-            raise poll_error(self._context, reply, _error_text(reply)[1])
+        call = HttpRequest("GET", remote["status_url"], self._headers, {"logs": "1"})
+        reply = await ask(self._context, call, _read_error)
         return await self._read_status(reply.json, remote)
 
     async def stream_status(self, remote: Mapping[str, Any]) -> AsyncIterator[PollResult]:
@@ -173,20 +173,20 @@ class Fal:
                 status = read_json(text)
                 if status is None:
                     raise bad_reply(self._context, text)
-                seen = await self._read_status(status, remote)
-                yield seen
-                if seen.status not in ("waiting", "running"):
+                result = await self._read_status(status, remote)
+                yield result
+                if result.status not in ("waiting", "running"):
                     return
 
     async def _read_status(self, status: Any, remote: Mapping[str, Any]) -> PollResult:
-        said = status.get("status") if isinstance(status, dict) else None
-        word = said.upper() if isinstance(said, str) else None
+        raw = status.get("status") if isinstance(status, dict) else None
+        word = raw.upper() if isinstance(raw, str) else None
         if word == "IN_QUEUE":
             return PollResult("waiting", queue_position=_position(status.get("queue_position")))
         if word == "IN_PROGRESS":
             return PollResult("running", note=self._last_log(status.get("logs")))
         if word != "COMPLETED":
-            raise bad_reply(self._context, f"status {said!r}")
+            raise bad_reply(self._context, f"status {raw!r}")
         if status.get("error_type") == "client_cancelled":
             return PollResult("cancelled")
         return await self._result(remote, failed=bool(status.get("error") or status.get("error_type")))
@@ -196,39 +196,35 @@ class Fal:
         return self._client.detail(str(lines[-1]))[:80] if lines else ""
 
     async def _result(self, remote: Mapping[str, Any], *, failed: bool) -> PollResult:
-        """The film, or the model's own error. `failed`: the status said so; without that, a 5xx that is not of the
+        """The video, or the model's own error. `failed`: the status said so; without that, a 5xx that does not have the
         model's form is the queue's own trouble and may pass."""
         reply = await self._client.request(HttpRequest("GET", remote["response_url"], self._headers))
         if reply.ok:
-            told = reply.json
-            if told is None:
+            if reply.json is None:
                 raise bad_reply(self._context, reply.text)
-            video = told.get("video") if isinstance(told, dict) else None
+            video = reply.fields.get("video")
             named = video.get("url") if isinstance(video, dict) else video
-            if not (url := find_film(told, named, near=self._client.near)):
-                raise no_film(self._context, told, named)
+            if not (url := find_video_url(reply.json, named, is_loopback=self._client.is_loopback)):
+                raise no_video(self._context, reply.json, named)
             return PollResult("done", result_url=url, units=_units(reply))
-        body = reply.json if isinstance(reply.json, dict) else None
-        passing = reply.status_code >= 500 and not failed and not isinstance((body or {}).get("detail"), list)
-        if body is None or passing or reply.status_code in (401, 403, 404, 408, 429):
-            raise poll_error(self._context, reply, _error_text(reply)[1])
         kind, words = _error_text(reply)
+        passing = reply.status_code >= 500 and not failed and not isinstance(reply.fields.get("detail"), list)
+        if not isinstance(reply.json, dict) or passing or reply.status_code in (401, 403, 404, 408, 429):
+            raise poll_error(self._context, reply, words)
         if reply.status_code >= 500 or kind in ("request_timeout", "startup_timeout"):
-            # fal never bills a 5xx
-            return PollResult(
-                "failed", problem=generation_error(self._context, ErrorCode.UNAVAILABLE, words), charged_usd=Decimal()
-            )
-        code = _code(reply, kind, words) or ErrorCode.REJECTED
+            problem = generation_error(self._context, ErrorCode.UNAVAILABLE, words)
+            return PollResult("failed", problem=problem, charged_usd=Decimal())  # fal never bills a 5xx
+        code = _read_error(reply).code or ErrorCode.REJECTED
         return PollResult("failed", problem=generation_error(self._context, code, words))
 
     async def cancel(self, remote: Mapping[str, Any]) -> CancelOutcome:
         """Ask for a stop: certain while it is queued; a running one may still finish, and be charged."""
         reply = await self._client.request(HttpRequest("PUT", remote["cancel_url"], self._headers))
-        body = reply.json if isinstance(reply.json, dict) else {}
-        if (word := CANCELS.get(str(body.get("status")))) is not None:
-            return word
-        if isinstance(body.get("success"), bool):  # the form one of fal's schemas shows
-            return CancelOutcome.ASKED if body["success"] else CancelOutcome.NOT_POSSIBLE
+        if (outcome := CANCELS.get(str(reply.fields.get("status")))) is not None:
+            return outcome
+        success = reply.fields.get("success")
+        if isinstance(success, bool):  # the form one of fal's schemas shows
+            return CancelOutcome.ASKED if success else CancelOutcome.NOT_POSSIBLE
         raise poll_error(self._context, reply)
 
     async def check(self) -> KeyCheck:
@@ -236,9 +232,8 @@ class Fal:
         app = "/".join(self._context.facts.offer[0].endpoint.split("/")[:2])
         url = f"{self._queue}/{app}/requests/{NO_ORDER}/status"
         reply = await self._client.request(HttpRequest("GET", url, self._headers, read_s=CHECK_S))
-        kind, words = _error_text(reply)
-        own = isinstance(reply.json, dict) and bool({"detail", "status"} & reply.json.keys())
-        return key_checked(self._context, reply, words, _code(reply, kind, words), own=own)
+        error, own = _read_error(reply), bool({"detail", "status"} & reply.fields.keys())
+        return key_checked(self._context, reply, error.words, error.code, own=own)
 
     @property
     def tells_prices(self) -> bool:
@@ -246,33 +241,60 @@ class Fal:
         return "api" in self._context.urls
 
     async def prices(self) -> Mapping[str, UnitPrice]:
-        """fal's own price of a unit by endpoint."""
-        return await ask_prices(self._context, self._context.urls["api"], self._headers)
+        """fal's own price of a unit, of as many of our endpoints as can be read."""
+        context, url = self._context, self._context.urls["api"]
+        endpoints = tuple(dict.fromkeys(row.endpoint for row in context.facts.offer))
+        query = {"endpoint_id": ",".join(endpoints)}
+        call = HttpRequest("GET", f"{url}/v1/models/pricing", self._headers, query, read_s=CHECK_S)
+        # this address may be on another machine than the queue's
+        client = ProviderClient(context.facts.name, [context.key], is_loopback=is_loopback_url(url))
+        try:
+            reply = await client.request(call)
+        finally:
+            await client.close()
+        rows = reply.fields.get("prices")
+        if not reply.ok or not isinstance(rows, list):
+            raise poll_error(context, reply)
+        prices = dict(filter(None, (_read_price(context, row) for row in rows)))
+        if not prices:
+            raise bad_reply(context, reply.text)
+        return {endpoint: price for endpoint, price in prices.items() if endpoint in endpoints}
 
 
-def _upload_refused(context: AdapterContext, reply: HttpResponse) -> ProviderError:
-    """Nothing was ordered yet, so the next offer may be tried."""
-    kind, words = _error_text(reply)
-    code = _code(reply, kind, words) or (ErrorCode.BAD_REPLY if reply.ok else None)
-    return submission_error(context, reply, words, code, sure=True)
+def _read_price(context: AdapterContext, row: Any) -> tuple[str, UnitPrice] | None:
+    """One row of the price list; None for one that cannot be read."""
+    if not isinstance(row, dict):
+        return None
+    endpoint, unit, currency = (read_id(row.get(name)) for name in ("endpoint_id", "unit", "currency"))
+    value = row.get("unit_price")
+    amount = None
+    if isinstance(value, int | float | str) and len(str(value)) <= MAX_PRICE_CHARS:
+        amount = _number(str(value))
+    if amount is None or amount >= MAX_PRICE or not endpoint or max(len(unit), len(currency)) > MAX_PRICE_CHARS:
+        return None
+    return endpoint, UnitPrice(unit, currency, amount, context.now())
 
 
-def _position(told: Any) -> int | None:
+def _number(text: str) -> Decimal | None:
+    """None for what is no number, or a negative one."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and number >= 0 else None
+
+
+def _position(value: Any) -> int | None:
     """How many orders come before ours; None for what cannot be one."""
-    if isinstance(told, str) and told.isascii() and told.isdecimal() and len(told) < 11:
-        told = int(told)
-    return told if isinstance(told, int) and not isinstance(told, bool) and 0 <= told < 2**31 else None
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 11:
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
 
 
 def _units(reply: HttpResponse) -> Decimal | None:
     """What fal counted for its bill; None for what is no number."""
-    try:
-        units = Decimal(reply.headers.get(BILLING, "").strip())
-    except InvalidOperation:
-        return None
-    return units if units.is_finite() and 0 <= units <= MAX_UNITS else None
+    units = _number(reply.headers.get(BILLING, "").strip())
+    return units if units is not None and units <= MAX_UNITS else None
 
 
-def make_adapter(context: AdapterContext) -> Fal:
-    """The adapter of this file."""
-    return Fal(context)
+make_adapter = Fal

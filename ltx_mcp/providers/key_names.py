@@ -1,8 +1,7 @@
-"""Variables that look like a provider's key and are called otherwise: `FAL_API_KEY`, `LTX_KEY`. Their values are never
-looked at."""
+"""Variables that look like a provider's key under another name: `FAL_API_KEY`, `LTX_KEY`. Their values are not used."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
@@ -10,7 +9,7 @@ from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
 ENDINGS = re.compile(r"(?:API|AI|ACCESS|AUTH|SECRET|TOKEN|KEYS?|ID|CREDENTIALS?)+$")
 IS_KEY = re.compile(r"KEY|TOKEN|SECRET|CREDENTIAL", re.IGNORECASE)
 SHORT = 4
-"""A word of a title that is shorter than this names nobody: `fal.ai`."""
+"""A word of a title that is shorter than this is not specific enough: `fal.ai`."""
 
 
 def find_misnamed(facts: ProviderSpec, environment: Mapping[str, str]) -> list[str]:
@@ -31,21 +30,16 @@ def _stem(name: str) -> str:
 def misnamed_text(facts: ProviderSpec, environment: Mapping[str, str]) -> str:
     """`FAL_API_KEY is set, but the name is FAL_KEY.` Empty where nothing is."""
     found = find_misnamed(facts, environment)
-    return (
-        f"{' and '.join(found)} {'is' if len(found) == 1 else 'are'} set, but the name is {facts.key_env[0]}."
-        if found
-        else ""
-    )
-
-
-def previews_text(market: Catalog, environment: Mapping[str, str], what: str) -> str:
-    """Why `what` is a preview: no key was found, and which variable may be meant for one; empty where it is wanted."""
-    if market.is_real or market.order == (PREVIEW_PROVIDER,):
+    if not found:
         return ""
-    wanted = [facts for facts in market.providers if facts.key_env and facts.name in market.order]
+    return f"{' and '.join(found)} {'is' if len(found) == 1 else 'are'} set, but the name is {facts.key_env[0]}."
+
+
+def previews_text(catalog: Catalog, environment: Mapping[str, str], what: str) -> str:
+    """Why `what` is a preview: no key was found, and which variable may be meant for one; empty where it is wanted."""
+    if catalog.is_real or catalog.order == (PREVIEW_PROVIDER,):
+        return ""
+    wanted = [facts for facts in catalog.providers if facts.key_env and facts.name in catalog.order]
     keys = ", ".join(facts.key_env[0] for facts in wanted)
-    return " ".join([f"No key found ({keys}), so {what}.", *_hints(wanted, environment)])
-
-
-def _hints(providers: Iterable[ProviderSpec], environment: Mapping[str, str]) -> list[str]:
-    return [text for facts in providers if (text := misnamed_text(facts, environment))]
+    hints = [text for facts in wanted if (text := misnamed_text(facts, environment))]
+    return " ".join([f"No key found ({keys}), so {what}.", *hints])

@@ -1,6 +1,6 @@
 """The preview provider: draws on this machine what the offer says. Nothing is ordered, nothing is charged.
 
-It speaks to no service: `submit` only hands back held work, which a child process does when somebody holds it.
+It speaks to no service: `submit` only hands back held work, which a child process does later.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ltx_mcp.domain.offer import CAPTION, Adjustment, Offer
 from ltx_mcp.domain.request import EDITS
-from ltx_mcp.media.client import MediaClient
 from ltx_mcp.media.messages import EditOrder, RenderOrder, ReportProgress
 from ltx_mcp.providers.base import AdapterContext, DeferredVideo
 
@@ -40,27 +39,25 @@ def _edit(offer: Offer, uris: Mapping[str, str]) -> EditOrder:
 
 
 class Local:
-    """Renders in a child process of `media`."""
+    """Renders in a child process."""
 
-    def __init__(self, media: MediaClient) -> None:
-        self._media = media
+    def __init__(self, context: AdapterContext) -> None:
+        self._media = context.media
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> DeferredVideo:
-        """Held work that draws the film; cancelling it kills the child and leaves nothing."""
+        """Held work that draws the video; cancelling it kills the child and leaves nothing."""
 
-        async def write(path: Path, tell: ReportProgress) -> tuple[Adjustment, ...]:
+        async def write(path: Path, report: ReportProgress) -> tuple[Adjustment, ...]:
             if offer.operation in EDITS:
-                notes = await self._media.edit(_edit(offer, uris), path, tell)
+                notes = await self._media.edit(_edit(offer, uris), path, report)
             else:
-                notes = await self._media.render(_order(offer, uris), path, tell)
+                notes = await self._media.render(_order(offer, uris), path, report)
             if not notes.missing_glyphs:
                 return ()
-            told = f"without {notes.missing_glyphs} of its characters (no font here)"
-            return (Adjustment(CAPTION, "the whole prompt", told, "film"),)
+            drawn = f"without {notes.missing_glyphs} of its characters (no font here)"
+            return (Adjustment(CAPTION, "the whole prompt", drawn, "film"),)
 
         return DeferredVideo(write)
 
 
-def make_adapter(context: AdapterContext) -> Local:
-    """The adapter of this file."""
-    return Local(context.media)
+make_adapter = Local

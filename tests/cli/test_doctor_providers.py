@@ -17,7 +17,7 @@ from ltx_mcp.cli.checks.providers import AddressReply, ProviderFindings, address
 from ltx_mcp.cli.checks.settings import read_given
 from ltx_mcp.cli.checks.timeouts import patient_loop
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.emulator_state import Fault, Told
+from ltx_mcp.emulator.emulator_state import EmulatedPrice, Fault
 from ltx_mcp.net.diagnose import Diagnosis, Kind, diagnose
 from ltx_mcp.net.ssrf import trusted
 from tests.conftest import Emulated
@@ -185,7 +185,7 @@ async def test_prices_that_fal_tells_prove_the_key_and_are_compared(emulator: Em
     told = await findings_of(settings(emulator[0]))
     assert told["account at fal"].found == "the key is accepted"
     assert (told["prices of fal"].status, told["prices of fal"].found) == ("OK", "as in the table")
-    emulator[1].prices["fal-ai/ltx-2.3/text-to-video"] = Told(0.04)
+    emulator[1].prices["fal-ai/ltx-2.3/text-to-video"] = EmulatedPrice(0.04)
     line = (await findings_of(settings(emulator[0])))["prices of fal"]
     assert (line.status, "0.04 USD a unit there, 0.08 a second here" in line.found) == ("warning", True)
 

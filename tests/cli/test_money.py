@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.emulator.emulator_state import EmulatorState, Told
+from ltx_mcp.emulator.emulator_state import EmulatedPrice, EmulatorState
 from ltx_mcp.presentation.spending import SpendView
 from tests.cli.conftest import CONTROL, SMALL, TOOL, Command, Ended, command_in, environment, posix
 from tests.conftest import Emulated
@@ -187,7 +187,7 @@ def test_a_person_who_leaves_the_question_orders_nothing(dialogue: Dialogue, wor
 def test_spend_shows_a_line_for_each_day_provider_and_model_and_todays_budget(
     shop: Command, world: EmulatorState
 ) -> None:
-    world.prices["fal-ai/ltx-2.3/text-to-video/fast"] = Told(0.04, "video")  # no charge can be claimed by that
+    world.prices["fal-ai/ltx-2.3/text-to-video/fast"] = EmulatedPrice(0.04, "video")  # no charge can be claimed by that
     for provider in ("fal", "netwrck"):
         assert shop(*ORDER, "--yes", "--provider", provider).returncode == 0
     shown = shop("jobs", "--spend", LTX_MCP_BUDGET_USD_PER_DAY="5").stdout

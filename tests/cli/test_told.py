@@ -17,7 +17,7 @@ from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.presentation.result_models import JobView
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from tests.cli.conftest import Command, Ended, command_in
 from tests.conftest import Emulated
 
@@ -80,7 +80,7 @@ def test_each_change_of_provider_is_told_with_its_reason_and_the_new_price(shop:
 
 
 def market_of(*keys: str) -> Catalog:
-    return make_market(read_providers(), (), lambda name: "key" if name in keys else "")
+    return make_catalog(read_providers(), (), lambda name: "key" if name in keys else "")
 
 
 def view(**film: object) -> JobView:

@@ -15,7 +15,7 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.presentation.result_models import AdjustmentView
 from ltx_mcp.presentation.result_text import changes_text
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.providers.key_names import find_misnamed, previews_text
 from tests.cli.conftest import SMALL, Command
 from tests.conftest import Emulated
@@ -143,7 +143,7 @@ def test_what_is_suggested_exists() -> None:
 def test_a_key_under_another_name_is_noticed(name: str, provider: str) -> None:
     environment = {name: "sk-secret", "PATH": "/bin"}
     assert {facts.name for facts in read_providers() if find_misnamed(facts, environment)} == ({provider} - {""})
-    market = make_market(read_providers(), (), lambda name: "")
+    market = make_catalog(read_providers(), (), lambda name: "")
     told = previews_text(market, environment, "this is a preview")
     assert told.startswith("No key found (FAL_KEY, LTX_API_KEY, ")
     assert (f"{name} is set, but the name is " in told) == bool(provider)
@@ -152,9 +152,9 @@ def test_a_key_under_another_name_is_noticed(name: str, provider: str) -> None:
 
 def test_where_a_key_is_set_or_previews_are_wanted_nothing_is_said() -> None:
     environment = {"FAL_KEY": "k", "FAL_API_KEY": "k"}
-    market = make_market(read_providers(), (), lambda name: environment.get(name, ""))
+    market = make_catalog(read_providers(), (), lambda name: environment.get(name, ""))
     assert previews_text(market, environment, "this is a preview") == ""
-    previews = make_market(read_providers(), ("local",), lambda name: "")
+    previews = make_catalog(read_providers(), ("local",), lambda name: "")
     assert previews_text(previews, {"FAL_API_KEY": "k"}, "this is a preview") == ""
     assert not any(find_misnamed(facts, environment) for facts in read_providers() if facts.name == "fal")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.clients.environments import TABLE, Client, to_client
@@ -32,7 +32,7 @@ def listed() -> list[dict[str, Any]]:
     """All nine tools as a client gets them."""
     providers = read_providers()
     usable = tuple(facts.name for facts in providers)
-    server, _ = make_server(read_settings({}), make_market(providers, usable, lambda name: ""))
+    server, _ = make_server(read_settings({}), make_catalog(providers, usable, lambda name: ""))
     return [tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in anyio.run(server.list_tools)]
 
 

@@ -14,7 +14,7 @@ from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.plan import Catalog, make_offers, select_offers
 from ltx_mcp.domain.request import Input, Request, film_size, supposed_inputs, to_request
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 
 FAST = {
     "model": "fast",
@@ -53,7 +53,7 @@ def market(*, keys: tuple[str, ...] = ("FAL_KEY", "BYTE_KEY"), order: tuple[str,
     byte = provider("bytecompute", TIERED, key_env=["BYTE_KEY"])
     values = dict.fromkeys(keys, "secret")
     local = [facts for facts in read_providers() if facts.is_preview]
-    return make_market((fal, byte, *local), order, lambda name: values.get(name, ""))
+    return make_catalog((fal, byte, *local), order, lambda name: values.get(name, ""))
 
 
 def ask(**arguments: Any) -> Request:
@@ -126,7 +126,7 @@ def test_a_pixel_tier_prices_by_the_size_of_the_picture(resolution: str, ratio: 
 
 def test_a_frame_too_large_for_the_provider_is_refused_by_its_size() -> None:
     narrow = provider("bytecompute", {**TIERED, "max_long_edge": 1280})
-    plan = make_offers(ask(provider="bytecompute"), (), make_market((narrow,), (), lambda name: ""))
+    plan = make_offers(ask(provider="bytecompute"), (), make_catalog((narrow,), (), lambda name: ""))
     assert plan.offers == ()
     assert "1920x1080" in plan.refused[0].reason
 
@@ -135,7 +135,7 @@ def test_credits_are_rounded_up() -> None:
     plan = make_offers(ask(provider="fal", duration=6, resolution="1080p"), (), market())
     assert plan.offers[0].credits == 24
     odd = provider("fal", FAST, usd_per_credit="0.05")
-    assert make_offers(ask(provider="fal"), (), make_market((odd,), (), lambda name: "")).offers[0].credits == 5
+    assert make_offers(ask(provider="fal"), (), make_catalog((odd,), (), lambda name: "")).offers[0].credits == 5
 
 
 def test_a_price_above_the_cap_is_refused_with_the_price() -> None:
@@ -149,7 +149,7 @@ def test_without_a_cap_failover_stays_within_a_tenth_more() -> None:
     assert [offer.provider for offer in offers] == ["fal", "bytecompute"]
     price = {"as_of": date(2026, 11, 1), "source": "s", "usd_per_second": {"720p": "0.05", "1080p": "0.05"}}
     dear = provider("bytecompute", {**TIERED, "price": price})
-    where = make_market((provider("fal", FAST), dear), (), lambda name: "")
+    where = make_catalog((provider("fal", FAST), dear), (), lambda name: "")
     assert [offer.provider for offer in select_offers(ask(duration=10), (), where)] == ["fal"]
 
 
@@ -162,7 +162,7 @@ def test_auto_shape_is_the_offered_one_nearest_to_the_picture() -> None:
 def test_an_unsupported_picture_format_is_refused_or_converted() -> None:
     picky = {**FAST, "operation": "image_to_video", "media": ["image"]}
     rule = {"accepts": ["png"], "ways": ["upload"]}
-    where = make_market((provider("fal", picky, inputs={"image": rule}),), (), lambda name: "")
+    where = make_catalog((provider("fal", picky, inputs={"image": rule}),), (), lambda name: "")
     photo = Input(role="image", sha256="a", format="avif", width=1920, height=1080)
     request = Request(**{**vars(ask()), "operation": "image_to_video"})
     assert "avif" in make_offers(request, (photo,), where).refused[0].reason
@@ -180,7 +180,7 @@ def told(photo: Input, **asked: str) -> list[tuple[str, str]]:
     """What is told of a picture on its way to a provider that takes PNG and JPEG of nine megabytes, or to local."""
     row = {**FAST, "operation": "image_to_video", "media": ["image"]}
     local = [facts for facts in read_providers() if facts.is_preview]
-    where = make_market((provider("fal", row, inputs=TAKES), *local), (), lambda name: "")
+    where = make_catalog((provider("fal", row, inputs=TAKES), *local), (), lambda name: "")
     request = Request(**{**vars(ask(provider="fal")), "operation": "image_to_video", **asked})
     return [(change.asked, change.got) for change in select_offers(request, (photo,), where)[0].adjustments]
 
@@ -269,6 +269,6 @@ def test_an_extension_without_a_video_is_priced_as_of_one_as_long_as_it_adds(
 ) -> None:
     """Or as long as its context is to be, and as a video must be at least: what docs/agents.md says."""
     arguments = EstimateCost(operation="extend", provider="fal", **({"duration": 5} | asked))  # type: ignore[arg-type]
-    market = make_market(read_providers(), (), lambda name: "key" if name == "FAL_KEY" else "")
+    market = make_catalog(read_providers(), (), lambda name: "key" if name == "FAL_KEY" else "")
     (offer,) = make_offers(to_request(arguments), supposed_inputs(arguments), market).offers
     assert (offer.billed, offer.cost_usd) == (Decimal(seconds), Decimal(seconds) / 10)

@@ -14,7 +14,7 @@ from ltx_mcp.domain.plan import Catalog, make_offers
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import to_request
 from ltx_mcp.domain.unit_price import UnitPrice, charge_of, confirms_seconds, with_unit_price
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from tests.providers.bench import lookup_in
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -30,7 +30,7 @@ def unit_price(amount: str, unit: str = "second", currency: str = "USD", *, conf
 
 def offer(price: UnitPrice | None = None, market: Catalog | None = None, **asked: Any) -> Offer:
     """fal's fast offer, planned with what its price call said."""
-    market = market or make_market((FAL,), (), lookup_in({"FAL_KEY": "a:b"}))
+    market = market or make_catalog((FAL,), (), lookup_in({"FAL_KEY": "a:b"}))
     market = replace(market, unit_prices={("fal", FAST): price} if price else {})
     arguments = GenerateVideo(prompt="a pond", provider="fal", model="ltx-2.3-fast", **asked)
     plan = make_offers(to_request(arguments), (), market)

@@ -1,4 +1,4 @@
-"""What the tests of one emulated provider share: an emulator for the whole file, whose world is empty for each test."""
+"""What the tests of one emulated provider share: an emulator for the whole file, whose state is empty for each test."""
 
 import io
 import ssl
@@ -19,13 +19,13 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 @pytest.fixture(scope="module")
 def service(emulator_films: Path) -> Iterator[Service]:
     """One emulator for a file of tests."""
-    with running(emulator_films) as address_and_world:
-        yield address_and_world
+    with running(emulator_films) as address_and_state:
+        yield address_and_state
 
 
 @pytest.fixture
-def world(service: Service) -> EmulatorState:
-    """Its world, empty, where an order waits and runs for a thousand seconds each."""
+def state(service: Service) -> EmulatorState:
+    """Its state, empty, where an order waits and runs for a thousand seconds each."""
     service[1].reset()
     service[1].wait_s = service[1].work_s = 1000
     return service[1]

@@ -1,4 +1,4 @@
-"""What the tests of the emulated fal.ai share: a client with the key, a world that stands still, an order to place."""
+"""What the tests of the emulated fal.ai share: a client with the key, a state that stands still, an order to place."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.emulator.emulator_state import EmulatorState
-from ltx_mcp.emulator.fal.app import KEY
+from ltx_mcp.emulator.fal import KEY
 from tests.conftest import Emulated
 from tests.emulator.conftest import NO_TLS
 from tests.patience import HANG_S
@@ -25,14 +25,14 @@ Submit = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def world(emulator: Emulated) -> EmulatorState:
-    """A world that stands still unless a test turns its clock: a minute of waiting, two of work."""
+def state(emulator: Emulated) -> EmulatorState:
+    """A state that stands still unless a test turns its clock: a minute of waiting, two of work."""
     emulator[1].wait_s, emulator[1].work_s = 60, 120
     return emulator[1]
 
 
 @pytest.fixture
-def fal(emulator: Emulated, world: EmulatorState) -> Iterator[httpx.Client]:
+def fal(emulator: Emulated, state: EmulatorState) -> Iterator[httpx.Client]:
     """A client with the right key."""
     key = {"Authorization": f"Key {KEY}"}
     with httpx.Client(base_url=emulator[0], headers=key, timeout=HANG_S, verify=NO_TLS) as client:

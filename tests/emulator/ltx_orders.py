@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator.emulator_state import EmulatorState
-from ltx_mcp.emulator.ltx.app import KEY
+from ltx_mcp.emulator.ltx import KEY
 from tests.emulator.conftest import NO_TLS, Service
 from tests.patience import HANG_S
 
@@ -28,7 +28,7 @@ ELSEWHERE = "https://media.example.org/medium"
 
 
 @pytest.fixture
-def http(service: Service, world: EmulatorState) -> Iterator[httpx.Client]:
+def http(service: Service, state: EmulatorState) -> Iterator[httpx.Client]:
     """A client that has the key."""
     with httpx.Client(base_url=service[0], headers=AUTH, timeout=HANG_S, trust_env=False, verify=NO_TLS) as client:
         yield client

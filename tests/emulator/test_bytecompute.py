@@ -21,7 +21,7 @@ Part = tuple[str | None, str] | tuple[str | None, bytes, str]
 
 
 @pytest.fixture
-def http(service: Service, world: EmulatorState) -> Iterator[httpx.Client]:
+def http(service: Service, state: EmulatorState) -> Iterator[httpx.Client]:
     """A client that has the key."""
     with httpx.Client(base_url=service[0], headers=AUTH, timeout=HANG_S, trust_env=False, verify=NO_TLS) as client:
         yield client
@@ -57,7 +57,7 @@ def error(answer: httpx.Response) -> tuple[int, str]:
 
 
 def test_a_job_is_queued_then_processing_then_completed_and_then_gives_its_film(
-    http: httpx.Client, world: EmulatorState
+    http: httpx.Client, state: EmulatorState
 ) -> None:
     sent = submit(http)
     assert (sent.status_code, sent.json()["adjustments"]) == (202, None)
@@ -65,18 +65,18 @@ def test_a_job_is_queued_then_processing_then_completed_and_then_gives_its_film(
     for word in ("queued", "processing"):
         assert http.post(path).json()["status"] == word
         assert error(http.post(f"{path}/download")) == (409, "conflict")
-        world.advance(1001)
+        state.advance(1001)
     assert http.post(path).json() == {"id": sent.json()["id"], "status": "completed", "adjustments": None}
     film = http.post(f"{path}/download", headers={"range": "bytes=0-9"})
     assert (film.status_code, film.headers["content-type"], film.content[4:8]) == (200, "video/mp4", b"ftyp")
     assert int(film.headers["content-length"]) == len(film.content)
 
 
-def test_a_job_is_gone_after_a_day(http: httpx.Client, world: EmulatorState) -> None:
+def test_a_job_is_gone_after_a_day(http: httpx.Client, state: EmulatorState) -> None:
     path = job(http)
-    world.advance(DAY_S - 60)
+    state.advance(DAY_S - 60)
     assert http.post(path).json()["status"] == "completed"
-    world.advance(61)
+    state.advance(61)
     assert error(http.post(path)) == error(http.post(f"{path}/download")) == (404, "not_found")
 
 
@@ -87,15 +87,15 @@ def test_every_call_is_a_post(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize("key", [None, bytecompute.KEY, "Bearer other"], ids=repr)
 @pytest.mark.parametrize("path", ["/v1/generate", "/v1/jobs/x", "/v1/jobs/x/download"])
-def test_every_call_needs_the_key_as_bearer(service: Service, world: EmulatorState, path: str, key: str | None) -> None:
+def test_every_call_needs_the_key_as_bearer(service: Service, state: EmulatorState, path: str, key: str | None) -> None:
     headers = {} if key is None else {"authorization": key}
     assert error(httpx.post(f"{service[0]}{path}", headers=headers)) == (401, "unauthorized")
 
 
 @pytest.mark.parametrize("sent", [{"json": TEXTS}, {"data": TEXTS}, {"content": b""}], ids=repr)
-def test_only_a_multipart_form_is_taken(http: httpx.Client, world: EmulatorState, sent: dict[str, Any]) -> None:
+def test_only_a_multipart_form_is_taken(http: httpx.Client, state: EmulatorState, sent: dict[str, Any]) -> None:
     assert error(http.post("/v1/generate", **sent)) == (400, "invalid_request")
-    assert not world.orders
+    assert not state.orders
 
 
 def test_a_torn_form_and_a_repeated_field_are_refused(http: httpx.Client) -> None:
@@ -124,10 +124,10 @@ def test_a_torn_form_and_a_repeated_field_are_refused(http: httpx.Client) -> Non
     ids=repr,
 )
 def test_a_wrong_text_is_refused_and_nothing_is_ordered(
-    http: httpx.Client, world: EmulatorState, texts: dict[str, str | None]
+    http: httpx.Client, state: EmulatorState, texts: dict[str, str | None]
 ) -> None:
     assert error(submit(http, **texts)) == (400, "invalid_request")
-    assert not world.orders
+    assert not state.orders
 
 
 @pytest.mark.parametrize(
@@ -154,9 +154,9 @@ def test_a_file_of_another_format_or_type_is_refused(http: httpx.Client, called:
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
-def test_files_are_kept_by_name_type_size_and_hash(http: httpx.Client, world: EmulatorState, kind: str) -> None:
+def test_files_are_kept_by_name_type_size_and_hash(http: httpx.Client, state: EmulatorState, kind: str) -> None:
     assert submit(http, {"first_frame": part(kind), "last_frame": part()}).status_code == 202
-    [order] = world.orders
+    [order] = state.orders
     content = picture(kind)
     assert order.files["first_frame"] == {
         "name": f"frame.{kind}",
@@ -170,9 +170,9 @@ def test_files_are_kept_by_name_type_size_and_hash(http: httpx.Client, world: Em
 
 @pytest.mark.parametrize("name", ["image_uri", "first_frame_uri"])
 @pytest.mark.parametrize("uri", ["https://media.example.org/a.png", data_uri(), data_uri("webp")], ids=len)
-def test_a_picture_may_be_an_address_or_data(http: httpx.Client, world: EmulatorState, name: str, uri: str) -> None:
+def test_a_picture_may_be_an_address_or_data(http: httpx.Client, state: EmulatorState, name: str, uri: str) -> None:
     assert submit(http, **{name: uri}).status_code == 202
-    assert world.orders[0].fields[name] == uri
+    assert state.orders[0].fields[name] == uri
 
 
 def test_a_data_uri_of_megabytes_is_taken(http: httpx.Client) -> None:
@@ -198,46 +198,46 @@ def test_a_data_uri_of_megabytes_is_taken(http: httpx.Client) -> None:
     ids=repr,
 )
 def test_what_is_out_of_range_is_adjusted_and_told_in_both_answers(
-    http: httpx.Client, world: EmulatorState, texts: dict[str, str], changed: dict[str, tuple[Any, Any]]
+    http: httpx.Client, state: EmulatorState, texts: dict[str, str], changed: dict[str, tuple[Any, Any]]
 ) -> None:
     told = submit(http, **texts).json()
     expected = [{"field": name, "requested": asked, "applied": got} for name, (asked, got) in changed.items()]
     assert told["adjustments"] == (expected or None)
     assert http.post(f"/v1/jobs/{told['id']}").json()["adjustments"] == (expected or None)
-    film = world.orders[0].film
+    film = state.orders[0].video
     got = {"duration": film.duration, "fps": film.fps, "resolution": f"{film.width}x{film.height}"}
     assert all(got[name] == applied for name, (_, applied) in changed.items())
 
 
-def test_the_page_defaults_are_five_seconds_wide_at_25(http: httpx.Client, world: EmulatorState) -> None:
+def test_the_page_defaults_are_five_seconds_wide_at_25(http: httpx.Client, state: EmulatorState) -> None:
     assert submit(http, duration=None, resolution=None).json()["adjustments"] is None
-    film = world.orders[0].film
+    film = state.orders[0].video
     assert (film.duration, film.fps, film.width > film.height) == (5, 25, True)
 
 
 @pytest.mark.parametrize("ratio", [(16, 9), (4, 3), (1, 1), (3, 4), (4, 5), (9, 16)], ids=str)
-def test_every_ratio_of_the_page_is_made(http: httpx.Client, world: EmulatorState, ratio: tuple[int, int]) -> None:
+def test_every_ratio_of_the_page_is_made(http: httpx.Client, state: EmulatorState, ratio: tuple[int, int]) -> None:
     wide, high = ratio
     assert submit(http, resolution=None, aspect_ratio=f"{wide}:{high}").json()["adjustments"] is None
-    assert world.orders[0].film.width * high == world.orders[0].film.height * wide
+    assert state.orders[0].video.width * high == state.orders[0].video.height * wide
 
 
-def test_resolution_beats_aspect_ratio(http: httpx.Client, world: EmulatorState) -> None:
+def test_resolution_beats_aspect_ratio(http: httpx.Client, state: EmulatorState) -> None:
     submit(http, resolution="1280x720", aspect_ratio="9:16")
     submit(http, resolution=None, aspect_ratio="9:16")
-    assert [order.film.width > order.film.height for order in world.orders] == [True, False]
+    assert [order.video.width > order.video.height for order in state.orders] == [True, False]
 
 
 def test_a_busy_machine_lowers_frame_rate_then_duration_and_keeps_what_was_asked(
-    http: httpx.Client, world: EmulatorState
+    http: httpx.Client, state: EmulatorState
 ) -> None:
-    world.faults.append(Fault("bytecompute", "order", "adjusts"))
+    state.faults.append(Fault("bytecompute", "order", "adjusts"))
     told = submit(http, fps="50", duration="20", resolution="1280x720").json()
     assert told["adjustments"] == [
         {"field": "fps", "requested": 50, "applied": 25},
         {"field": "duration", "requested": 20, "applied": 4},
     ]
-    film = world.orders[0].film
+    film = state.orders[0].video
     assert (film.fps, film.duration, film.width) == (25, 4, 1280)
 
 
@@ -252,38 +252,38 @@ def test_a_busy_machine_lowers_frame_rate_then_duration_and_keeps_what_was_asked
     ],
 )
 def test_a_refusal_on_demand_is_worded_as_theirs_and_orders_nothing(
-    http: httpx.Client, world: EmulatorState, kind: str, options: dict[str, Any], status: int, word: str
+    http: httpx.Client, state: EmulatorState, kind: str, options: dict[str, Any], status: int, word: str
 ) -> None:
-    world.faults.append(Fault("bytecompute", "submit", kind, options=options))
+    state.faults.append(Fault("bytecompute", "submit", kind, options=options))
     answer = submit(http)
     assert error(answer) == (status, word)
     assert answer.headers.get("retry-after") == (str(options["retry_after"]) if "retry_after" in options else None)
     assert ("content policy" in answer.json()["error"]["message"]) is (kind == "content")
-    assert not world.orders
+    assert not state.orders
 
 
 @pytest.mark.parametrize(("kind", "word"), [("fails", "internal_error"), ("content", "content_policy")])
-def test_an_order_may_fail_after_it_was_taken(http: httpx.Client, world: EmulatorState, kind: str, word: str) -> None:
-    world.faults.append(Fault("bytecompute", "order", kind))
+def test_an_order_may_fail_after_it_was_taken(http: httpx.Client, state: EmulatorState, kind: str, word: str) -> None:
+    state.faults.append(Fault("bytecompute", "order", kind))
     path = job(http)
-    world.advance(2001)
+    state.advance(2001)
     told = http.post(path).json()
     assert (told["status"], told["error"]["type"]) == ("failed", word)
     assert error(http.post(f"{path}/download")) == (409, "conflict")
 
 
-def test_an_order_may_stay_in_an_unheard_of_state(http: httpx.Client, world: EmulatorState) -> None:
-    world.faults.append(Fault("bytecompute", "order", "unknown_state"))
+def test_an_order_may_stay_in_an_unheard_of_state(http: httpx.Client, state: EmulatorState) -> None:
+    state.faults.append(Fault("bytecompute", "order", "unknown_state"))
     path = job(http)
     for _ in range(2):
         assert http.post(path).json()["status"] not in ("queued", "processing", "completed", "failed")
-        world.advance(2001)
+        state.advance(2001)
 
 
-def test_a_film_may_be_gone_or_lie_elsewhere(http: httpx.Client, world: EmulatorState) -> None:
-    world.faults += [Fault("bytecompute", "order", "url_expires"), Fault("bytecompute", "order", "json_download")]
+def test_a_film_may_be_gone_or_lie_elsewhere(http: httpx.Client, state: EmulatorState) -> None:
+    state.faults += [Fault("bytecompute", "order", "url_expires"), Fault("bytecompute", "order", "json_download")]
     gone, elsewhere = job(http), job(http)
-    world.advance(2001)
+    state.advance(2001)
     assert http.post(gone).json()["status"] == "completed"
     assert error(http.post(f"{gone}/download")) == (404, "not_found")
     told = http.post(f"{elsewhere}/download").json()

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from ltx_mcp.emulator.app import running
-from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState, Fault, FilmSpec
-from ltx_mcp.emulator.fal.app import KEY
+from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState, Fault, VideoSpec
+from ltx_mcp.emulator.fal import KEY
 from ltx_mcp.emulator.wire import KINDS
 from tests.conftest import ENDS_S, Emulated
 from tests.emulator.conftest import NO_TLS
@@ -19,12 +19,12 @@ from tests.patience import HANG_S
 
 PAGE = Path(__file__).parents[2] / "docs" / "emulator.md"
 SUBMIT = "/fal-ai/ltx-2.3/text-to-video/fast"
-FILM = FilmSpec(1920, 1080, 25, 6)
+FILM = VideoSpec(1920, 1080, 25, 6)
 
 
 @pytest.fixture
-def world(emulator: Emulated) -> EmulatorState:
-    """The emulator's world."""
+def state(emulator: Emulated) -> EmulatorState:
+    """The emulator's state."""
     return emulator[1]
 
 
@@ -36,14 +36,14 @@ def client(emulator: Emulated) -> Iterator[httpx.Client]:
         yield opened
 
 
-def place(world: EmulatorState, number: int = 1) -> EmulatedOrder:
-    return world.place("fal", SUBMIT[1:], {}, FILM, order_id=f"order-{number}", start_timeout_s=None)
+def place(state: EmulatorState, number: int = 1) -> EmulatedOrder:
+    return state.place("fal", SUBMIT[1:], {}, FILM, order_id=f"order-{number}", start_timeout_s=None)
 
 
-def finished(world: EmulatorState) -> str:
+def finished(state: EmulatorState) -> str:
     """The path of a film that is done."""
-    order = place(world)
-    world.advance(1000)
+    order = place(state)
+    state.advance(1000)
     return f"/media/{order.media_id}.mp4"
 
 
@@ -52,95 +52,99 @@ def submit(client: httpx.Client) -> httpx.Response:
 
 
 def test_an_order_waits_then_runs_then_is_done_by_the_worlds_clock() -> None:
-    world = EmulatorState(wait_s=10, work_s=20)
-    order = place(world)
-    states = [world.state(order)]
+    state = EmulatorState(wait_s=10, work_s=20)
+    order = place(state)
+    states = [state.status(order)]
     for _ in range(3):
-        world.advance(10.5)
-        states.append(world.state(order))
+        state.advance(10.5)
+        states.append(state.status(order))
     assert states == ["waiting", "running", "running", "done"]
 
 
 def test_the_position_counts_those_of_the_same_provider_that_wait() -> None:
-    world = EmulatorState(wait_s=10)
-    first, second = place(world, 1), place(world, 2)
-    world.place("ltx", "x", {}, FILM, order_id="other")
-    assert (world.position(first), world.position(second)) == (0, 1)
-    first.cancelled_at = world.now()
-    assert world.position(second) == 0
+    state = EmulatorState(wait_s=10)
+    first, second = place(state, 1), place(state, 2)
+    state.place("ltx", "x", {}, FILM, order_id="other")
+    assert (state.position(first), state.position(second)) == (0, 1)
+    first.cancelled_at = state.now()
+    assert state.position(second) == 0
 
 
 def test_a_fault_happens_as_often_as_it_was_told_at_its_step_and_provider_only() -> None:
-    world = EmulatorState()
+    state = EmulatorState()
     fault = Fault("fal", "submit", "locked", times=2)
     anywhere = Fault("*", "poll", "html")
-    world.faults += [fault, anywhere]
-    assert [world.take("ltx", "submit"), world.take("fal", "poll"), world.take("ltx", "poll")] == [None, anywhere, None]
-    assert [world.take("fal", "submit") for _ in range(3)] == [fault, fault, None]
+    state.faults += [fault, anywhere]
+    assert [state.take_fault("ltx", "submit"), state.take_fault("fal", "poll"), state.take_fault("ltx", "poll")] == [
+        None,
+        anywhere,
+        None,
+    ]
+    assert [state.take_fault("fal", "submit") for _ in range(3)] == [fault, fault, None]
 
 
 def test_a_reset_forgets_all_but_the_clock() -> None:
-    world = EmulatorState()
-    place(world)
-    world.faults.append(Fault("fal", "submit", "locked"))
-    world.uploads["1"] = {}
-    world.advance(1000)
-    before = world.now()
-    world.reset()
-    assert (world.orders, world.calls, world.faults, world.uploads) == ([], [], [], {})
-    assert world.now() >= before
+    state = EmulatorState()
+    place(state)
+    state.faults.append(Fault("fal", "submit", "locked"))
+    state.uploads["1"] = {}
+    state.advance(1000)
+    before = state.now()
+    state.reset()
+    assert (state.orders, state.calls, state.faults, state.uploads) == ([], [], [], {})
+    assert state.now() >= before
 
 
-def test_a_connection_dropped_before_the_order_leaves_none(client: httpx.Client, world: EmulatorState) -> None:
-    world.faults.append(Fault("fal", "submit", "drop_before"))
+def test_a_connection_dropped_before_the_order_leaves_none(client: httpx.Client, state: EmulatorState) -> None:
+    state.faults.append(Fault("fal", "submit", "drop_before"))
     with pytest.raises(httpx.TransportError):
         submit(client)
-    assert world.orders == []
-    assert world.calls[-1].status == 0
+    assert state.orders == []
+    assert state.calls[-1].status == 0
     assert submit(client).status_code == 200
 
 
-def test_a_connection_dropped_after_the_order_leaves_one(client: httpx.Client, world: EmulatorState) -> None:
-    world.faults.append(Fault("fal", "submit", "drop_after"))
+def test_a_connection_dropped_after_the_order_leaves_one(client: httpx.Client, state: EmulatorState) -> None:
+    state.faults.append(Fault("fal", "submit", "drop_after"))
     with pytest.raises(httpx.TransportError):
         submit(client)
-    assert len(world.orders) == 1
+    assert len(state.orders) == 1
 
 
 @pytest.mark.parametrize(
     ("kind", "status", "orders"), [("html", 502, 0), ("html_after", 200, 1), ("wrong_type", 200, 0)]
 )
 def test_a_page_comes_where_json_was_due(
-    client: httpx.Client, world: EmulatorState, kind: str, status: int, orders: int
+    client: httpx.Client, state: EmulatorState, kind: str, status: int, orders: int
 ) -> None:
-    world.faults.append(Fault("fal", "submit", kind))
+    state.faults.append(Fault("fal", "submit", kind))
     answer = submit(client)
-    assert (answer.status_code, len(world.orders)) == (status, orders)
+    assert (answer.status_code, len(state.orders)) == (status, orders)
     assert answer.headers["content-type"].startswith("text/html")
     assert answer.text.startswith("<html>")
 
 
-def test_a_truncated_answer_is_whole_http_and_broken_json(client: httpx.Client, world: EmulatorState) -> None:
-    world.faults.append(Fault("fal", "submit", "truncated"))
+def test_a_truncated_answer_is_whole_http_and_broken_json(client: httpx.Client, state: EmulatorState) -> None:
+    state.faults.append(Fault("fal", "submit", "truncated"))
     answer = submit(client)
     assert answer.status_code == 200
     assert answer.text.startswith('{"')
     with pytest.raises(json.JSONDecodeError):
         answer.json()
-    assert len(world.orders) == 1
+    assert len(state.orders) == 1
 
 
-def test_an_answer_may_be_any_text(client: httpx.Client, world: EmulatorState) -> None:
-    world.faults.append(Fault("fal", "submit", "body", options={"body": '{"request_id": 7}', "status": 201}))
+def test_an_answer_may_be_any_text(client: httpx.Client, state: EmulatorState) -> None:
+    state.faults.append(Fault("fal", "submit", "body", options={"body": '{"request_id": 7}', "status": 201}))
     answer = submit(client)
-    assert (answer.status_code, answer.json(), len(world.orders)) == (201, {"request_id": 7}, 1)
+    assert (answer.status_code, answer.json(), len(state.orders)) == (201, {"request_id": 7}, 1)
 
 
-def test_a_delay_outlasts_a_client_that_has_no_patience(client: httpx.Client, world: EmulatorState) -> None:
-    world.faults.append(Fault("fal", "submit", "delay", options={"seconds": 2}))
+def test_a_delay_outlasts_a_client_that_has_no_patience(client: httpx.Client, state: EmulatorState) -> None:
+    state.faults.append(Fault("fal", "submit", "delay", options={"seconds": 2}))
     with pytest.raises(httpx.ReadTimeout):
         client.post(SUBMIT, json={"prompt": "a pond"}, timeout=0.1)
-    world.faults.append(Fault("fal", "submit", "delay", options={"seconds": 0.2}))
+    state.faults.append(Fault("fal", "submit", "delay", options={"seconds": 0.2}))
     began = time.monotonic()
     assert submit(client).status_code == 200
     assert time.monotonic() - began >= 0.2
@@ -157,11 +161,11 @@ def half(client: httpx.Client, path: str, **headers: str) -> tuple[httpx.Respons
 
 
 def test_a_download_that_is_cut_goes_on_by_range_and_may_be_cut_again(
-    client: httpx.Client, world: EmulatorState
+    client: httpx.Client, state: EmulatorState
 ) -> None:
-    path = finished(world)
+    path = finished(state)
     whole = client.get(path).content
-    world.faults.append(Fault("media", "download", "cut", times=2))
+    state.faults.append(Fault("media", "download", "cut", times=2))
     first, got = half(client, path)
     assert (first.status_code, int(first.headers["content-length"])) == (200, len(whole))
     assert 0 < len(got) <= len(whole) // 2
@@ -176,17 +180,17 @@ def test_a_download_that_is_cut_goes_on_by_range_and_may_be_cut_again(
     assert (last.status_code, got + last.content) == (206, whole)
 
 
-def test_a_stream_that_is_cut_has_told_its_first_event(client: httpx.Client, world: EmulatorState) -> None:
-    world.wait_s = 60
+def test_a_stream_that_is_cut_has_told_its_first_event(client: httpx.Client, state: EmulatorState) -> None:
+    state.wait_s = 60
     told = submit(client).json()
-    world.faults.append(Fault("fal", "stream", "cut"))
+    state.faults.append(Fault("fal", "stream", "cut"))
     answer, got = half(client, told["status_url"] + "/stream")
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert got.startswith(b'data: {"status": "IN_QUEUE"')
 
 
-def test_a_film_is_given_by_range(client: httpx.Client, world: EmulatorState) -> None:
-    path = finished(world)
+def test_a_film_is_given_by_range(client: httpx.Client, state: EmulatorState) -> None:
+    path = finished(state)
     whole = client.get(path)
     assert whole.content[4:8] == b"ftyp"
     assert whole.headers["accept-ranges"] == "bytes"
@@ -197,24 +201,24 @@ def test_a_film_is_given_by_range(client: httpx.Client, world: EmulatorState) ->
     assert (head.headers["content-length"], head.content) == (str(len(whole.content)), b"")
 
 
-def test_a_film_is_there_from_its_end_for_one_day(client: httpx.Client, world: EmulatorState) -> None:
-    order = place(world)
+def test_a_film_is_there_from_its_end_for_one_day(client: httpx.Client, state: EmulatorState) -> None:
+    order = place(state)
     path = f"/media/{order.media_id}.mp4"
     assert client.get(path).status_code == 404
-    world.advance(1 + world.wait_s + world.work_s)
+    state.advance(1 + state.wait_s + state.work_s)
     assert client.head(path).status_code == 200
-    world.advance(24 * 3600)
+    state.advance(24 * 3600)
     assert client.head(path).status_code == 404
 
 
-def test_a_download_is_refused_with_the_status_that_was_asked_for(client: httpx.Client, world: EmulatorState) -> None:
-    path = finished(world)
-    world.faults.append(Fault("media", "download", "status", options={"status": 503}))
+def test_a_download_is_refused_with_the_status_that_was_asked_for(client: httpx.Client, state: EmulatorState) -> None:
+    path = finished(state)
+    state.faults.append(Fault("media", "download", "status", options={"status": 503}))
     assert [client.head(path).status_code for _ in range(2)] == [503, 200]
 
 
 def test_the_control_address_tells_orders_and_calls(
-    client: httpx.Client, emulator: Emulated, world: EmulatorState
+    client: httpx.Client, emulator: Emulated, state: EmulatorState
 ) -> None:
     told = submit(client).json()
     httpx.get(told["status_url"])
@@ -229,15 +233,15 @@ def test_the_control_address_tells_orders_and_calls(
     assert calls[0]["path"] == SUBMIT
 
 
-def test_the_control_address_turns_the_clock_and_sets_the_times(client: httpx.Client, world: EmulatorState) -> None:
-    before = world.now()
+def test_the_control_address_turns_the_clock_and_sets_the_times(client: httpx.Client, state: EmulatorState) -> None:
+    before = state.now()
     client.post("/control/clock", json={"advance_s": 3600})
-    assert (world.now() - before).total_seconds() == pytest.approx(3600, abs=5)
+    assert (state.now() - before).total_seconds() == pytest.approx(3600, abs=5)
     assert client.post("/control/times", json={"wait_s": 7}).json() == {"wait_s": 7, "work_s": 1.5}
-    assert (world.wait_s, world.work_s) == (7, 1.5)
+    assert (state.wait_s, state.work_s) == (7, 1.5)
 
 
-def test_the_control_address_takes_shows_and_forgets_faults(client: httpx.Client, world: EmulatorState) -> None:
+def test_the_control_address_takes_shows_and_forgets_faults(client: httpx.Client, state: EmulatorState) -> None:
     fault = {"provider": "fal", "step": "submit", "kind": "status", "times": 2, "options": {"status": 429}}
     assert client.post("/control/faults", json=fault).json() == [fault]
     assert submit(client).status_code == 429
@@ -259,17 +263,17 @@ def test_the_control_address_takes_shows_and_forgets_faults(client: httpx.Client
     ],
 )
 def test_the_control_address_says_what_it_cannot_read(
-    client: httpx.Client, world: EmulatorState, path: str, told: dict[str, Any]
+    client: httpx.Client, state: EmulatorState, path: str, told: dict[str, Any]
 ) -> None:
     answer = client.post(f"/control/{path}", json=told)
-    assert (answer.status_code, world.faults) == (400, [])
+    assert (answer.status_code, state.faults) == (400, [])
     assert answer.text.startswith("cannot be read")
 
 
 def test_an_emulator_ends_soon_though_a_stream_is_open(emulator_films: Path) -> None:
     with httpx.Client(headers={"Authorization": f"Key {KEY}"}, timeout=HANG_S) as client:
-        with running(emulator_films) as (base_url, world):
-            world.wait_s = 600
+        with running(emulator_films) as (base_url, state):
+            state.wait_s = 600
             told = client.post(base_url + SUBMIT, json={"prompt": "a pond"}).json()
             opened = client.send(client.build_request("GET", told["status_url"] + "/stream"), stream=True)
             lines = opened.iter_lines()
@@ -280,14 +284,14 @@ def test_an_emulator_ends_soon_though_a_stream_is_open(emulator_films: Path) -> 
     assert "IN_QUEUE" in first
 
 
-def test_every_fault_and_control_address_is_on_the_page(client: httpx.Client, world: EmulatorState) -> None:
+def test_every_fault_and_control_address_is_on_the_page(client: httpx.Client, state: EmulatorState) -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert [kind for kind in sorted(KINDS) if f"`{kind}`" not in page] == []
     for path in ("orders", "calls", "clock", "times", "faults", "reset"):
         assert f"/control/{path}" in page
     for kind in sorted(KINDS):
         options = {"body": "", "seconds": 0}
-        world.faults.append(Fault("fal", "prices", kind, options=options))
+        state.faults.append(Fault("fal", "prices", kind, options=options))
         try:
             assert client.get("/v1/models/pricing").status_code < 600
         except httpx.TransportError:

@@ -17,7 +17,7 @@ import pytest
 from ltx_mcp.emulator import bytecompute, netwrck
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.emulator.inputs import Stored
-from ltx_mcp.emulator.ltx import app
+from ltx_mcp.emulator.ltx import KEY as LTX_KEY
 from ltx_mcp.media.client import MediaClient
 from tests.emulator.conftest import Service
 from tests.patience import HANG_S
@@ -86,15 +86,15 @@ curl -X POST https://api.ltx.video/v1/text-to-video \
 
 
 @pytest.fixture
-def world(service: Service) -> EmulatorState:
-    """Its world, empty, where films are done at once."""
+def state(service: Service) -> EmulatorState:
+    """Its state, empty, where films are done at once."""
     service[1].reset()
     service[1].wait_s = service[1].work_s = 0
     return service[1]
 
 
 @pytest.fixture
-def base_url(service: Service, world: EmulatorState) -> str:
+def base_url(service: Service, state: EmulatorState) -> str:
     """Where it is."""
     return service[0]
 
@@ -151,13 +151,13 @@ def test_netwrcks_portrait_film_is_upright(base_url: str, tmp_path: Path) -> Non
 
 @needs_curl
 def test_netwrcks_picture_quick_start_answers_with_the_film_as_shown(
-    base_url: str, world: EmulatorState, tmp_path: Path
+    base_url: str, state: EmulatorState, tmp_path: Path
 ) -> None:
     told = netwrck_curl(NETWRCK_PICTURE_QUICK_START, base_url, tmp_path)
     shown = {name: value for name, value in NETWRCK_INLINE.items() if name != "file_name"}
     assert told["result"]["video"].pop("url").startswith(base_url)
     assert told == {"result": {"video": shown}, "credits_charged": 29, "cost_usd": 0.288}
-    assert world.orders[0].fields["image_url"] == "https://example.com/portrait.jpg"
+    assert state.orders[0].fields["image_url"] == "https://example.com/portrait.jpg"
 
 
 NETWRCK_POLLED = [
@@ -216,10 +216,10 @@ def test_netwrcks_ten_seconds_cost_48_credits(base_url: str) -> None:
     ],
 )
 def test_netwrcks_table_of_errors_holds(
-    base_url: str, world: EmulatorState, change: dict[str, Any], fault: str | None, status: int
+    base_url: str, state: EmulatorState, change: dict[str, Any], fault: str | None, status: int
 ) -> None:
     if fault:
-        world.faults.append(Fault("netwrck", "order" if fault == "fails" else "submit", fault))
+        state.faults.append(Fault("netwrck", "order" if fault == "fails" else "submit", fault))
     body = NETWRCK_POLLED[0][1] | {"api_key": netwrck.KEY} | change
     answer = httpx.post(f"{base_url}/api/ltx-text-to-video", json=body)
     assert (answer.status_code, set(answer.json())) == (status, {"error"})
@@ -228,14 +228,14 @@ def test_netwrcks_table_of_errors_holds(
 
 @needs_curl
 async def test_ltxs_example_writes_the_film_that_was_asked_for(
-    base_url: str, world: EmulatorState, tmp_path: Path
+    base_url: str, state: EmulatorState, tmp_path: Path
 ) -> None:
-    await anyio.to_thread.run_sync(curl, LTX_TEXT, "https://api.ltx.video", base_url, app.KEY, tmp_path)
+    await anyio.to_thread.run_sync(curl, LTX_TEXT, "https://api.ltx.video", base_url, LTX_KEY, tmp_path)
     media = MediaClient()
     film = await media.measure_film(tmp_path / "generated_video.mp4")
     await media.close()
     assert (film.width, film.height, film.fps, film.duration, film.has_audio) == (1920, 1080, 24, 8, True)
-    assert world.orders[0].endpoint == "/v1/text-to-video"
+    assert state.orders[0].endpoint == "/v1/text-to-video"
 
 
 LTX_BODIES = [
@@ -260,26 +260,26 @@ LTX_BODIES = [
 
 def ltx_post(base_url: str, path: str, content: str) -> httpx.Response:
     """Send a body of LTX's page, byte for byte."""
-    headers = {"authorization": f"Bearer {app.KEY}", "content-type": "application/json"}
+    headers = {"authorization": f"Bearer {LTX_KEY}", "content-type": "application/json"}
     return httpx.post(f"{base_url}{path}", content=content, headers=headers, timeout=HANG_S)
 
 
 @pytest.mark.parametrize(("path", "content"), LTX_BODIES[1:])
 def test_ltxs_v2_bodies_become_jobs_shaped_as_shown(
-    base_url: str, world: EmulatorState, path: str, content: str, tmp_path: Path
+    base_url: str, state: EmulatorState, path: str, content: str, tmp_path: Path
 ) -> None:
     for name in ("example-first", "example-last"):
         file = Stored(tmp_path / name, 99, "", b"\x89PNG\r\n\x1a\n")
-        stored = {"content_type": "image/png", "file": file, "stored_at": world.now()}
-        world.uploads[f"ltx://uploads/{name}"] = stored
-    world.wait_s = world.work_s = 1000
+        stored = {"content_type": "image/png", "file": file, "stored_at": state.now()}
+        state.uploads[f"ltx://uploads/{name}"] = stored
+    state.wait_s = state.work_s = 1000
     sent = ltx_post(base_url, path, content)
     assert (sent.status_code, set(sent.json())) == (202, {"id", "created_at"})
     shown = {"status", "id", "created_at"}
     for word, keys in (("pending", shown), ("processing", shown), ("completed", shown | {"completed_at", "result"})):
-        told = httpx.get(f"{base_url}{path}/{sent.json()['id']}", headers={"authorization": f"Bearer {app.KEY}"})
+        told = httpx.get(f"{base_url}{path}/{sent.json()['id']}", headers={"authorization": f"Bearer {LTX_KEY}"})
         assert (told.json()["status"], set(told.json())) == (word, keys)
-        world.advance(1001)
+        state.advance(1001)
 
 
 def test_ltxs_v1_body_is_answered_with_the_film_and_its_headers(base_url: str) -> None:
@@ -290,7 +290,7 @@ def test_ltxs_v1_body_is_answered_with_the_film_and_its_headers(base_url: str) -
 
 
 def test_ltxs_upload_slot_is_shaped_as_shown(base_url: str) -> None:
-    slot = httpx.post(f"{base_url}/v1/upload", headers={"authorization": f"Bearer {app.KEY}"}).json()
+    slot = httpx.post(f"{base_url}/v1/upload", headers={"authorization": f"Bearer {LTX_KEY}"}).json()
     assert set(slot) == {"upload_url", "storage_uri", "expires_at", "required_headers"}
     assert slot["required_headers"] == {
         "x-goog-content-length-range": "0,209715200",
@@ -298,20 +298,20 @@ def test_ltxs_upload_slot_is_shaped_as_shown(base_url: str) -> None:
     }
 
 
-def test_ltxs_429_is_as_shown(base_url: str, world: EmulatorState) -> None:
+def test_ltxs_429_is_as_shown(base_url: str, state: EmulatorState) -> None:
     told = {"status": 429, "retry_after": 12, "type": "concurrency_limit_error", "message": "limit reached"}
-    world.faults.append(Fault("ltx", "submit", "status", options=told))
+    state.faults.append(Fault("ltx", "submit", "status", options=told))
     answer = ltx_post(base_url, *LTX_BODIES[1])
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "12")
     shown = {"type": "error", "error": {"type": "concurrency_limit_error", "message": "limit reached"}}
     assert answer.json() == shown
 
 
-def test_ltxs_failed_job_is_as_shown(base_url: str, world: EmulatorState) -> None:
-    world.faults.append(Fault("ltx", "order", "content"))
+def test_ltxs_failed_job_is_as_shown(base_url: str, state: EmulatorState) -> None:
+    state.faults.append(Fault("ltx", "order", "content"))
     path, content = LTX_BODIES[1]
     sent = ltx_post(base_url, path, content).json()
-    told = httpx.get(f"{base_url}{path}/{sent['id']}", headers={"authorization": f"Bearer {app.KEY}"}).json()
+    told = httpx.get(f"{base_url}{path}/{sent['id']}", headers={"authorization": f"Bearer {LTX_KEY}"}).json()
     assert set(told) == {"status", "id", "created_at", "completed_at", "error"}
     assert (told["status"], told["error"]["type"]) == ("failed", "content_filtered_error")
 
@@ -337,8 +337,8 @@ def test_bytecomputes_error_is_as_shown(base_url: str) -> None:
     assert answer.json() == shown
 
 
-def test_bytecomputes_adjusted_order_is_told_as_shown(base_url: str, world: EmulatorState) -> None:
-    world.faults.append(Fault("bytecompute", "order", "adjusts", options={"duration": 5}))
+def test_bytecomputes_adjusted_order_is_told_as_shown(base_url: str, state: EmulatorState) -> None:
+    state.faults.append(Fault("bytecompute", "order", "adjusts", options={"duration": 5}))
     told = bytecompute_post(
         base_url, "/v1/generate", model="Lightricks/LTX-2.3", prompt="A kettle boils", fps="50"
     ).json()

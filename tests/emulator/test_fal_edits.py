@@ -7,10 +7,10 @@ import pytest
 
 from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.conftest import Emulated
-from tests.emulator.fal_orders import ELSEWHERE, data_uri, fal, submit, tall, uploaded, world
+from tests.emulator.fal_orders import ELSEWHERE, data_uri, fal, state, submit, tall, uploaded
 from tests.emulator.made import film, tone
 
-__all__ = ["fal", "submit", "world"]
+__all__ = ["fal", "state", "submit"]
 
 SOUND, EXTEND, RETAKE = (f"/fal-ai/ltx-2.3/{name}" for name in ("audio-to-video", "extend-video", "retake-video"))
 PROMPT = {"prompt": "a pond"}
@@ -59,12 +59,12 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
 
 @pytest.mark.parametrize(("path", "fields", "kind", "name"), BAD, ids=repr)
 def test_an_input_the_model_does_not_take_is_a_422_in_a_list(
-    fal: httpx.Client, world: EmulatorState, path: str, fields: dict[str, Any], kind: str, name: str
+    fal: httpx.Client, state: EmulatorState, path: str, fields: dict[str, Any], kind: str, name: str
 ) -> None:
     medium = {"audio_url": ELSEWHERE} if path == SOUND else {"video_url": ELSEWHERE}
     answer = fal.post(path, json=PROMPT | medium | fields)
     assert details(answer) == [(kind, ["body", name] if name else ["body"])]
-    assert world.orders == []
+    assert state.orders == []
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_each_required_field_is_missed_by_name(fal: httpx.Client, path: str, mis
     assert details(fal.post(path, json={"image_url": ELSEWHERE})) == [("missing", ["body", name]) for name in missing]
 
 
-def test_all_that_may_be_left_out_has_the_default_of_the_page(fal: httpx.Client, world: EmulatorState) -> None:
+def test_all_that_may_be_left_out_has_the_default_of_the_page(fal: httpx.Client, state: EmulatorState) -> None:
     bodies = [
         (SOUND, {"audio_url": ELSEWHERE, "image_url": ELSEWHERE}),
         (EXTEND, {"video_url": ELSEWHERE}),
@@ -82,7 +82,7 @@ def test_all_that_may_be_left_out_has_the_default_of_the_page(fal: httpx.Client,
     ]
     for path, body in bodies:
         assert fal.post(path, json=body).status_code == 200
-    sound, extended, retaken = (each.film for each in world.orders)
+    sound, extended, retaken = (each.video for each in state.orders)
     assert (sound.width, sound.height, sound.fps, sound.duration, sound.edit) == (1920, 1080, 25, 6, None)
     assert extended.edit is not None
     assert (extended.duration, extended.edit.duration, extended.edit.mode) == (11, 5, "end")
@@ -94,28 +94,28 @@ def test_all_that_may_be_left_out_has_the_default_of_the_page(fal: httpx.Client,
 @pytest.mark.parametrize("kind", ["mp3", "ogg", "wav", "m4a", "aac"])
 @pytest.mark.parametrize("way", ["storage", "cdn", "data"])
 def test_a_sound_of_every_kind_is_taken_and_measured(
-    fal: httpx.Client, world: EmulatorState, way: str, kind: str
+    fal: httpx.Client, state: EmulatorState, way: str, kind: str
 ) -> None:
     fields = {"audio_url": uploaded(fal, way, tone(kind), "audio/mpeg")}
     answer = fal.post(SOUND, json=PROMPT | fields)
     assert answer.status_code == 200, answer.text
-    assert world.orders[0].film.duration == pytest.approx(3, abs=0.05)
+    assert state.orders[0].video.duration == pytest.approx(3, abs=0.05)
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mov", "mkv", "webm"])
 @pytest.mark.parametrize("way", ["storage", "cdn", "data"])
 def test_a_film_of_every_kind_is_taken_and_measured(
-    fal: httpx.Client, world: EmulatorState, way: str, kind: str
+    fal: httpx.Client, state: EmulatorState, way: str, kind: str
 ) -> None:
     codec = "libvpx-vp9" if kind == "webm" else "libx264"
     answer = fal.post(EXTEND, json={"video_url": uploaded(fal, way, film(kind, codec=codec), "video/mp4")})
     assert answer.status_code == 200, answer.text
-    made = world.orders[0].film
+    made = state.orders[0].video
     assert (made.width, made.height, made.fps) == (320, 180, 25)
     assert made.duration == pytest.approx(8, abs=0.01)
 
 
-def test_a_file_in_parts_is_one_film(emulator: Emulated, fal: httpx.Client, world: EmulatorState) -> None:
+def test_a_file_in_parts_is_one_film(emulator: Emulated, fal: httpx.Client, state: EmulatorState) -> None:
     token = fal.post("/storage/auth/token", json={}).json()
     headers = {"Authorization": f"{token['token_type']} {token['token']}", "X-Fal-File-Name": "pond.mp4"}
     begun = fal.post("/files/upload/multipart", headers=headers).json()
@@ -141,7 +141,7 @@ def test_a_file_in_parts_is_one_film(emulator: Emulated, fal: httpx.Client, worl
     ids=["flac", "film", "words", "short", "long"],
 )
 def test_a_sound_that_does_not_fit_is_a_422_that_says_why(
-    fal: httpx.Client, world: EmulatorState, content: bytes, kind: str
+    fal: httpx.Client, state: EmulatorState, content: bytes, kind: str
 ) -> None:
     answer = fal.post(SOUND, json=PROMPT | {"audio_url": data_uri(content, "audio/mpeg")})
     assert details(answer) == [(kind, ["body", "audio_url"])]
@@ -149,15 +149,15 @@ def test_a_sound_that_does_not_fit_is_a_422_that_says_why(
     expected = {"min_duration": 2, "max_duration": 20, "supported_formats": ["mp3", "ogg", "wav", "m4a", "aac"]}
     assert {name: value for name, value in ctx.items() if name in expected}.items() <= expected.items()
     assert ctx.keys() & expected.keys()
-    assert world.orders == []
+    assert state.orders == []
 
 
 @pytest.mark.parametrize("seconds", [2, 20])
 def test_a_sound_of_2_and_of_20_seconds_is_taken_and_billed(
-    fal: httpx.Client, world: EmulatorState, seconds: int
+    fal: httpx.Client, state: EmulatorState, seconds: int
 ) -> None:
     assert fal.post(SOUND, json=PROMPT | {"audio_url": tone_uri(seconds)}).status_code == 200
-    assert world.orders[0].facts["billed_s"] == pytest.approx(seconds, abs=0.05)
+    assert state.orders[0].facts["billed_s"] == pytest.approx(seconds, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,10 @@ def test_a_sound_of_2_and_of_20_seconds_is_taken_and_billed(
 )
 @pytest.mark.parametrize("path", [EXTEND, RETAKE])
 def test_a_film_that_does_not_fit_is_a_422_that_says_why(
-    fal: httpx.Client, world: EmulatorState, path: str, content: bytes, kind: str, loc: list[str]
+    fal: httpx.Client, state: EmulatorState, path: str, content: bytes, kind: str, loc: list[str]
 ) -> None:
     assert details(fal.post(path, json=PROMPT | {"video_url": data_uri(content, "video/mp4")})) == [(kind, loc)]
-    assert world.orders == []
+    assert state.orders == []
 
 
 @pytest.mark.parametrize(
@@ -190,10 +190,10 @@ def test_a_film_that_does_not_fit_is_a_422_that_says_why(
     ids=lambda each: str(each)[:40],
 )
 def test_a_film_from_a_sound_stands_as_its_picture_does(
-    fal: httpx.Client, world: EmulatorState, fields: dict[str, Any], size: tuple[int, int]
+    fal: httpx.Client, state: EmulatorState, fields: dict[str, Any], size: tuple[int, int]
 ) -> None:
     assert fal.post(SOUND, json=PROMPT | {"audio_url": ELSEWHERE} | fields).status_code == 200
-    assert (world.orders[0].film.width, world.orders[0].film.height) == size
+    assert (state.orders[0].video.width, state.orders[0].video.height) == size
 
 
 @pytest.mark.parametrize(
@@ -209,13 +209,13 @@ def test_a_film_from_a_sound_stands_as_its_picture_does(
     ids=lambda each: str(each)[:40],
 )
 def test_the_result_says_what_the_operation_is_billed(
-    fal: httpx.Client, world: EmulatorState, path: str, fields: dict[str, Any], billed_s: float
+    fal: httpx.Client, state: EmulatorState, path: str, fields: dict[str, Any], billed_s: float
 ) -> None:
     told = fal.post(path, json=PROMPT | fields).json()
-    world.advance(181)
+    state.advance(181)
     result = fal.get(told["response_url"])
     assert result.status_code == 200
-    assert float(result.headers["x-fal-billable-units"]) == world.orders[0].facts["billed_s"] == billed_s
+    assert float(result.headers["x-fal-billable-units"]) == state.orders[0].facts["billed_s"] == billed_s
 
 
 def test_context_and_new_part_have_505_frames_at_most(fal: httpx.Client) -> None:
@@ -224,7 +224,7 @@ def test_context_and_new_part_have_505_frames_at_most(fal: httpx.Client) -> None
     assert details(fal.post(EXTEND, json=body | {"context": 5.21})) == [("feature_not_supported", ["body"])]
 
 
-def test_an_order_is_followed_and_cancelled_as_any_other(fal: httpx.Client, world: EmulatorState) -> None:
+def test_an_order_is_followed_and_cancelled_as_any_other(fal: httpx.Client, state: EmulatorState) -> None:
     told = fal.post(EXTEND, json={"video_url": ELSEWHERE}).json()
     assert fal.get(told["status_url"]).json()["status"] == "IN_QUEUE"
     assert fal.put(told["cancel_url"]).json() == {"status": "OK"}

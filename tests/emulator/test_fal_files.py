@@ -7,9 +7,9 @@ import pytest
 
 from ltx_mcp.emulator.emulator_state import EmulatorState
 from tests.conftest import Emulated
-from tests.emulator.fal_orders import ELSEWHERE, FAST, IMAGE, PRO, PROMPT, Submit, data_uri, fal, picture, submit, world
+from tests.emulator.fal_orders import ELSEWHERE, FAST, IMAGE, PRO, PROMPT, Submit, data_uri, fal, picture, state, submit
 
-__all__ = ["fal", "submit", "world"]
+__all__ = ["fal", "state", "submit"]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "AVIF"])
@@ -32,13 +32,13 @@ def test_a_picture_in_the_body_is_known_by_its_bytes(submit: Submit, kind: str) 
     ],
 )
 def test_a_picture_that_cannot_be_one_is_422(
-    emulator: Emulated, fal: httpx.Client, world: EmulatorState, field: str, uri: str, kind: str
+    emulator: Emulated, fal: httpx.Client, state: EmulatorState, field: str, uri: str, kind: str
 ) -> None:
     fields = {"image_url": ELSEWHERE, field: uri.replace("HERE", emulator[0])}
     answer = fal.post(IMAGE, json=PROMPT | fields)
     [detail] = answer.json()["detail"]
     assert (answer.status_code, detail["type"], detail["loc"]) == (422, kind, ["body", field])
-    assert world.orders == []
+    assert state.orders == []
 
 
 def test_a_picture_at_a_public_address_is_taken_unseen(submit: Submit) -> None:
@@ -90,7 +90,7 @@ def test_an_upload_is_initiated_with_a_type_a_name_and_a_storage_that_exists(fal
 
 
 def test_a_token_lets_a_file_in_at_the_cdn_until_it_ends(
-    emulator: Emulated, fal: httpx.Client, world: EmulatorState
+    emulator: Emulated, fal: httpx.Client, state: EmulatorState
 ) -> None:
     told = fal.post("/storage/auth/token?storage_type=fal-cdn-v3", json={}).json()
     assert told["base_url"] == emulator[0]
@@ -99,7 +99,7 @@ def test_a_token_lets_a_file_in_at_the_cdn_until_it_ends(
         told["base_url"] + "/files/upload", content=picture(), headers=headers | {"X-Fal-File-Name": "pond.png"}
     )
     assert httpx.get(posted.json()["access_url"]).content == picture()
-    world.advance(3601)
+    state.advance(3601)
     assert httpx.post(told["base_url"] + "/files/upload", content=b"x", headers=headers).status_code == 401
 
 

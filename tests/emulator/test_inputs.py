@@ -63,8 +63,8 @@ async def test_a_film_is_measured_as_one_and_its_sound_as_a_sound(inputs: Inputs
 
 
 async def test_uploads_are_gone_when_the_emulator_ends(emulator_films: Path) -> None:
-    with running(emulator_films) as (base_url, world), httpx.Client(base_url=base_url, headers=AUTH) as http:
+    with running(emulator_films) as (base_url, state), httpx.Client(base_url=base_url, headers=AUTH) as http:
         uri = upload(http, tone("mp3"), "audio/mpeg")
-        path: Path = world.uploads[uri]["file"].path
+        path: Path = state.uploads[uri]["file"].path
         assert path.read_bytes() == tone("mp3")
     assert not path.parent.exists()

@@ -49,7 +49,7 @@ SOUNDS = [
 
 @pytest.mark.parametrize(("fields", "least", "most"), SOUNDS, ids=repr)
 def test_how_long_a_sound_may_be_follows_from_model_and_resolution(
-    http: httpx.Client, world: EmulatorState, fields: dict[str, Any], least: float, most: float
+    http: httpx.Client, state: EmulatorState, fields: dict[str, Any], least: float, most: float
 ) -> None:
     for seconds in (least, most):
         order(http, "audio-to-video", audio_uri=tone_uri(seconds), **SING, **fields)
@@ -57,7 +57,7 @@ def test_how_long_a_sound_may_be_follows_from_model_and_resolution(
         told = refusal(http, "audio-to-video", audio_uri=tone_uri(seconds), **SING, **fields)
         assert told.startswith("audio_uri: lasts")
         assert f"must be {least} to {most} s" in told
-    assert [each.facts["billed_s"] for each in world.orders] == pytest.approx([least, most], abs=0.05)
+    assert [each.facts["billed_s"] for each in state.orders] == pytest.approx([least, most], abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -82,13 +82,13 @@ def test_how_long_a_sound_may_be_follows_from_model_and_resolution(
 )
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_wrong_field_beside_a_sound_is_refused_by_name(
-    http: httpx.Client, world: EmulatorState, version: str, fields: dict[str, Any], word: str
+    http: httpx.Client, state: EmulatorState, version: str, fields: dict[str, Any], word: str
 ) -> None:
     assert refusal(http, f"{version}/audio-to-video", **{"audio_uri": ELSEWHERE, **SING, **fields}).startswith(word)
-    assert not world.orders
+    assert not state.orders
 
 
-def test_a_sound_needs_a_prompt_or_a_picture_beside_it(http: httpx.Client, world: EmulatorState) -> None:
+def test_a_sound_needs_a_prompt_or_a_picture_beside_it(http: httpx.Client, state: EmulatorState) -> None:
     assert refusal(http, "audio-to-video", audio_uri=ELSEWHERE) == "prompt or image_uri is required"
     assert refusal(http, "audio-to-video", **SING) == "audio_uri is required"
     picture_uri = data_uri(picture(), "image/png")
@@ -98,12 +98,12 @@ def test_a_sound_needs_a_prompt_or_a_picture_beside_it(http: httpx.Client, world
 
 
 def test_a_film_from_a_sound_is_full_hd_as_its_picture_stands_with_24_frames_a_second(
-    http: httpx.Client, world: EmulatorState
+    http: httpx.Client, state: EmulatorState
 ) -> None:
     tall = upload(http, tall_picture())
     for fields in ({}, {"image_uri": tall}, {"image_uri": ELSEWHERE}, {"image_uri": tall, "resolution": "1280x720"}):
         order(http, "audio-to-video", audio_uri=ELSEWHERE, **SING, **fields)
-    films = [each.film for each in world.orders]
+    films = [each.video for each in state.orders]
     assert [(each.width, each.height) for each in films] == [(1920, 1080), (1080, 1920), (1920, 1080), (1280, 720)]
     assert [(each.fps, each.duration, each.audio) for each in films] == [(24, 6, True)] * 4
 
@@ -112,23 +112,23 @@ def test_a_film_from_a_sound_is_full_hd_as_its_picture_stands_with_24_frames_a_s
 
 
 @pytest.mark.parametrize("endpoint", ["retake", "extend"])
-def test_a_film_has_73_frames_at_least(http: httpx.Client, world: EmulatorState, endpoint: str) -> None:
+def test_a_film_has_73_frames_at_least(http: httpx.Client, state: EmulatorState, endpoint: str) -> None:
     order(http, endpoint, video_uri=film_uri(frames=73), **RETAKE)
     told = refusal(http, endpoint, video_uri=film_uri(frames=72), **RETAKE)
     assert told.startswith("video_uri")
     assert "at least 73" in told
-    assert len(world.orders) == 1
+    assert len(state.orders) == 1
 
 
 @pytest.mark.parametrize("size", [(320, 180), (180, 320), (322, 180)])
-def test_a_film_of_16_9_or_9_16_is_extended(http: httpx.Client, world: EmulatorState, size: tuple[int, int]) -> None:
+def test_a_film_of_16_9_or_9_16_is_extended(http: httpx.Client, state: EmulatorState, size: tuple[int, int]) -> None:
     order(http, "extend", video_uri=film_uri(size=size), duration=2)
-    assert (world.orders[0].film.width, world.orders[0].film.height) == size
+    assert (state.orders[0].video.width, state.orders[0].video.height) == size
 
 
 @pytest.mark.parametrize("size", [(320, 240), (240, 240), (326, 180), (420, 180)])
 def test_a_film_of_another_shape_is_retaken_but_not_extended(
-    http: httpx.Client, world: EmulatorState, size: tuple[int, int]
+    http: httpx.Client, state: EmulatorState, size: tuple[int, int]
 ) -> None:
     told = refusal(http, "extend", video_uri=film_uri(size=size), duration=2)
     assert told == f"video_uri: is {size[0]}x{size[1]}; must be 16:9 or 9:16"
@@ -159,13 +159,13 @@ def test_a_film_of_another_shape_is_retaken_but_not_extended(
 )
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_wrong_retake_is_refused_by_name(
-    http: httpx.Client, world: EmulatorState, version: str, fields: dict[str, Any], word: str
+    http: httpx.Client, state: EmulatorState, version: str, fields: dict[str, Any], word: str
 ) -> None:
     body = {"video_uri": ELSEWHERE, "start_time": 1, "duration": 2} | fields
     answer = http.post(f"/{version}/retake", content=json.dumps(body), headers={"content-type": "application/json"})
     assert error(answer) == (400, "invalid_request_error")
     assert answer.json()["error"]["message"].startswith(word)
-    assert not world.orders
+    assert not state.orders
 
 
 @pytest.mark.parametrize("name", ["video_uri", "start_time", "duration"])
@@ -177,13 +177,13 @@ def test_each_required_field_of_a_retake_is_missed_by_name(http: httpx.Client, n
 
 @pytest.mark.parametrize("mode", ["replace_audio_and_video", "replace_video", "replace_audio"])
 def test_a_retake_is_billed_the_whole_film_and_ends_with_it(
-    http: httpx.Client, world: EmulatorState, mode: str
+    http: httpx.Client, state: EmulatorState, mode: str
 ) -> None:
     order(http, "retake", video_uri=film_uri(frames=100), start_time=1.5, duration=30, mode=mode)
-    [taken] = world.orders
-    assert taken.film.edit is not None
-    assert (taken.film.edit.start_time, taken.film.edit.duration, taken.film.edit.mode) == (1.5, 2.5, mode)
-    assert (taken.film.duration, taken.facts["billed_s"]) == (4, 4)
+    [taken] = state.orders
+    assert taken.video.edit is not None
+    assert (taken.video.edit.start_time, taken.video.edit.duration, taken.video.edit.mode) == (1.5, 2.5, mode)
+    assert (taken.video.duration, taken.facts["billed_s"]) == (4, 4)
 
 
 @pytest.mark.parametrize(
@@ -196,11 +196,11 @@ def test_a_retake_is_billed_the_whole_film_and_ends_with_it(
     ],
 )
 def test_a_retake_has_the_size_that_was_asked_for_or_stands_as_the_film_does(
-    http: httpx.Client, world: EmulatorState, size: tuple[int, int], fields: dict[str, Any], expected: tuple[int, int]
+    http: httpx.Client, state: EmulatorState, size: tuple[int, int], fields: dict[str, Any], expected: tuple[int, int]
 ) -> None:
     order(http, "retake", video_uri=film_uri(size=size), **RETAKE, **fields)
-    assert (world.orders[0].film.width, world.orders[0].film.height) == expected
-    assert world.orders[0].film.fps == 25
+    assert (state.orders[0].video.width, state.orders[0].video.height) == expected
+    assert state.orders[0].video.fps == 25
 
 
 # -- extend
@@ -226,11 +226,11 @@ def test_a_retake_has_the_size_that_was_asked_for_or_stands_as_the_film_does(
 )
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_wrong_extension_is_refused_by_name(
-    http: httpx.Client, world: EmulatorState, version: str, fields: dict[str, Any], word: str
+    http: httpx.Client, state: EmulatorState, version: str, fields: dict[str, Any], word: str
 ) -> None:
     body = {"video_uri": ELSEWHERE, "duration": 5} | fields
     assert refusal(http, f"{version}/extend", **body).startswith(word)
-    assert not world.orders
+    assert not state.orders
 
 
 @pytest.mark.parametrize("name", ["video_uri", "duration"])
@@ -245,7 +245,7 @@ def test_each_required_field_of_an_extension_is_missed_by_name(http: httpx.Clien
     [(25, 15, 5.2, 5.21), (24, 2, 19.04, 19.05), (50, 6, 4.1, 4.11), (Fraction(30000, 1001), 10, 6.85, 6.86)],
 )
 def test_context_and_new_part_have_505_frames_at_most(
-    http: httpx.Client, world: EmulatorState, fps: Fraction, duration: float, context: float, too_much: float
+    http: httpx.Client, state: EmulatorState, fps: Fraction, duration: float, context: float, too_much: float
 ) -> None:
     uri = film_uri(fps=fps, frames=75)
     order(http, "extend", video_uri=uri, duration=duration, context=context)
@@ -273,17 +273,17 @@ def test_a_new_part_of_more_than_505_frames_is_refused_without_a_context(http: h
     ids=repr,
 )
 def test_an_extension_is_billed_its_new_part_and_its_context(
-    http: httpx.Client, world: EmulatorState, frames: int, fields: dict[str, Any], billed_s: float
+    http: httpx.Client, state: EmulatorState, frames: int, fields: dict[str, Any], billed_s: float
 ) -> None:
     order(http, "extend", video_uri=film_uri(frames=frames), **fields)
-    [taken] = world.orders
+    [taken] = state.orders
     assert taken.facts["billed_s"] == pytest.approx(billed_s, abs=0.001)
-    assert taken.film.duration == frames / 25 + fields["duration"]
+    assert taken.video.duration == frames / 25 + fields["duration"]
 
 
-def test_an_order_from_text_is_billed_its_film(http: httpx.Client, world: EmulatorState) -> None:
+def test_an_order_from_text_is_billed_its_film(http: httpx.Client, state: EmulatorState) -> None:
     order(http, "text-to-video", prompt="x", model="ltx-2-3-fast", duration=8, resolution="1280x720")
-    assert world.orders[0].facts["billed_s"] == 8
+    assert state.orders[0].facts["billed_s"] == 8
 
 
 @pytest.mark.parametrize(

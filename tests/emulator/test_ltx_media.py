@@ -19,10 +19,10 @@ SING = {"prompt": "A street singer"}
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 @pytest.mark.parametrize("kind", ["mp4", "mov", "mkv"])
 def test_a_film_may_be_mp4_mov_or_mkv_with_h264_or_h265(
-    http: httpx.Client, world: EmulatorState, kind: str, codec: str
+    http: httpx.Client, state: EmulatorState, kind: str, codec: str
 ) -> None:
     order(http, "extend", video_uri=upload(http, film(kind, codec=codec), TYPES[kind]), duration=2)
-    assert world.orders[0].film.duration == pytest.approx(5, abs=0.01)
+    assert state.orders[0].video.duration == pytest.approx(5, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,10 @@ def test_a_film_may_be_mp4_mov_or_mkv_with_h264_or_h265(
     [("mp3", ""), ("m4a", ""), ("ogg", "libopus"), ("ogg", "vorbis"), ("wav", "libmp3lame")],
 )
 def test_a_sound_may_be_mp3_m4a_ogg_or_wav_that_is_no_pcm(
-    http: httpx.Client, world: EmulatorState, kind: str, codec: str
+    http: httpx.Client, state: EmulatorState, kind: str, codec: str
 ) -> None:
     order(http, "audio-to-video", audio_uri=upload(http, tone(kind, codec=codec), TYPES[kind]), **SING)
-    assert world.orders[0].film.duration == pytest.approx(3, abs=0.05)
+    assert state.orders[0].video.duration == pytest.approx(3, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_a_sound_may_be_mp3_m4a_ogg_or_wav_that_is_no_pcm(
 )
 @pytest.mark.parametrize("way", [upload, lambda http, *file: data_uri(*file)], ids=["upload", "data"])
 def test_any_other_sound_is_refused(
-    http: httpx.Client, world: EmulatorState, way: Any, content: bytes, content_type: str, word: str
+    http: httpx.Client, state: EmulatorState, way: Any, content: bytes, content_type: str, word: str
 ) -> None:
     told = refusal(http, "audio-to-video", audio_uri=way(http, content, content_type), **SING)
     assert told.startswith("audio_uri")
     assert word in told
-    assert not world.orders
+    assert not state.orders
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_any_other_sound_is_refused(
     ids=["webm", "mpeg4", "type", "cut", "sound", "words"],
 )
 def test_any_other_film_is_refused(
-    http: httpx.Client, world: EmulatorState, content: bytes, content_type: str, word: str
+    http: httpx.Client, state: EmulatorState, content: bytes, content_type: str, word: str
 ) -> None:
     told = refusal(http, "retake", video_uri=upload(http, content, content_type), start_time=0, duration=2)
     assert told.startswith("video_uri")
     assert word in told
-    assert not world.orders
+    assert not state.orders
 
 
 def test_he_aac_and_pcm_are_in_no_row_of_the_formats() -> None:
@@ -103,20 +103,20 @@ def test_he_aac_and_pcm_are_in_no_row_of_the_formats() -> None:
 )
 @pytest.mark.parametrize(("endpoint", "name"), [("extend", "video_uri"), ("audio-to-video", "audio_uri")])
 def test_any_other_address_is_refused(
-    http: httpx.Client, world: EmulatorState, endpoint: str, name: str, uri: object
+    http: httpx.Client, state: EmulatorState, endpoint: str, name: str, uri: object
 ) -> None:
     assert refusal(http, endpoint, **{name: uri}, duration=2, **SING).startswith(name)
-    assert not world.orders
+    assert not state.orders
 
 
-def test_an_https_address_is_taken_for_six_seconds_of_full_hd(http: httpx.Client, world: EmulatorState) -> None:
+def test_an_https_address_is_taken_for_six_seconds_of_full_hd(http: httpx.Client, state: EmulatorState) -> None:
     order(http, "extend", video_uri=ELSEWHERE, duration=2)
     order(http, "audio-to-video", audio_uri=ELSEWHERE, **SING)
-    films = [(each.film.width, each.film.height, each.film.fps, each.film.duration) for each in world.orders]
+    films = [(each.video.width, each.video.height, each.video.fps, each.video.duration) for each in state.orders]
     assert films == [(1920, 1080, 25, 8), (1920, 1080, 24, 6)]
 
 
-def test_a_data_uri_holds_a_film_of_up_to_15_mb_encoded(http: httpx.Client, world: EmulatorState) -> None:
+def test_a_data_uri_holds_a_film_of_up_to_15_mb_encoded(http: httpx.Client, state: EmulatorState) -> None:
     most = 15 * 2**20 - len("data:video/mp4;base64,")
     padding = most // 4 * 3 - len(film("mp4")) - 2
     order(http, "extend", video_uri=data_uri(padded(padding), "video/mp4"), duration=2)
@@ -129,10 +129,10 @@ def padded(by: int) -> bytes:
     return film("mp4") + by.to_bytes(4, "big") + b"free" + bytes(by - 8)
 
 
-def test_an_upload_is_kept_for_a_day(http: httpx.Client, world: EmulatorState) -> None:
+def test_an_upload_is_kept_for_a_day(http: httpx.Client, state: EmulatorState) -> None:
     uri = upload(http, film("mp4"), "video/mp4")
     order(http, "extend", video_uri=uri, duration=2)
-    world.advance(DAY_S + 1)
+    state.advance(DAY_S + 1)
     assert refusal(http, "extend", video_uri=uri, duration=2) == "video_uri: the upload has expired"
     unused = http.post("/v1/upload").json()["storage_uri"]
     assert "nothing was uploaded" in refusal(http, "extend", video_uri=unused, duration=2)

@@ -25,15 +25,15 @@ FAL = "fal-ai/ltx-2.3"
 
 
 @pytest.fixture
-def world(service: Service) -> EmulatorState:
-    """Its world, empty, where films are done at once."""
+def state(service: Service) -> EmulatorState:
+    """Its state, empty, where films are done at once."""
     service[1].reset()
     service[1].wait_s = service[1].work_s = 0
     return service[1]
 
 
 @pytest.fixture
-def http(service: Service, world: EmulatorState) -> Iterator[httpx.Client]:
+def http(service: Service, state: EmulatorState) -> Iterator[httpx.Client]:
     """A client without a key of its own."""
     with httpx.Client(base_url=service[0], timeout=300, trust_env=False, verify=NO_TLS) as client:
         yield client
@@ -203,8 +203,8 @@ def test_the_same_order_is_the_same_film_made_once(http: httpx.Client, service: 
     assert other.headers["etag"] != first.headers["etag"]
 
 
-def test_a_smaller_film_is_half_the_size_and_half_the_length(http: httpx.Client, world: EmulatorState) -> None:
-    world.faults.append(Fault("*", "order", "smaller_film", times=3))
+def test_a_smaller_film_is_half_the_size_and_half_the_length(http: httpx.Client, state: EmulatorState) -> None:
+    state.faults.append(Fault("*", "order", "smaller_film", times=3))
     extended = seen(from_fal(http, "extend-video", video_url=data_uri(SMALL, TYPES["mp4"]), duration=2))
     half = data_uri(film("mp4", size=(960, 540), frames=80), TYPES["mp4"])
     retaken = seen(from_ltx(http, "retake", video_uri=half, start_time=0, duration=2))
@@ -215,8 +215,8 @@ def test_a_smaller_film_is_half_the_size_and_half_the_length(http: httpx.Client,
     assert len(sounding.greys) == pytest.approx(38, abs=1)
 
 
-def test_an_edit_may_fail_after_it_was_taken(http: httpx.Client, world: EmulatorState) -> None:
-    world.faults.append(Fault("ltx", "order", "fails", times=2))
+def test_an_edit_may_fail_after_it_was_taken(http: httpx.Client, state: EmulatorState) -> None:
+    state.faults.append(Fault("ltx", "order", "fails", times=2))
     answer = from_ltx_v1(http, "extend", video_uri=ELSEWHERE, duration=2)
     assert (answer.status_code, answer.json()["error"]["type"]) == (500, "api_error")
     headers = {"authorization": f"Bearer {LTX_KEY}"}
@@ -228,7 +228,7 @@ def test_an_edit_may_fail_after_it_was_taken(http: httpx.Client, world: Emulator
 @pytest.mark.parametrize("model", ["ltx-2-5-fast", "ltx-2-5-pro"])
 @pytest.mark.parametrize("endpoint", ["text-to-video", "image-to-video"])
 def test_a_film_of_automatic_length_has_eight_seconds(
-    http: httpx.Client, world: EmulatorState, way: Any, endpoint: str, model: str
+    http: httpx.Client, state: EmulatorState, way: Any, endpoint: str, model: str
 ) -> None:
     fields = {"prompt": "x", "model": model, "duration": None, "resolution": "1280x720"}
     if endpoint == "image-to-video":
@@ -236,4 +236,4 @@ def test_a_film_of_automatic_length_has_eight_seconds(
     made = seen(way(http, endpoint, **fields))
     assert (made.size, len(made.greys)) == ((1280, 720), 192)
     assert made.sound_s == pytest.approx(8, abs=0.1)
-    assert world.orders[0].facts["billed_s"] == 8
+    assert state.orders[0].facts["billed_s"] == 8

@@ -21,7 +21,7 @@ BODY = {"api_key": netwrck.KEY, "prompt": "A kettle boils", "response_mode": "po
 
 
 @pytest.fixture
-def http(service: Service, world: EmulatorState) -> Iterator[httpx.Client]:
+def http(service: Service, state: EmulatorState) -> Iterator[httpx.Client]:
     """A client."""
     with httpx.Client(base_url=service[0], timeout=HANG_S, trust_env=False, verify=NO_TLS) as client:
         yield client
@@ -41,14 +41,14 @@ def poll(http: httpx.Client, job_id: str) -> Any:
 
 
 def test_a_polled_order_is_in_progress_until_it_is_completed_with_a_film(
-    http: httpx.Client, world: EmulatorState
+    http: httpx.Client, state: EmulatorState
 ) -> None:
     sent = http.post(TEXT, json=BODY)
     assert (sent.status_code, set(sent.json())) == (202, {"job_id", "status", "credits_charged", "cost_usd"})
     job_id = sent.json()["job_id"]
     for _ in range(2):
         assert poll(http, job_id) == {"status": "in_progress"}
-        world.advance(1001)
+        state.advance(1001)
     told = poll(http, job_id)
     assert (told["status"], told["result"]["video"]["content_type"]) == ("completed", "video/mp4")
     assert set(told["result"]["video"]) == {"url", "content_type"}
@@ -56,26 +56,26 @@ def test_a_polled_order_is_in_progress_until_it_is_completed_with_a_film(
     assert (film.status_code, film.content[4:8]) == (200, b"ftyp")
 
 
-def test_an_inline_order_is_answered_when_the_film_is_done(http: httpx.Client, world: EmulatorState) -> None:
+def test_an_inline_order_is_answered_when_the_film_is_done(http: httpx.Client, state: EmulatorState) -> None:
     body = BODY | {"response_mode": "inline", "resolution": "1440p", "fps": 50, "duration": 8, "aspect_ratio": "9:16"}
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(http.post, TEXT, json=body)
-        while not world.orders:
+        while not state.orders:
             assert not wait([asked], timeout=0.01).done
         assert not wait([asked], timeout=0.1).done
-        world.advance(2001)
+        state.advance(2001)
         told = asked.result(timeout=HANG_S).json()
     video = told["result"]["video"]
     assert (video["duration"], video["width"], video["height"], video["fps"]) == (8.0, 1440, 2560, 50)
     assert (told["credits_charged"], told["cost_usd"]) == (77, 0.768)
 
 
-def test_inline_is_what_happens_when_nothing_is_said(http: httpx.Client, world: EmulatorState) -> None:
-    world.wait_s = world.work_s = 0
+def test_inline_is_what_happens_when_nothing_is_said(http: httpx.Client, state: EmulatorState) -> None:
+    state.wait_s = state.work_s = 0
     answer = http.post(TEXT, json={"api_key": netwrck.KEY, "prompt": "A kettle boils"})
     assert (answer.status_code, set(answer.json())) == (200, {"result", "credits_charged", "cost_usd"})
-    [order] = world.orders
-    assert (order.film.width, order.film.fps, order.film.duration, order.film.audio) == (1920, 25, 6, True)
+    [order] = state.orders
+    assert (order.video.width, order.video.fps, order.video.duration, order.video.audio) == (1920, 25, 6, True)
 
 
 @pytest.mark.parametrize(
@@ -88,23 +88,23 @@ def test_a_started_credit_is_a_whole_one(http: httpx.Client, resolution: str, du
     assert 0 <= credits - told["cost_usd"] * 100 < 1
 
 
-def test_the_key_is_kept_nowhere(http: httpx.Client, world: EmulatorState) -> None:
+def test_the_key_is_kept_nowhere(http: httpx.Client, state: EmulatorState) -> None:
     job_id = http.post(TEXT, json=BODY | {"seed": 7}).json()["job_id"]
     poll(http, job_id)
-    assert world.orders[0].fields == {"prompt": "A kettle boils", "response_mode": "polling", "seed": 7}
+    assert state.orders[0].fields == {"prompt": "A kettle boils", "response_mode": "polling", "seed": 7}
     kept = json.dumps([http.get("/control/orders").json(), http.get("/control/calls").json()])
     assert netwrck.KEY not in kept
     assert job_id in kept
 
 
 @pytest.mark.parametrize("key", [None, "", "other", 7], ids=repr)
-def test_a_missing_or_wrong_key_is_401(http: httpx.Client, world: EmulatorState, key: object) -> None:
+def test_a_missing_or_wrong_key_is_401(http: httpx.Client, state: EmulatorState, key: object) -> None:
     headers = {"authorization": f"Bearer {netwrck.KEY}"}
     answer = http.post(TEXT, json=BODY | {"api_key": key}, headers=headers)
     assert (answer.status_code, set(answer.json())) == (401, {"error"})
     params = {} if key is None else {"api_key": str(key)}
     assert http.get("/api/fal/status/job_1", params=params, headers=headers).status_code == 401
-    assert not world.orders
+    assert not state.orders
 
 
 @pytest.mark.parametrize(
@@ -129,11 +129,11 @@ def test_a_missing_or_wrong_key_is_401(http: httpx.Client, world: EmulatorState,
     ids=repr,
 )
 def test_a_wrong_field_is_refused_and_nothing_is_ordered(
-    http: httpx.Client, world: EmulatorState, change: dict[str, Any]
+    http: httpx.Client, state: EmulatorState, change: dict[str, Any]
 ) -> None:
     answer = http.post(TEXT, json=BODY | change)
     assert (answer.status_code, set(answer.json())) == (400, {"error"})
-    assert not world.orders
+    assert not state.orders
 
 
 def test_a_body_that_is_no_json_is_refused(http: httpx.Client) -> None:
@@ -161,11 +161,11 @@ def test_every_duration_of_the_page_is_taken(http: httpx.Client, change: dict[st
 )
 @pytest.mark.parametrize("field", ["image_url", "end_image_url"])
 def test_a_picture_may_be_a_public_address_or_data(
-    http: httpx.Client, world: EmulatorState, field: str, uri: str
+    http: httpx.Client, state: EmulatorState, field: str, uri: str
 ) -> None:
     body = BODY | {"image_url": "https://media.example.org/b.png"} | {field: uri}
     assert http.post(PICTURE, json=body).status_code == 202
-    assert world.orders[0].fields[field] == uri
+    assert state.orders[0].fields[field] == uri
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,10 @@ def test_a_picture_may_be_a_public_address_or_data(
     ids=lambda uri: str(uri)[:24],
 )
 @pytest.mark.parametrize("field", ["image_url", "end_image_url"])
-def test_any_other_picture_is_refused(http: httpx.Client, world: EmulatorState, field: str, uri: object) -> None:
+def test_any_other_picture_is_refused(http: httpx.Client, state: EmulatorState, field: str, uri: object) -> None:
     body = BODY | {"image_url": "https://media.example.org/b.png"} | {field: uri}
     assert http.post(PICTURE, json=body).status_code == 400
-    assert not world.orders
+    assert not state.orders
 
 
 def test_a_film_from_a_picture_needs_the_picture(http: httpx.Client) -> None:
@@ -197,10 +197,10 @@ def test_a_film_from_a_picture_needs_the_picture(http: httpx.Client) -> None:
     [((9, 16), {}, True), ((16, 9), {}, False), ((9, 16), {"aspect_ratio": "16:9"}, False)],
 )
 def test_auto_is_the_pictures_own_ratio(
-    http: httpx.Client, world: EmulatorState, size: tuple[int, int], ratio: dict[str, str], upright: bool
+    http: httpx.Client, state: EmulatorState, size: tuple[int, int], ratio: dict[str, str], upright: bool
 ) -> None:
     http.post(PICTURE, json=BODY | {"image_url": data_uri(size=size)} | ratio)
-    assert (world.orders[0].film.height > world.orders[0].film.width) is upright
+    assert (state.orders[0].video.height > state.orders[0].video.width) is upright
 
 
 @pytest.mark.parametrize(
@@ -214,35 +214,35 @@ def test_auto_is_the_pictures_own_ratio(
     ],
 )
 def test_a_refusal_on_demand_is_worded_as_theirs_and_orders_nothing(
-    http: httpx.Client, world: EmulatorState, kind: str, options: dict[str, Any], status: int
+    http: httpx.Client, state: EmulatorState, kind: str, options: dict[str, Any], status: int
 ) -> None:
-    world.faults.append(Fault("netwrck", "submit", kind, options=options))
+    state.faults.append(Fault("netwrck", "submit", kind, options=options))
     answer = http.post(TEXT, json=BODY)
     assert (answer.status_code, set(answer.json())) == (status, {"error"})
     assert answer.headers.get("retry-after") == (str(options["retry_after"]) if "retry_after" in options else None)
     assert ("content policy" in answer.json()["error"]) is (kind == "content")
-    assert not world.orders
+    assert not state.orders
 
 
 @pytest.mark.parametrize("kind", ["fails", "content"])
-def test_an_order_may_fail_after_it_was_taken(http: httpx.Client, world: EmulatorState, kind: str) -> None:
-    world.faults.append(Fault("netwrck", "order", kind, times=2))
+def test_an_order_may_fail_after_it_was_taken(http: httpx.Client, state: EmulatorState, kind: str) -> None:
+    state.faults.append(Fault("netwrck", "order", kind, times=2))
     job_id = http.post(TEXT, json=BODY).json()["job_id"]
-    world.advance(2001)
+    state.advance(2001)
     told = poll(http, job_id)
     assert (told["status"], set(told)) == ("failed", {"status", "error"})
     assert ("content policy" in told["error"]) is (kind == "content")
-    world.wait_s = world.work_s = 0
+    state.wait_s = state.work_s = 0
     inline = http.post(TEXT, json=BODY | {"response_mode": "inline"})
     assert (inline.status_code, inline.json()) == (500, {"error": told["error"]})
 
 
-def test_an_order_may_stay_in_an_unheard_of_state(http: httpx.Client, world: EmulatorState) -> None:
-    world.faults.append(Fault("netwrck", "order", "unknown_state"))
+def test_an_order_may_stay_in_an_unheard_of_state(http: httpx.Client, state: EmulatorState) -> None:
+    state.faults.append(Fault("netwrck", "order", "unknown_state"))
     job_id = http.post(TEXT, json=BODY).json()["job_id"]
     for _ in range(2):
         assert poll(http, job_id)["status"] not in ("in_progress", "completed", "failed")
-        world.advance(2001)
+        state.advance(2001)
 
 
 def test_an_unknown_job_is_not_found(http: httpx.Client) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from ltx_mcp.emulator.app import make_app, make_state, providers
 from ltx_mcp.emulator.emulator_state import EmulatorState
-from ltx_mcp.emulator.films import Films
 from ltx_mcp.emulator.inputs import Inputs
+from ltx_mcp.emulator.videos import Videos
 from ltx_mcp.emulator.wire import Emulator
 from ltx_mcp.media.client import MediaClient
 
@@ -75,7 +75,7 @@ SAMPLE = 150
 def routes(folder: Path) -> list[tuple[str, str, dict[str, str]]]:
     """Every method and path, with the credentials of its provider."""
     media = MediaClient()
-    emulator = Emulator(make_state(), Films(folder, media), Inputs(media), URL)
+    emulator = Emulator(make_state(), Videos(folder, media), Inputs(media), URL)
     found: list[tuple[str, str, dict[str, str]]] = [
         ("POST", f"/control/{what}", {}) for what in ("clock", "times", "faults", "reset")
     ]
@@ -190,8 +190,8 @@ async def test_a_control_body_without_end_is_a_413(tmp_path: Path) -> None:
 async def test_only_this_machine_steers_it_and_no_page_of_another_site(
     tmp_path: Path, headers: dict[str, str], status: int
 ) -> None:
-    world = make_state()
-    async with client_of(world, tmp_path) as client:
+    state = make_state()
+    async with client_of(state, tmp_path) as client:
         for method, path in (("POST", "/control/reset"), ("GET", "/control/orders"), ("GET", "/control/faults")):
             answer = await client.request(method, path, headers=headers, content=b"x=y")
             assert answer.status_code == status, answer.text
@@ -207,5 +207,5 @@ async def test_a_page_may_show_a_film_but_only_by_a_name_of_this_machine(tmp_pat
         assert (await client.get("/media/000001.mp4", headers={"Host": "evil.example"})).status_code == 421
 
 
-def client_of(world: EmulatorState, folder: Path) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(make_app(world, folder, URL)), base_url=URL)
+def client_of(state: EmulatorState, folder: Path) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(make_app(state, folder, URL)), base_url=URL)

@@ -6,9 +6,9 @@ import anyio
 import av
 import pytest
 
-from ltx_mcp.emulator.emulator_state import FilmSpec
-from ltx_mcp.emulator.films import Films
+from ltx_mcp.emulator.emulator_state import VideoSpec
 from ltx_mcp.emulator.pattern import draw
+from ltx_mcp.emulator.videos import Videos
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.media.measure import measure_film
 
@@ -40,8 +40,8 @@ def test_its_sound_can_be_heard_to_the_end(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_emulators_that_share_a_folder_draw_each_film_whole_and_keep_one(tmp_path: Path) -> None:
-    film, media = FilmSpec(64, 36, 24, 1), MediaClient()
-    sharing = [Films(tmp_path, media) for _ in range(4)]
+    film, media = VideoSpec(64, 36, 24, 1), MediaClient()
+    sharing = [Videos(tmp_path, media) for _ in range(4)]
     async with anyio.create_task_group() as group:
         for films in sharing:
             group.start_soon(films.path, film)

@@ -169,7 +169,7 @@ def ltx(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def emulator(emulator_films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated]:
     """Emulated providers, and an environment that leads every process started from here to them."""
-    with running(emulator_films, world=make_state(wait_s=0.1, work_s=WORK_S)) as (base_url, world):
+    with running(emulator_films, state=make_state(wait_s=0.1, work_s=WORK_S)) as (base_url, world):
         for name, value in settings(base_url).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("LTX_MCP_INPUT_DIRS", str(tmp_path))

@@ -34,7 +34,7 @@ Start = Callable[[], Server]
 @pytest.fixture
 def emulator(emulator_films: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated]:
     """Emulated providers that take a while, and an environment that leads every process started from here to them."""
-    with running(emulator_films, world=make_state(wait_s=0.2, work_s=WORK_S)) as (base_url, world):
+    with running(emulator_films, state=make_state(wait_s=0.2, work_s=WORK_S)) as (base_url, world):
         for name, value in settings(base_url).items():
             monkeypatch.setenv(name, value)
         yield base_url, world
@@ -74,7 +74,7 @@ def test_a_film_ordered_in_a_chat_that_is_closed_is_saved(
     job_id = accepted(look, provider, server.call)
     assert server.close() == 0
     assert look.job(job_id).live
-    assert world.state(world.orders[0]) != "done"
+    assert world.status(world.orders[0]) != "done"
     check_saved(look, home, job_id)
     wait_for(lambda: not processes_of(home), GONE_S)
     assert [order.provider for order in world.orders] == [provider]

@@ -81,7 +81,7 @@ def plant(folder: Path, marks: Path) -> Plant:
 @pytest.fixture
 def emulator(emulator_films: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulated]:
     """Emulated providers that take a while, and an environment that leads to them."""
-    with running(emulator_films, world=make_state(wait_s=0.2, work_s=2.0)) as (base_url, world):
+    with running(emulator_films, state=make_state(wait_s=0.2, work_s=2.0)) as (base_url, world):
         for name, value in settings(base_url).items():
             monkeypatch.setenv(name, value)
         yield base_url, world

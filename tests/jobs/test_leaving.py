@@ -12,7 +12,7 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.jobs import runner
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.service import Jobs
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from tests.conftest import Emulated
 from tests.jobs.moments import SUBMITS, Relay, emulator, relay
 from tests.patience import HANG_S
@@ -32,7 +32,7 @@ async def opened(home: Path, base_url: str) -> Jobs:
     def lookup(name: str) -> str:
         return environment.get(name, "")
 
-    market = make_market(read_providers(), (), lookup)
+    market = make_catalog(read_providers(), (), lookup)
     return await Jobs.open(JobsConfig(home, market, None, (), lookup))
 
 

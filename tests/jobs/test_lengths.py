@@ -16,7 +16,7 @@ from ltx_mcp.domain.request import Input, canonical_form, to_request
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.providers.base import SubmittedOrder
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from tests.conftest import on_sqlite
 from tests.jobs.test_steps import DONE, WORKER, Bench, bench, film
 from tests.media.films import Recipe, make
@@ -34,7 +34,7 @@ SHORTEST_S = 6
 @pytest.fixture
 def ltx() -> Catalog:
     """With a key for LTX."""
-    return make_market(read_providers(), (), lambda name: "k" if name == "LTX_API_KEY" else "")
+    return make_catalog(read_providers(), (), lambda name: "k" if name == "LTX_API_KEY" else "")
 
 
 @pytest.fixture

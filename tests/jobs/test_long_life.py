@@ -111,7 +111,7 @@ async def test_a_film_that_cannot_be_fetched_days_after_its_order_is_given_up_in
 ) -> None:
     tried: list[str] = []
 
-    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
         tried.append(url)
         raise no(ErrorCode.UNAVAILABLE, "yes")
 

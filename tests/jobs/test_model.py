@@ -30,7 +30,7 @@ from ltx_mcp.jobs.recovery import RecoveryStore, Resolution
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.transitions import IllegalTransitionError
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from tests.databases import PostgresServer
 from tests.jobs.model import BOOKED, HELD, RELEASED, REPEATABLE, Model, Shot
 
@@ -60,7 +60,7 @@ offers = st.lists(
 @cache
 def any_offer() -> Offer:
     """An offer to make others of."""
-    market = make_market(read_providers(), (), lambda name: "")
+    market = make_catalog(read_providers(), (), lambda name: "")
     return select_offers(to_request(GenerateVideo(prompt="a pond")), (), market)[0]
 
 

@@ -39,7 +39,7 @@ async def test_a_film_whose_address_is_gone_is_looked_for_at_its_new_one(
     """LTX may sign its address anew when the job is asked after again."""
     asked: list[str] = []
 
-    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
         asked.append(url)
         if url == DONE.result_url:
             raise gone()
@@ -56,7 +56,7 @@ async def test_a_film_whose_address_is_gone_is_looked_for_at_its_new_one(
 
 
 async def test_a_film_that_stays_gone_has_expired_and_stays_paid(bench: Bench, new_job: New) -> None:
-    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
         raise gone()
 
     bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
@@ -75,7 +75,7 @@ def cut() -> ProviderError:
 async def test_a_film_that_is_whole_but_always_cut_by_a_wrong_length_is_kept(
     bench: Bench, new_job: New, film: Path
 ) -> None:
-    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
         out.write_bytes(film.read_bytes())
         raise cut()
 
@@ -89,7 +89,7 @@ async def test_an_old_order_whose_film_still_comes_on_is_not_given_up(bench: Ben
     """A slow line: each try brings a piece and is cut."""
     whole, tried = film.read_bytes().ljust(15 * STEADY_BYTES), []
 
-    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
         tried.append(url)
         have = out.stat().st_size if out.exists() else 0
         with out.open("ab") as file:
@@ -110,7 +110,7 @@ async def test_what_is_fetched_is_held_to_what_was_ordered_and_to_the_room_there
 ) -> None:
     given: list[Bounds] = []
 
-    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
         given.append(bounds)
         assert bounds.room is not None
         bounds.room(1)
@@ -125,7 +125,7 @@ async def test_what_is_fetched_is_held_to_what_was_ordered_and_to_the_room_there
     assert told is not None
     assert told.error is not None
     assert (told.state, told.error.code) == (State.SAVING, ErrorCode.STORAGE_FAILED)
-    assert (given[0].most_bytes, given[0].expected_bytes) == (job.offer.most_bytes, job.offer.expected_bytes)
+    assert (given[0].max_bytes, given[0].expected_bytes) == (job.offer.most_bytes, job.offer.expected_bytes)
     assert "are needed" in caught.value.message
     assert "LTX_MCP_HOME" in told.error.hint
 
@@ -170,7 +170,7 @@ async def test_a_film_without_a_contact_sheet_is_still_a_film(bench: Bench, new_
 
 
 async def test_a_disk_that_is_full_during_the_download_ends_nothing(bench: Bench, new_job: New) -> None:
-    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
         raise OSError(28, "No space left on device")
 
     bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
@@ -235,7 +235,7 @@ async def test_a_film_is_not_given_up_because_of_one_failure_after_a_long_sleep(
 ) -> None:
     tried: list[str] = []
 
-    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
         tried.append(url)
         if len(tried) == 1:
             raise ProviderError(ErrorCode.UNAVAILABLE, "away", provider="fal", accepted="yes")

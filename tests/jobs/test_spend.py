@@ -23,7 +23,7 @@ from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import price_drift
 from ltx_mcp.presentation.spending import read_day, to_spend_view
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from tests.conftest import ERAS, Clock, Connect, Emulated, Era
 from tests.providers.bench import lookup_in, opened, text
 
@@ -238,7 +238,7 @@ async def test_a_provider_that_charges_more_is_warned_of_once(
     overlay = tmp_path / "outdated.toml"
     overlay.write_text(OVERLAY, encoding="utf-8")
     async with opened(home, emulator) as bench:
-        bench.jobs._placing.market = make_market(read_providers(overlay), (), lookup_in(bench.env))
+        bench.jobs._placing.market = make_catalog(read_providers(overlay), (), lookup_in(bench.env))
         with caplog.at_level(logging.WARNING):
             for n in range(2):
                 job = await bench.order(text(provider="netwrck", prompt=f"film {n}"))

@@ -122,7 +122,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def bench(store: Store, database: Database, home: Path, clock: Clock, film: Path) -> Any:
     fetched: list[str] = []
 
-    async def fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+    async def fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
         fetched.append(url)
         if made.comes:
             out.write_bytes(made.comes.pop(0))
@@ -340,7 +340,7 @@ async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent
     assert (job.state, job.provider_ref, len(provider.orders)) == (State.RUNNING, {"id": "r1"}, 1)
 
 
-async def no_fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+async def no_fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
     raise AssertionError(url)
 
 

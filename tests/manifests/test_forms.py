@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from ltx_mcp.cli.hosts.entry import SERVER
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.settings import read_settings
 from manifests.facts import ROOT
 from manifests.make import FOLDER, install_links, stage_bundle
@@ -60,7 +60,9 @@ def test_a_bundle_whose_form_was_left_empty_starts_with_no_key_and_the_defaults(
     for environment in (env, dict.fromkeys(env, "")):
         settings = read_settings(environment, PROVIDER_SETTINGS)
         assert settings.budget_usd is None
-        assert make_market(read_providers(), (), settings.lookup) == make_market(read_providers(), (), lambda name: "")
+        assert make_catalog(read_providers(), (), settings.lookup) == make_catalog(
+            read_providers(), (), lambda name: ""
+        )
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_a_bundle_whose_form_was_left_empty_starts_with_no_key_and_the_defaults(
 def test_a_reference_that_a_host_leaves_as_it_stands_is_no_key(name: str) -> None:
     env = read(name)["mcpServers"][SERVER]["env"]
     settings = read_settings(env, PROVIDER_SETTINGS)
-    assert make_market(read_providers(), (), settings.lookup) == make_market(read_providers(), (), lambda name: "")
+    assert make_catalog(read_providers(), (), settings.lookup) == make_catalog(read_providers(), (), lambda name: "")
 
 
 def test_the_bundle_starts_without_installing_and_leaves_the_working_directory_alone() -> None:

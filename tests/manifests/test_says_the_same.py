@@ -11,7 +11,7 @@ from mcp import Client
 
 from ltx_mcp import __version__
 from ltx_mcp.cli.hosts.entry import IS_NAME_OURS, SERVER, Start, published
-from ltx_mcp.providers.catalog_loader import make_market, read_providers, setting_names
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers, setting_names
 from ltx_mcp.server.app import INSTRUCTIONS, make_server
 from ltx_mcp.settings import described, read_settings
 from manifests.facts import REGISTRY_NAME, ROOT
@@ -111,7 +111,7 @@ def test_every_variable_is_one_that_the_server_reads_and_no_key_is_missing(name:
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ["mcpb/manifest.json", "docker/tools.json"])
 async def test_the_tools_are_those_that_the_server_lists(name: str) -> None:
-    server, _ = make_server(read_settings({}), make_market(read_providers(), (), lambda name: ""))
+    server, _ = make_server(read_settings({}), make_catalog(read_providers(), (), lambda name: ""))
     async with Client(server) as client:
         listed = (await client.list_tools()).tools
     said = read(name)

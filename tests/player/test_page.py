@@ -18,7 +18,7 @@ from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.request import Input, canonical_form, to_request
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.player.page import PAGE
 from ltx_mcp.server.player.player_actions import KEY, player_meta
@@ -54,7 +54,7 @@ def job(store: Store, clock: Clock) -> Callable[..., Job]:
 
 def keyed() -> Catalog:
     """What ships, with fal's key set."""
-    return make_market(read_providers(), (), lambda name: "key" if name == "FAL_KEY" else "")
+    return make_catalog(read_providers(), (), lambda name: "key" if name == "FAL_KEY" else "")
 
 
 def notes(job: Job, clock: Clock, hindrance: str = "") -> dict[str, Any]:
@@ -65,7 +65,7 @@ async def page_of(home: Path, base_url: str = "", **environment: str) -> TextRes
     facts = read_providers()
     settings = read_settings({"LTX_MCP_HOME": str(home)})
     settings = replace(settings, environment=environment)
-    server, _ = make_server(settings, make_market(facts, (), lambda name: ""), base_url=base_url)
+    server, _ = make_server(settings, make_catalog(facts, (), lambda name: ""), base_url=base_url)
     async with Client(server) as client:
         found = (await client.read_resource(PAGE)).contents[0]
     assert isinstance(found, TextResourceContents)
@@ -139,14 +139,14 @@ def test_a_film_can_be_taken_again_and_extended_at_todays_price(job: Callable[..
 def test_where_nobody_extends_films_the_next_shot_begins_with_the_last_frame(
     job: Callable[..., Job], clock: Clock
 ) -> None:
-    market = make_market(read_providers(), ("netwrck",), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
+    market = make_catalog(read_providers(), ("netwrck",), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
     offers = select_offers(to_request(GenerateVideo(prompt="a pond", provider="netwrck")), (), market)
     told = player_meta(job(State.SUCCEEDED, offers=offers), market, "", clock())[KEY]
     assert (told["extend"]["tool"], told["extend"]["arguments"]["image"][-5:]) == ("animate_image", "#last")
 
 
 def test_whole_credits_make_the_cap(clock: Clock, job: Callable[..., Job]) -> None:
-    market = make_market(read_providers(), (), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
+    market = make_catalog(read_providers(), (), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
     offers = select_offers(to_request(GenerateVideo(prompt="a pond", provider="netwrck")), (), market)
     again = player_meta(job(State.SUCCEEDED, offers=offers), market, "", clock())[KEY]["again"]
     assert (again["cost_usd"], again["most_usd"], again["arguments"]["max_cost_usd"]) == (0.288, 0.29, 0.29)
@@ -180,7 +180,7 @@ def test_pictures_of_other_jobs_keep_their_names_and_others_become_frames_of_the
 
 def test_what_nobody_sells_any_more_is_not_offered(job: Callable[..., Job], clock: Clock) -> None:
     made = job(State.SUCCEEDED)
-    without = make_market(read_providers(), (), lambda name: "")
+    without = make_catalog(read_providers(), (), lambda name: "")
     assert set(player_meta(made, without, "", clock())[KEY]) == {"prompt"}
     assert "again" not in notes(replace(made, operation="retake"), clock)
 

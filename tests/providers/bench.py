@@ -37,7 +37,7 @@ from ltx_mcp.jobs.store.schema import IS_LIVE
 from ltx_mcp.media.inputs import Fetch, InputReader
 from ltx_mcp.presentation.next_steps import JobContext
 from ltx_mcp.presentation.result_models import JobRef, JobView, Links, to_ref, to_view
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from tests.patience import HANG_S
 
 REMOTE = tuple(facts.name for facts in read_providers() if not facts.is_preview)
@@ -204,11 +204,11 @@ def lookup_in(env: Mapping[str, str]) -> Lookup:
 def market_of(env: Mapping[str, str], providers: tuple[str, ...] = (), overlay: str = "") -> Catalog:
     """What could be bought with these settings."""
     if not overlay:
-        return make_market(read_providers(), providers, lookup_in(env))
+        return make_catalog(read_providers(), providers, lookup_in(env))
     with TemporaryDirectory() as folder:
         path = Path(folder, "models.toml")
         path.write_text(overlay, encoding="utf-8")
-        return make_market(read_providers(path), providers, lookup_in(env))
+        return make_catalog(read_providers(path), providers, lookup_in(env))
 
 
 def offers(market: Catalog, arguments: PaidArguments, *inputs: Input) -> tuple[Offer, ...]:

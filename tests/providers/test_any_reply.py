@@ -163,7 +163,7 @@ async def listening(portal: BlockingPortal, store: Store, folder: Path) -> Async
 
     async with serving(deed) as server:
         market, media = market_of(emulated(server.url)), MediaClient()
-        clients = {name: ProviderClient(name, [KEY], near=True, connect_s=2, order_s=5) for name in REMOTE}
+        clients = {name: ProviderClient(name, [KEY], is_loopback=True, connect_s=2, order_s=5) for name in REMOTE}
         offers, adapters = {}, {}
         for who in EVERYBODY:
             name = who.split()[0]
@@ -214,7 +214,7 @@ def check_seen(ear: Ear, seen: Any, *, delivers: bool) -> None:
     assert seen.queue_position is None or 0 <= seen.queue_position < 2**31
     assert (seen.problem is not None) is (seen.status == "failed")
     assert bool(seen.result_url) is (seen.status == "done" and not delivers)
-    assert read_address(seen.result_url, near=True) == seen.result_url
+    assert read_address(seen.result_url, is_loopback=True) == seen.result_url
     assert len(seen.note) <= 80
     assert seen.note.isprintable()
     problem = [seen.problem.message, seen.problem.provider_detail] if seen.problem else []
@@ -387,5 +387,5 @@ def test_any_reply_to_a_download(ear: Ear, said: Said) -> None:
     url = ear.hear([said], lambda: ear.adapters["bytecompute"].download(remote, ear.folder / "film"))
     if not isinstance(url, ProviderError):
         assert isinstance(url, str)
-        assert read_address(url, near=True) == url
+        assert read_address(url, is_loopback=True) == url
         storable(url)

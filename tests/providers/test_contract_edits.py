@@ -155,12 +155,12 @@ async def test_what_the_limits_admit_is_taken_as_it_was_asked(
 
 def check_order(order: EmulatedOrder, offer: Offer, inputs: list[Input]) -> None:
     """The film the provider will make is the one that is offered, from the bytes that were given, at its price."""
-    film, given = order.film, {each.role: each.sha256 for each in inputs}
+    film, given = order.video, {each.role: each.sha256 for each in inputs}
     assert (film.width, film.height) == (offer.width, offer.height)
     assert (film.duration, film.fps) == pytest.approx((float(offer.length), offer.fps), abs=MILLISECONDS)
     assert order.facts["billed_s"] == pytest.approx(float(offer.billed), abs=2 * MILLISECONDS)
     if film.edit is None:
-        assert (name_of(film.sound), name_of(film.picture)) == (given["audio"], given.get("image", ""))
+        assert (name_of(film.audio_path), name_of(film.image_path)) == (given["audio"], given.get("image", ""))
         return
     edit = film.edit
     assert (edit.what, edit.mode, name_of(edit.video)) == (offer.operation, offer.mode, given["video"])

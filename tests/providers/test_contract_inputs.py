@@ -19,7 +19,7 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.checks import decode_data_uri
 from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState
 from ltx_mcp.net.address import Address
-from ltx_mcp.net.ssrf import fetch_public
+from ltx_mcp.net.ssrf import EgressPolicy, fetch_public
 from tests.providers import raw
 from tests.providers.bench import REMOTE, Bench, image, opened, text
 from tests.providers.raw import Raw, answer, says
@@ -49,15 +49,8 @@ class Web:
         async def resolver(host: str, port: int) -> Sequence[Address]:
             return [ip_address(raw.LOOPBACK)]
 
-        return await fetch_public(
-            url,
-            out,
-            argument=argument,
-            max_bytes=max_bytes,
-            resolver=resolver,
-            trust=self.trust,
-            allow=lambda address: str(address) == raw.LOOPBACK,
-        )
+        policy = EgressPolicy(resolver, self.trust, lambda address: str(address) == raw.LOOPBACK)
+        return await fetch_public(url, out, argument=argument, max_bytes=max_bytes, policy=policy)
 
     @asynccontextmanager
     async def serving(self, content: bytes) -> AsyncIterator[tuple[str, Raw]]:

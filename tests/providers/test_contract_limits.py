@@ -14,7 +14,7 @@ from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import Catalog, make_offers
 from ltx_mcp.domain.request import Input, Request, film_size, to_request
-from ltx_mcp.emulator.emulator_state import EmulatorState, FilmSpec
+from ltx_mcp.emulator.emulator_state import EmulatorState, VideoSpec
 from ltx_mcp.providers.adapters import Adapters
 from ltx_mcp.providers.base import DeferredVideo, Provider, SubmittedOrder
 from ltx_mcp.providers.catalog_loader import read_providers
@@ -112,8 +112,8 @@ async def test_every_admitted_combination_is_taken_as_it_was_asked(
             continue
         assert isinstance(said, SubmittedOrder)
         assert said.adjustments == (), request
-        film = FilmSpec(offer.width, offer.height, request.fps, float(request.duration or 0), request.generate_audio)
-        assert world.orders[-1].film == film, request
+        film = VideoSpec(offer.width, offer.height, request.fps, float(request.duration or 0), request.generate_audio)
+        assert world.orders[-1].video == film, request
     assert facts.name == DRAWN or len(world.orders) > 5
 
 

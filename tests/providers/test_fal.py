@@ -19,9 +19,10 @@ from ltx_mcp.domain.request import to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.media.client import MediaClient
-from ltx_mcp.net.provider_client import HttpResponse, ProviderClient
+from ltx_mcp.net.provider_client import ProviderClient
+from ltx_mcp.net.reply import HttpResponse
 from ltx_mcp.providers.base import AdapterContext
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.providers.fal import Fal, _units
 from tests.conftest import Emulated
 
@@ -31,7 +32,7 @@ FACTS = next(facts for facts in read_providers() if facts.name == "fal")
 
 
 def made(base_url: str, queue: str = "") -> Fal:
-    client = ProviderClient("fal", near=True)
+    client = ProviderClient("fal", is_loopback=True)
     urls = {"queue": queue or base_url, "rest": base_url, "api": base_url}
     return Fal(
         AdapterContext(FACTS, client, settings(base_url)["FAL_KEY"], urls, {}, lambda: datetime.now(UTC), MediaClient())
@@ -46,7 +47,7 @@ async def fal(emulator: Emulated) -> AsyncIterator[Fal]:
 
 
 def offer(**arguments: Any) -> Offer:
-    market = make_market((FACTS,), (), lambda name: "")
+    market = make_catalog((FACTS,), (), lambda name: "")
     request = to_request(GenerateVideo(prompt="a pond", provider="fal", model="ltx-2.3-fast", **arguments))
     return make_offers(request, (), market).unusable[0][0]
 

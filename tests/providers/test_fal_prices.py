@@ -16,7 +16,7 @@ from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.unit_price import UnitPrice, base_usd
-from ltx_mcp.emulator.emulator_state import EmulatorState, Fault, Told
+from ltx_mcp.emulator.emulator_state import EmulatedPrice, EmulatorState, Fault
 from ltx_mcp.emulator.fal.inputs import ENDPOINTS
 from ltx_mcp.providers.base import SupportsPricing
 from ltx_mcp.providers.catalog_loader import can_serve, read_addresses, read_providers
@@ -44,7 +44,7 @@ price = { as_of = "2026-11-28", source = "our contract", usd_per_second = { 1080
 
 
 @asynccontextmanager
-async def priced(home: Path, emulator: Emulated, told: Told, **options: Any) -> AsyncIterator[Bench]:
+async def priced(home: Path, emulator: Emulated, told: EmulatedPrice, **options: Any) -> AsyncIterator[Bench]:
     """An open home that has read this price of the fast model."""
     emulator[1].prices[FAST] = told
     async with opened(home, emulator, **options) as bench:
@@ -93,7 +93,7 @@ def test_an_overlay_without_its_address_switches_it_off() -> None:
 
 async def test_an_address_for_prices_elsewhere_makes_the_queue_no_stranger(emulator: Emulated) -> None:
     async with adapters_at(emulator[0], {API: "https://prices.example"}) as (adapters, _):
-        assert "fal" in adapters.near
+        assert "fal" in adapters.loopback
     async with adapters_at(emulator[0], {API: ""}) as (adapters, _):
         adapter = adapters.by_name["fal"]
         assert isinstance(adapter, SupportsPricing)
@@ -124,7 +124,7 @@ async def test_an_order_waits_for_no_price_call(home: Path, emulator: Emulated) 
 
 
 async def test_another_process_of_the_database_plans_with_what_one_was_told(home: Path, emulator: Emulated) -> None:
-    async with priced(home, emulator, Told(0.07)), opened(home, emulator) as other:
+    async with priced(home, emulator, EmulatedPrice(0.07)), opened(home, emulator) as other:
         plan = await other.jobs.quotes(EstimateCost(provider="fal", model="ltx-2.3-fast"), "local")
     assert (plan.offers[0].cost_usd, plan.offers[0].at_most_usd) == (Decimal("0.24"), Decimal("0.42"))
     assert prices_asked(emulator[1]) == 1
@@ -134,7 +134,7 @@ async def test_another_process_of_the_database_plans_with_what_one_was_told(home
 
 
 async def test_what_fal_tells_is_held_charged_and_seen_as_a_drift(home: Path, emulator: Emulated) -> None:
-    async with priced(home, emulator, Told(0.07), budget_usd=Decimal(1)) as bench:
+    async with priced(home, emulator, EmulatedPrice(0.07), budget_usd=Decimal(1)) as bench:
         emulator[1].work_s = 3600
         job = await bench.place(fast())
         assert held(job) == (Decimal("0.24"), Decimal("0.42"))
@@ -150,7 +150,7 @@ async def test_what_fal_tells_is_held_charged_and_seen_as_a_drift(home: Path, em
 async def test_where_no_price_is_believed_what_is_held_is_booked_and_no_charge_claimed(
     home: Path, emulator: Emulated
 ) -> None:
-    async with priced(home, emulator, Told(0.05, "megapixel"), budget_usd=Decimal(1)) as bench:
+    async with priced(home, emulator, EmulatedPrice(0.05, "megapixel"), budget_usd=Decimal(1)) as bench:
         job = await bench.order(fast())
         assert (held(job), job.charged_micro) == ((Decimal("0.24"), Decimal("0.36")), None)
         assert (await bench.jobs.budget()).booked == 360_000
@@ -158,7 +158,7 @@ async def test_where_no_price_is_believed_what_is_held_is_booked_and_no_charge_c
 
 
 async def test_a_lower_price_is_held_once_a_charge_has_confirmed_the_unit(home: Path, emulator: Emulated) -> None:
-    async with priced(home, emulator, Told(0.04)) as bench:
+    async with priced(home, emulator, EmulatedPrice(0.04)) as bench:
         first = await bench.order(fast(prompt="first"))
         second = await bench.order(fast(prompt="second"))
     assert (held(first)[1], held(second)[1]) == (Decimal("0.36"), Decimal("0.24"))
@@ -166,7 +166,7 @@ async def test_a_lower_price_is_held_once_a_charge_has_confirmed_the_unit(home: 
 
 
 async def test_a_film_of_other_seconds_confirms_nothing(home: Path, emulator: Emulated) -> None:
-    async with priced(home, emulator, Told(0.04)) as bench:
+    async with priced(home, emulator, EmulatedPrice(0.04)) as bench:
         emulator[1].faults.append(Fault("fal", "order", "smaller_film"))
         first = await bench.order(fast(prompt="first"))
         second = await bench.place(fast(prompt="second"))
@@ -175,17 +175,17 @@ async def test_a_film_of_other_seconds_confirms_nothing(home: Path, emulator: Em
 
 
 async def test_an_overlay_beats_what_fal_tells(home: Path, emulator: Emulated) -> None:
-    async with priced(home, emulator, Told(0.06), overlay=OVERLAY) as bench:
+    async with priced(home, emulator, EmulatedPrice(0.06), overlay=OVERLAY) as bench:
         job = await bench.order(fast())
     assert held(job) == (Decimal("0.21"), Decimal("0.21"))
     assert job.charged_micro is None
 
 
 async def test_an_order_keeps_the_price_of_its_placing(home: Path, emulator: Emulated) -> None:
-    async with priced(home, emulator, Told(0.05), budget_usd=Decimal(1)) as bench:
+    async with priced(home, emulator, EmulatedPrice(0.05), budget_usd=Decimal(1)) as bench:
         emulator[1].work_s = 3600
         job = await bench.place(fast())
-        emulator[1].prices[FAST] = Told(0.10)
+        emulator[1].prices[FAST] = EmulatedPrice(0.10)
         bench.time.turn(3_700)
         await bench.place(text(provider="local"))
         with anyio.fail_after(HANG_S):

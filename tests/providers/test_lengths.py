@@ -58,8 +58,8 @@ def counted(path: str) -> float:
 @pytest.mark.parametrize("name", LYING_FILMS)
 async def test_a_retake_is_held_for_every_second_that_can_be_counted(bench: Bench, name: str, tmp_path: Path) -> None:
     job, order = await sent(bench, retakes(LYING_FILMS[name](tmp_path / name), start_time=0, **AT))
-    assert order.film.edit is not None
-    assert counted(order.film.edit.video) <= float(job.offer.billed) + HAIR_S
+    assert order.video.edit is not None
+    assert counted(order.video.edit.video) <= float(job.offer.billed) + HAIR_S
     assert job.offer.billed >= Decimal(str(TRUE_S))
     (told,) = [each for each in job.all_adjustments if each.field == "video" and each.asked.startswith("3")]
     assert told.got.endswith("s, the longest of what its header says and what was counted")
@@ -75,7 +75,7 @@ async def test_an_extension_is_held_for_all_the_context_there_is(bench: Bench, n
 @pytest.mark.parametrize("name", LYING_SOUNDS)
 async def test_a_film_from_a_sound_is_held_for_all_of_the_sound(bench: Bench, name: str, tmp_path: Path) -> None:
     job, order = await sent(bench, speaks(LYING_SOUNDS[name](tmp_path / name), **AT))
-    assert counted(order.film.sound) <= float(job.offer.billed) + HAIR_S
+    assert counted(order.video.audio_path) <= float(job.offer.billed) + HAIR_S
     assert float(job.offer.billed) >= TRUE_S - 0.01
 
 

@@ -15,7 +15,7 @@ import trustme
 
 from ltx_mcp.emulator.app import running
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from ltx_mcp.emulator.fal.app import KEY
+from ltx_mcp.emulator.fal import KEY
 from tests.patience import HANG_S
 
 SCRIPT = Path(__file__).parent / "official_fal.py"
@@ -97,7 +97,7 @@ def test_it_cancels_what_waits(official: Official, served: Served) -> None:
     assert (seen["last"]["kind"], seen["last"]["error_type"]) == ("Completed", "client_cancelled")
     assert (seen["result"]["status"], seen["result"]["type"]) == (499, "client_cancelled")
     assert seen["again"]["status"] == 400
-    assert served.world.state(served.world.orders[0]) == "cancelled"
+    assert served.world.status(served.world.orders[0]) == "cancelled"
 
 
 def test_it_reads_a_refusal(official: Official, served: Served) -> None:

@@ -131,7 +131,7 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
         provider: str,
         url: str,
         *,
-        near: bool = True,
+        is_loopback: bool = True,
         key: str = "emulated",
         connect_s: float = ENOUGH_S,
         order_s: float = ENOUGH_S,
@@ -139,7 +139,7 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
         name, media = provider.split()[0], MediaClient()
         market = market_of(settings("http://127.0.0.1:1"))
         facts = market.facts(name)
-        client = ProviderClient(name, [key], near=near, connect_s=connect_s, order_s=order_s)
+        client = ProviderClient(name, [key], is_loopback=is_loopback, connect_s=connect_s, order_s=order_s)
         options = {"api": "v1"} if provider == V1 else {}
         setup = AdapterContext(facts, client, key, dict.fromkeys(facts.url_env, url), options, clock, media)
         heard = Heard(import_module(f"ltx_mcp.providers.{name}").make_adapter(setup))
@@ -167,7 +167,7 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
     return prepared
 
 
-async def no_fetch(url: str, out: Path, *, provider: str, near: bool, bounds: Bounds) -> None:
+async def no_fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
     raise AssertionError(url)
 
 

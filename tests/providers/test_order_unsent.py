@@ -57,7 +57,7 @@ async def test_a_connection_that_never_stands(prepare: Prepare, provider: str) -
 
 @pytest.mark.parametrize("provider", EVERYBODY)
 async def test_a_name_that_does_not_exist(prepare: Prepare, provider: str) -> None:
-    async with prepare(provider, "https://nobody.invalid", near=False) as sent:
+    async with prepare(provider, "https://nobody.invalid", is_loopback=False) as sent:
         assert await sent.outcome() == AWAY
 
 
@@ -66,7 +66,7 @@ async def test_a_certificate_of_nobodys(prepare: Prepare, provider: str) -> None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert(raw.LOOPBACK).configure_cert(context)
     async with raw.serving(says(answer(200, IDS)), context) as server:
-        async with prepare(provider, server.url, near=False) as sent:
+        async with prepare(provider, server.url, is_loopback=False) as sent:
             assert await sent.outcome() == AWAY
         assert server.requests == []
 
@@ -75,7 +75,7 @@ async def test_a_certificate_of_nobodys(prepare: Prepare, provider: str) -> None
 async def test_a_handshake_that_never_ends(prepare: Prepare, provider: str) -> None:
     async with (
         raw.serving(raw.never_reads) as server,
-        prepare(provider, server.url.replace("http:", "https:"), near=False, connect_s=SHORT_S) as sent,
+        prepare(provider, server.url.replace("http:", "https:"), is_loopback=False, connect_s=SHORT_S) as sent,
     ):
         assert await sent.outcome() == AWAY
 
@@ -86,7 +86,7 @@ async def test_a_proxy_that_lets_nobody_through(
 ) -> None:
     async with raw.serving(says(answer(407))) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        async with prepare(provider, "https://api.example", near=False) as sent:
+        async with prepare(provider, "https://api.example", is_loopback=False) as sent:
             assert await sent.outcome() == AWAY
         assert [request.head.split()[0] for request in proxy.requests] == ["CONNECT"]
 

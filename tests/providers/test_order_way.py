@@ -14,7 +14,7 @@ from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.emulator.app import make_state
 from ltx_mcp.net.ssrf import trusted
-from ltx_mcp.providers.catalog_loader import is_near
+from ltx_mcp.providers.catalog_loader import is_loopback_url
 from tests.conftest import on_sqlite
 from tests.providers import raw
 from tests.providers.bench import opened, text
@@ -66,7 +66,7 @@ async def test_a_variable_that_cannot_be_used_is_a_sure_no_that_names_it(
 ) -> None:
     name, value = UNUSABLE[what]
     monkeypatch.setenv(name, value)
-    async with prepare(provider, f"https://{HOST}", near=False) as sent:
+    async with prepare(provider, f"https://{HOST}", is_loopback=False) as sent:
         assert await sent.outcome() == AWAY
         error = sent.heard.errors[0]
         assert name in error.message
@@ -90,7 +90,7 @@ async def test_it_is_found_out_before_anything_is_written_down_of_an_order(
     monkeypatch.setenv(name, "socks://nobody" if name == "ALL_PROXY" else "/nonexistent.pem")
     env = {"LTX_MCP_LTX_URL": f"https://{HOST}"}
     async with raw.serving(says(answer(500))) as server, opened(home, (server.url, make_state()), env=env) as bench:
-        assert not is_near(env["LTX_MCP_LTX_URL"])
+        assert not is_loopback_url(env["LTX_MCP_LTX_URL"])
         job = await bench.order(text(provider="ltx"))
         assert (job.state, job.bill, job.error and job.error.code) == (
             State.FAILED,
@@ -139,7 +139,7 @@ async def test_a_proxy_that_lets_nobody_through_has_not_taken_the_order(
     provider = "ltx v1"  # which waits longest for its answer
     async with raw.serving(NO_WAY[what]) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("://", "://me:hidden-word@"))
-        async with prepare(provider, f"https://{HOST}", near=False, connect_s=SHORT_S) as sent:
+        async with prepare(provider, f"https://{HOST}", is_loopback=False, connect_s=SHORT_S) as sent:
             assert await sent.outcome() == AWAY
             error = sent.heard.errors[0]
     assert "the proxy that HTTPS_PROXY names" in error.message
@@ -160,7 +160,7 @@ async def test_neither_has_a_socks_proxy_that_does_not(
 
     async with raw.serving(deed) as proxy:
         monkeypatch.setenv("ALL_PROXY", proxy.url.replace("http://", "socks5://me:hidden-word@"))
-        async with prepare("fal", f"https://{HOST}", near=False, connect_s=SHORT_S) as sent:
+        async with prepare("fal", f"https://{HOST}", is_loopback=False, connect_s=SHORT_S) as sent:
             assert await sent.outcome() == AWAY
             assert "hidden-word" not in str(sent.heard.errors[0])
             sent.heard.errors.clear()
@@ -173,7 +173,7 @@ async def test_a_proxy_that_is_not_there_has_not_either(
     prepare: Prepare, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", f"{scheme}://me:hidden-word@{raw.LOOPBACK}:9")
-    async with prepare("fal", f"https://{HOST}", near=False) as sent:
+    async with prepare("fal", f"https://{HOST}", is_loopback=False) as sent:
         assert await sent.outcome() == AWAY
         assert "ALL_PROXY" in sent.heard.errors[0].message
         assert "hidden-word" not in str(sent.heard.errors[0])
@@ -188,7 +188,7 @@ async def through(
         async with gated(int(server.url.rpartition(":")[2])) as gate:
             monkeypatch.setenv("HTTPS_PROXY", gate.url.replace("://", "://me:w%40rd@"))
             monkeypatch.setenv("SSL_CERT_FILE", str(certificates.trust))
-            async with prepare(provider, f"https://{HOST}", near=False) as sent:
+            async with prepare(provider, f"https://{HOST}", is_loopback=False) as sent:
                 outcome = await sent.outcome()
         assert gate.targets == [HOST]
         logins = [line for line in gate.heads[0].split("\r\n") if "authorization" in line.lower()]

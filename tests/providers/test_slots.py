@@ -22,7 +22,7 @@ async def test_no_more_orders_are_under_way_than_the_account_may_have(home: Path
         jobs = [await bench.place(text(provider="ltx", prompt=f"pond {n}")) for n in range(6)]
         most = 0
         while not await bench.jobs.is_idle():
-            under_way = [bench.world.state(order) != "done" for order in bench.orders("ltx")]
+            under_way = [bench.world.status(order) != "done" for order in bench.orders("ltx")]
             most = max(most, sum(under_way))
             await anyio.sleep(0.01)
         ended = [await bench.jobs.get(job.id, "local") for job in jobs]

@@ -4,13 +4,13 @@ import pytest
 
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Catalog
-from ltx_mcp.providers.catalog_loader import can_serve, make_market, read_addresses, read_options, read_providers
+from ltx_mcp.providers.catalog_loader import can_serve, make_catalog, read_addresses, read_options, read_providers
 
 FACTS = {facts.name: facts for facts in read_providers()}
 
 
 def market(**environment: str) -> Catalog:
-    return make_market(tuple(FACTS.values()), (), lambda name: environment.get(name, ""))
+    return make_catalog(tuple(FACTS.values()), (), lambda name: environment.get(name, ""))
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,6 @@ def test_either_name_of_a_key_will_do() -> None:
 
 
 def test_orders_at_a_provider_that_auto_must_not_choose_are_still_followed() -> None:
-    found = make_market(tuple(FACTS.values()), ("ltx",), lambda name: "k" if name == "FAL_KEY" else "")
+    found = make_catalog(tuple(FACTS.values()), ("ltx",), lambda name: "k" if name == "FAL_KEY" else "")
     assert not found.standings["fal"].usable
     assert can_serve(FACTS["fal"], lambda name: "k" if name == "FAL_KEY" else "")

@@ -23,7 +23,7 @@ from mcp.types import CallToolResult, TextContent
 
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.emulator.app import settings as emulated
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS
@@ -181,7 +181,7 @@ class Server:
 async def connected(home: Path) -> AsyncIterator[Client]:
     money = {"LTX_MCP_BUDGET_USD_PER_DAY": "0", "LTX_MCP_HOME": str(home), "LTX_MCP_INPUT_DIRS": str(home.parent)}
     read = read_settings(money | emulated("http://127.0.0.1:9"), PROVIDER_SETTINGS)
-    server, _ = make_server(read, make_market(read_providers(), read.providers, read.lookup))
+    server, _ = make_server(read, make_catalog(read_providers(), read.providers, read.lookup))
     async with Client(server) as client:
         yield client
 

@@ -17,7 +17,7 @@ from mcp import Client
 from mcp.types import TextContent
 
 from ltx_mcp.emulator.app import settings as emulated_settings
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Emulated
@@ -96,7 +96,7 @@ def agent(home: Path, emulator: Emulated, tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr("ltx_mcp.net.ssrf.fetch_public", fetch)
         env = emulated_settings(address) | {"LTX_MCP_HOME": str(home), "LTX_MCP_INPUT_DIRS": str(tmp_path)}
         read = read_settings(env, PROVIDER_SETTINGS)
-        market = make_market(read_providers(), (), lambda name: env.get(name, ""))
+        market = make_catalog(read_providers(), (), lambda name: env.get(name, ""))
         server, _ = make_server(read, market)
         async with Client(server) as client:
             yield Agent(client, tmp_path)
@@ -334,13 +334,13 @@ async def test_one_reason_of_several_models_is_said_once(agent: Opened, tmp_path
 
 
 async def test_the_editing_tools_are_listed_where_somebody_can_do_them(home: Path, tmp_path: Path) -> None:
-    market = make_market(read_providers(), (), lambda name: "")
+    market = make_catalog(read_providers(), (), lambda name: "")
     server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), market)
     async with Client(server) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
     assert names[-3:] == ["generate_from_audio", "extend_video", "retake_video"]
     unable = tuple(facts for facts in read_providers() if facts.name == "netwrck")
-    market = make_market(unable, (), lambda name: "a-key" if name == "NETWRCK_API_KEY" else "")
+    market = make_catalog(unable, (), lambda name: "a-key" if name == "NETWRCK_API_KEY" else "")
     server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), market)
     async with Client(server) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]

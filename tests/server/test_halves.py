@@ -27,7 +27,7 @@ from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.presentation.next_steps import JobContext
 from ltx_mcp.presentation.result_models import JobList, Links, to_estimate, to_ref, to_summary, to_view
 from ltx_mcp.presentation.result_text import cancel_text, estimate_text, job_text, list_text, ref_text, supposed_text
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.arguments import with_sentence
 from ltx_mcp.server.results import answer
@@ -76,7 +76,7 @@ def placed(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
 @pytest.mark.parametrize(("asked", "words"), ESTIMATES)
 def test_an_estimate_says_the_same_in_both_halves(asked: dict[str, Any], words: str) -> None:
     arguments = EstimateCost(**asked)
-    market = make_market(read_providers(), (), lambda name: SETTINGS.get(name, ""))
+    market = make_catalog(read_providers(), (), lambda name: SETTINGS.get(name, ""))
     plan = make_offers(to_request(arguments), supposed_inputs(arguments), market)
     estimate = to_estimate(plan, arguments.count, HALF_A_DAY, supposed_text(arguments))
     both = answer(estimate_text(estimate, arguments.count), estimate)

@@ -15,7 +15,7 @@ from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.presentation.next_steps import JobContext, next_step
 from ltx_mcp.presentation.suggestions import goes_on
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from tests.conftest import Clock
 
 FILM = VideoInfo(duration=6, width=1920, height=1080, fps=25, frames=150, has_audio=True, size_bytes=1)
@@ -35,7 +35,7 @@ def made(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
 @pytest.mark.parametrize("seconds", [3, 6, 20])
 @pytest.mark.parametrize("key", ["FAL_KEY", "LTX_API_KEY", ""])
 def test_an_agent_is_told_calls_with_the_prices_they_have(made: Job, key: str, seconds: int) -> None:
-    market = make_market(read_providers(), (), lambda name: "key" if key and name == key else "")
+    market = make_catalog(read_providers(), (), lambda name: "key" if key and name == key else "")
     made = replace(made, film=replace(FILM, duration=seconds, frames=seconds * 25))
     step = next_step(made, JobContext(goes_on=goes_on(made, market)))
     video, context, price = re.findall(
@@ -50,12 +50,12 @@ def test_an_agent_is_told_calls_with_the_prices_they_have(made: Job, key: str, s
 
 
 def test_both_prices_of_an_extension_are_told(made: Job) -> None:
-    market = make_market(read_providers(), (), lambda name: "key" if name == "FAL_KEY" else "")
+    market = make_catalog(read_providers(), (), lambda name: "key" if name == "FAL_KEY" else "")
     assert "context=2) lengthens it for 0.70 USD (1.10 USD with 6 s of context" in goes_on(made, market)
 
 
 def test_what_nobody_offers_is_not_suggested(made: Job) -> None:
-    market = make_market(read_providers(), ("netwrck",), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
+    market = make_catalog(read_providers(), ("netwrck",), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
     told = goes_on(made, market)
     assert "extend_video" not in told
     assert "animate_image" in told

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mcp.types import Tool
 
-from ltx_mcp.providers.catalog_loader import make_market, read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.server.tools import make_tools
 from tests.conftest import ERAS, Connect, Era
 from tests.tool_list import BUDGETS, TOOLS
@@ -121,7 +121,7 @@ async def test_the_instructions_lead_through_the_work(connect: Connect) -> None:
 
 def test_the_tools_of_one_server_stay_as_they_are_when_another_is_made() -> None:
     providers = read_providers()
-    first = make_tools(make_market(providers, (), lambda name: ""))
+    first = make_tools(make_catalog(providers, (), lambda name: ""))
     told = [json.dumps(tool.parameters) for tool in first]
-    make_tools(make_market(providers[:1], (), lambda name: ""))
+    make_tools(make_catalog(providers[:1], (), lambda name: ""))
     assert [json.dumps(tool.parameters) for tool in first] == told

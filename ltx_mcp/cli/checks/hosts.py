@@ -9,7 +9,7 @@ from ltx_mcp.cli.hosts.detect import Found, installed
 from ltx_mcp.cli.hosts.paths import HOSTS, System
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER
-from ltx_mcp.providers.catalog_loader import is_near, read_providers
+from ltx_mcp.providers.catalog_loader import is_loopback_url, read_providers
 from ltx_mcp.settings import PREFIX
 
 SYSTEMS: dict[str, System] = {"Darwin": "macos", "Windows": "windows"}
@@ -50,7 +50,7 @@ def _doubts(found: Found, facts: Sequence[ProviderSpec]) -> list[tuple[str, str]
     """What makes an entry another one than is meant, and what mends it."""
     again = f"ltx-mcp install {found.host}{'' if HOSTS[found.host].by_name else ' --with-values'}"
     addresses = {name for each in facts for name in each.url_env.values()}
-    near = [name for name, value in found.variables.items() if name in addresses and is_near(value)]
+    near = [name for name, value in found.variables.items() if name in addresses and is_loopback_url(value)]
     doubts = [
         (
             f"which orders at an address on this machine, as an emulator's: {name}={found.variables[name]}",

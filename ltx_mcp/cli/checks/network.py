@@ -34,7 +34,7 @@ def _proxy_lines(route: Route) -> list[Finding]:
     try:
         read_proxy(names[0], given[names[0]])
     except UnusableError as error:
-        return [failure("proxy", f"{error}, so no order can be sent", error.mend)]
+        return [failure("proxy", f"{error}, so no order can be sent", error.fix)]
     but = f", but to what {straight[0]} lists" if straight else ""
     return [fine("proxy", f"orders, uploads and films go through the one that {names[0]} names{but}")]
 
@@ -43,7 +43,7 @@ def _certificate_lines(route: Route) -> list[Finding]:
     try:
         check_certificates(*route.certificates)
     except UnusableError as error:
-        return [failure("certificates", f"{error}, so no order can be sent", error.mend)]
+        return [failure("certificates", f"{error}, so no order can be sent", error.fix)]
     unread = [name for name in OTHERS if route.lookup(name)]
     if unread and not any(route.certificates):
         return [warning("certificates", f"{unread[0]} is set, which is not read here", f"Set {CERT_FILE} to its file.")]
@@ -72,7 +72,7 @@ async def check_video_hosts(facts: ProviderSpec) -> list[Finding]:
             await reach(facts.film_url, CHECK_S)
     except UNREACHED as error:
         why = diagnose(error, CHECK_S)
-        mend = why.mend or "Films are fetched from there: open the network or the proxy for it."
+        mend = why.fix or "Films are fetched from there: open the network or the proxy for it."
         words = f"{host} {error}" if isinstance(error, EgressBlocked) and by else f"{host} {why.words}{by}"
         return [failure(what, words, mend)]
     return [fine(what, f"{host} answers")]

@@ -24,7 +24,7 @@ from ltx_mcp.net.diagnose import Diagnosis, Kind, diagnose
 from ltx_mcp.net.provider_client import HttpRequest, ProviderClient
 from ltx_mcp.providers.adapters import make_adapters
 from ltx_mcp.providers.base import CHECK_S, KeyCheck, SupportsKeyCheck, SupportsPricing
-from ltx_mcp.providers.catalog_loader import is_near, needed_urls, read_addresses, read_key, setting_names
+from ltx_mcp.providers.catalog_loader import is_loopback_url, needed_urls, read_addresses, read_key, setting_names
 from ltx_mcp.providers.key_names import misnamed_text
 
 CLOCKS_AGREE = timedelta(minutes=5)
@@ -162,7 +162,7 @@ async def _check(adapter: SupportsKeyCheck, url: str) -> AddressReply:
 async def _knock(facts: ProviderSpec, given: Given, url: str) -> AddressReply:
     """Whether anything answers at an address that is only needed later. No key goes along."""
     secrets = [value for name in facts.key_env if (value := given.settings.lookup(name))]
-    client = ProviderClient(facts.name, secrets, near=is_near(url))
+    client = ProviderClient(facts.name, secrets, is_loopback=is_loopback_url(url))
     try:
         with anyio.fail_after(CHECK_S):
             await client.request(HttpRequest("GET", url, read_s=CHECK_S))
@@ -179,13 +179,15 @@ def address_line(facts: ProviderSpec, what: str, setting: str, answer: AddressRe
     if answer.why is not None:
         proxy = proxy_of(answer.url)
         by = f", asked through the proxy that {proxy} names" if proxy else ""
-        mend = answer.why.mend or _mend(answer.why.kind, answer.why.words, setting, proxy)
+        mend = answer.why.fix or _mend(answer.why.kind, answer.why.words, setting, proxy)
         return failure(what, f"{host} {answer.why.words}{by}", mend)
     problem = answer.checked.problem if answer.checked else None
     if problem and problem.code is ErrorCode.BAD_REPLY:
         mend = f"{_check_names(setting)}Look whether a proxy or a sign-in page stands in between."
         return failure(what, f"{host}: {problem.message}", mend)
-    return fine(what, f"{host} answers" + ("; it is on this machine, as an emulator is" if is_near(answer.url) else ""))
+    return fine(
+        what, f"{host} answers" + ("; it is on this machine, as an emulator is" if is_loopback_url(answer.url) else "")
+    )
 
 
 def _mend(kind: Kind, words: str, setting: str, proxy: str) -> str:

@@ -9,7 +9,13 @@ from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.presentation.config import read_edge
-from ltx_mcp.providers.catalog_loader import ended_choices, is_near, read_addresses, read_providers, setting_names
+from ltx_mcp.providers.catalog_loader import (
+    ended_choices,
+    is_loopback_url,
+    read_addresses,
+    read_providers,
+    setting_names,
+)
 from ltx_mcp.settings import PREFIX, Settings, described, read_overlay_path
 
 MODELS = f"{PREFIX}MODELS"
@@ -89,4 +95,4 @@ def _is_free(given: Given, name: str) -> bool:
     """A preview, or an address on this machine, where an emulator is."""
     facts = given.market.facts(name)
     addresses = read_addresses(facts, given.settings.lookup)
-    return facts.is_preview or (bool(addresses) and all(is_near(address) for address in addresses.values()))
+    return facts.is_preview or (bool(addresses) and all(is_loopback_url(address) for address in addresses.values()))

@@ -7,7 +7,7 @@ from ltx_mcp.cli.hosts.entry import EnvVars
 from ltx_mcp.cli.hosts.paths import Host, Scope
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.plan import Catalog
-from ltx_mcp.providers.catalog_loader import is_near, setting_names
+from ltx_mcp.providers.catalog_loader import is_loopback_url, setting_names
 from ltx_mcp.settings import Settings, described, secret_names
 
 
@@ -36,7 +36,7 @@ def read_known(settings: Settings, market: Catalog) -> Known:
     public = tuple(dict.fromkeys(name for name in names if name not in secrets))
     values = {name: settings.lookup(name) for name in (*secrets, *public)}
     addresses = [name for facts in market.providers for name in facts.url_env.values()]
-    near = tuple(name for name in addresses if values[name] and is_near(values[name]))
+    near = tuple(name for name in addresses if values[name] and is_loopback_url(values[name]))
     return Known(keys, secrets, public, values, near)
 
 

@@ -1,4 +1,4 @@
-"""The emulated fal.ai's answers to those it refuses: who may come in, and its two shapes of error."""
+"""The emulated fal.ai's answers to requests it refuses: its check of the key, and its two shapes of error."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
+from ltx_mcp.emulator.wire import RequestRefused
 
 NAME = "fal"
 KEY = "5d0c1f0e-0000-4000-8000-00000000e111:an-emulated-secret"
@@ -29,14 +30,6 @@ MODEL_ERRORS = frozenset(
     | {"internal_server_error", "downstream_service_error", "downstream_service_unavailable", "feature_not_supported"}
 )
 """Types that come as a list of details whatever their status is."""
-
-
-class FalRefusal(Exception):
-    """A request that ends here, with the answer it gets."""
-
-    def __init__(self, answer: Response) -> None:
-        super().__init__(answer.status_code)
-        self.answer = answer
 
 
 def model_error(details: list[dict[str, Any]], status: int = 422, *, retryable: bool = False) -> Response:
@@ -90,10 +83,10 @@ def detail(
     return {"loc": loc, "msg": message, "type": error_type, "input": given} | ({"ctx": ctx} if ctx else {})
 
 
-def check_key(request: Request, world: EmulatorState) -> None:
-    """`Authorization: Key id:secret`; the word is Key. Raises FalRefusal."""
+def check_key(request: Request, state: EmulatorState) -> None:
+    """`Authorization: Key id:secret`; the word is Key. Raises RequestRefused."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if not key:
-        raise FalRefusal(infra_error(401, message="Authentication is required to access this application"))
-    if scheme != "Key" or key != world.keys.get(NAME, KEY):
-        raise FalRefusal(infra_error(401, message="No user found for Key ID and Secret"))
+        raise RequestRefused(infra_error(401, message="Authentication is required to access this application"))
+    if scheme != "Key" or key != state.keys.get(NAME, KEY):
+        raise RequestRefused(infra_error(401, message="No user found for Key ID and Secret"))

@@ -11,9 +11,9 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import read_json
-from ltx_mcp.emulator.fal.errors import NAME, FalRefusal, check_key, detail, infra_error, model_error, refuse
+from ltx_mcp.emulator.fal.errors import NAME, check_key, detail, infra_error, model_error, refuse
 from ltx_mcp.emulator.inputs import Stored
-from ltx_mcp.emulator.wire import Emulator, Handler
+from ltx_mcp.emulator.wire import Emulator, Handler, RequestRefused
 
 TOKEN_TYPE = "Bearer"
 TOKEN_S = 3600
@@ -40,10 +40,7 @@ class Files:
             ("put", part + "/{number:int}", "PUT", self.part),
             ("media", "/files/b/{file_id}/{name}", "GET", self.file),
         ]
-        return [
-            self.emulator.route(NAME, step, path, method, guarded(handler), refuse)
-            for step, path, method, handler in table
-        ]
+        return [self.emulator.route(NAME, step, path, method, handler, refuse) for step, path, method, handler in table]
 
     def find(self, url: str) -> Stored | None:
         """The file behind a URL of this emulator; None where there is none."""
@@ -51,7 +48,7 @@ class Files:
         if not url.startswith(head):
             return None
         file_id, _, name = url.removeprefix(head).partition("/")
-        upload = self.emulator.world.uploads.get(file_id)
+        upload = self.emulator.state.uploads.get(file_id)
         if upload is None or upload["provider"] != NAME or upload["file_name"] != unquote(name):
             return None
         file: Stored | None = upload["file"]
@@ -59,7 +56,7 @@ class Files:
 
     async def initiate(self, request: Request) -> Response:
         """Two steps, first: says where to put the bytes, and what they will be called."""
-        check_key(request, self.emulator.world)
+        check_key(request, self.emulator.state)
         storage = request.query_params.get("storage_type", "fal-cdn-v3")
         if storage not in STORAGES:
             return infra_error(400, message=f"Unknown storage type {storage}")
@@ -81,29 +78,28 @@ class Files:
             return PlainTextResponse("The signature does not match", 403)
         if request.headers.get("content-type") != upload["content_type"]:
             return PlainTextResponse("The content type is not the one that was signed", 403)
-        file = _fill(upload, request.state.file)
-        return Response(status_code=200, headers={"ETag": _etag(file)})
+        _fill(upload, request.state.file)
+        return Response(status_code=200, headers={"ETag": upload["file"].etag})
 
     async def token(self, request: Request) -> Response:
         """A token for the CDN."""
-        check_key(request, self.emulator.world)
-        token, ends_at = uuid4().hex, self.emulator.world.now() + timedelta(seconds=TOKEN_S)
+        check_key(request, self.emulator.state)
+        token, ends_at = uuid4().hex, self.emulator.state.now() + timedelta(seconds=TOKEN_S)
         self.tokens[token] = ends_at
-        base_url = self.emulator.base_url
-        told = {"token": token, "token_type": TOKEN_TYPE, "base_url": base_url, "expires_at": ends_at.isoformat()}
-        return JSONResponse(told)
+        expires_at, base_url = ends_at.isoformat(), self.emulator.base_url
+        return JSONResponse({"token": token, "token_type": TOKEN_TYPE, "base_url": base_url, "expires_at": expires_at})
 
     async def post(self, request: Request) -> Response:
-        """The whole file in one request to the CDN."""
+        """The complete file in one request to the CDN."""
         self._check_token(request)
-        upload = self._begun(request)
+        upload = self._from_headers(request)
         _fill(upload, request.state.file)
         return JSONResponse({"access_url": upload["url"]})
 
     async def begin(self, request: Request) -> Response:
         """Many parts, first."""
         self._check_token(request)
-        upload = self._begun(request)
+        upload = self._from_headers(request)
         return JSONResponse({"access_url": upload["url"], "uploadId": upload["secret"]})
 
     async def part(self, request: Request) -> Response:
@@ -111,15 +107,17 @@ class Files:
         self._check_token(request)
         file: Stored = request.state.file
         self._upload(request)["parts"][request.path_params["number"]] = file
-        return Response(status_code=200, headers={"ETag": _etag(file)})
+        return Response(status_code=200, headers={"ETag": file.etag})
 
     async def complete(self, request: Request) -> Response:
         """Many parts, last: all of them, by number and tag, are the file."""
         self._check_token(request)
         upload = self._upload(request)
-        told = (await read_json(request) or {}).get("parts", [])
-        parts = dict(sorted(upload["parts"].items()))
-        if {part.get("partNumber"): part.get("etag") for part in told} != {n: _etag(parts[n]) for n in parts}:
+        named = (await read_json(request) or {}).get("parts", [])
+        parts: dict[int, Stored] = dict(sorted(upload["parts"].items()))
+        if {part.get("partNumber"): part.get("etag") for part in named} != {
+            number: file.etag for number, file in parts.items()
+        }:
             return infra_error(400, message="The parts are not those that were uploaded")
         _fill(upload, await self.emulator.inputs.join(list(parts.values())))
         return JSONResponse({"access_url": upload["url"]})
@@ -131,13 +129,13 @@ class Files:
             return PlainTextResponse("Not found", 404)
         return FileResponse(upload["file"].path, media_type=upload["content_type"])
 
-    def _begun(self, request: Request) -> dict[str, Any]:
+    def _from_headers(self, request: Request) -> dict[str, Any]:
         headers = request.headers
         content_type = headers.get("content-type", "application/octet-stream")
         return self._new(headers.get("x-fal-file-name", "upload.bin"), content_type)
 
     def _new(self, file_name: str, content_type: str, storage: str = "cdn") -> dict[str, Any]:
-        file_id, file_name = f"0f{self.emulator.world.number():06x}", file_name.replace("/", "_")
+        file_id, file_name = f"0f{self.emulator.state.number():06x}", file_name.replace("/", "_")
         upload: dict[str, Any] = {
             "id": file_id,
             "provider": NAME,
@@ -149,40 +147,23 @@ class Files:
             "parts": {},
             "file": None,
         }
-        self.emulator.world.uploads[file_id] = upload
+        self.emulator.state.uploads[file_id] = upload
         return upload
 
     def _upload(self, request: Request) -> dict[str, Any]:
-        """The upload a path names. Raises FalRefusal."""
-        known: dict[str, Any] | None = self.emulator.world.uploads.get(request.path_params["file_id"])
+        """The upload a path names. Raises RequestRefused."""
+        known: dict[str, Any] | None = self.emulator.state.uploads.get(request.path_params["file_id"])
         secret = request.path_params.get("upload_id")
         if known is None or known["provider"] != NAME or secret not in (None, known["secret"]):
-            raise FalRefusal(PlainTextResponse("Not found", 404))
+            raise RequestRefused(PlainTextResponse("Not found", 404))
         return known
 
     def _check_token(self, request: Request) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         ends_at = self.tokens.get(token)
-        if scheme != TOKEN_TYPE or ends_at is None or ends_at < self.emulator.world.now():
-            raise FalRefusal(infra_error(401, message="Invalid token"))
+        if scheme != TOKEN_TYPE or ends_at is None or ends_at < self.emulator.state.now():
+            raise RequestRefused(infra_error(401, message="Invalid token"))
 
 
-def guarded(handler: Handler) -> Handler:
-    """A handler that may raise FalRefusal."""
-
-    async def answered(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except FalRefusal as refused:
-            return refused.answer
-
-    return answered
-
-
-def _fill(upload: dict[str, Any], file: Stored) -> Stored:
+def _fill(upload: dict[str, Any], file: Stored) -> None:
     upload |= {"file": file, "sha256": file.sha256}
-    return file
-
-
-def _etag(file: Stored) -> str:
-    return f'"{file.sha256[:32]}"'

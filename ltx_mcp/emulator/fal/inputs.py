@@ -1,6 +1,6 @@
-"""What the emulated fal.ai's LTX-2.3 models accept, as its model pages state it, and the film each input leads to.
+"""What the emulated fal.ai's LTX-2.3 models accept, as its model pages state it, and the video each input leads to.
 
-Assumed where they are silent: what a film must be for LTX's own API to retake or extend it, it must be here; a model
+Assumed where they are silent: what a video must be for LTX's own API to retake or extend it, it must be here; a model
 refuses what concerns several fields as a whole, without naming one; a section that runs past the end ends there.
 """
 
@@ -11,25 +11,27 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.emulator.edits import (
     LONGEST_CONTEXT_S,
     LONGEST_S,
     MAX_FRAMES,
     SHORTEST_S,
     EmulatedEdit,
+    has_too_many_frames,
     to_extended,
-    to_film_of,
     to_retaken,
-    too_many_frames,
+    to_video_from_audio,
 )
-from ltx_mcp.emulator.emulator_state import FilmSpec
-from ltx_mcp.emulator.fal.errors import FalRefusal, model_error
-from ltx_mcp.emulator.fal.media import Audio, Find, Picture, Seen, Video, look, seen_by
+from ltx_mcp.emulator.emulator_state import VideoSpec
+from ltx_mcp.emulator.fal.errors import model_error
+from ltx_mcp.emulator.fal.media import Audio, Find, GivenMedia, Image, Video, find_media, given_media
 from ltx_mcp.emulator.inputs import InputFile, Inputs
+from ltx_mcp.emulator.wire import RequestRefused
 
 SIZES = {"1080p": (1920, 1080), "1440p": (2560, 1440), "2160p": (3840, 2160)}
 LONGEST_AT_ANY_SIZE = 10
-SOUND_FPS = 25
+AUDIO_FPS = 25
 MIN_FRAMES = 73
 
 
@@ -59,8 +61,8 @@ class FalInput(BaseModel, ABC):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     @abstractmethod
-    def asked(self, seen: Seen) -> EmulatedEdit:
-        """The film this leads to, and what is billed."""
+    def to_edit(self, given: GivenMedia) -> EmulatedEdit:
+        """The video this leads to, and what is billed."""
 
 
 class TextToVideo(FalInput):
@@ -81,12 +83,12 @@ class TextToVideo(FalInput):
             raise PydanticCustomError("feature_not_supported", message)
         return self
 
-    def asked(self, seen: Seen) -> EmulatedEdit:
-        """As it was asked for; `auto` is wide."""
+    def to_edit(self, given: GivenMedia) -> EmulatedEdit:
+        """As it was requested; `auto` is wide."""
         width, height = SIZES[self.resolution]
         if self.aspect_ratio == "9:16":
             width, height = height, width
-        return EmulatedEdit(FilmSpec(width, height, self.fps, self.duration, self.generate_audio))
+        return EmulatedEdit(VideoSpec(width, height, self.fps, self.duration, self.generate_audio))
 
 
 class TextToVideoFast(TextToVideo):
@@ -98,8 +100,8 @@ class TextToVideoFast(TextToVideo):
 class ImageToVideo(TextToVideo):
     """image-to-video."""
 
-    image_url: Picture
-    end_image_url: Picture | None = None
+    image_url: Image
+    end_image_url: Image | None = None
     aspect_ratio: RatioOrAuto = "auto"
 
 
@@ -114,7 +116,7 @@ class AudioToVideo(FalInput):
 
     audio_url: Audio
     prompt: str | None = None
-    image_url: Picture | None = None
+    image_url: Image | None = None
     aspect_ratio: RatioOrAuto = "auto"
     guidance_scale: Annotated[float, Field(ge=1, le=50)] | None = None
 
@@ -125,12 +127,12 @@ class AudioToVideo(FalInput):
             raise PydanticCustomError("value_error", "Either prompt or image_url must be provided")
         return self
 
-    def asked(self, seen: Seen) -> EmulatedEdit:
-        """`auto` is as the picture is, and wide without one."""
+    def to_edit(self, given: GivenMedia) -> EmulatedEdit:
+        """`auto` is as the image is, and wide without one."""
         width, height = SIZES["1080p"]
-        if self.aspect_ratio == "9:16" or (self.aspect_ratio == "auto" and seen.upright):
+        if self.aspect_ratio == "9:16" or (self.aspect_ratio == "auto" and given.is_upright):
             width, height = height, width
-        return to_film_of(_medium(self.audio_url, seen), seen.picture, width, height, SOUND_FPS)
+        return to_video_from_audio(_file(self.audio_url, given), given.image_path, width, height, AUDIO_FPS)
 
 
 class FalExtendVideo(FalInput):
@@ -144,17 +146,16 @@ class FalExtendVideo(FalInput):
 
     @model_validator(mode="after")
     def fits(self, info: ValidationInfo) -> Self:
-        """Long enough a film, and not more than the model can hold."""
-        facts = _medium(self.video_url, seen_by(info)).facts
-        _check_frames(facts.frames, facts.fps, facts.duration)
-        if too_many_frames(facts, self.duration, self.context):
+        """Long enough a video, and not more than the model can hold."""
+        facts = _checked_facts(self.video_url, info)
+        if has_too_many_frames(facts, self.duration, self.context):
             message = f"Context and duration must not exceed {MAX_FRAMES} frames together, at {facts.fps:g} FPS"
             raise PydanticCustomError("feature_not_supported", message)
         return self
 
-    def asked(self, seen: Seen) -> EmulatedEdit:
-        """The given film and more of it."""
-        return to_extended(_medium(self.video_url, seen), self.duration, self.mode, self.context)
+    def to_edit(self, given: GivenMedia) -> EmulatedEdit:
+        """The given video and more of it."""
+        return to_extended(_file(self.video_url, given), self.duration, self.mode, self.context)
 
 
 class FalRetakeVideo(FalInput):
@@ -170,35 +171,37 @@ class FalRetakeVideo(FalInput):
 
     @model_validator(mode="after")
     def fits(self, info: ValidationInfo) -> Self:
-        """Long enough a film, and a section within it."""
-        facts = _medium(self.video_url, seen_by(info)).facts
-        _check_frames(facts.frames, facts.fps, facts.duration)
+        """Long enough a video, and a section within it."""
+        facts = _checked_facts(self.video_url, info)
         if self.start_time >= facts.duration:
             message = f"start_time should be less than the length of the video, {facts.duration:g} seconds"
             raise PydanticCustomError("feature_not_supported", message)
         return self
 
-    def asked(self, seen: Seen) -> EmulatedEdit:
-        """The given film with another section."""
-        return to_retaken(_medium(self.video_url, seen), self.start_time, self.duration, self.retake_mode)
+    def to_edit(self, given: GivenMedia) -> EmulatedEdit:
+        """The given video with another section."""
+        return to_retaken(_file(self.video_url, given), self.start_time, self.duration, self.retake_mode)
 
 
-def _medium(url: str, seen: Seen) -> InputFile:
-    medium = seen.media[url]
-    assert medium is not None
-    return medium
+def _file(url: str, given: GivenMedia) -> InputFile:
+    file = given.by_url[url]
+    assert file is not None
+    return file
 
 
-def _check_frames(frames: int, fps: float, length_s: float) -> None:
-    if frames < MIN_FRAMES:
-        ctx = {"min_duration": round(MIN_FRAMES / fps, 3), "provided_duration": length_s}
-        message = f"Video is too short: at least {MIN_FRAMES} frames are needed, {frames} were provided"
+def _checked_facts(url: str, info: ValidationInfo) -> MediaInfo:
+    """What a video is, once it is long enough."""
+    facts = _file(url, given_media(info)).facts
+    if facts.frames < MIN_FRAMES:
+        ctx = {"min_duration": round(MIN_FRAMES / facts.fps, 3), "provided_duration": facts.duration}
+        message = f"Video is too short: at least {MIN_FRAMES} frames are needed, {facts.frames} were provided"
         raise PydanticCustomError("video_duration_too_short", message, ctx)
+    return facts
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One model; its price is what fal's pricing call says of it, in USD per second at 1080p."""
+    """One model; its price is what fal's pricing call says, in USD per second at 1080p."""
 
     model: type[FalInput]
     usd_per_second: float
@@ -216,14 +219,14 @@ ENDPOINTS = {
 
 
 async def read_order(endpoint: Endpoint, body: Any, find: Find, inputs: Inputs) -> EmulatedEdit:
-    """What a body asks for. Raises FalRefusal with the model's own list of what is wrong."""
-    seen = await look(body, endpoint.model.model_fields, find, inputs)
+    """What a body asks for. Raises RequestRefused with the model's own list of what is wrong."""
+    given = await find_media(body, endpoint.model.model_fields, find, inputs)
     try:
-        return endpoint.model.model_validate(body, context=seen).asked(seen)
+        return endpoint.model.model_validate(body, context=given).to_edit(given)
     except ValidationError as error:
-        raise FalRefusal(model_error([_detail(each) for each in error.errors(include_url=False)])) from error
+        raise RequestRefused(model_error([_detail(each) for each in error.errors(include_url=False)])) from error
 
 
 def _detail(error: ErrorDetails) -> dict[str, Any]:
-    said: dict[str, Any] = {"msg": error["msg"], "type": error["type"], "input": error["input"]}
-    return {"loc": ["body", *error["loc"]]} | said | ({"ctx": error["ctx"]} if "ctx" in error else {})
+    detail: dict[str, Any] = {"msg": error["msg"], "type": error["type"], "input": error["input"]}
+    return {"loc": ["body", *error["loc"]]} | detail | ({"ctx": error["ctx"]} if "ctx" in error else {})

@@ -7,7 +7,9 @@ from uuid import uuid4
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from ltx_mcp.emulator.checks import retry_headers
 from ltx_mcp.emulator.emulator_state import Fault
+from ltx_mcp.emulator.wire import RequestRefused
 
 NAME = "ltx"
 KEY = "emulated-ltx-key"
@@ -26,38 +28,37 @@ ERROR_TYPES = {
     529: "overloaded_error",
 }
 BLOCKED = "The content was blocked by the safety filter"
-
-
-class LtxRefusal(Exception):
-    """An order that is not valid, with the words it is refused with."""
+REFUSALS = {
+    "locked": (402, "Estimated cost exceeds the available credits"),
+    "content": (422, BLOCKED),
+    "refuse": (400, "The request is not valid"),
+}
 
 
 def refuse(fault: Fault) -> Response:
     """The refusal a fault asks for, as the API words it."""
-    told = fault.options
-    worded = {
-        "locked": (402, "Estimated cost exceeds the available credits"),
-        "content": (422, BLOCKED),
-        "refuse": (400, "The request is not valid"),
-    }
-    status, message = worded.get(fault.kind, (told.get("status", 500), "Emulated error"))
-    return to_error(status, told.get("message") or message, told.get("type"), told.get("retry_after"))
+    status, message = fault.refusal(REFUSALS, "Emulated error")
+    return to_error(status, message, fault.options.get("type"), fault.options.get("retry_after"))
 
 
 def refuse_put(fault: Fault) -> Response:
     """The refusal a fault asks for, as the bucket words it."""
     status = fault.options.get("status", 400)
-    kind = fault.options.get("type", "InternalError" if status >= 500 else "InvalidArgument")
-    return to_storage_error(status, kind)
+    return to_storage_error(status, fault.options.get("type", "InternalError" if status >= 500 else "InvalidArgument"))
 
 
-def to_error(status: int, message: str, kind: str | None = None, retry_after_s: int | None = None) -> Response:
-    """The API's envelope; a status it has no type for comes from what stands before it, as plain text."""
-    extra = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
+def invalid(message: str) -> RequestRefused:
+    """The refusal of an order that is not valid."""
+    return RequestRefused(to_error(400, message))
+
+
+def to_error(status: int, message: str, kind: str | None = None, retry_after_s: float | None = None) -> Response:
+    """The API's envelope; a status it has no type for comes from a gateway in front of it, as plain text."""
+    headers = retry_headers(retry_after_s)
     kind = kind or ERROR_TYPES.get(status)
     if kind is None:
-        return PlainTextResponse("upstream request timeout", status, make_headers() | extra)
-    return to_answer({"type": "error", "error": {"type": kind, "message": message}}, status, extra)
+        return PlainTextResponse("upstream request timeout", status, make_headers() | headers)
+    return to_answer({"type": "error", "error": {"type": kind, "message": message}}, status, headers)
 
 
 def to_storage_error(status: int, code: str, message: str = "The request was refused.") -> Response:
@@ -66,13 +67,13 @@ def to_storage_error(status: int, code: str, message: str = "The request was ref
     return Response(text, status, media_type="application/xml")
 
 
-def to_answer(told: Mapping[str, Any], status: int = 200, extra: Mapping[str, str] | None = None) -> Response:
+def to_answer(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON with the id every answer has."""
-    return JSONResponse(told, status, make_headers() | dict(extra or {}))
+    return JSONResponse(body, status, make_headers() | dict(headers or {}))
 
 
 def make_headers() -> dict[str, str]:
-    """What stands over every answer."""
+    """The headers of every answer."""
     return {"x-request-id": uuid4().hex}
 
 

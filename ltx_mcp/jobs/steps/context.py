@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 class FetchVideo(Protocol):
     """Brings the file `out` to the end of the film at `url`, from where it stands; one try. Raises ProviderError."""
 
-    async def __call__(self, url: str, out: Any, *, provider: str, near: bool, bounds: Bounds) -> None: ...
+    async def __call__(self, url: str, out: Any, *, provider: str, is_loopback: bool, bounds: Bounds) -> None: ...
 
 
 @dataclass
@@ -195,7 +195,7 @@ class StepContext:
             url = await adapter.download(job.provider_ref, part, bounds)
         if url:
             url = self.film_address(job, url)
-            await self.fetch(url, part, provider=provider, near=provider in self.near, bounds=bounds)
+            await self.fetch(url, part, provider=provider, is_loopback=provider in self.near, bounds=bounds)
         return True
 
     def downloader(self, job: Job) -> SupportsDownload | None:
@@ -226,7 +226,7 @@ class StepContext:
 
     def is_address(self, job: Job, told: str) -> str:
         """What is told as an address that this job's provider may point at; empty where it is none."""
-        return read_address(told, near=job.offer.provider in self.near)
+        return read_address(told, is_loopback=job.offer.provider in self.near)
 
     def age_s(self, job: Job) -> float:
         """Seconds since it was ordered."""

@@ -1,7 +1,6 @@
 """The player's page as an MCP App, with the hosts it may load films from. The page itself is player.html."""
 
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 from mcp.server.apps import Apps, ResourceCsp
 
 from ltx_mcp.domain.plan import Catalog
+from ltx_mcp.providers.catalog_loader import is_loopback_url
 
 PAGE = "ui://ltx-mcp/player.html"
 # hosts of today read the nested name; those from before the specification was settled read the flat one
@@ -35,16 +35,9 @@ def make_player(market: Catalog, lookup: Callable[[str], str], base_url: str = "
 def _emulated(market: Catalog, lookup: Callable[[str], str]) -> list[str]:
     """Providers that were set to an address of this machine: their films lie there too."""
     addresses = [lookup(name) for facts in market.providers for name in facts.url_env.values()]
-    return [_origin(each) for each in addresses if each and _is_loopback(urlsplit(each).hostname or "")]
+    return [_origin(each) for each in addresses if each and is_loopback_url(each)]
 
 
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
