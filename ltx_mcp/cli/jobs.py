@@ -16,7 +16,7 @@ from ltx_mcp.cli.common import STILL_RUNNING, at_signal, care_for_ownerless, ope
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, open_option, read_options
-from ltx_mcp.cli.output.job import asked_of, happened, print_history, print_job, view_of
+from ltx_mcp.cli.output.job import asked_of, print_history, print_job, view_of
 from ltx_mcp.cli.output.output_file import open_film
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import print_json, print_table
@@ -139,8 +139,7 @@ def show(job_id: str, as_json: bool, wants_open: bool, is_debug: bool) -> None:
         if waiting := waiting_text(job, datetime.now(UTC)):
             print(f"It waits by itself: {waiting}.")
         print()
-        rows = [(to_time(each.at) or "", each.what, happened(each.detail, is_debug=is_debug)) for each in history]
-        print_history(rows if is_debug else [(at, what.replace("_", " "), detail) for at, what, detail in rows])
+        print_history(history, is_debug=is_debug)
     if wants_open:
         open_film(view.file)
 
