@@ -229,14 +229,10 @@ def _happened(detail: Mapping[str, Any], is_debug: bool) -> str:
 
 def print_history(events: Sequence[Event], *, is_debug: bool) -> None:
     """When, what and how, a line for each thing that happened; with `is_debug` in the words of the database."""
-    rows = [
-        (
-            to_time(each.at) or "",
-            each.what if is_debug else each.what.replace("_", " "),
-            _happened(each.detail, is_debug),
-        )
-        for each in events
-    ]
+    rows = []
+    for each in events:
+        what = each.what if is_debug else each.what.replace("_", " ")
+        rows.append((to_time(each.at) or "", what, _happened(each.detail, is_debug)))
     if is_terminal(sys.stdout):
         from ltx_mcp.cli.output.screen import make_console, make_table
 
