@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from anyio.abc import TaskStatus
 
-from ltx_mcp.cli.option_names import name_options
 from ltx_mcp.cli.output.messages import agrees, print_error, say
-from ltx_mcp.cli.output.text import spoken
+from ltx_mcp.cli.output.text import name_options, spoken
 from ltx_mcp.domain.confirmation import ConfirmationRequiredError
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State

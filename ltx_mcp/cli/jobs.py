@@ -1,8 +1,6 @@
 """`jobs`, `jobs --spend`, `jobs show` and `jobs cancel`: what was ordered and spent, a job's timeline, and an end."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -16,18 +14,17 @@ from ltx_mcp.cli.common import STILL_RUNNING, at_signal, care_for_ownerless, ope
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, open_option, read_options
-from ltx_mcp.cli.output.job import asked_of, happened, print_history, print_job, view_of
+from ltx_mcp.cli.output.job import asked_of, print_history, print_job, view_of
+from ltx_mcp.cli.output.listing import drawing_jobs, print_jobs
 from ltx_mcp.cli.output.output_file import open_film
-from ltx_mcp.cli.output.streams import is_terminal
-from ltx_mcp.cli.output.text import print_json, print_table
+from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.cli.recover import adopt, resolve
 from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
-from ltx_mcp.domain.price import to_text
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import waiting_text
-from ltx_mcp.presentation.result_models import JobSummary, JobView, to_summary, to_time
+from ltx_mcp.presentation.result_models import JobView, to_time
 
 LOOK_S = 1.0
 CARE_S = 30.0
@@ -57,7 +54,7 @@ def jobs(
     else:
         asked = ListJobs(limit=limit, state=state or "")
         found = run(partial(_watched, asked) if watch else partial(_page, asked))
-        _print_jobs(found, as_json)
+        print_jobs(found, as_json=as_json)
         raise SystemExit(STILL_RUNNING if watch and any(job.live for job in found) else 0)
 
 
@@ -74,7 +71,7 @@ async def _watched(asked: ListJobs) -> Sequence[Job]:
     jobs: Sequence[Job] = ()
     care_at = 0.0
     async with at_signal(scope.cancel), open_jobs() as found:
-        with scope, _drawn() as draw:
+        with scope, drawing_jobs() as draw:
             while True:
                 jobs = (await found.page(asked, CALLER)).jobs
                 draw(jobs)
@@ -85,42 +82,6 @@ async def _watched(asked: ListJobs) -> Sequence[Job]:
                     care_at = anyio.current_time() + CARE_S
                 await anyio.sleep(LOOK_S)
     return jobs
-
-
-@contextmanager
-def _drawn() -> Iterator[Callable[[Sequence[Job]], None]]:
-    if is_terminal(sys.stdout):
-        from ltx_mcp.cli.output.listing import drawing_jobs
-
-        with drawing_jobs() as draw:
-            yield draw
-    else:
-        yield lambda jobs: None
-
-
-def _print_jobs(found: Sequence[Job], as_json: bool) -> None:
-    rows = [to_summary(job) for job in found]
-    if as_json:
-        print_json([row.to_wire() for row in rows])
-    elif not rows:
-        print("No jobs.")
-    elif is_terminal(sys.stdout):
-        from ltx_mcp.cli.output.listing import draw_jobs
-
-        draw_jobs(found)
-    else:
-        print_table([_cells(row) for row in rows])
-
-
-def _cells(row: JobSummary) -> dict[str, str]:
-    return {
-        "job": row.job_id,
-        "state": row.state,
-        "provider": row.provider,
-        "usd": to_text(row.cost_usd),
-        "created": row.created_at,
-        "prompt": row.prompt,
-    }
 
 
 @jobs.command(short_help="Print JOB and its whole timeline.")
@@ -139,8 +100,7 @@ def show(job_id: str, as_json: bool, wants_open: bool, is_debug: bool) -> None:
         if waiting := waiting_text(job, datetime.now(UTC)):
             print(f"It waits by itself: {waiting}.")
         print()
-        rows = [(to_time(each.at) or "", each.what, happened(each.detail, is_debug=is_debug)) for each in history]
-        print_history(rows if is_debug else [(at, what.replace("_", " "), detail) for at, what, detail in rows])
+        print_history(history, is_debug=is_debug)
     if wants_open:
         open_film(view.file)
 

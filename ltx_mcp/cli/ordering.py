@@ -124,7 +124,9 @@ async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated
             if asks and not _is_retry(job):
                 raise _refused(job)
             _say_placed(ordered, is_preview=jobs.market.facts(job.offer.provider).is_preview)
-            _say_why_preview(jobs, arguments)
+            why = previews_text(jobs.market, environment(), "this is a preview")
+            if why and arguments.provider == "auto":
+                say(why)
             await _follow(jobs, job)
         if job is None:
             return None
@@ -176,11 +178,6 @@ async def _follow(jobs: "Jobs", job: Job) -> None:
             group.start_soon(refresh)
             await jobs.wait(job, LONG_S, report)
             group.cancel_scope.cancel()
-
-
-def _say_why_preview(jobs: "Jobs", arguments: PaidArguments) -> None:
-    if arguments.provider == "auto" and (text := previews_text(jobs.market, environment(), "this is a preview")):
-        say(text)
 
 
 def _say_placed(ordered: "PlacedJob", *, is_preview: bool) -> None:

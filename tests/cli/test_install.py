@@ -16,7 +16,7 @@ from mcp import Client, StdioServerParameters
 
 from ltx_mcp import __version__
 from ltx_mcp.cli.hosts.config import BACKUP, read_config, replace_config
-from ltx_mcp.cli.hosts.detect import Found, installed, is_ours, read_entry
+from ltx_mcp.cli.hosts.detect import DetectedHost, installed, is_ours, read_entry
 from ltx_mcp.cli.hosts.edit_plan import make_install, make_uninstall, write
 from ltx_mcp.cli.hosts.entry import EnvVars, Start, make_entry
 from ltx_mcp.cli.hosts.jsonc import read_json
@@ -733,7 +733,7 @@ def test_the_hosts_that_name_us_are_found(homes: Homes, system: System, tmp_path
         "codex": "broken",
         "gemini": "installed",
     }
-    assert found["cursor"] == Found("cursor", home.file("cursor"), "command missing", START.command)
+    assert found["cursor"] == DetectedHost("cursor", home.file("cursor"), "command missing", START.command)
     assert "line 1" in found["codex"].detail
 
 

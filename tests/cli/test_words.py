@@ -9,7 +9,7 @@ import pytest
 
 from ltx_mcp.cli.jobs import jobs
 from ltx_mcp.cli.main import BELOW_JOBS, OTHERS_SAY, cli
-from ltx_mcp.cli.option_names import names_of, rename
+from ltx_mcp.cli.output.text import names_of, rename
 from ltx_mcp.domain.arguments import OPERATIONS, EstimateCost
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import Fault

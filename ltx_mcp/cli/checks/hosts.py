@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ltx_mcp.cli.checks.finding import Finding, absent, failure, fine, warning
-from ltx_mcp.cli.hosts.detect import Found, installed
+from ltx_mcp.cli.hosts.detect import DetectedHost, installed
 from ltx_mcp.cli.hosts.paths import HOSTS, System
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER
@@ -29,7 +29,7 @@ def check_hosts(
     return found or [fine("hosts", "none that ltx-mcp install knows is on this machine")]
 
 
-def _of(found: Found, facts: Sequence[ProviderSpec]) -> list[Finding]:
+def _of(found: DetectedHost, facts: Sequence[ProviderSpec]) -> list[Finding]:
     what, install = f"host {HOSTS[found.host].title}", f"ltx-mcp install {found.host}"
     match found.state:
         case "installed":
@@ -46,7 +46,7 @@ def _of(found: Found, facts: Sequence[ProviderSpec]) -> list[Finding]:
     return [absent(what, f"not installed; {install} does it")]
 
 
-def _doubts(found: Found, facts: Sequence[ProviderSpec]) -> list[tuple[str, str]]:
+def _doubts(found: DetectedHost, facts: Sequence[ProviderSpec]) -> list[tuple[str, str]]:
     """What makes an entry another one than is meant, and what mends it."""
     again = f"ltx-mcp install {found.host}{'' if HOSTS[found.host].by_name else ' --with-values'}"
     addresses = {name for each in facts for name in each.url_env.values()}

@@ -8,7 +8,8 @@ import struct
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.media.messages import MEMORY_MIB, RenderOrder
 
+PROCESS, CONFINEMENT, CODECS = "media process", "confinement", "codecs"
 PATIENCE_S = 8.0
 EDGE = 64
 """Pixels of the picture that is tried: one that a film could be made of."""
@@ -42,8 +44,13 @@ async def _decode_and_encode(memory_mib: int) -> list[Finding]:
     try:
         with tempfile.TemporaryDirectory(prefix="ltx-mcp-") as name:
             folder = Path(name)
-            picture, film = await asyncio.gather(_picture(media, folder, memory_mib), _film(media, folder))
-            confined = [] if picture.status == "failure" else [await _confinement(media)]
+            picture, film = await asyncio.gather(
+                _try(PROCESS, "does not decode a picture", partial(_picture, media, folder, memory_mib)),
+                _try(CODECS, "a film cannot be made", partial(_film, media, folder)),
+            )
+            confined = []
+            if picture.status != "failure":
+                confined = [await _try(CONFINEMENT, "is not known", partial(_confinement, media))]
         return [picture, *confined, film]
     except OSError as error:
         mend = "Free space or mend the permissions of the folder that TMPDIR names."
@@ -52,50 +59,43 @@ async def _decode_and_encode(memory_mib: int) -> list[Finding]:
         await media.close()
 
 
-async def _picture(media: MediaClient, folder: Path, memory_mib: int) -> Finding:
-    """A picture is given to the process, and its facts come back."""
-    what, path = "media process", folder / "picture.png"
+async def _try(what: str, trouble: str, look: Callable[[], Awaitable[Finding]]) -> Finding:
+    """What `look` finds, or that it took too long, or the `trouble` that it ran into."""
     try:
-        path.write_bytes(small_png())
         with anyio.fail_after(PATIENCE_S):
-            await media.probe_image(path)
+            return await look()
     except TimeoutError:
         return warning(what, *SLOW)
     except (LtxError, OSError) as error:
-        return failure(what, f"does not decode a picture: {error}", REINSTALL)
-    return fine(what, f"decodes pictures, with {memory_mib} MiB of memory at most")
+        return failure(what, f"{trouble}: {error}", REINSTALL)
+
+
+async def _picture(media: MediaClient, folder: Path, memory_mib: int) -> Finding:
+    """A picture is given to the process, and its facts come back."""
+    path = folder / "picture.png"
+    path.write_bytes(small_png())
+    await media.probe_image(path)
+    return fine(PROCESS, f"decodes pictures, with {memory_mib} MiB of memory at most")
 
 
 async def _confinement(media: MediaClient) -> Finding:
     """What hostile bytes that take the process over could not reach."""
-    what = "confinement"
-    try:
-        with anyio.fail_after(PATIENCE_S):
-            holds = await media.confinement()
-    except TimeoutError:
-        return warning(what, *SLOW)
-    except LtxError as error:
-        return failure(what, f"is not known: {error}", REINSTALL)
+    holds = await media.confinement()
     kept = {"other files": holds.files, "the network": holds.network, "other processes": holds.processes}
-    away = [name for name, holds in kept.items() if holds]
+    away = [name for name, is_kept in kept.items() if is_kept]
     found = f"the media process is kept from {', '.join(away) or 'nothing'}"
     if all(kept.values()) or not sys.platform.startswith("linux"):
-        return fine(what, found)
-    return warning(what, found, "Use a kernel with Landlock and seccomp (Linux 5.13), and let a container have them.")
+        return fine(CONFINEMENT, found)
+    mend = "Use a kernel with Landlock and seccomp (Linux 5.13), and let a container have them."
+    return warning(CONFINEMENT, found, mend)
 
 
 async def _film(media: MediaClient, folder: Path) -> Finding:
     """A film of a fraction of a second is drawn and measured."""
     path = folder / "film.mp4"
-    try:
-        with anyio.fail_after(PATIENCE_S):
-            await media.render(RenderOrder("a test", 128, 72, 24, 0.25, audio=True), path)
-            facts = await media.measure_film(path)
-    except TimeoutError:
-        return warning("codecs", *SLOW)
-    except (LtxError, OSError) as error:
-        return failure("codecs", f"a film cannot be made: {error}", REINSTALL)
-    return fine("codecs", "H.264 and AAC") if facts.has_audio else failure("codecs", "films have no sound", REINSTALL)
+    await media.render(RenderOrder("a test", 128, 72, 24, 0.25, audio=True), path)
+    facts = await media.measure_film(path)
+    return fine(CODECS, "H.264 and AAC") if facts.has_audio else failure(CODECS, "films have no sound", REINSTALL)
 
 
 def small_png() -> bytes:

@@ -4,9 +4,10 @@ Only questions that order nothing and cost nothing. All are asked at once, each 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 import anyio
@@ -116,15 +117,14 @@ async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: Provide
     addresses = read_addresses(facts, given.settings.lookup)
     addresses = {use: addresses[use] for use in needed_urls(facts)}  # of the others the prices tell
     main = adapter.asked if isinstance(adapter, SupportsKeyCheck) else ""
+
+    def question_to(use: str, url: str) -> Callable[[], Awaitable[KeyCheck | None]]:
+        if isinstance(adapter, SupportsKeyCheck) and use == main:
+            return adapter.check
+        return partial(_knock, facts, given, url)
+
     replies, video_hosts, prices = await asyncio.gather(
-        asyncio.gather(
-            *(
-                _check(adapter, url)
-                if isinstance(adapter, SupportsKeyCheck) and use == main
-                else _knock(facts, given, url)
-                for use, url in addresses.items()
-            )
-        ),
+        asyncio.gather(*(_ask_address(url, question_to(use, url)) for use, url in addresses.items())),
         _video_hosts(facts, addresses),
         _prices(facts, adapter),
     )
@@ -150,27 +150,23 @@ async def _video_hosts(facts: ProviderSpec, addresses: Mapping[str, str]) -> lis
     return await check_video_hosts(facts) if is_usual else []
 
 
-async def _check(adapter: SupportsKeyCheck, url: str) -> AddressReply:
+async def _ask_address(url: str, question: Callable[[], Awaitable[KeyCheck | None]]) -> AddressReply:
     try:
         with anyio.fail_after(CHECK_S):
-            checked = await adapter.check()
+            return AddressReply(url, checked=await question())
     except (ProviderError, TimeoutError, OSError) as error:
         return AddressReply(url, why=diagnose(error, CHECK_S))
-    return AddressReply(url, checked=checked)
 
 
-async def _knock(facts: ProviderSpec, given: Given, url: str) -> AddressReply:
-    """Whether anything answers at an address that is only needed later. No key goes along."""
+async def _knock(facts: ProviderSpec, given: Given, url: str) -> None:
+    """Ask an address that is only needed later whether anything answers. No key goes along."""
     secrets = [value for name in facts.key_env if (value := given.settings.lookup(name))]
     client = ProviderClient(facts.name, secrets, is_loopback=is_loopback_url(url))
     try:
-        with anyio.fail_after(CHECK_S):
-            await client.request(HttpRequest("GET", url, read_s=CHECK_S))
-    except (ProviderError, TimeoutError, OSError) as error:
-        return AddressReply(url, why=diagnose(error, CHECK_S))
+        await client.request(HttpRequest("GET", url, read_s=CHECK_S))
     finally:
-        await client.close()
-    return AddressReply(url)
+        with anyio.CancelScope(shield=True):
+            await client.close()
 
 
 def address_line(facts: ProviderSpec, what: str, setting: str, answer: AddressReply) -> Finding:

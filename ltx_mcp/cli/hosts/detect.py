@@ -18,7 +18,7 @@ State = Literal["installed", "command missing", "not ours", "absent", "broken"]
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectedHost:
     """One host that is installed. `detail` is the command, or why its configuration cannot be read; `variables` are
     those that its entry hands to us, with their values where they stand there."""
 
@@ -29,7 +29,7 @@ class Found:
     variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
-def installed(system: System, home: Path, environment: Mapping[str, str]) -> list[Found]:
+def installed(system: System, home: Path, environment: Mapping[str, str]) -> list[DetectedHost]:
     """What the configuration of each installed host says of us; hosts that are not installed are left out."""
     machine = Machine(system, home, environment, home)
     found = []
@@ -42,18 +42,18 @@ def installed(system: System, home: Path, environment: Mapping[str, str]) -> lis
     return found
 
 
-def _found(host: Host, path: Path, environment: Mapping[str, str]) -> Found:
+def _found(host: Host, path: Path, environment: Mapping[str, str]) -> DetectedHost:
     try:
         entry = read_entry(host, read_config(path).text)
     except LtxError as error:
-        return Found(host.name, path, "broken", str(error))
+        return DetectedHost(host.name, path, "broken", str(error))
     if entry is None:
-        return Found(host.name, path, "absent")
+        return DetectedHost(host.name, path, "absent")
     command = str(entry.get("command", "")) if isinstance(entry, dict) else ""
     if not is_ours(entry):
-        return Found(host.name, path, "not ours", command)
+        return DetectedHost(host.name, path, "not ours", command)
     there = shutil.which(command, path=environment.get("PATH", os.defpath))
-    return Found(host.name, path, "installed" if there else "command missing", command, _variables(entry))
+    return DetectedHost(host.name, path, "installed" if there else "command missing", command, _variables(entry))
 
 
 def _variables(entry: dict[str, Any]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import option_name, print_json, spoken
-from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.job import Event, Job
 from ltx_mcp.domain.offer import CAPTION
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import to_text
@@ -15,7 +15,7 @@ from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, one_line, plain_line
 from ltx_mcp.domain.request import Input
 from ltx_mcp.presentation.config import read_edge
 from ltx_mcp.presentation.next_steps import context_of
-from ltx_mcp.presentation.result_models import AdjustmentView, JobView, Links, to_view
+from ltx_mcp.presentation.result_models import AdjustmentView, JobView, Links, to_time, to_view
 from ltx_mcp.presentation.result_text import changes_text, says
 from ltx_mcp.presentation.suggestions import ADDED_S, ANY_PROMPT, REDONE_S, longer, next_shot, redone
 
@@ -217,7 +217,7 @@ def _medium(role: str, form: str, width: int, height: int) -> str:
     return f"{role.replace('_', ' ')}: {form or 'a file'}{size}"
 
 
-def happened(detail: Mapping[str, Any], *, is_debug: bool) -> str:
+def _happened(detail: Mapping[str, Any], is_debug: bool) -> str:
     """What is known of one thing that happened, on one line."""
     if is_debug:
         return plain_line(", ".join(f"{name} {value}" for name, value in detail.items()))
@@ -227,8 +227,12 @@ def happened(detail: Mapping[str, Any], *, is_debug: bool) -> str:
     )
 
 
-def print_history(rows: Sequence[tuple[str, str, str]]) -> None:
-    """When, what and how, a line for each thing that happened."""
+def print_history(events: Sequence[Event], *, is_debug: bool) -> None:
+    """When, what and how, a line for each thing that happened; with `is_debug` in the words of the database."""
+    rows = []
+    for each in events:
+        what = each.what if is_debug else each.what.replace("_", " ")
+        rows.append((to_time(each.at) or "", what, _happened(each.detail, is_debug)))
     if is_terminal(sys.stdout):
         from ltx_mcp.cli.output.screen import make_console, make_table
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import click
+
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.domain.arguments import OPERATIONS, Arguments, EstimateCost
 from ltx_mcp.domain.quoting import plain_line
@@ -30,6 +32,23 @@ SPOKEN = re.compile(
     r"(?<![\w/.'\"-])(?:(" + "|".join(map(re.escape, COMMANDS)) + r")(?!\w)"
     r"|(" + "|".join(sorted(ARGUMENTS, key=len, reverse=True)) + r")(?:(=)|(?!\w)))"
 )
+# A sentence of ours names an argument where it begins or after a colon, and says something of it; anywhere else the
+# same word is plain English, or a caller's own.
+NAME = "|".join(sorted({*ARGUMENTS, "prompt"}, key=len, reverse=True))
+FOLLOWS = "|".join(
+    (
+        r":",
+        r" (?:should|takes|lasts|has|must|is required|is taken|are not|is not (?:offered|one of|an argument))\b",
+        r" \S+ is not offered",
+        r" \S+ with \w+ \S+ ",
+        r" or \w+ is required",
+        r"(?:, \w+)* do(?:es)? not belong",
+        r" \S+ does not belong",
+        r" [\d.]+(?: to |[,;.]| at | in |$)",
+        r" up to ",
+    )
+)
+NAMED = re.compile(rf"(?P<before>^|[.;:] (?:or )?| with | or |, )(?P<name>{NAME})(?=(?P<said>{FOLLOWS}))")
 
 
 def spoken(text: str) -> str:
@@ -51,6 +70,32 @@ def option_name(argument: str) -> str:
     return f"--{argument.replace('_', '-')}"
 
 
+def name_options(text: str) -> str:
+    """The sentence as the command that runs now calls its arguments; without one by their options."""
+    context = click.get_current_context(silent=True)
+    return rename(text, names_of(context.command) if context else {})
+
+
+def names_of(command: click.Command) -> dict[str, str]:
+    """How a command calls each argument of a tool; what it takes by its place keeps its word."""
+    return {
+        parameter.name: max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.name
+        for parameter in command.params
+        if parameter.name
+    }
+
+
+def rename(text: str, names: Mapping[str, str]) -> str:
+    """With the names of a command; an argument that it does not have is an option all the same."""
+
+    def named(found: re.Match[str]) -> str:
+        before, name = found["before"], found["name"]
+        is_of_another = before == ": " and re.search(rf"(?:^|[ .])(?:{NAME}|\w+_\w+)$", text[: found.start()])
+        return found[0] if is_of_another else before + names.get(name, option_name(name))
+
+    return NAMED.sub(named, text)
+
+
 def age(at: datetime, now: datetime) -> str:
     """How long ago, in its largest whole unit: 42 s, 3 min, 2 h, 5 d."""
     seconds = max(0, int((now - at).total_seconds()))
@@ -66,12 +111,10 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=not unicode))
 
 
-def print_table(rows: Sequence[Mapping[str, str]], expendable: Sequence[str] | None = None) -> None:
-    """Rows under their names, never cut or boxed. The last column may be long.
-
-    With `expendable` a terminal is shown what fits it, without these columns if need be.
-    """
-    if expendable is not None and is_terminal(sys.stdout):
+def print_table(rows: Sequence[Mapping[str, str]], expendable: Sequence[str] = ()) -> None:
+    """Rows under their names, never cut or boxed; the last column may be long. On a terminal what fits it, without the
+    `expendable` columns if need be."""
+    if is_terminal(sys.stdout):
         from ltx_mcp.cli.output.screen import draw_table
 
         draw_table(rows, expendable)
