@@ -19,7 +19,7 @@ from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.media_reference import DataUri, LocalPath, WebUrl, read_reference
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import Input, kind_of
-from ltx_mcp.media.data_uri import UnreadableDataError, write_data
+from ltx_mcp.media.data_uri import write_data
 from ltx_mcp.media.paths import Paths, UnreadableError, input_folders
 from ltx_mcp.private import open_private
 
@@ -227,7 +227,7 @@ def _hash_file(target: Path) -> tuple[str, int]:
 def _copy_data(ref: DataUri, argument: str, target: Path, max_bytes: int) -> tuple[str, int]:
     try:
         return write_data(ref.payload, target, max_bytes)
-    except UnreadableDataError as error:
+    except UnreadableError as error:
         sentence = f"{argument} {error}; give base64 of a file of at most {_megabytes(max_bytes)}."
         raise CallerError(ErrorCode.INPUT_FAILED, sentence) from error
 

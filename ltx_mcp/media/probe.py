@@ -288,7 +288,6 @@ def _plain_audio_s(reading: _Reading, container: str, audio: AudioStream) -> flo
 
 def _check_frames(container: InputContainer, video: VideoStream, reading: _Reading) -> Shown:
     """How it is shown, once its first frames and the last one have been decoded."""
-    video.thread_type, video.thread_count = "AUTO", 4
     container.seek(0)
     try:
         reader = FrameReader(container, video)

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.media.decode.frame_reader import FrameReader
+from ltx_mcp.media.decode.frame_reader import FrameReader, use_threads
 from ltx_mcp.media.decode.shown import KIND_FRAMES, Shown, shown_as
 from ltx_mcp.media.decode.tone import Tone
 from ltx_mcp.media.probe import codec_name, find_audio, open_media, refused, require_video
@@ -28,7 +28,6 @@ _UNKNOWN = 2
 _FULL_RANGE = 2
 _STRAY_S = 0.0011  # containers that count milliseconds round each moment
 _STEADY = Fraction(3, 100)
-_THREADS = 4  # each holds frames of its own
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def kept_frames(source: SourceVideo) -> Iterator[tuple[int, av.VideoFrame]]:
 def _timed(source: SourceVideo, container: InputContainer) -> Iterator[av.VideoFrame]:
     """The frames by the clock of the source, each once and in order."""
     stream = require_video(container)
-    stream.thread_type, stream.thread_count = "AUTO", _THREADS
+    use_threads(stream)
     last = -1
     for frame in container.decode(stream):
         is_timed = frame.pts is not None and source.container != "avi"
@@ -175,10 +174,8 @@ def _number_at(source: SourceVideo, seconds: float) -> int:
 def image_at(source: SourceVideo, number: int, edge: int) -> Image.Image:
     """The numbered frame as seen, its long side at most `edge` pixels."""
     with open_media(source.path, "video") as container:
-        stream = require_video(container)
-        stream.thread_type, stream.thread_count = "AUTO", _THREADS
         try:
-            reader = FrameReader(container, stream)
+            reader = FrameReader(container, require_video(container))
             return reader.image(reader.at(float(source.moments[number] * source.tick) + _STRAY_S), edge)
         except LtxError as error:
             raise refused("video", "has frames that cannot be decoded") from error
