@@ -13,7 +13,7 @@ from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.decode.colours import read_colours, to_srgb
 from ltx_mcp.media.decode.decoding import BROKEN, MAX_EDGE, cut_short, decode_errors, refused
 from ltx_mcp.media.decode.jpeg import is_cut
-from ltx_mcp.media.decode.opening import image_format, open_header
+from ltx_mcp.media.decode.opening import open_header
 
 __all__ = ["MAX_EDGE", "convert_image", "open_image", "probe_image"]
 
@@ -49,7 +49,7 @@ def probe_image(path: str | Path, name: str = "picture") -> MediaInfo:
         orientation = _orientation(image)
         size = (height, width) if orientation in _SIDEWAYS else (width, height)
         traits += (f"on_{background}",) if background else ()
-        return MediaInfo(image_format(image), *size, orientation in _ROTATIONS, traits)
+        return MediaInfo((image.format or "").lower(), *size, orientation in _ROTATIONS, traits)
 
 
 def open_image(path: str | Path, name: str = "picture", edge: int | None = None) -> Image.Image:

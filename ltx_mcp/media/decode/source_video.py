@@ -19,13 +19,11 @@ from PIL import Image
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.media.decode.frame_reader import FrameReader, use_threads
 from ltx_mcp.media.decode.shown import KIND_FRAMES, Shown, shown_as
-from ltx_mcp.media.decode.tone import Tone
+from ltx_mcp.media.decode.tone import MATRICES, Tone, is_full_range
 from ltx_mcp.media.probe import codec_name, find_audio, open_media, refused, require_video
 
-_MATRICES = {1: "bt709", 5: "smpte170m", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _MIN_HD = 720
 _UNKNOWN = 2
-_FULL_RANGE = 2
 _STRAY_S = 0.0011  # containers that count milliseconds round each moment
 _STEADY = Fraction(3, 100)
 
@@ -96,7 +94,7 @@ def read_source(path: str | Path) -> SourceVideo:
             stored=_ranks(found) if is_plain and container.format.name != "avi" else (),
             length=length,
             start_s=float(shown[0] * stream.time_base),
-            matrix="bt709" if appearance.tone else _MATRICES.get(first.colorspace, _usual_matrix(first)),
+            matrix="bt709" if appearance.tone else MATRICES.get(first.colorspace, _usual_matrix(first)),
             colours=(1, 1, 1) if appearance.tone else _colours(first),
             container=container.format.name.split(",")[0],
             codec=codec_name(stream),
@@ -242,7 +240,7 @@ def _narrowed(frame: av.VideoFrame) -> av.VideoFrame:
     """The frame as yuv420p; frames that are so already are given back."""
     if frame.format.is_rgb:
         return frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-    if frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj"):
+    if is_full_range(frame):
         return frame.reformat(format="yuv420p", src_color_range="JPEG", dst_color_range="MPEG")
     return frame if frame.format.name == "yuv420p" else frame.reformat(format="yuv420p")
 
