@@ -21,7 +21,7 @@ _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 def write_data(payload: str, target: Path, max_bytes: int) -> tuple[str, int]:
-    """SHA-256 and size of what now stands in the new file `target`. Raises UnreadableError, OSError.
+    """SHA-256 and size of what was written to the new file `target`. Raises UnreadableError, OSError.
 
     Base64 as people and models write it: wrapped, percent-encoded, URL-safe, with or without padding.
     """

@@ -55,7 +55,7 @@ def probe_image(path: str | Path, name: str = "picture") -> MediaInfo:
 def open_image(path: str | Path, name: str = "picture", edge: int | None = None) -> Image.Image:
     """The complete image as a viewer shows it, as RGB; it may be smaller, but with edges no shorter than `edge`.
 
-    What is transparent lies on white, or on black where on white too little of it would be seen.
+    Transparent parts are laid on white, or on black where too little could be seen on white.
     """
     with open_header(path, name) as image, decode_errors(name):
         _check_end(image, path, name)
@@ -116,7 +116,7 @@ def _traits(image: ImageFile.ImageFile) -> tuple[str, ...]:
 
 
 def _load(image: ImageFile.ImageFile, edge: int | None) -> None:
-    """Decodes the first frame: the whole of it, at the least cost for edges no shorter than `edge`."""
+    """Decodes the first frame completely, at the least cost for edges no shorter than `edge`."""
     if edge and image.format == "JPEG":
         image.draft("RGB", (edge, edge))
     if image.info.get("default_image") and getattr(image, "is_animated", False):

@@ -1,4 +1,4 @@
-"""Reads the media a caller hands over: an https URL, a data URI or a file, copied, hashed and looked at once.
+"""Reads the media a caller hands over: an https URL, a data URI or a file, copied, hashed and probed once.
 
 `paths.py` decides which files may be read at all. `domain/media_reference.py` reads what a media argument says.
 """
@@ -56,7 +56,7 @@ async def fetch_by_proxy(url: str, out: Path, *, argument: str, max_bytes: int) 
 
 @dataclass(frozen=True)
 class Copied:
-    """SHA-256 and size of a copy; `found` is the file it was made from, where a relative path had to be looked for."""
+    """SHA-256 and size of a copy; `found` is the file it was made from, where a relative path had to be searched."""
 
     sha256: str
     size_bytes: int

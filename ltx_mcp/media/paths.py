@@ -162,7 +162,7 @@ class Paths:
 
 
 def _alike(root: Path, parts: tuple[str, ...]) -> list[Path]:
-    """What lies below `root` by a way that is spelled so but for kinds of blanks and composition."""
+    """The paths below `root` that are spelled the same except for kinds of blanks and Unicode composition."""
     found = [root]
     for part in parts:
         found = [child for folder in found for child in _children(folder, part)]
@@ -233,7 +233,7 @@ if sys.platform == "win32":
     def _open_below(root: Path, parts: tuple[str, ...]) -> int:
         wanted = root.joinpath(*parts)
         descriptor = os.open(wanted, os.O_RDONLY | os.O_BINARY)
-        # No openat there: what was opened must still be what the name, links followed, stands for.
+        # No openat there: what was opened must still be what the name, links followed, refers to.
         if wanted.resolve() != wanted or not os.path.samestat(os.fstat(descriptor), os.stat(wanted)):
             os.close(descriptor)
             raise OSError("changed while it was opened")

@@ -281,7 +281,7 @@ def _check_complete(path: str | Path, name: str, kind: Kind, reading: _Reading, 
 def _plain_audio_s(reading: _Reading, container: str, audio: AudioStream) -> float:
     decoded = reading.audio_end - (reading.audio_start or 0.0)
     if container in ("mp4", "mov", "m4a") and (stated := stated_seconds(audio)):
-        # The last frame of AAC is longer than what is to be heard of it.
+        # The last frame of AAC is longer than its audible part.
         decoded = min(decoded, stated)
     return decoded
 

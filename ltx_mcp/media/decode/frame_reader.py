@@ -112,7 +112,7 @@ class FrameReader:
             return
         self._seek(target)
         if self._next is None or _pts(self._next) > target:
-            # The index pointed past the target, or past where the file breaks off: slower, but sure.
+            # The index pointed past the target, or past where the file breaks off: this is slower, but exact.
             self._seek(self._start)
 
     def _seek(self, pts: int) -> None:
@@ -133,7 +133,7 @@ class FrameReader:
             try:
                 frame = next(self._frames)
             except (StopIteration, av.error.InvalidDataError):
-                # A broken tail ends the video at its last whole frame.
+                # A broken tail ends the video at its last complete frame.
                 return None
             if frame.pts is not None:
                 return frame

@@ -143,7 +143,7 @@ def _timed(source: SourceVideo, container: InputContainer) -> Iterator[av.VideoF
 
 
 def _without_fields(source: SourceVideo, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """The frames that hold two moments made whole, by their neighbours; those that do not as they are."""
+    """The frames, the interlaced ones completed from their neighbours."""
     graph: Graph | None = None
     for frame in chain(frames, [None]):
         if graph is None:
