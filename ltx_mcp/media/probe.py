@@ -121,7 +121,7 @@ def codec_name(stream: Stream | None) -> str:
 def probe_media(path: str | Path, kind: Kind) -> MediaInfo:
     """What is read of a complete video, or a complete audio. CallerError (input_failed) says what is wrong with it.
 
-    Audio is decoded to its end, of video the first and the last frame. For an audio, only the codec of a video is given.
+    Audio is decoded to its end, of video the first and the last frame. For an audio, only the codec of video is given.
     """
     with open_media(path, kind) as container:
         name = container_name(container, path)
