@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ LIMITS = ProcessLimits(wall_s=60, cpu_s=30)
 
 async def seen_by(child: MediaProcess, folder: Path) -> dict[str, Any]:
     """What such a process reads, what holds for it, and how it ends."""
-    async with child:
+    async with aclosing(child):
         picture = await child.run("picture", {"path": str(folder / "in" / "a.png")}, LIMITS)
         holds = await child.run("confinement", {}, LIMITS)
         with pytest.raises(Exception, match=r".") as beyond:

@@ -13,7 +13,6 @@ import sys
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import anyio
@@ -74,7 +73,7 @@ _PASSED_ON = (
 
 
 class MediaProcess:
-    """One child process, which lives as long as its `async with` block; one `run` at a time, the first starts it.
+    """One child process, from its first `run` until it is closed; one `run` at a time.
 
     Where the OS allows it, the child can open only what is in its `sandbox`.
     """
@@ -86,14 +85,6 @@ class MediaProcess:
         self._lines: BufferedByteReceiveStream | None = None
         self._killed = False
         self._runs = 0
-
-    async def __aenter__(self) -> "MediaProcess":
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     @property
     def is_alive(self) -> bool:
@@ -135,7 +126,7 @@ class MediaProcess:
             raise ChildFailed(f"The process working on the {what} {how}.", ended=by_itself, late=late) from None
         finally:
             if answer is None:
-                await self.close()
+                await self.aclose()
         if "error" in answer:
             raise _to_error(answer["error"])
         result: dict[str, Any] = answer["result"]
@@ -148,7 +139,7 @@ class MediaProcess:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Ends the process and waits until it is gone, even when the caller is being cancelled."""
         self.kill()
         if self._process is not None:

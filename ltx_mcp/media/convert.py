@@ -8,11 +8,11 @@ import av
 from av.container import OutputContainer
 
 from ltx_mcp.domain.media_info import MediaInfo
-from ltx_mcp.media.decode.audio_reader import AudioReader, first_audio_s, open_audio
+from ltx_mcp.media.decode.audio_reader import first_audio_s, open_audio
 from ltx_mcp.media.decode.source_video import SourceVideo, read_source
-from ltx_mcp.media.probe import Kind, codec_name, probe_media
+from ltx_mcp.media.probe import Kind, probe_media
 from ltx_mcp.media.remux import write_all
-from ltx_mcp.media.tracks import CopiedTrack, EncodedTrack, Silence, Track
+from ltx_mcp.media.tracks import Silence, Track, make_track
 
 _CRF = 14
 
@@ -35,9 +35,7 @@ def _make_track(source: SourceVideo, container: OutputContainer, stack: ExitStac
     if not source.has_audio:
         return Silence()
     opened, stream = stack.enter_context(open_audio(source.path, "video"))
-    if codec_name(stream) == "aac":
-        return CopiedTrack(container, opened, stream, source.start_s)
-    return EncodedTrack(container, AudioReader(opened, stream, source.start_s))
+    return make_track(container, opened, stream, source.start_s, copied=("aac",))
 
 
 def _write_audio(path: str | Path, out: Path) -> None:
@@ -46,9 +44,4 @@ def _write_audio(path: str | Path, out: Path) -> None:
         av.open(str(out), "w", format="ipod", options={"movflags": "+faststart"}) as container,
         open_audio(path, "audio") as (opened, stream),
     ):
-        track: Track
-        if codec_name(stream) == "aac":
-            track = CopiedTrack(container, opened, stream, origin)
-        else:
-            track = EncodedTrack(container, AudioReader(opened, stream, origin))
-        track.finish()
+        make_track(container, opened, stream, origin, copied=("aac",)).finish()

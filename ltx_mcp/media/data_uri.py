@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from ltx_mcp.media.paths import UnreadableError
 from ltx_mcp.private import open_private
 
 PIECE_CHARS = 1 << 18
@@ -19,17 +20,13 @@ _SPACE = b" \t\n\r\f\v"
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
-class UnreadableDataError(Exception):
-    """Why a payload was given up, as the middle of a sentence for the caller."""
-
-
 def write_data(payload: str, target: Path, max_bytes: int) -> tuple[str, int]:
-    """SHA-256 and size of what now stands in the new file `target`. Raises UnreadableDataError, OSError.
+    """SHA-256 and size of what was written to the new file `target`. Raises UnreadableError, OSError.
 
     Base64 as people and models write it: wrapped, percent-encoded, URL-safe, with or without padding.
     """
     if len(payload) > max_bytes * MAX_CHARS_PER_BYTE + PIECE_CHARS:
-        raise UnreadableDataError("is too large")
+        raise UnreadableError("is too large")
     with open_private(target, "xb") as out:
         return _decode(payload, out, max_bytes)
 
@@ -39,23 +36,23 @@ def _decode(payload: str, out: BinaryIO, max_bytes: int) -> tuple[str, int]:
     for letters in _letters(payload):
         data = letters.rstrip(b"=")
         if data.translate(None, _ALPHABET) or (is_padded and data):
-            raise UnreadableDataError("is a data URI whose base64 is damaged or cut short")
+            raise UnreadableError("is a data URI whose base64 is damaged or cut short")
         is_padded = is_padded or len(data) < len(letters)
         rest += data
         complete = len(rest) // 4 * 4
         content, rest = binascii.a2b_base64(rest[:complete]), rest[complete:]
         size_bytes += len(content)
         if size_bytes > max_bytes:
-            raise UnreadableDataError("is too large")
+            raise UnreadableError("is too large")
         digest.update(content)
         out.write(content)
     if len(rest) == 1:
-        raise UnreadableDataError("is a data URI whose base64 is damaged or cut short")
+        raise UnreadableError("is a data URI whose base64 is damaged or cut short")
     content = binascii.a2b_base64(rest + b"=" * (-len(rest) % 4))
     if not size_bytes + len(content):
-        raise UnreadableDataError("is an empty data URI")
+        raise UnreadableError("is an empty data URI")
     if size_bytes + len(content) > max_bytes:
-        raise UnreadableDataError("is too large")
+        raise UnreadableError("is too large")
     digest.update(content)
     out.write(content)
     return digest.hexdigest(), size_bytes + len(content)
@@ -71,7 +68,7 @@ def _letters(payload: str) -> Iterator[bytes]:
         try:
             text = held + piece.encode("ascii")
         except UnicodeEncodeError as error:
-            raise UnreadableDataError("is a data URI whose base64 is damaged or cut short") from error
+            raise UnreadableError("is a data URI whose base64 is damaged or cut short") from error
         text, held = _split_escape(text) if start + PIECE_CHARS < len(payload) else (text, b"")
         yield _ESCAPES.sub(_unescaped, text).translate(_URL_SAFE, _SPACE)
 

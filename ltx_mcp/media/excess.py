@@ -42,7 +42,7 @@ def has_end(path: str | Path) -> bool:
 
 
 def segments(data: mmap.mmap | bytes) -> Iterator[tuple[int, int]]:
-    """The kind of each segment up to the end marker, and where it stands, after its marker."""
+    """The kind of each segment up to the end marker, and where its content begins, after its marker."""
     place = 2
     while found := _MARKER.search(data, place):
         kind, place = data[found.start() + 1], found.end()

@@ -13,7 +13,7 @@ from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.decode.colours import read_colours, to_srgb
 from ltx_mcp.media.decode.decoding import BROKEN, MAX_EDGE, cut_short, decode_errors, refused
 from ltx_mcp.media.decode.jpeg import is_cut
-from ltx_mcp.media.decode.opening import image_format, open_header
+from ltx_mcp.media.decode.opening import open_header
 
 __all__ = ["MAX_EDGE", "convert_image", "open_image", "probe_image"]
 
@@ -49,13 +49,13 @@ def probe_image(path: str | Path, name: str = "picture") -> MediaInfo:
         orientation = _orientation(image)
         size = (height, width) if orientation in _SIDEWAYS else (width, height)
         traits += (f"on_{background}",) if background else ()
-        return MediaInfo(image_format(image), *size, orientation in _ROTATIONS, traits)
+        return MediaInfo((image.format or "").lower(), *size, orientation in _ROTATIONS, traits)
 
 
 def open_image(path: str | Path, name: str = "picture", edge: int | None = None) -> Image.Image:
     """The complete image as a viewer shows it, as RGB; it may be smaller, but with edges no shorter than `edge`.
 
-    What is transparent lies on white, or on black where on white too little of it would be seen.
+    Transparent parts are laid on white, or on black where too little could be seen on white.
     """
     with open_header(path, name) as image, decode_errors(name):
         _check_end(image, path, name)
@@ -116,7 +116,7 @@ def _traits(image: ImageFile.ImageFile) -> tuple[str, ...]:
 
 
 def _load(image: ImageFile.ImageFile, edge: int | None) -> None:
-    """Decodes the first frame: the whole of it, at the least cost for edges no shorter than `edge`."""
+    """Decodes the first frame completely, at the least cost for edges no shorter than `edge`."""
     if edge and image.format == "JPEG":
         image.draft("RGB", (edge, edge))
     if image.info.get("default_image") and getattr(image, "is_animated", False):

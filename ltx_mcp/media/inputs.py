@@ -1,4 +1,4 @@
-"""Reads the media a caller hands over: an https URL, a data URI or a file, copied, hashed and looked at once.
+"""Reads the media a caller hands over: an https URL, a data URI or a file, copied, hashed and probed once.
 
 `paths.py` decides which files may be read at all. `domain/media_reference.py` reads what a media argument says.
 """
@@ -19,7 +19,7 @@ from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.media_reference import DataUri, LocalPath, WebUrl, read_reference
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import Input, kind_of
-from ltx_mcp.media.data_uri import UnreadableDataError, write_data
+from ltx_mcp.media.data_uri import write_data
 from ltx_mcp.media.paths import Paths, UnreadableError, input_folders
 from ltx_mcp.private import open_private
 
@@ -57,7 +57,7 @@ async def fetch_by_proxy(url: str, out: Path, *, argument: str, max_bytes: int) 
 
 @dataclass(frozen=True)
 class Copied:
-    """SHA-256 and size of a copy; `found` is the file it was made from, where a relative path had to be looked for."""
+    """SHA-256 and size of a copy; `found` is the file it was made from, where a relative path had to be searched."""
 
     sha256: str
     size_bytes: int
@@ -228,7 +228,7 @@ def _hash_file(target: Path) -> tuple[str, int]:
 def _copy_data(ref: DataUri, argument: str, target: Path, max_bytes: int) -> tuple[str, int]:
     try:
         return write_data(ref.payload, target, max_bytes)
-    except UnreadableDataError as error:
+    except UnreadableError as error:
         sentence = f"{argument} {error}; give base64 of a file of at most {_megabytes(max_bytes)}."
         raise CallerError(ErrorCode.INPUT_FAILED, sentence) from error
 

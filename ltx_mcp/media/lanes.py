@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.media.messages import MEMORY_MIB, ChildFailed, ProcessLimits, ReportProgress, Sandbox
+from ltx_mcp.media.messages import ChildFailed, ProcessLimits, ReportProgress, Sandbox
 
 if TYPE_CHECKING:
     from ltx_mcp.media.client import MediaProcess
@@ -52,12 +52,6 @@ class Sizes:
         many = max(2, min(_MAX_CHILDREN, cores // 2))
         few = max(2, min(_MAX_CHILDREN, cores // 8))
         return cls(quick=many, patient=many // 2, videos=many, images=many // 2, conversions=few, renders=few)
-
-    def max_mib(self, memory_mib: int = MEMORY_MIB) -> int:
-        """What all children together may use."""
-        return self.quick * min(QUICK_MIB, memory_mib) + memory_mib * (
-            self.patient + self.videos + self.images + self.conversions + self.renders
-        )
 
 
 class Lane:
@@ -106,7 +100,7 @@ class Lane:
         children = [*self._idle, *self._busy]
         self._idle.clear()
         for child in children:
-            await child.close()
+            await child.aclose()
 
     @asynccontextmanager
     async def _turn(self, patience_s: float | None) -> AsyncGenerator[None, None]:
@@ -146,7 +140,7 @@ class Lane:
             if self._warm_s and child.is_alive and not self._closed:
                 self._idle[child] = asyncio.get_running_loop().call_later(self._warm_s, child.kill)
             else:
-                await child.close()
+                await child.aclose()
 
     async def _take_warm(self, work: Work) -> "MediaProcess | None":
         """The child that was busy last of those that may open what this work needs."""
@@ -157,7 +151,7 @@ class Lane:
             is_in_the_way = fit is None and len(self._idle) + len(self._busy) >= self._max_children
             if not child.is_alive or is_in_the_way:
                 self._idle.pop(child).cancel()
-                await child.close()
+                await child.aclose()
         return fit
 
     def _sandbox_for(self, work: Work) -> Sandbox:

@@ -109,7 +109,7 @@ class Paths:
             return None
         if wanted.anchor:
             place = self._allowed(wanted)
-            return None if place is None else self._alike([place], path, argument) or place
+            return None if place is None else self._find_alike([place], path, argument) or place
         bases = dict.fromkeys((*(() if self.cwd is None else (self.cwd,)), *self.folders))
         places = [place for base in bases if (place := self._allowed(base / wanted, was_looked_for=True)) is not None]
         there = _distinct([place.path for place in places])
@@ -118,12 +118,14 @@ class Paths:
             there = _distinct([own, *there])
         if len(there) > 1:
             raise _ambiguous(path, argument, there, {place.path for place in places})
-        if not there and (alike := self._alike(places, path, argument)):
+        if not there and (alike := self._find_alike(places, path, argument)):
             return alike
-        found = (place for place in places if there and _is_same(place.path, there[0]))
-        return next(found, next((place for place in places if os.path.lexists(place.path)), _first(places)))
+        if there:
+            places = [place for place in places if _is_same(place.path, there[0])]
+        existing = (place for place in places if os.path.lexists(place.path))
+        return next(existing, places[0] if places else None)
 
-    def _alike(self, places: list[Place], path: str, argument: str) -> Place | None:
+    def _find_alike(self, places: list[Place], path: str, argument: str) -> Place | None:
         """The one file whose name is the same but for kinds of blanks and composition, as chats and models write
         names; where nothing is called exactly so. Raises CallerError where there are several.
         """
@@ -160,7 +162,7 @@ class Paths:
 
 
 def _alike(root: Path, parts: tuple[str, ...]) -> list[Path]:
-    """What lies below `root` by a way that is spelled so but for kinds of blanks and composition."""
+    """The paths below `root` that are spelled the same except for kinds of blanks and Unicode composition."""
     found = [root]
     for part in parts:
         found = [child for folder in found for child in _children(folder, part)]
@@ -180,10 +182,6 @@ def _children(folder: Path, name: str) -> list[Path]:
 
 def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", "".join(" " if letter.isspace() else letter for letter in name))
-
-
-def _first(places: list[Place]) -> Place | None:
-    return places[0] if places else None
 
 
 def _distinct(paths: list[Path]) -> list[Path]:
@@ -235,7 +233,7 @@ if sys.platform == "win32":
     def _open_below(root: Path, parts: tuple[str, ...]) -> int:
         wanted = root.joinpath(*parts)
         descriptor = os.open(wanted, os.O_RDONLY | os.O_BINARY)
-        # No openat there: what was opened must still be what the name, links followed, stands for.
+        # No openat there: what was opened must still be what the name, links followed, refers to.
         if wanted.resolve() != wanted or not os.path.samestat(os.fstat(descriptor), os.stat(wanted)):
             os.close(descriptor)
             raise OSError("changed while it was opened")

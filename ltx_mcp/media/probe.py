@@ -121,7 +121,7 @@ def codec_name(stream: Stream | None) -> str:
 def probe_media(path: str | Path, kind: Kind) -> MediaInfo:
     """What is read of a complete video, or a complete audio. CallerError (input_failed) says what is wrong with it.
 
-    Audio is decoded to its end, of video the first and the last frame. For an audio, nothing of the video is reported.
+    Audio is decoded to its end, of video the first and the last frame. For an audio, only the codec of video is given.
     """
     with open_media(path, kind) as container:
         name = container_name(container, path)
@@ -281,14 +281,13 @@ def _check_complete(path: str | Path, name: str, kind: Kind, reading: _Reading, 
 def _plain_audio_s(reading: _Reading, container: str, audio: AudioStream) -> float:
     decoded = reading.audio_end - (reading.audio_start or 0.0)
     if container in ("mp4", "mov", "m4a") and (stated := stated_seconds(audio)):
-        # The last frame of AAC is longer than what is to be heard of it.
+        # The last frame of AAC is longer than its audible part.
         decoded = min(decoded, stated)
     return decoded
 
 
 def _check_frames(container: InputContainer, video: VideoStream, reading: _Reading) -> Shown:
     """How it is shown, once its first frames and the last one have been decoded."""
-    video.thread_type, video.thread_count = "AUTO", 4
     container.seek(0)
     try:
         reader = FrameReader(container, video)

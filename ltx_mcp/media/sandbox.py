@@ -61,7 +61,7 @@ _LIBRARIES = ("PIL", "av", "pillow_heif")
 
 
 def confine(sandbox: Sandbox) -> Confinement:
-    """Confines the whole process, which must have one thread as yet, for as long as it lives."""
+    """Confines the process, which must still have only one thread, for as long as it lives."""
     if not sys.platform.startswith("linux") or platform.machine() not in _MACHINE or sys.maxsize < 1 << 32:
         return Confinement()
     try:
@@ -71,7 +71,7 @@ def confine(sandbox: Sandbox) -> Confinement:
     if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
         return Confinement()
     has_files = _hold_files(libc, sandbox)
-    # What a process of another user namespace may not do to ours is look into it; root would lose its rights to files.
+    # A process of another user namespace may not inspect ours; root would lose its rights to files.
     is_apart = not has_files and os.geteuid() != 0 and libc.unshare(_NEW_USER | _NEW_NETWORK) == 0
     has_filter = _hold_calls(libc)
     return Confinement(
@@ -109,7 +109,7 @@ def _log_bytes() -> int:
 
 
 def _hold_files(libc: ctypes.CDLL, sandbox: Sandbox) -> bool:
-    """Landlock: what is not named cannot be opened, nor can processes outside be looked into or sent signals."""
+    """Landlock: what is not named cannot be opened, and other processes can be neither inspected nor signalled."""
     version = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
     if version < 1:
         return False
@@ -130,7 +130,7 @@ def _hold_files(libc: ctypes.CDLL, sandbox: Sandbox) -> bool:
 
 
 def _allow(libc: ctypes.CDLL, rules: int, path: str, rights: int) -> None:
-    """What is not there, or cannot be named, stays forbidden."""
+    """What does not exist, or cannot be named, stays forbidden."""
     if sys.platform == "linux":
         with suppress(OSError):
             place = os.open(path, os.O_PATH | os.O_CLOEXEC)

@@ -15,7 +15,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from ltx_mcp.media.decode.audio_reader import Samples, sample_bytes
+from ltx_mcp.media.decode.audio_reader import AudioReader, Samples, sample_bytes
 from ltx_mcp.media.decode.parts import odd_parts
 from ltx_mcp.media.probe import codec_name
 
@@ -40,10 +40,20 @@ class Track(Protocol):
         ...
 
 
-def can_copy(source: InputContainer, stream: AudioStream) -> bool:
-    """Whether every player of MP4 plays this audio as it is."""
-    is_one = not odd_parts(source.name.removeprefix("file:"), source.format.name)
-    return codec_name(stream) in ("aac", "mp3") and is_one
+def make_track(
+    container: OutputContainer,
+    source: InputContainer,
+    stream: AudioStream,
+    origin: float,
+    seconds: Fraction | None = None,
+    copied: tuple[str, ...] = ("aac", "mp3"),
+) -> Track:
+    """The audio of another file from its moment `origin` on: copied where it is in one of these codecs, else encoded.
+    The default codecs are those that every player of MP4 plays."""
+    is_one_part = not odd_parts(source.name.removeprefix("file:"), source.format.name)
+    if codec_name(stream) in copied and is_one_part:
+        return CopiedTrack(container, source, stream, origin, seconds)
+    return EncodedTrack(container, AudioReader(source, stream, origin), seconds)
 
 
 class Silence:

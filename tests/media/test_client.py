@@ -10,6 +10,7 @@ import textwrap
 import time
 import warnings
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
@@ -153,7 +154,7 @@ async def test_a_folder_that_is_not_there_is_a_storage_failure(media: MediaClien
 
 
 async def test_a_bug_in_the_child_is_told_in_general_words_and_does_not_end_it(picture: Path, tmp_path: Path) -> None:
-    async with MediaProcess(Sandbox((str(tmp_path),), (str(tmp_path),))) as child:
+    async with aclosing(MediaProcess(Sandbox((str(tmp_path),), (str(tmp_path),)))) as child:
         with pytest.raises(LtxError) as caught:
             await child.run("picture", {"no_such_argument": 1}, ProcessLimits(30))
         assert caught.value.code is ErrorCode.INTERNAL_ERROR
@@ -312,7 +313,7 @@ async def test_closing_stops_a_call_and_nothing_is_started_again(
 
 @procfs
 async def test_leaving_the_block_ends_the_child(picture: Path, tmp_path: Path) -> None:
-    async with MediaProcess(Sandbox((str(tmp_path),), (str(tmp_path),))) as child:
+    async with aclosing(MediaProcess(Sandbox((str(tmp_path),), (str(tmp_path),)))) as child:
         await child.run("picture", {"path": str(picture)}, ProcessLimits(30))
         assert len(workers()) == 1
     assert not workers()
@@ -326,7 +327,7 @@ def environment() -> dict[str, str]:
 
 
 async def test_work_that_takes_too_long_is_stopped_and_said_to_be(tmp_path: Path) -> None:
-    async with MediaProcess(Sandbox((str(tmp_path),), (str(tmp_path),))) as child:
+    async with aclosing(MediaProcess(Sandbox((str(tmp_path),), (str(tmp_path),)))) as child:
         with pytest.raises(ChildFailed, match=r"stopped after 0\.5 s") as caught:
             await child.run("render", {"order": asdict(ENDLESS), "out": str(tmp_path / "film")}, ProcessLimits(0.5))
         assert caught.value.code is ErrorCode.INTERNAL_ERROR

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from ltx_mcp.media.data_uri import PIECE_CHARS, UnreadableDataError, write_data
+from ltx_mcp.media.data_uri import PIECE_CHARS, write_data
+from ltx_mcp.media.paths import UnreadableError
 
 CONTENT = hashlib.shake_256(b"film").digest(1_400_001)
 LETTERS = base64.b64encode(CONTENT).decode()
@@ -31,12 +32,12 @@ def test_a_piece_may_end_anywhere(payload: str, shift: int, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("late", ["A=", "=A", "!", "%zz", "%3", "%"])
 def test_damage_in_a_later_piece_is_found(late: str, tmp_path: Path) -> None:
-    with pytest.raises(UnreadableDataError, match="damaged"):
+    with pytest.raises(UnreadableError, match="damaged"):
         write_data("A" * PIECE_CHARS + "=" * 4 + late, tmp_path / "film", PIECE_CHARS)
 
 
 def test_what_is_far_too_long_is_not_even_begun(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableDataError, match="too large"):
+    with pytest.raises(UnreadableError, match="too large"):
         write_data(" " * 6_000_000, tmp_path / "film", 1000)
     assert list(tmp_path.iterdir()) == []
 
@@ -50,7 +51,7 @@ def test_little_more_than_a_piece_is_kept_in_memory(unit: str, bound: float, tmp
     tracemalloc.start()
     try:
         write_data(payload, tmp_path / "film", len(payload))
-    except UnreadableDataError:
+    except UnreadableError:
         assert unit.isspace()
     finally:
         most_bytes = tracemalloc.get_traced_memory()[1]

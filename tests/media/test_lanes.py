@@ -16,8 +16,8 @@ from PIL import Image
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.media.client import MediaClient, MediaProcess
-from ltx_mcp.media.lanes import Lane, Sizes, Work
-from ltx_mcp.media.messages import EditOrder, ProcessLimits
+from ltx_mcp.media.lanes import QUICK_MIB, Lane, Sizes, Work
+from ltx_mcp.media.messages import MEMORY_MIB, EditOrder, ProcessLimits
 from tests.media.films import Recipe, make
 from tests.media.processes import workers, writing_end
 from tests.media.test_excess import with_scans
@@ -185,4 +185,5 @@ async def test_a_child_takes_work_in_another_folder_only_when_it_is_made_for_it(
 def test_how_many_children_there_can_be_is_bound_by_the_cores(cores: int, children: int, most_gib: int) -> None:
     sizes = Sizes.of(cores)
     assert sum(astuple(sizes)) == children
-    assert sizes.max_mib() == most_gib * 1024
+    most_mib = sizes.quick * QUICK_MIB + (children - sizes.quick) * MEMORY_MIB
+    assert most_mib == most_gib * 1024

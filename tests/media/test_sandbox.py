@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ async def test_a_file_outside_its_room_is_closed_to_the_child(tmp_path: Path) ->
     for name in ("in", "out"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (64, 36)).save(tmp_path / name / "a.png")
-    async with MediaProcess(Sandbox((str(tmp_path / "in"),))) as child:
+    async with aclosing(MediaProcess(Sandbox((str(tmp_path / "in"),)))) as child:
         limits = ProcessLimits(60)
         assert (await child.run("picture", {"path": str(tmp_path / "in" / "a.png")}, limits))["width"] == 64
         holds = await child.run("confinement", {}, limits)
@@ -122,7 +123,7 @@ async def test_a_file_outside_its_room_is_closed_to_the_child(tmp_path: Path) ->
 
 async def test_work_beyond_its_processor_time_ends_its_child_and_is_late(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(with_scans(20, (16_000, 6_000)))
-    async with MediaProcess(Sandbox((str(tmp_path),))) as child:
+    async with aclosing(MediaProcess(Sandbox((str(tmp_path),)))) as child:
         with pytest.raises(ChildFailed) as caught:
             await child.run("picture", {"path": str(tmp_path / "a.jpg")}, ProcessLimits(600, cpu_s=1))
         assert caught.value.late
@@ -131,7 +132,7 @@ async def test_work_beyond_its_processor_time_ends_its_child_and_is_late(tmp_pat
 
 async def test_processor_time_is_counted_for_each_work_anew(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(with_scans(100, (4_000, 3_000)))
-    async with MediaProcess(Sandbox((str(tmp_path),))) as child:
+    async with aclosing(MediaProcess(Sandbox((str(tmp_path),)))) as child:
         for _ in range(4):
             facts = await child.run("picture", {"path": str(tmp_path / "a.jpg")}, ProcessLimits(600, cpu_s=3))
             assert facts["width"] == 4_000
@@ -143,7 +144,7 @@ async def test_a_file_beyond_its_size_is_a_storage_failure(tmp_path: Path) -> No
         "width": 2_500,
         "height": 2_500,
     }
-    async with MediaProcess(Sandbox((str(tmp_path),), (str(tmp_path),))) as child:
+    async with aclosing(MediaProcess(Sandbox((str(tmp_path),), (str(tmp_path),)))) as child:
         with pytest.raises(LtxError, match="too large") as caught:
             await child.run("convert", arguments, ProcessLimits(600, file_bytes=0))
         assert caught.value.code is ErrorCode.STORAGE_FAILED

@@ -20,7 +20,7 @@ from av.filter import Graph
 from ltx_mcp.media.decode.parts import odd_parts
 from ltx_mcp.media.probe import Kind, find_audio, open_media, refused
 
-_SLACK_S = 0.015  # timestamps of whole milliseconds wander by less; the ear notices more
+_SLACK_S = 0.015  # timestamps in milliseconds are off by less; the ear notices more
 _LOUDNESS_RATE = 16_000
 _SILENCE = 0.0005
 _MIXES = {(1, 2): "stereo|c0=c0|c1=c0", (2, 1): "mono|c0=0.5*c0+0.5*c1"}
@@ -47,7 +47,7 @@ def sample_bytes(layout: str) -> int:
 class AudioReader:
     """An audio stream as Samples, mono or stereo; gaps are filled with silence, overlaps are left out.
 
-    `origin` is the moment of the file that is sample 0; None is the first that is heard.
+    `origin` is the moment of the file that is sample 0; None is the first audible one.
     """
 
     def __init__(

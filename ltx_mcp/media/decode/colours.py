@@ -30,7 +30,7 @@ MAX_PROFILE = 16 << 20
 _SPACES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 _CLASSES = {b"scnr", b"mntr", b"prtr", b"spac"}
 _GREYS = {"1", "L", "LA", "I", "I;16"}
-# Looked for in a profile's description, which itself is never told: its words are those of whoever made the file.
+# Searched in a profile's description, which itself is never shown: its words are from whoever made the file.
 _NAMES = {"p3": "display_p3", "adobe rgb": "adobe_rgb", "prophoto": "prophoto", "romm": "prophoto", "2020": "rec2020"}
 # So far, of 255, the sRGB profiles of different makers are apart.
 _SAME = 3

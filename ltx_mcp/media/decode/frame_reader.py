@@ -30,9 +30,6 @@ def open_video(path: str | Path) -> Iterator["FrameReader"]:
             stream = container.streams.best("video")
             if not isinstance(stream, VideoStream):
                 raise not_a_video("there is no picture in it")
-            stream.thread_type = "AUTO"
-            # Each thread holds frames of its own; more of them save little and cost memory.
-            stream.thread_count = 4
             yield FrameReader(container, stream)
     except av.FFmpegError as error:
         raise not_a_video("it is damaged, cut short or of another kind") from error
@@ -45,11 +42,17 @@ def _opened(path: str | Path) -> InputContainer:
         raise LtxError(ErrorCode.STORAGE_FAILED, f"The film cannot be read: {error.strerror}.") from error
 
 
+def use_threads(stream: VideoStream) -> None:
+    """Decodes in four threads: each holds frames of its own, and more of them save little."""
+    stream.thread_type, stream.thread_count = "AUTO", 4
+
+
 class FrameReader:
     """One open video, read forward; it jumps only where a key frame saves decoding."""
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self.container, self.stream = container, stream
+        use_threads(stream)
         self._frames: Iterator[av.VideoFrame] = container.decode(stream)
         self._shown: av.VideoFrame | None = None
         begun = list(islice(iter(self._take, None), KIND_FRAMES))
@@ -109,7 +112,7 @@ class FrameReader:
             return
         self._seek(target)
         if self._next is None or _pts(self._next) > target:
-            # The index pointed past the target, or past where the file breaks off: slower, but sure.
+            # The index pointed past the target, or past where the file breaks off: this is slower, but exact.
             self._seek(self._start)
 
     def _seek(self, pts: int) -> None:
@@ -130,7 +133,7 @@ class FrameReader:
             try:
                 frame = next(self._frames)
             except (StopIteration, av.error.InvalidDataError):
-                # A broken tail ends the video at its last whole frame.
+                # A broken tail ends the video at its last complete frame.
                 return None
             if frame.pts is not None:
                 return frame

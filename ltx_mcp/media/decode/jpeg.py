@@ -18,7 +18,7 @@ _COLOUR_SPACE, _INTEROPERABILITY = 0xA001, 0xA005
 
 
 def open_jpeg(path: str | Path, *, has_end: bool) -> ImageFile.ImageFile:
-    """The image, not yet decoded; a second one behind it, as of a gain map or the other eye, is not looked for.
+    """The image, not yet decoded; a second one behind it, such as a gain map or the other eye, is ignored.
 
     `info` has `is_adobe_rgb` of cameras that say so in EXIF alone, and `has_no_end`.
     """

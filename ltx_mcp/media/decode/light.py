@@ -37,7 +37,7 @@ WHITE_NITS, PEAK_NITS = 203.0, 1000.0  # of BT.2408, and of the screens that HDR
 
 
 def to_light(transfer: float) -> Callable[[float], float]:
-    """The light of a number from 0 to 1; `transfer` is a code point, or a gamma where it is no whole number."""
+    """The light of a number from 0 to 1; `transfer` is a code point, or a gamma where it is not an integer."""
     if transfer == PQ:
         return lambda level: pq_nits(level) / WHITE_NITS
     if transfer == HLG:

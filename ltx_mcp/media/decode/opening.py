@@ -29,7 +29,6 @@ from ltx_mcp.media.excess import find_excess, has_end
 from ltx_mcp.media.signatures import name_image
 
 _PLUGINS = (_avif, _gif, _webp)
-_FORMATS = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "AVIF": "avif", "GIF": "gif", "HEIF": "heif"}
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _HEAD = 1 << 16
 _CODE_POINTS = re.compile(rb"colrnclx(..)(..)", re.DOTALL)
@@ -54,11 +53,6 @@ def open_header(path: str | Path, name: str = "picture") -> ImageFile.ImageFile:
         image.close()
         raise too_large(name, f"is {width} x {height} pixels")
     return image
-
-
-def image_format(image: ImageFile.ImageFile) -> str:
-    """Our word for the format of an opened image."""
-    return _FORMATS[image.format or ""]
 
 
 def _identify(path: str | Path, name: str) -> ImageFile.ImageFile:

@@ -17,18 +17,15 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.media.decode.frame_reader import FrameReader
+from ltx_mcp.media.decode.frame_reader import FrameReader, use_threads
 from ltx_mcp.media.decode.shown import KIND_FRAMES, Shown, shown_as
-from ltx_mcp.media.decode.tone import Tone
+from ltx_mcp.media.decode.tone import MATRICES, Tone, is_full_range
 from ltx_mcp.media.probe import codec_name, find_audio, open_media, refused, require_video
 
-_MATRICES = {1: "bt709", 5: "smpte170m", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _MIN_HD = 720
 _UNKNOWN = 2
-_FULL_RANGE = 2
 _STRAY_S = 0.0011  # containers that count milliseconds round each moment
 _STEADY = Fraction(3, 100)
-_THREADS = 4  # each holds frames of its own
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def read_source(path: str | Path) -> SourceVideo:
             stored=_ranks(found) if is_plain and container.format.name != "avi" else (),
             length=length,
             start_s=float(shown[0] * stream.time_base),
-            matrix="bt709" if appearance.tone else _MATRICES.get(first.colorspace, _usual_matrix(first)),
+            matrix="bt709" if appearance.tone else MATRICES.get(first.colorspace, _usual_matrix(first)),
             colours=(1, 1, 1) if appearance.tone else _colours(first),
             container=container.format.name.split(",")[0],
             codec=codec_name(stream),
@@ -135,7 +132,7 @@ def kept_frames(source: SourceVideo) -> Iterator[tuple[int, av.VideoFrame]]:
 def _timed(source: SourceVideo, container: InputContainer) -> Iterator[av.VideoFrame]:
     """The frames by the clock of the source, each once and in order."""
     stream = require_video(container)
-    stream.thread_type, stream.thread_count = "AUTO", _THREADS
+    use_threads(stream)
     last = -1
     for frame in container.decode(stream):
         is_timed = frame.pts is not None and source.container != "avi"
@@ -146,7 +143,7 @@ def _timed(source: SourceVideo, container: InputContainer) -> Iterator[av.VideoF
 
 
 def _without_fields(source: SourceVideo, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """The frames that hold two moments made whole, by their neighbours; those that do not as they are."""
+    """The frames, the interlaced ones completed from their neighbours."""
     graph: Graph | None = None
     for frame in chain(frames, [None]):
         if graph is None:
@@ -175,10 +172,8 @@ def _number_at(source: SourceVideo, seconds: float) -> int:
 def image_at(source: SourceVideo, number: int, edge: int) -> Image.Image:
     """The numbered frame as seen, its long side at most `edge` pixels."""
     with open_media(source.path, "video") as container:
-        stream = require_video(container)
-        stream.thread_type, stream.thread_count = "AUTO", _THREADS
         try:
-            reader = FrameReader(container, stream)
+            reader = FrameReader(container, require_video(container))
             return reader.image(reader.at(float(source.moments[number] * source.tick) + _STRAY_S), edge)
         except LtxError as error:
             raise refused("video", "has frames that cannot be decoded") from error
@@ -245,7 +240,7 @@ def _narrowed(frame: av.VideoFrame) -> av.VideoFrame:
     """The frame as yuv420p; frames that are so already are given back."""
     if frame.format.is_rgb:
         return frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-    if frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj"):
+    if is_full_range(frame):
         return frame.reformat(format="yuv420p", src_color_range="JPEG", dst_color_range="MPEG")
     return frame if frame.format.name == "yuv420p" else frame.reformat(format="yuv420p")
 

@@ -32,7 +32,7 @@ from ltx_mcp.media.decode.light import (
 
 _BT709, _BT2020, _P3_CINEMA, _P3 = 1, 9, 11, 12  # AVCOL_PRI
 _FULL_RANGE = 2
-_MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+MATRICES = {1: "bt709", 5: "smpte170m", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _TICK = Fraction(1, 90_000)
 _MIN_PEAK, _MAX_PEAK = 400.0, 10_000.0
 _LUMINANCE_AT = 72  # in FFmpeg's record of the screen that a video was graded on
@@ -51,6 +51,11 @@ def needs_tone(frame: av.VideoFrame) -> str:
     if frame.format.is_rgb or frame.color_primaries not in (_BT2020, _P3_CINEMA, _P3):
         return ""
     return f"wide colours ({'BT.2020' if frame.color_primaries == _BT2020 else 'P3'})"
+
+
+def is_full_range(frame: av.VideoFrame) -> bool:
+    """Whether its numbers use all of their range, and not that of television."""
+    return frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
 
 
 class Tone:
@@ -88,9 +93,8 @@ class Tone:
         return self._graph.add_buffer(width=width, height=height, format=av.VideoFormat(pixels), time_base=_TICK)
 
     def _to_rgb(self, sample: av.VideoFrame) -> FilterContext:
-        is_full = sample.color_range == _FULL_RANGE or sample.format.name.startswith("yuvj")
-        matrix = _MATRICES.get(sample.colorspace, "bt2020" if sample.color_primaries == _BT2020 else "bt709")
-        given = f"in_color_matrix={matrix}:in_range={'pc' if is_full else 'tv'}"
+        matrix = MATRICES.get(sample.colorspace, "bt2020" if sample.color_primaries == _BT2020 else "bt709")
+        given = f"in_color_matrix={matrix}:in_range={'pc' if is_full_range(sample) else 'tv'}"
         return self._graph.add("scale", f"{given}:flags=bicubic+accurate_rnd+full_chroma_int")
 
 

@@ -1,4 +1,4 @@
-"""What stands behind the words of a preview: a sky, a horizon, a floor and a light.
+"""What is behind the words of a preview: a sky, a horizon, a floor and a light.
 
 It is no place of any kind, so that nobody takes it for what was asked for; by the lines on its floor one sees how the
 camera moves.

@@ -1,4 +1,4 @@
-"""Where the preview's camera stands at each moment, by the name of its motion, and what it sees of an image."""
+"""Where the preview's camera is at each moment, by the name of its motion, and what it sees of an image."""
 
 import random
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ _MOVES = {
 
 
 def make_camera(motion: str, rng: random.Random) -> Camera:
-    """The camera of a named motion; without one, a slow drift that begins on the whole image."""
+    """The camera of a named motion; without one, a slow drift that begins on the complete image."""
     aim = rng.choice((-1.0, 1.0)) * rng.uniform(0.3, 0.8), rng.uniform(-0.5, 0.3)
     return _MOVES.get(motion) or Camera(View(), View(*aim, zoom=1.12))
 

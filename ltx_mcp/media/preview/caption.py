@@ -18,7 +18,7 @@ from ltx_mcp.media.preview.fonts import Typeface, Typefaces
 
 MARK = "stand-in picture, not LTX"
 _MAX_MARKS = 4  # combining marks kept on one character; more is mischief
-_LAID_OUT = 3000  # characters looked at for line breaks: more than any page here holds
+_LAID_OUT = 3000  # characters examined for line breaks: more than any page here holds
 _JOINER = "\u200d"
 _JOINERS = {_JOINER, "\u200c"}
 _SELECTORS = {"\ufe0e", "\ufe0f"}
@@ -364,7 +364,7 @@ def _write_line(image: Image.Image, line: _Line, edges: tuple[int, int], y: int,
 
 
 def _direction(font: ImageFont.FreeTypeFont, rtl: bool) -> str | None:
-    """What raqm is told; the plain layout takes none."""
+    """The direction for raqm; the basic layout takes none."""
     if font.layout_engine != ImageFont.Layout.RAQM:
         return None
     return "rtl" if rtl else "ltr"

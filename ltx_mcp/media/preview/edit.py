@@ -26,7 +26,7 @@ from ltx_mcp.media.preview.compositor import Screen, draw
 from ltx_mcp.media.preview.render import seeded
 from ltx_mcp.media.preview.scenes import TransitionScene
 from ltx_mcp.media.remux import encode_video, write_all
-from ltx_mcp.media.tracks import CopiedTrack, Dub, EncodedTrack, Pad, Silence, Track, can_copy
+from ltx_mcp.media.tracks import Dub, EncodedTrack, Pad, Silence, Track, make_track
 
 _EDGE = 1280
 """Pixels of the long side of the images that new frames are made from, before they are enlarged."""
@@ -147,11 +147,9 @@ def _make_track(
     own: AudioReader | None = None
     if source.has_audio:
         opened, stream = stack.enter_context(open_audio(source.path, "video"))
-        if order.mode == "replace_video" and can_copy(opened, stream):
-            return CopiedTrack(container, opened, stream, source.start_s)
-        own = AudioReader(opened, stream, source.start_s)
         if order.mode == "replace_video":
-            return EncodedTrack(container, own)
+            return make_track(container, opened, stream, source.start_s)
+        own = AudioReader(opened, stream, source.start_s)
     rate, layout = (own.rate, own.layout) if own else (_SILENT_RATE, "stereo")
     start, end = round(plan.start_s * rate), round(plan.end_s * rate)
     pad = Pad(plan.end_s - plan.start_s, rate, layout, _rng(order))

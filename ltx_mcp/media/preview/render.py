@@ -15,7 +15,7 @@ from pathlib import Path
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from ltx_mcp.media.decode.audio_reader import AudioReader, first_audio_s, measure_loudness, open_audio
+from ltx_mcp.media.decode.audio_reader import first_audio_s, measure_loudness, open_audio
 from ltx_mcp.media.messages import RenderNotes, RenderOrder, ReportProgress
 from ltx_mcp.media.preview.backdrop import make_backdrop
 from ltx_mcp.media.preview.camera import make_camera
@@ -23,7 +23,7 @@ from ltx_mcp.media.preview.caption import make_caption, make_title
 from ltx_mcp.media.preview.compositor import Screen, draw
 from ltx_mcp.media.preview.scenes import AudioReactiveScene, ImageScene, Scene, enlarged, open_filled
 from ltx_mcp.media.remux import open_film_out
-from ltx_mcp.media.tracks import RATE, CopiedTrack, EncodedTrack, Pad, Silence, Track, can_copy
+from ltx_mcp.media.tracks import RATE, EncodedTrack, Pad, Silence, Track, make_track
 
 # Long side of the images before they are enlarged: a drawn scene is soft, a photograph needs more.
 _SCENE_EDGE = 960
@@ -100,9 +100,7 @@ def _make_track(order: RenderOrder, container: OutputContainer, stack: ExitStack
     if order.sound is not None:
         origin = first_audio_s(order.sound)
         source, stream = stack.enter_context(open_audio(order.sound, "audio"))
-        if can_copy(source, stream):
-            return CopiedTrack(container, source, stream, origin, seconds)
-        return EncodedTrack(container, AudioReader(source, stream, origin), seconds)
+        return make_track(container, source, stream, origin, seconds)
     if order.audio:
         return EncodedTrack(container, Pad(seconds, RATE, "stereo", _rng(order)), seconds, _PAD_BIT_RATE)
     return Silence()

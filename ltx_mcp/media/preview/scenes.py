@@ -9,7 +9,7 @@ from ltx_mcp.media.preview.camera import Camera, Size, View, ease, seen
 
 MARGIN = 1.2
 """How much larger than a frame the images are, so that there are pixels to spare for zooming in."""
-# Part of the video at which the cross-fade begins and ends; the end image then stands alone for a moment.
+# Part of the video at which the cross-fade begins and ends; the end image is then alone for a moment.
 _FADE = (0.45, 0.92)
 _ARRIVAL = Camera(View(zoom=1.1), View())
 _TRANSITION = (0.35, 0.65)
@@ -44,7 +44,7 @@ class ImageScene:
 
 
 class TransitionScene:
-    """What is seen between two images, either of which may be missing; `instead` stands where both are."""
+    """What is seen between two images, either of which may be missing; `instead` is shown where both are."""
 
     def __init__(self, size: Size, before: Image.Image | None, after: Image.Image | None, instead: Image.Image) -> None:
         shown = [image for image in (before, after) if image is not None] or [instead]
