@@ -117,8 +117,8 @@ def _read_job(context: AdapterContext, job: Any) -> PollResult:
     return PollResult("done", result_url=url)
 
 
-class Uploading:
-    """What both versions share: upload slots, and the check of the key."""
+class Ltx:
+    """v2: an order is accepted with an id, and polled under the endpoint it was sent to."""
 
     asked = "api"
 
@@ -150,10 +150,6 @@ class Uploading:
         own = bool(_error_of(reply.json)[0]) or "status" in reply.fields
         return key_checked(self._context, reply, _read_error(reply).words, own=own)
 
-
-class Ltx(Uploading):
-    """v2: an order is accepted with an id, and polled under the endpoint it was sent to."""
-
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder:
         """Place the order. Any 2xx with an id is a yes."""
         call = HttpRequest("POST", f"{self._api}/v2/{offer.endpoint}", self._headers, body=_body(offer, uris))
@@ -177,15 +173,25 @@ def _is_video(head: bytes, label: str) -> bool:
     return is_video(head) or (labelled and bool(head) and not is_text(head))
 
 
-class LtxV1(Uploading):
-    """v1: the answer to the order is the video. A connection that dies before its end leaves the outcome unknown."""
+class LtxV1:
+    """v1: the answer to the order is the video. A connection that dies before its end leaves the outcome unknown.
+    Uploads and the check of the key are those of v2."""
+
+    asked = Ltx.asked
+
+    def __init__(self, context: AdapterContext) -> None:
+        v2 = Ltx(context)
+        self.account, self.upload, self.check = v2.account, v2.upload, v2.check
+        self._context = context
+        self._url = f"{context.urls['api']}/v1"
+        self._headers = {"Authorization": f"Bearer {context.key}"}
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> DeferredVideo:
         """Place the order and wait for the head of its answer, which comes when the video is made."""
-        url = f"{self._api}/v1/{offer.endpoint}"
+        url = f"{self._url}/{offer.endpoint}"
         call = HttpRequest("POST", url, self._headers, body=_body(offer, uris), read_s=VIDEO_S)
         stack = AsyncExitStack()
-        held = await stack.enter_async_context(self._client.send_once_streamed(call))
+        held = await stack.enter_async_context(self._context.client.send_once_streamed(call))
         label = held.headers.get("content-type", "")
         if not 200 <= held.status_code < 300 or not _is_video(await held.head(VIDEO_S), label):
             reply = await held.read()

@@ -1,4 +1,4 @@
-"""What a provider's refusal means, in our words: the same rule for every one of them.
+"""What every adapter does in the same way: place the order, ask about it, and say in our words what a refusal means.
 
 An order that was answered with one of DEFINITE_REJECTIONS was not accepted. Everything else is unknown, unless an
 adapter knows its provider better and says so.

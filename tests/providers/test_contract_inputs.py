@@ -107,7 +107,7 @@ def received(bench: Bench, order: EmulatedOrder, which: int = 0) -> str:
         assert decoded is not None
         return hashlib.sha256(decoded[1]).hexdigest()
     if order.provider == "ltx":
-        return str(bench.world.uploads[given]["sha256"])
+        return str(bench.world.uploads[given]["file"].sha256)
     found = next(each for each in bench.world.uploads.values() if each["url"] == given)
     return str(found["file"].sha256)
 

@@ -50,7 +50,7 @@ def got(bench: Bench, provider: str) -> bytes:
     order = bench.orders(provider)[-1]
     given = str(order.fields[AT[provider]])
     if provider == "ltx":
-        wanted = str(bench.world.uploads[given]["sha256"])
+        wanted = str(bench.world.uploads[given]["file"].sha256)
     else:
         wanted = str(next(each for each in bench.world.uploads.values() if each.get("url") == given)["file"].sha256)
     kept = (path.read_bytes() for path in (bench.home / "inputs").iterdir())

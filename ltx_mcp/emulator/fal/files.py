@@ -78,8 +78,8 @@ class Files:
             return PlainTextResponse("The signature does not match", 403)
         if request.headers.get("content-type") != upload["content_type"]:
             return PlainTextResponse("The content type is not the one that was signed", 403)
-        _fill(upload, request.state.file)
-        return Response(status_code=200, headers={"ETag": upload["file"].etag})
+        upload["file"] = request.state.file
+        return Response(status_code=200, headers={"ETag": request.state.file.etag})
 
     async def token(self, request: Request) -> Response:
         """A token for the CDN."""
@@ -93,7 +93,7 @@ class Files:
         """The complete file in one request to the CDN."""
         self._check_token(request)
         upload = self._from_headers(request)
-        _fill(upload, request.state.file)
+        upload["file"] = request.state.file
         return JSONResponse({"access_url": upload["url"]})
 
     async def begin(self, request: Request) -> Response:
@@ -113,13 +113,12 @@ class Files:
         """Many parts, last: all of them, by number and tag, are the file."""
         self._check_token(request)
         upload = self._upload(request)
-        named = (await read_json(request) or {}).get("parts", [])
         parts: dict[int, Stored] = dict(sorted(upload["parts"].items()))
-        if {part.get("partNumber"): part.get("etag") for part in named} != {
-            number: file.etag for number, file in parts.items()
-        }:
+        etags = {number: file.etag for number, file in parts.items()}
+        named = (await read_json(request) or {}).get("parts", [])
+        if {part.get("partNumber"): part.get("etag") for part in named} != etags:
             return infra_error(400, message="The parts are not those that were uploaded")
-        _fill(upload, await self.emulator.inputs.join(list(parts.values())))
+        upload["file"] = await self.emulator.inputs.join(list(parts.values()))
         return JSONResponse({"access_url": upload["url"]})
 
     async def file(self, request: Request) -> Response:
@@ -163,7 +162,3 @@ class Files:
         ends_at = self.tokens.get(token)
         if scheme != TOKEN_TYPE or ends_at is None or ends_at < self.emulator.state.now():
             raise RequestRefused(infra_error(401, message="Invalid token"))
-
-
-def _fill(upload: dict[str, Any], file: Stored) -> None:
-    upload |= {"file": file, "sha256": file.sha256}

@@ -104,7 +104,7 @@ class _LtxApi:
         if wrong := self._wrong_put(request, entry, file):
             return wrong
         content_type = request.headers["content-type"]
-        entry.update(file=file, sha256=file.sha256, content_type=content_type, stored_at=self._state.now())
+        entry.update(file=file, content_type=content_type, stored_at=self._state.now())
         return Response(status_code=200, headers={"etag": file.etag})
 
     def _wrong_put(self, request: Request, entry: Mapping[str, Any], file: Stored) -> Response | None:
