@@ -123,7 +123,7 @@ async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated
                 return Repeated(await view_of(jobs, job), asks)
             if asks and not _is_retry(job):
                 raise _refused(job)
-            _say_placed(ordered, is_preview=jobs.market.facts(job.offer.provider).is_preview)
+            _say_placed(ordered, is_preview=jobs.catalog.facts(job.offer.provider).is_preview)
             _say_why_preview(jobs, arguments)
             await _follow(jobs, job)
         if job is None:
@@ -179,7 +179,7 @@ async def _follow(jobs: "Jobs", job: Job) -> None:
 
 
 def _say_why_preview(jobs: "Jobs", arguments: PaidArguments) -> None:
-    if arguments.provider == "auto" and (text := previews_text(jobs.market, environment(), "this is a preview")):
+    if arguments.provider == "auto" and (text := previews_text(jobs.catalog, environment(), "this is a preview")):
         say(text)
 
 

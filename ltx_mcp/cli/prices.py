@@ -88,29 +88,29 @@ async def _estimate(options: dict[str, Any]) -> tuple[Estimate, int]:
 def models(as_json: bool) -> None:
     """Show what can be ordered, and what each provider needs."""
     with report_errors():
-        _, market = read_edge()
+        _, catalog = read_edge()
     if as_json:
-        print_json(_facts(market))
+        print_json(_facts(catalog))
         return
     if is_terminal(sys.stdout):
-        _draw_models(market)
+        _draw_models(catalog)
         return
     print_table(
         [
-            _cells(facts.name, row, limit, market.standings[facts.name].unavailable_reason or "yes")
-            for facts in market.providers
+            _cells(facts.name, row, limit, catalog.standings[facts.name].unavailable_reason or "yes")
+            for facts in catalog.providers
             for row in facts.offer
             for limit in row.limits
         ]
     )
 
 
-def _facts(market: Catalog) -> list[dict[str, Any]]:
+def _facts(catalog: Catalog) -> list[dict[str, Any]]:
     """The facts as they are, and whether each provider could be used now."""
     return [
         facts.model_dump(mode="json", by_alias=True)
-        | {"usable": market.standings[facts.name].usable, "why_not": market.standings[facts.name].unavailable_reason}
-        for facts in market.providers
+        | {"usable": catalog.standings[facts.name].usable, "why_not": catalog.standings[facts.name].unavailable_reason}
+        for facts in catalog.providers
     ]
 
 
@@ -126,18 +126,18 @@ def _cells(provider: str, row: OfferSpec, limit: Limit, usable: str) -> dict[str
     }
 
 
-def _draw_models(market: Catalog) -> None:
+def _draw_models(catalog: Catalog) -> None:
     """What each provider makes, of what, within which limits, and what stands in the way."""
     from rich.text import Text
 
     from ltx_mcp.cli.output.screen import make_console, make_table, piece
 
     console = make_console()
-    rows = {facts.name: _rows(facts) for facts in market.providers}
+    rows = {facts.name: _rows(facts) for facts in catalog.providers}
     every = [NAMES, *(row for each in rows.values() for row in each)]
     widths = [max(len(row[column]) for row in every) for column in range(len(NAMES))]
     for name, offered in rows.items():
-        standing = market.standings[name]
+        standing = catalog.standings[name]
         ready = Text("ready", "green") if standing.usable else piece(console, standing.unavailable_reason, "yellow")
         table = make_table(console, NAMES, offered)
         for column, width in zip(table.columns, widths, strict=True):

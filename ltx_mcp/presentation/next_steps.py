@@ -38,9 +38,9 @@ class JobContext:
 
 async def context_of(jobs: "Jobs", job: Job, *, show_frames: bool = True) -> JobContext:
     """How a job stands now."""
-    is_preview = jobs.market.facts(job.offer.provider).is_preview
+    is_preview = jobs.catalog.facts(job.offer.provider).is_preview
     before, refusals = await jobs.queue_ahead(job), await jobs.refusals(job)
-    return JobContext(is_preview, before, jobs.blocked_reason(job), refusals, goes_on(job, jobs.market), show_frames)
+    return JobContext(is_preview, before, jobs.blocked_reason(job), refusals, goes_on(job, jobs.catalog), show_frames)
 
 
 def next_step(job: Job, standing: JobContext, *, fresh: bool = True, now: datetime | None = None) -> str:

@@ -43,7 +43,7 @@ INSTRUCTIONS = (
 
 
 def make_server(
-    settings: Settings, market: Catalog, *, base_url: str = ""
+    settings: Settings, catalog: Catalog, *, base_url: str = ""
 ) -> tuple[MCPServer[AppContext], Callable[[], AppContext | None]]:
     """The server, and a look at its context while it runs. `base_url`: films are reached over HTTP, not by path."""
     contexts: list[AppContext] = []
@@ -51,7 +51,7 @@ def make_server(
     @asynccontextmanager
     async def lifespan(server: MCPServer[AppContext]) -> AsyncIterator[AppContext]:
         async with anyio.create_task_group() as group:
-            config = partial(make_config, settings, market, paths=not base_url)
+            config = partial(make_config, settings, catalog, paths=not base_url)
             app_context = AppContext(settings, config, group, base_url)
             contexts.append(app_context)
             group.start_soon(app_context.look_for_ownerless)
@@ -63,9 +63,9 @@ def make_server(
                 group.cancel_scope.cancel()
 
     log_to_stderr(settings.log_level)
-    warn_of_ended(settings, market)
+    warn_of_ended(settings, catalog)
     level = cast(Literal["DEBUG", "INFO", "WARNING", "ERROR"], settings.log_level or "WARNING")
-    tools = make_tools(market, show_frames=settings.show_frames)
+    tools = make_tools(catalog, show_frames=settings.show_frames)
     with _without_rich():
         server = MCPServer[AppContext](
             "ltx-mcp",
@@ -75,7 +75,7 @@ def make_server(
             tools=[*tools],
             extensions=[
                 Tasks(JobTasks(), [tool.name for tool in tools if tool.annotations == PAID]),
-                make_player(market, settings.lookup, base_url),
+                make_player(catalog, settings.lookup, base_url),
             ],
             lifespan=lifespan,
             log_level=level,
@@ -85,9 +85,9 @@ def make_server(
     def current_context() -> AppContext | None:
         return contexts[-1] if contexts else None
 
-    add_resources(server, market)
-    add_prompts(server, market)
-    add_completions(server, market, current_context)
+    add_resources(server, catalog)
+    add_prompts(server, catalog)
+    add_completions(server, catalog, current_context)
     return server, current_context
 
 

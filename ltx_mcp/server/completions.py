@@ -20,7 +20,7 @@ DAYS = 14
 SHOTS = tuple(map(str, range(1, 13)))
 
 
-def add_completions(server: MCPServer[Any], market: Catalog, current_context: Callable[[], AppContext | None]) -> None:
+def add_completions(server: MCPServer[Any], catalog: Catalog, current_context: Callable[[], AppContext | None]) -> None:
     """Register the one handler there is."""
 
     # the SDK's decorator has no types
@@ -31,7 +31,7 @@ def add_completions(server: MCPServer[Any], market: Catalog, current_context: Ca
         context: CompletionContext | None,
     ) -> Completion:
         given = (context.arguments if context else None) or {}
-        words = _from_facts(market, argument.name, given)
+        words = _from_facts(catalog, argument.name, given)
         if words is None:
             words = await _from_jobs(current_context(), argument.name, given)
         return _matching(words, argument.value)
@@ -44,13 +44,13 @@ def _matching(words: Iterable[str], begun: str) -> Completion:
     return Completion(values=found[:MOST], total=len(found), has_more=len(found) > MOST)
 
 
-def _from_facts(market: Catalog, name: str, given: dict[str, str]) -> Sequence[str] | None:
+def _from_facts(catalog: Catalog, name: str, given: dict[str, str]) -> Sequence[str] | None:
     """What is known without any job; None for another argument."""
-    rows = [row for facts in market.providers for row in facts.offer if not facts.is_preview]
+    rows = [row for facts in catalog.providers for row in facts.offer if not facts.is_preview]
     if name == "model":
         return ["auto", *(row.model for row in rows)]
     if name == "provider":
-        return ["auto", *(facts.name for facts in market.providers)]
+        return ["auto", *(facts.name for facts in catalog.providers)]
     if name == "duration":
         limits = [limit for row in rows if given.get("model", "auto") in ("auto", row.model) for limit in row.limits]
         listed = {

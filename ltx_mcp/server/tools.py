@@ -111,7 +111,7 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
         shown = await jobs.sheet(job)
     pictures = [image(shown.data, shown.mime_type)] if shown else []
     meta = (
-        player_meta(job, jobs.market, jobs.blocked_reason(job), datetime.now(UTC))
+        player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
         if client_supports_apps(context)
         else None
     )
@@ -147,10 +147,10 @@ async def list_jobs(arguments: ListJobs, context: Context[AppContext]) -> CallTo
     return answer(list_text(listed), listed)
 
 
-def make_tools(market: Catalog, *, show_frames: bool = True) -> list[StrictTool]:
+def make_tools(catalog: Catalog, *, show_frames: bool = True) -> list[StrictTool]:
     """The tools, in the order they are listed, with the choices the facts give. Editing tools are there where a
     provider that could be used now has what they do."""
-    usable = {row.operation for name in market.usable for row in market.facts(name).offer}
+    usable = {row.operation for name in catalog.usable for row in catalog.facts(name).offer}
     table: list[tuple[Any, type[Arguments], type[BaseModel] | None, str, ToolAnnotations]] = [
         (generate_video, GenerateVideo, JobRef, "Generate a video", PAID),
         (animate_image, AnimateImage, JobRef, "Animate a picture", PAID),
@@ -169,7 +169,7 @@ def make_tools(market: Catalog, *, show_frames: bool = True) -> list[StrictTool]
             answer,
             title=title,
             annotations=hints,
-            choices=_choices(market, OPERATIONS.get(arguments)),
+            choices=_choices(catalog, OPERATIONS.get(arguments)),
             meta=TOOL_META if call is check_job else None,
             is_first=call is generate_video,
         )
@@ -183,9 +183,9 @@ def _without_sheet(tool: StrictTool) -> StrictTool:
     return tool.model_copy(update={"description": tool.description.replace(SHEET, "")})
 
 
-def _choices(market: Catalog, operation: str | None) -> dict[str, tuple[str, ...]]:
+def _choices(catalog: Catalog, operation: str | None) -> dict[str, tuple[str, ...]]:
     """Who and what can be chosen for an operation, or for any."""
-    rows = [(facts.name, row) for facts in market.providers for row in facts.offer]
+    rows = [(facts.name, row) for facts in catalog.providers for row in facts.offer]
     fit = [(name, row) for name, row in rows if operation in (None, row.operation)]
     return {
         "provider": ("auto", *dict.fromkeys(name for name, _ in fit)),

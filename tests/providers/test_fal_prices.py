@@ -23,7 +23,7 @@ from ltx_mcp.providers.catalog_loader import can_serve, read_addresses, read_pro
 from tests.conftest import Emulated
 from tests.patience import HANG_S
 from tests.providers.adapted import adapters_at
-from tests.providers.bench import FACTOR, Bench, known_prices, lookup_in, market_of, opened, text
+from tests.providers.bench import FACTOR, Bench, catalog_of, known_prices, lookup_in, opened, text
 
 pytestmark = pytest.mark.anyio
 
@@ -86,9 +86,9 @@ def test_the_price_call_goes_to_fal_where_the_queue_is_fals_own_or_to_where_it_i
 
 def test_an_overlay_without_its_address_switches_it_off() -> None:
     off = 'name = "fal"\nurl_default = { queue = "https://queue.fal.run", rest = "https://rest.fal.ai" }'
-    market = market_of({"FAL_KEY": "a:b"}, overlay=off)
-    assert market.standings["fal"].usable
-    assert "api" not in read_addresses(market.facts("fal"), lookup_in({"FAL_KEY": "a:b"}))
+    catalog = catalog_of({"FAL_KEY": "a:b"}, overlay=off)
+    assert catalog.standings["fal"].usable
+    assert "api" not in read_addresses(catalog.facts("fal"), lookup_in({"FAL_KEY": "a:b"}))
 
 
 async def test_an_address_for_prices_elsewhere_makes_the_queue_no_stranger(emulator: Emulated) -> None:

@@ -31,7 +31,7 @@ from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import ERAS, PROVIDER_SETTINGS, Clock, Emulated, Era
 from tests.jobs.moments import SUBMITS, relayed
-from tests.providers.bench import market_of
+from tests.providers.bench import catalog_of
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +71,7 @@ def shop(home: Path, emulator: Emulated, tmp_path: Path) -> Shop:
     async def opened(era: Era = "auto", person: Person | None = None, **more: str) -> AsyncIterator[Client]:
         ours = {"HOME": str(home), "INPUT_DIRS": str(tmp_path), "CONFIRM_ABOVE_USD": "0.20"} | more
         env = settings(base_url) | {f"LTX_MCP_{name}": value for name, value in ours.items()}
-        server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
+        server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), catalog_of(env))
         async with Client(server, mode=era, elicitation_callback=person) as client:
             yield client
 

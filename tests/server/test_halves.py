@@ -36,7 +36,7 @@ from tests.conftest import PROVIDER_SETTINGS, Clock, Emulated
 from tests.conversations.reading import HALVES, read, text_of
 from tests.facts import facts_of
 from tests.patience import HANG_S
-from tests.providers.bench import market_of
+from tests.providers.bench import catalog_of
 
 LATER = datetime(2026, 12, 5, 12, tzinfo=UTC)
 LINKS = Links(path_of=lambda job: None)
@@ -76,8 +76,8 @@ def placed(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
 @pytest.mark.parametrize(("asked", "words"), ESTIMATES)
 def test_an_estimate_says_the_same_in_both_halves(asked: dict[str, Any], words: str) -> None:
     arguments = EstimateCost(**asked)
-    market = make_catalog(read_providers(), (), lambda name: SETTINGS.get(name, ""))
-    plan = make_offers(to_request(arguments), supposed_inputs(arguments), market)
+    catalog = make_catalog(read_providers(), (), lambda name: SETTINGS.get(name, ""))
+    plan = make_offers(to_request(arguments), supposed_inputs(arguments), catalog)
     estimate = to_estimate(plan, arguments.count, HALF_A_DAY, supposed_text(arguments))
     both = answer(estimate_text(estimate, arguments.count), estimate)
     from_text, structure = read("estimate_cost", both, "text"), both.structured_content or {}
@@ -208,7 +208,7 @@ async def test_cancelling_what_has_ended_says_so_and_what_it_cost(home: Path, em
     base_url, world = emulator
     world.wait_s = world.work_s = 0
     env = settings(base_url) | {"LTX_MCP_HOME": str(home)}
-    server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
+    server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), catalog_of(env))
     async with Client(server, read_timeout_seconds=HANG_S) as client:
         order = {"prompt": "A pond", "provider": "fal", "wait_seconds": 45}
         while facts_of(placed := await client.call_tool("generate_video", order))["state"] != "succeeded":

@@ -17,7 +17,7 @@ from ltx_mcp.server.patience import LONGER_S, SHORT_S, Patience, Patiences
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Emulated
 from tests.patience import HANG_S
-from tests.providers.bench import market_of
+from tests.providers.bench import catalog_of
 
 pytestmark = pytest.mark.anyio
 
@@ -104,7 +104,7 @@ async def test_a_call_that_says_no_wait_is_answered_soon_until_one_has_waited(
     base_url, world = emulator
     world.work_s = HANG_S
     env = settings(base_url) | {"LTX_MCP_HOME": str(home)}
-    server, current_context = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
+    server, current_context = make_server(read_settings(env, PROVIDER_SETTINGS), catalog_of(env))
     async with Client(server) as client:
         placed = await client.call_tool("generate_video", {"prompt": "A pond", "provider": "fal"})
         job_id = _facts(placed)["job_id"]

@@ -130,7 +130,7 @@ class OrderProgress:
     async def news(self, job: Job) -> list[str]:
         """Sentences that were not said yet."""
         sentences = []
-        is_preview = self._jobs.market.facts(job.offer.provider).is_preview
+        is_preview = self._jobs.catalog.facts(job.offer.provider).is_preview
         if self._refusals is None:  # of a job that was under way before
             self._refusals = len(await self._jobs.refusals(job))
         if job.offer_index != self._offer_index:
