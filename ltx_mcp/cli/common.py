@@ -57,7 +57,7 @@ def report_errors() -> Iterator[None]:
             raise
         message, hint = error.message, error.hint
         if isinstance(error, ConfirmationRequiredError):
-            message, hint = error.told, ""
+            message, hint = error.terminal_message, ""
         print_error(error.code, spoken(name_options(message)), spoken(f"{hint} {getattr(error, 'where', '')}"))
         callers_fault = error.code in USAGE_CODES and not isinstance(error, SetupError)
         raise SystemExit(USAGE if callers_fault else REFUSED) from error
@@ -164,7 +164,7 @@ async def care_for_ownerless(jobs: "Jobs") -> None:
         say(f"Nobody works on {name_some(ownerless.able)}: {WORK} does. It could not be started here: {trouble}.")
     for provider in dict.fromkeys(ownerless.lacking.values()):
         theirs = [job_id for job_id, name in ownerless.lacking.items() if name == provider]
-        standing = jobs.catalog.standings.get(provider)
+        standing = jobs.catalog.availability.get(provider)
         why = standing.unavailable_reason if standing else f"{provider} is gone."
         say(f"Nobody works on {name_some(theirs)}: {why} With that set, {WORK} does.")
 

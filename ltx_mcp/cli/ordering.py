@@ -169,8 +169,8 @@ def _refused(job: Job) -> CallerError:
 
 async def _follow(jobs: "Jobs", job: Job) -> None:
     context = await context_of(jobs, job)
-    if context.hindrance:
-        say(f"Nobody works on it: {context.hindrance}")
+    if context.blocked_reason:
+        say(f"Nobody works on it: {context.blocked_reason}")
     with following(jobs, job, context) as (report, refresh):
         async with anyio.create_task_group() as group:
             group.start_soon(refresh)

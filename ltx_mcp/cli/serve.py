@@ -15,7 +15,7 @@ from anyio.abc import TaskStatus
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.cli.output.messages import say
 from ltx_mcp.presentation.config import read_edge, warn_of_previews
-from ltx_mcp.presentation.repeats import tell_left_out
+from ltx_mcp.presentation.repeats import report_left_out
 from ltx_mcp.providers.key_names import previews_text
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ async def _serve_http(host: str, port: int) -> None:
             if (app_context := current_context()) is not None:
                 await app_context.close()
             # all is handed over and closed; taking the interpreter apart would be most of the end
-            tell_left_out()
+            report_left_out()
             sys.stderr.flush()
             os._exit(0)
 

@@ -34,19 +34,19 @@ class Catalog:
     told of their prices since."""
 
     providers: tuple[ProviderSpec, ...]
-    standings: Mapping[str, Availability]
+    availability: Mapping[str, Availability]
     order: tuple[str, ...]
     unit_prices: UnitPrices = field(default_factory=dict)
 
     @property
     def is_real(self) -> bool:
         """Whether anything but the preview could be ordered by `auto` now."""
-        return any(self.standings[name].usable for name in self.order if name != PREVIEW_PROVIDER)
+        return any(self.availability[name].usable for name in self.order if name != PREVIEW_PROVIDER)
 
     @property
     def usable(self) -> tuple[str, ...]:
         """Who could be ordered from now."""
-        return tuple(facts.name for facts in self.providers if self.standings[facts.name].usable)
+        return tuple(facts.name for facts in self.providers if self.availability[facts.name].usable)
 
     def facts(self, provider: str) -> ProviderSpec:
         """The facts of a provider that is known to exist."""
@@ -79,13 +79,13 @@ def make_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> 
     refused: list[Refusal] = []
     for provider, row in _candidates(request, catalog):
         answer = make_offer(request, inputs, provider, row)
-        standing = catalog.standings[provider.name]
+        availability = catalog.availability[provider.name]
         if isinstance(answer, Refusal):
             refused.append(answer)
-        elif standing.usable:
+        elif availability.usable:
             offers.append(answer)
         else:
-            unusable.append((answer, standing.unavailable_reason))
+            unusable.append((answer, availability.unavailable_reason))
     offers.sort(key=lambda offer: _preference(request, offer, catalog))
     return Plan(tuple(offers), tuple(unusable), tuple(refused))
 
@@ -170,11 +170,11 @@ def _not_supported(
     near = make_offers(replace(request, adjust="nearest"), inputs, catalog)
     offers = _within_auto(request, near.offers, catalog)
     names = {offer.provider for offer in offers} or {refusal.provider for refusal in refused}
-    told = [refusal for refusal in refused if refusal.provider in names]
+    shown = [refusal for refusal in refused if refusal.provider in names]
     models: dict[tuple[str, str], list[str]] = {}
-    for refusal in told:
+    for refusal in shown:
         models.setdefault((refusal.provider, refusal.reason), []).append(refusal.model)
-    reasons = [f"{who} {', '.join(of)}: {why}" for (who, why), of in list(models.items())[:MAX_REASONS]]
+    reasons = [f"{provider} {', '.join(of)}: {reason}" for (provider, reason), of in list(models.items())[:MAX_REASONS]]
     hint = "estimate_cost and ltx://models show what each provider offers."
     if offers:
         best = offers[0]
@@ -193,5 +193,5 @@ def _no_such_row(request: Request, catalog: Catalog) -> str:
         if row.operation == request.operation
     ]
     models = ", ".join(dict.fromkeys(row.model for row in rows))
-    who = "any provider" if request.provider == "auto" else request.provider
-    return f"model {request.model} is not offered by {who} for {request.operation}; allowed: {models}."
+    provider = "any provider" if request.provider == "auto" else request.provider
+    return f"model {request.model} is not offered by {provider} for {request.operation}; allowed: {models}."

@@ -13,7 +13,7 @@ from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, n
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.plan import Catalog, Plan, is_preview_only, make_offers, select_offers
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.domain.request import canonical_form, media_arguments, supposed_inputs, to_request
+from ltx_mcp.domain.request import assumed_inputs, canonical_form, media_arguments, to_request
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.resolve_inputs import ResolvedInput, read_media, with_found
@@ -91,7 +91,7 @@ class Placement:
         async with self._media(arguments, caller) as given:
             for each in given:
                 each.check()
-            inputs = (*(each.input for each in given), *supposed_inputs(arguments))
+            inputs = (*(each.input for each in given), *assumed_inputs(arguments))
         plan = make_offers(to_request(arguments), inputs, self.catalog)
         unusable = zip(with_found([offer for offer, _ in plan.unusable], given), plan.unusable, strict=True)
         return replace(

@@ -169,7 +169,7 @@ class Recovery:
         adapter: object = self.adapters.get(provider)
         if isinstance(adapter, SupportsLookup):
             return adapter
-        standing = self.catalog.standings.get(provider)
+        standing = self.catalog.availability.get(provider)
         if standing is None:
             known = ", ".join(facts.name for facts in self.catalog.providers)
             raise CallerError(ErrorCode.INVALID_REQUEST, f"{quote(provider)} is no provider; there are {known}.")

@@ -257,7 +257,7 @@ class Jobs:
         """What a live job that nobody works on waits for: a key or address this process does not have."""
         if not job.live or job.lease_owner or job.offer.provider in self._adapters.by_name:
             return ""
-        return self._config.catalog.standings[job.offer.provider].unavailable_reason
+        return self._config.catalog.availability[job.offer.provider].unavailable_reason
 
     @property
     def keeping(self) -> Keeping:

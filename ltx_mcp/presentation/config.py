@@ -41,19 +41,19 @@ def read_edge(
 def _with_hints(catalog: Catalog, settings: Settings) -> Catalog:
     """Where a key is missing and a variable of another name seems to hold it, that is said with what is missing."""
     hints = {facts.name: misnamed_text(facts, settings.environment) for facts in catalog.providers}
-    standings = {
-        name: standing
-        if standing.usable or not hints[name]
-        else Availability(False, f"{standing.unavailable_reason} {hints[name]}")
-        for name, standing in catalog.standings.items()
+    availability = {
+        name: current
+        if current.usable or not hints[name]
+        else Availability(False, f"{current.unavailable_reason} {hints[name]}")
+        for name, current in catalog.availability.items()
     }
-    return replace(catalog, standings=standings)
+    return replace(catalog, availability=availability)
 
 
 def warn_of_ended(settings: Settings, catalog: Catalog) -> None:
     """A line in the log for each setting that leads to nothing any more."""
-    for words in ended_choices(catalog.providers, settings.lookup).values():
-        logger.warning("%s", words)
+    for text in ended_choices(catalog.providers, settings.lookup).values():
+        logger.warning("%s", text)
 
 
 def warn_of_previews(settings: Settings, catalog: Catalog) -> None:

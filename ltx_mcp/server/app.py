@@ -16,7 +16,7 @@ from ltx_mcp.presentation.config import make_config, warn_of_ended
 from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.completions import add_completions
-from ltx_mcp.server.echoes import cut_names
+from ltx_mcp.server.echoes import shorten_names
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
 from ltx_mcp.server.resources import add_resources
@@ -54,7 +54,7 @@ def make_server(
             config = partial(make_config, settings, catalog, paths=not base_url)
             app_context = AppContext(settings, config, group, base_url)
             contexts.append(app_context)
-            group.start_soon(app_context.look_for_ownerless)
+            group.start_soon(app_context.take_over_ownerless)
             try:
                 yield app_context
             finally:
@@ -79,7 +79,7 @@ def make_server(
             ],
             lifespan=lifespan,
             log_level=level,
-            middleware=[_mark_answered, cut_names, explain_refusals],
+            middleware=[_mark_response, shorten_names, explain_refusals],
         )
 
     def current_context() -> AppContext | None:
@@ -91,11 +91,11 @@ def make_server(
     return server, current_context
 
 
-async def _mark_answered(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
+async def _mark_response(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
     """Notice the first answer: what is heavy waits for it."""
     result = await call_next(ctx)
     if isinstance(ctx.lifespan_context, AppContext):
-        ctx.lifespan_context.answered.set()
+        ctx.lifespan_context.has_responded.set()
     return result
 
 

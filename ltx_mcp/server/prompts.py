@@ -103,10 +103,10 @@ async def explain_refusals(ctx: ServerRequestContext[Any, Any], call_next: CallN
     except ValueError as error:
         if ctx.method != "prompts/get":
             raise
-        raise MCPError(code=INVALID_PARAMS, message=_told(error)) from error
+        raise MCPError(code=INVALID_PARAMS, message=_refusal_text(error)) from error
 
 
-def _told(error: BaseException) -> str:
+def _refusal_text(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ValidationError):
         cause = cause.__cause__
@@ -194,7 +194,7 @@ def _rows(catalog: Catalog, *, with_picture: bool) -> list[tuple[str, OfferSpec]
 
 def _lengths(rows: Sequence[tuple[str, OfferSpec]], catalog: Catalog) -> str:
     """A line for each model of each provider; only of those that can be used now, where there are any."""
-    usable = [(provider, row) for provider, row in rows if catalog.standings[provider].usable]
+    usable = [(provider, row) for provider, row in rows if catalog.availability[provider].usable]
     return "\n".join(
         f"- {provider} {row.model}: {'; '.join(limit_text(limit) for limit in row.limits)}"
         for provider, row in usable or rows

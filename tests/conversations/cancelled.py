@@ -8,8 +8,8 @@ async def talk(agent: Agent) -> None:
     """What was stopped or never sent costs nothing; a provider that is at work can only be asked to stop."""
     agent.providers.keep_in_line()
     agent.hears("A market at noon, six seconds, at fal. ... No, forget it.")
-    catalog = await agent.calls("generate_video", prompt="A market at noon, seen from above.", provider="fal")
-    stopped = await agent.calls("cancel_job", job_id=catalog.facts["job_id"])
+    market = await agent.calls("generate_video", prompt="A market at noon, seen from above.", provider="fal")
+    stopped = await agent.calls("cancel_job", job_id=market.facts["job_id"])
     assert (stopped.facts["state"], stopped.facts["cancel"]) == ("cancelled", "stopped")
     assert stopped.tells("it costs nothing")
 

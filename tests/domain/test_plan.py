@@ -13,7 +13,7 @@ from ltx_mcp.domain.arguments import EstimateCost, GenerateVideo
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.plan import Catalog, make_offers, select_offers
-from ltx_mcp.domain.request import Input, Request, film_size, supposed_inputs, to_request
+from ltx_mcp.domain.request import Input, Request, assumed_inputs, to_request, video_size
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 
 FAST = {
@@ -244,7 +244,7 @@ def test_an_estimate_quotes_the_preview_beside_the_real_ones() -> None:
     ],
 )
 def test_the_label_is_the_short_side(resolution: str, ratio: str, size: tuple[int, int]) -> None:
-    assert film_size(resolution, ratio) == size
+    assert video_size(resolution, ratio) == size
 
 
 @given(
@@ -270,5 +270,5 @@ def test_an_extension_without_a_video_is_priced_as_of_one_as_long_as_it_adds(
     """Or as long as its context is to be, and as a video must be at least: what docs/agents.md says."""
     arguments = EstimateCost(operation="extend", provider="fal", **({"duration": 5} | asked))  # type: ignore[arg-type]
     catalog = make_catalog(read_providers(), (), lambda name: "key" if name == "FAL_KEY" else "")
-    (offer,) = make_offers(to_request(arguments), supposed_inputs(arguments), catalog).offers
+    (offer,) = make_offers(to_request(arguments), assumed_inputs(arguments), catalog).offers
     assert (offer.billed, offer.cost_usd) == (Decimal(seconds), Decimal(seconds) / 10)

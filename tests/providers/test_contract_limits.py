@@ -13,7 +13,7 @@ from ltx_mcp.domain.catalog import Limit, NumberRange, OfferSpec, ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import Catalog, make_offers
-from ltx_mcp.domain.request import Input, Request, film_size, to_request
+from ltx_mcp.domain.request import Input, Request, to_request, video_size
 from ltx_mcp.emulator.emulator_state import EmulatorState, VideoSpec
 from ltx_mcp.providers.adapters import Adapters
 from ltx_mcp.providers.base import DeferredVideo, Provider, SubmittedOrder
@@ -102,7 +102,7 @@ async def test_every_admitted_combination_is_taken_as_it_was_asked(
     world.reset()
     for request in admitted(facts, row):
         plan = make_offers(request, pictures(row), catalog)
-        if not _in_frame(row, *film_size(request.resolution or "", request.aspect_ratio)):
+        if not _in_frame(row, *video_size(request.resolution or "", request.aspect_ratio)):
             assert (plan.offers, len(plan.refused)) == ((), 1), request
             continue
         (offer,) = plan.offers
@@ -213,5 +213,5 @@ def forced(facts: ProviderSpec, row: OfferSpec, limit: Limit, changed: dict[str,
     """An offer nobody would make, by changing one that is made."""
     inside = {"duration": numbers(limit)[0], "fps": limit.fps[0], "resolution": limit.resolution[0]}
     (offer,) = make_offers(asked(facts, row, **inside), pictures(row), catalog).offers
-    width, height = film_size(changed["resolution"], changed.get("aspect_ratio", "16:9"))
+    width, height = video_size(changed["resolution"], changed.get("aspect_ratio", "16:9"))
     return replace(offer, width=width, height=height, **changed)

@@ -61,7 +61,7 @@ def test_an_address_is_the_base_before_the_documented_path(given: str, used: str
 
 
 def test_a_provider_without_a_known_address_says_what_it_needs() -> None:
-    standing = catalog(BYTECOMPUTE_API_KEY="k").standings["bytecompute"]
+    standing = catalog(BYTECOMPUTE_API_KEY="k").availability["bytecompute"]
     assert (standing.usable, standing.unavailable_reason) == (False, "bytecompute needs LTX_MCP_BYTECOMPUTE_URL.")
     assert not can_serve(FACTS["bytecompute"], lambda name: "k" if name == "BYTECOMPUTE_API_KEY" else "")
 
@@ -75,10 +75,10 @@ def test_an_option_has_a_default_and_a_list_of_values() -> None:
 
 def test_either_name_of_a_key_will_do() -> None:
     for name in ("LTX_API_KEY", "LTXV_API_KEY"):
-        assert catalog(**{name: "k"}).standings["ltx"].usable
+        assert catalog(**{name: "k"}).availability["ltx"].usable
 
 
 def test_orders_at_a_provider_that_auto_must_not_choose_are_still_followed() -> None:
     found = make_catalog(tuple(FACTS.values()), ("ltx",), lambda name: "k" if name == "FAL_KEY" else "")
-    assert not found.standings["fal"].usable
+    assert not found.availability["fal"].usable
     assert can_serve(FACTS["fal"], lambda name: "k" if name == "FAL_KEY" else "")

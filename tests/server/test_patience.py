@@ -54,12 +54,12 @@ async def _cancelled(patience: Patience, hours: Hours, seconds: float) -> None:
 
 async def test_a_connection_is_let_wait_once_it_has(hours: Hours) -> None:
     patience = Patience(hours)
-    assert (patience.usual(25), patience.most(45)) == (SHORT_S, 45)
+    assert (patience.default_s(25), patience.asked_s(45)) == (SHORT_S, 45)
     # a short wait takes a little longer than it says
     await _called(patience, hours, SHORT_S + 0.9)
-    assert patience.usual(25) == SHORT_S
+    assert patience.default_s(25) == SHORT_S
     await _called(patience, hours, LONGER_S)
-    assert patience.usual(25) == 25
+    assert patience.default_s(25) == 25
 
 
 async def test_a_client_that_asked_for_something_else_meanwhile_may_have_given_up(hours: Hours) -> None:
@@ -67,7 +67,7 @@ async def test_a_client_that_asked_for_something_else_meanwhile_may_have_given_u
     async with patience.call():
         await _called(patience, hours, 1)
         hours.now += 30
-    assert patience.usual(25) == SHORT_S
+    assert patience.default_s(25) == SHORT_S
 
 
 @pytest.mark.parametrize(("after", "usual", "most"), [(5.0, SHORT_S, 3.75), (40.0, 25, 30.0), (1.0, 25, 45)])
@@ -78,7 +78,7 @@ async def test_later_calls_stay_below_what_a_cancelled_one_was_given(
     if after != 5.0:
         await _called(patience, hours, LONGER_S)
     await _cancelled(patience, hours, after)
-    assert (patience.usual(25), patience.most(45)) == (usual, most)
+    assert (patience.default_s(25), patience.asked_s(45)) == (usual, most)
 
 
 def test_connections_that_cannot_be_told_apart_begin_anew_each_time() -> None:
@@ -113,7 +113,7 @@ async def test_a_call_that_says_no_wait_is_answered_soon_until_one_has_waited(
         await client.call_tool("check_job", {"job_id": job_id, "wait_seconds": 0.2})
         app_context = current_context()
         assert app_context is not None
-        assert app_context.patiences.of(cast(Any, _stdio())).usual(25) == 25
+        assert app_context.patiences.of(cast(Any, _stdio())).default_s(25) == 25
         await client.call_tool("cancel_job", {"job_id": job_id})
 
 

@@ -79,7 +79,7 @@ def _now() -> datetime:
 
 def _is_ready(given: Given, facts: ProviderSpec) -> bool:
     """Whether it is worth asking: usable, with a key that can be one, and with every setting of its own in order."""
-    usable = given.catalog.standings[facts.name].usable and bool(facts.key_env)
+    usable = given.catalog.availability[facts.name].usable and bool(facts.key_env)
     return usable and not _is_spoilt(given, facts) and not any(line.status == "failure" for line in _key(given, facts))
 
 
@@ -94,7 +94,7 @@ def _key(given: Given, facts: ProviderSpec) -> list[Finding]:
 
 def _standing(given: Given, facts: ProviderSpec) -> list[Finding]:
     """What is known of a provider before anybody is asked."""
-    standing, what = given.catalog.standings[facts.name], f"provider {facts.name}"
+    standing, what = given.catalog.availability[facts.name], f"provider {facts.name}"
     has_key = bool(facts.key_env) and bool(read_key(facts, given.settings.lookup))
     keys = find_unfilled(facts, given.settings.environment, given.settings.lookup)
     keys += _key(given, facts) if has_key else []

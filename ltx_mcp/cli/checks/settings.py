@@ -77,7 +77,9 @@ def _mend(name: str, known: list[str], error: SetupError) -> str:
 def check_money(given: Given) -> list[Finding]:
     """What may be ordered without anybody being asked."""
     settings, catalog = given.settings, given.catalog
-    costs = any(catalog.standings[facts.name].usable and not _is_free(given, facts.name) for facts in catalog.providers)
+    costs = any(
+        catalog.availability[facts.name].usable and not _is_free(given, facts.name) for facts in catalog.providers
+    )
     lines = []
     if settings.budget_usd is not None:
         lines.append(fine("budget", f"{to_text(settings.budget_usd)} USD in a UTC day"))

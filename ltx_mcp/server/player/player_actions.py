@@ -32,14 +32,14 @@ REPEATABLE = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 """Ended, and surely so: of an unknown outcome nobody is offered a second order."""
 
 
-def player_meta(job: Job, catalog: Catalog, hindrance: str, now: datetime) -> dict[str, Any]:
+def player_meta(job: Job, catalog: Catalog, blocked_reason: str, now: datetime) -> dict[str, Any]:
     """The `_meta` of check_job's result. `hindrance`: what keeps everybody from a live job."""
     ended = job.finished_at or now
     notes = {
         "prompt": job.prompt,
         "elapsed_s": round(max(0.0, (ended - job.created_at).total_seconds()), 1),
         "waits_for": job.blocked_by if job.live else "",
-        "hindrance": hindrance,
+        "hindrance": blocked_reason,
         "again": _again(job, catalog),
         "extend": _extend(job, catalog),
     }
@@ -72,7 +72,7 @@ def _extend(job: Job, catalog: Catalog) -> dict[str, Any] | None:
     video = input_of(job, "video")
     for provider in (job.offer.provider, *(["auto"] if catalog.is_real else [])):
         if more := longer(video, catalog, prompt=job.prompt, provider=provider):
-            also = f"With all of the film as context: {more.whole.price}." if more.whole else ""
+            also = f"With all of the film as context: {more.with_full_context.price}." if more.with_full_context else ""
             return _to_action("extend_video", more.priced, LONGER) | {"also": also}
     last = input_of(job, "image", "last")
     return _take("animate_image", AnimateImage, _values(job) | {"image": f"{job.id}#last"}, (last,), catalog, NEXT_SHOT)
@@ -121,15 +121,15 @@ def _take(
 
 def _to_action(tool: str, found: Suggestion, title: str) -> dict[str, Any]:
     offer = found.offer
-    most = _usd(offer.at_most_usd)
+    max_usd = _usd(offer.at_most_usd)
     given = {name: value for name, value in found.given.items() if name != "prompt"}
     return {
         "tool": tool,
-        "arguments": given | {"max_cost_usd": most},
+        "arguments": given | {"max_cost_usd": max_usd},
         "title": title,
         "what": f"{tool}: {order_text(offer)}.",
         "cost_usd": _usd(offer.cost_usd),
-        "most_usd": most,
+        "most_usd": max_usd,
     }
 
 
