@@ -249,7 +249,7 @@ async def test_a_question_that_is_not_answered_is_no_consent_however_often_the_c
     shop: Shop, emulator: Emulated, monkeypatch: pytest.MonkeyPatch, answers: str
 ) -> None:
     if answers == "silence":
-        monkeypatch.setattr(elicitation, "ASK_S", 0.3)
+        monkeypatch.setattr(elicitation, "MAX_ASKING_S", 0.3)
     person = Person(answers)
     async with shop("legacy", person) as client:
         for cap in (None, 5, 5):
@@ -262,7 +262,7 @@ async def test_a_question_that_is_not_answered_is_no_consent_however_often_the_c
 async def test_a_call_that_asked_long_does_not_wait_long_for_the_provider(
     shop: Shop, emulator: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tools, "MAX_S", 0.5)
+    monkeypatch.setattr(tools, "MAX_CALL_S", 0.5)
     with relayed(emulator[0]) as relay:
         kept = relay.keep(SUBMITS["fal"])
         async with shop("legacy", Person("accept"), FAL_QUEUE_URL=relay.url) as client:

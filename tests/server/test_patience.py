@@ -108,7 +108,7 @@ async def test_a_call_that_says_no_wait_is_answered_soon_until_one_has_waited(
     async with Client(server) as client:
         placed = await client.call_tool("generate_video", {"prompt": "A pond", "provider": "fal"})
         job_id = _facts(placed)["job_id"]
-        monkeypatch.setattr(tools, "USUAL_WAIT_S", HANG_S)
+        monkeypatch.setattr(tools, "DEFAULT_WAIT_S", HANG_S)
         assert _facts(await client.call_tool("check_job", {"job_id": job_id}))["state"] != "succeeded"
         await client.call_tool("check_job", {"job_id": job_id, "wait_seconds": 0.2})
         app_context = current_context()

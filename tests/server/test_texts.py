@@ -28,7 +28,7 @@ def placed(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
-    ("row", "standing", "words"),
+    ("row", "job_context", "words"),
     [
         ({}, JobContext(), "preparing the order for fal, 0:42"),
         ({"blocked_by": "job_a"}, JobContext(queue_ahead=2), "waiting for job_a, 0:42"),
