@@ -114,9 +114,9 @@ def _measure_places(home: Path) -> tuple[list[float], list[float]]:
 
 
 def _new_job(number: int) -> NewJob:
-    market = make_catalog(read_providers(), (), lambda name: "")
+    catalog = make_catalog(read_providers(), (), lambda name: "")
     request = to_request(GenerateVideo(prompt=f"place {number}", provider="local"))
-    return NewJob("local", "", canonical_form(request, ()), select_offers(request, (), market), ())
+    return NewJob("local", "", canonical_form(request, ()), select_offers(request, (), catalog), ())
 
 
 def _open_raw(path: Path) -> sqlite3.Connection:

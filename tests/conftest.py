@@ -197,18 +197,18 @@ def store(database: Database) -> Store:
 
 
 @pytest.fixture
-def market() -> Catalog:
+def catalog() -> Catalog:
     """What ships, with no key set."""
     return make_catalog(read_providers(), (), lambda name: "")
 
 
 @pytest.fixture
-def new_job(market: Catalog) -> Callable[..., NewJob]:
+def new_job(catalog: Catalog) -> Callable[..., NewJob]:
     """Makes a planned text request, as `place` wants it."""
 
     def make(caller: str = "local", request_key: str = "", **arguments: Any) -> NewJob:
         request = to_request(GenerateVideo(**{"prompt": "a pond", **arguments}))
-        return NewJob(caller, request_key, canonical_form(request, ()), select_offers(request, (), market), ())
+        return NewJob(caller, request_key, canonical_form(request, ()), select_offers(request, (), catalog), ())
 
     return make
 
@@ -220,13 +220,13 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 @pytest.fixture
-def connect(home: Path, market: Catalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Connect:
+def connect(home: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Connect:
     """An in-memory client of a server over this test's home; pictures may lie in the test's folder."""
 
     @asynccontextmanager
     async def connected(mode: Era = "auto", **options: Any) -> AsyncIterator[Client]:
         settings = read_settings({"LTX_MCP_HOME": str(home), "LTX_MCP_INPUT_DIRS": str(tmp_path)})
-        server, _ = make_server(settings, market)
+        server, _ = make_server(settings, catalog)
         async with Client(server, mode=mode, **options) as client:
             yield client
 

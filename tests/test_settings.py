@@ -46,7 +46,7 @@ def test_a_user_without_a_home_is_told_which_setting_gives_one(monkeypatch: pyte
     config = make_config(settings, read_edge(environment={"LTX_MCP_HOME": str(tmp_path)})[1], paths=True)
     monkeypatch.chdir("/")
     assert config.home == tmp_path
-    assert make_config(settings, config.market, paths=True).folders == ()
+    assert make_config(settings, config.catalog, paths=True).folders == ()
 
 
 def test_settings_are_read_where_the_working_folder_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -55,14 +55,14 @@ def test_settings_are_read_where_the_working_folder_is_gone(monkeypatch: pytest.
     monkeypatch.chdir(gone)
     gone.rmdir()
     given = {"LTX_MCP_HOME": str(tmp_path / "home")}
-    settings, market = read_edge(environment=given)
-    assert make_config(settings, market, paths=True).home == tmp_path / "home"
+    settings, catalog = read_edge(environment=given)
+    assert make_config(settings, catalog, paths=True).home == tmp_path / "home"
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
 def edge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Edge:
-    """The market of a process whose environment has these settings, and no other of ours."""
+    """The catalog of a process whose environment has these settings, and no other of ours."""
 
     def read(**values: str) -> Catalog:
         for name in [name for name in os.environ if name.startswith("LTX_")]:
@@ -242,13 +242,13 @@ def test_a_provider_nobody_knows_is_refused_naming_the_setting_and_who_there_is(
 
 
 def test_an_overlay_replaces_the_offer_of_its_model_and_operation(edge: Edge, tmp_path: Path) -> None:
-    market = edge(MODELS=overlay(tmp_path, OVERLAY.format(model="preview")))
+    catalog = edge(MODELS=overlay(tmp_path, OVERLAY.format(model="preview")))
     shipped = next(facts for facts in read_providers() if facts.name == "local")
     seconds = {row.operation: str(row.limits[0].duration) for row in shipped.offer}
-    assert {row.operation: str(row.limits[0].duration) for row in market.facts("local").offer} == seconds | {
+    assert {row.operation: str(row.limits[0].duration) for row in catalog.facts("local").offer} == seconds | {
         "text_to_video": "3"
     }
-    assert len(market.facts("local").offer) == len(shipped.offer)
+    assert len(catalog.facts("local").offer) == len(shipped.offer)
 
 
 def test_an_overlay_adds_an_offer_of_another_model(edge: Edge, tmp_path: Path) -> None:
@@ -311,9 +311,9 @@ def test_only_a_whole_number_of_jobs_may_be_live(value: str) -> None:
         read_settings({"LTX_MCP_MAX_LIVE_JOBS": value})
 
 
-def test_a_hundred_jobs_of_a_caller_may_be_live_where_nothing_is_set(market: Catalog) -> None:
+def test_a_hundred_jobs_of_a_caller_may_be_live_where_nothing_is_set(catalog: Catalog) -> None:
     for given, most in (({}, 100), ({"LTX_MCP_MAX_LIVE_JOBS": " 7 "}, 7), ({"LTX_MCP_MAX_LIVE_JOBS": ""}, 100)):
-        assert make_config(read_settings(given), market, paths=False).max_live_jobs == most
+        assert make_config(read_settings(given), catalog, paths=False).max_live_jobs == most
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "1.5", "soon", "9999999", "9" * 5000])

@@ -56,7 +56,7 @@ def report_errors() -> Iterator[None]:
             raise
         message, hint = error.message, error.hint
         if isinstance(error, ConfirmationRequiredError):
-            message, hint = error.told, ""
+            message, hint = error.terminal_message, ""
         print_error(error.code, spoken(name_options(message)), spoken(f"{hint} {getattr(error, 'where', '')}"))
         callers_fault = error.code in USAGE_CODES and not isinstance(error, SetupError)
         raise SystemExit(USAGE if callers_fault else REFUSED) from error
@@ -77,11 +77,11 @@ async def open_jobs(*, work: bool = False, home: str = "", patience_s: float = 0
     """
     from ltx_mcp.jobs.handover import start_worker
 
-    settings, market = read_edge(home)
+    settings, catalog = read_edge(home)
     log_to_stderr(settings.log_level)
     if work or patience_s:
-        warn_of_ended(settings, market)
-    jobs = await _opened(make_config(settings, market, paths=True, is_typed=True), patience_s)
+        warn_of_ended(settings, catalog)
+    jobs = await _opened(make_config(settings, catalog, paths=True, is_typed=True), patience_s)
     async with anyio.create_task_group() as group:
         if work:
             await jobs.start(group)
@@ -163,7 +163,7 @@ async def care_for_ownerless(jobs: "Jobs") -> None:
         say(f"Nobody works on {name_some(ownerless.able)}: {WORK} does. It could not be started here: {trouble}.")
     for provider in dict.fromkeys(ownerless.lacking.values()):
         theirs = [job_id for job_id, name in ownerless.lacking.items() if name == provider]
-        standing = jobs.market.standings.get(provider)
+        standing = jobs.catalog.availability.get(provider)
         why = standing.unavailable_reason if standing else f"{provider} is gone."
         say(f"Nobody works on {name_some(theirs)}: {why} With that set, {WORK} does.")
 

@@ -76,7 +76,7 @@ def _parts(given: Given, offline: bool) -> dict[str, Look]:
 
         if (home := home_folder()) is None:
             return [absent("hosts", "not looked for: this user has no home folder")]
-        looked = (platform.system(), home, given.settings.environment, given.market.providers)
+        looked = (platform.system(), home, given.settings.environment, given.catalog.providers)
         return await within(PART_S, check_hosts, *looked)
 
     return {"Providers": providers, "State": state, "This machine": machine, "Hosts": hosts}

@@ -23,7 +23,7 @@ from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.presentation.config import CALLER
-from ltx_mcp.presentation.next_steps import waiting_text
+from ltx_mcp.presentation.next_steps import retry_text
 from ltx_mcp.presentation.result_models import JobView, to_time
 
 LOOK_S = 1.0
@@ -97,7 +97,7 @@ def show(job_id: str, as_json: bool, wants_open: bool, is_debug: bool) -> None:
         print_json(view.to_wire() | {"events": events})
     else:
         print_job(view, asked_of(job))
-        if waiting := waiting_text(job, datetime.now(UTC)):
+        if waiting := retry_text(job, datetime.now(UTC)):
             print(f"It waits by itself: {waiting}.")
         print()
         print_history(history, is_debug=is_debug)

@@ -46,8 +46,8 @@ def logout(provider: str) -> None:
 
 def _key_of(provider: str) -> tuple[Settings, str]:
     """The settings without what the keyring holds, and the name of the provider's key. Raises CallerError."""
-    settings, market = read_edge(environment=environment())
-    names = {facts.name: facts.key_env[0] for facts in market.providers if facts.key_env}
+    settings, catalog = read_edge(environment=environment())
+    names = {facts.name: facts.key_env[0] for facts in catalog.providers if facts.key_env}
     if provider not in names:
         raise CallerError(
             ErrorCode.INVALID_REQUEST, f"{quote(provider)} needs no key; those that do: {', '.join(names)}."

@@ -123,8 +123,8 @@ async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated
                 return Repeated(await view_of(jobs, job), asks)
             if asks and not _is_retry(job):
                 raise _refused(job)
-            _say_placed(ordered, is_preview=jobs.market.facts(job.offer.provider).is_preview)
-            why = previews_text(jobs.market, environment(), "this is a preview")
+            _say_placed(ordered, is_preview=jobs.catalog.facts(job.offer.provider).is_preview)
+            why = previews_text(jobs.catalog, environment(), "this is a preview")
             if why and arguments.provider == "auto":
                 say(why)
             await _follow(jobs, job)
@@ -171,8 +171,8 @@ def _refused(job: Job) -> CallerError:
 
 async def _follow(jobs: "Jobs", job: Job) -> None:
     context = await context_of(jobs, job)
-    if context.hindrance:
-        say(f"Nobody works on it: {context.hindrance}")
+    if context.blocked_reason:
+        say(f"Nobody works on it: {context.blocked_reason}")
     with following(jobs, job, context) as (report, refresh):
         async with anyio.create_task_group() as group:
             group.start_soon(refresh)

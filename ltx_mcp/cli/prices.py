@@ -22,7 +22,7 @@ from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.presentation.config import CALLER, read_edge
 from ltx_mcp.presentation.result_models import Estimate, Quote, RefusedOffer, to_estimate
-from ltx_mcp.presentation.result_text import supposed_text
+from ltx_mcp.presentation.result_text import assumed_text
 
 SHORT = {"text_to_video": "text", "image_to_video": "image", "audio_to_video": "audio"}
 SIZES = get_args(Resolution)
@@ -57,7 +57,7 @@ def _quote_cells(quote: Quote, *marks: str, why: str) -> dict[str, str]:
     notes = (
         *marks,
         f"for {quote.billed}" if quote.billed else "",
-        f"at most {to_text(quote.most_usd)} each" if quote.most_usd > quote.cost_usd else "",
+        f"at most {to_text(quote.max_usd)} each" if quote.max_usd > quote.cost_usd else "",
         f"{quote.credits} credits each" if quote.credits else "",
         spoken(why),
     )
@@ -79,7 +79,7 @@ async def _estimate(options: dict[str, Any]) -> tuple[Estimate, int]:
     arguments = read_options(EstimateCost, "estimate_cost", options)
     async with open_jobs() as jobs:
         plan = await jobs.quotes(await with_full_ids(jobs, arguments), CALLER)
-        supposed = supposed_text(arguments)
+        supposed = assumed_text(arguments)
         return to_estimate(plan, arguments.count, await jobs.budget(), supposed), arguments.count
 
 
@@ -88,29 +88,32 @@ async def _estimate(options: dict[str, Any]) -> tuple[Estimate, int]:
 def models(as_json: bool) -> None:
     """Show what can be ordered, and what each provider needs."""
     with report_errors():
-        _, market = read_edge()
+        _, catalog = read_edge()
     if as_json:
-        print_json(_facts(market))
+        print_json(_facts(catalog))
         return
     if is_terminal(sys.stdout):
-        _draw_models(market)
+        _draw_models(catalog)
         return
     print_table(
         [
-            _cells(facts.name, row, limit, market.standings[facts.name].unavailable_reason or "yes")
-            for facts in market.providers
+            _cells(facts.name, row, limit, catalog.availability[facts.name].unavailable_reason or "yes")
+            for facts in catalog.providers
             for row in facts.offer
             for limit in row.limits
         ]
     )
 
 
-def _facts(market: Catalog) -> list[dict[str, Any]]:
+def _facts(catalog: Catalog) -> list[dict[str, Any]]:
     """The facts as they are, and whether each provider could be used now."""
     return [
         facts.model_dump(mode="json", by_alias=True)
-        | {"usable": market.standings[facts.name].usable, "why_not": market.standings[facts.name].unavailable_reason}
-        for facts in market.providers
+        | {
+            "usable": catalog.availability[facts.name].usable,
+            "why_not": catalog.availability[facts.name].unavailable_reason,
+        }
+        for facts in catalog.providers
     ]
 
 
@@ -126,18 +129,18 @@ def _cells(provider: str, row: OfferSpec, limit: Limit, usable: str) -> dict[str
     }
 
 
-def _draw_models(market: Catalog) -> None:
+def _draw_models(catalog: Catalog) -> None:
     """What each provider makes, of what, within which limits, and what stands in the way."""
     from rich.text import Text
 
     from ltx_mcp.cli.output.screen import make_console, make_table, piece
 
     console = make_console()
-    rows = {facts.name: _rows(facts) for facts in market.providers}
+    rows = {facts.name: _rows(facts) for facts in catalog.providers}
     every = [NAMES, *(row for each in rows.values() for row in each)]
     widths = [max(len(row[column]) for row in every) for column in range(len(NAMES))]
     for name, offered in rows.items():
-        standing = market.standings[name]
+        standing = catalog.availability[name]
         ready = Text("ready", "green") if standing.usable else piece(console, standing.unavailable_reason, "yellow")
         table = make_table(console, NAMES, offered)
         for column, width in zip(table.columns, widths, strict=True):
@@ -208,4 +211,4 @@ def _draw_estimate(found: Estimate, count: int) -> None:
 def _best(quotes: Sequence[Quote]) -> Quote | None:
     """The cheapest that could be ordered now and is no preview."""
     real = [quote for quote in quotes if quote.usable and quote.provider != PREVIEW_PROVIDER]
-    return min(real, key=lambda quote: quote.most_usd, default=None)
+    return min(real, key=lambda quote: quote.max_usd, default=None)

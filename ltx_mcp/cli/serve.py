@@ -15,7 +15,7 @@ from anyio.abc import TaskStatus
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.cli.output.messages import say
 from ltx_mcp.presentation.config import read_edge, warn_of_previews
-from ltx_mcp.presentation.repeats import tell_left_out
+from ltx_mcp.presentation.repeats import report_left_out
 from ltx_mcp.providers.key_names import previews_text
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ async def _serve_stdio() -> None:
     from ltx_mcp.server.app import make_server
     from ltx_mcp.server.stdio import serve_stdio
 
-    settings, market = read_edge()
-    server, current_context = make_server(settings, market)
-    warn_of_previews(settings, market)
+    settings, catalog = read_edge()
+    server, current_context = make_server(settings, catalog)
+    warn_of_previews(settings, catalog)
     gc.freeze()
     gc.enable()
     async with anyio.create_task_group() as group:
@@ -62,7 +62,7 @@ async def _serve_stdio() -> None:
             print(
                 "ltx-mcp is an MCP server and waits for a host on stdin; Ctrl-C ends it. "
                 "For a person: ltx-mcp generate, ltx-mcp jobs, ltx-mcp --help. "
-                + previews_text(market, settings.environment, "films are previews"),
+                + previews_text(catalog, settings.environment, "films are previews"),
                 file=sys.stderr,
             )
         await serve_stdio(server)
@@ -81,14 +81,14 @@ async def _end_on_signal(current_context: "Callable[[], AppContext | None]", *, 
 
 
 async def _serve_http(host: str, port: int) -> None:
-    settings, market = read_edge()
+    settings, catalog = read_edge()
     with listen(host, port) as listener:
         from ltx_mcp.server.app import make_server
         from ltx_mcp.server.http import make_app
         from ltx_mcp.server.http_limits import WebServer, make_limits
 
         bound = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-        server, current_context = make_server(settings, market, base_url=settings.public_url or bound)
+        server, current_context = make_server(settings, catalog, base_url=settings.public_url or bound)
         app = make_app(server, current_context, settings.public_url)
         web = WebServer(app, make_limits(), GRACE_S)
 
@@ -98,23 +98,23 @@ async def _serve_http(host: str, port: int) -> None:
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
         async with at_signal(leave):
-            say(f"ltx-mcp serves MCP at {bound}/mcp; Ctrl-C ends it.", _who_can_use_it(settings, market))
+            say(f"ltx-mcp serves MCP at {bound}/mcp; Ctrl-C ends it.", _who_can_use_it(settings, catalog))
             await web.serve(sockets=[listener])
             # asked to end twice, uvicorn leaves without the lifespan that hands over
             if (app_context := current_context()) is not None:
                 await app_context.close()
             # all is handed over and closed; taking the interpreter apart would be most of the end
-            tell_left_out()
+            report_left_out()
             sys.stderr.flush()
             os._exit(0)
 
 
-def _who_can_use_it(settings: "Settings", market: "Catalog") -> str:
+def _who_can_use_it(settings: "Settings", catalog: "Catalog") -> str:
     """There is no login: whoever reaches the port orders with what this process has."""
-    names = ((facts.name, [name for name in facts.key_env if settings.lookup(name)]) for facts in market.providers)
+    names = ((facts.name, [name for name in facts.key_env if settings.lookup(name)]) for facts in catalog.providers)
     lent = [f"{provider} ({' and '.join(keys)})" for provider, keys in names if keys]
     orders = f"order with the keys of {_user_name()} for {', '.join(lent)}" if lent else "order previews: no key is set"
-    why = previews_text(market, settings.environment, "films are previews")
+    why = previews_text(catalog, settings.environment, "films are previews")
     sentence = f"There is no login: everyone and every program on this machine can use it, and {orders}."
     return " ".join(filter(None, (sentence, why)))
 

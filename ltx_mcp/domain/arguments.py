@@ -29,38 +29,38 @@ CameraMotion = Literal[
 Fps = Literal[24, 25, 48, 50]
 Adjust = Literal["never", "nearest"]
 
-LONGEST_WAIT_S = 50
+MAX_WAIT_S = 50
 
 VideoMode = Literal["end", "start"]
 RetakeMode = Literal["replace_audio_and_video", "replace_video", "replace_audio"]
 
 
-def _one_enum(schema: dict[str, Any]) -> None:
+def _as_one_enum(schema: dict[str, Any]) -> None:
     """Published as one list of words."""
-    words = [word for branch in schema.pop("anyOf") for word in branch.get("enum", [branch.get("const")])]
-    schema |= {"enum": words, "type": "string"}
+    choices = [choice for branch in schema.pop("anyOf") for choice in branch.get("enum", [branch.get("const")])]
+    schema |= {"enum": choices, "type": "string"}
 
 
-def _number_or_word(schema: dict[str, Any]) -> None:
+def _as_number_or_auto(schema: dict[str, Any]) -> None:
     """Published as two plain types: whole hosts fail on a list of types, and on a constant."""
     schema["anyOf"] = [{"type": "number"}, {"type": "string", "enum": ["auto"]}]
 
 
-def _one_number(schema: dict[str, Any]) -> None:
+def _as_bounds(schema: dict[str, Any]) -> None:
     """Published as bounds: whole hosts fail on an enum of numbers. The description has the values."""
     values = schema.pop("enum")
     schema |= {"minimum": min(values), "maximum": max(values)}
 
 
-def _plain_number(schema: dict[str, Any]) -> None:
+def _as_plain_number(schema: dict[str, Any]) -> None:
     """Published without the null that is the default: how long it is then, the connection decides."""
     schema.pop("anyOf")
-    schema |= {"type": "number", "maximum": LONGEST_WAIT_S}
+    schema |= {"type": "number", "maximum": MAX_WAIT_S}
 
 
-def _words(schema: dict[str, Any]) -> None:
+def _without_empty_choice(schema: dict[str, Any]) -> None:
     """Published without the empty word, which is what an argument is that was left out."""
-    schema["enum"] = [word for word in schema["enum"] if word]
+    schema["enum"] = [choice for choice in schema["enum"] if choice]
 
 
 def _read_cap(value: Any) -> Any:
@@ -103,7 +103,7 @@ Seconds = Annotated[
     Annotated[float, Field(gt=0, allow_inf_nan=False)] | Automatic,
     Field(
         description="Length in seconds (default 6; ltx://models has those allowed), or auto: the model decides",
-        json_schema_extra=_number_or_word,
+        json_schema_extra=_as_number_or_auto,
     ),
 ]
 FreePrompt = Annotated[
@@ -111,17 +111,17 @@ FreePrompt = Annotated[
     StringConstraints(strip_whitespace=True, max_length=5000),
     Field(description="What is to happen; left out: the model decides"),
 ]
-Size = Annotated[Resolution, Field(description="Pixels of the short side (default 1080p)")]
+VideoResolution = Annotated[Resolution, Field(description="Pixels of the short side (default 1080p)")]
 FrameRate = Annotated[
     Fps,
     BeforeValidator(_read_rate),
-    Field(description="Frames per second: 24, 25 (default), 48 or 50", json_schema_extra=_one_number),
+    Field(description="Frames per second: 24, 25 (default), 48 or 50", json_schema_extra=_as_bounds),
 ]
-Sound = Annotated[bool, Field(description="Make its sound too (default true)")]
-Camera = Annotated[CameraMotion, Field(description="A camera move, where the model has it (default none)")]
-Shape = Annotated[
+GenerateAudio = Annotated[bool, Field(description="Make its sound too (default true)")]
+CameraMove = Annotated[CameraMotion, Field(description="A camera move, where the model has it (default none)")]
+AutoAspectRatio = Annotated[
     AspectRatio | Automatic,
-    Field(description="Width to height; auto (default): as the picture", json_schema_extra=_one_enum),
+    Field(description="Width to height; auto (default): as the picture", json_schema_extra=_as_one_enum),
 ]
 VideoSource = Annotated[str, Field(min_length=1, description="The video: URL, data URI, path or job id")]
 ProviderName = Annotated[str, Field(description="Who makes it; auto (default): the cheapest set up")]
@@ -144,10 +144,10 @@ ShortWait = Annotated[
     Field(ge=0, le=50, allow_inf_nan=False, description="Seconds to wait for the finished video: 0 (default) to 50"),
 ]
 LongWait = Annotated[
-    Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False)] | None,
+    Annotated[float, Field(ge=0, le=MAX_WAIT_S, allow_inf_nan=False)] | None,
     Field(
         description="Seconds to wait for its end, up to 50; where calls time out, 3",
-        json_schema_extra=_plain_number,
+        json_schema_extra=_as_plain_number,
     ),
 ]
 JobId = Annotated[
@@ -176,11 +176,11 @@ class GenerateVideo(Arguments):
 
     prompt: PromptText
     duration: Seconds = 6
-    resolution: Size = "1080p"
+    resolution: VideoResolution = "1080p"
     aspect_ratio: Annotated[AspectRatio, Field(description="Width to height (default 16:9)")] = "16:9"
     fps: FrameRate = 25
-    generate_audio: Sound = True
-    camera_motion: Camera = "none"
+    generate_audio: GenerateAudio = True
+    camera_motion: CameraMove = "none"
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
@@ -202,11 +202,11 @@ class AnimateImage(Arguments):
     ]
     end_image: Annotated[str, Field(description="Last frame, in the same forms")] = ""
     duration: Seconds = 6
-    resolution: Size = "1080p"
-    aspect_ratio: Shape = "auto"
+    resolution: VideoResolution = "1080p"
+    aspect_ratio: AutoAspectRatio = "auto"
     fps: FrameRate = 25
-    generate_audio: Sound = True
-    camera_motion: Camera = "none"
+    generate_audio: GenerateAudio = True
+    camera_motion: CameraMove = "none"
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
@@ -221,10 +221,10 @@ class GenerateFromAudio(Arguments):
     audio: Annotated[str, Field(min_length=1, description="The sound: URL, data URI, path or job id")]
     image: Annotated[str, Field(description="First frame, as for animate_image; this, prompt or both")] = ""
     prompt: FreePrompt = ""
-    resolution: Size = "1080p"
-    aspect_ratio: Shape = "auto"
+    resolution: VideoResolution = "1080p"
+    aspect_ratio: AutoAspectRatio = "auto"
     fps: FrameRate = 25
-    camera_motion: Camera = "none"
+    camera_motion: CameraMove = "none"
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
@@ -281,11 +281,11 @@ class EstimateCost(Arguments):
 
     operation: Annotated[str, Field(description="What to price (default text_to_video)")] = "text_to_video"
     duration: Seconds = 6
-    resolution: Size = "1080p"
+    resolution: VideoResolution = "1080p"
     aspect_ratio: Annotated[AspectRatio, Field(description="Width to height (default 16:9)")] = "16:9"
     fps: FrameRate = 25
-    generate_audio: Sound = True
-    camera_motion: Camera = "none"
+    generate_audio: GenerateAudio = True
+    camera_motion: CameraMove = "none"
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     count: Annotated[int, Field(ge=1, le=1000, description="How many such videos, 1 to 1000 (default 1)")] = 1
@@ -319,7 +319,7 @@ class ListJobs(Arguments):
 
     state: Annotated[
         Literal["", "queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"],
-        Field(description="Only jobs in this state; left out: all", json_schema_extra=_words),
+        Field(description="Only jobs in this state; left out: all", json_schema_extra=_without_empty_choice),
     ] = ""
     limit: Annotated[int, Field(ge=1, le=100, description="Jobs a page, 1 to 100 (default 10)")] = 10
     cursor: Annotated[str, Field(description="next_cursor of the page before; left out: the newest")] = ""

@@ -57,7 +57,7 @@ class NumberRange(StrictModel):
     step: Annotated[Seconds, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
-    def _upwards(self) -> "NumberRange":
+    def _low_to_high(self) -> "NumberRange":
         if self.low > self.high:
             raise ValueError(f"from {self.low} should not be above to {self.high}")
         return self
@@ -115,7 +115,7 @@ def _to_numbers(value: Any) -> Any:
     return value if isinstance(value, dict | NumberRange | NumberChoices) else {"values": _as_list(value)}
 
 
-def _is_span(value: Any) -> str:
+def _numbers_tag(value: Any) -> str:
     return (
         "from-to" if isinstance(value, NumberRange) or (isinstance(value, dict) and "values" not in value) else "list"
     )
@@ -123,7 +123,7 @@ def _is_span(value: Any) -> str:
 
 Numbers = Annotated[
     Annotated[NumberRange, Tag("from-to")] | Annotated[NumberChoices, Tag("list")],
-    Discriminator(_is_span),
+    Discriminator(_numbers_tag),
     BeforeValidator(_to_numbers),
 ]
 
@@ -138,7 +138,7 @@ class Limit(StrictModel):
 
     @field_validator("duration")
     @classmethod
-    def _lasts(cls, duration: NumberRange | NumberChoices) -> NumberRange | NumberChoices:
+    def _is_positive(cls, duration: NumberRange | NumberChoices) -> NumberRange | NumberChoices:
         if duration.shortest <= 0:
             raise ValueError("should be above 0 seconds")
         return duration

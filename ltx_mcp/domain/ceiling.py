@@ -20,6 +20,6 @@ def ceiling(offers: Sequence[Offer], max_cost_usd: Decimal | None = None, above_
     return min(cap, above_usd if first.fits(above_usd) else with_spare)
 
 
-def within(offers: Sequence[Offer], most_usd: Decimal) -> tuple[Offer, ...]:
+def within(offers: Sequence[Offer], max_usd: Decimal) -> tuple[Offer, ...]:
     """The offers that may be tried, in their order."""
-    return tuple(offer for offer in offers if offer.fits(most_usd))
+    return tuple(offer for offer in offers if offer.fits(max_usd))

@@ -40,9 +40,9 @@ class ConfirmationRequiredError(CallerError):
     """Nothing was ordered, because a person must agree first. What an agent is told is not what that person needs:
     `told` is for them."""
 
-    def __init__(self, message: str, hint: str, told: str) -> None:
+    def __init__(self, message: str, hint: str, terminal_message: str) -> None:
         super().__init__(ErrorCode.NEEDS_CONFIRMATION, message, hint)
-        self.told = told
+        self.terminal_message = terminal_message
 
 
 def needs_confirmation(offers: Sequence[Offer], above_usd: Decimal | None) -> bool:
@@ -60,10 +60,10 @@ def question_text(offers: Sequence[Offer], above_usd: Decimal) -> str:
     for ours."""
     first = offers[0]
     dearest = max(offers, key=lambda offer: offer.at_most_usd)
-    most = to_text(dearest.at_most_usd)
-    more = "" if dearest.fits(first.at_most_usd) else f"; at most {most} USD if another provider must take over"
-    words = cite(first.prompt, MAX_PROMPT)
-    prompt = f" Prompt: {words}" if words else ""
+    max_text = to_text(dearest.at_most_usd)
+    more = "" if dearest.fits(first.at_most_usd) else f"; at most {max_text} USD if another provider must take over"
+    cited = cite(first.prompt, MAX_PROMPT)
+    prompt = f" Prompt: {cited}" if cited else ""
     return f"Pay {_offered(first)}? Prices above {_limit(above_usd)} need your yes{more}.{prompt}"
 
 
@@ -99,9 +99,9 @@ def declined(offers: Sequence[Offer], above_usd: Decimal) -> ConfirmationRequire
 
 def _offered(offer: Offer) -> str:
     credits = f" ({offer.credits} credits)" if offer.credits else ""
-    sound = "with sound" if offer.generate_audio else "silent"
-    film = f"{offer.duration} s of {offer.resolution}, {offer.aspect_ratio}, {offer.fps} fps, {sound}"
-    order = f"1 video, {offer.operation}, {film}"
+    audio = "with sound" if offer.generate_audio else "silent"
+    video = f"{offer.duration} s of {offer.resolution}, {offer.aspect_ratio}, {offer.fps} fps, {audio}"
+    order = f"1 video, {offer.operation}, {video}"
     return f"{offer.price}{credits} at {offer.provider} ({offer.model}): {order}"
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from ltx_mcp.domain.catalog import OfferSpec
 from ltx_mcp.domain.media_formats import seconds_of
 from ltx_mcp.domain.offer import NotOfferedError, Offer
-from ltx_mcp.domain.request import SHORTEST_SECTION_S, Input, Request, film_size, to_decimal
+from ltx_mcp.domain.request import SHORTEST_SECTION_S, Input, Request, to_decimal, video_size
 
 ROUNDING_S = Decimal("0.05")
 """So much may a section reach beyond the end: lengths are told in rounded figures."""
@@ -51,7 +51,7 @@ def _edited_size(video: Input, row: OfferSpec) -> tuple[int, int]:
     """The video's own, or where the provider scales it 16:9 or 9:16 with its short edge."""
     if row.film_short_edge is None:
         return video.width, video.height
-    return film_size(f"{row.film_short_edge}p", "16:9" if video.width >= video.height else "9:16")
+    return video_size(f"{row.film_short_edge}p", "16:9" if video.width >= video.height else "9:16")
 
 
 def _ratio_text(width: int, height: int) -> str:
@@ -59,16 +59,16 @@ def _ratio_text(width: int, height: int) -> str:
     return f"{ratio.numerator}:{ratio.denominator}"
 
 
-def _asked_length(request: Request, row: OfferSpec, most: Decimal, why: str) -> Decimal:
+def _asked_length(request: Request, row: OfferSpec, longest: Decimal, reason: str) -> Decimal:
     """The asked seconds, or the nearest that are allowed where they may change; never above `most`."""
     asked = request.duration or Decimal()
     limit = row.limits[0].duration
-    nearest = min(limit.nearest(asked), most)
+    nearest = min(limit.nearest(asked), longest)
     if nearest < limit.shortest:
-        raise NotOfferedError(f"{why}.")
+        raise NotOfferedError(f"{reason}.")
     if nearest != asked and request.adjust != "nearest":
-        told = str(limit) if most >= limit.longest else f"{limit.shortest:f} to {most:f}, because {why}"
-        raise NotOfferedError(f"duration {asked:f} is not offered; allowed: {told}.")
+        allowed = str(limit) if longest >= limit.longest else f"{limit.shortest:f} to {longest:f}, because {reason}"
+        raise NotOfferedError(f"duration {asked:f} is not offered; allowed: {allowed}.")
     return nearest
 
 
@@ -76,18 +76,18 @@ def _new_part(request: Request, video: Input, row: OfferSpec) -> Decimal:
     """Seconds to add: the least context there may be must fit beside them."""
     if request.context and row.context and not row.context.low <= request.context <= row.context.high:
         raise NotOfferedError(f"context {request.context:f} is not offered; allowed: {row.context}, or 0.")
-    room = _frame_budget(video, row)
-    if room is None:
+    budget = _frame_budget(video, row)
+    if budget is None:
         return _asked_length(request, row, row.limits[0].duration.longest, "")
-    asked, least = request.context or Decimal(), row.context.low if row.context else Decimal()
-    if asked and (request.duration or 0) + asked > room and request.adjust == "never":
-        most = max(room - (request.duration or 0), Decimal())
+    asked, shortest_context = request.context or Decimal(), row.context.low if row.context else Decimal()
+    if asked and (request.duration or 0) + asked > budget and request.adjust == "never":
+        most = max(budget - (request.duration or 0), Decimal())
         raise NotOfferedError(
             f"context {asked:f} with duration {request.duration:f} is not offered: both together may have "
-            f"{row.context_frames} frames, which is {room:f} s at {video.fps:g} fps; allowed: context up to {most:f}."
+            f"{row.context_frames} frames, which is {budget:f} s at {video.fps:g} fps; allowed: context up to {most:f}."
         )
-    why = f"the new part and its context may have {row.context_frames} frames, {room:f} s at {video.fps:g} fps"
-    return _asked_length(request, row, room - least, why)
+    reason = f"the new part and its context may have {row.context_frames} frames, {budget:f} s at {video.fps:g} fps"
+    return _asked_length(request, row, budget - shortest_context, reason)
 
 
 def _frame_budget(video: Input, row: OfferSpec, rounding: str = ROUND_DOWN) -> Decimal | None:
@@ -100,16 +100,16 @@ def _frame_budget(video: Input, row: OfferSpec, rounding: str = ROUND_DOWN) -> D
 def _context(request: Request, video: Input, row: OfferSpec, duration: Decimal) -> Decimal:
     """Seconds of the video that are looked at, and where the provider bills them, paid for."""
     # a context that is sent must fit; one the provider takes by itself may be a part of a frame longer, and is paid
-    most = context_within(video, row, duration, ROUND_DOWN if request.context else ROUND_UP)
-    return min(request.context, most) if request.context else most
+    longest = context_within(video, row, duration, ROUND_DOWN if request.context else ROUND_UP)
+    return min(request.context, longest) if request.context else longest
 
 
 def context_within(video: Input, row: OfferSpec, duration: Decimal, rounding: str = ROUND_UP) -> Decimal:
     """Seconds of the video that a provider can look at, and does where none are named."""
     if row.context is None:
         return Decimal()
-    room, most = _frame_budget(video, row, rounding), min(row.context.high, seconds_of(video))
-    return most if room is None else min(most, room - duration)
+    budget, longest = _frame_budget(video, row, rounding), min(row.context.high, seconds_of(video))
+    return longest if budget is None else min(longest, budget - duration)
 
 
 def _section(request: Request, video: Input, row: OfferSpec) -> Decimal:
@@ -127,8 +127,8 @@ def _section(request: Request, video: Input, row: OfferSpec) -> Decimal:
         )
     left = length - start
     within = request.duration is not None and request.duration <= left + ROUNDING_S
-    most = max(left, request.duration) if within and request.duration else left
-    return _asked_length(request, row, most, f"{left:f} s are left of the video from {start:f} s on")
+    longest = max(left, request.duration) if within and request.duration else left
+    return _asked_length(request, row, longest, f"{left:f} s are left of the video from {start:f} s on")
 
 
 def _shown_s(video: Input) -> Decimal:

@@ -149,12 +149,12 @@ class Job:
         return self.state in ACTIVE_STATES
 
     @property
-    def trouble(self) -> str:
+    def retry_reason(self) -> str:
         """What a live job waits for because it failed; it is tried again at `run_after`. Empty where nothing failed."""
         turned_away = self.state is State.QUEUED and self.tries > 0 and not self.lease_owner
         return (
             self.status_message
-            if self.live and (turned_away or self.status_message.startswith(TROUBLES[self.state]))
+            if self.live and (turned_away or self.status_message.startswith(RETRY_NOTES[self.state]))
             else ""
         )
 
@@ -172,7 +172,7 @@ class Job:
 NOT_SENT = "could not be sent to the provider yet: "
 NOT_ASKED, NOT_STOPPED = "could not be asked: ", "could not be asked to stop yet: "
 NOT_FETCHED, NOT_KEPT = "the film could not be fetched yet: ", "it waits: "
-TROUBLES = {
+RETRY_NOTES = {
     State.QUEUED: (NOT_SENT,),
     State.SUBMITTING: (),
     State.RUNNING: (NOT_ASKED, NOT_STOPPED),
@@ -223,22 +223,22 @@ class Event:
     detail: dict[str, Any]
 
 
-def input_of(job: Job, role: str, moment: str = "") -> Input:
+def input_of(job: Job, role: str, frame_position: str = "") -> Input:
     """What a job's film gives to another job: the frame at a moment, the whole film or its sound.
 
     Where the film is not there yet, what was ordered stands for it.
     """
-    film, offer, kind = job.film, job.offer, kind_of(role)
-    width, height = (film.width, film.height) if film else (offer.width, offer.height)
+    video, offer, kind = job.film, job.offer, kind_of(role)
+    width, height = (video.width, video.height) if video else (offer.width, offer.height)
     if kind == "image":
-        return Input(role, job_id=job.id, frame_position=moment, width=width, height=height)
+        return Input(role, job_id=job.id, frame_position=frame_position, width=width, height=height)
     return Input(
         role,
         job_id=job.id,
         width=width if kind == "video" else 0,
         height=height if kind == "video" else 0,
-        duration=film.duration if film else float(offer.length),
-        fps=film.fps if film else float(offer.fps),
-        frames=film.frames if film else round(offer.length * offer.fps),
-        has_audio=film.has_audio if film else offer.generate_audio,
+        duration=video.duration if video else float(offer.length),
+        fps=video.fps if video else float(offer.fps),
+        frames=video.frames if video else round(offer.length * offer.fps),
+        has_audio=video.has_audio if video else offer.generate_audio,
     )

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from ltx_mcp.domain.catalog import OfferSpec
 from ltx_mcp.domain.edits import ROUNDING_S, context_within
-from ltx_mcp.domain.media_formats import check_medium, lasts, seconds_of
+from ltx_mcp.domain.media_formats import check_limits, duration_text, seconds_of
 from ltx_mcp.domain.offer import NotOfferedError, Offer
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.request import EDITS, Input
@@ -19,15 +19,15 @@ def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
     if offer.cost_usd and more > ROUNDING_S:
         cost_usd = offer.cost_usd * (offer.billed + more) / offer.billed
         raise NotOfferedError(
-            f"{given.role} {lasts(given)} as it would be sent to {offer.provider}, and would cost"
+            f"{given.role} {duration_text(given)} as it would be sent to {offer.provider}, and would cost"
             f" {to_text(round(cost_usd, 4))} USD; the order was quoted at {offer.price}."
         )
     if row is None:
         return
     if limit := row.media_limits.get(given.role):
-        check_medium(given, limit)
+        check_limits(given, limit)
     if given.role == "audio":
-        _check_sound(offer, given, row)
+        _check_audio(offer, given, row)
 
 
 def _billed(offer: Offer, given: Input, row: OfferSpec | None) -> Decimal:
@@ -44,12 +44,14 @@ def _billed(offer: Offer, given: Input, row: OfferSpec | None) -> Decimal:
     return offer.billed
 
 
-def _check_sound(offer: Offer, given: Input, row: OfferSpec) -> None:
+def _check_audio(offer: Offer, given: Input, row: OfferSpec) -> None:
     seconds = seconds_of(given)
     limits = [limit for limit in row.limits if offer.fps in limit.fps and offer.resolution in limit.resolution]
     if limits and all(abs(limit.duration.nearest(seconds) - seconds) > ROUNDING_S for limit in limits):
         allowed = ", or ".join(str(limit.duration) for limit in limits)
-        raise NotOfferedError(f"audio {lasts(given)} as it would be sent to {offer.provider}; allowed: {allowed} s.")
+        raise NotOfferedError(
+            f"audio {duration_text(given)} as it would be sent to {offer.provider}; allowed: {allowed} s."
+        )
 
 
 def shortest_of(offer: Offer, row: OfferSpec) -> Decimal:

@@ -23,9 +23,9 @@ def check_media(request: Request, inputs: Sequence[Input], provider: ProviderSpe
         if given.role not in row.media:
             raise NotOfferedError(f"{given.role} is not accepted{_beside(request, row)}.")
         rule = provider.inputs[given.kind]
-        most_bytes = _most_bytes(rule, row.media_limits.get(given.role))
-        if most_bytes is not None and given.size_bytes > most_bytes:
-            allowed = f"at most {most_bytes:,} are accepted"
+        max_bytes = _max_bytes(rule, row.media_limits.get(given.role))
+        if max_bytes is not None and given.size_bytes > max_bytes:
+            allowed = f"at most {max_bytes:,} are accepted"
             if not _smaller_form(given, rule):
                 raise NotOfferedError(f"{given.role} has {given.size_bytes:,} bytes; {allowed}.")
             if request.adjust == "never":
@@ -36,7 +36,7 @@ def check_media(request: Request, inputs: Sequence[Input], provider: ProviderSpe
                 f"{given.role} is {given.form}; accepted: {', '.join(rule.accepts)}, or adjust=nearest converts it."
             )
         if limit := row.media_limits.get(given.role):
-            check_medium(given, limit)
+            check_limits(given, limit)
         if request.is_automatic and given.role == "end_image":
             raise NotOfferedError("duration auto is not offered with end_image; give a number of seconds.")
 
@@ -45,26 +45,28 @@ def _beside(request: Request, row: OfferSpec) -> str:
     return f" for {request.operation}; it takes {', '.join(row.media)}" if row.media else ""
 
 
-def _most_bytes(rule: InputSpec, limit: InputLimits | None) -> int | None:
-    known = [most for most in (rule.max_bytes, limit.max_bytes if limit else None) if most is not None]
+def _max_bytes(rule: InputSpec, limit: InputLimits | None) -> int | None:
+    known = [
+        limit_bytes for limit_bytes in (rule.max_bytes, limit.max_bytes if limit else None) if limit_bytes is not None
+    ]
     return min(known, default=None)
 
 
-def check_medium(given: Input, limit: InputLimits) -> None:
+def check_limits(given: Input, limit: InputLimits) -> None:
     """Length, frames, edges and shape of what is given, as far as they are known. Raises NotOfferedError."""
     seconds = seconds_within(given, limit.duration.high) if limit.duration else seconds_of(given)
     if limit.duration and given.duration and not limit.duration.low <= seconds <= limit.duration.high:
-        raise NotOfferedError(f"{given.role} {lasts(given)}; allowed: {limit.duration} s.")
+        raise NotOfferedError(f"{given.role} {duration_text(given)}; allowed: {limit.duration} s.")
     if limit.min_frames and given.frames and given.frames < limit.min_frames:
         shortest = f" ({limit.min_frames / given.fps:.2f} s at {given.fps:g} fps)" if given.fps else ""
         raise NotOfferedError(
             f"{given.role} has {given.frames} frames; at least {limit.min_frames}{shortest} are needed."
         )
     short, long = sorted((given.width, given.height))
-    most_long, most_short = limit.max_long_edge or long, limit.max_short_edge or short
-    if long > most_long or short > most_short:
+    max_long, max_short = limit.max_long_edge or long, limit.max_short_edge or short
+    if long > max_long or short > max_short:
         raise NotOfferedError(
-            f"{given.role} is {given.width}x{given.height}; at most {most_long}x{most_short} is accepted."
+            f"{given.role} is {given.width}x{given.height}; at most {max_long}x{max_short} is accepted."
         )
     if limit.aspect_ratio and short and nearest_ratio(given, limit.aspect_ratio)[1] > 0.01:
         ratios = ", ".join(limit.aspect_ratio)
@@ -122,19 +124,19 @@ def scaled_size(width: int, height: int) -> tuple[int, int]:
     return round(width * MAX_SHORT_EDGE / short), round(height * MAX_SHORT_EDGE / short)
 
 
-def seconds_of(medium: Input) -> Decimal:
+def seconds_of(media: Input) -> Decimal:
     """How long a video or a sound lasts."""
-    return to_decimal(medium.duration)
+    return to_decimal(media.duration)
 
 
-def seconds_within(medium: Input, longest: Decimal) -> Decimal:
+def seconds_within(media: Input, longest: Decimal) -> Decimal:
     """The same, against the longest that is accepted: what an encoder puts around a sound to fill its frames makes none
     too long."""
-    seconds = seconds_of(medium)
-    is_padding = medium.kind == "audio" and medium.codec in _PADDED and longest < seconds <= longest + PADDING_S
+    seconds = seconds_of(media)
+    is_padding = media.kind == "audio" and media.codec in _PADDED and longest < seconds <= longest + PADDING_S
     return longest if is_padding else seconds
 
 
-def lasts(medium: Input) -> str:
+def duration_text(media: Input) -> str:
     """The same in words, with what says otherwise."""
-    return f"lasts {seconds_of(medium):f} s" + (f" ({medium.doubt})" if medium.doubt else "")
+    return f"lasts {seconds_of(media):f} s" + (f" ({media.doubt})" if media.doubt else "")

@@ -14,8 +14,8 @@ from ltx_mcp.domain.ids import bare_id
 
 # without an extension it is no file's name; one that is has a folder before it
 _JOB = re.compile(r"(job_[A-Za-z0-9]{1,64})(?:#(.*))?", re.DOTALL)
-_FILM = re.compile(r"(job_[A-Za-z0-9]{8,64})\.mp4")
-_PLAIN_FILM = re.compile(r"http://[^/?#\s]+/(?:[^?#\s]*/)?(job_[A-Za-z0-9]{8,64})\.mp4(?:\?[^#\s]*)?(?:#(.*))?", re.I)
+_VIDEO = re.compile(r"(job_[A-Za-z0-9]{8,64})\.mp4")
+_HTTP_VIDEO = re.compile(r"http://[^/?#\s]+/(?:[^?#\s]*/)?(job_[A-Za-z0-9]{8,64})\.mp4(?:\?[^#\s]*)?(?:#(.*))?", re.I)
 _FILE = re.compile(r"file:(?://(?:localhost)?(?=/))?(/[^/].*)", re.IGNORECASE | re.DOTALL)
 _DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
 # how PNG, JPEG, GIF, WebP and WAV, MP4 and its kin, WebM, MP3, OGG, FLAC and TIFF begin once they are written so
@@ -43,7 +43,7 @@ class JobFrameRef:
 
     job_id: str
     frame_position: FramePosition = "last"
-    is_whole: bool = False
+    names_no_frame: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ def mime_type(format: str) -> str:
     return MIME_TYPES.get(format, f"image/{format}")
 
 
-def job_of_film(place: str) -> str:
+def job_of_video(place: str) -> str:
     """The job that the name of a film of ours tells, in a path or an address; empty where it is no such name."""
     name = re.split(r"[/\\]", place)[-1]
-    found = _FILM.fullmatch(name)
+    found = _VIDEO.fullmatch(name)
     return found[1] if found else ""
 
 
@@ -112,14 +112,14 @@ def read_reference(text: str, argument: str) -> Reference:
         raise _refusal(argument, f"has {len(text):,} characters, more than any address or path")
     if job := _JOB.fullmatch(bare_id(text)):
         if job[2] is None:
-            return JobFrameRef(job[1], is_whole=True)
+            return JobFrameRef(job[1], names_no_frame=True)
         return JobFrameRef(job[1], _read_moment(job[2], argument))
     if _HTTPS.match(text):
         return WebUrl(text)
     if is_data:
         return _read_data_uri(text, argument)
-    if film := _PLAIN_FILM.fullmatch(text):  # http leads nowhere else that could be read
-        return JobFrameRef(film[1], is_whole=True)
+    if video := _HTTP_VIDEO.fullmatch(text):  # http leads nowhere else that could be read
+        return JobFrameRef(video[1], names_no_frame=True)
     if (file := _FILE.fullmatch(text)) and "\0" not in (path := unquote(file[1])):
         return LocalPath(path[1:] if _DRIVE.match(path) else path)
     if _SCHEME.match(text):
@@ -143,11 +143,11 @@ def _read_moment(text: str, argument: str) -> FramePosition:
 
 def _read_data_uri(text: str, argument: str) -> DataUri:
     comma = text.find(",", 0, MAX_REFERENCE_CHARS)
-    mime, *words = text[5 : max(comma, 5)].split(";")
-    if comma < 0 or "base64" not in [word.strip().lower() for word in words]:
+    mime, *parameters = text[5 : max(comma, 5)].split(";")
+    if comma < 0 or "base64" not in [parameter.strip().lower() for parameter in parameters]:
         raise _refusal(argument, "is a data URI that is not base64")
     return DataUri(mime.strip().lower(), text[comma + 1 :])
 
 
-def _refusal(argument: str, why: str) -> CallerError:
-    return CallerError(ErrorCode.INVALID_REQUEST, f"{argument} {why}; {_FORMS}")
+def _refusal(argument: str, reason: str) -> CallerError:
+    return CallerError(ErrorCode.INVALID_REQUEST, f"{argument} {reason}; {_FORMS}")

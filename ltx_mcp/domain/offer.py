@@ -11,10 +11,10 @@ CEILING_BYTES, FLOOR_BYTES = 8 << 30, 200_000_000
 MAX_BYTES_PER_PIXEL = Decimal("0.75")
 USUAL_BITS_PER_PIXEL = Decimal("0.2")
 """Of a film's every frame. Measured 0.02 to 0.14 for previews; films of cameras at 20 Mbit/s have 0.4 at 1080p."""
-SOUND_BYTES_PER_S = 40_000
+AUDIO_BYTES_PER_S = 40_000
 
 
-_WHOLE = {"audio_to_video": "the whole sound", "retake": "the whole video, not only the section"}
+_BILLED_MEDIA = {"audio_to_video": "the whole sound", "retake": "the whole video, not only the section"}
 
 CAPTION = "caption"
 """The field of what a preview's picture shows of its prompt, which is used whole all the same."""
@@ -75,9 +75,9 @@ class Offer:
         """What may be charged for it; a budget counts that until the provider's own figure is known."""
         return max(self.cost_usd, self.whole_credits_usd or Decimal(), self.highest_usd or Decimal())
 
-    def fits(self, most_usd: Decimal | None) -> bool:
+    def fits(self, max_usd: Decimal | None) -> bool:
         """Whether all that may be charged for it stays within a cap, a limit or what is left; None is no limit."""
-        return most_usd is None or self.at_most_usd <= most_usd
+        return max_usd is None or self.at_most_usd <= max_usd
 
     @property
     def price(self) -> str:
@@ -98,7 +98,7 @@ class Offer:
         return min(self.at_most_usd, self.at_most_usd * seconds / self.billed)
 
     @property
-    def most_bytes(self) -> int:
+    def max_bytes(self) -> int:
         """More than this is no film of this order: half of what its frames take uncompressed in 4:2:0, which no codec
         that films are sent in needs, and some thirty times what LTX's films have."""
         return min(CEILING_BYTES, max(FLOOR_BYTES, int(self._pixels * MAX_BYTES_PER_PIXEL)))
@@ -106,8 +106,8 @@ class Offer:
     @property
     def expected_bytes(self) -> int:
         """Room that its film may take on a disk: widely what such films have, which is a third to a half of it."""
-        usual = int(self._pixels * USUAL_BITS_PER_PIXEL / 8 + self.length * SOUND_BYTES_PER_S)
-        return min(usual, self.most_bytes // 10)
+        usual = int(self._pixels * USUAL_BITS_PER_PIXEL / 8 + self.length * AUDIO_BYTES_PER_S)
+        return min(usual, self.max_bytes // 10)
 
     @property
     def _pixels(self) -> Decimal:
@@ -125,7 +125,7 @@ class Offer:
             return f"{self.duration:f} s at most: booked by the length that comes"
         if self.operation == "extend":
             return f"{self.billed:f} s: {self.duration:f} new, {self.billed - self.duration:f} of context"
-        return f"{self.billed:f} s: {_WHOLE[self.operation]}" if self.operation in _WHOLE else ""
+        return f"{self.billed:f} s: {_BILLED_MEDIA[self.operation]}" if self.operation in _BILLED_MEDIA else ""
 
 
 def row_of(offer: Offer, provider: ProviderSpec) -> OfferSpec | None:

@@ -12,7 +12,7 @@ from ltx_mcp.domain.edits import OutputFormat, edit_output
 from ltx_mcp.domain.media_formats import (
     check_media,
     conversions,
-    lasts,
+    duration_text,
     nearest_ratio,
     scaled_size,
     seconds_of,
@@ -20,8 +20,8 @@ from ltx_mcp.domain.media_formats import (
 )
 from ltx_mcp.domain.offer import Adjustment, NotOfferedError, Offer, Refusal
 from ltx_mcp.domain.price import from_credits, highest_price, make_price, to_credits
-from ltx_mcp.domain.request import EDITS, Input, Request, film_size
-from ltx_mcp.domain.traits import SEEN, describe, describe_made
+from ltx_mcp.domain.request import EDITS, Input, Request, video_size
+from ltx_mcp.domain.traits import SEEN, describe, describe_converted
 
 _OTHER_COLOURS = ("HDR", "wide colours")
 THE_LONGEST = "the longest of what its header says and what was counted"
@@ -31,7 +31,7 @@ THE_LONGEST = "the longest of what its header says and what was counted"
 def make_offer(request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec) -> Offer | Refusal:
     """The order this row makes of a request, or why it makes none."""
     try:
-        _check_words(request, row)
+        _check_options(request, row)
         check_media(request, inputs, provider, row)
         form = edit_output(request, inputs, row) if request.operation in EDITS else _made(request, inputs, row)
         return _priced(request, inputs, provider, row, form)
@@ -61,8 +61,8 @@ def _short_side(resolution: str) -> int:
 def _priced(
     request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec, form: OutputFormat
 ) -> Offer:
-    video, sound = _first(inputs, "video"), _first(inputs, "audio")
-    billed_s = _billed(row, form, sound or video)
+    video, audio = _first(inputs, "video"), _first(inputs, "audio")
+    billed_s = _billed(row, form, audio or video)
     seconds = billed_s or form.output_duration or form.duration
     cost_usd = make_price(row.price, seconds, form.resolution, form.width * form.height)
     if cost_usd is None or not _fits_frame(row, form.width, form.height):
@@ -83,7 +83,7 @@ def _priced(
         width=form.width,
         height=form.height,
         fps=form.fps,
-        generate_audio=_has_sound(request, video),
+        generate_audio=_has_audio(request, video),
         camera_motion=request.camera_motion,
         cost_usd=cost_usd,
         credits=to_credits(cost_usd, provider.usd_per_credit),
@@ -106,18 +106,18 @@ def _first(inputs: Sequence[Input], role: str) -> Input | None:
     return next((given for given in inputs if given.role == role), None)
 
 
-def _has_sound(request: Request, video: Input | None) -> bool:
+def _has_audio(request: Request, video: Input | None) -> bool:
     """An edited video has sound when the given one has, or when sound is what is made."""
     if video is None:
         return request.generate_audio
     return video.has_audio or request.mode == "replace_audio"
 
 
-def _billed(row: OfferSpec, form: OutputFormat, medium: Input | None) -> Decimal | None:
+def _billed(row: OfferSpec, form: OutputFormat, media: Input | None) -> Decimal | None:
     """Seconds that are paid for, where they are not the film's."""
     match row.bills:
-        case "input" if medium is not None:
-            return form.duration if medium.role == "audio" else seconds_of(medium)
+        case "input" if media is not None:
+            return form.duration if media.role == "audio" else seconds_of(media)
         case "new+context":
             return form.duration + (form.context or Decimal())
     return None
@@ -130,7 +130,7 @@ def _largest_priced(row: OfferSpec) -> str:
 # -- words and media --------------------------------------------------------------------------------------------
 
 
-def _check_words(request: Request, row: OfferSpec) -> None:
+def _check_options(request: Request, row: OfferSpec) -> None:
     """What no size, length or rate could make fit."""
     if request.camera_motion not in row.camera_motion:
         others = ", ".join(word for word in row.camera_motion if word != "none")
@@ -154,9 +154,9 @@ def _made(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFo
     aspect_ratio = _aspect_ratio(request, inputs, row)
     if aspect_ratio not in row.aspect_ratio:
         raise NotOfferedError(f"aspect_ratio {aspect_ratio} is not offered; allowed: {', '.join(row.aspect_ratio)}.")
-    sound = _first(inputs, "audio")
-    duration, fps, resolution = _fit(request, row, sound)
-    return OutputFormat(duration, fps, resolution, aspect_ratio, *film_size(resolution, aspect_ratio))
+    audio = _first(inputs, "audio")
+    duration, fps, resolution = _fit(request, row, audio)
+    return OutputFormat(duration, fps, resolution, aspect_ratio, *video_size(resolution, aspect_ratio))
 
 
 def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferSpec) -> str:
@@ -167,15 +167,15 @@ def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferSpec) -> 
     return row.aspect_ratio[0] if sized is None else nearest_ratio(sized, row.aspect_ratio)[0]
 
 
-def _fit(request: Request, row: OfferSpec, sound: Input | None) -> tuple[Decimal, int, str]:
+def _fit(request: Request, row: OfferSpec, audio: Input | None) -> tuple[Decimal, int, str]:
     """Duration, fps and resolution: as asked when a limit admits them, the nearest when allowed. A sound's length is
     never changed."""
-    sound_s = seconds_of(sound) if sound else None
-    limits = [limit for limit in row.limits if sound is None or _lasts_within(sound, limit)]
-    if sound and not limits:
+    audio_s = seconds_of(audio) if audio else None
+    limits = [limit for limit in row.limits if audio is None or _lasts_within(audio, limit)]
+    if audio and not limits:
         longest = "; or ".join(map(limit_text, row.limits))
-        raise NotOfferedError(f"audio {lasts(sound)}; allowed: {longest}.")
-    fits = [_nearest(request, limit, sound_s) for limit in limits]
+        raise NotOfferedError(f"audio {duration_text(audio)}; allowed: {longest}.")
+    fits = [_nearest(request, limit, audio_s) for limit in limits]
     best = min(fits, key=lambda fit: (deviation(request, *fit), -fit[0] if request.duration is None else fit[0]))
     if deviation(request, *best) == 0 or request.adjust == "nearest":
         return best
@@ -190,16 +190,16 @@ def _fit(request: Request, row: OfferSpec, sound: Input | None) -> tuple[Decimal
     )
 
 
-def _lasts_within(sound: Input, limit: Limit) -> bool:
-    seconds = seconds_within(sound, limit.duration.longest)
+def _lasts_within(audio: Input, limit: Limit) -> bool:
+    seconds = seconds_within(audio, limit.duration.longest)
     return limit.duration.nearest(seconds) == seconds
 
 
-def _nearest(request: Request, limit: Limit, sound_s: Decimal | None) -> tuple[Decimal, int, str]:
+def _nearest(request: Request, limit: Limit, audio_s: Decimal | None) -> tuple[Decimal, int, str]:
     fps = min(limit.fps, key=lambda rate: (abs(math.log(rate / request.fps)), rate))
     side = _short_side(request.resolution or limit.resolution[0])
     resolution = min(limit.resolution, key=lambda label: (abs(math.log(_short_side(label) / side)), label))
-    asked_s = sound_s if sound_s is not None else request.duration
+    asked_s = audio_s if audio_s is not None else request.duration
     return limit.duration.longest if asked_s is None else limit.duration.nearest(asked_s), fps, resolution
 
 
@@ -257,10 +257,10 @@ def _made_of(given: Input, target: str) -> tuple[str, str]:
     traits = ("turned", *given.traits) if given.exif_rotated else given.traits
     if not target:
         seen = [trait for trait in given.traits if trait in SEEN]
-        return describe(given.form, seen), describe_made("", seen)
+        return describe(given.form, seen), describe_converted("", seen)
     size = scaled_size(given.width, given.height)
     scaled = f"{size[0]}x{size[1]}" if size != (given.width, given.height) else ""
-    return describe(given.form, traits), describe_made(target, traits, scaled)
+    return describe(given.form, traits), describe_converted(target, traits, scaled)
 
 
 def _is_toned(given: Input) -> bool:
@@ -269,7 +269,7 @@ def _is_toned(given: Input) -> bool:
 
 def _plain_text(given: Input, target: str) -> str:
     """What a film or a sound becomes: on this machine its colours are changed alone."""
-    told = [target] if target else []
+    parts = [target] if target else []
     if _is_toned(given):
-        told.append("SDR (BT.709)")
-    return ", ".join([*told, "as a player shows it"] if given.traits and given.kind == "video" else told)
+        parts.append("SDR (BT.709)")
+    return ", ".join([*parts, "as a player shows it"] if given.traits and given.kind == "video" else parts)

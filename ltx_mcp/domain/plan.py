@@ -1,6 +1,6 @@
 """From a request to what could be ordered, in order of preference, and why everything else could not.
 
-Pure: the same request, media and market give the same plan. After this nothing is decided but "next offer".
+Pure: the same request, media and catalog give the same plan. After this nothing is decided but "next offer".
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,19 +34,19 @@ class Catalog:
     told of their prices since."""
 
     providers: tuple[ProviderSpec, ...]
-    standings: Mapping[str, Availability]
+    availability: Mapping[str, Availability]
     order: tuple[str, ...]
     unit_prices: UnitPrices = field(default_factory=dict)
 
     @property
     def is_real(self) -> bool:
         """Whether anything but the preview could be ordered by `auto` now."""
-        return any(self.standings[name].usable for name in self.order if name != PREVIEW_PROVIDER)
+        return any(self.availability[name].usable for name in self.order if name != PREVIEW_PROVIDER)
 
     @property
     def usable(self) -> tuple[str, ...]:
         """Who could be ordered from now."""
-        return tuple(facts.name for facts in self.providers if self.standings[facts.name].usable)
+        return tuple(facts.name for facts in self.providers if self.availability[facts.name].usable)
 
     def facts(self, provider: str) -> ProviderSpec:
         """The facts of a provider that is known to exist."""
@@ -71,38 +71,38 @@ MAX_REASONS = 4
 """Of those that are told when nothing fits; estimate_cost shows all."""
 
 
-def make_offers(request: Request, inputs: Sequence[Input], market: Catalog) -> Plan:
+def make_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> Plan:
     """All that could be ordered for `request`. Raises CallerError for a provider, model or operation nobody knows."""
-    check_names(request, market)
+    check_names(request, catalog)
     offers: list[Offer] = []
     unusable: list[tuple[Offer, str]] = []
     refused: list[Refusal] = []
-    for provider, row in _candidates(request, market):
+    for provider, row in _candidates(request, catalog):
         answer = make_offer(request, inputs, provider, row)
-        standing = market.standings[provider.name]
+        availability = catalog.availability[provider.name]
         if isinstance(answer, Refusal):
             refused.append(answer)
-        elif standing.usable:
+        elif availability.usable:
             offers.append(answer)
         else:
-            unusable.append((answer, standing.unavailable_reason))
-    offers.sort(key=lambda offer: _preference(request, offer, market))
+            unusable.append((answer, availability.unavailable_reason))
+    offers.sort(key=lambda offer: _preference(request, offer, catalog))
     return Plan(tuple(offers), tuple(unusable), tuple(refused))
 
 
-def select_offers(request: Request, inputs: Sequence[Input], market: Catalog) -> tuple[Offer, ...]:
+def select_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> tuple[Offer, ...]:
     """The offers to try, in order; at least one. Raises CallerError or SetupError saying what would be possible."""
-    plan = make_offers(request, inputs, market)
-    offers = _within_auto(request, plan.offers, market)
+    plan = make_offers(request, inputs, catalog)
+    offers = _within_auto(request, plan.offers, catalog)
     if offers:
         cap = ceiling(offers, request.max_cost_usd)
         affordable = within(offers, cap)
         if affordable:
             return affordable
         raise _above_cap(min(offers, key=lambda offer: offer.at_most_usd), cap)
-    if plan.unusable and not any(refusal.provider in market.order for refusal in plan.refused):
+    if plan.unusable and not any(refusal.provider in catalog.order for refusal in plan.refused):
         raise SetupError(ErrorCode.MISSING_KEY, plan.unusable[0][1], "estimate_cost shows what each provider needs.")
-    raise _not_supported(request, inputs, market, plan.refused)
+    raise _not_supported(request, inputs, catalog, plan.refused)
 
 
 def _above_cap(cheapest: Offer, cap: Decimal) -> CallerError:
@@ -121,10 +121,10 @@ def _above_cap(cheapest: Offer, cap: Decimal) -> CallerError:
     )
 
 
-def check_names(request: Request, market: Catalog) -> None:
+def check_names(request: Request, catalog: Catalog) -> None:
     """Raises CallerError naming the allowed values when provider, model or operation is none of them."""
-    rows = [row for provider in market.providers for row in provider.offer]
-    _check_name("provider", request.provider, ("auto", *(facts.name for facts in market.providers)))
+    rows = [row for provider in catalog.providers for row in provider.offer]
+    _check_name("provider", request.provider, ("auto", *(facts.name for facts in catalog.providers)))
     _check_name("model", request.model, ("auto", *dict.fromkeys(row.model for row in rows)))
     _check_name("operation", request.operation, tuple(dict.fromkeys(row.operation for row in rows)))
 
@@ -134,64 +134,64 @@ def _check_name(argument: str, value: str, allowed: Sequence[str]) -> None:
         raise CallerError(ErrorCode.INVALID_REQUEST, f"{argument}: {quote(value)} is not one of {', '.join(allowed)}.")
 
 
-def _candidates(request: Request, market: Catalog) -> Iterable[tuple[ProviderSpec, OfferSpec]]:
+def _candidates(request: Request, catalog: Catalog) -> Iterable[tuple[ProviderSpec, OfferSpec]]:
     return (
-        (provider, with_unit_price(row, market.unit_prices.get((provider.name, row.endpoint))))
-        for provider in market.providers
+        (provider, with_unit_price(row, catalog.unit_prices.get((provider.name, row.endpoint))))
+        for provider in catalog.providers
         if request.provider in ("auto", provider.name)
         for row in provider.offer
         if row.operation == request.operation and request.model in ("auto", row.model)
     )
 
 
-def is_preview_only(request: Request, market: Catalog) -> bool:
+def is_preview_only(request: Request, catalog: Catalog) -> bool:
     """Whether nothing but a preview can come of it now."""
-    return request.provider == PREVIEW_PROVIDER or (request.provider == "auto" and not market.is_real)
+    return request.provider == PREVIEW_PROVIDER or (request.provider == "auto" and not catalog.is_real)
 
 
-def _within_auto(request: Request, offers: Sequence[Offer], market: Catalog) -> tuple[Offer, ...]:
+def _within_auto(request: Request, offers: Sequence[Offer], catalog: Catalog) -> tuple[Offer, ...]:
     """`auto` never picks the preview while something real is configured, nor a provider outside the operator's list."""
     if request.provider != "auto":
         return tuple(offers)
-    names = [name for name in market.order if name != PREVIEW_PROVIDER] if market.is_real else [PREVIEW_PROVIDER]
+    names = [name for name in catalog.order if name != PREVIEW_PROVIDER] if catalog.is_real else [PREVIEW_PROVIDER]
     return tuple(offer for offer in offers if offer.provider in names)
 
 
-def _preference(request: Request, offer: Offer, market: Catalog) -> tuple[float, Decimal, Decimal, int]:
-    names = [facts.name for facts in market.providers]
-    place = market.order.index(offer.provider) if offer.provider in market.order else len(names)
+def _preference(request: Request, offer: Offer, catalog: Catalog) -> tuple[float, Decimal, Decimal, int]:
+    names = [facts.name for facts in catalog.providers]
+    place = catalog.order.index(offer.provider) if offer.provider in catalog.order else len(names)
     return deviation(request, offer.duration, offer.fps, offer.resolution), offer.at_most_usd, offer.cost_usd, place
 
 
 def _not_supported(
-    request: Request, inputs: Sequence[Input], market: Catalog, refused: Sequence[Refusal]
+    request: Request, inputs: Sequence[Input], catalog: Catalog, refused: Sequence[Refusal]
 ) -> CallerError:
     """What is allowed, and the nearest thing that could be ordered, with its price."""
-    near = make_offers(replace(request, adjust="nearest"), inputs, market)
-    offers = _within_auto(request, near.offers, market)
+    near = make_offers(replace(request, adjust="nearest"), inputs, catalog)
+    offers = _within_auto(request, near.offers, catalog)
     names = {offer.provider for offer in offers} or {refusal.provider for refusal in refused}
-    told = [refusal for refusal in refused if refusal.provider in names]
+    shown = [refusal for refusal in refused if refusal.provider in names]
     models: dict[tuple[str, str], list[str]] = {}
-    for refusal in told:
+    for refusal in shown:
         models.setdefault((refusal.provider, refusal.reason), []).append(refusal.model)
-    reasons = [f"{who} {', '.join(of)}: {why}" for (who, why), of in list(models.items())[:MAX_REASONS]]
+    reasons = [f"{provider} {', '.join(of)}: {reason}" for (provider, reason), of in list(models.items())[:MAX_REASONS]]
     hint = "estimate_cost and ltx://models show what each provider offers."
     if offers:
         best = offers[0]
         changes = ", ".join(f"{change.field}={change.got}" for change in best.adjustments)
         hint = f"Nearest: {changes} at {best.provider} for {best.price}; ask for that, or pass adjust=nearest."
-    return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons) or _no_such_row(request, market), hint)
+    return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons) or _no_such_row(request, catalog), hint)
 
 
-def _no_such_row(request: Request, market: Catalog) -> str:
+def _no_such_row(request: Request, catalog: Catalog) -> str:
     """A provider and a model that exist, but not together."""
     rows = [
         row
-        for facts in market.providers
+        for facts in catalog.providers
         if request.provider in ("auto", facts.name)
         for row in facts.offer
         if row.operation == request.operation
     ]
     models = ", ".join(dict.fromkeys(row.model for row in rows))
-    who = "any provider" if request.provider == "auto" else request.provider
-    return f"model {request.model} is not offered by {who} for {request.operation}; allowed: {models}."
+    provider = "any provider" if request.provider == "auto" else request.provider
+    return f"model {request.model} is not offered by {provider} for {request.operation}; allowed: {models}."

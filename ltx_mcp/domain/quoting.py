@@ -62,11 +62,11 @@ def cite(text: str, max_chars: int = MAX_PROVIDER_CHARS) -> str:
     """The words of others between “ and ”, with no other quotation mark left in them: they cannot end their quotation
     and speak for us. Empty where there are none."""
     seen = plain_line(text[: 8 * max_chars])
-    words = " ".join("".join(_unquoted(seen, at) for at in range(len(seen))).split())
-    if not words and len(text) <= 8 * max_chars:
+    cited = " ".join("".join(_unquoted(seen, at) for at in range(len(seen))).split())
+    if not cited and len(text) <= 8 * max_chars:
         return ""
-    is_cut = len(words) > max_chars or len(text) > 8 * max_chars
-    return f"“{words[: max_chars - 1].rstrip()}…”" if is_cut else f"“{words}”"
+    is_cut = len(cited) > max_chars or len(text) > 8 * max_chars
+    return f"“{cited[: max_chars - 1].rstrip()}…”" if is_cut else f"“{cited}”"
 
 
 def list_names(names: Collection[str], max_names: int = MAX_SHOWN_NAMES) -> str:

@@ -24,7 +24,7 @@ from ltx_mcp.domain.arguments import (
 MediaKind = Literal["image", "video", "audio"]
 EDITS: frozenset[Operation] = frozenset({"extend", "retake"})
 """Operations whose film has the size and rate of the video they are given."""
-MIN_SUPPOSED_S = 4.0
+MIN_ASSUMED_S = 4.0
 """A video that is to be extended lasts at least so long: providers want 73 frames."""
 MEDIA_ROLES = ("audio", "video", "image", "end_image")
 
@@ -154,29 +154,29 @@ def media_arguments(arguments: PaidArguments | EstimateCost) -> dict[str, str]:
     return {role: getattr(arguments, role) for role in MEDIA_ROLES if getattr(arguments, role, "")}
 
 
-def supposed_s(arguments: EstimateCost) -> float | None:
+def assumed_s(arguments: EstimateCost) -> float | None:
     """How long an estimate takes the medium to be that it was not given: as `duration`, and where it is to be extended
     as its context and as providers want it at least; None where there is none, or it was given."""
     given = arguments.audio if arguments.operation == "audio_to_video" else arguments.video
     is_of_medium = arguments.operation in EDITS or arguments.operation == "audio_to_video"
     if arguments.duration == "auto" or given or not is_of_medium:
         return None
-    return max(arguments.duration, *((arguments.context, MIN_SUPPOSED_S) if arguments.operation == "extend" else (0,)))
+    return max(arguments.duration, *((arguments.context, MIN_ASSUMED_S) if arguments.operation == "extend" else (0,)))
 
 
-def supposed_inputs(arguments: EstimateCost) -> tuple[Input, ...]:
+def assumed_inputs(arguments: EstimateCost) -> tuple[Input, ...]:
     """What an estimate takes a medium to be that it was not given: of that length, and of the asked size and rate."""
-    length = supposed_s(arguments)
+    length = assumed_s(arguments)
     if length is None:
         return ()
     if arguments.operation == "audio_to_video":
         return (Input("audio", duration=length),)
-    width, height = film_size(arguments.resolution, arguments.aspect_ratio)
+    width, height = video_size(arguments.resolution, arguments.aspect_ratio)
     video = Input("video", width=width, height=height, duration=length, fps=arguments.fps, has_audio=True)
     return (replace(video, frames=round(length * arguments.fps)),)
 
 
-def film_size(resolution: str, aspect_ratio: str) -> tuple[int, int]:
+def video_size(resolution: str, aspect_ratio: str) -> tuple[int, int]:
     """Width and height in pixels: `resolution` labels the short side."""
     short = int(resolution.removesuffix("p"))
     across, down = (int(side) for side in aspect_ratio.split(":"))
@@ -195,7 +195,7 @@ def canonical_form(request: Request, inputs: Sequence[Input]) -> dict[str, str]:
     return fields | {given.role: given.identity for given in inputs}
 
 
-def fingerprint(normal: dict[str, str]) -> str:
+def fingerprint(canonical: dict[str, str]) -> str:
     """A short name for a normal form; equal exactly when the forms are."""
-    text = json.dumps(normal, sort_keys=True, ensure_ascii=True)
+    text = json.dumps(canonical, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()

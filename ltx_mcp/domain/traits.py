@@ -33,7 +33,7 @@ def describe(form: str, traits: Sequence[str]) -> str:
     return ", ".join([form, *(TRAITS.get(trait, (trait,))[0] for trait in traits)])
 
 
-def describe_made(form: str, traits: Sequence[str], scaled: str = "") -> str:
+def describe_converted(form: str, traits: Sequence[str], scaled: str = "") -> str:
     """What it becomes; `form` and `scaled`, its size, where they change."""
     made = [form, *(TRAITS[trait][1] for trait in traits), f"scaled to {scaled}" if scaled else ""]
     return ", ".join(dict.fromkeys(part for part in made if part))

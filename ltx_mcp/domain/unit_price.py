@@ -10,7 +10,7 @@ from ltx_mcp.domain.catalog import OfferSpec, PixelTier, Price, PriceReading
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import highest_price, make_price
 
-SECOND_WORDS = frozenset({"second", "seconds", "sec", "s"})
+SECOND_UNITS = frozenset({"second", "seconds", "sec", "s"})
 MIN_FACTOR, MAX_FACTOR = Decimal("0.5"), Decimal(2)
 """A figure further below the row's lowest, or above its highest, is taken for one of something else."""
 UNITS_DIFFER = Decimal("0.05")
@@ -32,7 +32,7 @@ class UnitPrice:
     @property
     def is_per_second(self) -> bool:
         """Whether it says USD for a second."""
-        return self.unit.strip().lower() in SECOND_WORDS and self.currency.strip().upper() == "USD"
+        return self.unit.strip().lower() in SECOND_UNITS and self.currency.strip().upper() == "USD"
 
 
 UnitPrices = Mapping[tuple[str, str], UnitPrice]
@@ -44,25 +44,25 @@ def base_usd(price: Price | PriceReading) -> Decimal:
     return price.pixel_tiers[0].usd_per_second if price.pixel_tiers else price.usd_per_second[_smallest(price)]
 
 
-def believed_usd(row: OfferSpec, told: UnitPrice | None) -> Decimal | None:
+def believed_usd(row: OfferSpec, reported: UnitPrice | None) -> Decimal | None:
     """USD for a second at the row's smallest size as its provider tells it; None where nothing that can be believed was
     told, and for a row of the operator's own, which no call changes."""
-    if told is None or row.is_operators or not told.is_per_second:
+    if reported is None or row.is_operators or not reported.is_per_second:
         return None
     lowest = base_usd(row.price)
     highest = base_usd(row.price.at_most or row.price)
-    return told.amount if lowest * MIN_FACTOR <= told.amount <= highest * MAX_FACTOR else None
+    return reported.amount if lowest * MIN_FACTOR <= reported.amount <= highest * MAX_FACTOR else None
 
 
-def with_unit_price(row: OfferSpec, told: UnitPrice | None) -> OfferSpec:
+def with_unit_price(row: OfferSpec, reported: UnitPrice | None) -> OfferSpec:
     """The row with what its provider tells as its higher reading. Its quote stays. What may be charged rises with what
     is told, and falls with it only where a charge has confirmed the unit; never below the quote."""
-    usd = believed_usd(row, told)
-    if told is None or usd is None:
+    usd = believed_usd(row, reported)
+    if reported is None or usd is None:
         return row
     price = row.price
     now = price.at_most or price
-    before = price if told.is_confirmed else now
+    before = price if reported.is_confirmed else now
     sizes = {
         size: max(before.usd_per_second[size], _scaled(usd, rate, price)) for size, rate in price.usd_per_second.items()
     }
@@ -73,31 +73,31 @@ def with_unit_price(row: OfferSpec, told: UnitPrice | None) -> OfferSpec:
     if (sizes, tiers) == (now.usd_per_second, now.pixel_tiers):
         return row
     source = "the provider's price call"
-    reading = PriceReading(as_of=told.read_at.date(), source=source, usd_per_second=sizes, pixel_tiers=tiers)
+    reading = PriceReading(as_of=reported.read_at.date(), source=source, usd_per_second=sizes, pixel_tiers=tiers)
     return row.model_copy(update={"price": price.model_copy(update={"at_most": reading})})
 
 
-def raised(offer: Offer, row: OfferSpec, told: UnitPrice | None) -> Offer:
+def raised(offer: Offer, row: OfferSpec, reported: UnitPrice | None) -> Offer:
     """The offer as it would be held now, where that is more than at its placing; an offer never gets cheaper."""
-    price = with_unit_price(row, told).price
+    price = with_unit_price(row, reported).price
     highest = highest_price(price, offer.billed, offer.resolution, offer.width * offer.height)
     return replace(offer, highest_usd=highest) if highest is not None and highest > offer.at_most_usd else offer
 
 
-def charge_of(offer: Offer, row: OfferSpec, told: UnitPrice | None, units: Decimal) -> Decimal | None:
+def charge_of(offer: Offer, row: OfferSpec, reported: UnitPrice | None, units: Decimal) -> Decimal | None:
     """USD for the units that a provider counted, by its own price; None where that is not known or believed.
 
     Assumed, as no page says it: a unit is a second of the ordered size; where the units are more than the video has
     seconds, a larger size counts as more units. More than both is no charge that could be stated.
     """
-    usd = believed_usd(row, told)
+    usd = believed_usd(row, reported)
     rate = make_price(row.price, Decimal(1), offer.resolution, offer.width * offer.height)
     if usd is None or rate is None or not units.is_finite() or units < 0:
         return None
-    most = offer.billed + SPARE_S
-    if units <= most:
+    longest = offer.billed + SPARE_S
+    if units <= longest:
         return _scaled(usd, rate, row.price) * units
-    return usd * units if units <= _scaled(most, rate, row.price) else None
+    return usd * units if units <= _scaled(longest, rate, row.price) else None
 
 
 def confirms_seconds(offer: Offer, units: Decimal) -> bool:

@@ -17,7 +17,7 @@ class JobsConfig:
     person writes them, see `media/paths.py`."""
 
     home: Path
-    market: Catalog
+    catalog: Catalog
     budget_usd: Decimal | None
     folders: tuple[Path, ...] | None
     lookup: Callable[[str], str] = lambda name: ""

@@ -13,7 +13,7 @@ from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, n
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.plan import Catalog, Plan, is_preview_only, make_offers, select_offers
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.domain.request import canonical_form, media_arguments, supposed_inputs, to_request
+from ltx_mcp.domain.request import assumed_inputs, canonical_form, media_arguments, to_request
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.resolve_inputs import ResolvedInput, read_media, with_found
@@ -27,7 +27,7 @@ from ltx_mcp.media.inputs import InputReader
 class Placement:
     """Where requests become rows, by `place`. Above `confirm_above_usd` a person must agree first; None is never."""
 
-    market: Catalog
+    catalog: Catalog
     store: Store
     place: Callable[[NewJob, datetime, Repeat], PlacedJob]
     consents: ConfirmationStore
@@ -57,12 +57,12 @@ class Placement:
             try:
                 for each in given:
                     each.check()
-                offers = with_found(select_offers(request, inputs, self.market), given)
+                offers = with_found(select_offers(request, inputs, self.catalog), given)
                 most_usd = ceiling(offers, request.max_cost_usd, self.confirm_above_usd)
                 offers = within(offers, most_usd)
                 await self.store.run_in_thread(self.files.check_room, offers[0])
             except LtxError:
-                is_preview = is_preview_only(request, self.market)
+                is_preview = is_preview_only(request, self.catalog)
                 wanted = RequestIdentity(caller, arguments.request_key, normal, is_preview, repeat)
                 same = await self.store.run_in_thread(self.store.find_same, wanted, self.now())
                 if same is not None:
@@ -91,8 +91,8 @@ class Placement:
         async with self._media(arguments, caller) as given:
             for each in given:
                 each.check()
-            inputs = (*(each.input for each in given), *supposed_inputs(arguments))
-        plan = make_offers(to_request(arguments), inputs, self.market)
+            inputs = (*(each.input for each in given), *assumed_inputs(arguments))
+        plan = make_offers(to_request(arguments), inputs, self.catalog)
         unusable = zip(with_found([offer for offer, _ in plan.unusable], given), plan.unusable, strict=True)
         return replace(
             plan,

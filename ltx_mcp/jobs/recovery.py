@@ -102,7 +102,7 @@ class Recovery:
     """What the terminal calls for a person: verdicts, and orders found by their name at a provider."""
 
     verdicts: RecoveryStore
-    market: Catalog
+    catalog: Catalog
     adapters: Mapping[str, Provider]
     now: Callable[[], datetime]
 
@@ -131,7 +131,7 @@ class Recovery:
         if followed is not None:
             return followed
         request = to_request(arguments)
-        offer = select_offers(request, (), self.market)[0]
+        offer = select_offers(request, (), self.catalog)[0]
         remote = self._names(provider).remote_of(offer, remote_id)
         normal = canonical_form(request, ()) | {"adopted": f"{provider} {remote_id}"}
         new = NewJob(caller, "", normal, (offer,), ())
@@ -169,9 +169,9 @@ class Recovery:
         adapter: object = self.adapters.get(provider)
         if isinstance(adapter, SupportsLookup):
             return adapter
-        standing = self.market.standings.get(provider)
+        standing = self.catalog.availability.get(provider)
         if standing is None:
-            known = ", ".join(facts.name for facts in self.market.providers)
+            known = ", ".join(facts.name for facts in self.catalog.providers)
             raise CallerError(ErrorCode.INVALID_REQUEST, f"{quote(provider)} is no provider; there are {known}.")
         why = standing.unavailable_reason or f"Orders of {provider} have no name that they could be asked after by."
         raise SetupError(ErrorCode.MISSING_KEY if standing.unavailable_reason else ErrorCode.NOT_SUPPORTED, why)

@@ -16,7 +16,7 @@ from ltx_mcp.domain.media_reference import (
     LocalPath,
     Reference,
     WebUrl,
-    job_of_film,
+    job_of_video,
     read_reference,
 )
 from ltx_mcp.domain.offer import Adjustment, Offer
@@ -83,12 +83,12 @@ async def _seen_as_job(reference: Reference, caller: str, store: Store, files: F
     if not isinstance(reference, LocalPath | WebUrl):
         return reference
     if isinstance(reference, LocalPath):
-        job_id = job_of_film(reference.path)
+        job_id = job_of_video(reference.path)
         is_ours = bool(job_id) and await store.run_in_thread(_is_same_place, reference.path, files.film(job_id))
     else:
-        job_id = job_of_film(reference.url.partition("?")[0].partition("#")[0])
+        job_id = job_of_video(reference.url.partition("?")[0].partition("#")[0])
         is_ours = bool(job_id) and await store.run_in_thread(store.get, job_id, caller) is not None
-    return JobFrameRef(job_id, is_whole=True) if is_ours else reference
+    return JobFrameRef(job_id, names_no_frame=True) if is_ours else reference
 
 
 def _is_same_place(path: str, film: Path) -> bool:
@@ -138,7 +138,7 @@ def _source_problem(role: str, source: Job, reference: JobFrameRef) -> CallerErr
             f"{role}: {source.id} is {source.state}, so it has no film to {_USE[kind_of(role)]}.",
             "Use a job that succeeded or is still under way.",
         )
-    if kind_of(role) != "image" and not reference.is_whole:
+    if kind_of(role) != "image" and not reference.names_no_frame:
         return CallerError(
             ErrorCode.INVALID_REQUEST, f"{role}: {source.id} is taken whole; leave out what follows the job id."
         )

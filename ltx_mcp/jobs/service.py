@@ -67,7 +67,7 @@ class Jobs:
         self._store = Store(database, budget_usd=config.budget_usd, max_live_jobs=config.max_live_jobs)
         self._life: Liveness = HeartbeatLiveness(database) if database.kind.shared else FileLockLiveness(config.home)
         self._watch = ChangeNotifier(self._store.revisions, database.kind.tick_s)
-        self._adapters = make_adapters(config.market.providers, config.lookup, now, self._media)
+        self._adapters = make_adapters(config.catalog.providers, config.lookup, now, self._media)
         self._book = PriceBook(database)
         self._prices = PriceWatch(self._book, self._adapters.by_name, now)
         self._tools = self._make_tools()
@@ -88,7 +88,7 @@ class Jobs:
         return cls(config, database, now, sleep)
 
     def _make_tools(self) -> StepContext:
-        facts = {each.name: each for each in self._config.market.providers}
+        facts = {each.name: each for each in self._config.catalog.providers}
         return StepContext(
             self._store,
             UploadCache(self._database),
@@ -115,7 +115,7 @@ class Jobs:
             is_typed=self._config.is_typed,
         )
         return Placement(
-            self._config.market,
+            self._config.catalog,
             self._store,
             self._runner.place,
             ConfirmationStore(self._database),
@@ -126,7 +126,7 @@ class Jobs:
         )
 
     def _make_runner(self) -> Runner:
-        facts = self._config.market.providers
+        facts = self._config.catalog.providers
         slots = {each.name: each.slots for each in facts if each.slots}
         repeatable = frozenset(each.name for each in facts if each.repeatable)
         return Runner(self._store, self._steps, self._life, slots, repeatable, self._now, self._moved)
@@ -257,7 +257,7 @@ class Jobs:
         """What a live job that nobody works on waits for: a key or address this process does not have."""
         if not job.live or job.lease_owner or job.offer.provider in self._adapters.by_name:
             return ""
-        return self._config.market.standings[job.offer.provider].unavailable_reason
+        return self._config.catalog.availability[job.offer.provider].unavailable_reason
 
     @property
     def keeping(self) -> Keeping:
@@ -267,7 +267,7 @@ class Jobs:
     @property
     def person(self) -> Recovery:
         """What a person may settle, and no agent."""
-        return Recovery(RecoveryStore(self._database), self._config.market, self._adapters.by_name, self._now)
+        return Recovery(RecoveryStore(self._database), self._config.catalog, self._adapters.by_name, self._now)
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""
@@ -299,13 +299,13 @@ class Jobs:
         return await self._store.run_in_thread(read_spend, self._database, caller, at.date(), days, budget)
 
     @property
-    def market(self) -> Catalog:
+    def catalog(self) -> Catalog:
         """What can be bought here, by the prices that the last order or quote was planned with."""
-        return self._placing.market
+        return self._placing.catalog
 
     async def queue_ahead(self, job: Job) -> int:
         """How many jobs must end before a queued one can begin; 0 when nothing stands before it."""
-        slots = self._config.market.facts(job.offer.provider).slots
+        slots = self._config.catalog.facts(job.offer.provider).slots
         if job.state is not State.QUEUED or job.blocked_by or slots is None:
             return 0
         return max(0, await self._store.run_in_thread(self._store.count_ahead, job) - slots + 1)
@@ -361,7 +361,7 @@ class Jobs:
         if not live or await self._store.run_in_thread(is_idle_worker_there, self.home):
             return Ownerless()
         alive = await self._store.run_in_thread(alive_workers, self._database, self.home)
-        slots = {facts.name for facts in self._config.market.providers if facts.slots}
+        slots = {facts.name for facts in self._config.catalog.providers if facts.slots}
         return find_ownerless(live, alive, self._adapters.by_name, slots, self._now())
 
     async def is_idle(self) -> bool:
@@ -371,7 +371,7 @@ class Jobs:
     async def _take_in_prices(self) -> None:
         """Plan with what providers told of their prices, by whichever process they were asked."""
         told = await self._book.run_in_thread(self._book.read, self._now())
-        self._placing.market = replace(self._placing.market, unit_prices=told)
+        self._placing.catalog = replace(self._placing.catalog, unit_prices=told)
 
     async def _until(self, job: Job, done: Callable[[Job], Awaitable[bool]], told: Told) -> None:
         """Return when `done`; `told` hears of each change, and at least every HEARTBEAT_S."""

@@ -38,27 +38,27 @@ def read_edge(
     return settings, _with_hints(make_catalog(providers, settings.providers, settings.lookup), settings)
 
 
-def _with_hints(market: Catalog, settings: Settings) -> Catalog:
+def _with_hints(catalog: Catalog, settings: Settings) -> Catalog:
     """Where a key is missing and a variable of another name seems to hold it, that is said with what is missing."""
-    hints = {facts.name: misnamed_text(facts, settings.environment) for facts in market.providers}
-    standings = {
-        name: standing
-        if standing.usable or not hints[name]
-        else Availability(False, f"{standing.unavailable_reason} {hints[name]}")
-        for name, standing in market.standings.items()
+    hints = {facts.name: misnamed_text(facts, settings.environment) for facts in catalog.providers}
+    availability = {
+        name: current
+        if current.usable or not hints[name]
+        else Availability(False, f"{current.unavailable_reason} {hints[name]}")
+        for name, current in catalog.availability.items()
     }
-    return replace(market, standings=standings)
+    return replace(catalog, availability=availability)
 
 
-def warn_of_ended(settings: Settings, market: Catalog) -> None:
+def warn_of_ended(settings: Settings, catalog: Catalog) -> None:
     """A line in the log for each setting that leads to nothing any more."""
-    for words in ended_choices(market.providers, settings.lookup).values():
-        logger.warning("%s", words)
+    for text in ended_choices(catalog.providers, settings.lookup).values():
+        logger.warning("%s", text)
 
 
-def warn_of_previews(settings: Settings, market: Catalog) -> None:
+def warn_of_previews(settings: Settings, catalog: Catalog) -> None:
     """A line in the log where nothing but previews can be made, and nobody said that this is what is wanted."""
-    if text := previews_text(market, settings.environment, "films are previews"):
+    if text := previews_text(catalog, settings.environment, "films are previews"):
         logger.info("%s", text)
 
 
@@ -70,7 +70,7 @@ def working_folder() -> Path | None:
         return None
 
 
-def make_config(settings: Settings, market: Catalog, *, paths: bool, is_typed: bool = False) -> "JobsConfig":
+def make_config(settings: Settings, catalog: Catalog, *, paths: bool, is_typed: bool = False) -> "JobsConfig":
     """Plain values for Jobs; `paths` says whether callers share this machine's disk, `is_typed` that a person at a
     terminal writes them. Imports what is heavy."""
     from ltx_mcp.jobs.config import JobsConfig
@@ -80,7 +80,7 @@ def make_config(settings: Settings, market: Catalog, *, paths: bool, is_typed: b
     folders = input_folders(settings.input_dirs or None, cwd, home_folder()) if paths else None
     return JobsConfig(
         settings.home,
-        market,
+        catalog,
         settings.budget_usd,
         folders,
         settings.lookup,

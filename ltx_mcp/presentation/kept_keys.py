@@ -68,31 +68,31 @@ def _ask(call: Callable[[Any], T]) -> T:
         import keyring
         from keyring.errors import KeyringError, NoKeyringError
     except ImportError as error:
-        raise _without(
+        raise _no_keyring(
             "The package that speaks to the system's keyring is not installed.",
             'Install it with pip install ".[keyring]" in the folder of the source, or set',
         ) from error
     answers: list[T] = []
-    troubles: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
             answers.append(call(keyring))
         except Exception as error:  # noqa: BLE001 - a backend is anybody's code, and another thread's
-            troubles.append(error)
+            errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(ASK_S)
     if answers:
         return answers[0]
-    if not troubles:
-        raise _without(f"The keyring did not answer within {ASK_S:g} s.", "Unlock it, or set")
-    if isinstance(troubles[0], NoKeyringError):
-        raise _without("This machine has no keyring that a key could be kept in.", "Set") from troubles[0]
-    what = type(troubles[0]).__name__ if isinstance(troubles[0], KeyringError) else "an error of its own"
-    raise _without(f"The keyring refused ({what}).", "Unlock it, or set") from troubles[0]
+    if not errors:
+        raise _no_keyring(f"The keyring did not answer within {ASK_S:g} s.", "Unlock it, or set")
+    if isinstance(errors[0], NoKeyringError):
+        raise _no_keyring("This machine has no keyring that a key could be kept in.", "Set") from errors[0]
+    what = type(errors[0]).__name__ if isinstance(errors[0], KeyringError) else "an error of its own"
+    raise _no_keyring(f"The keyring refused ({what}).", "Unlock it, or set") from errors[0]
 
 
-def _without(message: str, hint: str) -> SetupError:
+def _no_keyring(message: str, hint: str) -> SetupError:
     return SetupError(ErrorCode.MISSING_KEY, message, f"{hint} the key in the environment.")

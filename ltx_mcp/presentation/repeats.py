@@ -44,23 +44,23 @@ class Repeats(logging.Filter):
             ended = self._forget(now_s)
             shown = self._is_new(record, now_s)
         for place, left_out in ended:
-            self._tell(place, left_out)
+            self._report(place, left_out)
         return shown
 
-    def tell_all(self) -> None:
+    def report_all(self) -> None:
         """Say what was left out and has not been told yet."""
         with self._lock:
             ended = self._forget(float("inf"))
         for place, left_out in ended:
-            self._tell(place, left_out)
+            self._report(place, left_out)
 
     def _is_new(self, record: logging.LogRecord, now_s: float) -> bool:
         trouble = getattr(record, "trouble", "")
         place = (record.name, record.levelno, f"{record.pathname}{trouble}", record.lineno)
         window = self._places.setdefault(place, _RepeatWindow(now_s))
         line = (place, trouble or _text_of(record))
-        most = MAX_WARNINGS if record.levelno >= logging.WARNING else MAX_NOTES
-        if line in self._lines or window.lines >= most or len(self._lines) >= MAX_REMEMBERED:
+        max_lines = MAX_WARNINGS if record.levelno >= logging.WARNING else MAX_NOTES
+        if line in self._lines or window.lines >= max_lines or len(self._lines) >= MAX_REMEMBERED:
             window.left_out += not trouble
             return False
         window.lines += 1
@@ -72,11 +72,11 @@ class Repeats(logging.Filter):
         over = {place for place, window in self._places.items() if now_s - window.began_s >= WINDOW_S}
         if not over:
             return []
-        told = [(place, window.left_out) for place in over if (window := self._places.pop(place)).left_out]
+        left_out = [(place, window.left_out) for place in over if (window := self._places.pop(place)).left_out]
         self._lines = {line: at for line, at in self._lines.items() if line[0] not in over}
-        return told
+        return left_out
 
-    def _tell(self, place: Place, left_out: int) -> None:
+    def _report(self, place: Place, left_out: int) -> None:
         name, level, path, number = place
         times = "once" if left_out == 1 else f"{left_out:,} times"
         text = f"a line like the last one of {name} was repeated {times} and left out"
@@ -102,14 +102,14 @@ def leave_out_repeats() -> None:
     for handler in logging.getLogger().handlers:
         if type(handler) is logging.StreamHandler and not _filters(handler):
             handler.addFilter(Repeats(handler))
-            atexit.register(tell_left_out)
+            atexit.register(report_left_out)
 
 
-def tell_left_out() -> None:
+def report_left_out() -> None:
     """Say at the end what was left out and has not been told yet."""
     for handler in logging.getLogger().handlers:
         for repeats in _filters(handler):
-            repeats.tell_all()
+            repeats.report_all()
 
 
 def _filters(handler: logging.Handler) -> list[Repeats]:

@@ -47,13 +47,13 @@ class Priced(ResultModel):
         at_most_usd: float | None
 
     @property
-    def most_usd(self) -> float:
+    def max_usd(self) -> float:
         """What may be charged for one video: it is what prices are compared by."""
         return self.cost_usd if self.at_most_usd is None else self.at_most_usd
 
     def price(self, count: int = 1) -> str:
         """Of so many videos, for a person."""
-        return price_text(to_decimal(self.cost_usd) * count, to_decimal(self.most_usd) * count)
+        return price_text(to_decimal(self.cost_usd) * count, to_decimal(self.max_usd) * count)
 
 
 class AdjustmentView(ResultModel):
@@ -195,13 +195,13 @@ class Links:
 
     path_of: Callable[[Job], Any]
     url_of: Callable[[Job], str] | None = None
-    near: Collection[str] | None = None
+    local_providers: Collection[str] | None = None
 
     def video_url(self, job: Job, now: datetime) -> str | None:
         """The provider's URL while it lives, then ours."""
         expires = job.result_url_expires_at
-        near = self.near is None or job.offer.provider in self.near
-        theirs = read_address(job.result_url, is_loopback=near)
+        local_providers = self.local_providers is None or job.offer.provider in self.local_providers
+        theirs = read_address(job.result_url, is_loopback=local_providers)
         if theirs and (expires is None or expires > now):
             return theirs
         path = self.path_of(job)
@@ -233,25 +233,25 @@ def _got(change: Adjustment) -> str:
     return shorten(change.got, MAX_PATH_CHARS) if change.by == "server" else one_line(change.got)
 
 
-def to_ref(job: Job, links: Links, standing: JobContext, now: datetime, *, fresh: bool = True) -> JobRef:
+def to_ref(job: Job, links: Links, job_context: JobContext, now: datetime, *, fresh: bool = True) -> JobRef:
     """The short form."""
     return JobRef(
         job_id=job.id,
         state=job.state.value,
         provider=job.offer.provider,
         model=job.offer.model,
-        is_preview=standing.is_preview,
+        is_preview=job_context.is_preview,
         cost_usd=to_wire(job.cost_usd),
         at_most_usd=None if job.at_most_usd is None else to_wire(job.at_most_usd),
         video_url=links.video_url(job, now),
         adjustments=to_changes(job.all_adjustments),
         cancel=_cancel(job),
-        error=_trouble(job),
-        next=next_step(job, standing, fresh=fresh, now=now),
+        error=_error(job),
+        next=next_step(job, job_context, fresh=fresh, now=now),
     )
 
 
-def to_view(job: Job, links: Links, standing: JobContext, now: datetime) -> JobView:
+def to_view(job: Job, links: Links, job_context: JobContext, now: datetime) -> JobView:
     """The whole form."""
     film = job.film
     return JobView(
@@ -260,7 +260,7 @@ def to_view(job: Job, links: Links, standing: JobContext, now: datetime) -> JobV
         operation=job.operation,
         provider=job.offer.provider,
         model=job.offer.model,
-        is_preview=standing.is_preview,
+        is_preview=job_context.is_preview,
         sources=list(job.sources),
         video_url=links.video_url(job, now),
         video_url_expires_at=to_time(job.result_url_expires_at),
@@ -276,12 +276,12 @@ def to_view(job: Job, links: Links, standing: JobContext, now: datetime) -> JobV
         charged_usd=None if job.charged_micro is None else to_wire(from_micro(job.charged_micro)),
         adjustments=to_changes(job.all_adjustments),
         cancel=_cancel(job),
-        queue_position=(standing.line or job.queue_position) if job.live else None,
+        queue_position=(job_context.queue_ahead or job.queue_position) if job.live else None,
         progress=job.progress,
-        error=_trouble(job),
+        error=_error(job),
         created_at=to_time(job.created_at) or "",
         finished_at=to_time(job.finished_at),
-        next=next_step(job, standing, now=now),
+        next=next_step(job, job_context, now=now),
     )
 
 
@@ -305,21 +305,21 @@ def to_summary(job: Job) -> JobSummary:
     )
 
 
-def to_estimate(plan: Plan, count: int, budget: "Budget", supposed: str = "") -> Estimate:
+def to_estimate(plan: Plan, count: int, budget: "Budget", assumed: str = "") -> Estimate:
     """Usable quotes first, cheapest first in each half; `supposed` says what was priced where nothing was given."""
     left = None if budget.left is None else from_micro(budget.left)
     over = "The day's budget does not reach."
     usable = [_quote(offer, count, "" if offer.fits(left) else over) for offer in plan.offers]
-    others = [_quote(offer, count, why) for offer, why in plan.unusable]
+    others = [_quote(offer, count, unavailable_reason) for offer, unavailable_reason in plan.unusable]
     return Estimate(
-        quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.most_usd)),
+        quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.max_usd)),
         refused=[RefusedOffer(provider=each.provider, model=each.model, reason=each.reason) for each in plan.refused],
-        budget=to_money(budget),
-        next=supposed or None,
+        budget=to_budget_view(budget),
+        next=assumed or None,
     )
 
 
-def to_money(budget: "Budget") -> BudgetView:
+def to_budget_view(budget: "Budget") -> BudgetView:
     """A day's budget as callers see it."""
     return BudgetView(
         limit_usd=None if budget.limit is None else to_wire(from_micro(budget.limit)),
@@ -329,7 +329,7 @@ def to_money(budget: "Budget") -> BudgetView:
     )
 
 
-def _quote(offer: Offer, count: int, why_not: str) -> Quote:
+def _quote(offer: Offer, count: int, unavailable_reason: str) -> Quote:
     return Quote(
         provider=offer.provider,
         model=offer.model,
@@ -338,8 +338,8 @@ def _quote(offer: Offer, count: int, why_not: str) -> Quote:
         total_usd=to_wire(offer.cost_usd * count),
         credits=offer.credits,
         billed=offer.paid_for or None,
-        usable=not why_not,
-        why_not=why_not or None,
+        usable=not unavailable_reason,
+        why_not=unavailable_reason or None,
         adjustments=to_changes(offer.adjustments) or None,
         as_of=offer.as_of,
         source=offer.source,
@@ -352,7 +352,7 @@ def _cancel(job: Job) -> Any:
     return "asked" if job.cancel_requested else None
 
 
-def _trouble(job: Job) -> ErrorView | None:
+def _error(job: Job) -> ErrorView | None:
     if job.error is None:
         return None
     error = job.error

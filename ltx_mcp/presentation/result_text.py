@@ -11,8 +11,8 @@ from ltx_mcp.domain.offer import CAPTION, Offer
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, one_line
-from ltx_mcp.domain.request import MEDIA_ROLES, supposed_s
-from ltx_mcp.presentation.next_steps import JobContext, waiting_text
+from ltx_mcp.domain.request import MEDIA_ROLES, assumed_s
+from ltx_mcp.presentation.next_steps import JobContext, retry_text
 from ltx_mcp.presentation.result_models import (
     AdjustmentView,
     BudgetView,
@@ -29,19 +29,19 @@ QUOTE_LINES = 3
 """The first quotes have a line of their own; all others share one."""
 
 
-def stage_text(job: Job, standing: JobContext, now: datetime) -> str:
+def status_text(job: Job, job_context: JobContext, now: datetime) -> str:
     """What happens to a live job now: "at fal: 3rd in line, 0:42". The time is that since it was placed."""
-    provider = "this machine" if standing.is_preview else job.offer.provider
-    percent, waiting = f"{job.progress:.0f} %" if job.progress else "", waiting_text(job, now)
+    provider = "this machine" if job_context.is_preview else job.offer.provider
+    percent, waiting = f"{job.progress:.0f} %" if job.progress else "", retry_text(job, now)
     if job.blocked_by:
         what = f"waiting for {job.blocked_by}"
-    elif job.state is State.QUEUED and standing.line:
-        what = f"{ordinal(standing.line + 1)} in line here for {provider}"
+    elif job.state is State.QUEUED and job_context.queue_ahead:
+        what = f"{ordinal(job_context.queue_ahead + 1)} in line here for {provider}"
     elif job.state is State.QUEUED:
         what = ", ".join(filter(None, (f"preparing the order for {provider}", waiting or one_line(job.status_message))))
     elif job.state is State.SUBMITTING:
         what = f"sending the order to {provider}"
-    elif job.state is State.RUNNING and standing.is_preview:
+    elif job.state is State.RUNNING and job_context.is_preview:
         what = ", ".join(filter(None, ("drawing on this machine", percent)))
     elif job.state is State.RUNNING:
         what = f"at {provider}: " + ", ".join(
@@ -70,9 +70,9 @@ def _length_text(offer: Offer) -> str:
     return seconds
 
 
-def says(provider: str, words: str | None) -> str:
+def says(provider: str, text: str | None) -> str:
     """What a provider itself says, marked as its words."""
-    return f"{provider} says: {cite(words)}" if words else ""
+    return f"{provider} says: {cite(text)}" if text else ""
 
 
 def ref_text(ref: JobRef) -> str:
@@ -83,10 +83,10 @@ def ref_text(ref: JobRef) -> str:
 
 def error_text(about: JobRef | JobView) -> str:
     """The code of what went wrong, and what is known of it; empty where nothing did."""
-    return f"{about.error.code}: {trouble_text(about)}" if about.error else ""
+    return f"{about.error.code}: {failure_text(about)}" if about.error else ""
 
 
-def trouble_text(about: JobRef | JobView) -> str:
+def failure_text(about: JobRef | JobView) -> str:
     """What went wrong, on one line, and what the provider says of it."""
     error = about.error
     return " ".join(filter(None, (error.message, says(about.provider, error.provider_detail)))) if error else ""
@@ -98,10 +98,10 @@ def cancel_text(ref: JobRef) -> str:
     return f"{ref.job_id} {ref.state}{word}. {ref.next}"
 
 
-def job_text(view: JobView, stage: str) -> str:
+def job_text(view: JobView, status: str) -> str:
     """All that is known of a job: `stage` while it lives, then the film's figures or what went wrong, the order, where
     the film is, and what to do next."""
-    first = f"{view.job_id} {view.state}" + (f" ({stage})" if stage else "")
+    first = f"{view.job_id} {view.state}" + (f" ({status})" if status else "")
     if view.width:
         sound = "with sound" if view.has_audio else "silent"
         size = f"{view.width}x{view.height}, {view.fps:g} fps, {sound}, {view.size_bytes} bytes"
@@ -145,9 +145,12 @@ def list_text(listed: JobList) -> str:
 def changes_text(changes: list[AdjustmentView]) -> str:
     """What is not as asked; empty when all is."""
     found = [f"{each.field} {each.asked} is {each.got}" for each in changes if _is_found(each)]
-    told = [_change_text(each) for each in changes if each.field != CAPTION and not _is_found(each)]
+    changed = [_change_text(each) for each in changes if each.field != CAPTION and not _is_found(each)]
     captions = [_caption_text(each) for each in changes if each.field == CAPTION]
-    sentences = (f"Read: {', '.join(found)}." if found else "", f"Changed: {', '.join(told)}." if told else "")
+    sentences = (
+        f"Read: {', '.join(found)}." if found else "",
+        f"Changed: {', '.join(changed)}." if changed else "",
+    )
     return " ".join(filter(None, (*sentences, *captions)))
 
 
@@ -177,8 +180,8 @@ def estimate_text(estimate: Estimate, count: int = 1) -> str:
     lines += dict.fromkeys(changes_text([each]) for each in changes)
     reasons = _reasons(estimate.refused)
     lines += [" ".join((_others_text(estimate), *reasons)).strip()] if lines and reasons else reasons
-    told = "\n".join(filter(None, (*(lines or ["Nobody offers this."]), _budget_text(estimate.budget))))
-    return f"{told} {estimate.next}" if estimate.next else told
+    text = "\n".join(filter(None, (*(lines or ["Nobody offers this."]), _budget_text(estimate.budget))))
+    return f"{text} {estimate.next}" if estimate.next else text
 
 
 def _reasons(refused: Sequence[RefusedOffer]) -> list[str]:
@@ -215,8 +218,8 @@ def _quote_text(quote: Quote, count: int) -> str:
     return "; ".join(filter(None, parts)) + "." + preview + (f" Not now: {quote.why_not}" if quote.why_not else "")
 
 
-def supposed_text(arguments: EstimateCost) -> str:
+def assumed_text(arguments: EstimateCost) -> str:
     """Which medium was priced where none was given; empty where one was, or none is needed."""
-    seconds = supposed_s(arguments)
+    seconds = assumed_s(arguments)
     what, like = ("audio", "a sound") if arguments.operation == "audio_to_video" else ("video", "a video")
     return "" if seconds is None else f"As for {like} of {seconds:g} s; give {what} for the price of yours."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.price import from_micro, to_wire
 from ltx_mcp.domain.quoting import quote
-from ltx_mcp.presentation.result_models import BudgetView, ResultModel, to_money
+from ltx_mcp.presentation.result_models import BudgetView, ResultModel, to_budget_view
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.spend import PriceDrift, Spend, SpendRow
@@ -56,7 +56,7 @@ def to_spend_view(spend: "Spend") -> SpendView:
     return SpendView(
         rows=[_row(each) for each in spend.rows],
         drifts=[_drift(each) for each in spend.drifts],
-        budget=to_money(spend.budget),
+        budget=to_budget_view(spend.budget),
     )
 
 

@@ -47,7 +47,7 @@ class Longer:
     """A film made longer; `whole` is the same with as much of it for context as fits, where that costs more."""
 
     priced: Suggestion
-    whole: Suggestion | None
+    with_full_context: Suggestion | None
 
     @property
     def context(self) -> float:
@@ -57,55 +57,57 @@ class Longer:
     @property
     def price(self) -> str:
         """Both: `0.70 USD (1.10 USD with 6 s of context, taken where none is named)`."""
-        if self.whole is None:
+        if self.with_full_context is None:
             return self.priced.price
-        offer = self.whole.offer
+        offer = self.with_full_context.offer
         context = f"{offer.billed - offer.duration:f} s of context, taken where none is named"
         return f"{self.priced.price} ({offer.price} with {context})"
 
 
 def priced(
-    model: type[PaidArguments], values: dict[str, Any], inputs: Sequence[Input], market: Catalog
+    model: type[PaidArguments], values: dict[str, Any], inputs: Sequence[Input], catalog: Catalog
 ) -> Suggestion | None:
     """What these arguments would order now; None where nobody offers it."""
     try:
         arguments = model(**values)
-        return Suggestion(arguments, select_offers(to_request(arguments), inputs, market)[0])
+        return Suggestion(arguments, select_offers(to_request(arguments), inputs, catalog)[0])
     except (LtxError, ValidationError):
         return None
 
 
-def longer(video: Input, market: Catalog, **values: Any) -> Longer | None:
+def longer(video: Input, catalog: Catalog, **values: Any) -> Longer | None:
     """The film of a job made longer, with the least context that joins well; `values` are further arguments."""
     values = {"video": video.job_id, "duration": ADDED_S} | values
-    whole = priced(ExtendVideo, values, (video,), market)
-    short = priced(ExtendVideo, values | {"context": CONTEXT_S}, (video,), market)
-    if short is None or (whole is not None and whole.offer.at_most_usd <= short.offer.at_most_usd):
-        return None if whole is None else Longer(whole, None)
-    return Longer(short, whole)
+    with_full_context = priced(ExtendVideo, values, (video,), catalog)
+    short = priced(ExtendVideo, values | {"context": CONTEXT_S}, (video,), catalog)
+    if short is None or (
+        with_full_context is not None and with_full_context.offer.at_most_usd <= short.offer.at_most_usd
+    ):
+        return None if with_full_context is None else Longer(with_full_context, None)
+    return Longer(short, with_full_context)
 
 
-def redone(video: Input, market: Catalog) -> Suggestion | None:
+def redone(video: Input, catalog: Catalog) -> Suggestion | None:
     """A section of the film of a job made anew."""
     values = {"video": video.job_id, "start_time": 0, "duration": REDONE_S, "prompt": ANY_PROMPT}
-    return priced(RetakeVideo, values, (video,), market)
+    return priced(RetakeVideo, values, (video,), catalog)
 
 
-def next_shot(last: Input, market: Catalog) -> Suggestion | None:
+def next_shot(last: Input, catalog: Catalog) -> Suggestion | None:
     """A shot that begins with the last frame of a job."""
     values = {"image": f"{last.job_id}#{last.frame_position}", "prompt": ANY_PROMPT}
-    return priced(AnimateImage, values, (last,), market)
+    return priced(AnimateImage, values, (last,), catalog)
 
 
-def goes_on(job: Job, market: Catalog) -> str:
+def continuation_text(job: Job, catalog: Catalog) -> str:
     """How the film of a job is continued, in the arguments of the tools, with what that costs; empty without one."""
     if job.state is not State.SUCCEEDED or job.film is None:
         return ""
-    video, last, ways = input_of(job, "video"), input_of(job, "image", "last"), []
-    if more := longer(video, market):
+    video, last, options = input_of(job, "video"), input_of(job, "image", "last"), []
+    if more := longer(video, catalog):
         context = f", context={more.context:g}" if more.context else ""
-        ways.append(f"extend_video(video={video.job_id}, duration={ADDED_S}{context}) lengthens it for {more.price}")
-    if shot := next_shot(last, market):
+        options.append(f"extend_video(video={video.job_id}, duration={ADDED_S}{context}) lengthens it for {more.price}")
+    if shot := next_shot(last, catalog):
         of = f"{last.job_id}#{last.frame_position}"
-        ways.append(f"animate_image(image={of}) goes on with a shot of {shot.offer.length:f} s for {shot.price}")
-    return "; ".join(ways)
+        options.append(f"animate_image(image={of}) goes on with a shot of {shot.offer.length:f} s for {shot.price}")
+    return "; ".join(options)

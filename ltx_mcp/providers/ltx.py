@@ -200,7 +200,7 @@ class LtxV1:
                 raise submission_unknown(self._context, reply)
             raise submission_error(self._context, reply, _read_error(reply))
 
-        bounds = Bounds(offer.most_bytes, window_s=HELD_WINDOW_S)
+        bounds = Bounds(offer.max_bytes, window_s=HELD_WINDOW_S)
 
         async def write(path: Path, report: ReportProgress) -> tuple[Adjustment, ...]:
             async with stack:

@@ -16,7 +16,7 @@ from ltx_mcp.presentation.config import make_config, warn_of_ended
 from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.completions import add_completions
-from ltx_mcp.server.echoes import cut_names
+from ltx_mcp.server.echoes import shorten_names
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
 from ltx_mcp.server.resources import add_resources
@@ -43,7 +43,7 @@ INSTRUCTIONS = (
 
 
 def make_server(
-    settings: Settings, market: Catalog, *, base_url: str = ""
+    settings: Settings, catalog: Catalog, *, base_url: str = ""
 ) -> tuple[MCPServer[AppContext], Callable[[], AppContext | None]]:
     """The server, and a look at its context while it runs. `base_url`: films are reached over HTTP, not by path."""
     contexts: list[AppContext] = []
@@ -51,10 +51,10 @@ def make_server(
     @asynccontextmanager
     async def lifespan(server: MCPServer[AppContext]) -> AsyncIterator[AppContext]:
         async with anyio.create_task_group() as group:
-            config = partial(make_config, settings, market, paths=not base_url)
+            config = partial(make_config, settings, catalog, paths=not base_url)
             app_context = AppContext(settings, config, group, base_url)
             contexts.append(app_context)
-            group.start_soon(app_context.look_for_ownerless)
+            group.start_soon(app_context.take_over_ownerless)
             try:
                 yield app_context
             finally:
@@ -63,9 +63,9 @@ def make_server(
                 group.cancel_scope.cancel()
 
     log_to_stderr(settings.log_level)
-    warn_of_ended(settings, market)
+    warn_of_ended(settings, catalog)
     level = cast(Literal["DEBUG", "INFO", "WARNING", "ERROR"], settings.log_level or "WARNING")
-    tools = make_tools(market, show_frames=settings.show_frames)
+    tools = make_tools(catalog, show_frames=settings.show_frames)
     with _without_rich():
         server = MCPServer[AppContext](
             "ltx-mcp",
@@ -75,27 +75,27 @@ def make_server(
             tools=[*tools],
             extensions=[
                 Tasks(JobTasks(), [tool.name for tool in tools if tool.annotations == PAID]),
-                make_player(market, settings.lookup, base_url),
+                make_player(catalog, settings.lookup, base_url),
             ],
             lifespan=lifespan,
             log_level=level,
-            middleware=[_mark_answered, cut_names, explain_refusals],
+            middleware=[_mark_response, shorten_names, explain_refusals],
         )
 
     def current_context() -> AppContext | None:
         return contexts[-1] if contexts else None
 
-    add_resources(server, market)
-    add_prompts(server, market)
-    add_completions(server, market, current_context)
+    add_resources(server, catalog)
+    add_prompts(server, catalog)
+    add_completions(server, catalog, current_context)
     return server, current_context
 
 
-async def _mark_answered(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
+async def _mark_response(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
     """Notice the first answer: what is heavy waits for it."""
     result = await call_next(ctx)
     if isinstance(ctx.lifespan_context, AppContext):
-        ctx.lifespan_context.answered.set()
+        ctx.lifespan_context.has_responded.set()
     return result
 
 

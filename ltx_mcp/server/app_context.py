@@ -17,9 +17,9 @@ from ltx_mcp.domain.job import Job
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import JobContext, context_of
 from ltx_mcp.presentation.result_models import JobRef, JobView, Links, to_ref, to_view
-from ltx_mcp.presentation.result_text import stage_text
+from ltx_mcp.presentation.result_text import status_text
 from ltx_mcp.server.patience import Patiences
-from ltx_mcp.server.whole_steps import WholeSteps
+from ltx_mcp.server.whole_steps import ProgressSteps
 from ltx_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIRST_LOOK_S, LOOK_S = 1.0, 60.0
+FIRST_CHECK_S, CHECK_INTERVAL_S = 1.0, 60.0
 
 
 class AppContext:
@@ -47,7 +47,7 @@ class AppContext:
         self._jobs: Jobs | None = None
         self._opening = anyio.Lock()
         self._closed = False
-        self.answered = anyio.Event()
+        self.has_responded = anyio.Event()
         self.patiences = Patiences()
 
     async def jobs(self) -> "Jobs":
@@ -62,12 +62,12 @@ class AppContext:
                 self._jobs = jobs
             return self._jobs
 
-    async def look_for_ownerless(self) -> None:
+    async def take_over_ownerless(self) -> None:
         """A second after the first answer: jobs that a dead process left are taken over, where there are any."""
-        await self.answered.wait()
-        await anyio.sleep(FIRST_LOOK_S)
+        await self.has_responded.wait()
+        await anyio.sleep(FIRST_CHECK_S)
         while not await self.has_jobs():
-            await anyio.sleep(LOOK_S)
+            await anyio.sleep(CHECK_INTERVAL_S)
 
     async def has_jobs(self) -> bool:
         """Whether there is anything to look at; what is there is opened, as far as it can be."""
@@ -118,7 +118,7 @@ class AppContext:
 
     async def status_text(self, job: Job) -> str:
         """What happens to it now, in a few words; empty when it has ended."""
-        return stage_text(job, await self._context(job), datetime.now(UTC)) if job.live else ""
+        return status_text(job, await self._context(job), datetime.now(UTC)) if job.live else ""
 
     async def _shape(self, form: Callable[..., JobRef | JobView], job: Job) -> JobRef | JobView:
         return form(job, self.links, await self._context(job), datetime.now(UTC))
@@ -128,13 +128,13 @@ class AppContext:
 
     def progress_reporter(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
         """Tells a waiting caller how a job stands, in whole steps."""
-        steps = WholeSteps()
+        steps = ProgressSteps()
 
-        async def tell(job: Job) -> None:
-            if told := steps.next(job.progress, f"{job.state} {job.status_message}", anyio.current_time()):
-                await context.report_progress(*told, await self.status_text(job) or job.state.value)
+        async def report(job: Job) -> None:
+            if step := steps.next(job.progress, f"{job.state} {job.status_message}", anyio.current_time()):
+                await context.report_progress(*step, await self.status_text(job) or job.state.value)
 
-        return tell
+        return report
 
 
 def app_context_of(context: Context[Any]) -> AppContext:

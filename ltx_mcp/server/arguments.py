@@ -11,18 +11,18 @@ from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetad
 from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
-from ltx_mcp.domain.arguments import LONGEST_WAIT_S
+from ltx_mcp.domain.arguments import MAX_WAIT_S
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.quoting import list_names, quote
-from ltx_mcp.server.error_results import answered
+from ltx_mcp.server.error_results import catch_errors
 
-OBVIOUS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})
+UNPUBLISHED_KEYS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})
 """Left out of the published schemas to keep the list short; every one of them is still enforced, and explained."""
-GOES_WITHOUT_SAYING: tuple[tuple[str, Any], ...] = (("default", ""), ("default", None), ("minimum", 0))
+UNPUBLISHED_VALUES: tuple[tuple[str, Any], ...] = (("default", ""), ("default", None), ("minimum", 0))
 """So are an empty default of an argument that is not required, and that no amount is negative."""
 
 JOB = "JobRef"
-SAID_ONCE = ("AdjustmentView", "ErrorView")
+DESCRIBED_ONCE = ("AdjustmentView", "ErrorView")
 """What these records and the fields of a job are stands in the answer of the first tool, and nowhere else."""
 
 Call = Callable[[Any, Context[Any]], Awaitable[CallToolResult | InputRequiredResult]]
@@ -38,18 +38,18 @@ class StrictTool(Tool):
 
         async def call() -> CallToolResult | InputRequiredResult:
             given, sentence = cut_wait(self.model, arguments)
-            answer: CallToolResult | InputRequiredResult = await self.fn(
+            result: CallToolResult | InputRequiredResult = await self.fn(
                 read_arguments(self.model, self.name, given), context
             )
-            return with_sentence(answer, sentence)
+            return with_sentence(result, sentence)
 
-        return await answered(self.name, call)
+        return await catch_errors(self.name, call)
 
 
 def make_tool(
     call: Call,
     arguments: type[BaseModel],
-    answer: type[BaseModel] | None,
+    result: type[BaseModel] | None,
     *,
     title: str,
     annotations: ToolAnnotations,
@@ -63,7 +63,7 @@ def make_tool(
     for name, allowed in choices.items():
         if name in parameters["properties"]:
             parameters["properties"][name]["enum"] = list(allowed)
-    schema = None if answer is None else deepcopy(_answer_schema_of(answer, is_first))
+    schema = None if result is None else deepcopy(_result_schema_of(result, is_first))
     return StrictTool(
         fn=call,
         model=arguments,
@@ -71,7 +71,7 @@ def make_tool(
         title=title,
         description=" ".join((call.__doc__ or "").split()),
         parameters=parameters,
-        fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=schema, output_model=answer),
+        fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=schema, output_model=result),
         is_async=True,
         context_kwarg=None,
         annotations=annotations,
@@ -85,8 +85,8 @@ def _schema_of(arguments: type[BaseModel]) -> Any:
 
 
 @cache
-def _answer_schema_of(answer: type[BaseModel], is_first: bool) -> dict[str, Any]:
-    return lean_answer(answer.model_json_schema(mode="serialization"), is_first)
+def _result_schema_of(result: type[BaseModel], is_first: bool) -> dict[str, Any]:
+    return lean_result_schema(result.model_json_schema(mode="serialization"), is_first)
 
 
 def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, Any]) -> Any:
@@ -144,39 +144,39 @@ def cut_wait(model: type[BaseModel], arguments: Mapping[str, Any]) -> tuple[Mapp
     if "wait_seconds" not in model.model_fields or isinstance(wait, bool) or not isinstance(wait, int | float | str):
         return arguments, ""
     try:
-        is_longer = (wait if isinstance(wait, int) else float(wait)) > LONGEST_WAIT_S
+        is_longer = (wait if isinstance(wait, int) else float(wait)) > MAX_WAIT_S
     except ValueError:
         is_longer = False
     if not is_longer:
         return arguments, ""
-    return {**arguments, "wait_seconds": LONGEST_WAIT_S}, f"wait_seconds was cut to {LONGEST_WAIT_S}, the longest."
+    return {**arguments, "wait_seconds": MAX_WAIT_S}, f"wait_seconds was cut to {MAX_WAIT_S}, the longest."
 
 
-def with_sentence(answer: CallToolResult | InputRequiredResult, sentence: str) -> CallToolResult | InputRequiredResult:
+def with_sentence(result: CallToolResult | InputRequiredResult, sentence: str) -> CallToolResult | InputRequiredResult:
     """The answer with one sentence more, at the end of its first text and of what its structure says to do next."""
-    if not sentence or isinstance(answer, InputRequiredResult):
-        return answer
-    first = next((n for n, block in enumerate(answer.content) if isinstance(block, TextContent)), None)
+    if not sentence or isinstance(result, InputRequiredResult):
+        return result
+    first = next((n for n, block in enumerate(result.content) if isinstance(block, TextContent)), None)
     if first is None:
-        return answer
-    text = answer.content[first]
+        return result
+    text = result.content[first]
     assert isinstance(text, TextContent)
     longer = text.model_copy(update={"text": f"{text.text}\n{sentence}"})
-    content = [*answer.content[:first], longer, *answer.content[first + 1 :]]
-    structure = answer.structured_content
+    content = [*result.content[:first], longer, *result.content[first + 1 :]]
+    structure = result.structured_content
     if structure is not None:
         structure = structure | {"next": f"{structure.get('next', '')} {sentence}".strip()}
-    return answer.model_copy(update={"content": content, "structured_content": structure})
+    return result.model_copy(update={"content": content, "structured_content": structure})
 
 
 def _joined(errors: list[Any]) -> list[Any]:
     """One error for an argument that may be of several kinds: what is wrong with the number, and which words."""
     words: dict[Any, Any] = {}
-    for each in filter(_is_word_of_union, errors):
+    for each in filter(_is_choice_of_union, errors):
         first = words.setdefault(each["loc"][0], each | {"loc": each["loc"][:1], "expected": []})
         first["expected"].append(each["ctx"]["expected"])
     joined = []
-    for each in (error for error in errors if not _is_word_of_union(error)):
+    for each in (error for error in errors if not _is_choice_of_union(error)):
         word = words.pop(each["loc"][0], None) if each["loc"] else None
         more = f", or be {' or '.join(word['expected'])}" if word else ""
         words_of = [text.strip("'") for text in word["expected"]] if word else []
@@ -185,7 +185,7 @@ def _joined(errors: list[Any]) -> list[Any]:
     return [*joined, *(word | {"msg": f"should be {' or '.join(word['expected'])}"} for word in words.values())]
 
 
-def _is_word_of_union(error: Any) -> bool:
+def _is_choice_of_union(error: Any) -> bool:
     return error["type"] == "literal_error" and len(error["loc"]) > 1
 
 
@@ -238,21 +238,25 @@ def lean(node: Any) -> Any:
         return [lean(each) for each in node]
     if not isinstance(node, dict):
         return node
-    dropped = OBVIOUS | {"description"} if "properties" in node and node.get("type") == "object" else OBVIOUS
+    dropped = (
+        UNPUBLISHED_KEYS | {"description"}
+        if "properties" in node and node.get("type") == "object"
+        else UNPUBLISHED_KEYS
+    )
     # a property may have one of these names: then its value is a schema, not a word
     return {
         name: lean(value)
         for name, value in node.items()
-        if isinstance(value, dict) or (name not in dropped and (name, value) not in GOES_WITHOUT_SAYING)
+        if isinstance(value, dict) or (name not in dropped and (name, value) not in UNPUBLISHED_VALUES)
     }
 
 
-def lean_answer(schema: dict[str, Any], is_first: bool = False) -> dict[str, Any]:
+def lean_result_schema(schema: dict[str, Any], is_first: bool = False) -> dict[str, Any]:
     """The schema of an answer: also without defaults, null branches (nulls are never sent), types that an enum
     implies, and references, because each record is used once."""
     is_short = schema.get("title") == JOB and not is_first
-    told_once = () if is_first else SAID_ONCE
-    records = {name: each for name, each in lean(schema).get("$defs", {}).items() if name not in told_once}
+    left_out = () if is_first else DESCRIBED_ONCE
+    records = {name: each for name, each in lean(schema).get("$defs", {}).items() if name not in left_out}
 
     def shorten(node: Any) -> Any:
         if isinstance(node, list):

@@ -15,12 +15,12 @@ from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS
 from ltx_mcp.server.app_context import AppContext
 
-MOST = 100
+MAX_VALUES = 100
 DAYS = 14
 SHOTS = tuple(map(str, range(1, 13)))
 
 
-def add_completions(server: MCPServer[Any], market: Catalog, current_context: Callable[[], AppContext | None]) -> None:
+def add_completions(server: MCPServer[Any], catalog: Catalog, current_context: Callable[[], AppContext | None]) -> None:
     """Register the one handler there is."""
 
     # the SDK's decorator has no types
@@ -31,26 +31,26 @@ def add_completions(server: MCPServer[Any], market: Catalog, current_context: Ca
         context: CompletionContext | None,
     ) -> Completion:
         given = (context.arguments if context else None) or {}
-        words = _from_facts(market, argument.name, given)
-        if words is None:
-            words = await _from_jobs(current_context(), argument.name, given)
-        return _matching(words, argument.value)
+        values = _from_catalog(catalog, argument.name, given)
+        if values is None:
+            values = await _from_jobs(current_context(), argument.name, given)
+        return _matching(values, argument.value)
 
 
-def _matching(words: Iterable[str], begun: str) -> Completion:
+def _matching(values: Iterable[str], prefix: str) -> Completion:
     # no word is as long as what may be shown
-    start = begun[: MAX_SHOWN_CHARS + 1].casefold()
-    found = [word for word in dict.fromkeys(words) if word.casefold().startswith(start)]
-    return Completion(values=found[:MOST], total=len(found), has_more=len(found) > MOST)
+    folded = prefix[: MAX_SHOWN_CHARS + 1].casefold()
+    found = [value for value in dict.fromkeys(values) if value.casefold().startswith(folded)]
+    return Completion(values=found[:MAX_VALUES], total=len(found), has_more=len(found) > MAX_VALUES)
 
 
-def _from_facts(market: Catalog, name: str, given: dict[str, str]) -> Sequence[str] | None:
+def _from_catalog(catalog: Catalog, name: str, given: dict[str, str]) -> Sequence[str] | None:
     """What is known without any job; None for another argument."""
-    rows = [row for facts in market.providers for row in facts.offer if not facts.is_preview]
+    rows = [row for facts in catalog.providers for row in facts.offer if not facts.is_preview]
     if name == "model":
         return ["auto", *(row.model for row in rows)]
     if name == "provider":
-        return ["auto", *(facts.name for facts in market.providers)]
+        return ["auto", *(facts.name for facts in catalog.providers)]
     if name == "duration":
         limits = [limit for row in rows if given.get("model", "auto") in ("auto", row.model) for limit in row.limits]
         listed = {
@@ -75,7 +75,7 @@ async def _from_jobs(app_context: AppContext | None, name: str, given: dict[str,
             return _moments(await jobs.get(given.get("job_id", ""), app_context.caller()))
         except LtxError:
             return ()
-    recent = (await jobs.page(ListJobs(limit=MOST), app_context.caller())).jobs
+    recent = (await jobs.page(ListJobs(limit=MAX_VALUES), app_context.caller())).jobs
     if name == "job_id":
         return [job.id for job in recent]
     return [f"{job.id}#last" for job in recent if job.live or job.film]

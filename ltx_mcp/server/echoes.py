@@ -20,7 +20,7 @@ NAMES = {
 """What a request names; nothing that there is has a name of more than MAX_SHOWN_CHARS."""
 
 
-async def cut_names(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
+async def shorten_names(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
     """A name that is too long for anything is cut, so that the refusal tells no more of it than that."""
     name = NAMES.get(ctx.method, "")
     given = (ctx.params or {}).get(name)

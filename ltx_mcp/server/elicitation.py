@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 
-ASK_S = 40.0
+MAX_ASKING_S = 40.0
 PRICE = "price"
-ASKS_BY_ANSWER = "2026-07-28"
+ASKS_IN_RESULT_SINCE = "2026-07-28"
 NOTHING_TO_FILL_IN: dict[str, Any] = {"type": "object", "properties": {}}
 
 
@@ -28,9 +28,9 @@ def can_ask(context: Context[Any]) -> bool:
     return asks is not None and (asks.form is not None or asks.url is None)
 
 
-def asks_by_answer(context: Context[Any]) -> bool:
+def asks_in_result(context: Context[Any]) -> bool:
     """Whether a question is an answer to the call, and not a request of its own."""
-    return is_version_at_least(context.protocol_version or "", ASKS_BY_ANSWER)
+    return is_version_at_least(context.protocol_version or "", ASKS_IN_RESULT_SINCE)
 
 
 def to_result(question: ConfirmationPrompt) -> InputRequiredResult:
@@ -39,12 +39,12 @@ def to_result(question: ConfirmationPrompt) -> InputRequiredResult:
     return InputRequiredResult(input_requests={PRICE: ElicitRequest(params=params)}, request_state=question.token)
 
 
-def read_answer(context: Context[Any]) -> ConfirmationReply | None:
+def read_reply(context: Context[Any]) -> ConfirmationReply | None:
     """What was said to the question of an earlier round. Without our token, which nobody can forge, a yes is none."""
-    said = (context.input_responses or {}).get(PRICE)
+    reply = (context.input_responses or {}).get(PRICE)
     return (
-        ConfirmationReply(context.request_state or "", said.action == "accept")
-        if isinstance(said, ElicitResult)
+        ConfirmationReply(context.request_state or "", reply.action == "accept")
+        if isinstance(reply, ElicitResult)
         else None
     )
 
@@ -53,8 +53,8 @@ async def ask(context: Context[Any], question: ConfirmationPrompt, seconds: floa
     """Ask in the middle of the call. What did not come in time, or cannot be read, is no answer."""
     with anyio.move_on_after(seconds):
         try:
-            said = await context.session.elicit_form(question.text, NOTHING_TO_FILL_IN, context.request_id)
+            reply = await context.session.elicit_form(question.text, NOTHING_TO_FILL_IN, context.request_id)
         except (MCPError, ValidationError):
             return ConfirmationReply(question.token, None)
-        return ConfirmationReply(question.token, said.action == "accept")
+        return ConfirmationReply(question.token, reply.action == "accept")
     return ConfirmationReply(question.token, None)

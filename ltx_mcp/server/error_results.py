@@ -12,7 +12,7 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError
 logger = logging.getLogger(__name__)
 
 
-async def answered(
+async def catch_errors(
     name: str, call: Callable[[], Awaitable[CallToolResult | InputRequiredResult]]
 ) -> CallToolResult | InputRequiredResult:
     """The answer of `call`, or its failure in words that say what to do."""
@@ -20,18 +20,18 @@ async def answered(
         return await call()
     except LtxError as error:
         logger.info("%s: %s", name, error.code)
-        return refusal(error.code, str(error))
+        return error_result(error.code, str(error))
     except MCPError:
         raise
     except Exception:
         logger.exception("%s broke", name)
-        return refusal(
+        return error_result(
             ErrorCode.INTERNAL_ERROR,
             "Something broke in ltx-mcp; its log on stderr says what. list_jobs shows whether a job was placed.",
         )
 
 
-def refusal(code: ErrorCode, sentence: str, structured: dict[str, Any] | None = None) -> CallToolResult:
+def error_result(code: ErrorCode, sentence: str, structured: dict[str, Any] | None = None) -> CallToolResult:
     """An isError answer; `structured` is the job's JobRef when it is about a job."""
     text = TextContent(type="text", text=f"{code}: {sentence}")
     return CallToolResult(content=[text], structured_content=structured, is_error=True)

@@ -56,7 +56,7 @@ class NamesItsAddress:
         """Serve one request."""
         is_refused = False
 
-        async def told(message: Message) -> None:
+        async def send_or_explain(message: Message) -> None:
             nonlocal is_refused
             if message["type"] == "http.response.start" and message["status"] == 421:
                 is_refused = True
@@ -64,7 +64,7 @@ class NamesItsAddress:
             elif not is_refused:
                 await send(message)
 
-        await self._app(scope, receive, told if scope["type"] == "http" else send)
+        await self._app(scope, receive, send_or_explain if scope["type"] == "http" else send)
 
 
 def _allowed(public_url: str) -> TransportSecuritySettings:

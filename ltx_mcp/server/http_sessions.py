@@ -36,7 +36,7 @@ class Sessions:
         try:
             await self._app(scope, receive, send)
         finally:
-            self._let_go(session)
+            self._release(session)
 
     async def _serve_new(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request whose answer may open a session."""
@@ -54,14 +54,14 @@ class Sessions:
             await self._app(scope, receive, watched)
         finally:
             if session:
-                self._let_go(session)
+                self._release(session)
         if session:
             await self._end_unused(scope)
 
     def _take(self, session: bytes) -> None:
         self._in_use[session] = self._in_use.pop(session, 0) + 1
 
-    def _let_go(self, session: bytes) -> None:
+    def _release(self, session: bytes) -> None:
         self._in_use[session] = self._in_use.pop(session, 1) - 1
 
     async def _end_unused(self, scope: Scope) -> None:

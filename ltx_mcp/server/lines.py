@@ -41,7 +41,7 @@ class Reading:
     """A message for the server, or answers for the host, or nothing."""
 
     message: JSONRPCMessage | None = None
-    answers: Sequence[JSONRPCError] = ()
+    errors: Sequence[JSONRPCError] = ()
 
 
 def read_line(line: bytes) -> Reading:
@@ -51,71 +51,73 @@ def read_line(line: bytes) -> Reading:
     try:
         value = _parse(line)
     except ValueError as error:
-        keys, number = _scan(line)
-        return Reading(answers=_answer(keys, number, PARSE_ERROR, f"{_NO_JSON}: {error}. Nothing was done."))
+        keys, request_id = _scan(line)
+        return Reading(errors=_to_errors(keys, request_id, PARSE_ERROR, f"{_NO_JSON}: {error}. Nothing was done."))
     if isinstance(value, list):
         batch = "Batches are not taken: send each request on a line of its own."
-        answers = [answer for each in value for answer in _refuse(each, batch)]
-        return Reading(answers=answers if value else _refuse(value, batch))
+        errors = [error for each in value for error in _refuse(each, batch)]
+        return Reading(errors=errors if value else _refuse(value, batch))
     try:
         message = jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError:
-        return Reading(answers=_refuse(value, _NO_REQUEST))
+        return Reading(errors=_refuse(value, _NO_REQUEST))
     if isinstance(message, JSONRPCNotification) and value.get("id") is not None:
-        return Reading(answers=_refuse(value, _NO_REQUEST))
+        return Reading(errors=_refuse(value, _NO_REQUEST))
     return Reading(message)
 
 
 def refuse_long_line(head: bytes, max_bytes: int) -> Reading:
     """The answer to a line that was not read to its end."""
-    keys, number = _scan(head[:_HEAD_BYTES])
-    return Reading(answers=_answer(keys, number, INVALID_REQUEST, f"This line has more than {max_bytes:,} bytes."))
+    keys, request_id = _scan(head[:_HEAD_BYTES])
+    return Reading(
+        errors=_to_errors(keys, request_id, INVALID_REQUEST, f"This line has more than {max_bytes:,} bytes.")
+    )
 
 
 def _parse(line: bytes) -> Any:
     try:
         return from_json(line)
     except ValueError:
-        whole = _ESCAPE.sub(_whole, line.removeprefix(codecs.BOM_UTF8))
-        return from_json(whole.decode("utf-8", "replace").encode())
+        repaired = _ESCAPE.sub(_replace_surrogate, line.removeprefix(codecs.BOM_UTF8))
+        return from_json(repaired.decode("utf-8", "replace").encode())
 
 
-def _whole(escape: "re.Match[bytes]") -> bytes:
+def _replace_surrogate(escape: "re.Match[bytes]") -> bytes:
     return rb"\ufffd" if escape[1] else escape[0]
 
 
 def _refuse(value: Any, sentence: str) -> Sequence[JSONRPCError]:
     if not isinstance(value, dict):
-        return _answer((), None, INVALID_REQUEST, sentence)
-    number = value.get("id")
-    keys = [key for key in value if key != "id" or number is not None]
-    is_usable = isinstance(number, str) or type(number) is int
-    return _answer(keys, number if is_usable else None, INVALID_REQUEST, sentence)
+        return _to_errors((), None, INVALID_REQUEST, sentence)
+    request_id = value.get("id")
+    keys = [key for key in value if key != "id" or request_id is not None]
+    is_usable = isinstance(request_id, str) or type(request_id) is int
+    return _to_errors(keys, request_id if is_usable else None, INVALID_REQUEST, sentence)
 
 
-def _answer(keys: Collection[str], number: RequestId | None, code: int, sentence: str) -> Sequence[JSONRPCError]:
+def _to_errors(keys: Collection[str], request_id: RequestId | None, code: int, sentence: str) -> Sequence[JSONRPCError]:
     """Nothing to a notification, nor to a reply, whose id is one of ours; else an error, under its id if it has one."""
     if "method" in keys and "id" not in keys:
         return ()
     if "method" not in keys and ("result" in keys or "error" in keys):
         return ()
-    return [JSONRPCError(jsonrpc="2.0", id=number, error=ErrorData(code=code, message=sentence))]
+    return [JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=sentence))]
 
 
 def _scan(line: bytes) -> tuple[Collection[str], RequestId | None]:
     """The keys of a message and its id, as far as they can be made out in something that is no JSON."""
     keys: set[str] = set()
-    number: RequestId | None = None
+    request_id: RequestId | None = None
     for start, end in _outer_texts(line):
         key, value = _KEYS.get(line[start:end]), _VALUE.match(line, end)
         if key is None or value is None:
             continue
         if key == "id" and key not in keys and value[1]:
-            number = _parse(value[1])
+            request_id = _parse(value[1])
         keys.add(key)
         if {"id", "method"} <= keys:
             break
-    return keys, number
+    return keys, request_id
 
 
 def _outer_texts(line: bytes) -> Iterator[tuple[int, int]]:

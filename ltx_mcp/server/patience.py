@@ -27,16 +27,16 @@ class Patience:
     def __init__(self, now: Callable[[], float] = anyio.current_time) -> None:
         self._now = now
         self._has_waited = False
-        self._most_s = inf
+        self._max_s = inf
         self._calls = 0
 
-    def usual(self, seconds: float) -> float:
+    def default_s(self, seconds: float) -> float:
         """How long a call waits that did not say it, where `seconds` would be well."""
-        return min(seconds if self._has_waited else SHORT_S, self._most_s)
+        return min(seconds if self._has_waited else SHORT_S, self._max_s)
 
-    def most(self, seconds: float) -> float:
+    def asked_s(self, seconds: float) -> float:
         """How long a call waits that asked for `seconds`."""
-        return min(seconds, self._most_s)
+        return min(seconds, self._max_s)
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
@@ -49,7 +49,7 @@ class Patience:
         except anyio.get_cancelled_exc_class():
             took_s = self._now() - began
             if took_s >= SHORT_S:  # sooner it was a person, who stopped it
-                self._most_s = min(self._most_s, max(SHORT_S, took_s * SPARE))
+                self._max_s = min(self._max_s, max(SHORT_S, took_s * SPARE))
             raise
         if self._now() - began >= LONGER_S and this == self._calls:
             self._has_waited = True

@@ -70,7 +70,7 @@ ModelText = Annotated[str, Field(description="A model of ltx://models, or auto")
 PictureText = Annotated[str, Field(description="First frame: URL, path or job_…#last; empty for none")]
 
 
-def add_prompts(server: MCPServer[Any], market: Catalog) -> None:
+def add_prompts(server: MCPServer[Any], catalog: Catalog) -> None:
     """Register them all."""
 
     @server.prompt(title="Direct an LTX video")
@@ -78,7 +78,7 @@ def add_prompts(server: MCPServer[Any], market: Catalog) -> None:
         idea: Text, duration: SecondsText = "6", model: ModelText = "auto", image: PictureText = ""
     ) -> str:
         """Turn an idea into a prompt that LTX films well, order one take, look at it and refine it."""
-        return _direct(market, _filled("idea", idea), _number("duration", duration), model, image)
+        return _direct(catalog, _filled("idea", idea), _number("duration", duration), model, image)
 
     @server.prompt(title="Plan a chain of shots")
     def storyboard(
@@ -92,7 +92,7 @@ def add_prompts(server: MCPServer[Any], market: Catalog) -> None:
         if number != int(number) or number > MAX_SHOTS:
             raise _wrong("shots", shots, f"a whole number from 1 to {MAX_SHOTS}")
         budget = _number("budget_usd", budget_usd) if budget_usd.strip() else None
-        return _storyboard(market, _filled("story", story), int(number), budget, _number("duration", duration))
+        return _storyboard(catalog, _filled("story", story), int(number), budget, _number("duration", duration))
 
 
 async def explain_refusals(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
@@ -103,10 +103,10 @@ async def explain_refusals(ctx: ServerRequestContext[Any, Any], call_next: CallN
     except ValueError as error:
         if ctx.method != "prompts/get":
             raise
-        raise MCPError(code=INVALID_PARAMS, message=_told(error)) from error
+        raise MCPError(code=INVALID_PARAMS, message=_refusal_text(error)) from error
 
 
-def _told(error: BaseException) -> str:
+def _refusal_text(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ValidationError):
         cause = cause.__cause__
@@ -118,8 +118,8 @@ def _told(error: BaseException) -> str:
     return f"{'; '.join(wrong)}{more}. prompts/list says what there is."
 
 
-def _direct(market: Catalog, idea: str, seconds: Decimal, model: str, image: str) -> str:
-    rows = _rows(market, with_picture=bool(image))
+def _direct(catalog: Catalog, idea: str, seconds: Decimal, model: str, image: str) -> str:
+    rows = _rows(catalog, with_picture=bool(image))
     chosen = [(provider, row) for provider, row in rows if model in ("auto", row.model)]
     if not chosen:
         raise _wrong("model", model, f"one of {', '.join(['auto', *dict.fromkeys(row.model for _, row in rows)])}")
@@ -131,7 +131,7 @@ def _direct(market: Catalog, idea: str, seconds: Decimal, model: str, image: str
         f"Write the prompt for it first. How LTX wants it:\n{RULES}\n{WITHOUT_SOUND}",
         WITH_PICTURE if image else "",
         f"For {_plain(seconds)} seconds: {_amount(seconds)}." + (f" {AMOUNT_OF_2_5}" if has_2_5 else ""),
-        f"Lengths that can be ordered:\n{_lengths(chosen, market)}",
+        f"Lengths that can be ordered:\n{_lengths(chosen, catalog)}",
         f"Then:\n1. estimate_cost; tell the user the price, and that provider {PREVIEW_PROVIDER} draws a free preview "
         f"that is not LTX.\n2. {tool} with your prompt, duration={_plain(seconds)}{more}, "
         "max_cost_usd at the most that was told, and a request_key of your own.\n"
@@ -142,7 +142,7 @@ def _direct(market: Catalog, idea: str, seconds: Decimal, model: str, image: str
     return "\n\n".join(filter(None, parts))
 
 
-def _storyboard(market: Catalog, story: str, shots: int, budget: Decimal | None, seconds: Decimal) -> str:
+def _storyboard(catalog: Catalog, story: str, shots: int, budget: Decimal | None, seconds: Decimal) -> str:
     each = None if budget is None else (budget / shots).quantize(Decimal("0.01"), rounding="ROUND_DOWN")
     limit = (
         "Ask the user how much all of it may cost before anything is ordered."
@@ -162,7 +162,7 @@ def _storyboard(market: Catalog, story: str, shots: int, budget: Decimal | None,
         "each ends in a pose that can be continued. Keep screen direction and each person's side. Cut to another size "
         "or angle, not to nearly the same one.",
         f"How LTX wants a prompt:\n{RULES}\n\n{WITH_PICTURE}",
-        f"Lengths that can be ordered:\n{_lengths(_rows(market, with_picture=True), market)}",
+        f"Lengths that can be ordered:\n{_lengths(_rows(catalog, with_picture=True), catalog)}",
         f"3. Price it: estimate_cost for operation=text_to_video, and for operation=image_to_video with "
         f"count={max(1, shots - 1)}. Show the user the table and the sum, and wait for a yes. If it is too dear: fewer "
         "shots, shorter ones, a lower resolution, a faster model, in this order of harm.",
@@ -180,21 +180,21 @@ def _storyboard(market: Catalog, story: str, shots: int, budget: Decimal | None,
     return "\n\n".join(parts)
 
 
-def _rows(market: Catalog, *, with_picture: bool) -> list[tuple[str, OfferSpec]]:
+def _rows(catalog: Catalog, *, with_picture: bool) -> list[tuple[str, OfferSpec]]:
     """Providers and what makes films of LTX there, of the operation that begins such a shot."""
     operation = "image_to_video" if with_picture else "text_to_video"
     return [
         (facts.name, row)
-        for facts in market.providers
+        for facts in catalog.providers
         if not facts.is_preview
         for row in facts.offer
         if row.operation == operation
     ]
 
 
-def _lengths(rows: Sequence[tuple[str, OfferSpec]], market: Catalog) -> str:
+def _lengths(rows: Sequence[tuple[str, OfferSpec]], catalog: Catalog) -> str:
     """A line for each model of each provider; only of those that can be used now, where there are any."""
-    usable = [(provider, row) for provider, row in rows if market.standings[provider].usable]
+    usable = [(provider, row) for provider, row in rows if catalog.availability[provider].usable]
     return "\n".join(
         f"- {provider} {row.model}: {'; '.join(limit_text(limit) for limit in row.limits)}"
         for provider, row in usable or rows

@@ -17,7 +17,7 @@ MAX_BLOB_BYTES = 4 * 1024 * 1024
 T = TypeVar("T")
 
 
-def add_resources(server: MCPServer[Any], market: Catalog) -> None:
+def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
     """Register them all."""
 
     @server.resource(
@@ -28,7 +28,7 @@ def add_resources(server: MCPServer[Any], market: Catalog) -> None:
         mime_type="application/json",
     )
     def models() -> str:
-        return json.dumps([facts.model_dump(mode="json", by_alias=True) for facts in market.providers])
+        return json.dumps([facts.model_dump(mode="json", by_alias=True) for facts in catalog.providers])
 
     @server.resource(
         "ltx://jobs/{job_id}",

@@ -100,7 +100,7 @@ async def _read_lines(
 ) -> None:
     async with to_server, to_host:
         while (reading := await to_thread.run_sync(_read_next, source)) is not None:
-            for answer in reading.answers:
+            for answer in reading.errors:
                 await to_host.send(SessionMessage(answer))
             if reading.message is not None:
                 await to_server.send(SessionMessage(reading.message))

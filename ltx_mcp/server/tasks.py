@@ -35,7 +35,7 @@ from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.presentation.result_models import to_time
 from ltx_mcp.server.app_context import AppContext, app_context_of
-from ltx_mcp.server.results import job_answer
+from ltx_mcp.server.results import job_result
 
 logger = logging.getLogger(__name__)
 
@@ -61,30 +61,29 @@ class Task:
 
     def to_wire(self) -> dict[str, Any]:
         """The fields that every form of a task has."""
-        told = {"statusMessage": self.message} if self.message else {}
         return {
             "taskId": self.id,
             "status": self.status,
-            **told,
+            **({"statusMessage": self.message} if self.message else {}),
             "createdAt": to_time(self.created_at),
             "lastUpdatedAt": to_time(self.updated_at),
             "ttlMs": None,
             "pollIntervalMs": POLL_MS,
         }
 
-    def to_whole(self) -> dict[str, Any]:
+    def to_complete_wire(self) -> dict[str, Any]:
         """With its end, once it has one."""
         ends = {"result": self.result, "error": self.error}
-        told = {
+        ended = {
             name: end.model_dump(mode="json", by_alias=True, exclude_none=True) for name, end in ends.items() if end
         }
-        return self.to_wire() | told
+        return self.to_wire() | ended
 
 
 class TaskStore(Protocol):
     """Where tasks are looked up, each time anew; only what the caller of this request may see is found."""
 
-    async def of_answer(self, answer: CallToolResult, request: Request) -> Task | None:
+    async def of_result(self, result: CallToolResult, request: Request) -> Task | None:
         """The task that stands for a call's answer; None when the answer is all there is to say."""
 
     async def find(self, task_id: str, request: Request) -> Task | None:
@@ -103,8 +102,8 @@ class Tasks(Extension):
 
     identifier = TASKS
 
-    def __init__(self, ledger: TaskStore, names: Collection[str]) -> None:
-        self._ledger = ledger
+    def __init__(self, store: TaskStore, names: Collection[str]) -> None:
+        self._store = store
         self._names = frozenset(names)
 
     def methods(self) -> Sequence[MethodBinding]:
@@ -119,14 +118,14 @@ class Tasks(Extension):
         self, params: CallToolRequestParams, ctx: Request, call_next: CallNext
     ) -> HandlerResult:
         """Make the call as always; where work goes on, answer with its task. A question to the person stays one."""
-        answer = await call_next(ctx)
-        if params.name not in self._names or not follows_tasks(ctx) or not isinstance(answer, CallToolResult):
-            return answer
-        task = await self._ledger.of_answer(answer, ctx)
-        return answer if task is None else {"resultType": "task", **task.to_wire()}
+        result = await call_next(ctx)
+        if params.name not in self._names or not follows_tasks(ctx) or not isinstance(result, CallToolResult):
+            return result
+        task = await self._store.of_result(result, ctx)
+        return result if task is None else {"resultType": "task", **task.to_wire()}
 
     async def _get(self, ctx: Request, params: _TaskParams) -> HandlerResult:
-        return {"resultType": "complete", **(await self._find(ctx, params)).to_whole()}
+        return {"resultType": "complete", **(await self._find(ctx, params)).to_complete_wire()}
 
     async def _update(self, ctx: Request, params: _TaskParams) -> HandlerResult:
         """Nothing is ever asked in the middle of a task, so any answer is to no question, and left aside."""
@@ -135,13 +134,13 @@ class Tasks(Extension):
 
     async def _cancel(self, ctx: Request, params: _TaskParams) -> HandlerResult:
         task = await self._find(ctx, params)
-        await self._ledger.cancel(task.id, ctx)
+        await self._store.cancel(task.id, ctx)
         return {"resultType": "complete"}
 
     async def _find(self, ctx: Request, params: _TaskParams) -> Task:
         require_client_extension(ctx, TASKS)
         _check_name(ctx, params.task_id)
-        task = await self._ledger.find(params.task_id, ctx)
+        task = await self._store.find(params.task_id, ctx)
         if task is None:
             raise MCPError(INVALID_PARAMS, f"There is no task {shorten(params.task_id)}.")
         return task
@@ -167,9 +166,9 @@ def _check_name(request: Request, task_id: str) -> None:
 class JobTasks:
     """The jobs of a server as tasks."""
 
-    async def of_answer(self, answer: CallToolResult, request: Request) -> Task | None:
+    async def of_result(self, result: CallToolResult, request: Request) -> Task | None:
         """The task of a job under way. Its first message is the whole answer: price, changes, and what to do next."""
-        ref = answer.structured_content or {}
+        ref = result.structured_content or {}
         if ref.get("state") not in ACTIVE_STATES or "error" in ref:
             return None
         try:
@@ -178,13 +177,13 @@ class JobTasks:
             # the order is placed: whoever made it must hear of it
             logger.error("%s: not told as a task: %s", ref["job_id"], error)
             return None
-        text = answer.content[0].text if isinstance(answer.content[0], TextContent) else ""
+        text = result.content[0].text if isinstance(result.content[0], TextContent) else ""
         return task and replace(task, message=text)
 
     async def find(self, task_id: str, request: Request) -> Task | None:
         """The job's row as a task."""
-        app_context, caller = _reach(request)
-        with _in_words():
+        app_context, caller = _context_and_caller(request)
+        with _as_mcp_errors():
             jobs = await app_context.jobs()
             try:
                 job = await jobs.get(task_id, caller)
@@ -193,35 +192,35 @@ class JobTasks:
                 if error.code is ErrorCode.JOB_NOT_FOUND:
                     return None
                 raise
-            if _goes_on(job):
-                told = ". ".join(filter(None, (await app_context.status_text(job), jobs.blocked_reason(job))))
-                return Task(job.id, "working", job.created_at, moved_at, told)
+            if _is_working(job):
+                message = ". ".join(filter(None, (await app_context.status_text(job), jobs.blocked_reason(job))))
+                return Task(job.id, "working", job.created_at, moved_at, message)
             ref = await app_context.ref(job)
-            told = f"{job.error.message} {ref.next}" if job.error else ref.next
+            message = f"{job.error.message} {ref.next}" if job.error else ref.next
             if job.state is State.CANCELLED:
-                return Task(job.id, "cancelled", job.created_at, moved_at, told)
-            return Task(job.id, "completed", job.created_at, moved_at, told, await job_answer(app_context, job))
+                return Task(job.id, "cancelled", job.created_at, moved_at, message)
+            return Task(job.id, "completed", job.created_at, moved_at, message, await job_result(app_context, job))
 
     async def cancel(self, task_id: str, request: Request) -> None:
         """The same wish as that of cancel_job."""
-        app_context, caller = _reach(request)
-        with _in_words():
+        app_context, caller = _context_and_caller(request)
+        with _as_mcp_errors():
             await (await app_context.jobs()).cancel(task_id, caller)
 
 
-def _goes_on(job: Job) -> bool:
+def _is_working(job: Job) -> bool:
     """A job whose outcome is unknown was told as completed; it stays so while its provider is asked once more."""
     return job.live and job.error is None
 
 
-def _reach(request: Request) -> tuple[AppContext, str]:
+def _context_and_caller(request: Request) -> tuple[AppContext, str]:
     context: Context[AppContext] = Context(request_context=request)
     app_context = app_context_of(context)
     return app_context, app_context.caller(context)
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
+def _as_mcp_errors() -> Iterator[None]:
     try:
         yield
     except LtxError as error:

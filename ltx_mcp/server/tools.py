@@ -30,26 +30,28 @@ from ltx_mcp.domain.confirmation import ConfirmationPrompt
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.presentation.next_steps import money_text
 from ltx_mcp.presentation.result_models import Estimate, JobList, JobRef, to_estimate, to_summary, without_frames
-from ltx_mcp.presentation.result_text import cancel_text, estimate_text, job_text, list_text, supposed_text
+from ltx_mcp.presentation.result_text import assumed_text, cancel_text, estimate_text, job_text, list_text
 from ltx_mcp.server import elicitation
 from ltx_mcp.server.app_context import AppContext, app_context_of
 from ltx_mcp.server.arguments import StrictTool, make_tool
 from ltx_mcp.server.player.page import TOOL_META
 from ltx_mcp.server.player.player_actions import player_meta
-from ltx_mcp.server.results import answer, image, job_answer
+from ltx_mcp.server.results import image_content, job_result, make_result
 from ltx_mcp.server.tasks import follows_tasks
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 LOOK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 PAID = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True)
 STOP = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
-USUAL_WAIT_S, WORD_S = 25.0, 20.0
+DEFAULT_WAIT_S, SUBMISSION_WAIT_S = 25.0, 20.0
 """How long a call waits by itself for a job's end, and for the provider's word, where its client is known to wait."""
-MAX_S = 50.0
+MAX_CALL_S = 50.0
 """How long a call may take that asks a person, orders, and waits for the provider's word."""
 
 
-SHEET = "When it is done you see a contact sheet: look at it before you show the video or order again. "
+CONTACT_SHEET_SENTENCE = (
+    "When it is done you see a contact sheet: look at it before you show the video or order again. "
+)
 """What the text of check_job says of pictures."""
 CORE = (GenerateVideo, AnimateImage, CheckJob, EstimateCost, CancelJob, ListJobs)
 
@@ -100,7 +102,7 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
     if job.live:
         patience, asked_s = app_context.patiences.of(context), arguments.wait_seconds
         async with patience.call():
-            wait_s = patience.usual(USUAL_WAIT_S) if asked_s is None else patience.most(asked_s)
+            wait_s = patience.default_s(DEFAULT_WAIT_S) if asked_s is None else patience.asked_s(asked_s)
             job = await jobs.wait(job, wait_s, app_context.progress_reporter(context))
     view, shown = await app_context.view(job), None
     if not app_context.show_frames:
@@ -109,13 +111,13 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
         shown = await jobs.frame(job, arguments.frame_at)
     elif arguments.frames:
         shown = await jobs.sheet(job)
-    pictures = [image(shown.data, shown.mime_type)] if shown else []
+    images = [image_content(shown.data, shown.mime_type)] if shown else []
     meta = (
-        player_meta(job, jobs.market, jobs.blocked_reason(job), datetime.now(UTC))
+        player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
         if client_supports_apps(context)
         else None
     )
-    return answer(job_text(view, await app_context.status_text(job)), view, *pictures, meta=meta)
+    return make_result(job_text(view, await app_context.status_text(job)), view, *images, meta=meta)
 
 
 async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -> CallToolResult:
@@ -123,8 +125,8 @@ async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -
     and what is left of today's budget. Free and instant; call it before a paid tool."""
     jobs = await app_context_of(context).jobs()
     plan = await jobs.quotes(arguments, app_context_of(context).caller(context))
-    estimate = to_estimate(plan, arguments.count, await jobs.budget(), supposed_text(arguments))
-    return answer(estimate_text(estimate, arguments.count), estimate)
+    estimate = to_estimate(plan, arguments.count, await jobs.budget(), assumed_text(arguments))
+    return make_result(estimate_text(estimate, arguments.count), estimate)
 
 
 async def cancel_job(arguments: CancelJob, context: Context[AppContext]) -> CallToolResult:
@@ -135,7 +137,7 @@ async def cancel_job(arguments: CancelJob, context: Context[AppContext]) -> Call
     ref = await app_context.ref(job)
     if ref.cancel is None:
         ref = ref.model_copy(update={"next": f"It had ended before; it {money_text(job)}. {ref.next}"})
-    return answer(cancel_text(ref), ref)
+    return make_result(cancel_text(ref), ref)
 
 
 async def list_jobs(arguments: ListJobs, context: Context[AppContext]) -> CallToolResult:
@@ -144,13 +146,13 @@ async def list_jobs(arguments: ListJobs, context: Context[AppContext]) -> CallTo
     app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
     page = await jobs.page(arguments, app_context.caller(context))
     listed = JobList(jobs=[to_summary(job) for job in page.jobs], next_cursor=page.next_cursor or None)
-    return answer(list_text(listed), listed)
+    return make_result(list_text(listed), listed)
 
 
-def make_tools(market: Catalog, *, show_frames: bool = True) -> list[StrictTool]:
+def make_tools(catalog: Catalog, *, show_frames: bool = True) -> list[StrictTool]:
     """The tools, in the order they are listed, with the choices the facts give. Editing tools are there where a
     provider that could be used now has what they do."""
-    usable = {row.operation for name in market.usable for row in market.facts(name).offer}
+    usable = {row.operation for name in catalog.usable for row in catalog.facts(name).offer}
     table: list[tuple[Any, type[Arguments], type[BaseModel] | None, str, ToolAnnotations]] = [
         (generate_video, GenerateVideo, JobRef, "Generate a video", PAID),
         (animate_image, AnimateImage, JobRef, "Animate a picture", PAID),
@@ -166,26 +168,26 @@ def make_tools(market: Catalog, *, show_frames: bool = True) -> list[StrictTool]
         make_tool(
             call,
             arguments,
-            answer,
+            result_model,
             title=title,
             annotations=hints,
-            choices=_choices(market, OPERATIONS.get(arguments)),
+            choices=_choices(catalog, OPERATIONS.get(arguments)),
             meta=TOOL_META if call is check_job else None,
             is_first=call is generate_video,
         )
-        for call, arguments, answer, title, hints in table
+        for call, arguments, result_model, title, hints in table
         if arguments in CORE or OPERATIONS[arguments] in usable
     ]
-    return tools if show_frames else [_without_sheet(tool) for tool in tools]
+    return tools if show_frames else [_without_contact_sheet(tool) for tool in tools]
 
 
-def _without_sheet(tool: StrictTool) -> StrictTool:
-    return tool.model_copy(update={"description": tool.description.replace(SHEET, "")})
+def _without_contact_sheet(tool: StrictTool) -> StrictTool:
+    return tool.model_copy(update={"description": tool.description.replace(CONTACT_SHEET_SENTENCE, "")})
 
 
-def _choices(market: Catalog, operation: str | None) -> dict[str, tuple[str, ...]]:
+def _choices(catalog: Catalog, operation: str | None) -> dict[str, tuple[str, ...]]:
     """Who and what can be chosen for an operation, or for any."""
-    rows = [(facts.name, row) for facts in market.providers for row in facts.offer]
+    rows = [(facts.name, row) for facts in catalog.providers for row in facts.offer]
     fit = [(name, row) for name, row in rows if operation in (None, row.operation)]
     return {
         "provider": ("auto", *dict.fromkeys(name for name, _ in fit)),
@@ -197,23 +199,23 @@ def _choices(market: Catalog, operation: str | None) -> dict[str, tuple[str, ...
 async def _order(arguments: PaidArguments, context: Context[AppContext]) -> CallToolResult | InputRequiredResult:
     began = anyio.current_time()
     app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
-    caller, can_ask, said = app_context.caller(context), elicitation.can_ask(context), elicitation.read_answer(context)
-    ordered = await jobs.order_or_ask(arguments, caller, said, can_ask=can_ask)
+    caller, can_ask, reply = app_context.caller(context), elicitation.can_ask(context), elicitation.read_reply(context)
+    ordered = await jobs.order_or_ask(arguments, caller, reply, can_ask=can_ask)
     while isinstance(ordered, ConfirmationPrompt):
-        if elicitation.asks_by_answer(context):
+        if elicitation.asks_in_result(context):
             return elicitation.to_result(ordered)
-        said = await elicitation.ask(context, ordered, began + elicitation.ASK_S - anyio.current_time())
-        ordered = await jobs.order_or_ask(arguments, caller, said, can_ask=True)
+        reply = await elicitation.ask(context, ordered, began + elicitation.MAX_ASKING_S - anyio.current_time())
+        ordered = await jobs.order_or_ask(arguments, caller, reply, can_ask=True)
     took_s = anyio.current_time() - began
     job, patience = ordered.job, app_context.patiences.of(context)
     if job.live:
-        wait_s = max(0.0, patience.most(arguments.wait_seconds) - took_s)
+        wait_s = max(0.0, patience.asked_s(arguments.wait_seconds) - took_s)
         report = app_context.progress_reporter(context)
         async with patience.call():
             if follows_tasks(context.request_context):
                 # the provider's word comes with the task; only a wait that was asked for is kept
-                job = await jobs.wait(job, min(wait_s, MAX_S - took_s), report)
+                job = await jobs.wait(job, min(wait_s, MAX_CALL_S - took_s), report)
             else:
-                word_s = max(0.0, patience.usual(WORD_S) - took_s)
-                job = await jobs.wait_for_submission(job, wait_s, report, MAX_S - took_s, word_s)
-    return await job_answer(app_context, job, fresh=ordered.fresh)
+                submission_s = max(0.0, patience.default_s(SUBMISSION_WAIT_S) - took_s)
+                job = await jobs.wait_for_submission(job, wait_s, report, MAX_CALL_S - took_s, submission_s)
+    return await job_result(app_context, job, fresh=ordered.fresh)

@@ -204,7 +204,7 @@ async def test_prices_that_cannot_be_had_are_no_failure(emulator: Emulated) -> N
 async def test_a_service_without_a_free_call_is_reached_without_its_key_and_no_more() -> None:
     async with serving(says(answer(404))) as server:
         given, asked = read_given(fal_at(server.url)), ProviderFindings()
-        await ask(given.market.facts("fal"), given, object(), asked)
+        await ask(given.catalog.facts("fal"), given, object(), asked)
     assert [(line.status, line.what) for line in asked.lines] == [
         ("OK", "address of fal (queue)"),
         ("OK", "address of fal (rest)"),
@@ -244,7 +244,7 @@ async def test_a_name_nobody_knows_is_told_as_such() -> None:
 
 @pytest.mark.parametrize("kind", ["name", "refused", "certificate", "tls", "silent", "other"])
 def test_only_a_setting_that_somebody_gave_is_to_be_checked(kind: Kind) -> None:
-    (facts,) = [each for each in read_given({}).market.providers if each.name == "fal"]
+    (facts,) = [each for each in read_given({}).catalog.providers if each.name == "fal"]
     unreached = AddressReply("https://queue.example", Diagnosis(kind, "cannot be used"))
     line = address_line(facts, "address of fal", "LTX_MCP_FAL_QUEUE_URL", unreached)
     assert line.mend.startswith("Check LTX_MCP_FAL_QUEUE_URL. ")

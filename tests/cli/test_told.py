@@ -79,7 +79,7 @@ def test_each_change_of_provider_is_told_with_its_reason_and_the_new_price(shop:
     assert lines[3].endswith(" ordered: fal took it.")
 
 
-def market_of(*keys: str) -> Catalog:
+def catalog_of(*keys: str) -> Catalog:
     return make_catalog(read_providers(), (), lambda name: "key" if name in keys else "")
 
 
@@ -101,8 +101,8 @@ def view(**film: object) -> JobView:
 def test_each_suggestion_stands_beside_the_price_that_its_command_has(
     keys: tuple[str, ...], film: dict[str, object]
 ) -> None:
-    market, shown = market_of(*keys), view(**film)
-    (again, _), *steps = next_steps(shown, market)
+    catalog, shown = catalog_of(*keys), view(**film)
+    (again, _), *steps = next_steps(shown, catalog)
     assert again == "again, 0.24 USD"
     assert steps
     for words, command in steps:
@@ -116,11 +116,11 @@ def test_each_suggestion_stands_beside_the_price_that_its_command_has(
         medium = Input(role, job_id=JOB, frame_position="last", width=shown.width or 0, height=shown.height or 0)
         if role == "video":
             medium = replace(medium, frame_position="", duration=seconds, fps=25.0, frames=round(seconds * 25))
-        assert select_offers(to_request(arguments), (medium,), market)[0].price in words
+        assert select_offers(to_request(arguments), (medium,), catalog)[0].price in words
 
 
 def test_the_longer_film_is_suggested_with_little_context_and_both_prices() -> None:
-    words, command = next_steps(view(), market_of("FAL_KEY"))[1]
+    words, command = next_steps(view(), catalog_of("FAL_KEY"))[1]
     assert command == f"ltx-mcp extend {JOB} --duration 5 --context 2"
     assert words == "5 s longer, 0.70 USD (1.10 USD with 6 s of context, taken where none is named)"
 

@@ -143,8 +143,8 @@ def test_what_is_suggested_exists() -> None:
 def test_a_key_under_another_name_is_noticed(name: str, provider: str) -> None:
     environment = {name: "sk-secret", "PATH": "/bin"}
     assert {facts.name for facts in read_providers() if find_misnamed(facts, environment)} == ({provider} - {""})
-    market = make_catalog(read_providers(), (), lambda name: "")
-    told = previews_text(market, environment, "this is a preview")
+    catalog = make_catalog(read_providers(), (), lambda name: "")
+    told = previews_text(catalog, environment, "this is a preview")
     assert told.startswith("No key found (FAL_KEY, LTX_API_KEY, ")
     assert (f"{name} is set, but the name is " in told) == bool(provider)
     assert "sk-secret" not in told
@@ -152,8 +152,8 @@ def test_a_key_under_another_name_is_noticed(name: str, provider: str) -> None:
 
 def test_where_a_key_is_set_or_previews_are_wanted_nothing_is_said() -> None:
     environment = {"FAL_KEY": "k", "FAL_API_KEY": "k"}
-    market = make_catalog(read_providers(), (), lambda name: environment.get(name, ""))
-    assert previews_text(market, environment, "this is a preview") == ""
+    catalog = make_catalog(read_providers(), (), lambda name: environment.get(name, ""))
+    assert previews_text(catalog, environment, "this is a preview") == ""
     previews = make_catalog(read_providers(), ("local",), lambda name: "")
     assert previews_text(previews, {"FAL_API_KEY": "k"}, "this is a preview") == ""
     assert not any(find_misnamed(facts, environment) for facts in read_providers() if facts.name == "fal")

@@ -71,7 +71,7 @@ class Toys:
         self._toys[toy.id] = toy
         return toy
 
-    async def of_answer(self, answer: CallToolResult, request: Request) -> Task | None:
+    async def of_result(self, answer: CallToolResult, request: Request) -> Task | None:
         """The task of a job that was named in the answer."""
         toy_id = (answer.structured_content or {}).get("toy")
         return await self.find(toy_id, request) if toy_id else None

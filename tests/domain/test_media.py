@@ -24,7 +24,7 @@ HEADS = [b64encode(head).decode()[:11] for head in BEGINNINGS]
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("job_abcd1234", JobFrameRef("job_abcd1234", "last", is_whole=True)),
+        ("job_abcd1234", JobFrameRef("job_abcd1234", "last", names_no_frame=True)),
         ("job_abcd1234#last", JobFrameRef("job_abcd1234", "last")),
         ("job_abcd1234#first", JobFrameRef("job_abcd1234", "first")),
         ("job_abcd1234#3.5", JobFrameRef("job_abcd1234", 3.5)),
@@ -40,13 +40,13 @@ HEADS = [b64encode(head).decode()[:11] for head in BEGINNINGS]
         ("/tmp/a b.png", LocalPath("/tmp/a b.png")),
         ("C:\\Users\\me\\a.png", LocalPath("C:\\Users\\me\\a.png")),
         ("c:/Users/me/a.png", LocalPath("c:/Users/me/a.png")),
-        ("job_short", JobFrameRef("job_short", "last", is_whole=True)),
+        ("job_short", JobFrameRef("job_short", "last", names_no_frame=True)),
         ("./job_short", LocalPath("./job_short")),
         ("`job_abcd1234#first`", JobFrameRef("job_abcd1234", "first")),
-        ("ltx://jobs/job_abcd1234", JobFrameRef("job_abcd1234", "last", is_whole=True)),
+        ("ltx://jobs/job_abcd1234", JobFrameRef("job_abcd1234", "last", names_no_frame=True)),
         (
             "http://127.0.0.1:8000/videos/job_abcd1234.mp4?exp=1&sig=x",
-            JobFrameRef("job_abcd1234", "last", is_whole=True),
+            JobFrameRef("job_abcd1234", "last", names_no_frame=True),
         ),
         ("file:///home/me/photo%20one.png", LocalPath("/home/me/photo one.png")),
         ("FILE://localhost/a.png", LocalPath("/a.png")),

@@ -13,7 +13,7 @@ from ltx_mcp.domain.arguments import EstimateCost, GenerateVideo
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.plan import Catalog, make_offers, select_offers
-from ltx_mcp.domain.request import Input, Request, film_size, supposed_inputs, to_request
+from ltx_mcp.domain.request import Input, Request, assumed_inputs, to_request, video_size
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 
 FAST = {
@@ -48,7 +48,7 @@ def provider(name: str, *offers: dict[str, Any], **more: Any) -> ProviderSpec:
     return ProviderSpec.model_validate({"name": name, "title": name, "offer": offers, **more})
 
 
-def market(*, keys: tuple[str, ...] = ("FAL_KEY", "BYTE_KEY"), order: tuple[str, ...] = ()) -> Catalog:
+def catalog(*, keys: tuple[str, ...] = ("FAL_KEY", "BYTE_KEY"), order: tuple[str, ...] = ()) -> Catalog:
     fal = provider("fal", FAST, key_env=["FAL_KEY"], usd_per_credit="0.01")
     byte = provider("bytecompute", TIERED, key_env=["BYTE_KEY"])
     values = dict.fromkeys(keys, "secret")
@@ -67,45 +67,45 @@ def refusal(request: Request, where: Catalog) -> LtxError:
 
 
 def test_the_cheapest_configured_provider_comes_first() -> None:
-    offers = select_offers(ask(resolution="720p", adjust="nearest", aspect_ratio="16:9"), (), market())
+    offers = select_offers(ask(resolution="720p", adjust="nearest", aspect_ratio="16:9"), (), catalog())
     assert [offer.provider for offer in offers] == ["bytecompute"]
     assert offers[0].cost_usd == Decimal("0.12")
 
 
 def test_at_equal_price_the_operators_order_decides() -> None:
-    assert [offer.provider for offer in select_offers(ask(), (), market())] == ["fal", "bytecompute"]
-    turned = select_offers(ask(), (), market(order=("bytecompute", "fal")))
+    assert [offer.provider for offer in select_offers(ask(), (), catalog())] == ["fal", "bytecompute"]
+    turned = select_offers(ask(), (), catalog(order=("bytecompute", "fal")))
     assert [offer.provider for offer in turned] == ["bytecompute", "fal"]
 
 
 def test_the_preview_is_not_picked_while_something_real_is_configured() -> None:
-    assert "local" not in [offer.provider for offer in select_offers(ask(), (), market())]
+    assert "local" not in [offer.provider for offer in select_offers(ask(), (), catalog())]
 
 
 def test_the_preview_is_picked_when_nothing_is_configured() -> None:
-    assert [offer.provider for offer in select_offers(ask(), (), market(keys=()))] == ["local"]
+    assert [offer.provider for offer in select_offers(ask(), (), catalog(keys=()))] == ["local"]
 
 
 def test_the_preview_can_be_asked_for_by_name_at_any_time() -> None:
-    assert select_offers(ask(provider="local"), (), market())[0].provider == "local"
+    assert select_offers(ask(provider="local"), (), catalog())[0].provider == "local"
 
 
 def test_a_provider_without_its_key_is_named_with_the_variable() -> None:
-    error = refusal(ask(provider="fal"), market(keys=()))
+    error = refusal(ask(provider="fal"), catalog(keys=()))
     assert isinstance(error, SetupError)
     assert error.code is ErrorCode.MISSING_KEY
     assert "FAL_KEY" in str(error)
 
 
 def test_a_long_film_at_the_wrong_rate_is_refused_with_the_matrix_and_the_nearest_price() -> None:
-    error = refusal(ask(provider="fal", duration=20, fps=24), market())
+    error = refusal(ask(provider="fal", duration=20, fps=24), catalog())
     assert error.code is ErrorCode.NOT_SUPPORTED
     assert "duration 12, 14, 16, 18, 20 at 25 fps in 1080p" in str(error)
     assert "fps=25 at fal for 0.80 USD" in error.hint
 
 
 def test_nearest_changes_as_little_as_it_can_and_tells_it() -> None:
-    offer = select_offers(ask(provider="fal", duration=20, fps=24, adjust="nearest"), (), market())[0]
+    offer = select_offers(ask(provider="fal", duration=20, fps=24, adjust="nearest"), (), catalog())[0]
     assert (int(offer.duration), offer.fps) == (20, 25)
     assert [(change.field, change.asked, change.got, change.by) for change in offer.adjustments] == [
         ("fps", "24", "25", "server")
@@ -113,7 +113,7 @@ def test_nearest_changes_as_little_as_it_can_and_tells_it() -> None:
 
 
 def test_an_exact_offer_beats_a_cheaper_adjusted_one() -> None:
-    offers = select_offers(ask(duration=5, fps=50, resolution="720p", adjust="nearest"), (), market())
+    offers = select_offers(ask(duration=5, fps=50, resolution="720p", adjust="nearest"), (), catalog())
     assert offers[0].provider == "bytecompute"
     assert offers[0].adjustments == ()
 
@@ -121,7 +121,7 @@ def test_an_exact_offer_beats_a_cheaper_adjusted_one() -> None:
 @pytest.mark.parametrize(("resolution", "ratio", "usd"), [("720p", "16:9", "0.02"), ("1080p", "16:9", "0.04")])
 def test_a_pixel_tier_prices_by_the_size_of_the_picture(resolution: str, ratio: str, usd: str) -> None:
     request = ask(provider="bytecompute", duration=10, resolution=resolution, aspect_ratio=ratio)
-    assert select_offers(request, (), market())[0].cost_usd == Decimal(usd) * 10
+    assert select_offers(request, (), catalog())[0].cost_usd == Decimal(usd) * 10
 
 
 def test_a_frame_too_large_for_the_provider_is_refused_by_its_size() -> None:
@@ -132,20 +132,20 @@ def test_a_frame_too_large_for_the_provider_is_refused_by_its_size() -> None:
 
 
 def test_credits_are_rounded_up() -> None:
-    plan = make_offers(ask(provider="fal", duration=6, resolution="1080p"), (), market())
+    plan = make_offers(ask(provider="fal", duration=6, resolution="1080p"), (), catalog())
     assert plan.offers[0].credits == 24
     odd = provider("fal", FAST, usd_per_credit="0.05")
     assert make_offers(ask(provider="fal"), (), make_catalog((odd,), (), lambda name: "")).offers[0].credits == 5
 
 
 def test_a_price_above_the_cap_is_refused_with_the_price() -> None:
-    error = refusal(ask(provider="fal", resolution="2160p", max_cost_usd=0.5), market())
+    error = refusal(ask(provider="fal", resolution="2160p", max_cost_usd=0.5), catalog())
     assert error.code is ErrorCode.OVER_BUDGET
     assert "0.96 USD" in str(error)
 
 
 def test_without_a_cap_failover_stays_within_a_tenth_more() -> None:
-    offers = select_offers(ask(duration=10, resolution="1080p", fps=25), (), market())
+    offers = select_offers(ask(duration=10, resolution="1080p", fps=25), (), catalog())
     assert [offer.provider for offer in offers] == ["fal", "bytecompute"]
     price = {"as_of": date(2026, 11, 1), "source": "s", "usd_per_second": {"720p": "0.05", "1080p": "0.05"}}
     dear = provider("bytecompute", {**TIERED, "price": price})
@@ -156,7 +156,7 @@ def test_without_a_cap_failover_stays_within_a_tenth_more() -> None:
 def test_auto_shape_is_the_offered_one_nearest_to_the_picture() -> None:
     photo = Input(role="image", sha256="a", format="png", width=1000, height=1300)
     request = Request(**{**vars(ask(provider="local")), "operation": "image_to_video", "aspect_ratio": "auto"})
-    assert select_offers(request, (photo,), market())[0].aspect_ratio == "3:4"
+    assert select_offers(request, (photo,), catalog())[0].aspect_ratio == "3:4"
 
 
 def test_an_unsupported_picture_format_is_refused_or_converted() -> None:
@@ -222,14 +222,14 @@ def test_a_photo_of_too_many_bytes_is_made_smaller_where_that_may_be() -> None:
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(argument: str, value: str, allowed: str) -> None:
     request = Request(**{**vars(ask()), argument: value})
-    error = refusal(request, market())
+    error = refusal(request, catalog())
     assert isinstance(error, CallerError)
     assert argument in error.message
     assert allowed in error.message
 
 
 def test_an_estimate_quotes_the_preview_beside_the_real_ones() -> None:
-    plan = make_offers(to_request(EstimateCost()), (), market(keys=("FAL_KEY",)))
+    plan = make_offers(to_request(EstimateCost()), (), catalog(keys=("FAL_KEY",)))
     assert {offer.provider for offer in plan.offers} == {"fal", "local"}
     assert [(offer.provider, why) for offer, why in plan.unusable] == [("bytecompute", "bytecompute needs BYTE_KEY.")]
 
@@ -244,7 +244,7 @@ def test_an_estimate_quotes_the_preview_beside_the_real_ones() -> None:
     ],
 )
 def test_the_label_is_the_short_side(resolution: str, ratio: str, size: tuple[int, int]) -> None:
-    assert film_size(resolution, ratio) == size
+    assert video_size(resolution, ratio) == size
 
 
 @given(
@@ -253,7 +253,7 @@ def test_the_label_is_the_short_side(resolution: str, ratio: str, size: tuple[in
     st.sampled_from(["720p", "1080p", "1440p", "2160p"]),
 )
 def test_nearest_always_finds_something_a_row_admits(duration: float, fps: int, resolution: str) -> None:
-    where = market()
+    where = catalog()
     request = ask(provider="fal", duration=duration, fps=fps, resolution=resolution, adjust="nearest")
     offer = select_offers(request, (), where)[0]
     exact = ask(provider="fal", duration=float(offer.duration), fps=offer.fps, resolution=offer.resolution)
@@ -269,6 +269,6 @@ def test_an_extension_without_a_video_is_priced_as_of_one_as_long_as_it_adds(
 ) -> None:
     """Or as long as its context is to be, and as a video must be at least: what docs/agents.md says."""
     arguments = EstimateCost(operation="extend", provider="fal", **({"duration": 5} | asked))  # type: ignore[arg-type]
-    market = make_catalog(read_providers(), (), lambda name: "key" if name == "FAL_KEY" else "")
-    (offer,) = make_offers(to_request(arguments), supposed_inputs(arguments), market).offers
+    catalog = make_catalog(read_providers(), (), lambda name: "key" if name == "FAL_KEY" else "")
+    (offer,) = make_offers(to_request(arguments), assumed_inputs(arguments), catalog).offers
     assert (offer.billed, offer.cost_usd) == (Decimal(seconds), Decimal(seconds) / 10)

@@ -28,12 +28,12 @@ def unit_price(amount: str, unit: str = "second", currency: str = "USD", *, conf
     return UnitPrice(unit, currency, Decimal(amount), AT, confirmed)
 
 
-def offer(price: UnitPrice | None = None, market: Catalog | None = None, **asked: Any) -> Offer:
+def offer(price: UnitPrice | None = None, catalog: Catalog | None = None, **asked: Any) -> Offer:
     """fal's fast offer, planned with what its price call said."""
-    market = market or make_catalog((FAL,), (), lookup_in({"FAL_KEY": "a:b"}))
-    market = replace(market, unit_prices={("fal", FAST): price} if price else {})
+    catalog = catalog or make_catalog((FAL,), (), lookup_in({"FAL_KEY": "a:b"}))
+    catalog = replace(catalog, unit_prices={("fal", FAST): price} if price else {})
     arguments = GenerateVideo(prompt="a pond", provider="fal", model="ltx-2.3-fast", **asked)
-    plan = make_offers(to_request(arguments), (), market)
+    plan = make_offers(to_request(arguments), (), catalog)
     return plan.priced[0]
 
 

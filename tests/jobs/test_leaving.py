@@ -32,8 +32,8 @@ async def opened(home: Path, base_url: str) -> Jobs:
     def lookup(name: str) -> str:
         return environment.get(name, "")
 
-    market = make_catalog(read_providers(), (), lookup)
-    return await Jobs.open(JobsConfig(home, market, None, (), lookup))
+    catalog = make_catalog(read_providers(), (), lookup)
+    return await Jobs.open(JobsConfig(home, catalog, None, (), lookup))
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,9 @@ def at_ltx(bench: Bench, ltx: Catalog) -> Bench:
     return bench
 
 
-def planned(market: Catalog, arguments: PaidArguments, *inputs: Input) -> NewJob:
+def planned(catalog: Catalog, arguments: PaidArguments, *inputs: Input) -> NewJob:
     request = to_request(arguments)
-    return NewJob("local", "", canonical_form(request, inputs), select_offers(request, inputs, market), inputs)
+    return NewJob("local", "", canonical_form(request, inputs), select_offers(request, inputs, catalog), inputs)
 
 
 async def refused(bench: Bench, job: Job) -> Job:
@@ -116,10 +116,10 @@ async def test_a_film_that_came_longer_than_it_was_ordered_is_not_paid_for_beyon
 # -- what is booked
 
 
-async def booked(bench: Bench, market: Catalog, film: Path, **held: Any) -> Job:
+async def booked(bench: Bench, catalog: Catalog, film: Path, **held: Any) -> Job:
     bench.comes.append(film.read_bytes())
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
-    return await bench.until(bench.begin(planned(market, AUTO)), State.SUCCEEDED)
+    return await bench.until(bench.begin(planned(catalog, AUTO)), State.SUCCEEDED)
 
 
 def seconds(count: float, recipe: Recipe = LIVE) -> Recipe:

@@ -60,8 +60,8 @@ offers = st.lists(
 @cache
 def any_offer() -> Offer:
     """An offer to make others of."""
-    market = make_catalog(read_providers(), (), lambda name: "")
-    return select_offers(to_request(GenerateVideo(prompt="a pond")), (), market)[0]
+    catalog = make_catalog(read_providers(), (), lambda name: "")
+    return select_offers(to_request(GenerateVideo(prompt="a pond")), (), catalog)[0]
 
 
 @dataclass(frozen=True)

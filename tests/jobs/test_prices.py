@@ -200,7 +200,7 @@ def reasons_left_out(store: Store, job: Job) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("cap", "now", "goes_on"),
+    ("cap", "now", "continuation"),
     [
         ("0.50", "0.45", True),  # above a tenth more, and within the caller's cap
         ("0.42", "0.45", False),
@@ -209,13 +209,13 @@ def reasons_left_out(store: Store, job: Job) -> list[str]:
     ],
 )
 def test_a_next_offer_that_has_risen_is_compared_again(
-    database: Database, new_job: New, clock: Clock, cap: str | None, now: str, goes_on: bool
+    database: Database, new_job: New, clock: Clock, cap: str | None, now: str, continuation: bool
 ) -> None:
     store = Store(database, budget_usd=Decimal(1))
     new = priced(new_job(), "0.30", "0.31")
     job = submitting(store, replace(new, most_usd=ceiling(new.offers, Decimal(cap) if cap else None)), clock)
     moved = store.fail_over(job, NO_CREDIT, clock(), risen(job, now))
-    if goes_on:
+    if continuation:
         assert (moved.state, moved.offer.at_most_usd, moved.cost_micro) == (State.QUEUED, Decimal(now), 310_000)
         assert store.budget(clock()).held == int(Decimal(now) * 1_000_000)
         return

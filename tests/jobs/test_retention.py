@@ -128,7 +128,7 @@ def test_uploads_that_expired_are_forgotten(database: Database, retention: Reten
 
 @pytest.mark.anyio
 async def test_the_setting_clears_the_home_while_jobs_are_open_and_lets_them_close(
-    home: Path, market: Catalog, new_job: New, clock: Clock
+    home: Path, catalog: Catalog, new_job: New, clock: Clock
 ) -> None:
     database = Database.open(home)
     job_id = finished(Store(database), FileStore(home), new_job, clock)
@@ -141,7 +141,7 @@ async def test_the_setting_clears_the_home_while_jobs_are_open_and_lets_them_clo
 
     with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
-            jobs = await Jobs.open(JobsConfig(home, market, None, (), keep_days=DAYS), clock, sleep)
+            jobs = await Jobs.open(JobsConfig(home, catalog, None, (), keep_days=DAYS), clock, sleep)
             await jobs.start(group)
             await looked.wait()
             await jobs.stop()

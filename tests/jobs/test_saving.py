@@ -125,7 +125,7 @@ async def test_what_is_fetched_is_held_to_what_was_ordered_and_to_the_room_there
     assert told is not None
     assert told.error is not None
     assert (told.state, told.error.code) == (State.SAVING, ErrorCode.STORAGE_FAILED)
-    assert (given[0].max_bytes, given[0].expected_bytes) == (job.offer.most_bytes, job.offer.expected_bytes)
+    assert (given[0].max_bytes, given[0].expected_bytes) == (job.offer.max_bytes, job.offer.expected_bytes)
     assert "are needed" in caught.value.message
     assert "LTX_MCP_HOME" in told.error.hint
 
@@ -151,8 +151,8 @@ def test_the_most_a_film_may_have_is_wide_for_any_order(
         duration=Decimal(seconds),
         output_duration=None,
     )
-    assert least_mbit_s * 1e6 / 8 * seconds <= offer.most_bytes <= most_bytes
-    assert offer.expected_bytes * 10 <= offer.most_bytes
+    assert least_mbit_s * 1e6 / 8 * seconds <= offer.max_bytes <= most_bytes
+    assert offer.expected_bytes * 10 <= offer.max_bytes
 
 
 async def test_a_film_without_a_contact_sheet_is_still_a_film(bench: Bench, new_job: New) -> None:

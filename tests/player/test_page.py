@@ -41,11 +41,11 @@ def database_url() -> str:
 @pytest.fixture
 def job(store: Store, clock: Clock) -> Callable[..., Job]:
     """A job at fal as it would be in a state, ordered with these arguments."""
-    market = keyed()
+    catalog = keyed()
 
     def make(state: State, **changes: Any) -> Job:
         request = to_request(GenerateVideo(prompt="a pond", provider="fal"))
-        new = NewJob("local", "", canonical_form(request, ()), select_offers(request, (), market), ())
+        new = NewJob("local", "", canonical_form(request, ()), select_offers(request, (), catalog), ())
         placed = store.place(new, clock()).job
         return replace(placed, state=state, film=FILM if state is State.SUCCEEDED else None, **changes)
 
@@ -139,16 +139,16 @@ def test_a_film_can_be_taken_again_and_extended_at_todays_price(job: Callable[..
 def test_where_nobody_extends_films_the_next_shot_begins_with_the_last_frame(
     job: Callable[..., Job], clock: Clock
 ) -> None:
-    market = make_catalog(read_providers(), ("netwrck",), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
-    offers = select_offers(to_request(GenerateVideo(prompt="a pond", provider="netwrck")), (), market)
-    told = player_meta(job(State.SUCCEEDED, offers=offers), market, "", clock())[KEY]
+    catalog = make_catalog(read_providers(), ("netwrck",), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
+    offers = select_offers(to_request(GenerateVideo(prompt="a pond", provider="netwrck")), (), catalog)
+    told = player_meta(job(State.SUCCEEDED, offers=offers), catalog, "", clock())[KEY]
     assert (told["extend"]["tool"], told["extend"]["arguments"]["image"][-5:]) == ("animate_image", "#last")
 
 
 def test_whole_credits_make_the_cap(clock: Clock, job: Callable[..., Job]) -> None:
-    market = make_catalog(read_providers(), (), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
-    offers = select_offers(to_request(GenerateVideo(prompt="a pond", provider="netwrck")), (), market)
-    again = player_meta(job(State.SUCCEEDED, offers=offers), market, "", clock())[KEY]["again"]
+    catalog = make_catalog(read_providers(), (), lambda name: "key" if name == "NETWRCK_API_KEY" else "")
+    offers = select_offers(to_request(GenerateVideo(prompt="a pond", provider="netwrck")), (), catalog)
+    again = player_meta(job(State.SUCCEEDED, offers=offers), catalog, "", clock())[KEY]["again"]
     assert (again["cost_usd"], again["most_usd"], again["arguments"]["max_cost_usd"]) == (0.288, 0.29, 0.29)
 
 

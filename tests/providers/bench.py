@@ -162,8 +162,8 @@ async def opened(
     base_url, world = emulated
     world.wait_s, world.work_s = 0.0, 0.05
     given = settings(base_url) | dict(env or {})
-    market, time = market_of(given, providers, overlay), FastTime(factor)
-    config = JobsConfig(home, market, budget_usd, folders, lookup_in(given))
+    catalog, time = catalog_of(given, providers, overlay), FastTime(factor)
+    config = JobsConfig(home, catalog, budget_usd, folders, lookup_in(given))
     async with anyio.create_task_group() as group:
         jobs = await Jobs.open(config, time.now, time.sleep)
         if fetch is not None:
@@ -201,7 +201,7 @@ def lookup_in(env: Mapping[str, str]) -> Lookup:
     return lambda name: env.get(name, "")
 
 
-def market_of(env: Mapping[str, str], providers: tuple[str, ...] = (), overlay: str = "") -> Catalog:
+def catalog_of(env: Mapping[str, str], providers: tuple[str, ...] = (), overlay: str = "") -> Catalog:
     """What could be bought with these settings."""
     if not overlay:
         return make_catalog(read_providers(), providers, lookup_in(env))
@@ -211,9 +211,9 @@ def market_of(env: Mapping[str, str], providers: tuple[str, ...] = (), overlay: 
         return make_catalog(read_providers(path), providers, lookup_in(env))
 
 
-def offers(market: Catalog, arguments: PaidArguments, *inputs: Input) -> tuple[Offer, ...]:
+def offers(catalog: Catalog, arguments: PaidArguments, *inputs: Input) -> tuple[Offer, ...]:
     """The offers a request leads to, in order. Raises CallerError."""
-    return select_offers(to_request(arguments), inputs, market)
+    return select_offers(to_request(arguments), inputs, catalog)
 
 
 def text(**changed: Any) -> GenerateVideo:

@@ -37,7 +37,7 @@ from ltx_mcp.net.provider_client import ProviderClient
 from ltx_mcp.providers.base import AdapterContext, DeferredVideo, PollResult, SubmittedOrder, Uploaded
 from tests.examples import examples
 from tests.patience import HANG_S
-from tests.providers.bench import NOON, REMOTE, extends, market_of, retakes, speaks, text
+from tests.providers.bench import NOON, REMOTE, catalog_of, extends, retakes, speaks, text
 from tests.providers.raw import Line, Raw, serving
 from tests.providers.said import (
     CANCELLED,
@@ -112,9 +112,9 @@ class Ear:
         assert {name: getattr(kept, name) for name in changes} == changes
 
 
-def orders_at(name: str, market: Catalog) -> Iterator[Offer]:
+def orders_at(name: str, catalog: Catalog) -> Iterator[Offer]:
     """One order of each operation that a provider does."""
-    operations = {row.operation for row in market.facts(name).offer}
+    operations = {row.operation for row in catalog.facts(name).offer}
     sound = Input("audio", "a", "mp3", codec="mp3", duration=3.5)
     film = Input("video", "v", "mp4", 9, 1920, 1080, codec="h264", duration=6, fps=25, frames=150, has_audio=True)
     asked: list[tuple[str, PaidArguments, tuple[Input, ...]]] = [
@@ -125,7 +125,7 @@ def orders_at(name: str, market: Catalog) -> Iterator[Offer]:
     ]
     for operation, arguments, inputs in asked:
         if operation in operations:
-            yield select_offers(to_request(arguments), inputs, market)[0]
+            yield select_offers(to_request(arguments), inputs, catalog)[0]
 
 
 URIS = {"audio_to_video": {"audio": "ltx://a"}, "extend": {"video": "ltx://v"}, "retake": {"video": "ltx://v"}}
@@ -162,18 +162,18 @@ async def listening(portal: BlockingPortal, store: Store, folder: Path) -> Async
         await made[0].deed(line)
 
     async with serving(deed) as server:
-        market, media = market_of(emulated(server.url)), MediaClient()
+        catalog, media = catalog_of(emulated(server.url)), MediaClient()
         clients = {name: ProviderClient(name, [KEY], is_loopback=True, connect_s=2, order_s=5) for name in REMOTE}
         offers, adapters = {}, {}
         for who in EVERYBODY:
             name = who.split()[0]
-            facts, options = market.facts(name), {"api": "v1"} if who == "ltx v1" else {}
+            facts, options = catalog.facts(name), {"api": "v1"} if who == "ltx v1" else {}
             urls = dict.fromkeys(facts.url_env, server.url)
             setup = AdapterContext(facts, clients[name], KEY, urls, options, lambda: NOON, media)
             adapters[who] = import_module(f"ltx_mcp.providers.{name}").make_adapter(setup)
-            offers[who] = list(orders_at(name, market))
+            offers[who] = list(orders_at(name, catalog))
         request = to_request(text(provider="fal"))
-        store.place(NewJob("local", "", canonical_form(request, ()), select_offers(request, (), market), ()), NOON)
+        store.place(NewJob("local", "", canonical_form(request, ()), select_offers(request, (), catalog), ()), NOON)
         job = store.claim("w_a", {}, NOON)
         assert job is not None
         job = store.transition(job, State.SUBMITTING, NOON, submitted_by="w_a")

@@ -22,10 +22,10 @@ JSON = "Content-Type: application/json"
 
 async def checked(base_url: str, provider: str, env: dict[str, str] | None = None) -> KeyCheck:
     """What this provider's adapter makes of the answer."""
-    async with adapters_at(base_url, env) as (adapters, market):
+    async with adapters_at(base_url, env) as (adapters, catalog):
         adapter = adapters.by_name[provider]
         assert isinstance(adapter, SupportsKeyCheck)
-        assert adapter.asked in market.facts(provider).url_env
+        assert adapter.asked in catalog.facts(provider).url_env
         return await adapter.check()
 
 

@@ -195,7 +195,7 @@ async def test_a_heic_is_sent_where_it_is_taken_and_converted_where_not(
     plain = drawn(tmp_path / "a.png", (640, 360), 30 + REMOTE.index(provider))
     with Image.open(plain) as opened_picture:
         pillow_heif.from_pillow(opened_picture).save(tmp_path / "a.heic")
-    takes = "heif" in bench.jobs.market.facts(provider).inputs["image"].accepts
+    takes = "heif" in bench.jobs.catalog.facts(provider).inputs["image"].accepts
     job, order = await send(tmp_path / "a.heic", provider, adjust="nearest")
     told = [(each.field, each.asked, each.got, each.by) for each in job.all_adjustments]
     if takes:
@@ -260,7 +260,7 @@ async def test_a_picture_is_sent_again_when_it_may_be_gone_there(
 ) -> None:
     photo = drawn(tmp_path / "later.png", (320, 180), 60 + REMOTE.index(provider))
     await send(photo, provider, prompt="today")
-    lives_s = bench.jobs.market.facts(provider).upload_lives_s
+    lives_s = bench.jobs.catalog.facts(provider).upload_lives_s
     assert lives_s is not None
     bench.time.turn(lives_s)
     await send(photo, provider, prompt="tomorrow")

@@ -13,7 +13,7 @@ from ltx_mcp.domain.catalog import Limit, NumberRange, OfferSpec, ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import Catalog, make_offers
-from ltx_mcp.domain.request import Input, Request, film_size, to_request
+from ltx_mcp.domain.request import Input, Request, to_request, video_size
 from ltx_mcp.emulator.emulator_state import EmulatorState, VideoSpec
 from ltx_mcp.providers.adapters import Adapters
 from ltx_mcp.providers.base import DeferredVideo, Provider, SubmittedOrder
@@ -97,12 +97,12 @@ async def test_every_admitted_combination_is_taken_as_it_was_asked(
     there: tuple[Adapters, Catalog],
     tmp_path: Path,
 ) -> None:
-    adapters, market = there
+    adapters, catalog = there
     world, uris = emulated[1], uris_for(facts, row, tmp_path)
     world.reset()
     for request in admitted(facts, row):
-        plan = make_offers(request, pictures(row), market)
-        if not _in_frame(row, *film_size(request.resolution or "", request.aspect_ratio)):
+        plan = make_offers(request, pictures(row), catalog)
+        if not _in_frame(row, *video_size(request.resolution or "", request.aspect_ratio)):
             assert (plan.offers, len(plan.refused)) == ((), 1), request
             continue
         (offer,) = plan.offers
@@ -173,11 +173,11 @@ async def test_what_stands_just_outside_is_refused_in_words_and_by_the_provider(
     there: tuple[Adapters, Catalog],
     tmp_path: Path,
 ) -> None:
-    adapters, market = there
+    adapters, catalog = there
     tried = list(outside(row))
     assert tried
     for limit, (name, changed, allowed) in tried:
-        plan = make_offers(asked(facts, row, **changed), pictures(row), market)
+        plan = make_offers(asked(facts, row, **changed), pictures(row), catalog)
         (refusal,) = plan.refused
         assert plan.offers == (), changed
         assert refusal.reason.endswith("."), changed
@@ -186,7 +186,7 @@ async def test_what_stands_just_outside_is_refused_in_words_and_by_the_provider(
         assert allowed in refusal.reason, changed
         if facts.name == DRAWN or name in ("camera_motion", "generate_audio") or _is_fraction(changed):
             continue  # nothing on this provider's wire could say it
-        offer = forced(facts, row, limit, changed, market)
+        offer = forced(facts, row, limit, changed, catalog)
         emulated[1].reset()
         await check_refused(adapters.by_name[facts.name], offer, uris_for(facts, row, tmp_path), name)
         assert facts.name == NEGOTIATES or emulated[1].orders == [], changed
@@ -209,9 +209,9 @@ def _is_fraction(changed: dict[str, Any]) -> bool:
     return bool(changed["duration"] % 1)
 
 
-def forced(facts: ProviderSpec, row: OfferSpec, limit: Limit, changed: dict[str, Any], market: Catalog) -> Offer:
+def forced(facts: ProviderSpec, row: OfferSpec, limit: Limit, changed: dict[str, Any], catalog: Catalog) -> Offer:
     """An offer nobody would make, by changing one that is made."""
     inside = {"duration": numbers(limit)[0], "fps": limit.fps[0], "resolution": limit.resolution[0]}
-    (offer,) = make_offers(asked(facts, row, **inside), pictures(row), market).offers
-    width, height = film_size(changed["resolution"], changed.get("aspect_ratio", "16:9"))
+    (offer,) = make_offers(asked(facts, row, **inside), pictures(row), catalog).offers
+    width, height = video_size(changed["resolution"], changed.get("aspect_ratio", "16:9"))
     return replace(offer, width=width, height=height, **changed)

@@ -100,7 +100,7 @@ async def test_a_medium_is_sent_to_a_provider_once_and_again_when_it_may_be_gone
     ]
     assert uploaded(bench, first) is uploaded(bench, second)
     assert (bench.count(provider, "upload"), bench.count(provider, "put")) == (1, 1)
-    bench.time.turn(bench.jobs.market.facts(provider).upload_lives_s or 0)
+    bench.time.turn(bench.jobs.catalog.facts(provider).upload_lives_s or 0)
     _, third = await sent(bench, orders[0](path, provider=provider, prompt="tomorrow"))
     assert uploaded(bench, third) is not uploaded(bench, first)
     assert (bench.count(provider, "upload"), bench.count(provider, "put")) == (2, 2)

@@ -15,7 +15,7 @@ from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from tests.providers.bench import REMOTE, Ask, Bench, extends, image, market_of, offers, opened, retakes, speaks, text
+from tests.providers.bench import REMOTE, Ask, Bench, catalog_of, extends, image, offers, opened, retakes, speaks, text
 from tests.providers.clips import Clips
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ def usd(provider: str, model: str = "auto", *, picture: bool = False, **asked: A
     """The price of the one offer this leads to."""
     given = {"provider": provider, "model": model, "aspect_ratio": "16:9", **asked}
     request = to_request(image("x.png", **given) if picture else text(**given))
-    found = make_offers(request, (PICTURE,) if picture else (), market_of(EVERYTHING)).offers
+    found = make_offers(request, (PICTURE,) if picture else (), catalog_of(EVERYTHING)).offers
     return next(offer.cost_usd for offer in found if model in ("auto", offer.model))
 
 
@@ -79,7 +79,7 @@ def test_a_film_costs_its_seconds(
 )
 def test_netwrck_counts_in_whole_credits(duration: int, resolution: str, price: str, credits: int) -> None:
     asked = text(provider="netwrck", duration=duration, resolution=resolution)
-    (offer,) = offers(market_of(EVERYTHING), asked)
+    (offer,) = offers(catalog_of(EVERYTHING), asked)
     assert (offer.cost_usd, offer.credits, offer.at_most_usd) == (Decimal(price), credits, Decimal(credits) / 100)
 
 
@@ -169,7 +169,7 @@ async def test_what_is_held_is_what_the_provider_counts_at_the_rate_of_its_page(
 
 
 def order_of(**asked: Any) -> list[str]:
-    return [offer.provider for offer in offers(market_of(EVERYTHING), text(**asked))]
+    return [offer.provider for offer in offers(catalog_of(EVERYTHING), text(**asked))]
 
 
 def test_auto_tries_what_may_cost_least_first_and_of_equals_the_cheapest_and_the_preferred() -> None:
@@ -177,7 +177,7 @@ def test_auto_tries_what_may_cost_least_first_and_of_equals_the_cheapest_and_the
     assert order_of(max_cost_usd=1) == ["bytecompute", "netwrck", "fal", "ltx", "fal", "ltx", "ltx"]
     assert order_of(resolution="720p")[0] == "bytecompute"
     assert order_of(provider="fal") == ["fal"]
-    swapped = market_of(EVERYTHING, ("ltx", "fal"))
+    swapped = catalog_of(EVERYTHING, ("ltx", "fal"))
     assert [(offer.provider, offer.model) for offer in offers(swapped, text())] == [
         ("fal", "ltx-2.3-fast"),
         ("ltx", "ltx-2.3-fast"),
@@ -186,7 +186,7 @@ def test_auto_tries_what_may_cost_least_first_and_of_equals_the_cheapest_and_the
 
 def test_auto_may_never_cost_more_than_a_tenth_above_the_first_offer_unless_a_cap_says_so() -> None:
     for asked in (text(), text(resolution="1440p"), text(duration=20), text(max_cost_usd=0.36)):
-        found = offers(market_of(EVERYTHING), asked)
+        found = offers(catalog_of(EVERYTHING), asked)
         cap = Decimal(str(asked.max_cost_usd)) if asked.max_cost_usd else found[0].at_most_usd * Decimal("1.1")
         assert all(offer.at_most_usd <= cap for offer in found)
         assert [offer.at_most_usd for offer in found] == sorted(offer.at_most_usd for offer in found)
@@ -205,24 +205,24 @@ CAPS = [
 @pytest.mark.parametrize(("provider", "cap", "words"), CAPS)
 def test_a_cap_below_what_may_be_charged_names_the_cheapest(provider: str, cap: str, words: str) -> None:
     with pytest.raises(CallerError) as raised:
-        offers(market_of(EVERYTHING), text(provider=provider, max_cost_usd=float(cap)))
+        offers(catalog_of(EVERYTHING), text(provider=provider, max_cost_usd=float(cap)))
     assert raised.value.code is ErrorCode.OVER_BUDGET
     assert words in str(raised.value)
 
 
 @pytest.mark.parametrize(("provider", "cap"), [("netwrck", 0.29), ("fal", 0.36), ("ltx", 0.36), ("local", 0)])
 def test_a_cap_of_what_may_be_charged_is_enough(provider: str, cap: float) -> None:
-    assert offers(market_of(EVERYTHING), text(provider=provider, max_cost_usd=cap))[0].provider == provider
+    assert offers(catalog_of(EVERYTHING), text(provider=provider, max_cost_usd=cap))[0].provider == provider
 
 
 def test_a_cap_of_nothing_draws_only_where_the_preview_is_meant() -> None:
-    assert [offer.provider for offer in offers(market_of({}), text(max_cost_usd=0))] == ["local"]
+    assert [offer.provider for offer in offers(catalog_of({}), text(max_cost_usd=0))] == ["local"]
     with pytest.raises(CallerError):
-        offers(market_of(EVERYTHING), text(max_cost_usd=-0.0))
+        offers(catalog_of(EVERYTHING), text(max_cost_usd=-0.0))
 
 
 def test_auto_takes_the_preview_only_where_nothing_is_configured() -> None:
-    assert [offer.provider for offer in offers(market_of({}), text())] == ["local"]
+    assert [offer.provider for offer in offers(catalog_of({}), text())] == ["local"]
     assert "local" not in order_of(max_cost_usd=9)
 
 
@@ -230,7 +230,7 @@ def test_auto_takes_the_preview_only_where_nothing_is_configured() -> None:
 def test_a_provider_without_its_key_says_which_one_is_missing(provider: str) -> None:
     key = next(name for name in EVERYTHING if name.endswith("_KEY") and provider.upper() in name)
     with pytest.raises(SetupError, match=key):
-        offers(market_of({**EVERYTHING, key: ""}), text(provider=provider))
+        offers(catalog_of({**EVERYTHING, key: ""}), text(provider=provider))
 
 
 async def ordered(bench: Bench, *faults: Fault) -> tuple[list[str], Any]:
@@ -285,4 +285,4 @@ async def test_what_is_offered_again_is_priced_as_an_order_would_be(
         quotes = await bench.jobs.quotes(EstimateCost(provider="fal", model="ltx-2.3-fast"), "local")
         assert [offer.at_most_usd for offer in quotes.offers] == [Decimal("0.54")]
         asked = text(provider="fal", model="ltx-2.3-fast")
-        assert [offer.at_most_usd for offer in offers(bench.jobs.market, asked)] == [Decimal("0.54")]
+        assert [offer.at_most_usd for offer in offers(bench.jobs.catalog, asked)] == [Decimal("0.54")]

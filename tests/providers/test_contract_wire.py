@@ -20,7 +20,7 @@ from ltx_mcp.providers.base import DeferredVideo, SubmittedOrder
 from ltx_mcp.providers.catalog_loader import read_providers
 from tests.providers import raw
 from tests.providers.adapted import adapters_at
-from tests.providers.bench import REMOTE, market_of, wire_fixture
+from tests.providers.bench import REMOTE, catalog_of, wire_fixture
 from tests.providers.raw import Request, answer, says
 
 pytestmark = pytest.mark.anyio
@@ -56,10 +56,10 @@ def roles_in(body: Mapping[str, Any]) -> list[str]:
 
 def offer_of(provider: str, arguments: Mapping[str, Any], kind: str = "text", roles: Sequence[str] = ()) -> Offer:
     """The offer a request leads to at a provider."""
-    market = market_of(settings("http://127.0.0.1:1"))
+    catalog = catalog_of(settings("http://127.0.0.1:1"))
     given = {role: f"{role}.file" for role in roles} | {"prompt": "a pond", "provider": provider, **arguments}
     asked = to_request(ASKED[kind.partition(",")[0]](**given))
-    return make_offers(asked, [GIVEN[role] for role in roles], market).offers[0]
+    return make_offers(asked, [GIVEN[role] for role in roles], catalog).offers[0]
 
 
 def uris_for(provider: str, roles: Sequence[str], folder: Path) -> dict[str, str]:

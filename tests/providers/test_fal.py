@@ -47,9 +47,9 @@ async def fal(emulator: Emulated) -> AsyncIterator[Fal]:
 
 
 def offer(**arguments: Any) -> Offer:
-    market = make_catalog((FACTS,), (), lambda name: "")
+    catalog = make_catalog((FACTS,), (), lambda name: "")
     request = to_request(GenerateVideo(prompt="a pond", provider="fal", model="ltx-2.3-fast", **arguments))
-    return make_offers(request, (), market).unusable[0][0]
+    return make_offers(request, (), catalog).unusable[0][0]
 
 
 def answers(world: EmulatorState, step: str, body: Any, status: int = 200) -> None:

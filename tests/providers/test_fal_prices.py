@@ -23,7 +23,7 @@ from ltx_mcp.providers.catalog_loader import can_serve, read_addresses, read_pro
 from tests.conftest import Emulated
 from tests.patience import HANG_S
 from tests.providers.adapted import adapters_at
-from tests.providers.bench import FACTOR, Bench, known_prices, lookup_in, market_of, opened, text
+from tests.providers.bench import FACTOR, Bench, catalog_of, known_prices, lookup_in, opened, text
 
 pytestmark = pytest.mark.anyio
 
@@ -86,9 +86,9 @@ def test_the_price_call_goes_to_fal_where_the_queue_is_fals_own_or_to_where_it_i
 
 def test_an_overlay_without_its_address_switches_it_off() -> None:
     off = 'name = "fal"\nurl_default = { queue = "https://queue.fal.run", rest = "https://rest.fal.ai" }'
-    market = market_of({"FAL_KEY": "a:b"}, overlay=off)
-    assert market.standings["fal"].usable
-    assert "api" not in read_addresses(market.facts("fal"), lookup_in({"FAL_KEY": "a:b"}))
+    catalog = catalog_of({"FAL_KEY": "a:b"}, overlay=off)
+    assert catalog.availability["fal"].usable
+    assert "api" not in read_addresses(catalog.facts("fal"), lookup_in({"FAL_KEY": "a:b"}))
 
 
 async def test_an_address_for_prices_elsewhere_makes_the_queue_no_stranger(emulator: Emulated) -> None:
@@ -197,9 +197,9 @@ async def test_an_order_keeps_the_price_of_its_placing(home: Path, emulator: Emu
         await bench.end(job)
 
 
-@pytest.mark.parametrize(("amount", "goes_on"), [("0.06", True), ("0.07", True), ("0.10", False)])
+@pytest.mark.parametrize(("amount", "continuation"), [("0.06", True), ("0.07", True), ("0.10", False)])
 async def test_a_next_offer_whose_price_has_risen_is_compared_again(
-    home: Path, emulator: Emulated, amount: str, goes_on: bool
+    home: Path, emulator: Emulated, amount: str, continuation: bool
 ) -> None:
     async with opened(home, emulator, providers=("bytecompute", "fal"), budget_usd=Decimal(1)) as bench:
         await known_prices(bench)
@@ -218,7 +218,7 @@ async def test_a_next_offer_whose_price_has_risen_is_compared_again(
         bench.time.run(FACTOR)
         job = await bench.end(job)
         most = max(Decimal("0.36"), 6 * Decimal(amount))
-        if goes_on:
+        if continuation:
             assert (job.state, job.offer.provider, job.offer.at_most_usd) == (State.SUCCEEDED, "fal", most)
             return
         assert (job.state, job.bill, (await bench.jobs.budget()).held) == (State.FAILED, ChargeState.RELEASED, 0)

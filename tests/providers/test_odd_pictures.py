@@ -81,7 +81,7 @@ async def test_a_provider_that_reads_numbers_alone_gets_what_a_viewer_shows(
     with Image.open(io.BytesIO(data)) as picture:
         assert picture.size == SIZE
         assert apart(colours_of(picture), odd.colours) <= MAX_APART
-    accepts = bench.jobs.market.facts(provider).inputs["image"].accepts
+    accepts = bench.jobs.catalog.facts(provider).inputs["image"].accepts
     is_plain = odd.format in accepts and not odd.turned and not odd.traits
     told = [(each.asked, each.got) for each in job.all_adjustments]
     assert told == told_of(odd, "" if is_plain else "jpeg")

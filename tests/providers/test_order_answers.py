@@ -31,7 +31,7 @@ from ltx_mcp.providers.base import AdapterContext, DeferredVideo, Provider, Subm
 from tests.conftest import Clock, on_sqlite
 from tests.patience import HANG_S
 from tests.providers import raw
-from tests.providers.bench import REMOTE, market_of, text
+from tests.providers.bench import REMOTE, catalog_of, text
 from tests.providers.raw import Raw, answer, says
 
 pytestmark = [pytest.mark.anyio, on_sqlite]
@@ -137,8 +137,8 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
         order_s: float = ENOUGH_S,
     ) -> AsyncIterator[Sent]:
         name, media = provider.split()[0], MediaClient()
-        market = market_of(settings("http://127.0.0.1:1"))
-        facts = market.facts(name)
+        catalog = catalog_of(settings("http://127.0.0.1:1"))
+        facts = catalog.facts(name)
         client = ProviderClient(name, [key], is_loopback=is_loopback, connect_s=connect_s, order_s=order_s)
         options = {"api": "v1"} if provider == V1 else {}
         setup = AdapterContext(facts, client, key, dict.fromkeys(facts.url_env, url), options, clock, media)
@@ -157,7 +157,7 @@ def prepare(store: Store, database: Database, home: Path, clock: Clock) -> Prepa
             )
         )
         request = to_request(text(provider=name))
-        store.place(NewJob("local", "", canonical_form(request, ()), select_offers(request, (), market), ()), clock())
+        store.place(NewJob("local", "", canonical_form(request, ()), select_offers(request, (), catalog), ()), clock())
         job, work = store.claim(WORKER, {}, clock()), WorkInProgress()
         assert job is not None
         yield Sent(store, steps, heard, await steps.take(job, work), work)

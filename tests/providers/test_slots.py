@@ -40,7 +40,7 @@ async def test_a_job_that_waits_for_a_place_says_how_many_are_before_it(home: Pa
         job = await bench.jobs.wait_for_submission(last, 0, _nobody)
         line = await bench.jobs.queue_ahead(job)
         assert (job.state, line) == (State.QUEUED, 2)
-        assert next_step(job, JobContext(line=line)).startswith("2 must end before it begins.")
+        assert next_step(job, JobContext(queue_ahead=line)).startswith("2 must end before it begins.")
 
 
 async def test_another_providers_jobs_do_not_wait(home: Path, emulator: Emulated) -> None:

@@ -8,7 +8,7 @@ import pytest
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.presentation.next_steps import JobContext
-from ltx_mcp.presentation.result_text import stage_text
+from ltx_mcp.presentation.result_text import status_text
 from tests.patience import HANG_S
 from tests.providers.bench import CALLER, Bench, opened, text
 
@@ -23,7 +23,7 @@ WORDS = {
 
 async def in_trouble(bench: Bench, job: Job) -> Job:
     with anyio.fail_after(HANG_S):
-        while not (job := await bench.jobs.get(job.id, CALLER)).trouble:
+        while not (job := await bench.jobs.get(job.id, CALLER)).retry_reason:
             assert job.live
             await anyio.sleep(0.01)
     return job
@@ -38,7 +38,7 @@ async def test_the_last_trouble_and_when_it_is_tried_again_are_told(
         bench.world.faults[:] = [Fault(*at, "status", OFTEN, {"status": 503})]
         job = await in_trouble(bench, await bench.place(text(provider="ltx")))
         assert job.state is state
-        for told in (bench.view(job).next, bench.ref(job).next, stage_text(job, JobContext(), bench.time.now())):
+        for told in (bench.view(job).next, bench.ref(job).next, status_text(job, JobContext(), bench.time.now())):
             assert f"{words}; tried again" in told
         bench.world.faults.clear()
-        assert (await bench.end(job)).trouble == ""
+        assert (await bench.end(job)).retry_reason == ""

@@ -13,7 +13,7 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Emulated
-from tests.providers.bench import market_of
+from tests.providers.bench import catalog_of
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ def shop(home: Path, emulator: Emulated) -> Shop:
     async def opened(*names: str, **more: str) -> AsyncIterator[Client]:
         env = settings(base_url) if names != ("local",) else {}
         env |= {"LTX_MCP_HOME": str(home)} | {f"LTX_MCP_{name}": value for name, value in more.items()}
-        server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
+        server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), catalog_of(env))
         async with Client(server) as client:
             yield client
 

@@ -31,7 +31,7 @@ from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import ERAS, PROVIDER_SETTINGS, Clock, Emulated, Era
 from tests.jobs.moments import SUBMITS, relayed
-from tests.providers.bench import market_of
+from tests.providers.bench import catalog_of
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +71,7 @@ def shop(home: Path, emulator: Emulated, tmp_path: Path) -> Shop:
     async def opened(era: Era = "auto", person: Person | None = None, **more: str) -> AsyncIterator[Client]:
         ours = {"HOME": str(home), "INPUT_DIRS": str(tmp_path), "CONFIRM_ABOVE_USD": "0.20"} | more
         env = settings(base_url) | {f"LTX_MCP_{name}": value for name, value in ours.items()}
-        server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
+        server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), catalog_of(env))
         async with Client(server, mode=era, elicitation_callback=person) as client:
             yield client
 
@@ -249,7 +249,7 @@ async def test_a_question_that_is_not_answered_is_no_consent_however_often_the_c
     shop: Shop, emulator: Emulated, monkeypatch: pytest.MonkeyPatch, answers: str
 ) -> None:
     if answers == "silence":
-        monkeypatch.setattr(elicitation, "ASK_S", 0.3)
+        monkeypatch.setattr(elicitation, "MAX_ASKING_S", 0.3)
     person = Person(answers)
     async with shop("legacy", person) as client:
         for cap in (None, 5, 5):
@@ -262,7 +262,7 @@ async def test_a_question_that_is_not_answered_is_no_consent_however_often_the_c
 async def test_a_call_that_asked_long_does_not_wait_long_for_the_provider(
     shop: Shop, emulator: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tools, "MAX_S", 0.5)
+    monkeypatch.setattr(tools, "MAX_CALL_S", 0.5)
     with relayed(emulator[0]) as relay:
         kept = relay.keep(SUBMITS["fal"])
         async with shop("legacy", Person("accept"), FAL_QUEUE_URL=relay.url) as client:

@@ -96,8 +96,8 @@ def agent(home: Path, emulator: Emulated, tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr("ltx_mcp.net.ssrf.fetch_public", fetch)
         env = emulated_settings(address) | {"LTX_MCP_HOME": str(home), "LTX_MCP_INPUT_DIRS": str(tmp_path)}
         read = read_settings(env, PROVIDER_SETTINGS)
-        market = make_catalog(read_providers(), (), lambda name: env.get(name, ""))
-        server, _ = make_server(read, market)
+        catalog = make_catalog(read_providers(), (), lambda name: env.get(name, ""))
+        server, _ = make_server(read, catalog)
         async with Client(server) as client:
             yield Agent(client, tmp_path)
 
@@ -334,14 +334,14 @@ async def test_one_reason_of_several_models_is_said_once(agent: Opened, tmp_path
 
 
 async def test_the_editing_tools_are_listed_where_somebody_can_do_them(home: Path, tmp_path: Path) -> None:
-    market = make_catalog(read_providers(), (), lambda name: "")
-    server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), market)
+    catalog = make_catalog(read_providers(), (), lambda name: "")
+    server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), catalog)
     async with Client(server) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
     assert names[-3:] == ["generate_from_audio", "extend_video", "retake_video"]
     unable = tuple(facts for facts in read_providers() if facts.name == "netwrck")
-    market = make_catalog(unable, (), lambda name: "a-key" if name == "NETWRCK_API_KEY" else "")
-    server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), market)
+    catalog = make_catalog(unable, (), lambda name: "a-key" if name == "NETWRCK_API_KEY" else "")
+    server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), catalog)
     async with Client(server) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
     assert names == ["generate_video", "animate_image", "check_job", "estimate_cost", "cancel_job", "list_jobs"]

@@ -45,4 +45,4 @@ def test_doctor_warns_of_it_and_it_can_still_be_chosen() -> None:
     assert not [line for line in read_given(V1 | {"LTX_MCP_LTX_API": "v2"}).lines if line.status != "OK"]
     ltx = next(facts for facts in read_providers() if facts.name == "ltx")
     assert can_serve(ltx, lookup_in(V1))
-    assert make_catalog((ltx,), (), lambda name: V1.get(name, "")).standings["ltx"].usable
+    assert make_catalog((ltx,), (), lambda name: V1.get(name, "")).availability["ltx"].usable

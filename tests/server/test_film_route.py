@@ -10,7 +10,7 @@ from ltx_mcp.server.app import make_server
 from ltx_mcp.server.http import make_app
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS
-from tests.providers.bench import market_of
+from tests.providers.bench import catalog_of
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 async def test_only_a_film_that_is_there_is_served(home: Path) -> None:
     env = {"LTX_MCP_HOME": str(home)}
     server, current_context = make_server(
-        read_settings(env, PROVIDER_SETTINGS), market_of(env), base_url="http://127.0.0.1:1"
+        read_settings(env, PROVIDER_SETTINGS), catalog_of(env), base_url="http://127.0.0.1:1"
     )
     transport = httpx.ASGITransport(make_app(server, current_context))
     async with Client(server) as client, httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:1") as web:

@@ -19,7 +19,7 @@ from ltx_mcp.settings import read_settings
 from tests.conftest import ERAS, PROVIDER_SETTINGS, Emulated, Era
 from tests.facts import facts_of
 from tests.patience import HANG_S
-from tests.providers.bench import market_of
+from tests.providers.bench import catalog_of
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ def opened(home: Path, emulator: Emulated) -> Opened:
     @asynccontextmanager
     async def connected(era: Era = "auto", **ours: str) -> AsyncIterator[Client]:
         env = settings(base_url) | {"LTX_MCP_HOME": str(home), **ours}
-        server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
+        server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), catalog_of(env))
         async with Client(server, mode=era, read_timeout_seconds=HANG_S) as client:
             yield client
 

@@ -19,24 +19,24 @@ from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.price import to_micro
-from ltx_mcp.domain.request import supposed_inputs, to_request
+from ltx_mcp.domain.request import assumed_inputs, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.jobs.store.budget import Budget
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.presentation.next_steps import JobContext
 from ltx_mcp.presentation.result_models import JobList, Links, to_estimate, to_ref, to_summary, to_view
-from ltx_mcp.presentation.result_text import cancel_text, estimate_text, job_text, list_text, ref_text, supposed_text
+from ltx_mcp.presentation.result_text import assumed_text, cancel_text, estimate_text, job_text, list_text, ref_text
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.arguments import with_sentence
-from ltx_mcp.server.results import answer
+from ltx_mcp.server.results import make_result
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Clock, Emulated
 from tests.conversations.reading import HALVES, read, text_of
 from tests.facts import facts_of
 from tests.patience import HANG_S
-from tests.providers.bench import market_of
+from tests.providers.bench import catalog_of
 
 LATER = datetime(2026, 12, 5, 12, tzinfo=UTC)
 LINKS = Links(path_of=lambda job: None)
@@ -76,10 +76,10 @@ def placed(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
 @pytest.mark.parametrize(("asked", "words"), ESTIMATES)
 def test_an_estimate_says_the_same_in_both_halves(asked: dict[str, Any], words: str) -> None:
     arguments = EstimateCost(**asked)
-    market = make_catalog(read_providers(), (), lambda name: SETTINGS.get(name, ""))
-    plan = make_offers(to_request(arguments), supposed_inputs(arguments), market)
-    estimate = to_estimate(plan, arguments.count, HALF_A_DAY, supposed_text(arguments))
-    both = answer(estimate_text(estimate, arguments.count), estimate)
+    catalog = make_catalog(read_providers(), (), lambda name: SETTINGS.get(name, ""))
+    plan = make_offers(to_request(arguments), assumed_inputs(arguments), catalog)
+    estimate = to_estimate(plan, arguments.count, HALF_A_DAY, assumed_text(arguments))
+    both = make_result(estimate_text(estimate, arguments.count), estimate)
     from_text, structure = read("estimate_cost", both, "text"), both.structured_content or {}
     assert len(from_text.facts["quotes"]) == len(structure["quotes"]) > 0
     for read_quote, quote in zip(from_text.facts["quotes"], structure["quotes"], strict=True):
@@ -95,7 +95,7 @@ def test_an_estimate_says_the_same_in_both_halves(asked: dict[str, Any], words: 
 
 def test_a_page_says_in_both_halves_how_the_next_is_reached_and_what_was_paid(placed: Job) -> None:
     page = JobList(jobs=[to_summary(placed), to_summary(replace(placed, operation="extend"))], next_cursor="am9iXzE=")
-    both = answer(list_text(page), page)
+    both = make_result(list_text(page), page)
     from_text = read("list_jobs", both, "text").facts
     assert from_text == both.structured_content
 
@@ -196,7 +196,7 @@ def test_a_failure_says_its_code_and_its_price_in_both_halves(placed: Job) -> No
 
 def test_a_wait_that_was_cut_is_told_in_both_halves(placed: Job) -> None:
     page = JobList(jobs=[])
-    for whole in (answer("", page), answer("", to_ref(placed, LINKS, JobContext(), placed.created_at))):
+    for whole in (make_result("", page), make_result("", to_ref(placed, LINKS, JobContext(), placed.created_at))):
         cut = with_sentence(whole, "It was cut.")
         assert isinstance(cut, CallToolResult)
         assert text_of(cut).endswith("It was cut.")
@@ -208,7 +208,7 @@ async def test_cancelling_what_has_ended_says_so_and_what_it_cost(home: Path, em
     base_url, world = emulator
     world.wait_s = world.work_s = 0
     env = settings(base_url) | {"LTX_MCP_HOME": str(home)}
-    server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
+    server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), catalog_of(env))
     async with Client(server, read_timeout_seconds=HANG_S) as client:
         order = {"prompt": "A pond", "provider": "fal", "wait_seconds": 45}
         while facts_of(placed := await client.call_tool("generate_video", order))["state"] != "succeeded":

@@ -60,9 +60,9 @@ def test_a_byte_order_mark_is_passed_over() -> None:
 def test_what_is_no_message_is_answered_under_its_id(line: bytes, numbers: list[Any]) -> None:
     reading = read_line(line)
     assert reading.message is None
-    assert [answer.id for answer in reading.answers] == numbers
-    assert all(answer.error.code in (-32700, -32600) for answer in reading.answers)
-    assert all(len(answer.error.message) < 300 for answer in reading.answers)
+    assert [answer.id for answer in reading.errors] == numbers
+    assert all(answer.error.code in (-32700, -32600) for answer in reading.errors)
+    assert all(len(answer.error.message) < 300 for answer in reading.errors)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_what_is_no_message_is_answered_under_its_id(line: bytes, numbers: list[
     ids=["blank", "broken notification", "wrong notification", "broken reply", "wrong reply"],
 )
 def test_a_notification_and_a_reply_are_never_answered(line: bytes) -> None:
-    assert (read_line(line).message, list(read_line(line).answers)) == (None, [])
+    assert (read_line(line).message, list(read_line(line).errors)) == (None, [])
 
 
 def test_a_line_that_was_not_read_to_its_end_is_answered_under_its_id() -> None:
-    (answer,) = refuse_long_line(call(5, b'"' + b"A" * 100_000), 100_000).answers
+    (answer,) = refuse_long_line(call(5, b'"' + b"A" * 100_000), 100_000).errors
     assert answer.id == 5
     assert "100,000 bytes" in answer.error.message

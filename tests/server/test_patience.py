@@ -17,7 +17,7 @@ from ltx_mcp.server.patience import LONGER_S, SHORT_S, Patience, Patiences
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Emulated
 from tests.patience import HANG_S
-from tests.providers.bench import market_of
+from tests.providers.bench import catalog_of
 
 pytestmark = pytest.mark.anyio
 
@@ -54,12 +54,12 @@ async def _cancelled(patience: Patience, hours: Hours, seconds: float) -> None:
 
 async def test_a_connection_is_let_wait_once_it_has(hours: Hours) -> None:
     patience = Patience(hours)
-    assert (patience.usual(25), patience.most(45)) == (SHORT_S, 45)
+    assert (patience.default_s(25), patience.asked_s(45)) == (SHORT_S, 45)
     # a short wait takes a little longer than it says
     await _called(patience, hours, SHORT_S + 0.9)
-    assert patience.usual(25) == SHORT_S
+    assert patience.default_s(25) == SHORT_S
     await _called(patience, hours, LONGER_S)
-    assert patience.usual(25) == 25
+    assert patience.default_s(25) == 25
 
 
 async def test_a_client_that_asked_for_something_else_meanwhile_may_have_given_up(hours: Hours) -> None:
@@ -67,7 +67,7 @@ async def test_a_client_that_asked_for_something_else_meanwhile_may_have_given_u
     async with patience.call():
         await _called(patience, hours, 1)
         hours.now += 30
-    assert patience.usual(25) == SHORT_S
+    assert patience.default_s(25) == SHORT_S
 
 
 @pytest.mark.parametrize(("after", "usual", "most"), [(5.0, SHORT_S, 3.75), (40.0, 25, 30.0), (1.0, 25, 45)])
@@ -78,7 +78,7 @@ async def test_later_calls_stay_below_what_a_cancelled_one_was_given(
     if after != 5.0:
         await _called(patience, hours, LONGER_S)
     await _cancelled(patience, hours, after)
-    assert (patience.usual(25), patience.most(45)) == (usual, most)
+    assert (patience.default_s(25), patience.asked_s(45)) == (usual, most)
 
 
 def test_connections_that_cannot_be_told_apart_begin_anew_each_time() -> None:
@@ -104,16 +104,16 @@ async def test_a_call_that_says_no_wait_is_answered_soon_until_one_has_waited(
     base_url, world = emulator
     world.work_s = HANG_S
     env = settings(base_url) | {"LTX_MCP_HOME": str(home)}
-    server, current_context = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
+    server, current_context = make_server(read_settings(env, PROVIDER_SETTINGS), catalog_of(env))
     async with Client(server) as client:
         placed = await client.call_tool("generate_video", {"prompt": "A pond", "provider": "fal"})
         job_id = _facts(placed)["job_id"]
-        monkeypatch.setattr(tools, "USUAL_WAIT_S", HANG_S)
+        monkeypatch.setattr(tools, "DEFAULT_WAIT_S", HANG_S)
         assert _facts(await client.call_tool("check_job", {"job_id": job_id}))["state"] != "succeeded"
         await client.call_tool("check_job", {"job_id": job_id, "wait_seconds": 0.2})
         app_context = current_context()
         assert app_context is not None
-        assert app_context.patiences.of(cast(Any, _stdio())).usual(25) == 25
+        assert app_context.patiences.of(cast(Any, _stdio())).default_s(25) == 25
         await client.call_tool("cancel_job", {"job_id": job_id})
 
 

@@ -49,9 +49,9 @@ async def test_a_longer_video_may_say_more(connect: Connect) -> None:
     assert "150 to 200 words" in await told(connect, "direct_video", idea="a heron", duration="14")
 
 
-async def test_lengths_come_from_the_facts_of_the_model(connect: Connect, market: Catalog) -> None:
+async def test_lengths_come_from_the_facts_of_the_model(connect: Connect, catalog: Catalog) -> None:
     text = await told(connect, "direct_video", idea="a heron", model="ltx-2.3-pro")
-    row = next(row for row in market.facts("fal").offer if row.model == "ltx-2.3-pro")
+    row = next(row for row in catalog.facts("fal").offer if row.model == "ltx-2.3-pro")
     assert f"- fal ltx-2.3-pro: duration {row.limits[0].duration} at" in text
     assert "- ltx ltx-2.5" not in text
     assert "LTX-2.5 wants" not in text

@@ -52,8 +52,8 @@ def test_lines_that_differ_are_written_up_to_a_bound(log: Log) -> None:
 def test_what_was_left_out_is_told_at_the_end_where_nothing_more_is_said(log: Log) -> None:
     for _ in range(3):
         log.warn("gone")
-    log.repeats.tell_all()
-    log.repeats.tell_all()
+    log.repeats.report_all()
+    log.repeats.report_all()
     assert log.lines == ["gone", "a line like the last one of root was repeated 2 times and left out"]
 
 

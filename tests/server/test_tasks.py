@@ -40,7 +40,7 @@ from ltx_mcp.settings import read_settings
 from tests.conftest import ERAS, PROVIDER_SETTINGS, Connect, Emulated, Era
 from tests.jobs.moments import SUBMITS, relayed
 from tests.patience import HANG_S
-from tests.providers.bench import market_of
+from tests.providers.bench import catalog_of
 from tests.server.follower import (
     ENDED,
     LONG_S,
@@ -76,7 +76,7 @@ def shop(home: Path, emulator: Emulated, tmp_path: Path) -> Shop:
     async def opened(era: Era = "auto", *, follows: bool = True, person: Any = None, **more: str) -> Any:
         ours = {"HOME": str(home), "INPUT_DIRS": str(tmp_path), "PROVIDERS": "fal"} | more
         env = settings(base_url) | {f"LTX_MCP_{name}": value for name, value in ours.items()}
-        server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env, ("fal",)))
+        server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), catalog_of(env, ("fal",)))
         # the SDK's client keeps what it cannot follow in an older protocol to itself; others may not
         declared = Follows() if era == "auto" else advertise(TASKS)
         extensions = [declared] if follows else []
@@ -296,7 +296,7 @@ def fal_order(home: Path, base_url: str, *, unknown: bool = False) -> tuple[str,
     request = to_request(GenerateVideo(**POND, provider="fal"))
     store, now = Store(Database.open(home)), datetime.now(UTC)
     new = NewJob(
-        "local", "", canonical_form(request, ()), select_offers(request, (), market_of(settings(base_url))), ()
+        "local", "", canonical_form(request, ()), select_offers(request, (), catalog_of(settings(base_url))), ()
     )
     job_id = store.place(new, now).job.id
     if unknown:

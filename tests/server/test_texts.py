@@ -14,7 +14,7 @@ from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.presentation.next_steps import JobContext, next_step
 from ltx_mcp.presentation.result_models import BudgetView, Estimate, Quote
-from ltx_mcp.presentation.result_text import estimate_text, stage_text
+from ltx_mcp.presentation.result_text import estimate_text, status_text
 from tests.conftest import Clock
 
 AFTER = timedelta(seconds=42)
@@ -28,11 +28,11 @@ def placed(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
-    ("row", "standing", "words"),
+    ("row", "job_context", "words"),
     [
         ({}, JobContext(), "preparing the order for fal, 0:42"),
-        ({"blocked_by": "job_a"}, JobContext(line=2), "waiting for job_a, 0:42"),
-        ({}, JobContext(line=2), "3rd in line here for fal, 0:42"),
+        ({"blocked_by": "job_a"}, JobContext(queue_ahead=2), "waiting for job_a, 0:42"),
+        ({}, JobContext(queue_ahead=2), "3rd in line here for fal, 0:42"),
         ({"state": State.SUBMITTING}, JobContext(), "sending the order to fal, 0:42"),
         ({"state": State.RUNNING}, JobContext(), "at fal: taken, 0:42"),
         ({"state": State.RUNNING, "status_message": "3rd in line"}, JobContext(), "at fal: 3rd in line, 0:42"),
@@ -49,11 +49,11 @@ def placed(store: Store, new_job: Callable[..., NewJob], clock: Clock) -> Job:
         ({"state": State.SAVING}, JobContext(), "saving the film, 0:42"),
     ],
 )
-def test_the_stage_of_a_live_job_is_said(placed: Job, row: dict[str, Any], standing: JobContext, words: str) -> None:
-    assert stage_text(replace(placed, **row), standing, placed.created_at + AFTER) == words
+def test_the_stage_of_a_live_job_is_said(placed: Job, row: dict[str, Any], job_context: JobContext, words: str) -> None:
+    assert status_text(replace(placed, **row), job_context, placed.created_at + AFTER) == words
 
 
-TROUBLES = {
+RETRY_NOTES = {
     State.QUEUED: f"{NOT_SENT}image: fal answered HTTP 503 to an upload.",
     State.RUNNING: f"{NOT_ASKED}fal could not be asked: no answer in time.",
     State.SAVING: f"{NOT_FETCHED}fal put the film on a host that refuses connections.",
@@ -61,16 +61,16 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("state", TROUBLES)
+@pytest.mark.parametrize("state", RETRY_NOTES)
 def test_a_job_that_waits_says_why_and_until_when(placed: Job, state: State) -> None:
     now = placed.created_at + AFTER
-    job = replace(placed, state=state, status_message=TROUBLES[state], run_after=now + timedelta(seconds=18))
-    told = f"{TROUBLES[state].rstrip('.')}; tried again at 12:01:00 UTC"
-    assert told in stage_text(job, JobContext(), now)
+    job = replace(placed, state=state, status_message=RETRY_NOTES[state], run_after=now + timedelta(seconds=18))
+    told = f"{RETRY_NOTES[state].rstrip('.')}; tried again at 12:01:00 UTC"
+    assert told in status_text(job, JobContext(), now)
     assert told in next_step(job, JobContext(), now=now)
-    assert "tried again soon" in stage_text(job, JobContext(), now + timedelta(minutes=1))
+    assert "tried again soon" in status_text(job, JobContext(), now + timedelta(minutes=1))
     said = replace(job, status_message=cite("could not be asked: it is a lie"))
-    assert "tried again" not in stage_text(said, JobContext(), now), "a provider's words are not ours"
+    assert "tried again" not in status_text(said, JobContext(), now), "a provider's words are not ours"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

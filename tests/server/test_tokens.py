@@ -14,7 +14,7 @@ from tests.conftest import PROVIDER_SETTINGS, Emulated
 from tests.conversations.reading import text_of
 from tests.facts import facts_of
 from tests.patience import HANG_S
-from tests.providers.bench import market_of
+from tests.providers.bench import catalog_of
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +40,7 @@ async def test_a_cycle_costs_few_tokens_in_either_half(home: Path, emulator: Emu
     base_url, world = emulator
     world.wait_s = world.work_s = 0
     env = settings(base_url) | {"LTX_MCP_HOME": str(home), "LTX_MCP_BUDGET_USD_PER_DAY": "5"}
-    server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), market_of(env))
+    server, _ = make_server(read_settings(env, PROVIDER_SETTINGS), catalog_of(env))
     async with Client(server, read_timeout_seconds=HANG_S) as client:
         for size, more in CYCLES:
             estimate = await client.call_tool("estimate_cost", size)

@@ -1,11 +1,11 @@
 """What a waiting host is told of progress."""
 
-from ltx_mcp.server.whole_steps import WholeSteps
+from ltx_mcp.server.whole_steps import ProgressSteps
 
 
 def test_steps_are_whole_and_grow_and_are_of_a_hundred_once_a_percentage_is_told() -> None:
-    steps = WholeSteps()
-    assert [steps.next(None, stage, 0) for stage in ("queued", "submitting", "running")] == [
+    steps = ProgressSteps()
+    assert [steps.next(None, status, 0) for status in ("queued", "submitting", "running")] == [
         (1, None),
         (2, None),
         (3, None),
@@ -19,5 +19,5 @@ def test_steps_are_whole_and_grow_and_are_of_a_hundred_once_a_percentage_is_told
 
 
 def test_a_wait_without_a_percentage_is_counted() -> None:
-    steps = WholeSteps()
+    steps = ProgressSteps()
     assert [steps.next(None, "running", at) for at in range(3)] == [(1, None), (2, None), (3, None)]

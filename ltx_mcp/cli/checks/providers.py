@@ -52,9 +52,9 @@ class AddressReply:
 
 async def check_providers(given: Given, *, offline: bool) -> list[Finding]:
     """Every provider's key, addresses, account and prices; then the clock."""
-    ready = [facts for facts in given.market.providers if _is_ready(given, facts)]
+    ready = [facts for facts in given.catalog.providers if _is_ready(given, facts)]
     found: dict[str, ProviderFindings] = {
-        facts.name: ProviderFindings(_standing(given, facts)) for facts in given.market.providers
+        facts.name: ProviderFindings(_standing(given, facts)) for facts in given.catalog.providers
     }
     network = check_network()
     if ready and not offline:
@@ -67,8 +67,8 @@ async def check_providers(given: Given, *, offline: bool) -> list[Finding]:
         for facts in ready:
             found[facts.name].lines.append(fine(f"address of {facts.name}", "not asked (--offline)"))
     lines = [*network, *(line for asked in found.values() for line in asked.lines)]
-    if not given.market.is_real and not given.bad:
-        keys = ", ".join(facts.key_env[0] for facts in given.market.providers if facts.key_env)
+    if not given.catalog.is_real and not given.bad:
+        keys = ", ".join(facts.key_env[0] for facts in given.catalog.providers if facts.key_env)
         lines.append(warning("provider", "none is set up, so only previews can be made", f"Set one of {keys}."))
     differences = [each for asked in found.values() for each in asked.differences]
     return [*lines, _clock(differences)]
@@ -80,7 +80,7 @@ def _now() -> datetime:
 
 def _is_ready(given: Given, facts: ProviderSpec) -> bool:
     """Whether it is worth asking: usable, with a key that can be one, and with every setting of its own in order."""
-    usable = given.market.standings[facts.name].usable and bool(facts.key_env)
+    usable = given.catalog.availability[facts.name].usable and bool(facts.key_env)
     return usable and not _is_spoilt(given, facts) and not any(line.status == "failure" for line in _key(given, facts))
 
 
@@ -90,12 +90,12 @@ def _is_spoilt(given: Given, facts: ProviderSpec) -> bool:
 
 
 def _key(given: Given, facts: ProviderSpec) -> list[Finding]:
-    return check_key(facts, given.market.providers, given.settings.lookup)
+    return check_key(facts, given.catalog.providers, given.settings.lookup)
 
 
 def _standing(given: Given, facts: ProviderSpec) -> list[Finding]:
     """What is known of a provider before anybody is asked."""
-    standing, what = given.market.standings[facts.name], f"provider {facts.name}"
+    standing, what = given.catalog.availability[facts.name], f"provider {facts.name}"
     has_key = bool(facts.key_env) and bool(read_key(facts, given.settings.lookup))
     keys = find_unfilled(facts, given.settings.environment, given.settings.lookup)
     keys += _key(given, facts) if has_key else []
@@ -104,7 +104,7 @@ def _standing(given: Given, facts: ProviderSpec) -> list[Finding]:
     if standing.usable:
         return keys or [fine(what, facts.title)]
     wanted = facts.name in given.settings.providers or has_key
-    if wanted and facts.name in given.market.order:
+    if wanted and facts.name in given.catalog.order:
         reason = f"not set up: {standing.unavailable_reason}"
         return [*keys, warning(what, reason, f"Set what is missing, or leave {facts.name} alone.")]
     if misnamed := misnamed_text(facts, given.settings.environment):

@@ -26,7 +26,7 @@ class Given:
     """What could be read, and the names of what could not."""
 
     settings: Settings
-    market: Catalog
+    catalog: Catalog
     bad: frozenset[str]
     lines: tuple[Finding, ...]
 
@@ -43,13 +43,13 @@ def read_given(environment: Mapping[str, str]) -> Given:
         if (name.startswith(PREFIX) or name in known) and (error := _refusal({**overlay, name: environment[name]})):
             bad[name] = failure("settings", error.message, _mend(name, known, error))
     settable = {name: environment[name] for name in environment.keys() - bad.keys()}
-    settings, market = read_edge(environment=settable, with_keyring=True)
+    settings, catalog = read_edge(environment=settable, with_keyring=True)
     names = [name for name in known if settings.lookup(name)]
     found = ", ".join(names) if names else "none is set"
-    ended = ended_choices(market.providers, settings.lookup)
+    ended = ended_choices(catalog.providers, settings.lookup)
     lines = (*bad.values(),) if bad else (fine("settings", found),)
     lines += tuple(warning("settings", words, f"Unset {name}.") for name, words in ended.items())
-    return Given(settings, market, frozenset(bad), lines)
+    return Given(settings, catalog, frozenset(bad), lines)
 
 
 def _refusal(environment: Mapping[str, str]) -> SetupError | None:
@@ -76,8 +76,10 @@ def _mend(name: str, known: list[str], error: SetupError) -> str:
 
 def check_money(given: Given) -> list[Finding]:
     """What may be ordered without anybody being asked."""
-    settings, market = given.settings, given.market
-    costs = any(market.standings[facts.name].usable and not _is_free(given, facts.name) for facts in market.providers)
+    settings, catalog = given.settings, given.catalog
+    costs = any(
+        catalog.availability[facts.name].usable and not _is_free(given, facts.name) for facts in catalog.providers
+    )
     lines = []
     if settings.budget_usd is not None:
         lines.append(fine("budget", f"{to_text(settings.budget_usd)} USD in a UTC day"))
@@ -93,6 +95,6 @@ def check_money(given: Given) -> list[Finding]:
 
 def _is_free(given: Given, name: str) -> bool:
     """A preview, or an address on this machine, where an emulator is."""
-    facts = given.market.facts(name)
+    facts = given.catalog.facts(name)
     addresses = read_addresses(facts, given.settings.lookup)
     return facts.is_preview or (bool(addresses) and all(is_loopback_url(address) for address in addresses.values()))

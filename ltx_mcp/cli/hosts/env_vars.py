@@ -27,15 +27,15 @@ class Known:
         return self.values.get(name, "")
 
 
-def read_known(settings: Settings, market: Catalog) -> Known:
+def read_known(settings: Settings, catalog: Catalog) -> Known:
     """What the settings and the providers' facts name."""
-    keys = tuple(name for facts in market.providers for name in facts.key_env)
+    keys = tuple(name for facts in catalog.providers for name in facts.key_env)
     secrets = (*keys, *sorted(secret_names()))
     names = [each["name"] for each in described()]
-    names += [name for facts in market.providers for name in setting_names(facts)]
+    names += [name for facts in catalog.providers for name in setting_names(facts)]
     public = tuple(dict.fromkeys(name for name in names if name not in secrets))
     values = {name: settings.lookup(name) for name in (*secrets, *public)}
-    addresses = [name for facts in market.providers for name in facts.url_env.values()]
+    addresses = [name for facts in catalog.providers for name in facts.url_env.values()]
     near = tuple(name for name in addresses if values[name] and is_loopback_url(values[name]))
     return Known(keys, secrets, public, values, near)
 

@@ -36,7 +36,7 @@ NAMES = {
 
 async def view_of(jobs: "Jobs", job: Job) -> JobView:
     """A job as a person at this machine sees it."""
-    return to_view(job, Links(jobs.film, near=jobs.near), await context_of(jobs, job), datetime.now(UTC))
+    return to_view(job, Links(jobs.film, local_providers=jobs.near), await context_of(jobs, job), datetime.now(UTC))
 
 
 def print_job(view: JobView, asked: Sequence[str] = (), *, as_json: bool = False) -> None:
@@ -105,20 +105,20 @@ def _order(view: JobView) -> str:
     return f"{view.operation} at {view.provider} ({view.model}), {view.price()}"
 
 
-def next_steps(view: JobView, market: Catalog) -> list[tuple[str, str]]:
+def next_steps(view: JobView, catalog: Catalog) -> list[tuple[str, str]]:
     """What can be done with a film, each with its price, and the command."""
     video, last = _inputs_of(view)
     job_id, steps = view.job_id, [(f"again, {view.price()}", "the same command with --new")]
-    if more := longer(video, market):
+    if more := longer(video, catalog):
         context = f" {option_name('context')} {more.context:g}" if more.context else ""
         words = spoken(f"{ADDED_S} s longer, {more.price}")
         steps.append((words, f"ltx-mcp extend {job_id} {option_name('duration')} {ADDED_S}{context}"))
-    if redo := redone(video, market):
+    if redo := redone(video, catalog):
         section = f"{option_name('start_time')} 0 {option_name('duration')} {REDONE_S}"
         steps.append(
             (f"{REDONE_S} s of it anew, {redo.price}", f'ltx-mcp retake {job_id} {section} --prompt "{ANY_PROMPT}"')
         )
-    if shot := next_shot(last, market):
+    if shot := next_shot(last, catalog):
         words = f"a next shot of {shot.offer.length:f} s, {shot.price}"
         steps.append((words, f'ltx-mcp animate {job_id}#last "{ANY_PROMPT}"'))
     return steps

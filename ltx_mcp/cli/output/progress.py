@@ -15,7 +15,7 @@ from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import spoken
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.presentation.next_steps import JobContext, context_of
-from ltx_mcp.presentation.result_text import order_text, stage_text
+from ltx_mcp.presentation.result_text import order_text, status_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -45,7 +45,7 @@ class ProgressLine:
 
         # never the last column: a terminal that is made narrower would fold the line
         room = min(options.max_width - 1, WIDEST)
-        words = piece(console, stage_text(self.job, self.context, datetime.now(UTC)))
+        words = piece(console, status_text(self.job, self.context, datetime.now(UTC)))
         words.truncate(room, overflow="crop" if options.ascii_only else "ellipsis")
         left = min(room - words.cell_len - 1, BAR)
         if left < MIN_BAR:
@@ -130,7 +130,7 @@ class OrderProgress:
     async def news(self, job: Job) -> list[str]:
         """Sentences that were not said yet."""
         sentences = []
-        is_preview = self._jobs.market.facts(job.offer.provider).is_preview
+        is_preview = self._jobs.catalog.facts(job.offer.provider).is_preview
         if self._refusals is None:  # of a job that was under way before
             self._refusals = len(await self._jobs.refusals(job))
         if job.offer_index != self._offer_index:

@@ -187,7 +187,7 @@ class StepContext:
         """Bring what is missing of a job's video to the end of `part`, from where it stands; one try. False where its
         provider cannot be asked for it. Raises ProviderError or SetupError."""
         provider, url = job.offer.provider, job.result_url
-        bounds = Bounds(job.offer.most_bytes, job.offer.expected_bytes, partial(check_space, part.parent))
+        bounds = Bounds(job.offer.max_bytes, job.offer.expected_bytes, partial(check_space, part.parent))
         adapter = self.downloader(job)
         if not url and adapter is None:
             return False

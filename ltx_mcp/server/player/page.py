@@ -15,9 +15,9 @@ PAGE = "ui://ltx-mcp/player.html"
 TOOL_META: dict[str, Any] = {"ui": {"resourceUri": PAGE}, "ui/resourceUri": PAGE}
 
 
-def make_player(market: Catalog, lookup: Callable[[str], str], base_url: str = "") -> Apps:
+def make_player(catalog: Catalog, lookup: Callable[[str], str], base_url: str = "") -> Apps:
     """The extension. `lookup` gives the addresses the facts name, `base_url` is where our own films are served."""
-    origins = [host for facts in market.providers for host in facts.film_hosts]
+    origins = [host for facts in catalog.providers for host in facts.film_hosts]
     origins += [_origin(base_url)] if base_url else []
     apps = Apps()
     apps.add_html_resource(
@@ -26,15 +26,15 @@ def make_player(market: Catalog, lookup: Callable[[str], str], base_url: str = "
         name="player",
         title="Player",
         description="Follows one job of check_job and plays its film; for hosts that show MCP Apps.",
-        csp=ResourceCsp(resource_domains=list(dict.fromkeys([*origins, *_emulated(market, lookup)]))),
+        csp=ResourceCsp(resource_domains=list(dict.fromkeys([*origins, *_emulated(catalog, lookup)]))),
         prefers_border=True,
     )
     return apps
 
 
-def _emulated(market: Catalog, lookup: Callable[[str], str]) -> list[str]:
+def _emulated(catalog: Catalog, lookup: Callable[[str], str]) -> list[str]:
     """Providers that were set to an address of this machine: their films lie there too."""
-    addresses = [lookup(name) for facts in market.providers for name in facts.url_env.values()]
+    addresses = [lookup(name) for facts in catalog.providers for name in facts.url_env.values()]
     return [_origin(each) for each in addresses if each and is_loopback_url(each)]
 
 

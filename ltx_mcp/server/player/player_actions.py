@@ -32,21 +32,21 @@ REPEATABLE = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 """Ended, and surely so: of an unknown outcome nobody is offered a second order."""
 
 
-def player_meta(job: Job, market: Catalog, hindrance: str, now: datetime) -> dict[str, Any]:
+def player_meta(job: Job, catalog: Catalog, blocked_reason: str, now: datetime) -> dict[str, Any]:
     """The `_meta` of check_job's result. `hindrance`: what keeps everybody from a live job."""
     ended = job.finished_at or now
     notes = {
         "prompt": job.prompt,
         "elapsed_s": round(max(0.0, (ended - job.created_at).total_seconds()), 1),
         "waits_for": job.blocked_by if job.live else "",
-        "hindrance": hindrance,
-        "again": _again(job, market),
-        "extend": _extend(job, market),
+        "hindrance": blocked_reason,
+        "again": _again(job, catalog),
+        "extend": _extend(job, catalog),
     }
     return {KEY: {name: value for name, value in notes.items() if value}}
 
 
-def _again(job: Job, market: Catalog) -> dict[str, Any] | None:
+def _again(job: Job, catalog: Catalog) -> dict[str, Any] | None:
     """The same film once more; None where that cannot be said in arguments."""
     if job.state not in REPEATABLE:
         return None
@@ -62,20 +62,20 @@ def _again(job: Job, market: Catalog) -> dict[str, Any] | None:
     values = _edit_values(job) if job.operation in EDITS else _values(job)
     model = next(model for model, operation in OPERATIONS.items() if operation == job.operation)
     fields = {name: value for name, value in (values | media).items() if name in model.model_fields}
-    return _take(TOOLS[job.operation], model, fields, named, market)
+    return _take(TOOLS[job.operation], model, fields, named, catalog)
 
 
-def _extend(job: Job, market: Catalog) -> dict[str, Any] | None:
+def _extend(job: Job, catalog: Catalog) -> dict[str, Any] | None:
     """The film made longer, by the same provider where it can, or the cheapest; else a shot from its last frame."""
     if job.state is not State.SUCCEEDED or job.film is None:
         return None
     video = input_of(job, "video")
-    for provider in (job.offer.provider, *(["auto"] if market.is_real else [])):
-        if more := longer(video, market, prompt=job.prompt, provider=provider):
-            also = f"With all of the film as context: {more.whole.price}." if more.whole else ""
+    for provider in (job.offer.provider, *(["auto"] if catalog.is_real else [])):
+        if more := longer(video, catalog, prompt=job.prompt, provider=provider):
+            also = f"With all of the film as context: {more.with_full_context.price}." if more.with_full_context else ""
             return _to_action("extend_video", more.priced, LONGER) | {"also": also}
     last = input_of(job, "image", "last")
-    return _take("animate_image", AnimateImage, _values(job) | {"image": f"{job.id}#last"}, (last,), market, NEXT_SHOT)
+    return _take("animate_image", AnimateImage, _values(job) | {"image": f"{job.id}#last"}, (last,), catalog, NEXT_SHOT)
 
 
 def _edit_values(job: Job) -> dict[str, Any]:
@@ -111,25 +111,25 @@ def _take(
     model: type[Any],
     values: dict[str, Any],
     inputs: Sequence[Input],
-    market: Catalog,
+    catalog: Catalog,
     title: str = "Another take",
 ) -> dict[str, Any] | None:
     """A tool with all its arguments but the prompt and the key, capped at its price; None where nobody offers it."""
-    found = priced(model, values, inputs, market)
+    found = priced(model, values, inputs, catalog)
     return None if found is None else _to_action(tool, found, title)
 
 
 def _to_action(tool: str, found: Suggestion, title: str) -> dict[str, Any]:
     offer = found.offer
-    most = _usd(offer.at_most_usd)
+    max_usd = _usd(offer.at_most_usd)
     given = {name: value for name, value in found.given.items() if name != "prompt"}
     return {
         "tool": tool,
-        "arguments": given | {"max_cost_usd": most},
+        "arguments": given | {"max_cost_usd": max_usd},
         "title": title,
         "what": f"{tool}: {order_text(offer)}.",
         "cost_usd": _usd(offer.cost_usd),
-        "most_usd": most,
+        "most_usd": max_usd,
     }
 
 
