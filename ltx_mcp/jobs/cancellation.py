@@ -26,13 +26,13 @@ def request_cancel(connection: Connection, job: Job, now: datetime) -> Job:
     """Leave the wish at this job, whose row is locked, unless it has one or has ended."""
     if not job.live or job.cancel_requested:
         return job
-    here = (jobs.c.id == job.id,)
+    this_job = (jobs.c.id == job.id,)
     if job.state is State.QUEUED:
         never = {"state": State.CANCELLED, "cancel": CancelOutcome.NEVER_SENT, "bill": ChargeState.RELEASED}
-        change(connection, here, terminal_changes(State.CANCELLED, now) | never | {"cancel_requested": True})
+        change(connection, this_job, terminal_changes(State.CANCELLED, now) | never | {"cancel_requested": True})
         return record_transition(connection, job.id, State.CANCELLED, now, "cancelled", {"bill": ChargeState.RELEASED})
     late = {"cancel": CancelOutcome.NOT_POSSIBLE} if job.state is State.SAVING else {}
-    change(connection, here, {"cancel_requested": True} | late)
+    change(connection, this_job, {"cancel_requested": True} | late)
     record(connection, job.id, now, "cancel_wanted", {})
     return load(connection, job.id)
 
@@ -58,12 +58,12 @@ class Cancellation:
     def __init__(
         self,
         database: Database,
-        told: Callable[[str], None],
+        wake_step: Callable[[str], None],
         changed: Callable[[dict[str, int]], Awaitable[None]],
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._told = told
+        self._wake_step = wake_step
         self._changed = changed
         self._now = now
 
@@ -78,7 +78,7 @@ class Cancellation:
         open_: dict[str, Job] = {}
         for first in range(0, len(job_ids), BATCH):
             for job in await self._database.run_in_thread(self._request, caller, job_ids[first : first + BATCH]):
-                self._told(job.id)
+                self._wake_step(job.id)
                 if job.live:
                     open_[job.id] = job
                 else:

@@ -1,4 +1,4 @@
-"""Films and inputs in folders of HOME: what is whole has its final name, everything else is a `.part` of one fence."""
+"""Films and inputs in folders of HOME: what is whole has its final name, everything else is a `.part` of one token."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ class FileStore:
         self._incoming = home / "incoming"
         self._in_use: dict[str, FileLock] = {}
 
-    def film(self, job_id: str) -> Path:
+    def video(self, job_id: str) -> Path:
         """Where a finished job's film lies."""
         return self._videos / f"{job_id}.mp4"
 
@@ -49,7 +49,7 @@ class FileStore:
 
     def part(self, job: Job) -> Path:
         """Where the holder of this fence, and nobody else, writes the film."""
-        with self._told():
+        with self._storage_errors():
             make_folder(self._videos)
         return self._videos / f"{job.id}.{job.fencing_token}.part"
 
@@ -63,20 +63,20 @@ class FileStore:
         if not others:
             message = "The film had come, but its file is gone from this disk."
             raise SetupError(ErrorCode.STORAGE_FAILED, message, f"Look for {job.id}.*.part in {self._videos}.")
-        with self._told():
+        with self._storage_errors():
             os.replace(max(others, key=lambda path: path.stat().st_mtime), self.part(job))
 
     def drop_parts(self, job: Job) -> None:
         """Remove what unfinished attempts left, but for those of a later holder, who may be at work."""
         for path in self._videos.glob(f"{job.id}.*part*"):
-            fence = path.name.removeprefix(f"{job.id}.").partition(".")[0]
-            if not fence.isdecimal() or int(fence) <= job.fencing_token:
+            token = path.name.removeprefix(f"{job.id}.").partition(".")[0]
+            if not token.isdecimal() or int(token) <= job.fencing_token:
                 path.unlink(missing_ok=True)
 
-    def remove_film(self, job_id: str) -> None:
+    def remove_video(self, job_id: str) -> None:
         """Remove a film with all that belongs to it, for good."""
-        with self._told():
-            for path in (self.film(job_id), self.sheet(job_id), self._videos / f"{job_id}.json"):
+        with self._storage_errors():
+            for path in (self.video(job_id), self.sheet(job_id), self._videos / f"{job_id}.json"):
                 path.unlink(missing_ok=True)
             for path in self._videos.glob(f"{job_id}.*part*"):
                 path.unlink(missing_ok=True)
@@ -84,24 +84,24 @@ class FileStore:
     def remove_inputs(self, used: Container[str], before: datetime) -> None:
         """Remove inputs whose content is not `used` any more and that came before this time."""
         for path in self._inputs.glob("*"):
-            with suppress(FileNotFoundError), self._told():
+            with suppress(FileNotFoundError), self._storage_errors():
                 if re.split("[-.]", path.name)[0] in used:
                     continue
                 if path.stat().st_mtime < before.timestamp():
                     path.unlink()
 
-    def keep_film(self, job: Job, part: Path, film: VideoInfo) -> None:
+    def keep_video(self, job: Job, part: Path, video: VideoInfo) -> None:
         """Give the film its final name, with a sidecar that tells another program what it is."""
-        with self._told():
+        with self._storage_errors():
             sidecar = self._videos / f"{job.id}.json"
             temporary = part.with_suffix(".json.part")
-            about = json.dumps(_about(job, film), indent=1, ensure_ascii=False) + "\n"
+            about = json.dumps(_about(job, video), indent=1, ensure_ascii=False) + "\n"
             with open_private(temporary, "wb") as file:
                 file.write(about.encode())
             os.replace(temporary, sidecar)
             with open_private(part, "rb+") as file:
                 os.fsync(file.fileno())
-            os.replace(part, self.film(job.id))
+            os.replace(part, self.video(job.id))
         self.drop_parts(job)
 
     def input(self, given: Input) -> Path:
@@ -111,7 +111,7 @@ class FileStore:
     def keep_input(self, given: Input, found: Path) -> None:
         """Keep the bytes of an input under the name of their content; once is enough."""
         kept = self.input(given)
-        with self._told():
+        with self._storage_errors():
             make_folder(self._inputs)
             if not kept.exists():
                 temporary = self._inputs / f"{uuid4().hex}.part"
@@ -124,7 +124,7 @@ class FileStore:
 
     def staging_dir(self) -> Path:
         """A folder of the home for what is being made; on the same file system as what it becomes."""
-        with self._told():
+        with self._storage_errors():
             make_folder(self._inputs)
         return self._inputs
 
@@ -135,7 +135,7 @@ class FileStore:
     def new_folder(self) -> str:
         """A folder for what a call brings, until `remove_folder`. A lock beside it, which the OS releases when this
         process dies, tells other processes that it is in use; a suspended process holds it still."""
-        with self._told():
+        with self._storage_errors():
             make_folder(self._incoming)
             while True:
                 folder = self._incoming / f"in_{uuid4().hex}"
@@ -179,7 +179,7 @@ class FileStore:
         return storage_failed(self._home, reason)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _storage_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -203,7 +203,7 @@ def _is_older(path: Path, moment: datetime) -> bool:
     return path.stat().st_mtime < moment.timestamp()
 
 
-def _about(job: Job, film: VideoInfo) -> dict[str, object]:
+def _about(job: Job, video: VideoInfo) -> dict[str, object]:
     offer = job.offer
     return {
         "job_id": job.id,
@@ -214,7 +214,7 @@ def _about(job: Job, film: VideoInfo) -> dict[str, object]:
         "cost_usd": to_wire(job.cost_usd),
         "created_at": job.created_at.isoformat(),
         "sources": list(job.sources),
-        "film": asdict(film),
+        "film": asdict(video),
     }
 
 

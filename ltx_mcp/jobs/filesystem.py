@@ -47,7 +47,7 @@ def check_space(folder: Path, needed_bytes: int) -> None:
     if usage.total and usage.free < needed_bytes:
         raise SetupError(
             ErrorCode.STORAGE_FAILED,
-            f"The disk of {folder} has {_told(usage.free)} left, and {_told(needed_bytes)} are needed.",
+            f"The disk of {folder} has {_format_size(usage.free)} left, and {_format_size(needed_bytes)} are needed.",
             "Free space, or set LTX_MCP_HOME to a folder on another disk.",
         )
 
@@ -66,7 +66,7 @@ def _existing(folder: Path) -> Path:
     return next((each for each in (folder, *folder.parents) if each.exists()), folder)
 
 
-def _told(size_bytes: int) -> str:
+def _format_size(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"
 
 

@@ -26,12 +26,12 @@ def start_worker(home: Path, environment: Mapping[str, str]) -> None:
     if sys.platform == "win32":
         apart = {"creationflags": DETACHED_PROCESS}
     log = home / "worker.log"
-    with open_private(log, "ab" if log.exists() and log.stat().st_size < MAX_LOG_BYTES else "wb") as told:
+    with open_private(log, "ab" if log.exists() and log.stat().st_size < MAX_LOG_BYTES else "wb") as log_file:
         process = subprocess.Popen(
             launch.command("ltx_mcp", "work", "--until-idle", "--home", str(home)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=told,
+            stderr=log_file,
             close_fds=True,
             **launch.surroundings(home, {**environment, "LTX_MCP_HOME": str(home)}),
             **apart,

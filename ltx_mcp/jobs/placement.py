@@ -30,7 +30,7 @@ class Placement:
     market: Catalog
     store: Store
     place: Callable[[NewJob, datetime, Repeat], PlacedJob]
-    consents: ConfirmationStore
+    confirmations: ConfirmationStore
     files: FileStore
     reader: InputReader
     now: Callable[[], datetime]
@@ -69,13 +69,16 @@ class Placement:
                     return PlacedJob(same, fresh=False)
                 raise
             new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd)
-            wish = self._wish(new, request.max_cost_usd)
-            if wish is not None or any(each.path is not None for each in given):
+            price_request = self._price_request(new, request.max_cost_usd)
+            if price_request is not None or any(each.path is not None for each in given):
                 # nobody is asked about what would be refused anyway, and nothing is kept of it
                 found = await self.store.run_in_thread(self.store.check, new, self.now(), repeat)
                 if found is not None:
                     return PlacedJob(found, fresh=False)
-            if wish is not None and (question := await self._settle(wish, answer, can_ask)) is not None:
+            if (
+                price_request is not None
+                and (question := await self._settle(price_request, answer, can_ask)) is not None
+            ):
                 return question
             for each in given:
                 if each.path is not None:
@@ -112,7 +115,7 @@ class Placement:
         finally:
             self.files.remove_folder(folder)
 
-    def _wish(self, new: NewJob, cap_usd: Decimal | None) -> PriceRequest | None:
+    def _price_request(self, new: NewJob, cap_usd: Decimal | None) -> PriceRequest | None:
         """What a person must agree to; None where the price needs nobody's consent."""
         above_usd = self.confirm_above_usd
         if above_usd is None or not needs_confirmation(new.offers, above_usd):
@@ -120,10 +123,12 @@ class Placement:
         return PriceRequest(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd)
 
     async def _settle(
-        self, wish: PriceRequest, answer: ConfirmationReply | None, can_ask: bool
+        self, price_request: PriceRequest, answer: ConfirmationReply | None, can_ask: bool
     ) -> ConfirmationPrompt | None:
         """None when the price is agreed to."""
-        return await self.store.run_in_thread(self.consents.settle, wish, answer, self.now(), can_ask=can_ask)
+        return await self.store.run_in_thread(
+            self.confirmations.settle, price_request, answer, self.now(), can_ask=can_ask
+        )
 
 
 ESTIMATED_MEDIA = {"audio_to_video": ("audio",), "extend": ("video", "context"), "retake": ("video",)}

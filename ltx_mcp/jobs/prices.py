@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 EVERY = timedelta(hours=1)
 MAX_AGE = timedelta(days=7)
 """An older price is not used any more."""
-LOOK_EVERY = timedelta(minutes=1)
+CHECK_EVERY = timedelta(minutes=1)
 """How often a busy process looks in the database whether the hour is over."""
 CALL_S = 15.0
 
@@ -60,12 +60,12 @@ class PriceBook:
             connection.execute(insert(price_calls).values(provider=provider, asked_at=now))
             return True
 
-    def keep(self, provider: str, told: Mapping[str, UnitPrice]) -> None:
+    def keep(self, provider: str, prices: Mapping[str, UnitPrice]) -> None:
         """Keep what was told, instead of what was told before; a unit stays confirmed while it has the same name."""
         with self._database.write() as connection:
             self._lock(connection, provider)
             before = {row.endpoint: row for row in connection.execute(select(unit_prices).where(*_rows(provider)))}
-            for endpoint, price in told.items():
+            for endpoint, price in prices.items():
                 old = before.get(endpoint)
                 same = old is not None and (old.unit, old.currency) == (price.unit, price.currency)
                 connection.execute(delete(unit_prices).where(*_rows(provider, endpoint)))
@@ -95,12 +95,12 @@ class PriceWatch:
     """Asks those providers of this process that tell prices. Nothing is asked before `wake`, and what goes wrong is a
     line in the log."""
 
-    def __init__(self, book: PriceBook, adapters: Mapping[str, Provider], now: Callable[[], datetime]) -> None:
-        self._book = book
+    def __init__(self, price_book: PriceBook, adapters: Mapping[str, Provider], now: Callable[[], datetime]) -> None:
+        self._price_book = price_book
         able = {name: adapter for name, adapter in adapters.items() if isinstance(adapter, SupportsPricing)}
         self._sources = {name: adapter for name, adapter in able.items() if adapter.tells_prices}
         self._now = now
-        self._looked_at: datetime | None = None
+        self._checked_at: datetime | None = None
         self._wanted = anyio.Event()
         self._running: anyio.CancelScope | None = None
         self._ended = anyio.Event()
@@ -108,8 +108,8 @@ class PriceWatch:
     def wake(self) -> None:
         """There is work, so prices matter: look whether it is time to ask."""
         now = self._now()
-        if self._looked_at is None or abs(now - self._looked_at) >= LOOK_EVERY:
-            self._looked_at = now
+        if self._checked_at is None or abs(now - self._checked_at) >= CHECK_EVERY:
+            self._checked_at = now
             self._wanted.set()
 
     async def run(self) -> None:
@@ -134,11 +134,11 @@ class PriceWatch:
 
     async def _ask(self, provider: str, adapter: SupportsPricing) -> None:
         try:
-            if not await self._book.run_in_thread(self._book.begin_call, provider, self._now()):
+            if not await self._price_book.run_in_thread(self._price_book.begin_call, provider, self._now()):
                 return
             with anyio.fail_after(CALL_S):
-                told = await adapter.prices()
-            await self._book.run_in_thread(self._book.keep, provider, told)
+                prices = await adapter.prices()
+            await self._price_book.run_in_thread(self._price_book.keep, provider, prices)
         except (LtxError, TimeoutError) as error:
             logger.warning("%s did not tell its prices, those that are known stay: %s", provider, error or "no answer")
         except Exception:  # it runs beside the orders, which a fault of it must not end

@@ -24,7 +24,7 @@ from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import Input, kind_of, media_arguments
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.jobs.store.transitions import removed_film
+from ltx_mcp.jobs.store.transitions import removed_video
 from ltx_mcp.media.inputs import InputReader
 
 MAX_PATH = 4096
@@ -84,16 +84,16 @@ async def _seen_as_job(reference: Reference, caller: str, store: Store, files: F
         return reference
     if isinstance(reference, LocalPath):
         job_id = job_of_film(reference.path)
-        is_ours = bool(job_id) and await store.run_in_thread(_is_same_place, reference.path, files.film(job_id))
+        is_ours = bool(job_id) and await store.run_in_thread(_is_same_place, reference.path, files.video(job_id))
     else:
         job_id = job_of_film(reference.url.partition("?")[0].partition("#")[0])
         is_ours = bool(job_id) and await store.run_in_thread(store.get, job_id, caller) is not None
     return JobFrameRef(job_id, is_whole=True) if is_ours else reference
 
 
-def _is_same_place(path: str, film: Path) -> bool:
+def _is_same_place(path: str, video: Path) -> bool:
     try:
-        return Path(path).expanduser().resolve() == film.resolve()
+        return Path(path).expanduser().resolve() == video.resolve()
     except (OSError, RuntimeError, ValueError):
         return False
 
@@ -120,8 +120,8 @@ async def _read_job(role: str, reference: JobFrameRef, caller: str, store: Store
         )
     moment = reference.frame_position if isinstance(reference.frame_position, str) else repr(reference.frame_position)
     given = input_of(source, role, moment if kind_of(role) == "image" else "")
-    if source.state is State.SUCCEEDED and not await store.run_in_thread(files.film(source.id).exists):
-        return ResolvedInput(given, None, removed_film(role, source.id))
+    if source.state is State.SUCCEEDED and not await store.run_in_thread(files.video(source.id).exists):
+        return ResolvedInput(given, None, removed_video(role, source.id))
     return ResolvedInput(given, None, _source_problem(role, source, reference))
 
 

@@ -46,7 +46,7 @@ class Retention:
         cleared = 0
         while old := self._old(now - self._keep):
             for job_id in old:
-                self._files.remove_film(job_id)  # before the row: what a crash leaves is found again
+                self._files.remove_video(job_id)  # before the row: what a crash leaves is found again
             self._remove(old)
             cleared += len(old)
         with self._database.write(durable=False) as connection:

@@ -20,13 +20,13 @@ class ShownImage:
 
 
 async def take_frame(
-    film: Path, seconds: float, files: FileStore, media: MediaClient, do: Callable[..., Awaitable[Any]]
+    video: Path, seconds: float, files: FileStore, media: MediaClient, do: Callable[..., Awaitable[Any]]
 ) -> ShownImage:
     """The frame at this moment; `do` runs what blocks. Raises CallerError beyond the end."""
     folder = await do(files.new_folder)
     try:
         path = Path(folder, "frame.jpg")
-        await media.take_frame(film, seconds, path, "jpeg", LONG_SIDE)
+        await media.take_frame(video, seconds, path, "jpeg", LONG_SIDE)
         return ShownImage(await do(path.read_bytes), "image/jpeg")
     finally:
         files.remove_folder(folder)

@@ -62,16 +62,16 @@ class WakeSignals:
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         self._sleep = sleep
-        self._bells: dict[str, anyio.Event] = {}
+        self._events: dict[str, anyio.Event] = {}
 
     def wake(self, job_id: str) -> None:
         """End the job's rest now, if it rests in this process."""
-        if job_id in self._bells:
-            self._bells[job_id].set()
+        if job_id in self._events:
+            self._events[job_id].set()
 
     async def sleep_until_woken(self, job_id: str, seconds: float) -> None:
         """Rest until `seconds` are over, or until the bell rings."""
-        bell = self._bells.setdefault(job_id, anyio.Event())
+        event = self._events.setdefault(job_id, anyio.Event())
 
         async def sleep() -> None:
             await self._sleep(seconds)
@@ -80,10 +80,10 @@ class WakeSignals:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(sleep)
-                await bell.wait()
+                await event.wait()
                 group.cancel_scope.cancel()
         finally:
-            self._bells.pop(job_id, None)
+            self._events.pop(job_id, None)
 
 
 def anywhere(provider: str) -> None:
@@ -92,27 +92,27 @@ def anywhere(provider: str) -> None:
 
 @dataclass
 class StepContext:
-    """`near` are the providers on this machine; `chance` gives numbers from 0 to 1; `check_way` raises ProviderError
-    for a provider to which no order could be sent; `book` has what providers tell of their prices."""
+    """`loopback_providers` run on this machine; `chance` returns numbers from 0 to 1; `check_way` raises ProviderError
+    for a provider that cannot be reached; `price_book` has the prices that providers report."""
 
     store: Store
-    shelf: UploadCache
+    uploads: UploadCache
     files: FileStore
     media: MediaClient
-    facts: Mapping[str, ProviderSpec]
+    specs: Mapping[str, ProviderSpec]
     adapters: Mapping[str, Provider]
     fetch: FetchVideo
     now: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     chance: Callable[[], float] = random.random
-    near: frozenset[str] = frozenset()
+    loopback_providers: frozenset[str] = frozenset()
     check_way: Callable[[str], None] = anywhere
-    book: PriceBook | None = None
-    bells: WakeSignals = field(init=False)
+    price_book: PriceBook | None = None
+    wake_signals: WakeSignals = field(init=False)
     drifting: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
-        self.bells = WakeSignals(self.sleep)
+        self.wake_signals = WakeSignals(self.sleep)
 
     async def transition(self, job: Job, to: State, what: str = "", **changes: Unpack[JobChanges]) -> Job:
         """The holder's move."""
@@ -122,27 +122,27 @@ class StepContext:
 
     async def fail_over(self, job: Job, problem: JobError, now: datetime) -> Job:
         """After a sure no: the next offer, at the price of its placing or the higher one of a newer reading."""
-        told = await self._known_prices()
+        known = await self._known_prices()
         tried = job.offer_index + 1
-        offers = (*job.offers[:tried], *(self._raised(offer, told) for offer in job.offers[tried:]))
+        offers = (*job.offers[:tried], *(self._raised(offer, known) for offer in job.offers[tried:]))
         return await self.store.run_in_thread(self.store.fail_over, job, problem, now, offers)
 
     async def charged(self, job: Job, units: Decimal) -> Decimal | None:
         """USD for what the provider counted for a finished order; None where its price is not known or believed."""
-        row, key = row_of(job.offer, self.facts[job.offer.provider]), _price_key(job.offer)
-        if self.book is None or row is None:
+        row, key = row_of(job.offer, self.specs[job.offer.provider]), _price_key(job.offer)
+        if self.price_book is None or row is None:
             return None
-        told = (await self._known_prices()).get(key)
-        if told is not None and not told.is_confirmed and confirms_seconds(job.offer, units):
-            await self.book.run_in_thread(self.book.confirm, *key, self.now())
-        return charge_of(job.offer, row, told, units)
+        price = (await self._known_prices()).get(key)
+        if price is not None and not price.is_confirmed and confirms_seconds(job.offer, units):
+            await self.price_book.run_in_thread(self.price_book.confirm, *key, self.now())
+        return charge_of(job.offer, row, price, units)
 
-    def _raised(self, offer: Offer, told: UnitPrices) -> Offer:
-        row = row_of(offer, self.facts[offer.provider])
-        return offer if row is None else raised(offer, row, told.get(_price_key(offer)))
+    def _raised(self, offer: Offer, known: UnitPrices) -> Offer:
+        row = row_of(offer, self.specs[offer.provider])
+        return offer if row is None else raised(offer, row, known.get(_price_key(offer)))
 
     async def _known_prices(self) -> UnitPrices:
-        return {} if self.book is None else await self.book.run_in_thread(self.book.read, self.now())
+        return {} if self.price_book is None else await self.price_book.run_in_thread(self.price_book.read, self.now())
 
     def watch_price(self, job: Job, changes: Mapping[str, Any]) -> None:
         """Say in the log when a provider charges another price than was quoted: once for each of its models."""
@@ -169,7 +169,7 @@ class StepContext:
         """Say what failed and when it is tried again, and rest until then. Raises LostClaimError."""
         again: JobChanges = {"status_message": trouble, "run_after": self.now() + timedelta(seconds=seconds)}
         job = await self.update(job, **(again | changes))
-        await self.bells.sleep_until_woken(job.id, seconds)
+        await self.wake_signals.sleep_until_woken(job.id, seconds)
         return await self.reloaded(job)
 
     async def reloaded(self, job: Job) -> Job:
@@ -194,8 +194,10 @@ class StepContext:
         if not url and adapter is not None and job.provider_ref is not None:
             url = await adapter.download(job.provider_ref, part, bounds)
         if url:
-            url = self.film_address(job, url)
-            await self.fetch(url, part, provider=provider, is_loopback=provider in self.near, bounds=bounds)
+            url = self.video_address(job, url)
+            await self.fetch(
+                url, part, provider=provider, is_loopback=provider in self.loopback_providers, bounds=bounds
+            )
         return True
 
     def downloader(self, job: Job) -> SupportsDownload | None:
@@ -205,14 +207,14 @@ class StepContext:
 
     def expiry(self, job: Job, seen: PollResult) -> datetime | None:
         """Until when the address of a film can be relied on: as the provider says, else as its facts say."""
-        lives_s = self.facts[job.offer.provider].film_lives_s
+        lives_s = self.specs[job.offer.provider].film_lives_s
         by_facts = self.now() + timedelta(seconds=lives_s) if lives_s and seen.result_url else None
         return seen.result_url_expires_at or by_facts
 
-    def film_address(self, job: Job, told: str) -> str:
+    def video_address(self, job: Job, url: str) -> str:
         """Where a job's film lies, as its provider told it. Raises ProviderError(bad_reply) for what is no address; an
         adapter has looked already, a row of an older version may hold anything."""
-        if address := self.is_address(job, told):
+        if address := self.is_address(job, url):
             return address
         provider = job.offer.provider
         raise ProviderError(
@@ -221,12 +223,12 @@ class StepContext:
             "It was made and paid: ask the provider's support for it.",
             provider=provider,
             accepted="yes",
-            detail=one_line(redact(told)),
+            detail=one_line(redact(url)),
         )
 
-    def is_address(self, job: Job, told: str) -> str:
+    def is_address(self, job: Job, url: str) -> str:
         """What is told as an address that this job's provider may point at; empty where it is none."""
-        return read_address(told, is_loopback=job.offer.provider in self.near)
+        return read_address(url, is_loopback=job.offer.provider in self.loopback_providers)
 
     def age_s(self, job: Job) -> float:
         """Seconds since it was ordered."""

@@ -23,12 +23,12 @@ class ChangeNotifier:
         self._revisions = revisions
         self._tick_s = tick_s
         self._waiters: set[_Waiter] = set()
-        self._led = False
-        self._news = anyio.Event()
+        self._has_leader = False
+        self._woken = anyio.Event()
 
     def wake(self) -> None:
         """Look now: this process itself changed something."""
-        self._news.set()
+        self._woken.set()
 
     async def change(self, seen: dict[str, int]) -> None:
         """Return once any of these jobs has another revision than the one `seen`."""
@@ -36,31 +36,31 @@ class ChangeNotifier:
         self._waiters.add(waiter)
         try:
             while not waiter.changed:
-                if self._led:
+                if self._has_leader:
                     await waiter.woken.wait()
                     waiter.woken = anyio.Event()
                 else:
                     await self._lead(waiter)
         finally:
             self._waiters.discard(waiter)
-            if not self._led and self._waiters:
+            if not self._has_leader and self._waiters:
                 next(iter(self._waiters)).woken.set()  # somebody has to tick on
 
     async def _lead(self, waiter: _Waiter) -> None:
         """Tick for everybody until the leader's own job changes or its call is cancelled."""
-        self._led = True
+        self._has_leader = True
         try:
             while True:
-                await self._look()
+                await self._poll()
                 if waiter.changed:
                     return
                 with anyio.move_on_after(self._tick_s):
-                    await self._news.wait()
-                self._news = anyio.Event()
+                    await self._woken.wait()
+                self._woken = anyio.Event()
         finally:
-            self._led = False
+            self._has_leader = False
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         found = await self._revisions(list({job_id for each in self._waiters for job_id in each.seen}))
         for each in self._waiters:
             if any(found.get(job_id, revision) != revision for job_id, revision in each.seen.items()):

@@ -90,13 +90,17 @@ class Database:
     def write(self, durable: bool = True) -> Iterator[Connection]:
         """One transaction; on SQLite nobody else writes beside it. `durable` ones survive a power cut."""
         options = {"ltx_write": True, "ltx_durable": durable}
-        with self._told(), self._engine.connect().execution_options(**options) as connection, connection.begin():
+        with (
+            self._database_errors(),
+            self._engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Something to read from."""
-        with self._told(), self._engine.connect() as connection:
+        with self._database_errors(), self._engine.connect() as connection:
             yield connection
 
     def lock(self, connection: Connection, name: str) -> None:
@@ -128,7 +132,7 @@ class Database:
         self.kind.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _database_errors(self) -> Iterator[None]:
         try:
             yield
         except OUR_MISTAKES:

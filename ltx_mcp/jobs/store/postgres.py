@@ -22,7 +22,7 @@ LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S = 10, 12
 POOL_TIMEOUT_S = 10
 """How long a server that says nothing at all is waited for: longer than it may take to refuse."""
 DEADLOCK = "40P01"
-TELL_EVERY_S = 60.0
+LOG_EVERY_S = 60.0
 
 
 class Postgres:
@@ -34,12 +34,12 @@ class Postgres:
     def __init__(self, url: str) -> None:
         self._url = read_url(url)
         self._engine: Engine | None = None
-        self._tell_at = 0.0
+        self._log_at = 0.0
 
     def make_engine(self, connections: int) -> Engine:
         """The pool; a connection is tried before it is used, so that a restart costs nobody an error."""
         try:
-            from ltx_mcp.jobs.store.postgres_connection import WatchedConnection as Impatient
+            from ltx_mcp.jobs.store.postgres_connection import WatchedConnection
         except ModuleNotFoundError as error:
             raise SetupError(
                 ErrorCode.STORAGE_FAILED,
@@ -50,7 +50,7 @@ class Postgres:
         address = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._engine = create_engine(
             self._url,
-            creator=lambda: Impatient.connect(
+            creator=lambda: WatchedConnection.connect(
                 address,
                 connect_timeout=CONNECT_TIMEOUT_S,
                 application_name="ltx-mcp",
@@ -94,8 +94,8 @@ class Postgres:
         )
         reason = "all connections are in use" if isinstance(error, PoolTimeout) else _first_line(error)
         failed.where = f"LTX_MCP_DATABASE_URL, {self._url.database or ''} at {_place(self._url)}: {reason}"
-        if monotonic() >= self._tell_at:
-            self._tell_at = monotonic() + TELL_EVERY_S
+        if monotonic() >= self._log_at:
+            self._log_at = monotonic() + LOG_EVERY_S
             logger.error("%s", failed.where)
         return failed
 

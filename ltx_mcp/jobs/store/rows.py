@@ -21,14 +21,14 @@ from ltx_mcp.jobs.store.transitions import for_history, new_job_id
 
 @dataclass(frozen=True)
 class ActiveJob:
-    """What a runner needs to know of a live job; `wished_cancelled` until the provider was told."""
+    """What a runner needs to know of a live job; `is_cancel_pending` until the provider was told."""
 
     id: str
     lease_owner: str
     fencing_token: int
     provider: str
     run_after: datetime
-    wished_cancelled: bool
+    is_cancel_pending: bool
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def record_transition(
 ) -> Job:
     """The event of a move; an end also wakes the jobs that waited for this one."""
     # the history names what changed by its column, whatever the record calls it
-    told = {_COLUMN_NAMES.get(name, name): value for name, value in for_history(detail).items()}
-    record(connection, job_id, now, what, told)
+    renamed = {_COLUMN_NAMES.get(name, name): value for name, value in for_history(detail).items()}
+    record(connection, job_id, now, what, renamed)
     if to in TERMINAL_STATES:
         woken = {"blocked_by": "", "run_after": now, "revision": jobs.c.revision + 1}
         connection.execute(update(jobs).where(jobs.c.blocked_by == job_id).values(**woken))
@@ -155,11 +155,13 @@ def day_of(at: datetime) -> str:
     return at.date().isoformat()
 
 
-def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, holder: str = "", **changed: Any) -> Job:
-    """A new row with its first event, its first offer's price held; held by `holder` unless it waits for another job.
-    `changed` is laid over how a new job stands."""
+def insert_job(
+    connection: Connection, new: NewJob, now: datetime, what: str, lease_owner: str = "", **changed: Any
+) -> Job:
+    """A new row with its first event and the price of its first offer held; `lease_owner` runs it unless it waits for
+    another job. `changed` overrides the values of a new job."""
     offer, job_id = new.offers[0], new_job_id()
-    waits_for = first_live(connection, new.inputs)
+    blocked_by = first_live(connection, new.inputs)
     held_micro = to_micro(offer.at_most_usd)
     values = {
         "id": job_id,
@@ -179,9 +181,9 @@ def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, ho
         "cost_micro": to_micro(offer.cost_usd),
         "held_micro": held_micro,
         "most_micro": None if new.most_usd is None else floor_micro(new.most_usd),
-        "blocked_by": waits_for,
-        "lease_owner": "" if waits_for else holder,
-        "fencing_token": int(bool(holder)),
+        "blocked_by": blocked_by,
+        "lease_owner": "" if blocked_by else lease_owner,
+        "fencing_token": int(bool(lease_owner)),
         **dict.fromkeys(("submitted_by", "status_message", "result_url"), ""),
         **dict.fromkeys(("revision", "attempts", "tries"), 0),
         "adjustments": (),

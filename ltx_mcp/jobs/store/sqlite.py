@@ -24,7 +24,7 @@ class Sqlite:
         check_disk(path.parent)
         self._path = path
         self._busy_timeout_s = busy_timeout_s
-        self._peeking: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
 
     def make_engine(self, connections: int) -> Engine:
         """The pool."""
@@ -47,9 +47,9 @@ class Sqlite:
         Nothing when the file is locked just now, which a reader of a WAL file meets only around a recovery.
         """
         try:
-            if self._peeking is None:
-                self._peeking = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
-            return self._peeking.execute(query, values).fetchall()
+            if self._reader is None:
+                self._reader = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
+            return self._reader.execute(query, values).fetchall()
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 return []
@@ -68,8 +68,8 @@ class Sqlite:
 
     def close(self) -> None:
         """Close what peeks."""
-        if self._peeking is not None:
-            self._peeking.close()
+        if self._reader is not None:
+            self._reader.close()
 
 
 def _on_connect(connection: Any, record: Any) -> None:

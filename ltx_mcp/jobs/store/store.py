@@ -60,8 +60,8 @@ class Store:
 
     # -- placing ------------------------------------------------------------------------------------------------
 
-    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY, holder: str = "") -> PlacedJob:
-        """The request's job: the one it already has, or a new row with its price held. `holder` is who carries the
+    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY, lease_owner: str = "") -> PlacedJob:
+        """The request's job: the one it already has, or a new row with its price held. `lease_owner` is who carries the
         new one, which nobody needs to claim then.
 
         Raises CallerError when the key belongs to another request, the caller has as many live jobs as they may, or
@@ -78,7 +78,7 @@ class Store:
             self._lock_day(connection, now)
             self._check_budget(connection, new.offers[0], now)
             use_up(connection, new.caller, name_of(new.normal, new.request_key))
-            return PlacedJob(insert_job(connection, new, now, "placed", holder), fresh=True)
+            return PlacedJob(insert_job(connection, new, now, "placed", lease_owner), fresh=True)
 
     def check(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> Job | None:
         """What `place` would say just now, without placing: the job this request already has, or None. Raises the same
@@ -164,7 +164,7 @@ class Store:
         same = _as_held(job)
         with self._database.write() as connection:
             change(connection, same, terminal_changes(to, now) | {"state": to} | changes)
-            _tell_drift(connection, job, now, changes)
+            _record_drift(connection, job, now, changes)
             return record_transition(connection, job.id, to, now, what or str(to), changes)
 
     def record_submission(self, job: Job, to: State, now: datetime, what: str, **changes: Unpack[JobChanges]) -> Job:
@@ -179,7 +179,7 @@ class Store:
         healed = {"state": to, "lease_owner": job.lease_owner, "finished_at": None, "error": None, "run_after": now}
         with self._database.write() as connection:
             change(connection, sent, healed | terminal_changes(to, now) | changes)
-            _tell_drift(connection, job, now, changes)
+            _record_drift(connection, job, now, changes)
             return record_transition(connection, job.id, to, now, what, changes)
 
     def fail_over(self, job: Job, problem: JobError, now: datetime, offers: tuple[Offer, ...] = ()) -> Job:
@@ -196,8 +196,8 @@ class Store:
                 job, offers, problem.code, lambda offer: self._check_budget(connection, offer, job.created_at)
             )
             if index is None:
-                told = replace(problem, message=" ".join([problem.message, *(each.message for each in left_out)]))
-                end = terminal_changes(State.FAILED, now) | {"state": State.FAILED, "error": told}
+                last_error = replace(problem, message=" ".join([problem.message, *(each.message for each in left_out)]))
+                end = terminal_changes(State.FAILED, now) | {"state": State.FAILED, "error": last_error}
                 change(connection, (jobs.c.id == job.id,), end)
                 return record_transition(
                     connection, job.id, State.FAILED, now, "failed", refused | {"bill": ChargeState.RELEASED}
@@ -237,9 +237,9 @@ class Store:
         """Hand a job back until the first one it is made from has ended; at once due again when none is under way."""
         same = _as_held(job)
         with self._database.write() as connection:
-            waits_for = first_live(connection, job.inputs)
-            change(connection, same, {"blocked_by": waits_for, "lease_owner": "", "run_after": now})
-            return record_transition(connection, job.id, State.QUEUED, now, "waiting", {"blocked_by": waits_for})
+            blocked_by = first_live(connection, job.inputs)
+            change(connection, same, {"blocked_by": blocked_by, "lease_owner": "", "run_after": now})
+            return record_transition(connection, job.id, State.QUEUED, now, "waiting", {"blocked_by": blocked_by})
 
     def recheck(self, caller: str, job_id: str, now: datetime) -> Job | None:
         """Have the provider asked once more about an order whose end nobody has seen, where it can be asked."""
@@ -285,9 +285,9 @@ class Store:
 
         `repeatable` are the providers with whom nothing is ordered, so that work cut short can be done again.
         """
-        mine = (jobs.c.lease_owner == worker, jobs.c.state.in_(ACTIVE_STATES - frozenset(but)))
+        held_by_worker = (jobs.c.lease_owner == worker, jobs.c.state.in_(ACTIVE_STATES - frozenset(but)))
         with self._database.write() as connection:
-            held = connection.execute(select(jobs).where(*mine).order_by(jobs.c.id).with_for_update()).all()
+            held = connection.execute(select(jobs).where(*held_by_worker).order_by(jobs.c.id).with_for_update()).all()
             for row in held:
                 job = to_job(row._mapping)
                 changes = handed_back(job, job.offer.provider in repeatable, died)
@@ -309,9 +309,9 @@ class Store:
         with self._database.read() as connection:
             return find(connection, caller, job_id)
 
-    def named(self, begun: str, caller: str, limit: int) -> list[Job]:
-        """Those of a caller whose id begins so; `begun` itself comes first."""
-        begins = func.substr(jobs.c.id, 1, len(begun)) == begun
+    def named(self, prefix: str, caller: str, limit: int) -> list[Job]:
+        """Those of a caller whose id begins so; `prefix` itself comes first."""
+        begins = func.substr(jobs.c.id, 1, len(prefix)) == prefix
         query = select(jobs).where(jobs.c.caller == caller, begins).order_by(func.length(jobs.c.id), jobs.c.id)
         with self._database.read() as connection:
             return [to_job(row._mapping) for row in connection.execute(query.limit(limit))]
@@ -341,9 +341,16 @@ class Store:
 
     def live(self) -> list[ActiveJob]:
         """Every live job that does not wait for another one."""
-        columns = (jobs.c.id, jobs.c.lease_owner, jobs.c.fencing_token, jobs.c.provider, jobs.c.run_after)
-        wish = (jobs.c.cancel_requested, jobs.c.cancel)
-        query = select(*columns, *wish).where(jobs.c.state.in_(ACTIVE_STATES), jobs.c.blocked_by == "")
+        columns = (
+            jobs.c.id,
+            jobs.c.lease_owner,
+            jobs.c.fencing_token,
+            jobs.c.provider,
+            jobs.c.run_after,
+            jobs.c.cancel_requested,
+            jobs.c.cancel,
+        )
+        query = select(*columns).where(jobs.c.state.in_(ACTIVE_STATES), jobs.c.blocked_by == "")
         with self._database.read() as connection:
             return [
                 ActiveJob(*row[:5], row.cancel_requested and row.cancel is None) for row in connection.execute(query)
@@ -379,7 +386,7 @@ def _as_held(job: Job) -> tuple[Any, ...]:
     )
 
 
-def _tell_drift(connection: Connection, job: Job, now: datetime, changes: Mapping[str, Any]) -> None:
+def _record_drift(connection: Connection, job: Job, now: datetime, changes: Mapping[str, Any]) -> None:
     """Another price than the quoted one is told in the history, once: when its figure first comes."""
     if drift := price_drift(job, changes):
         record(connection, job.id, now, "price_drift", drift)
@@ -393,5 +400,5 @@ def _is_under_way() -> Any:
 def _under_way(connection: Connection, provider: str, worker: str) -> int:
     """How many orders of this provider are under way; with `worker`, how much work its machine has with them."""
     busy = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.lease_owner != "") if worker else _is_under_way()
-    holders = connection.execute(select(jobs.c.lease_owner).where(jobs.c.provider == provider, busy)).scalars().all()
-    return sum(not worker or machine_of(holder) == machine_of(worker) for holder in holders)
+    owners = connection.execute(select(jobs.c.lease_owner).where(jobs.c.provider == provider, busy)).scalars().all()
+    return sum(not worker or machine_of(owner) == machine_of(worker) for owner in owners)

@@ -48,7 +48,7 @@ def _no_job(job_id: str) -> CallerError:
     )
 
 
-def removed_film(role: str, job_id: str) -> CallerError:
+def removed_video(role: str, job_id: str) -> CallerError:
     """Why a job that succeeded has nothing to be made from."""
     return CallerError(
         ErrorCode.INPUT_FAILED,
