@@ -1,6 +1,6 @@
-"""What a person does with films that are kept: remove one from this machine, or fetch it once more.
+"""Removes a kept video from this machine, or fetches it again, for a person.
 
-The row, with what it cost, stays: a budget counts it.
+The row with its cost stays: a budget counts it.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from ltx_mcp.jobs.store.schema import jobs
 
 @dataclass(frozen=True)
 class Keeping:
-    """The films of one home."""
+    """The videos of one home."""
 
     database: Database
     context: StepContext
     now: Callable[[], datetime]
 
     async def remove(self, job: Job) -> None:
-        """Remove a film that nothing needs any more. Raises CallerError."""
+        """Remove a video that no live job needs. Raises CallerError."""
         if job.live:
             raise CallerError(
                 ErrorCode.INVALID_REQUEST,
@@ -46,8 +46,8 @@ class Keeping:
         await self.database.run_in_thread(self._record, job, "film_removed")
 
     async def fetch(self, job: Job) -> Path:
-        """The film of a job that succeeded, brought here once more where it is not here any more. Raises CallerError,
-        ProviderError or SetupError."""
+        """The video of a job that succeeded, downloaded again if it is gone. Raises CallerError, ProviderError or
+        SetupError."""
         video = self.context.files.video(job.id)
         if job.state is State.SUCCEEDED and video.exists():
             return video
@@ -65,7 +65,7 @@ class Keeping:
         return video
 
     def may_be_fetched(self, job: Job) -> bool:
-        """Whether its address may still lead to it."""
+        """Whether its address may still work."""
         expires = job.result_url_expires_at
         return bool(job.result_url or self.context.downloader(job)) and (expires is None or expires > self.now())
 
@@ -88,7 +88,7 @@ class Keeping:
         )
 
     def _needing(self, job_id: str) -> list[str]:
-        """The live jobs that are made from it."""
+        """The live jobs that are made from this one."""
         with self.database.read() as connection:
             rows = connection.execute(select(jobs.c.id, jobs.c.inputs).where(jobs.c.state.in_(ACTIVE_STATES)))
             return [row.id for row in rows if any(given.get("job_id") == job_id for given in row.inputs)]

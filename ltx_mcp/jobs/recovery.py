@@ -1,4 +1,4 @@
-"""What only a person may settle: an order whose outcome nobody knows, and one that was found at its provider."""
+"""What only a person may settle: an order whose outcome is unknown, and an order that was found at its provider."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ NAME = re.compile(r"[\w.:-]{1,200}", re.ASCII)
 
 
 class Resolution(StrEnum):
-    """What a person found out about an order nobody has an answer to."""
+    """What a person found out about an order that was never answered."""
 
     CHARGED = "charged"
     NOT_CHARGED = "not-charged"
@@ -32,7 +32,7 @@ class Resolution(StrEnum):
 
 
 class RecoveryStore:
-    """The verdicts over one database. Blocking; async code calls these through `Database.do`."""
+    """Resolves jobs in one database. Blocking."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -50,7 +50,7 @@ class RecoveryStore:
             )
 
     def adopt(self, job_id: str, remote: Mapping[str, Any], now: datetime) -> Job:
-        """Follow this order of the provider as the one an unknown job had sent. Raises CallerError."""
+        """Track this order of the provider as the one that an unknown job had sent. Raises CallerError."""
         with self._database.write() as connection:
             job = self._unknown(find(connection, None, job_id, lock=True), job_id)
             follow = {
@@ -64,18 +64,18 @@ class RecoveryStore:
             return record_transition(connection, job.id, State.RUNNING, now, "adopted", {})
 
     def adopt_new(self, new: NewJob, remote: Mapping[str, Any], now: datetime) -> Job:
-        """A new job that follows this order. It is paid already, so no budget is asked, but one counts it."""
+        """A new job that tracks this order. It is already paid, so the budget is not checked, but counts it."""
         with self._database.write() as connection:
             follow: dict[str, Any] = {"state": State.RUNNING, "provider_ref": dict(remote), "ordered_at": now}
             return insert_job(connection, new, now, "adopted", **follow)
 
     def followers(self, provider: str, remote_id: str) -> Sequence[Job]:
-        """The jobs that follow, or followed, an order of this name."""
+        """The jobs that track, or tracked, the order with this id."""
         named = cast(jobs.c.provider_ref, Text).contains(f'"{remote_id}"', autoescape=True)
         return self._select(jobs.c.provider == provider, named)
 
     def unknown(self, provider: str) -> Sequence[Job]:
-        """The jobs of a provider that may have an order nobody has an answer to."""
+        """The jobs of a provider that may have sent an order which was never answered."""
         return self._select(jobs.c.provider == provider, jobs.c.state == State.UNKNOWN, jobs.c.provider_ref.is_(None))
 
     def _select(self, *where: Any) -> Sequence[Job]:
@@ -99,7 +99,7 @@ class RecoveryStore:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What the terminal calls for a person: verdicts, and orders found by their name at a provider."""
+    """What the terminal calls for a person: resolutions, and orders found by their id at a provider."""
 
     store: RecoveryStore
     market: Catalog
@@ -111,7 +111,7 @@ class Recovery:
         return await self.store.run_in_thread(self.store.resolve, job_id, resolution, self.now())
 
     async def adopt(self, provider: str, remote_id: str, job_id: str) -> Job:
-        """Follow an order as the one this unknown job had sent. Raises CallerError."""
+        """Track an order as the one that this unknown job had sent. Raises CallerError."""
         followed = await self._follower(provider, remote_id)
         if followed is not None:
             return followed
@@ -126,7 +126,7 @@ class Recovery:
         return await self.store.run_in_thread(self.store.adopt, job.id, remote, self.now())
 
     async def adopt_new(self, provider: str, remote_id: str, arguments: PaidArguments, caller: str) -> Job:
-        """Follow an order that no job of this database had sent, as a new job of such a request. Raises CallerError."""
+        """Track an order that no job of this database had sent, as a new job of this request. Raises CallerError."""
         followed = await self._follower(provider, remote_id)
         if followed is not None:
             return followed
@@ -138,7 +138,7 @@ class Recovery:
         return await self.store.run_in_thread(self.store.adopt_new, new, remote, self.now())
 
     async def check_new(self, provider: str) -> None:
-        """Raises CallerError while there are unknown jobs that a found order may belong to."""
+        """Raises CallerError while there are unknown jobs that the order may belong to."""
         if await self._unknown(provider):
             raise CallerError(
                 ErrorCode.INVALID_REQUEST,
@@ -178,7 +178,7 @@ class Recovery:
 
 
 def _settled(job: Job, resolution: Resolution) -> dict[str, Any]:
-    """How the row stands after a verdict."""
+    """What a resolution changes in the row."""
     if resolution is Resolution.RETRY:
         gone = ("provider_ref", "charged_micro", "error", "ordered_at", "finished_at", "progress", "cancel")
         fresh = dict.fromkeys(gone) | {

@@ -1,4 +1,4 @@
-"""The media of a request: bytes are read now, because a path may vanish; other jobs may still be under way."""
+"""Resolves the media of a request: files are read now, because a path may vanish; other jobs may still be running."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,8 +33,8 @@ READ_S = 45.0  # a call is answered within 50 s
 
 @dataclass(frozen=True)
 class ResolvedInput:
-    """A medium of a request: what the row keeps, the bytes that were read, and what makes it unusable now. `found` says
-    which file a relative path was taken to mean."""
+    """One media file of a request: what the row keeps, the file that was read, and why it cannot be used now. `found`
+    says which file a relative path resolved to."""
 
     input: Input
     path: Path | None = None
@@ -58,7 +58,7 @@ async def read_media(
     store: Store,
     files: FileStore,
 ) -> list[ResolvedInput]:
-    """The media of a request, in order: bytes are read into `folder`, jobs are looked up. Raises CallerError."""
+    """The media of a request, in order: files are read into `folder`, jobs are looked up. Raises CallerError."""
     given: list[ResolvedInput] = []
     role = ""
     try:
@@ -79,7 +79,7 @@ async def read_media(
 
 
 async def _seen_as_job(reference: Reference, caller: str, store: Store, files: FileStore) -> Reference:
-    """A path or an address of a job's film, as `check_job` gave it, is that job."""
+    """A path or URL of a job's video, as `check_job` returned it, becomes that job."""
     if not isinstance(reference, LocalPath | WebUrl):
         return reference
     if isinstance(reference, LocalPath):
@@ -126,7 +126,7 @@ async def _read_job(role: str, reference: JobFrameRef, caller: str, store: Store
 
 
 def with_found(offers: Sequence[Offer], given: Sequence[ResolvedInput]) -> tuple[Offer, ...]:
-    """Offers that tell which files relative paths were taken to mean."""
+    """The offers, with adjustments that say which files relative paths resolved to."""
     found = tuple(each.found for each in given if each.found is not None)
     return tuple(replace(offer, adjustments=(*found, *offer.adjustments)) if found else offer for offer in offers)
 

@@ -1,6 +1,6 @@
-"""The loop: claims what is due, carries each claimed job step by step, and hands everything back when told to stop.
+"""The loop: claims due jobs, runs each of them step by step, and releases them when it is stopped.
 
-A process that sees no live job runs no loop: it only looks again each minute.
+Without a live job it only polls once a minute.
 """
 
 import logging
@@ -29,12 +29,12 @@ MAX_BREAKS = 8
 LEAVE_S, LAST_ANSWER_S = 1.5, 20.0
 
 HandOver = Callable[[], Awaitable[None]]
-"""Starts another process that works on."""
+"""Starts another process that continues the work."""
 
 
 class Runner:
-    """One process's part of the work. `slots` are the most jobs of a provider that may be held at a time;
-    `on_step` is called after each step, so that callers of this process need not wait for a tick."""
+    """Runs jobs in one process. `slots` is how many jobs of a provider may run at a time; `on_step` is called after
+    each step, so that callers in this process need not wait for the next poll."""
 
     def __init__(
         self,
@@ -62,21 +62,21 @@ class Runner:
         self._stopped = anyio.Event()
 
     def wake(self) -> None:
-        """Look now: something was placed, or changed."""
+        """Tick now: a job was placed or changed."""
         self._wake.set()
 
     def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> PlacedJob:
-        """Place a job, held by this process where that takes nobody's turn, so that it need not be claimed; then
-        `begin` carries it. Blocking; raises CallerError or SetupError."""
+        """Place a job, already claimed for this process where that takes nobody's turn; `begin` then runs it. Blocking;
+        raises CallerError or SetupError."""
         provider = new.offers[0].provider
         is_ours = self._group is not None and provider in self._steps.able and provider not in self._slots
         if not is_ours or self._is_left:
             return self._store.place(new, now, repeat)
-        self._liveness.beat()  # with no live job it may be a minute since the last
+        self._liveness.beat()  # without a live job the last one may be a minute old
         return self._store.place(new, now, repeat, self._liveness.worker)
 
     def begin(self, job: Job) -> None:
-        """Carry what `place` has held for this process; anything else is looked for now."""
+        """Run what `place` has claimed for this process; for anything else, tick now."""
         if self._group is None or self._is_left or job.lease_owner != self._liveness.worker:
             self.wake()
             return
@@ -84,13 +84,13 @@ class Runner:
         self._group.start_soon(self._wake_soon)
 
     async def _wake_soon(self) -> None:
-        """The loop ticks on while something is held; but the order goes first."""
+        """Make the loop tick while jobs run here, but let the order go first."""
         await anyio.sleep(TICK_S)
         self.wake()
 
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop`; with `until_idle`, until no live job is left that can be served from here."""
-        if self._is_left:  # told to stop before it began
+        if self._is_left:  # stopped before it started
             return
         try:
             with anyio.CancelScope() as self._running:
@@ -107,11 +107,11 @@ class Runner:
         self._wake = anyio.Event()
 
     async def stop(self, hand_over: HandOver | None = None) -> int:
-        """Stop the loop and hand back what was held. Returns how many live jobs are left to others.
+        """Stop the loop and release the claimed jobs. Returns how many live jobs are left to others.
 
-        `hand_over` is called when there are any: after LEAVE_S at the latest, even while the answer to an order is
-        still waited for, because whoever ends this process may not wait with us. It is also called when the database
-        is out of reach just now: whoever finds it again takes over from the dead.
+        `hand_over` is called when there are any: after LEAVE_S at the latest, even while an order still waits for its
+        answer, because whoever stops this process may not wait for it. It is also called while the database is
+        unavailable: the next process that reaches it takes the jobs over.
         """
         try:
             return await self._leave(hand_over)
@@ -156,7 +156,7 @@ class Runner:
         return self._stopped.is_set()
 
     async def _tick(self, start: Callable[..., object]) -> float:
-        """Claim all that is due and can be served from here; returns how long to sleep."""
+        """Claim everything that is due and can be served from here; returns how long to sleep."""
         try:
             await self._store.run_in_thread(self._liveness.beat)
             while job := await self._claim():
@@ -189,14 +189,14 @@ class Runner:
             if (each.id, each.fencing_token) not in self._running_claims and (
                 job := await self._store.run_in_thread(self._store.get, each.id)
             ):
-                # claimed, or kept, by a transaction whose success was not told to us
+                # claimed or kept by a transaction whose success never reached us
                 self._start_job(job, start)
         due = [each.run_after - self._now() for each in live if not each.lease_owner]
         soonest = min(due, default=timedelta(seconds=1)).total_seconds()
         return max(TICK_S, min(soonest, 1.0))
 
     async def _recover_orphans(self, holders: set[str]) -> None:
-        """Hand back what the dead held."""
+        """Release what dead workers had claimed."""
         for worker in holders:
             if await self._store.run_in_thread(self._liveness.is_dead, worker):
                 await self._store.run_in_thread(
@@ -206,14 +206,14 @@ class Runner:
                 self.wake()
 
     def _start_job(self, job: Job, start: Callable[..., object]) -> None:
-        """Carry a claim, once; the job may be claimed anew while the carrying of its last claim comes to its end."""
+        """Run a claim once; a job may be claimed again while the task of its previous claim is still ending."""
         claim = (job.id, job.fencing_token)
         if job.lease_owner == self._liveness.worker and claim not in self._running_claims:
             self._running_claims.add(claim)
             start(self._run_job, job)
 
     async def _run_job(self, job: Job) -> None:
-        """Step by step to the end, or until the job is handed back or taken away."""
+        """Run steps until the job ends, is released or is taken away."""
         claim, work, tries = (job.id, job.fencing_token), WorkInProgress(), 0
         try:
             while job.live and job.lease_owner == self._liveness.worker:
@@ -222,7 +222,7 @@ class Runner:
                     self._on_step()
                     tries = 0
                 except LtxError as error:
-                    # the store is out of reach: the job stays ours, and nothing is decided until it is back
+                    # the store is unavailable: the job stays ours, and nothing is decided until it is back
                     _log(f"{job.id} could not be moved", error)
                     pause_s = min(MAX_OUTAGE_S, RETRY_S * 2**tries)
                     await anyio.sleep(max(pause_s, min(MAX_RETRY_S, RETRY_S * 2**work.breaks)))
@@ -256,7 +256,7 @@ class Runner:
             return await self._fail(job, broken)
 
     def _is_paid(self, job: Job) -> bool:
-        """Whether somebody else may be making, or has made, what trouble here must not cost."""
+        """Whether the provider may be making, or has made, a video that a failure here must not lose."""
         is_here = job.state is State.SAVING and job.offer.provider not in self._repeatable
         return job.state is State.SUBMITTING or job.provider_ref is not None or bool(job.result_url) or is_here
 
@@ -270,7 +270,7 @@ class Runner:
         return await self._steps.fail(await self._latest(job), error)
 
     async def _latest(self, job: Job) -> Job:
-        """The job as the step left it: it may have moved before it broke."""
+        """The job as its row is now: it may have moved before the step broke."""
         latest = await self._store.run_in_thread(self._store.get, job.id)
         if latest is None or latest.lease_owner != job.lease_owner or not latest.live:
             raise LostClaimError
@@ -278,8 +278,8 @@ class Runner:
 
 
 def _log(what: str, error: LtxError) -> None:
-    """One line for the operator; a database that is away says so itself, not once for each job. A disk that is full is
-    one trouble however many jobs it keeps waiting and whatever figures it is told with: a line a minute for all."""
+    """One line for the operator. An unavailable database logs that itself, not once for each job. A full disk is logged
+    once a minute for all jobs, whatever figures the message has."""
     away = isinstance(error, DatabaseUnavailableError) and bool(error.where)
     is_disk = error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, DatabaseUnavailableError)
     trouble = {"trouble": str(error.code)} if is_disk else None

@@ -1,4 +1,5 @@
-"""Jobs: everything the server and the terminal ever call. Places, waits, looks; the runner does the work."""
+"""Jobs: the interface that the server and the terminal call. It places jobs and waits for them; the runner does the
+work."""
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
@@ -85,7 +86,7 @@ class Jobs:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Sleep = anyio.sleep,
     ) -> "Jobs":
-        """Open the home of `config`, making it when it is new. Raises SetupError(storage_failed)."""
+        """Open the home of `config`, or create it. Raises SetupError(storage_failed)."""
         database = await anyio.to_thread.run_sync(Database.open, config.home, config.database_url)
         return cls(config, database, now, sleep)
 
@@ -111,7 +112,9 @@ class Jobs:
         reader = InputReader(
             folders,
             self._media.probe_image,
-            fetch_url if folders is None else fetch_by_proxy,  # who shares this disk may use what this machine may
+            fetch_url
+            if folders is None
+            else fetch_by_proxy,  # a caller on this machine may reach what this machine reaches
             listen=self._media.probe_media,
             cwd=self._config.cwd,
             is_typed=self._config.is_typed,
@@ -138,7 +141,7 @@ class Jobs:
         self._prices.wake()
 
     async def start(self, group: TaskGroup) -> None:
-        """Begin to work in the background."""
+        """Start working in the background."""
         await self._store.run_in_thread(self._liveness.begin)
         await self._store.run_in_thread(self._liveness.sweep)
         group.start_soon(self.work)
@@ -161,9 +164,8 @@ class Jobs:
             group.cancel_scope.cancel()
 
     async def stop(self, hand_over: HandOver | None = None) -> int:
-        """Stop working, hand back what was held, close everything; returns how many live jobs are left to others.
-
-        `hand_over` is called when there are any.
+        """Stop working, release the claimed jobs and close everything; returns how many live jobs are left to other
+        processes. `hand_over` is called when there are any.
         """
         self._clearing.cancel()
         with anyio.CancelScope(shield=True):
@@ -175,7 +177,7 @@ class Jobs:
         return left
 
     async def order(self, arguments: PaidArguments, caller: str) -> PlacedJob:
-        """The job of this request: placed now, or the one it already has; see Placement. Nobody is asked anything.
+        """The job of this request: placed now, or the one it already has; see Placement. Nobody is asked to confirm.
 
         Raises CallerError or SetupError.
         """
@@ -192,7 +194,7 @@ class Jobs:
         can_ask: bool,
         repeat: Repeat = Repeat.RETRY,
     ) -> PlacedJob | ConfirmationPrompt:
-        """The same; with `can_ask`, perhaps the question that a person must answer first."""
+        """As `order`; with `can_ask` it may return the question that a person must answer first."""
         await self._refresh_prices()
         ordered = await self._placement.order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
         if isinstance(ordered, PlacedJob) and ordered.fresh:
@@ -229,11 +231,11 @@ class Jobs:
         return found_or_refused(await self._store.run_in_thread(self._store.get, checked_id(job_id), caller), job_id)
 
     async def named(self, prefix: str, caller: str, limit: int) -> Sequence[Job]:
-        """This caller's jobs whose id begins so, one that is named in full first."""
+        """This caller's jobs whose id starts with `prefix`; an exact match comes first."""
         return await self._store.run_in_thread(self._store.named, prefix, caller, limit) if is_job_id(prefix) else ()
 
     async def get_rechecked(self, job_id: str, caller: str) -> Job:
-        """One job of this caller; one whose outcome is unknown is asked after once more, where that can be done.
+        """One job of this caller; if its outcome is unknown and the provider can be asked, it is polled once more.
 
         Raises CallerError(job_not_found).
         """
@@ -245,7 +247,8 @@ class Jobs:
         return job
 
     async def cancel(self, job_id: str, caller: str) -> Job:
-        """Wish a job cancelled and say what came of it, which most providers tell within a second."""
+        """Request that a job be cancelled and wait up to CANCEL_S for the outcome; most providers answer within a
+        second."""
         job = found_or_refused(
             await self._store.run_in_thread(self._store.request_cancel, caller, checked_id(job_id), self._now()), job_id
         )
@@ -257,23 +260,24 @@ class Jobs:
 
     @property
     def cancelling(self) -> Cancellation:
-        """How many jobs are cancelled at once."""
+        """Cancels many jobs at once."""
         return Cancellation(self._database, self._steps.wake, self._watch.change, self._now)
 
     def blocked_reason(self, job: Job) -> str:
-        """What a live job that nobody works on waits for: a key or address this process does not have."""
+        """Why nobody works on a live job: a key or address that this process does not have. Empty when that is not
+        so."""
         if not job.live or job.lease_owner or job.offer.provider in self._adapters.by_name:
             return ""
         return self._config.market.standings[job.offer.provider].unavailable_reason
 
     @property
     def keeping(self) -> Keeping:
-        """What a person does with films that are kept."""
+        """Removes and fetches kept videos, for a person."""
         return Keeping(self._database, self._context, self._now)
 
     @property
     def person(self) -> Recovery:
-        """What a person may settle, and no agent."""
+        """What only a person may settle, not an agent."""
         return Recovery(RecoveryStore(self._database), self._config.market, self._adapters.by_name, self._now)
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
@@ -289,17 +293,17 @@ class Jobs:
         return Page(shown, to_cursor(shown[-1]) if len(found) > arguments.limit else "")
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
-        """What could be ordered for this, and why everything else could not; see Placement."""
+        """What could be ordered for this, and why everything else cannot; see Placement."""
         await self._refresh_prices()
         return await self._placement.quotes(arguments, caller)
 
     async def budget(self) -> Budget:
-        """Today's money."""
+        """Today's budget."""
         return await self._store.run_in_thread(self._store.budget, self._now())
 
     async def spend(self, caller: str, last: date | None = None, days: int = 1) -> Spend:
-        """What this caller ordered on the `days` UTC days that end with `last`, which is today where it is None, and
-        the whole database's budget of that last day."""
+        """What this caller ordered on the `days` UTC days up to and including `last` (None: today), and the budget of
+        the complete database on that last day."""
         now = self._now()
         at = now if last is None else datetime(last.year, last.month, last.day, tzinfo=UTC)
         budget = await self._store.run_in_thread(self._store.budget, at)
@@ -307,11 +311,11 @@ class Jobs:
 
     @property
     def market(self) -> Catalog:
-        """What can be bought here, by the prices that the last order or quote was planned with."""
+        """What can be bought here, at the prices that the last order or quote used."""
         return self._placement.market
 
     async def queue_ahead(self, job: Job) -> int:
-        """How many jobs must end before a queued one can begin; 0 when nothing stands before it."""
+        """How many jobs must end before this queued one can start."""
         slots = self._config.market.facts(job.offer.provider).slots
         if job.state is not State.QUEUED or job.blocked_by or slots is None:
             return 0
@@ -322,7 +326,7 @@ class Jobs:
         return await self._store.run_in_thread(self._store.history, (await self.get(job_id, caller)).id)
 
     async def refusals(self, job: Job) -> tuple[str, ...]:
-        """What those said who surely did not take it, and why others were left out, before the offer tried now."""
+        """Why earlier offers were definitely rejected or left out before the one that is tried now."""
         if job.offer_index == 0:
             return ()
         events = await self._store.run_in_thread(self._store.history, job.id)
@@ -330,23 +334,23 @@ class Jobs:
 
     @property
     def loopback_providers(self) -> frozenset[str]:
-        """The providers on this machine, whose films may lie there too."""
+        """The providers that run on this machine; their videos may be on it too."""
         return self._adapters.loopback
 
     def film(self, job: Job) -> Path | None:
-        """The film on this machine, when there is one."""
+        """The video file on this machine, if there is one."""
         path = self._files.video(job.id)
         return path if job.state is State.SUCCEEDED and path.exists() else None
 
     async def sheet(self, job: Job) -> ShownImage | None:
-        """The contact sheet, made when the film was saved."""
+        """The contact sheet, which was made when the video was saved."""
         path = self._files.sheet(job.id)
         if self.film(job) is None or not path.exists():
             return None
         return ShownImage(await self._store.run_in_thread(path.read_bytes), "image/jpeg")
 
     async def frame(self, job: Job, seconds: float) -> ShownImage:
-        """One frame, at most 1024 pixels on the long side. Raises CallerError without a film, or beyond its end."""
+        """One frame, at most 1024 pixels on the long side. Raises CallerError if there is no video or it is shorter."""
         video = self.film(job)
         if video is None:
             raise CallerError(
@@ -362,8 +366,7 @@ class Jobs:
         return self._config.home
 
     async def ownerless(self) -> Ownerless:
-        """The live jobs of the whole database that nobody works on; none where a worker is at work that ends when
-        nothing is left to do."""
+        """The live jobs in the database that nobody works on; none while a `work --until-idle` process runs."""
         live = await self._store.run_in_thread(self._store.live)
         if not live or await self._store.run_in_thread(is_idle_worker_there, self.home):
             return Ownerless()
@@ -372,16 +375,16 @@ class Jobs:
         return find_ownerless(live, alive, self._adapters.by_name, slots, self._now())
 
     async def is_idle(self) -> bool:
-        """Whether nothing is under way in the whole database."""
+        """Whether the database has no live job."""
         return not await self._store.run_in_thread(self._store.live)
 
     async def _refresh_prices(self) -> None:
-        """Plan with what providers told of their prices, by whichever process they were asked."""
+        """Plan with the prices that any process has read from the providers."""
         prices = await self._price_book.run_in_thread(self._price_book.read, self._now())
         self._placement.market = replace(self._placement.market, unit_prices=prices)
 
     async def _until(self, job: Job, done: Callable[[Job], Awaitable[bool]], on_progress: OnProgress) -> None:
-        """Return when `done`; `on_progress` hears of each change, and at least every HEARTBEAT_S."""
+        """Return when `done`; `on_progress` is called at each change, and at least every HEARTBEAT_S."""
         while True:
             await on_progress(job)
             if await done(job):

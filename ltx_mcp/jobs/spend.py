@@ -1,5 +1,5 @@
-"""What was ordered and what it came to, by UTC day, provider and model; and where a provider charges other prices than
-the table has."""
+"""What was ordered and charged, by UTC day, provider and model, and where a provider charges other prices than its
+table has."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,8 +18,8 @@ from ltx_mcp.jobs.store.transitions import ROUNDING_MICRO
 class SpendRow:
     """One day's jobs of one provider and model; money in micro-dollars. `held`, `booked` and `released` count jobs.
 
-    `charged` is the provider's own figure, summed over the jobs it told one for and None where it told none; `drift`
-    is how much more that is than was quoted for the same jobs. What was released was not charged.
+    `charged` sums the provider's own figures, None where it reported none; `drift` is how much that exceeds the quotes
+    for the same jobs. Released jobs were not charged.
     """
 
     day: str
@@ -38,8 +38,8 @@ class SpendRow:
 
 @dataclass(frozen=True)
 class PriceDrift:
-    """A provider and model whose charges were other than quoted, by more than rounding to a cent: for `videos` jobs
-    since the day `since`, quoted from a table of prices as of `as_of`."""
+    """A provider and model whose charges differ from the quotes by more than rounding to a cent: `videos` jobs since
+    the day `since`, quoted from a price table as of `as_of`."""
 
     provider: str
     model: str
@@ -52,7 +52,7 @@ class PriceDrift:
 
 @dataclass(frozen=True)
 class Spend:
-    """Newest day first; `budget` is the whole database's, on the last of the days."""
+    """Newest day first; `budget` is that of the complete database on the last day."""
 
     rows: tuple[SpendRow, ...]
     drifts: tuple[PriceDrift, ...]
@@ -60,7 +60,7 @@ class Spend:
 
 
 def read_spend(database: Database, caller: str, last: date, days: int, budget: Budget) -> Spend:
-    """The jobs of one caller, of the `days` UTC days that end with `last`. Blocking."""
+    """The jobs of one caller on the `days` UTC days up to `last`. Blocking."""
     first = last - timedelta(days=days - 1)
     selected = and_(jobs.c.caller == caller, jobs.c.day >= first.isoformat(), jobs.c.day <= last.isoformat())
     with database.read() as connection:
@@ -74,7 +74,7 @@ def read_spend(database: Database, caller: str, last: date, days: int, budget: B
 
 
 def _ordered(selected: ColumnElement[bool], tried: int) -> Any:
-    """Each job with the model and date of the offer it is at, which are inside its JSON."""
+    """Each job with the model and date of its current offer, which are inside its JSON."""
 
     def of_offer(name: str) -> Any:
         parts = ((jobs.c.offer_index == at, jobs.c.offers[(at, name)].as_string()) for at in range(tried + 1))

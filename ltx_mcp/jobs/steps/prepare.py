@@ -1,5 +1,5 @@
-"""Queued: everything before the order that can be repeated. Other jobs' films are taken, media converted and sent
-ahead."""
+"""Queued: everything before the order that can be repeated. Videos of other jobs are read, media converted and
+uploaded."""
 
 import base64
 import logging
@@ -36,7 +36,7 @@ WORTH_A_RETRY = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED, ErrorC
 
 
 class PrepareStep:
-    """Ends in the move to `submitting`; `work.uris` then has what the order points at."""
+    """Ends in `submitting`; `work.uris` then has the inputs of the order."""
 
     def __init__(self, context: StepContext) -> None:
         self._context = context
@@ -66,9 +66,9 @@ class PrepareStep:
         try:
             self._context.check_way(job.offer.provider)
             work.uris = {given.role: await self._uri(job, given) for given in job.inputs}
-        except ProviderError as error:  # nothing is ordered yet, so every failure here is a sure no
+        except ProviderError as error:  # nothing is ordered yet, so every failure here is a definite rejection
             return await self._context.fail_over(job, JobError.of(error), self._context.now())
-        if job.inputs:  # converting and sending them took its time, and room
+        if job.inputs:  # converting and uploading them took time and space
             await self._check_room(job)
         now = self._context.now()
         return await self._context.transition(
@@ -76,11 +76,11 @@ class PrepareStep:
         )
 
     async def _check_room(self, job: Job) -> None:
-        """Nothing is ordered for whose film the disk has no room: it fails here, where nothing is paid."""
+        """Fail before anything is paid when the disk has no room for the video."""
         await self._store.run_in_thread(self._context.files.check_room, job.offer)
 
     async def _taken(self, job: Job, given: Input, source: Job | None) -> Input:
-        """What a job's film gives: a frame, the film or its sound, kept like any other input."""
+        """What is taken from another job's video (a frame, the video or its audio), kept like any other input."""
         if source is None or source.state is not State.SUCCEEDED:
             state = source.state if source else "gone"
             raise CallerError(
@@ -101,7 +101,7 @@ class PrepareStep:
             path.unlink(missing_ok=True)
 
     async def _take(self, given: Input, video: Path, path: Path) -> MediaInfo:
-        """Write to `path` what is wanted of a film, a frame or its sound."""
+        """Write a frame or the audio of a video to `path`."""
         media = self._context.media
         if given.kind == "audio":
             return await media.convert_media(video, path, "audio")
@@ -109,7 +109,7 @@ class PrepareStep:
         return MediaInfo("png", frame.width, frame.height)
 
     async def _kept(self, given: Input, path: Path, info: MediaInfo) -> Input:
-        """Keep the bytes as an input, with the figures of what they are, which until now were those of an order."""
+        """Keep the file as an input, with its measured values in place of the expected ones."""
         sha256, size_bytes = await self._store.run_in_thread(digest_of, path), path.stat().st_size
         read = to_input(info, given.role, sha256, size_bytes)
         kept = replace(read, job_id=given.job_id, frame_position=given.frame_position)
@@ -123,7 +123,7 @@ class PrepareStep:
     # -- what the order points at -------------------------------------------------------------------------------
 
     async def _uri(self, job: Job, given: Input) -> str:
-        """The medium in the provider's best way: an address of its own, a data URI, or a path for the adapter."""
+        """The input in the provider's preferred way: an uploaded URL, a data URI, or a path for the adapter."""
         rule = self._context.specs[job.offer.provider].inputs[given.kind]
         given = await self._fitting(job, given, rule)
         self._check_sent(job, given)
@@ -137,7 +137,7 @@ class PrepareStep:
         return str(path)
 
     def _check_sent(self, job: Job, given: Input) -> None:
-        """A medium that was made here, or that another job gave, is only now known as it will be sent."""
+        """Check a file that was made here or by another job: its measures are known only now."""
         if given.kind == "image":
             return
         try:
@@ -147,7 +147,7 @@ class PrepareStep:
             raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
 
     async def _fitting(self, job: Job, given: Input, rule: InputSpec) -> Input:
-        """The medium in the form that was planned for it; what another job gave in one that this provider takes."""
+        """The input in the planned format; one from another job in a format that this provider takes."""
         target = job.offer.conversions.get(given.role, "")
         if not target and given.job_id:
             target = conversion(given, rule)
@@ -176,7 +176,7 @@ class PrepareStep:
         return replace(converted, size_bytes=size_bytes)
 
     async def _convert(self, given: Input, part: Path, target: str) -> MediaInfo | None:
-        """The facts of a video or a sound that was written."""
+        """Convert to `part`; returns the measures of a video or audio file."""
         source, media = self._context.files.input(given), self._context.media
         if given.kind != "image":
             return await media.convert_media(source, part, given.kind)
@@ -184,7 +184,7 @@ class PrepareStep:
         return None
 
     async def _uploaded(self, job: Job, given: Input) -> str:
-        """Where the medium lies at the provider: sent now, unless it lies there already."""
+        """The URL of the input at the provider: uploaded now, unless it is there already."""
         adapter, uploads = self._context.adapters[job.offer.provider], self._context.uploads
         assert isinstance(adapter, SupportsUpload)
         key = (job.offer.provider, adapter.account, given)

@@ -1,4 +1,4 @@
-"""SaveStep: the film is made and paid; it is brought here, checked, measured and kept, however often that takes."""
+"""Saving: the video is made and paid; it is downloaded, measured and kept, however many attempts that takes."""
 
 import logging
 from contextlib import suppress
@@ -25,20 +25,20 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_S = 24 * 3600.0
 TRIES_WHEN_LATE = 10
-"""So often is even an old order's film tried: the clock may have gone on while this machine slept."""
+"""Even the video of an old order is tried this often: this machine may have slept meanwhile."""
 FIRST_WAIT_S, MAX_WAIT_S = 1.0, 60.0
 STEADY_BYTES = int(MIN_BYTES_S * WINDOW_S)
-"""A try that brought so much more of a film went on with it."""
+"""An attempt that downloaded at least this much made progress."""
 MAX_GONE = 3
 MAX_NO_VIDEO = 4
-"""A film's address that is gone, or leads to something else, may only not be ready everywhere yet."""
+"""A URL that is gone or leads to something else may only not be ready everywhere yet."""
 EXACT_S, NEAR_S = 0.1, 0.25
-"""How much longer or shorter than ordered a film may be without a word; one made from a video carries its rounding."""
+"""A difference in length up to this is not reported; a video made from another carries the other's rounding."""
 
 
 @dataclass
 class _Trouble:
-    """What went wrong so far with bringing one film here; `have_bytes` is what had come when the last try ended."""
+    """The failures of one download so far; `have_bytes` was there when the last attempt ended."""
 
     tries: int = 0
     gone: int = 0
@@ -47,14 +47,14 @@ class _Trouble:
 
 
 class SaveStep:
-    """Ends in `succeeded`; a film that cannot be had any more ends in an error, and stays paid."""
+    """Ends in `succeeded`; a video that can no longer be downloaded ends in an error and stays paid."""
 
     def __init__(self, context: StepContext) -> None:
         self._context = context
         self._store = context.store
 
     async def step(self, job: Job, work: WorkInProgress) -> Job:
-        """Keep one video. A disk that is full is told, and the film asked for again."""
+        """Keep one video. A full disk is reported, and the download tried again."""
         part = self._context.files.part(job)
         try:
             return await self._keep(job, part)
@@ -68,7 +68,7 @@ class SaveStep:
                 and not isinstance(error, DatabaseUnavailableError)
                 and _is_remote(job)
             ):
-                with suppress(LtxError):  # the same disk may have no room for this either
+                with suppress(LtxError):  # the same disk may have no space for this either
                     await self._context.update(
                         job, error=JobError.of(error), status_message=f"{NOT_KEPT}{error.message}"
                     )
@@ -77,11 +77,11 @@ class SaveStep:
     async def _keep(self, job: Job, part: Path) -> Job:
         files, media = self._context.files, self._context.media
         job, video = await self._bring(job, part)
-        job = await self._context.reloaded(job)  # who was taken for dead meanwhile must not write over another's film
+        job = await self._context.reloaded(job)  # if we were taken for dead, another process's video must stay
         try:
             await media.make_sheet(part, files.sheet(job.id))
         except LtxError as error:
-            logger.warning("%s: no contact sheet: %s", job.id, error)  # the film is worth more than its picture
+            logger.warning("%s: no contact sheet: %s", job.id, error)  # the video is worth more than its contact sheet
         job = await self._context.reloaded(job)
         await self._store.run_in_thread(files.keep_video, job, part, video)
         changes: JobChanges = {
@@ -98,13 +98,13 @@ class SaveStep:
         return await self._context.transition(job, State.SUCCEEDED, **changes)
 
     async def _bring(self, job: Job, part: Path) -> tuple[Job, VideoInfo]:
-        """The whole film in `part`, and its facts."""
+        """Download the complete video to `part` and measure it."""
         trouble = _Trouble()
         while True:
             try:
                 is_fetched = await self._context.fetch_video(job, part)
                 if not is_fetched and not _is_remote(job) and not part.exists():
-                    self._context.files.adopt_part(job)  # complete, in a part of a holder that died
+                    self._context.files.adopt_part(job)  # complete, in the part of a worker that died
                 return job, await self._context.media.measure_film(part)
             except OSError as error:
                 raise self._context.files.failed(error) from error
@@ -113,14 +113,16 @@ class SaveStep:
                     raise
                 before, trouble.have_bytes = trouble.have_bytes, _size_of(part)
                 if error.code is ErrorCode.UNAVAILABLE and before == trouble.have_bytes > 0:
-                    with suppress(LtxError):  # cut twice at the same byte: it may be whole, and its length a wrong word
+                    with suppress(
+                        LtxError
+                    ):  # cut twice at the same byte: it may be complete, and the stated length wrong
                         return job, await self._context.media.measure_film(part)
                 went_on = trouble.have_bytes - before >= STEADY_BYTES
                 job = await self._after(job, part, error, trouble, went_on=went_on)
 
     async def _after(self, job: Job, part: Path, error: LtxError, trouble: _Trouble, *, went_on: bool) -> Job:
-        """After a try that failed: rest and try again while there is hope. Raises `error` when there is none. A try
-        that `went_on` brought enough to be continued at once, however old the order is."""
+        """After a failed attempt: wait for the next one, or raise `error` when no more are left. An attempt that
+        `went_on` made progress and is continued soon, however old the order is."""
         trouble.tries += 1
         trouble.gone += error.code is ErrorCode.EXPIRED
         if error.code in (ErrorCode.BAD_REPLY, ErrorCode.INTERNAL_ERROR):
@@ -143,7 +145,7 @@ class SaveStep:
         return await self._refresh_address(job) if moved else job
 
     async def _refresh_address(self, job: Job) -> Job:
-        """Ask whether the film lies at another address by now."""
+        """Ask whether the video has another URL by now."""
         adapter = self._context.adapters[job.offer.provider]
         if not isinstance(adapter, SupportsPoll) or job.provider_ref is None:
             return job
@@ -164,13 +166,13 @@ def _size_of(part: Path) -> int:
 
 
 def _is_remote(job: Job) -> bool:
-    """Whether the film can be asked for again."""
+    """Whether the video can be downloaded again."""
     return job.provider_ref is not None or bool(job.result_url)
 
 
 def _priced(job: Job, video: VideoInfo, spec: ProviderSpec) -> JobChanges:
-    """The price by measured lengths, where the order could only hold it for the longest: the provider chose the length
-    of this video, or of the one that it was made from. Never less than the shortest that it can be ordered for."""
+    """The price for the measured length, where the longest one was held: the provider chose the length of this video,
+    or of the one it was made from. Never less than for the shortest length that can be ordered."""
     offer = job.offer
     row = row_of(offer, spec)
     if row is None:  # nobody knows how short it might have been
@@ -189,7 +191,7 @@ def _priced(job: Job, video: VideoInfo, spec: ProviderSpec) -> JobChanges:
 
 
 def differences(job: Job, video: VideoInfo) -> tuple[Adjustment, ...]:
-    """What the film itself shows to be other than ordered."""
+    """How the measured video differs from the order."""
     offer = job.offer
     other_length = abs(video.duration - float(offer.length)) > (NEAR_S if job.operation in EDITS else EXACT_S)
     # the rate of a given video need not be a whole number

@@ -1,7 +1,6 @@
-"""The steps of a job's life: prepare, order, follow, save. A step ends in exactly one move, or hands the job back.
+"""The steps of a job: prepare, submit, track, save. A step ends in exactly one transition, or releases the job.
 
-Only these call adapters. Whether a step may be repeated is the state's business: everything in `queued`, `running`
-and `saving` may, the order itself never.
+Only these call adapters. Everything in `queued`, `running` and `saving` may be repeated, the order itself never.
 """
 
 from dataclasses import replace
@@ -16,7 +15,7 @@ from ltx_mcp.jobs.steps.track import TrackStep
 
 
 class Steps:
-    """The steps over one set of context."""
+    """The step of each state."""
 
     def __init__(self, context: StepContext) -> None:
         self._context = context
@@ -34,20 +33,20 @@ class Steps:
         return frozenset(self._context.adapters)
 
     def wake(self, job_id: str) -> None:
-        """Something about this job changed: if it rests here, it should look."""
+        """Something about this job changed: end its sleep, if it sleeps here."""
         self._context.wake_signals.wake(job_id)
 
     def give_up(self) -> None:
-        """Wait for no provider's answer to an order any more."""
+        """Stop waiting for answers to orders."""
         self._submit_step.give_up()
 
     async def take(self, job: Job, work: WorkInProgress) -> Job:
-        """The next step; `work` is what the steps of one claim hand on. Raises LostClaimError when the job is no longer
-        ours, LtxError when the step failed."""
+        """Run the next step; `work` is shared by the steps of one claim. Raises LostClaimError when the job is no
+        longer ours, LtxError when the step failed."""
         return await self._steps[job.state](job, work)
 
     async def fail(self, job: Job, error: LtxError) -> Job:
-        """End the job with this error, its money by the rules; an order that broke half-way is unknown, not failed."""
+        """End the job with this error and settle its price; an order that broke half-way is unknown, not failed."""
         spec = self._context.specs[job.offer.provider]
         if job.state is State.SUBMITTING and not spec.repeatable:
             problem = replace(JobError.of(error), code=ErrorCode.OUTCOME_UNKNOWN)
@@ -56,14 +55,16 @@ class Steps:
             problem = replace(no_answer(job), provider_detail=error.message)
             return await self._context.transition(job, State.UNKNOWN, error=problem)
         accepted = job.state in (State.RUNNING, State.SAVING)
-        free = spec.failure_is_free and (job.state is not State.SAVING or spec.repeatable)  # the film was made
+        free = spec.failure_is_free and (job.state is not State.SAVING or spec.repeatable)  # the video was made
         bill = charge_after(State.FAILED, error.code, accepted=accepted, failure_is_free=free)
         if error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, SetupError):
-            error = self._context.files.failed(error)  # a child knows what went wrong, not which setting moves it
+            error = self._context.files.failed(
+                error
+            )  # the media process knows what failed, but not which setting helps
         return await self._context.transition(job, State.FAILED, error=JobError.of(error), bill=bill)
 
 
 def _leaves_open(job: Job, error: LtxError) -> bool:
-    """Whether a running order may still come to its end at the provider, whatever went wrong here."""
+    """Whether the provider may still finish a running order, despite this error."""
     broke_off = isinstance(error, ProviderError) and error.accepted == "unknown"
     return broke_off or (error.code is ErrorCode.INTERNAL_ERROR and job.provider_ref is not None)

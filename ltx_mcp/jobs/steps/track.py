@@ -1,4 +1,4 @@
-"""Running: an accepted order is followed to its end, by the provider's stream or by asking; held work is waited for."""
+"""Running: an accepted order is tracked to its end, by stream or by polling; a deferred video is downloaded."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -29,15 +29,15 @@ POLLS_PER_HEARTBEAT = 5
 MAX_STREAMS = 64
 STREAM_TRIES = 2
 FRESH_S = 120.0
-"""A provider that does not know an order this young may only be slow to learn of it."""
+"""A provider may not know an order that is younger than this."""
 MAX_RETRY_S = 300.0
 MAX_NOTE = 80
 MAX_LATE_FAILURES = 3
-"""How many looks may fail after the deadline before an order is given up."""
+"""How many polls may fail after the deadline before an order is given up."""
 
 
 class TrackStep:
-    """One look, one stream or one held work at a time; a failed look is never a failed job."""
+    """One poll, one stream or one deferred video at a time; a failed poll is never a failed job."""
 
     def __init__(self, context: StepContext, submit_step: SubmitStep) -> None:
         self._context = context
@@ -46,7 +46,7 @@ class TrackStep:
         self._streams = 0
 
     async def step(self, job: Job, work: WorkInProgress) -> Job:
-        """Follow one job for a while: to its end, or to the next time it should be asked after."""
+        """Track one job for a while: to its end, or until it should be polled again."""
         deferred, work.deferred = work.deferred, None
         if deferred is not None:
             return await self._hold(job, deferred)
@@ -58,13 +58,13 @@ class TrackStep:
             job = await self._pass_on_cancel(job, adapter)
         if job.state is State.RUNNING and not _is_to_be_stopped(job) and self._may_stream(job, work, adapter):
             job = await self._stream(job, work, cast(SupportsStream, adapter))
-        # a wish that came during the stream is passed on first; one that could not be passed on waits for no stream
+        # a cancel request that came during the stream is passed on first; after one that failed there is no stream
         if job.state is State.RUNNING and (is_tried or not _is_to_be_stopped(job)):
             job = await self._ask(job, work, cast(SupportsPoll, adapter))
         return job
 
     async def _lost(self, job: Job) -> Job:
-        """Work we held and lost, with the store out of reach in between."""
+        """A deferred video that was lost while the store was unavailable."""
         if self._context.specs[job.offer.provider].repeatable:
             return await self._context.transition(job, State.QUEUED, "again", progress=None, lease_owner="")
         return await self._context.transition(job, State.UNKNOWN, error=no_answer(job))
@@ -93,7 +93,8 @@ class TrackStep:
         return self._context.specs[job.offer.provider].give_up_after_s - self._context.age_s(job)
 
     async def _stream(self, job: Job, work: WorkInProgress, adapter: SupportsStream) -> Job:
-        """Follow the provider's own telling until it ends, breaks, runs out of time, or the job is wished cancelled."""
+        """Follow the provider's stream until it ends, breaks or runs out of time, or until the job is to be
+        cancelled."""
         assert job.provider_ref is not None
         self._streams += 1
         state = _StreamState(job)
@@ -116,7 +117,7 @@ class TrackStep:
         try:
             async with aclosing(cast(Any, stream)) as events:
                 async for seen in events:
-                    with anyio.CancelScope(shield=True):  # what was told is written down, whoever rings
+                    with anyio.CancelScope(shield=True):  # an event that came is recorded, even if we are woken
                         state.job = await self._take_in(state.job, seen)
                     if state.job.state is not State.RUNNING:
                         return
@@ -130,8 +131,8 @@ class TrackStep:
     # -- asking -------------------------------------------------------------------------------------------------
 
     async def _ask(self, job: Job, work: WorkInProgress, adapter: SupportsPoll) -> Job:
-        """Look once, then rest at the provider's pace. After the deadline it is given up, but not before a look that
-        began after it: this machine may have slept, and its network may still do."""
+        """Poll once, then sleep as the provider's TOML says. After the deadline the order is given up, but not before a
+        poll that started after it: this machine may have slept, and its network may not be back."""
         assert job.provider_ref is not None
         pace_s, late, answered = self._pace_s(job, work), self._left_s(job) <= 0, False
         try:
@@ -166,7 +167,7 @@ class TrackStep:
         return slow_s * (1 + pace.jitter * self._context.chance())
 
     async def _take_in(self, job: Job, seen: PollResult) -> Job:
-        """What a look or an event means for the job."""
+        """Apply the result of a poll or an event to the job."""
         charged_usd = seen.charged_usd
         if charged_usd is None and seen.units is not None:
             charged_usd = await self._context.charged(job, seen.units)
@@ -199,7 +200,7 @@ class TrackStep:
     async def _failed(self, job: Job, problem: JobError, charged: JobChanges | None = None, *, free: bool) -> Job:
         free = free or self._context.specs[job.offer.provider].failure_is_free
         if free and job.charged_micro is not None:
-            charged = {"charged_micro": 0}  # what was announced with the order is charged for a film only
+            charged = {"charged_micro": 0}  # the price announced with the order is charged only for a video
         bill = charge_after(State.FAILED, problem.code, accepted=True, failure_is_free=free)
         ended: JobChanges = {"error": problem, "bill": bill}
         return await self._context.transition(job, State.FAILED, **((charged or {}) | ended))
@@ -207,7 +208,7 @@ class TrackStep:
     # -- held work ----------------------------------------------------------------------------------------------
 
     async def _hold(self, job: Job, held: DeferredVideo) -> Job:
-        """Have the film written here, telling its progress, until it is whole, unwanted, or no longer ours."""
+        """Download a deferred video, reporting progress, until it is complete, unwanted, or no longer ours."""
         part = self._context.files.part(job)
         run = _DeferredRun(job, stops_on_cancel=self._context.specs[job.offer.provider].repeatable)
         failure: LtxError | None = None
@@ -250,8 +251,8 @@ class TrackStep:
         raise AssertionError("unreachable")
 
     async def _take_back(self, run: "_DeferredRun") -> bool:
-        """Whether paid work is ours again that others gave up, because we were silent for so long; while nobody has
-        settled it, its film can only come from here."""
+        """Whether a paid job is ours again that others gave up because we were silent for too long: until somebody has
+        settled it, its video can only come from here."""
         if run.stops_on_cancel:
             return False
         try:
@@ -261,7 +262,7 @@ class TrackStep:
         return True
 
     async def _report_progress(self, run: "_DeferredRun", scope: anyio.CancelScope) -> None:
-        """Write the progress down now and then, and learn from the row whether the film is still wanted."""
+        """Record the progress regularly, and read from the row whether the video is still wanted."""
         ticks = count(1)
         while not (run.lost or (run.job.cancel_requested and run.stops_on_cancel)):
             await self._context.sleep(HEARTBEAT_S / POLLS_PER_HEARTBEAT)
@@ -270,24 +271,24 @@ class TrackStep:
                     run.job = await self._context.update(run.job, progress=round(run.done * 100, 1))
                     run.job = await self._context.reloaded(run.job)
                     if run.job.cancel_requested and not run.stops_on_cancel:
-                        # paid for the moment it was sent: stopping would only lose the film
+                        # paid when it was sent: stopping would only lose the video
                         run.job = await self._context.update(run.job, cancel=CancelOutcome.NOT_POSSIBLE)
             except LostClaimError:
                 with suppress(LtxError):
                     run.lost = not await self._take_back(run)
             except LtxError as error:
-                logger.warning("%s: %s", run.job.id, error)  # the film is worth more than its progress
+                logger.warning("%s: %s", run.job.id, error)  # the video is worth more than its progress
         scope.cancel()
 
 
 def _is_to_be_stopped(job: Job) -> bool:
-    """Whether somebody wishes so, and the provider was not told yet."""
+    """Whether cancellation was requested and not yet passed on to the provider."""
     return job.cancel_requested and job.cancel is None
 
 
 @dataclass
 class _StreamState:
-    """How a job stands while a stream tells of it, and what our side failed at."""
+    """The job during a stream, and the error on our side."""
 
     job: Job
     failure: LtxError | LostClaimError | None = None
@@ -295,7 +296,8 @@ class _StreamState:
 
 @dataclass
 class _DeferredRun:
-    """What held work tells while it runs, and what its row tells back; `stops_on_cancel`: a wish to cancel ends it."""
+    """A deferred video while it is downloaded: its progress, and what the row says; a request to cancel ends it if
+    `stops_on_cancel`."""
 
     job: Job
     stops_on_cancel: bool
@@ -307,7 +309,7 @@ class _DeferredRun:
 
 
 def _status_text(seen: PollResult) -> str:
-    """What a person reads while the provider tells nothing more."""
+    """The status when the provider gives no text."""
     if seen.status == "waiting" and seen.queue_position is not None:
         return f"{ordinal(seen.queue_position + 1)} in line"
     return "waiting in line" if seen.status == "waiting" else "rendering"

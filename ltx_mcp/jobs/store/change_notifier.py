@@ -1,4 +1,4 @@
-"""How a waiting call learns that a job changed, whichever process changed it: one cheap query a tick for all of them.
+"""Notifies waiting calls when any process has changed a job: one cheap query per tick for all of them.
 
 Nothing runs while nobody waits.
 """
@@ -17,7 +17,7 @@ class _Waiter:
 
 
 class ChangeNotifier:
-    """Waiting callers of one process. `revisions` answers for many jobs at once."""
+    """The waiting calls of one process. `revisions` returns the revisions of many jobs at once."""
 
     def __init__(self, revisions: Callable[[Sequence[str]], Awaitable[dict[str, int]]], tick_s: float) -> None:
         self._revisions = revisions
@@ -27,7 +27,7 @@ class ChangeNotifier:
         self._woken = anyio.Event()
 
     def wake(self) -> None:
-        """Look now: this process itself changed something."""
+        """Poll now: this process itself changed something."""
         self._woken.set()
 
     async def change(self, seen: dict[str, int]) -> None:
@@ -44,10 +44,10 @@ class ChangeNotifier:
         finally:
             self._waiters.discard(waiter)
             if not self._has_leader and self._waiters:
-                next(iter(self._waiters)).woken.set()  # somebody has to tick on
+                next(iter(self._waiters)).woken.set()  # another waiter must become the leader
 
     async def _lead(self, waiter: _Waiter) -> None:
-        """Tick for everybody until the leader's own job changes or its call is cancelled."""
+        """Poll for all waiters until the leader's own job changes or its call is cancelled."""
         self._has_leader = True
         try:
             while True:
