@@ -1,6 +1,6 @@
-"""Wishes to cancel, one or many: what was never sent ends at once, of the rest the holder is told.
+"""Requests to cancel one job or many: what was never sent ends at once; for the rest the lease owner is told.
 
-Of many the newest come first, so that no job begins because the one that it waited for was cancelled.
+The newest are cancelled first, so that no job starts because the one it waited for was cancelled.
 """
 
 from collections import Counter
@@ -17,28 +17,28 @@ from ltx_mcp.jobs.store.rows import change, load, record, record_transition, ter
 from ltx_mcp.jobs.store.schema import IS_LIVE, jobs
 
 BATCH = 50
-"""In one transaction: others who write wait for it."""
+"""Jobs per transaction, for which other writers wait."""
 DECIDED_S = 3.0
 ENDED_BEFORE = "ended"
 
 
 def request_cancel(connection: Connection, job: Job, now: datetime) -> Job:
-    """Leave the wish at this job, whose row is locked, unless it has one or has ended."""
+    """Record the request in this job, whose row is locked, unless it has one or has ended."""
     if not job.live or job.cancel_requested:
         return job
-    here = (jobs.c.id == job.id,)
+    this_job = (jobs.c.id == job.id,)
     if job.state is State.QUEUED:
         never = {"state": State.CANCELLED, "cancel": CancelOutcome.NEVER_SENT, "bill": ChargeState.RELEASED}
-        change(connection, here, terminal_changes(State.CANCELLED, now) | never | {"cancel_requested": True})
+        change(connection, this_job, terminal_changes(State.CANCELLED, now) | never | {"cancel_requested": True})
         return record_transition(connection, job.id, State.CANCELLED, now, "cancelled", {"bill": ChargeState.RELEASED})
     late = {"cancel": CancelOutcome.NOT_POSSIBLE} if job.state is State.SAVING else {}
-    change(connection, here, {"cancel_requested": True} | late)
+    change(connection, this_job, {"cancel_requested": True} | late)
     record(connection, job.id, now, "cancel_wanted", {})
     return load(connection, job.id)
 
 
 def outcome_of(job: Job) -> str:
-    """What a wish came to: a word of CancelOutcome, or that the job had ended before."""
+    """The outcome of a request: a value of CancelOutcome, or that the job had ended before."""
     if job.cancel is not None:
         return job.cancel.value
     return CancelOutcome.ASKED.value if job.cancel_requested else ENDED_BEFORE
@@ -46,24 +46,25 @@ def outcome_of(job: Job) -> str:
 
 @dataclass(frozen=True)
 class CancelResult:
-    """What cancelling many came to: how many by outcome, and those that are still under way."""
+    """How many jobs had which outcome, and the outcome of those that are still live."""
 
     outcomes: Mapping[str, int]
     live: Mapping[str, str]
 
 
 class Cancellation:
-    """Of one caller's jobs. `told` tells their holders in this process, `changed` returns when one of some jobs has."""
+    """Cancels jobs of one caller. `wake_step` wakes a job's step in this process; `changed` returns when one of the
+    given jobs has another revision."""
 
     def __init__(
         self,
         database: Database,
-        told: Callable[[str], None],
+        wake_step: Callable[[str], None],
         changed: Callable[[dict[str, int]], Awaitable[None]],
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._told = told
+        self._wake_step = wake_step
         self._changed = changed
         self._now = now
 
@@ -72,13 +73,13 @@ class Cancellation:
         return await self._database.run_in_thread(self._find, caller, states)
 
     async def cancel(self, caller: str, job_ids: Sequence[str]) -> CancelResult:
-        """Wish these jobs cancelled, newest first, and say what came of it; what is not decided within some seconds
-        counts as asked."""
+        """Request that these jobs be cancelled, newest first, and return the outcomes; what is not decided within some
+        seconds counts as asked."""
         ended: Counter[str] = Counter()
         open_: dict[str, Job] = {}
         for first in range(0, len(job_ids), BATCH):
             for job in await self._database.run_in_thread(self._request, caller, job_ids[first : first + BATCH]):
-                self._told(job.id)
+                self._wake_step(job.id)
                 if job.live:
                     open_[job.id] = job
                 else:
@@ -88,7 +89,7 @@ class Cancellation:
         return CancelResult(outcomes, {job.id: outcome_of(job) for job in live if job.live})
 
     async def _decided(self, caller: str, open_: dict[str, Job]) -> Sequence[Job]:
-        """These jobs when it is known of each what came of the wish, or when nothing has changed for a while."""
+        """These jobs once the outcome of each is known, or once nothing has changed for DECIDED_S."""
         found = dict(open_)
         while waiting := {job.id: job.revision for job in found.values() if job.live and job.cancel is None}:
             with anyio.move_on_after(DECIDED_S) as patience:

@@ -1,4 +1,4 @@
-"""What the edge tells Jobs: plain values, no settings."""
+"""The configuration of Jobs: plain values, no settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,11 +10,10 @@ from ltx_mcp.domain.plan import Catalog
 
 @dataclass(frozen=True)
 class JobsConfig:
-    """Plain values from the edge. `folders` are where paths may lie; None: paths are not accepted at all. `lookup`
-    gives the keys and addresses that the facts name. Above `confirm_above_usd` a person must agree; None: never.
-    Without `database_url` the database is a file in `home`. What ended `keep_days` ago is removed; None: never. A
-    caller may have `max_live_jobs` at a time; None: any number. `cwd` is where relative paths begin; `is_typed`: a
-    person writes them, see `media/paths.py`."""
+    """`folders` may hold inputs; None: no paths are accepted. `lookup` returns the keys and addresses that the catalog
+    names. Above `confirm_above_usd` a person must agree; None: never. Without `database_url` the database is a file in
+    `home`. Jobs that ended `keep_days` ago are removed; None: never. A caller may have `max_live_jobs` at a time; None:
+    any number. Relative paths start at `cwd`; `is_typed`: a person writes them, see `media/paths.py`."""
 
     home: Path
     catalog: Catalog

@@ -1,7 +1,7 @@
-"""What is remembered of asking a person for a price.
+"""Remembers which prices a person was asked to confirm.
 
-The one-time amount of a refusal is remembered under the request; the price of a question put to a person under a
-token of its own, so that an answer counts once, whoever sends it again. A job that is placed uses up both.
+The one-time amount of a refusal is stored under the request; the price of a question under a token of its own, so that
+an answer counts only once. Placing the job removes both.
 """
 
 import secrets
@@ -32,7 +32,7 @@ TAILS = 99
 
 @dataclass(frozen=True)
 class PriceRequest:
-    """A request whose price is above the limit; `cap_usd` is what its caller named as the most they would pay."""
+    """A request whose price is above the limit `above_usd`; `cap_usd` is the most its caller would pay."""
 
     caller: str
     request_key: str
@@ -43,79 +43,80 @@ class PriceRequest:
 
     @property
     def name(self) -> str:
-        """What makes it the same wish when it is repeated."""
+        """What identifies it when it is repeated."""
         return name_of(self.normal, self.request_key)
 
 
 def name_of(normal: dict[str, str], request_key: str) -> str:
-    """What consent belongs to: the request, and the key, because another key is another video."""
+    """What a confirmation belongs to: the request and the key, because another key is another video."""
     return fingerprint(normal | {"request_key": request_key})
 
 
 class ConfirmationStore:
-    """The asking of one database. Blocking; async code calls these through `Database.do`."""
+    """The confirmations of one database. Blocking."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def settle(
-        self, wish: PriceRequest, answer: ConfirmationReply | None, now: datetime, *, can_ask: bool
+        self, price_request: PriceRequest, answer: ConfirmationReply | None, now: datetime, *, can_ask: bool
     ) -> ConfirmationPrompt | None:
-        """None when the price is agreed to, else the question to put to a person.
+        """None when the price is confirmed, else the question to ask a person.
 
-        Raises CallerError(needs_confirmation) where nobody can be asked, or somebody said no or nothing.
+        Raises CallerError(needs_confirmation) when nobody can be asked, or the person declined or did not answer.
         """
         if not can_ask:
-            amount = self._amount_to_tell(wish, now)
+            amount = self._amount_to_report(price_request, now)
             if amount is None:
                 return None
-            raise not_asked(wish.offers, wish.above_usd, amount)
+            raise not_asked(price_request.offers, price_request.above_usd, amount)
         if answer is not None and not answer.yes:
-            self.forget(wish)
-            raise (unanswered if answer.yes is None else declined)(wish.offers, wish.above_usd)
-        price = to_micro(wish.offers[0].at_most_usd)
-        if answer is not None and self._was_told(wish, answer.token, price, now):
+            self.forget(price_request)
+            raise (unanswered if answer.yes is None else declined)(price_request.offers, price_request.above_usd)
+        price = to_micro(price_request.offers[0].at_most_usd)
+        if answer is not None and self._was_asked(price_request, answer.token, price, now):
             return None
         question = ConfirmationPrompt(
-            f"{wish.name}/{secrets.token_urlsafe(16)}", question_text(wish.offers, wish.above_usd)
+            f"{price_request.name}/{secrets.token_urlsafe(16)}",
+            question_text(price_request.offers, price_request.above_usd),
         )
         with self._database.write() as connection:
-            _remember(connection, wish.caller, question.token, price, now)
+            _remember(connection, price_request.caller, question.token, price, now)
         return question
 
-    def forget(self, wish: PriceRequest) -> None:
-        """All that was asked about a wish: it was declined, or its consent is used up."""
+    def forget(self, price_request: PriceRequest) -> None:
+        """Forget everything that was asked about a request: it was declined, or its confirmation is used up."""
         with self._database.write() as connection:
-            use_up(connection, wish.caller, wish.name)
+            use_up(connection, price_request.caller, price_request.name)
 
-    def _was_told(self, wish: PriceRequest, token: str, price: int, now: datetime) -> bool:
-        """Whether this price, or a higher one, was told in a question about this wish not long ago."""
+    def _was_asked(self, price_request: PriceRequest, token: str, price: int, now: datetime) -> bool:
+        """Whether a recent question about this request named this price or a higher one."""
         with self._database.read() as connection:
             return (
-                token.startswith(f"{wish.name}/")
-                and (_recorded_micro(connection, wish.caller, token, now) or 0) >= price
+                token.startswith(f"{price_request.name}/")
+                and (_recorded_micro(connection, price_request.caller, token, now) or 0) >= price
             )
 
-    def _amount_to_tell(self, wish: PriceRequest, now: datetime) -> Decimal | None:
-        """None when the wish's cap is the one-time amount that was told for it. Else the amount to tell: the same while
-        it lives and fits the price, so that a blind repeat does not take it from somebody who is about to agree; or a
-        new one, which is never the cap that came before it was told."""
-        amounts = [to_micro(one_time_amount(wish.offers[0], tail)) for tail in range(1, TAILS + 1)]
+    def _amount_to_report(self, price_request: PriceRequest, now: datetime) -> Decimal | None:
+        """None when the cap is the one-time amount reported for this request. Else the amount to report: the same while
+        it is valid and fits the price, so that a blind repeat does not take it from somebody who is about to agree; or
+        a new one, which is never a cap that was given before it was reported."""
+        amounts = [to_micro(one_time_amount(price_request.offers[0], tail)) for tail in range(1, TAILS + 1)]
         with self._database.write() as connection:
-            self._database.lock(connection, f"asked {wish.caller} {wish.name}")
-            told = _recorded_micro(connection, wish.caller, wish.name, now)
-            if told not in amounts:
-                told = secrets.choice([each for each in amounts if from_micro(each) != wish.cap_usd])
-                _remember(connection, wish.caller, wish.name, told, now)
-            return None if from_micro(told) == wish.cap_usd else from_micro(told)
+            self._database.lock(connection, f"asked {price_request.caller} {price_request.name}")
+            recorded = _recorded_micro(connection, price_request.caller, price_request.name, now)
+            if recorded not in amounts:
+                recorded = secrets.choice([each for each in amounts if from_micro(each) != price_request.cap_usd])
+                _remember(connection, price_request.caller, price_request.name, recorded, now)
+            return None if from_micro(recorded) == price_request.cap_usd else from_micro(recorded)
 
 
 def _recorded_micro(connection: Connection, caller: str, name: str, now: datetime) -> int | None:
     query = select(asked.c.cost_micro).where(
         asked.c.caller == caller, asked.c.fingerprint == name, asked.c.asked_at >= now - VALID
     )
-    told: int | None = connection.execute(query).scalar()
-    return told
+    recorded: int | None = connection.execute(query).scalar()
+    return recorded
 
 
 def _remember(connection: Connection, caller: str, name: str, micro: int, now: datetime) -> None:
@@ -126,6 +127,6 @@ def _remember(connection: Connection, caller: str, name: str, micro: int, now: d
 
 
 def use_up(connection: Connection, caller: str, name: str) -> None:
-    """Forget all that was asked under a name, inside a transaction."""
-    of_wish = (asked.c.fingerprint == name) | asked.c.fingerprint.startswith(f"{name}/")
-    connection.execute(delete(asked).where(asked.c.caller == caller, of_wish))
+    """Forget everything that was asked under a name, inside a transaction."""
+    of_request = (asked.c.fingerprint == name) | asked.c.fingerprint.startswith(f"{name}/")
+    connection.execute(delete(asked).where(asked.c.caller == caller, of_request))

@@ -1,4 +1,5 @@
-"""Films and inputs in folders of HOME: what is whole has its final name, everything else is a `.part` of one fence."""
+"""Videos and inputs in folders of HOME: what is complete has its final name, everything else is a `.part` of one
+claim."""
 
 import hashlib
 import json
@@ -26,7 +27,7 @@ from ltx_mcp.media.client import MediaClient
 from ltx_mcp.private import FILE, create_private, make_folder, open_private
 
 CONVERTED = "-2-as"
-"""What follows the digest in the name of a converted input; its number grows when conversions come out otherwise."""
+"""What follows the digest in the name of a converted input; its number grows when conversions change."""
 
 
 class FileStore:
@@ -39,79 +40,79 @@ class FileStore:
         self._incoming = home / "incoming"
         self._in_use: dict[str, FileLock] = {}
 
-    def film(self, job_id: str) -> Path:
-        """Where a finished job's film lies."""
+    def video(self, job_id: str) -> Path:
+        """Where a finished job's video is."""
         return self._videos / f"{job_id}.mp4"
 
     def sheet(self, job_id: str) -> Path:
-        """Where its contact sheet lies."""
+        """Where its contact sheet is."""
         return self._videos / f"{job_id}.jpg"
 
     def part(self, job: Job) -> Path:
-        """Where the holder of this fence, and nobody else, writes the film."""
-        with self._told():
+        """Where the owner of this fencing token, and nobody else, writes the video."""
+        with self._storage_errors():
             make_folder(self._videos)
         return self._videos / f"{job.id}.{job.fencing_token}.part"
 
     def check_room(self, offer: Offer) -> None:
-        """Whether the film of this offer will find room. Raises SetupError(storage_failed)."""
+        """Raises SetupError(storage_failed) when the disk has no room for the video of this offer."""
         check_space(self._videos, offer.expected_bytes + reserve_of(self._videos))
 
     def adopt_part(self, job: Job) -> None:
-        """Take over the whole film that an earlier holder had written. Raises SetupError when there is none."""
+        """Take over the complete video that an earlier lease owner wrote. Raises SetupError when there is none."""
         others = [path for path in self._videos.glob(f"{job.id}.*.part") if path != self.part(job)]
         if not others:
             message = "The film had come, but its file is gone from this disk."
             raise SetupError(ErrorCode.STORAGE_FAILED, message, f"Look for {job.id}.*.part in {self._videos}.")
-        with self._told():
+        with self._storage_errors():
             os.replace(max(others, key=lambda path: path.stat().st_mtime), self.part(job))
 
     def drop_parts(self, job: Job) -> None:
-        """Remove what unfinished attempts left, but for those of a later holder, who may be at work."""
+        """Remove what unfinished attempts left, except those of a later lease owner, who may be at work."""
         for path in self._videos.glob(f"{job.id}.*part*"):
-            fence = path.name.removeprefix(f"{job.id}.").partition(".")[0]
-            if not fence.isdecimal() or int(fence) <= job.fencing_token:
+            token = path.name.removeprefix(f"{job.id}.").partition(".")[0]
+            if not token.isdecimal() or int(token) <= job.fencing_token:
                 path.unlink(missing_ok=True)
 
-    def remove_film(self, job_id: str) -> None:
-        """Remove a film with all that belongs to it, for good."""
-        with self._told():
-            for path in (self.film(job_id), self.sheet(job_id), self._videos / f"{job_id}.json"):
+    def remove_video(self, job_id: str) -> None:
+        """Remove a video with everything that belongs to it."""
+        with self._storage_errors():
+            for path in (self.video(job_id), self.sheet(job_id), self._videos / f"{job_id}.json"):
                 path.unlink(missing_ok=True)
             for path in self._videos.glob(f"{job_id}.*part*"):
                 path.unlink(missing_ok=True)
 
     def remove_inputs(self, used: Container[str], before: datetime) -> None:
-        """Remove inputs whose content is not `used` any more and that came before this time."""
+        """Remove inputs that are not `used` any more and are older than this time."""
         for path in self._inputs.glob("*"):
-            with suppress(FileNotFoundError), self._told():
+            with suppress(FileNotFoundError), self._storage_errors():
                 if re.split("[-.]", path.name)[0] in used:
                     continue
                 if path.stat().st_mtime < before.timestamp():
                     path.unlink()
 
-    def keep_film(self, job: Job, part: Path, film: VideoInfo) -> None:
-        """Give the film its final name, with a sidecar that tells another program what it is."""
-        with self._told():
+    def keep_video(self, job: Job, part: Path, video: VideoInfo) -> None:
+        """Give the video its final name, with a sidecar that describes it to other programs."""
+        with self._storage_errors():
             sidecar = self._videos / f"{job.id}.json"
             temporary = part.with_suffix(".json.part")
-            about = json.dumps(_about(job, film), indent=1, ensure_ascii=False) + "\n"
+            about = json.dumps(_about(job, video), indent=1, ensure_ascii=False) + "\n"
             with open_private(temporary, "wb") as file:
                 file.write(about.encode())
             os.replace(temporary, sidecar)
             with open_private(part, "rb+") as file:
                 os.fsync(file.fileno())
-            os.replace(part, self.film(job.id))
+            os.replace(part, self.video(job.id))
         self.drop_parts(job)
 
     def input(self, given: Input) -> Path:
-        """Where the bytes of an input lie."""
+        """Where the bytes of an input are."""
         return self._inputs / f"{given.sha256}.{given.format}"
 
     def keep_input(self, given: Input, found: Path) -> None:
         """Keep the bytes of an input under the name of their content; once is enough."""
         kept = self.input(given)
-        with self._told():
+        with self._storage_errors():
             make_folder(self._inputs)
             if not kept.exists():
                 temporary = self._inputs / f"{uuid4().hex}.part"
@@ -123,29 +124,29 @@ class FileStore:
                     temporary.unlink(missing_ok=True)
 
     def staging_dir(self) -> Path:
-        """A folder of the home for what is being made; on the same file system as what it becomes."""
-        with self._told():
+        """A folder for what is being made, on the same file system as the result."""
+        with self._storage_errors():
             make_folder(self._inputs)
         return self._inputs
 
     def make_media(self) -> MediaClient:
-        """The media processes, which see where films are kept and callers' inputs come in, not the database beside."""
+        """The media processes; they see the folders of videos and inputs, not the database beside them."""
         return MediaClient(inputs_in=(self._incoming,), films_in=(self._videos, self._incoming))
 
     def new_folder(self) -> str:
-        """A folder for what a call brings, until `remove_folder`. A lock beside it, which the OS releases when this
-        process dies, tells other processes that it is in use; a suspended process holds it still."""
-        with self._told():
+        """A folder for the files of a call, until `remove_folder`. A lock file beside it, which the OS releases when
+        this process dies, shows other processes that it is in use; a suspended process keeps it."""
+        with self._storage_errors():
             make_folder(self._incoming)
             while True:
                 folder = self._incoming / f"in_{uuid4().hex}"
-                # released in another thread than this one
+                # may be released in another thread
                 lock = FileLock(_lock_of(folder), timeout=0, mode=FILE, thread_local=False)
                 try:
                     lock.acquire()
                 except Timeout:
                     continue
-                # somebody sweeping may have removed the file between our making and our locking it
+                # a sweep may have removed the file after we made it and before we locked it
                 if _lock_of(folder).exists():
                     break
                 lock.release()
@@ -154,14 +155,14 @@ class FileStore:
             return str(folder)
 
     def remove_folder(self, folder: str) -> None:
-        """Remove what a call brought."""
+        """Remove the folder of a call."""
         shutil.rmtree(folder, ignore_errors=True)
         if (lock := self._in_use.pop(folder, None)) is not None:
             _unlock(lock)
 
     def sweep(self, before: datetime) -> None:
-        """Remove what calls of dead processes brought, and what older versions, which took no locks, brought before
-        this time."""
+        """Remove the folders of dead processes, and those that older versions, which took no locks, made before this
+        time."""
         with suppress(OSError):
             for path in [*self._incoming.glob("in_*.lock")]:
                 lock = FileLock(path, timeout=0, mode=FILE, thread_local=False)
@@ -179,7 +180,7 @@ class FileStore:
         return storage_failed(self._home, reason)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _storage_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -203,7 +204,7 @@ def _is_older(path: Path, moment: datetime) -> bool:
     return path.stat().st_mtime < moment.timestamp()
 
 
-def _about(job: Job, film: VideoInfo) -> dict[str, object]:
+def _about(job: Job, video: VideoInfo) -> dict[str, object]:
     offer = job.offer
     return {
         "job_id": job.id,
@@ -214,7 +215,7 @@ def _about(job: Job, film: VideoInfo) -> dict[str, object]:
         "cost_usd": to_wire(job.cost_usd),
         "created_at": job.created_at.isoformat(),
         "sources": list(job.sources),
-        "film": asdict(film),
+        "film": asdict(video),
     }
 
 

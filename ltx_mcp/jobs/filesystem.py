@@ -1,5 +1,5 @@
-"""The disk a home lies on: of what kind it is, since SQLite's locks, which keep an order from being paid twice, need a
-local one; and whether it has room.
+"""The disk of a home: its kind, because the SQLite locks that prevent double payment need a local disk, and its free
+space.
 """
 
 import logging
@@ -12,16 +12,16 @@ logger = logging.getLogger(__name__)
 
 MOUNTS = Path("/proc/self/mountinfo")
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs"})
-"""Locks and shared memory do not hold between the machines that use these."""
+"""Locks and shared memory do not work between the machines that share these."""
 DOUBTFUL = frozenset({"9p", "virtiofs", "ceph", "lustre", "glusterfs", "fuse.glusterfs", "gpfs", "ocfs2", "vboxsf"})
-"""Fine while one machine alone uses the folder."""
+"""Fine while only one machine uses the folder."""
 MAX_RESERVE_BYTES, RESERVE_SHARE = 64 << 20, 20
-"""So much of a disk is left to others, or of a small one this part."""
+"""How much of a disk is left free; of a small disk one part in RESERVE_SHARE."""
 
 
 def check_disk(home: Path, mounts: Path = MOUNTS) -> None:
     """Raises SetupError(storage_failed) for a home on a network disk; warns where it may be one. Linux only: other
-    systems do not say it in a file."""
+    systems have no such file."""
     try:
         kind = find_file_system(home.resolve(), mounts.read_text(encoding="utf-8", errors="replace"))
     except OSError:
@@ -38,8 +38,8 @@ def check_disk(home: Path, mounts: Path = MOUNTS) -> None:
 
 
 def check_space(folder: Path, needed_bytes: int) -> None:
-    """Raises SetupError(storage_failed) where the disk of `folder`, which need not exist yet, has less room than
-    this. A disk that does not say how much it has is believed to have enough."""
+    """Raises SetupError(storage_failed) when the disk of `folder`, which need not exist yet, has less free space. A
+    disk that does not report its free space is assumed to have enough."""
     try:
         usage = shutil.disk_usage(_existing(folder))
     except OSError:
@@ -47,13 +47,13 @@ def check_space(folder: Path, needed_bytes: int) -> None:
     if usage.total and usage.free < needed_bytes:
         raise SetupError(
             ErrorCode.STORAGE_FAILED,
-            f"The disk of {folder} has {_told(usage.free)} left, and {_told(needed_bytes)} are needed.",
+            f"The disk of {folder} has {_format_size(usage.free)} left, and {_format_size(needed_bytes)} are needed.",
             "Free space, or set LTX_MCP_HOME to a folder on another disk.",
         )
 
 
 def reserve_of(folder: Path) -> int:
-    """What should be left free on the disk of `folder`, for the database and whatever else writes there."""
+    """How much should stay free on the disk of `folder`, for the database and other programs."""
     try:
         total = shutil.disk_usage(_existing(folder)).total
     except OSError:
@@ -62,16 +62,16 @@ def reserve_of(folder: Path) -> int:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder, or its nearest parent that exists."""
     return next((each for each in (folder, *folder.parents) if each.exists()), folder)
 
 
-def _told(size_bytes: int) -> str:
+def _format_size(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"
 
 
 def find_file_system(path: Path, mountinfo: str) -> str:
-    """The type of the file system a path lies on, by the text of mountinfo; empty when it is not told."""
+    """The type of the file system of a path, from the text of mountinfo; empty when it is not listed."""
     found, longest = "", -1
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
@@ -79,6 +79,6 @@ def find_file_system(path: Path, mountinfo: str) -> str:
         if len(fields) < 5 or not after:
             continue
         point = fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-        if path.is_relative_to(point) and len(point) >= longest:  # of two mounts on one point the later one shows
+        if path.is_relative_to(point) and len(point) >= longest:  # of two mounts on one point the later one is visible
             found, longest = after.split()[0], len(point)
     return found

@@ -1,6 +1,6 @@
-"""The home is one user's alone: one that stands open to others is closed, or refused with the reason.
+"""The home belongs to one user: one that others can read is closed to them, or refused with the reason.
 
-Nothing that is not ours is touched: a folder that holds other things than ours is never closed by itself.
+A folder that holds anything that is not ours is never changed.
 """
 
 import os
@@ -20,11 +20,11 @@ DATABASE = "jobs.sqlite"
 FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", "worker.log", "kept-keys")
 SHARED = ("/tmp", "/var/tmp", "/dev/shm")
 NOBODYS = frozenset({"lost+found"})
-"""What a disk has of itself."""
+"""What a new disk already contains."""
 
 
 def open_home(home: Path) -> None:
-    """Make the home, or close it to others, with all of ours in it. Raises SetupError(storage_failed), or OSError."""
+    """Create the home, or close it and our files in it to others. Raises SetupError(storage_failed) or OSError."""
     make_folder(home)
     if reason := find_trouble(home):
         raise _refused(home, reason)
@@ -40,7 +40,7 @@ def open_home(home: Path) -> None:
 
 
 def find_trouble(home: Path) -> str:
-    """Why a home that is there is not ours to use; empty where it is."""
+    """Why an existing home must not be used; empty if it may."""
     if sys.platform == "win32":
         return ""
     else:
@@ -66,7 +66,7 @@ def _find_trouble(home: Path, user: int) -> str:
 
 
 def stands_open(home: Path) -> bool:
-    """Whether others can get at it, where its link leads if it is one."""
+    """Whether others can read it, or the folder that it links to."""
     return HAS_MODES and bool(os.stat(home).st_mode & OTHERS)
 
 
@@ -88,7 +88,7 @@ def _name(uid: int) -> str:
 
 
 def _samples(home: Path) -> Iterator["os.PathLike[str]"]:
-    """Enough to know whether an older version left files open: of a folder the first, which is closed last."""
+    """Enough to know whether an older version left files open: the first entry of each folder, which is closed last."""
     yield from (home / name for name in (*FOLDERS, *FILES))
     for folder in (home / name for name in FOLDERS):
         yield from islice(_entries(folder), 1)

@@ -1,6 +1,6 @@
-"""What a person does with films that are kept: remove one from this machine, or fetch it once more.
+"""Removes a kept video from this machine, or fetches it again, for a person.
 
-The row, with what it cost, stays: a budget counts it.
+The row with its cost stays: a budget counts it.
 """
 
 from collections.abc import Callable
@@ -20,21 +20,21 @@ from ltx_mcp.jobs.store.schema import jobs
 
 @dataclass(frozen=True)
 class Keeping:
-    """The films of one home."""
+    """The videos of one home."""
 
     database: Database
-    tools: StepContext
+    context: StepContext
     now: Callable[[], datetime]
 
     async def remove(self, job: Job) -> None:
-        """Remove a film that nothing needs any more. Raises CallerError."""
+        """Remove a video that no live job needs. Raises CallerError."""
         if job.live:
             raise CallerError(
                 ErrorCode.INVALID_REQUEST,
                 f"{job.id} is under way, and what it makes may be paid.",
                 f"cancel_job {job.id} ends it first.",
             )
-        if not self.tools.files.film(job.id).exists():
+        if not self.context.files.video(job.id).exists():
             raise CallerError(ErrorCode.INVALID_REQUEST, f"{job.id} has no film on this machine.")
         if needing := await self.database.run_in_thread(self._needing, job.id):
             raise CallerError(
@@ -42,32 +42,32 @@ class Keeping:
                 f"The film of {job.id} is needed by {', '.join(needing)}, which is under way.",
                 "Try again when that has ended.",
             )
-        await self.database.run_in_thread(self.tools.files.remove_film, job.id)
+        await self.database.run_in_thread(self.context.files.remove_video, job.id)
         await self.database.run_in_thread(self._record, job, "film_removed")
 
     async def fetch(self, job: Job) -> Path:
-        """The film of a job that succeeded, brought here once more where it is not here any more. Raises CallerError,
-        ProviderError or SetupError."""
-        film = self.tools.files.film(job.id)
-        if job.state is State.SUCCEEDED and film.exists():
-            return film
+        """The video of a job that succeeded, downloaded again if it is gone. Raises CallerError, ProviderError or
+        SetupError."""
+        video = self.context.files.video(job.id)
+        if job.state is State.SUCCEEDED and video.exists():
+            return video
         self._check(job)
-        folder = await self.database.run_in_thread(self.tools.files.new_folder)
+        folder = await self.database.run_in_thread(self.context.files.new_folder)
         part = Path(folder, "film.part")
         try:
-            await self.tools.fetch_video(job, part)
-            measured = await self.tools.media.measure_film(part)
-            await self.tools.media.make_sheet(part, self.tools.files.sheet(job.id))
-            await self.database.run_in_thread(self.tools.files.keep_film, job, part, measured)
+            await self.context.fetch_video(job, part)
+            measured = await self.context.media.measure_film(part)
+            await self.context.media.make_sheet(part, self.context.files.sheet(job.id))
+            await self.database.run_in_thread(self.context.files.keep_video, job, part, measured)
         finally:
-            self.tools.files.remove_folder(folder)
+            self.context.files.remove_folder(folder)
         await self.database.run_in_thread(self._record, job, "film_fetched")
-        return film
+        return video
 
     def may_be_fetched(self, job: Job) -> bool:
-        """Whether its address may still lead to it."""
+        """Whether its address may still work."""
         expires = job.result_url_expires_at
-        return bool(job.result_url or self.tools.downloader(job)) and (expires is None or expires > self.now())
+        return bool(job.result_url or self.context.downloader(job)) and (expires is None or expires > self.now())
 
     def _check(self, job: Job) -> None:
         if job.state is not State.SUCCEEDED:
@@ -88,7 +88,7 @@ class Keeping:
         )
 
     def _needing(self, job_id: str) -> list[str]:
-        """The live jobs that are made from it."""
+        """The live jobs that are made from this one."""
         with self.database.read() as connection:
             rows = connection.execute(select(jobs.c.id, jobs.c.inputs).where(jobs.c.state.in_(ACTIVE_STATES)))
             return [row.id for row in rows if any(given.get("job_id") == job_id for given in row.inputs)]

@@ -1,4 +1,4 @@
-"""Placement: from a caller's arguments to the one job of their request, or to the question a person answers first."""
+"""Placement: turns a caller's arguments into the one job of their request, or into a question to a person."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,12 +25,12 @@ from ltx_mcp.media.inputs import InputReader
 
 @dataclass
 class Placement:
-    """Where requests become rows, by `place`. Above `confirm_above_usd` a person must agree first; None is never."""
+    """Plans requests and inserts them with `place`. Above `confirm_above_usd` a person must agree; None: never."""
 
     catalog: Catalog
     store: Store
     place: Callable[[NewJob, datetime, Repeat], PlacedJob]
-    consents: ConfirmationStore
+    confirmations: ConfirmationStore
     files: FileStore
     reader: InputReader
     now: Callable[[], datetime]
@@ -45,10 +45,10 @@ class Placement:
         can_ask: bool,
         repeat: Repeat,
     ) -> PlacedJob | ConfirmationPrompt:
-        """The job of this request: placed now, or the one it already has, which `repeat` decides. With `can_ask` it may
-        be the question to put to a person, whose `answer` comes with the same arguments again.
+        """The job of this request: placed now, or the one it already has, as `repeat` decides. With `can_ask` it may
+        return a question to a person; their `answer` arrives with the same arguments in a later call.
 
-        Raises CallerError or SetupError. Unless a job is returned nothing was kept: no row, no file, no reservation.
+        Raises CallerError or SetupError. Unless a job is returned, nothing is kept: no row, no file, no reservation.
         """
         async with self._media(arguments, caller) as given:
             inputs = tuple(each.input for each in given)
@@ -69,13 +69,16 @@ class Placement:
                     return PlacedJob(same, fresh=False)
                 raise
             new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd)
-            wish = self._wish(new, request.max_cost_usd)
-            if wish is not None or any(each.path is not None for each in given):
-                # nobody is asked about what would be refused anyway, and nothing is kept of it
+            price_request = self._price_request(new, request.max_cost_usd)
+            if price_request is not None or any(each.path is not None for each in given):
+                # do not ask about, or keep files of, what would be refused anyway
                 found = await self.store.run_in_thread(self.store.check, new, self.now(), repeat)
                 if found is not None:
                     return PlacedJob(found, fresh=False)
-            if wish is not None and (question := await self._settle(wish, answer, can_ask)) is not None:
+            if (
+                price_request is not None
+                and (question := await self._settle(price_request, answer, can_ask)) is not None
+            ):
                 return question
             for each in given:
                 if each.path is not None:
@@ -83,9 +86,9 @@ class Placement:
         return await self.store.run_in_thread(self.place, new, self.now(), repeat)
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
-        """Everything that could be ordered for this, what stands in the way of the rest, and why others refuse.
+        """Everything that could be ordered for this, and why the rest cannot.
 
-        A medium that is given is measured; for one that is not, the arguments stand. Raises CallerError or SetupError.
+        Given media files are measured; for the others the arguments count. Raises CallerError or SetupError.
         """
         _check_estimate(arguments)
         async with self._media(arguments, caller) as given:
@@ -102,7 +105,7 @@ class Placement:
 
     @asynccontextmanager
     async def _media(self, arguments: PaidArguments | EstimateCost, caller: str) -> AsyncIterator[list[ResolvedInput]]:
-        """The media of a request; what was read of them lies in a folder that is removed afterwards."""
+        """The media of a request, read into a folder that is removed afterwards."""
         if not media_arguments(arguments):
             yield []
             return
@@ -112,18 +115,20 @@ class Placement:
         finally:
             self.files.remove_folder(folder)
 
-    def _wish(self, new: NewJob, cap_usd: Decimal | None) -> PriceRequest | None:
-        """What a person must agree to; None where the price needs nobody's consent."""
+    def _price_request(self, new: NewJob, cap_usd: Decimal | None) -> PriceRequest | None:
+        """The price a person must agree to; None if no confirmation is needed."""
         above_usd = self.confirm_above_usd
         if above_usd is None or not needs_confirmation(new.offers, above_usd):
             return None
         return PriceRequest(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd)
 
     async def _settle(
-        self, wish: PriceRequest, answer: ConfirmationReply | None, can_ask: bool
+        self, price_request: PriceRequest, answer: ConfirmationReply | None, can_ask: bool
     ) -> ConfirmationPrompt | None:
         """None when the price is agreed to."""
-        return await self.store.run_in_thread(self.consents.settle, wish, answer, self.now(), can_ask=can_ask)
+        return await self.store.run_in_thread(
+            self.confirmations.settle, price_request, answer, self.now(), can_ask=can_ask
+        )
 
 
 ESTIMATED_MEDIA = {"audio_to_video": ("audio",), "extend": ("video", "context"), "retake": ("video",)}

@@ -1,6 +1,6 @@
-"""Providers' own prices: asked for once an hour by one process of a database, kept there, and read by all.
+"""Providers' own prices: one process of a database asks for them once an hour and stores them; all read them there.
 
-No order waits for any of this: the call is made beside the work, and a placing reads what is kept.
+No order waits for this: the calls run beside the work, and a placement reads what is stored.
 """
 
 import logging
@@ -21,21 +21,21 @@ logger = logging.getLogger(__name__)
 
 EVERY = timedelta(hours=1)
 MAX_AGE = timedelta(days=7)
-"""An older price is not used any more."""
-LOOK_EVERY = timedelta(minutes=1)
-"""How often a busy process looks in the database whether the hour is over."""
+"""Older prices are not used."""
+CHECK_EVERY = timedelta(minutes=1)
+"""How often a busy process checks in the database whether the hour is over."""
 CALL_S = 15.0
 
 
 class PriceBook:
-    """What is kept in one database. Blocking; async code calls these through `Database.do`."""
+    """The stored prices of one database. Blocking."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.run_in_thread = database.run_in_thread
 
     def read(self, now: datetime) -> UnitPrices:
-        """All that was told in the last days. What is dated ahead was told by a clock that was set back since."""
+        """The prices of the last days. A date in the future comes from a clock that has been set back since."""
         recent = (unit_prices.c.read_at > now - MAX_AGE, unit_prices.c.read_at < now + EVERY)
         with self._database.read() as connection:
             rows = connection.execute(select(unit_prices).where(*recent)).all()
@@ -47,7 +47,7 @@ class PriceBook:
         }
 
     def begin_call(self, provider: str, now: datetime) -> bool:
-        """Whether it is this caller's turn to ask: of all processes one may in an hour, whatever comes of it."""
+        """Whether this process may ask now: one of all may in an hour, even if its call fails."""
         asked_at = select(price_calls.c.asked_at).where(price_calls.c.provider == provider)
         with self._database.read() as connection:
             if _is_recent(connection.execute(asked_at).scalar(), now):
@@ -60,12 +60,12 @@ class PriceBook:
             connection.execute(insert(price_calls).values(provider=provider, asked_at=now))
             return True
 
-    def keep(self, provider: str, told: Mapping[str, UnitPrice]) -> None:
-        """Keep what was told, instead of what was told before; a unit stays confirmed while it has the same name."""
+    def keep(self, provider: str, prices: Mapping[str, UnitPrice]) -> None:
+        """Replace the stored prices of a provider; a unit stays confirmed while its name is the same."""
         with self._database.write() as connection:
             self._lock(connection, provider)
             before = {row.endpoint: row for row in connection.execute(select(unit_prices).where(*_rows(provider)))}
-            for endpoint, price in told.items():
+            for endpoint, price in prices.items():
                 old = before.get(endpoint)
                 same = old is not None and (old.unit, old.currency) == (price.unit, price.currency)
                 connection.execute(delete(unit_prices).where(*_rows(provider, endpoint)))
@@ -82,7 +82,7 @@ class PriceBook:
                 )
 
     def confirm(self, provider: str, endpoint: str, now: datetime) -> None:
-        """A charge has shown that the unit which is kept is a second."""
+        """Record that a charge has shown the stored unit to be a second."""
         rows = (*_rows(provider, endpoint), unit_prices.c.confirmed_at.is_(None))
         with self._database.write(durable=False) as connection:
             connection.execute(update(unit_prices).where(*rows).values(confirmed_at=now))
@@ -92,24 +92,23 @@ class PriceBook:
 
 
 class PriceWatch:
-    """Asks those providers of this process that tell prices. Nothing is asked before `wake`, and what goes wrong is a
-    line in the log."""
+    """Asks the providers that report prices. Nothing is asked before `wake`; a failure is only logged."""
 
-    def __init__(self, book: PriceBook, adapters: Mapping[str, Provider], now: Callable[[], datetime]) -> None:
-        self._book = book
+    def __init__(self, price_book: PriceBook, adapters: Mapping[str, Provider], now: Callable[[], datetime]) -> None:
+        self._price_book = price_book
         able = {name: adapter for name, adapter in adapters.items() if isinstance(adapter, SupportsPricing)}
         self._sources = {name: adapter for name, adapter in able.items() if adapter.tells_prices}
         self._now = now
-        self._looked_at: datetime | None = None
+        self._checked_at: datetime | None = None
         self._wanted = anyio.Event()
         self._running: anyio.CancelScope | None = None
         self._ended = anyio.Event()
 
     def wake(self) -> None:
-        """There is work, so prices matter: look whether it is time to ask."""
+        """There is work, so prices matter: check whether it is time to ask."""
         now = self._now()
-        if self._looked_at is None or abs(now - self._looked_at) >= LOOK_EVERY:
-            self._looked_at = now
+        if self._checked_at is None or abs(now - self._checked_at) >= CHECK_EVERY:
+            self._checked_at = now
             self._wanted.set()
 
     async def run(self) -> None:
@@ -127,21 +126,21 @@ class PriceWatch:
             self._ended.set()
 
     async def stop(self) -> None:
-        """Ask nobody any more; returns when the database is not needed any more."""
+        """Stop asking; returns when the database is no longer needed."""
         if self._running is not None:
             self._running.cancel()
             await self._ended.wait()
 
     async def _ask(self, provider: str, adapter: SupportsPricing) -> None:
         try:
-            if not await self._book.run_in_thread(self._book.begin_call, provider, self._now()):
+            if not await self._price_book.run_in_thread(self._price_book.begin_call, provider, self._now()):
                 return
             with anyio.fail_after(CALL_S):
-                told = await adapter.prices()
-            await self._book.run_in_thread(self._book.keep, provider, told)
+                prices = await adapter.prices()
+            await self._price_book.run_in_thread(self._price_book.keep, provider, prices)
         except (LtxError, TimeoutError) as error:
             logger.warning("%s did not tell its prices, those that are known stay: %s", provider, error or "no answer")
-        except Exception:  # it runs beside the orders, which a fault of it must not end
+        except Exception:  # it runs beside the orders, and its fault must not end them
             logger.exception("the prices of %s could not be taken in", provider)
 
 

@@ -1,4 +1,4 @@
-"""What only a person may settle: an order whose outcome nobody knows, and one that was found at its provider."""
+"""What only a person may settle: an order whose outcome is unknown, and an order that was found at its provider."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ NAME = re.compile(r"[\w.:-]{1,200}", re.ASCII)
 
 
 class Resolution(StrEnum):
-    """What a person found out about an order nobody has an answer to."""
+    """What a person found out about an order that was never answered."""
 
     CHARGED = "charged"
     NOT_CHARGED = "not-charged"
@@ -32,25 +32,25 @@ class Resolution(StrEnum):
 
 
 class RecoveryStore:
-    """The verdicts over one database. Blocking; async code calls these through `Database.do`."""
+    """Resolves jobs in one database. Blocking."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.run_in_thread = database.run_in_thread
 
-    def resolve(self, job_id: str, verdict: Resolution, now: datetime) -> Job:
+    def resolve(self, job_id: str, resolution: Resolution, now: datetime) -> Job:
         """Book or release the price of an unknown job, or order it again. Raises CallerError for any other job."""
         with self._database.write() as connection:
             job = self._unknown(find(connection, None, job_id, lock=True), job_id)
-            changes = _settled(job, verdict)
+            changes = _settled(job, resolution)
             to = changes["state"]
             change(connection, (jobs.c.id == job_id,), terminal_changes(to, now) | {"run_after": now} | changes)
             return record_transition(
-                connection, job_id, to, now, f"resolved_{verdict.value}", {"bill": changes["bill"]}
+                connection, job_id, to, now, f"resolved_{resolution.value}", {"bill": changes["bill"]}
             )
 
     def adopt(self, job_id: str, remote: Mapping[str, Any], now: datetime) -> Job:
-        """Follow this order of the provider as the one an unknown job had sent. Raises CallerError."""
+        """Track this order of the provider as the one that an unknown job had sent. Raises CallerError."""
         with self._database.write() as connection:
             job = self._unknown(find(connection, None, job_id, lock=True), job_id)
             follow = {
@@ -64,18 +64,18 @@ class RecoveryStore:
             return record_transition(connection, job.id, State.RUNNING, now, "adopted", {})
 
     def adopt_new(self, new: NewJob, remote: Mapping[str, Any], now: datetime) -> Job:
-        """A new job that follows this order. It is paid already, so no budget is asked, but one counts it."""
+        """A new job that tracks this order. It is already paid, so the budget is not checked, but counts it."""
         with self._database.write() as connection:
             follow: dict[str, Any] = {"state": State.RUNNING, "provider_ref": dict(remote), "ordered_at": now}
             return insert_job(connection, new, now, "adopted", **follow)
 
     def followers(self, provider: str, remote_id: str) -> Sequence[Job]:
-        """The jobs that follow, or followed, an order of this name."""
+        """The jobs that track, or tracked, the order with this id."""
         named = cast(jobs.c.provider_ref, Text).contains(f'"{remote_id}"', autoescape=True)
         return self._select(jobs.c.provider == provider, named)
 
     def unknown(self, provider: str) -> Sequence[Job]:
-        """The jobs of a provider that may have an order nobody has an answer to."""
+        """The jobs of a provider that may have sent an order which was never answered."""
         return self._select(jobs.c.provider == provider, jobs.c.state == State.UNKNOWN, jobs.c.provider_ref.is_(None))
 
     def _select(self, *where: Any) -> Sequence[Job]:
@@ -99,19 +99,19 @@ class RecoveryStore:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What the terminal calls for a person: verdicts, and orders found by their name at a provider."""
+    """What the terminal calls for a person: resolutions, and orders found by their id at a provider."""
 
-    verdicts: RecoveryStore
+    store: RecoveryStore
     catalog: Catalog
     adapters: Mapping[str, Provider]
     now: Callable[[], datetime]
 
-    async def resolve(self, job_id: str, verdict: Resolution) -> Job:
+    async def resolve(self, job_id: str, resolution: Resolution) -> Job:
         """Settle a job whose outcome is unknown. Raises CallerError for any other."""
-        return await self.verdicts.run_in_thread(self.verdicts.resolve, job_id, verdict, self.now())
+        return await self.store.run_in_thread(self.store.resolve, job_id, resolution, self.now())
 
     async def adopt(self, provider: str, remote_id: str, job_id: str) -> Job:
-        """Follow an order as the one this unknown job had sent. Raises CallerError."""
+        """Track an order as the one that this unknown job had sent. Raises CallerError."""
         followed = await self._follower(provider, remote_id)
         if followed is not None:
             return followed
@@ -123,10 +123,10 @@ class Recovery:
                 await self._choices(provider),
             )
         remote = self._names(provider).remote_of(job.offer, remote_id)
-        return await self.verdicts.run_in_thread(self.verdicts.adopt, job.id, remote, self.now())
+        return await self.store.run_in_thread(self.store.adopt, job.id, remote, self.now())
 
     async def adopt_new(self, provider: str, remote_id: str, arguments: PaidArguments, caller: str) -> Job:
-        """Follow an order that no job of this database had sent, as a new job of such a request. Raises CallerError."""
+        """Track an order that no job of this database had sent, as a new job of this request. Raises CallerError."""
         followed = await self._follower(provider, remote_id)
         if followed is not None:
             return followed
@@ -135,10 +135,10 @@ class Recovery:
         remote = self._names(provider).remote_of(offer, remote_id)
         normal = canonical_form(request, ()) | {"adopted": f"{provider} {remote_id}"}
         new = NewJob(caller, "", normal, (offer,), ())
-        return await self.verdicts.run_in_thread(self.verdicts.adopt_new, new, remote, self.now())
+        return await self.store.run_in_thread(self.store.adopt_new, new, remote, self.now())
 
     async def check_new(self, provider: str) -> None:
-        """Raises CallerError while there are unknown jobs that a found order may belong to."""
+        """Raises CallerError while there are unknown jobs that the order may belong to."""
         if await self._unknown(provider):
             raise CallerError(
                 ErrorCode.INVALID_REQUEST,
@@ -150,20 +150,20 @@ class Recovery:
         self._names(provider)
         if not NAME.fullmatch(remote_id):
             raise CallerError(ErrorCode.INVALID_REQUEST, "REMOTE_ID is 1 to 200 letters, digits and any of - _ . :")
-        found = await self.verdicts.run_in_thread(self.verdicts.followers, provider, remote_id)
+        found = await self.store.run_in_thread(self.store.followers, provider, remote_id)
         return found[0] if found else None
 
     async def _unknown(self, provider: str) -> Sequence[Job]:
-        return await self.verdicts.run_in_thread(self.verdicts.unknown, provider)
+        return await self.store.run_in_thread(self.store.unknown, provider)
 
     async def _choices(self, provider: str) -> str:
         unknown = await self._unknown(provider)
-        told = ", ".join(
+        listed = ", ".join(
             f"{job.id} ({cite(job.prompt, 40)}, {job.created_at:%d %b %H:%M})" for job in unknown[:MAX_SHOWN_NAMES]
         )
         if len(unknown) > MAX_SHOWN_NAMES:
-            told += f" and {len(unknown) - MAX_SHOWN_NAMES:,} more"
-        return f"Give --job with one of these: {told}." if told else f"There is no such job of {provider}."
+            listed += f" and {len(unknown) - MAX_SHOWN_NAMES:,} more"
+        return f"Give --job with one of these: {listed}." if listed else f"There is no such job of {provider}."
 
     def _names(self, provider: str) -> SupportsLookup:
         adapter: object = self.adapters.get(provider)
@@ -171,15 +171,15 @@ class Recovery:
             return adapter
         standing = self.catalog.availability.get(provider)
         if standing is None:
-            known = ", ".join(facts.name for facts in self.catalog.providers)
+            known = ", ".join(spec.name for spec in self.catalog.providers)
             raise CallerError(ErrorCode.INVALID_REQUEST, f"{quote(provider)} is no provider; there are {known}.")
         why = standing.unavailable_reason or f"Orders of {provider} have no name that they could be asked after by."
         raise SetupError(ErrorCode.MISSING_KEY if standing.unavailable_reason else ErrorCode.NOT_SUPPORTED, why)
 
 
-def _settled(job: Job, verdict: Resolution) -> dict[str, Any]:
-    """How the row stands after a verdict."""
-    if verdict is Resolution.RETRY:
+def _settled(job: Job, resolution: Resolution) -> dict[str, Any]:
+    """What a resolution changes in the row."""
+    if resolution is Resolution.RETRY:
         gone = ("provider_ref", "charged_micro", "error", "ordered_at", "finished_at", "progress", "cancel")
         fresh = dict.fromkeys(gone) | {
             "submitted_by": "",
@@ -189,7 +189,7 @@ def _settled(job: Job, verdict: Resolution) -> dict[str, Any]:
             "cancel_requested": False,
         }
         return fresh | {"state": State.QUEUED, "bill": ChargeState.HELD}
-    charged = verdict is Resolution.CHARGED
+    charged = resolution is Resolution.CHARGED
     found = "charged, without a film" if charged else "not charged"
     problem = JobError(
         ErrorCode.OUTCOME_UNKNOWN,

@@ -1,4 +1,4 @@
-"""The media of a request: bytes are read now, because a path may vanish; other jobs may still be under way."""
+"""Resolves the media of a request: files are read now, because a path may vanish; other jobs may still be running."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import Input, kind_of, media_arguments
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.jobs.store.transitions import removed_film
+from ltx_mcp.jobs.store.transitions import removed_video
 from ltx_mcp.media.inputs import InputReader
 
 MAX_PATH = 4096
@@ -33,8 +33,8 @@ READ_S = 45.0  # a call is answered within 50 s
 
 @dataclass(frozen=True)
 class ResolvedInput:
-    """A medium of a request: what the row keeps, the bytes that were read, and what makes it unusable now. `found` says
-    which file a relative path was taken to mean."""
+    """One media file of a request: what the row keeps, the file that was read, and why it cannot be used now. `found`
+    says which file a relative path resolved to."""
 
     input: Input
     path: Path | None = None
@@ -58,7 +58,7 @@ async def read_media(
     store: Store,
     files: FileStore,
 ) -> list[ResolvedInput]:
-    """The media of a request, in order: bytes are read into `folder`, jobs are looked up. Raises CallerError."""
+    """The media of a request, in order: files are read into `folder`, jobs are looked up. Raises CallerError."""
     given: list[ResolvedInput] = []
     role = ""
     try:
@@ -79,21 +79,21 @@ async def read_media(
 
 
 async def _seen_as_job(reference: Reference, caller: str, store: Store, files: FileStore) -> Reference:
-    """A path or an address of a job's film, as `check_job` gave it, is that job."""
+    """A path or URL of a job's video, as `check_job` returned it, becomes that job."""
     if not isinstance(reference, LocalPath | WebUrl):
         return reference
     if isinstance(reference, LocalPath):
         job_id = job_of_video(reference.path)
-        is_ours = bool(job_id) and await store.run_in_thread(_is_same_place, reference.path, files.film(job_id))
+        is_ours = bool(job_id) and await store.run_in_thread(_is_same_place, reference.path, files.video(job_id))
     else:
         job_id = job_of_video(reference.url.partition("?")[0].partition("#")[0])
         is_ours = bool(job_id) and await store.run_in_thread(store.get, job_id, caller) is not None
     return JobFrameRef(job_id, names_no_frame=True) if is_ours else reference
 
 
-def _is_same_place(path: str, film: Path) -> bool:
+def _is_same_place(path: str, video: Path) -> bool:
     try:
-        return Path(path).expanduser().resolve() == film.resolve()
+        return Path(path).expanduser().resolve() == video.resolve()
     except (OSError, RuntimeError, ValueError):
         return False
 
@@ -120,13 +120,13 @@ async def _read_job(role: str, reference: JobFrameRef, caller: str, store: Store
         )
     moment = reference.frame_position if isinstance(reference.frame_position, str) else repr(reference.frame_position)
     given = input_of(source, role, moment if kind_of(role) == "image" else "")
-    if source.state is State.SUCCEEDED and not await store.run_in_thread(files.film(source.id).exists):
-        return ResolvedInput(given, None, removed_film(role, source.id))
+    if source.state is State.SUCCEEDED and not await store.run_in_thread(files.video(source.id).exists):
+        return ResolvedInput(given, None, removed_video(role, source.id))
     return ResolvedInput(given, None, _source_problem(role, source, reference))
 
 
 def with_found(offers: Sequence[Offer], given: Sequence[ResolvedInput]) -> tuple[Offer, ...]:
-    """Offers that tell which files relative paths were taken to mean."""
+    """The offers, with adjustments that say which files relative paths resolved to."""
     found = tuple(each.found for each in given if each.found is not None)
     return tuple(replace(offer, adjustments=(*found, *offer.adjustments)) if found else offer for offer in offers)
 

@@ -1,7 +1,7 @@
-"""Removing what ended long ago, where the operator asked for it: films, inputs, histories and rows.
+"""Removes jobs that ended long ago, if the operator wants it: videos, inputs, histories and rows.
 
-What still matters stays: money that is not settled, the shots that live jobs are made from, and the row of every
-request_key, because the same key gives the same job for ever.
+Jobs with unsettled money, sources of live jobs and the row of every request_key stay: the same key always returns the
+same job.
 """
 
 import logging
@@ -24,7 +24,7 @@ BATCH = 200
 
 
 class Retention:
-    """The clearing of one database and one home. Blocking; async code calls it through `Database.do`."""
+    """Clears one database and one home."""
 
     def __init__(self, database: Database, files: FileStore, keep_days: int) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class Retention:
         self._keep = timedelta(days=keep_days)
 
     async def run(self, now: Callable[[], datetime], sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Clear up each hour."""
+        """Clear every hour."""
         while True:
             try:
                 if cleared := await self._database.run_in_thread(self.clear, now()):
@@ -42,11 +42,12 @@ class Retention:
             await sleep(EVERY_S)
 
     def clear(self, now: datetime) -> int:
-        """Remove everything that ended before its time; returns how many jobs. Raises SetupError(storage_failed)."""
+        """Remove everything that ended too long ago; returns how many jobs. Blocking; raises
+        SetupError(storage_failed)."""
         cleared = 0
         while old := self._old(now - self._keep):
             for job_id in old:
-                self._files.remove_film(job_id)  # before the row: what a crash leaves is found again
+                self._files.remove_video(job_id)  # before the row, so that a crash in between leaves nothing behind
             self._remove(old)
             cleared += len(old)
         with self._database.write(durable=False) as connection:
@@ -74,7 +75,7 @@ class Retention:
             connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids), jobs.c.request_key.is_(None)))
 
     def _used(self) -> set[str]:
-        """The content of every input of a job that is still there."""
+        """The digests of all inputs of the remaining jobs."""
         with self._database.read() as connection:
             return {given["sha256"] for given in _each(connection.execute(select(jobs.c.inputs)).scalars())}
 

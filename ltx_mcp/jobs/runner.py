@@ -1,6 +1,6 @@
-"""The loop: claims what is due, carries each claimed job step by step, and hands everything back when told to stop.
+"""The loop: claims due jobs, runs each of them step by step, and releases them when it is stopped.
 
-A process that sees no live job runs no loop: it only looks again each minute.
+Without a live job it only polls once a minute.
 """
 
 import logging
@@ -22,39 +22,39 @@ from ltx_mcp.jobs.workers.liveness import Liveness
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 60.0
+IDLE_POLL_S = 60.0
 TICK_S = 0.25
 RETRY_S, MAX_RETRY_S, MAX_OUTAGE_S = 1.0, 60.0, 8.0
 MAX_BREAKS = 8
 LEAVE_S, LAST_ANSWER_S = 1.5, 20.0
 
 HandOver = Callable[[], Awaitable[None]]
-"""Starts another process that works on."""
+"""Starts another process that continues the work."""
 
 
 class Runner:
-    """One process's part of the work. `slots` are the most jobs of a provider that may be held at a time;
-    `moved` is told after each step, so that callers of this process need not wait for a tick."""
+    """Runs jobs in one process. `slots` is how many jobs of a provider may run at a time; `on_step` is called after
+    each step, so that callers in this process need not wait for the next poll."""
 
     def __init__(
         self,
         store: Store,
         steps: Steps,
-        life: Liveness,
+        liveness: Liveness,
         slots: Mapping[str, int],
         repeatable: frozenset[str],
         now: Callable[[], datetime],
-        moved: Callable[[], None],
+        on_step: Callable[[], None],
     ) -> None:
         self._store = store
         self._steps = steps
-        self._life = life
+        self._liveness = liveness
         self._slots = slots
         self._repeatable = repeatable
         self._now = now
-        self._moved = moved
+        self._on_step = on_step
         self._wake = anyio.Event()
-        self._carried: set[tuple[str, int]] = set()
+        self._running_claims: set[tuple[str, int]] = set()
         self._ask_due_at = 0.0
         self._running: anyio.CancelScope | None = None
         self._group: TaskGroup | None = None
@@ -62,40 +62,40 @@ class Runner:
         self._stopped = anyio.Event()
 
     def wake(self) -> None:
-        """Look now: something was placed, or changed."""
+        """Tick now: a job was placed or changed."""
         self._wake.set()
 
     def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> PlacedJob:
-        """Place a job, held by this process where that takes nobody's turn, so that it need not be claimed; then
-        `begin` carries it. Blocking; raises CallerError or SetupError."""
+        """Place a job, already claimed for this process where that takes nobody's turn; `begin` then runs it. Blocking;
+        raises CallerError or SetupError."""
         provider = new.offers[0].provider
         is_ours = self._group is not None and provider in self._steps.able and provider not in self._slots
         if not is_ours or self._is_left:
             return self._store.place(new, now, repeat)
-        self._life.beat()  # with no live job it may be a minute since the last
-        return self._store.place(new, now, repeat, self._life.worker)
+        self._liveness.beat()  # without a live job the last one may be a minute old
+        return self._store.place(new, now, repeat, self._liveness.worker)
 
     def begin(self, job: Job) -> None:
-        """Carry what `place` has held for this process; anything else is looked for now."""
-        if self._group is None or self._is_left or job.lease_owner != self._life.worker:
+        """Run what `place` has claimed for this process; for anything else, tick now."""
+        if self._group is None or self._is_left or job.lease_owner != self._liveness.worker:
             self.wake()
             return
         self._start_job(job, self._group.start_soon)
-        self._group.start_soon(self._look_soon)
+        self._group.start_soon(self._wake_soon)
 
-    async def _look_soon(self) -> None:
-        """The loop ticks on while something is held; but the order goes first."""
+    async def _wake_soon(self) -> None:
+        """Make the loop tick while jobs run here, but let the order go first."""
         await anyio.sleep(TICK_S)
         self.wake()
 
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop`; with `until_idle`, until no live job is left that can be served from here."""
-        if self._is_left:  # told to stop before it began
+        if self._is_left:  # stopped before it started
             return
         try:
             with anyio.CancelScope() as self._running:
                 async with anyio.create_task_group() as self._group:
-                    while (pause := await self._tick(self._group.start_soon)) < LOOK_S or not until_idle:
+                    while (pause := await self._tick(self._group.start_soon)) < IDLE_POLL_S or not until_idle:
                         await self._sleep(pause)
         finally:
             self._group = None
@@ -107,17 +107,17 @@ class Runner:
         self._wake = anyio.Event()
 
     async def stop(self, hand_over: HandOver | None = None) -> int:
-        """Stop the loop and hand back what was held. Returns how many live jobs are left to others.
+        """Stop the loop and release the claimed jobs. Returns how many live jobs are left to others.
 
-        `hand_over` is called when there are any: after LEAVE_S at the latest, even while the answer to an order is
-        still waited for, because whoever ends this process may not wait with us. It is also called when the database
-        is out of reach just now: whoever finds it again takes over from the dead.
+        `hand_over` is called when there are any: after LEAVE_S at the latest, even while an order still waits for its
+        answer, because whoever stops this process may not wait for it. It is also called while the database is
+        unavailable: the next process that reaches it takes the jobs over.
         """
         try:
             return await self._leave(hand_over)
         except DatabaseUnavailableError as error:
             _log("nothing could be handed back", error)
-            if hand_over and self._life.worker:
+            if hand_over and self._liveness.worker:
                 await hand_over()
             return 0
 
@@ -126,15 +126,15 @@ class Runner:
         if self._running is not None:
             self._running.cancel()
             await self._end_work(hand_over)
-        if self._life.worker:
+        if self._liveness.worker:
             await self._store.run_in_thread(
-                self._store.release_claims, self._life.worker, self._repeatable, self._now(), died=False
+                self._store.release_claims, self._liveness.worker, self._repeatable, self._now(), died=False
             )
         live = await self._store.run_in_thread(self._store.live)
         left = sum(each.provider in self._steps.able for each in live)
         if left and hand_over:
             await hand_over()
-        await self._store.run_in_thread(self._life.end)
+        await self._store.run_in_thread(self._liveness.end)
         return left
 
     async def _end_work(self, hand_over: HandOver | None) -> None:
@@ -142,7 +142,7 @@ class Runner:
             return
         kept = (State.SUBMITTING,)
         await self._store.run_in_thread(
-            self._store.release_claims, self._life.worker, self._repeatable, self._now(), died=False, but=kept
+            self._store.release_claims, self._liveness.worker, self._repeatable, self._now(), died=False, but=kept
         )
         if hand_over:
             await hand_over()
@@ -156,9 +156,9 @@ class Runner:
         return self._stopped.is_set()
 
     async def _tick(self, start: Callable[..., object]) -> float:
-        """Claim all that is due and can be served from here; returns how long to sleep."""
+        """Claim everything that is due and can be served from here; returns how long to sleep."""
         try:
-            await self._store.run_in_thread(self._life.beat)
+            await self._store.run_in_thread(self._liveness.beat)
             while job := await self._claim():
                 self._start_job(job, start)
             return await self._pause(start)
@@ -168,71 +168,72 @@ class Runner:
             return RETRY_S
 
     async def _claim(self) -> Job | None:
-        here = (self._life.worker, self._slots, self._now(), self._steps.able, self._repeatable)
-        return await self._store.run_in_thread(self._store.claim, *here)
+        return await self._store.run_in_thread(
+            self._store.claim, self._liveness.worker, self._slots, self._now(), self._steps.able, self._repeatable
+        )
 
     async def _pause(self, start: Callable[..., object]) -> float:
         if anyio.current_time() >= self._ask_due_at:
-            self._ask_due_at = anyio.current_time() + LOOK_S
+            self._ask_due_at = anyio.current_time() + IDLE_POLL_S
             await self._store.run_in_thread(self._store.recheck_due, self._now())
         every = await self._store.run_in_thread(self._store.live)
         await self._recover_orphans({each.lease_owner for each in every if each.lease_owner})
         live = [each for each in every if each.provider in self._steps.able]
         if not live:
-            return LOOK_S
+            return IDLE_POLL_S
         for each in live:
-            if each.lease_owner != self._life.worker:
+            if each.lease_owner != self._liveness.worker:
                 continue
-            if each.wished_cancelled:
+            if each.is_cancel_pending:
                 self._steps.wake(each.id)
-            if (each.id, each.fencing_token) not in self._carried and (
+            if (each.id, each.fencing_token) not in self._running_claims and (
                 job := await self._store.run_in_thread(self._store.get, each.id)
             ):
-                # claimed, or kept, by a transaction whose success was not told to us
+                # claimed or kept by a transaction whose success never reached us
                 self._start_job(job, start)
         due = [each.run_after - self._now() for each in live if not each.lease_owner]
         soonest = min(due, default=timedelta(seconds=1)).total_seconds()
         return max(TICK_S, min(soonest, 1.0))
 
     async def _recover_orphans(self, holders: set[str]) -> None:
-        """Hand back what the dead held."""
+        """Release what dead workers had claimed."""
         for worker in holders:
-            if await self._store.run_in_thread(self._life.is_dead, worker):
+            if await self._store.run_in_thread(self._liveness.is_dead, worker):
                 await self._store.run_in_thread(
                     self._store.release_claims, worker, self._repeatable, self._now(), died=True
                 )
-                await self._store.run_in_thread(self._life.forget, worker)
+                await self._store.run_in_thread(self._liveness.forget, worker)
                 self.wake()
 
     def _start_job(self, job: Job, start: Callable[..., object]) -> None:
-        """Carry a claim, once; the job may be claimed anew while the carrying of its last claim comes to its end."""
+        """Run a claim once; a job may be claimed again while the task of its previous claim is still ending."""
         claim = (job.id, job.fencing_token)
-        if job.lease_owner == self._life.worker and claim not in self._carried:
-            self._carried.add(claim)
+        if job.lease_owner == self._liveness.worker and claim not in self._running_claims:
+            self._running_claims.add(claim)
             start(self._run_job, job)
 
     async def _run_job(self, job: Job) -> None:
-        """Step by step to the end, or until the job is handed back or taken away."""
+        """Run steps until the job ends, is released or is taken away."""
         claim, work, tries = (job.id, job.fencing_token), WorkInProgress(), 0
         try:
-            while job.live and job.lease_owner == self._life.worker:
+            while job.live and job.lease_owner == self._liveness.worker:
                 try:
                     job = await self._step(job, work)
-                    self._moved()
+                    self._on_step()
                     tries = 0
                 except LtxError as error:
-                    # the store is out of reach: the job stays ours, and nothing is decided until it is back
+                    # the store is unavailable: the job stays ours, and nothing is decided until it is back
                     _log(f"{job.id} could not be moved", error)
                     pause_s = min(MAX_OUTAGE_S, RETRY_S * 2**tries)
                     await anyio.sleep(max(pause_s, min(MAX_RETRY_S, RETRY_S * 2**work.breaks)))
                     tries = min(tries + 1, MAX_BREAKS)
-                    job = await self._as_left(job)
+                    job = await self._latest_or_same(job)
         except LostClaimError:
             logger.info("%s is not ours any more", job.id)
         except Exception:
             logger.exception("%s: its error could not be written down", job.id)
         finally:
-            self._carried.discard(claim)
+            self._running_claims.discard(claim)
             self.wake()
 
     async def _step(self, job: Job, work: WorkInProgress) -> Job:
@@ -255,11 +256,11 @@ class Runner:
             return await self._fail(job, broken)
 
     def _is_paid(self, job: Job) -> bool:
-        """Whether somebody else may be making, or has made, what trouble here must not cost."""
+        """Whether the provider may be making, or has made, a video that a failure here must not lose."""
         is_here = job.state is State.SAVING and job.offer.provider not in self._repeatable
         return job.state is State.SUBMITTING or job.provider_ref is not None or bool(job.result_url) or is_here
 
-    async def _as_left(self, job: Job) -> Job:
+    async def _latest_or_same(self, job: Job) -> Job:
         try:
             return await self._latest(job)
         except LtxError:
@@ -269,7 +270,7 @@ class Runner:
         return await self._steps.fail(await self._latest(job), error)
 
     async def _latest(self, job: Job) -> Job:
-        """The job as the step left it: it may have moved before it broke."""
+        """The job as its row is now: it may have moved before the step broke."""
         latest = await self._store.run_in_thread(self._store.get, job.id)
         if latest is None or latest.lease_owner != job.lease_owner or not latest.live:
             raise LostClaimError
@@ -277,8 +278,8 @@ class Runner:
 
 
 def _log(what: str, error: LtxError) -> None:
-    """One line for the operator; a database that is away says so itself, not once for each job. A disk that is full is
-    one trouble however many jobs it keeps waiting and whatever figures it is told with: a line a minute for all."""
+    """One line for the operator. An unavailable database logs that itself, not once for each job. A full disk is logged
+    once a minute for all jobs, whatever figures the message has."""
     away = isinstance(error, DatabaseUnavailableError) and bool(error.where)
     is_disk = error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, DatabaseUnavailableError)
     trouble = {"trouble": str(error.code)} if is_disk else None

@@ -1,4 +1,5 @@
-"""Jobs: everything the server and the terminal ever call. Places, waits, looks; the runner does the work."""
+"""Jobs: the interface that the server and the terminal call. It places jobs and waits for them; the runner does the
+work."""
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
@@ -48,9 +49,9 @@ CANCEL_S = 3.0
 BROUGHT_FOR = timedelta(hours=1)
 HEARTBEAT_S = 10.0
 REFUSALS = ("next_offer", "offer_left_out")
-BEFORE_WORD = frozenset({State.QUEUED, State.SUBMITTING})
+NOT_SUBMITTED = frozenset({State.QUEUED, State.SUBMITTING})
 
-Told = Callable[[Job], Awaitable[None]]
+OnProgress = Callable[[Job], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -65,15 +66,17 @@ class Jobs:
         self._files = FileStore(config.home)
         self._media = self._files.make_media()
         self._store = Store(database, budget_usd=config.budget_usd, max_live_jobs=config.max_live_jobs)
-        self._life: Liveness = HeartbeatLiveness(database) if database.kind.shared else FileLockLiveness(config.home)
+        self._liveness: Liveness = (
+            HeartbeatLiveness(database) if database.kind.shared else FileLockLiveness(config.home)
+        )
         self._watch = ChangeNotifier(self._store.revisions, database.kind.tick_s)
         self._adapters = make_adapters(config.catalog.providers, config.lookup, now, self._media)
-        self._book = PriceBook(database)
-        self._prices = PriceWatch(self._book, self._adapters.by_name, now)
-        self._tools = self._make_tools()
-        self._steps = Steps(self._tools)
+        self._price_book = PriceBook(database)
+        self._prices = PriceWatch(self._price_book, self._adapters.by_name, now)
+        self._context = self._make_context()
+        self._steps = Steps(self._context)
         self._runner = self._make_runner()
-        self._placing = self._make_placing()
+        self._placement = self._make_placement()
         self._clearing = anyio.CancelScope()
 
     @classmethod
@@ -83,33 +86,35 @@ class Jobs:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Sleep = anyio.sleep,
     ) -> "Jobs":
-        """Open the home of `config`, making it when it is new. Raises SetupError(storage_failed)."""
+        """Open the home of `config`, or create it. Raises SetupError(storage_failed)."""
         database = await anyio.to_thread.run_sync(Database.open, config.home, config.database_url)
         return cls(config, database, now, sleep)
 
-    def _make_tools(self) -> StepContext:
-        facts = {each.name: each for each in self._config.catalog.providers}
+    def _make_context(self) -> StepContext:
+        specs = {each.name: each for each in self._config.catalog.providers}
         return StepContext(
             self._store,
             UploadCache(self._database),
             self._files,
             self._media,
-            facts,
+            specs,
             self._adapters.by_name,
             Downloads().fetch,
             self._now,
             self._sleep,
-            near=self._adapters.loopback,
+            loopback_providers=self._adapters.loopback,
             check_way=self._adapters.check_way,
-            book=self._book,
+            price_book=self._price_book,
         )
 
-    def _make_placing(self) -> Placement:
+    def _make_placement(self) -> Placement:
         folders = self._config.folders
         reader = InputReader(
             folders,
             self._media.probe_image,
-            fetch_url if folders is None else fetch_by_proxy,  # who shares this disk may use what this machine may
+            fetch_url
+            if folders is None
+            else fetch_by_proxy,  # a caller on this machine may reach what this machine reaches
             listen=self._media.probe_media,
             cwd=self._config.cwd,
             is_typed=self._config.is_typed,
@@ -126,19 +131,19 @@ class Jobs:
         )
 
     def _make_runner(self) -> Runner:
-        facts = self._config.catalog.providers
-        slots = {each.name: each.slots for each in facts if each.slots}
-        repeatable = frozenset(each.name for each in facts if each.repeatable)
-        return Runner(self._store, self._steps, self._life, slots, repeatable, self._now, self._moved)
+        providers = self._config.catalog.providers
+        slots = {each.name: each.slots for each in providers if each.slots}
+        repeatable = frozenset(each.name for each in providers if each.repeatable)
+        return Runner(self._store, self._steps, self._liveness, slots, repeatable, self._now, self._moved)
 
     def _moved(self) -> None:
         self._watch.wake()
         self._prices.wake()
 
     async def start(self, group: TaskGroup) -> None:
-        """Begin to work in the background."""
-        await self._store.run_in_thread(self._life.begin)
-        await self._store.run_in_thread(self._life.sweep)
+        """Start working in the background."""
+        await self._store.run_in_thread(self._liveness.begin)
+        await self._store.run_in_thread(self._liveness.sweep)
         group.start_soon(self.work)
         if self._config.keep_days is not None:
             retention = Retention(self._database, self._files, self._config.keep_days)
@@ -150,8 +155,8 @@ class Jobs:
 
     async def work(self, *, until_idle: bool = False) -> None:
         """Work until `stop`, or until nothing is left to do."""
-        if not self._life.worker:
-            await self._store.run_in_thread(self._life.begin)
+        if not self._liveness.worker:
+            await self._store.run_in_thread(self._liveness.begin)
         await self._store.run_in_thread(self._files.sweep, datetime.now(UTC) - BROUGHT_FOR)
         async with anyio.create_task_group() as group:
             group.start_soon(self._prices.run)
@@ -159,9 +164,8 @@ class Jobs:
             group.cancel_scope.cancel()
 
     async def stop(self, hand_over: HandOver | None = None) -> int:
-        """Stop working, hand back what was held, close everything; returns how many live jobs are left to others.
-
-        `hand_over` is called when there are any.
+        """Stop working, release the claimed jobs and close everything; returns how many live jobs are left to other
+        processes. `hand_over` is called when there are any.
         """
         self._clearing.cancel()
         with anyio.CancelScope(shield=True):
@@ -173,7 +177,7 @@ class Jobs:
         return left
 
     async def order(self, arguments: PaidArguments, caller: str) -> PlacedJob:
-        """The job of this request: placed now, or the one it already has; see Placement. Nobody is asked anything.
+        """The job of this request: placed now, or the one it already has; see Placement. Nobody is asked to confirm.
 
         Raises CallerError or SetupError.
         """
@@ -190,9 +194,9 @@ class Jobs:
         can_ask: bool,
         repeat: Repeat = Repeat.RETRY,
     ) -> PlacedJob | ConfirmationPrompt:
-        """The same; with `can_ask`, perhaps the question that a person must answer first."""
-        await self._take_in_prices()
-        ordered = await self._placing.order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
+        """As `order`; with `can_ask` it may return the question that a person must answer first."""
+        await self._refresh_prices()
+        ordered = await self._placement.order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
         if isinstance(ordered, PlacedJob) and ordered.fresh:
             self._runner.begin(ordered.job)
         else:
@@ -201,32 +205,37 @@ class Jobs:
         return ordered
 
     async def wait_for_submission(
-        self, job: Job, wait_s: float, told: Told, most_s: float = math.inf, word_s: float = math.inf
+        self,
+        job: Job,
+        wait_s: float,
+        on_progress: OnProgress,
+        max_s: float = math.inf,
+        submission_wait_s: float = math.inf,
     ) -> Job:
-        """The job once the provider has answered, which is waited for `word_s`, or it is known that the job must wait
-        its turn; then, within `wait_s` from now, at its end. All of it within `most_s`."""
-        began, wait_s = anyio.current_time(), min(wait_s, most_s)
-        with anyio.move_on_after(min(max(word_s, wait_s), most_s)):
-            await self._until(job, self._has_word, told)
-        return await self.wait(await self._reload(job), began + wait_s - anyio.current_time(), told)
+        """Wait until the provider has answered the order or the job is known to be waiting its turn, at most
+        `submission_wait_s`; then for the job's end, until `wait_s` from now. All of it within `max_s`."""
+        began, wait_s = anyio.current_time(), min(wait_s, max_s)
+        with anyio.move_on_after(min(max(submission_wait_s, wait_s), max_s)):
+            await self._until(job, self._is_submission_known, on_progress)
+        return await self.wait(await self._reload(job), began + wait_s - anyio.current_time(), on_progress)
 
-    async def wait(self, job: Job, seconds: float, told: Told) -> Job:
+    async def wait(self, job: Job, seconds: float, on_progress: OnProgress) -> Job:
         """The job at its end, or as it is after `seconds`."""
         if seconds > 0:
             with anyio.move_on_after(seconds):
-                await self._until(job, has_ended, told)
+                await self._until(job, has_ended, on_progress)
         return await self._reload(job)
 
     async def get(self, job_id: str, caller: str) -> Job:
         """One job of this caller. Raises CallerError(job_not_found)."""
         return found_or_refused(await self._store.run_in_thread(self._store.get, checked_id(job_id), caller), job_id)
 
-    async def named(self, begun: str, caller: str, limit: int) -> Sequence[Job]:
-        """This caller's jobs whose id begins so, one that is named in full first."""
-        return await self._store.run_in_thread(self._store.named, begun, caller, limit) if is_job_id(begun) else ()
+    async def named(self, prefix: str, caller: str, limit: int) -> Sequence[Job]:
+        """This caller's jobs whose id starts with `prefix`; an exact match comes first."""
+        return await self._store.run_in_thread(self._store.named, prefix, caller, limit) if is_job_id(prefix) else ()
 
     async def get_rechecked(self, job_id: str, caller: str) -> Job:
-        """One job of this caller; one whose outcome is unknown is asked after once more, where that can be done.
+        """One job of this caller; if its outcome is unknown and the provider can be asked, it is polled once more.
 
         Raises CallerError(job_not_found).
         """
@@ -238,7 +247,8 @@ class Jobs:
         return job
 
     async def cancel(self, job_id: str, caller: str) -> Job:
-        """Wish a job cancelled and say what came of it, which most providers tell within a second."""
+        """Request that a job be cancelled and wait up to CANCEL_S for the outcome; most providers answer within a
+        second."""
         job = found_or_refused(
             await self._store.run_in_thread(self._store.request_cancel, caller, checked_id(job_id), self._now()), job_id
         )
@@ -250,23 +260,24 @@ class Jobs:
 
     @property
     def cancelling(self) -> Cancellation:
-        """How many jobs are cancelled at once."""
+        """Cancels many jobs at once."""
         return Cancellation(self._database, self._steps.wake, self._watch.change, self._now)
 
     def blocked_reason(self, job: Job) -> str:
-        """What a live job that nobody works on waits for: a key or address this process does not have."""
+        """Why nobody works on a live job: a key or address that this process does not have. Empty when that is not
+        so."""
         if not job.live or job.lease_owner or job.offer.provider in self._adapters.by_name:
             return ""
         return self._config.catalog.availability[job.offer.provider].unavailable_reason
 
     @property
     def keeping(self) -> Keeping:
-        """What a person does with films that are kept."""
-        return Keeping(self._database, self._tools, self._now)
+        """Removes and fetches kept videos, for a person."""
+        return Keeping(self._database, self._context, self._now)
 
     @property
     def person(self) -> Recovery:
-        """What a person may settle, and no agent."""
+        """What only a person may settle, not an agent."""
         return Recovery(RecoveryStore(self._database), self._config.catalog, self._adapters.by_name, self._now)
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
@@ -282,17 +293,17 @@ class Jobs:
         return Page(shown, to_cursor(shown[-1]) if len(found) > arguments.limit else "")
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
-        """What could be ordered for this, and why everything else could not; see Placement."""
-        await self._take_in_prices()
-        return await self._placing.quotes(arguments, caller)
+        """What could be ordered for this, and why everything else cannot; see Placement."""
+        await self._refresh_prices()
+        return await self._placement.quotes(arguments, caller)
 
     async def budget(self) -> Budget:
-        """Today's money."""
+        """Today's budget."""
         return await self._store.run_in_thread(self._store.budget, self._now())
 
     async def spend(self, caller: str, last: date | None = None, days: int = 1) -> Spend:
-        """What this caller ordered on the `days` UTC days that end with `last`, which is today where it is None, and
-        the whole database's budget of that last day."""
+        """What this caller ordered on the `days` UTC days up to and including `last` (None: today), and the budget of
+        the complete database on that last day."""
         now = self._now()
         at = now if last is None else datetime(last.year, last.month, last.day, tzinfo=UTC)
         budget = await self._store.run_in_thread(self._store.budget, at)
@@ -300,11 +311,11 @@ class Jobs:
 
     @property
     def catalog(self) -> Catalog:
-        """What can be bought here, by the prices that the last order or quote was planned with."""
-        return self._placing.catalog
+        """What can be bought here, at the prices that the last order or quote used."""
+        return self._placement.catalog
 
     async def queue_ahead(self, job: Job) -> int:
-        """How many jobs must end before a queued one can begin; 0 when nothing stands before it."""
+        """How many jobs must end before this queued one can start."""
         slots = self._config.catalog.facts(job.offer.provider).slots
         if job.state is not State.QUEUED or job.blocked_by or slots is None:
             return 0
@@ -315,39 +326,39 @@ class Jobs:
         return await self._store.run_in_thread(self._store.history, (await self.get(job_id, caller)).id)
 
     async def refusals(self, job: Job) -> tuple[str, ...]:
-        """What those said who surely did not take it, and why others were left out, before the offer tried now."""
+        """Why earlier offers were definitely rejected or left out before the one that is tried now."""
         if job.offer_index == 0:
             return ()
         events = await self._store.run_in_thread(self._store.history, job.id)
         return tuple(str(event.detail.get("message", "")) for event in events if event.what in REFUSALS)
 
     @property
-    def near(self) -> frozenset[str]:
-        """The providers on this machine, whose films may lie there too."""
+    def loopback_providers(self) -> frozenset[str]:
+        """The providers that run on this machine; their videos may be on it too."""
         return self._adapters.loopback
 
     def film(self, job: Job) -> Path | None:
-        """The film on this machine, when there is one."""
-        path = self._files.film(job.id)
+        """The video file on this machine, if there is one."""
+        path = self._files.video(job.id)
         return path if job.state is State.SUCCEEDED and path.exists() else None
 
     async def sheet(self, job: Job) -> ShownImage | None:
-        """The contact sheet, made when the film was saved."""
+        """The contact sheet, which was made when the video was saved."""
         path = self._files.sheet(job.id)
         if self.film(job) is None or not path.exists():
             return None
         return ShownImage(await self._store.run_in_thread(path.read_bytes), "image/jpeg")
 
     async def frame(self, job: Job, seconds: float) -> ShownImage:
-        """One frame, at most 1024 pixels on the long side. Raises CallerError without a film, or beyond its end."""
-        film = self.film(job)
-        if film is None:
+        """One frame, at most 1024 pixels on the long side. Raises CallerError if there is no video or it is shorter."""
+        video = self.film(job)
+        if video is None:
             raise CallerError(
                 ErrorCode.INVALID_REQUEST,
                 f"{job.id} is {job.state}; it has no film to take a frame from.",
                 "check_job says when it is done.",
             )
-        return await take_frame(film, seconds, self._files, self._media, self._store.run_in_thread)
+        return await take_frame(video, seconds, self._files, self._media, self._store.run_in_thread)
 
     @property
     def home(self) -> Path:
@@ -355,36 +366,35 @@ class Jobs:
         return self._config.home
 
     async def ownerless(self) -> Ownerless:
-        """The live jobs of the whole database that nobody works on; none where a worker is at work that ends when
-        nothing is left to do."""
+        """The live jobs in the database that nobody works on; none while a `work --until-idle` process runs."""
         live = await self._store.run_in_thread(self._store.live)
         if not live or await self._store.run_in_thread(is_idle_worker_there, self.home):
             return Ownerless()
         alive = await self._store.run_in_thread(alive_workers, self._database, self.home)
-        slots = {facts.name for facts in self._config.catalog.providers if facts.slots}
+        slots = {each.name for each in self._config.catalog.providers if each.slots}
         return find_ownerless(live, alive, self._adapters.by_name, slots, self._now())
 
     async def is_idle(self) -> bool:
-        """Whether nothing is under way in the whole database."""
+        """Whether the database has no live job."""
         return not await self._store.run_in_thread(self._store.live)
 
-    async def _take_in_prices(self) -> None:
-        """Plan with what providers told of their prices, by whichever process they were asked."""
-        told = await self._book.run_in_thread(self._book.read, self._now())
-        self._placing.catalog = replace(self._placing.catalog, unit_prices=told)
+    async def _refresh_prices(self) -> None:
+        """Plan with the prices that any process has read from the providers."""
+        prices = await self._price_book.run_in_thread(self._price_book.read, self._now())
+        self._placement.catalog = replace(self._placement.catalog, unit_prices=prices)
 
-    async def _until(self, job: Job, done: Callable[[Job], Awaitable[bool]], told: Told) -> None:
-        """Return when `done`; `told` hears of each change, and at least every HEARTBEAT_S."""
+    async def _until(self, job: Job, done: Callable[[Job], Awaitable[bool]], on_progress: OnProgress) -> None:
+        """Return when `done`; `on_progress` is called at each change, and at least every HEARTBEAT_S."""
         while True:
-            await told(job)
+            await on_progress(job)
             if await done(job):
                 return
             with anyio.move_on_after(HEARTBEAT_S):
                 await self._watch.change({job.id: job.revision})
             job = await self._reload(job)
 
-    async def _has_word(self, job: Job) -> bool:
-        return job.state not in BEFORE_WORD or bool(job.blocked_by) or await self.queue_ahead(job) > 0
+    async def _is_submission_known(self, job: Job) -> bool:
+        return job.state not in NOT_SUBMITTED or bool(job.blocked_by) or await self.queue_ahead(job) > 0
 
     async def _reload(self, job: Job) -> Job:
         return await self._store.run_in_thread(self._store.get, job.id) or job

@@ -1,4 +1,4 @@
-"""Pictures of a film for a model to look at: a frame that is taken when it is asked for."""
+"""Images of a video for a model to look at."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ LONG_SIDE = 1024
 
 @dataclass(frozen=True)
 class ShownImage:
-    """A picture of a film for a model to look at."""
+    """An image of a video, for a model to look at."""
 
     data: bytes
     mime_type: str
 
 
 async def take_frame(
-    film: Path, seconds: float, files: FileStore, media: MediaClient, do: Callable[..., Awaitable[Any]]
+    video: Path, seconds: float, files: FileStore, media: MediaClient, do: Callable[..., Awaitable[Any]]
 ) -> ShownImage:
-    """The frame at this moment; `do` runs what blocks. Raises CallerError beyond the end."""
+    """The frame at this time; `do` runs blocking calls. Raises CallerError beyond the end."""
     folder = await do(files.new_folder)
     try:
         path = Path(folder, "frame.jpg")
-        await media.take_frame(film, seconds, path, "jpeg", LONG_SIDE)
+        await media.take_frame(video, seconds, path, "jpeg", LONG_SIDE)
         return ShownImage(await do(path.read_bytes), "image/jpeg")
     finally:
         files.remove_folder(folder)

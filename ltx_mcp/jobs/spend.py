@@ -1,5 +1,5 @@
-"""What was ordered and what it came to, by UTC day, provider and model; and where a provider charges other prices than
-the table has."""
+"""What was ordered and charged, by UTC day, provider and model, and where a provider charges other prices than its
+table has."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,8 +18,8 @@ from ltx_mcp.jobs.store.transitions import ROUNDING_MICRO
 class SpendRow:
     """One day's jobs of one provider and model; money in micro-dollars. `held`, `booked` and `released` count jobs.
 
-    `charged` is the provider's own figure, summed over the jobs it told one for and None where it told none; `drift`
-    is how much more that is than was quoted for the same jobs. What was released was not charged.
+    `charged` sums the provider's own figures, None where it reported none; `drift` is how much that exceeds the quotes
+    for the same jobs. Released jobs were not charged.
     """
 
     day: str
@@ -38,8 +38,8 @@ class SpendRow:
 
 @dataclass(frozen=True)
 class PriceDrift:
-    """A provider and model whose charges were other than quoted, by more than rounding to a cent: for `videos` jobs
-    since the day `since`, quoted from a table of prices as of `as_of`."""
+    """A provider and model whose charges differ from the quotes by more than rounding to a cent: `videos` jobs since
+    the day `since`, quoted from a price table as of `as_of`."""
 
     provider: str
     model: str
@@ -52,7 +52,7 @@ class PriceDrift:
 
 @dataclass(frozen=True)
 class Spend:
-    """Newest day first; `budget` is the whole database's, on the last of the days."""
+    """Newest day first; `budget` is that of the complete database on the last day."""
 
     rows: tuple[SpendRow, ...]
     drifts: tuple[PriceDrift, ...]
@@ -60,34 +60,36 @@ class Spend:
 
 
 def read_spend(database: Database, caller: str, last: date, days: int, budget: Budget) -> Spend:
-    """The jobs of one caller, of the `days` UTC days that end with `last`. Blocking."""
+    """The jobs of one caller on the `days` UTC days up to `last`. Blocking."""
     first = last - timedelta(days=days - 1)
-    here = and_(jobs.c.caller == caller, jobs.c.day >= first.isoformat(), jobs.c.day <= last.isoformat())
+    selected = and_(jobs.c.caller == caller, jobs.c.day >= first.isoformat(), jobs.c.day <= last.isoformat())
     with database.read() as connection:
-        tried = connection.execute(select(func.max(jobs.c.offer_index)).where(here)).scalar()
+        tried = connection.execute(select(func.max(jobs.c.offer_index)).where(selected)).scalar()
         if tried is None:
             return Spend((), (), budget)
-        ordered = _ordered(here, tried)
+        ordered = _ordered(selected, tried)
         rows = tuple(_to_spent(row) for row in connection.execute(_by_day(ordered)))
         drifts = tuple(_to_drift(row) for row in connection.execute(_drifting(ordered)))
     return Spend(rows, drifts, budget)
 
 
-def _ordered(here: ColumnElement[bool], tried: int) -> Any:
-    """Each job with the model and date of the offer it is at, which are inside its JSON."""
+def _ordered(selected: ColumnElement[bool], tried: int) -> Any:
+    """Each job with the model and date of its current offer, which are inside its JSON."""
 
     def of_offer(name: str) -> Any:
         parts = ((jobs.c.offer_index == at, jobs.c.offers[(at, name)].as_string()) for at in range(tried + 1))
         return case(*parts)
 
     columns = (jobs.c.day, jobs.c.provider, jobs.c.bill, jobs.c.cost_micro, jobs.c.held_micro, jobs.c.charged_micro)
-    return select(*columns, of_offer("model").label("model"), of_offer("as_of").label("as_of")).where(here).subquery()
+    return (
+        select(*columns, of_offer("model").label("model"), of_offer("as_of").label("as_of")).where(selected).subquery()
+    )
 
 
 def _by_day(ordered: Any) -> Any:
     bill, charged = ordered.c.bill, ordered.c.charged_micro
     counts = func.coalesce(charged, ordered.c.held_micro)
-    told = and_(charged.is_not(None), bill != ChargeState.RELEASED.value)
+    reported = and_(charged.is_not(None), bill != ChargeState.RELEASED.value)
 
     def number(of: ChargeState) -> Any:
         return _sum(bill == of.value, 1).label(of.value)
@@ -101,9 +103,9 @@ def _by_day(ordered: Any) -> Any:
             func.sum(ordered.c.cost_micro).label("quoted"),
             _sum(bill == ChargeState.BOOKED.value, counts).label("spent"),
             _sum(bill == ChargeState.HELD.value, counts).label("reserved"),
-            _sum(told, 1).label("told"),
-            _sum(told, charged).label("charged"),
-            _sum(told, charged - ordered.c.cost_micro).label("drift"),
+            _sum(reported, 1).label("reported"),
+            _sum(reported, charged).label("charged"),
+            _sum(reported, charged - ordered.c.cost_micro).label("drift"),
         )
         .group_by(*group)
         .order_by(ordered.c.day.desc(), ordered.c.provider, ordered.c.model)
@@ -134,7 +136,7 @@ def _sum(when: Any, amount: Any) -> Any:
 
 
 def _to_spent(row: Any) -> SpendRow:
-    told = int(row.told) > 0
+    reported = int(row.reported) > 0
     return SpendRow(
         day=row.day,
         provider=row.provider,
@@ -146,8 +148,8 @@ def _to_spent(row: Any) -> SpendRow:
         quoted_micro=int(row.quoted),  # sums are Decimal on PostgreSQL
         spent_micro=int(row.spent),
         reserved_micro=int(row.reserved),
-        charged_micro=int(row.charged) if told else None,
-        drift_micro=int(row.drift) if told else None,
+        charged_micro=int(row.charged) if reported else None,
+        drift_micro=int(row.drift) if reported else None,
     )
 
 

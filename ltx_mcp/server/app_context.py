@@ -102,7 +102,7 @@ class AppContext:
         assert self._jobs is not None
         base = self._base_url.rstrip("/")
         url_of = (lambda job: f"{base}/videos/{job.id}.mp4") if base else None
-        return Links(self._jobs.film, url_of, self._jobs.near)
+        return Links(self._jobs.film, url_of, self._jobs.loopback_providers)
 
     async def ref(self, job: Job, *, fresh: bool = True) -> JobRef:
         """The short form of a job, as this caller reaches it."""

@@ -44,14 +44,14 @@ class Streaming(Scripted):
 def streaming(bench: Bench, *streams: list[Any], overdue: bool = False) -> Streaming:
     """Put a provider that streams into the bench; its deadline comes at once with `overdue`, else never."""
     provider = Streaming(answers=[SubmittedOrder({"id": "r1"})], streams=list(streams))
-    tools = bench.steps._tools
+    context = bench.steps._context
 
     async def sleep(seconds: float) -> None:
         if seconds > 300 and not overdue:
             await anyio.sleep_forever()
-        await tools.sleep(seconds)
+        await context.sleep(seconds)
 
-    bench.steps = Steps(replace(tools, adapters=dict.fromkeys(tools.adapters, provider), sleep=sleep))
+    bench.steps = Steps(replace(context, adapters=dict.fromkeys(context.adapters, provider), sleep=sleep))
     bench.provider = provider
     return provider
 
@@ -85,7 +85,7 @@ async def test_a_stream_without_an_end_is_given_up_in_time(bench: Bench, new_job
 
 async def test_a_wish_to_cancel_ends_the_wait_for_a_stream(bench: Bench, new_job: New) -> None:
     provider = streaming(bench, [PollResult("running"), None], [DONE])
-    bench.steps = Steps(replace(bench.steps._tools, sleep=anyio.sleep))
+    bench.steps = Steps(replace(bench.steps._context, sleep=anyio.sleep))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     async with anyio.create_task_group() as group:
         with anyio.fail_after(HANG_S):
@@ -107,7 +107,7 @@ async def test_a_stop_that_the_provider_confirms_ends_the_job_and_frees_the_mone
             return CancelOutcome.STOPPED
 
     provider = Stopping(answers=[SubmittedOrder({"id": "r1"})])
-    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider}))
+    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": provider}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     bench.store.request_cancel("local", job.id, bench.clock())
     job = await bench.take(bench.store.get(job.id) or job)
@@ -123,7 +123,7 @@ async def test_a_cancel_that_cannot_be_passed_on_is_tried_again(bench: Bench, ne
             return await super().cancel(remote)
 
     provider = Deaf(answers=[SubmittedOrder({"id": "r1"})], looks=[PollResult("running"), DONE])
-    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider}))
+    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": provider}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     bench.store.request_cancel("local", job.id, bench.clock())
     job = await bench.until(bench.store.get(job.id) or job, State.SUCCEEDED)
@@ -140,7 +140,7 @@ async def test_a_cancel_that_failed_is_tried_again_although_the_stream_goes_on(b
 
     endless = [[PollResult("running"), None] for _ in range(4)]
     provider = Deaf(answers=[SubmittedOrder({"id": "r1"})], looks=[PollResult("running")] * 4, streams=endless)
-    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider}))
+    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": provider}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     bench.store.request_cancel("local", job.id, bench.clock())
     with anyio.fail_after(HANG_S):
@@ -154,15 +154,15 @@ def slept(bench: Bench, job: Job) -> float:
 
 async def test_questions_come_at_the_providers_pace_which_grows(bench: Bench, new_job: New) -> None:
     pace = {"first_s": 2, "factor": 2, "most_s": 10, "jitter": 0}
-    facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"poll": PollInterval.model_validate(pace)})}
-    bench.steps = Steps(replace(bench.steps._tools, facts=facts))
+    facts = {"fal": bench.steps._context.specs["fal"].model_copy(update={"poll": PollInterval.model_validate(pace)})}
+    bench.steps = Steps(replace(bench.steps._context, specs=facts))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [PollResult("running")] * 5 + [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     assert slept(bench, job) == 2 + 4 + 8 + 10 + 10
 
 
 async def test_chance_only_makes_the_pace_slower(bench: Bench, new_job: New) -> None:
-    bench.steps = Steps(replace(bench.steps._tools, chance=lambda: 1.0))
+    bench.steps = Steps(replace(bench.steps._context, chance=lambda: 1.0))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [PollResult("running"), DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     assert math.isclose(slept(bench, job), 5 * 1.2)
@@ -193,8 +193,8 @@ async def test_a_failure_that_is_charged_nothing_frees_the_money(bench: Bench, n
 
 
 async def test_an_address_nobody_dates_is_relied_on_for_as_long_as_the_facts_say(bench: Bench, new_job: New) -> None:
-    facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"film_lives_s": 3600})}
-    bench.steps = Steps(replace(bench.steps._tools, facts=facts))
+    facts = {"fal": bench.steps._context.specs["fal"].model_copy(update={"film_lives_s": 3600})}
+    bench.steps = Steps(replace(bench.steps._context, specs=facts))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     assert job.result_url_expires_at == bench.clock() + timedelta(hours=1)
@@ -299,10 +299,10 @@ async def test_a_whole_film_outlives_the_process_that_held_it(bench: Bench, new_
         async def submit(self, offer: Any, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
             return DeferredVideo(write)
 
-    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}))
+    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": Held()}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     bench.store.release_claims(WORKER, frozenset(), bench.clock(), died=True)
-    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}))
+    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": Held()}))
     again = bench.store.claim("w_other", {}, bench.clock())
     assert again is not None
     assert (again.state, again.fencing_token) == (State.SAVING, job.fencing_token + 1)
@@ -319,7 +319,7 @@ async def test_held_work_that_breaks_off_after_the_order_is_unknown(bench: Bench
         async def submit(self, offer: Any, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
             return DeferredVideo(write)
 
-    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}))
+    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": Held()}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     with pytest.raises(LtxError) as caught:
         await bench.take(job)
@@ -343,7 +343,7 @@ async def test_a_paid_film_that_is_held_is_not_stopped_by_a_wish_to_cancel(
     async def soon(seconds: float) -> None:
         await anyio.sleep(0.001)
 
-    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}, sleep=soon))
+    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": Held()}, sleep=soon))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     job = await bench.until(job, State.SUCCEEDED)
     assert (job.cancel, job.bill) == (CancelOutcome.NOT_POSSIBLE, ChargeState.BOOKED)

@@ -40,8 +40,8 @@ def ltx() -> Catalog:
 @pytest.fixture
 def at_ltx(bench: Bench, ltx: Catalog) -> Bench:
     """The scripted provider in LTX's place."""
-    tools = replace(bench.steps._tools, facts={"ltx": ltx.facts("ltx")}, adapters={"ltx": bench.provider})
-    bench.steps = Steps(tools)
+    context = replace(bench.steps._context, specs={"ltx": ltx.facts("ltx")}, adapters={"ltx": bench.provider})
+    bench.steps = Steps(context)
     return bench
 
 
@@ -152,6 +152,6 @@ async def test_where_nobody_knows_the_shortest_any_more_all_that_is_held_is_book
 ) -> None:
     """The facts have lost the row since."""
     facts = {"ltx": ltx.facts("ltx").model_copy(update={"offer": ()})}
-    at_ltx.steps = Steps(replace(at_ltx.steps._tools, facts=facts))
+    at_ltx.steps = Steps(replace(at_ltx.steps._context, specs=facts))
     job = await booked(at_ltx, ltx, make(tmp_path / "a.webm", seconds(4)))
     assert job.cost_micro == int(20 * RATE * 1_000_000)

@@ -115,7 +115,7 @@ async def test_a_film_that_cannot_be_fetched_days_after_its_order_is_given_up_in
         tried.append(url)
         raise no(ErrorCode.UNAVAILABLE, "yes")
 
-    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.steps = Steps(replace(bench.steps._context, fetch=fetch))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     bench.clock.turn(seconds=WEEKEND_S)
@@ -156,7 +156,7 @@ async def test_a_clock_set_back_by_hours_keeps_no_job_from_its_end(
 async def test_an_order_of_a_provider_that_was_down_for_hours_ends_well_without_anybody_asking(
     provider: str, home: Path, emulator: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "LOOK_S", 0.1)
+    monkeypatch.setattr(runner, "IDLE_POLL_S", 0.1)
     async with opened(home, emulator, factor=HOUR_FACTOR) as bench:
         down = [Fault(provider, step, "status", OFTEN, {"status": 503}) for step in ("poll", "stream")]
         bench.world.faults += down
@@ -242,7 +242,7 @@ async def test_a_film_that_was_coming_in_when_its_holder_was_taken_for_dead_is_k
     async def soon(seconds: float) -> None:
         await anyio.sleep(0.001)
 
-    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}, sleep=soon))
+    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": Held()}, sleep=soon))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     job = await bench.until(job, State.SUCCEEDED)
     assert (job.bill, job.error, len(orders)) == (ChargeState.BOOKED, None, 1)
@@ -270,8 +270,8 @@ async def test_a_preview_taken_for_dead_leaves_the_file_of_who_draws_it_now(benc
     async def soon(seconds: float) -> None:
         await anyio.sleep(0.001)
 
-    facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"repeatable": True})}
-    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}, facts=facts, sleep=soon))
+    facts = {"fal": bench.steps._context.specs["fal"].model_copy(update={"repeatable": True})}
+    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": Held()}, specs=facts, sleep=soon))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     with pytest.raises(LostClaimError):
         await bench.take(job)

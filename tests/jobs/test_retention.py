@@ -50,7 +50,7 @@ def finished(store: Store, files: FileStore, new_job: New, clock: Clock, **argum
 
 
 def films_of(files: FileStore, job_id: str) -> list[Path]:
-    return [files.film(job_id), files.sheet(job_id), files.film(job_id).with_suffix(".json")]
+    return [files.video(job_id), files.sheet(job_id), files.video(job_id).with_suffix(".json")]
 
 
 def test_a_job_its_history_and_its_film_go_when_their_time_is_over(
@@ -74,7 +74,7 @@ def test_a_request_key_gives_the_same_job_even_after_its_film_is_gone(
     assert (retention.clear(clock()), retention.clear(clock())) == (1, 0)
     again = store.place(priced(new_job(request_key="shot-1"), "0.30"), clock())
     assert (again.job.id, again.fresh) == (job_id, False)
-    assert not files.film(job_id).exists()
+    assert not files.video(job_id).exists()
 
 
 def test_a_job_whose_money_is_not_settled_stays(
@@ -97,7 +97,7 @@ def test_a_shot_that_a_live_job_is_made_from_stays(
     chained = replace(new_job(prompt="next"), inputs=(Input(role="image", job_id=shot, frame_position="last"),))
     store.place(chained, clock())
     assert retention.clear(clock()) == 0
-    assert files.film(shot).exists()
+    assert files.video(shot).exists()
 
 
 def test_inputs_go_when_no_job_uses_them_any_more(
@@ -118,12 +118,12 @@ def test_inputs_go_when_no_job_uses_them_any_more(
 
 
 def test_uploads_that_expired_are_forgotten(database: Database, retention: Retention, clock: Clock) -> None:
-    shelf, photo = UploadCache(database), Input(role="image", sha256="abc", format="png")
-    shelf.keep("fal", "account", photo, "https://x/1", clock(), clock())
+    uploads, photo = UploadCache(database), Input(role="image", sha256="abc", format="png")
+    uploads.keep("fal", "account", photo, "https://x/1", clock(), clock())
     clock.turn(days=1)
     retention.clear(clock())
     clock.turn(days=-2)
-    assert shelf.find("fal", "account", photo, clock()) == ""
+    assert uploads.find("fal", "account", photo, clock()) == ""
 
 
 @pytest.mark.anyio

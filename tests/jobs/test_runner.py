@@ -91,7 +91,7 @@ async def test_a_bug_in_a_look_does_not_cost_the_film(
 ) -> None:
     monkeypatch.setattr(runner, "RETRY_S", 0.001)
     provider = Broken(answers=[SubmittedOrder({"id": "r1"})], looks=[OverflowError("too large")] * breaks + [DONE])
-    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider}))
+    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": provider}))
     placed = bench.store.place(priced(new_job(), "0.30"), bench.clock()).job
     job = await ended(bench, life, placed.id)
     if breaks == 3:
@@ -146,7 +146,7 @@ async def test_a_commit_that_was_not_told_costs_neither_the_job_nor_a_second_ord
     store = Forgetful(database)
     store.methods, store.then = (method,), then
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE] * 5
-    bench.steps = Steps(replace(bench.steps._tools, store=store))
+    bench.steps = Steps(replace(bench.steps._context, store=store))
     bench.store = store
     job = await ended(bench, life, placed.id)
     assert (job.state, len(bench.provider.orders)) == (State.SUCCEEDED, 1)
@@ -173,7 +173,7 @@ async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_onc
     """The next offer's order is out when the one that was refused is done with: nobody else may settle it."""
     empty = ProviderError(ErrorCode.OUT_OF_CREDIT, "no credit", provider="fal", accepted="no")
     provider = Slow(answers=[empty, SubmittedOrder({"id": "r1"})], looks=[DONE])
-    steps = bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": provider, "fal1": provider}))
+    steps = bench.steps = Steps(replace(bench.steps._context, adapters={"fal": provider, "fal1": provider}))
     take = steps.take
 
     async def takes_long_to_return(job: Job, work: WorkInProgress) -> Job:
@@ -229,7 +229,7 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
     bench: Bench, life: Liveness, new_job: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench.store, "claim", lambda *_: None)
-    steps = Counted(replace(bench.steps._tools, adapters={"fal": bench.provider, "local": bench.provider}))
+    steps = Counted(replace(bench.steps._context, adapters={"fal": bench.provider, "local": bench.provider}))
     loop = Runner(bench.store, steps, life, {"local": 1}, frozenset(), bench.clock, lambda: None)
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
 

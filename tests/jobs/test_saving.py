@@ -45,8 +45,8 @@ async def test_a_film_whose_address_is_gone_is_looked_for_at_its_new_one(
             raise gone()
         out.write_bytes(film.read_bytes())
 
-    facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"film_lives_s": 3600})}
-    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch, facts=facts))
+    facts = {"fal": bench.steps._context.specs["fal"].model_copy(update={"film_lives_s": 3600})}
+    bench.steps = Steps(replace(bench.steps._context, fetch=fetch, specs=facts))
     bench.provider.answers = [SubmittedOrder({"id": "r1"})]
     bench.provider.looks = [DONE, replace(DONE, result_url="https://media.example/new.mp4")]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
@@ -59,7 +59,7 @@ async def test_a_film_that_stays_gone_has_expired_and_stays_paid(bench: Bench, n
     async def fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
         raise gone()
 
-    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.steps = Steps(replace(bench.steps._context, fetch=fetch))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE] * 9
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     with pytest.raises(LtxError) as caught:
@@ -79,10 +79,10 @@ async def test_a_film_that_is_whole_but_always_cut_by_a_wrong_length_is_kept(
         out.write_bytes(film.read_bytes())
         raise cut()
 
-    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.steps = Steps(replace(bench.steps._context, fetch=fetch))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
-    assert bench.files.film(job.id).read_bytes() == film.read_bytes()
+    assert bench.files.video(job.id).read_bytes() == film.read_bytes()
 
 
 async def test_an_old_order_whose_film_still_comes_on_is_not_given_up(bench: Bench, new_job: New, film: Path) -> None:
@@ -97,7 +97,7 @@ async def test_an_old_order_whose_film_still_comes_on_is_not_given_up(bench: Ben
         if out.stat().st_size < len(whole):
             raise cut()
 
-    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.steps = Steps(replace(bench.steps._context, fetch=fetch))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     bench.clock.turn(seconds=3 * PATIENCE_S)
@@ -116,7 +116,7 @@ async def test_what_is_fetched_is_held_to_what_was_ordered_and_to_the_room_there
         bounds.room(1)
         bounds.room(1 << 60)
 
-    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.steps = Steps(replace(bench.steps._context, fetch=fetch))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     with pytest.raises(LtxError) as caught:
@@ -161,19 +161,19 @@ async def test_a_film_without_a_contact_sheet_is_still_a_film(bench: Bench, new_
             raise LtxError(ErrorCode.INTERNAL_ERROR, "no sheet today")
 
     media = NoSheet()
-    bench.steps = Steps(replace(bench.steps._tools, media=media))
+    bench.steps = Steps(replace(bench.steps._context, media=media))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
     await media.close()
     assert job.film is not None
-    assert bench.files.film(job.id).exists()
+    assert bench.files.video(job.id).exists()
 
 
 async def test_a_disk_that_is_full_during_the_download_ends_nothing(bench: Bench, new_job: New) -> None:
     async def fetch(url: str, out: Path, *, provider: str, is_loopback: bool, bounds: Bounds) -> None:
         raise OSError(28, "No space left on device")
 
-    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.steps = Steps(replace(bench.steps._context, fetch=fetch))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     with pytest.raises(LtxError) as caught:
@@ -187,8 +187,8 @@ async def test_a_disk_that_is_full_during_the_download_ends_nothing(bench: Bench
 async def test_what_was_announced_for_a_film_that_failed_for_free_is_not_told_as_charged(
     bench: Bench, new_job: New
 ) -> None:
-    facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"failure_is_free": True})}
-    bench.steps = Steps(replace(bench.steps._tools, facts=facts))
+    facts = {"fal": bench.steps._context.specs["fal"].model_copy(update={"failure_is_free": True})}
+    bench.steps = Steps(replace(bench.steps._context, specs=facts))
     bench.provider.answers = [SubmittedOrder({"id": "r1"}, charged_usd=Decimal("0.29"))]
     bench.provider.looks = [PollResult("failed", problem=JobError(ErrorCode.UNAVAILABLE, "broken"))]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
@@ -203,9 +203,9 @@ async def test_a_paid_film_that_was_held_and_lost_is_unknown_and_not_ordered_aga
         async def _never(self, path: Path, tell: Any) -> tuple[()]:
             raise AssertionError
 
-    bench.steps = Steps(replace(bench.steps._tools, adapters={"fal": Held()}))
+    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": Held()}))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
-    fresh = Steps(replace(bench.steps._tools))
+    fresh = Steps(replace(bench.steps._context))
     job = await fresh.take(job, WorkInProgress())
     assert (job.state, job.bill) == (State.UNKNOWN, ChargeState.HELD)
 
@@ -218,8 +218,8 @@ async def test_a_frame_of_our_own_film_that_is_too_large_goes_as_jpeg(
     Image.effect_noise((1280, 720), 60).convert("RGB").save(noise)
     size = noise.stat().st_size
     rule = InputSpec(accepts=("png", "jpeg"), ways=("upload",), max_bytes=size - 1)
-    facts = {"fal": bench.steps._tools.facts["fal"].model_copy(update={"inputs": {"image": rule}})}
-    bench.steps = Steps(replace(bench.steps._tools, facts=facts))
+    facts = {"fal": bench.steps._context.specs["fal"].model_copy(update={"inputs": {"image": rule}})}
+    bench.steps = Steps(replace(bench.steps._context, specs=facts))
     frame = Input("image", "f", "png", size, 1280, 720, job_id="job_x", frame_position="last")
     bench.files.keep_input(frame, noise)
     bench.provider.answers = [SubmittedOrder({"id": "r1"})]
@@ -241,7 +241,7 @@ async def test_a_film_is_not_given_up_because_of_one_failure_after_a_long_sleep(
             raise ProviderError(ErrorCode.UNAVAILABLE, "away", provider="fal", accepted="yes")
         out.write_bytes(film.read_bytes())
 
-    bench.steps = Steps(replace(bench.steps._tools, fetch=fetch))
+    bench.steps = Steps(replace(bench.steps._context, fetch=fetch))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     bench.clock.turn(days=3)

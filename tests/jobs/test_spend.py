@@ -238,7 +238,7 @@ async def test_a_provider_that_charges_more_is_warned_of_once(
     overlay = tmp_path / "outdated.toml"
     overlay.write_text(OVERLAY, encoding="utf-8")
     async with opened(home, emulator) as bench:
-        bench.jobs._placing.catalog = make_catalog(read_providers(overlay), (), lookup_in(bench.env))
+        bench.jobs._placement.catalog = make_catalog(read_providers(overlay), (), lookup_in(bench.env))
         with caplog.at_level(logging.WARNING):
             for n in range(2):
                 job = await bench.order(text(provider="netwrck", prompt=f"film {n}"))

@@ -158,7 +158,7 @@ async def test_an_order_is_accepted_followed_fetched_and_booked(bench: Bench, ne
     assert (job.bill, job.cost_micro, job.charged_micro) == (ChargeState.BOOKED, 300_000, 290_000)
     assert job.film is not None
     assert (job.film.width, job.film.frames, job.film.has_audio) == (1920, 12, True)
-    assert bench.files.film(job.id).exists()
+    assert bench.files.video(job.id).exists()
     assert bench.files.sheet(job.id).exists()
     assert len(bench.provider.orders) == 1
 

@@ -336,15 +336,15 @@ def test_pages_are_newest_first_and_do_not_overlap(store: Store, new_job: New, c
 
 
 def test_an_upload_is_reused_until_it_expires(database: Database, clock: Clock) -> None:
-    shelf = UploadCache(database)
+    uploads = UploadCache(database)
     photo = Input(role="image", sha256="abc", format="png")
     expires = clock()
     clock.turn(minutes=-10)
-    shelf.keep("fal", "account", photo, "https://x/1", expires, clock())
-    assert shelf.find("fal", "account", photo, clock()) == "https://x/1"
-    assert shelf.find("fal", "other", photo, clock()) == ""
+    uploads.keep("fal", "account", photo, "https://x/1", expires, clock())
+    assert uploads.find("fal", "account", photo, clock()) == "https://x/1"
+    assert uploads.find("fal", "other", photo, clock()) == ""
     clock.turn(minutes=6)
-    assert shelf.find("fal", "account", photo, clock()) == ""
+    assert uploads.find("fal", "account", photo, clock()) == ""
 
 
 def test_a_job_is_found_by_how_its_id_begins_letter_by_letter(store: Store, new_job: New, clock: Clock) -> None:

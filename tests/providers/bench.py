@@ -167,7 +167,9 @@ async def opened(
     async with anyio.create_task_group() as group:
         jobs = await Jobs.open(config, time.now, time.sleep)
         if fetch is not None:
-            jobs._placing.reader = InputReader(folders, jobs._media.probe_image, fetch, listen=jobs._media.probe_media)
+            jobs._placement.reader = InputReader(
+                folders, jobs._media.probe_image, fetch, listen=jobs._media.probe_media
+            )
         await jobs.start(group)
         ticking = anyio.CancelScope()
         group.start_soon(_tick, jobs, ticking)
@@ -183,7 +185,7 @@ async def known_prices(bench: Bench) -> None:
     """Until providers were asked for their prices, and what they told is kept."""
     bench.jobs._prices.wake()
     with anyio.fail_after(HANG_S):
-        while not await bench.jobs._book.run_in_thread(bench.jobs._book.read, bench.time.now()):
+        while not await bench.jobs._price_book.run_in_thread(bench.jobs._price_book.read, bench.time.now()):
             await anyio.sleep(0.005)
 
 

@@ -281,7 +281,7 @@ async def test_what_is_offered_again_is_priced_as_an_order_would_be(
     async with opened(home, emulator, env={"LTX_MCP_FAL_API_URL": ""}) as bench:
         endpoint, now = "fal-ai/ltx-2.3/text-to-video/fast", bench.time.now()
         price = UnitPrice("second", "USD", Decimal("0.09"), now)
-        await bench.jobs._book.run_in_thread(bench.jobs._book.keep, "fal", {endpoint: price})
+        await bench.jobs._price_book.run_in_thread(bench.jobs._price_book.keep, "fal", {endpoint: price})
         quotes = await bench.jobs.quotes(EstimateCost(provider="fal", model="ltx-2.3-fast"), "local")
         assert [offer.at_most_usd for offer in quotes.offers] == [Decimal("0.54")]
         asked = text(provider="fal", model="ltx-2.3-fast")

@@ -213,7 +213,7 @@ async def test_a_next_offer_whose_price_has_risen_is_compared_again(
         with anyio.fail_after(HANG_S):
             while "turned_away" not in [each.what for each in await bench.history(job)]:
                 await anyio.sleep(0.005)
-        book, at = bench.jobs._book, bench.time.now()
+        book, at = bench.jobs._price_book, bench.time.now()
         await book.run_in_thread(book.keep, "fal", {FAST: UnitPrice("second", "USD", Decimal(amount), at)})
         bench.time.run(FACTOR)
         job = await bench.end(job)

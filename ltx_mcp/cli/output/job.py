@@ -36,7 +36,9 @@ NAMES = {
 
 async def view_of(jobs: "Jobs", job: Job) -> JobView:
     """A job as a person at this machine sees it."""
-    return to_view(job, Links(jobs.film, local_providers=jobs.near), await context_of(jobs, job), datetime.now(UTC))
+    return to_view(
+        job, Links(jobs.film, local_providers=jobs.loopback_providers), await context_of(jobs, job), datetime.now(UTC)
+    )
 
 
 def print_job(view: JobView, asked: Sequence[str] = (), *, as_json: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What the steps of a job work with: handed in, so that tests can turn the clock and stand in for a provider."""
+"""What the steps of a job work with, passed in so that tests can replace the clock and the providers."""
 
 import logging
 import random
@@ -36,17 +36,17 @@ logger = logging.getLogger(__name__)
 
 
 class FetchVideo(Protocol):
-    """Brings the file `out` to the end of the film at `url`, from where it stands; one try. Raises ProviderError."""
+    """Downloads what `out` does not have yet of the video at `url`; one attempt. Raises ProviderError."""
 
     async def __call__(self, url: str, out: Any, *, provider: str, is_loopback: bool, bounds: Bounds) -> None: ...
 
 
 @dataclass
 class WorkInProgress:
-    """What only the process that has claimed a job knows of it, from step to step; it ends with the claim.
+    """What only the process that has claimed a job knows about it, from step to step.
 
-    `uris` are what the order points at, by role, once they are ready to be sent. `unwritten` writes down what the
-    provider said to the order, until that has succeeded. `deferred` is a video that no other process can fetch."""
+    `uris` are the inputs of the order by role, once they are ready to be sent. `unwritten` records the answer to the
+    order until that has succeeded. `deferred` is a video that no other process can fetch."""
 
     uris: Mapping[str, str] | None = None
     unwritten: Callable[[], Awaitable[Job]] | None = None
@@ -58,20 +58,20 @@ class WorkInProgress:
 
 
 class WakeSignals:
-    """Wakes what rests for one job, because somebody wishes it cancelled."""
+    """Wakes the sleep of one job, because somebody requested its cancellation."""
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         self._sleep = sleep
-        self._bells: dict[str, anyio.Event] = {}
+        self._events: dict[str, anyio.Event] = {}
 
     def wake(self, job_id: str) -> None:
-        """End the job's rest now, if it rests in this process."""
-        if job_id in self._bells:
-            self._bells[job_id].set()
+        """End the job's sleep now, if it sleeps in this process."""
+        if job_id in self._events:
+            self._events[job_id].set()
 
     async def sleep_until_woken(self, job_id: str, seconds: float) -> None:
-        """Rest until `seconds` are over, or until the bell rings."""
-        bell = self._bells.setdefault(job_id, anyio.Event())
+        """Sleep for `seconds`, or until `wake`."""
+        event = self._events.setdefault(job_id, anyio.Event())
 
         async def sleep() -> None:
             await self._sleep(seconds)
@@ -80,10 +80,10 @@ class WakeSignals:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(sleep)
-                await bell.wait()
+                await event.wait()
                 group.cancel_scope.cancel()
         finally:
-            self._bells.pop(job_id, None)
+            self._events.pop(job_id, None)
 
 
 def anywhere(provider: str) -> None:
@@ -92,60 +92,61 @@ def anywhere(provider: str) -> None:
 
 @dataclass
 class StepContext:
-    """`near` are the providers on this machine; `chance` gives numbers from 0 to 1; `check_way` raises ProviderError
-    for a provider to which no order could be sent; `book` has what providers tell of their prices."""
+    """`loopback_providers` run on this machine; `chance` returns numbers from 0 to 1; `check_way` raises ProviderError
+    for a provider that cannot be reached; `price_book` has the prices that providers report."""
 
     store: Store
-    shelf: UploadCache
+    uploads: UploadCache
     files: FileStore
     media: MediaClient
-    facts: Mapping[str, ProviderSpec]
+    specs: Mapping[str, ProviderSpec]
     adapters: Mapping[str, Provider]
     fetch: FetchVideo
     now: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     chance: Callable[[], float] = random.random
-    near: frozenset[str] = frozenset()
+    loopback_providers: frozenset[str] = frozenset()
     check_way: Callable[[str], None] = anywhere
-    book: PriceBook | None = None
-    bells: WakeSignals = field(init=False)
+    price_book: PriceBook | None = None
+    wake_signals: WakeSignals = field(init=False)
     drifting: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
-        self.bells = WakeSignals(self.sleep)
+        self.wake_signals = WakeSignals(self.sleep)
 
     async def transition(self, job: Job, to: State, what: str = "", **changes: Unpack[JobChanges]) -> Job:
-        """The holder's move."""
+        """The transition by the lease owner."""
         moved = await self.store.run_in_thread(self.store.transition, job, to, self.now(), what, **changes)
         self.watch_price(job, changes)
         return moved
 
     async def fail_over(self, job: Job, problem: JobError, now: datetime) -> Job:
-        """After a sure no: the next offer, at the price of its placing or the higher one of a newer reading."""
-        told = await self._known_prices()
+        """After a definite rejection: the next offer, at its price when the job was placed or a newer, higher one."""
+        known = await self._known_prices()
         tried = job.offer_index + 1
-        offers = (*job.offers[:tried], *(self._raised(offer, told) for offer in job.offers[tried:]))
+        offers = (*job.offers[:tried], *(self._raised(offer, known) for offer in job.offers[tried:]))
         return await self.store.run_in_thread(self.store.fail_over, job, problem, now, offers)
 
     async def charged(self, job: Job, units: Decimal) -> Decimal | None:
-        """USD for what the provider counted for a finished order; None where its price is not known or believed."""
-        row, key = row_of(job.offer, self.facts[job.offer.provider]), _price_key(job.offer)
-        if self.book is None or row is None:
+        """USD for the units that the provider counted for a finished order; None if the price is not known or
+        trusted."""
+        row, key = row_of(job.offer, self.specs[job.offer.provider]), _price_key(job.offer)
+        if self.price_book is None or row is None:
             return None
-        told = (await self._known_prices()).get(key)
-        if told is not None and not told.is_confirmed and confirms_seconds(job.offer, units):
-            await self.book.run_in_thread(self.book.confirm, *key, self.now())
-        return charge_of(job.offer, row, told, units)
+        price = (await self._known_prices()).get(key)
+        if price is not None and not price.is_confirmed and confirms_seconds(job.offer, units):
+            await self.price_book.run_in_thread(self.price_book.confirm, *key, self.now())
+        return charge_of(job.offer, row, price, units)
 
-    def _raised(self, offer: Offer, told: UnitPrices) -> Offer:
-        row = row_of(offer, self.facts[offer.provider])
-        return offer if row is None else raised(offer, row, told.get(_price_key(offer)))
+    def _raised(self, offer: Offer, known: UnitPrices) -> Offer:
+        row = row_of(offer, self.specs[offer.provider])
+        return offer if row is None else raised(offer, row, known.get(_price_key(offer)))
 
     async def _known_prices(self) -> UnitPrices:
-        return {} if self.book is None else await self.book.run_in_thread(self.book.read, self.now())
+        return {} if self.price_book is None else await self.price_book.run_in_thread(self.price_book.read, self.now())
 
     def watch_price(self, job: Job, changes: Mapping[str, Any]) -> None:
-        """Say in the log when a provider charges another price than was quoted: once for each of its models."""
+        """Log when a provider charges another price than was quoted: once for each of its models."""
         drift = price_drift(job, changes)
         if drift is None or (drift["provider"], drift["model"]) in self.drifting:
             return
@@ -161,19 +162,19 @@ class StepContext:
         )
 
     async def update(self, job: Job, **changes: Unpack[JobChanges]) -> Job:
-        """Something worth knowing about a job; what is known already is not written again."""
+        """Change fields of a job's row; values that it has already are not written again."""
         news = cast(JobChanges, {name: value for name, value in changes.items() if getattr(job, name) != value})
         return await self.store.run_in_thread(self.store.update, job, **news) if news else job
 
     async def wait(self, job: Job, trouble: str, seconds: float, **changes: Unpack[JobChanges]) -> Job:
-        """Say what failed and when it is tried again, and rest until then. Raises LostClaimError."""
+        """Record what failed and when it is tried again, and sleep until then. Raises LostClaimError."""
         again: JobChanges = {"status_message": trouble, "run_after": self.now() + timedelta(seconds=seconds)}
         job = await self.update(job, **(again | changes))
-        await self.bells.sleep_until_woken(job.id, seconds)
+        await self.wake_signals.sleep_until_woken(job.id, seconds)
         return await self.reloaded(job)
 
     async def reloaded(self, job: Job) -> Job:
-        """The job as its row is now. Raises LostClaimError when it is not ours any more."""
+        """The job as its row is now. Raises LostClaimError when it is no longer ours."""
         latest = await self.store.run_in_thread(self.store.get, job.id)
         if latest is None or (latest.fencing_token, latest.lease_owner, latest.live) != (
             job.fencing_token,
@@ -184,8 +185,8 @@ class StepContext:
         return latest
 
     async def fetch_video(self, job: Job, part: Path) -> bool:
-        """Bring what is missing of a job's video to the end of `part`, from where it stands; one try. False where its
-        provider cannot be asked for it. Raises ProviderError or SetupError."""
+        """Append what is missing of a job's video to `part`; one attempt. False if its provider cannot be asked for it.
+        Raises ProviderError or SetupError."""
         provider, url = job.offer.provider, job.result_url
         bounds = Bounds(job.offer.max_bytes, job.offer.expected_bytes, partial(check_space, part.parent))
         adapter = self.downloader(job)
@@ -194,25 +195,27 @@ class StepContext:
         if not url and adapter is not None and job.provider_ref is not None:
             url = await adapter.download(job.provider_ref, part, bounds)
         if url:
-            url = self.film_address(job, url)
-            await self.fetch(url, part, provider=provider, is_loopback=provider in self.near, bounds=bounds)
+            url = self.video_address(job, url)
+            await self.fetch(
+                url, part, provider=provider, is_loopback=provider in self.loopback_providers, bounds=bounds
+            )
         return True
 
     def downloader(self, job: Job) -> SupportsDownload | None:
-        """The adapter by whose own call this job's video can be fetched, if there is one."""
+        """The adapter that can download this job's video by a call of its own, if there is one."""
         adapter: object = self.adapters.get(job.offer.provider)
         return adapter if isinstance(adapter, SupportsDownload) and job.provider_ref is not None else None
 
     def expiry(self, job: Job, seen: PollResult) -> datetime | None:
-        """Until when the address of a film can be relied on: as the provider says, else as its facts say."""
-        lives_s = self.facts[job.offer.provider].film_lives_s
+        """When the URL of a video expires: as the provider says, else as its TOML says."""
+        lives_s = self.specs[job.offer.provider].film_lives_s
         by_facts = self.now() + timedelta(seconds=lives_s) if lives_s and seen.result_url else None
         return seen.result_url_expires_at or by_facts
 
-    def film_address(self, job: Job, told: str) -> str:
-        """Where a job's film lies, as its provider told it. Raises ProviderError(bad_reply) for what is no address; an
-        adapter has looked already, a row of an older version may hold anything."""
-        if address := self.is_address(job, told):
+    def video_address(self, job: Job, url: str) -> str:
+        """The checked URL of a job's video. Raises ProviderError(bad_reply) for what is none: the adapter has checked
+        it already, but a row of an older version may hold anything."""
+        if address := self.is_address(job, url):
             return address
         provider = job.offer.provider
         raise ProviderError(
@@ -221,12 +224,12 @@ class StepContext:
             "It was made and paid: ask the provider's support for it.",
             provider=provider,
             accepted="yes",
-            detail=one_line(redact(told)),
+            detail=one_line(redact(url)),
         )
 
-    def is_address(self, job: Job, told: str) -> str:
-        """What is told as an address that this job's provider may point at; empty where it is none."""
-        return read_address(told, is_loopback=job.offer.provider in self.near)
+    def is_address(self, job: Job, url: str) -> str:
+        """`url` if this job's provider may use it; else empty."""
+        return read_address(url, is_loopback=job.offer.provider in self.loopback_providers)
 
     def age_s(self, job: Job) -> float:
         """Seconds since it was ordered."""
@@ -238,5 +241,5 @@ def _price_key(offer: Offer) -> tuple[str, str]:
 
 
 def to_micro_or_none(usd: Decimal | None) -> int | None:
-    """Micro-dollars of a figure that may not be known."""
+    """Micro-dollars of an amount that may not be known."""
     return None if usd is None else to_micro(usd)

@@ -1,5 +1,5 @@
-"""Queued: everything before the order that can be repeated. Other jobs' films are taken, media converted and sent
-ahead."""
+"""Queued: everything before the order that can be repeated. Videos of other jobs are read, media converted and
+uploaded."""
 
 import base64
 import logging
@@ -19,7 +19,7 @@ from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.files import CONVERTED, digest_of
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
-from ltx_mcp.jobs.store.transitions import removed_film
+from ltx_mcp.jobs.store.transitions import removed_video
 from ltx_mcp.media.inputs import to_input
 from ltx_mcp.providers.base import SupportsUpload
 
@@ -36,16 +36,16 @@ WORTH_A_RETRY = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED, ErrorC
 
 
 class PrepareStep:
-    """Ends in the move to `submitting`; `work.uris` then has what the order points at."""
+    """Ends in `submitting`; `work.uris` then has the inputs of the order."""
 
-    def __init__(self, tools: StepContext) -> None:
-        self._tools = tools
-        self._store = tools.store
+    def __init__(self, context: StepContext) -> None:
+        self._context = context
+        self._store = context.store
 
     async def step(self, job: Job, work: WorkInProgress) -> Job:
         """Prepare one job. Raises LtxError when it cannot be ordered at all."""
         if job.cancel_requested:
-            return await self._tools.transition(
+            return await self._context.transition(
                 job, State.CANCELLED, cancel=CancelOutcome.STOPPED, bill=ChargeState.RELEASED
             )
         if job.attempts >= MAX_ATTEMPTS:
@@ -55,7 +55,7 @@ class PrepareStep:
             if given.job_id and not given.sha256:
                 source = await self._store.run_in_thread(self._store.get, given.job_id, job.caller)
                 if source is not None and source.live:
-                    return await self._store.run_in_thread(self._store.wait_for_sources, job, self._tools.now())
+                    return await self._store.run_in_thread(self._store.wait_for_sources, job, self._context.now())
                 taken = await self._taken(job, given, source)
                 try:
                     check_section(job.offer, taken)
@@ -64,23 +64,23 @@ class PrepareStep:
                     raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
                 job = await self._keep_inputs(job, given, taken)
         try:
-            self._tools.check_way(job.offer.provider)
+            self._context.check_way(job.offer.provider)
             work.uris = {given.role: await self._uri(job, given) for given in job.inputs}
-        except ProviderError as error:  # nothing is ordered yet, so every failure here is a sure no
-            return await self._tools.fail_over(job, JobError.of(error), self._tools.now())
-        if job.inputs:  # converting and sending them took its time, and room
+        except ProviderError as error:  # nothing is ordered yet, so every failure here is a definite rejection
+            return await self._context.fail_over(job, JobError.of(error), self._context.now())
+        if job.inputs:  # converting and uploading them took time and space
             await self._check_room(job)
-        now = self._tools.now()
-        return await self._tools.transition(
+        now = self._context.now()
+        return await self._context.transition(
             job, State.SUBMITTING, submitted_by=job.lease_owner, ordered_at=now, progress=None, status_message=""
         )
 
     async def _check_room(self, job: Job) -> None:
-        """Nothing is ordered for whose film the disk has no room: it fails here, where nothing is paid."""
-        await self._store.run_in_thread(self._tools.files.check_room, job.offer)
+        """Fail before anything is paid when the disk has no room for the video."""
+        await self._store.run_in_thread(self._context.files.check_room, job.offer)
 
     async def _taken(self, job: Job, given: Input, source: Job | None) -> Input:
-        """What a job's film gives: a frame, the film or its sound, kept like any other input."""
+        """What is taken from another job's video (a frame, the video or its audio), kept like any other input."""
         if source is None or source.state is not State.SUCCEEDED:
             state = source.state if source else "gone"
             raise CallerError(
@@ -88,32 +88,32 @@ class PrepareStep:
                 f"{given.role}: {given.job_id} is {state}, so it has no film to be made from.",
                 "Order that shot again, then this one.",
             )
-        files = self._tools.files
-        film = files.film(source.id)
-        if not await self._store.run_in_thread(film.exists):
-            raise removed_film(given.role, source.id)
+        files = self._context.files
+        video = files.video(source.id)
+        if not await self._store.run_in_thread(video.exists):
+            raise removed_video(given.role, source.id)
         if given.kind == "video":
-            return await self._kept(given, film, await self._tools.media.probe_video(film))
+            return await self._kept(given, video, await self._context.media.probe_video(video))
         path = files.staging_dir() / f"{job.id}.{job.fencing_token}.{given.role}.part"
         try:
-            return await self._kept(given, path, await self._take(given, film, path))
+            return await self._kept(given, path, await self._take(given, video, path))
         finally:
             path.unlink(missing_ok=True)
 
-    async def _take(self, given: Input, film: Path, path: Path) -> MediaInfo:
-        """Write to `path` what is wanted of a film, a frame or its sound."""
-        media = self._tools.media
+    async def _take(self, given: Input, video: Path, path: Path) -> MediaInfo:
+        """Write a frame or the audio of a video to `path`."""
+        media = self._context.media
         if given.kind == "audio":
-            return await media.convert_media(film, path, "audio")
-        frame = await media.take_frame(film, _moment(given.frame_position), path, "png", None)
+            return await media.convert_media(video, path, "audio")
+        frame = await media.take_frame(video, _moment(given.frame_position), path, "png", None)
         return MediaInfo("png", frame.width, frame.height)
 
-    async def _kept(self, given: Input, path: Path, facts: MediaInfo) -> Input:
-        """Keep the bytes as an input, with the figures of what they are, which until now were those of an order."""
+    async def _kept(self, given: Input, path: Path, info: MediaInfo) -> Input:
+        """Keep the file as an input, with its measured values in place of the expected ones."""
         sha256, size_bytes = await self._store.run_in_thread(digest_of, path), path.stat().st_size
-        read = to_input(facts, given.role, sha256, size_bytes)
+        read = to_input(info, given.role, sha256, size_bytes)
         kept = replace(read, job_id=given.job_id, frame_position=given.frame_position)
-        await self._store.run_in_thread(self._tools.files.keep_input, kept, path)
+        await self._store.run_in_thread(self._context.files.keep_input, kept, path)
         return kept
 
     async def _keep_inputs(self, job: Job, old: Input, new: Input) -> Job:
@@ -123,11 +123,11 @@ class PrepareStep:
     # -- what the order points at -------------------------------------------------------------------------------
 
     async def _uri(self, job: Job, given: Input) -> str:
-        """The medium in the provider's best way: an address of its own, a data URI, or a path for the adapter."""
-        rule = self._tools.facts[job.offer.provider].inputs[given.kind]
+        """The input in the provider's preferred way: an uploaded URL, a data URI, or a path for the adapter."""
+        rule = self._context.specs[job.offer.provider].inputs[given.kind]
         given = await self._fitting(job, given, rule)
         self._check_sent(job, given)
-        path = self._tools.files.input(given)
+        path = self._context.files.input(given)
         match rule.ways[0]:
             case "upload":
                 return await self._uploaded(job, given)
@@ -137,17 +137,17 @@ class PrepareStep:
         return str(path)
 
     def _check_sent(self, job: Job, given: Input) -> None:
-        """A medium that was made here, or that another job gave, is only now known as it will be sent."""
+        """Check a file that was made here or by another job: its measures are known only now."""
         if given.kind == "image":
             return
         try:
-            check_sent(job.offer, given, row_of(job.offer, self._tools.facts[job.offer.provider]))
+            check_sent(job.offer, given, row_of(job.offer, self._context.specs[job.offer.provider]))
         except NotOfferedError as reason:
             hint = f"{NOT_ORDERED} {ORDER_AGAIN if given.job_id else SEND_PLAIN}"
             raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
 
     async def _fitting(self, job: Job, given: Input, rule: InputSpec) -> Input:
-        """The medium in the form that was planned for it; what another job gave in one that this provider takes."""
+        """The input in the planned format; one from another job in a format that this provider takes."""
         target = job.offer.conversions.get(given.role, "")
         if not target and given.job_id:
             target = conversion(given, rule)
@@ -155,15 +155,15 @@ class PrepareStep:
             return given
         format, _, codec = target.partition("/")
         converted = replace(given, sha256=f"{given.sha256}{CONVERTED}", format=format, codec=codec)
-        path = self._tools.files.input(converted)
-        facts: MediaInfo | None = None
+        path = self._context.files.input(converted)
+        info: MediaInfo | None = None
         if not path.exists():
             part = path.with_name(f"{path.stem}.{job.id}.{job.fencing_token}.part")
-            facts = await self._convert(given, part, target)
+            info = await self._convert(given, part, target)
             part.replace(path)
         if given.kind != "image":
-            facts = facts or await self._tools.media.probe_video(path, given.kind)
-            measured = to_input(facts, given.role, converted.sha256, facts.size_bytes)
+            info = info or await self._context.media.probe_video(path, given.kind)
+            measured = to_input(info, given.role, converted.sha256, info.size_bytes)
             converted = replace(measured, job_id=given.job_id, frame_position=given.frame_position)
         size_bytes = path.stat().st_size
         if rule.max_bytes and size_bytes > rule.max_bytes:
@@ -176,31 +176,31 @@ class PrepareStep:
         return replace(converted, size_bytes=size_bytes)
 
     async def _convert(self, given: Input, part: Path, target: str) -> MediaInfo | None:
-        """The facts of a video or a sound that was written."""
-        source, media = self._tools.files.input(given), self._tools.media
+        """Convert to `part`; returns the measures of a video or audio file."""
+        source, media = self._context.files.input(given), self._context.media
         if given.kind != "image":
             return await media.convert_media(source, part, given.kind)
         await media.convert_image(source, part, target, scaled_size(given.width, given.height))
         return None
 
     async def _uploaded(self, job: Job, given: Input) -> str:
-        """Where the medium lies at the provider: sent now, unless it lies there already."""
-        adapter, shelf = self._tools.adapters[job.offer.provider], self._tools.shelf
+        """The URL of the input at the provider: uploaded now, unless it is there already."""
+        adapter, uploads = self._context.adapters[job.offer.provider], self._context.uploads
         assert isinstance(adapter, SupportsUpload)
         key = (job.offer.provider, adapter.account, given)
-        if uri := await shelf.run_in_thread(shelf.find, *key, self._tools.now()):
+        if uri := await uploads.run_in_thread(uploads.find, *key, self._context.now()):
             return uri
         for left in reversed(range(UPLOAD_TRIES)):
             try:
-                sent = await adapter.upload(self._tools.files.input(given), mime_type(given.format))
+                sent = await adapter.upload(self._context.files.input(given), mime_type(given.format))
                 break
             except ProviderError as error:
                 if not left or error.code not in WORTH_A_RETRY:
                     raise
                 logger.info("%s: %s", job.id, error)
                 rest_s = min(error.retry_after_s or UPLOAD_TRIES - left, 30)
-                await self._tools.wait(job, f"{NOT_SENT}{given.role}: {error.message}", rest_s)
-        await shelf.run_in_thread(shelf.keep, *key, sent.uri, sent.expires_at, self._tools.now())
+                await self._context.wait(job, f"{NOT_SENT}{given.role}: {error.message}", rest_s)
+        await uploads.run_in_thread(uploads.keep, *key, sent.uri, sent.expires_at, self._context.now())
         return sent.uri
 
 

@@ -1,4 +1,4 @@
-"""SaveStep: the film is made and paid; it is brought here, checked, measured and kept, however often that takes."""
+"""Saving: the video is made and paid; it is downloaded, measured and kept, however many attempts that takes."""
 
 import logging
 from contextlib import suppress
@@ -25,37 +25,37 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_S = 24 * 3600.0
 TRIES_WHEN_LATE = 10
-"""So often is even an old order's film tried: the clock may have gone on while this machine slept."""
+"""Even the video of an old order is tried this often: this machine may have slept meanwhile."""
 FIRST_WAIT_S, MAX_WAIT_S = 1.0, 60.0
 STEADY_BYTES = int(MIN_BYTES_S * WINDOW_S)
-"""A try that brought so much more of a film went on with it."""
-LOOKS_AT_GONE = 3
-LOOKS_AT_NO_FILM = 4
-"""A film's address that is gone, or leads to something else, may only not be ready everywhere yet."""
+"""An attempt that downloaded at least this much made progress."""
+MAX_GONE = 3
+MAX_NO_VIDEO = 4
+"""A URL that is gone or leads to something else may only not be ready everywhere yet."""
 EXACT_S, NEAR_S = 0.1, 0.25
-"""How much longer or shorter than ordered a film may be without a word; one made from a video carries its rounding."""
+"""A difference in length up to this is not reported; a video made from another carries the other's rounding."""
 
 
 @dataclass
 class _Trouble:
-    """What went wrong so far with bringing one film here; `have_bytes` is what had come when the last try ended."""
+    """The failures of one download so far; `have_bytes` was there when the last attempt ended."""
 
     tries: int = 0
     gone: int = 0
-    no_film: int = 0
+    no_video: int = 0
     have_bytes: int = 0
 
 
 class SaveStep:
-    """Ends in `succeeded`; a film that cannot be had any more ends in an error, and stays paid."""
+    """Ends in `succeeded`; a video that can no longer be downloaded ends in an error and stays paid."""
 
-    def __init__(self, tools: StepContext) -> None:
-        self._tools = tools
-        self._store = tools.store
+    def __init__(self, context: StepContext) -> None:
+        self._context = context
+        self._store = context.store
 
     async def step(self, job: Job, work: WorkInProgress) -> Job:
-        """Keep one film. A disk that is full is told, and the film asked for again."""
-        part = self._tools.files.part(job)
+        """Keep one video. A full disk is reported, and the download tried again."""
+        part = self._context.files.part(job)
         try:
             return await self._keep(job, part)
         except LostClaimError:
@@ -68,23 +68,25 @@ class SaveStep:
                 and not isinstance(error, DatabaseUnavailableError)
                 and _is_remote(job)
             ):
-                with suppress(LtxError):  # the same disk may have no room for this either
-                    await self._tools.update(job, error=JobError.of(error), status_message=f"{NOT_KEPT}{error.message}")
+                with suppress(LtxError):  # the same disk may have no space for this either
+                    await self._context.update(
+                        job, error=JobError.of(error), status_message=f"{NOT_KEPT}{error.message}"
+                    )
             raise
 
     async def _keep(self, job: Job, part: Path) -> Job:
-        files, media = self._tools.files, self._tools.media
-        job, film = await self._bring(job, part)
-        job = await self._tools.reloaded(job)  # who was taken for dead meanwhile must not write over another's film
+        files, media = self._context.files, self._context.media
+        job, video = await self._bring(job, part)
+        job = await self._context.reloaded(job)  # if we were taken for dead, another process's video must stay
         try:
             await media.make_sheet(part, files.sheet(job.id))
         except LtxError as error:
-            logger.warning("%s: no contact sheet: %s", job.id, error)  # the film is worth more than its picture
-        job = await self._tools.reloaded(job)
-        await self._store.run_in_thread(files.keep_film, job, part, film)
+            logger.warning("%s: no contact sheet: %s", job.id, error)  # the video is worth more than its contact sheet
+        job = await self._context.reloaded(job)
+        await self._store.run_in_thread(files.keep_video, job, part, video)
         changes: JobChanges = {
-            "film": film,
-            "adjustments": job.adjustments + differences(job, film),
+            "film": video,
+            "adjustments": job.adjustments + differences(job, video),
             "progress": 100.0,
             "status_message": "",
             "error": None,
@@ -92,67 +94,71 @@ class SaveStep:
         }
         if job.cancel_requested:
             changes["cancel"] = job.cancel or CancelOutcome.NOT_POSSIBLE
-        changes |= _priced(job, film, self._tools.facts[job.offer.provider])
-        return await self._tools.transition(job, State.SUCCEEDED, **changes)
+        changes |= _priced(job, video, self._context.specs[job.offer.provider])
+        return await self._context.transition(job, State.SUCCEEDED, **changes)
 
     async def _bring(self, job: Job, part: Path) -> tuple[Job, VideoInfo]:
-        """The whole film in `part`, and its facts."""
+        """Download the complete video to `part` and measure it."""
         trouble = _Trouble()
         while True:
             try:
-                is_fetched = await self._tools.fetch_video(job, part)
+                is_fetched = await self._context.fetch_video(job, part)
                 if not is_fetched and not _is_remote(job) and not part.exists():
-                    self._tools.files.adopt_part(job)  # complete, in a part of a holder that died
-                return job, await self._tools.media.measure_film(part)
+                    self._context.files.adopt_part(job)  # complete, in the part of a worker that died
+                return job, await self._context.media.measure_film(part)
             except OSError as error:
-                raise self._tools.files.failed(error) from error
+                raise self._context.files.failed(error) from error
             except LtxError as error:
                 if error.code is ErrorCode.STORAGE_FAILED or not _is_remote(job):
                     raise
                 before, trouble.have_bytes = trouble.have_bytes, _size_of(part)
                 if error.code is ErrorCode.UNAVAILABLE and before == trouble.have_bytes > 0:
-                    with suppress(LtxError):  # cut twice at the same byte: it may be whole, and its length a wrong word
-                        return job, await self._tools.media.measure_film(part)
+                    with suppress(
+                        LtxError
+                    ):  # cut twice at the same byte: it may be complete, and the stated length wrong
+                        return job, await self._context.media.measure_film(part)
                 went_on = trouble.have_bytes - before >= STEADY_BYTES
                 job = await self._after(job, part, error, trouble, went_on=went_on)
 
     async def _after(self, job: Job, part: Path, error: LtxError, trouble: _Trouble, *, went_on: bool) -> Job:
-        """After a try that failed: rest and try again while there is hope. Raises `error` when there is none. A try
-        that `went_on` brought enough to be continued at once, however old the order is."""
+        """After a failed attempt: wait for the next one, or raise `error` when no more are left. An attempt that
+        `went_on` made progress and is continued soon, however old the order is."""
         trouble.tries += 1
         trouble.gone += error.code is ErrorCode.EXPIRED
         if error.code in (ErrorCode.BAD_REPLY, ErrorCode.INTERNAL_ERROR):
-            trouble.no_film += 1
-            if trouble.no_film < LOOKS_AT_NO_FILM:
+            trouble.no_video += 1
+            if trouble.no_video < MAX_NO_VIDEO:
                 part.unlink(missing_ok=True)
-        late = self._tools.age_s(job) > PATIENCE_S and trouble.tries >= TRIES_WHEN_LATE
+        late = self._context.age_s(job) > PATIENCE_S and trouble.tries >= TRIES_WHEN_LATE
         spent = late and not went_on
-        if spent or trouble.gone >= LOOKS_AT_GONE or trouble.no_film >= LOOKS_AT_NO_FILM:
+        if spent or trouble.gone >= MAX_GONE or trouble.no_video >= MAX_NO_VIDEO:
             raise error
         logger.info("%s: %s", job.id, error)
-        told: JobChanges = {"error": JobError.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
+        changes: JobChanges = {"error": JobError.of(error)} if error.code is ErrorCode.BAD_REPLY else {}
         wait_s = FIRST_WAIT_S if went_on else min(MAX_WAIT_S, FIRST_WAIT_S * 2 ** min(trouble.tries - 1, 10))
         asked_s = error.retry_after_s if isinstance(error, ProviderError) else None
         wait_s = max(wait_s, min(asked_s or 0, MAX_WAIT_S))
-        job = await self._tools.wait(job, f"{NOT_FETCHED}{error.message}", wait_s, **told)
-        moved = error.code is ErrorCode.EXPIRED or (job.result_url and not self._tools.is_address(job, job.result_url))
-        return await self._look_again(job) if moved else job
+        job = await self._context.wait(job, f"{NOT_FETCHED}{error.message}", wait_s, **changes)
+        moved = error.code is ErrorCode.EXPIRED or (
+            job.result_url and not self._context.is_address(job, job.result_url)
+        )
+        return await self._refresh_address(job) if moved else job
 
-    async def _look_again(self, job: Job) -> Job:
-        """Ask whether the film lies at another address by now."""
-        adapter = self._tools.adapters[job.offer.provider]
+    async def _refresh_address(self, job: Job) -> Job:
+        """Ask whether the video has another URL by now."""
+        adapter = self._context.adapters[job.offer.provider]
         if not isinstance(adapter, SupportsPoll) or job.provider_ref is None:
             return job
         try:
             seen = await adapter.poll(job.provider_ref)
-            url = seen.result_url and self._tools.film_address(job, seen.result_url)
+            url = seen.result_url and self._context.video_address(job, seen.result_url)
         except ProviderError as error:
             logger.info("%s: %s", job.id, error)
             return job
         if seen.status != "done" or not url:
             return job
-        expires_at = self._tools.expiry(job, seen)
-        return await self._tools.update(job, result_url=url, result_url_expires_at=expires_at)
+        expires_at = self._context.expiry(job, seen)
+        return await self._context.update(job, result_url=url, result_url_expires_at=expires_at)
 
 
 def _size_of(part: Path) -> int:
@@ -160,20 +166,20 @@ def _size_of(part: Path) -> int:
 
 
 def _is_remote(job: Job) -> bool:
-    """Whether the film can be asked for again."""
+    """Whether the video can be downloaded again."""
     return job.provider_ref is not None or bool(job.result_url)
 
 
-def _priced(job: Job, film: VideoInfo, facts: ProviderSpec) -> JobChanges:
-    """The price by measured lengths, where the order could only hold it for the longest: the provider chose the length
-    of this film, or of the one that it was made from. Never less than the shortest that it can be ordered for."""
+def _priced(job: Job, video: VideoInfo, spec: ProviderSpec) -> JobChanges:
+    """The price for the measured length, where the longest one was held: the provider chose the length of this video,
+    or of the one it was made from. Never less than for the shortest length that can be ordered."""
     offer = job.offer
-    row = row_of(offer, facts)
+    row = row_of(offer, spec)
     if row is None:  # nobody knows how short it might have been
         return {}
     source = next((given for given in job.inputs if given.job_id and given.kind != "image"), None)
     if offer.auto_duration:
-        billed = Decimal(str(film.duration))
+        billed = Decimal(str(video.duration))
     elif source is not None:
         billed = billed_duration(offer, Decimal(str(source.duration)))
     else:
@@ -184,17 +190,17 @@ def _priced(job: Job, film: VideoInfo, facts: ProviderSpec) -> JobChanges:
     return {"cost_micro": to_micro(offer.cost_of(seconds)), "held_micro": to_micro(offer.at_most_of(seconds))}
 
 
-def differences(job: Job, film: VideoInfo) -> tuple[Adjustment, ...]:
-    """What the film itself shows to be other than ordered."""
+def differences(job: Job, video: VideoInfo) -> tuple[Adjustment, ...]:
+    """How the measured video differs from the order."""
     offer = job.offer
-    other_length = abs(film.duration - float(offer.length)) > (NEAR_S if job.operation in EDITS else EXACT_S)
+    other_length = abs(video.duration - float(offer.length)) > (NEAR_S if job.operation in EDITS else EXACT_S)
     # the rate of a given video need not be a whole number
-    other_rate = job.operation not in EDITS or abs(film.fps - offer.fps) > 1
+    other_rate = job.operation not in EDITS or abs(video.fps - offer.fps) > 1
     pairs = (
-        ("duration", f"{float(offer.length):g}", f"{film.duration:g}", other_length and not offer.auto_duration),
-        ("resolution", f"{offer.width}x{offer.height}", f"{film.width}x{film.height}", True),
-        ("fps", str(offer.fps), f"{film.fps:g}", other_rate),
-        ("generate_audio", _yes(offer.generate_audio), _yes(film.has_audio), True),
+        ("duration", f"{float(offer.length):g}", f"{video.duration:g}", other_length and not offer.auto_duration),
+        ("resolution", f"{offer.width}x{offer.height}", f"{video.width}x{video.height}", True),
+        ("fps", str(offer.fps), f"{video.fps:g}", other_rate),
+        ("generate_audio", _yes(offer.generate_audio), _yes(video.has_audio), True),
     )
     return tuple(
         Adjustment(name, asked, got, "film") for name, asked, got, matters in pairs if matters and asked != got

@@ -1,7 +1,6 @@
-"""The steps of a job's life: prepare, order, follow, save. A step ends in exactly one move, or hands the job back.
+"""The steps of a job: prepare, submit, track, save. A step ends in exactly one transition, or releases the job.
 
-Only these call adapters. Whether a step may be repeated is the state's business: everything in `queued`, `running`
-and `saving` may, the order itself never.
+Only these call adapters. Everything in `queued`, `running` and `saving` may be repeated, the order itself never.
 """
 
 from dataclasses import replace
@@ -16,54 +15,56 @@ from ltx_mcp.jobs.steps.track import TrackStep
 
 
 class Steps:
-    """The steps over one set of tools."""
+    """The step of each state."""
 
-    def __init__(self, tools: StepContext) -> None:
-        self._tools = tools
-        self._ordering = SubmitStep(tools)
+    def __init__(self, context: StepContext) -> None:
+        self._context = context
+        self._submit_step = SubmitStep(context)
         self._steps = {
-            State.QUEUED: PrepareStep(tools).step,
-            State.SUBMITTING: self._ordering.step,
-            State.RUNNING: TrackStep(tools, self._ordering).step,
-            State.SAVING: SaveStep(tools).step,
+            State.QUEUED: PrepareStep(context).step,
+            State.SUBMITTING: self._submit_step.step,
+            State.RUNNING: TrackStep(context, self._submit_step).step,
+            State.SAVING: SaveStep(context).step,
         }
 
     @property
     def able(self) -> frozenset[str]:
         """The providers that can be served from here."""
-        return frozenset(self._tools.adapters)
+        return frozenset(self._context.adapters)
 
     def wake(self, job_id: str) -> None:
-        """Something about this job changed: if it rests here, it should look."""
-        self._tools.bells.wake(job_id)
+        """Something about this job changed: end its sleep, if it sleeps here."""
+        self._context.wake_signals.wake(job_id)
 
     def give_up(self) -> None:
-        """Wait for no provider's answer to an order any more."""
-        self._ordering.give_up()
+        """Stop waiting for answers to orders."""
+        self._submit_step.give_up()
 
     async def take(self, job: Job, work: WorkInProgress) -> Job:
-        """The next step; `work` is what the steps of one claim hand on. Raises LostClaimError when the job is no longer
-        ours, LtxError when the step failed."""
+        """Run the next step; `work` is shared by the steps of one claim. Raises LostClaimError when the job is no
+        longer ours, LtxError when the step failed."""
         return await self._steps[job.state](job, work)
 
     async def fail(self, job: Job, error: LtxError) -> Job:
-        """End the job with this error, its money by the rules; an order that broke half-way is unknown, not failed."""
-        facts = self._tools.facts[job.offer.provider]
-        if job.state is State.SUBMITTING and not facts.repeatable:
+        """End the job with this error and settle its price; an order that broke half-way is unknown, not failed."""
+        spec = self._context.specs[job.offer.provider]
+        if job.state is State.SUBMITTING and not spec.repeatable:
             problem = replace(JobError.of(error), code=ErrorCode.OUTCOME_UNKNOWN)
-            return await self._ordering.answer(job, State.UNKNOWN, "unknown", error=problem)
+            return await self._submit_step.answer(job, State.UNKNOWN, "unknown", error=problem)
         if job.state is State.RUNNING and _leaves_open(job, error):
             problem = replace(no_answer(job), provider_detail=error.message)
-            return await self._tools.transition(job, State.UNKNOWN, error=problem)
+            return await self._context.transition(job, State.UNKNOWN, error=problem)
         accepted = job.state in (State.RUNNING, State.SAVING)
-        free = facts.failure_is_free and (job.state is not State.SAVING or facts.repeatable)  # the film was made
+        free = spec.failure_is_free and (job.state is not State.SAVING or spec.repeatable)  # the video was made
         bill = charge_after(State.FAILED, error.code, accepted=accepted, failure_is_free=free)
         if error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, SetupError):
-            error = self._tools.files.failed(error)  # a child knows what went wrong, not which setting moves it
-        return await self._tools.transition(job, State.FAILED, error=JobError.of(error), bill=bill)
+            error = self._context.files.failed(
+                error
+            )  # the media process knows what failed, but not which setting helps
+        return await self._context.transition(job, State.FAILED, error=JobError.of(error), bill=bill)
 
 
 def _leaves_open(job: Job, error: LtxError) -> bool:
-    """Whether a running order may still come to its end at the provider, whatever went wrong here."""
+    """Whether the provider may still finish a running order, despite this error."""
     broke_off = isinstance(error, ProviderError) and error.accepted == "unknown"
     return broke_off or (error.code is ErrorCode.INTERNAL_ERROR and job.provider_ref is not None)

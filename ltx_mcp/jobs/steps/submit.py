@@ -1,4 +1,4 @@
-"""Submitting: the one order. It is sent once, and what was said to it is written down as often as that takes."""
+"""Submitting: the one order. It is sent once; recording its answer is repeated until it succeeds."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,33 +19,35 @@ from ltx_mcp.providers.base import SubmittedOrder
 logger = logging.getLogger(__name__)
 
 ENDS_THE_JOB = frozenset({ErrorCode.CONTENT_REFUSED, ErrorCode.REJECTED})
-"""Refusals that another provider must not be tried after."""
+"""Refusals after which no other provider is tried."""
 TRIES = 2
-"""How often an offer that is turned away for now is tried again before the next one."""
+"""How often an offer that is rejected for now is tried again before the next one."""
 TRIES_OF_LAST, TRIES_OF_FULL = 10, 60
-"""The last offer is tried more often; the more so where it is told to come back soon, as by a queue that is full."""
+"""The last offer is tried more often, and most often when the provider says to retry soon, as with a full queue."""
 FIRST_WAIT_S, MAX_WAIT_S = 2.0, 60.0
 
 Write = Callable[[], Awaitable[Job]]
 
 
 class SubmitStep:
-    """Sends the order of a job, once, whoever stops this process meanwhile."""
+    """Sends the order of a job once, even if this process is stopped meanwhile."""
 
-    def __init__(self, tools: StepContext) -> None:
-        self._tools = tools
-        self._store = tools.store
+    def __init__(self, context: StepContext) -> None:
+        self._context = context
+        self._store = context.store
         self._waits: set[anyio.CancelScope] = set()
 
     async def step(self, job: Job, work: WorkInProgress) -> Job:
-        """Send the order, once, and write down what was said to it."""
+        """Send the order once, and record its answer."""
         if work.unwritten is None:
             uris, work.uris = work.uris, None
-            if uris is None:  # the move here was written but not told: nothing was sent
+            if uris is None:  # the transition was written, but its success never reached us: nothing was sent
                 again = JobError(ErrorCode.UNAVAILABLE, "prepared again")
-                return await self._store.run_in_thread(self._store.requeue, job, again, self._tools.now(), timedelta())
+                return await self._store.run_in_thread(
+                    self._store.requeue, job, again, self._context.now(), timedelta()
+                )
             work.unwritten = partial(self.answer, job, State.UNKNOWN, "unknown", error=no_answer(job))
-            with anyio.CancelScope(shield=True):  # an answer that came must be written down, whoever stops us
+            with anyio.CancelScope(shield=True):  # an answer that came must be recorded, even if we are stopped
                 with anyio.CancelScope() as wait:
                     self._waits.add(wait)
                     work.unwritten = await self._submit(job, work, uris)
@@ -54,24 +56,24 @@ class SubmitStep:
         return await self._write_down(work.unwritten, work)
 
     def give_up(self) -> None:
-        """Wait for no answer any more: what was not answered yet is written down as unknown."""
+        """Stop waiting for answers: orders without one are recorded as unknown."""
         for wait in self._waits:
             wait.cancel()
 
     async def answer(self, job: Job, to: State, what: str, **changes: Unpack[JobChanges]) -> Job:
-        """The move that an answer to the order makes, however late it comes."""
+        """The transition that the answer to the order makes, however late it comes."""
         try:
             answered = await self._store.run_in_thread(
-                self._store.record_submission, job, to, self._tools.now(), what, **changes
+                self._store.record_submission, job, to, self._context.now(), what, **changes
             )
         except LostClaimError:
-            await self._tell_lost(job, changes.get("provider_ref"))
+            await self._log_lost_order(job, changes.get("provider_ref"))
             raise
-        self._tools.watch_price(job, changes)
+        self._context.watch_price(job, changes)
         return answered
 
-    async def _tell_lost(self, job: Job, remote: Mapping[str, Any] | None) -> None:
-        """An order that was taken, and has no job any more that could follow it: a person should know."""
+    async def _log_lost_order(self, job: Job, remote: Mapping[str, Any] | None) -> None:
+        """Log an order that was accepted but no longer has a job to track it: a person should know."""
         latest = await self._store.run_in_thread(self._store.get, job.id)
         if remote is None or latest is None or latest.provider_ref == remote:
             return
@@ -89,7 +91,7 @@ class SubmitStep:
 
     async def _submit(self, job: Job, work: WorkInProgress, uris: Mapping[str, str]) -> Write:
         try:
-            answer = await self._tools.adapters[job.offer.provider].submit(job.offer, uris)
+            answer = await self._context.adapters[job.offer.provider].submit(job.offer, uris)
         except ProviderError as error:
             return self._refused(job, error)
         if isinstance(answer, SubmittedOrder):
@@ -106,28 +108,29 @@ class SubmitStep:
             return partial(self.answer, job, State.UNKNOWN, "unknown", error=unknown)
         if error.accepted == "no" and error.code not in ENDS_THE_JOB:
             return self._turned_away(job, error)
-        free = error.accepted == "no" or self._tools.facts[job.offer.provider].failure_is_free
+        free = error.accepted == "no" or self._context.specs[job.offer.provider].failure_is_free
         bill = charge_after(State.FAILED, error.code, accepted=not free, failure_is_free=free)
         return partial(self.answer, job, State.FAILED, "failed", error=problem, bill=bill)
 
     def _turned_away(self, job: Job, error: ProviderError) -> Write:
-        """After a sure no: the same offer again when it was only too soon, else the next one."""
-        problem, now = JobError.of(error), self._tools.now()
+        """After a definite rejection: the same offer again if it was only too soon, else the next one."""
+        problem, now = JobError.of(error), self._context.now()
         is_last = job.offer_index + 1 == len(job.offers)
         asked_s = error.retry_after_s or FIRST_WAIT_S * 2**job.tries
         soon = asked_s <= MAX_WAIT_S
         most = TRIES if not is_last else TRIES_OF_FULL if soon else TRIES_OF_LAST
         patient = job.tries < most and (is_last or soon)
         if error.code is not ErrorCode.RATE_LIMITED or not patient:
-            return partial(self._late_no, job, problem, partial(self._tools.fail_over, job, problem, now))
+            return partial(self._late_no, job, problem, partial(self._context.fail_over, job, problem, now))
         least_s = 0.0 if job.tries < TRIES_OF_LAST else MAX_WAIT_S
-        wait_s = max(least_s, min(asked_s, 10 * MAX_WAIT_S)) + self._tools.chance()
+        wait_s = max(least_s, min(asked_s, 10 * MAX_WAIT_S)) + self._context.chance()
         said = replace(problem, message=f"{job.offer.provider} asks to wait {wait_s:.0f} s")
         later = partial(self._store.run_in_thread, self._store.requeue, job, said, now, timedelta(seconds=wait_s))
         return partial(self._late_no, job, problem, later)
 
     async def _late_no(self, job: Job, problem: JobError, write: Write) -> Job:
-        """`write`, unless the job was given up meanwhile: then a sure no ends what was unknown, and frees its money."""
+        """`write`, unless the job was given up meanwhile: then the definite rejection ends the unknown job and releases
+        its price."""
         try:
             return await write()
         except LostClaimError:
@@ -138,6 +141,6 @@ DO_NOT_REPEAT = "Do not order it again before looking at the provider's dashboar
 
 
 def no_answer(job: Job) -> JobError:
-    """What is known of an order that was sent and never answered."""
+    """The error of an order that was sent and never answered."""
     message = f"The order to {job.offer.provider} broke half-way; it may have been taken and charged."
     return JobError(ErrorCode.OUTCOME_UNKNOWN, message, DO_NOT_REPEAT)

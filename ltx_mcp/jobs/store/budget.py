@@ -1,4 +1,5 @@
-"""The money of one UTC day, inside somebody's transaction: what is booked and held, and whether a price still fits."""
+"""The budget of one UTC day, inside the caller's transaction: what is booked and held, and whether a price still
+fits."""
 
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from ltx_mcp.jobs.store.schema import IS_LIVE, jobs
 def check_live(connection: Connection, caller: str, most: int) -> None:
     """Raises CallerError(rate_limited) when `caller` has `most` live jobs or more.
 
-    Those that wait for another job count, those whose outcome is unknown do not: they have ended.
+    Blocked jobs count; jobs whose outcome is unknown do not, because they have ended.
     """
     query = select(jobs.c.state, func.count()).where(jobs.c.caller == caller, literal_column(IS_LIVE))
     counts = {state: number for state, number in connection.execute(query.group_by(jobs.c.state))}
@@ -32,7 +33,7 @@ def check_live(connection: Connection, caller: str, most: int) -> None:
 
 @dataclass(frozen=True)
 class Budget:
-    """One UTC day's money in micro-dollars; `limit` None is no limit."""
+    """The budget of one UTC day in micro-dollars; `limit` None: no limit."""
 
     limit: int | None
     booked: int
@@ -55,7 +56,7 @@ class Budget:
 
 
 def read_budget(connection: Connection, day: str, limit: int | None) -> Budget:
-    """The money of `day`: the provider's own figure where it told one, else what is held for the job."""
+    """The budget of `day`: the provider's own charge if known, else what is held for the job."""
     amount = func.coalesce(jobs.c.charged_micro, jobs.c.held_micro)
     query = select(jobs.c.bill, func.sum(amount)).where(jobs.c.day == day).group_by(jobs.c.bill)
     sums = {bill: int(total) for bill, total in connection.execute(query)}

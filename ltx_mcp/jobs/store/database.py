@@ -1,7 +1,4 @@
-"""A pool of connections to the one database: transactions, tiny reads, failures told with place and setting.
-
-What SQLite and PostgreSQL do differently is in a file each.
-"""
+"""The database: connection pool, transactions, quick reads and errors. SQLite and PostgreSQL have a file each."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -26,12 +23,12 @@ BUSY_TIMEOUT_S = 15
 CONNECTIONS = 8
 DEADLOCK_TRIES = 3
 OUR_MISTAKES = (DataError, IntegrityError, ProgrammingError)
-"""Statements that no other time or place would make right."""
+"""Bugs in our statements, which are not failures of the database."""
 
 
 class Dialect(Protocol):
-    """What a kind of database does in its own way. `shared`: its processes may run on several machines, and
-    `tick_s` is how often one may be asked for changes."""
+    """What differs between kinds of databases. `shared`: processes of several machines may use it; `tick_s`: how often
+    it may be polled for changes."""
 
     shared: bool
     tick_s: float
@@ -40,24 +37,24 @@ class Dialect(Protocol):
         """The pool."""
 
     def lock(self, connection: Connection, name: str) -> None:
-        """Let nobody else past this name before the transaction ends."""
+        """Hold an exclusive lock of this name until the transaction ends."""
 
     async def quick_read(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        """Rows of a tiny read, `?` for values; so cheap that a loop may ask many times a second. Empty when just now
-        nothing can be read."""
+        """Rows of a small query with `?` for values, cheap enough for many calls a second. Empty while nothing can be
+        read."""
 
     def failed(self, error: Exception) -> DatabaseUnavailableError:
         """The error for a database that cannot be used."""
 
     def is_undone(self, error: BaseException | None) -> bool:
-        """Whether a failed transaction was surely undone, and may succeed the next time."""
+        """Whether a failed transaction was rolled back for certain and may succeed the next time."""
 
     def close(self) -> None:
-        """Give back what is not in the pool."""
+        """Close what is not in the pool."""
 
 
 class Database:
-    """Blocking inside; `do` is the way in for everything async."""
+    """Blocking; async code goes through `run_in_thread`."""
 
     def __init__(self, kind: Dialect) -> None:
         self.kind = kind
@@ -66,14 +63,14 @@ class Database:
 
     @classmethod
     def open(cls, home: Path, url: str = "", busy_timeout_s: float = BUSY_TIMEOUT_S) -> "Database":
-        """The database at `url`, or else in `home`, made or brought to today's form. Raises SetupError(storage_failed).
+        """The database at `url`, or else in `home`, created or migrated. Raises SetupError(storage_failed).
 
         A writer waits `busy_timeout_s` for another process's transaction.
         """
         try:
             open_home(home)
             if not url:
-                create_private(home / DATABASE)  # what SQLite puts beside it has its mode
+                create_private(home / DATABASE)  # the files that SQLite puts beside it get its mode
         except OSError as error:
             raise storage_failed(home, error) from error
         database = cls(_make_kind(home, url, busy_timeout_s))
@@ -88,29 +85,33 @@ class Database:
 
     @contextmanager
     def write(self, durable: bool = True) -> Iterator[Connection]:
-        """One transaction; on SQLite nobody else writes beside it. `durable` ones survive a power cut."""
+        """One transaction, on SQLite with no other writer. A `durable` one survives a power cut."""
         options = {"ltx_write": True, "ltx_durable": durable}
-        with self._told(), self._engine.connect().execution_options(**options) as connection, connection.begin():
+        with (
+            self._database_errors(),
+            self._engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Something to read from."""
-        with self._told(), self._engine.connect() as connection:
+        """A connection to read from."""
+        with self._database_errors(), self._engine.connect() as connection:
             yield connection
 
     def lock(self, connection: Connection, name: str) -> None:
-        """Let nobody else past this name before the transaction ends."""
+        """Hold an exclusive lock of this name until the transaction ends."""
         self.kind.lock(connection, name)
 
     async def quick_read(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        """Rows of a tiny read; see Dialect."""
+        """Rows of a small query; see Dialect."""
         return await self.kind.quick_read(query, values)
 
     async def run_in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run blocking `work` in a worker thread; a cancelled caller waits for it, so no connection is ever torn.
+        """Run blocking `work` in a worker thread; a cancelled caller waits for it, so no connection is left half-used.
 
-        Work that the database surely undid, because two transactions stood in each other's way, is done again.
+        Work that the database has rolled back because of a deadlock is run again.
         """
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(CONNECTIONS)
@@ -123,18 +124,18 @@ class Database:
         raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self._engine.dispose()
         self.kind.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _database_errors(self) -> Iterator[None]:
         try:
             yield
         except OUR_MISTAKES:
             raise
         except (DatabaseError, InterfaceError, PoolTimeout, sqlite3.Error) as error:
-            # the driver's own is raised while connecting, before SQLAlchemy wraps it
+            # while connecting, the driver raises its own error, which SQLAlchemy does not wrap
             raise self.kind.failed(error) from error
 
 

@@ -1,4 +1,4 @@
-"""A look at the books a home keeps, for `doctor`: nothing is made, brought to a newer form or mended. Blocking."""
+"""Checks the database of a home for `doctor`: nothing is created, migrated or repaired. Blocking."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -20,9 +20,8 @@ SOUND_S = 2.0
 
 @dataclass(frozen=True)
 class DatabaseReport:
-    """What the database holds. `form`: how many of `newest` steps it has taken, 0 before the first start; `unsound`:
-    what SQLite found broken; `unknown`: jobs whose outcome a person must settle; `workers`: processes that are alive.
-    """
+    """What the database holds. `form`: how many of the `newest` migrations it has; `unsound`: what SQLite found broken;
+    `unknown`: jobs whose outcome a person must settle; `workers`: how many processes are alive."""
 
     kind: str
     form: int = 0
@@ -34,7 +33,7 @@ class DatabaseReport:
 
 
 def check_database(home: Path, database_url: str = "") -> DatabaseReport | None:
-    """The books of a home; None where there are none yet. Raises SetupError for a database that cannot be used."""
+    """The state of a home's database; None if there is none yet. Raises SetupError when it cannot be used."""
     if database_url:
         from ltx_mcp.jobs.store.postgres import Postgres, read_url
 
@@ -50,10 +49,7 @@ def check_database(home: Path, database_url: str = "") -> DatabaseReport | None:
 
 
 def _read(database: Database, place: Path | str) -> DatabaseReport:
-    """A path is a file of SQLite.
-
-    First it writes nothing, as a writer: that is what fails where others hold the lock, or nobody may write.
-    """
+    """A path means SQLite. An empty write transaction comes first: it fails when the file is locked or read-only."""
     file = place if isinstance(place, Path) else None
     try:
         with database.write(durable=False) as connection:
@@ -82,7 +78,7 @@ def _unsettled(connection: Connection) -> tuple[str, ...]:
 
 
 def _unsound(file: Path) -> str:
-    """What SQLite's own quick check says; nothing where all is well, or as far as SOUND_S reached."""
+    """What SQLite's quick check finds within SOUND_S; empty if nothing."""
     until = monotonic() + SOUND_S
     connection = sqlite3.connect(file, timeout=0)
     connection.set_progress_handler(lambda: monotonic() > until, 10_000)
@@ -98,7 +94,7 @@ def _unsound(file: Path) -> str:
 
 
 def doubtful_disk(home: Path) -> str:
-    """The kind of disk a home lies on, where only one machine at a time may use it; empty elsewhere."""
+    """The file system of a home that only one machine at a time may use; else empty."""
     try:
         kind = find_file_system(home.resolve(), MOUNTS.read_text(encoding="utf-8", errors="replace"))
     except OSError:

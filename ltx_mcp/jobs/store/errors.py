@@ -1,4 +1,4 @@
-"""What the database raises when it cannot be used, with the place and the setting that moves it."""
+"""Errors for state that cannot be stored: where, and which setting helps."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ def _plain(reason: BaseException) -> str:
 
 
 def storage_failed(path: Path, reason: BaseException, kind: type[SetupError] = SetupError) -> SetupError:
-    """The error for state that cannot be kept in a folder: says where, why, and which setting moves it."""
+    """The error for a folder that cannot be written: where, why, and which setting helps."""
     return kind(
         ErrorCode.STORAGE_FAILED,
         f"{path} cannot be used: {_plain(reason)}.",
@@ -19,7 +19,7 @@ def storage_failed(path: Path, reason: BaseException, kind: type[SetupError] = S
 
 
 class DatabaseUnavailableError(SetupError):
-    """The database cannot be used just now. What was being written may or may not be there. `where` is for the
-    operator's eyes: the place, and what the driver said."""
+    """The database is unavailable. What was being written may or may not be there. `where` is for the operator only:
+    the place, and the driver's message."""
 
     where = ""

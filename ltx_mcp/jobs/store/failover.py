@@ -1,4 +1,4 @@
-"""Which offer is tried after a sure no, and what is to be said of those that do not fit any more."""
+"""Which offer is tried after a definite rejection, and why others no longer fit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class LeftOut:
 def next_that_fits(
     job: Job, offers: Sequence[Offer], code: ErrorCode, check_budget: Callable[[Offer], None]
 ) -> tuple[int | None, list[LeftOut]]:
-    """The place of the next offer to try; None where there is none. `offers` are the job's own as they would be held
-    now: one that has risen is compared again with what the job may cost. `check_budget` raises CallerError."""
+    """The index of the next offer to try, or None. `offers` are the job's own at their newest prices: one that has
+    risen is compared again with what the job may cost. `check_budget` raises CallerError."""
     left_out: list[LeftOut] = []
     for index in _later(job, code):
         offer = offers[index]
@@ -37,7 +37,7 @@ def next_that_fits(
 
 
 def _later(job: Job, code: ErrorCode) -> list[int]:
-    """Where the account is what was refused, the same provider is not asked again."""
+    """The later offers; not those of the same provider if it refused the account."""
     account = code in (ErrorCode.KEY_REJECTED, ErrorCode.OUT_OF_CREDIT)
     later = range(job.offer_index + 1, len(job.offers))
     return [index for index in later if not account or job.offers[index].provider != job.offer.provider]

@@ -22,12 +22,12 @@ class Page:
 
 
 def to_cursor(last: Job) -> str:
-    """What leads to the jobs older than the last one of a page."""
+    """The cursor of the page after this job."""
     return base64.urlsafe_b64encode(last.id.encode()).decode()
 
 
 async def read_cursor(store: Store, cursor: str, caller: str) -> tuple[datetime, str]:
-    """The time and id of the job a page ended with. Raises CallerError for a cursor that no page gave."""
+    """The time and id of the last job of the previous page. Raises CallerError for an invalid cursor."""
     try:
         job_id = base64.urlsafe_b64decode(cursor[:MAX_CURSOR_CHARS].encode()).decode()
         job = await store.run_in_thread(store.get, job_id, caller) if is_job_id(job_id) else None

@@ -1,4 +1,4 @@
-"""PostgreSQL: one database for the processes of several machines. Connections that broke are made anew."""
+"""PostgreSQL: one database for processes of several machines. Broken connections are replaced."""
 
 import hashlib
 import logging
@@ -20,13 +20,13 @@ TICK_S = 0.1
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S = 10, 12
 POOL_TIMEOUT_S = 10
-"""How long a server that says nothing at all is waited for: longer than it may take to refuse."""
+"""How long to wait for a server that does not answer: longer than its own time limits."""
 DEADLOCK = "40P01"
-TELL_EVERY_S = 60.0
+LOG_EVERY_S = 60.0
 
 
 class Postgres:
-    """The database at a `postgresql://` address. What must be alone takes an advisory lock."""
+    """The database at a `postgresql://` URL. Exclusive sections take an advisory lock."""
 
     shared = True
     tick_s = TICK_S
@@ -34,12 +34,12 @@ class Postgres:
     def __init__(self, url: str) -> None:
         self._url = read_url(url)
         self._engine: Engine | None = None
-        self._tell_at = 0.0
+        self._log_at = 0.0
 
     def make_engine(self, connections: int) -> Engine:
-        """The pool; a connection is tried before it is used, so that a restart costs nobody an error."""
+        """The pool; a connection is tested before use, so that a restart of the server causes no error."""
         try:
-            from ltx_mcp.jobs.store.postgres_connection import WatchedConnection as Impatient
+            from ltx_mcp.jobs.store.postgres_connection import WatchedConnection
         except ModuleNotFoundError as error:
             raise SetupError(
                 ErrorCode.STORAGE_FAILED,
@@ -50,12 +50,12 @@ class Postgres:
         address = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._engine = create_engine(
             self._url,
-            creator=lambda: Impatient.connect(
+            creator=lambda: WatchedConnection.connect(
                 address,
                 connect_timeout=CONNECT_TIMEOUT_S,
                 application_name="ltx-mcp",
                 options=" ".join(f"-c {name}={seconds * 1000}" for name, seconds in limits.items()),
-                prepare_threshold=None,  # poolers in between may hand the next statement to another session
+                prepare_threshold=None,  # a pooler may run the next statement in another session
             ),
             pool_size=connections,
             max_overflow=0,
@@ -71,7 +71,7 @@ class Postgres:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
     async def quick_read(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        """In a thread of its own, because the database is at the end of a wire; nothing while it is out of reach."""
+        """In a thread, because the database is remote; empty while it is unavailable."""
         import anyio.to_thread
 
         question = query.replace("?", "%s"), tuple(values)
@@ -86,7 +86,7 @@ class Postgres:
             return []
 
     def failed(self, error: Exception) -> DatabaseUnavailableError:
-        """What a caller can do; the place and what the driver said are only for who runs the server."""
+        """For the caller, what to do; the place and the driver's message only go to the operator."""
         failed = DatabaseUnavailableError(
             ErrorCode.STORAGE_FAILED,
             "The database that keeps the jobs is out of reach just now.",
@@ -94,21 +94,21 @@ class Postgres:
         )
         reason = "all connections are in use" if isinstance(error, PoolTimeout) else _first_line(error)
         failed.where = f"LTX_MCP_DATABASE_URL, {self._url.database or ''} at {_place(self._url)}: {reason}"
-        if monotonic() >= self._tell_at:
-            self._tell_at = monotonic() + TELL_EVERY_S
+        if monotonic() >= self._log_at:
+            self._log_at = monotonic() + LOG_EVERY_S
             logger.error("%s", failed.where)
         return failed
 
     def is_undone(self, error: BaseException | None) -> bool:
-        """After a deadlock one of the two is undone as a whole."""
+        """After a deadlock one of the two transactions is rolled back."""
         return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", "") == DEADLOCK
 
     def close(self) -> None:
-        """Nothing is kept outside the pool."""
+        """Nothing to close outside the pool."""
 
 
 def read_url(url: str) -> URL:
-    """The address for psycopg. Raises SetupError, without showing what may hold a password."""
+    """The URL for psycopg. Raises SetupError without the URL, which may have a password."""
     try:
         read = make_url(url)
     except (ArgumentError, ValueError):

@@ -1,5 +1,5 @@
-"""A connection to PostgreSQL that does not wait for ever: a server, or a network, that falls silent in the middle of a
-statement refuses nothing, and its own time limits are silent with it.
+"""A connection to PostgreSQL that does not wait forever: when a server or network falls silent in the middle of a
+statement, the server's own time limits do not help.
 """
 
 from collections.abc import Generator
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class WatchedConnection(psycopg.Connection[Any]):
-    """Closed, with an error, when nothing came for SILENCE_S."""
+    """Fails when nothing was received for SILENCE_S."""
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
-        """As the driver does, which looks up from its socket every now and then (before 3.2.11 it told nobody)."""
+        """As in the driver, which returns from its socket regularly (before 3.2.11 without saying so)."""
         return super().wait(self._watched(gen), *args, **kwargs)
 
     def _watched(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:

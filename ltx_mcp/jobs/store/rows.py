@@ -1,4 +1,4 @@
-"""Rows of the `jobs` table inside somebody's transaction: a row as a Job, a change under its conditions, its event."""
+"""Rows of the `jobs` table, inside the caller's transaction: reading, conditional changes and their events."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from ltx_mcp.jobs.store.transitions import for_history, new_job_id
 
 @dataclass(frozen=True)
 class ActiveJob:
-    """What a runner needs to know of a live job; `wished_cancelled` until the provider was told."""
+    """What a runner needs to know about a live job; `is_cancel_pending` until the request is passed on."""
 
     id: str
     lease_owner: str
     fencing_token: int
     provider: str
     run_after: datetime
-    wished_cancelled: bool
+    is_cancel_pending: bool
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ _RECORDS: dict[str, TypeAdapter[Any]] = {
     "film": TypeAdapter(VideoInfo | None),
     "error": TypeAdapter(JobError | None),
 }
-# What stored records call a field, where the program has another name for it: rows are data, and outlive names.
+# The stored names of fields that the program has renamed.
 _STORED_NAMES = {
     "offers": {"output_duration": "film_s", "auto_duration": "automatic"},
     "inputs": {"exif_rotated": "turned", "frame_position": "moment"},
@@ -62,13 +62,13 @@ ASK_AFTER = timedelta(minutes=30)
 
 
 class LostClaimError(Exception):
-    """The job is no longer ours to move: cancelled, or taken by another process. Not a failure of the job."""
+    """The job is no longer ours: cancelled, or taken by another process. Not a failure of the job."""
 
 
 @dataclass(frozen=True)
 class NewJob:
-    """A checked, planned and priced request, about to become a row. `most_usd` is what none of its offers may cost more
-    than, at a newer price than now; None: not told."""
+    """A checked, planned and priced request, about to become a row. `most_usd` limits the cost of its offers at newer
+    prices; None: not given."""
 
     caller: str
     request_key: str
@@ -86,12 +86,12 @@ def to_job(row: Mapping[Any, Any]) -> Job:
 
 
 def to_columns(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as the table keeps them; the names are the record's own, which `schema` maps to columns."""
+    """Values as the table stores them, under the names of Job, which `schema` maps to columns."""
     return {name: _write(name, value) for name, value in values.items()}
 
 
 def find(connection: Connection, caller: str | None, job_id: str, *, lock: bool = False) -> Job | None:
-    """One job; with `caller`, only that caller's; with `lock`, nobody else changes it before this transaction ends."""
+    """One job; with `caller`, only that caller's; with `lock`, locked until this transaction ends."""
     query = select(jobs).where(jobs.c.id == job_id)
     if caller is not None:
         query = query.where(jobs.c.caller == caller)
@@ -109,14 +109,14 @@ def load(connection: Connection, job_id: str) -> Job:
 
 
 def change(connection: Connection, where: Sequence[Any], changes: Mapping[str, Any]) -> None:
-    """Change the one row that meets the conditions. Raises LostClaimError when none does."""
+    """Change the one row that meets the conditions. Raises LostClaimError if there is none."""
     values = to_columns(changes) | {"revision": jobs.c.revision + 1}
     if connection.execute(update(jobs).where(*where).values(**values)).rowcount != 1:
         raise LostClaimError
 
 
 def terminal_changes(to: State, now: datetime) -> dict[str, Any]:
-    """What an end changes beside the state; one that may have been missed is looked for again after a while."""
+    """What an end changes besides the state; an unknown outcome is checked again later."""
     if to is State.UNKNOWN:
         return {"finished_at": now, "lease_owner": "", "run_after": now + ASK_AFTER}
     return {"finished_at": now, "lease_owner": ""} if to in TERMINAL_STATES else {}
@@ -125,10 +125,10 @@ def terminal_changes(to: State, now: datetime) -> dict[str, Any]:
 def record_transition(
     connection: Connection, job_id: str, to: State, now: datetime, what: str, detail: Mapping[str, Any]
 ) -> Job:
-    """The event of a move; an end also wakes the jobs that waited for this one."""
-    # the history names what changed by its column, whatever the record calls it
-    told = {_COLUMN_NAMES.get(name, name): value for name, value in for_history(detail).items()}
-    record(connection, job_id, now, what, told)
+    """Record the event of a transition; an end also unblocks the jobs that waited for this one."""
+    # the history uses the names of the columns
+    renamed = {_COLUMN_NAMES.get(name, name): value for name, value in for_history(detail).items()}
+    record(connection, job_id, now, what, renamed)
     if to in TERMINAL_STATES:
         woken = {"blocked_by": "", "run_after": now, "revision": jobs.c.revision + 1}
         connection.execute(update(jobs).where(jobs.c.blocked_by == job_id).values(**woken))
@@ -141,7 +141,7 @@ def record(connection: Connection, job_id: str, now: datetime, what: str, detail
 
 
 def first_live(connection: Connection, inputs: Sequence[Input]) -> str:
-    """The first job these inputs are made from that has not ended; it cannot end before this transaction does."""
+    """The first live job that these inputs are made from; it is locked until this transaction ends."""
     ids = [given.job_id for given in inputs if given.job_id]
     if not ids:
         return ""
@@ -151,15 +151,17 @@ def first_live(connection: Connection, inputs: Sequence[Input]) -> str:
 
 
 def day_of(at: datetime) -> str:
-    """The UTC day whose budget counts it."""
+    """The UTC day of the budget."""
     return at.date().isoformat()
 
 
-def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, holder: str = "", **changed: Any) -> Job:
-    """A new row with its first event, its first offer's price held; held by `holder` unless it waits for another job.
-    `changed` is laid over how a new job stands."""
+def insert_job(
+    connection: Connection, new: NewJob, now: datetime, what: str, lease_owner: str = "", **changed: Any
+) -> Job:
+    """A new row with its first event and the price of its first offer held; `lease_owner` runs it unless it waits for
+    another job. `changed` overrides the values of a new job."""
     offer, job_id = new.offers[0], new_job_id()
-    waits_for = first_live(connection, new.inputs)
+    blocked_by = first_live(connection, new.inputs)
     held_micro = to_micro(offer.at_most_usd)
     values = {
         "id": job_id,
@@ -179,9 +181,9 @@ def insert_job(connection: Connection, new: NewJob, now: datetime, what: str, ho
         "cost_micro": to_micro(offer.cost_usd),
         "held_micro": held_micro,
         "most_micro": None if new.most_usd is None else floor_micro(new.most_usd),
-        "blocked_by": waits_for,
-        "lease_owner": "" if waits_for else holder,
-        "fencing_token": int(bool(holder)),
+        "blocked_by": blocked_by,
+        "lease_owner": "" if blocked_by else lease_owner,
+        "fencing_token": int(bool(lease_owner)),
         **dict.fromkeys(("submitted_by", "status_message", "result_url"), ""),
         **dict.fromkeys(("revision", "attempts", "tries"), 0),
         "adjustments": (),

@@ -1,4 +1,4 @@
-"""Whether a request already has a job, inside somebody's transaction."""
+"""Whether a request already has a job, inside the caller's transaction."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,19 +15,20 @@ from ltx_mcp.jobs.store.transitions import same_or_refused
 
 
 class Repeat(Enum):
-    """What the same request without a request_key is when it comes again."""
+    """How long the same request without a request_key counts as a repeat after its job has ended; a live job always
+    counts."""
 
     RETRY = timedelta(minutes=2)
-    """The same one, while its job is under way and so long after its end."""
+    """An automatic retry."""
     ASKED = timedelta(days=1)
-    """For so long after its end, and whatever key its job has, something that a person is asked about first."""
+    """A person is asked first, whatever key the earlier job has."""
     ANOTHER = timedelta(0)
-    """Always another one."""
+    """Always another job."""
 
 
 @dataclass(frozen=True)
 class RequestIdentity:
-    """What makes a request the same one. `is_preview`: only a preview can come of it now."""
+    """What makes two requests the same. `is_preview`: it can only be a preview now."""
 
     caller: str
     request_key: str
@@ -37,12 +38,12 @@ class RequestIdentity:
 
 
 def identity_of(new: NewJob, repeat: Repeat) -> RequestIdentity:
-    """That of a planned request."""
+    """The identity of a planned request."""
     return RequestIdentity(new.caller, new.request_key, new.normal, new.offers[0].provider == PREVIEW_PROVIDER, repeat)
 
 
 def find_same(connection: Connection, wanted: RequestIdentity, now: datetime) -> Job | None:
-    """The job of this request, if it has one. A preview is never that of a request that can be a real video now.
+    """The job of this request, if any. A preview does not count for a request that can be a real video now.
 
     Raises CallerError when its key belongs to another request.
     """
@@ -61,7 +62,7 @@ def find_same(connection: Connection, wanted: RequestIdentity, now: datetime) ->
 
 
 def _is_recent(now: datetime, repeat: Repeat) -> ColumnElement[bool]:
-    """Under way, or ended in a way that may have cost something, and not long ago."""
+    """Live, or recently ended in a state that may have cost something."""
     ended = and_(jobs.c.state.in_([State.SUCCEEDED, State.UNKNOWN]), jobs.c.finished_at >= now - repeat.value)
     return or_(jobs.c.state.in_(ACTIVE_STATES), ended)
 

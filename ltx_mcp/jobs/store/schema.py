@@ -1,4 +1,4 @@
-"""The tables as the code speaks of them. What a file on disk really has is decided by `migrations`."""
+"""The tables as the code names them. `migrations` decides what a database really has."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class Moment(TypeDecorator[datetime]):
-    """An aware UTC time, kept as whole microseconds since 1970: exact, sortable and the same in every database."""
+    """An aware UTC time, stored as microseconds since 1970: exact, sortable and the same in every database."""
 
     impl = BigInteger
     cache_ok = True
@@ -38,7 +38,7 @@ class Moment(TypeDecorator[datetime]):
 metadata = MetaData()
 
 IS_LIVE = "state IN ('queued', 'submitting', 'running', 'saving')"
-"""As an index has it. A query that is to find this index must say it in the same words, without parameters."""
+"""The condition of an index. A query must use the same text, without parameters, to use this index."""
 
 jobs = Table(
     "jobs",

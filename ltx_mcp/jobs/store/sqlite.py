@@ -15,7 +15,7 @@ TICK_S = 0.08
 
 
 class Sqlite:
-    """One file. Every writing transaction begins as a writer, so what it read cannot change under it."""
+    """One file. A write transaction takes the lock at its start, so what it has read cannot change."""
 
     shared = False
     tick_s = TICK_S
@@ -24,12 +24,12 @@ class Sqlite:
         check_disk(path.parent)
         self._path = path
         self._busy_timeout_s = busy_timeout_s
-        self._peeking: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
 
     def make_engine(self, connections: int) -> Engine:
         """The pool."""
         engine = create_engine(
-            URL.create("sqlite", database=str(self._path)),  # not read as an address: it may hold % and ?
+            URL.create("sqlite", database=str(self._path)),  # not parsed as a URL: a path may have % and ?
             connect_args={"check_same_thread": False, "timeout": self._busy_timeout_s},
             pool_size=connections,
             max_overflow=0,
@@ -42,38 +42,36 @@ class Sqlite:
         """Nothing to do: there is one writer."""
 
     async def quick_read(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        """Some 40 microseconds, so the event loop does it itself.
-
-        Nothing when the file is locked just now, which a reader of a WAL file meets only around a recovery.
-        """
+        """In the event loop, because it takes some 40 microseconds. Empty while the file is locked, which a reader in
+        WAL mode only meets during a recovery."""
         try:
-            if self._peeking is None:
-                self._peeking = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
-            return self._peeking.execute(query, values).fetchall()
+            if self._reader is None:
+                self._reader = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
+            return self._reader.execute(query, values).fetchall()
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 return []
             raise self.failed(error) from error
 
     def failed(self, error: Exception) -> DatabaseUnavailableError:
-        """The file, what is wrong with it, and the setting that moves it."""
+        """The error with the file and the reason."""
         reason = error.orig if isinstance(error, DBAPIError) else None
         failed = storage_failed(self._path, reason or error, DatabaseUnavailableError)
         assert isinstance(failed, DatabaseUnavailableError)
         return failed
 
     def is_undone(self, error: BaseException | None) -> bool:
-        """Writers wait for each other instead."""
+        """Never: writers wait for each other."""
         return False
 
     def close(self) -> None:
-        """Close what peeks."""
-        if self._peeking is not None:
-            self._peeking.close()
+        """Close the connection of `quick_read`."""
+        if self._reader is not None:
+            self._reader.close()
 
 
 def _on_connect(connection: Any, record: Any) -> None:
-    # the driver must not begin by itself: BEGIN IMMEDIATE is ours to say
+    # the driver must not begin transactions by itself: we need BEGIN IMMEDIATE
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")

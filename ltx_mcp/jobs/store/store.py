@@ -1,8 +1,7 @@
-"""What is remembered: each method is one transaction, and every move of a job writes its event in the same one.
+"""The jobs in the database: each method is one transaction, and every transition of a job writes its event in the same.
 
-Blocking; async code calls these through `Database.run_in_thread`. Only a job's holder moves it, under its fence, along
-TRANSITIONS.
-"""
+Blocking; async code uses `run_in_thread`. Only a job's lease owner, under its fencing token, moves it along
+TRANSITIONS."""
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -43,7 +42,7 @@ from ltx_mcp.jobs.store.schema import events, jobs
 from ltx_mcp.jobs.store.transitions import check_transition, handed_back, machine_of, price_drift
 
 MAX_AHEAD = timedelta(hours=1)
-"""No job rests longer than this: what should rest longer was put off by a clock that has been set back since."""
+"""No job waits longer: a later `run_after` comes from a clock that has been set back since."""
 ASKED_FOR = timedelta(hours=24)
 
 
@@ -60,13 +59,12 @@ class Store:
 
     # -- placing ------------------------------------------------------------------------------------------------
 
-    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY, holder: str = "") -> PlacedJob:
-        """The request's job: the one it already has, or a new row with its price held. `holder` is who carries the
-        new one, which nobody needs to claim then.
+    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY, lease_owner: str = "") -> PlacedJob:
+        """The request's job: the one it already has, or a new row with its price held, already claimed for
+        `lease_owner`.
 
-        Raises CallerError when the key belongs to another request, the caller has as many live jobs as they may, or
-        the day's budget does not reach.
-        """
+        Raises CallerError when the key belongs to another request, the caller has too many live jobs, or the day's
+        budget is too small."""
         name = f"key {new.request_key}" if new.request_key else fingerprint(new.normal)
         with self._database.write() as connection:
             self._database.lock(connection, f"request {new.caller} {name}")
@@ -78,11 +76,11 @@ class Store:
             self._lock_day(connection, now)
             self._check_budget(connection, new.offers[0], now)
             use_up(connection, new.caller, name_of(new.normal, new.request_key))
-            return PlacedJob(insert_job(connection, new, now, "placed", holder), fresh=True)
+            return PlacedJob(insert_job(connection, new, now, "placed", lease_owner), fresh=True)
 
     def check(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> Job | None:
-        """What `place` would say just now, without placing: the job this request already has, or None. Raises the same
-        CallerErrors."""
+        """What `place` would do now, without placing: the job that this request already has, or None. Raises the same
+        errors."""
         with self._database.read() as connection:
             if found := find_same(connection, identity_of(new, repeat), now):
                 return found
@@ -97,12 +95,12 @@ class Store:
             return find_same(connection, wanted, now)
 
     def _lock_day(self, connection: Connection, day: datetime) -> None:
-        """Nobody else reserves of this day's money before this transaction ends."""
+        """Lock this day's budget until the transaction ends."""
         if self._limit is not None:
             self._database.lock(connection, f"budget {day_of(day)}")
 
     def _check_budget(self, connection: Connection, offer: Offer, day: datetime) -> None:
-        """Raises CallerError when the day's money does not reach; it must be locked."""
+        """Raises CallerError when the day's budget is too small; it must be locked."""
         if self._limit is not None:
             read_budget(connection, day_of(day), self._limit).check(offer)
 
@@ -116,10 +114,10 @@ class Store:
         able: AbstractSet[str] | None = None,
         on_machine: AbstractSet[str] = frozenset(),
     ) -> Job | None:
-        """Take the oldest job that is due and held by nobody.
+        """Claim the oldest job that is due and has no lease owner.
 
-        `slots` are the most orders a provider may have under way, for the account or, `on_machine`, for the worker's
-        machine; `able` are the providers that can be served from here (None: all).
+        `slots` limits the orders of a provider that are under way, in the account or, for providers `on_machine`, on
+        the worker's machine; `able` are the providers that can be served from here (None: all).
         """
         due = or_(jobs.c.run_after <= now, jobs.c.run_after > now + MAX_AHEAD)
         free = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.lease_owner == "", jobs.c.blocked_by == "", due)
@@ -152,23 +150,24 @@ class Store:
             return load(connection, row.id)
 
     def _has_any(self, free: ColumnElement[bool], able: AbstractSet[str] | None) -> bool:
-        """Whether there may be anything to claim. Only reads: who finds nothing, which is most often, keeps no writer
-        waiting."""
+        """Whether there may be anything to claim. It only reads, so that the common empty case blocks no writer."""
         query = select(jobs.c.id).where(free, *(() if able is None else (jobs.c.provider.in_(able),))).limit(1)
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
 
     def transition(self, job: Job, to: State, now: datetime, what: str = "", **changes: Unpack[JobChanges]) -> Job:
-        """The holder's next step, with its event. Raises LostClaimError when the job is no longer as `job` says."""
+        """The lease owner's transition with its event. Raises LostClaimError when the row is no longer as `job`
+        says."""
         check_transition(job, to)
         same = _as_held(job)
         with self._database.write() as connection:
             change(connection, same, terminal_changes(to, now) | {"state": to} | changes)
-            _tell_drift(connection, job, now, changes)
+            _record_drift(connection, job, now, changes)
             return record_transition(connection, job.id, to, now, what or str(to), changes)
 
     def record_submission(self, job: Job, to: State, now: datetime, what: str, **changes: Unpack[JobChanges]) -> Job:
-        """The order's own answer, which may come after others gave the job up: it counts while `sent_by` says so."""
+        """The answer to the order. It may come after others gave the job up, and counts while `submitted_by` is
+        ours."""
         is_open = jobs.c.state.in_([State.SUBMITTING, State.UNKNOWN])
         sent = (
             jobs.c.id == job.id,
@@ -179,12 +178,12 @@ class Store:
         healed = {"state": to, "lease_owner": job.lease_owner, "finished_at": None, "error": None, "run_after": now}
         with self._database.write() as connection:
             change(connection, sent, healed | terminal_changes(to, now) | changes)
-            _tell_drift(connection, job, now, changes)
+            _record_drift(connection, job, now, changes)
             return record_transition(connection, job.id, to, now, what, changes)
 
     def fail_over(self, job: Job, problem: JobError, now: datetime, offers: tuple[Offer, ...] = ()) -> Job:
-        """After a sure no: give the price back, hold that of the next offer that fits, and queue again; the end where
-        none is left. `offers` are the job's own as they would be held now, where some have risen."""
+        """After a definite rejection: release the price, hold that of the next offer that fits, and queue again; fail
+        if none is left. `offers` are the job's own at their newest prices."""
         check_transition(job, State.QUEUED, State.QUEUED, State.SUBMITTING)
         same = _as_held(job)
         offers = offers or job.offers
@@ -196,8 +195,8 @@ class Store:
                 job, offers, problem.code, lambda offer: self._check_budget(connection, offer, job.created_at)
             )
             if index is None:
-                told = replace(problem, message=" ".join([problem.message, *(each.message for each in left_out)]))
-                end = terminal_changes(State.FAILED, now) | {"state": State.FAILED, "error": told}
+                last_error = replace(problem, message=" ".join([problem.message, *(each.message for each in left_out)]))
+                end = terminal_changes(State.FAILED, now) | {"state": State.FAILED, "error": last_error}
                 change(connection, (jobs.c.id == job.id,), end)
                 return record_transition(
                     connection, job.id, State.FAILED, now, "failed", refused | {"bill": ChargeState.RELEASED}
@@ -218,7 +217,7 @@ class Store:
             return queued
 
     def requeue(self, job: Job, problem: JobError, now: datetime, wait: timedelta) -> Job:
-        """The provider surely did not take it, and asks to come back: the same offer again, `wait` from now."""
+        """After a definite rejection that asks to retry: queue the same offer again, due `wait` from now."""
         check_transition(job, State.QUEUED, State.SUBMITTING)
         same = _as_held(job)
         later = {
@@ -234,15 +233,15 @@ class Store:
             return record_transition(connection, job.id, State.QUEUED, now, "turned_away", detail)
 
     def wait_for_sources(self, job: Job, now: datetime) -> Job:
-        """Hand a job back until the first one it is made from has ended; at once due again when none is under way."""
+        """Release a job until its first live source has ended; it is due at once if there is none."""
         same = _as_held(job)
         with self._database.write() as connection:
-            waits_for = first_live(connection, job.inputs)
-            change(connection, same, {"blocked_by": waits_for, "lease_owner": "", "run_after": now})
-            return record_transition(connection, job.id, State.QUEUED, now, "waiting", {"blocked_by": waits_for})
+            blocked_by = first_live(connection, job.inputs)
+            change(connection, same, {"blocked_by": blocked_by, "lease_owner": "", "run_after": now})
+            return record_transition(connection, job.id, State.QUEUED, now, "waiting", {"blocked_by": blocked_by})
 
     def recheck(self, caller: str, job_id: str, now: datetime) -> Job | None:
-        """Have the provider asked once more about an order whose end nobody has seen, where it can be asked."""
+        """Have the provider polled once more about an unknown order, if it can be."""
         with self._database.write() as connection:
             job = find(connection, caller, job_id, lock=True)
             if job is None or job.state is not State.UNKNOWN or job.provider_ref is None:
@@ -250,7 +249,7 @@ class Store:
             return self._recheck(connection, job_id, now)
 
     def recheck_due(self, now: datetime) -> int:
-        """The same for all whose time has come, a day long after they were ordered; returns how many."""
+        """The same for all that are due, until a day after their order; returns how many."""
         when = or_(jobs.c.run_after <= now, jobs.c.run_after > now + MAX_AHEAD)
         may_be_asked = (jobs.c.state == State.UNKNOWN, jobs.c.provider_ref.is_not(None), when)
         query = select(jobs.c.id).where(*may_be_asked, jobs.c.ordered_at > now - ASKED_FOR).order_by(jobs.c.id)
@@ -266,14 +265,15 @@ class Store:
         return record_transition(connection, job_id, State.RUNNING, now, "asked_again", {})
 
     def update(self, job: Job, **changes: Unpack[JobChanges]) -> Job:
-        """Progress and the like: no move, no event, and no fsync. Raises LostClaimError."""
+        """Change fields such as the progress: no transition, no event and no fsync. Raises LostClaimError."""
         same = _as_held(job)
         with self._database.write(durable=False) as connection:
             change(connection, same, changes)
             return load(connection, job.id)
 
     def request_cancel(self, caller: str, job_id: str, now: datetime) -> Job | None:
-        """Cancel what was never sent; else leave the wish for the holder. None when the caller has no such job."""
+        """Cancel what was never sent, else record the request for the lease owner. None when the caller has no such
+        job."""
         with self._database.write() as connection:
             job = find(connection, caller, job_id, lock=True)
             return None if job is None else request_cancel(connection, job, now)
@@ -281,13 +281,13 @@ class Store:
     def release_claims(
         self, worker: str, repeatable: AbstractSet[str], now: datetime, *, died: bool, but: Sequence[State] = ()
     ) -> int:
-        """Hand back what `worker` held, but for the states `but`, by what is sure about each job; returns how many.
+        """Release the jobs of `worker`, except in the states `but`, by what is certain about each; returns how many.
 
-        `repeatable` are the providers with whom nothing is ordered, so that work cut short can be done again.
+        `repeatable` are the providers that charge nothing, so that interrupted work can be done again.
         """
-        mine = (jobs.c.lease_owner == worker, jobs.c.state.in_(ACTIVE_STATES - frozenset(but)))
+        held_by_worker = (jobs.c.lease_owner == worker, jobs.c.state.in_(ACTIVE_STATES - frozenset(but)))
         with self._database.write() as connection:
-            held = connection.execute(select(jobs).where(*mine).order_by(jobs.c.id).with_for_update()).all()
+            held = connection.execute(select(jobs).where(*held_by_worker).order_by(jobs.c.id).with_for_update()).all()
             for row in held:
                 job = to_job(row._mapping)
                 changes = handed_back(job, job.offer.provider in repeatable, died)
@@ -309,15 +309,15 @@ class Store:
         with self._database.read() as connection:
             return find(connection, caller, job_id)
 
-    def named(self, begun: str, caller: str, limit: int) -> list[Job]:
-        """Those of a caller whose id begins so; `begun` itself comes first."""
-        begins = func.substr(jobs.c.id, 1, len(begun)) == begun
+    def named(self, prefix: str, caller: str, limit: int) -> list[Job]:
+        """A caller's jobs whose id starts with `prefix`; an exact match comes first."""
+        begins = func.substr(jobs.c.id, 1, len(prefix)) == prefix
         query = select(jobs).where(jobs.c.caller == caller, begins).order_by(func.length(jobs.c.id), jobs.c.id)
         with self._database.read() as connection:
             return [to_job(row._mapping) for row in connection.execute(query.limit(limit))]
 
     def page(self, caller: str, state: str, limit: int, before: tuple[datetime, str] | None) -> list[Job]:
-        """Newest first, those older than the job named by its time and id."""
+        """Newest first, only those older than the job with the time and id `before`."""
         query = select(jobs).where(jobs.c.caller == caller)
         if state:
             query = query.where(jobs.c.state == state)
@@ -329,28 +329,35 @@ class Store:
             return [to_job(row._mapping) for row in rows]
 
     async def revisions(self, job_ids: Sequence[str]) -> dict[str, int]:
-        """How often each of these jobs has changed; asked many times a second, so not through SQLAlchemy."""
+        """The revision of each of these jobs; called many times a second, so not through SQLAlchemy."""
         marks = ", ".join("?" * len(job_ids))
         found = await self._database.quick_read(f"SELECT id, revision FROM jobs WHERE id IN ({marks})", job_ids)
         return {job_id: revision for job_id, revision in found}
 
     async def should_stop(self, job: Job) -> bool:
-        """Whether its holder should look again: it was cancelled, or taken away. Cheap."""
+        """Whether the job was cancelled or taken away, so that its lease owner should reload it. Cheap."""
         found = await self._database.quick_read("SELECT cancel_wanted, fence FROM jobs WHERE id = ?", (job.id,))
         return any(wanted or fence != job.fencing_token for wanted, fence in found)
 
     def live(self) -> list[ActiveJob]:
-        """Every live job that does not wait for another one."""
-        columns = (jobs.c.id, jobs.c.lease_owner, jobs.c.fencing_token, jobs.c.provider, jobs.c.run_after)
-        wish = (jobs.c.cancel_requested, jobs.c.cancel)
-        query = select(*columns, *wish).where(jobs.c.state.in_(ACTIVE_STATES), jobs.c.blocked_by == "")
+        """Every live job that is not blocked by another one."""
+        columns = (
+            jobs.c.id,
+            jobs.c.lease_owner,
+            jobs.c.fencing_token,
+            jobs.c.provider,
+            jobs.c.run_after,
+            jobs.c.cancel_requested,
+            jobs.c.cancel,
+        )
+        query = select(*columns).where(jobs.c.state.in_(ACTIVE_STATES), jobs.c.blocked_by == "")
         with self._database.read() as connection:
             return [
                 ActiveJob(*row[:5], row.cancel_requested and row.cancel is None) for row in connection.execute(query)
             ]
 
     def count_ahead(self, job: Job) -> int:
-        """How many jobs of the same provider come before a queued one: those under way and older waiting ones."""
+        """How many jobs of the same provider come before a queued one: those under way and older queued ones."""
         older = and_(jobs.c.state == State.QUEUED, jobs.c.blocked_by == "", jobs.c.created_at < job.created_at)
         first = or_(_is_under_way(), older)
         query = select(func.count()).where(jobs.c.provider == job.offer.provider, jobs.c.id != job.id, first)
@@ -358,19 +365,19 @@ class Store:
             return connection.execute(query).scalar_one()
 
     def history(self, job_id: str) -> list[Event]:
-        """All that happened to a job, oldest first."""
+        """The events of a job, oldest first."""
         query = select(events.c.at, events.c.what, events.c.detail).where(events.c.job_id == job_id)
         with self._database.read() as connection:
             return [Event(*row) for row in connection.execute(query.order_by(events.c.id))]
 
     def budget(self, now: datetime) -> Budget:
-        """Today's money."""
+        """Today's budget."""
         with self._database.read() as connection:
             return read_budget(connection, day_of(now), self._limit)
 
 
 def _as_held(job: Job) -> tuple[Any, ...]:
-    """Whether the row is still as its holder's record says."""
+    """The conditions that the row is still claimed as `job` says."""
     return (
         jobs.c.id == job.id,
         jobs.c.fencing_token == job.fencing_token,
@@ -379,8 +386,8 @@ def _as_held(job: Job) -> tuple[Any, ...]:
     )
 
 
-def _tell_drift(connection: Connection, job: Job, now: datetime, changes: Mapping[str, Any]) -> None:
-    """Another price than the quoted one is told in the history, once: when its figure first comes."""
+def _record_drift(connection: Connection, job: Job, now: datetime, changes: Mapping[str, Any]) -> None:
+    """Record in the history, once, that the charge differs from the quote."""
     if drift := price_drift(job, changes):
         record(connection, job.id, now, "price_drift", drift)
 
@@ -391,7 +398,7 @@ def _is_under_way() -> Any:
 
 
 def _under_way(connection: Connection, provider: str, worker: str) -> int:
-    """How many orders of this provider are under way; with `worker`, how much work its machine has with them."""
+    """How many orders of this provider are under way; with `worker`, how many jobs run on its machine."""
     busy = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.lease_owner != "") if worker else _is_under_way()
-    holders = connection.execute(select(jobs.c.lease_owner).where(jobs.c.provider == provider, busy)).scalars().all()
-    return sum(not worker or machine_of(holder) == machine_of(worker) for holder in holders)
+    owners = connection.execute(select(jobs.c.lease_owner).where(jobs.c.provider == provider, busy)).scalars().all()
+    return sum(not worker or machine_of(owner) == machine_of(worker) for owner in owners)

@@ -1,4 +1,4 @@
-"""Rules about a job that need no database: whether a key still fits, what is sure when a holder is gone."""
+"""Rules about jobs that need no database: whether a key still fits, what is certain after a worker has ended."""
 
 import secrets
 import string
@@ -19,24 +19,24 @@ ROUNDING_MICRO = 10_000
 
 
 def new_job_id() -> str:
-    """Unguessable, and never mistaken for a file or a URL."""
+    """An unguessable id, never mistaken for a file or a URL."""
     return "job_" + "".join(secrets.choice(ALPHABET) for _ in range(20))
 
 
 def is_job_id(text: str) -> bool:
-    """Whether it may name a job at all: databases need not be asked about anything else."""
+    """Whether this may be a job id: the database need not be asked about anything else."""
     return len(text) <= MAX_ID_CHARS and text.isascii() and text.isprintable()
 
 
 def checked_id(job_id: str) -> str:
-    """The same. Raises CallerError(job_not_found) for what names no job."""
+    """`job_id` itself. Raises CallerError(job_not_found) for what cannot be one."""
     if not is_job_id(job_id):
         raise _no_job(job_id)
     return job_id
 
 
 def found_or_refused(job: Job | None, job_id: str) -> Job:
-    """The job that was asked for. Raises CallerError(job_not_found)."""
+    """`job` itself. Raises CallerError(job_not_found) for None."""
     if job is None:
         raise _no_job(job_id)
     return job
@@ -48,8 +48,8 @@ def _no_job(job_id: str) -> CallerError:
     )
 
 
-def removed_film(role: str, job_id: str) -> CallerError:
-    """Why a job that succeeded has nothing to be made from."""
+def removed_video(role: str, job_id: str) -> CallerError:
+    """The error for a source job whose video is no longer here."""
     return CallerError(
         ErrorCode.INPUT_FAILED,
         f"{role}: the film of {job_id} is not on this machine any more.",
@@ -58,12 +58,12 @@ def removed_film(role: str, job_id: str) -> CallerError:
 
 
 def machine_of(worker: str) -> str:
-    """What the names of all workers of one machine begin with."""
+    """The prefix of the names of all workers of one machine."""
     return worker.rpartition("_")[0]
 
 
 def same_or_refused(job: Job, normal: dict[str, str], *, is_preview: bool) -> Job:
-    """The job of a key when the request is still the same one; `is_preview`: only a preview can come of it now. Raises
+    """The job of a request key if the request is still the same; `is_preview`: it can only be a preview now. Raises
     CallerError naming what differs."""
     different = sorted(
         name
@@ -92,11 +92,11 @@ def _cut(value: str) -> str:
 
 
 def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
-    """What is sure about a job whose holder is gone."""
+    """What changes in a job whose worker has ended, by what is certain about it."""
     attempts = {"attempts": job.attempts + 1} if died else {}
     if job.state is State.QUEUED or job.provider_ref is not None or job.result_url:
         return attempts
-    if job.state is State.SAVING and not repeatable:  # the whole film is on this disk
+    if job.state is State.SAVING and not repeatable:  # the complete video is on this disk
         return attempts
     if repeatable:
         return attempts | {"state": State.QUEUED, "progress": None, "submitted_by": ""}
@@ -109,7 +109,7 @@ def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
 
 
 def for_history(detail: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a move's changes a reader of the history wants; URLs and records stay in the row."""
+    """The changes that belong in the history; URLs and records stay in the row."""
     kept = {name: value for name, value in detail.items() if isinstance(value, str | int | float | bool)}
     if isinstance(problem := detail.get("error"), JobError):
         kept |= {"error": str(problem.code), "message": problem.message}
@@ -117,17 +117,17 @@ def for_history(detail: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class IllegalTransitionError(Exception):
-    """A fault of ours: a job was to be moved to where it cannot go."""
+    """A bug: a job must not go to this state."""
 
 
 def check_transition(job: Job, to: State, *starts: State) -> None:
-    """Raises IllegalTransitionError where no job goes so, or only jobs that are in one of `starts` may."""
+    """Raises IllegalTransitionError unless TRANSITIONS allow it and the job is in one of `starts`, if given."""
     if to not in TRANSITIONS[job.state] or (starts and job.state not in starts):
         raise IllegalTransitionError(f"{job.id}: {job.state} -> {to}")
 
 
 def price_drift(job: Job, changes: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a change of `job` tells of a price that is not as quoted; None where it tells nothing new."""
+    """How the new charge differs from the quote; None if there is no new charge or no difference."""
     charged = changes.get("charged_micro")
     if charged is None or charged == job.charged_micro or changes.get("bill") is ChargeState.RELEASED:
         return None
@@ -143,14 +143,14 @@ def price_drift(job: Job, changes: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 async def has_ended(job: Job) -> bool:
-    """Whether nothing more happens to it."""
+    """Whether the job has ended."""
     return not job.live
 
 
 async def cancel_is_decided(job: Job) -> bool:
-    """Whether it is known what came of the wish to cancel it."""
+    """Whether the outcome of a request to cancel is known."""
     return not job.live or job.cancel is not None
 
 
 async def nobody(job: Job) -> None:
-    """Nobody listens."""
+    """Reports progress to nobody."""

@@ -1,4 +1,4 @@
-"""Media that already lie at a provider, by account and content: no picture is sent there twice while it lives."""
+"""Uploads that a provider already has, by account and content, so that no file is sent twice before it expires."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,18 +10,18 @@ from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.schema import uploads
 
 SPARE = timedelta(minutes=5)
-"""An upload that ends sooner is not relied on: the provider reads it some time after the order."""
+"""An upload that expires sooner is not used: the provider reads it some time after the order."""
 
 
 class UploadCache:
-    """The uploads of one database. Blocking; async code calls these through `Database.do`."""
+    """The uploads of one database. Blocking."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.run_in_thread = database.run_in_thread
 
     def find(self, provider: str, account: str, given: Input, now: datetime) -> str:
-        """Where this medium already lies; empty when it does not, or not for much longer."""
+        """The URI of an earlier upload; empty when there is none or it expires soon."""
         alive = or_(uploads.c.expires_at.is_(None), uploads.c.expires_at > now + SPARE)
         query = select(uploads.c.uri).where(*_key(provider, account, given), alive)
         with self._database.read() as connection:
@@ -30,7 +30,7 @@ class UploadCache:
     def keep(
         self, provider: str, account: str, given: Input, uri: str, expires_at: datetime | None, now: datetime
     ) -> None:
-        """Remember where a medium lies, instead of what was remembered before."""
+        """Store the URI of an upload in place of the previous one."""
         with self._database.write() as connection:
             connection.execute(uploads.delete().where(*_key(provider, account, given)))
             row = {"provider": provider, "account": account, "sha256": given.sha256, "format": given.format}

@@ -1,7 +1,7 @@
-"""Who is alive, where processes share only a database: each has a row that it renews, by the database's clock.
+"""Liveness for processes that share only a database: each renews a row of its own, by the database's clock.
 
-A process that was silent for LEASE_S counts as dead and its jobs are taken over; if it lives after all, its fence
-keeps it from writing, and the answer to an order it had sent still counts.
+A process that was silent for LEASE_S counts as dead and its jobs are taken over; if it is alive after all, its fencing
+token keeps it from writing, and the answer to an order that it sent still counts.
 """
 
 import platform
@@ -24,7 +24,7 @@ UP_SINCE = text("SELECT CAST(extract(epoch FROM pg_postmaster_start_time()) * 10
 
 
 class HeartbeatLiveness:
-    """Proof of life by a row in `workers`."""
+    """Liveness by a row in `workers`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -34,7 +34,7 @@ class HeartbeatLiveness:
         self._judges_from: datetime | None = None
 
     def begin(self) -> None:
-        """Take a new name and write it down. Raises SetupError(storage_failed)."""
+        """Insert a row under a new name. Raises SetupError(storage_failed)."""
         name = new_worker()
         with self._database.write(durable=False) as connection:
             self._write(connection, name)
@@ -53,7 +53,7 @@ class HeartbeatLiveness:
         if connection.execute(renewed).rowcount == 0:
             connection.execute(insert(workers).values(name=name, host=platform.node(), beat_at=now))
         if self._beaten_at is not None and now - self._beaten_at > timedelta(seconds=LEASE_S / 2):
-            # the database was out of reach for us, so perhaps for everybody: their silence proves nothing yet
+            # the database was unavailable to us, so perhaps to everybody: their silence proves nothing yet
             self._judges_from = now + timedelta(seconds=LEASE_S)
         self._beaten_at, self._next_s = now, monotonic() + BEAT_S
 
@@ -65,7 +65,7 @@ class HeartbeatLiveness:
             self.worker = ""
 
     def is_dead(self, worker: str) -> bool:
-        """Whether nobody has renewed this row for LEASE_S, in which the database, and we, could have been told."""
+        """Whether this row was not renewed for LEASE_S, while the database was up and we could write to it."""
         if worker == self.worker:
             return False
         with self._database.read() as connection:
@@ -82,10 +82,10 @@ class HeartbeatLiveness:
         return silent > timedelta(seconds=LEASE_S)
 
     def forget(self, worker: str) -> None:
-        """Nothing yet: one that was buried alive beats again. `sweep` removes the row in time."""
+        """Nothing yet: a worker that is alive after all beats again. `sweep` removes the row in time."""
 
     def sweep(self) -> None:
-        """Remove the rows of those who have been silent for an hour."""
+        """Remove the rows of workers that have been silent for an hour."""
         with self._database.write(durable=False) as connection:
             now: datetime = connection.execute(CLOCK).scalar_one()
             connection.execute(delete(workers).where(workers.c.beat_at < now - KEPT))

@@ -1,5 +1,5 @@
-"""Who is alive. Where every process shares one kernel each holds a lock on a file, and the kernel lets go at death;
-a suspended process still holds its lock, so it is never robbed. Elsewhere `beats.py` has the proof of life.
+"""Which processes are alive. On one machine each holds a lock on a file, which the OS releases when the process dies; a
+suspended process keeps its lock, so its jobs are not taken over. For several machines see `heartbeat.py`.
 """
 
 import hashlib
@@ -15,41 +15,41 @@ from ltx_mcp.private import FILE, make_folder
 
 
 class Liveness(Protocol):
-    """This process's own proof of life, and a look at others'. Blocking."""
+    """Proves that this process is alive, and checks others. Blocking."""
 
     worker: str
 
     def begin(self) -> None:
-        """Take a new name and be alive under it. Raises SetupError(storage_failed)."""
+        """Become alive under a new name. Raises SetupError(storage_failed)."""
 
     def beat(self) -> None:
-        """Still alive; to be called every second or so while work is held."""
+        """Renew the proof; called every second or so while jobs are claimed."""
 
     def end(self) -> None:
         """From now on this process counts as dead."""
 
     def is_dead(self, worker: str) -> bool:
-        """Whether the holder of this name is gone for good."""
+        """Whether the process of this name has ended."""
 
     def forget(self, worker: str) -> None:
-        """Remove the traces of a dead one."""
+        """Remove the traces of a dead process."""
 
     def sweep(self) -> None:
-        """Remove the traces of all the dead; called once in a process's life."""
+        """Remove the traces of all dead processes; called once per process."""
 
 
 def machine() -> str:
-    """A short name of this machine, as it stands in the names of its workers."""
+    """A short name of this machine, as in the names of its workers."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
 
 def new_worker() -> str:
-    """A name nobody has had."""
+    """A unique name."""
     return f"w_{machine()}_{secrets.token_hex(8)}"
 
 
 class FileLockLiveness:
-    """Proof of life by locked files in `HOME/workers`."""
+    """Liveness by locked files in `HOME/workers`."""
 
     def __init__(self, home: Path) -> None:
         self._folder = home / "workers"
@@ -64,24 +64,24 @@ class FileLockLiveness:
                 name = new_worker()
                 lock = FileLock(self._path(name), timeout=0, mode=FILE)
                 lock.acquire()
-                # somebody clearing up may have removed the file between our making and our locking it
+                # a sweep may have removed the file after we made it and before we locked it
                 if self._path(name).exists():
                     self.worker, self._lock = name, lock
         except OSError as error:
             raise storage_failed(self._folder, error) from error
 
     def beat(self) -> None:
-        """The kernel does it."""
+        """Nothing to do: the OS holds the lock."""
 
     def end(self) -> None:
-        """Let go; from now on this process counts as dead."""
+        """Release the lock; from now on this process counts as dead."""
         if self._lock is not None:
             self._lock.release()
             self._path(self.worker).unlink(missing_ok=True)
             self._lock = None
 
     def is_dead(self, worker: str) -> bool:
-        """Whether the holder of this name is gone for good."""
+        """Whether the process of this name has ended."""
         if worker == self.worker:
             return False
         path = self._path(worker)
@@ -96,11 +96,11 @@ class FileLockLiveness:
         return True
 
     def forget(self, worker: str) -> None:
-        """Remove a dead one's file."""
+        """Remove the file of a dead process."""
         self._path(worker).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove the files of all the dead; called once in a process's life."""
+        """Remove the files of all dead processes; called once per process."""
         for path in self._folder.glob("w_*.lock"):
             if self.is_dead(path.stem):
                 path.unlink(missing_ok=True)

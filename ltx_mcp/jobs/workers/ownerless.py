@@ -1,4 +1,4 @@
-"""Live jobs that nobody works on: their process died hard, and nobody has come since who would take them over."""
+"""Live jobs that nobody works on: their process was killed, and no other has taken them over since."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from ltx_mcp.jobs.workers.heartbeat import CLOCK, LEASE_S
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness
 
 TAKEN_WITHIN = timedelta(seconds=90)
-"""Every process that works looks once a minute; what has been due for longer is not waited for by any of them."""
+"""Every working process polls once a minute; none of them will take up a job that has been due for longer."""
 
 
 @dataclass(frozen=True)
 class Ownerless:
-    """Those that a worker started from here can take up, and the providers of the others, which need a key first."""
+    """Those that a worker started from here can run, and the providers of the others, which need a key first."""
 
     able: tuple[str, ...] = ()
     lacking: Mapping[str, str] = field(default_factory=dict)
@@ -34,8 +34,8 @@ def find_ownerless(
     slots: Collection[str],
     now: datetime,
 ) -> Ownerless:
-    """Of these live jobs those that no `alive` worker has or will soon have. `able` are the providers that can be
-    served from here, `slots` those that take only so many at a time: what waits for a place there has its owner."""
+    """The live jobs that no `alive` worker has or will soon have. `able` are the providers that can be served from
+    here, `slots` those with a limit of concurrent jobs: a job that waits for one of their slots is not ownerless."""
     busy = {each.provider for each in live if each.lease_owner in alive and each.provider in slots}
     found = [
         each
@@ -58,19 +58,19 @@ def alive_workers(database: Database, home: Path) -> frozenset[str]:
 
 
 def beating(connection: Connection) -> frozenset[str]:
-    """Those whose row is renewed."""
+    """The workers whose row is renewed."""
     since = connection.execute(CLOCK).scalar_one() - timedelta(seconds=LEASE_S)
     return frozenset(connection.execute(select(workers.c.name).where(workers.c.beat_at >= since)).scalars())
 
 
 def locked(home: Path) -> frozenset[str]:
-    """Those that hold the lock on their file."""
+    """The workers that hold the lock on their file."""
     locks = FileLockLiveness(home)
     return frozenset(path.stem for path in (home / "workers").glob("w_*.lock") if not locks.is_dead(path.stem))
 
 
 def is_idle_worker_there(home: Path) -> bool:
-    """Whether a `work --until-idle` is at work in this home. Blocking."""
+    """Whether a `work --until-idle` process runs in this home. Blocking."""
     path = idle_lock(home)
     if not path.exists():
         return False

@@ -1,6 +1,6 @@
-"""Brings a database to the form this program knows, one numbered step at a time, and refuses one it does not know.
+"""Migrates a database, one numbered step at a time, and refuses one of a newer version.
 
-A step is never changed once released: the next change is the next number.
+A released step is never changed: the next change is the next number.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ STEPS = ("m0001_jobs", "m0002_tries", "m0003_shared", "m0004_live", "m0005_price
 
 
 def migrate(connection: Connection) -> None:
-    """Take the missing steps inside the caller's transaction.
+    """Run the missing steps inside the caller's transaction.
 
     Raises SetupError(storage_failed) when the database was written by a newer version.
     """
