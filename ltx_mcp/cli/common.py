@@ -159,12 +159,12 @@ def run(command: Callable[[], Awaitable[T]]) -> T:
 async def care_for_ownerless(jobs: "Jobs") -> None:
     """Start a detached worker where there is something for it; what lacks a key is reported."""
     ownerless = await jobs.ownerless()
-    if ownerless.able and (trouble := await anyio.to_thread.run_sync(_start_worker, jobs)):
-        say(f"Nobody works on {name_some(ownerless.able)}: {WORK} does. It could not be started here: {trouble}.")
+    if ownerless.able and (problem := await anyio.to_thread.run_sync(_start_worker, jobs)):
+        say(f"Nobody works on {name_some(ownerless.able)}: {WORK} does. It could not be started here: {problem}.")
     for provider in dict.fromkeys(ownerless.lacking.values()):
         theirs = [job_id for job_id, name in ownerless.lacking.items() if name == provider]
-        standing = jobs.catalog.availability.get(provider)
-        why = standing.unavailable_reason if standing else f"{provider} is gone."
+        availability = jobs.catalog.availability.get(provider)
+        why = availability.unavailable_reason if availability else f"{provider} is gone."
         say(f"Nobody works on {name_some(theirs)}: {why} With that set, {WORK} does.")
 
 

@@ -48,29 +48,29 @@ def completer_of(name: str, choices: Sequence[str]) -> Completer | None:
     if name in MEDIA:
         return complete_media(FRAMES if "image" in name else "")
     if name in ("provider", "model", "operation"):
-        return lambda context, parameter, begun: _begun(begun, _from_facts(name))
-    return (lambda context, parameter, begun: _begun(begun, choices)) if choices else None
+        return lambda context, parameter, prefix: _starting_with(prefix, _from_facts(name))
+    return (lambda context, parameter, prefix: _starting_with(prefix, choices)) if choices else None
 
 
 def complete_media(after: str = "") -> Completer:
     """Files of this folder, and from `job` on the jobs that have a film or will; `after` comes behind a job's id."""
 
-    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-        files = [CompletionItem(begun, type="file")]
-        if not begun.startswith(BEGUN):
+    def complete(context: click.Context, parameter: click.Parameter, prefix: str) -> list[CompletionItem]:
+        files = [CompletionItem(prefix, type="file")]
+        if not prefix.startswith(BEGUN):
             return files
-        return [*files, *_jobs(begun, {"succeeded", *ACTIVE_STATES}, after)]
+        return [*files, *_jobs(prefix, {"succeeded", *ACTIVE_STATES}, after)]
 
     return complete
 
 
 def complete_job(*states: str) -> Completer:
     """Recent jobs, in one of these states if any is given."""
-    return lambda context, parameter, begun: _jobs(begun, set(states))
+    return lambda context, parameter, prefix: _jobs(prefix, set(states))
 
 
-def _begun(begun: str, words: Iterable[str]) -> list[CompletionItem]:
-    return [CompletionItem(word) for word in words if word.startswith(begun)]
+def _starting_with(prefix: str, words: Iterable[str]) -> list[CompletionItem]:
+    return [CompletionItem(word) for word in words if word.startswith(prefix)]
 
 
 def _from_facts(name: str) -> Sequence[str]:
@@ -88,11 +88,11 @@ def _from_facts(name: str) -> Sequence[str]:
     return tuple(dict.fromkeys(words))
 
 
-def _jobs(begun: str, states: set[str], after: str = "") -> list[CompletionItem]:
+def _jobs(prefix: str, states: set[str], after: str = "") -> list[CompletionItem]:
     return [
         CompletionItem(job_id + after, help=f"{state}: {_short(prompt)}")
         for job_id, state, prompt in _recent()
-        if (job_id + after).startswith(begun) and (not states or state in states)
+        if (job_id + after).startswith(prefix) and (not states or state in states)
     ]
 
 

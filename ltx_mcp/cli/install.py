@@ -78,21 +78,23 @@ def install(host: str, config: str, scope: Scope, as_json: bool, dry_run: bool, 
         known = read_known(*read_edge(environment=environment()))  # what the keyring has needs no host
         start = _given(how["command"]) if how["command"] else make_start(look_around(environment()))
         chosen = HOSTS.get(host, PRINT)
-        with_near = _wants_near(known, how["loopback"], asks)
+        with_loopback = _wants_loopback(known, how["loopback"], asks)
         handed, left_out = hand_on(
-            known, chosen, how["keys"], with_values=how["with_values"], with_near=with_near, scope=scope
+            known, chosen, how["keys"], with_values=how["with_values"], with_loopback=with_loopback, scope=scope
         )
-        near = () if with_near else known.near
+        loopback = () if with_loopback else known.loopback
         entry = make_entry(chosen, start, handed)
         if chosen is PRINT:
             print(json.dumps({PRINT.table: {SERVER: entry}}, indent=2, ensure_ascii=False))
-            _print_steps([*_next_steps(chosen, handed, left_out, known, start), *_near_step(near, chosen)], sys.stderr)
+            _print_steps(
+                [*_next_steps(chosen, handed, left_out, known, start), *_loopback_step(loopback, chosen)], sys.stderr
+            )
             return
         path = _place(chosen, config, scope, force)
-        change = make_install(chosen, path, entry, (*handed.names, *near), force=force)
+        change = make_install(chosen, path, entry, (*handed.names, *loopback), force=force)
         left_out = tuple(name for name in left_out if name not in change.new.get("env", {}))
         secrets = [name for name in handed.values if name in known.secrets]
-        steps = [*_next_steps(chosen, handed, left_out, known, start), *_near_step(near, chosen)]
+        steps = [*_next_steps(chosen, handed, left_out, known, start), *_loopback_step(loopback, chosen)]
         if scope == "project" and not how["command"] and change.is_needed:
             steps.append(f"{start.command} is a path of this machine; others who share the folder may need another.")
         if secrets:
@@ -156,21 +158,20 @@ def _carry_out(change: EditPlan, private: bool, dry_run: bool) -> Path | None:
     return None if dry_run else write(change, private=private)
 
 
-def _wants_near(known: Known, given: bool | None, asks: bool) -> bool:
+def _wants_loopback(known: Known, given: bool | None, asks: bool) -> bool:
     """Whether addresses on this machine go into the configuration; without a word of the person they do not."""
-    if given is not None or not known.near or not asks:
+    if given is not None or not known.loopback or not asks:
         return bool(given)
-    names = ", ".join(f"{name}={known.value(name)}" for name in known.near)
+    names = ", ".join(f"{name}={known.value(name)}" for name in known.loopback)
     return agrees(f"{names}: on this machine, as an emulator is. Write that too?")
 
 
-def _near_step(near: Sequence[str], host: Host) -> list[str]:
-    if not near:
+def _loopback_step(loopback: Sequence[str], host: Host) -> list[str]:
+    if not loopback:
         return []
-    verb, it = ("leads", "it") if len(near) == 1 else ("lead", "them")
-    left_out = (
-        f"{', '.join(near)} {verb} to this machine, as an emulator's do, and {'is' if it == 'it' else 'are'} left out"
-    )
+    verb, it = ("leads", "it") if len(loopback) == 1 else ("lead", "them")
+    are_left_out = "is left out" if it == "it" else "are left out"
+    left_out = f"{', '.join(loopback)} {verb} to this machine, as an emulator's do, and {are_left_out}"
     return [f"{left_out}: {host.title} orders at the providers themselves. --loopback writes {it}."]
 
 

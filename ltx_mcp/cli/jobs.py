@@ -26,7 +26,7 @@ from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import retry_text
 from ltx_mcp.presentation.result_models import JobView, to_time
 
-LOOK_S = 1.0
+REFRESH_S = 1.0
 CARE_S = 30.0
 STATES = [str(state) for state in State]
 
@@ -80,7 +80,7 @@ async def _watched(asked: ListJobs) -> Sequence[Job]:
                 if anyio.current_time() >= care_at:
                     await care_for_ownerless(found)
                     care_at = anyio.current_time() + CARE_S
-                await anyio.sleep(LOOK_S)
+                await anyio.sleep(REFRESH_S)
     return jobs
 
 

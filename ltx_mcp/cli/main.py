@@ -98,9 +98,9 @@ class LazyGroup(click.Group):
         """Names and options, without importing any command."""
         from click.shell_completion import CompletionItem
 
-        begun = [(name, text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        prefix = [(name, text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
         options = click.Command.shell_complete(self, ctx, incomplete)
-        return [*(CompletionItem(name, help=text) for name, text in begun), *options]
+        return [*(CompletionItem(name, help=text) for name, text in prefix), *options]
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Help without importing any of them."""

@@ -140,8 +140,10 @@ def _draw_models(catalog: Catalog) -> None:
     every = [NAMES, *(row for each in rows.values() for row in each)]
     widths = [max(len(row[column]) for row in every) for column in range(len(NAMES))]
     for name, offered in rows.items():
-        standing = catalog.availability[name]
-        ready = Text("ready", "green") if standing.usable else piece(console, standing.unavailable_reason, "yellow")
+        availability = catalog.availability[name]
+        ready = (
+            Text("ready", "green") if availability.usable else piece(console, availability.unavailable_reason, "yellow")
+        )
         table = make_table(console, NAMES, offered)
         for column, width in zip(table.columns, widths, strict=True):
             column.min_width = width

@@ -50,13 +50,13 @@ def _doubts(found: DetectedHost, facts: Sequence[ProviderSpec]) -> list[tuple[st
     """What makes an entry another one than is meant, and what mends it."""
     again = f"ltx-mcp install {found.host}{'' if HOSTS[found.host].by_name else ' --with-values'}"
     addresses = {name for each in facts for name in each.url_env.values()}
-    near = [name for name, value in found.variables.items() if name in addresses and is_loopback_url(value)]
+    loopback = [name for name, value in found.variables.items() if name in addresses and is_loopback_url(value)]
     doubts = [
         (
             f"which orders at an address on this machine, as an emulator's: {name}={found.variables[name]}",
             f"ltx-mcp uninstall {found.host}; then {again} in a shell without {name}",
         )
-        for name in near
+        for name in loopback
     ]
     keys = [name for each in facts for name in each.key_env]
     wants_previews = found.variables.get(f"{PREFIX}PROVIDERS") == PREVIEW_PROVIDER

@@ -59,7 +59,7 @@ async def _decode_and_encode(memory_mib: int) -> list[Finding]:
         await media.close()
 
 
-async def _try(what: str, trouble: str, look: Callable[[], Awaitable[Finding]]) -> Finding:
+async def _try(what: str, problem: str, look: Callable[[], Awaitable[Finding]]) -> Finding:
     """What `look` finds, or that it took too long, or the `trouble` that it ran into."""
     try:
         with anyio.fail_after(PATIENCE_S):
@@ -67,7 +67,7 @@ async def _try(what: str, trouble: str, look: Callable[[], Awaitable[Finding]]) 
     except TimeoutError:
         return warning(what, *SLOW)
     except (LtxError, OSError) as error:
-        return failure(what, f"{trouble}: {error}", REINSTALL)
+        return failure(what, f"{problem}: {error}", REINSTALL)
 
 
 async def _picture(media: MediaClient, folder: Path, memory_mib: int) -> Finding:

@@ -95,21 +95,21 @@ def _key(given: Given, facts: ProviderSpec) -> list[Finding]:
 
 def _standing(given: Given, facts: ProviderSpec) -> list[Finding]:
     """What is known of a provider before anybody is asked."""
-    standing, what = given.catalog.availability[facts.name], f"provider {facts.name}"
+    availability, what = given.catalog.availability[facts.name], f"provider {facts.name}"
     has_key = bool(facts.key_env) and bool(read_key(facts, given.settings.lookup))
     keys = find_unfilled(facts, given.settings.environment, given.settings.lookup)
     keys += _key(given, facts) if has_key else []
     if _is_spoilt(given, facts):
         return [*keys, warning(what, "not asked, because a setting of it cannot be used", "Mend the setting first.")]
-    if standing.usable:
+    if availability.usable:
         return keys or [fine(what, facts.title)]
     wanted = facts.name in given.settings.providers or has_key
     if wanted and facts.name in given.catalog.order:
-        reason = f"not set up: {standing.unavailable_reason}"
+        reason = f"not set up: {availability.unavailable_reason}"
         return [*keys, warning(what, reason, f"Set what is missing, or leave {facts.name} alone.")]
     if misnamed := misnamed_text(facts, given.settings.environment):
         return [*keys, warning(facts.name, f"no key; {misnamed}", f"Set {facts.key_env[0]}.")]
-    return [*keys, absent(facts.name, f"not set up: {standing.unavailable_reason}" if has_key else "no key")]
+    return [*keys, absent(facts.name, f"not set up: {availability.unavailable_reason}" if has_key else "no key")]
 
 
 async def ask(facts: ProviderSpec, given: Given, adapter: object, asked: ProviderFindings) -> None:

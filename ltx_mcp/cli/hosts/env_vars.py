@@ -20,7 +20,7 @@ class Known:
     secrets: tuple[str, ...]
     public: tuple[str, ...]
     values: Mapping[str, str]
-    near: tuple[str, ...] = ()
+    loopback: tuple[str, ...] = ()
 
     def value(self, name: str) -> str:
         """As set now; empty when it is not."""
@@ -36,8 +36,8 @@ def read_known(settings: Settings, catalog: Catalog) -> Known:
     public = tuple(dict.fromkeys(name for name in names if name not in secrets))
     values = {name: settings.lookup(name) for name in (*secrets, *public)}
     addresses = [name for facts in catalog.providers for name in facts.url_env.values()]
-    near = tuple(name for name in addresses if values[name] and is_loopback_url(values[name]))
-    return Known(keys, secrets, public, values, near)
+    loopback = tuple(name for name in addresses if values[name] and is_loopback_url(values[name]))
+    return Known(keys, secrets, public, values, loopback)
 
 
 def public_settings() -> tuple[str, ...]:
@@ -46,7 +46,7 @@ def public_settings() -> tuple[str, ...]:
 
 
 def hand_on(
-    known: Known, host: Host, named: Sequence[str], *, with_values: bool, with_near: bool, scope: Scope
+    known: Known, host: Host, named: Sequence[str], *, with_values: bool, with_loopback: bool, scope: Scope
 ) -> tuple[EnvVars, tuple[str, ...]]:
     """The variables for the entry of `host`, and the secrets that it cannot be given. `named` are asked for by name;
     addresses on this machine are left out unless `with_near`.
@@ -58,7 +58,7 @@ def hand_on(
         allowed = ", ".join(known.secrets)
         raise CallerError(ErrorCode.INVALID_REQUEST, f"--key {strange[0]} is not known. Known: {allowed}.")
     wanted = [name for name in known.secrets if name in named or known.value(name)]
-    left_out = () if with_near else known.near
+    left_out = () if with_loopback else known.loopback
     values = {name: value for name in known.public if (value := known.value(name)) and name not in left_out}
     if not with_values:
         if not host.by_name:

@@ -140,11 +140,11 @@ def open_film(path: str | None) -> None:
     """Open it, or say on stderr why not. The player has none of our streams."""
     sys.stdout.flush()
     if path is None or not Path(path).exists():
-        trouble = "there is no film on this machine"
+        problem = "there is no film on this machine"
     else:
-        trouble = _open_here(path) if sys.platform == "win32" else _open_with(path)
-    if trouble:
-        say(f"ltx-mcp: --open: {trouble}.")
+        problem = _open_here(path) if sys.platform == "win32" else _open_with(path)
+    if problem:
+        say(f"ltx-mcp: --open: {problem}.")
 
 
 def _open_here(path: str) -> str:

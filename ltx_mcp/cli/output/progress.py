@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Report = Callable[[Job], Awaitable[None]]
 Refresh = Callable[[], Coroutine[Any, Any, None]]
 WIDEST, BAR, MIN_BAR = 100, 36, 8
-LOOK_S = 1.0
+REFRESH_S = 1.0
 ACCEPTED = frozenset({State.RUNNING, State.SAVING, State.SUCCEEDED})
 
 
@@ -72,7 +72,7 @@ def following(jobs: "Jobs", job: Job, context: JobContext) -> Iterator[tuple[Rep
 
     async def refresh() -> None:
         while True:
-            await anyio.sleep(LOOK_S)
+            await anyio.sleep(REFRESH_S)
             if line.job.state is State.QUEUED:
                 await report(line.job)
 
