@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
+from ltx_mcp.domain.arguments import LONGEST_WAIT_S, EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.media_reference import (
@@ -28,7 +28,7 @@ from ltx_mcp.jobs.store.transitions import removed_video
 from ltx_mcp.media.inputs import InputReader
 
 MAX_PATH = 4096
-READ_S = 45.0  # a call is answered within 50 s
+READ_S = LONGEST_WAIT_S - 5.0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel
 
 from ltx_mcp.domain.arguments import (
+    LONGEST_WAIT_S,
     OPERATIONS,
     AnimateImage,
     Arguments,
@@ -45,7 +46,7 @@ PAID = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_
 STOP = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 USUAL_WAIT_S, WORD_S = 25.0, 20.0
 """How long a call waits by itself for a job's end, and for the provider's word, where its client is known to wait."""
-MAX_S = 50.0
+MAX_S = float(LONGEST_WAIT_S)
 """How long a call may take that asks a person, orders, and waits for the provider's word."""
 
 

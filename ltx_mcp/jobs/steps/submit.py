@@ -14,6 +14,7 @@ from ltx_mcp.domain.job import ChargeState, Job, JobChanges, State, charge_after
 from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress, to_micro_or_none
 from ltx_mcp.jobs.store.rows import LostClaimError
+from ltx_mcp.jobs.store.transitions import DO_NOT_REPEAT
 from ltx_mcp.providers.base import SubmittedOrder
 
 logger = logging.getLogger(__name__)
@@ -135,9 +136,6 @@ class SubmitStep:
             return await write()
         except LostClaimError:
             return await self.answer(job, State.FAILED, "failed", error=problem, bill=ChargeState.RELEASED)
-
-
-DO_NOT_REPEAT = "Do not order it again before looking at the provider's dashboard."
 
 
 def no_answer(job: Job) -> JobError:
