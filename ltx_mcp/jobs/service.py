@@ -12,7 +12,6 @@ from anyio.abc import TaskGroup
 
 from ltx_mcp.domain.arguments import EstimateCost, ListJobs, PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
-from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.plan import Catalog, Plan
 from ltx_mcp.jobs.cancellation import Cancellation
@@ -25,14 +24,13 @@ from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.recovery import Recovery, RecoveryStore
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.runner import HandOver, Runner
-from ltx_mcp.jobs.shown import ShownImage, take_frame
 from ltx_mcp.jobs.spend import Spend, read_spend
 from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.budget import Budget
 from ltx_mcp.jobs.store.change_notifier import ChangeNotifier
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.paging import Page, read_cursor, to_cursor
+from ltx_mcp.jobs.store.paging import Page, read_page
 from ltx_mcp.jobs.store.rows import PlacedJob
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import Store
@@ -272,7 +270,7 @@ class Jobs:
 
     @property
     def keeping(self) -> Keeping:
-        """Removes and fetches kept videos, for a person."""
+        """What can be done with kept videos."""
         return Keeping(self._database, self._context, self._now)
 
     @property
@@ -282,15 +280,7 @@ class Jobs:
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""
-        before = await read_cursor(self._store, arguments.cursor, caller) if arguments.cursor else None
-        query = (caller, arguments.state, arguments.limit + 1, before)
-        found = await self._store.run_in_thread(self._store.page, *query)
-        live = {job.id for job in found[: arguments.limit] if job.live}
-        if arguments.wait_seconds and live:
-            await self._one_ends(caller, live, arguments.wait_seconds)
-            found = await self._store.run_in_thread(self._store.page, *query)
-        shown = tuple(found[: arguments.limit])
-        return Page(shown, to_cursor(shown[-1]) if len(found) > arguments.limit else "")
+        return await read_page(self._store, self._watch, arguments, caller)
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
         """What could be ordered for this, and why everything else cannot; see Placement."""
@@ -339,26 +329,7 @@ class Jobs:
 
     def film(self, job: Job) -> Path | None:
         """The video file on this machine, if there is one."""
-        path = self._files.video(job.id)
-        return path if job.state is State.SUCCEEDED and path.exists() else None
-
-    async def sheet(self, job: Job) -> ShownImage | None:
-        """The contact sheet, which was made when the video was saved."""
-        path = self._files.sheet(job.id)
-        if self.film(job) is None or not path.exists():
-            return None
-        return ShownImage(await self._store.run_in_thread(path.read_bytes), "image/jpeg")
-
-    async def frame(self, job: Job, seconds: float) -> ShownImage:
-        """One frame, at most 1024 pixels on the long side. Raises CallerError if there is no video or it is shorter."""
-        video = self.film(job)
-        if video is None:
-            raise CallerError(
-                ErrorCode.INVALID_REQUEST,
-                f"{job.id} is {job.state}; it has no film to take a frame from.",
-                "check_job says when it is done.",
-            )
-        return await take_frame(video, seconds, self._files, self._media, self._store.run_in_thread)
+        return self._files.kept_video(job)
 
     @property
     def home(self) -> Path:
@@ -398,11 +369,3 @@ class Jobs:
 
     async def _reload(self, job: Job) -> Job:
         return await self._store.run_in_thread(self._store.get, job.id) or job
-
-    async def _one_ends(self, caller: str, ids: set[str], seconds: float) -> None:
-        with anyio.move_on_after(seconds):
-            while True:
-                jobs = [await self.get(job_id, caller) for job_id in ids]
-                if not all(job.live for job in jobs):
-                    return
-                await self._watch.change({job.id: job.revision for job in jobs})

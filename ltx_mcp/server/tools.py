@@ -107,9 +107,9 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
     if not app_context.show_frames:
         view = without_frames(view) if arguments.frames or arguments.frame_at >= 0 else view
     elif arguments.frame_at >= 0 and not job.live:
-        shown = await jobs.frame(job, arguments.frame_at)
+        shown = await jobs.keeping.frame(job, arguments.frame_at)
     elif arguments.frames:
-        shown = await jobs.sheet(job)
+        shown = await jobs.keeping.sheet(job)
     pictures = [image(shown.data, shown.mime_type)] if shown else []
     meta = (
         player_meta(job, jobs.market, jobs.blocked_reason(job), datetime.now(UTC))

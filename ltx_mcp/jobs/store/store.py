@@ -19,9 +19,8 @@ from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import fingerprint
 from ltx_mcp.jobs.cancellation import request_cancel
 from ltx_mcp.jobs.confirmation import name_of, use_up
-from ltx_mcp.jobs.store.budget import Budget, check_live, read_budget
+from ltx_mcp.jobs.store.budget import Budget, check_live, next_that_fits, read_budget
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.failover import next_that_fits
 from ltx_mcp.jobs.store.rows import (
     ActiveJob,
     NewJob,
