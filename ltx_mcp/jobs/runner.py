@@ -4,8 +4,10 @@ Without a live job it only polls once a minute.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -127,9 +129,7 @@ class Runner:
             self._running.cancel()
             await self._end_work(hand_over)
         if self._liveness.worker:
-            await self._store.run_in_thread(
-                self._store.release_claims, self._liveness.worker, self._repeatable, self._now(), died=False
-            )
+            await self._release(self._liveness.worker, died=False)
         live = await self._store.run_in_thread(self._store.live)
         left = sum(each.provider in self._steps.able for each in live)
         if left and hand_over:
@@ -140,15 +140,16 @@ class Runner:
     async def _end_work(self, hand_over: HandOver | None) -> None:
         if await self._stopped_within(LEAVE_S):
             return
-        kept = (State.SUBMITTING,)
-        await self._store.run_in_thread(
-            self._store.release_claims, self._liveness.worker, self._repeatable, self._now(), died=False, but=kept
-        )
+        await self._release(self._liveness.worker, died=False, but=(State.SUBMITTING,))
         if hand_over:
             await hand_over()
         if not await self._stopped_within(LAST_ANSWER_S):
             self._steps.give_up()
             await self._stopped.wait()
+
+    async def _release(self, worker: str, *, died: bool, but: Sequence[State] = ()) -> None:
+        release = partial(self._store.release_claims, worker, self._repeatable, self._now(), died=died, but=but)
+        await self._store.run_in_thread(release)
 
     async def _stopped_within(self, seconds: float) -> bool:
         with anyio.move_on_after(seconds):
@@ -199,9 +200,7 @@ class Runner:
         """Release what dead workers had claimed."""
         for worker in holders:
             if await self._store.run_in_thread(self._liveness.is_dead, worker):
-                await self._store.run_in_thread(
-                    self._store.release_claims, worker, self._repeatable, self._now(), died=True
-                )
+                await self._release(worker, died=True)
                 await self._store.run_in_thread(self._liveness.forget, worker)
                 self.wake()
 
@@ -227,7 +226,8 @@ class Runner:
                     pause_s = min(MAX_OUTAGE_S, RETRY_S * 2**tries)
                     await anyio.sleep(max(pause_s, min(MAX_RETRY_S, RETRY_S * 2**work.breaks)))
                     tries = min(tries + 1, MAX_BREAKS)
-                    job = await self._latest_or_same(job)
+                    with suppress(LtxError):
+                        job = await self._latest(job)
         except LostClaimError:
             logger.info("%s is not ours any more", job.id)
         except Exception:
@@ -259,12 +259,6 @@ class Runner:
         """Whether the provider may be making, or has made, a video that a failure here must not lose."""
         is_here = job.state is State.SAVING and job.offer.provider not in self._repeatable
         return job.state is State.SUBMITTING or job.provider_ref is not None or bool(job.result_url) or is_here
-
-    async def _latest_or_same(self, job: Job) -> Job:
-        try:
-            return await self._latest(job)
-        except LtxError:
-            return job
 
     async def _fail(self, job: Job, error: LtxError) -> Job:
         return await self._steps.fail(await self._latest(job), error)

@@ -8,7 +8,7 @@ from time import monotonic
 from sqlalchemy import Connection, inspect, select, text
 
 from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, State
-from ltx_mcp.jobs.filesystem import DOUBTFUL, MOUNTS, find_file_system
+from ltx_mcp.jobs.filesystem import DOUBTFUL, file_system_of
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.migrations import STEPS
 from ltx_mcp.jobs.store.schema import jobs
@@ -95,8 +95,5 @@ def _unsound(file: Path) -> str:
 
 def doubtful_disk(home: Path) -> str:
     """The file system of a home that only one machine at a time may use; else empty."""
-    try:
-        kind = find_file_system(home.resolve(), MOUNTS.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return ""
+    kind = file_system_of(home)
     return kind if kind in DOUBTFUL else ""

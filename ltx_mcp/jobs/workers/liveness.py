@@ -48,6 +48,17 @@ def new_worker() -> str:
     return f"w_{machine()}_{secrets.token_hex(8)}"
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock of this file. Blocking."""
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0, mode=FILE):
+            return False
+    except Timeout:
+        return True
+
+
 class FileLockLiveness:
     """Liveness by locked files in `HOME/workers`."""
 
@@ -84,16 +95,7 @@ class FileLockLiveness:
         """Whether the process of this name has ended."""
         if worker == self.worker:
             return False
-        path = self._path(worker)
-        if not path.exists():
-            return True
-        lock = FileLock(path, timeout=0, mode=FILE)
-        try:
-            lock.acquire()
-        except Timeout:
-            return False
-        lock.release()
-        return True
+        return not is_locked(self._path(worker))
 
     def forget(self, worker: str) -> None:
         """Remove the file of a dead process."""
