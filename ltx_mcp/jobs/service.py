@@ -71,9 +71,24 @@ class Jobs:
         self._adapters = make_adapters(config.market.providers, config.lookup, now, self._media)
         self._price_book = PriceBook(database)
         self._prices = PriceWatch(self._price_book, self._adapters.by_name, now)
-        self._context = self._make_context()
+        self._context = StepContext(
+            self._store,
+            UploadCache(database),
+            self._files,
+            self._media,
+            {each.name: each for each in config.market.providers},
+            self._adapters.by_name,
+            Downloads().fetch,
+            now,
+            sleep,
+            loopback_providers=self._adapters.loopback,
+            check_way=self._adapters.check_way,
+            price_book=self._price_book,
+        )
         self._steps = Steps(self._context)
-        self._runner = self._make_runner()
+        self._slots = {each.name: each.slots for each in config.market.providers if each.slots}
+        repeatable = frozenset(each.name for each in config.market.providers if each.repeatable)
+        self._runner = Runner(self._store, self._steps, self._liveness, self._slots, repeatable, now, self._wake)
         self._placement = self._make_placement()
         self._clearing = anyio.CancelScope()
 
@@ -88,31 +103,13 @@ class Jobs:
         database = await anyio.to_thread.run_sync(Database.open, config.home, config.database_url)
         return cls(config, database, now, sleep)
 
-    def _make_context(self) -> StepContext:
-        specs = {each.name: each for each in self._config.market.providers}
-        return StepContext(
-            self._store,
-            UploadCache(self._database),
-            self._files,
-            self._media,
-            specs,
-            self._adapters.by_name,
-            Downloads().fetch,
-            self._now,
-            self._sleep,
-            loopback_providers=self._adapters.loopback,
-            check_way=self._adapters.check_way,
-            price_book=self._price_book,
-        )
-
     def _make_placement(self) -> Placement:
         folders = self._config.folders
         reader = InputReader(
             folders,
             self._media.probe_image,
-            fetch_url
-            if folders is None
-            else fetch_by_proxy,  # a caller on this machine may reach what this machine reaches
+            # a caller on this machine may reach what this machine reaches
+            fetch_url if folders is None else fetch_by_proxy,
             listen=self._media.probe_media,
             cwd=self._config.cwd,
             is_typed=self._config.is_typed,
@@ -128,13 +125,7 @@ class Jobs:
             self._config.confirm_above_usd,
         )
 
-    def _make_runner(self) -> Runner:
-        providers = self._config.market.providers
-        slots = {each.name: each.slots for each in providers if each.slots}
-        repeatable = frozenset(each.name for each in providers if each.repeatable)
-        return Runner(self._store, self._steps, self._liveness, slots, repeatable, self._now, self._moved)
-
-    def _moved(self) -> None:
+    def _wake(self) -> None:
         self._watch.wake()
         self._prices.wake()
 
@@ -306,7 +297,7 @@ class Jobs:
 
     async def queue_ahead(self, job: Job) -> int:
         """How many jobs must end before this queued one can start."""
-        slots = self._config.market.facts(job.offer.provider).slots
+        slots = self._slots.get(job.offer.provider)
         if job.state is not State.QUEUED or job.blocked_by or slots is None:
             return 0
         return max(0, await self._store.run_in_thread(self._store.count_ahead, job) - slots + 1)
@@ -342,8 +333,7 @@ class Jobs:
         if not live or await self._store.run_in_thread(is_idle_worker_there, self.home):
             return Ownerless()
         alive = await self._store.run_in_thread(alive_workers, self._database, self.home)
-        slots = {each.name for each in self._config.market.providers if each.slots}
-        return find_ownerless(live, alive, self._adapters.by_name, slots, self._now())
+        return find_ownerless(live, alive, self._adapters.by_name, self._slots, self._now())
 
     async def is_idle(self) -> bool:
         """Whether the database has no live job."""

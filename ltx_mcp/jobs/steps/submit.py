@@ -54,8 +54,8 @@ class SubmitStep:
                     self._waits.add(wait)
                     work.unwritten = await self._submit(job, work, uris)
                 self._waits.discard(wait)
-                return await self._write_down(work.unwritten, work)
-        return await self._write_down(work.unwritten, work)
+                return await self._record_answer(work, work.unwritten)
+        return await self._record_answer(work, work.unwritten)
 
     def give_up(self) -> None:
         """Stop waiting for answers: orders without one are recorded as unknown."""
@@ -86,7 +86,7 @@ class SubmitStep:
             one_line(str(remote), 1_000),
         )
 
-    async def _write_down(self, write: Write, work: WorkInProgress) -> Job:
+    async def _record_answer(self, work: WorkInProgress, write: Write) -> Job:
         job = await write()
         work.unwritten = None
         return job

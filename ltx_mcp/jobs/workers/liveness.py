@@ -68,7 +68,6 @@ class FileLockLiveness:
         self._lock: FileLock | None = None
 
     def begin(self) -> None:
-        """Take a new name and lock it. Raises SetupError(storage_failed)."""
         try:
             make_folder(self._folder)
             while self._lock is None:
@@ -85,24 +84,20 @@ class FileLockLiveness:
         """Nothing to do: the OS holds the lock."""
 
     def end(self) -> None:
-        """Release the lock; from now on this process counts as dead."""
         if self._lock is not None:
             self._lock.release()
             self._path(self.worker).unlink(missing_ok=True)
             self._lock = None
 
     def is_dead(self, worker: str) -> bool:
-        """Whether the process of this name has ended."""
         if worker == self.worker:
             return False
         return not is_locked(self._path(worker))
 
     def forget(self, worker: str) -> None:
-        """Remove the file of a dead process."""
         self._path(worker).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove the files of all dead processes; called once per process."""
         for path in self._folder.glob("w_*.lock"):
             if self.is_dead(path.stem):
                 path.unlink(missing_ok=True)
