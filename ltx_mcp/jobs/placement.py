@@ -16,7 +16,7 @@ from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import canonical_form, media_arguments, supposed_inputs, to_request
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.files import FileStore
-from ltx_mcp.jobs.resolve_inputs import ResolvedInput, read_media, with_found
+from ltx_mcp.jobs.resolve_inputs import InputResolver, ResolvedInput, with_found
 from ltx_mcp.jobs.store.rows import NewJob, PlacedJob
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity
 from ltx_mcp.jobs.store.store import Store
@@ -109,7 +109,7 @@ class Placement:
             yield []
             return
         async with self.files.folder() as folder:
-            yield await read_media(arguments, caller, folder, self.reader, self.store, self.files)
+            yield await InputResolver(self.reader, self.store, self.files, caller, folder).resolve(arguments)
 
     def _price_request(self, new: NewJob, cap_usd: Decimal | None) -> PriceRequest | None:
         """The price a person must agree to; None if no confirmation is needed."""

@@ -34,7 +34,7 @@ from ltx_mcp.jobs.store.paging import Page, read_page
 from ltx_mcp.jobs.store.rows import PlacedJob
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.jobs.store.transitions import cancel_is_decided, checked_id, found_or_refused, has_ended, is_job_id, nobody
+from ltx_mcp.jobs.store.transitions import cancel_is_decided, checked_id, found_or_refused, has_ended, is_job_id
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness
@@ -244,7 +244,7 @@ class Jobs:
         self._runner.wake()
         self._steps.wake(job_id)
         with anyio.move_on_after(CANCEL_S):
-            await self._until(job, cancel_is_decided, nobody)
+            await self._until(job, cancel_is_decided)
         return await self._reload(job)
 
     @property
@@ -344,10 +344,13 @@ class Jobs:
         prices = await self._price_book.run_in_thread(self._price_book.read, self._now())
         self._placement.market = replace(self._placement.market, unit_prices=prices)
 
-    async def _until(self, job: Job, done: Callable[[Job], Awaitable[bool]], on_progress: OnProgress) -> None:
+    async def _until(
+        self, job: Job, done: Callable[[Job], Awaitable[bool]], on_progress: OnProgress | None = None
+    ) -> None:
         """Return when `done`; `on_progress` is called at each change, and at least every HEARTBEAT_S."""
         while True:
-            await on_progress(job)
+            if on_progress is not None:
+                await on_progress(job)
             if await done(job):
                 return
             with anyio.move_on_after(HEARTBEAT_S):

@@ -60,7 +60,8 @@ class PrepareStep:
                 except NotOfferedError as reason:
                     hint = "Order it again with a section that lies within the film."
                     raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
-                job = await self._keep_inputs(job, given, taken)
+                inputs = tuple(taken if each == given else each for each in job.inputs)
+                job = await self._store.run_in_thread(self._store.update, job, inputs=inputs)
         try:
             self._context.check_way(job.offer.provider)
             work.uris = {given.role: await self._uri(job, given) for given in job.inputs}
@@ -113,10 +114,6 @@ class PrepareStep:
         kept = replace(read, job_id=given.job_id, frame_position=given.frame_position)
         await self._store.run_in_thread(self._context.files.keep_input, kept, path)
         return kept
-
-    async def _keep_inputs(self, job: Job, old: Input, new: Input) -> Job:
-        inputs = tuple(new if given == old else given for given in job.inputs)
-        return await self._store.run_in_thread(self._store.update, job, inputs=inputs)
 
     # -- what the order points at -------------------------------------------------------------------------------
 

@@ -56,7 +56,9 @@ def _read(database: Database, place: Path | str) -> DatabaseReport:
             database.lock(connection, "doctor")
         unsound = "" if file is None else _unsound(file)
         with database.read() as connection:
-            kind = f"{_kind(connection) if file is None else f'SQLite {sqlite3.sqlite_version}'}, {place}"
+            shown = text("SHOW server_version")
+            version = connection.execute(shown).scalar_one() if file is None else sqlite3.sqlite_version
+            kind = f"{'PostgreSQL' if file is None else 'SQLite'} {version}, {place}"
             known = inspect(connection).has_table("form")
             form = (connection.execute(text("SELECT max(version) FROM form")).scalar() or 0) if known else 0
             if form != len(STEPS):
@@ -66,10 +68,6 @@ def _read(database: Database, place: Path | str) -> DatabaseReport:
             return DatabaseReport(kind, form, len(STEPS), unsound, len(live), _unsettled(connection), len(alive))
     finally:
         database.close()
-
-
-def _kind(connection: Connection) -> str:
-    return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
 
 
 def _unsettled(connection: Connection) -> tuple[str, ...]:

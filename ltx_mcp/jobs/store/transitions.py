@@ -151,7 +151,3 @@ async def has_ended(job: Job) -> bool:
 async def cancel_is_decided(job: Job) -> bool:
     """Whether the outcome of a request to cancel is known."""
     return not job.live or job.cancel is not None
-
-
-async def nobody(job: Job) -> None:
-    """Reports progress to nobody."""
