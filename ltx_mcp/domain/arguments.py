@@ -30,6 +30,7 @@ Fps = Literal[24, 25, 48, 50]
 Adjust = Literal["never", "nearest"]
 
 MAX_WAIT_S = 50
+"""How long a call may wait, and all that it does may take: hosts give up after 60 s."""
 
 VideoMode = Literal["end", "start"]
 RetakeMode = Literal["replace_audio_and_video", "replace_video", "replace_audio"]

@@ -52,25 +52,19 @@ class CancelResult:
     live: Mapping[str, str]
 
 
+@dataclass(frozen=True)
 class Cancellation:
     """Cancels jobs of one caller. `wake_step` wakes a job's step in this process; `changed` returns when one of the
     given jobs has another revision."""
 
-    def __init__(
-        self,
-        database: Database,
-        wake_step: Callable[[str], None],
-        changed: Callable[[dict[str, int]], Awaitable[None]],
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._wake_step = wake_step
-        self._changed = changed
-        self._now = now
+    database: Database
+    wake_step: Callable[[str], None]
+    changed: Callable[[dict[str, int]], Awaitable[None]]
+    now: Callable[[], datetime]
 
     async def find(self, caller: str, states: Sequence[str]) -> Mapping[str, str]:
         """The state of each live job in one of these states, newest first."""
-        return await self._database.run_in_thread(self._find, caller, states)
+        return await self.database.run_in_thread(self._find, caller, states)
 
     async def cancel(self, caller: str, job_ids: Sequence[str]) -> CancelResult:
         """Request that these jobs be cancelled, newest first, and return the outcomes; what is not decided within some
@@ -78,8 +72,8 @@ class Cancellation:
         ended: Counter[str] = Counter()
         open_: dict[str, Job] = {}
         for first in range(0, len(job_ids), BATCH):
-            for job in await self._database.run_in_thread(self._request, caller, job_ids[first : first + BATCH]):
-                self._wake_step(job.id)
+            for job in await self.database.run_in_thread(self._request, caller, job_ids[first : first + BATCH]):
+                self.wake_step(job.id)
                 if job.live:
                     open_[job.id] = job
                 else:
@@ -93,8 +87,8 @@ class Cancellation:
         found = dict(open_)
         while waiting := {job.id: job.revision for job in found.values() if job.live and job.cancel is None}:
             with anyio.move_on_after(DECIDED_S) as patience:
-                await self._changed(waiting)
-            for job in await self._database.run_in_thread(self._get, caller, list(waiting)):
+                await self.changed(waiting)
+            for job in await self.database.run_in_thread(self._get, caller, list(waiting)):
                 found[job.id] = job
             if patience.cancelled_caught:
                 break
@@ -105,17 +99,17 @@ class Cancellation:
     def _find(self, caller: str, states: Sequence[str]) -> Mapping[str, str]:
         query = select(jobs.c.id, jobs.c.state).where(jobs.c.caller == caller, literal_column(IS_LIVE))
         query = query.where(jobs.c.state.in_(states)).order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return {row.id: row.state for row in connection.execute(query)}
 
     def _get(self, caller: str, job_ids: Sequence[str]) -> Sequence[Job]:
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             found = connection.execute(select(jobs).where(jobs.c.caller == caller, jobs.c.id.in_(job_ids)))
             return [to_job(row._mapping) for row in found]
 
     def _request(self, caller: str, job_ids: Sequence[str]) -> Sequence[Job]:
         query = select(jobs).where(jobs.c.caller == caller, jobs.c.id.in_(job_ids))
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             locked = connection.execute(query.order_by(jobs.c.id).with_for_update())
             found = {row.id: to_job(row._mapping) for row in locked}
-            return [request_cancel(connection, found[job_id], self._now()) for job_id in job_ids if job_id in found]
+            return [request_cancel(connection, found[job_id], self.now()) for job_id in job_ids if job_id in found]

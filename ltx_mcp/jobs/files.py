@@ -6,17 +6,18 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Container, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Container, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
+import anyio.to_thread
 from filelock import FileLock, Timeout
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_wire
@@ -43,6 +44,11 @@ class FileStore:
     def video(self, job_id: str) -> Path:
         """Where a finished job's video is."""
         return self._videos / f"{job_id}.mp4"
+
+    def kept_video(self, job: Job) -> Path | None:
+        """The video of a job that succeeded, while it is on this machine."""
+        path = self.video(job.id)
+        return path if job.state is State.SUCCEEDED and path.exists() else None
 
     def sheet(self, job_id: str) -> Path:
         """Where its contact sheet is."""
@@ -132,6 +138,15 @@ class FileStore:
     def make_media(self) -> MediaClient:
         """The media processes; they see the folders of videos and inputs, not the database beside them."""
         return MediaClient(inputs_in=(self._incoming,), films_in=(self._videos, self._incoming))
+
+    @asynccontextmanager
+    async def folder(self) -> AsyncIterator[Path]:
+        """A folder for the files of a call, which is removed afterwards."""
+        folder = await anyio.to_thread.run_sync(self.new_folder)
+        try:
+            yield Path(folder)
+        finally:
+            self.remove_folder(folder)
 
     def new_folder(self) -> str:
         """A folder for the files of a call, until `remove_folder`. A lock file beside it, which the OS releases when

@@ -22,10 +22,7 @@ MAX_RESERVE_BYTES, RESERVE_SHARE = 64 << 20, 20
 def check_disk(home: Path, mounts: Path = MOUNTS) -> None:
     """Raises SetupError(storage_failed) for a home on a network disk; warns where it may be one. Linux only: other
     systems have no such file."""
-    try:
-        kind = find_file_system(home.resolve(), mounts.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return
+    kind = file_system_of(home, mounts)
     if kind in NETWORK:
         raise SetupError(
             ErrorCode.STORAGE_FAILED,
@@ -35,6 +32,14 @@ def check_disk(home: Path, mounts: Path = MOUNTS) -> None:
         )
     if kind in DOUBTFUL:
         logger.warning("%s lies on a %s disk: only processes of one machine may use it at a time.", home, kind)
+
+
+def file_system_of(home: Path, mounts: Path = MOUNTS) -> str:
+    """The type of the file system of a home; empty when the system does not say it."""
+    try:
+        return find_file_system(home.resolve(), mounts.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return ""
 
 
 def check_space(folder: Path, needed_bytes: int) -> None:

@@ -1,6 +1,6 @@
-"""Removes a kept video from this machine, or fetches it again, for a person.
+"""What can be done with a kept video: show it to a model, remove it from this machine, or fetch it again.
 
-The row with its cost stays: a budget counts it.
+The row with its cost stays when the video is removed: a budget counts it.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,16 @@ from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import record
 from ltx_mcp.jobs.store.schema import jobs
 
+LONG_SIDE = 1024
+
+
+@dataclass(frozen=True)
+class ShownImage:
+    """An image of a video, for a model to look at."""
+
+    data: bytes
+    mime_type: str
+
 
 @dataclass(frozen=True)
 class Keeping:
@@ -25,6 +35,27 @@ class Keeping:
     database: Database
     context: StepContext
     now: Callable[[], datetime]
+
+    async def sheet(self, job: Job) -> ShownImage | None:
+        """The contact sheet, which was made when the video was saved."""
+        path = self.context.files.sheet(job.id)
+        if self.context.files.kept_video(job) is None or not path.exists():
+            return None
+        return ShownImage(await self.database.run_in_thread(path.read_bytes), "image/jpeg")
+
+    async def frame(self, job: Job, seconds: float) -> ShownImage:
+        """One frame, at most LONG_SIDE pixels long. Raises CallerError if there is no video or it is shorter."""
+        video = self.context.files.kept_video(job)
+        if video is None:
+            raise CallerError(
+                ErrorCode.INVALID_REQUEST,
+                f"{job.id} is {job.state}; it has no film to take a frame from.",
+                "check_job says when it is done.",
+            )
+        async with self.context.files.folder() as folder:
+            path = folder / "frame.jpg"
+            await self.context.media.take_frame(video, seconds, path, "jpeg", LONG_SIDE)
+            return ShownImage(await self.database.run_in_thread(path.read_bytes), "image/jpeg")
 
     async def remove(self, job: Job) -> None:
         """Remove a video that no live job needs. Raises CallerError."""
@@ -48,21 +79,17 @@ class Keeping:
     async def fetch(self, job: Job) -> Path:
         """The video of a job that succeeded, downloaded again if it is gone. Raises CallerError, ProviderError or
         SetupError."""
-        video = self.context.files.video(job.id)
-        if job.state is State.SUCCEEDED and video.exists():
+        if video := self.context.files.kept_video(job):
             return video
         self._check(job)
-        folder = await self.database.run_in_thread(self.context.files.new_folder)
-        part = Path(folder, "film.part")
-        try:
+        async with self.context.files.folder() as folder:
+            part = folder / "film.part"
             await self.context.fetch_video(job, part)
             measured = await self.context.media.measure_film(part)
             await self.context.media.make_sheet(part, self.context.files.sheet(job.id))
             await self.database.run_in_thread(self.context.files.keep_video, job, part, measured)
-        finally:
-            self.context.files.remove_folder(folder)
         await self.database.run_in_thread(self._record, job, "film_fetched")
-        return video
+        return self.context.files.video(job.id)
 
     def may_be_fetched(self, job: Job) -> bool:
         """Whether its address may still work."""

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
+from functools import partial
 
 from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.ceiling import ceiling, within
@@ -16,7 +16,7 @@ from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import assumed_inputs, canonical_form, media_arguments, to_request
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.files import FileStore
-from ltx_mcp.jobs.resolve_inputs import ResolvedInput, read_media, with_found
+from ltx_mcp.jobs.resolve_inputs import InputResolver, ResolvedInput, with_found
 from ltx_mcp.jobs.store.rows import NewJob, PlacedJob
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity
 from ltx_mcp.jobs.store.store import Store
@@ -75,11 +75,10 @@ class Placement:
                 found = await self.store.run_in_thread(self.store.check, new, self.now(), repeat)
                 if found is not None:
                     return PlacedJob(found, fresh=False)
-            if (
-                price_request is not None
-                and (question := await self._settle(price_request, answer, can_ask)) is not None
-            ):
-                return question
+            if price_request is not None:
+                settle = partial(self.confirmations.settle, price_request, answer, self.now(), can_ask=can_ask)
+                if (question := await self.store.run_in_thread(settle)) is not None:
+                    return question
             for each in given:
                 if each.path is not None:
                     await self.store.run_in_thread(self.files.keep_input, each.input, each.path)
@@ -109,11 +108,8 @@ class Placement:
         if not media_arguments(arguments):
             yield []
             return
-        folder = await self.store.run_in_thread(self.files.new_folder)
-        try:
-            yield await read_media(arguments, caller, Path(folder), self.reader, self.store, self.files)
-        finally:
-            self.files.remove_folder(folder)
+        async with self.files.folder() as folder:
+            yield await InputResolver(self.reader, self.store, self.files, caller, folder).resolve(arguments)
 
     def _price_request(self, new: NewJob, cap_usd: Decimal | None) -> PriceRequest | None:
         """The price a person must agree to; None if no confirmation is needed."""
@@ -121,14 +117,6 @@ class Placement:
         if above_usd is None or not needs_confirmation(new.offers, above_usd):
             return None
         return PriceRequest(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd)
-
-    async def _settle(
-        self, price_request: PriceRequest, answer: ConfirmationReply | None, can_ask: bool
-    ) -> ConfirmationPrompt | None:
-        """None when the price is agreed to."""
-        return await self.store.run_in_thread(
-            self.confirmations.settle, price_request, answer, self.now(), can_ask=can_ask
-        )
 
 
 ESTIMATED_MEDIA = {"audio_to_video": ("audio",), "extend": ("video", "context"), "retake": ("video",)}

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
+from ltx_mcp.domain.arguments import MAX_WAIT_S, EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.media_reference import (
@@ -28,7 +28,7 @@ from ltx_mcp.jobs.store.transitions import removed_video
 from ltx_mcp.media.inputs import InputReader
 
 MAX_PATH = 4096
-READ_S = 45.0  # a call is answered within 50 s
+READ_S = MAX_WAIT_S - 5.0
 
 
 @dataclass(frozen=True)
@@ -50,45 +50,74 @@ class ResolvedInput:
 _USE = {"image": "take a frame from", "video": "work on", "audio": "take the sound of"}
 
 
-async def read_media(
-    arguments: PaidArguments | EstimateCost,
-    caller: str,
-    folder: Path,
-    reader: InputReader,
-    store: Store,
-    files: FileStore,
-) -> list[ResolvedInput]:
-    """The media of a request, in order: files are read into `folder`, jobs are looked up. Raises CallerError."""
-    given: list[ResolvedInput] = []
-    role = ""
-    try:
-        with anyio.fail_after(READ_S):
-            for role, text in media_arguments(arguments).items():
-                reference = await _seen_as_job(read_reference(text, role), caller, store, files)
-                if isinstance(reference, JobFrameRef):
-                    given.append(await _read_job(role, reference, caller, store, files))
-                else:
-                    given.append(await _read(role, text, reference, folder, reader))
-    except TimeoutError:
-        raise CallerError(
-            ErrorCode.RATE_LIMITED,
-            f"{role}: all media of a call must be read within {READ_S:g} s, and that time is over.",
-            "Nothing was ordered. Send the same call again in a minute, or smaller files.",
-        ) from None
-    return given
+@dataclass(frozen=True)
+class InputResolver:
+    """Resolves the media of one call: files are read into `folder`, jobs are those of `caller`."""
 
+    reader: InputReader
+    store: Store
+    files: FileStore
+    caller: str
+    folder: Path
 
-async def _seen_as_job(reference: Reference, caller: str, store: Store, files: FileStore) -> Reference:
-    """A path or URL of a job's video, as `check_job` returned it, becomes that job."""
-    if not isinstance(reference, LocalPath | WebUrl):
-        return reference
-    if isinstance(reference, LocalPath):
-        job_id = job_of_video(reference.path)
-        is_ours = bool(job_id) and await store.run_in_thread(_is_same_place, reference.path, files.video(job_id))
-    else:
-        job_id = job_of_video(reference.url.partition("?")[0].partition("#")[0])
-        is_ours = bool(job_id) and await store.run_in_thread(store.get, job_id, caller) is not None
-    return JobFrameRef(job_id, names_no_frame=True) if is_ours else reference
+    async def resolve(self, arguments: PaidArguments | EstimateCost) -> list[ResolvedInput]:
+        """The media of a request, in order. Raises CallerError."""
+        given: list[ResolvedInput] = []
+        role = ""
+        try:
+            with anyio.fail_after(READ_S):
+                for role, text in media_arguments(arguments).items():
+                    reference = await self._as_job(read_reference(text, role))
+                    if isinstance(reference, JobFrameRef):
+                        given.append(await self._read_job(role, reference))
+                    else:
+                        given.append(await self._read(role, text, reference))
+        except TimeoutError:
+            raise CallerError(
+                ErrorCode.RATE_LIMITED,
+                f"{role}: all media of a call must be read within {READ_S:g} s, and that time is over.",
+                "Nothing was ordered. Send the same call again in a minute, or smaller files.",
+            ) from None
+        return given
+
+    async def _as_job(self, reference: Reference) -> Reference:
+        """A path or URL of a job's video, as `check_job` returned it, becomes that job."""
+        if isinstance(reference, LocalPath):
+            job_id = job_of_video(reference.path)
+            video = self.files.video(job_id)
+            is_ours = bool(job_id) and await self.store.run_in_thread(_is_same_place, reference.path, video)
+        elif isinstance(reference, WebUrl):
+            job_id = job_of_video(reference.url.partition("?")[0].partition("#")[0])
+            is_ours = bool(job_id) and await self.store.run_in_thread(self.store.get, job_id, self.caller) is not None
+        else:
+            return reference
+        return JobFrameRef(job_id, names_no_frame=True) if is_ours else reference
+
+    async def _read(self, role: str, text: str, reference: WebUrl | DataUri | LocalPath) -> ResolvedInput:
+        kind = kind_of(role)
+        if kind != "image":
+            file = await self.reader.read_medium(reference, role, self.folder, kind)
+        else:
+            file = await self.reader.read_picture(reference, role, self.folder)
+        found = Adjustment(role, shorten(text.strip()), shorten(file.found, MAX_PATH), "server") if file.found else None
+        return ResolvedInput(file.input, file.path, found=found)
+
+    async def _read_job(self, role: str, reference: JobFrameRef) -> ResolvedInput:
+        source = await self.store.run_in_thread(self.store.get, reference.job_id, self.caller)
+        if source is None:
+            raise CallerError(
+                ErrorCode.JOB_NOT_FOUND,
+                f"{role}: there is no job {reference.job_id}.",
+                "list_jobs shows the jobs there are.",
+            )
+        position = reference.frame_position
+        moment = position if isinstance(position, str) else repr(position)
+        given = input_of(source, role, moment if kind_of(role) == "image" else "")
+        is_removed = source.state is State.SUCCEEDED and not await self.store.run_in_thread(
+            self.files.video(source.id).exists
+        )
+        problem = removed_video(role, source.id) if is_removed else _source_problem(role, source, reference)
+        return ResolvedInput(given, None, problem)
 
 
 def _is_same_place(path: str, video: Path) -> bool:
@@ -96,33 +125,6 @@ def _is_same_place(path: str, video: Path) -> bool:
         return Path(path).expanduser().resolve() == video.resolve()
     except (OSError, RuntimeError, ValueError):
         return False
-
-
-async def _read(
-    role: str, text: str, reference: WebUrl | DataUri | LocalPath, folder: Path, reader: InputReader
-) -> ResolvedInput:
-    kind = kind_of(role)
-    if kind != "image":
-        file = await reader.read_medium(reference, role, folder, kind)
-    else:
-        file = await reader.read_picture(reference, role, folder)
-    found = Adjustment(role, shorten(text.strip()), shorten(file.found, MAX_PATH), "server") if file.found else None
-    return ResolvedInput(file.input, file.path, found=found)
-
-
-async def _read_job(role: str, reference: JobFrameRef, caller: str, store: Store, files: FileStore) -> ResolvedInput:
-    source = await store.run_in_thread(store.get, reference.job_id, caller)
-    if source is None:
-        raise CallerError(
-            ErrorCode.JOB_NOT_FOUND,
-            f"{role}: there is no job {reference.job_id}.",
-            "list_jobs shows the jobs there are.",
-        )
-    moment = reference.frame_position if isinstance(reference.frame_position, str) else repr(reference.frame_position)
-    given = input_of(source, role, moment if kind_of(role) == "image" else "")
-    if source.state is State.SUCCEEDED and not await store.run_in_thread(files.video(source.id).exists):
-        return ResolvedInput(given, None, removed_video(role, source.id))
-    return ResolvedInput(given, None, _source_problem(role, source, reference))
 
 
 def with_found(offers: Sequence[Offer], given: Sequence[ResolvedInput]) -> tuple[Offer, ...]:

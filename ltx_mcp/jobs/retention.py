@@ -6,6 +6,7 @@ same job.
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,19 +24,19 @@ EVERY_S = 3600.0
 BATCH = 200
 
 
+@dataclass(frozen=True)
 class Retention:
     """Clears one database and one home."""
 
-    def __init__(self, database: Database, files: FileStore, keep_days: int) -> None:
-        self._database = database
-        self._files = files
-        self._keep = timedelta(days=keep_days)
+    database: Database
+    files: FileStore
+    keep_days: int
 
     async def run(self, now: Callable[[], datetime], sleep: Callable[[float], Awaitable[None]]) -> None:
         """Clear every hour."""
         while True:
             try:
-                if cleared := await self._database.run_in_thread(self.clear, now()):
+                if cleared := await self.database.run_in_thread(self.clear, now()):
                     logger.info("%d old jobs were removed", cleared)
             except LtxError as error:
                 logger.error("old jobs could not be removed: %s", error)
@@ -44,15 +45,15 @@ class Retention:
     def clear(self, now: datetime) -> int:
         """Remove everything that ended too long ago; returns how many jobs. Blocking; raises
         SetupError(storage_failed)."""
-        cleared = 0
-        while old := self._old(now - self._keep):
+        before, cleared = now - timedelta(days=self.keep_days), 0
+        while old := self._old(before):
             for job_id in old:
-                self._files.remove_video(job_id)  # before the row, so that a crash in between leaves nothing behind
+                self.files.remove_video(job_id)  # before the row, so that a crash in between leaves nothing behind
             self._remove(old)
             cleared += len(old)
-        with self._database.write(durable=False) as connection:
+        with self.database.write(durable=False) as connection:
             connection.execute(delete(uploads).where(uploads.c.expires_at < now))
-        self._files.remove_inputs(self._used(), now - self._keep)
+        self.files.remove_inputs(self._used(), before)
         return cleared
 
     def _old(self, before: datetime) -> list[str]:
@@ -63,20 +64,20 @@ class Retention:
             jobs.c.finished_at < before,
             has_history,
         )
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             live = connection.execute(select(jobs.c.inputs).where(jobs.c.state.in_(ACTIVE_STATES))).scalars()
             needed = {given["job_id"] for given in _each(live)}
             query = select(jobs.c.id).where(*settled, jobs.c.id.not_in(needed)).limit(BATCH)
             return list(connection.execute(query).scalars())
 
     def _remove(self, job_ids: list[str]) -> None:
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             connection.execute(delete(events).where(events.c.job_id.in_(job_ids)))
             connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids), jobs.c.request_key.is_(None)))
 
     def _used(self) -> set[str]:
         """The digests of all inputs of the remaining jobs."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return {given["sha256"] for given in _each(connection.execute(select(jobs.c.inputs)).scalars())}
 
 

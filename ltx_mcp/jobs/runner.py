@@ -4,8 +4,11 @@ Without a live job it only polls once a minute.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -32,34 +35,25 @@ HandOver = Callable[[], Awaitable[None]]
 """Starts another process that continues the work."""
 
 
+@dataclass(eq=False)
 class Runner:
     """Runs jobs in one process. `slots` is how many jobs of a provider may run at a time; `on_step` is called after
     each step, so that callers in this process need not wait for the next poll."""
 
-    def __init__(
-        self,
-        store: Store,
-        steps: Steps,
-        liveness: Liveness,
-        slots: Mapping[str, int],
-        repeatable: frozenset[str],
-        now: Callable[[], datetime],
-        on_step: Callable[[], None],
-    ) -> None:
-        self._store = store
-        self._steps = steps
-        self._liveness = liveness
-        self._slots = slots
-        self._repeatable = repeatable
-        self._now = now
-        self._on_step = on_step
-        self._wake = anyio.Event()
-        self._running_claims: set[tuple[str, int]] = set()
-        self._ask_due_at = 0.0
-        self._running: anyio.CancelScope | None = None
-        self._group: TaskGroup | None = None
-        self._is_left = False
-        self._stopped = anyio.Event()
+    store: Store
+    steps: Steps
+    liveness: Liveness
+    slots: Mapping[str, int]
+    repeatable: frozenset[str]
+    now: Callable[[], datetime]
+    on_step: Callable[[], None]
+    _wake: anyio.Event = field(default_factory=anyio.Event, init=False)
+    _running_claims: set[tuple[str, int]] = field(default_factory=set, init=False)
+    _ask_due_at: float = field(default=0.0, init=False)
+    _running: anyio.CancelScope | None = field(default=None, init=False)
+    _group: TaskGroup | None = field(default=None, init=False)
+    _is_left: bool = field(default=False, init=False)
+    _stopped: anyio.Event = field(default_factory=anyio.Event, init=False)
 
     def wake(self) -> None:
         """Tick now: a job was placed or changed."""
@@ -69,15 +63,15 @@ class Runner:
         """Place a job, already claimed for this process where that takes nobody's turn; `begin` then runs it. Blocking;
         raises CallerError or SetupError."""
         provider = new.offers[0].provider
-        is_ours = self._group is not None and provider in self._steps.able and provider not in self._slots
+        is_ours = self._group is not None and provider in self.steps.able and provider not in self.slots
         if not is_ours or self._is_left:
-            return self._store.place(new, now, repeat)
-        self._liveness.beat()  # without a live job the last one may be a minute old
-        return self._store.place(new, now, repeat, self._liveness.worker)
+            return self.store.place(new, now, repeat)
+        self.liveness.beat()  # without a live job the last one may be a minute old
+        return self.store.place(new, now, repeat, self.liveness.worker)
 
     def begin(self, job: Job) -> None:
         """Run what `place` has claimed for this process; for anything else, tick now."""
-        if self._group is None or self._is_left or job.lease_owner != self._liveness.worker:
+        if self._group is None or self._is_left or job.lease_owner != self.liveness.worker:
             self.wake()
             return
         self._start_job(job, self._group.start_soon)
@@ -117,7 +111,7 @@ class Runner:
             return await self._leave(hand_over)
         except DatabaseUnavailableError as error:
             _log("nothing could be handed back", error)
-            if hand_over and self._liveness.worker:
+            if hand_over and self.liveness.worker:
                 await hand_over()
             return 0
 
@@ -126,29 +120,28 @@ class Runner:
         if self._running is not None:
             self._running.cancel()
             await self._end_work(hand_over)
-        if self._liveness.worker:
-            await self._store.run_in_thread(
-                self._store.release_claims, self._liveness.worker, self._repeatable, self._now(), died=False
-            )
-        live = await self._store.run_in_thread(self._store.live)
-        left = sum(each.provider in self._steps.able for each in live)
+        if self.liveness.worker:
+            await self._release(self.liveness.worker, died=False)
+        live = await self.store.run_in_thread(self.store.live)
+        left = sum(each.provider in self.steps.able for each in live)
         if left and hand_over:
             await hand_over()
-        await self._store.run_in_thread(self._liveness.end)
+        await self.store.run_in_thread(self.liveness.end)
         return left
 
     async def _end_work(self, hand_over: HandOver | None) -> None:
         if await self._stopped_within(LEAVE_S):
             return
-        kept = (State.SUBMITTING,)
-        await self._store.run_in_thread(
-            self._store.release_claims, self._liveness.worker, self._repeatable, self._now(), died=False, but=kept
-        )
+        await self._release(self.liveness.worker, died=False, but=(State.SUBMITTING,))
         if hand_over:
             await hand_over()
         if not await self._stopped_within(LAST_ANSWER_S):
-            self._steps.give_up()
+            self.steps.give_up()
             await self._stopped.wait()
+
+    async def _release(self, worker: str, *, died: bool, but: Sequence[State] = ()) -> None:
+        release = partial(self.store.release_claims, worker, self.repeatable, self.now(), died=died, but=but)
+        await self.store.run_in_thread(release)
 
     async def _stopped_within(self, seconds: float) -> bool:
         with anyio.move_on_after(seconds):
@@ -158,7 +151,7 @@ class Runner:
     async def _tick(self, start: Callable[..., object]) -> float:
         """Claim everything that is due and can be served from here; returns how long to sleep."""
         try:
-            await self._store.run_in_thread(self._liveness.beat)
+            await self.store.run_in_thread(self.liveness.beat)
             while job := await self._claim():
                 self._start_job(job, start)
             return await self._pause(start)
@@ -168,47 +161,45 @@ class Runner:
             return RETRY_S
 
     async def _claim(self) -> Job | None:
-        return await self._store.run_in_thread(
-            self._store.claim, self._liveness.worker, self._slots, self._now(), self._steps.able, self._repeatable
+        return await self.store.run_in_thread(
+            self.store.claim, self.liveness.worker, self.slots, self.now(), self.steps.able, self.repeatable
         )
 
     async def _pause(self, start: Callable[..., object]) -> float:
         if anyio.current_time() >= self._ask_due_at:
             self._ask_due_at = anyio.current_time() + IDLE_POLL_S
-            await self._store.run_in_thread(self._store.recheck_due, self._now())
-        every = await self._store.run_in_thread(self._store.live)
+            await self.store.run_in_thread(self.store.recheck_due, self.now())
+        every = await self.store.run_in_thread(self.store.live)
         await self._recover_orphans({each.lease_owner for each in every if each.lease_owner})
-        live = [each for each in every if each.provider in self._steps.able]
+        live = [each for each in every if each.provider in self.steps.able]
         if not live:
             return IDLE_POLL_S
         for each in live:
-            if each.lease_owner != self._liveness.worker:
+            if each.lease_owner != self.liveness.worker:
                 continue
             if each.is_cancel_pending:
-                self._steps.wake(each.id)
+                self.steps.wake(each.id)
             if (each.id, each.fencing_token) not in self._running_claims and (
-                job := await self._store.run_in_thread(self._store.get, each.id)
+                job := await self.store.run_in_thread(self.store.get, each.id)
             ):
                 # claimed or kept by a transaction whose success never reached us
                 self._start_job(job, start)
-        due = [each.run_after - self._now() for each in live if not each.lease_owner]
+        due = [each.run_after - self.now() for each in live if not each.lease_owner]
         soonest = min(due, default=timedelta(seconds=1)).total_seconds()
         return max(TICK_S, min(soonest, 1.0))
 
     async def _recover_orphans(self, holders: set[str]) -> None:
         """Release what dead workers had claimed."""
         for worker in holders:
-            if await self._store.run_in_thread(self._liveness.is_dead, worker):
-                await self._store.run_in_thread(
-                    self._store.release_claims, worker, self._repeatable, self._now(), died=True
-                )
-                await self._store.run_in_thread(self._liveness.forget, worker)
+            if await self.store.run_in_thread(self.liveness.is_dead, worker):
+                await self._release(worker, died=True)
+                await self.store.run_in_thread(self.liveness.forget, worker)
                 self.wake()
 
     def _start_job(self, job: Job, start: Callable[..., object]) -> None:
         """Run a claim once; a job may be claimed again while the task of its previous claim is still ending."""
         claim = (job.id, job.fencing_token)
-        if job.lease_owner == self._liveness.worker and claim not in self._running_claims:
+        if job.lease_owner == self.liveness.worker and claim not in self._running_claims:
             self._running_claims.add(claim)
             start(self._run_job, job)
 
@@ -216,10 +207,10 @@ class Runner:
         """Run steps until the job ends, is released or is taken away."""
         claim, work, tries = (job.id, job.fencing_token), WorkInProgress(), 0
         try:
-            while job.live and job.lease_owner == self._liveness.worker:
+            while job.live and job.lease_owner == self.liveness.worker:
                 try:
                     job = await self._step(job, work)
-                    self._on_step()
+                    self.on_step()
                     tries = 0
                 except LtxError as error:
                     # the store is unavailable: the job stays ours, and nothing is decided until it is back
@@ -227,7 +218,8 @@ class Runner:
                     pause_s = min(MAX_OUTAGE_S, RETRY_S * 2**tries)
                     await anyio.sleep(max(pause_s, min(MAX_RETRY_S, RETRY_S * 2**work.breaks)))
                     tries = min(tries + 1, MAX_BREAKS)
-                    job = await self._latest_or_same(job)
+                    with suppress(LtxError):
+                        job = await self._latest(job)
         except LostClaimError:
             logger.info("%s is not ours any more", job.id)
         except Exception:
@@ -238,7 +230,7 @@ class Runner:
 
     async def _step(self, job: Job, work: WorkInProgress) -> Job:
         try:
-            return await self._steps.take(job, work)
+            return await self.steps.take(job, work)
         except LtxError as error:
             if isinstance(error, DatabaseUnavailableError) or (
                 error.code is ErrorCode.STORAGE_FAILED and self._is_paid(job)
@@ -257,21 +249,15 @@ class Runner:
 
     def _is_paid(self, job: Job) -> bool:
         """Whether the provider may be making, or has made, a video that a failure here must not lose."""
-        is_here = job.state is State.SAVING and job.offer.provider not in self._repeatable
+        is_here = job.state is State.SAVING and job.offer.provider not in self.repeatable
         return job.state is State.SUBMITTING or job.provider_ref is not None or bool(job.result_url) or is_here
 
-    async def _latest_or_same(self, job: Job) -> Job:
-        try:
-            return await self._latest(job)
-        except LtxError:
-            return job
-
     async def _fail(self, job: Job, error: LtxError) -> Job:
-        return await self._steps.fail(await self._latest(job), error)
+        return await self.steps.fail(await self._latest(job), error)
 
     async def _latest(self, job: Job) -> Job:
         """The job as its row is now: it may have moved before the step broke."""
-        latest = await self._store.run_in_thread(self._store.get, job.id)
+        latest = await self.store.run_in_thread(self.store.get, job.id)
         if latest is None or latest.lease_owner != job.lease_owner or not latest.live:
             raise LostClaimError
         return latest

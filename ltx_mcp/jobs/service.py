@@ -12,7 +12,6 @@ from anyio.abc import TaskGroup
 
 from ltx_mcp.domain.arguments import EstimateCost, ListJobs, PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
-from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.plan import Catalog, Plan
 from ltx_mcp.jobs.cancellation import Cancellation
@@ -25,18 +24,17 @@ from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.recovery import Recovery, RecoveryStore
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.runner import HandOver, Runner
-from ltx_mcp.jobs.shown import ShownImage, take_frame
 from ltx_mcp.jobs.spend import Spend, read_spend
 from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.budget import Budget
 from ltx_mcp.jobs.store.change_notifier import ChangeNotifier
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.paging import Page, read_cursor, to_cursor
+from ltx_mcp.jobs.store.paging import Page, read_page
 from ltx_mcp.jobs.store.rows import PlacedJob
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.jobs.store.transitions import cancel_is_decided, checked_id, found_or_refused, has_ended, is_job_id, nobody
+from ltx_mcp.jobs.store.transitions import cancel_is_decided, checked_id, found_or_refused, has_ended, is_job_id
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness
@@ -73,9 +71,24 @@ class Jobs:
         self._adapters = make_adapters(config.catalog.providers, config.lookup, now, self._media)
         self._price_book = PriceBook(database)
         self._prices = PriceWatch(self._price_book, self._adapters.by_name, now)
-        self._context = self._make_context()
+        self._context = StepContext(
+            self._store,
+            UploadCache(database),
+            self._files,
+            self._media,
+            {each.name: each for each in config.catalog.providers},
+            self._adapters.by_name,
+            Downloads().fetch,
+            now,
+            sleep,
+            loopback_providers=self._adapters.loopback,
+            check_way=self._adapters.check_way,
+            price_book=self._price_book,
+        )
         self._steps = Steps(self._context)
-        self._runner = self._make_runner()
+        self._slots = {each.name: each.slots for each in config.catalog.providers if each.slots}
+        repeatable = frozenset(each.name for each in config.catalog.providers if each.repeatable)
+        self._runner = Runner(self._store, self._steps, self._liveness, self._slots, repeatable, now, self._wake)
         self._placement = self._make_placement()
         self._clearing = anyio.CancelScope()
 
@@ -90,31 +103,13 @@ class Jobs:
         database = await anyio.to_thread.run_sync(Database.open, config.home, config.database_url)
         return cls(config, database, now, sleep)
 
-    def _make_context(self) -> StepContext:
-        specs = {each.name: each for each in self._config.catalog.providers}
-        return StepContext(
-            self._store,
-            UploadCache(self._database),
-            self._files,
-            self._media,
-            specs,
-            self._adapters.by_name,
-            Downloads().fetch,
-            self._now,
-            self._sleep,
-            loopback_providers=self._adapters.loopback,
-            check_way=self._adapters.check_way,
-            price_book=self._price_book,
-        )
-
     def _make_placement(self) -> Placement:
         folders = self._config.folders
         reader = InputReader(
             folders,
             self._media.probe_image,
-            fetch_url
-            if folders is None
-            else fetch_by_proxy,  # a caller on this machine may reach what this machine reaches
+            # a caller on this machine may reach what this machine reaches
+            fetch_url if folders is None else fetch_by_proxy,
             listen=self._media.probe_media,
             cwd=self._config.cwd,
             is_typed=self._config.is_typed,
@@ -130,13 +125,7 @@ class Jobs:
             self._config.confirm_above_usd,
         )
 
-    def _make_runner(self) -> Runner:
-        providers = self._config.catalog.providers
-        slots = {each.name: each.slots for each in providers if each.slots}
-        repeatable = frozenset(each.name for each in providers if each.repeatable)
-        return Runner(self._store, self._steps, self._liveness, slots, repeatable, self._now, self._moved)
-
-    def _moved(self) -> None:
+    def _wake(self) -> None:
         self._watch.wake()
         self._prices.wake()
 
@@ -255,7 +244,7 @@ class Jobs:
         self._runner.wake()
         self._steps.wake(job_id)
         with anyio.move_on_after(CANCEL_S):
-            await self._until(job, cancel_is_decided, nobody)
+            await self._until(job, cancel_is_decided)
         return await self._reload(job)
 
     @property
@@ -272,7 +261,7 @@ class Jobs:
 
     @property
     def keeping(self) -> Keeping:
-        """Removes and fetches kept videos, for a person."""
+        """What can be done with kept videos."""
         return Keeping(self._database, self._context, self._now)
 
     @property
@@ -282,15 +271,7 @@ class Jobs:
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""
-        before = await read_cursor(self._store, arguments.cursor, caller) if arguments.cursor else None
-        query = (caller, arguments.state, arguments.limit + 1, before)
-        found = await self._store.run_in_thread(self._store.page, *query)
-        live = {job.id for job in found[: arguments.limit] if job.live}
-        if arguments.wait_seconds and live:
-            await self._one_ends(caller, live, arguments.wait_seconds)
-            found = await self._store.run_in_thread(self._store.page, *query)
-        shown = tuple(found[: arguments.limit])
-        return Page(shown, to_cursor(shown[-1]) if len(found) > arguments.limit else "")
+        return await read_page(self._store, self._watch, arguments, caller)
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
         """What could be ordered for this, and why everything else cannot; see Placement."""
@@ -316,7 +297,7 @@ class Jobs:
 
     async def queue_ahead(self, job: Job) -> int:
         """How many jobs must end before this queued one can start."""
-        slots = self._config.catalog.facts(job.offer.provider).slots
+        slots = self._slots.get(job.offer.provider)
         if job.state is not State.QUEUED or job.blocked_by or slots is None:
             return 0
         return max(0, await self._store.run_in_thread(self._store.count_ahead, job) - slots + 1)
@@ -339,26 +320,7 @@ class Jobs:
 
     def film(self, job: Job) -> Path | None:
         """The video file on this machine, if there is one."""
-        path = self._files.video(job.id)
-        return path if job.state is State.SUCCEEDED and path.exists() else None
-
-    async def sheet(self, job: Job) -> ShownImage | None:
-        """The contact sheet, which was made when the video was saved."""
-        path = self._files.sheet(job.id)
-        if self.film(job) is None or not path.exists():
-            return None
-        return ShownImage(await self._store.run_in_thread(path.read_bytes), "image/jpeg")
-
-    async def frame(self, job: Job, seconds: float) -> ShownImage:
-        """One frame, at most 1024 pixels on the long side. Raises CallerError if there is no video or it is shorter."""
-        video = self.film(job)
-        if video is None:
-            raise CallerError(
-                ErrorCode.INVALID_REQUEST,
-                f"{job.id} is {job.state}; it has no film to take a frame from.",
-                "check_job says when it is done.",
-            )
-        return await take_frame(video, seconds, self._files, self._media, self._store.run_in_thread)
+        return self._files.kept_video(job)
 
     @property
     def home(self) -> Path:
@@ -371,8 +333,7 @@ class Jobs:
         if not live or await self._store.run_in_thread(is_idle_worker_there, self.home):
             return Ownerless()
         alive = await self._store.run_in_thread(alive_workers, self._database, self.home)
-        slots = {each.name for each in self._config.catalog.providers if each.slots}
-        return find_ownerless(live, alive, self._adapters.by_name, slots, self._now())
+        return find_ownerless(live, alive, self._adapters.by_name, self._slots, self._now())
 
     async def is_idle(self) -> bool:
         """Whether the database has no live job."""
@@ -383,10 +344,13 @@ class Jobs:
         prices = await self._price_book.run_in_thread(self._price_book.read, self._now())
         self._placement.catalog = replace(self._placement.catalog, unit_prices=prices)
 
-    async def _until(self, job: Job, done: Callable[[Job], Awaitable[bool]], on_progress: OnProgress) -> None:
+    async def _until(
+        self, job: Job, done: Callable[[Job], Awaitable[bool]], on_progress: OnProgress | None = None
+    ) -> None:
         """Return when `done`; `on_progress` is called at each change, and at least every HEARTBEAT_S."""
         while True:
-            await on_progress(job)
+            if on_progress is not None:
+                await on_progress(job)
             if await done(job):
                 return
             with anyio.move_on_after(HEARTBEAT_S):
@@ -398,11 +362,3 @@ class Jobs:
 
     async def _reload(self, job: Job) -> Job:
         return await self._store.run_in_thread(self._store.get, job.id) or job
-
-    async def _one_ends(self, caller: str, ids: set[str], seconds: float) -> None:
-        with anyio.move_on_after(seconds):
-            while True:
-                jobs = [await self.get(job_id, caller) for job_id in ids]
-                if not all(job.live for job in jobs):
-                    return
-                await self._watch.change({job.id: job.revision for job in jobs})

@@ -3,6 +3,7 @@ table has."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, select
@@ -69,7 +70,7 @@ def read_spend(database: Database, caller: str, last: date, days: int, budget: B
             return Spend((), (), budget)
         ordered = _ordered(selected, tried)
         rows = tuple(_to_spent(row) for row in connection.execute(_by_day(ordered)))
-        drifts = tuple(_to_drift(row) for row in connection.execute(_drifting(ordered)))
+        drifts = tuple(PriceDrift(**_values(row)) for row in connection.execute(_drifting(ordered)))
     return Spend(rows, drifts, budget)
 
 
@@ -91,21 +92,18 @@ def _by_day(ordered: Any) -> Any:
     counts = func.coalesce(charged, ordered.c.held_micro)
     reported = and_(charged.is_not(None), bill != ChargeState.RELEASED.value)
 
-    def number(of: ChargeState) -> Any:
-        return _sum(bill == of.value, 1).label(of.value)
-
     group = (ordered.c.day, ordered.c.provider, ordered.c.model)
     return (
         select(
             *group,
             func.count().label("videos"),
-            *(number(each) for each in ChargeState),
-            func.sum(ordered.c.cost_micro).label("quoted"),
-            _sum(bill == ChargeState.BOOKED.value, counts).label("spent"),
-            _sum(bill == ChargeState.HELD.value, counts).label("reserved"),
+            *(_sum(bill == state.value, 1).label(state.value) for state in ChargeState),
+            func.sum(ordered.c.cost_micro).label("quoted_micro"),
+            _sum(bill == ChargeState.BOOKED.value, counts).label("spent_micro"),
+            _sum(bill == ChargeState.HELD.value, counts).label("reserved_micro"),
             _sum(reported, 1).label("reported"),
-            _sum(reported, charged).label("charged"),
-            _sum(reported, charged - ordered.c.cost_micro).label("drift"),
+            _sum(reported, charged).label("charged_micro"),
+            _sum(reported, charged - ordered.c.cost_micro).label("drift_micro"),
         )
         .group_by(*group)
         .order_by(ordered.c.day.desc(), ordered.c.provider, ordered.c.model)
@@ -120,8 +118,8 @@ def _drifting(ordered: Any) -> Any:
         select(
             *group,
             func.count().label("videos"),
-            func.sum(quoted).label("quoted"),
-            func.sum(charged).label("charged"),
+            func.sum(quoted).label("quoted_micro"),
+            func.sum(charged).label("charged_micro"),
             func.min(ordered.c.day).label("since"),
             func.max(ordered.c.as_of).label("as_of"),
         )
@@ -135,23 +133,13 @@ def _sum(when: Any, amount: Any) -> Any:
     return func.sum(case((when, amount), else_=0))
 
 
+def _values(row: Any) -> dict[str, Any]:
+    """The columns of a row by name; sums, which are Decimal on PostgreSQL, as int."""
+    return {name: int(value) if isinstance(value, Decimal) else value for name, value in row._mapping.items()}
+
+
 def _to_spent(row: Any) -> SpendRow:
-    reported = int(row.reported) > 0
-    return SpendRow(
-        day=row.day,
-        provider=row.provider,
-        model=row.model,
-        videos=int(row.videos),
-        held=int(row.held),
-        booked=int(row.booked),
-        released=int(row.released),
-        quoted_micro=int(row.quoted),  # sums are Decimal on PostgreSQL
-        spent_micro=int(row.spent),
-        reserved_micro=int(row.reserved),
-        charged_micro=int(row.charged) if reported else None,
-        drift_micro=int(row.drift) if reported else None,
-    )
-
-
-def _to_drift(row: Any) -> PriceDrift:
-    return PriceDrift(row.provider, row.model, int(row.videos), int(row.quoted), int(row.charged), row.since, row.as_of)
+    values = _values(row)
+    if not values.pop("reported"):
+        values |= {"charged_micro": None, "drift_micro": None}
+    return SpendRow(**values)

@@ -48,8 +48,8 @@ _MAX_LINE = 1 << 20
 _SIGXCPU = 24
 _START_S = 30.0
 _FIRST_PATIENCE_S, _SECOND_PATIENCE_S = 25.0, 10.0
-# A call is answered within 50 s: with the wait for a turn, both probes of an input stay well below that even on a very
-# busy machine. Where processor time has no limit, the limit by the clock is lower.
+# A call is answered within MAX_WAIT_S: with the wait for a turn, both probes of an input stay well below that even
+# on a very busy machine. Where processor time has no limit, the limit by the clock is lower.
 _QUICK = ProcessLimits(wall_s=4, cpu_s=1, file_bytes=0)
 _PATIENT = ProcessLimits(wall_s=25 if sys.platform != "win32" else 10, cpu_s=9, file_bytes=0)
 _VIDEO = ProcessLimits(wall_s=120, cpu_s=240, file_bytes=256 * MIB)

@@ -55,7 +55,7 @@ def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
     async def frame(job_id: str, seconds: float, context: Context[AppContext]) -> bytes:
         async def read() -> bytes:
             app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
-            return (await jobs.frame(await jobs.get(job_id, app_context.caller(context)), seconds)).data
+            return (await jobs.keeping.frame(await jobs.get(job_id, app_context.caller(context)), seconds)).data
 
         return await _read(read)
 

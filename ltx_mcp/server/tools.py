@@ -13,6 +13,7 @@ from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel
 
 from ltx_mcp.domain.arguments import (
+    MAX_WAIT_S,
     OPERATIONS,
     AnimateImage,
     Arguments,
@@ -45,7 +46,7 @@ PAID = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_
 STOP = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 DEFAULT_WAIT_S, SUBMISSION_WAIT_S = 25.0, 20.0
 """How long a call waits by itself for a job's end, and for the provider's word, where its client is known to wait."""
-MAX_CALL_S = 50.0
+MAX_CALL_S = float(MAX_WAIT_S)
 """How long a call may take that asks a person, orders, and waits for the provider's word."""
 
 
@@ -108,9 +109,9 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
     if not app_context.show_frames:
         view = without_frames(view) if arguments.frames or arguments.frame_at >= 0 else view
     elif arguments.frame_at >= 0 and not job.live:
-        shown = await jobs.frame(job, arguments.frame_at)
+        shown = await jobs.keeping.frame(job, arguments.frame_at)
     elif arguments.frames:
-        shown = await jobs.sheet(job)
+        shown = await jobs.keeping.sheet(job)
     images = [image_content(shown.data, shown.mime_type)] if shown else []
     meta = (
         player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))

@@ -14,9 +14,8 @@ import anyio
 
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, JobError, ProviderError
-from ltx_mcp.domain.job import Job, JobChanges, State
+from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, JobChanges, State
 from ltx_mcp.domain.offer import Offer, row_of
-from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import one_line
 from ltx_mcp.domain.unit_price import UnitPrices, charge_of, confirms_seconds, raised
 from ltx_mcp.jobs.files import FileStore
@@ -86,10 +85,6 @@ class WakeSignals:
             self._events.pop(job_id, None)
 
 
-def anywhere(provider: str) -> None:
-    """Every provider can be reached."""
-
-
 @dataclass
 class StepContext:
     """`loopback_providers` run on this machine; `chance` returns numbers from 0 to 1; `check_way` raises ProviderError
@@ -106,13 +101,17 @@ class StepContext:
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     chance: Callable[[], float] = random.random
     loopback_providers: frozenset[str] = frozenset()
-    check_way: Callable[[str], None] = anywhere
+    check_way: Callable[[str], None] = lambda provider: None
     price_book: PriceBook | None = None
     wake_signals: WakeSignals = field(init=False)
     drifting: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self.wake_signals = WakeSignals(self.sleep)
+
+    def spec(self, job: Job) -> ProviderSpec:
+        """The provider that the job's current offer is for."""
+        return self.specs[job.offer.provider]
 
     async def transition(self, job: Job, to: State, what: str = "", **changes: Unpack[JobChanges]) -> Job:
         """The transition by the lease owner."""
@@ -130,7 +129,7 @@ class StepContext:
     async def charged(self, job: Job, units: Decimal) -> Decimal | None:
         """USD for the units that the provider counted for a finished order; None if the price is not known or
         trusted."""
-        row, key = row_of(job.offer, self.specs[job.offer.provider]), _price_key(job.offer)
+        row, key = row_of(job.offer, self.spec(job)), _price_key(job.offer)
         if self.price_book is None or row is None:
             return None
         price = (await self._known_prices()).get(key)
@@ -161,6 +160,11 @@ class StepContext:
             drift["as_of"],
         )
 
+    async def stopped(self, job: Job) -> Job:
+        """The end of a job that was cancelled in time: its price is released."""
+        released: JobChanges = {"cancel": CancelOutcome.STOPPED, "bill": ChargeState.RELEASED}
+        return await self.transition(job, State.CANCELLED, **released)
+
     async def update(self, job: Job, **changes: Unpack[JobChanges]) -> Job:
         """Change fields of a job's row; values that it has already are not written again."""
         news = cast(JobChanges, {name: value for name, value in changes.items() if getattr(job, name) != value})
@@ -190,9 +194,9 @@ class StepContext:
         provider, url = job.offer.provider, job.result_url
         bounds = Bounds(job.offer.max_bytes, job.offer.expected_bytes, partial(check_space, part.parent))
         adapter = self.downloader(job)
-        if not url and adapter is None:
-            return False
-        if not url and adapter is not None and job.provider_ref is not None:
+        if not url:
+            if adapter is None or job.provider_ref is None:
+                return False
             url = await adapter.download(job.provider_ref, part, bounds)
         if url:
             url = self.video_address(job, url)
@@ -208,7 +212,7 @@ class StepContext:
 
     def expiry(self, job: Job, seen: PollResult) -> datetime | None:
         """When the URL of a video expires: as the provider says, else as its TOML says."""
-        lives_s = self.specs[job.offer.provider].film_lives_s
+        lives_s = self.spec(job).film_lives_s
         by_facts = self.now() + timedelta(seconds=lives_s) if lives_s and seen.result_url else None
         return seen.result_url_expires_at or by_facts
 
@@ -238,8 +242,3 @@ class StepContext:
 
 def _price_key(offer: Offer) -> tuple[str, str]:
     return offer.provider, offer.endpoint
-
-
-def to_micro_or_none(usd: Decimal | None) -> int | None:
-    """Micro-dollars of an amount that may not be known."""
-    return None if usd is None else to_micro(usd)

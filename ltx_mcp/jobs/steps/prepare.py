@@ -10,7 +10,7 @@ from typing import Any
 from ltx_mcp.domain.catalog import InputSpec
 from ltx_mcp.domain.edits import check_section
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError, LtxError, ProviderError
-from ltx_mcp.domain.job import NOT_SENT, CancelOutcome, ChargeState, Job, State
+from ltx_mcp.domain.job import NOT_SENT, Job, State
 from ltx_mcp.domain.measured import check_sent
 from ltx_mcp.domain.media_formats import conversion, scaled_size
 from ltx_mcp.domain.media_info import MediaInfo
@@ -45,9 +45,7 @@ class PrepareStep:
     async def step(self, job: Job, work: WorkInProgress) -> Job:
         """Prepare one job. Raises LtxError when it cannot be ordered at all."""
         if job.cancel_requested:
-            return await self._context.transition(
-                job, State.CANCELLED, cancel=CancelOutcome.STOPPED, bill=ChargeState.RELEASED
-            )
+            return await self._context.stopped(job)
         if job.attempts >= MAX_ATTEMPTS:
             raise LtxError(ErrorCode.INTERNAL_ERROR, f"Every process that worked on it ended: {job.attempts} attempts.")
         await self._check_room(job)
@@ -62,7 +60,8 @@ class PrepareStep:
                 except NotOfferedError as reason:
                     hint = "Order it again with a section that lies within the film."
                     raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
-                job = await self._keep_inputs(job, given, taken)
+                inputs = tuple(taken if each == given else each for each in job.inputs)
+                job = await self._store.run_in_thread(self._store.update, job, inputs=inputs)
         try:
             self._context.check_way(job.offer.provider)
             work.uris = {given.role: await self._uri(job, given) for given in job.inputs}
@@ -116,15 +115,11 @@ class PrepareStep:
         await self._store.run_in_thread(self._context.files.keep_input, kept, path)
         return kept
 
-    async def _keep_inputs(self, job: Job, old: Input, new: Input) -> Job:
-        inputs = tuple(new if given == old else given for given in job.inputs)
-        return await self._store.run_in_thread(self._store.update, job, inputs=inputs)
-
     # -- what the order points at -------------------------------------------------------------------------------
 
     async def _uri(self, job: Job, given: Input) -> str:
         """The input in the provider's preferred way: an uploaded URL, a data URI, or a path for the adapter."""
-        rule = self._context.specs[job.offer.provider].inputs[given.kind]
+        rule = self._context.spec(job).inputs[given.kind]
         given = await self._fitting(job, given, rule)
         self._check_sent(job, given)
         path = self._context.files.input(given)
@@ -141,7 +136,7 @@ class PrepareStep:
         if given.kind == "image":
             return
         try:
-            check_sent(job.offer, given, row_of(job.offer, self._context.specs[job.offer.provider]))
+            check_sent(job.offer, given, row_of(job.offer, self._context.spec(job)))
         except NotOfferedError as reason:
             hint = f"{NOT_ORDERED} {ORDER_AGAIN if given.job_id else SEND_PLAIN}"
             raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason

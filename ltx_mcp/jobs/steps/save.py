@@ -94,7 +94,7 @@ class SaveStep:
         }
         if job.cancel_requested:
             changes["cancel"] = job.cancel or CancelOutcome.NOT_POSSIBLE
-        changes |= _priced(job, video, self._context.specs[job.offer.provider])
+        changes |= _priced(job, video, self._context.spec(job))
         return await self._context.transition(job, State.SUCCEEDED, **changes)
 
     async def _bring(self, job: Job, part: Path) -> tuple[Job, VideoInfo]:

@@ -47,7 +47,7 @@ class Steps:
 
     async def fail(self, job: Job, error: LtxError) -> Job:
         """End the job with this error and settle its price; an order that broke half-way is unknown, not failed."""
-        spec = self._context.specs[job.offer.provider]
+        spec = self._context.spec(job)
         if job.state is State.SUBMITTING and not spec.repeatable:
             problem = replace(JobError.of(error), code=ErrorCode.OUTCOME_UNKNOWN)
             return await self._submit_step.answer(job, State.UNKNOWN, "unknown", error=problem)

@@ -11,9 +11,11 @@ import anyio
 
 from ltx_mcp.domain.errors import ErrorCode, JobError, ProviderError
 from ltx_mcp.domain.job import ChargeState, Job, JobChanges, State, charge_after
+from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import one_line
-from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress, to_micro_or_none
+from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.store.rows import LostClaimError
+from ltx_mcp.jobs.store.transitions import DO_NOT_REPEAT
 from ltx_mcp.providers.base import SubmittedOrder
 
 logger = logging.getLogger(__name__)
@@ -52,8 +54,8 @@ class SubmitStep:
                     self._waits.add(wait)
                     work.unwritten = await self._submit(job, work, uris)
                 self._waits.discard(wait)
-                return await self._write_down(work.unwritten, work)
-        return await self._write_down(work.unwritten, work)
+                return await self._record_answer(work, work.unwritten)
+        return await self._record_answer(work, work.unwritten)
 
     def give_up(self) -> None:
         """Stop waiting for answers: orders without one are recorded as unknown."""
@@ -84,7 +86,7 @@ class SubmitStep:
             one_line(str(remote), 1_000),
         )
 
-    async def _write_down(self, write: Write, work: WorkInProgress) -> Job:
+    async def _record_answer(self, work: WorkInProgress, write: Write) -> Job:
         job = await write()
         work.unwritten = None
         return job
@@ -96,7 +98,8 @@ class SubmitStep:
             return self._refused(job, error)
         if isinstance(answer, SubmittedOrder):
             accepted: JobChanges = {"provider_ref": answer.remote, "adjustments": answer.adjustments}
-            accepted |= {"charged_micro": to_micro_or_none(answer.charged_usd), "status_message": ""}
+            charged_micro = None if answer.charged_usd is None else to_micro(answer.charged_usd)
+            accepted |= {"charged_micro": charged_micro, "status_message": ""}
             return partial(self.answer, job, State.RUNNING, "accepted", **accepted)
         work.deferred = answer
         return partial(self.answer, job, State.RUNNING, "started", status_message="")
@@ -108,7 +111,7 @@ class SubmitStep:
             return partial(self.answer, job, State.UNKNOWN, "unknown", error=unknown)
         if error.accepted == "no" and error.code not in ENDS_THE_JOB:
             return self._turned_away(job, error)
-        free = error.accepted == "no" or self._context.specs[job.offer.provider].failure_is_free
+        free = error.accepted == "no" or self._context.spec(job).failure_is_free
         bill = charge_after(State.FAILED, error.code, accepted=not free, failure_is_free=free)
         return partial(self.answer, job, State.FAILED, "failed", error=problem, bill=bill)
 
@@ -135,9 +138,6 @@ class SubmitStep:
             return await write()
         except LostClaimError:
             return await self.answer(job, State.FAILED, "failed", error=problem, bill=ChargeState.RELEASED)
-
-
-DO_NOT_REPEAT = "Do not order it again before looking at the provider's dashboard."
 
 
 def no_answer(job: Job) -> JobError:

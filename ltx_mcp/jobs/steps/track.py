@@ -49,7 +49,7 @@ class TrackStep:
         """Track one job for a while: to its end, or until it should be polled again."""
         deferred, work.deferred = work.deferred, None
         if deferred is not None:
-            return await self._hold(job, deferred)
+            return await self._download(job, deferred)
         if job.provider_ref is None:
             return await self._lost(job)
         adapter = self._context.adapters[job.offer.provider]
@@ -60,12 +60,12 @@ class TrackStep:
             job = await self._stream(job, work, cast(SupportsStream, adapter))
         # a cancel request that came during the stream is passed on first; after one that failed there is no stream
         if job.state is State.RUNNING and (is_tried or not _is_to_be_stopped(job)):
-            job = await self._ask(job, work, cast(SupportsPoll, adapter))
+            job = await self._poll(job, work, cast(SupportsPoll, adapter))
         return job
 
     async def _lost(self, job: Job) -> Job:
         """A deferred video that was lost while the store was unavailable."""
-        if self._context.specs[job.offer.provider].repeatable:
+        if self._context.spec(job).repeatable:
             return await self._context.transition(job, State.QUEUED, "again", progress=None, lease_owner="")
         return await self._context.transition(job, State.UNKNOWN, error=no_answer(job))
 
@@ -77,10 +77,10 @@ class TrackStep:
             said = await adapter.cancel(job.provider_ref)
         except ProviderError as error:
             logger.info("%s: %s", job.id, error)
-            rest_s = self._context.specs[job.offer.provider].poll.first_s
+            rest_s = self._context.spec(job).poll.first_s
             return await self._context.wait(job, f"{NOT_STOPPED}{error.message}", rest_s)
         if said is CancelOutcome.STOPPED:
-            return await self._context.transition(job, State.CANCELLED, cancel=said, bill=ChargeState.RELEASED)
+            return await self._context.stopped(job)
         return await self._context.update(job, cancel=said)
 
     # -- the stream ---------------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ class TrackStep:
         return isinstance(adapter, SupportsStream) and is_free and self._left_s(job) > 0
 
     def _left_s(self, job: Job) -> float:
-        return self._context.specs[job.offer.provider].give_up_after_s - self._context.age_s(job)
+        return self._context.spec(job).give_up_after_s - self._context.age_s(job)
 
     async def _stream(self, job: Job, work: WorkInProgress, adapter: SupportsStream) -> Job:
         """Follow the provider's stream until it ends, breaks or runs out of time, or until the job is to be
@@ -118,7 +118,7 @@ class TrackStep:
             async with aclosing(cast(Any, stream)) as events:
                 async for seen in events:
                     with anyio.CancelScope(shield=True):  # an event that came is recorded, even if we are woken
-                        state.job = await self._take_in(state.job, seen)
+                        state.job = await self._apply(state.job, seen)
                     if state.job.state is not State.RUNNING:
                         return
             work.broken_streams += 1  # it ended before the order did
@@ -128,22 +128,22 @@ class TrackStep:
         except (LtxError, LostClaimError) as error:
             state.failure = error
 
-    # -- asking -------------------------------------------------------------------------------------------------
+    # -- polling ------------------------------------------------------------------------------------------------
 
-    async def _ask(self, job: Job, work: WorkInProgress, adapter: SupportsPoll) -> Job:
+    async def _poll(self, job: Job, work: WorkInProgress, adapter: SupportsPoll) -> Job:
         """Poll once, then sleep as the provider's TOML says. After the deadline the order is given up, but not before a
         poll that started after it: this machine may have slept, and its network may not be back."""
         assert job.provider_ref is not None
-        pace_s, late, answered = self._pace_s(job, work), self._left_s(job) <= 0, False
+        interval_s, late, answered = self._poll_interval_s(job, work), self._left_s(job) <= 0, False
         try:
-            job = await self._take_in(job, await adapter.poll(job.provider_ref))
+            job = await self._apply(job, await adapter.poll(job.provider_ref))
             answered = True
         except ProviderError as error:
             if error.code is ErrorCode.EXPIRED and self._context.age_s(job) > FRESH_S:
                 return await self._failed(job, JobError.of(error), free=False)
             logger.info("%s: %s", job.id, error)
-            pace_s = max(pace_s, min(error.retry_after_s or 0, MAX_RETRY_S))
-            again_at = self._context.now() + timedelta(seconds=self._rest_s(job, pace_s))
+            interval_s = max(interval_s, min(error.retry_after_s or 0, MAX_RETRY_S))
+            again_at = self._context.now() + timedelta(seconds=self._sleep_s(job, interval_s))
             changes: JobChanges = {"status_message": f"{NOT_ASKED}{error.message}", "run_after": again_at}
             if error.code is ErrorCode.BAD_REPLY:
                 changes["error"] = JobError.of(error)
@@ -153,20 +153,20 @@ class TrackStep:
             return job
         if late and (answered or work.late_failures >= MAX_LATE_FAILURES):
             return await self._context.transition(job, State.UNKNOWN, error=_overdue(job))
-        await self._context.wake_signals.sleep_until_woken(job.id, self._rest_s(job, pace_s))
+        await self._context.wake_signals.sleep_until_woken(job.id, self._sleep_s(job, interval_s))
         return await self._context.reloaded(job)
 
-    def _rest_s(self, job: Job, pace_s: float) -> float:
+    def _sleep_s(self, job: Job, interval_s: float) -> float:
         left_s = self._left_s(job)
-        return pace_s if left_s <= 0 else min(pace_s, left_s + 0.1)
+        return interval_s if left_s <= 0 else min(interval_s, left_s + 0.1)
 
-    def _pace_s(self, job: Job, work: WorkInProgress) -> float:
-        pace: PollInterval = self._context.specs[job.offer.provider].poll
-        slow_s = min(pace.most_s, pace.first_s * pace.factor ** min(work.polls, 50))
+    def _poll_interval_s(self, job: Job, work: WorkInProgress) -> float:
+        poll: PollInterval = self._context.spec(job).poll
+        slow_s = min(poll.most_s, poll.first_s * poll.factor ** min(work.polls, 50))
         work.polls += 1
-        return slow_s * (1 + pace.jitter * self._context.chance())
+        return slow_s * (1 + poll.jitter * self._context.chance())
 
-    async def _take_in(self, job: Job, seen: PollResult) -> Job:
+    async def _apply(self, job: Job, seen: PollResult) -> Job:
         """Apply the result of a poll or an event to the job."""
         charged_usd = seen.charged_usd
         if charged_usd is None and seen.units is not None:
@@ -198,19 +198,19 @@ class TrackStep:
         )
 
     async def _failed(self, job: Job, problem: JobError, charged: JobChanges | None = None, *, free: bool) -> Job:
-        free = free or self._context.specs[job.offer.provider].failure_is_free
+        free = free or self._context.spec(job).failure_is_free
         if free and job.charged_micro is not None:
             charged = {"charged_micro": 0}  # the price announced with the order is charged only for a video
         bill = charge_after(State.FAILED, problem.code, accepted=True, failure_is_free=free)
         ended: JobChanges = {"error": problem, "bill": bill}
         return await self._context.transition(job, State.FAILED, **((charged or {}) | ended))
 
-    # -- held work ----------------------------------------------------------------------------------------------
+    # -- a deferred video ----------------------------------------------------------------------------------------
 
-    async def _hold(self, job: Job, held: DeferredVideo) -> Job:
+    async def _download(self, job: Job, deferred: DeferredVideo) -> Job:
         """Download a deferred video, reporting progress, until it is complete, unwanted, or no longer ours."""
         part = self._context.files.part(job)
-        run = _DeferredRun(job, stops_on_cancel=self._context.specs[job.offer.provider].repeatable)
+        run = _DeferredRun(job, stops_on_cancel=self._context.spec(job).repeatable)
         failure: LtxError | None = None
         adjustments: tuple[Adjustment, ...] = ()
         is_complete = False
@@ -218,7 +218,7 @@ class TrackStep:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._report_progress, run, group.cancel_scope)
                 try:
-                    adjustments = await held.write(part, run.report)
+                    adjustments = await deferred.write(part, run.report)
                     is_complete = True
                 except LtxError as error:
                     failure = error
@@ -230,25 +230,25 @@ class TrackStep:
             if run.lost:
                 raise LostClaimError
             if not is_complete:
-                return await self._context.transition(
-                    job, State.CANCELLED, cancel=CancelOutcome.STOPPED, bill=ChargeState.RELEASED
-                )
+                return await self._context.stopped(job)
             return await self._is_here(run, adjustments)
         finally:
             if not is_complete:
                 self._context.files.drop_parts(job)
 
     async def _is_here(self, run: "_DeferredRun", adjustments: tuple[Adjustment, ...]) -> Job:
-        for left in (1, 0):
-            all_adjustments = run.job.adjustments + adjustments
-            try:
-                return await self._context.transition(
-                    run.job, State.SAVING, adjustments=all_adjustments, progress=100.0
-                )
-            except LostClaimError:
-                if not left or not await self._take_back(run):
-                    raise
-        raise AssertionError("unreachable")
+        """To `saving`, after taking the job back if it was lost."""
+
+        async def move() -> Job:
+            found = run.job.adjustments + adjustments
+            return await self._context.transition(run.job, State.SAVING, adjustments=found, progress=100.0)
+
+        try:
+            return await move()
+        except LostClaimError:
+            if not await self._take_back(run):
+                raise
+            return await move()
 
     async def _take_back(self, run: "_DeferredRun") -> bool:
         """Whether a paid job is ours again that others gave up because we were silent for too long: until somebody has

@@ -8,7 +8,7 @@ from time import monotonic
 from sqlalchemy import Connection, inspect, select, text
 
 from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, State
-from ltx_mcp.jobs.filesystem import DOUBTFUL, MOUNTS, find_file_system
+from ltx_mcp.jobs.filesystem import DOUBTFUL, file_system_of
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.migrations import STEPS
 from ltx_mcp.jobs.store.schema import jobs
@@ -56,7 +56,9 @@ def _read(database: Database, place: Path | str) -> DatabaseReport:
             database.lock(connection, "doctor")
         unsound = "" if file is None else _unsound(file)
         with database.read() as connection:
-            kind = f"{_kind(connection) if file is None else f'SQLite {sqlite3.sqlite_version}'}, {place}"
+            shown = text("SHOW server_version")
+            version = connection.execute(shown).scalar_one() if file is None else sqlite3.sqlite_version
+            kind = f"{'PostgreSQL' if file is None else 'SQLite'} {version}, {place}"
             known = inspect(connection).has_table("form")
             form = (connection.execute(text("SELECT max(version) FROM form")).scalar() or 0) if known else 0
             if form != len(STEPS):
@@ -66,10 +68,6 @@ def _read(database: Database, place: Path | str) -> DatabaseReport:
             return DatabaseReport(kind, form, len(STEPS), unsound, len(live), _unsettled(connection), len(alive))
     finally:
         database.close()
-
-
-def _kind(connection: Connection) -> str:
-    return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
 
 
 def _unsettled(connection: Connection) -> tuple[str, ...]:
@@ -95,8 +93,5 @@ def _unsound(file: Path) -> str:
 
 def doubtful_disk(home: Path) -> str:
     """The file system of a home that only one machine at a time may use; else empty."""
-    try:
-        kind = find_file_system(home.resolve(), MOUNTS.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return ""
+    kind = file_system_of(home)
     return kind if kind in DOUBTFUL else ""

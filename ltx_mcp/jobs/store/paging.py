@@ -2,13 +2,19 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
+import anyio
+
+from ltx_mcp.domain.arguments import ListJobs
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
+from ltx_mcp.jobs.store.change_notifier import ChangeNotifier
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.jobs.store.transitions import is_job_id
+from ltx_mcp.jobs.store.transitions import found_or_refused, is_job_id
 
 MAX_CURSOR_CHARS = 200
 
@@ -21,12 +27,28 @@ class Page:
     next_cursor: str
 
 
-def to_cursor(last: Job) -> str:
-    """The cursor of the page after this job."""
-    return base64.urlsafe_b64encode(last.id.encode()).decode()
+async def read_page(store: Store, watch: ChangeNotifier, arguments: ListJobs, caller: str) -> Page:
+    """One page, after waiting for the end of one of its live jobs if the arguments say so. Raises CallerError."""
+    before = await _read_cursor(store, arguments.cursor, caller) if arguments.cursor else None
+    query = partial(store.page, caller, arguments.state, arguments.limit + 1, before)
+    found = await store.run_in_thread(query)
+    live = [job for job in found[: arguments.limit] if job.live]
+    if arguments.wait_seconds and live:
+        with anyio.move_on_after(arguments.wait_seconds):
+            while all(job.live for job in live):
+                await watch.change({job.id: job.revision for job in live})
+                live = await store.run_in_thread(_reload, store, live, caller)
+        found = await store.run_in_thread(query)
+    shown = tuple(found[: arguments.limit])
+    is_last = len(found) <= arguments.limit
+    return Page(shown, "" if is_last else base64.urlsafe_b64encode(shown[-1].id.encode()).decode())
 
 
-async def read_cursor(store: Store, cursor: str, caller: str) -> tuple[datetime, str]:
+def _reload(store: Store, jobs: Sequence[Job], caller: str) -> list[Job]:
+    return [found_or_refused(store.get(job.id, caller), job.id) for job in jobs]
+
+
+async def _read_cursor(store: Store, cursor: str, caller: str) -> tuple[datetime, str]:
     """The time and id of the last job of the previous page. Raises CallerError for an invalid cursor."""
     try:
         job_id = base64.urlsafe_b64decode(cursor[:MAX_CURSOR_CHARS].encode()).decode()

@@ -19,9 +19,8 @@ from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import fingerprint
 from ltx_mcp.jobs.cancellation import request_cancel
 from ltx_mcp.jobs.confirmation import name_of, use_up
-from ltx_mcp.jobs.store.budget import Budget, check_live, read_budget
+from ltx_mcp.jobs.store.budget import Budget, check_live, next_that_fits, read_budget
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.failover import next_that_fits
 from ltx_mcp.jobs.store.rows import (
     ActiveJob,
     NewJob,
@@ -159,9 +158,8 @@ class Store:
         """The lease owner's transition with its event. Raises LostClaimError when the row is no longer as `job`
         says."""
         check_transition(job, to)
-        same = _as_held(job)
         with self._database.write() as connection:
-            change(connection, same, terminal_changes(to, now) | {"state": to} | changes)
+            change(connection, _as_held(job), terminal_changes(to, now) | {"state": to} | changes)
             _record_drift(connection, job, now, changes)
             return record_transition(connection, job.id, to, now, what or str(to), changes)
 
@@ -185,12 +183,11 @@ class Store:
         """After a definite rejection: release the price, hold that of the next offer that fits, and queue again; fail
         if none is left. `offers` are the job's own at their newest prices."""
         check_transition(job, State.QUEUED, State.QUEUED, State.SUBMITTING)
-        same = _as_held(job)
         offers = offers or job.offers
         refused: dict[str, Any] = {"provider": job.offer.provider, "error": problem.code, "message": problem.message}
         with self._database.write() as connection:
             self._lock_day(connection, job.created_at)  # before any row, as `place` does
-            change(connection, same, {"bill": ChargeState.RELEASED})
+            change(connection, _as_held(job), {"bill": ChargeState.RELEASED})
             index, left_out = next_that_fits(
                 job, offers, problem.code, lambda offer: self._check_budget(connection, offer, job.created_at)
             )
@@ -219,25 +216,24 @@ class Store:
     def requeue(self, job: Job, problem: JobError, now: datetime, wait: timedelta) -> Job:
         """After a definite rejection that asks to retry: queue the same offer again, due `wait` from now."""
         check_transition(job, State.QUEUED, State.SUBMITTING)
-        same = _as_held(job)
         later = {
             "state": State.QUEUED,
             "submitted_by": "",
             "lease_owner": "",
             "run_after": now + wait,
             "status_message": problem.message,
+            "tries": job.tries + 1,
         }
         detail = {"provider": job.offer.provider, "error": problem.code, "wait_s": round(wait.total_seconds(), 1)}
         with self._database.write() as connection:
-            change(connection, same, later | {"tries": job.tries + 1})
+            change(connection, _as_held(job), later)
             return record_transition(connection, job.id, State.QUEUED, now, "turned_away", detail)
 
     def wait_for_sources(self, job: Job, now: datetime) -> Job:
         """Release a job until its first live source has ended; it is due at once if there is none."""
-        same = _as_held(job)
         with self._database.write() as connection:
             blocked_by = first_live(connection, job.inputs)
-            change(connection, same, {"blocked_by": blocked_by, "lease_owner": "", "run_after": now})
+            change(connection, _as_held(job), {"blocked_by": blocked_by, "lease_owner": "", "run_after": now})
             return record_transition(connection, job.id, State.QUEUED, now, "waiting", {"blocked_by": blocked_by})
 
     def recheck(self, caller: str, job_id: str, now: datetime) -> Job | None:
@@ -266,9 +262,8 @@ class Store:
 
     def update(self, job: Job, **changes: Unpack[JobChanges]) -> Job:
         """Change fields such as the progress: no transition, no event and no fsync. Raises LostClaimError."""
-        same = _as_held(job)
         with self._database.write(durable=False) as connection:
-            change(connection, same, changes)
+            change(connection, _as_held(job), changes)
             return load(connection, job.id)
 
     def request_cancel(self, caller: str, job_id: str, now: datetime) -> Job | None:
@@ -285,21 +280,17 @@ class Store:
 
         `repeatable` are the providers that charge nothing, so that interrupted work can be done again.
         """
+        what = "holder_died" if died else "handed_over"
         held_by_worker = (jobs.c.lease_owner == worker, jobs.c.state.in_(ACTIVE_STATES - frozenset(but)))
         with self._database.write() as connection:
             held = connection.execute(select(jobs).where(*held_by_worker).order_by(jobs.c.id).with_for_update()).all()
             for row in held:
                 job = to_job(row._mapping)
-                changes = handed_back(job, job.offer.provider in repeatable, died)
-                to = changes.get("state", job.state)
-                change(
-                    connection,
-                    (jobs.c.id == job.id,),
-                    {"run_after": now} | terminal_changes(to, now) | changes | {"lease_owner": ""},
-                )
-                record_transition(
-                    connection, job.id, to, now, "holder_died" if died else "handed_over", {"from": worker}
-                )
+                certain = handed_back(job, job.offer.provider in repeatable, died)
+                to = certain.get("state", job.state)
+                changes = {"run_after": now} | terminal_changes(to, now) | certain | {"lease_owner": ""}
+                change(connection, (jobs.c.id == job.id,), changes)
+                record_transition(connection, job.id, to, now, what, {"from": worker})
             return len(held)
 
     # -- looking ------------------------------------------------------------------------------------------------
@@ -341,20 +332,11 @@ class Store:
 
     def live(self) -> list[ActiveJob]:
         """Every live job that is not blocked by another one."""
-        columns = (
-            jobs.c.id,
-            jobs.c.lease_owner,
-            jobs.c.fencing_token,
-            jobs.c.provider,
-            jobs.c.run_after,
-            jobs.c.cancel_requested,
-            jobs.c.cancel,
-        )
-        query = select(*columns).where(jobs.c.state.in_(ACTIVE_STATES), jobs.c.blocked_by == "")
+        columns = (jobs.c.id, jobs.c.lease_owner, jobs.c.fencing_token, jobs.c.provider, jobs.c.run_after)
+        is_cancel_pending = and_(jobs.c.cancel_requested, jobs.c.cancel.is_(None))
+        query = select(*columns, is_cancel_pending).where(jobs.c.state.in_(ACTIVE_STATES), jobs.c.blocked_by == "")
         with self._database.read() as connection:
-            return [
-                ActiveJob(*row[:5], row.cancel_requested and row.cancel is None) for row in connection.execute(query)
-            ]
+            return [ActiveJob(*row) for row in connection.execute(query)]
 
     def count_ahead(self, job: Job) -> int:
         """How many jobs of the same provider come before a queued one: those under way and older queued ones."""

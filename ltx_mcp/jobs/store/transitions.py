@@ -14,6 +14,7 @@ from ltx_mcp.domain.quoting import quote, shorten
 ALPHABET = string.ascii_letters + string.digits
 NOT_FOR_HISTORY = frozenset({"result_url", "lease_owner", "prompt"})
 MAX_ID_CHARS = 80
+DO_NOT_REPEAT = "Do not order it again before looking at the provider's dashboard."
 ROUNDING_MICRO = 10_000
 """A charge that differs from its quote by less than a cent is only rounded."""
 
@@ -103,7 +104,7 @@ def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
     problem = JobError(
         ErrorCode.OUTCOME_UNKNOWN,
         "The process that placed this order ended before the answer came; it may have been taken and charged.",
-        "Do not order it again before looking at the provider's dashboard.",
+        DO_NOT_REPEAT,
     )
     return attempts | {"state": State.UNKNOWN, "error": problem}
 
@@ -150,7 +151,3 @@ async def has_ended(job: Job) -> bool:
 async def cancel_is_decided(job: Job) -> bool:
     """Whether the outcome of a request to cancel is known."""
     return not job.live or job.cancel is not None
-
-
-async def nobody(job: Job) -> None:
-    """Reports progress to nobody."""

@@ -34,7 +34,6 @@ class HeartbeatLiveness:
         self._judges_from: datetime | None = None
 
     def begin(self) -> None:
-        """Insert a row under a new name. Raises SetupError(storage_failed)."""
         name = new_worker()
         with self._database.write(durable=False) as connection:
             self._write(connection, name)
@@ -58,7 +57,6 @@ class HeartbeatLiveness:
         self._beaten_at, self._next_s = now, monotonic() + BEAT_S
 
     def end(self) -> None:
-        """Remove the row. Raises SetupError(storage_failed)."""
         if self.worker:
             with self._database.write(durable=False) as connection:
                 connection.execute(delete(workers).where(workers.c.name == self.worker))

@@ -48,6 +48,17 @@ def new_worker() -> str:
     return f"w_{machine()}_{secrets.token_hex(8)}"
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock of this file. Blocking."""
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0, mode=FILE):
+            return False
+    except Timeout:
+        return True
+
+
 class FileLockLiveness:
     """Liveness by locked files in `HOME/workers`."""
 
@@ -57,7 +68,6 @@ class FileLockLiveness:
         self._lock: FileLock | None = None
 
     def begin(self) -> None:
-        """Take a new name and lock it. Raises SetupError(storage_failed)."""
         try:
             make_folder(self._folder)
             while self._lock is None:
@@ -74,33 +84,20 @@ class FileLockLiveness:
         """Nothing to do: the OS holds the lock."""
 
     def end(self) -> None:
-        """Release the lock; from now on this process counts as dead."""
         if self._lock is not None:
             self._lock.release()
             self._path(self.worker).unlink(missing_ok=True)
             self._lock = None
 
     def is_dead(self, worker: str) -> bool:
-        """Whether the process of this name has ended."""
         if worker == self.worker:
             return False
-        path = self._path(worker)
-        if not path.exists():
-            return True
-        lock = FileLock(path, timeout=0, mode=FILE)
-        try:
-            lock.acquire()
-        except Timeout:
-            return False
-        lock.release()
-        return True
+        return not is_locked(self._path(worker))
 
     def forget(self, worker: str) -> None:
-        """Remove the file of a dead process."""
         self._path(worker).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove the files of all dead processes; called once per process."""
         for path in self._folder.glob("w_*.lock"):
             if self.is_dead(path.stem):
                 path.unlink(missing_ok=True)

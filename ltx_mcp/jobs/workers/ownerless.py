@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from sqlalchemy import Connection, select
 
 from ltx_mcp.jobs.handover import idle_lock
@@ -13,7 +12,7 @@ from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import ActiveJob
 from ltx_mcp.jobs.store.schema import workers
 from ltx_mcp.jobs.workers.heartbeat import CLOCK, LEASE_S
-from ltx_mcp.jobs.workers.liveness import FileLockLiveness
+from ltx_mcp.jobs.workers.liveness import FileLockLiveness, is_locked
 
 TAKEN_WITHIN = timedelta(seconds=90)
 """Every working process polls once a minute; none of them will take up a job that has been due for longer."""
@@ -71,13 +70,4 @@ def locked(home: Path) -> frozenset[str]:
 
 def is_idle_worker_there(home: Path) -> bool:
     """Whether a `work --until-idle` process runs in this home. Blocking."""
-    path = idle_lock(home)
-    if not path.exists():
-        return False
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        return True
-    lock.release()
-    return False
+    return is_locked(idle_lock(home))
