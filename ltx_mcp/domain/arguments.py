@@ -18,8 +18,6 @@ from pydantic import (
     model_validator,
 )
 
-from ltx_mcp.domain.ids import bare_id
-
 Operation = Literal["text_to_video", "image_to_video", "audio_to_video", "extend", "retake"]
 Resolution = Literal["720p", "1080p", "1440p", "2160p"]
 AspectRatio = Literal["16:9", "9:16", "1:1", "4:3", "3:4", "4:5"]
@@ -33,6 +31,14 @@ MAX_WAIT_S = 50
 
 VideoMode = Literal["end", "start"]
 RetakeMode = Literal["replace_audio_and_video", "replace_video", "replace_audio"]
+
+
+_AROUND_IDS = " \t\r\n\"'`\u201c\u201d\u2018\u2019\u00a0"
+
+
+def bare_id(text: str) -> str:
+    """The id in what models write for one: `` `job_…` ``, "job_…", ltx://jobs/job_…, with blanks around it."""
+    return text.strip(_AROUND_IDS).removeprefix("ltx://jobs/").strip(_AROUND_IDS)
 
 
 def _as_one_enum(schema: dict[str, Any]) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
+from ltx_mcp.domain.arguments import bare_id
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.ids import bare_id
 
 # without an extension it is no file's name; one that is has a folder before it
 _JOB = re.compile(r"(job_[A-Za-z0-9]{1,64})(?:#(.*))?", re.DOTALL)

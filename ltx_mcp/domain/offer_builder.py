@@ -18,10 +18,10 @@ from ltx_mcp.domain.media_formats import (
     seconds_of,
     seconds_within,
 )
+from ltx_mcp.domain.media_info import SEEN, describe, describe_converted
 from ltx_mcp.domain.offer import Adjustment, NotOfferedError, Offer, Refusal
 from ltx_mcp.domain.price import from_credits, highest_price, make_price, to_credits
 from ltx_mcp.domain.request import EDITS, Input, Request, video_size
-from ltx_mcp.domain.traits import SEEN, describe, describe_converted
 
 _OTHER_COLOURS = ("HDR", "wide colours")
 THE_LONGEST = "the longest of what its header says and what was counted"

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
-from ltx_mcp.domain.ceiling import ceiling, within
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.offer import Offer, Refusal
+from ltx_mcp.domain.offer import Offer, Refusal, ceiling, within
 from ltx_mcp.domain.offer_builder import deviation, make_offer
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import quote

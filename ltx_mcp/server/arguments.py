@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from ltx_mcp.domain.arguments import MAX_WAIT_S
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.quoting import list_names, quote
-from ltx_mcp.server.error_results import catch_errors
+from ltx_mcp.server.results import catch_errors
 
 UNPUBLISHED_KEYS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})
 """Left out of the published schemas to keep the list short; every one of them is still enforced, and explained."""

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ltx_mcp.domain.ceiling import ceiling
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
-from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.offer import Offer, ceiling
 from ltx_mcp.domain.price import from_micro, to_text
 
 
