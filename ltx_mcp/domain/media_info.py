@@ -1,6 +1,6 @@
 """What was read of a media file: of an input before it is sent, and of a video that was made.
 
-The media process answers with these records, so nothing heavy is imported here.
+The media process returns these records, so nothing heavy is imported here.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ class MediaInfo:
 
     `format` is an image's (png, jpeg, webp, avif, gif, heif), or the container: mp4, mov, mkv, webm, avi, wav, mp3,
     m4a, aac, ogg or flac. `width` and `height` are as shown; `exif_rotated`: by its EXIF alone. `traits` are what not
-    every decoder shows or plays as intended: an image's by their names in `traits.py`, others in words.
+    every decoder shows or plays as intended: keys of TRAITS for images, a description for others.
 
     Codecs have FFmpeg's names, empty where there is no such stream, except `pcm` (any kind of it) and `he-aac`.
-    `duration` is the longest, in seconds, of what the headers say and what was counted of video and audio; `doubt` says
-    which of them is much shorter.
+    `duration` is the longest, in seconds, of the header's and the counted ones of video and audio; `doubt` says which
+    of them is much shorter.
     """
 
     format: str
@@ -64,17 +64,17 @@ TRAITS = {
     "bad_metadata": ("with metadata for which some refuse it", "without its metadata"),
     "no_end": ("without its end marker", "complete"),
 }
-"""By trait, how a picture is and what it becomes."""
+"""What is unusual about an image file, and what it becomes when the image is read or converted."""
 SEEN = frozenset({"animated", "hdr", "on_white", "on_black"})
-"""Those in which even a picture that is drawn as viewers show it is not the whole of what was given."""
+"""Traits that are lost even where an image is drawn as viewers show it."""
 
 
 def describe(form: str, traits: Sequence[str]) -> str:
-    """A picture, a film or a sound as it was given."""
+    """An input as it was given."""
     return ", ".join([form, *(TRAITS.get(trait, (trait,))[0] for trait in traits)])
 
 
 def describe_converted(form: str, traits: Sequence[str], scaled: str = "") -> str:
-    """What it becomes; `form` and `scaled`, its size, where they change."""
+    """What an input becomes; `form` and `scaled`, its size, if they change."""
     made = [form, *(TRAITS[trait][1] for trait in traits), f"scaled to {scaled}" if scaled else ""]
     return ", ".join(dict.fromkeys(part for part in made if part))
