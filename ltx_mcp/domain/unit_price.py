@@ -54,8 +54,8 @@ def believed_usd(row: OfferSpec, reported: UnitPrice | None) -> Decimal | None:
 
 
 def with_unit_price(row: OfferSpec, reported: UnitPrice | None) -> OfferSpec:
-    """The row with the reported price as its higher reading; its quote stays. What may be charged rises with the report,
-    and falls with it only if a charge has confirmed the unit; never below the quote."""
+    """The row with the reported price as its higher reading; its quote stays. What may be charged rises with the
+    report, and falls with it only if a charge has confirmed the unit; never below the quote."""
     usd = believed_usd(row, reported)
     if reported is None or usd is None:
         return row

@@ -244,17 +244,17 @@ async def view_of(jobs: "Jobs", job: Job, base_url: str = "", *, show_frames: bo
     return to_view(job, links_of(jobs, base_url), context, datetime.now(UTC))
 
 
-def to_ref(job: Job, links: Links, job_context: JobContext, now: datetime, *, fresh: bool = True) -> JobRef:
+def to_ref(job: Job, links: Links, context: JobContext, now: datetime, *, fresh: bool = True) -> JobRef:
     """The short form."""
-    step = next_step(job, job_context, fresh=fresh, now=now)
-    return JobRef(**_in_both_forms(job, links, job_context, now), next=step)
+    step = next_step(job, context, fresh=fresh, now=now)
+    return JobRef(**_in_both_forms(job, links, context, now), next=step)
 
 
-def to_view(job: Job, links: Links, job_context: JobContext, now: datetime) -> JobView:
+def to_view(job: Job, links: Links, context: JobContext, now: datetime) -> JobView:
     """All that is known of a job."""
     film = job.film
     return JobView(
-        **_in_both_forms(job, links, job_context, now),
+        **_in_both_forms(job, links, context, now),
         operation=job.operation,
         sources=list(job.sources),
         video_url_expires_at=to_time(job.result_url_expires_at),
@@ -266,21 +266,21 @@ def to_view(job: Job, links: Links, job_context: JobContext, now: datetime) -> J
         has_audio=film.has_audio if film else None,
         size_bytes=film.size_bytes if film else None,
         charged_usd=None if job.charged_micro is None else to_wire(from_micro(job.charged_micro)),
-        queue_position=(job_context.queue_ahead or job.queue_position) if job.live else None,
+        queue_position=(context.queue_ahead or job.queue_position) if job.live else None,
         progress=job.progress,
         created_at=to_time(job.created_at) or "",
         finished_at=to_time(job.finished_at),
-        next=next_step(job, job_context, now=now),
+        next=next_step(job, context, now=now),
     )
 
 
-def _in_both_forms(job: Job, links: Links, job_context: JobContext, now: datetime) -> dict[str, Any]:
+def _in_both_forms(job: Job, links: Links, context: JobContext, now: datetime) -> dict[str, Any]:
     return {
         "job_id": job.id,
         "state": job.state.value,
         "provider": job.offer.provider,
         "model": job.offer.model,
-        "is_preview": job_context.is_preview,
+        "is_preview": context.is_preview,
         "cost_usd": to_wire(job.cost_usd),
         "at_most_usd": None if job.at_most_usd is None else to_wire(job.at_most_usd),
         "video_url": links.video_url(job, now),
@@ -311,7 +311,7 @@ def to_summary(job: Job) -> JobSummary:
 
 
 def to_estimate(plan: Plan, count: int, budget: "Budget", assumed: str = "") -> Estimate:
-    """Usable quotes first, cheapest first in each half; `supposed` says what was priced where nothing was given."""
+    """Usable quotes first, cheapest first; `assumed` says which input was assumed."""
     left = None if budget.left is None else from_micro(budget.left)
     over = "The day's budget does not reach."
     usable = [_quote(offer, count, "" if offer.fits(left) else over) for offer in plan.offers]
