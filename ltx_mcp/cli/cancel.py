@@ -11,13 +11,13 @@ from ltx_mcp.cli.common import STILL_RUNNING, agree_or_leave, care_for_ownerless
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
-from ltx_mcp.cli.output.job import print_job, view_of
+from ltx_mcp.cli.output.job import print_job
 from ltx_mcp.cli.output.messages import can_ask
 from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.domain.arguments import CancelJob
 from ltx_mcp.domain.job import ACTIVE_STATES, State
 from ltx_mcp.presentation.config import CALLER
-from ltx_mcp.presentation.result_models import JobView
+from ltx_mcp.presentation.result_models import JobView, view_of
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.cancellation import CancelResult

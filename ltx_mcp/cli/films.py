@@ -9,7 +9,7 @@ from ltx_mcp.cli.common import REFUSED, agree_or_leave, open_jobs, report_errors
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, read_options
-from ltx_mcp.cli.output.job import print_job, view_of
+from ltx_mcp.cli.output.job import print_job
 from ltx_mcp.cli.output.messages import can_ask, say
 from ltx_mcp.cli.output.output_file import open_film, output_options, read_output
 from ltx_mcp.domain.arguments import CheckJob
@@ -17,7 +17,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.quoting import cite
 from ltx_mcp.presentation.config import CALLER
-from ltx_mcp.presentation.result_models import JobView
+from ltx_mcp.presentation.result_models import JobView, view_of
 
 MAX_PROMPT = 60
 

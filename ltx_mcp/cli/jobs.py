@@ -14,7 +14,7 @@ from ltx_mcp.cli.common import STILL_RUNNING, at_signal, care_for_ownerless, ope
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, open_option, read_options
-from ltx_mcp.cli.output.job import asked_of, print_history, print_job, view_of
+from ltx_mcp.cli.output.job import asked_of, print_history, print_job
 from ltx_mcp.cli.output.listing import drawing_jobs, print_jobs
 from ltx_mcp.cli.output.output_file import open_film
 from ltx_mcp.cli.output.text import print_json
@@ -24,7 +24,7 @@ from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import retry_text
-from ltx_mcp.presentation.result_models import JobView, to_time
+from ltx_mcp.presentation.result_models import JobView, to_time, view_of
 
 REFRESH_S = 1.0
 CARE_S = 30.0

@@ -13,7 +13,7 @@ from ltx_mcp.cli.common import EXIT, STILL_RUNNING, at_signal, open_jobs, report
 from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import read_options
-from ltx_mcp.cli.output.job import print_made, view_of
+from ltx_mcp.cli.output.job import print_made
 from ltx_mcp.cli.output.messages import agrees, can_ask, say
 from ltx_mcp.cli.output.output_file import open_film, read_output
 from ltx_mcp.cli.output.progress import following, placed_text
@@ -24,7 +24,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import context_of
-from ltx_mcp.presentation.result_models import JobView
+from ltx_mcp.presentation.result_models import JobView, view_of
 from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.settings import environment
 

@@ -9,11 +9,11 @@ from ltx_mcp.cli.common import open_jobs, run
 from ltx_mcp.cli.completion import complete_job, completer_of
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import options_of, read_options
-from ltx_mcp.cli.output.job import print_job, view_of
+from ltx_mcp.cli.output.job import print_job
 from ltx_mcp.domain.arguments import AnimateImage, CheckJob, GenerateVideo, PaidArguments
 from ltx_mcp.domain.job import State
 from ltx_mcp.presentation.config import CALLER
-from ltx_mcp.presentation.result_models import JobView
+from ltx_mcp.presentation.result_models import JobView, view_of
 
 VERDICTS = ("charged", "not-charged", "retry")
 NOT_SEEN = {"image": "https://example.com/not-seen"}

@@ -15,7 +15,7 @@ from anyio.abc import TaskStatus
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.cli.output.messages import say
 from ltx_mcp.presentation.config import read_edge, warn_of_previews
-from ltx_mcp.presentation.repeats import report_left_out
+from ltx_mcp.presentation.logs import report_left_out
 from ltx_mcp.providers.key_names import previews_text
 
 if TYPE_CHECKING:

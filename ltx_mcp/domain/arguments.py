@@ -1,7 +1,7 @@
 """The arguments of each tool, as pydantic models.
 
-Descriptions are product text: a model reads them to choose values. Which providers and models exist is not
-known here; it comes from the facts and is added where the schema is published.
+Descriptions are product text: a model reads them to choose values. Which providers and models exist is not known
+here: the choices are added from the catalog where the schema is published.
 """
 
 from decimal import Decimal
@@ -17,8 +17,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-
-from ltx_mcp.domain.ids import bare_id
 
 Operation = Literal["text_to_video", "image_to_video", "audio_to_video", "extend", "retake"]
 Resolution = Literal["720p", "1080p", "1440p", "2160p"]
@@ -36,36 +34,44 @@ VideoMode = Literal["end", "start"]
 RetakeMode = Literal["replace_audio_and_video", "replace_video", "replace_audio"]
 
 
+_AROUND_IDS = " \t\r\n\"'`\u201c\u201d\u2018\u2019\u00a0"
+
+
+def bare_id(text: str) -> str:
+    """The id in what models write for one: `` `job_…` ``, "job_…", ltx://jobs/job_…, with blanks around it."""
+    return text.strip(_AROUND_IDS).removeprefix("ltx://jobs/").strip(_AROUND_IDS)
+
+
 def _as_one_enum(schema: dict[str, Any]) -> None:
-    """Published as one list of words."""
+    """Publish one list of choices."""
     choices = [choice for branch in schema.pop("anyOf") for choice in branch.get("enum", [branch.get("const")])]
     schema |= {"enum": choices, "type": "string"}
 
 
 def _as_number_or_auto(schema: dict[str, Any]) -> None:
-    """Published as two plain types: whole hosts fail on a list of types, and on a constant."""
+    """Publish two plain types: some hosts fail on a list of types, and on a constant."""
     schema["anyOf"] = [{"type": "number"}, {"type": "string", "enum": ["auto"]}]
 
 
 def _as_bounds(schema: dict[str, Any]) -> None:
-    """Published as bounds: whole hosts fail on an enum of numbers. The description has the values."""
+    """Publish bounds: some hosts fail on an enum of numbers. The description has the values."""
     values = schema.pop("enum")
     schema |= {"minimum": min(values), "maximum": max(values)}
 
 
 def _as_plain_number(schema: dict[str, Any]) -> None:
-    """Published without the null that is the default: how long it is then, the connection decides."""
+    """Publish no null: without a value, the connection decides how long the wait is."""
     schema.pop("anyOf")
     schema |= {"type": "number", "maximum": MAX_WAIT_S}
 
 
 def _without_empty_choice(schema: dict[str, Any]) -> None:
-    """Published without the empty word, which is what an argument is that was left out."""
+    """Publish no empty string, which stands for an argument that was left out."""
     schema["enum"] = [choice for choice in schema["enum"] if choice]
 
 
 def _read_cap(value: Any) -> Any:
-    """Zero means that nothing may be paid: what is no amount, or only becomes zero by being read, is refused."""
+    """Refuse what is no amount and what only underflows to zero: zero means that nothing may be paid."""
     if isinstance(value, bool):
         raise ValueError("should be an amount in USD, or null for no cap")
     if isinstance(value, str):
@@ -84,7 +90,7 @@ def _read_cap_text(text: str) -> Any:
 
 
 def _read_rate(value: Any) -> Any:
-    """A whole number in any form: 25, 25.0, "25", "25.0"."""
+    """Accept an integer in any form: 25, 25.0, "25", "25.0"."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return value
     try:
@@ -160,7 +166,7 @@ JobId = Annotated[
 
 
 class Arguments(BaseModel):
-    """What every tool's arguments share: frozen; an unknown name is an error, and NUL, which no database keeps."""
+    """Base of all arguments: frozen; an unknown name is an error, and so is NUL, which databases cannot store."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -173,8 +179,6 @@ class Arguments(BaseModel):
 
 
 class GenerateVideo(Arguments):
-    """Arguments of generate_video."""
-
     prompt: PromptText
     duration: Seconds = 6
     resolution: VideoResolution = "1080p"
@@ -191,8 +195,6 @@ class GenerateVideo(Arguments):
 
 
 class AnimateImage(Arguments):
-    """Arguments of animate_image."""
-
     prompt: PromptText
     image: Annotated[
         str,
@@ -217,8 +219,6 @@ class AnimateImage(Arguments):
 
 
 class GenerateFromAudio(Arguments):
-    """Arguments of generate_from_audio."""
-
     audio: Annotated[str, Field(min_length=1, description="The sound: URL, data URI, path or job id")]
     image: Annotated[str, Field(description="First frame, as for animate_image; this, prompt or both")] = ""
     prompt: FreePrompt = ""
@@ -241,8 +241,6 @@ class GenerateFromAudio(Arguments):
 
 
 class ExtendVideo(Arguments):
-    """Arguments of extend_video."""
-
     video: VideoSource
     duration: Annotated[float, Field(ge=2, le=20, description="Seconds to add, 2 to 20 (default 5)")] = 5
     prompt: FreePrompt = ""
@@ -260,8 +258,6 @@ class ExtendVideo(Arguments):
 
 
 class RetakeVideo(Arguments):
-    """Arguments of retake_video."""
-
     video: VideoSource
     start_time: Annotated[float, Field(ge=0, allow_inf_nan=False, description="Where the section begins, in seconds")]
     duration: Annotated[
@@ -278,8 +274,6 @@ class RetakeVideo(Arguments):
 
 
 class EstimateCost(Arguments):
-    """Arguments of estimate_cost."""
-
     operation: Annotated[str, Field(description="What to price (default text_to_video)")] = "text_to_video"
     duration: Seconds = 6
     resolution: VideoResolution = "1080p"
@@ -298,8 +292,6 @@ class EstimateCost(Arguments):
 
 
 class CheckJob(Arguments):
-    """Arguments of check_job."""
-
     job_id: JobId
     wait_seconds: LongWait = None
     frames: Annotated[bool, Field(description="Show a contact sheet of the video (default true)")] = True
@@ -310,14 +302,10 @@ class CheckJob(Arguments):
 
 
 class CancelJob(Arguments):
-    """Arguments of cancel_job."""
-
     job_id: JobId
 
 
 class ListJobs(Arguments):
-    """Arguments of list_jobs."""
-
     state: Annotated[
         Literal["", "queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"],
         Field(description="Only jobs in this state; left out: all", json_schema_extra=_without_empty_choice),

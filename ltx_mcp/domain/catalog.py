@@ -1,6 +1,6 @@
-"""The form of `providers/*.toml`: what can be ordered, from whom, within which limits, at what price.
+"""The format of `providers/*.toml`: what can be ordered, from whom, within which limits, at what price.
 
-Read from outside, so pydantic; a wrong file is refused at start with the field's name.
+An invalid file is refused at start with the field's name.
 """
 
 import re
@@ -15,7 +15,7 @@ from ltx_mcp.domain.arguments import AspectRatio, CameraMotion, Operation, Resol
 from ltx_mcp.domain.request import EDITS
 
 DeliveryMethod = Literal["upload", "url", "data", "part", "file"]
-"""How a provider takes a medium: its upload call, a public URL, a data URI, a multipart file, a path on this disk."""
+"""How a provider gets a media file: by its upload call, a public URL, a data URI, a multipart file, or a local path."""
 Kind = Annotated[str, Field(pattern="^(image|video|audio)$")]
 Role = Literal["image", "end_image", "video", "audio"]
 RoleName = Annotated[str, Field(pattern="^(image|end_image|video|audio)$")]
@@ -29,7 +29,7 @@ def _number(value: Any) -> Any:
 
 NUMBER = BeforeValidator(_number)
 MAX_USD = 100
-"""For a second or a credit: far above any price there is, so that more can only be a slip of the keys."""
+"""For a second or a credit: far above any real price, so more can only be a typing error."""
 Amount = Annotated[Decimal, NUMBER, Field(ge=0, le=MAX_USD, decimal_places=12, allow_inf_nan=False)]
 Seconds = Annotated[Decimal, NUMBER, Field(ge=0, le=86400, decimal_places=6, allow_inf_nan=False)]
 Rest = Annotated[float, NUMBER, Field(gt=0, le=86400, allow_inf_nan=False)]
@@ -44,13 +44,13 @@ Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.*\[\]:-]+$")]
 
 
 class StrictModel(BaseModel):
-    """Frozen, and a misspelt key is an error."""
+    """Frozen; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class NumberRange(StrictModel):
-    """Every number from `low` to `high`; with `step`, only those a whole number of steps above `low`."""
+    """Every number from `low` to `high`; with `step`, only `low` plus a multiple of it."""
 
     low: Seconds = Field(alias="from")
     high: Annotated[Seconds, Field(gt=0)] = Field(alias="to")
@@ -63,7 +63,7 @@ class NumberRange(StrictModel):
         return self
 
     def nearest(self, asked: Decimal) -> Decimal:
-        """The admitted number closest to `asked`."""
+        """The allowed number closest to `asked`."""
         inside = min(max(asked, self.low), self.high)
         if self.step is None:
             return inside
@@ -72,12 +72,12 @@ class NumberRange(StrictModel):
 
     @property
     def shortest(self) -> Decimal:
-        """The smallest admitted number."""
+        """The smallest allowed number."""
         return self.low
 
     @property
     def longest(self) -> Decimal:
-        """The largest admitted number."""
+        """The largest allowed number."""
         return self.nearest(self.high)
 
     def __str__(self) -> str:
@@ -94,17 +94,17 @@ class NumberChoices(StrictModel):
     values: tuple[Seconds, ...] = Field(min_length=1)
 
     def nearest(self, asked: Decimal) -> Decimal:
-        """The admitted number closest to `asked`; the smaller of two equally close ones."""
+        """The allowed number closest to `asked`; the smaller of two equally close ones."""
         return min(self.values, key=lambda value: (abs(value - asked), value))
 
     @property
     def shortest(self) -> Decimal:
-        """The smallest admitted number."""
+        """The smallest allowed number."""
         return min(self.values)
 
     @property
     def longest(self) -> Decimal:
-        """The largest admitted number."""
+        """The largest allowed number."""
         return max(self.values)
 
     def __str__(self) -> str:
@@ -129,8 +129,8 @@ Numbers = Annotated[
 
 
 class Limit(StrictModel):
-    """One row of an offer's matrix: a request is admitted when some row admits all three. Without rates or resolutions
-    the film has those of the given video."""
+    """A request is allowed when one limit of the offer allows all three. Without rates or resolutions the result has
+    those of the input video."""
 
     duration: Numbers
     fps: tuple[Annotated[int, NUMBER, Field(ge=1, le=240)], ...] = ()
@@ -145,14 +145,14 @@ class Limit(StrictModel):
 
 
 class PixelTier(StrictModel):
-    """USD per second for pictures of at most `up_to` pixels; without `up_to`, for all larger ones."""
+    """USD per second for frames of at most `up_to` pixels; without `up_to`, for all larger ones."""
 
     usd_per_second: Amount
     up_to: Pixels | None = None
 
 
 class PriceReading(StrictModel):
-    """A higher price of the same row that another source tells: what may be charged until that is settled."""
+    """A higher price of the same row from another source: it may be charged until that is settled."""
 
     as_of: date
     source: str
@@ -161,8 +161,8 @@ class PriceReading(StrictModel):
 
 
 class Price(StrictModel):
-    """What a second costs, by resolution label or by pixel count; `as_of` and `source` go with every figure. The quote
-    is this figure; where a later reading is higher, `at_most` is what a budget must hold."""
+    """What a second costs, by resolution label or by pixel count. This is the quote; if a later reading is higher, a
+    budget must hold `at_most`."""
 
     as_of: date
     source: str
@@ -197,8 +197,8 @@ class Price(StrictModel):
 
 
 class InputSpec(StrictModel):
-    """What a provider accepts as one kind of medium (image, video, audio), and by which ways, the best first. A picture
-    is named by its format, a video or a sound by `container/codec`."""
+    """What a provider accepts of one kind of media, and by which delivery methods, the best first. Images are named by
+    format, video and audio by `container/codec`."""
 
     accepts: tuple[Name, ...] = Field(min_length=1)
     ways: tuple[DeliveryMethod, ...] = Field(min_length=1)
@@ -206,7 +206,7 @@ class InputSpec(StrictModel):
 
 
 class InputLimits(StrictModel):
-    """What an offer asks of a medium it is given, beyond its form: `duration` in seconds, edges in pixels as seen."""
+    """What an offer requires of an input beyond its format: `duration` in seconds, edges in pixels as shown."""
 
     duration: NumberRange | None = None
     min_frames: Count | None = None
@@ -217,10 +217,8 @@ class InputLimits(StrictModel):
 
 
 class PollInterval(StrictModel):
-    """How often an order is asked after: every `first_s`, then `factor` times longer each time, up to `most_s`.
-
-    `jitter` is the part that chance may add, so that many orders are not asked after in step.
-    """
+    """How often an order is polled: after `first_s`, then `factor` times longer each time, up to `most_s`. `jitter` is
+    the random part that may be added, so that many orders are not polled at the same time."""
 
     first_s: Rest = 5
     factor: Annotated[Rest, Field(ge=1, le=100)] = 1
@@ -229,8 +227,8 @@ class PollInterval(StrictModel):
 
 
 class Option(StrictModel):
-    """A setting of one provider with a few possible values, the default first. `ended` says of a value that can still
-    be chosen why it cannot be expected to work."""
+    """A setting of one provider with a few possible values, the default first. `ended`: why a value that can still be
+    chosen will probably not work."""
 
     env: str
     values: tuple[str, ...] = Field(min_length=1)
@@ -239,7 +237,7 @@ class Option(StrictModel):
 
 
 class KeyFormat(StrictModel):
-    """What a key looks like, where that is told: `pattern` is a regular expression, `words` say it to a person."""
+    """What a key looks like, if that is documented: as a regular expression, and in `words` for a person."""
 
     pattern: str
     words: str
@@ -259,11 +257,10 @@ class KeyFormat(StrictModel):
 class OfferSpec(StrictModel):
     """One thing that can be ordered: a model doing an operation.
 
-    `bills`: what a second of is paid for. `automatic`: the provider can choose the length by itself. `media_limits` by
-    role. `context` are the seconds of the given video an extension may look at, `context_frames` the most frames of
-    them and of the new part together. `start_time` are the seconds at which a retake may begin. `film_short_edge` is
-    the size the film has whatever the video's, where the provider scales it. `is_operators`: it is from the file of
-    LTX_MCP_MODELS, whatever that says itself.
+    `bills`: whose seconds are paid. `automatic`: the provider can choose the duration. `media_limits` are by role.
+    `context` are the seconds of the input video an extension may use, `context_frames` the maximum of frames of context
+    and new part together. `start_time` are the seconds at which a retake may begin. `film_short_edge` is the result's
+    short edge where the provider scales it. `is_operators`: the row is from the file of LTX_MCP_MODELS.
     """
 
     model: Name
@@ -277,9 +274,7 @@ class OfferSpec(StrictModel):
     generate_audio: tuple[bool, ...] = (True, False)
     automatic: bool = False
     media: tuple[Role, ...] = ()
-    media_limits: dict[Annotated[str, Field(pattern="^(image|end_image|video|audio)$")], InputLimits] = Field(
-        default_factory=dict
-    )
+    media_limits: dict[RoleName, InputLimits] = Field(default_factory=dict)
     needs_prompt: bool = False
     modes: tuple[str, ...] = ()
     context: NumberRange | None = None
@@ -293,7 +288,7 @@ class OfferSpec(StrictModel):
 
     @model_validator(mode="after")
     def _check_row(self) -> "OfferSpec":
-        """What is made needs rates and sizes; a size that may be asked for has a price, and a frame it fits."""
+        """Generated video needs rates and sizes, every allowed size a price, and edges must be consistent."""
         if self.operation not in EDITS and not all(limit.fps and limit.resolution for limit in self.limits):
             raise ValueError("each of limits needs fps and resolution")
         sizes = {label for limit in self.limits for label in limit.resolution}
@@ -305,19 +300,21 @@ class OfferSpec(StrictModel):
 
 
 class ProviderSpec(StrictModel):
-    """All that is known of one provider. `name` is the file's name; `rank` its place in `auto` at equal price;
-    `url_beside` are addresses that orders do not need, by the address they belong to: where that is not the provider's
-    own, such a one counts only if it is set itself;
-    `upload_lives_s` and `film_lives_s` how long what lies there can be relied on, in seconds; `film_hosts` the origins
-    a page may load films from without a key, and `film_url` one of them, which the doctor asks; `key_form` what its
-    keys look like, and `key_page` where they are made, where that is told; `slots` how many orders an account may have
-    under way, or where nothing is ordered (`repeatable`) a machine; None: any."""
+    """All that is known of one provider.
+
+    `name` is the file's name, `rank` its place in `auto` at equal price. `url_beside` are addresses that orders do not
+    need, by the address they belong to: if that is not the default one, they count only if they are set themselves.
+    `upload_lives_s` and `film_lives_s` are how many seconds uploads and results are kept at least. `film_hosts` are the
+    origins a page may load results from without a key, and `film_url` is one of them, which the doctor requests.
+    `key_form` and `key_page`: what keys look like, and where they are made. `slots`: how many orders an account, or
+    with `repeatable` (nothing is ordered) this machine, may have in flight; None: any.
+    """
 
     name: Name
     title: Name
     rank: Annotated[int, NUMBER, Field(ge=-1_000_000, le=1_000_000)] = 100
     key_env: tuple[str, ...] = ()
-    key_form: KeyFormat | None = Field(default=None, exclude=True)  # for the doctor, not for who orders
+    key_form: KeyFormat | None = Field(default=None, exclude=True)  # only the doctor needs it
     key_page: str = Field(default="", exclude=True)
     url_env: dict[str, str] = Field(default_factory=dict)
     url_default: dict[str, str] = Field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""Prices above the operator's limit: when a person must agree, how far that goes, and the words it is asked in.
+"""Prices above the operator's limit: when a person must agree, to what, and how they are asked.
 
-Compared, told and agreed to is what may be charged. Where nobody can be asked, a refusal names an amount that no caller
-has by chance: the price, rounded up to a cent and made unique below it. Only a call with exactly that as its cap is
-consent; the same call once more is none.
+The limit and the consent concern what may be charged. Where nobody can be asked, the refusal names an amount that no
+caller gives by chance: the price, rounded up to a cent and made unique below it. Only a call with exactly this cap is
+consent, once.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ CHEAPER = "choose something cheaper: shorter or a lower resolution."
 
 @dataclass(frozen=True)
 class ConfirmationPrompt:
-    """What a person is asked; `token` goes back with the answer."""
+    """What a person is asked; the reply contains `token`."""
 
     token: str
     text: str
@@ -30,15 +30,15 @@ class ConfirmationPrompt:
 
 @dataclass(frozen=True)
 class ConfirmationReply:
-    """What a person said to a question; `yes` None is that no answer came."""
+    """A person's reply; `yes` is None if none came."""
 
     token: str
     yes: bool | None
 
 
 class ConfirmationRequiredError(CallerError):
-    """Nothing was ordered, because a person must agree first. What an agent is told is not what that person needs:
-    `told` is for them."""
+    """Nothing was ordered, because a person must agree first. Message and hint are for an agent, `terminal_message` for
+    a person at a terminal."""
 
     def __init__(self, message: str, hint: str, terminal_message: str) -> None:
         super().__init__(ErrorCode.NEEDS_CONFIRMATION, message, hint)
@@ -46,18 +46,17 @@ class ConfirmationRequiredError(CallerError):
 
 
 def needs_confirmation(offers: Sequence[Offer], above_usd: Decimal | None) -> bool:
-    """Whether a person must agree to the price of the first of these offers; None is no limit."""
+    """Whether a person must agree to the price of the first offer; None is no limit."""
     return not offers[0].fits(above_usd)
 
 
 def one_time_amount(offer: Offer, tail: int) -> Decimal:
-    """What may be charged, rounded up to a cent, with `tail` (1 to 99) hundredths of a cent that make it unique."""
+    """What may be charged, rounded up to a cent, plus `tail` (1 to 99) hundredths of a cent that make it unique."""
     return offer.at_most_usd.quantize(CENT, ROUND_CEILING) + CENT * CENT * tail
 
 
 def question_text(offers: Sequence[Offer], above_usd: Decimal) -> str:
-    """What a person is asked, in one line: the price first, and the caller's own words last, where they cannot be taken
-    for ours."""
+    """The question in one line: the price first, the caller's words last, where they cannot be mistaken for ours."""
     first = offers[0]
     dearest = max(offers, key=lambda offer: offer.at_most_usd)
     max_text = to_text(dearest.at_most_usd)
@@ -68,7 +67,7 @@ def question_text(offers: Sequence[Offer], above_usd: Decimal) -> str:
 
 
 def not_asked(offers: Sequence[Offer], above_usd: Decimal, amount: Decimal) -> ConfirmationRequiredError:
-    """The refusal where nobody can be asked: it names the one-time amount by which a person's consent is brought."""
+    """The refusal where nobody can be asked: it names the one-time amount that expresses a person's consent."""
     price = f"The price is {_offered(offers[0])}. Above {_limit(above_usd)} a person must agree first"
     return ConfirmationRequiredError(
         f"{price}; nothing was ordered.",
@@ -79,7 +78,7 @@ def not_asked(offers: Sequence[Offer], above_usd: Decimal, amount: Decimal) -> C
 
 
 def unanswered(offers: Sequence[Offer], above_usd: Decimal) -> ConfirmationRequiredError:
-    """The refusal where a person could be asked and gave no answer."""
+    """The refusal when a person was asked and did not answer."""
     return ConfirmationRequiredError(
         f"Nobody answered the question whether to pay {_offered(offers[0])}. Above {_limit(above_usd)} a person must "
         "agree first; nothing was ordered.",

@@ -1,4 +1,4 @@
-"""Films made from a video: how much may be added or redone, and what the film will then be; pure."""
+"""Extensions and retakes of a video: how much may be added or redone, and what the result will be; pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from ltx_mcp.domain.offer import NotOfferedError, Offer
 from ltx_mcp.domain.request import SHORTEST_SECTION_S, Input, Request, to_decimal, video_size
 
 ROUNDING_S = Decimal("0.05")
-"""So much may a section reach beyond the end: lengths are told in rounded figures."""
+"""How far a section may exceed the end: durations are reported rounded."""
 
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """What the film will be. `duration` is what is ordered; see Offer."""
+    """What the result will be. `duration` is what is ordered; see Offer."""
 
     duration: Decimal
     fps: int
@@ -29,7 +29,7 @@ class OutputFormat:
 
 
 def edit_output(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
-    """A film made from a video: its size and rate, and a length that follows from its own."""
+    """The format of a video made from another: that one's size and rate, and a duration that follows from its own."""
     video = next(given for given in inputs if given.role == "video")
     assert request.duration is not None
     extends = request.operation == "extend"
@@ -48,7 +48,7 @@ def edit_output(request: Request, inputs: Sequence[Input], row: OfferSpec) -> Ou
 
 
 def _edited_size(video: Input, row: OfferSpec) -> tuple[int, int]:
-    """The video's own, or where the provider scales it 16:9 or 9:16 with its short edge."""
+    """The video's own size, or 16:9 or 9:16 with the short edge that the provider scales to."""
     if row.film_short_edge is None:
         return video.width, video.height
     return video_size(f"{row.film_short_edge}p", "16:9" if video.width >= video.height else "9:16")
@@ -60,7 +60,7 @@ def _ratio_text(width: int, height: int) -> str:
 
 
 def _asked_length(request: Request, row: OfferSpec, longest: Decimal, reason: str) -> Decimal:
-    """The asked seconds, or the nearest that are allowed where they may change; never above `most`."""
+    """The requested seconds, or with adjust=nearest the nearest allowed ones; never above `longest`."""
     asked = request.duration or Decimal()
     limit = row.limits[0].duration
     nearest = min(limit.nearest(asked), longest)
@@ -73,7 +73,7 @@ def _asked_length(request: Request, row: OfferSpec, longest: Decimal, reason: st
 
 
 def _new_part(request: Request, video: Input, row: OfferSpec) -> Decimal:
-    """Seconds to add: the least context there may be must fit beside them."""
+    """Seconds to add, with which the shortest possible context must fit."""
     if request.context and row.context and not row.context.low <= request.context <= row.context.high:
         raise NotOfferedError(f"context {request.context:f} is not offered; allowed: {row.context}, or 0.")
     budget = _frame_budget(video, row)
@@ -98,14 +98,14 @@ def _frame_budget(video: Input, row: OfferSpec, rounding: str = ROUND_DOWN) -> D
 
 
 def _context(request: Request, video: Input, row: OfferSpec, duration: Decimal) -> Decimal:
-    """Seconds of the video that are looked at, and where the provider bills them, paid for."""
-    # a context that is sent must fit; one the provider takes by itself may be a part of a frame longer, and is paid
+    """Seconds of the video that the provider uses, and may charge."""
+    # a context that is sent must fit; one the provider chooses may be a fraction of a frame longer, and is charged
     longest = context_within(video, row, duration, ROUND_DOWN if request.context else ROUND_UP)
     return min(request.context, longest) if request.context else longest
 
 
 def context_within(video: Input, row: OfferSpec, duration: Decimal, rounding: str = ROUND_UP) -> Decimal:
-    """Seconds of the video that a provider can look at, and does where none are named."""
+    """Seconds of the video that a provider can use, and does if no context is given."""
     if row.context is None:
         return Decimal()
     budget, longest = _frame_budget(video, row, rounding), min(row.context.high, seconds_of(video))
@@ -132,20 +132,20 @@ def _section(request: Request, video: Input, row: OfferSpec) -> Decimal:
 
 
 def _shown_s(video: Input) -> Decimal:
-    """How long there is something to see; a sound may go on long after."""
+    """How long there are frames; the audio may be much longer."""
     seconds, counted = seconds_of(video), video.frames / video.fps if video.fps else 0.0
     return to_decimal(round(counted, 3)) if video.doubt and 0 < counted < seconds else seconds
 
 
 def billed_duration(offer: Offer, given_s: Decimal) -> Decimal:
-    """Seconds that an order is paid for, once it is known how long what it was given is."""
+    """Seconds that are paid for, once the duration of the input is known."""
     if offer.operation == "extend":
         return offer.duration + min(offer.billed - offer.duration, given_s)
     return given_s
 
 
 def check_section(offer: Offer, video: Input) -> None:
-    """Raises NotOfferedError where a film that was still under way came out too short for the section ordered of it."""
+    """Raises NotOfferedError if a video that was not made yet became too short for the section ordered of it."""
     length, start = _shown_s(video), offer.start_time or Decimal()
     if offer.operation == "retake" and video.role == "video" and length - start < SHORTEST_SECTION_S - ROUNDING_S:
         raise NotOfferedError(

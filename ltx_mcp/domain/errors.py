@@ -1,7 +1,7 @@
-"""Every failure this project raises on purpose, sorted by who can mend it.
+"""Every error this project raises on purpose, by who can fix it.
 
-Two places catch them: the runner, where they become a job's state, and the server's boundary, where
-they become an isError answer. Anything else that is raised is a bug.
+Two places catch them: the runner, where they become a job's state, and the server, where they become an isError result.
+Any other exception is a bug.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Literal
 
 
 class ErrorCode(StrEnum):
-    """The stable words callers branch on. Part of the contract: never renamed, only added to."""
+    """Stable codes that callers branch on: never renamed, only added to."""
 
     INVALID_REQUEST = "invalid_request"
     NOT_SUPPORTED = "not_supported"
@@ -33,7 +33,7 @@ class ErrorCode(StrEnum):
 
 
 class LtxError(Exception):
-    """A failure with a stable code, our sentence, and what to do next."""
+    """An error with a stable code, our sentence, and what to do next."""
 
     def __init__(self, code: ErrorCode, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -46,18 +46,18 @@ class LtxError(Exception):
 
 
 class CallerError(LtxError):
-    """The caller can mend it; the message lists what is allowed."""
+    """The caller can fix it; the message lists what is allowed."""
 
 
 class SetupError(LtxError):
-    """The operator can mend it; the hint names the setting."""
+    """The operator can fix it; the hint names the setting."""
 
 
 Accepted = Literal["yes", "no", "unknown"]
 
 
 class ProviderError(LtxError):
-    """A provider refused, failed or answered oddly. `accepted` says whether the order may be billed."""
+    """A provider refused, failed or sent an invalid response. `accepted`: whether the order may be billed."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class ProviderError(LtxError):
 
 @dataclass(frozen=True)
 class JobError:
-    """An error as it is kept in a job's row and shown to the caller."""
+    """An error as stored in a job's row and shown to the caller."""
 
     code: ErrorCode
     message: str
@@ -92,7 +92,7 @@ class JobError:
 
     @classmethod
     def of(cls, error: LtxError) -> "JobError":
-        """The record of a raised error; text of a provider stays in `provider_detail`, with its request's id."""
+        """The record of a raised error; the provider's text and request id are in `provider_detail`."""
         detail = error.detail if isinstance(error, ProviderError) else ""
         if isinstance(error, ProviderError) and error.request_id:
             detail = f"{detail} (request id {error.request_id})".strip()

@@ -1,6 +1,6 @@
-"""A job: its states, which may follow which, and the record everybody passes around.
+"""A job: its states and their transitions, and the record of its row.
 
-Money is not the state: `bill` says whether the price is held, booked or released.
+Money is not part of the state: `bill` says whether the price is held, booked or released.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from ltx_mcp.domain.request import Input, kind_of
 
 
 class State(StrEnum):
-    """Where a job is."""
+    """The state of a job."""
 
     QUEUED = "queued"
     SUBMITTING = "submitting"
@@ -39,7 +39,7 @@ class ChargeState(StrEnum):
 
 
 class CancelOutcome(StrEnum):
-    """What became of a wish to cancel."""
+    """The outcome of a request to cancel."""
 
     NEVER_SENT = "never_sent"
     STOPPED = "stopped"
@@ -50,15 +50,15 @@ class CancelOutcome(StrEnum):
 ACTIVE_STATES = frozenset({State.QUEUED, State.SUBMITTING, State.RUNNING, State.SAVING})
 TERMINAL_STATES = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.UNKNOWN})
 IN_FLIGHT_STATES = frozenset({State.SUBMITTING, State.RUNNING})
-"""States in which a provider may be at work, or a renderer of this machine is."""
+"""States in which a provider, or the renderer of this machine, may be working."""
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.QUEUED, State.SUBMITTING, State.FAILED, State.CANCELLED}),
-    # back to queued only after a sure no, or where nothing is ordered and the work can be repeated
+    # back to queued only after a definite rejection, or for previews, which can be repeated
     State.SUBMITTING: frozenset({State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED, State.UNKNOWN}),
     State.RUNNING: frozenset({State.QUEUED, State.SAVING, State.FAILED, State.CANCELLED, State.UNKNOWN}),
     State.SAVING: frozenset({State.QUEUED, State.SUCCEEDED, State.FAILED}),
-    # an answer that comes late, or a poll after the deadline, heals an unknown outcome; a person may say: order again
+    # a late response or a poll after the deadline may resolve an unknown outcome; a person may have it ordered again
     State.UNKNOWN: frozenset({State.QUEUED, State.RUNNING, State.SAVING, State.FAILED, State.CANCELLED}),
     State.SUCCEEDED: frozenset(),
     State.FAILED: frozenset(),
@@ -67,7 +67,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 
 
 def charge_after(state: State, error: ErrorCode | None, *, accepted: bool, failure_is_free: bool) -> ChargeState:
-    """What becomes of a held price when a job comes to `state`; `accepted`: the provider had taken the order."""
+    """What becomes of a held price when a job enters `state`; `accepted`: the provider had accepted the order."""
     if state is State.SUCCEEDED or error is ErrorCode.EXPIRED:
         return ChargeState.BOOKED
     if state is State.FAILED:
@@ -80,8 +80,8 @@ def charge_after(state: State, error: ErrorCode | None, *, accepted: bool, failu
 @dataclass(frozen=True)
 class Job:
     """One row of the store. `fencing_token` grows with each claim, `revision` with each change. `attempts` counts the
-    owners that died, `tries` how often the present offer was turned away for now; `most_micro` is what no offer of it
-    may cost more than."""
+    owners that died, `tries` how often the current offer was rejected temporarily; `most_micro` limits the price of all
+    its offers."""
 
     id: str
     caller: str
@@ -123,7 +123,7 @@ class Job:
 
     @property
     def offer(self) -> Offer:
-        """The offer being tried, or the one that was."""
+        """The current offer, or the last one."""
         return self.offers[self.offer_index]
 
     @property
@@ -133,7 +133,7 @@ class Job:
 
     @property
     def at_most_usd(self) -> Decimal | None:
-        """What may be charged, where that is told beside the quote: it may be more, and nobody knows the charge yet."""
+        """What may be charged, if that is more than the quote and the charge is not known yet."""
         is_open = self.charged_micro is None and self.bill is not ChargeState.RELEASED
         is_more = self.held_micro > self.cost_micro or (self.offer.auto_duration and self.live)
         return from_micro(self.held_micro) if is_open and is_more else None
@@ -145,12 +145,12 @@ class Job:
 
     @property
     def live(self) -> bool:
-        """Something will still happen to it by itself."""
+        """Whether the job is in one of the active states."""
         return self.state in ACTIVE_STATES
 
     @property
     def retry_reason(self) -> str:
-        """What a live job waits for because it failed; it is tried again at `run_after`. Empty where nothing failed."""
+        """What failed on an active job and is tried again at `run_after`; empty if nothing failed."""
         turned_away = self.state is State.QUEUED and self.tries > 0 and not self.lease_owner
         return (
             self.status_message
@@ -160,12 +160,12 @@ class Job:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The jobs this one is made from, each once."""
+        """The jobs this one is made from."""
         return tuple(dict.fromkeys(given.job_id for given in self.inputs if given.job_id))
 
     @property
     def all_adjustments(self) -> tuple[Adjustment, ...]:
-        """What we changed before the order, then what came back different."""
+        """What we changed before the order, then what the result differs in."""
         return self.offer.adjustments + self.adjustments
 
 
@@ -178,11 +178,11 @@ RETRY_NOTES = {
     State.RUNNING: (NOT_ASKED, NOT_STOPPED),
     State.SAVING: (NOT_FETCHED, NOT_KEPT),
 }
-"""What the notes of trouble begin with, by state; whatever else a note says is how the work goes on."""
+"""How status messages about a failure begin, by state; any other status message reports progress."""
 
 
 class JobChanges(TypedDict, total=False):
-    """What one move of a job may change of its row."""
+    """What a transition may change in a job's row."""
 
     state: State
     bill: ChargeState
@@ -216,7 +216,7 @@ class JobChanges(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Event:
-    """One line of a job's history."""
+    """One entry of a job's history."""
 
     at: datetime
     what: str
@@ -224,10 +224,8 @@ class Event:
 
 
 def input_of(job: Job, role: str, frame_position: str = "") -> Input:
-    """What a job's film gives to another job: the frame at a moment, the whole film or its sound.
-
-    Where the film is not there yet, what was ordered stands for it.
-    """
+    """A job's video as input of another job: one frame, all of it, or its audio. While there is no video yet, the
+    figures are those that were ordered."""
     video, offer, kind = job.film, job.offer, kind_of(role)
     width, height = (video.width, video.height) if video else (offer.width, offer.height)
     if kind == "image":

@@ -1,5 +1,5 @@
-"""What is known of an order once its media and its film are measured: whether what is about to be sent still costs and
-measures what was planned, and what is paid at least; pure.
+"""Checks an order once its media are measured: whether what is about to be sent still costs and measures what was
+planned; pure.
 """
 
 from decimal import Decimal
@@ -13,8 +13,8 @@ from ltx_mcp.domain.request import EDITS, Input
 
 
 def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
-    """Raises NotOfferedError where a video or a sound, as it is to be sent, would cost more than was quoted, or lies
-    outside what is accepted. Lengths may differ by a rounding."""
+    """Raises NotOfferedError if video or audio, as it is about to be sent, would cost more than quoted, or is outside
+    the limits. Durations may differ by rounding."""
     more = _billed(offer, given, row) - offer.billed
     if offer.cost_usd and more > ROUNDING_S:
         cost_usd = offer.cost_usd * (offer.billed + more) / offer.billed
@@ -31,7 +31,7 @@ def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
 
 
 def _billed(offer: Offer, given: Input, row: OfferSpec | None) -> Decimal:
-    """Seconds that are paid for when this is what is sent."""
+    """Seconds that are paid for if this input is sent."""
     seconds = seconds_of(given)
     if given.role != ("video" if offer.operation in EDITS else "audio"):
         return offer.billed
@@ -55,7 +55,7 @@ def _check_audio(offer: Offer, given: Input, row: OfferSpec) -> None:
 
 
 def shortest_of(offer: Offer, row: OfferSpec) -> Decimal:
-    """The least seconds that could have been ordered instead."""
+    """The fewest seconds that could have been ordered."""
     admits = [
         limit.duration.shortest
         for limit in row.limits

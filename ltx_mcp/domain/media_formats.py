@@ -1,4 +1,4 @@
-"""The form of the media a request gives: what an offer accepts as it is, what must be converted, what is refused."""
+"""Formats and limits of input media: what an offer accepts as it is, what must be converted, what is refused."""
 
 import math
 from collections.abc import Sequence
@@ -10,20 +10,22 @@ from ltx_mcp.domain.offer import NotOfferedError
 from ltx_mcp.domain.request import Input, Request, to_decimal
 
 MAX_SHORT_EDGE = 3840
-"""Pixels of a converted picture's short edge: as many as the largest film can show of it, however it is cut."""
+"""Pixels of a converted image's short edge: the largest output cannot show more, however the image is cropped."""
 CONVERSION_TARGETS = {"video": "mp4/h264", "audio": "m4a/aac"}
-"""What a video or a sound is converted to where its own form is not accepted."""
+"""What video and audio are converted to where their own format is not accepted."""
 PADDING_S = Decimal("0.05")
 _PADDED = ("aac", "he-aac", "mp3", "opus", "vorbis")
 
 
 def check_media(request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec) -> None:
-    """Raises NotOfferedError for a medium this row does not take, in this form or at all."""
+    """Raises NotOfferedError for media this row does not accept, in this format or at all."""
     for given in inputs:
         if given.role not in row.media:
-            raise NotOfferedError(f"{given.role} is not accepted{_beside(request, row)}.")
+            others = f" for {request.operation}; it takes {', '.join(row.media)}" if row.media else ""
+            raise NotOfferedError(f"{given.role} is not accepted{others}.")
         rule = provider.inputs[given.kind]
-        max_bytes = _max_bytes(rule, row.media_limits.get(given.role))
+        limit = row.media_limits.get(given.role)
+        max_bytes = min(filter(None, (rule.max_bytes, limit.max_bytes if limit else None)), default=None)
         if max_bytes is not None and given.size_bytes > max_bytes:
             allowed = f"at most {max_bytes:,} are accepted"
             if not _smaller_form(given, rule):
@@ -35,25 +37,14 @@ def check_media(request: Request, inputs: Sequence[Input], provider: ProviderSpe
             raise NotOfferedError(
                 f"{given.role} is {given.form}; accepted: {', '.join(rule.accepts)}, or adjust=nearest converts it."
             )
-        if limit := row.media_limits.get(given.role):
+        if limit:
             check_limits(given, limit)
         if request.is_automatic and given.role == "end_image":
             raise NotOfferedError("duration auto is not offered with end_image; give a number of seconds.")
 
 
-def _beside(request: Request, row: OfferSpec) -> str:
-    return f" for {request.operation}; it takes {', '.join(row.media)}" if row.media else ""
-
-
-def _max_bytes(rule: InputSpec, limit: InputLimits | None) -> int | None:
-    known = [
-        limit_bytes for limit_bytes in (rule.max_bytes, limit.max_bytes if limit else None) if limit_bytes is not None
-    ]
-    return min(known, default=None)
-
-
 def check_limits(given: Input, limit: InputLimits) -> None:
-    """Length, frames, edges and shape of what is given, as far as they are known. Raises NotOfferedError."""
+    """Duration, frames, edges and aspect ratio of an input, as far as they are known. Raises NotOfferedError."""
     seconds = seconds_within(given, limit.duration.high) if limit.duration else seconds_of(given)
     if limit.duration and given.duration and not limit.duration.low <= seconds <= limit.duration.high:
         raise NotOfferedError(f"{given.role} {duration_text(given)}; allowed: {limit.duration} s.")
@@ -76,19 +67,15 @@ def check_limits(given: Input, limit: InputLimits) -> None:
 
 
 def nearest_ratio(given: Input, ratios: Sequence[str]) -> tuple[str, float]:
-    """The offered ratio nearest to a medium's shape, and how far it is."""
+    """The ratio nearest to that of the input, and how far it is."""
     shape = given.width / given.height
     apart = {ratio: abs(math.log(shape / float(Fraction(ratio.replace(":", "/"))))) for ratio in ratios}
     nearest = min(ratios, key=apart.__getitem__)
     return nearest, apart[nearest]
 
 
-def _too_large(given: Input, rule: InputSpec) -> bool:
-    return rule.max_bytes is not None and given.size_bytes > rule.max_bytes
-
-
 def _smaller_form(given: Input, rule: InputSpec) -> bool:
-    """Whether another form may bring a medium below the limit."""
+    """Whether conversion may bring a file below the size limit."""
     if given.kind == "image":
         is_smaller = scaled_size(given.width, given.height) != (given.width, given.height)
         return is_smaller or (given.format != "jpeg" and "jpeg" in rule.accepts)
@@ -96,20 +83,21 @@ def _smaller_form(given: Input, rule: InputSpec) -> bool:
 
 
 def conversions(inputs: Sequence[Input], provider: ProviderSpec) -> dict[str, str]:
-    """By role, the form a medium is converted to before this provider gets it.
+    """By role, the format an input is converted to before this provider gets it.
 
-    What others may see or hear otherwise than viewers and players do, by its EXIF, its matrix, its colours or its
-    transparency, is made plain: no provider says what it reads. What is drawn on this machine is read as it is.
+    Whatever decoders may show differently (EXIF, matrix, colours, transparency) is made plain by conversion: no
+    provider documents what it reads. Previews read every file as it is.
     """
     return {given.role: target for given in inputs if (target := conversion(given, provider.inputs.get(given.kind)))}
 
 
 def conversion(given: Input, rule: InputSpec | None) -> str:
-    """The form this medium must be brought into; empty where it can go as it is."""
+    """The format an input must be converted to; empty if it can be sent as it is."""
     if rule is None or rule.ways == ("file",) or not given.form:
         return ""
     is_plain = not (given.exif_rotated or given.traits)
-    if given.form in rule.accepts and is_plain and not _too_large(given, rule):
+    is_too_large = rule.max_bytes is not None and given.size_bytes > rule.max_bytes
+    if given.form in rule.accepts and is_plain and not is_too_large:
         return ""
     if given.kind == "image":
         return "jpeg" if "jpeg" in rule.accepts else "png"
@@ -117,7 +105,7 @@ def conversion(given: Input, rule: InputSpec | None) -> str:
 
 
 def scaled_size(width: int, height: int) -> tuple[int, int]:
-    """The size of a picture once it is converted."""
+    """The size of an image after conversion."""
     short = min(width, height)
     if short <= MAX_SHORT_EDGE:
         return width, height
@@ -125,18 +113,17 @@ def scaled_size(width: int, height: int) -> tuple[int, int]:
 
 
 def seconds_of(media: Input) -> Decimal:
-    """How long a video or a sound lasts."""
+    """The duration of video or audio."""
     return to_decimal(media.duration)
 
 
 def seconds_within(media: Input, longest: Decimal) -> Decimal:
-    """The same, against the longest that is accepted: what an encoder puts around a sound to fill its frames makes none
-    too long."""
+    """The duration, compared with the longest allowed: an encoder's padding makes no audio too long."""
     seconds = seconds_of(media)
     is_padding = media.kind == "audio" and media.codec in _PADDED and longest < seconds <= longest + PADDING_S
     return longest if is_padding else seconds
 
 
 def duration_text(media: Input) -> str:
-    """The same in words, with what says otherwise."""
+    """The duration in words, with what contradicts it."""
     return f"lasts {seconds_of(media):f} s" + (f" ({media.doubt})" if media.doubt else "")

@@ -1,7 +1,4 @@
-"""What a media argument can say, and what is known of a picture that was read.
-
-Syntax only: nothing is opened here.
-"""
+"""What a media argument can refer to: its syntax only, nothing is opened here."""
 
 import math
 import re
@@ -9,16 +6,16 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
+from ltx_mcp.domain.arguments import bare_id
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.ids import bare_id
 
-# without an extension it is no file's name; one that is has a folder before it
+# a file of that name must be given with its extension or folder
 _JOB = re.compile(r"(job_[A-Za-z0-9]{1,64})(?:#(.*))?", re.DOTALL)
 _VIDEO = re.compile(r"(job_[A-Za-z0-9]{8,64})\.mp4")
 _HTTP_VIDEO = re.compile(r"http://[^/?#\s]+/(?:[^?#\s]*/)?(job_[A-Za-z0-9]{8,64})\.mp4(?:\?[^#\s]*)?(?:#(.*))?", re.I)
 _FILE = re.compile(r"file:(?://(?:localhost)?(?=/))?(/[^/].*)", re.IGNORECASE | re.DOTALL)
 _DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
-# how PNG, JPEG, GIF, WebP and WAV, MP4 and its kin, WebM, MP3, OGG, FLAC and TIFF begin once they are written so
+# how PNG, JPEG, GIF, WebP and WAV, MP4 and its relatives, WebM, MP3, OGG, FLAC and TIFF begin in base64
 _BASE64 = re.compile(
     r"(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR|AAAA[A-Za-z0-9+/]{2}Z0eX|GkXfo|SUQz|//[sPuv][A-Za-z0-9+/]|T2dnU|ZkxhQ|SUkqA|TU0AK)"
     r"[A-Za-z0-9+/_\s-]{60,}"
@@ -26,7 +23,7 @@ _BASE64 = re.compile(
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _HTTPS = re.compile(r"https://[^/?#\s]", re.IGNORECASE)
 MAX_REFERENCE_CHARS = 16_000
-"""Of an address, a path, or what stands before the comma of a data URI; systems and servers take less."""
+"""Of a URL, a path, or the part before the comma of a data URI; systems and servers accept less."""
 # Two letters at least: C:\ and C:/ begin a path.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _FORMS = (
@@ -39,7 +36,8 @@ FramePosition = Literal["first", "last"] | float
 
 @dataclass(frozen=True)
 class JobFrameRef:
-    """A moment in another job's video: its first or last frame, or seconds from its start; `is_whole`: none named."""
+    """A frame of another job's video: the first, the last, or the one at some seconds; `names_no_frame`: the reference
+    was the job alone."""
 
     job_id: str
     frame_position: FramePosition = "last"
@@ -48,14 +46,14 @@ class JobFrameRef:
 
 @dataclass(frozen=True)
 class WebUrl:
-    """An https URL, as the caller wrote it; not yet known to be public."""
+    """An https URL as the caller wrote it; not known to be public yet."""
 
     url: str
 
 
 @dataclass(frozen=True)
 class DataUri:
-    """The MIME type a data URI claims, and its base64 text as it came, not yet decoded."""
+    """The MIME type a data URI claims, and its base64 text, not decoded yet."""
 
     mime: str
     payload: str
@@ -63,7 +61,7 @@ class DataUri:
 
 @dataclass(frozen=True)
 class LocalPath:
-    """A path as the caller wrote it; `~` is not yet expanded, nothing is known to exist."""
+    """A path as the caller wrote it; `~` is not expanded, and the file may not exist."""
 
     path: str
 
@@ -87,26 +85,26 @@ MIME_TYPES = {
 
 
 def mime_type(format: str) -> str:
-    """The media type of a format or container; pictures have their format in it."""
+    """The media type of a format or container."""
     return MIME_TYPES.get(format, f"image/{format}")
 
 
 def job_of_video(place: str) -> str:
-    """The job that the name of a film of ours tells, in a path or an address; empty where it is no such name."""
+    """The job id in the file name of one of our videos, given as path or URL; empty for any other name."""
     name = re.split(r"[/\\]", place)[-1]
     found = _VIDEO.fullmatch(name)
     return found[1] if found else ""
 
 
 def read_reference(text: str, argument: str) -> Reference:
-    """What a media argument points at. A CallerError names the argument and the forms there are."""
+    """What a media argument refers to. A CallerError names the argument and the possible forms."""
     text = text.strip()
     if not text:
         raise _refusal(argument, "is empty")
     if "\0" in text:
         raise _refusal(argument, "holds a NUL character")
     is_data = text[:5].lower() == "data:"
-    if _BASE64.match(text[:200]) and "." not in text[-10:]:  # a file's name has an end
+    if _BASE64.match(text[:200]) and "." not in text[-10:]:  # a file's name has an extension
         return DataUri("", text)
     if len(text) > MAX_REFERENCE_CHARS and not is_data:
         raise _refusal(argument, f"has {len(text):,} characters, more than any address or path")
@@ -118,12 +116,12 @@ def read_reference(text: str, argument: str) -> Reference:
         return WebUrl(text)
     if is_data:
         return _read_data_uri(text, argument)
-    if video := _HTTP_VIDEO.fullmatch(text):  # http leads nowhere else that could be read
+    if video := _HTTP_VIDEO.fullmatch(text):  # http is read for our own videos only
         return JobFrameRef(video[1], names_no_frame=True)
     if (file := _FILE.fullmatch(text)) and "\0" not in (path := unquote(file[1])):
         return LocalPath(path[1:] if _DRIVE.match(path) else path)
     if _SCHEME.match(text):
-        # Only the scheme is told back: the rest may be signed.
+        # only the scheme is repeated: the rest may contain a signature
         raise _refusal(argument, f"cannot be read from {text.split(':', 1)[0][:20]}:// like this")
     return LocalPath(text)
 

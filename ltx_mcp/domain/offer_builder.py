@@ -1,7 +1,4 @@
-"""Whether one row of the facts fits a request, and the complete order it makes; pure.
-
-Sizes, lengths and rates are those asked for, or where the film is made from a video that video's own.
-"""
+"""Whether one row of the catalog fits a request, and the complete order it makes; pure."""
 
 import math
 from collections.abc import Sequence
@@ -18,18 +15,18 @@ from ltx_mcp.domain.media_formats import (
     seconds_of,
     seconds_within,
 )
+from ltx_mcp.domain.media_info import SEEN, describe, describe_converted
 from ltx_mcp.domain.offer import Adjustment, NotOfferedError, Offer, Refusal
 from ltx_mcp.domain.price import from_credits, highest_price, make_price, to_credits
 from ltx_mcp.domain.request import EDITS, Input, Request, video_size
-from ltx_mcp.domain.traits import SEEN, describe, describe_converted
 
 _OTHER_COLOURS = ("HDR", "wide colours")
 THE_LONGEST = "the longest of what its header says and what was counted"
-"""By which a medium is priced whose header and packets do not agree: so ends what is told of it."""
+"""How media are priced whose header and packets disagree: the end of the adjustment that reports it."""
 
 
 def make_offer(request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec) -> Offer | Refusal:
-    """The order this row makes of a request, or why it makes none."""
+    """The order this row makes of a request, or why it cannot."""
     try:
         _check_options(request, row)
         check_media(request, inputs, provider, row)
@@ -40,14 +37,14 @@ def make_offer(request: Request, inputs: Sequence[Input], provider: ProviderSpec
 
 
 def limit_text(limit: Limit) -> str:
-    """One row of a matrix, as callers read it."""
+    """A limit as callers read it."""
     rates = f" at {', '.join(map(str, limit.fps))} fps" if limit.fps else ""
     sizes = f" in {', '.join(limit.resolution)}" if limit.resolution else ""
     return f"duration {limit.duration}{rates}{sizes}"
 
 
 def deviation(request: Request, duration: Decimal, fps: int, resolution: str) -> float:
-    """How far from what was asked, as a sum of relative changes; 0 when nothing changes."""
+    """How much differs from the request, as a sum of relative changes; 0 if nothing does."""
     pairs = [(float(duration), float(request.duration or duration))]
     if request.fps and request.resolution:
         pairs += [(fps, request.fps), (_short_side(resolution), _short_side(request.resolution))]
@@ -107,14 +104,14 @@ def _first(inputs: Sequence[Input], role: str) -> Input | None:
 
 
 def _has_audio(request: Request, video: Input | None) -> bool:
-    """An edited video has sound when the given one has, or when sound is what is made."""
+    """An edited video has audio if the input has, or if audio is what is redone."""
     if video is None:
         return request.generate_audio
     return video.has_audio or request.mode == "replace_audio"
 
 
 def _billed(row: OfferSpec, form: OutputFormat, media: Input | None) -> Decimal | None:
-    """Seconds that are paid for, where they are not the film's."""
+    """Seconds that are paid for, if they are not those of the result."""
     match row.bills:
         case "input" if media is not None:
             return form.duration if media.role == "audio" else seconds_of(media)
@@ -127,11 +124,8 @@ def _largest_priced(row: OfferSpec) -> str:
     return format(max(tier.up_to or 0 for tier in row.price.pixel_tiers), ",")
 
 
-# -- words and media --------------------------------------------------------------------------------------------
-
-
 def _check_options(request: Request, row: OfferSpec) -> None:
-    """What no size, length or rate could make fit."""
+    """Check the options that adjust=nearest never changes."""
     if request.camera_motion not in row.camera_motion:
         others = ", ".join(word for word in row.camera_motion if word != "none")
         allowed = f"allowed: {others}" if others else "leave it out, and describe it in the prompt"
@@ -146,11 +140,8 @@ def _check_options(request: Request, row: OfferSpec) -> None:
         raise NotOfferedError(f"mode {request.mode} is not offered; allowed: {', '.join(row.modes)}.")
 
 
-# -- size, length and rate --------------------------------------------------------------------------------------
-
-
 def _made(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
-    """A film whose size and rate are asked for."""
+    """The format of a video whose size and rate are part of the request."""
     aspect_ratio = _aspect_ratio(request, inputs, row)
     if aspect_ratio not in row.aspect_ratio:
         raise NotOfferedError(f"aspect_ratio {aspect_ratio} is not offered; allowed: {', '.join(row.aspect_ratio)}.")
@@ -160,7 +151,7 @@ def _made(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFo
 
 
 def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferSpec) -> str:
-    """The ratio asked for; for `auto` the offered one nearest to the first picture whose size is known."""
+    """The requested ratio; for `auto` the offered one nearest to the first image whose size is known."""
     if request.aspect_ratio != "auto":
         return request.aspect_ratio
     sized = next((given for given in inputs if given.kind == "image" and given.width and given.height), None)
@@ -168,8 +159,8 @@ def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferSpec) -> 
 
 
 def _fit(request: Request, row: OfferSpec, audio: Input | None) -> tuple[Decimal, int, str]:
-    """Duration, fps and resolution: as asked when a limit admits them, the nearest when allowed. A sound's length is
-    never changed."""
+    """Duration, fps and resolution: as requested if a limit allows them, or with adjust=nearest the nearest. The
+    duration of audio is never changed."""
     audio_s = seconds_of(audio) if audio else None
     limits = [limit for limit in row.limits if audio is None or _lasts_within(audio, limit)]
     if audio and not limits:
@@ -212,9 +203,6 @@ def _fits_frame(row: OfferSpec, width: int, height: int) -> bool:
     )
 
 
-# -- what differs -----------------------------------------------------------------------------------------------
-
-
 def _adjustments(
     request: Request, inputs: Sequence[Input], provider: ProviderSpec, form: OutputFormat
 ) -> tuple[Adjustment, ...]:
@@ -251,7 +239,7 @@ def _format_value(value: object) -> str:
 
 
 def _made_of(given: Input, target: str) -> tuple[str, str]:
-    """What a medium is, and what it is converted to; one that is drawn here keeps its form."""
+    """What an input is, and what it is converted to; previews keep its format."""
     if given.kind != "image":
         return describe(given.form, given.traits), _plain_text(given, target)
     traits = ("turned", *given.traits) if given.exif_rotated else given.traits
@@ -268,7 +256,7 @@ def _is_toned(given: Input) -> bool:
 
 
 def _plain_text(given: Input, target: str) -> str:
-    """What a film or a sound becomes: on this machine its colours are changed alone."""
+    """What video or audio becomes; for a preview only its colours change."""
     parts = [target] if target else []
     if _is_toned(given):
         parts.append("SDR (BT.709)")

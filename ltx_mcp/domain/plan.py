@@ -1,6 +1,6 @@
 """From a request to what could be ordered, in order of preference, and why everything else could not.
 
-Pure: the same request, media and catalog give the same plan. After this nothing is decided but "next offer".
+Pure: the same request, media and catalog give the same plan. Afterwards nothing is decided but "next offer".
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
-from ltx_mcp.domain.ceiling import ceiling, within
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.offer import Offer, Refusal
+from ltx_mcp.domain.offer import Offer, Refusal, ceiling, within
 from ltx_mcp.domain.offer_builder import deviation, make_offer
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import quote
@@ -22,7 +21,7 @@ PREVIEW_PROVIDER = "local"
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a provider could be used now; `unavailable_reason` names the setting that stands in the way."""
+    """Whether a provider can be used now; `unavailable_reason` names the setting that prevents it."""
 
     usable: bool
     unavailable_reason: str = ""
@@ -30,8 +29,8 @@ class Availability:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Everything that could be bought: the facts, who is usable, the operator's order of preference, and what providers
-    told of their prices since."""
+    """Everything that could be ordered: the providers, their availability, the operator's order of preference, and the
+    prices that providers reported since."""
 
     providers: tuple[ProviderSpec, ...]
     availability: Mapping[str, Availability]
@@ -40,22 +39,22 @@ class Catalog:
 
     @property
     def is_real(self) -> bool:
-        """Whether anything but the preview could be ordered by `auto` now."""
+        """Whether `auto` can order anything but the preview now."""
         return any(self.availability[name].usable for name in self.order if name != PREVIEW_PROVIDER)
 
     @property
     def usable(self) -> tuple[str, ...]:
-        """Who could be ordered from now."""
+        """The providers that can be used now."""
         return tuple(facts.name for facts in self.providers if self.availability[facts.name].usable)
 
     def facts(self, provider: str) -> ProviderSpec:
-        """The facts of a provider that is known to exist."""
+        """A provider that is known to exist."""
         return next(facts for facts in self.providers if facts.name == provider)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Offers in the order they will be tried; `unusable` ones only lack a key, an address or a setting."""
+    """Offers in the order in which they will be tried; `unusable` ones only lack a key, an address or a setting."""
 
     offers: tuple[Offer, ...]
     unusable: tuple[tuple[Offer, str], ...]
@@ -63,16 +62,16 @@ class Plan:
 
     @property
     def priced(self) -> tuple[Offer, ...]:
-        """All that has a price, whether it could be ordered now or not."""
+        """All offers with a price, whether they can be ordered now or not."""
         return (*self.offers, *(offer for offer, _ in self.unusable))
 
 
 MAX_REASONS = 4
-"""Of those that are told when nothing fits; estimate_cost shows all."""
+"""How many are shown when nothing fits; estimate_cost shows all."""
 
 
 def make_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> Plan:
-    """All that could be ordered for `request`. Raises CallerError for a provider, model or operation nobody knows."""
+    """All that could be ordered for `request`. Raises CallerError for an unknown provider, model or operation."""
     check_names(request, catalog)
     offers: list[Offer] = []
     unusable: list[tuple[Offer, str]] = []
@@ -91,7 +90,7 @@ def make_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> 
 
 
 def select_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> tuple[Offer, ...]:
-    """The offers to try, in order; at least one. Raises CallerError or SetupError saying what would be possible."""
+    """The offers to try, in order; at least one. Raises CallerError or SetupError that say what would be possible."""
     plan = make_offers(request, inputs, catalog)
     offers = _within_auto(request, plan.offers, catalog)
     if offers:
@@ -122,7 +121,7 @@ def _above_cap(cheapest: Offer, cap: Decimal) -> CallerError:
 
 
 def check_names(request: Request, catalog: Catalog) -> None:
-    """Raises CallerError naming the allowed values when provider, model or operation is none of them."""
+    """Raises CallerError with the allowed values if provider, model or operation is unknown."""
     rows = [row for provider in catalog.providers for row in provider.offer]
     _check_name("provider", request.provider, ("auto", *(facts.name for facts in catalog.providers)))
     _check_name("model", request.model, ("auto", *dict.fromkeys(row.model for row in rows)))
@@ -145,12 +144,12 @@ def _candidates(request: Request, catalog: Catalog) -> Iterable[tuple[ProviderSp
 
 
 def is_preview_only(request: Request, catalog: Catalog) -> bool:
-    """Whether nothing but a preview can come of it now."""
+    """Whether this request can only become a preview now."""
     return request.provider == PREVIEW_PROVIDER or (request.provider == "auto" and not catalog.is_real)
 
 
 def _within_auto(request: Request, offers: Sequence[Offer], catalog: Catalog) -> tuple[Offer, ...]:
-    """`auto` never picks the preview while something real is configured, nor a provider outside the operator's list."""
+    """`auto` never selects the preview while a real provider is usable, nor a provider outside the operator's list."""
     if request.provider != "auto":
         return tuple(offers)
     names = [name for name in catalog.order if name != PREVIEW_PROVIDER] if catalog.is_real else [PREVIEW_PROVIDER]
@@ -166,7 +165,7 @@ def _preference(request: Request, offer: Offer, catalog: Catalog) -> tuple[float
 def _not_supported(
     request: Request, inputs: Sequence[Input], catalog: Catalog, refused: Sequence[Refusal]
 ) -> CallerError:
-    """What is allowed, and the nearest thing that could be ordered, with its price."""
+    """An error with what is allowed, and the nearest offer with its price."""
     near = make_offers(replace(request, adjust="nearest"), inputs, catalog)
     offers = _within_auto(request, near.offers, catalog)
     names = {offer.provider for offer in offers} or {refusal.provider for refusal in refused}
@@ -184,7 +183,7 @@ def _not_supported(
 
 
 def _no_such_row(request: Request, catalog: Catalog) -> str:
-    """A provider and a model that exist, but not together."""
+    """The sentence for a provider and a model that exist, but not together."""
     rows = [
         row
         for facts in catalog.providers

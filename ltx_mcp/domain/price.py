@@ -1,4 +1,4 @@
-"""Money: Decimal in thought, whole micro-dollars in the store, a JSON number of at most six decimals on the wire."""
+"""Money: Decimal in calculations, integer micro-dollars in the store, a JSON number of at most six decimals outside."""
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -9,7 +9,7 @@ MAX_MICRO = Decimal(2**62)
 
 
 def make_price(price: Price | PriceReading, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
-    """USD for `seconds` billed seconds of a film of `pixels` per frame; None where the table has no row for it."""
+    """USD for `seconds` paid seconds of a video of `pixels` per frame; None if the table has no price for it."""
     for tier in price.pixel_tiers:
         if tier.up_to is None or pixels <= tier.up_to:
             return tier.usd_per_second * seconds
@@ -18,34 +18,34 @@ def make_price(price: Price | PriceReading, seconds: Decimal, resolution: str, p
 
 
 def highest_price(price: Price, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
-    """USD for the same by the higher reading; None where there is none."""
+    """USD for the same by the higher reading; None if there is none."""
     return None if price.at_most is None else make_price(price.at_most, seconds, resolution, pixels)
 
 
 def to_credits(usd: Decimal, usd_per_credit: Decimal | None) -> int | None:
-    """Whole credits, rounded up, because a budget must hold whichever way a provider rounds."""
+    """Integer credits, rounded up: a budget must be enough whichever way a provider rounds."""
     return None if usd_per_credit is None else int((usd / usd_per_credit).to_integral_value(ROUND_CEILING))
 
 
 def from_credits(usd: Decimal, usd_per_credit: Decimal | None) -> Decimal | None:
-    """What the whole credits of a price are worth; None where nobody counts in credits."""
+    """What the integer credits of a price are worth; None if the provider does not use credits."""
     credits = to_credits(usd, usd_per_credit)
     return None if credits is None or usd_per_credit is None else credits * usd_per_credit
 
 
 def to_micro(usd: Decimal) -> int:
-    """Whole micro-dollars, rounded up: a budget never holds less than what may be charged."""
+    """Micro-dollars, rounded up: a budget never reserves less than what may be charged."""
     return int((usd * MICRO).to_integral_value(ROUND_CEILING))
 
 
 def floor_micro(usd: Decimal) -> int:
-    """Whole micro-dollars of a limit, rounded down: what is above it by less than one is above it; no database keeps
-    more than MAX_MICRO, which nothing costs."""
+    """Micro-dollars of a limit, rounded down so that no price above it fits; at most MAX_MICRO, which databases can
+    store."""
     return int(min(usd * MICRO, MAX_MICRO).to_integral_value(ROUND_FLOOR))
 
 
 def from_micro(micro: int) -> Decimal:
-    """USD of whole micro-dollars."""
+    """USD of micro-dollars."""
     return Decimal(micro) / MICRO
 
 
@@ -55,12 +55,12 @@ def to_wire(usd: Decimal) -> float:
 
 
 def price_text(cost: Decimal, at_most: Decimal | None = None) -> str:
-    """A price for a person, with what may be charged where that is more: `0.24 USD`, `0.24 USD, at most 0.36`."""
+    """A price for a person, with what may be charged if that is more: `0.24 USD`, `0.24 USD, at most 0.36`."""
     return f"{to_text(cost)} USD" + (f", at most {to_text(at_most)}" if at_most is not None and at_most > cost else "")
 
 
 def to_text(usd: Decimal | float) -> str:
-    """USD for a person, with two decimals at least: 0.20, 1.152, 0.00."""
+    """USD for a person, with at least two decimals: 0.20, 1.152, 0.00."""
     exact = usd if isinstance(usd, Decimal) else Decimal(repr(usd))
     whole, _, decimals = format(exact.normalize(), "f").partition(".")
     return f"{whole}.{decimals:0<2}"

@@ -1,4 +1,4 @@
-"""The one record that the arguments of every tool become, and the media it names."""
+"""The one record that the arguments of every ordering tool become, and its inputs."""
 
 import hashlib
 import json
@@ -23,9 +23,9 @@ from ltx_mcp.domain.arguments import (
 
 MediaKind = Literal["image", "video", "audio"]
 EDITS: frozenset[Operation] = frozenset({"extend", "retake"})
-"""Operations whose film has the size and rate of the video they are given."""
+"""Operations whose result has the size and rate of the input video."""
 MIN_ASSUMED_S = 4.0
-"""A video that is to be extended lasts at least so long: providers want 73 frames."""
+"""A video to extend is at least this long: providers require 73 frames."""
 MEDIA_ROLES = ("audio", "video", "image", "end_image")
 
 
@@ -33,8 +33,8 @@ MEDIA_ROLES = ("audio", "video", "image", "end_image")
 class Request:
     """What is asked for, whichever tool asked. `max_cost_usd` None is no cap; `prompt` None is any, as in an estimate.
 
-    `duration` in seconds is the film's, an extension's new part or a retake's section; None is as long as the sound, or
-    where nothing sets it as the provider chooses. `resolution` None and `fps` 0 are those of the video that is given.
+    `duration` in seconds is that of the result, an extension's new part or a retake's section; None: that of the audio,
+    or else the provider's choice. `resolution` None and `fps` 0: those of the input video.
     """
 
     operation: Operation
@@ -61,12 +61,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Input:
-    """One medium of a request: bytes we hold (`sha256`), or another job's film at a moment that may not exist yet.
+    """One media file of a request: bytes we have (`sha256`), or another job's video or frame, which may not exist yet.
 
-    `width` and `height` are pixels as shown, `exif_rotated` says that only its EXIF turns it so. `format` is an
-    image's, or the container of a video or a sound, `codec` that of the stream that matters; `duration` is in seconds;
-    `doubt` is what says that it is much shorter, `traits` what of it not every decoder shows as viewers and players do
-    (`traits.py`). For a job that is still running they are what it ordered, and format and codec are empty.
+    `width` and `height` are pixels as shown, and `exif_rotated`: only by its EXIF. `format` is that of an image or the
+    container, `codec` that of the relevant stream, `duration` in seconds; `doubt` and `traits` as in MediaInfo. For a
+    job that is still running they are what it ordered, and format and codec are empty.
     """
 
     role: str
@@ -88,7 +87,7 @@ class Input:
 
     @property
     def identity(self) -> str:
-        """What makes two media the same: their bytes, or the job and moment they come from."""
+        """Equal for the same bytes, or the same job and frame."""
         return f"job:{self.job_id}#{self.frame_position}" if self.job_id else f"sha256:{self.sha256}"
 
     @property
@@ -98,12 +97,12 @@ class Input:
 
     @property
     def form(self) -> str:
-        """How a provider's facts name its form; empty where it is not known yet."""
+        """The format as catalogs name it; empty if it is not known yet."""
         return f"{self.format}/{self.codec}" if self.codec else self.format
 
 
 def kind_of(role: str) -> MediaKind:
-    """image, video or audio, of a role as the arguments name it."""
+    """The kind of media of a role."""
     return "video" if role == "video" else "audio" if role == "audio" else "image"
 
 
@@ -114,7 +113,7 @@ def to_decimal(number: float) -> Decimal:
 
 
 def to_request(arguments: PaidArguments | EstimateCost) -> Request:
-    """One record from the arguments of any paid tool, or of an estimate, which asks for no particular film."""
+    """The request of a paid tool's arguments, or of an estimate."""
     given: Mapping[str, Any] = vars(arguments)
     is_estimate = isinstance(arguments, EstimateCost)
     operation: Any = arguments.operation if isinstance(arguments, EstimateCost) else OPERATIONS[type(arguments)]
@@ -143,20 +142,20 @@ SHORTEST_SECTION_S = Decimal(2)
 
 
 def _length(operation: str, given: Mapping[str, Any], *, is_estimate: bool) -> Decimal | None:
-    """None for automatic, and where the sound sets it. An estimate's `duration` is a retake's whole video."""
+    """None for automatic, or as long as the audio. An estimate's `duration` is that of a retake's complete video."""
     if operation == "audio_to_video" or given["duration"] == "auto":
         return None
     return SHORTEST_SECTION_S if is_estimate and operation == "retake" else to_decimal(given["duration"])
 
 
 def media_arguments(arguments: PaidArguments | EstimateCost) -> dict[str, str]:
-    """The media a request names, by role, in the order they are read."""
+    """The media of a request by role, in the order in which they are read."""
     return {role: getattr(arguments, role) for role in MEDIA_ROLES if getattr(arguments, role, "")}
 
 
 def assumed_s(arguments: EstimateCost) -> float | None:
-    """How long an estimate takes the medium to be that it was not given: as `duration`, and where it is to be extended
-    as its context and as providers want it at least; None where there is none, or it was given."""
+    """The duration that an estimate assumes for audio or video it was not given: `duration`, and for an extension at
+    least its context and what providers require; None if nothing must be assumed."""
     given = arguments.audio if arguments.operation == "audio_to_video" else arguments.video
     is_of_medium = arguments.operation in EDITS or arguments.operation == "audio_to_video"
     if arguments.duration == "auto" or given or not is_of_medium:
@@ -165,7 +164,7 @@ def assumed_s(arguments: EstimateCost) -> float | None:
 
 
 def assumed_inputs(arguments: EstimateCost) -> tuple[Input, ...]:
-    """What an estimate takes a medium to be that it was not given: of that length, and of the asked size and rate."""
+    """The audio or video that an estimate assumes: of that duration, and of the requested size and rate."""
     length = assumed_s(arguments)
     if length is None:
         return ()
@@ -185,17 +184,17 @@ def video_size(resolution: str, aspect_ratio: str) -> tuple[int, int]:
 
 
 def canonical_form(request: Request, inputs: Sequence[Input]) -> dict[str, str]:
-    """What makes two requests the same one: every argument but the cap, media by what they show."""
+    """Equal for the same request: every argument but the cap, media by their identity."""
     fields = {
         name: format(value, "f") if isinstance(value, Decimal) else str(value)
         for name, value in vars(request).items()
-        # those of the editing tools are named only there, so that older requests keep their form
+        # arguments of editing tools only appear there, so that older requests keep their form
         if name != "max_cost_usd" and not (name in ("mode", "start_time", "context") and value in ("", None))
     }
     return fields | {given.role: given.identity for given in inputs}
 
 
 def fingerprint(canonical: dict[str, str]) -> str:
-    """A short name for a normal form; equal exactly when the forms are."""
+    """A short name for a canonical form; equal exactly if the forms are."""
     text = json.dumps(canonical, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()

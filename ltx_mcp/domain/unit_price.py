@@ -1,4 +1,4 @@
-"""A provider's own price of a unit, as its price call says it: when it is believed, and what it changes; pure."""
+"""A provider's own unit price, from its price call: when it is believed, and what it changes; pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,16 +12,15 @@ from ltx_mcp.domain.price import highest_price, make_price
 
 SECOND_UNITS = frozenset({"second", "seconds", "sec", "s"})
 MIN_FACTOR, MAX_FACTOR = Decimal("0.5"), Decimal(2)
-"""A figure further below the row's lowest, or above its highest, is taken for one of something else."""
+"""A figure further below the row's lowest, or above its highest, is regarded as the price of something else."""
 UNITS_DIFFER = Decimal("0.05")
 SPARE_S = 1
-"""So many seconds more than ordered may be charged: files have a frame or two more, and a sound that is longer."""
+"""More seconds than ordered that may be charged: files have a frame or two more, and longer audio."""
 
 
 @dataclass(frozen=True)
 class UnitPrice:
-    """What the call said of one endpoint, in its own words. `is_confirmed`: a charge has shown that a unit is a second
-    since the call has named this unit."""
+    """What the call returned for one endpoint. `is_confirmed`: a charge has shown since that this unit is a second."""
 
     unit: str
     currency: str
@@ -31,7 +30,7 @@ class UnitPrice:
 
     @property
     def is_per_second(self) -> bool:
-        """Whether it says USD for a second."""
+        """Whether it is USD per second."""
         return self.unit.strip().lower() in SECOND_UNITS and self.currency.strip().upper() == "USD"
 
 
@@ -40,13 +39,13 @@ UnitPrices = Mapping[tuple[str, str], UnitPrice]
 
 
 def base_usd(price: Price | PriceReading) -> Decimal:
-    """USD for a second at the row's smallest size, which is what price calls are about: they know no sizes."""
+    """USD per second at the row's smallest size, to which price calls refer: they know no sizes."""
     return price.pixel_tiers[0].usd_per_second if price.pixel_tiers else price.usd_per_second[_smallest(price)]
 
 
 def believed_usd(row: OfferSpec, reported: UnitPrice | None) -> Decimal | None:
-    """USD for a second at the row's smallest size as its provider tells it; None where nothing that can be believed was
-    told, and for a row of the operator's own, which no call changes."""
+    """USD per second at the row's smallest size as its provider reports it; None if nothing credible was reported, and
+    for rows of the operator, which no call changes."""
     if reported is None or row.is_operators or not reported.is_per_second:
         return None
     lowest = base_usd(row.price)
@@ -55,8 +54,8 @@ def believed_usd(row: OfferSpec, reported: UnitPrice | None) -> Decimal | None:
 
 
 def with_unit_price(row: OfferSpec, reported: UnitPrice | None) -> OfferSpec:
-    """The row with what its provider tells as its higher reading. Its quote stays. What may be charged rises with what
-    is told, and falls with it only where a charge has confirmed the unit; never below the quote."""
+    """The row with the reported price as its higher reading; its quote stays. What may be charged rises with the
+    report, and falls with it only if a charge has confirmed the unit; never below the quote."""
     usd = believed_usd(row, reported)
     if reported is None or usd is None:
         return row
@@ -78,17 +77,17 @@ def with_unit_price(row: OfferSpec, reported: UnitPrice | None) -> OfferSpec:
 
 
 def raised(offer: Offer, row: OfferSpec, reported: UnitPrice | None) -> Offer:
-    """The offer as it would be held now, where that is more than at its placing; an offer never gets cheaper."""
+    """The offer with what would be reserved now, if that is more than when it was placed; it never gets cheaper."""
     price = with_unit_price(row, reported).price
     highest = highest_price(price, offer.billed, offer.resolution, offer.width * offer.height)
     return replace(offer, highest_usd=highest) if highest is not None and highest > offer.at_most_usd else offer
 
 
 def charge_of(offer: Offer, row: OfferSpec, reported: UnitPrice | None, units: Decimal) -> Decimal | None:
-    """USD for the units that a provider counted, by its own price; None where that is not known or believed.
+    """USD for the units that a provider counted, by its own price; None if that is not known or credible.
 
-    Assumed, as no page says it: a unit is a second of the ordered size; where the units are more than the video has
-    seconds, a larger size counts as more units. More than both is no charge that could be stated.
+    Assumed, as no page says it: a unit is a second of the ordered size; if there are more units than seconds, a larger
+    size counts as more units. If there are even more, no charge can be stated.
     """
     usd = believed_usd(row, reported)
     rate = make_price(row.price, Decimal(1), offer.resolution, offer.width * offer.height)
@@ -101,7 +100,7 @@ def charge_of(offer: Offer, row: OfferSpec, reported: UnitPrice | None, units: D
 
 
 def confirms_seconds(offer: Offer, units: Decimal) -> bool:
-    """Whether the units counted for a finished order can be nothing but its seconds."""
+    """Whether the units counted for a finished order must be its seconds."""
     return units.is_finite() and abs(units - offer.billed) <= offer.billed * UNITS_DIFFER
 
 
@@ -110,6 +109,6 @@ def _smallest(price: Price | PriceReading) -> Resolution:
 
 
 def _scaled(amount: Decimal, rate: Decimal, price: Price) -> Decimal:
-    """An amount at the smallest size, at the size of this rate."""
+    """An amount at the smallest size, converted to the size of this rate."""
     base = base_usd(price)
     return amount * rate / base if base else amount

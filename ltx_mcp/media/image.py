@@ -103,7 +103,7 @@ def _check_end(image: ImageFile.ImageFile, path: str | Path, name: str) -> None:
 
 
 def _traits(image: ImageFile.ImageFile) -> tuple[str, ...]:
-    """What is peculiar about a file, by the words of `domain/traits.py`, as far as its header tells."""
+    """What is peculiar about a file, by the words of `domain/media_info.py`, as far as its header tells."""
     colours = read_colours(image)
     found = {
         "animated": image.format != "HEIF" and getattr(image, "is_animated", False),

@@ -1,4 +1,4 @@
-"""Where settings become plain values, for the server and the terminal alike."""
+"""Turns settings into plain values, for the server and the terminal alike."""
 
 import logging
 from collections.abc import Mapping
@@ -18,16 +18,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CALLER = "local"
-"""Whose jobs they are where nobody logs in."""
+"""The owner of all jobs: nobody logs in."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def read_edge(
     home: str = "", environment: Mapping[str, str] | None = None, *, with_keyring: bool = False
 ) -> tuple[Settings, Catalog]:
-    """The settings in `environment`, or else this process's own, with another `home` if given, and what can be bought
-    with them. This process's own are completed by the keys in the keyring, others `with_keyring`. Raises SetupError.
-    """
+    """The settings in `environment`, or this process's, with another `home` if given, and their catalog. Keys from the
+    keyring are added to this process's settings, and to others `with_keyring`. Raises SetupError."""
     providers = read_providers(read_overlay_path(environment))
     also = frozenset(name for facts in providers for name in setting_names(facts))
     settings = read_settings(environment, also)
@@ -39,7 +38,7 @@ def read_edge(
 
 
 def _with_hints(catalog: Catalog, settings: Settings) -> Catalog:
-    """Where a key is missing and a variable of another name seems to hold it, that is said with what is missing."""
+    """Where a key is missing, but a variable of a similar name seems to hold it, say so in the reason."""
     hints = {facts.name: misnamed_text(facts, settings.environment) for facts in catalog.providers}
     availability = {
         name: current
@@ -51,19 +50,19 @@ def _with_hints(catalog: Catalog, settings: Settings) -> Catalog:
 
 
 def warn_of_ended(settings: Settings, catalog: Catalog) -> None:
-    """A line in the log for each setting that leads to nothing any more."""
+    """Log a warning for each setting that has no effect any more."""
     for text in ended_choices(catalog.providers, settings.lookup).values():
         logger.warning("%s", text)
 
 
 def warn_of_previews(settings: Settings, catalog: Catalog) -> None:
-    """A line in the log where nothing but previews can be made, and nobody said that this is what is wanted."""
+    """Log it if only previews can be made without having been asked for."""
     if text := previews_text(catalog, settings.environment, "films are previews"):
         logger.info("%s", text)
 
 
 def working_folder() -> Path | None:
-    """None where it was removed."""
+    """The working directory; None if it was removed."""
     try:
         return Path.cwd()
     except OSError:
@@ -71,8 +70,8 @@ def working_folder() -> Path | None:
 
 
 def make_config(settings: Settings, catalog: Catalog, *, paths: bool, is_typed: bool = False) -> "JobsConfig":
-    """Plain values for Jobs; `paths` says whether callers share this machine's disk, `is_typed` that a person at a
-    terminal writes them. Imports what is heavy."""
+    """Plain values for Jobs. `paths`: callers share this machine's disk; `is_typed`: a person at a terminal typed them.
+    Imports heavy modules."""
     from ltx_mcp.jobs.config import JobsConfig
     from ltx_mcp.media.inputs import input_folders
 

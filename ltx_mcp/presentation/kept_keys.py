@@ -1,5 +1,5 @@
-"""Providers' keys in the system's keyring. Which ones are kept there is written down in the home, by name alone, so
-that whoever keeps none never touches the keyring. The environment comes first.
+"""Providers' keys in the system's keyring. A file in the home lists their names, so that the keyring is only used if it
+has any. The environment takes precedence.
 """
 
 import logging
@@ -19,12 +19,11 @@ T = TypeVar("T")
 SERVICE = "ltx-mcp"
 INDEX = "kept-keys"
 ASK_S = 10.0
-"""A keyring that is locked asks its person, and a server that starts cannot wait for them for ever."""
+"""A locked keyring asks a person, and a starting server cannot wait for them indefinitely."""
 
 
 def read_kept_keys(home: Path, lookup: Callable[[str], str], keys: Iterable[Sequence[str]]) -> dict[str, str]:
-    """What the keyring has of `keys`, each by all its names, that the environment behind `lookup` has by none of them.
-    What cannot be had is a warning."""
+    """The keys in the keyring that the environment lacks under all their names. Logs a warning where that fails."""
     lacking = {name for names in keys if not any(map(lookup, names)) for name in names}
     found = {}
     for name in lacking.intersection(kept_names(home)):
@@ -37,7 +36,7 @@ def read_kept_keys(home: Path, lookup: Callable[[str], str], keys: Iterable[Sequ
 
 
 def kept_names(home: Path) -> list[str]:
-    """The names of the keys that were put into the keyring from here."""
+    """The names of the keys in the keyring."""
     try:
         return (home / INDEX).read_text(encoding="utf-8").split()
     except OSError:
@@ -45,16 +44,16 @@ def kept_names(home: Path) -> list[str]:
 
 
 def keep_key(home: Path, name: str, key: str) -> None:
-    """Put a key into the keyring. Raises SetupError where there is none."""
+    """Put a key into the keyring. Raises SetupError."""
     _ask(methodcaller("set_password", SERVICE, name, key))
     _write(home, sorted({*kept_names(home), name}))
 
 
 def drop_key(home: Path, name: str) -> None:
-    """Take it out again. Raises SetupError."""
+    """Remove a key from the keyring. Raises SetupError."""
     if name in kept_names(home):
         _ask(methodcaller("delete_password", SERVICE, name))
-        _write(home, [each for each in kept_names(home) if each != name])
+        _write(home, [kept for kept in kept_names(home) if kept != name])
 
 
 def _write(home: Path, names: list[str]) -> None:
@@ -63,7 +62,7 @@ def _write(home: Path, names: list[str]) -> None:
 
 
 def _ask(call: Callable[[Any], T]) -> T:
-    """What the keyring answers, within ASK_S. Raises SetupError."""
+    """Call the keyring, and wait for at most ASK_S. Raises SetupError."""
     try:
         import keyring
         from keyring.errors import KeyringError, NoKeyringError
@@ -78,7 +77,7 @@ def _ask(call: Callable[[Any], T]) -> T:
     def run() -> None:
         try:
             answers.append(call(keyring))
-        except Exception as error:  # noqa: BLE001 - a backend is anybody's code, and another thread's
+        except Exception as error:  # noqa: BLE001 - a backend is anybody's code, in another thread
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)

@@ -1,5 +1,5 @@
-"""What came of a job, what it costs, and what its caller should do now. These sentences stand in both halves of an
-answer, because many hosts show their model only one of them.
+"""What became of a job, what it costs, and what its caller should do now. These sentences are part of both text and
+structure of a result, because many hosts show their model only one of them.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def retry_text(job: Job, now: datetime) -> str:
-    """What failed on a live job, and when it is tried again; empty where nothing failed."""
+    """What failed on an active job, and when it is tried again; empty if nothing failed."""
     if not job.retry_reason:
         return ""
     when = f"at {job.run_after.astimezone(UTC):%H:%M:%S} UTC" if job.run_after > now else "soon"
@@ -25,8 +25,8 @@ def retry_text(job: Job, now: datetime) -> str:
 
 @dataclass(frozen=True)
 class JobContext:
-    """How a job stands besides its row: `line` jobs before it, the `hindrance` that keeps everybody from it, what those
-    said who did not take it, how its film `continuation`, with prices, and whether answers `show_frames`."""
+    """What is known of a job besides its row. `queue_ahead`: how many jobs must end first; `blocked_reason`: why no
+    worker can take it; `refusals`: those of earlier providers; `continuation`: how its video is continued."""
 
     is_preview: bool = False
     queue_ahead: int = 0
@@ -37,18 +37,21 @@ class JobContext:
 
 
 async def context_of(jobs: "Jobs", job: Job, *, show_frames: bool = True) -> JobContext:
-    """How a job stands now."""
-    is_preview = jobs.catalog.facts(job.offer.provider).is_preview
-    queue_ahead, refusals = await jobs.queue_ahead(job), await jobs.refusals(job)
+    """The context of a job now."""
     return JobContext(
-        is_preview, queue_ahead, jobs.blocked_reason(job), refusals, continuation_text(job, jobs.catalog), show_frames
+        is_preview=jobs.catalog.facts(job.offer.provider).is_preview,
+        queue_ahead=await jobs.queue_ahead(job),
+        blocked_reason=jobs.blocked_reason(job),
+        refusals=await jobs.refusals(job),
+        continuation=continuation_text(job, jobs.catalog),
+        show_frames=show_frames,
     )
 
 
-def next_step(job: Job, job_context: JobContext, *, fresh: bool = True, now: datetime | None = None) -> str:
-    """What the caller should do now, in a sentence, after those that say why."""
+def next_step(job: Job, context: JobContext, *, fresh: bool = True, now: datetime | None = None) -> str:
+    """What the caller should do now, after the sentences that say why; `fresh`: the job was placed by this call."""
     if job.state is State.SUCCEEDED:
-        step = _succeeded(job, job_context)
+        step = _succeeded(job, context)
     elif job.state is State.UNKNOWN:
         step = f"Do not order it again: it may have been taken and charged. {_recovery_text(job)}"
     elif job.state is State.FAILED:
@@ -58,28 +61,28 @@ def next_step(job: Job, job_context: JobContext, *, fresh: bool = True, now: dat
         step = f"{money}{hint or 'Change the request and order again.'}{again}"
     elif job.state is State.CANCELLED:
         step = "Nothing more happens; order again if it is wanted after all."
-    elif job_context.blocked_reason:
-        reason = job_context.blocked_reason
-        step = f"Nobody works on it: {reason} With that set, it goes on by itself; do not order it again."
+    elif context.blocked_reason:
+        step = (
+            f"Nobody works on it: {context.blocked_reason} With that set, it goes on by itself; do not order it again."
+        )
     elif job.blocked_by:
         step = f"It begins when {job.blocked_by} is done; follow with check_job, or list_jobs with wait_seconds."
     else:
-        waits = retry_text(job, now or datetime.now(UTC))
-        before = (
-            f"{_queue_text(job, job_context)}It waits by itself: {waits}. " if waits else _queue_text(job, job_context)
-        )
-        step = f"{before}Call check_job with this job_id until it ends; do not order it again."
+        step = "Call check_job with this job_id until it ends; do not order it again."
+        if retry := retry_text(job, now or datetime.now(UTC)):
+            step = f"It waits by itself: {retry}. {step}"
+        step = f"{_queue_text(job, context)}{step}"
     if _is_cancelled(job):
         step = f"{_cancel_text(job)} {step}"
-    if job_context.refusals and job.state is not State.FAILED:
-        step = f"{' '.join(job_context.refusals)} So it went on to {job.offer.provider}. {step}"
+    if context.refusals and job.state is not State.FAILED:
+        step = f"{' '.join(context.refusals)} So it went on to {job.offer.provider}. {step}"
     if fresh:
         return step
     return f"This request already had this job; for another take give a new request_key. {step}"
 
 
 def money_text(job: Job) -> str:
-    """What is charged for it, or may be: `is charged (0.24 USD)`."""
+    """What is or may be charged for a job: `is charged (0.24 USD)`."""
     if job.bill is ChargeState.RELEASED or not job.held_micro + job.cost_micro:
         return "costs nothing"
     if job.bill is ChargeState.HELD:
@@ -94,7 +97,7 @@ def _is_cancelled(job: Job) -> bool:
 
 
 def _cancel_text(job: Job) -> str:
-    """What came of the wish to cancel it, and of the money."""
+    """The outcome of the request to cancel, and what is charged."""
     provider, money = job.offer.provider, money_text(job)
     if job.cancel is CancelOutcome.NEVER_SENT:
         return f"It was not sent yet and {money}."
@@ -104,12 +107,10 @@ def _cancel_text(job: Job) -> str:
     return f"{tried}; it {money}{', and a film that comes is kept' if job.live else ''}."
 
 
-def _succeeded(job: Job, job_context: JobContext) -> str:
-    preview = "Say it is a preview drawn on this machine, not LTX. " if job_context.is_preview else ""
-    look = (
-        "Judge it by its frames (check_job) before you show video_url" if job_context.show_frames else "Show video_url"
-    )
-    return f"{preview}{look}; {job_context.continuation or f'video={job.id} or image={job.id}#last continues it'}."
+def _succeeded(job: Job, context: JobContext) -> str:
+    preview = "Say it is a preview drawn on this machine, not LTX. " if context.is_preview else ""
+    look = "Judge it by its frames (check_job) before you show video_url" if context.show_frames else "Show video_url"
+    return f"{preview}{look}; {context.continuation or f'video={job.id} or image={job.id}#last continues it'}."
 
 
 def _recovery_text(job: Job) -> str:
@@ -121,10 +122,10 @@ def _recovery_text(job: Job) -> str:
     )
 
 
-def _queue_text(job: Job, job_context: JobContext) -> str:
-    """How many are before it, here or at its provider."""
-    if job_context.queue_ahead:
-        return f"{job_context.queue_ahead} must end before it begins. "
+def _queue_text(job: Job, context: JobContext) -> str:
+    """How many orders are ahead of a job, here or at its provider."""
+    if context.queue_ahead:
+        return f"{context.queue_ahead} must end before it begins. "
     if job.state is not State.RUNNING or job.queue_position is None:
         return ""
     queue_ahead, provider = job.queue_position, job.offer.provider

@@ -1,7 +1,4 @@
-"""What callers are shown of a job: the typed answers of the tools, and the sentence that says what to do next.
-
-A field that is None is not known, and is not sent.
-"""
+"""What callers see of a job: the typed results of the tools. A field that is None is not known, and is not sent."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -17,14 +14,15 @@ from ltx_mcp.domain.price import from_micro, price_text, to_wire
 from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, MAX_SHOWN_CHARS, one_line, shorten
 from ltx_mcp.domain.request import to_decimal
 from ltx_mcp.net.address import read_address
-from ltx_mcp.presentation.next_steps import JobContext, next_step
+from ltx_mcp.presentation.next_steps import JobContext, context_of, next_step
 
 if TYPE_CHECKING:
+    from ltx_mcp.jobs.service import Jobs
     from ltx_mcp.jobs.store.budget import Budget
 
 MAX_PATH_CHARS = 4096
 MAX_DETAIL = MAX_PROVIDER_CHARS + 100
-"""With the id of the request that it was said to."""
+"""With the request id that follows the provider's words."""
 StateWord = Literal["queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"]
 CancelWord = Literal["never_sent", "stopped", "asked", "not_possible"]
 
@@ -40,7 +38,7 @@ class ResultModel(BaseModel):
 
 
 class Priced(ResultModel):
-    """An answer with a price, and beside it what may be charged where that is told."""
+    """A result with a price, and with what may be charged if that is more."""
 
     if TYPE_CHECKING:
         cost_usd: float
@@ -48,11 +46,11 @@ class Priced(ResultModel):
 
     @property
     def max_usd(self) -> float:
-        """What may be charged for one video: it is what prices are compared by."""
+        """What may be charged for one video; prices are compared by this."""
         return self.cost_usd if self.at_most_usd is None else self.at_most_usd
 
     def price(self, count: int = 1) -> str:
-        """Of so many videos, for a person."""
+        """The price of `count` videos, for a person."""
         return price_text(to_decimal(self.cost_usd) * count, to_decimal(self.max_usd) * count)
 
 
@@ -190,8 +188,8 @@ class Estimate(ResultModel):
 
 @dataclass(frozen=True)
 class Links:
-    """How a film is reached: `url` over HTTP, else by path on this machine. `near`: the providers on this machine,
-    which may point there; where that is not known, any may."""
+    """How a caller reaches videos: with `url_of` over HTTP, else by path on this machine. Only `local_providers` may
+    link to this machine; None: any may."""
 
     path_of: Callable[[Job], Any]
     url_of: Callable[[Job], str] | None = None
@@ -200,8 +198,8 @@ class Links:
     def video_url(self, job: Job, now: datetime) -> str | None:
         """The provider's URL while it lives, then ours."""
         expires = job.result_url_expires_at
-        local_providers = self.local_providers is None or job.offer.provider in self.local_providers
-        theirs = read_address(job.result_url, is_loopback=local_providers)
+        is_local = self.local_providers is None or job.offer.provider in self.local_providers
+        theirs = read_address(job.result_url, is_loopback=is_local)
         if theirs and (expires is None or expires > now):
             return theirs
         path = self.path_of(job)
@@ -210,9 +208,15 @@ class Links:
         return self.url_of(job) if self.url_of else str(path.as_uri())
 
     def file(self, job: Job) -> str | None:
-        """The path, where the caller shares this machine."""
+        """The path, if the caller shares this machine."""
         path = self.path_of(job)
         return None if path is None or self.url_of else str(path)
+
+
+def links_of(jobs: "Jobs", base_url: str = "") -> Links:
+    """How callers reach the videos of these jobs; `base_url` is set where that is over HTTP."""
+    base = base_url.rstrip("/")
+    return Links(jobs.film, (lambda job: f"{base}/videos/{job.id}.mp4") if base else None, jobs.loopback_providers)
 
 
 def to_time(at: datetime | None) -> str | None:
@@ -223,46 +227,36 @@ def to_time(at: datetime | None) -> str | None:
 def to_changes(adjustments: tuple[Adjustment, ...]) -> list[AdjustmentView]:
     """Adjustments as callers see them."""
     return [
-        AdjustmentView(field=one_line(each.field), asked=one_line(each.asked), got=_got(each), by=each.by)
-        for each in adjustments
+        AdjustmentView(
+            field=one_line(change.field),
+            asked=one_line(change.asked),
+            # ours may be a path, which must be complete
+            got=shorten(change.got, MAX_PATH_CHARS) if change.by == "server" else one_line(change.got),
+            by=change.by,
+        )
+        for change in adjustments
     ]
 
 
-def _got(change: Adjustment) -> str:
-    """Words of others are cut; ours may be a path, every letter of which counts."""
-    return shorten(change.got, MAX_PATH_CHARS) if change.by == "server" else one_line(change.got)
+async def view_of(jobs: "Jobs", job: Job, base_url: str = "", *, show_frames: bool = True) -> JobView:
+    """All that is known of a job now, for the server and the terminal alike."""
+    context = await context_of(jobs, job, show_frames=show_frames)
+    return to_view(job, links_of(jobs, base_url), context, datetime.now(UTC))
 
 
-def to_ref(job: Job, links: Links, job_context: JobContext, now: datetime, *, fresh: bool = True) -> JobRef:
+def to_ref(job: Job, links: Links, context: JobContext, now: datetime, *, fresh: bool = True) -> JobRef:
     """The short form."""
-    return JobRef(
-        job_id=job.id,
-        state=job.state.value,
-        provider=job.offer.provider,
-        model=job.offer.model,
-        is_preview=job_context.is_preview,
-        cost_usd=to_wire(job.cost_usd),
-        at_most_usd=None if job.at_most_usd is None else to_wire(job.at_most_usd),
-        video_url=links.video_url(job, now),
-        adjustments=to_changes(job.all_adjustments),
-        cancel=_cancel(job),
-        error=_error(job),
-        next=next_step(job, job_context, fresh=fresh, now=now),
-    )
+    step = next_step(job, context, fresh=fresh, now=now)
+    return JobRef(**_in_both_forms(job, links, context, now), next=step)
 
 
-def to_view(job: Job, links: Links, job_context: JobContext, now: datetime) -> JobView:
-    """The whole form."""
+def to_view(job: Job, links: Links, context: JobContext, now: datetime) -> JobView:
+    """All that is known of a job."""
     film = job.film
     return JobView(
-        job_id=job.id,
-        state=job.state.value,
+        **_in_both_forms(job, links, context, now),
         operation=job.operation,
-        provider=job.offer.provider,
-        model=job.offer.model,
-        is_preview=job_context.is_preview,
         sources=list(job.sources),
-        video_url=links.video_url(job, now),
         video_url_expires_at=to_time(job.result_url_expires_at),
         file=links.file(job),
         duration=film.duration if film else None,
@@ -271,22 +265,33 @@ def to_view(job: Job, links: Links, job_context: JobContext, now: datetime) -> J
         fps=film.fps if film else None,
         has_audio=film.has_audio if film else None,
         size_bytes=film.size_bytes if film else None,
-        cost_usd=to_wire(job.cost_usd),
-        at_most_usd=None if job.at_most_usd is None else to_wire(job.at_most_usd),
         charged_usd=None if job.charged_micro is None else to_wire(from_micro(job.charged_micro)),
-        adjustments=to_changes(job.all_adjustments),
-        cancel=_cancel(job),
-        queue_position=(job_context.queue_ahead or job.queue_position) if job.live else None,
+        queue_position=(context.queue_ahead or job.queue_position) if job.live else None,
         progress=job.progress,
-        error=_error(job),
         created_at=to_time(job.created_at) or "",
         finished_at=to_time(job.finished_at),
-        next=next_step(job, job_context, now=now),
+        next=next_step(job, context, now=now),
     )
 
 
+def _in_both_forms(job: Job, links: Links, context: JobContext, now: datetime) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "state": job.state.value,
+        "provider": job.offer.provider,
+        "model": job.offer.model,
+        "is_preview": context.is_preview,
+        "cost_usd": to_wire(job.cost_usd),
+        "at_most_usd": None if job.at_most_usd is None else to_wire(job.at_most_usd),
+        "video_url": links.video_url(job, now),
+        "adjustments": to_changes(job.all_adjustments),
+        "cancel": job.cancel.value if job.cancel else "asked" if job.cancel_requested else None,
+        "error": _error(job),
+    }
+
+
 def without_frames(view: JobView) -> JobView:
-    """The same for who asked for pictures where none are sent: it says why."""
+    """The same, saying why the frames that were asked for are not sent."""
     return view.model_copy(update={"next": f"No picture: LTX_MCP_FRAMES is off. {view.next}"}) if view.width else view
 
 
@@ -306,14 +311,14 @@ def to_summary(job: Job) -> JobSummary:
 
 
 def to_estimate(plan: Plan, count: int, budget: "Budget", assumed: str = "") -> Estimate:
-    """Usable quotes first, cheapest first in each half; `supposed` says what was priced where nothing was given."""
+    """Usable quotes first, cheapest first; `assumed` says which input was assumed."""
     left = None if budget.left is None else from_micro(budget.left)
     over = "The day's budget does not reach."
     usable = [_quote(offer, count, "" if offer.fits(left) else over) for offer in plan.offers]
     others = [_quote(offer, count, unavailable_reason) for offer, unavailable_reason in plan.unusable]
     return Estimate(
         quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.max_usd)),
-        refused=[RefusedOffer(provider=each.provider, model=each.model, reason=each.reason) for each in plan.refused],
+        refused=[RefusedOffer(provider=row.provider, model=row.model, reason=row.reason) for row in plan.refused],
         budget=to_budget_view(budget),
         next=assumed or None,
     )
@@ -344,12 +349,6 @@ def _quote(offer: Offer, count: int, unavailable_reason: str) -> Quote:
         as_of=offer.as_of,
         source=offer.source,
     )
-
-
-def _cancel(job: Job) -> Any:
-    if job.cancel is not None:
-        return job.cancel.value
-    return "asked" if job.cancel_requested else None
 
 
 def _error(job: Job) -> ErrorView | None:

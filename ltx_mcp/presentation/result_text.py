@@ -1,16 +1,15 @@
-"""The short text beside the structure of each answer, and what is said while a call waits."""
+"""The short text beside the structure of each result, and the progress messages while a call waits."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from ltx_mcp.domain.arguments import EstimateCost
-from ltx_mcp.domain.formatting import clock, ordinal
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.offer import CAPTION, Offer
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.domain.quoting import cite, one_line
+from ltx_mcp.domain.quoting import cite, clock, one_line, ordinal
 from ltx_mcp.domain.request import MEDIA_ROLES, assumed_s
 from ltx_mcp.presentation.next_steps import JobContext, retry_text
 from ltx_mcp.presentation.result_models import (
@@ -29,19 +28,19 @@ QUOTE_LINES = 3
 """The first quotes have a line of their own; all others share one."""
 
 
-def status_text(job: Job, job_context: JobContext, now: datetime) -> str:
-    """What happens to a live job now: "at fal: 3rd in line, 0:42". The time is that since it was placed."""
-    provider = "this machine" if job_context.is_preview else job.offer.provider
+def status_text(job: Job, context: JobContext, now: datetime) -> str:
+    """What happens to an active job now: "at fal: 3rd in line, 0:42". The time is that since it was placed."""
+    provider = "this machine" if context.is_preview else job.offer.provider
     percent, waiting = f"{job.progress:.0f} %" if job.progress else "", retry_text(job, now)
     if job.blocked_by:
         what = f"waiting for {job.blocked_by}"
-    elif job.state is State.QUEUED and job_context.queue_ahead:
-        what = f"{ordinal(job_context.queue_ahead + 1)} in line here for {provider}"
+    elif job.state is State.QUEUED and context.queue_ahead:
+        what = f"{ordinal(context.queue_ahead + 1)} in line here for {provider}"
     elif job.state is State.QUEUED:
         what = ", ".join(filter(None, (f"preparing the order for {provider}", waiting or one_line(job.status_message))))
     elif job.state is State.SUBMITTING:
         what = f"sending the order to {provider}"
-    elif job.state is State.RUNNING and job_context.is_preview:
+    elif job.state is State.RUNNING and context.is_preview:
         what = ", ".join(filter(None, ("drawing on this machine", percent)))
     elif job.state is State.RUNNING:
         what = f"at {provider}: " + ", ".join(
@@ -53,7 +52,7 @@ def status_text(job: Job, job_context: JobContext, now: datetime) -> str:
 
 
 def order_text(offer: Offer) -> str:
-    """What is ordered, of whom and at what price: `6 s, 1080p, 16:9, with sound at fal (ltx-2.3-fast), 0.24 USD`."""
+    """What is ordered, where and at what price: `6 s, 1080p, 16:9, with sound at fal (ltx-2.3-fast), 0.24 USD`."""
     sound = "with sound" if offer.generate_audio else "silent"
     film = f"{_length_text(offer)}, {offer.resolution}, {offer.aspect_ratio}, {sound}"
     return f"{film} at {offer.provider} ({offer.model}), {offer.price}"
@@ -71,7 +70,7 @@ def _length_text(offer: Offer) -> str:
 
 
 def says(provider: str, text: str | None) -> str:
-    """What a provider itself says, marked as its words."""
+    """A provider's text, marked as such."""
     return f"{provider} says: {cite(text)}" if text else ""
 
 
@@ -82,25 +81,25 @@ def ref_text(ref: JobRef) -> str:
 
 
 def error_text(about: JobRef | JobView) -> str:
-    """The code of what went wrong, and what is known of it; empty where nothing did."""
+    """An error's code and what is known of it; empty if there is none."""
     return f"{about.error.code}: {failure_text(about)}" if about.error else ""
 
 
 def failure_text(about: JobRef | JobView) -> str:
-    """What went wrong, on one line, and what the provider says of it."""
+    """An error's message in one line, and the provider's own text."""
     error = about.error
     return " ".join(filter(None, (error.message, says(about.provider, error.provider_detail)))) if error else ""
 
 
 def cancel_text(ref: JobRef) -> str:
-    """What came of the wish; of the money, `next` tells."""
+    """The outcome of a request to cancel; `next` has what is charged."""
     word = f" ({ref.cancel})" if ref.cancel else ""
     return f"{ref.job_id} {ref.state}{word}. {ref.next}"
 
 
 def job_text(view: JobView, status: str) -> str:
-    """All that is known of a job: `stage` while it lives, then the film's figures or what went wrong, the order, where
-    the film is, and what to do next."""
+    """All that is known of a job: `status` while it is active, then the video's figures or the error, the order, where
+    the video is, and what to do next."""
     first = f"{view.job_id} {view.state}" + (f" ({status})" if status else "")
     if view.width:
         sound = "with sound" if view.has_audio else "silent"
@@ -111,7 +110,7 @@ def job_text(view: JobView, status: str) -> str:
 
 
 def _order_line(view: JobView) -> str:
-    """Of whom it was ordered, from what, at what price, and when."""
+    """What was ordered, where, from what, at what price, and when."""
     made_from = f" from {', '.join(view.sources)}" if view.sources else ""
     price = f"{to_text(view.cost_usd)} USD charged" if view.charged_usd == view.cost_usd else view.price()
     if view.charged_usd is not None and view.charged_usd != view.cost_usd:
@@ -121,7 +120,7 @@ def _order_line(view: JobView) -> str:
 
 
 def _place_line(view: JobView) -> str:
-    """Where the film is, and how long; its path where the address does not show it."""
+    """Where the video is, and until when; its path if the URL does not show it."""
     url = view.video_url or ""
     until = f"until {view.video_url_expires_at}" if url and view.video_url_expires_at else ""
     path = f"file {view.file}" if view.file and view.file not in url else ""
@@ -130,7 +129,7 @@ def _place_line(view: JobView) -> str:
 
 
 def row_text(row: JobSummary) -> str:
-    """A job in a list, on one line, and which jobs it was made from."""
+    """A job of a list, on one line."""
     made_from = f" from {', '.join(row.sources)}" if row.sources else ""
     order = f"{row.operation}{made_from} at {row.provider}, {row.price()}, {row.created_at}"
     return f"{row.job_id} {row.state}: {order}: {' '.join(row.prompt.split())}"
@@ -143,7 +142,7 @@ def list_text(listed: JobList) -> str:
 
 
 def changes_text(changes: list[AdjustmentView]) -> str:
-    """What is not as asked; empty when all is."""
+    """What differs from the request; empty if nothing does."""
     found = [f"{each.field} {each.asked} is {each.got}" for each in changes if _is_found(each)]
     changed = [_change_text(each) for each in changes if each.field != CAPTION and not _is_found(each)]
     captions = [_caption_text(each) for each in changes if each.field == CAPTION]
@@ -155,7 +154,7 @@ def changes_text(changes: list[AdjustmentView]) -> str:
 
 
 def _is_found(change: AdjustmentView) -> bool:
-    """Whether it says which file a relative path was taken to mean."""
+    """Whether it reports the file that a relative path meant."""
     return change.by == "server" and change.field in MEDIA_ROLES and Path(change.got).is_absolute()
 
 
@@ -172,7 +171,7 @@ def _change_text(change: AdjustmentView) -> str:
 
 
 def estimate_text(estimate: Estimate, count: int = 1) -> str:
-    """The quotes, each with the seconds it is for, why others do not offer it, and what is left of a budget."""
+    """The quotes, why others do not offer it, and what is left of the budget."""
     lines = [_quote_text(quote, count) for quote in estimate.quotes]
     if len(lines) > QUOTE_LINES:
         lines = [*lines[: QUOTE_LINES - 1], " ".join(lines[QUOTE_LINES - 1 :])]
@@ -185,7 +184,7 @@ def estimate_text(estimate: Estimate, count: int = 1) -> str:
 
 
 def _reasons(refused: Sequence[RefusedOffer]) -> list[str]:
-    """Each reason once, with the models of a provider that it holds for."""
+    """Each reason once, with the models of a provider to which it applies."""
     models: dict[tuple[str, str], list[str]] = {}
     for each in refused:
         models.setdefault((each.provider, each.reason), []).append(each.model)
@@ -193,7 +192,7 @@ def _reasons(refused: Sequence[RefusedOffer]) -> list[str]:
 
 
 def _others_text(estimate: Estimate) -> str:
-    """Who offers no model at all; the reasons follow."""
+    """The providers that offer no model at all."""
     quoted = {quote.provider for quote in estimate.quotes}
     others = ", ".join(dict.fromkeys(each.provider for each in estimate.refused if each.provider not in quoted))
     return f"Not offered by {others}." if others else ""
@@ -207,7 +206,7 @@ def _budget_text(budget: BudgetView) -> str:
 
 
 def _quote_text(quote: Quote, count: int) -> str:
-    """One line: a preview is called one, and what stands in the way is said."""
+    """One line, with why the quote cannot be ordered now."""
     parts = (
         f"{quote.provider} {quote.model}: {quote.price()} each",
         f"{quote.price(count)} in all" if count > 1 else "",
@@ -219,7 +218,7 @@ def _quote_text(quote: Quote, count: int) -> str:
 
 
 def assumed_text(arguments: EstimateCost) -> str:
-    """Which medium was priced where none was given; empty where one was, or none is needed."""
+    """Which input was assumed; empty if none was."""
     seconds = assumed_s(arguments)
     what, like = ("audio", "a sound") if arguments.operation == "audio_to_video" else ("video", "a video")
     return "" if seconds is None else f"As for {like} of {seconds:g} s; give {what} for the price of yours."

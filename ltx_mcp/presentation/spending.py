@@ -1,9 +1,9 @@
-"""What callers are shown of their spending: by UTC day, provider and model, and where a provider charges other prices
-than the table has."""
+"""What callers see of their spending: by UTC day, provider and model, and where a provider charges other prices than
+the table has."""
 
 import re
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.price import from_micro, to_wire
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SpentRow(ResultModel):
-    """One day's videos of one provider and model; held, booked and released count videos."""
+    """One day, provider and model; held, booked and released count videos."""
 
     day: str
     provider: str
@@ -54,8 +54,8 @@ class SpendView(ResultModel):
 def to_spend_view(spend: "Spend") -> SpendView:
     """As callers see it."""
     return SpendView(
-        rows=[_row(each) for each in spend.rows],
-        drifts=[_drift(each) for each in spend.drifts],
+        rows=[SpentRow(**_in_usd(row)) for row in spend.rows],
+        drifts=[DriftRow(**_in_usd(drift)) for drift in spend.drifts],
         budget=to_budget_view(spend.budget),
     )
 
@@ -74,30 +74,12 @@ def read_day(text: str) -> date | None:
     )
 
 
-def _row(spent: "SpendRow") -> SpentRow:
-    return SpentRow(
-        day=spent.day,
-        provider=spent.provider,
-        model=spent.model,
-        videos=spent.videos,
-        held=spent.held,
-        booked=spent.booked,
-        released=spent.released,
-        quoted_usd=to_wire(from_micro(spent.quoted_micro)),
-        spent_usd=to_wire(from_micro(spent.spent_micro)),
-        reserved_usd=to_wire(from_micro(spent.reserved_micro)),
-        charged_usd=None if spent.charged_micro is None else to_wire(from_micro(spent.charged_micro)),
-        drift_usd=None if spent.drift_micro is None else to_wire(from_micro(spent.drift_micro)),
-    )
-
-
-def _drift(drift: "PriceDrift") -> DriftRow:
-    return DriftRow(
-        provider=drift.provider,
-        model=drift.model,
-        videos=drift.videos,
-        quoted_usd=to_wire(from_micro(drift.quoted_micro)),
-        charged_usd=to_wire(from_micro(drift.charged_micro)),
-        since=drift.since,
-        as_of=drift.as_of,
-    )
+def _in_usd(record: "SpendRow | PriceDrift") -> dict[str, Any]:
+    """The fields of a record, micro-dollars as USD."""
+    fields = vars(record)
+    amounts = {name: micro for name, micro in fields.items() if name.endswith("_micro")}
+    others = {name: value for name, value in fields.items() if name not in amounts}
+    return others | {
+        f"{name.removesuffix('_micro')}_usd": None if micro is None else to_wire(from_micro(micro))
+        for name, micro in amounts.items()
+    }

@@ -1,7 +1,7 @@
-"""What can be made of a film next, and what each of it costs: what the player, the answers and the terminal suggest.
+"""How a video can be continued and what that costs: suggestions of the player, the results and the terminal; pure.
 
-Pure. An extension is suggested with the least context that joins well; looking at all of the film can cost twice as
-much, which is what a call without `context` does.
+An extension is suggested with the shortest context that joins well; without `context` a call uses all of the video,
+which can cost twice as much.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.request import Input, to_request
 
 ADDED_S, REDONE_S = 5, 2
-"""How much is suggested to add or to redo."""
+"""Seconds that are suggested to add or redo."""
 CONTEXT_S = 2
-"""Seconds of context that show a model where everything moves to; providers take one at least."""
+"""Seconds of context that show a model all motion; providers require one at least."""
 ANY_PROMPT = "what happens then"
 
 
@@ -33,7 +33,7 @@ class Suggestion:
 
     @property
     def given(self) -> dict[str, Any]:
-        """The arguments that are not their defaults."""
+        """The arguments that are not defaults."""
         return self.arguments.model_dump(mode="json", exclude_defaults=True)
 
     @property
@@ -44,19 +44,19 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Longer:
-    """A film made longer; `whole` is the same with as much of it for context as fits, where that costs more."""
+    """An extension; `with_full_context` is the same with as much context as fits, if that costs more."""
 
     priced: Suggestion
     with_full_context: Suggestion | None
 
     @property
     def context(self) -> float:
-        """As it is to be given; 0 where it need not be."""
+        """The `context` argument; 0 if it is not needed."""
         return float(self.priced.given.get("context", 0))
 
     @property
     def price(self) -> str:
-        """Both: `0.70 USD (1.10 USD with 6 s of context, taken where none is named)`."""
+        """Both prices: `0.70 USD (1.10 USD with 6 s of context, taken where none is named)`."""
         if self.with_full_context is None:
             return self.priced.price
         offer = self.with_full_context.offer
@@ -67,7 +67,7 @@ class Longer:
 def priced(
     model: type[PaidArguments], values: dict[str, Any], inputs: Sequence[Input], catalog: Catalog
 ) -> Suggestion | None:
-    """What these arguments would order now; None where nobody offers it."""
+    """What these arguments would order now; None if nobody offers it."""
     try:
         arguments = model(**values)
         return Suggestion(arguments, select_offers(to_request(arguments), inputs, catalog)[0])
@@ -76,31 +76,29 @@ def priced(
 
 
 def longer(video: Input, catalog: Catalog, **values: Any) -> Longer | None:
-    """The film of a job made longer, with the least context that joins well; `values` are further arguments."""
+    """An extension of a job's video with the shortest context that joins well; `values` are further arguments."""
     values = {"video": video.job_id, "duration": ADDED_S} | values
-    with_full_context = priced(ExtendVideo, values, (video,), catalog)
+    full = priced(ExtendVideo, values, (video,), catalog)
     short = priced(ExtendVideo, values | {"context": CONTEXT_S}, (video,), catalog)
-    if short is None or (
-        with_full_context is not None and with_full_context.offer.at_most_usd <= short.offer.at_most_usd
-    ):
-        return None if with_full_context is None else Longer(with_full_context, None)
-    return Longer(short, with_full_context)
+    if short is None or (full is not None and full.offer.at_most_usd <= short.offer.at_most_usd):
+        return None if full is None else Longer(full, None)
+    return Longer(short, full)
 
 
 def redone(video: Input, catalog: Catalog) -> Suggestion | None:
-    """A section of the film of a job made anew."""
+    """A retake of a section of a job's video."""
     values = {"video": video.job_id, "start_time": 0, "duration": REDONE_S, "prompt": ANY_PROMPT}
     return priced(RetakeVideo, values, (video,), catalog)
 
 
 def next_shot(last: Input, catalog: Catalog) -> Suggestion | None:
-    """A shot that begins with the last frame of a job."""
+    """A video that begins with the last frame of a job's."""
     values = {"image": f"{last.job_id}#{last.frame_position}", "prompt": ANY_PROMPT}
     return priced(AnimateImage, values, (last,), catalog)
 
 
 def continuation_text(job: Job, catalog: Catalog) -> str:
-    """How the film of a job is continued, in the arguments of the tools, with what that costs; empty without one."""
+    """How a job's video is continued, as calls of tools with prices; empty if there is no video."""
     if job.state is not State.SUCCEEDED or job.film is None:
         return ""
     video, last, options = input_of(job, "video"), input_of(job, "image", "last"), []

@@ -1,8 +1,9 @@
-"""Builds the server: tools, resources, and a lifespan that hands live jobs over when it ends."""
+"""Builds the server: tools, resources, prompts, and a lifespan at whose end a worker takes over active jobs."""
 
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -12,11 +13,11 @@ from mcp.server.context import CallNext, ServerRequestContext
 
 from ltx_mcp import __version__
 from ltx_mcp.domain.plan import Catalog
+from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS, shorten
 from ltx_mcp.presentation.config import make_config, warn_of_ended
 from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.completions import add_completions
-from ltx_mcp.server.echoes import shorten_names
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
 from ltx_mcp.server.resources import add_resources
@@ -42,10 +43,23 @@ INSTRUCTIONS = (
 )
 
 
+NAMES = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "resources/subscribe": "uri",
+    "resources/unsubscribe": "uri",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}
+"""The parameter that names something, by method; nothing here has a name longer than MAX_SHOWN_CHARS."""
+
+
 def make_server(
     settings: Settings, catalog: Catalog, *, base_url: str = ""
 ) -> tuple[MCPServer[AppContext], Callable[[], AppContext | None]]:
-    """The server, and a look at its context while it runs. `base_url`: films are reached over HTTP, not by path."""
+    """The server, and a function that gives its context while it runs. With `base_url` videos are reached over HTTP."""
     contexts: list[AppContext] = []
 
     @asynccontextmanager
@@ -92,16 +106,27 @@ def make_server(
 
 
 async def _mark_response(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
-    """Notice the first answer: what is heavy waits for it."""
+    """Note the first response: heavy work waits for it."""
     result = await call_next(ctx)
     if isinstance(ctx.lifespan_context, AppContext):
         ctx.lifespan_context.has_responded.set()
     return result
 
 
+async def shorten_names(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
+    """Cut a name that is too long to exist, before the SDK repeats it in an error, logs it or looks it up."""
+    name = NAMES.get(ctx.method, "")
+    given = (ctx.params or {}).get(name)
+    if isinstance(given, str) and given != (short := shorten(given)):
+        ctx = replace(ctx, params={**(ctx.params or {}), name: short})
+    if len(ctx.method) > MAX_SHOWN_CHARS:
+        ctx = replace(ctx, method=shorten(ctx.method))
+    return await call_next(ctx)
+
+
 @contextmanager
 def _without_rich() -> Iterator[None]:
-    """The SDK imports rich for a log handler where it finds it, 40 ms before the first answer; ours is set already."""
+    """Hide rich while the server is made: the SDK would import it for a log handler we replace, which takes 40 ms."""
     if "rich" in sys.modules:
         yield
         return

@@ -1,7 +1,8 @@
-"""What a tool call works at: the Jobs of this process, opened when first needed, and how its films are reached."""
+"""What the calls of one server share: the Jobs of this process, opened at the first use, and how videos are reached."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,10 @@ from mcp.server.mcpserver import Context
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
-from ltx_mcp.presentation.config import CALLER
-from ltx_mcp.presentation.next_steps import JobContext, context_of
-from ltx_mcp.presentation.result_models import JobRef, JobView, Links, to_ref, to_view
+from ltx_mcp.presentation.next_steps import context_of
+from ltx_mcp.presentation.result_models import JobRef, JobView, links_of, to_ref, view_of
 from ltx_mcp.presentation.result_text import status_text
 from ltx_mcp.server.patience import Patiences
-from ltx_mcp.server.whole_steps import ProgressSteps
 from ltx_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,10 +28,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FIRST_CHECK_S, CHECK_INTERVAL_S = 1.0, 60.0
+QUIET_S = 5.0
+"""Progress of less than one percent is reported no more often than this."""
+PERCENT = 100
 
 
 class AppContext:
-    """One server's connection to its jobs. `make_config` gives the plain values; `base_url` is set over HTTP."""
+    """One server's access to its jobs; `base_url` is set where videos are reached over HTTP."""
 
     def __init__(
         self, settings: Settings, make_config: Callable[[], "JobsConfig"], group: TaskGroup, base_url: str = ""
@@ -51,10 +53,10 @@ class AppContext:
         self.patiences = Patiences()
 
     async def jobs(self) -> "Jobs":
-        """The open jobs; the first call imports the store and starts the runner."""
+        """The open jobs. The first call imports the store and starts the runner."""
         async with self._opening:
             if self._jobs is None:
-                # a quarter of a second of imports: not on the event loop, where other calls wait
+                # the imports take a quarter of a second, in which the event loop serves other calls
                 service = await anyio.to_thread.run_sync(_import_service)
                 config = await anyio.to_thread.run_sync(self._make_config)
                 jobs: Jobs = await service.Jobs.open(config)
@@ -63,14 +65,14 @@ class AppContext:
             return self._jobs
 
     async def take_over_ownerless(self) -> None:
-        """A second after the first answer: jobs that a dead process left are taken over, where there are any."""
+        """Take over jobs that a dead process left, from a second after the first response on."""
         await self.has_responded.wait()
         await anyio.sleep(FIRST_CHECK_S)
         while not await self.has_jobs():
             await anyio.sleep(CHECK_INTERVAL_S)
 
     async def has_jobs(self) -> bool:
-        """Whether there is anything to look at; what is there is opened, as far as it can be."""
+        """Whether this home has jobs; they are opened if possible."""
         if not self._shared and not (self._home / "jobs.sqlite").exists():
             return False
         try:
@@ -83,7 +85,7 @@ class AppContext:
         return True
 
     async def close(self) -> None:
-        """Hand over what is under way: to a detached worker, when live jobs are left."""
+        """Close the jobs; a detached worker continues those that are still active."""
         if self._closed:
             return
         self._closed = True
@@ -92,42 +94,22 @@ class AppContext:
                 start = partial(anyio.to_thread.run_sync, _start_worker, self._home, self._environment)
                 await self._jobs.stop(start)
 
-    def caller(self, context: Any = None) -> str:
-        """Whose jobs a call may see."""
-        return CALLER
-
-    @property
-    def links(self) -> Links:
-        """How films are reached from where the caller is."""
-        assert self._jobs is not None
-        base = self._base_url.rstrip("/")
-        url_of = (lambda job: f"{base}/videos/{job.id}.mp4") if base else None
-        return Links(self._jobs.film, url_of, self._jobs.loopback_providers)
-
     async def ref(self, job: Job, *, fresh: bool = True) -> JobRef:
-        """The short form of a job, as this caller reaches it."""
-        made = await self._shape(partial(to_ref, fresh=fresh), job)
-        assert isinstance(made, JobRef)
-        return made
+        """The short form of a job; `fresh`: this call placed it."""
+        jobs = await self.jobs()
+        links, job_context = links_of(jobs, self._base_url), await context_of(jobs, job, show_frames=self.show_frames)
+        return to_ref(job, links, job_context, datetime.now(UTC), fresh=fresh)
 
     async def view(self, job: Job) -> JobView:
-        """The whole form."""
-        made = await self._shape(to_view, job)
-        assert isinstance(made, JobView)
-        return made
+        """All that is known of a job."""
+        return await view_of(await self.jobs(), job, self._base_url, show_frames=self.show_frames)
 
     async def status_text(self, job: Job) -> str:
-        """What happens to it now, in a few words; empty when it has ended."""
-        return status_text(job, await self._context(job), datetime.now(UTC)) if job.live else ""
-
-    async def _shape(self, form: Callable[..., JobRef | JobView], job: Job) -> JobRef | JobView:
-        return form(job, self.links, await self._context(job), datetime.now(UTC))
-
-    async def _context(self, job: Job) -> JobContext:
-        return await context_of(await self.jobs(), job, show_frames=self.show_frames)
+        """What happens to a job now, in a few words; empty when it has ended."""
+        return status_text(job, await context_of(await self.jobs(), job), datetime.now(UTC)) if job.live else ""
 
     def progress_reporter(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
-        """Tells a waiting caller how a job stands, in whole steps."""
+        """A function that reports a job's progress to its waiting caller."""
         steps = ProgressSteps()
 
         async def report(job: Job) -> None:
@@ -137,11 +119,37 @@ class AppContext:
         return report
 
 
+@dataclass
+class ProgressSteps:
+    """Progress of one call in integers, each larger than the one before, as the protocol asks: a percentage where the
+    provider reports one."""
+
+    step: int = 0
+    status: str = ""
+    at_s: float = 0.0
+
+    def next(self, progress: float | None, status: str, now_s: float) -> tuple[int, int | None] | None:
+        """The step to report and its total, if known; None where there is nothing new to say."""
+        step = int(progress or 0)
+        if step <= self.step:
+            if self.step and progress and status == self.status and now_s - self.at_s < QUIET_S:
+                return None
+            step = self.step + 1
+        self.step, self.status, self.at_s = step, status, now_s
+        return step, PERCENT if progress and step <= PERCENT else None
+
+
 def app_context_of(context: Context[Any]) -> AppContext:
-    """The context of the server that a call came to."""
+    """The AppContext of a call."""
     app_context = context.request_context.lifespan_context
     assert isinstance(app_context, AppContext)
     return app_context
+
+
+async def open_jobs(context: Context[Any]) -> "tuple[AppContext, Jobs]":
+    """The AppContext of a call, and its open jobs."""
+    app_context = app_context_of(context)
+    return app_context, await app_context.jobs()
 
 
 def _import_service() -> Any:

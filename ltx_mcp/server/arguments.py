@@ -1,4 +1,4 @@
-"""From a request model to a strict MCP tool: lean schemas, unknown arguments refused by name, our words in errors."""
+"""From a model of arguments to a strict MCP tool: lean schemas, unknown arguments refused by name, our own errors."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
@@ -14,27 +14,27 @@ from pydantic import BaseModel, Field, ValidationError
 from ltx_mcp.domain.arguments import MAX_WAIT_S
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.quoting import list_names, quote
-from ltx_mcp.server.error_results import catch_errors
+from ltx_mcp.server.results import catch_errors
 
 UNPUBLISHED_KEYS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})
-"""Left out of the published schemas to keep the list short; every one of them is still enforced, and explained."""
+"""Left out of the published schemas to keep the list short; they are still enforced, and explained in errors."""
 UNPUBLISHED_VALUES: tuple[tuple[str, Any], ...] = (("default", ""), ("default", None), ("minimum", 0))
-"""So are an empty default of an argument that is not required, and that no amount is negative."""
+"""Also left out: empty defaults, and that no amount is negative."""
 
 JOB = "JobRef"
 DESCRIBED_ONCE = ("AdjustmentView", "ErrorView")
-"""What these records and the fields of a job are stands in the answer of the first tool, and nowhere else."""
+"""Only the first tool's result schema describes these records and the fields of a job."""
 
 Call = Callable[[Any, Context[Any]], Awaitable[CallToolResult | InputRequiredResult]]
 
 
 class StrictTool(Tool):
-    """A tool whose arguments are a request model; it never raises, and answers every failure in our words."""
+    """A tool whose arguments are a pydantic model, and which returns every error as a result in our words."""
 
     model: type[BaseModel] = Field(exclude=True)
 
     async def run(self, arguments: dict[str, Any], context: Context[Any], convert_result: bool = False) -> Any:
-        """Read the arguments, call the function, answer."""
+        """Read the arguments, and call the function."""
 
         async def call() -> CallToolResult | InputRequiredResult:
             given, sentence = cut_wait(self.model, arguments)
@@ -57,8 +57,8 @@ def make_tool(
     meta: dict[str, Any] | None = None,
     is_first: bool = False,
 ) -> StrictTool:
-    """A tool of `call`; `choices` are the values the facts allow for some of its arguments. Without an `answer` none is
-    promised. The first tool says what the fields are."""
+    """A tool of `call`; `choices` are the values the catalog allows for some arguments. Without `result` the tool has
+    no output schema. The first tool describes the fields of results."""
     parameters = deepcopy(_schema_of(arguments))
     for name, allowed in choices.items():
         if name in parameters["properties"]:
@@ -90,7 +90,7 @@ def _result_schema_of(result: type[BaseModel], is_first: bool) -> dict[str, Any]
 
 
 def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, Any]) -> Any:
-    """The request. Raises CallerError naming each argument that cannot be used and what is allowed."""
+    """The validated arguments. Raises CallerError with each invalid argument and what is allowed."""
     fields = model.model_fields
     stray = [name for name in arguments if name not in fields]
     sentences, problem = [_stray_sentence(stray, tool, fields)] if stray else [], None
@@ -103,7 +103,7 @@ def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, An
         request = model.model_validate(given)
     except ValidationError as error:
         problem = error
-        sentences += [_sentence(each) for each in _joined(error.errors(include_url=False))]
+        sentences += [_sentence(detail) for detail in _joined(error.errors(include_url=False))]
     if sentences:
         raise CallerError(ErrorCode.INVALID_REQUEST, " ".join(dict.fromkeys(sentences))) from problem
     return request
@@ -111,7 +111,7 @@ def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, An
 
 def _is_left_out(value: Any, model: type[BaseModel], name: str) -> bool:
     """Whether an optional argument was only filled in, as strict modes and many models do: with null, an empty text,
-    or 0 where no 0 can be meant."""
+    or 0 where 0 is not allowed."""
     if isinstance(value, str):
         return not value.strip() or (_is_zero(value) and _is_number(model, name) and not _takes_zero(model, name))
     return value is None or (_is_zero(value) and not _takes_zero(model, name))
@@ -134,12 +134,12 @@ def _takes_zero(model: type[BaseModel], name: str) -> bool:
     try:
         model.model_validate({name: 0})
     except ValidationError as error:
-        return all(each["loc"][0] != name for each in error.errors() if each["loc"])
+        return all(detail["loc"][0] != name for detail in error.errors() if detail["loc"])
     return True
 
 
 def cut_wait(model: type[BaseModel], arguments: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    """The arguments with a wait that a call can keep, and the sentence that says what was cut."""
+    """The arguments with wait_seconds limited to MAX_WAIT_S, and the sentence that says so."""
     wait = arguments.get("wait_seconds")
     if "wait_seconds" not in model.model_fields or isinstance(wait, bool) or not isinstance(wait, int | float | str):
         return arguments, ""
@@ -153,7 +153,7 @@ def cut_wait(model: type[BaseModel], arguments: Mapping[str, Any]) -> tuple[Mapp
 
 
 def with_sentence(result: CallToolResult | InputRequiredResult, sentence: str) -> CallToolResult | InputRequiredResult:
-    """The answer with one sentence more, at the end of its first text and of what its structure says to do next."""
+    """The result with another sentence at the end of its first text, and of `next` in its structure."""
     if not sentence or isinstance(result, InputRequiredResult):
         return result
     first = next((n for n, block in enumerate(result.content) if isinstance(block, TextContent)), None)
@@ -170,19 +170,20 @@ def with_sentence(result: CallToolResult | InputRequiredResult, sentence: str) -
 
 
 def _joined(errors: list[Any]) -> list[Any]:
-    """One error for an argument that may be of several kinds: what is wrong with the number, and which words."""
-    words: dict[Any, Any] = {}
-    for each in filter(_is_choice_of_union, errors):
-        first = words.setdefault(each["loc"][0], each | {"loc": each["loc"][:1], "expected": []})
-        first["expected"].append(each["ctx"]["expected"])
+    """One error for each argument of a union type: what is wrong with the number, and the allowed choices."""
+    choices: dict[Any, Any] = {}
+    for error in filter(_is_choice_of_union, errors):
+        first = choices.setdefault(error["loc"][0], error | {"loc": error["loc"][:1], "expected": []})
+        first["expected"].append(error["ctx"]["expected"])
     joined = []
-    for each in (error for error in errors if not _is_choice_of_union(error)):
-        word = words.pop(each["loc"][0], None) if each["loc"] else None
-        more = f", or be {' or '.join(word['expected'])}" if word else ""
-        words_of = [text.strip("'") for text in word["expected"]] if word else []
-        one = {"loc": each["loc"][:1], "msg": f"{each['msg']}{more}", "words": words_of}
-        joined.append(each | one if word else each)
-    return [*joined, *(word | {"msg": f"should be {' or '.join(word['expected'])}"} for word in words.values())]
+    for error in (error for error in errors if not _is_choice_of_union(error)):
+        if error["loc"] and (choice := choices.pop(error["loc"][0], None)):
+            expected = choice["expected"]
+            message = f"{error['msg']}, or be {' or '.join(expected)}"
+            plain = [text.strip("'") for text in expected]
+            error = error | {"loc": error["loc"][:1], "msg": message, "choices": plain}
+        joined.append(error)
+    return [*joined, *(choice | {"msg": f"should be {' or '.join(choice['expected'])}"} for choice in choices.values())]
 
 
 def _is_choice_of_union(error: Any) -> bool:
@@ -207,15 +208,15 @@ def _sentence(error: Any) -> str:
 UNREADABLE = frozenset(
     f"{kind}_{fault}" for kind in ("float", "int", "bool", "string", "decimal") for fault in ("parsing", "type")
 )
-"""What cannot be read at all: the validator would tell how it tried."""
+"""Errors whose pydantic message would describe the parsing."""
 SECONDS = {"duration": 6, "wait_seconds": 20, "start_time": 2, "context": 2, "frame_at": 2}
 
 
 def _kind(name: str, error: Any) -> str:
     """What an argument takes, with an example."""
     if name in SECONDS:
-        words = "".join(f", or {word}" for word in error.get("words", ()))
-        return f"seconds, such as {SECONDS[name]}{words}"
+        choices = "".join(f", or {choice}" for choice in error.get("choices", ()))
+        return f"seconds, such as {SECONDS[name]}{choices}"
     if name == "max_cost_usd":
         return "an amount in USD, such as 0.50"
     kind = error["type"].partition("_")[0]
@@ -223,7 +224,7 @@ def _kind(name: str, error: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """What was given, where it is short; a whole number beyond some thousand digits cannot even be written."""
+    """What was given, if it is short; Python refuses to print integers of some thousand digits."""
     if isinstance(value, bool):
         return f" (got {str(value).lower()})"
     short = value.bit_length() < 256 if isinstance(value, int) else isinstance(value, str | float)
@@ -233,9 +234,9 @@ def _shown(value: Any) -> str:
 
 
 def lean(node: Any) -> Any:
-    """A JSON schema without what no model reads: titles, docstrings of records, and bounds that go without saying."""
+    """A JSON schema without what no model reads: titles, docstrings of records, and obvious bounds."""
     if isinstance(node, list):
-        return [lean(each) for each in node]
+        return [lean(item) for item in node]
     if not isinstance(node, dict):
         return node
     dropped = (
@@ -243,7 +244,7 @@ def lean(node: Any) -> Any:
         if "properties" in node and node.get("type") == "object"
         else UNPUBLISHED_KEYS
     )
-    # a property may have one of these names: then its value is a schema, not a word
+    # a property may have one of these names: then its value is a schema
     return {
         name: lean(value)
         for name, value in node.items()
@@ -252,15 +253,15 @@ def lean(node: Any) -> Any:
 
 
 def lean_result_schema(schema: dict[str, Any], is_first: bool = False) -> dict[str, Any]:
-    """The schema of an answer: also without defaults, null branches (nulls are never sent), types that an enum
-    implies, and references, because each record is used once."""
+    """The schema of a result: also without defaults, null branches (nulls are never sent), types that an enum implies,
+    and references, because each record is used once."""
     is_short = schema.get("title") == JOB and not is_first
     left_out = () if is_first else DESCRIBED_ONCE
-    records = {name: each for name, each in lean(schema).get("$defs", {}).items() if name not in left_out}
+    records = {name: record for name, record in lean(schema).get("$defs", {}).items() if name not in left_out}
 
     def shorten(node: Any) -> Any:
         if isinstance(node, list):
-            return [shorten(each) for each in node]
+            return [shorten(item) for item in node]
         if not isinstance(node, dict):
             return node
         if {"type": "null"} in node.get("anyOf", []):
@@ -277,6 +278,6 @@ def lean_result_schema(schema: dict[str, Any], is_first: bool = False) -> dict[s
         return {name: shorten(value) for name, value in node.items() if name not in dropped}
 
     short: dict[str, Any] = shorten(lean(schema))
-    # the handle and the state are what every reader needs; the rest is said by being there
+    # every reader needs the id and the state; other fields may be absent
     short["required"] = short["required"][:2]
     return short

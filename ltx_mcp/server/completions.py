@@ -1,4 +1,4 @@
-"""What a host can offer while a person fills in a prompt or a resource address: models, jobs, days, moments."""
+"""Completions for the arguments of prompts and resource templates: models, jobs, days, seconds."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,7 @@ from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS
+from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.server.app_context import AppContext
 
 MAX_VALUES = 100
@@ -21,7 +22,7 @@ SHOTS = tuple(map(str, range(1, 13)))
 
 
 def add_completions(server: MCPServer[Any], catalog: Catalog, current_context: Callable[[], AppContext | None]) -> None:
-    """Register the one handler there is."""
+    """Register the handler."""
 
     # the SDK's decorator has no types
     @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
@@ -38,14 +39,14 @@ def add_completions(server: MCPServer[Any], catalog: Catalog, current_context: C
 
 
 def _matching(values: Iterable[str], prefix: str) -> Completion:
-    # no word is as long as what may be shown
+    # no value is longer than this
     folded = prefix[: MAX_SHOWN_CHARS + 1].casefold()
     found = [value for value in dict.fromkeys(values) if value.casefold().startswith(folded)]
     return Completion(values=found[:MAX_VALUES], total=len(found), has_more=len(found) > MAX_VALUES)
 
 
 def _from_catalog(catalog: Catalog, name: str, given: dict[str, str]) -> Sequence[str] | None:
-    """What is known without any job; None for another argument."""
+    """Values that need no job; None for another argument."""
     rows = [row for facts in catalog.providers for row in facts.offer if not facts.is_preview]
     if name == "model":
         return ["auto", *(row.model for row in rows)]
@@ -66,20 +67,20 @@ def _from_catalog(catalog: Catalog, name: str, given: dict[str, str]) -> Sequenc
 
 
 async def _from_jobs(app_context: AppContext | None, name: str, given: dict[str, str]) -> Sequence[str]:
-    """Recent jobs of this caller, and moments of a film; nothing where there are no jobs yet."""
+    """Recent jobs, and seconds of a video; nothing where there are no jobs yet."""
     if app_context is None or name not in ("job_id", "image", "seconds") or not await app_context.has_jobs():
         return ()
     jobs = await app_context.jobs()
     if name == "seconds":
         try:
-            return _moments(await jobs.get(given.get("job_id", ""), app_context.caller()))
+            return _seconds(await jobs.get(given.get("job_id", ""), CALLER))
         except LtxError:
             return ()
-    recent = (await jobs.page(ListJobs(limit=MAX_VALUES), app_context.caller())).jobs
+    recent = (await jobs.page(ListJobs(limit=MAX_VALUES), CALLER)).jobs
     if name == "job_id":
         return [job.id for job in recent]
     return [f"{job.id}#last" for job in recent if job.live or job.film]
 
 
-def _moments(job: Job) -> Sequence[str]:
+def _seconds(job: Job) -> Sequence[str]:
     return [str(second) for second in range(int(job.film.duration) + 1)] if job.film else ()

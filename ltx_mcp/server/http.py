@@ -1,4 +1,4 @@
-"""The same server over streamable HTTP, and its films with byte ranges, so that a player can seek."""
+"""The server over streamable HTTP, and its videos with byte ranges, so that a player can seek."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ from ltx_mcp.server.http_bodies import BodyBudget, FileTransfers, VideoResponse
 from ltx_mcp.server.http_sessions import MAX_SESSIONS_IN_USE, SESSION_IDLE_TIMEOUT_S, Sessions
 
 MAX_BODY_BYTES = 72_000_000
-"""A call whose picture is a data URI of the most bytes that are accepted."""
+"""Enough for a call with the largest accepted image as data URI."""
 MAX_BODIES_BYTES = 2 * MAX_BODY_BYTES
 PATH = "/mcp"
 NOT_OUR_HOST = (
@@ -30,7 +30,7 @@ NOT_OUR_HOST = (
 def make_app(
     server: MCPServer[Any], current_context: Callable[[], AppContext | None], public_url: str = ""
 ) -> Starlette:
-    """MCP at /mcp and films at /videos, both only under this machine's own names and that of `public_url`."""
+    """MCP at /mcp and videos at /videos, both only under this machine's names and that of `public_url`."""
     allowed = _allowed(public_url)
     _add_video_route(server, current_context, TransportSecurityMiddleware(allowed))
     app = server.streamable_http_app(
@@ -47,13 +47,12 @@ def make_app(
 
 
 class NamesItsAddress:
-    """ASGI middleware: a request for a host that is none of ours is told which setting would make it one."""
+    """ASGI middleware: the response to an unknown Host names the setting that would allow it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
         is_refused = False
 
         async def send_or_explain(message: Message) -> None:
@@ -68,7 +67,7 @@ class NamesItsAddress:
 
 
 def _allowed(public_url: str) -> TransportSecuritySettings:
-    """A page of another site may resolve its own name to this machine: then Host and Origin give it away."""
+    """Against DNS rebinding: a page of another site may resolve its own name to this machine."""
     names = [f"[{name}]" if ":" in name else name for name in LOOPBACK]
     hosts = [form for name in names for form in (name, f"{name}:*")]
     origins = [f"http://{host}" for host in hosts]
@@ -80,8 +79,8 @@ def _allowed(public_url: str) -> TransportSecuritySettings:
 
 
 def _as_shown(request: Request) -> Request:
-    """A `<video>` in a page of any origin, such as the player in its host, may show a film whose name it knows, and
-    read nothing of it: then only the name of this machine is checked. No page can set these headers itself."""
+    """Drop the Origin of a `<video>` in any page, such as the player in its host: it may show a video whose name it
+    knows, but read nothing. Then only Host is checked. No page can set these headers itself."""
     headers = request.headers
     if (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) != ("no-cors", "video"):
         return request
@@ -92,7 +91,7 @@ def _as_shown(request: Request) -> Request:
 def _add_video_route(
     server: MCPServer[Any], current_context: Callable[[], AppContext | None], guard: TransportSecurityMiddleware
 ) -> None:
-    """`GET /videos/{job_id}.mp4` for the jobs of this server. The SDK guards its own route only."""
+    """`GET /videos/{job_id}.mp4`. The SDK guards its own route only."""
     downloads = FileTransfers()
 
     async def video(request: Request) -> Response:

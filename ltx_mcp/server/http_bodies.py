@@ -1,6 +1,6 @@
-"""What requests and downloads may hold at once: the memory of large bodies, and files that are read slowly.
+"""Limits large request bodies and video downloads at the same time.
 
-Where all of it is held, the slowest client is cut for the next one; only where none is slow, that one is told 503.
+When the limit is reached, the slowest client is disconnected for the next one; if none is slow, the next one gets 503.
 """
 
 from collections.abc import Collection
@@ -20,13 +20,13 @@ TURN_TIMEOUT_S = 20.0
 MAX_DOWNLOADS = 32
 SLOW_BYTES_PER_S = 256_000
 NEW_S = 5.0
-"""For so long nobody is called slow."""
+"""No client is regarded as slow before this."""
 RETRY = {"Retry-After": "5"}
 
 
 @dataclass
 class Transfer:
-    """A body or a file on its way."""
+    """A body or a file being transferred."""
 
     scope: Scope
     began_at: float
@@ -34,15 +34,15 @@ class Transfer:
     reserved_bytes: int = 0
 
     def bytes_per_s(self, now: float) -> float:
-        """Its rate until now."""
+        """The average rate."""
         age_s = now - self.began_at
         return self.moved_bytes / age_s if age_s > NEW_S else inf
 
 
 def cut_slowest(transfers: Collection[Transfer]) -> Transfer | None:
-    """End the connection of the slowest one, if it is slow."""
+    """Disconnect the slowest client, if it is slow."""
     now = anyio.current_time()
-    slowest = min(transfers, key=lambda each: each.bytes_per_s(now), default=None)
+    slowest = min(transfers, key=lambda transfer: transfer.bytes_per_s(now), default=None)
     if slowest is None or slowest.bytes_per_s(now) >= SLOW_BYTES_PER_S or ABORT not in slowest.scope:
         return None
     slowest.scope[ABORT]()
@@ -50,8 +50,8 @@ def cut_slowest(transfers: Collection[Transfer]) -> Transfer | None:
 
 
 class BodyBudget:
-    """ASGI middleware: bodies of more than SMALL_BODY_BYTES hold `max_bytes` together, from their first byte until
-    they are answered. What comes when that is used up waits unread, `timeout_s` at most."""
+    """ASGI middleware: bodies of more than SMALL_BODY_BYTES have at most `max_bytes` together, from their first byte
+    until the response. Further ones wait unread, for at most `timeout_s`."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int, max_bytes: int, timeout_s: float = TURN_TIMEOUT_S) -> None:
         self._app = app
@@ -64,9 +64,8 @@ class BodyBudget:
         self._arriving: dict[int, Transfer] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
         announced = _announced_bytes(scope, self._max_body_bytes)
-        # what is too large is refused by its length, and so holds nothing
+        # a body that is too large is refused by its length, so it needs no memory
         if not SMALL_BODY_BYTES < announced <= self._max_body_bytes:
             await self._app(scope, receive, send)
             return
@@ -109,7 +108,7 @@ class BodyBudget:
         self._freed.set()
 
     def _complete(self, body: Transfer) -> None:
-        """What is reserved beyond its bytes, whose number may not have been announced, is free."""
+        """Free what was reserved beyond the body's size, which may not have been announced."""
         self._arriving.pop(id(body), None)
         surplus = max(0, body.reserved_bytes - body.moved_bytes)
         body.reserved_bytes -= surplus
@@ -127,14 +126,14 @@ def _announced_bytes(scope: Scope, unknown: int) -> int:
 
 
 class FileTransfers:
-    """The files that are being sent. A player that is cut goes on where it was."""
+    """The files being sent. A player that was disconnected continues where it was."""
 
     def __init__(self, max_downloads: int = MAX_DOWNLOADS) -> None:
         self._max = max_downloads
         self._open: dict[int, Transfer] = {}
 
     async def send(self, file: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send one, where there is room."""
+        """Send a file, if the limit allows it."""
         if len(self._open) >= self._max:
             cut = cut_slowest(self._open.values())
             if cut is None:
@@ -156,12 +155,11 @@ class FileTransfers:
 
 
 class VideoResponse(FileResponse):
-    """A video, as one of `downloads`."""
+    """A video that counts as one of `downloads`."""
 
     def __init__(self, downloads: FileTransfers, path: Any) -> None:
         super().__init__(path, media_type="video/mp4")
         self._downloads = downloads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
         await self._downloads.send(super().__call__, scope, receive, send)

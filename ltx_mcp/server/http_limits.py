@@ -1,7 +1,7 @@
-"""What one connection may take from `serve --http`: time, open files, a place. uvicorn bounds none of these itself.
+"""Limits the connections of `serve --http` in number and time, which uvicorn does not do itself.
 
-Nobody can be told from anybody else on loopback, so a full server never shuts the door: it closes the connection that
-has let it wait the longest, and turns a newcomer away only when every other one is being served.
+Clients on loopback cannot be distinguished, so a full server closes the connection that has kept it waiting the
+longest, and refuses a new one only when every other one is being served.
 """
 
 import logging
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 MAX_OPEN_FILES = 65_536
 CHECK_INTERVAL_S = 0.5
 QUEUE = 512
-"""Connections that the OS keeps for us until they are accepted."""
+"""Connections that the OS queues until they are accepted."""
 ABORT = "ltx_mcp.abort"
-"""Where a request's scope has the call that ends its connection at once."""
+"""The key in a request's scope of the function that ends its connection at once."""
 
 
 @dataclass(frozen=True)
 class HttpLimits:
-    """`body_timeout_s` is what every body has, and `min_body_bytes_per_s` earns it more."""
+    """A body may take `body_timeout_s`, and longer while it has `min_body_bytes_per_s`."""
 
     max_connections: int = 512
     max_accepted_at_once: int = 64
@@ -39,9 +39,9 @@ class HttpLimits:
 
 
 def make_limits() -> HttpLimits:
-    """Limits that fit the files this process may have open, of which it gets as many as it can."""
+    """Limits that fit the number of open files allowed, after that was raised as far as possible."""
     allowed = _raise_open_files()
-    # several rounds of accepting pass before the first connection that is too many is closed
+    # several rounds of accepting pass before the first excess connection is closed
     return HttpLimits(min(512, allowed // 2), max(1, min(64, allowed // 16)))
 
 
@@ -58,13 +58,13 @@ def _raise_open_files() -> int:
         return soft
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError):  # macOS has a lower limit of its own beneath an endless one
+    except (OSError, ValueError):  # macOS has a lower limit of its own when the limit is infinite
         return soft
     return wanted
 
 
 class WebServer(uvicorn.Server):
-    """uvicorn within `limits`. It ends `grace_s` after it was asked to, whatever is still open then."""
+    """uvicorn within `limits`. It ends at most `grace_s` after it was asked to."""
 
     def __init__(self, app: ASGIApp, limits: HttpLimits, grace_s: int) -> None:
         protocol = partial(HttpConnection, limits, Connections(limits))
@@ -82,14 +82,14 @@ class WebServer(uvicorn.Server):
         )
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
-        """Start to accept: few in one go, while the rest wait in the OS's own queue."""
+        """Start to accept, a few at a time, while the rest wait in the OS's queue."""
         await super().startup(sockets)
-        for each in sockets or ():
-            each.listen(QUEUE)
+        for listener in sockets or ():
+            listener.listen(QUEUE)
 
 
 class Connections:
-    """The open ones of a server."""
+    """The open connections of a server."""
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
@@ -97,14 +97,14 @@ class Connections:
         self._is_watched = False
 
     def add(self, connection: "HttpConnection") -> None:
-        """Take it in, at the cost of the one that lets us wait, or else of itself."""
+        """Add a connection. If there are too many, close one that keeps us waiting, or else refuse this one."""
         self._open.add(connection)
         if not self._is_watched:
             self._is_watched = True
             connection.loop.call_later(CHECK_INTERVAL_S, self._check, connection)
         if len(self._open) <= self._limits.max_connections:
             return
-        waiting = [(since, each) for each in self._open if each is not connection if (since := each.waiting_since)]
+        waiting = [(since, other) for other in self._open if other is not connection if (since := other.waiting_since)]
         if waiting:
             logger.warning("All %d connections are in use; silent ones are closed.", self._limits.max_connections)
             self.drop(min(waiting, key=lambda pair: pair[0])[1])
@@ -114,17 +114,17 @@ class Connections:
             self._open.discard(connection)
 
     def drop(self, connection: "HttpConnection") -> None:
-        """End it at once."""
+        """End a connection at once."""
         self._open.discard(connection)
         connection.transport.abort()
 
     def discard(self, connection: "HttpConnection") -> None:
-        """It has ended."""
+        """Forget a connection that ended."""
         self._open.discard(connection)
 
     def _check(self, any_one: "HttpConnection") -> None:
         now = any_one.loop.time()
-        for connection in [each for each in self._open if each.is_overdue(now)]:
+        for connection in [connection for connection in self._open if connection.is_overdue(now)]:
             if connection.is_sending_body and not connection.transport.is_closing():
                 connection.refuse(b"408 Request Timeout")
             else:
@@ -135,7 +135,7 @@ class Connections:
 
 
 class HttpConnection(H11Protocol):
-    """uvicorn's protocol, which also knows since when it waits for its client."""
+    """uvicorn's protocol, which also knows how long it has been waiting for its client."""
 
     def __init__(self, limits: HttpLimits, connections: Connections, /, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
@@ -150,22 +150,18 @@ class HttpConnection(H11Protocol):
     async def _serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, ABORT: self.transport.abort}, receive, send)
 
-    # -- what asyncio and uvicorn call ------------------------------------------------------------------------------
-
     def connection_made(self, transport: Any) -> None:
-        """A connection, from whose first moment its header is awaited."""
+        """Start to wait for a header."""
         super().connection_made(transport)
         self._silent_since = self.loop.time()
         self._header_until = self._silent_since + self._limits.header_timeout_s
         self._all.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It ended."""
         self._all.discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of a header or a body."""
         self._moved_at = self.loop.time()
         if self._is_between:
             self._is_between = False
@@ -174,21 +170,21 @@ class HttpConnection(H11Protocol):
         super().data_received(data)
 
     def handle_events(self) -> None:
-        """Read what came; where it was the end of a header, a body is awaited from now on."""
+        """Process what was received; after a header, start to wait for a body."""
         before = self.cycle
         super().handle_events()
         if self.cycle is not before:
             self._body_until = self.loop.time() + self._limits.body_timeout_s
 
     def on_response_complete(self) -> None:
-        """An answer was given; another request may come."""
+        """Start to wait for another request."""
         self._is_between = True
         self._silent_since = self.loop.time()
         self._header_until = self._silent_since + self._limits.idle_timeout_s
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """The client does not read what it asked for."""
+        """The client does not read the response."""
         self._stuck_since = self.loop.time()
         super().pause_writing()
 
@@ -198,22 +194,20 @@ class HttpConnection(H11Protocol):
         super().resume_writing()
 
     def shutdown(self) -> None:
-        """uvicorn ends; what is closing anyway needs no farewell."""
+        """uvicorn ends; abort a connection that is closing already."""
         if self.transport.is_closing():
             self.transport.abort()
         else:
             super().shutdown()
 
-    # -- what is made of it -----------------------------------------------------------------------------------------
-
     @property
     def is_sending_body(self) -> bool:
-        """Whether the rest of a body is awaited from the client."""
+        """Whether the rest of a body is expected from the client."""
         return self.conn.their_state is h11.SEND_BODY
 
     @property
     def waiting_since(self) -> float | None:
-        """Since when it is the client's turn, by the loop's clock; None while it is ours."""
+        """Since when we wait for the client, by the loop's clock; None while we do not."""
         if self._stuck_since:
             return self._stuck_since
         if self.is_sending_body:
@@ -223,9 +217,9 @@ class HttpConnection(H11Protocol):
         return None if is_served else self._silent_since
 
     def is_overdue(self, now: float) -> bool:
-        """Whether the client has had its time."""
+        """Whether the client has exceeded its time."""
         if self.waiting_since is None:
-            # a body that we do not read loses no time by it
+            # while we do not read the body, its time does not pass
             self._body_until = max(self._body_until, now + self._limits.body_timeout_s)
             return False
         if self._stuck_since:
@@ -233,7 +227,7 @@ class HttpConnection(H11Protocol):
         return now > (self._body_until if self.is_sending_body else self._header_until)
 
     def refuse(self, status: bytes) -> None:
-        """Answer so, where no answer has begun, and end it."""
+        """Send this status, unless a response has begun, and close the connection."""
         if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
             self.transport.write(
                 b"HTTP/1.1 " + status + b"\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

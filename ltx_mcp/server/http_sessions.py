@@ -1,30 +1,29 @@
-"""Bounds the sessions of clients of older protocols: where a new one is too many, the one that was unused for the
-longest ends. Its client is told 404, at which the protocol has it begin anew.
+"""Limits the sessions of clients of older protocols: for a new one too many, the one unused for the longest ends. Its
+client gets 404, after which the protocol has it start a new session.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_SESSIONS = 200
 MAX_SESSIONS_IN_USE = 300
-"""A session with a request under way, such as an open stream, is not ended for a new one: beyond this many of them the
-SDK answers 503."""
+"""A session with a request in progress, such as an open stream, is not ended for a new one: beyond this many of them
+the SDK responds with 503."""
 SESSION_IDLE_TIMEOUT_S = 30 * 60.0
 HEADER = b"mcp-session-id"
 
 
 class Sessions:
-    """ASGI middleware before the SDK's endpoint at `path`. It knows the sessions by the headers of the protocol, and
-    ends one as its client would."""
+    """ASGI middleware before the SDK's endpoint at `path`. It recognizes sessions by their header, and ends one with
+    DELETE, as its client would."""
 
     def __init__(self, app: ASGIApp, path: str, max_sessions: int = MAX_SESSIONS) -> None:
         self._app = app
         self._path = path
         self._max = max_sessions
         self._in_use: dict[bytes, int] = {}
-        """How many requests each has under way; the longest unused first."""
+        """How many requests each session has in progress; the longest unused session first."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
         if scope["type"] != "http" or scope["path"] != self._path:
             await self._app(scope, receive, send)
             return
@@ -84,4 +83,4 @@ async def _receive_nothing() -> Message:
 
 
 async def _send_to_nobody(message: Message) -> None:
-    """The answer is not needed."""
+    """The response is not needed."""

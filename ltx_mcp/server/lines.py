@@ -1,7 +1,7 @@
-"""What a line of a host means: a message, or the answers to a line that is none.
+"""Reads one line from a host: a message, or the errors to send back for an invalid line.
 
-Half of a surrogate pair, which JSON.stringify writes where a text was cut in the middle of an emoji, becomes U+FFFD,
-and so does what is no UTF-8: a prompt is worth more than its last sign.
+Half of a surrogate pair, which JSON.stringify writes for a text that was cut in the middle of an emoji, becomes U+FFFD,
+and so does invalid UTF-8: a prompt is worth more than its last character.
 """
 
 import codecs
@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 MAX_TOKENS = 2_000_000
-"""How far the id is looked for in what is no JSON: so many brackets, quotation marks and escapes."""
+"""How many brackets, quotation marks and escapes are scanned for an id in invalid JSON."""
 _HEAD_BYTES = 1 << 16
 _HIGH, _LOW, _ANY = rb"u[dD][89abAB]..", rb"u[dD][c-fC-F]..", rb"u[dD][89a-fA-F].."
 _ESCAPE = re.compile(rb"\\(?:\\|%b\\%b|(%b))" % (_HIGH, _LOW, _ANY), re.DOTALL)
@@ -38,14 +38,14 @@ _NO_REQUEST = 'This line is no JSON-RPC request: jsonrpc is "2.0", id a text or 
 
 @dataclass(frozen=True)
 class Reading:
-    """A message for the server, or answers for the host, or nothing."""
+    """A message for the server, or errors for the host, or nothing."""
 
     message: JSONRPCMessage | None = None
     errors: Sequence[JSONRPCError] = ()
 
 
 def read_line(line: bytes) -> Reading:
-    """What one line means. Nothing it may hold is an error here."""
+    """Read one line. Never raises, whatever the line contains."""
     if line.isspace():
         return Reading()
     try:
@@ -55,7 +55,7 @@ def read_line(line: bytes) -> Reading:
         return Reading(errors=_to_errors(keys, request_id, PARSE_ERROR, f"{_NO_JSON}: {error}. Nothing was done."))
     if isinstance(value, list):
         batch = "Batches are not taken: send each request on a line of its own."
-        errors = [error for each in value for error in _refuse(each, batch)]
+        errors = [error for item in value for error in _refuse(item, batch)]
         return Reading(errors=errors if value else _refuse(value, batch))
     try:
         message = jsonrpc_message_adapter.validate_python(value, by_name=False)
@@ -67,7 +67,7 @@ def read_line(line: bytes) -> Reading:
 
 
 def refuse_long_line(head: bytes, max_bytes: int) -> Reading:
-    """The answer to a line that was not read to its end."""
+    """The error for a line that is too long."""
     keys, request_id = _scan(head[:_HEAD_BYTES])
     return Reading(
         errors=_to_errors(keys, request_id, INVALID_REQUEST, f"This line has more than {max_bytes:,} bytes.")
@@ -96,7 +96,7 @@ def _refuse(value: Any, sentence: str) -> Sequence[JSONRPCError]:
 
 
 def _to_errors(keys: Collection[str], request_id: RequestId | None, code: int, sentence: str) -> Sequence[JSONRPCError]:
-    """Nothing to a notification, nor to a reply, whose id is one of ours; else an error, under its id if it has one."""
+    """No error for a notification or a response, whose id is ours; else one error, with the request's id if known."""
     if "method" in keys and "id" not in keys:
         return ()
     if "method" not in keys and ("result" in keys or "error" in keys):
@@ -105,7 +105,7 @@ def _to_errors(keys: Collection[str], request_id: RequestId | None, code: int, s
 
 
 def _scan(line: bytes) -> tuple[Collection[str], RequestId | None]:
-    """The keys of a message and its id, as far as they can be made out in something that is no JSON."""
+    """The keys of a message and its id, as far as they can be recognized in invalid JSON."""
     keys: set[str] = set()
     request_id: RequestId | None = None
     for start, end in _outer_texts(line):
@@ -121,7 +121,7 @@ def _scan(line: bytes) -> tuple[Collection[str], RequestId | None]:
 
 
 def _outer_texts(line: bytes) -> Iterator[tuple[int, int]]:
-    """Where the short texts of the outermost object begin and end, quotation marks included."""
+    """The start and end of short strings in the outermost object, with their quotation marks."""
     depth, start = 0, -1
     for token in islice(_TOKEN.finditer(line), MAX_TOKENS):
         sign = token[0]

@@ -1,5 +1,5 @@
-"""How long calls may wait: clients give up after 5, 60 or 600 seconds and do not say so, so each connection begins
-short, and waits longer once it has shown that it can.
+"""How long calls may wait: clients time out after 5, 60 or 600 seconds without saying so, so each connection begins
+with short waits, and has longer ones once its client has shown that it waits.
 """
 
 from collections import OrderedDict
@@ -12,17 +12,16 @@ import anyio
 from mcp.server.mcpserver import Context
 
 SHORT_S = 3.0
-"""What every client waits that was seen: the most impatient give up after 5 s."""
+"""Every known client waits this long: the shortest time-out is 5 s."""
 LONGER_S = 4.0
-"""A call that took so long and was answered shows that its client waits. A wait of SHORT_S does not, with what it takes
-besides."""
+"""A call that succeeded after this time shows that its client waits; a call with a wait of SHORT_S is shorter."""
 SPARE = 0.75
-"""The part of the time a client gave us that later calls use of it."""
+"""The fraction of a client's time-out that later calls use."""
 MAX_REMEMBERED = 1000
 
 
 class Patience:
-    """That of one connection. All times are in seconds."""
+    """The patience of one connection, in seconds."""
 
     def __init__(self, now: Callable[[], float] = anyio.current_time) -> None:
         self._now = now
@@ -31,7 +30,7 @@ class Patience:
         self._calls = 0
 
     def default_s(self, seconds: float) -> float:
-        """How long a call waits that did not say it, where `seconds` would be well."""
+        """How long a call waits that gave no wait_seconds; `seconds` if its client is known to wait."""
         return min(seconds if self._has_waited else SHORT_S, self._max_s)
 
     def asked_s(self, seconds: float) -> float:
@@ -40,15 +39,15 @@ class Patience:
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
-        """Learn from one call: by being cancelled, or by being answered late, before anything else was asked for. A
-        client that gives up without a word goes on with another call."""
+        """Learn from one call: whether it is cancelled, or succeeds late without another call in between. A client that
+        times out silently makes another call."""
         self._calls += 1
         this, began = self._calls, self._now()
         try:
             yield
         except anyio.get_cancelled_exc_class():
             took_s = self._now() - began
-            if took_s >= SHORT_S:  # sooner it was a person, who stopped it
+            if took_s >= SHORT_S:  # sooner, it was a person who cancelled it
                 self._max_s = min(self._max_s, max(SHORT_S, took_s * SPARE))
             raise
         if self._now() - began >= LONGER_S and this == self._calls:
@@ -56,13 +55,13 @@ class Patience:
 
 
 class Patiences:
-    """Those of all connections of a server, the longest unused forgotten first."""
+    """The patience of each connection; the longest unused is forgotten first."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, Patience] = OrderedDict()
 
     def of(self, context: Context[Any]) -> Patience:
-        """That of the connection of a call; a new one where it cannot be told from others."""
+        """The patience of a call's connection; a new one if the connection is not known."""
         request = context.request_context.request
         name = "" if request is None else request.headers.get("mcp-session-id")
         if name is None:

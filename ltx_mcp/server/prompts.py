@@ -1,6 +1,6 @@
-"""What a person can ask for by name: directing one LTX video, and planning a chain of shots within a budget.
+"""The prompts: directing one LTX video, and planning a chain of shots within a budget.
 
-How LTX wants to be prompted is said here; what can be ordered and for how much comes from the facts and estimate_cost.
+How to prompt LTX is written here; what can be ordered comes from the catalog, and prices from estimate_cost.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ from ltx_mcp.domain.quoting import MAX_SHOWN_NAMES, quote, shorten
 
 MAX_SHOTS = 12
 MAX_TEXT_CHARS = 20_000
-"""Of an idea or a story, which the prompt repeats."""
+"""Of an idea or a story."""
 MAX_PICTURE_CHARS = 2000
-"""Of a picture that the prompt repeats: an address or a path, no data URI."""
+"""Of an image that the prompt repeats: a URL or a path, no data URI."""
 MAX_NUMBER_CHARS = 40
 
 RULES = """\
@@ -61,7 +61,7 @@ AMOUNTS = (
     (10, "100 to 170 words, three or four actions, at most 20 spoken words"),
     (20, "150 to 200 words in three phases, five to seven actions, 25 to 40 spoken words with pauses"),
 )
-"""How much fits, by the most seconds it is meant for."""
+"""How much fits, by the maximum of seconds."""
 AMOUNT_OF_2_5 = "LTX-2.5 wants 150 to 220 words at every length; spend what is left on looks, light and sound."
 
 Text = Annotated[str, Field(description="What the video should show, in any language")]
@@ -71,7 +71,7 @@ PictureText = Annotated[str, Field(description="First frame: URL, path or job_â€
 
 
 def add_prompts(server: MCPServer[Any], catalog: Catalog) -> None:
-    """Register them all."""
+    """Register the prompts."""
 
     @server.prompt(title="Direct an LTX video")
     def direct_video(
@@ -96,8 +96,7 @@ def add_prompts(server: MCPServer[Any], catalog: Catalog) -> None:
 
 
 async def explain_refusals(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
-    """A prompt that does not exist, or is asked for with the wrong arguments, is the caller's mistake: say which. The
-    SDK calls both an internal error."""
+    """Report an unknown prompt, or wrong arguments, as the caller's mistake. The SDK reports an internal error."""
     try:
         return await call_next(ctx)
     except ValueError as error:
@@ -113,7 +112,7 @@ def _refusal_text(error: BaseException) -> str:
     if cause is None:
         return f"{error}. prompts/list says what there is."
     errors = cause.errors(include_url=False)
-    wrong = [f"{shorten('.'.join(map(str, each['loc'])))}: {each['msg']}" for each in errors[:MAX_SHOWN_NAMES]]
+    wrong = [f"{shorten('.'.join(map(str, detail['loc'])))}: {detail['msg']}" for detail in errors[:MAX_SHOWN_NAMES]]
     more = f" and {len(errors) - len(wrong):,} more" if len(errors) > len(wrong) else ""
     return f"{'; '.join(wrong)}{more}. prompts/list says what there is."
 
@@ -181,7 +180,7 @@ def _storyboard(catalog: Catalog, story: str, shots: int, budget: Decimal | None
 
 
 def _rows(catalog: Catalog, *, with_picture: bool) -> list[tuple[str, OfferSpec]]:
-    """Providers and what makes films of LTX there, of the operation that begins such a shot."""
+    """Providers and their LTX rows of the operation that begins such a shot."""
     operation = "image_to_video" if with_picture else "text_to_video"
     return [
         (facts.name, row)
@@ -193,7 +192,7 @@ def _rows(catalog: Catalog, *, with_picture: bool) -> list[tuple[str, OfferSpec]
 
 
 def _lengths(rows: Sequence[tuple[str, OfferSpec]], catalog: Catalog) -> str:
-    """A line for each model of each provider; only of those that can be used now, where there are any."""
+    """A line for each model of each provider, of usable providers if there are any."""
     usable = [(provider, row) for provider, row in rows if catalog.availability[provider].usable]
     return "\n".join(
         f"- {provider} {row.model}: {'; '.join(limit_text(limit) for limit in row.limits)}"
@@ -202,7 +201,7 @@ def _lengths(rows: Sequence[tuple[str, OfferSpec]], catalog: Catalog) -> str:
 
 
 def _amount(seconds: Decimal) -> str:
-    return next((text for most, text in AMOUNTS if seconds <= most), AMOUNTS[-1][1])
+    return next((text for max_s, text in AMOUNTS if seconds <= max_s), AMOUNTS[-1][1])
 
 
 def _number(name: str, text: str) -> Decimal:

@@ -1,8 +1,9 @@
-"""What can be read without a tool: a job, one of its frames, its film, what can be ordered, and what was spent."""
+"""The resources: a job, one of its frames, its video, what can be ordered, and what was spent."""
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
@@ -10,16 +11,14 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.plan import Catalog
+from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.spending import read_day, to_spend_view
-from ltx_mcp.server.app_context import AppContext, app_context_of
+from ltx_mcp.server.app_context import AppContext, open_jobs
 
 MAX_BLOB_BYTES = 4 * 1024 * 1024
-T = TypeVar("T")
 
 
 def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
-    """Register them all."""
-
     @server.resource(
         "ltx://models",
         name="models",
@@ -38,12 +37,9 @@ def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
         mime_type="application/json",
     )
     async def job(job_id: str, context: Context[AppContext]) -> str:
-        async def read() -> str:
-            app_context = app_context_of(context)
-            found = await (await app_context.jobs()).get(job_id, app_context.caller(context))
-            return json.dumps((await app_context.view(found)).to_wire())
-
-        return await _read(read)
+        with _as_resource_errors():
+            app_context, jobs = await open_jobs(context)
+            return json.dumps((await app_context.view(await jobs.get(job_id, CALLER))).to_wire())
 
     @server.resource(
         "ltx://jobs/{job_id}/frames/{seconds}",
@@ -53,11 +49,9 @@ def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
         mime_type="image/jpeg",
     )
     async def frame(job_id: str, seconds: float, context: Context[AppContext]) -> bytes:
-        async def read() -> bytes:
-            app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
-            return (await jobs.keeping.frame(await jobs.get(job_id, app_context.caller(context)), seconds)).data
-
-        return await _read(read)
+        with _as_resource_errors():
+            _, jobs = await open_jobs(context)
+            return (await jobs.keeping.frame(await jobs.get(job_id, CALLER), seconds)).data
 
     @server.resource(
         "ltx://jobs/{job_id}/video",
@@ -67,7 +61,18 @@ def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
         mime_type="video/mp4",
     )
     async def video(job_id: str, context: Context[AppContext]) -> bytes:
-        return await _read(lambda: _film(job_id, context))
+        with _as_resource_errors():
+            app_context, jobs = await open_jobs(context)
+            job = await jobs.get(job_id, CALLER)
+            view, path = await app_context.view(job), jobs.film(job)
+            if path is None:
+                raise LtxError(ErrorCode.INVALID_REQUEST, f"{view.job_id} is {view.state}; it has no film yet.")
+            if path.stat().st_size > MAX_BLOB_BYTES:
+                raise LtxError(
+                    ErrorCode.INVALID_REQUEST,
+                    f"The film has {view.size_bytes:,} bytes, too many to send here: {view.video_url}",
+                )
+            return path.read_bytes()
 
     @server.resource(
         "ltx://spend/{day}",
@@ -77,30 +82,15 @@ def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
         mime_type="application/json",
     )
     async def spend(day: str, context: Context[AppContext]) -> str:
-        async def read() -> str:
-            app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
-            return json.dumps(to_spend_view(await jobs.spend(app_context.caller(context), read_day(day))).to_wire())
-
-        return await _read(read)
+        with _as_resource_errors():
+            _, jobs = await open_jobs(context)
+            return json.dumps(to_spend_view(await jobs.spend(CALLER, read_day(day))).to_wire())
 
 
-async def _film(job_id: str, context: Context[AppContext]) -> bytes:
-    app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
-    job = await jobs.get(job_id, app_context.caller(context))
-    view, path = await app_context.view(job), jobs.film(job)
-    if path is None:
-        raise LtxError(ErrorCode.INVALID_REQUEST, f"{view.job_id} is {view.state}; it has no film yet.")
-    if path.stat().st_size > MAX_BLOB_BYTES:
-        raise LtxError(
-            ErrorCode.INVALID_REQUEST,
-            f"The film has {view.size_bytes:,} bytes, too many to send here: {view.video_url}",
-        )
-    return path.read_bytes()
-
-
-async def _read(read: Callable[[], Awaitable[T]]) -> T:
+@contextmanager
+def _as_resource_errors() -> Iterator[None]:
     try:
-        return await read()
+        yield
     except LtxError as error:
         kind = ResourceNotFoundError if error.code is ErrorCode.JOB_NOT_FOUND else ResourceError
         raise kind(f"{error.code}: {error}") from error

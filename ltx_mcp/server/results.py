@@ -1,27 +1,34 @@
-"""Answers of the tools: a short text, the structure, and pictures."""
+"""Results of the tools: a short text, the structure, and images. Here alone an error becomes a result: `<code>: ` and
+a sentence, as isError, never a crash of the call.
+"""
 
 import base64
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp.types import CallToolResult, ContentBlock, ImageContent, InputRequiredResult, TextContent
 
+from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.presentation.result_models import ResultModel
 from ltx_mcp.presentation.result_text import failure_text, ref_text
 from ltx_mcp.server.app_context import AppContext
-from ltx_mcp.server.error_results import error_result
+
+logger = logging.getLogger(__name__)
 
 JOB = "ltx-mcp/job"
-"""The name, in `_meta` of an answer with a picture, of what other answers have as their structure."""
+"""The name in `_meta`, beside an image, of what other results have as their structure."""
 
 
 def make_result(
     text: str, structure: ResultModel, *images: ImageContent, meta: dict[str, Any] | None = None
 ) -> CallToolResult:
-    """What a call that did its work gives back; `meta` is for programs and the host's page, not for the model.
+    """The result of a call that succeeded; `meta` is for programs and the host's page, not for the model.
 
-    Hosts that show their model a structure show it nothing else, and not all of them can be told by name: beside a
-    picture the structure goes into `meta`.
+    Hosts that show their model a structure show it nothing else, and not all of them can be recognized: beside an image
+    the structure goes into `meta`.
     """
     content: list[ContentBlock] = [TextContent(type="text", text=text), *images]
     if images:
@@ -30,13 +37,37 @@ def make_result(
 
 
 def image_content(data: bytes, mime_type: str) -> ImageContent:
-    """A picture the model sees."""
+    """An image that the model sees."""
     return ImageContent(type="image", data=base64.b64encode(data).decode(), mime_type=mime_type)
 
 
 async def job_result(app_context: AppContext, job: Job, *, fresh: bool = True) -> CallToolResult:
-    """A job's short form; one that failed, or was cancelled for a reason, did not do what was asked: isError."""
+    """A job's short form. One that failed, or was cancelled because of an error, is an isError."""
     ref = await app_context.ref(job, fresh=fresh)
     if job.state in (State.FAILED, State.CANCELLED) and job.error is not None:
-        return error_result(job.error.code, f"{job.id} {job.state}. {failure_text(ref)} {ref.next}", ref.to_wire())
+        return _error_result(job.error.code, f"{job.id} {job.state}. {failure_text(ref)} {ref.next}", ref.to_wire())
     return make_result(ref_text(ref), ref)
+
+
+async def catch_errors(
+    name: str, call: Callable[[], Awaitable[CallToolResult | InputRequiredResult]]
+) -> CallToolResult | InputRequiredResult:
+    """The result of `call`, or its error with a sentence that says what to do."""
+    try:
+        return await call()
+    except LtxError as error:
+        logger.info("%s: %s", name, error.code)
+        return _error_result(error.code, str(error))
+    except MCPError:
+        raise
+    except Exception:
+        logger.exception("%s broke", name)
+        return _error_result(
+            ErrorCode.INTERNAL_ERROR,
+            "Something broke in ltx-mcp; its log on stderr says what. list_jobs shows whether a job was placed.",
+        )
+
+
+def _error_result(code: ErrorCode, sentence: str, structured: dict[str, Any] | None = None) -> CallToolResult:
+    text = TextContent(type="text", text=f"{code}: {sentence}")
+    return CallToolResult(content=[text], structured_content=structured, is_error=True)

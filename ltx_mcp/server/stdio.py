@@ -1,5 +1,5 @@
-"""MCP over stdin and stdout, a message a line. Every line that has an id gets an answer, also one that is no message:
-the SDK's own transport drops what it cannot read, and the host waits for its time-out."""
+"""MCP over stdin and stdout, one message per line. Every line with an id gets a response, even an invalid one: the
+SDK's own transport drops what it cannot read, and the host waits until it times out."""
 
 import json
 import os
@@ -22,21 +22,21 @@ from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.server.lines import Reading, read_line, refuse_long_line
 
 MAX_LINE_BYTES = 300_000_000
-"""A call whose video is a data URI of the most bytes that are accepted."""
+"""Enough for a call with the largest accepted video as data URI."""
 MAX_ERROR_BYTES, MAX_ERROR_CHARS = 4000, 1000
-"""Errors of the SDK repeat what was sent; one that is longer says the beginning of its sentence alone."""
+"""Errors of the SDK repeat what was sent; longer ones are reduced to the beginning of their message."""
 _BUFFER_BYTES = 1 << 18
 
 
 Incoming = MemoryObjectReceiveStream[SessionMessage | Exception]
 Outgoing = MemoryObjectSendStream[SessionMessage]
 Serve = Callable[[Incoming, Outgoing], Coroutine[Any, Any, None]]
-"""Serves one conversation; its first request decides the era of the protocol."""
+"""Serves one conversation; its first request determines the protocol version."""
 
 
 async def serve_stdio(server: MCPServer[Any]) -> None:
     """Serve until stdin ends."""
-    # the SDK has no public way to serve over streams of one's own
+    # the SDK has no public way to serve over other streams
     core = server._lowlevel_server
     options = core.create_initialization_options()
     async with _opened() as (incoming, outgoing), core.lifespan(core) as state, anyio.create_task_group() as group:
@@ -53,8 +53,8 @@ async def _answer_probes(
     outgoing: Outgoing,
     to_server: MemoryObjectSendStream[SessionMessage | Exception],
 ) -> None:
-    """Pass on what comes. The question which protocols are spoken decides none, when it comes first: a client that had
-    its answer too late begins with the handshake of the older ones."""
+    """Pass messages on. An initial `server/discover` is answered separately, so that it does not determine the protocol
+    version: a client that timed out on it continues with the older handshake."""
     has_begun = False
     async with incoming, outgoing, to_server:
         async for item in incoming:
@@ -64,12 +64,12 @@ async def _answer_probes(
             else:
                 has_begun = has_begun or isinstance(request, JSONRPCRequest)
                 await to_server.send(item)
-            # a message may have 70 MB, and the next be long in coming
+            # free a message of up to 70 MB while waiting for the next
             del item, request
 
 
 async def _answer_alone(serve: Serve, item: SessionMessage | Exception) -> SessionMessage:
-    """The answer to one request, as a conversation of its own."""
+    """The response to one request, as a conversation of its own."""
     to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](1)
     outgoing, answers = anyio.create_memory_object_stream[SessionMessage](1)
     async with answers, anyio.create_task_group() as group:
@@ -81,9 +81,7 @@ async def _answer_alone(serve: Serve, item: SessionMessage | Exception) -> Sessi
 
 
 @asynccontextmanager
-async def _opened() -> AsyncIterator[
-    tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
-]:
+async def _opened() -> AsyncIterator[tuple[Incoming, Outgoing]]:
     source, sink = _claim(0, "rb"), _claim(1, "wb")
     to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing, from_server = anyio.create_memory_object_stream[SessionMessage](0)
@@ -94,22 +92,20 @@ async def _opened() -> AsyncIterator[
 
 
 async def _read_lines(
-    source: BinaryIO,
-    to_server: MemoryObjectSendStream[SessionMessage | Exception],
-    to_host: MemoryObjectSendStream[SessionMessage],
+    source: BinaryIO, to_server: MemoryObjectSendStream[SessionMessage | Exception], to_host: Outgoing
 ) -> None:
     async with to_server, to_host:
         while (reading := await to_thread.run_sync(_read_next, source)) is not None:
-            for answer in reading.errors:
-                await to_host.send(SessionMessage(answer))
+            for error in reading.errors:
+                await to_host.send(SessionMessage(error))
             if reading.message is not None:
                 await to_server.send(SessionMessage(reading.message))
-            # a message may have 70 MB, and the next line be long in coming
+            # free a message of up to 70 MB while waiting for the next
             del reading
 
 
 def _read_next(source: BinaryIO, max_bytes: int = MAX_LINE_BYTES) -> Reading | None:
-    """The next line; None where there is no more. Of one that is too long only the beginning is kept."""
+    """The next line; None at the end. Of a line that is too long, only the beginning is kept."""
     line = source.readline(max_bytes + 1)
     if not line:
         return None
@@ -142,13 +138,13 @@ def _to_json(message: JSONRPCMessage) -> bytes:
     try:
         return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
     except PydanticSerializationError:
-        # half of a surrogate pair, as Python keeps file names that are no UTF-8: no reason to end the server
-        whole = message.model_dump(by_alias=True, exclude_unset=True)
-        return json.dumps(whole, ensure_ascii=False, default=str).encode("utf-8", "replace")
+        # file names that are not UTF-8 contain surrogates
+        message_json = message.model_dump(by_alias=True, exclude_unset=True)
+        return json.dumps(message_json, ensure_ascii=False, default=str).encode("utf-8", "replace")
 
 
 def _claim(fd: int, mode: str) -> BinaryIO:
-    """A standard stream for us alone: whatever else is read from it ends at once, what is written goes to stderr."""
+    """Take a standard stream for us alone: other readers get end of file, and other output goes to stderr."""
     instead = os.open(os.devnull, os.O_RDONLY) if fd == 0 else os.dup(2)
     own = _duplicate(fd)
     os.dup2(instead, fd)
@@ -157,12 +153,12 @@ def _claim(fd: int, mode: str) -> BinaryIO:
         from mcp.os.win32.utilities import rebind_std_handle_to_fd
 
         rebind_std_handle_to_fd(fd)
-    # a thread may still read from it when we leave
+    # a thread may still be reading from it when we exit
     return open(own, mode, _BUFFER_BYTES, closefd=False)  # type: ignore[return-value]
 
 
 def _duplicate(fd: int) -> int:
-    """Above the three of the standard, one of which may be closed."""
+    """Duplicate it above the three standard streams, one of which may be closed."""
     if sys.platform != "win32":
         from fcntl import F_DUPFD_CLOEXEC, fcntl
 

@@ -1,7 +1,7 @@
-"""The tasks extension (SEP-2663) over jobs that are remembered anyway: a task's id is its job's, its state is the row.
+"""The tasks extension (SEP-2663): a task is a job, with its id and its state, so it outlives the server that gave it.
 
-Nothing is kept here, so a task outlives the server that gave it. `Tasks` speaks the protocol over any `TaskStore`;
-`JobTasks` is ours. Hosts that do not declare the extension see plain tools.
+`Tasks` implements the protocol over any `TaskStore`; `JobTasks` is ours. Hosts that do not declare the extension see
+plain tools.
 """
 
 import logging
@@ -33,8 +33,9 @@ from pydantic import Field
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.domain.quoting import shorten
+from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.result_models import to_time
-from ltx_mcp.server.app_context import AppContext, app_context_of
+from ltx_mcp.server.app_context import open_jobs
 from ltx_mcp.server.results import job_result
 
 logger = logging.getLogger(__name__)
@@ -48,8 +49,8 @@ Status = Literal["working", "completed", "failed", "cancelled"]
 
 @dataclass(frozen=True)
 class Task:
-    """How a task stands. `result` belongs to completed, also where it is an isError; `error` to failed, which is what
-    the protocol calls a call that broke."""
+    """A task. `result` belongs to completed, even if it is an isError; `error` to failed, which in the protocol means
+    that the call broke."""
 
     id: str
     status: Status
@@ -60,7 +61,7 @@ class Task:
     error: ErrorData | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        """The fields that every form of a task has."""
+        """The fields that every message about a task has."""
         return {
             "taskId": self.id,
             "status": self.status,
@@ -72,7 +73,7 @@ class Task:
         }
 
     def to_complete_wire(self) -> dict[str, Any]:
-        """With its end, once it has one."""
+        """With its result or error, once it has one."""
         ends = {"result": self.result, "error": self.error}
         ended = {
             name: end.model_dump(mode="json", by_alias=True, exclude_none=True) for name, end in ends.items() if end
@@ -81,16 +82,16 @@ class Task:
 
 
 class TaskStore(Protocol):
-    """Where tasks are looked up, each time anew; only what the caller of this request may see is found."""
+    """Where tasks are looked up."""
 
     async def of_result(self, result: CallToolResult, request: Request) -> Task | None:
-        """The task that stands for a call's answer; None when the answer is all there is to say."""
+        """The task of a call's result; None when the result is final."""
 
     async def find(self, task_id: str, request: Request) -> Task | None:
         """The task, or None. Raises MCPError where it cannot be looked up."""
 
     async def cancel(self, task_id: str, request: Request) -> None:
-        """Wish the task cancelled; one that has ended stays as it is. Raises MCPError."""
+        """Request cancellation; a task that has ended stays as it is. Raises MCPError."""
 
 
 class _TaskParams(RequestParams):
@@ -98,7 +99,7 @@ class _TaskParams(RequestParams):
 
 
 class Tasks(Extension):
-    """The methods of the extension, and the calls of `names` answered with a task where the client can follow one."""
+    """The methods of the extension. Calls of `names` return a task if the client supports that."""
 
     identifier = TASKS
 
@@ -107,7 +108,7 @@ class Tasks(Extension):
         self._names = frozenset(names)
 
     def methods(self) -> Sequence[MethodBinding]:
-        """tasks/get, tasks/update and tasks/cancel, in the protocol versions that have them."""
+        """tasks/get, tasks/update and tasks/cancel."""
         handlers = {"tasks/get": self._get, "tasks/update": self._update, "tasks/cancel": self._cancel}
         return [
             MethodBinding(name, _TaskParams, handler, frozenset(MODERN_PROTOCOL_VERSIONS))
@@ -117,7 +118,7 @@ class Tasks(Extension):
     async def intercept_tool_call(
         self, params: CallToolRequestParams, ctx: Request, call_next: CallNext
     ) -> HandlerResult:
-        """Make the call as always; where work goes on, answer with its task. A question to the person stays one."""
+        """Make the call; if its job is still active, return the task instead. A question to a person is passed on."""
         result = await call_next(ctx)
         if params.name not in self._names or not follows_tasks(ctx) or not isinstance(result, CallToolResult):
             return result
@@ -128,7 +129,7 @@ class Tasks(Extension):
         return {"resultType": "complete", **(await self._find(ctx, params)).to_complete_wire()}
 
     async def _update(self, ctx: Request, params: _TaskParams) -> HandlerResult:
-        """Nothing is ever asked in the middle of a task, so any answer is to no question, and left aside."""
+        """A task never asks for input, so whatever is sent is ignored."""
         await self._find(ctx, params)
         return {"resultType": "complete"}
 
@@ -147,7 +148,7 @@ class Tasks(Extension):
 
 
 def follows_tasks(request: Request) -> bool:
-    """Whether the client of this request takes a task for an answer."""
+    """Whether the client of this request accepts a task as result."""
     declared = request.session.client_capabilities
     declares = declared is not None and TASKS in (declared.extensions or {})
     return declares and request.protocol_version in MODERN_PROTOCOL_VERSIONS
@@ -167,14 +168,14 @@ class JobTasks:
     """The jobs of a server as tasks."""
 
     async def of_result(self, result: CallToolResult, request: Request) -> Task | None:
-        """The task of a job under way. Its first message is the whole answer: price, changes, and what to do next."""
+        """The task of an active job. Its first message is the complete text: price, changes, and what to do next."""
         ref = result.structured_content or {}
         if ref.get("state") not in ACTIVE_STATES or "error" in ref:
             return None
         try:
             task = await self.find(ref["job_id"], request)
         except MCPError as error:
-            # the order is placed: whoever made it must hear of it
+            # the order is placed, so its caller must get the result in any case
             logger.error("%s: not told as a task: %s", ref["job_id"], error)
             return None
         text = result.content[0].text if isinstance(result.content[0], TextContent) else ""
@@ -182,12 +183,11 @@ class JobTasks:
 
     async def find(self, task_id: str, request: Request) -> Task | None:
         """The job's row as a task."""
-        app_context, caller = _context_and_caller(request)
         with _as_mcp_errors():
-            jobs = await app_context.jobs()
+            app_context, jobs = await open_jobs(Context(request_context=request))
             try:
-                job = await jobs.get(task_id, caller)
-                moved_at = max(event.at for event in await jobs.history(task_id, caller))
+                job = await jobs.get(task_id, CALLER)
+                moved_at = max(event.at for event in await jobs.history(task_id, CALLER))
             except LtxError as error:
                 if error.code is ErrorCode.JOB_NOT_FOUND:
                     return None
@@ -202,21 +202,15 @@ class JobTasks:
             return Task(job.id, "completed", job.created_at, moved_at, message, await job_result(app_context, job))
 
     async def cancel(self, task_id: str, request: Request) -> None:
-        """The same wish as that of cancel_job."""
-        app_context, caller = _context_and_caller(request)
+        """The same as cancel_job."""
         with _as_mcp_errors():
-            await (await app_context.jobs()).cancel(task_id, caller)
+            _, jobs = await open_jobs(Context(request_context=request))
+            await jobs.cancel(task_id, CALLER)
 
 
 def _is_working(job: Job) -> bool:
-    """A job whose outcome is unknown was told as completed; it stays so while its provider is asked once more."""
+    """A job of unknown outcome was reported as completed; it stays so while its provider is asked once more."""
     return job.live and job.error is None
-
-
-def _context_and_caller(request: Request) -> tuple[AppContext, str]:
-    context: Context[AppContext] = Context(request_context=request)
-    app_context = app_context_of(context)
-    return app_context, app_context.caller(context)
 
 
 @contextmanager

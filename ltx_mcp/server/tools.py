@@ -1,4 +1,4 @@
-"""The tools: one short function each, which turns arguments into a call of Jobs and a job into an answer.
+"""The tools: one short function each, which turns arguments into a call of Jobs and a job into a result.
 
 Docstrings are product text: a model reads them to decide which tool to call.
 """
@@ -29,11 +29,12 @@ from ltx_mcp.domain.arguments import (
 )
 from ltx_mcp.domain.confirmation import ConfirmationPrompt
 from ltx_mcp.domain.plan import Catalog
+from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import money_text
 from ltx_mcp.presentation.result_models import Estimate, JobList, JobRef, to_estimate, to_summary, without_frames
 from ltx_mcp.presentation.result_text import assumed_text, cancel_text, estimate_text, job_text, list_text
 from ltx_mcp.server import elicitation
-from ltx_mcp.server.app_context import AppContext, app_context_of
+from ltx_mcp.server.app_context import AppContext, open_jobs
 from ltx_mcp.server.arguments import StrictTool, make_tool
 from ltx_mcp.server.player.page import TOOL_META
 from ltx_mcp.server.player.player_actions import player_meta
@@ -45,15 +46,14 @@ LOOK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_h
 PAID = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True)
 STOP = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 DEFAULT_WAIT_S, SUBMISSION_WAIT_S = 25.0, 20.0
-"""How long a call waits by itself for a job's end, and for the provider's word, where its client is known to wait."""
+"""How long a call waits by default for a job's end, and for its submission, if its client is known to wait."""
 MAX_CALL_S = float(MAX_WAIT_S)
-"""How long a call may take that asks a person, orders, and waits for the provider's word."""
-
+"""How long a call may take that asks a person, orders, and waits for the submission."""
 
 CONTACT_SHEET_SENTENCE = (
     "When it is done you see a contact sheet: look at it before you show the video or order again. "
 )
-"""What the text of check_job says of pictures."""
+"""What the description of check_job says of images."""
 CORE = (GenerateVideo, AnimateImage, CheckJob, EstimateCost, CancelJob, ListJobs)
 
 
@@ -98,8 +98,8 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
     """Show a job's state, progress, price, video URL and measured facts, waiting up to wait_seconds for its end. When
     it is done you see a contact sheet: look at it before you show the video or order again. Still running is a normal
     answer: call again."""
-    app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
-    job = await jobs.get_rechecked(arguments.job_id, app_context.caller(context))
+    app_context, jobs = await open_jobs(context)
+    job = await jobs.get_rechecked(arguments.job_id, CALLER)
     if job.live:
         patience, asked_s = app_context.patiences.of(context), arguments.wait_seconds
         async with patience.call():
@@ -124,8 +124,8 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
 async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -> CallToolResult:
     """Price a video at every provider without ordering it. Shows which providers can be used now, why others cannot,
     and what is left of today's budget. Free and instant; call it before a paid tool."""
-    jobs = await app_context_of(context).jobs()
-    plan = await jobs.quotes(arguments, app_context_of(context).caller(context))
+    _, jobs = await open_jobs(context)
+    plan = await jobs.quotes(arguments, CALLER)
     estimate = to_estimate(plan, arguments.count, await jobs.budget(), assumed_text(arguments))
     return make_result(estimate_text(estimate, arguments.count), estimate)
 
@@ -133,8 +133,8 @@ async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -
 async def cancel_job(arguments: CancelJob, context: Context[AppContext]) -> CallToolResult:
     """Cancel a job. One not yet sent costs nothing; one a provider already works on may still be charged: cancel says
     which it was. A film that comes all the same is kept."""
-    app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
-    job = await jobs.cancel(arguments.job_id, app_context.caller(context))
+    app_context, jobs = await open_jobs(context)
+    job = await jobs.cancel(arguments.job_id, CALLER)
     ref = await app_context.ref(job)
     if ref.cancel is None:
         ref = ref.model_copy(update={"next": f"It had ended before; it {money_text(job)}. {ref.next}"})
@@ -144,15 +144,15 @@ async def cancel_job(arguments: CancelJob, context: Context[AppContext]) -> Call
 async def list_jobs(arguments: ListJobs, context: Context[AppContext]) -> CallToolResult:
     """List your jobs, newest first: find a job_id again, or see what is still under way. With wait_seconds it answers
     as soon as one of the live ones shown ends."""
-    app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
-    page = await jobs.page(arguments, app_context.caller(context))
+    _, jobs = await open_jobs(context)
+    page = await jobs.page(arguments, CALLER)
     listed = JobList(jobs=[to_summary(job) for job in page.jobs], next_cursor=page.next_cursor or None)
     return make_result(list_text(listed), listed)
 
 
 def make_tools(catalog: Catalog, *, show_frames: bool = True) -> list[StrictTool]:
-    """The tools, in the order they are listed, with the choices the facts give. Editing tools are there where a
-    provider that could be used now has what they do."""
+    """The tools in the order of the list, with the choices of the catalog. Those outside CORE are listed where a usable
+    provider offers their operation."""
     usable = {row.operation for name in catalog.usable for row in catalog.facts(name).offer}
     table: list[tuple[Any, type[Arguments], type[BaseModel] | None, str, ToolAnnotations]] = [
         (generate_video, GenerateVideo, JobRef, "Generate a video", PAID),
@@ -179,15 +179,15 @@ def make_tools(catalog: Catalog, *, show_frames: bool = True) -> list[StrictTool
         for call, arguments, result_model, title, hints in table
         if arguments in CORE or OPERATIONS[arguments] in usable
     ]
-    return tools if show_frames else [_without_contact_sheet(tool) for tool in tools]
-
-
-def _without_contact_sheet(tool: StrictTool) -> StrictTool:
-    return tool.model_copy(update={"description": tool.description.replace(CONTACT_SHEET_SENTENCE, "")})
+    if show_frames:
+        return tools
+    return [
+        tool.model_copy(update={"description": tool.description.replace(CONTACT_SHEET_SENTENCE, "")}) for tool in tools
+    ]
 
 
 def _choices(catalog: Catalog, operation: str | None) -> dict[str, tuple[str, ...]]:
-    """Who and what can be chosen for an operation, or for any."""
+    """The providers, models and operations to choose from; of one operation, or of all."""
     rows = [(facts.name, row) for facts in catalog.providers for row in facts.offer]
     fit = [(name, row) for name, row in rows if operation in (None, row.operation)]
     return {
@@ -199,14 +199,14 @@ def _choices(catalog: Catalog, operation: str | None) -> dict[str, tuple[str, ..
 
 async def _order(arguments: PaidArguments, context: Context[AppContext]) -> CallToolResult | InputRequiredResult:
     began = anyio.current_time()
-    app_context, jobs = app_context_of(context), await app_context_of(context).jobs()
-    caller, can_ask, reply = app_context.caller(context), elicitation.can_ask(context), elicitation.read_reply(context)
-    ordered = await jobs.order_or_ask(arguments, caller, reply, can_ask=can_ask)
+    app_context, jobs = await open_jobs(context)
+    reply = elicitation.read_reply(context)
+    ordered = await jobs.order_or_ask(arguments, CALLER, reply, can_ask=elicitation.can_ask(context))
     while isinstance(ordered, ConfirmationPrompt):
         if elicitation.asks_in_result(context):
             return elicitation.to_result(ordered)
         reply = await elicitation.ask(context, ordered, began + elicitation.MAX_ASKING_S - anyio.current_time())
-        ordered = await jobs.order_or_ask(arguments, caller, reply, can_ask=True)
+        ordered = await jobs.order_or_ask(arguments, CALLER, reply, can_ask=True)
     took_s = anyio.current_time() - began
     job, patience = ordered.job, app_context.patiences.of(context)
     if job.live:
@@ -214,7 +214,7 @@ async def _order(arguments: PaidArguments, context: Context[AppContext]) -> Call
         report = app_context.progress_reporter(context)
         async with patience.call():
             if follows_tasks(context.request_context):
-                # the provider's word comes with the task; only a wait that was asked for is kept
+                # the task reports the submission; only a wait that the caller asked for is kept
                 job = await jobs.wait(job, min(wait_s, MAX_CALL_S - took_s), report)
             else:
                 submission_s = max(0.0, patience.default_s(SUBMISSION_WAIT_S) - took_s)

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ltx_mcp.domain.media_info import MediaInfo
-from ltx_mcp.domain.traits import TRAITS
+from ltx_mcp.domain.media_info import TRAITS, MediaInfo
 from ltx_mcp.media.image import convert_image, open_image, probe_image
 from ltx_mcp.media.preview.camera import make_camera
 from ltx_mcp.media.preview.scenes import ImageScene, enlarged, open_filled

@@ -15,8 +15,7 @@ import pytest
 from PIL import Image
 
 from ltx_mcp.domain.media_formats import scaled_size
-from ltx_mcp.domain.media_info import MediaInfo
-from ltx_mcp.domain.traits import SEEN, TRAITS
+from ltx_mcp.domain.media_info import SEEN, TRAITS, MediaInfo
 from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.media.image import convert_image, open_image
 from tests.conftest import missing

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from ltx_mcp.presentation.repeats import MAX_WARNINGS, WINDOW_S, Repeats
+from ltx_mcp.presentation.logs import MAX_WARNINGS, WINDOW_S, Repeats
 
 
 class Log:

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from ltx_mcp.domain.formatting import clock, ordinal
 from ltx_mcp.domain.job import NOT_ASKED, NOT_FETCHED, NOT_SENT, Job, State
-from ltx_mcp.domain.quoting import cite
+from ltx_mcp.domain.quoting import cite, clock, ordinal
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.presentation.next_steps import JobContext, next_step

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ltx_mcp.cli.output.streams import is_terminal
@@ -14,13 +13,12 @@ from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, one_line, plain_line
 from ltx_mcp.domain.request import Input
 from ltx_mcp.presentation.config import read_edge
-from ltx_mcp.presentation.next_steps import context_of
-from ltx_mcp.presentation.result_models import AdjustmentView, JobView, Links, to_time, to_view
+from ltx_mcp.presentation.result_models import AdjustmentView, JobView, to_time
 from ltx_mcp.presentation.result_text import changes_text, says
 from ltx_mcp.presentation.suggestions import ADDED_S, ANY_PROMPT, REDONE_S, longer, next_shot, redone
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.service import Jobs
+    pass
 
 PREVIEW = "A preview drawn on this machine, not LTX."
 SIGNS = {"succeeded": "✓", "failed": "✗", "cancelled": "✗", "unknown": "?"}
@@ -32,13 +30,6 @@ NAMES = {
     "quoted_usd": "quoted USD",
     "charged_usd": "charged USD",
 }
-
-
-async def view_of(jobs: "Jobs", job: Job) -> JobView:
-    """A job as a person at this machine sees it."""
-    return to_view(
-        job, Links(jobs.film, local_providers=jobs.loopback_providers), await context_of(jobs, job), datetime.now(UTC)
-    )
 
 
 def print_job(view: JobView, asked: Sequence[str] = (), *, as_json: bool = False) -> None:

@@ -12,11 +12,10 @@ import anyio
 
 from ltx_mcp.domain.catalog import PollInterval
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
-from ltx_mcp.domain.formatting import ordinal
 from ltx_mcp.domain.job import NOT_ASKED, NOT_STOPPED, CancelOutcome, ChargeState, Job, JobChanges, State, charge_after
 from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.domain.price import to_micro
-from ltx_mcp.domain.quoting import cite
+from ltx_mcp.domain.quoting import cite, ordinal
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.steps.submit import SubmitStep, no_answer
 from ltx_mcp.jobs.store.rows import LostClaimError

@@ -42,7 +42,7 @@ _FAILS = (ImageCms.PyCMSError, OSError, ValueError, TypeError, ArithmeticError, 
 class Colours:
     """What an image's numbers mean where that is not sRGB: an ICC profile for images of `mode`.
 
-    `trait` is the word for it in `domain/traits.py`. Before an HDR image has the profile's colours, its `transfer`
+    `trait` is the word for it in `domain/media_info.py`. Before an HDR image has the profile's colours, its `transfer`
     curve is that of HDR. CMYK may have no profile.
     """
 

@@ -1,1 +1,1 @@
-"""The player: a page that a host with MCP Apps shows beside check_job, and what that page is told beside the answer."""
+"""The player: a page that a host with MCP Apps shows beside check_job, and the data for that page."""

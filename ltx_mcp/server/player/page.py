@@ -1,4 +1,4 @@
-"""The player's page as an MCP App, with the hosts it may load films from. The page itself is player.html."""
+"""The player's page as an MCP App, with the hosts it may load videos from. The page itself is player.html."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +11,12 @@ from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.providers.catalog_loader import is_loopback_url
 
 PAGE = "ui://ltx-mcp/player.html"
-# hosts of today read the nested name; those from before the specification was settled read the flat one
+# current hosts read the nested name; those older than the specification read the flat one
 TOOL_META: dict[str, Any] = {"ui": {"resourceUri": PAGE}, "ui/resourceUri": PAGE}
 
 
 def make_player(catalog: Catalog, lookup: Callable[[str], str], base_url: str = "") -> Apps:
-    """The extension. `lookup` gives the addresses the facts name, `base_url` is where our own films are served."""
+    """The extension. `lookup` reads settings of providers' URLs; `base_url` is where our own videos are served."""
     origins = [host for facts in catalog.providers for host in facts.film_hosts]
     origins += [_origin(base_url)] if base_url else []
     apps = Apps()
@@ -33,9 +33,9 @@ def make_player(catalog: Catalog, lookup: Callable[[str], str], base_url: str = 
 
 
 def _emulated(catalog: Catalog, lookup: Callable[[str], str]) -> list[str]:
-    """Providers that were set to an address of this machine: their films lie there too."""
+    """The origins of providers that were set to this machine: they serve their videos there too."""
     addresses = [lookup(name) for facts in catalog.providers for name in facts.url_env.values()]
-    return [_origin(each) for each in addresses if each and is_loopback_url(each)]
+    return [_origin(url) for url in addresses if url and is_loopback_url(url)]
 
 
 def _origin(url: str) -> str:

@@ -1,6 +1,6 @@
-"""What the player is told of a job beside check_job's answer: the prompt, and what further orders would be and cost.
+"""The player's data beside check_job's result: the prompt, and possible further orders with their prices; pure.
 
-Pure. The page decides nothing about tools, arguments or prices: it fills in a prompt and a key, and calls.
+The page decides nothing about tools, arguments or prices: it fills in a prompt and a key, and calls the tool.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from ltx_mcp.presentation.result_text import order_text
 from ltx_mcp.presentation.suggestions import Suggestion, longer, priced
 
 KEY = "ltx-mcp/player"
-"""The name of the notes in the `_meta` of check_job's result."""
+"""The key in the `_meta` of check_job's result."""
 
 TOOLS = {
     "text_to_video": "generate_video",
@@ -27,13 +27,13 @@ TOOLS = {
     "retake": "retake_video",
 }
 LONGER, NEXT_SHOT = "Make the film longer", "The next shot, from the last frame on"
-"""What the form of the second button says above."""
+"""Titles of the form of the second button."""
 REPEATABLE = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
-"""Ended, and surely so: of an unknown outcome nobody is offered a second order."""
+"""States after which the same order is offered again: never after an unknown outcome."""
 
 
 def player_meta(job: Job, catalog: Catalog, blocked_reason: str, now: datetime) -> dict[str, Any]:
-    """The `_meta` of check_job's result. `hindrance`: what keeps everybody from a live job."""
+    """The `_meta` of check_job's result. `blocked_reason`: why no worker can take an active job."""
     ended = job.finished_at or now
     notes = {
         "prompt": job.prompt,
@@ -47,11 +47,11 @@ def player_meta(job: Job, catalog: Catalog, blocked_reason: str, now: datetime) 
 
 
 def _again(job: Job, catalog: Catalog) -> dict[str, Any] | None:
-    """The same film once more; None where that cannot be said in arguments."""
+    """The same order again; None if its inputs cannot be given as arguments."""
     if job.state not in REPEATABLE:
         return None
     inputs = tuple(_nameable(given, job) for given in job.inputs)
-    # bytes that came with the call can only be named as frames of the film they became, where there is one
+    # bytes that came with the call can only be given as frames of the resulting video
     if any(given is None for given in inputs):
         return None
     named = tuple(given for given in inputs if given is not None)
@@ -66,7 +66,7 @@ def _again(job: Job, catalog: Catalog) -> dict[str, Any] | None:
 
 
 def _extend(job: Job, catalog: Catalog) -> dict[str, Any] | None:
-    """The film made longer, by the same provider where it can, or the cheapest; else a shot from its last frame."""
+    """An extension of the video, by the same provider if possible; else a video from its last frame."""
     if job.state is not State.SUCCEEDED or job.film is None:
         return None
     video = input_of(job, "video")
@@ -91,7 +91,7 @@ def _edit_values(job: Job) -> dict[str, Any]:
 
 
 def _values(job: Job) -> dict[str, Any]:
-    """What was ordered, exactly, from the same provider: so that its price is known to the cent."""
+    """Exactly what was ordered, from the same provider, so that the price is exact."""
     offer = job.offer
     return {
         "prompt": job.prompt,
@@ -114,7 +114,7 @@ def _take(
     catalog: Catalog,
     title: str = "Another take",
 ) -> dict[str, Any] | None:
-    """A tool with all its arguments but the prompt and the key, capped at its price; None where nobody offers it."""
+    """A tool with all its arguments but the prompt and the key, capped at its price; None if nobody offers it."""
     found = priced(model, values, inputs, catalog)
     return None if found is None else _to_action(tool, found, title)
 
@@ -134,7 +134,7 @@ def _to_action(tool: str, found: Suggestion, title: str) -> dict[str, Any]:
 
 
 def _usd(amount: Decimal) -> float:
-    """As a cap, never below the price it is for."""
+    """An amount as a cap: never below the price."""
     return to_wire(from_micro(to_micro(amount)))
 
 

@@ -1,6 +1,6 @@
 """What a waiting host is told of progress."""
 
-from ltx_mcp.server.whole_steps import ProgressSteps
+from ltx_mcp.server.app_context import ProgressSteps
 
 
 def test_steps_are_whole_and_grow_and_are_of_a_hundred_once_a_percentage_is_told() -> None:
