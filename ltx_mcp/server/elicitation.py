@@ -41,7 +41,7 @@ def to_result(question: ConfirmationPrompt) -> InputRequiredResult:
 
 
 def read_reply(context: Context[Any]) -> ConfirmationReply | None:
-    """The reply to the question of an earlier round. Without our token, which nobody can forge, a yes counts nothing."""
+    """The reply to the question of an earlier round. A yes counts only with our token, which nobody can forge."""
     reply = (context.input_responses or {}).get(PRICE)
     if not isinstance(reply, ElicitResult):
         return None
