@@ -94,7 +94,7 @@ class FileStore:
             with suppress(FileNotFoundError), self._storage_errors():
                 if re.split("[-.]", path.name)[0] in used:
                     continue
-                if path.stat().st_mtime < before.timestamp():
+                if _is_older(path, before):
                     path.unlink()
 
     def keep_video(self, job: Job, part: Path, video: VideoInfo) -> None:

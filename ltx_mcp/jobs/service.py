@@ -5,6 +5,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -34,7 +35,7 @@ from ltx_mcp.jobs.store.paging import Page, read_page
 from ltx_mcp.jobs.store.rows import PlacedJob
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.jobs.store.transitions import cancel_is_decided, checked_id, found_or_refused, has_ended, is_job_id
+from ltx_mcp.jobs.store.transitions import cancel_is_decided, found_or_refused, has_ended, is_job_id
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness
@@ -217,7 +218,7 @@ class Jobs:
 
     async def get(self, job_id: str, caller: str) -> Job:
         """One job of this caller. Raises CallerError(job_not_found)."""
-        return found_or_refused(await self._store.run_in_thread(self._store.get, checked_id(job_id), caller), job_id)
+        return await self._found(job_id, partial(self._store.get, caller=caller))
 
     async def named(self, prefix: str, caller: str, limit: int) -> Sequence[Job]:
         """This caller's jobs whose id starts with `prefix`; an exact match comes first."""
@@ -228,9 +229,7 @@ class Jobs:
 
         Raises CallerError(job_not_found).
         """
-        job = found_or_refused(
-            await self._store.run_in_thread(self._store.recheck, caller, checked_id(job_id), self._now()), job_id
-        )
+        job = await self._found(job_id, partial(self._store.recheck, caller, now=self._now()))
         if job.state is State.RUNNING and not job.lease_owner:
             self._runner.wake()
         return job
@@ -238,9 +237,7 @@ class Jobs:
     async def cancel(self, job_id: str, caller: str) -> Job:
         """Request that a job be cancelled and wait up to CANCEL_S for the outcome; most providers answer within a
         second."""
-        job = found_or_refused(
-            await self._store.run_in_thread(self._store.request_cancel, caller, checked_id(job_id), self._now()), job_id
-        )
+        job = await self._found(job_id, partial(self._store.request_cancel, caller, now=self._now()))
         self._runner.wake()
         self._steps.wake(job_id)
         with anyio.move_on_after(CANCEL_S):
@@ -359,6 +356,11 @@ class Jobs:
 
     async def _is_submission_known(self, job: Job) -> bool:
         return job.state not in NOT_SUBMITTED or bool(job.blocked_by) or await self.queue_ahead(job) > 0
+
+    async def _found(self, job_id: str, find: Callable[[str], Job | None]) -> Job:
+        """The job that `find` returns for this id. Raises CallerError(job_not_found)."""
+        job = await self._store.run_in_thread(find, job_id) if is_job_id(job_id) else None
+        return found_or_refused(job, job_id)
 
     async def _reload(self, job: Job) -> Job:
         return await self._store.run_in_thread(self._store.get, job.id) or job

@@ -16,7 +16,7 @@ from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import EDITS
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
-from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
+from ltx_mcp.jobs.store.errors import is_disk_failure
 from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.net.flow import MIN_BYTES_S, WINDOW_S
 from ltx_mcp.providers.base import SupportsPoll
@@ -63,15 +63,10 @@ class SaveStep:
                 part.unlink(missing_ok=True)
             raise
         except LtxError as error:
-            if (
-                error.code is ErrorCode.STORAGE_FAILED
-                and not isinstance(error, DatabaseUnavailableError)
-                and _is_remote(job)
-            ):
+            if is_disk_failure(error) and _is_remote(job):
+                report: JobChanges = {"error": JobError.of(error), "status_message": f"{NOT_KEPT}{error.message}"}
                 with suppress(LtxError):  # the same disk may have no space for this either
-                    await self._context.update(
-                        job, error=JobError.of(error), status_message=f"{NOT_KEPT}{error.message}"
-                    )
+                    await self._context.update(job, **report)
             raise
 
     async def _keep(self, job: Job, part: Path) -> Job:
@@ -113,9 +108,7 @@ class SaveStep:
                     raise
                 before, trouble.have_bytes = trouble.have_bytes, _size_of(part)
                 if error.code is ErrorCode.UNAVAILABLE and before == trouble.have_bytes > 0:
-                    with suppress(
-                        LtxError
-                    ):  # cut twice at the same byte: it may be complete, and the stated length wrong
+                    with suppress(LtxError):  # cut twice at the same byte: it may be complete, its stated length wrong
                         return job, await self._context.media.measure_film(part)
                 went_on = trouble.have_bytes - before >= STEADY_BYTES
                 job = await self._after(job, part, error, trouble, went_on=went_on)

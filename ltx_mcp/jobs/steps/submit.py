@@ -41,21 +41,20 @@ class SubmitStep:
 
     async def step(self, job: Job, work: WorkInProgress) -> Job:
         """Send the order once, and record its answer."""
-        if work.unwritten is None:
-            uris, work.uris = work.uris, None
-            if uris is None:  # the transition was written, but its success never reached us: nothing was sent
-                again = JobError(ErrorCode.UNAVAILABLE, "prepared again")
-                return await self._store.run_in_thread(
-                    self._store.requeue, job, again, self._context.now(), timedelta()
-                )
-            work.unwritten = partial(self.answer, job, State.UNKNOWN, "unknown", error=no_answer(job))
-            with anyio.CancelScope(shield=True):  # an answer that came must be recorded, even if we are stopped
-                with anyio.CancelScope() as wait:
-                    self._waits.add(wait)
-                    work.unwritten = await self._submit(job, work, uris)
-                self._waits.discard(wait)
-                return await self._record_answer(work, work.unwritten)
-        return await self._record_answer(work, work.unwritten)
+        if work.unwritten is not None:
+            return await self._record_answer(work, work.unwritten)
+        uris, work.uris = work.uris, None
+        if uris is None:  # the transition was written, but its success never reached us: nothing was sent
+            again = JobError(ErrorCode.UNAVAILABLE, "prepared again")
+            return await self._store.run_in_thread(self._store.requeue, job, again, self._context.now(), timedelta())
+        work.unwritten = partial(self.answer, job, State.UNKNOWN, "unknown", error=no_answer(job))
+        with anyio.CancelScope(shield=True):  # an answer that came must be recorded, even if we are stopped
+            with anyio.CancelScope() as wait:
+                self._waits.add(wait)
+                work.unwritten = await self._submit(job, work, uris)
+            self._waits.discard(wait)
+            job = await self._record_answer(work, work.unwritten)
+        return job
 
     def give_up(self) -> None:
         """Stop waiting for answers: orders without one are recorded as unknown."""

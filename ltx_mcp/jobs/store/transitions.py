@@ -29,24 +29,13 @@ def is_job_id(text: str) -> bool:
     return len(text) <= MAX_ID_CHARS and text.isascii() and text.isprintable()
 
 
-def checked_id(job_id: str) -> str:
-    """`job_id` itself. Raises CallerError(job_not_found) for what cannot be one."""
-    if not is_job_id(job_id):
-        raise _no_job(job_id)
-    return job_id
-
-
 def found_or_refused(job: Job | None, job_id: str) -> Job:
     """`job` itself. Raises CallerError(job_not_found) for None."""
     if job is None:
-        raise _no_job(job_id)
+        raise CallerError(
+            ErrorCode.JOB_NOT_FOUND, f"There is no job {shorten(job_id)}.", "list_jobs shows the jobs there are."
+        )
     return job
-
-
-def _no_job(job_id: str) -> CallerError:
-    return CallerError(
-        ErrorCode.JOB_NOT_FOUND, f"There is no job {shorten(job_id)}.", "list_jobs shows the jobs there are."
-    )
 
 
 def removed_video(role: str, job_id: str) -> CallerError:
