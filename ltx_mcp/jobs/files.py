@@ -176,8 +176,7 @@ class FileStore:
             _unlock(lock)
 
     def sweep(self, before: datetime) -> None:
-        """Remove the folders of dead processes, and those that older versions, which took no locks, made before this
-        time."""
+        """Remove the folders of dead processes; those of older versions, which took no locks, if older than this."""
         with suppress(OSError):
             for path in [*self._incoming.glob("in_*.lock")]:
                 lock = FileLock(path, timeout=0, mode=FILE, thread_local=False)

@@ -235,8 +235,7 @@ class Jobs:
         return job
 
     async def cancel(self, job_id: str, caller: str) -> Job:
-        """Request that a job be cancelled and wait up to CANCEL_S for the outcome; most providers answer within a
-        second."""
+        """Request that a job be cancelled and wait for the outcome: most providers answer within a second."""
         job = await self._found(job_id, partial(self._store.request_cancel, caller, now=self._now()))
         self._runner.wake()
         self._steps.wake(job_id)
@@ -250,8 +249,7 @@ class Jobs:
         return Cancellation(self._database, self._steps.wake, self._watch.change, self._now)
 
     def blocked_reason(self, job: Job) -> str:
-        """Why nobody works on a live job: a key or address that this process does not have. Empty when that is not
-        so."""
+        """The key or address that this process lacks for a live job without a lease owner; empty if none."""
         if not job.live or job.lease_owner or job.offer.provider in self._adapters.by_name:
             return ""
         return self._config.market.standings[job.offer.provider].unavailable_reason

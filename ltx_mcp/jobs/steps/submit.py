@@ -131,8 +131,7 @@ class SubmitStep:
         return partial(self._late_no, job, problem, later)
 
     async def _late_no(self, job: Job, problem: JobError, write: Write) -> Job:
-        """`write`, unless the job was given up meanwhile: then the definite rejection ends the unknown job and releases
-        its price."""
+        """`write`, unless the job was given up meanwhile: then the rejection ends it and releases its price."""
         try:
             return await write()
         except LostClaimError:

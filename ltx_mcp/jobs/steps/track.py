@@ -93,8 +93,7 @@ class TrackStep:
         return self._context.spec(job).give_up_after_s - self._context.age_s(job)
 
     async def _stream(self, job: Job, work: WorkInProgress, adapter: SupportsStream) -> Job:
-        """Follow the provider's stream until it ends, breaks or runs out of time, or until the job is to be
-        cancelled."""
+        """Follow the provider's stream until it ends, breaks, runs out of time or the job is to be cancelled."""
         assert job.provider_ref is not None
         self._streams += 1
         state = _StreamState(job)

@@ -78,8 +78,7 @@ class Store:
             return PlacedJob(insert_job(connection, new, now, "placed", lease_owner), fresh=True)
 
     def check(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> Job | None:
-        """What `place` would do now, without placing: the job that this request already has, or None. Raises the same
-        errors."""
+        """The job that this request already has, or None. Raises what `place` would raise now."""
         with self._database.read() as connection:
             if found := find_same(connection, identity_of(new, repeat), now):
                 return found
@@ -155,8 +154,7 @@ class Store:
             return connection.execute(query).first() is not None
 
     def transition(self, job: Job, to: State, now: datetime, what: str = "", **changes: Unpack[JobChanges]) -> Job:
-        """The lease owner's transition with its event. Raises LostClaimError when the row is no longer as `job`
-        says."""
+        """The lease owner's transition with its event. Raises LostClaimError when the claim is lost."""
         check_transition(job, to)
         with self._database.write() as connection:
             change(connection, _as_held(job), terminal_changes(to, now) | {"state": to} | changes)
@@ -164,8 +162,7 @@ class Store:
             return record_transition(connection, job.id, to, now, what or str(to), changes)
 
     def record_submission(self, job: Job, to: State, now: datetime, what: str, **changes: Unpack[JobChanges]) -> Job:
-        """The answer to the order. It may come after others gave the job up, and counts while `submitted_by` is
-        ours."""
+        """The answer to the order; it may come after others gave the job up, while `submitted_by` is ours."""
         is_open = jobs.c.state.in_([State.SUBMITTING, State.UNKNOWN])
         sent = (
             jobs.c.id == job.id,
@@ -267,8 +264,7 @@ class Store:
             return load(connection, job.id)
 
     def request_cancel(self, caller: str, job_id: str, now: datetime) -> Job | None:
-        """Cancel what was never sent, else record the request for the lease owner. None when the caller has no such
-        job."""
+        """Cancel what was never sent, else record the request for the lease owner. None for an unknown job."""
         with self._database.write() as connection:
             job = find(connection, caller, job_id, lock=True)
             return None if job is None else request_cancel(connection, job, now)
