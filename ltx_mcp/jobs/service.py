@@ -19,6 +19,7 @@ from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore
 from ltx_mcp.jobs.files import FileStore
+from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.keeping import Keeping
 from ltx_mcp.jobs.placement import Placement
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
@@ -38,8 +39,8 @@ from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import cancel_is_decided, found_or_refused, has_ended, is_job_id
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
-from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness
-from ltx_mcp.jobs.workers.ownerless import Ownerless, alive_workers, find_ownerless, is_idle_worker_there
+from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness, is_locked
+from ltx_mcp.jobs.workers.ownerless import Ownerless, alive_workers, find_ownerless
 from ltx_mcp.media.inputs import InputReader, fetch_by_proxy, fetch_url
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.providers.adapters import make_adapters
@@ -325,7 +326,7 @@ class Jobs:
     async def ownerless(self) -> Ownerless:
         """The live jobs in the database that nobody works on; none while a `work --until-idle` process runs."""
         live = await self._store.run_in_thread(self._store.live)
-        if not live or await self._store.run_in_thread(is_idle_worker_there, self.home):
+        if not live or await self._store.run_in_thread(is_locked, idle_lock(self.home)):
             return Ownerless()
         alive = await self._store.run_in_thread(alive_workers, self._database, self.home)
         return find_ownerless(live, alive, self._adapters.by_name, self._slots, self._now())
