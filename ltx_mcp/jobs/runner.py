@@ -29,7 +29,7 @@ IDLE_POLL_S = 60.0
 TICK_S = 0.25
 RETRY_S, MAX_RETRY_S, MAX_OUTAGE_S = 1.0, 60.0, 8.0
 MAX_BREAKS = 8
-LEAVE_S, LAST_ANSWER_S = 1.5, 20.0
+STOP_S, LAST_ANSWER_S = 1.5, 20.0
 
 HandOver = Callable[[], Awaitable[None]]
 """Starts another process that continues the work."""
@@ -52,7 +52,7 @@ class Runner:
     _ask_due_at: float = field(default=0.0, init=False)
     _running: anyio.CancelScope | None = field(default=None, init=False)
     _group: TaskGroup | None = field(default=None, init=False)
-    _is_left: bool = field(default=False, init=False)
+    _is_stopping: bool = field(default=False, init=False)
     _stopped: anyio.Event = field(default_factory=anyio.Event, init=False)
 
     def wake(self) -> None:
@@ -64,14 +64,14 @@ class Runner:
         raises CallerError or SetupError."""
         provider = new.offers[0].provider
         is_ours = self._group is not None and provider in self.steps.able and provider not in self.slots
-        if not is_ours or self._is_left:
+        if not is_ours or self._is_stopping:
             return self.store.place(new, now, repeat)
         self.liveness.beat()  # without a live job the last one may be a minute old
         return self.store.place(new, now, repeat, self.liveness.worker)
 
     def begin(self, job: Job) -> None:
         """Run what `place` has claimed for this process; for anything else, tick now."""
-        if self._group is None or self._is_left or job.lease_owner != self.liveness.worker:
+        if self._group is None or self._is_stopping or job.lease_owner != self.liveness.worker:
             self.wake()
             return
         self._start_job(job)
@@ -84,7 +84,7 @@ class Runner:
 
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop`; with `until_idle`, until no live job is left that can be served from here."""
-        if self._is_left:  # stopped before it started
+        if self._is_stopping:  # stopped before it started
             return
         try:
             with anyio.CancelScope() as self._running:
@@ -103,20 +103,20 @@ class Runner:
     async def stop(self, hand_over: HandOver | None = None) -> int:
         """Stop the loop and release the claimed jobs. Returns how many live jobs are left to others.
 
-        `hand_over` is called when there are any: after LEAVE_S at the latest, even while an order still waits for its
+        `hand_over` is called when there are any: after STOP_S at the latest, even while an order still waits for its
         answer, because whoever stops this process may not wait for it. It is also called while the database is
         unavailable: the next process that reaches it takes the jobs over.
         """
         try:
-            return await self._leave(hand_over)
+            return await self._stop(hand_over)
         except DatabaseUnavailableError as error:
             _log("nothing could be handed back", error)
             if hand_over and self.liveness.worker:
                 await hand_over()
             return 0
 
-    async def _leave(self, hand_over: HandOver | None) -> int:
-        self._is_left = True
+    async def _stop(self, hand_over: HandOver | None) -> int:
+        self._is_stopping = True
         if self._running is not None:
             self._running.cancel()
             await self._end_work(hand_over)
@@ -130,7 +130,7 @@ class Runner:
         return left
 
     async def _end_work(self, hand_over: HandOver | None) -> None:
-        if await self._stopped_within(LEAVE_S):
+        if await self._stopped_within(STOP_S):
             return
         await self._release(self.liveness.worker, died=False, but=(State.SUBMITTING,))
         if hand_over:

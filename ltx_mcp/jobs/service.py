@@ -46,7 +46,7 @@ from ltx_mcp.net.download import Downloads
 from ltx_mcp.providers.adapters import make_adapters
 
 CANCEL_S = 3.0
-BROUGHT_FOR = timedelta(hours=1)
+MAX_FOLDER_AGE = timedelta(hours=1)
 HEARTBEAT_S = 10.0
 REFUSALS = ("next_offer", "offer_left_out")
 NOT_SUBMITTED = frozenset({State.QUEUED, State.SUBMITTING})
@@ -138,9 +138,9 @@ class Jobs:
         group.start_soon(self.work)
         if self._config.keep_days is not None:
             retention = Retention(self._database, self._files, self._config.keep_days)
-            group.start_soon(self._clear_up, retention)
+            group.start_soon(self._clear_old, retention)
 
-    async def _clear_up(self, retention: Retention) -> None:
+    async def _clear_old(self, retention: Retention) -> None:
         with self._clearing:
             await retention.run(self._now, self._sleep)
 
@@ -148,7 +148,7 @@ class Jobs:
         """Work until `stop`, or until nothing is left to do."""
         if not self._liveness.worker:
             await self._store.run_in_thread(self._liveness.begin)
-        await self._store.run_in_thread(self._files.sweep, datetime.now(UTC) - BROUGHT_FOR)
+        await self._store.run_in_thread(self._files.sweep, datetime.now(UTC) - MAX_FOLDER_AGE)
         async with anyio.create_task_group() as group:
             group.start_soon(self._prices.run)
             await self._runner.run(until_idle=until_idle)

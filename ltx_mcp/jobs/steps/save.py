@@ -71,7 +71,7 @@ class SaveStep:
 
     async def _keep(self, job: Job, part: Path) -> Job:
         files, media = self._context.files, self._context.media
-        job, video = await self._bring(job, part)
+        job, video = await self._fetch(job, part)
         job = await self._context.reloaded(job)  # if we were taken for dead, another process's video must stay
         try:
             await media.make_sheet(part, files.sheet(job.id))
@@ -92,7 +92,7 @@ class SaveStep:
         changes |= _priced(job, video, self._context.spec(job))
         return await self._context.transition(job, State.SUCCEEDED, **changes)
 
-    async def _bring(self, job: Job, part: Path) -> tuple[Job, VideoInfo]:
+    async def _fetch(self, job: Job, part: Path) -> tuple[Job, VideoInfo]:
         """Download the complete video to `part` and measure it."""
         trouble = _Trouble()
         while True:
@@ -111,9 +111,9 @@ class SaveStep:
                     with suppress(LtxError):  # cut twice at the same byte: it may be complete, its stated length wrong
                         return job, await self._context.media.measure_film(part)
                 went_on = trouble.have_bytes - before >= STEADY_BYTES
-                job = await self._after(job, part, error, trouble, went_on=went_on)
+                job = await self._retry(job, part, error, trouble, went_on=went_on)
 
-    async def _after(self, job: Job, part: Path, error: LtxError, trouble: _Trouble, *, went_on: bool) -> Job:
+    async def _retry(self, job: Job, part: Path, error: LtxError, trouble: _Trouble, *, went_on: bool) -> Job:
         """After a failed attempt: wait for the next one, or raise `error` when no more are left. An attempt that
         `went_on` made progress and is continued soon, however old the order is."""
         trouble.tries += 1

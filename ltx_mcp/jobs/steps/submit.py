@@ -94,7 +94,7 @@ class SubmitStep:
         try:
             answer = await self._context.adapters[job.offer.provider].submit(job.offer, uris)
         except ProviderError as error:
-            return self._refused(job, error)
+            return self._failed_submission(job, error)
         if isinstance(answer, SubmittedOrder):
             accepted: JobChanges = {"provider_ref": answer.remote, "adjustments": answer.adjustments}
             charged_micro = None if answer.charged_usd is None else to_micro(answer.charged_usd)
@@ -103,18 +103,18 @@ class SubmitStep:
         work.deferred = answer
         return partial(self.answer, job, State.RUNNING, "started", status_message="")
 
-    def _refused(self, job: Job, error: ProviderError) -> Write:
+    def _failed_submission(self, job: Job, error: ProviderError) -> Write:
         problem = JobError.of(error)
         if error.accepted == "unknown":
             unknown = replace(problem, code=ErrorCode.OUTCOME_UNKNOWN, hint=DO_NOT_REPEAT)
             return partial(self.answer, job, State.UNKNOWN, "unknown", error=unknown)
         if error.accepted == "no" and error.code not in ENDS_THE_JOB:
-            return self._turned_away(job, error)
+            return self._rejected(job, error)
         free = error.accepted == "no" or self._context.spec(job).failure_is_free
         bill = charge_after(State.FAILED, error.code, accepted=not free, failure_is_free=free)
         return partial(self.answer, job, State.FAILED, "failed", error=problem, bill=bill)
 
-    def _turned_away(self, job: Job, error: ProviderError) -> Write:
+    def _rejected(self, job: Job, error: ProviderError) -> Write:
         """After a definite rejection: the same offer again if it was only too soon, else the next one."""
         problem, now = JobError.of(error), self._context.now()
         is_last = job.offer_index + 1 == len(job.offers)
@@ -123,14 +123,14 @@ class SubmitStep:
         most = TRIES if not is_last else TRIES_OF_FULL if soon else TRIES_OF_LAST
         patient = job.tries < most and (is_last or soon)
         if error.code is not ErrorCode.RATE_LIMITED or not patient:
-            return partial(self._late_no, job, problem, partial(self._context.fail_over, job, problem, now))
+            return partial(self._late_rejection, job, problem, partial(self._context.fail_over, job, problem, now))
         least_s = 0.0 if job.tries < TRIES_OF_LAST else MAX_WAIT_S
         wait_s = max(least_s, min(asked_s, 10 * MAX_WAIT_S)) + self._context.chance()
         said = replace(problem, message=f"{job.offer.provider} asks to wait {wait_s:.0f} s")
         later = partial(self._store.run_in_thread, self._store.requeue, job, said, now, timedelta(seconds=wait_s))
-        return partial(self._late_no, job, problem, later)
+        return partial(self._late_rejection, job, problem, later)
 
-    async def _late_no(self, job: Job, problem: JobError, write: Write) -> Job:
+    async def _late_rejection(self, job: Job, problem: JobError, write: Write) -> Job:
         """`write`, unless the job was given up meanwhile: then the rejection ends it and releases its price."""
         try:
             return await write()

@@ -38,7 +38,7 @@ from ltx_mcp.jobs.store.rows import (
 )
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity, find_same, identity_of
 from ltx_mcp.jobs.store.schema import events, jobs
-from ltx_mcp.jobs.store.transitions import check_transition, handed_back, machine_of, price_drift
+from ltx_mcp.jobs.store.transitions import check_transition, machine_of, price_drift, release_changes
 
 MAX_AHEAD = timedelta(hours=1)
 """No job waits longer: a later `run_after` comes from a clock that has been set back since."""
@@ -282,7 +282,7 @@ class Store:
             held = connection.execute(select(jobs).where(*held_by_worker).order_by(jobs.c.id).with_for_update()).all()
             for row in held:
                 job = to_job(row._mapping)
-                certain = handed_back(job, job.offer.provider in repeatable, died)
+                certain = release_changes(job, job.offer.provider in repeatable, died)
                 to = certain.get("state", job.state)
                 changes = {"run_after": now} | terminal_changes(to, now) | certain | {"lease_owner": ""}
                 change(connection, (jobs.c.id == job.id,), changes)

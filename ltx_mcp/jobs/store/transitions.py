@@ -81,7 +81,7 @@ def _cut(value: str) -> str:
     return quote(value, 40) if value else "none"
 
 
-def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
+def release_changes(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
     """What changes in a job whose worker has ended, by what is certain about it."""
     attempts = {"attempts": job.attempts + 1} if died else {}
     if job.state is State.QUEUED or job.provider_ref is not None or job.result_url:
