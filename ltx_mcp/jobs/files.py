@@ -94,7 +94,7 @@ class FileStore:
             with suppress(FileNotFoundError), self._storage_errors():
                 if re.split("[-.]", path.name)[0] in used:
                     continue
-                if path.stat().st_mtime < before.timestamp():
+                if _is_older(path, before):
                     path.unlink()
 
     def keep_video(self, job: Job, part: Path, video: VideoInfo) -> None:
@@ -176,8 +176,7 @@ class FileStore:
             _unlock(lock)
 
     def sweep(self, before: datetime) -> None:
-        """Remove the folders of dead processes, and those that older versions, which took no locks, made before this
-        time."""
+        """Remove the folders of dead processes; those of older versions, which took no locks, if older than this."""
         with suppress(OSError):
             for path in [*self._incoming.glob("in_*.lock")]:
                 lock = FileLock(path, timeout=0, mode=FILE, thread_local=False)

@@ -77,8 +77,7 @@ class Keeping:
         await self.database.run_in_thread(self._record, job, "film_removed")
 
     async def fetch(self, job: Job) -> Path:
-        """The video of a job that succeeded, downloaded again if it is gone. Raises CallerError, ProviderError or
-        SetupError."""
+        """The video of a job that succeeded, downloaded again if it is gone. Raises LtxError."""
         if video := self.context.files.kept_video(job):
             return video
         self._check(job)

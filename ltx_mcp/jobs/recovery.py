@@ -69,7 +69,7 @@ class RecoveryStore:
             follow: dict[str, Any] = {"state": State.RUNNING, "provider_ref": dict(remote), "ordered_at": now}
             return insert_job(connection, new, now, "adopted", **follow)
 
-    def followers(self, provider: str, remote_id: str) -> Sequence[Job]:
+    def tracking_jobs(self, provider: str, remote_id: str) -> Sequence[Job]:
         """The jobs that track, or tracked, the order with this id."""
         named = cast(jobs.c.provider_ref, Text).contains(f'"{remote_id}"', autoescape=True)
         return self._select(jobs.c.provider == provider, named)
@@ -112,9 +112,9 @@ class Recovery:
 
     async def adopt(self, provider: str, remote_id: str, job_id: str) -> Job:
         """Track an order as the one that this unknown job had sent. Raises CallerError."""
-        followed = await self._follower(provider, remote_id)
-        if followed is not None:
-            return followed
+        tracking = await self._tracking_job(provider, remote_id)
+        if tracking is not None:
+            return tracking
         job = next((each for each in await self._unknown(provider) if each.id == job_id), None)
         if job is None:
             raise CallerError(
@@ -122,17 +122,17 @@ class Recovery:
                 f"{shorten(job_id)} is not a job of {provider} whose outcome is unknown.",
                 await self._choices(provider),
             )
-        remote = self._names(provider).remote_of(job.offer, remote_id)
+        remote = self._lookup_of(provider).remote_of(job.offer, remote_id)
         return await self.store.run_in_thread(self.store.adopt, job.id, remote, self.now())
 
     async def adopt_new(self, provider: str, remote_id: str, arguments: PaidArguments, caller: str) -> Job:
         """Track an order that no job of this database had sent, as a new job of this request. Raises CallerError."""
-        followed = await self._follower(provider, remote_id)
-        if followed is not None:
-            return followed
+        tracking = await self._tracking_job(provider, remote_id)
+        if tracking is not None:
+            return tracking
         request = to_request(arguments)
         offer = select_offers(request, (), self.catalog)[0]
-        remote = self._names(provider).remote_of(offer, remote_id)
+        remote = self._lookup_of(provider).remote_of(offer, remote_id)
         normal = canonical_form(request, ()) | {"adopted": f"{provider} {remote_id}"}
         new = NewJob(caller, "", normal, (offer,), ())
         return await self.store.run_in_thread(self.store.adopt_new, new, remote, self.now())
@@ -146,11 +146,11 @@ class Recovery:
                 f"{await self._choices(provider)} Say --new when it is none of them.",
             )
 
-    async def _follower(self, provider: str, remote_id: str) -> Job | None:
-        self._names(provider)
+    async def _tracking_job(self, provider: str, remote_id: str) -> Job | None:
+        self._lookup_of(provider)
         if not NAME.fullmatch(remote_id):
             raise CallerError(ErrorCode.INVALID_REQUEST, "REMOTE_ID is 1 to 200 letters, digits and any of - _ . :")
-        found = await self.store.run_in_thread(self.store.followers, provider, remote_id)
+        found = await self.store.run_in_thread(self.store.tracking_jobs, provider, remote_id)
         return found[0] if found else None
 
     async def _unknown(self, provider: str) -> Sequence[Job]:
@@ -165,7 +165,7 @@ class Recovery:
             listed += f" and {len(unknown) - MAX_SHOWN_NAMES:,} more"
         return f"Give --job with one of these: {listed}." if listed else f"There is no such job of {provider}."
 
-    def _names(self, provider: str) -> SupportsLookup:
+    def _lookup_of(self, provider: str) -> SupportsLookup:
         adapter: object = self.adapters.get(provider)
         if isinstance(adapter, SupportsLookup):
             return adapter

@@ -43,8 +43,7 @@ class Retention:
             await sleep(EVERY_S)
 
     def clear(self, now: datetime) -> int:
-        """Remove everything that ended too long ago; returns how many jobs. Blocking; raises
-        SetupError(storage_failed)."""
+        """Remove what ended too long ago; returns how many jobs. Blocking; raises SetupError(storage_failed)."""
         before, cleared = now - timedelta(days=self.keep_days), 0
         while old := self._old(before):
             for job_id in old:

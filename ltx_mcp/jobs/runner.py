@@ -17,7 +17,7 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.jobs.steps.context import WorkInProgress
 from ltx_mcp.jobs.steps.steps import Steps
-from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
+from ltx_mcp.jobs.store.errors import DatabaseUnavailableError, is_disk_failure
 from ltx_mcp.jobs.store.rows import LostClaimError, NewJob, PlacedJob
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import Store
@@ -29,7 +29,7 @@ IDLE_POLL_S = 60.0
 TICK_S = 0.25
 RETRY_S, MAX_RETRY_S, MAX_OUTAGE_S = 1.0, 60.0, 8.0
 MAX_BREAKS = 8
-LEAVE_S, LAST_ANSWER_S = 1.5, 20.0
+STOP_S, LAST_ANSWER_S = 1.5, 20.0
 
 HandOver = Callable[[], Awaitable[None]]
 """Starts another process that continues the work."""
@@ -52,7 +52,7 @@ class Runner:
     _ask_due_at: float = field(default=0.0, init=False)
     _running: anyio.CancelScope | None = field(default=None, init=False)
     _group: TaskGroup | None = field(default=None, init=False)
-    _is_left: bool = field(default=False, init=False)
+    _is_stopping: bool = field(default=False, init=False)
     _stopped: anyio.Event = field(default_factory=anyio.Event, init=False)
 
     def wake(self) -> None:
@@ -64,17 +64,17 @@ class Runner:
         raises CallerError or SetupError."""
         provider = new.offers[0].provider
         is_ours = self._group is not None and provider in self.steps.able and provider not in self.slots
-        if not is_ours or self._is_left:
+        if not is_ours or self._is_stopping:
             return self.store.place(new, now, repeat)
         self.liveness.beat()  # without a live job the last one may be a minute old
         return self.store.place(new, now, repeat, self.liveness.worker)
 
     def begin(self, job: Job) -> None:
         """Run what `place` has claimed for this process; for anything else, tick now."""
-        if self._group is None or self._is_left or job.lease_owner != self.liveness.worker:
+        if self._group is None or self._is_stopping or job.lease_owner != self.liveness.worker:
             self.wake()
             return
-        self._start_job(job, self._group.start_soon)
+        self._start_job(job)
         self._group.start_soon(self._wake_soon)
 
     async def _wake_soon(self) -> None:
@@ -84,12 +84,12 @@ class Runner:
 
     async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop`; with `until_idle`, until no live job is left that can be served from here."""
-        if self._is_left:  # stopped before it started
+        if self._is_stopping:  # stopped before it started
             return
         try:
             with anyio.CancelScope() as self._running:
                 async with anyio.create_task_group() as self._group:
-                    while (pause := await self._tick(self._group.start_soon)) < IDLE_POLL_S or not until_idle:
+                    while (pause := await self._tick()) < IDLE_POLL_S or not until_idle:
                         await self._sleep(pause)
         finally:
             self._group = None
@@ -103,20 +103,20 @@ class Runner:
     async def stop(self, hand_over: HandOver | None = None) -> int:
         """Stop the loop and release the claimed jobs. Returns how many live jobs are left to others.
 
-        `hand_over` is called when there are any: after LEAVE_S at the latest, even while an order still waits for its
+        `hand_over` is called when there are any: after STOP_S at the latest, even while an order still waits for its
         answer, because whoever stops this process may not wait for it. It is also called while the database is
         unavailable: the next process that reaches it takes the jobs over.
         """
         try:
-            return await self._leave(hand_over)
+            return await self._stop(hand_over)
         except DatabaseUnavailableError as error:
             _log("nothing could be handed back", error)
             if hand_over and self.liveness.worker:
                 await hand_over()
             return 0
 
-    async def _leave(self, hand_over: HandOver | None) -> int:
-        self._is_left = True
+    async def _stop(self, hand_over: HandOver | None) -> int:
+        self._is_stopping = True
         if self._running is not None:
             self._running.cancel()
             await self._end_work(hand_over)
@@ -130,7 +130,7 @@ class Runner:
         return left
 
     async def _end_work(self, hand_over: HandOver | None) -> None:
-        if await self._stopped_within(LEAVE_S):
+        if await self._stopped_within(STOP_S):
             return
         await self._release(self.liveness.worker, died=False, but=(State.SUBMITTING,))
         if hand_over:
@@ -148,13 +148,13 @@ class Runner:
             await self._stopped.wait()
         return self._stopped.is_set()
 
-    async def _tick(self, start: Callable[..., object]) -> float:
+    async def _tick(self) -> float:
         """Claim everything that is due and can be served from here; returns how long to sleep."""
         try:
             await self.store.run_in_thread(self.liveness.beat)
             while job := await self._claim():
-                self._start_job(job, start)
-            return await self._pause(start)
+                self._start_job(job)
+            return await self._pause()
         except LtxError as error:
             # a full disk or a locked file must not end the loop: the jobs are still there
             _log("nothing could be taken up", error)
@@ -165,7 +165,8 @@ class Runner:
             self.store.claim, self.liveness.worker, self.slots, self.now(), self.steps.able, self.repeatable
         )
 
-    async def _pause(self, start: Callable[..., object]) -> float:
+    async def _pause(self) -> float:
+        """Start what is claimed but does not run, and release orphans; returns how long to sleep."""
         if anyio.current_time() >= self._ask_due_at:
             self._ask_due_at = anyio.current_time() + IDLE_POLL_S
             await self.store.run_in_thread(self.store.recheck_due, self.now())
@@ -183,25 +184,25 @@ class Runner:
                 job := await self.store.run_in_thread(self.store.get, each.id)
             ):
                 # claimed or kept by a transaction whose success never reached us
-                self._start_job(job, start)
+                self._start_job(job)
         due = [each.run_after - self.now() for each in live if not each.lease_owner]
         soonest = min(due, default=timedelta(seconds=1)).total_seconds()
         return max(TICK_S, min(soonest, 1.0))
 
-    async def _recover_orphans(self, holders: set[str]) -> None:
+    async def _recover_orphans(self, owners: set[str]) -> None:
         """Release what dead workers had claimed."""
-        for worker in holders:
+        for worker in owners:
             if await self.store.run_in_thread(self.liveness.is_dead, worker):
                 await self._release(worker, died=True)
                 await self.store.run_in_thread(self.liveness.forget, worker)
                 self.wake()
 
-    def _start_job(self, job: Job, start: Callable[..., object]) -> None:
+    def _start_job(self, job: Job) -> None:
         """Run a claim once; a job may be claimed again while the task of its previous claim is still ending."""
         claim = (job.id, job.fencing_token)
-        if job.lease_owner == self.liveness.worker and claim not in self._running_claims:
+        if self._group is not None and job.lease_owner == self.liveness.worker and claim not in self._running_claims:
             self._running_claims.add(claim)
-            start(self._run_job, job)
+            self._group.start_soon(self._run_job, job)
 
     async def _run_job(self, job: Job) -> None:
         """Run steps until the job ends, is released or is taken away."""
@@ -232,9 +233,8 @@ class Runner:
         try:
             return await self.steps.take(job, work)
         except LtxError as error:
-            if isinstance(error, DatabaseUnavailableError) or (
-                error.code is ErrorCode.STORAGE_FAILED and self._is_paid(job)
-            ):
+            is_unavailable = isinstance(error, DatabaseUnavailableError)
+            if is_unavailable or (error.code is ErrorCode.STORAGE_FAILED and self._is_paid(job)):
                 raise
             return await self._fail(job, error)
         except LostClaimError:
@@ -267,6 +267,5 @@ def _log(what: str, error: LtxError) -> None:
     """One line for the operator. An unavailable database logs that itself, not once for each job. A full disk is logged
     once a minute for all jobs, whatever figures the message has."""
     away = isinstance(error, DatabaseUnavailableError) and bool(error.where)
-    is_disk = error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, DatabaseUnavailableError)
-    trouble = {"trouble": str(error.code)} if is_disk else None
+    trouble = {"trouble": str(error.code)} if is_disk_failure(error) else None
     logger.log(logging.INFO if away else logging.ERROR, "%s: %s", what, error, extra=trouble)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -18,6 +19,7 @@ from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore
 from ltx_mcp.jobs.files import FileStore
+from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.keeping import Keeping
 from ltx_mcp.jobs.placement import Placement
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
@@ -34,17 +36,17 @@ from ltx_mcp.jobs.store.paging import Page, read_page
 from ltx_mcp.jobs.store.rows import PlacedJob
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.jobs.store.transitions import cancel_is_decided, checked_id, found_or_refused, has_ended, is_job_id
+from ltx_mcp.jobs.store.transitions import cancel_is_decided, found_or_refused, has_ended, is_job_id
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
-from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness
-from ltx_mcp.jobs.workers.ownerless import Ownerless, alive_workers, find_ownerless, is_idle_worker_there
+from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness, is_locked
+from ltx_mcp.jobs.workers.ownerless import Ownerless, alive_workers, find_ownerless
 from ltx_mcp.media.inputs import InputReader, fetch_by_proxy, fetch_url
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.providers.adapters import make_adapters
 
 CANCEL_S = 3.0
-BROUGHT_FOR = timedelta(hours=1)
+MAX_FOLDER_AGE = timedelta(hours=1)
 HEARTBEAT_S = 10.0
 REFUSALS = ("next_offer", "offer_left_out")
 NOT_SUBMITTED = frozenset({State.QUEUED, State.SUBMITTING})
@@ -136,9 +138,9 @@ class Jobs:
         group.start_soon(self.work)
         if self._config.keep_days is not None:
             retention = Retention(self._database, self._files, self._config.keep_days)
-            group.start_soon(self._clear_up, retention)
+            group.start_soon(self._clear_old, retention)
 
-    async def _clear_up(self, retention: Retention) -> None:
+    async def _clear_old(self, retention: Retention) -> None:
         with self._clearing:
             await retention.run(self._now, self._sleep)
 
@@ -146,7 +148,7 @@ class Jobs:
         """Work until `stop`, or until nothing is left to do."""
         if not self._liveness.worker:
             await self._store.run_in_thread(self._liveness.begin)
-        await self._store.run_in_thread(self._files.sweep, datetime.now(UTC) - BROUGHT_FOR)
+        await self._store.run_in_thread(self._files.sweep, datetime.now(UTC) - MAX_FOLDER_AGE)
         async with anyio.create_task_group() as group:
             group.start_soon(self._prices.run)
             await self._runner.run(until_idle=until_idle)
@@ -217,7 +219,7 @@ class Jobs:
 
     async def get(self, job_id: str, caller: str) -> Job:
         """One job of this caller. Raises CallerError(job_not_found)."""
-        return found_or_refused(await self._store.run_in_thread(self._store.get, checked_id(job_id), caller), job_id)
+        return await self._found(job_id, partial(self._store.get, caller=caller))
 
     async def named(self, prefix: str, caller: str, limit: int) -> Sequence[Job]:
         """This caller's jobs whose id starts with `prefix`; an exact match comes first."""
@@ -228,19 +230,14 @@ class Jobs:
 
         Raises CallerError(job_not_found).
         """
-        job = found_or_refused(
-            await self._store.run_in_thread(self._store.recheck, caller, checked_id(job_id), self._now()), job_id
-        )
+        job = await self._found(job_id, partial(self._store.recheck, caller, now=self._now()))
         if job.state is State.RUNNING and not job.lease_owner:
             self._runner.wake()
         return job
 
     async def cancel(self, job_id: str, caller: str) -> Job:
-        """Request that a job be cancelled and wait up to CANCEL_S for the outcome; most providers answer within a
-        second."""
-        job = found_or_refused(
-            await self._store.run_in_thread(self._store.request_cancel, caller, checked_id(job_id), self._now()), job_id
-        )
+        """Request that a job be cancelled and wait for the outcome: most providers answer within a second."""
+        job = await self._found(job_id, partial(self._store.request_cancel, caller, now=self._now()))
         self._runner.wake()
         self._steps.wake(job_id)
         with anyio.move_on_after(CANCEL_S):
@@ -253,8 +250,7 @@ class Jobs:
         return Cancellation(self._database, self._steps.wake, self._watch.change, self._now)
 
     def blocked_reason(self, job: Job) -> str:
-        """Why nobody works on a live job: a key or address that this process does not have. Empty when that is not
-        so."""
+        """The key or address that this process lacks for a live job without a lease owner; empty if none."""
         if not job.live or job.lease_owner or job.offer.provider in self._adapters.by_name:
             return ""
         return self._config.catalog.availability[job.offer.provider].unavailable_reason
@@ -330,7 +326,7 @@ class Jobs:
     async def ownerless(self) -> Ownerless:
         """The live jobs in the database that nobody works on; none while a `work --until-idle` process runs."""
         live = await self._store.run_in_thread(self._store.live)
-        if not live or await self._store.run_in_thread(is_idle_worker_there, self.home):
+        if not live or await self._store.run_in_thread(is_locked, idle_lock(self.home)):
             return Ownerless()
         alive = await self._store.run_in_thread(alive_workers, self._database, self.home)
         return find_ownerless(live, alive, self._adapters.by_name, self._slots, self._now())
@@ -359,6 +355,11 @@ class Jobs:
 
     async def _is_submission_known(self, job: Job) -> bool:
         return job.state not in NOT_SUBMITTED or bool(job.blocked_by) or await self.queue_ahead(job) > 0
+
+    async def _found(self, job_id: str, find: Callable[[str], Job | None]) -> Job:
+        """The job that `find` returns for this id. Raises CallerError(job_not_found)."""
+        job = await self._store.run_in_thread(find, job_id) if is_job_id(job_id) else None
+        return found_or_refused(job, job_id)
 
     async def _reload(self, job: Job) -> Job:
         return await self._store.run_in_thread(self._store.get, job.id) or job

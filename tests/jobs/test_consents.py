@@ -20,12 +20,12 @@ LIMIT = Decimal("1")
 
 
 @pytest.fixture
-def consents(database: Database) -> ConfirmationStore:
+def confirmations(database: Database) -> ConfirmationStore:
     return ConfirmationStore(database)
 
 
 @pytest.fixture
-def wish(new_job: New) -> Callable[..., PriceRequest]:
+def price_request(new_job: New) -> Callable[..., PriceRequest]:
     """Makes a wish for a film that costs `usd`."""
 
     def make(
@@ -46,8 +46,8 @@ Make = Callable[..., PriceRequest]
 
 
 def refused(
-    consents: ConfirmationStore,
-    wish: PriceRequest,
+    confirmations: ConfirmationStore,
+    price_request: PriceRequest,
     clock: Clock,
     answer: ConfirmationReply | None = None,
     *,
@@ -55,7 +55,7 @@ def refused(
 ) -> str:
     """The refusal, where nobody can be asked, or nobody said yes."""
     with pytest.raises(CallerError) as raised:
-        consents.settle(wish, answer, clock(), can_ask=can_ask)
+        confirmations.settle(price_request, answer, clock(), can_ask=can_ask)
     assert raised.value.code is ErrorCode.NEEDS_CONFIRMATION
     return str(raised.value)
 
@@ -65,36 +65,36 @@ def amount_in(told: str) -> Decimal:
     return Decimal(told.partition("max_cost_usd=")[2].partition(":")[0])
 
 
-def pays(consents: ConfirmationStore, wish: PriceRequest, clock: Clock) -> bool:
+def pays(confirmations: ConfirmationStore, price_request: PriceRequest, clock: Clock) -> bool:
     """Whether a call is consent by its cap alone."""
     try:
-        return consents.settle(wish, None, clock(), can_ask=False) is None
+        return confirmations.settle(price_request, None, clock(), can_ask=False) is None
     except CallerError:
         return False
 
 
 def asked(
-    consents: ConfirmationStore, wish: PriceRequest, clock: Clock, answer: ConfirmationReply | None = None
+    confirmations: ConfirmationStore, price_request: PriceRequest, clock: Clock, answer: ConfirmationReply | None = None
 ) -> ConfirmationPrompt:
     """The question, where somebody can be asked."""
-    question = consents.settle(wish, answer, clock(), can_ask=True)
+    question = confirmations.settle(price_request, answer, clock(), can_ask=True)
     assert question is not None
     return question
 
 
 def agreed(
-    consents: ConfirmationStore, wish: PriceRequest, clock: Clock, answer: ConfirmationReply | None = None
+    confirmations: ConfirmationStore, price_request: PriceRequest, clock: Clock, answer: ConfirmationReply | None = None
 ) -> bool:
-    return consents.settle(wish, answer, clock(), can_ask=True) is None
+    return confirmations.settle(price_request, answer, clock(), can_ask=True) is None
 
 
 # -- an amount told in a refusal ----------------------------------------------------------------------------------
 
 
 def test_the_refusal_says_price_film_limit_and_what_to_do(
-    consents: ConfirmationStore, wish: Make, clock: Clock
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock
 ) -> None:
-    told = refused(consents, wish(), clock)
+    told = refused(confirmations, price_request(), clock)
     price, film = "1.50 USD at fal (preview)", "6 s of 1080p, 16:9, 25 fps"
     for words in (price, film, "Above 1.00 USD", "exactly max_cost_usd=1.50"):
         assert words in told
@@ -104,9 +104,9 @@ def test_the_refusal_says_price_film_limit_and_what_to_do(
 
 @pytest.mark.parametrize("usd", ["1.50", "1.152", "2", "1.4999", "1.23456789"])
 def test_the_amount_is_the_price_rounded_up_to_a_cent_and_unique_below_it(
-    consents: ConfirmationStore, wish: Make, clock: Clock, usd: str
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock, usd: str
 ) -> None:
-    amounts = {amount_in(refused(consents, wish(usd, key=f"take {n}"), clock)) for n in range(12)}
+    amounts = {amount_in(refused(confirmations, price_request(usd, key=f"take {n}"), clock)) for n in range(12)}
     cents = {amount.quantize(Decimal("0.01"), "ROUND_DOWN") for amount in amounts}
     assert cents == {Decimal(usd).quantize(Decimal("0.01"), "ROUND_CEILING")}
     assert len(amounts) > 6
@@ -115,159 +115,169 @@ def test_the_amount_is_the_price_rounded_up_to_a_cent_and_unique_below_it(
 
 
 def test_exactly_the_amount_is_consent_and_nothing_near_it(
-    consents: ConfirmationStore, wish: Make, clock: Clock
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock
 ) -> None:
-    amount = amount_in(refused(consents, wish(), clock))
+    amount = amount_in(refused(confirmations, price_request(), clock))
     near = (None, Decimal("1.50"), Decimal("1.51"), Decimal(5), amount + Decimal("0.0001"), amount + Decimal("1e-9"))
     for cap in near:
-        assert not pays(consents, wish(cap=cap), clock)
-    assert pays(consents, wish(cap=amount), clock)
+        assert not pays(confirmations, price_request(cap=cap), clock)
+    assert pays(confirmations, price_request(cap=amount), clock)
 
 
 @pytest.mark.parametrize("cap", [None, Decimal(5), Decimal("1.50")])
 def test_the_same_call_again_is_no_consent_and_is_told_the_same_amount(
-    consents: ConfirmationStore, wish: Make, clock: Clock, cap: Decimal | None
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock, cap: Decimal | None
 ) -> None:
-    told = [refused(consents, wish(cap=cap), clock) for _ in range(3)]
+    told = [refused(confirmations, price_request(cap=cap), clock) for _ in range(3)]
     assert len(set(told)) == 1
-    assert pays(consents, wish(cap=amount_in(told[0])), clock)
+    assert pays(confirmations, price_request(cap=amount_in(told[0])), clock)
 
 
 @pytest.mark.parametrize(("seconds", "counts"), [(599, True), (601, False)])
 def test_consent_must_come_within_ten_minutes(
-    consents: ConfirmationStore, wish: Make, clock: Clock, seconds: int, counts: bool
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock, seconds: int, counts: bool
 ) -> None:
-    amount = amount_in(refused(consents, wish(), clock))
+    amount = amount_in(refused(confirmations, price_request(), clock))
     clock.turn(seconds=seconds)
-    assert pays(consents, wish(cap=amount), clock) is counts
+    assert pays(confirmations, price_request(cap=amount), clock) is counts
 
 
 @pytest.mark.parametrize("usd", ["1.60", "1.40"])
 def test_a_price_that_has_changed_has_an_amount_of_its_own(
-    consents: ConfirmationStore, wish: Make, clock: Clock, usd: str
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock, usd: str
 ) -> None:
-    amount = amount_in(refused(consents, wish("1.50"), clock))
-    told = refused(consents, wish(usd, cap=amount), clock)
+    amount = amount_in(refused(confirmations, price_request("1.50"), clock))
+    told = refused(confirmations, price_request(usd, cap=amount), clock)
     assert amount_in(told) != amount
-    assert pays(consents, wish(usd, cap=amount_in(told)), clock)
+    assert pays(confirmations, price_request(usd, cap=amount_in(told)), clock)
 
 
 @pytest.mark.parametrize("other", [{"caller": "somebody else"}, {"key": "take 2"}, {"prompt": "a lake"}])
 def test_consent_is_for_one_request_of_one_caller(
-    consents: ConfirmationStore, wish: Make, clock: Clock, other: dict[str, str]
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock, other: dict[str, str]
 ) -> None:
-    amount = amount_in(refused(consents, wish(), clock))
-    assert not pays(consents, wish(cap=amount, **other), clock)
+    amount = amount_in(refused(confirmations, price_request(), clock))
+    assert not pays(confirmations, price_request(cap=amount, **other), clock)
 
 
 def test_consent_outlives_the_process_that_asked(
-    consents: ConfirmationStore, wish: Make, clock: Clock, database: Database
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock, database: Database
 ) -> None:
-    amount = amount_in(refused(consents, wish(), clock))
-    assert pays(ConfirmationStore(database), wish(cap=amount), clock)
+    amount = amount_in(refused(confirmations, price_request(), clock))
+    assert pays(ConfirmationStore(database), price_request(cap=amount), clock)
 
 
-def test_consent_that_was_used_up_is_asked_for_again(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
-    amount = amount_in(refused(consents, wish(), clock))
-    consents.forget(wish())
-    assert not pays(consents, wish(cap=amount), clock)
+def test_consent_that_was_used_up_is_asked_for_again(
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock
+) -> None:
+    amount = amount_in(refused(confirmations, price_request(), clock))
+    confirmations.forget(price_request())
+    assert not pays(confirmations, price_request(cap=amount), clock)
 
 
 def test_no_amount_is_consent_before_it_was_told(
-    consents: ConfirmationStore, wish: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ltx_mcp.jobs.confirmation.secrets.choice", lambda amounts: amounts[0])
     first = Decimal("1.5001")
-    assert not pays(consents, wish(cap=first), clock)
-    assert not pays(consents, wish(cap=first), clock)
-    assert pays(consents, wish(cap=Decimal("1.5002")), clock)
+    assert not pays(confirmations, price_request(cap=first), clock)
+    assert not pays(confirmations, price_request(cap=first), clock)
+    assert pays(confirmations, price_request(cap=Decimal("1.5002")), clock)
 
 
 def test_where_a_person_can_be_asked_the_amount_is_no_consent(
-    consents: ConfirmationStore, wish: Make, clock: Clock
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock
 ) -> None:
-    amount = amount_in(refused(consents, wish(), clock))
-    asked(consents, wish(cap=amount), clock)
+    amount = amount_in(refused(confirmations, price_request(), clock))
+    asked(confirmations, price_request(cap=amount), clock)
 
 
 # -- a question put to a person -----------------------------------------------------------------------------------
 
 
-def test_a_yes_to_the_question_is_consent(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
-    question = asked(consents, wish(), clock)
-    assert agreed(consents, wish(), clock, ConfirmationReply(question.token, yes=True))
+def test_a_yes_to_the_question_is_consent(confirmations: ConfirmationStore, price_request: Make, clock: Clock) -> None:
+    question = asked(confirmations, price_request(), clock)
+    assert agreed(confirmations, price_request(), clock, ConfirmationReply(question.token, yes=True))
 
 
 def test_a_question_that_nobody_answered_is_no_consent_and_names_no_amount(
-    consents: ConfirmationStore, wish: Make, clock: Clock
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock
 ) -> None:
-    question = asked(consents, wish(), clock)
-    told = refused(consents, wish(), clock, ConfirmationReply(question.token, yes=None), can_ask=True)
+    question = asked(confirmations, price_request(), clock)
+    told = refused(confirmations, price_request(), clock, ConfirmationReply(question.token, yes=None), can_ask=True)
     assert "Nobody answered" in told
     assert "max_cost_usd" not in told
-    asked(consents, wish(cap=Decimal("1.50")), clock)
+    asked(confirmations, price_request(cap=Decimal("1.50")), clock)
 
 
 @pytest.mark.parametrize("token", ["", "x", "{name}", "{name}/", "{name}/forged", "{name}/%"])
 def test_a_yes_with_a_token_we_did_not_give_is_no_consent(
-    consents: ConfirmationStore, wish: Make, clock: Clock, token: str
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock, token: str
 ) -> None:
-    asked(consents, wish(), clock)
-    asked(consents, wish(), clock, ConfirmationReply(token.format(name=wish().name), yes=True))
+    asked(confirmations, price_request(), clock)
+    asked(confirmations, price_request(), clock, ConfirmationReply(token.format(name=price_request().name), yes=True))
 
 
-def test_a_yes_to_another_question_is_no_consent(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
-    question = asked(consents, wish(prompt="a lake"), clock)
-    asked(consents, wish(), clock, ConfirmationReply(question.token, yes=True))
+def test_a_yes_to_another_question_is_no_consent(
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock
+) -> None:
+    question = asked(confirmations, price_request(prompt="a lake"), clock)
+    asked(confirmations, price_request(), clock, ConfirmationReply(question.token, yes=True))
 
 
-def test_a_yes_counts_once(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
-    question = asked(consents, wish(), clock)
-    assert agreed(consents, wish(), clock, ConfirmationReply(question.token, yes=True))
-    consents.forget(wish())
-    asked(consents, wish(), clock, ConfirmationReply(question.token, yes=True))
+def test_a_yes_counts_once(confirmations: ConfirmationStore, price_request: Make, clock: Clock) -> None:
+    question = asked(confirmations, price_request(), clock)
+    assert agreed(confirmations, price_request(), clock, ConfirmationReply(question.token, yes=True))
+    confirmations.forget(price_request())
+    asked(confirmations, price_request(), clock, ConfirmationReply(question.token, yes=True))
 
 
-def test_a_yes_to_a_price_that_has_risen_is_asked_again(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
-    question = asked(consents, wish("1.50"), clock)
-    again = asked(consents, wish("1.60"), clock, ConfirmationReply(question.token, yes=True))
+def test_a_yes_to_a_price_that_has_risen_is_asked_again(
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock
+) -> None:
+    question = asked(confirmations, price_request("1.50"), clock)
+    again = asked(confirmations, price_request("1.60"), clock, ConfirmationReply(question.token, yes=True))
     assert "1.60 USD" in again.text
     assert again.token != question.token
 
 
-def test_a_yes_after_ten_minutes_is_asked_again(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
-    question = asked(consents, wish(), clock)
+def test_a_yes_after_ten_minutes_is_asked_again(
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock
+) -> None:
+    question = asked(confirmations, price_request(), clock)
     clock.turn(minutes=10, seconds=1)
-    asked(consents, wish(), clock, ConfirmationReply(question.token, yes=True))
+    asked(confirmations, price_request(), clock, ConfirmationReply(question.token, yes=True))
 
 
-def test_a_no_takes_back_what_was_told_before(consents: ConfirmationStore, wish: Make, clock: Clock) -> None:
-    amount = amount_in(refused(consents, wish(), clock))
-    question = asked(consents, wish(), clock)
-    told = refused(consents, wish(), clock, ConfirmationReply(question.token, yes=False), can_ask=True)
+def test_a_no_takes_back_what_was_told_before(
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock
+) -> None:
+    amount = amount_in(refused(confirmations, price_request(), clock))
+    question = asked(confirmations, price_request(), clock)
+    told = refused(confirmations, price_request(), clock, ConfirmationReply(question.token, yes=False), can_ask=True)
     assert "declined" in told
     assert "nothing was ordered" in told
     assert "max_cost_usd" not in told
-    assert not pays(consents, wish(cap=amount), clock)
+    assert not pays(confirmations, price_request(cap=amount), clock)
 
 
 def test_two_questions_about_one_request_can_both_be_answered(
-    consents: ConfirmationStore, wish: Make, clock: Clock
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock
 ) -> None:
-    first, second = asked(consents, wish(), clock), asked(consents, wish(), clock)
+    first, second = asked(confirmations, price_request(), clock), asked(confirmations, price_request(), clock)
     for question in (first, second):
-        assert agreed(consents, wish(), clock, ConfirmationReply(question.token, yes=True))
+        assert agreed(confirmations, price_request(), clock, ConfirmationReply(question.token, yes=True))
 
 
 def test_what_is_too_old_to_count_is_not_kept(
-    consents: ConfirmationStore, wish: Make, clock: Clock, database: Database
+    confirmations: ConfirmationStore, price_request: Make, clock: Clock, database: Database
 ) -> None:
     from sqlalchemy import func, select
 
     from ltx_mcp.jobs.store.schema import asked as table
 
     for n in range(3):
-        refused(consents, wish(prompt=f"p{n}"), clock)
+        refused(confirmations, price_request(prompt=f"p{n}"), clock)
         clock.time += timedelta(minutes=11)
     with database.read() as connection:
         assert connection.execute(select(func.count()).select_from(table)).scalar() == 1

@@ -76,7 +76,7 @@ def test_a_price_that_it_told_is_no_consent_any_more_and_hurts_nobody(old: Datab
     (told,) = ROWS["asked"]
     job = next(job for job in Store(old).page("local", "", 100, None) if job.prompt == "under way")
     normal = job.canonical_request | {"prompt": "told"}
-    wish = PriceRequest("local", "", normal, job.offers, Decimal("0.1"), Decimal("0.24"))
-    assert wish.name == told["fingerprint"]
+    price_request = PriceRequest("local", "", normal, job.offers, Decimal("0.1"), Decimal("0.24"))
+    assert price_request.name == told["fingerprint"]
     with pytest.raises(CallerError, match=r"exactly max_cost_usd=0\.24"):
-        ConfirmationStore(old).settle(wish, None, clock(), can_ask=False)
+        ConfirmationStore(old).settle(price_request, None, clock(), can_ask=False)

@@ -154,8 +154,8 @@ def slept(bench: Bench, job: Job) -> float:
 
 async def test_questions_come_at_the_providers_pace_which_grows(bench: Bench, new_job: New) -> None:
     pace = {"first_s": 2, "factor": 2, "most_s": 10, "jitter": 0}
-    facts = {"fal": bench.steps._context.specs["fal"].model_copy(update={"poll": PollInterval.model_validate(pace)})}
-    bench.steps = Steps(replace(bench.steps._context, specs=facts))
+    specs = {"fal": bench.steps._context.specs["fal"].model_copy(update={"poll": PollInterval.model_validate(pace)})}
+    bench.steps = Steps(replace(bench.steps._context, specs=specs))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [PollResult("running")] * 5 + [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     assert slept(bench, job) == 2 + 4 + 8 + 10 + 10
@@ -193,8 +193,8 @@ async def test_a_failure_that_is_charged_nothing_frees_the_money(bench: Bench, n
 
 
 async def test_an_address_nobody_dates_is_relied_on_for_as_long_as_the_facts_say(bench: Bench, new_job: New) -> None:
-    facts = {"fal": bench.steps._context.specs["fal"].model_copy(update={"film_lives_s": 3600})}
-    bench.steps = Steps(replace(bench.steps._context, specs=facts))
+    specs = {"fal": bench.steps._context.specs["fal"].model_copy(update={"film_lives_s": 3600})}
+    bench.steps = Steps(replace(bench.steps._context, specs=specs))
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SAVING)
     assert job.result_url_expires_at == bench.clock() + timedelta(hours=1)

@@ -151,7 +151,7 @@ async def test_where_nobody_knows_the_shortest_any_more_all_that_is_held_is_book
     at_ltx: Bench, ltx: Catalog, tmp_path: Path
 ) -> None:
     """The facts have lost the row since."""
-    facts = {"ltx": ltx.facts("ltx").model_copy(update={"offer": ()})}
-    at_ltx.steps = Steps(replace(at_ltx.steps._context, specs=facts))
+    specs = {"ltx": ltx.facts("ltx").model_copy(update={"offer": ()})}
+    at_ltx.steps = Steps(replace(at_ltx.steps._context, specs=specs))
     job = await booked(at_ltx, ltx, make(tmp_path / "a.webm", seconds(4)))
     assert job.cost_micro == int(20 * RATE * 1_000_000)

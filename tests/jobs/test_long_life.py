@@ -270,8 +270,8 @@ async def test_a_preview_taken_for_dead_leaves_the_file_of_who_draws_it_now(benc
     async def soon(seconds: float) -> None:
         await anyio.sleep(0.001)
 
-    facts = {"fal": bench.steps._context.specs["fal"].model_copy(update={"repeatable": True})}
-    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": Held()}, specs=facts, sleep=soon))
+    specs = {"fal": bench.steps._context.specs["fal"].model_copy(update={"repeatable": True})}
+    bench.steps = Steps(replace(bench.steps._context, adapters={"fal": Held()}, specs=specs, sleep=soon))
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.RUNNING)
     with pytest.raises(LostClaimError):
         await bench.take(job)

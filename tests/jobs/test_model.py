@@ -174,19 +174,19 @@ class StoreMachine(Model):
             self.moved(shot, State.RUNNING, "asked_again", due=self.now)
 
     @precondition(lambda self: any(each.state is State.UNKNOWN for each in self.shots.values()))
-    @rule(data=st.data(), verdict=st.sampled_from(Resolution))
-    def settle(self, data: st.DataObject, verdict: Resolution) -> None:
+    @rule(data=st.data(), resolution=st.sampled_from(Resolution))
+    def settle(self, data: st.DataObject, resolution: Resolution) -> None:
         """A person says what became of an order; only after their `retry` may there be a second one."""
         lost = [each for each in self.shots.values() if each.state is State.UNKNOWN]
         shot = lost[data.draw(st.integers(0, len(lost) - 1))]
-        RecoveryStore(self.database).resolve(shot.id, verdict, self.now)
-        what = f"resolved_{verdict}"
-        if verdict is Resolution.RETRY:
+        RecoveryStore(self.database).resolve(shot.id, resolution, self.now)
+        what = f"resolved_{resolution}"
+        if resolution is Resolution.RETRY:
             forgotten = {"provider_ref": False, "charged": None, "cancel": None, "ordered": None, "submitted_by": ""}
             shot.retries, shot.wished = shot.retries + 1, False
             self.moved(shot, State.QUEUED, what, due=self.now, **forgotten)
         else:
-            bill = BOOKED if verdict is Resolution.CHARGED else RELEASED
+            bill = BOOKED if resolution is Resolution.CHARGED else RELEASED
             self.moved(shot, State.FAILED, what, due=self.now, bill=bill)
 
     # -- workers ------------------------------------------------------------------------------------------------

@@ -48,8 +48,8 @@ def test_what_waits_for_a_free_place_has_its_owner(clock: Clock) -> None:
 
 
 def test_those_who_work_are_known_until_they_end(database: Database, home: Path) -> None:
-    life = HeartbeatLiveness(database) if database.kind.shared else FileLockLiveness(home)
-    life.begin()
-    assert alive_workers(database, home) == {life.worker}
-    life.end()
+    liveness = HeartbeatLiveness(database) if database.kind.shared else FileLockLiveness(home)
+    liveness.begin()
+    assert alive_workers(database, home) == {liveness.worker}
+    liveness.end()
     assert alive_workers(database, home) == set()

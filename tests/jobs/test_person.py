@@ -18,7 +18,7 @@ from tests.providers.bench import REMOTE, Bench, opened, text
 
 
 @pytest.fixture
-def verdicts(database: Database) -> RecoveryStore:
+def recovery_store(database: Database) -> RecoveryStore:
     """A person at the terminal."""
     return RecoveryStore(database)
 
@@ -34,7 +34,7 @@ def unknown(store: Store, new_job: New, clock: Clock) -> Job:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "state", "bill", "counted"),
+    ("resolution", "state", "bill", "counted"),
     [
         (Resolution.CHARGED, State.FAILED, ChargeState.BOOKED, 300_000),
         (Resolution.NOT_CHARGED, State.FAILED, ChargeState.RELEASED, 0),
@@ -43,60 +43,60 @@ def unknown(store: Store, new_job: New, clock: Clock) -> Job:
 )
 def test_a_verdict_settles_state_and_money(
     store: Store,
-    verdicts: RecoveryStore,
+    recovery_store: RecoveryStore,
     new_job: New,
     clock: Clock,
-    verdict: Resolution,
+    resolution: Resolution,
     state: State,
     bill: ChargeState,
     counted: int,
 ) -> None:
-    job = verdicts.resolve(unknown(store, new_job, clock).id, verdict, clock())
+    job = recovery_store.resolve(unknown(store, new_job, clock).id, resolution, clock())
     budget = store.budget(clock())
     assert (job.state, job.bill, budget.booked + budget.held) == (state, bill, counted)
-    assert store.history(job.id)[-1].what == f"resolved_{verdict.value}"
+    assert store.history(job.id)[-1].what == f"resolved_{resolution.value}"
 
 
-@pytest.mark.parametrize("verdict", list(Resolution))
+@pytest.mark.parametrize("resolution", list(Resolution))
 def test_only_an_unknown_job_can_be_settled(
-    store: Store, verdicts: RecoveryStore, new_job: New, clock: Clock, verdict: Resolution
+    store: Store, recovery_store: RecoveryStore, new_job: New, clock: Clock, resolution: Resolution
 ) -> None:
     job = store.place(priced(new_job(), "0.30"), clock()).job
     with pytest.raises(CallerError, match="is queued; only a job whose outcome is unknown") as caught:
-        verdicts.resolve(job.id, verdict, clock())
+        recovery_store.resolve(job.id, resolution, clock())
     assert caught.value.code is ErrorCode.INVALID_REQUEST
     with pytest.raises(CallerError, match="There is no job"):
-        verdicts.resolve("job_" + "A" * 20, verdict, clock())
+        recovery_store.resolve("job_" + "A" * 20, resolution, clock())
 
 
 def test_a_retried_job_can_be_claimed_and_ordered_again(
-    store: Store, verdicts: RecoveryStore, new_job: New, clock: Clock
+    store: Store, recovery_store: RecoveryStore, new_job: New, clock: Clock
 ) -> None:
-    verdicts.resolve(unknown(store, new_job, clock).id, Resolution.RETRY, clock())
+    recovery_store.resolve(unknown(store, new_job, clock).id, Resolution.RETRY, clock())
     again = store.claim("w_b", {}, clock())
     assert again is not None
     assert (again.state, again.provider_ref, again.error, again.submitted_by) == (State.QUEUED, None, None, "")
 
 
 def test_a_retry_forgets_the_first_orders_charge_and_the_wish_to_cancel_it(
-    store: Store, verdicts: RecoveryStore, new_job: New, clock: Clock
+    store: Store, recovery_store: RecoveryStore, new_job: New, clock: Clock
 ) -> None:
     job = ordered(store, priced(new_job(), "0.30"), clock)
     accepted: JobChanges = {"provider_ref": {"id": "r"}, "charged_micro": 10_000}
     job = store.record_submission(job, State.RUNNING, clock(), "accepted", **accepted)
     store.request_cancel("local", job.id, clock())
     store.transition(job, State.UNKNOWN, clock())
-    again = verdicts.resolve(job.id, Resolution.RETRY, clock())
+    again = recovery_store.resolve(job.id, Resolution.RETRY, clock())
     assert (again.charged_micro, again.cancel_requested, store.budget(clock()).held) == (None, False, 300_000)
 
 
 def test_an_answer_to_the_first_order_does_not_count_for_the_second(
-    store: Store, verdicts: RecoveryStore, new_job: New, clock: Clock
+    store: Store, recovery_store: RecoveryStore, new_job: New, clock: Clock
 ) -> None:
     """Even of the very process that sends the second one."""
     first = ordered(store, priced(new_job(), "0.30"), clock, worker="w_a")
     store.release_claims("w_a", LOCAL, clock(), died=True)
-    verdicts.resolve(first.id, Resolution.RETRY, clock())
+    recovery_store.resolve(first.id, Resolution.RETRY, clock())
     again = store.claim("w_a", {}, clock())
     assert again is not None
     store.transition(again, State.SUBMITTING, clock(), submitted_by="w_a")
@@ -105,20 +105,20 @@ def test_an_answer_to_the_first_order_does_not_count_for_the_second(
 
 
 def test_what_was_found_not_charged_can_be_ordered_again_by_the_same_request(
-    store: Store, verdicts: RecoveryStore, new_job: New, clock: Clock
+    store: Store, recovery_store: RecoveryStore, new_job: New, clock: Clock
 ) -> None:
     job = unknown(store, new_job, clock)
     assert not store.place(priced(new_job(), "0.30"), clock()).fresh
-    verdicts.resolve(job.id, Resolution.NOT_CHARGED, clock())
+    recovery_store.resolve(job.id, Resolution.NOT_CHARGED, clock())
     assert store.place(priced(new_job(), "0.30"), clock()).fresh
 
 
 def test_an_adopted_order_is_counted_by_the_budget_and_never_refused(
-    database: Database, verdicts: RecoveryStore, new_job: New, clock: Clock
+    database: Database, recovery_store: RecoveryStore, new_job: New, clock: Clock
 ) -> None:
     store = Store(database, budget_usd=Decimal("0.30"))
     store.place(priced(new_job(prompt="one"), "0.30"), clock())
-    job = verdicts.adopt_new(priced(new_job(), "0.30"), {"id": "r"}, clock())
+    job = recovery_store.adopt_new(priced(new_job(), "0.30"), {"id": "r"}, clock())
     assert (job.state, job.provider_ref, job.bill) == (State.RUNNING, {"id": "r"}, ChargeState.HELD)
     assert store.budget(clock()).held == 600_000
 

@@ -40,33 +40,33 @@ def price(clock: Callable[[], datetime], amount: str = "0.06", unit: str = "seco
 
 
 def test_what_was_told_is_kept_to_the_last_digit_and_replaced(database: Database, clock: Clock) -> None:
-    book = PriceBook(database)
-    book.keep("fal", {FAST: price(clock, "0.0600001")})
-    assert book.read(clock()) == {("fal", FAST): price(clock, "0.0600001")}
+    price_book = PriceBook(database)
+    price_book.keep("fal", {FAST: price(clock, "0.0600001")})
+    assert price_book.read(clock()) == {("fal", FAST): price(clock, "0.0600001")}
     clock.turn(hours=1)
-    book.keep("fal", {FAST: price(clock, "0.05")})
-    assert book.read(clock()) == {("fal", FAST): price(clock, "0.05")}
+    price_book.keep("fal", {FAST: price(clock, "0.05")})
+    assert price_book.read(clock()) == {("fal", FAST): price(clock, "0.05")}
 
 
 def test_a_price_that_is_a_week_old_is_not_used_nor_one_from_a_clock_that_was_set_back(
     database: Database, clock: Clock
 ) -> None:
-    book = PriceBook(database)
-    book.keep("fal", {FAST: price(clock)})
-    assert book.read(clock() + timedelta(days=6, hours=23))
-    assert book.read(clock() + timedelta(days=7)) == {}
-    assert book.read(clock() - timedelta(days=1)) == {}
+    price_book = PriceBook(database)
+    price_book.keep("fal", {FAST: price(clock)})
+    assert price_book.read(clock() + timedelta(days=6, hours=23))
+    assert price_book.read(clock() + timedelta(days=7)) == {}
+    assert price_book.read(clock() - timedelta(days=1)) == {}
 
 
 def test_a_unit_stays_confirmed_while_it_has_the_same_name(database: Database, clock: Clock) -> None:
-    book = PriceBook(database)
-    book.confirm("fal", FAST, clock())  # nothing is known that could be confirmed
+    price_book = PriceBook(database)
+    price_book.confirm("fal", FAST, clock())  # nothing is known that could be confirmed
     confirmed = []
     for unit in ("second", "second", "megapixel", "second"):
-        book.keep("fal", {FAST: price(clock, unit=unit)})
-        confirmed.append(book.read(clock())["fal", FAST].is_confirmed)
+        price_book.keep("fal", {FAST: price(clock, unit=unit)})
+        confirmed.append(price_book.read(clock())["fal", FAST].is_confirmed)
         if len(confirmed) == 1:
-            book.confirm("fal", FAST, clock())
+            price_book.confirm("fal", FAST, clock())
     assert confirmed == [False, True, False, False]
 
 
@@ -130,16 +130,16 @@ async def until(done: Callable[[], bool]) -> None:
 async def test_nobody_is_asked_before_there_is_work_and_all_processes_read_what_one_was_told(
     database: Database, clock: Clock
 ) -> None:
-    first, second, book = Teller([{FAST: price(clock)}]), Teller(), PriceBook(database)
+    first, second, price_book = Teller([{FAST: price(clock)}]), Teller(), PriceBook(database)
     async with watching(database, first, clock) as one, watching(database, second, clock) as other:
         assert first.calls == 0
         one.wake()
-        await until(lambda: bool(book.read(clock())))
+        await until(lambda: bool(price_book.read(clock())))
         clock.turn(minutes=30)
         one.wake()
         other.wake()
     assert (first.calls, second.calls) == (1, 0)
-    assert set(book.read(clock())) == {("fal", FAST)}
+    assert set(price_book.read(clock())) == {("fal", FAST)}
 
 
 @pytest.mark.parametrize(
@@ -154,20 +154,20 @@ async def test_nobody_is_asked_before_there_is_work_and_all_processes_read_what_
 async def test_what_fails_is_a_line_in_the_log_and_tried_again_an_hour_later(
     database: Database, clock: Clock, caplog: pytest.LogCaptureFixture, answer: Exception
 ) -> None:
-    book = PriceBook(database)
-    book.keep("fal", {FAST: price(clock, "0.05")})
+    price_book = PriceBook(database)
+    price_book.keep("fal", {FAST: price(clock, "0.05")})
     teller = Teller([answer, {FAST: price(clock)}])
     with caplog.at_level(logging.WARNING):
         async with watching(database, teller, clock) as watch:
             watch.wake()
             await until(lambda: bool(caplog.records))
-            assert book.read(clock())["fal", FAST].amount == Decimal("0.05")
+            assert price_book.read(clock())["fal", FAST].amount == Decimal("0.05")
             clock.turn(minutes=59)
             watch.wake()
             await anyio.wait_all_tasks_blocked()
             clock.turn(minutes=1)
             watch.wake()
-            await until(lambda: book.read(clock())["fal", FAST].amount == Decimal("0.06"))
+            await until(lambda: price_book.read(clock())["fal", FAST].amount == Decimal("0.06"))
     assert (teller.calls, len(caplog.records)) == (2, 1)
 
 

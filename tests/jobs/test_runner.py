@@ -57,16 +57,16 @@ class Counted(Steps):
 
 
 @pytest.fixture
-async def life(database: Database, home: Path) -> AsyncIterator[Liveness]:
+async def liveness(database: Database, home: Path) -> AsyncIterator[Liveness]:
     made: Liveness = HeartbeatLiveness(database) if database.kind.shared else FileLockLiveness(home)
     made.begin()
     yield made
     made.end()
 
 
-async def ended(bench: Bench, life: Liveness, job_id: str) -> Job:
+async def ended(bench: Bench, liveness: Liveness, job_id: str) -> Job:
     """Let the loop work until the job has ended."""
-    loop = Runner(bench.store, bench.steps, life, {}, frozenset(), bench.clock, lambda: None)
+    loop = Runner(bench.store, bench.steps, liveness, {}, frozenset(), bench.clock, lambda: None)
     with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             group.start_soon(loop.run)
@@ -87,13 +87,13 @@ async def _until_ended(bench: Bench, job_id: str) -> Job:
 
 @pytest.mark.parametrize("breaks", [3, 99])
 async def test_a_bug_in_a_look_does_not_cost_the_film(
-    bench: Bench, life: Liveness, new_job: New, monkeypatch: pytest.MonkeyPatch, breaks: int
+    bench: Bench, liveness: Liveness, new_job: New, monkeypatch: pytest.MonkeyPatch, breaks: int
 ) -> None:
     monkeypatch.setattr(runner, "RETRY_S", 0.001)
     provider = Broken(answers=[SubmittedOrder({"id": "r1"})], looks=[OverflowError("too large")] * breaks + [DONE])
     bench.steps = Steps(replace(bench.steps._context, adapters={"fal": provider}))
     placed = bench.store.place(priced(new_job(), "0.30"), bench.clock()).job
-    job = await ended(bench, life, placed.id)
+    job = await ended(bench, liveness, placed.id)
     if breaks == 3:
         assert (job.state, job.bill) == (State.SUCCEEDED, ChargeState.BOOKED)
     else:
@@ -135,7 +135,7 @@ class Forgetful(Store):
 async def test_a_commit_that_was_not_told_costs_neither_the_job_nor_a_second_order(
     bench: Bench,
     database: Database,
-    life: Liveness,
+    liveness: Liveness,
     new_job: New,
     monkeypatch: pytest.MonkeyPatch,
     method: str,
@@ -148,7 +148,7 @@ async def test_a_commit_that_was_not_told_costs_neither_the_job_nor_a_second_ord
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE] * 5
     bench.steps = Steps(replace(bench.steps._context, store=store))
     bench.store = store
-    job = await ended(bench, life, placed.id)
+    job = await ended(bench, liveness, placed.id)
     assert (job.state, len(bench.provider.orders)) == (State.SUCCEEDED, 1)
     assert not store.methods or store._down == 0
 
@@ -168,7 +168,7 @@ class Slow(Scripted):
 
 
 async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_once(
-    bench: Bench, life: Liveness, new_job: New, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, liveness: Liveness, new_job: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next offer's order is out when the one that was refused is done with: nobody else may settle it."""
     empty = ProviderError(ErrorCode.OUT_OF_CREDIT, "no credit", provider="fal", accepted="no")
@@ -184,7 +184,7 @@ async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_onc
 
     monkeypatch.setattr(steps, "take", takes_long_to_return)
     placed = bench.store.place(priced(new_job(), "0.30", "0.40"), bench.clock()).job
-    loop = Runner(bench.store, steps, life, {}, frozenset(), bench.clock, lambda: None)
+    loop = Runner(bench.store, steps, liveness, {}, frozenset(), bench.clock, lambda: None)
     with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             group.start_soon(loop.run)
@@ -200,8 +200,8 @@ async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_onc
     assert (job.state, job.bill, len(provider.orders)) == (State.SUCCEEDED, ChargeState.BOOKED, 2)
 
 
-async def test_a_loop_that_is_told_to_stop_before_it_began_does_not_begin(bench: Bench, life: Liveness) -> None:
-    loop = Runner(bench.store, bench.steps, life, {}, frozenset(), bench.clock, lambda: None)
+async def test_a_loop_that_is_told_to_stop_before_it_began_does_not_begin(bench: Bench, liveness: Liveness) -> None:
+    loop = Runner(bench.store, bench.steps, liveness, {}, frozenset(), bench.clock, lambda: None)
     await loop.stop()
     with anyio.fail_after(HANG_S):
         await loop.run()
@@ -226,11 +226,11 @@ async def test_nothing_is_kept_of_a_worker_that_died(bench: Bench, home: Path, n
 
 
 async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn(
-    bench: Bench, life: Liveness, new_job: New, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, liveness: Liveness, new_job: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench.store, "claim", lambda *_: None)
     steps = Counted(replace(bench.steps._context, adapters={"fal": bench.provider, "local": bench.provider}))
-    loop = Runner(bench.store, steps, life, {"local": 1}, frozenset(), bench.clock, lambda: None)
+    loop = Runner(bench.store, steps, liveness, {"local": 1}, frozenset(), bench.clock, lambda: None)
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
 
     early = loop.place(priced(new_job(prompt="before the loop runs"), "0.30"), bench.clock()).job
@@ -244,7 +244,7 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
         )
         waiting = loop.place(chained, bench.clock()).job
         ours = loop.place(priced(new_job(), "0.30"), bench.clock()).job
-        assert (ours.lease_owner, ours.fencing_token) == (life.worker, 1)
+        assert (ours.lease_owner, ours.fencing_token) == (liveness.worker, 1)
         steps.taken.clear()
         loop.begin(ours)
         loop.begin(ours)

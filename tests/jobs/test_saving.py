@@ -45,8 +45,8 @@ async def test_a_film_whose_address_is_gone_is_looked_for_at_its_new_one(
             raise gone()
         out.write_bytes(film.read_bytes())
 
-    facts = {"fal": bench.steps._context.specs["fal"].model_copy(update={"film_lives_s": 3600})}
-    bench.steps = Steps(replace(bench.steps._context, fetch=fetch, specs=facts))
+    specs = {"fal": bench.steps._context.specs["fal"].model_copy(update={"film_lives_s": 3600})}
+    bench.steps = Steps(replace(bench.steps._context, fetch=fetch, specs=specs))
     bench.provider.answers = [SubmittedOrder({"id": "r1"})]
     bench.provider.looks = [DONE, replace(DONE, result_url="https://media.example/new.mp4")]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.SUCCEEDED)
@@ -187,8 +187,8 @@ async def test_a_disk_that_is_full_during_the_download_ends_nothing(bench: Bench
 async def test_what_was_announced_for_a_film_that_failed_for_free_is_not_told_as_charged(
     bench: Bench, new_job: New
 ) -> None:
-    facts = {"fal": bench.steps._context.specs["fal"].model_copy(update={"failure_is_free": True})}
-    bench.steps = Steps(replace(bench.steps._context, specs=facts))
+    specs = {"fal": bench.steps._context.specs["fal"].model_copy(update={"failure_is_free": True})}
+    bench.steps = Steps(replace(bench.steps._context, specs=specs))
     bench.provider.answers = [SubmittedOrder({"id": "r1"}, charged_usd=Decimal("0.29"))]
     bench.provider.looks = [PollResult("failed", problem=JobError(ErrorCode.UNAVAILABLE, "broken"))]
     job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.FAILED)
@@ -218,8 +218,8 @@ async def test_a_frame_of_our_own_film_that_is_too_large_goes_as_jpeg(
     Image.effect_noise((1280, 720), 60).convert("RGB").save(noise)
     size = noise.stat().st_size
     rule = InputSpec(accepts=("png", "jpeg"), ways=("upload",), max_bytes=size - 1)
-    facts = {"fal": bench.steps._context.specs["fal"].model_copy(update={"inputs": {"image": rule}})}
-    bench.steps = Steps(replace(bench.steps._context, specs=facts))
+    specs = {"fal": bench.steps._context.specs["fal"].model_copy(update={"inputs": {"image": rule}})}
+    bench.steps = Steps(replace(bench.steps._context, specs=specs))
     frame = Input("image", "f", "png", size, 1280, 720, job_id="job_x", frame_position="last")
     bench.files.keep_input(frame, noise)
     bench.provider.answers = [SubmittedOrder({"id": "r1"})]

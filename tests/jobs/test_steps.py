@@ -135,9 +135,9 @@ async def bench(store: Store, database: Database, home: Path, clock: Clock, film
 
     provider, files, media = Scripted(), FileStore(home), MediaClient()
     names = ("fal", "fal1")
-    facts = {name: ProviderSpec(name=name, title=name, give_up_after_s=600, inputs=PICTURES) for name in names}
+    specs = {name: ProviderSpec(name=name, title=name, give_up_after_s=600, inputs=PICTURES) for name in names}
     tools = StepContext(
-        store, UploadCache(database), files, media, facts, dict.fromkeys(names, provider), fetch, clock, sleep
+        store, UploadCache(database), files, media, specs, dict.fromkeys(names, provider), fetch, clock, sleep
     )
     made = Bench(store, Steps(tools), files, provider, clock, fetched)
     yield made
@@ -321,9 +321,9 @@ async def test_an_answer_that_cannot_be_written_is_kept_and_the_order_never_sent
 
     provider = Blocked(answers=[SubmittedOrder({"id": "r1"})])
     store, media = Store(database), MediaClient()
-    facts = {"fal": ProviderSpec(name="fal", title="fal")}
+    specs = {"fal": ProviderSpec(name="fal", title="fal")}
     steps = Steps(
-        StepContext(store, UploadCache(database), FileStore(home), media, facts, {"fal": provider}, no_fetch, clock)
+        StepContext(store, UploadCache(database), FileStore(home), media, specs, {"fal": provider}, no_fetch, clock)
     )
     store.place(priced(new_job(), "0.30"), clock())
     job, work = store.claim(WORKER, {}, clock()), WorkInProgress()
@@ -366,10 +366,10 @@ async def test_a_render_outlives_a_store_that_is_out_of_reach_for_a_while(
         await anyio.sleep(0.001)
 
     store, media = Store(database), MediaClient()
-    facts = {"fal": ProviderSpec(name="fal", title="fal")}
+    specs = {"fal": ProviderSpec(name="fal", title="fal")}
     steps = Steps(
         StepContext(
-            store, UploadCache(database), FileStore(home), media, facts, {"fal": Held()}, no_fetch, clock, often
+            store, UploadCache(database), FileStore(home), media, specs, {"fal": Held()}, no_fetch, clock, often
         )
     )
     store.place(priced(new_job(), "0"), clock())

@@ -127,8 +127,7 @@ class StepContext:
         return await self.store.run_in_thread(self.store.fail_over, job, problem, now, offers)
 
     async def charged(self, job: Job, units: Decimal) -> Decimal | None:
-        """USD for the units that the provider counted for a finished order; None if the price is not known or
-        trusted."""
+        """USD for the units that the provider counted for a finished order; None without a trusted price."""
         row, key = row_of(job.offer, self.spec(job)), _price_key(job.offer)
         if self.price_book is None or row is None:
             return None
@@ -180,11 +179,8 @@ class StepContext:
     async def reloaded(self, job: Job) -> Job:
         """The job as its row is now. Raises LostClaimError when it is no longer ours."""
         latest = await self.store.run_in_thread(self.store.get, job.id)
-        if latest is None or (latest.fencing_token, latest.lease_owner, latest.live) != (
-            job.fencing_token,
-            job.lease_owner,
-            True,
-        ):
+        ours = (job.fencing_token, job.lease_owner, True)
+        if latest is None or (latest.fencing_token, latest.lease_owner, latest.live) != ours:
             raise LostClaimError
         return latest
 
@@ -199,10 +195,8 @@ class StepContext:
                 return False
             url = await adapter.download(job.provider_ref, part, bounds)
         if url:
-            url = self.video_address(job, url)
-            await self.fetch(
-                url, part, provider=provider, is_loopback=provider in self.loopback_providers, bounds=bounds
-            )
+            url, is_loopback = self.video_address(job, url), provider in self.loopback_providers
+            await self.fetch(url, part, provider=provider, is_loopback=is_loopback, bounds=bounds)
         return True
 
     def downloader(self, job: Job) -> SupportsDownload | None:

@@ -54,7 +54,7 @@ class PrepareStep:
                 source = await self._store.run_in_thread(self._store.get, given.job_id, job.caller)
                 if source is not None and source.live:
                     return await self._store.run_in_thread(self._store.wait_for_sources, job, self._context.now())
-                taken = await self._taken(job, given, source)
+                taken = await self._take_from(job, given, source)
                 try:
                     check_section(job.offer, taken)
                 except NotOfferedError as reason:
@@ -78,7 +78,7 @@ class PrepareStep:
         """Fail before anything is paid when the disk has no room for the video."""
         await self._store.run_in_thread(self._context.files.check_room, job.offer)
 
-    async def _taken(self, job: Job, given: Input, source: Job | None) -> Input:
+    async def _take_from(self, job: Job, given: Input, source: Job | None) -> Input:
         """What is taken from another job's video (a frame, the video or its audio), kept like any other input."""
         if source is None or source.state is not State.SUCCEEDED:
             state = source.state if source else "gone"
@@ -92,22 +92,22 @@ class PrepareStep:
         if not await self._store.run_in_thread(video.exists):
             raise removed_video(given.role, source.id)
         if given.kind == "video":
-            return await self._kept(given, video, await self._context.media.probe_video(video))
+            return await self._keep(given, video, await self._context.media.probe_video(video))
         path = files.staging_dir() / f"{job.id}.{job.fencing_token}.{given.role}.part"
         try:
-            return await self._kept(given, path, await self._take(given, video, path))
+            return await self._keep(given, path, await self._extract(given, video, path))
         finally:
             path.unlink(missing_ok=True)
 
-    async def _take(self, given: Input, video: Path, path: Path) -> MediaInfo:
+    async def _extract(self, given: Input, video: Path, path: Path) -> MediaInfo:
         """Write a frame or the audio of a video to `path`."""
         media = self._context.media
         if given.kind == "audio":
             return await media.convert_media(video, path, "audio")
-        frame = await media.take_frame(video, _moment(given.frame_position), path, "png", None)
+        frame = await media.take_frame(video, _position(given.frame_position), path, "png", None)
         return MediaInfo("png", frame.width, frame.height)
 
-    async def _kept(self, given: Input, path: Path, info: MediaInfo) -> Input:
+    async def _keep(self, given: Input, path: Path, info: MediaInfo) -> Input:
         """Keep the file as an input, with its measured values in place of the expected ones."""
         sha256, size_bytes = await self._store.run_in_thread(digest_of, path), path.stat().st_size
         read = to_input(info, given.role, sha256, size_bytes)
@@ -120,12 +120,12 @@ class PrepareStep:
     async def _uri(self, job: Job, given: Input) -> str:
         """The input in the provider's preferred way: an uploaded URL, a data URI, or a path for the adapter."""
         rule = self._context.spec(job).inputs[given.kind]
-        given = await self._fitting(job, given, rule)
+        given = await self._converted(job, given, rule)
         self._check_sent(job, given)
         path = self._context.files.input(given)
         match rule.ways[0]:
             case "upload":
-                return await self._uploaded(job, given)
+                return await self._upload(job, given)
             case "data":
                 content = base64.b64encode(await self._store.run_in_thread(path.read_bytes)).decode()
                 return f"data:{mime_type(given.format)};base64,{content}"
@@ -141,7 +141,7 @@ class PrepareStep:
             hint = f"{NOT_ORDERED} {ORDER_AGAIN if given.job_id else SEND_PLAIN}"
             raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
 
-    async def _fitting(self, job: Job, given: Input, rule: InputSpec) -> Input:
+    async def _converted(self, job: Job, given: Input, rule: InputSpec) -> Input:
         """The input in the planned format; one from another job in a format that this provider takes."""
         target = job.offer.conversions.get(given.role, "")
         if not target and given.job_id:
@@ -178,7 +178,7 @@ class PrepareStep:
         await media.convert_image(source, part, target, scaled_size(given.width, given.height))
         return None
 
-    async def _uploaded(self, job: Job, given: Input) -> str:
+    async def _upload(self, job: Job, given: Input) -> str:
         """The URL of the input at the provider: uploaded now, unless it is there already."""
         adapter, uploads = self._context.adapters[job.offer.provider], self._context.uploads
         assert isinstance(adapter, SupportsUpload)
@@ -199,5 +199,5 @@ class PrepareStep:
         return sent.uri
 
 
-def _moment(text: str) -> Any:
+def _position(text: str) -> Any:
     return text if text in ("first", "last") else float(text)

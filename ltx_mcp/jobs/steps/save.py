@@ -16,7 +16,7 @@ from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import EDITS
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
-from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
+from ltx_mcp.jobs.store.errors import is_disk_failure
 from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.net.flow import MIN_BYTES_S, WINDOW_S
 from ltx_mcp.providers.base import SupportsPoll
@@ -63,20 +63,15 @@ class SaveStep:
                 part.unlink(missing_ok=True)
             raise
         except LtxError as error:
-            if (
-                error.code is ErrorCode.STORAGE_FAILED
-                and not isinstance(error, DatabaseUnavailableError)
-                and _is_remote(job)
-            ):
+            if is_disk_failure(error) and _is_remote(job):
+                report: JobChanges = {"error": JobError.of(error), "status_message": f"{NOT_KEPT}{error.message}"}
                 with suppress(LtxError):  # the same disk may have no space for this either
-                    await self._context.update(
-                        job, error=JobError.of(error), status_message=f"{NOT_KEPT}{error.message}"
-                    )
+                    await self._context.update(job, **report)
             raise
 
     async def _keep(self, job: Job, part: Path) -> Job:
         files, media = self._context.files, self._context.media
-        job, video = await self._bring(job, part)
+        job, video = await self._fetch(job, part)
         job = await self._context.reloaded(job)  # if we were taken for dead, another process's video must stay
         try:
             await media.make_sheet(part, files.sheet(job.id))
@@ -97,7 +92,7 @@ class SaveStep:
         changes |= _priced(job, video, self._context.spec(job))
         return await self._context.transition(job, State.SUCCEEDED, **changes)
 
-    async def _bring(self, job: Job, part: Path) -> tuple[Job, VideoInfo]:
+    async def _fetch(self, job: Job, part: Path) -> tuple[Job, VideoInfo]:
         """Download the complete video to `part` and measure it."""
         trouble = _Trouble()
         while True:
@@ -113,14 +108,12 @@ class SaveStep:
                     raise
                 before, trouble.have_bytes = trouble.have_bytes, _size_of(part)
                 if error.code is ErrorCode.UNAVAILABLE and before == trouble.have_bytes > 0:
-                    with suppress(
-                        LtxError
-                    ):  # cut twice at the same byte: it may be complete, and the stated length wrong
+                    with suppress(LtxError):  # cut twice at the same byte: it may be complete, its stated length wrong
                         return job, await self._context.media.measure_film(part)
                 went_on = trouble.have_bytes - before >= STEADY_BYTES
-                job = await self._after(job, part, error, trouble, went_on=went_on)
+                job = await self._retry(job, part, error, trouble, went_on=went_on)
 
-    async def _after(self, job: Job, part: Path, error: LtxError, trouble: _Trouble, *, went_on: bool) -> Job:
+    async def _retry(self, job: Job, part: Path, error: LtxError, trouble: _Trouble, *, went_on: bool) -> Job:
         """After a failed attempt: wait for the next one, or raise `error` when no more are left. An attempt that
         `went_on` made progress and is continued soon, however old the order is."""
         trouble.tries += 1

@@ -41,21 +41,20 @@ class SubmitStep:
 
     async def step(self, job: Job, work: WorkInProgress) -> Job:
         """Send the order once, and record its answer."""
-        if work.unwritten is None:
-            uris, work.uris = work.uris, None
-            if uris is None:  # the transition was written, but its success never reached us: nothing was sent
-                again = JobError(ErrorCode.UNAVAILABLE, "prepared again")
-                return await self._store.run_in_thread(
-                    self._store.requeue, job, again, self._context.now(), timedelta()
-                )
-            work.unwritten = partial(self.answer, job, State.UNKNOWN, "unknown", error=no_answer(job))
-            with anyio.CancelScope(shield=True):  # an answer that came must be recorded, even if we are stopped
-                with anyio.CancelScope() as wait:
-                    self._waits.add(wait)
-                    work.unwritten = await self._submit(job, work, uris)
-                self._waits.discard(wait)
-                return await self._record_answer(work, work.unwritten)
-        return await self._record_answer(work, work.unwritten)
+        if work.unwritten is not None:
+            return await self._record_answer(work, work.unwritten)
+        uris, work.uris = work.uris, None
+        if uris is None:  # the transition was written, but its success never reached us: nothing was sent
+            again = JobError(ErrorCode.UNAVAILABLE, "prepared again")
+            return await self._store.run_in_thread(self._store.requeue, job, again, self._context.now(), timedelta())
+        work.unwritten = partial(self.answer, job, State.UNKNOWN, "unknown", error=no_answer(job))
+        with anyio.CancelScope(shield=True):  # an answer that came must be recorded, even if we are stopped
+            with anyio.CancelScope() as wait:
+                self._waits.add(wait)
+                work.unwritten = await self._submit(job, work, uris)
+            self._waits.discard(wait)
+            job = await self._record_answer(work, work.unwritten)
+        return job
 
     def give_up(self) -> None:
         """Stop waiting for answers: orders without one are recorded as unknown."""
@@ -95,7 +94,7 @@ class SubmitStep:
         try:
             answer = await self._context.adapters[job.offer.provider].submit(job.offer, uris)
         except ProviderError as error:
-            return self._refused(job, error)
+            return self._failed_submission(job, error)
         if isinstance(answer, SubmittedOrder):
             accepted: JobChanges = {"provider_ref": answer.remote, "adjustments": answer.adjustments}
             charged_micro = None if answer.charged_usd is None else to_micro(answer.charged_usd)
@@ -104,18 +103,18 @@ class SubmitStep:
         work.deferred = answer
         return partial(self.answer, job, State.RUNNING, "started", status_message="")
 
-    def _refused(self, job: Job, error: ProviderError) -> Write:
+    def _failed_submission(self, job: Job, error: ProviderError) -> Write:
         problem = JobError.of(error)
         if error.accepted == "unknown":
             unknown = replace(problem, code=ErrorCode.OUTCOME_UNKNOWN, hint=DO_NOT_REPEAT)
             return partial(self.answer, job, State.UNKNOWN, "unknown", error=unknown)
         if error.accepted == "no" and error.code not in ENDS_THE_JOB:
-            return self._turned_away(job, error)
+            return self._rejected(job, error)
         free = error.accepted == "no" or self._context.spec(job).failure_is_free
         bill = charge_after(State.FAILED, error.code, accepted=not free, failure_is_free=free)
         return partial(self.answer, job, State.FAILED, "failed", error=problem, bill=bill)
 
-    def _turned_away(self, job: Job, error: ProviderError) -> Write:
+    def _rejected(self, job: Job, error: ProviderError) -> Write:
         """After a definite rejection: the same offer again if it was only too soon, else the next one."""
         problem, now = JobError.of(error), self._context.now()
         is_last = job.offer_index + 1 == len(job.offers)
@@ -124,16 +123,15 @@ class SubmitStep:
         most = TRIES if not is_last else TRIES_OF_FULL if soon else TRIES_OF_LAST
         patient = job.tries < most and (is_last or soon)
         if error.code is not ErrorCode.RATE_LIMITED or not patient:
-            return partial(self._late_no, job, problem, partial(self._context.fail_over, job, problem, now))
+            return partial(self._late_rejection, job, problem, partial(self._context.fail_over, job, problem, now))
         least_s = 0.0 if job.tries < TRIES_OF_LAST else MAX_WAIT_S
         wait_s = max(least_s, min(asked_s, 10 * MAX_WAIT_S)) + self._context.chance()
         said = replace(problem, message=f"{job.offer.provider} asks to wait {wait_s:.0f} s")
         later = partial(self._store.run_in_thread, self._store.requeue, job, said, now, timedelta(seconds=wait_s))
-        return partial(self._late_no, job, problem, later)
+        return partial(self._late_rejection, job, problem, later)
 
-    async def _late_no(self, job: Job, problem: JobError, write: Write) -> Job:
-        """`write`, unless the job was given up meanwhile: then the definite rejection ends the unknown job and releases
-        its price."""
+    async def _late_rejection(self, job: Job, problem: JobError, write: Write) -> Job:
+        """`write`, unless the job was given up meanwhile: then the rejection ends it and releases its price."""
         try:
             return await write()
         except LostClaimError:

@@ -1,4 +1,4 @@
-"""Running: an accepted order is tracked to its end, by stream or by polling; a deferred video is downloaded."""
+"""Running: an accepted order is tracked to its end, by stream or by polling; a deferred video is written here."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ class TrackStep:
         """Track one job for a while: to its end, or until it should be polled again."""
         deferred, work.deferred = work.deferred, None
         if deferred is not None:
-            return await self._download(job, deferred)
+            return await self._write_deferred(job, deferred)
         if job.provider_ref is None:
             return await self._lost(job)
         adapter = self._context.adapters[job.offer.provider]
@@ -92,8 +92,7 @@ class TrackStep:
         return self._context.spec(job).give_up_after_s - self._context.age_s(job)
 
     async def _stream(self, job: Job, work: WorkInProgress, adapter: SupportsStream) -> Job:
-        """Follow the provider's stream until it ends, breaks or runs out of time, or until the job is to be
-        cancelled."""
+        """Follow the provider's stream until it ends, breaks, runs out of time or the job is to be cancelled."""
         assert job.provider_ref is not None
         self._streams += 1
         state = _StreamState(job)
@@ -206,8 +205,8 @@ class TrackStep:
 
     # -- a deferred video ----------------------------------------------------------------------------------------
 
-    async def _download(self, job: Job, deferred: DeferredVideo) -> Job:
-        """Download a deferred video, reporting progress, until it is complete, unwanted, or no longer ours."""
+    async def _write_deferred(self, job: Job, deferred: DeferredVideo) -> Job:
+        """Have a deferred video written here, reporting progress, until it is complete, unwanted or no longer ours."""
         part = self._context.files.part(job)
         run = _DeferredRun(job, stops_on_cancel=self._context.spec(job).repeatable)
         failure: LtxError | None = None
@@ -230,12 +229,12 @@ class TrackStep:
                 raise LostClaimError
             if not is_complete:
                 return await self._context.stopped(job)
-            return await self._is_here(run, adjustments)
+            return await self._start_saving(run, adjustments)
         finally:
             if not is_complete:
                 self._context.files.drop_parts(job)
 
-    async def _is_here(self, run: "_DeferredRun", adjustments: tuple[Adjustment, ...]) -> Job:
+    async def _start_saving(self, run: "_DeferredRun", adjustments: tuple[Adjustment, ...]) -> Job:
         """To `saving`, after taking the job back if it was lost."""
 
         async def move() -> Job:
@@ -295,7 +294,7 @@ class _StreamState:
 
 @dataclass
 class _DeferredRun:
-    """A deferred video while it is downloaded: its progress, and what the row says; a request to cancel ends it if
+    """A deferred video while it is written: its progress, and what the row says; a request to cancel ends it if
     `stops_on_cancel`."""
 
     job: Job

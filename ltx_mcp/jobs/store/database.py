@@ -40,8 +40,7 @@ class Dialect(Protocol):
         """Hold an exclusive lock of this name until the transaction ends."""
 
     async def quick_read(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        """Rows of a small query with `?` for values, cheap enough for many calls a second. Empty while nothing can be
-        read."""
+        """Rows of a small query with `?` for values, many times a second. Empty while nothing can be read."""
 
     def failed(self, error: Exception) -> DatabaseUnavailableError:
         """The error for a database that cannot be used."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ltx_mcp.domain.errors import ErrorCode, SetupError
+from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 
 
 def _plain(reason: BaseException) -> str:
@@ -23,3 +23,8 @@ class DatabaseUnavailableError(SetupError):
     the place, and the driver's message."""
 
     where = ""
+
+
+def is_disk_failure(error: LtxError) -> bool:
+    """Whether a folder, not the database, could not be written."""
+    return error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, DatabaseUnavailableError)

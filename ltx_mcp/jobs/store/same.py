@@ -15,8 +15,7 @@ from ltx_mcp.jobs.store.transitions import same_or_refused
 
 
 class Repeat(Enum):
-    """How long the same request without a request_key counts as a repeat after its job has ended; a live job always
-    counts."""
+    """How long the same request without a request_key is a repeat after the end of its job; before it, always."""
 
     RETRY = timedelta(minutes=2)
     """An automatic retry."""

@@ -38,7 +38,7 @@ from ltx_mcp.jobs.store.rows import (
 )
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity, find_same, identity_of
 from ltx_mcp.jobs.store.schema import events, jobs
-from ltx_mcp.jobs.store.transitions import check_transition, handed_back, machine_of, price_drift
+from ltx_mcp.jobs.store.transitions import check_transition, machine_of, price_drift, release_changes
 
 MAX_AHEAD = timedelta(hours=1)
 """No job waits longer: a later `run_after` comes from a clock that has been set back since."""
@@ -78,8 +78,7 @@ class Store:
             return PlacedJob(insert_job(connection, new, now, "placed", lease_owner), fresh=True)
 
     def check(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> Job | None:
-        """What `place` would do now, without placing: the job that this request already has, or None. Raises the same
-        errors."""
+        """The job that this request already has, or None. Raises what `place` would raise now."""
         with self._database.read() as connection:
             if found := find_same(connection, identity_of(new, repeat), now):
                 return found
@@ -155,8 +154,7 @@ class Store:
             return connection.execute(query).first() is not None
 
     def transition(self, job: Job, to: State, now: datetime, what: str = "", **changes: Unpack[JobChanges]) -> Job:
-        """The lease owner's transition with its event. Raises LostClaimError when the row is no longer as `job`
-        says."""
+        """The lease owner's transition with its event. Raises LostClaimError when the claim is lost."""
         check_transition(job, to)
         with self._database.write() as connection:
             change(connection, _as_held(job), terminal_changes(to, now) | {"state": to} | changes)
@@ -164,8 +162,7 @@ class Store:
             return record_transition(connection, job.id, to, now, what or str(to), changes)
 
     def record_submission(self, job: Job, to: State, now: datetime, what: str, **changes: Unpack[JobChanges]) -> Job:
-        """The answer to the order. It may come after others gave the job up, and counts while `submitted_by` is
-        ours."""
+        """The answer to the order; it may come after others gave the job up, while `submitted_by` is ours."""
         is_open = jobs.c.state.in_([State.SUBMITTING, State.UNKNOWN])
         sent = (
             jobs.c.id == job.id,
@@ -267,8 +264,7 @@ class Store:
             return load(connection, job.id)
 
     def request_cancel(self, caller: str, job_id: str, now: datetime) -> Job | None:
-        """Cancel what was never sent, else record the request for the lease owner. None when the caller has no such
-        job."""
+        """Cancel what was never sent, else record the request for the lease owner. None for an unknown job."""
         with self._database.write() as connection:
             job = find(connection, caller, job_id, lock=True)
             return None if job is None else request_cancel(connection, job, now)
@@ -286,7 +282,7 @@ class Store:
             held = connection.execute(select(jobs).where(*held_by_worker).order_by(jobs.c.id).with_for_update()).all()
             for row in held:
                 job = to_job(row._mapping)
-                certain = handed_back(job, job.offer.provider in repeatable, died)
+                certain = release_changes(job, job.offer.provider in repeatable, died)
                 to = certain.get("state", job.state)
                 changes = {"run_after": now} | terminal_changes(to, now) | certain | {"lease_owner": ""}
                 change(connection, (jobs.c.id == job.id,), changes)

@@ -29,24 +29,13 @@ def is_job_id(text: str) -> bool:
     return len(text) <= MAX_ID_CHARS and text.isascii() and text.isprintable()
 
 
-def checked_id(job_id: str) -> str:
-    """`job_id` itself. Raises CallerError(job_not_found) for what cannot be one."""
-    if not is_job_id(job_id):
-        raise _no_job(job_id)
-    return job_id
-
-
 def found_or_refused(job: Job | None, job_id: str) -> Job:
     """`job` itself. Raises CallerError(job_not_found) for None."""
     if job is None:
-        raise _no_job(job_id)
+        raise CallerError(
+            ErrorCode.JOB_NOT_FOUND, f"There is no job {shorten(job_id)}.", "list_jobs shows the jobs there are."
+        )
     return job
-
-
-def _no_job(job_id: str) -> CallerError:
-    return CallerError(
-        ErrorCode.JOB_NOT_FOUND, f"There is no job {shorten(job_id)}.", "list_jobs shows the jobs there are."
-    )
 
 
 def removed_video(role: str, job_id: str) -> CallerError:
@@ -92,7 +81,7 @@ def _cut(value: str) -> str:
     return quote(value, 40) if value else "none"
 
 
-def handed_back(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
+def release_changes(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
     """What changes in a job whose worker has ended, by what is certain about it."""
     attempts = {"attempts": job.attempts + 1} if died else {}
     if job.state is State.QUEUED or job.provider_ref is not None or job.result_url:

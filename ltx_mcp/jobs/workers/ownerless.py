@@ -7,12 +7,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import ActiveJob
 from ltx_mcp.jobs.store.schema import workers
 from ltx_mcp.jobs.workers.heartbeat import CLOCK, LEASE_S
-from ltx_mcp.jobs.workers.liveness import FileLockLiveness, is_locked
+from ltx_mcp.jobs.workers.liveness import FileLockLiveness
 
 TAKEN_WITHIN = timedelta(seconds=90)
 """Every working process polls once a minute; none of them will take up a job that has been due for longer."""
@@ -66,8 +65,3 @@ def locked(home: Path) -> frozenset[str]:
     """The workers that hold the lock on their file."""
     locks = FileLockLiveness(home)
     return frozenset(path.stem for path in (home / "workers").glob("w_*.lock") if not locks.is_dead(path.stem))
-
-
-def is_idle_worker_there(home: Path) -> bool:
-    """Whether a `work --until-idle` process runs in this home. Blocking."""
-    return is_locked(idle_lock(home))
