@@ -10,7 +10,6 @@ from mcp.types import Completion, CompletionArgument, CompletionContext, PromptR
 from ltx_mcp.domain.arguments import ListJobs
 from ltx_mcp.domain.catalog import NumberChoices
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS
 from ltx_mcp.presentation.config import CALLER
@@ -73,14 +72,11 @@ async def _from_jobs(app_context: AppContext | None, name: str, given: dict[str,
     jobs = await app_context.jobs()
     if name == "seconds":
         try:
-            return _seconds(await jobs.get(given.get("job_id", ""), CALLER))
+            job = await jobs.get(given.get("job_id", ""), CALLER)
         except LtxError:
             return ()
+        return [str(second) for second in range(int(job.film.duration) + 1)] if job.film else ()
     recent = (await jobs.page(ListJobs(limit=MAX_VALUES), CALLER)).jobs
     if name == "job_id":
         return [job.id for job in recent]
     return [f"{job.id}#last" for job in recent if job.live or job.film]
-
-
-def _seconds(job: Job) -> Sequence[str]:
-    return [str(second) for second in range(int(job.film.duration) + 1)] if job.film else ()

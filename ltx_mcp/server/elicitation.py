@@ -41,7 +41,7 @@ def to_result(question: ConfirmationPrompt) -> InputRequiredResult:
 
 
 def read_reply(context: Context[Any]) -> ConfirmationReply | None:
-    """The reply to the question of an earlier round. Without our token, which cannot be forged, a yes does not count."""
+    """The reply to the question of an earlier round. Without our token, which nobody can forge, it has no effect."""
     reply = (context.input_responses or {}).get(PRICE)
     if not isinstance(reply, ElicitResult):
         return None
