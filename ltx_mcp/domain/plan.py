@@ -77,14 +77,14 @@ def make_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> 
     unusable: list[tuple[Offer, str]] = []
     refused: list[Refusal] = []
     for provider, row in _candidates(request, catalog):
-        answer = make_offer(request, inputs, provider, row)
+        made = make_offer(request, inputs, provider, row)
         availability = catalog.availability[provider.name]
-        if isinstance(answer, Refusal):
-            refused.append(answer)
+        if isinstance(made, Refusal):
+            refused.append(made)
         elif availability.usable:
-            offers.append(answer)
+            offers.append(made)
         else:
-            unusable.append((answer, availability.unavailable_reason))
+            unusable.append((made, availability.unavailable_reason))
     offers.sort(key=lambda offer: _preference(request, offer, catalog))
     return Plan(tuple(offers), tuple(unusable), tuple(refused))
 
@@ -166,8 +166,8 @@ def _not_supported(
     request: Request, inputs: Sequence[Input], catalog: Catalog, refused: Sequence[Refusal]
 ) -> CallerError:
     """An error with what is allowed, and the nearest offer with its price."""
-    near = make_offers(replace(request, adjust="nearest"), inputs, catalog)
-    offers = _within_auto(request, near.offers, catalog)
+    nearest = make_offers(replace(request, adjust="nearest"), inputs, catalog)
+    offers = _within_auto(request, nearest.offers, catalog)
     names = {offer.provider for offer in offers} or {refusal.provider for refusal in refused}
     shown = [refusal for refusal in refused if refusal.provider in names]
     models: dict[tuple[str, str], list[str]] = {}

@@ -71,20 +71,20 @@ def _ask(call: Callable[[Any], T]) -> T:
             "The package that speaks to the system's keyring is not installed.",
             'Install it with pip install ".[keyring]" in the folder of the source, or set',
         ) from error
-    answers: list[T] = []
+    values: list[T] = []
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            answers.append(call(keyring))
+            values.append(call(keyring))
         except Exception as error:  # noqa: BLE001 - a backend is anybody's code, in another thread
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(ASK_S)
-    if answers:
-        return answers[0]
+    if values:
+        return values[0]
     if not errors:
         raise _no_keyring(f"The keyring did not answer within {ASK_S:g} s.", "Unlock it, or set")
     if isinstance(errors[0], NoKeyringError):

@@ -10,14 +10,14 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.shared.exceptions import MCPError
-from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from mcp.types import InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
 from ltx_mcp.domain.arguments import MAX_WAIT_S
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.quoting import list_names, quote
 from ltx_mcp.presentation.result_models import JobRef
-from ltx_mcp.server.results import error_result
+from ltx_mcp.server.results import ToolResult, error_result
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ UNPUBLISHED_VALUES: tuple[tuple[str, Any], ...] = (("default", ""), ("default", 
 DESCRIBED_ONCE = ("AdjustmentView", "ErrorView")
 """Only the first tool's result schema describes these records and the fields of a job."""
 
-Call = Callable[[Any, Context[Any]], Awaitable[CallToolResult | InputRequiredResult]]
+Call = Callable[[Any, Context[Any]], Awaitable[ToolResult]]
 
 
 class StrictTool(Tool):
@@ -157,7 +157,7 @@ def cut_wait(model: type[BaseModel], arguments: Mapping[str, Any]) -> tuple[Mapp
     return {**arguments, "wait_seconds": MAX_WAIT_S}, f"wait_seconds was cut to {MAX_WAIT_S}, the longest."
 
 
-def with_sentence(result: CallToolResult | InputRequiredResult, sentence: str) -> CallToolResult | InputRequiredResult:
+def with_sentence(result: ToolResult, sentence: str) -> ToolResult:
     """The result with another sentence at the end of its first text, and of `next` in its structure."""
     if not sentence or isinstance(result, InputRequiredResult):
         return result

@@ -1,6 +1,6 @@
 """Completions for the arguments of prompts and resource templates: models, jobs, days, seconds."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,14 +34,10 @@ def add_completions(server: MCPServer[Any], catalog: Catalog, current_context: C
         values = _from_catalog(catalog, argument.name, given)
         if values is None:
             values = await _from_jobs(current_context(), argument.name, given)
-        return _matching(values, argument.value)
-
-
-def _matching(values: Iterable[str], prefix: str) -> Completion:
-    # no value is longer than this
-    folded = prefix[: MAX_SHOWN_CHARS + 1].casefold()
-    found = [value for value in dict.fromkeys(values) if value.casefold().startswith(folded)]
-    return Completion(values=found[:MAX_VALUES], total=len(found), has_more=len(found) > MAX_VALUES)
+        # no value is longer than this
+        prefix = argument.value[: MAX_SHOWN_CHARS + 1].casefold()
+        found = [value for value in dict.fromkeys(values) if value.casefold().startswith(prefix)]
+        return Completion(values=found[:MAX_VALUES], total=len(found), has_more=len(found) > MAX_VALUES)
 
 
 def _from_catalog(catalog: Catalog, name: str, given: dict[str, str]) -> Sequence[str] | None:

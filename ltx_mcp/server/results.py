@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
+from mcp.types import CallToolResult, ContentBlock, ImageContent, InputRequiredResult, TextContent
 
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Job, State
@@ -11,6 +11,7 @@ from ltx_mcp.presentation.result_models import ResultModel
 from ltx_mcp.presentation.result_text import failure_text, ref_text
 from ltx_mcp.server.app_context import AppContext
 
+ToolResult = CallToolResult | InputRequiredResult
 JOB = "ltx-mcp/job"
 """The name in `_meta`, beside an image, of what other results have as their structure."""
 
