@@ -1,12 +1,11 @@
 """The short text beside the structure of each result, and the progress messages while a call waits."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.offer import CAPTION, Offer
+from ltx_mcp.domain.offer import CAPTION, Offer, refusal_texts
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, clock, one_line, ordinal
@@ -21,7 +20,6 @@ from ltx_mcp.presentation.result_models import (
     JobSummary,
     JobView,
     Quote,
-    RefusedOffer,
 )
 
 QUOTE_LINES = 3
@@ -177,18 +175,10 @@ def estimate_text(estimate: Estimate, count: int = 1) -> str:
         lines = [*lines[: QUOTE_LINES - 1], " ".join(lines[QUOTE_LINES - 1 :])]
     changes = [change for quote in estimate.quotes for change in quote.adjustments or ()]
     lines += dict.fromkeys(changes_text([change]) for change in changes)
-    reasons = _reasons(estimate.refused)
+    reasons = refusal_texts((row.provider, row.model, row.reason) for row in estimate.refused)
     lines += [" ".join((_others_text(estimate), *reasons)).strip()] if lines and reasons else reasons
     text = "\n".join(filter(None, (*(lines or ["Nobody offers this."]), _budget_text(estimate.budget))))
     return f"{text} {estimate.next}" if estimate.next else text
-
-
-def _reasons(refused: Sequence[RefusedOffer]) -> list[str]:
-    """Each reason once, with the models of a provider to which it applies."""
-    models: dict[tuple[str, str], list[str]] = {}
-    for row in refused:
-        models.setdefault((row.provider, row.reason), []).append(row.model)
-    return [f"{provider} {', '.join(of)}: {reason}" for (provider, reason), of in models.items()]
 
 
 def _others_text(estimate: Estimate) -> str:
