@@ -148,12 +148,17 @@ Key = Annotated[
 ]
 ShortWait = Annotated[
     float,
-    Field(ge=0, le=50, allow_inf_nan=False, description="Seconds to wait for the finished video: 0 (default) to 50"),
+    Field(
+        ge=0,
+        le=MAX_WAIT_S,
+        allow_inf_nan=False,
+        description=f"Seconds to wait for the finished video: 0 (default) to {MAX_WAIT_S}",
+    ),
 ]
 LongWait = Annotated[
     Annotated[float, Field(ge=0, le=MAX_WAIT_S, allow_inf_nan=False)] | None,
     Field(
-        description="Seconds to wait for its end, up to 50; where calls time out, 3",
+        description=f"Seconds to wait for its end, up to {MAX_WAIT_S}; where calls time out, 3",
         json_schema_extra=_as_plain_number,
     ),
 ]
@@ -314,7 +319,12 @@ class ListJobs(Arguments):
     cursor: Annotated[str, Field(description="next_cursor of the page before; left out: the newest")] = ""
     wait_seconds: Annotated[
         float,
-        Field(ge=0, le=50, allow_inf_nan=False, description="Seconds to wait until a live one ends: 0 (default) to 50"),
+        Field(
+            ge=0,
+            le=MAX_WAIT_S,
+            allow_inf_nan=False,
+            description=f"Seconds to wait until a live one ends: 0 (default) to {MAX_WAIT_S}",
+        ),
     ] = 0
 
 

@@ -84,10 +84,6 @@ class NumberRange(StrictModel):
         return f"{self.low} to {self.high}" + (f" in steps of {self.step}" if self.step else "")
 
 
-def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
 class NumberChoices(StrictModel):
     """One of a list of numbers."""
 
@@ -112,7 +108,9 @@ class NumberChoices(StrictModel):
 
 
 def _to_numbers(value: Any) -> Any:
-    return value if isinstance(value, dict | NumberRange | NumberChoices) else {"values": _as_list(value)}
+    if isinstance(value, dict | NumberRange | NumberChoices):
+        return value
+    return {"values": value if isinstance(value, list | tuple) else [value]}
 
 
 def _numbers_tag(value: Any) -> str:

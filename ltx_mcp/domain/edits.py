@@ -35,11 +35,12 @@ def edit_output(request: Request, inputs: Sequence[Input], row: OfferSpec) -> Ou
     extends = request.operation == "extend"
     duration = _new_part(request, video, row) if extends else _section(request, video, row)
     width, height = _edited_size(video, row)
+    ratio = Fraction(width, height)
     return OutputFormat(
         duration=duration,
         fps=round(video.fps),
         resolution=f"{min(width, height)}p",
-        aspect_ratio=_ratio_text(width, height),
+        aspect_ratio=f"{ratio.numerator}:{ratio.denominator}",
         width=width,
         height=height,
         output_duration=seconds_of(video) + (duration if extends else 0),
@@ -52,11 +53,6 @@ def _edited_size(video: Input, row: OfferSpec) -> tuple[int, int]:
     if row.film_short_edge is None:
         return video.width, video.height
     return video_size(f"{row.film_short_edge}p", "16:9" if video.width >= video.height else "9:16")
-
-
-def _ratio_text(width: int, height: int) -> str:
-    ratio = Fraction(width, height)
-    return f"{ratio.numerator}:{ratio.denominator}"
 
 
 def _asked_length(request: Request, row: OfferSpec, longest: Decimal, reason: str) -> Decimal:

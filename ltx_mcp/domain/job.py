@@ -152,11 +152,8 @@ class Job:
     def retry_reason(self) -> str:
         """What failed on an active job and is tried again at `run_after`; empty if nothing failed."""
         turned_away = self.state is State.QUEUED and self.tries > 0 and not self.lease_owner
-        return (
-            self.status_message
-            if self.live and (turned_away or self.status_message.startswith(RETRY_NOTES[self.state]))
-            else ""
-        )
+        is_failure = self.live and (turned_away or self.status_message.startswith(RETRY_NOTES[self.state]))
+        return self.status_message if is_failure else ""
 
     @property
     def sources(self) -> tuple[str, ...]:

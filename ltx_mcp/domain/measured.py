@@ -4,7 +4,7 @@ planned; pure.
 
 from decimal import Decimal
 
-from ltx_mcp.domain.catalog import OfferSpec
+from ltx_mcp.domain.catalog import Limit, OfferSpec
 from ltx_mcp.domain.edits import ROUNDING_S, context_within
 from ltx_mcp.domain.media_formats import check_limits, duration_text, seconds_of
 from ltx_mcp.domain.offer import NotOfferedError, Offer
@@ -26,8 +26,14 @@ def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
         return
     if limit := row.media_limits.get(given.role):
         check_limits(given, limit)
-    if given.role == "audio":
-        _check_audio(offer, given, row)
+    if given.role != "audio":
+        return
+    seconds, limits = seconds_of(given), _limits_of(offer, row)
+    if limits and all(abs(limit.duration.nearest(seconds) - seconds) > ROUNDING_S for limit in limits):
+        allowed = ", or ".join(str(limit.duration) for limit in limits)
+        raise NotOfferedError(
+            f"audio {duration_text(given)} as it would be sent to {offer.provider}; allowed: {allowed} s."
+        )
 
 
 def _billed(offer: Offer, given: Input, row: OfferSpec | None) -> Decimal:
@@ -44,21 +50,15 @@ def _billed(offer: Offer, given: Input, row: OfferSpec | None) -> Decimal:
     return offer.billed
 
 
-def _check_audio(offer: Offer, given: Input, row: OfferSpec) -> None:
-    seconds = seconds_of(given)
-    limits = [limit for limit in row.limits if offer.fps in limit.fps and offer.resolution in limit.resolution]
-    if limits and all(abs(limit.duration.nearest(seconds) - seconds) > ROUNDING_S for limit in limits):
-        allowed = ", or ".join(str(limit.duration) for limit in limits)
-        raise NotOfferedError(
-            f"audio {duration_text(given)} as it would be sent to {offer.provider}; allowed: {allowed} s."
-        )
-
-
 def shortest_of(offer: Offer, row: OfferSpec) -> Decimal:
     """The fewest seconds that could have been ordered."""
-    admits = [
-        limit.duration.shortest
+    return min((limit.duration.shortest for limit in _limits_of(offer, row)), default=offer.duration)
+
+
+def _limits_of(offer: Offer, row: OfferSpec) -> list[Limit]:
+    """The limits for the rate and resolution of an offer."""
+    return [
+        limit
         for limit in row.limits
         if offer.fps in (limit.fps or (offer.fps,)) and offer.resolution in (limit.resolution or (offer.resolution,))
     ]
-    return min(admits, default=offer.duration)

@@ -1,6 +1,6 @@
 """The records of a plan: an order that could be placed, what it changes, and why another cannot be placed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -162,6 +162,14 @@ class Refusal:
     provider: str
     model: str
     reason: str
+
+
+def refusal_texts(refused: Iterable[tuple[str, str, str]]) -> list[str]:
+    """Sentences for refusals, given as provider, model and reason: each reason once, with its models."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for provider, model, reason in refused:
+        models.setdefault((provider, reason), []).append(model)
+    return [f"{provider} {', '.join(of)}: {reason}" for (provider, reason), of in models.items()]
 
 
 class NotOfferedError(Exception):

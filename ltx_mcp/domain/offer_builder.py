@@ -127,7 +127,7 @@ def _largest_priced(row: OfferSpec) -> str:
 def _check_options(request: Request, row: OfferSpec) -> None:
     """Check the options that adjust=nearest never changes."""
     if request.camera_motion not in row.camera_motion:
-        others = ", ".join(word for word in row.camera_motion if word != "none")
+        others = ", ".join(motion for motion in row.camera_motion if motion != "none")
         allowed = f"allowed: {others}" if others else "leave it out, and describe it in the prompt"
         raise NotOfferedError(f"camera_motion {request.camera_motion} is not offered; {allowed}.")
     if request.generate_audio not in row.generate_audio:

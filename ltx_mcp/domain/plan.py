@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.offer import Offer, Refusal, ceiling, within
+from ltx_mcp.domain.offer import Offer, Refusal, ceiling, refusal_texts, within
 from ltx_mcp.domain.offer_builder import deviation, make_offer
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import quote
@@ -77,14 +77,14 @@ def make_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> 
     unusable: list[tuple[Offer, str]] = []
     refused: list[Refusal] = []
     for provider, row in _candidates(request, catalog):
-        answer = make_offer(request, inputs, provider, row)
+        made = make_offer(request, inputs, provider, row)
         availability = catalog.availability[provider.name]
-        if isinstance(answer, Refusal):
-            refused.append(answer)
+        if isinstance(made, Refusal):
+            refused.append(made)
         elif availability.usable:
-            offers.append(answer)
+            offers.append(made)
         else:
-            unusable.append((answer, availability.unavailable_reason))
+            unusable.append((made, availability.unavailable_reason))
     offers.sort(key=lambda offer: _preference(request, offer, catalog))
     return Plan(tuple(offers), tuple(unusable), tuple(refused))
 
@@ -166,20 +166,16 @@ def _not_supported(
     request: Request, inputs: Sequence[Input], catalog: Catalog, refused: Sequence[Refusal]
 ) -> CallerError:
     """An error with what is allowed, and the nearest offer with its price."""
-    near = make_offers(replace(request, adjust="nearest"), inputs, catalog)
-    offers = _within_auto(request, near.offers, catalog)
+    nearest = make_offers(replace(request, adjust="nearest"), inputs, catalog)
+    offers = _within_auto(request, nearest.offers, catalog)
     names = {offer.provider for offer in offers} or {refusal.provider for refusal in refused}
-    shown = [refusal for refusal in refused if refusal.provider in names]
-    models: dict[tuple[str, str], list[str]] = {}
-    for refusal in shown:
-        models.setdefault((refusal.provider, refusal.reason), []).append(refusal.model)
-    reasons = [f"{provider} {', '.join(of)}: {reason}" for (provider, reason), of in list(models.items())[:MAX_REASONS]]
+    reasons = refusal_texts((row.provider, row.model, row.reason) for row in refused if row.provider in names)
     hint = "estimate_cost and ltx://models show what each provider offers."
     if offers:
         best = offers[0]
         changes = ", ".join(f"{change.field}={change.got}" for change in best.adjustments)
         hint = f"Nearest: {changes} at {best.provider} for {best.price}; ask for that, or pass adjust=nearest."
-    return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons) or _no_such_row(request, catalog), hint)
+    return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons[:MAX_REASONS]) or _no_such_row(request, catalog), hint)
 
 
 def _no_such_row(request: Request, catalog: Catalog) -> str:

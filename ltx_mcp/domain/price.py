@@ -62,5 +62,5 @@ def price_text(cost: Decimal, at_most: Decimal | None = None) -> str:
 def to_text(usd: Decimal | float) -> str:
     """USD for a person, with at least two decimals: 0.20, 1.152, 0.00."""
     exact = usd if isinstance(usd, Decimal) else Decimal(repr(usd))
-    whole, _, decimals = format(exact.normalize(), "f").partition(".")
-    return f"{whole}.{decimals:0<2}"
+    integer, _, decimals = format(exact.normalize(), "f").partition(".")
+    return f"{integer}.{decimals:0<2}"

@@ -97,11 +97,11 @@ def _unquoted(text: str, at: int) -> str:
         return ""
     if category.startswith("M"):
         before = text[max(0, at - _MAX_MARKS) : at]
-        is_pile = len(before) == _MAX_MARKS and all(unicodedata.category(each)[0] == "M" for each in before)
+        is_pile = len(before) == _MAX_MARKS and all(unicodedata.category(mark)[0] == "M" for mark in before)
         return "" if is_pile else letter
     if letter in _APOSTROPHES and text[at - 1 : at].isalpha() and text[at + 1 : at + 2].isalpha():
         return "'"
-    if category in ("Pi", "Pf") or any(word in unicodedata.name(letter, "") for word in _QUOTING):
+    if category in ("Pi", "Pf") or any(name in unicodedata.name(letter, "") for name in _QUOTING):
         return " "
     return letter.translate(_MARKUP)
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from ltx_mcp.domain.arguments import Resolution
 from ltx_mcp.domain.catalog import OfferSpec, PixelTier, Price, PriceReading
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import highest_price, make_price
@@ -40,7 +39,9 @@ UnitPrices = Mapping[tuple[str, str], UnitPrice]
 
 def base_usd(price: Price | PriceReading) -> Decimal:
     """USD per second at the row's smallest size, to which price calls refer: they know no sizes."""
-    return price.pixel_tiers[0].usd_per_second if price.pixel_tiers else price.usd_per_second[_smallest(price)]
+    if price.pixel_tiers:
+        return price.pixel_tiers[0].usd_per_second
+    return price.usd_per_second[min(price.usd_per_second, key=lambda size: int(size.removesuffix("p")))]
 
 
 def believed_usd(row: OfferSpec, reported: UnitPrice | None) -> Decimal | None:
@@ -102,10 +103,6 @@ def charge_of(offer: Offer, row: OfferSpec, reported: UnitPrice | None, units: D
 def confirms_seconds(offer: Offer, units: Decimal) -> bool:
     """Whether the units counted for a finished order must be its seconds."""
     return units.is_finite() and abs(units - offer.billed) <= offer.billed * UNITS_DIFFER
-
-
-def _smallest(price: Price | PriceReading) -> Resolution:
-    return min(price.usd_per_second, key=lambda size: int(size.removesuffix("p")))
 
 
 def _scaled(amount: Decimal, rate: Decimal, price: Price) -> Decimal:

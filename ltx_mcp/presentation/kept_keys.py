@@ -5,6 +5,7 @@ has any. The environment takes precedence.
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, wait
 from operator import methodcaller
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,26 +72,24 @@ def _ask(call: Callable[[Any], T]) -> T:
             "The package that speaks to the system's keyring is not installed.",
             'Install it with pip install ".[keyring]" in the folder of the source, or set',
         ) from error
-    answers: list[T] = []
-    errors: list[BaseException] = []
+    reply: Future[T] = Future()
 
     def run() -> None:
         try:
-            answers.append(call(keyring))
+            reply.set_result(call(keyring))
         except Exception as error:  # noqa: BLE001 - a backend is anybody's code, in another thread
-            errors.append(error)
+            reply.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(ASK_S)
-    if answers:
-        return answers[0]
-    if not errors:
+    threading.Thread(target=run, daemon=True).start()
+    if not wait([reply], ASK_S).done:
         raise _no_keyring(f"The keyring did not answer within {ASK_S:g} s.", "Unlock it, or set")
-    if isinstance(errors[0], NoKeyringError):
-        raise _no_keyring("This machine has no keyring that a key could be kept in.", "Set") from errors[0]
-    what = type(errors[0]).__name__ if isinstance(errors[0], KeyringError) else "an error of its own"
-    raise _no_keyring(f"The keyring refused ({what}).", "Unlock it, or set") from errors[0]
+    refused = reply.exception()
+    if refused is None:
+        return reply.result()
+    if isinstance(refused, NoKeyringError):
+        raise _no_keyring("This machine has no keyring that a key could be kept in.", "Set") from refused
+    what = type(refused).__name__ if isinstance(refused, KeyringError) else "an error of its own"
+    raise _no_keyring(f"The keyring refused ({what}).", "Unlock it, or set") from refused
 
 
 def _no_keyring(message: str, hint: str) -> SetupError:

@@ -24,15 +24,17 @@ MAX_REMEMBERED = 5000
 Place = tuple[str, int, str, int]
 
 
-def log_to_stderr(level: str) -> None:
-    """Set up the log of this process, unless something else already has."""
+def log_to_stderr(level: str) -> str:
+    """Set up the log of this process, unless something else already has. Returns the level, WARNING if none is set."""
+    level = level or "WARNING"
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level or "WARNING", handlers=[handler])
+    logging.basicConfig(level=level, handlers=[handler])
     for found in logging.getLogger().handlers:
         if type(found) is logging.StreamHandler and not _filters(found):
             found.addFilter(Repeats(found))
             atexit.register(report_left_out)
+    return level
 
 
 def report_left_out() -> None:
@@ -92,13 +94,13 @@ class Repeats(logging.Filter):
         self._report(ended)
 
     def _is_new(self, record: logging.LogRecord, now_s: float) -> bool:
-        trouble = getattr(record, "trouble", "")
-        place = (record.name, record.levelno, f"{record.pathname}{trouble}", record.lineno)
+        cause = getattr(record, "trouble", "")
+        place = (record.name, record.levelno, f"{record.pathname}{cause}", record.lineno)
         window = self._places.setdefault(place, _RepeatWindow(now_s))
-        line = (place, trouble or _text_of(record))
+        line = (place, cause or _text_of(record))
         max_lines = MAX_WARNINGS if record.levelno >= logging.WARNING else MAX_NOTES
         if line in self._lines or window.lines >= max_lines or len(self._lines) >= MAX_REMEMBERED:
-            window.left_out += not trouble
+            window.left_out += not cause
             return False
         window.lines += 1
         self._lines[line] = now_s

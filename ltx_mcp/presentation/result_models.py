@@ -245,69 +245,55 @@ async def view_of(jobs: "Jobs", job: Job, base_url: str = "", *, show_frames: bo
 
 
 def to_ref(job: Job, links: Links, context: JobContext, now: datetime, *, fresh: bool = True) -> JobRef:
-    """The short form."""
+    """The short form; `fresh`: the job was placed by this call."""
     step = next_step(job, context, fresh=fresh, now=now)
-    return JobRef(**_in_both_forms(job, links, context, now), next=step)
+    return JobRef(**_fields(job), is_preview=context.is_preview, video_url=links.video_url(job, now), next=step)
 
 
 def to_view(job: Job, links: Links, context: JobContext, now: datetime) -> JobView:
     """All that is known of a job."""
-    film = job.film
     return JobView(
-        **_in_both_forms(job, links, context, now),
-        operation=job.operation,
-        sources=list(job.sources),
-        video_url_expires_at=to_time(job.result_url_expires_at),
+        **_fields(job),
+        **(vars(job.film) if job.film else {}),
+        is_preview=context.is_preview,
+        video_url=links.video_url(job, now),
         file=links.file(job),
-        duration=film.duration if film else None,
-        width=film.width if film else None,
-        height=film.height if film else None,
-        fps=film.fps if film else None,
-        has_audio=film.has_audio if film else None,
-        size_bytes=film.size_bytes if film else None,
-        charged_usd=None if job.charged_micro is None else to_wire(from_micro(job.charged_micro)),
         queue_position=(context.queue_ahead or job.queue_position) if job.live else None,
-        progress=job.progress,
-        created_at=to_time(job.created_at) or "",
-        finished_at=to_time(job.finished_at),
         next=next_step(job, context, now=now),
     )
 
 
-def _in_both_forms(job: Job, links: Links, context: JobContext, now: datetime) -> dict[str, Any]:
+def to_summary(job: Job) -> JobSummary:
+    """One line of a list."""
+    prompt = job.prompt if len(job.prompt) <= MAX_SHOWN_CHARS else f"{job.prompt[: MAX_SHOWN_CHARS - 1]}…"
+    return JobSummary(**_fields(job), prompt=prompt)
+
+
+def _fields(job: Job) -> dict[str, Any]:
+    """What the row says, by field; each model takes the fields it has."""
     return {
         "job_id": job.id,
         "state": job.state.value,
+        "operation": job.operation,
         "provider": job.offer.provider,
         "model": job.offer.model,
-        "is_preview": context.is_preview,
+        "sources": list(job.sources),
+        "video_url_expires_at": to_time(job.result_url_expires_at),
         "cost_usd": to_wire(job.cost_usd),
         "at_most_usd": None if job.at_most_usd is None else to_wire(job.at_most_usd),
-        "video_url": links.video_url(job, now),
+        "charged_usd": None if job.charged_micro is None else to_wire(from_micro(job.charged_micro)),
         "adjustments": to_changes(job.all_adjustments),
         "cancel": job.cancel.value if job.cancel else "asked" if job.cancel_requested else None,
+        "progress": job.progress,
         "error": _error(job),
+        "created_at": to_time(job.created_at),
+        "finished_at": to_time(job.finished_at),
     }
 
 
 def without_frames(view: JobView) -> JobView:
     """The same, saying why the frames that were asked for are not sent."""
     return view.model_copy(update={"next": f"No picture: LTX_MCP_FRAMES is off. {view.next}"}) if view.width else view
-
-
-def to_summary(job: Job) -> JobSummary:
-    """One line of a list."""
-    return JobSummary(
-        job_id=job.id,
-        state=job.state.value,
-        operation=job.operation,
-        provider=job.offer.provider,
-        cost_usd=to_wire(job.cost_usd),
-        at_most_usd=None if job.at_most_usd is None else to_wire(job.at_most_usd),
-        prompt=job.prompt if len(job.prompt) <= MAX_SHOWN_CHARS else f"{job.prompt[: MAX_SHOWN_CHARS - 1]}…",
-        sources=list(job.sources),
-        created_at=to_time(job.created_at) or "",
-    )
 
 
 def to_estimate(plan: Plan, count: int, budget: "Budget", assumed: str = "") -> Estimate:

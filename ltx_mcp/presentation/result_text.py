@@ -1,12 +1,11 @@
 """The short text beside the structure of each result, and the progress messages while a call waits."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.offer import CAPTION, Offer
+from ltx_mcp.domain.offer import CAPTION, Offer, refusal_texts
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, clock, one_line, ordinal
@@ -21,7 +20,6 @@ from ltx_mcp.presentation.result_models import (
     JobSummary,
     JobView,
     Quote,
-    RefusedOffer,
 )
 
 QUOTE_LINES = 3
@@ -53,9 +51,9 @@ def status_text(job: Job, context: JobContext, now: datetime) -> str:
 
 def order_text(offer: Offer) -> str:
     """What is ordered, where and at what price: `6 s, 1080p, 16:9, with sound at fal (ltx-2.3-fast), 0.24 USD`."""
-    sound = "with sound" if offer.generate_audio else "silent"
-    film = f"{_length_text(offer)}, {offer.resolution}, {offer.aspect_ratio}, {sound}"
-    return f"{film} at {offer.provider} ({offer.model}), {offer.price}"
+    audio = "with sound" if offer.generate_audio else "silent"
+    video = f"{_length_text(offer)}, {offer.resolution}, {offer.aspect_ratio}, {audio}"
+    return f"{video} at {offer.provider} ({offer.model}), {offer.price}"
 
 
 def _length_text(offer: Offer) -> str:
@@ -93,8 +91,8 @@ def failure_text(about: JobRef | JobView) -> str:
 
 def cancel_text(ref: JobRef) -> str:
     """The outcome of a request to cancel; `next` has what is charged."""
-    word = f" ({ref.cancel})" if ref.cancel else ""
-    return f"{ref.job_id} {ref.state}{word}. {ref.next}"
+    outcome = f" ({ref.cancel})" if ref.cancel else ""
+    return f"{ref.job_id} {ref.state}{outcome}. {ref.next}"
 
 
 def job_text(view: JobView, status: str) -> str:
@@ -102,8 +100,8 @@ def job_text(view: JobView, status: str) -> str:
     the video is, and what to do next."""
     first = f"{view.job_id} {view.state}" + (f" ({status})" if status else "")
     if view.width:
-        sound = "with sound" if view.has_audio else "silent"
-        size = f"{view.width}x{view.height}, {view.fps:g} fps, {sound}, {view.size_bytes} bytes"
+        audio = "with sound" if view.has_audio else "silent"
+        size = f"{view.width}x{view.height}, {view.fps:g} fps, {audio}, {view.size_bytes} bytes"
         first += f": {view.duration:g} s, {size}"
     lines = (f"{first}.", error_text(view), _order_line(view), _place_line(view), changes_text(view.adjustments))
     return "\n".join(filter(None, (*lines, view.next)))
@@ -143,9 +141,9 @@ def list_text(listed: JobList) -> str:
 
 def changes_text(changes: list[AdjustmentView]) -> str:
     """What differs from the request; empty if nothing does."""
-    found = [f"{each.field} {each.asked} is {each.got}" for each in changes if _is_found(each)]
-    changed = [_change_text(each) for each in changes if each.field != CAPTION and not _is_found(each)]
-    captions = [_caption_text(each) for each in changes if each.field == CAPTION]
+    found = [f"{change.field} {change.asked} is {change.got}" for change in changes if _is_found(change)]
+    changed = [_change_text(change) for change in changes if change.field != CAPTION and not _is_found(change)]
+    captions = [_caption_text(change) for change in changes if change.field == CAPTION]
     sentences = (
         f"Read: {', '.join(found)}." if found else "",
         f"Changed: {', '.join(changed)}." if changed else "",
@@ -159,7 +157,7 @@ def _is_found(change: AdjustmentView) -> bool:
 
 
 def _caption_text(change: AdjustmentView) -> str:
-    count = next((word for word in change.got.split() if word.isdecimal()), "some")
+    count = next((part for part in change.got.split() if part.isdecimal()), "some")
     letters = f"{count} character{'' if count == '1' else 's'}"
     return f"The caption leaves out {letters} (no font here); the prompt itself was used whole."
 
@@ -175,26 +173,18 @@ def estimate_text(estimate: Estimate, count: int = 1) -> str:
     lines = [_quote_text(quote, count) for quote in estimate.quotes]
     if len(lines) > QUOTE_LINES:
         lines = [*lines[: QUOTE_LINES - 1], " ".join(lines[QUOTE_LINES - 1 :])]
-    changes = [each for quote in estimate.quotes for each in quote.adjustments or ()]
-    lines += dict.fromkeys(changes_text([each]) for each in changes)
-    reasons = _reasons(estimate.refused)
+    changes = [change for quote in estimate.quotes for change in quote.adjustments or ()]
+    lines += dict.fromkeys(changes_text([change]) for change in changes)
+    reasons = refusal_texts((row.provider, row.model, row.reason) for row in estimate.refused)
     lines += [" ".join((_others_text(estimate), *reasons)).strip()] if lines and reasons else reasons
     text = "\n".join(filter(None, (*(lines or ["Nobody offers this."]), _budget_text(estimate.budget))))
     return f"{text} {estimate.next}" if estimate.next else text
 
 
-def _reasons(refused: Sequence[RefusedOffer]) -> list[str]:
-    """Each reason once, with the models of a provider to which it applies."""
-    models: dict[tuple[str, str], list[str]] = {}
-    for each in refused:
-        models.setdefault((each.provider, each.reason), []).append(each.model)
-    return [f"{provider} {', '.join(of)}: {reason}" for (provider, reason), of in models.items()]
-
-
 def _others_text(estimate: Estimate) -> str:
     """The providers that offer no model at all."""
     quoted = {quote.provider for quote in estimate.quotes}
-    others = ", ".join(dict.fromkeys(each.provider for each in estimate.refused if each.provider not in quoted))
+    others = ", ".join(dict.fromkeys(row.provider for row in estimate.refused if row.provider not in quoted))
     return f"Not offered by {others}." if others else ""
 
 

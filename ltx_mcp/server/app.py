@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import anyio
 from mcp.server import MCPServer
@@ -76,9 +76,8 @@ def make_server(
                 contexts.remove(app_context)
                 group.cancel_scope.cancel()
 
-    log_to_stderr(settings.log_level)
+    level = log_to_stderr(settings.log_level)
     warn_of_ended(settings, catalog)
-    level = cast(Literal["DEBUG", "INFO", "WARNING", "ERROR"], settings.log_level or "WARNING")
     tools = make_tools(catalog, show_frames=settings.show_frames)
     with _without_rich():
         server = MCPServer[AppContext](
@@ -92,7 +91,7 @@ def make_server(
                 make_player(catalog, settings.lookup, base_url),
             ],
             lifespan=lifespan,
-            log_level=level,
+            log_level=cast(Any, level),
             middleware=[_mark_response, shorten_names, explain_refusals],
         )
 

@@ -1,5 +1,6 @@
 """From a model of arguments to a strict MCP tool: lean schemas, unknown arguments refused by name, our own errors."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
@@ -8,42 +9,51 @@ from typing import Any
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
-from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from mcp.shared.exceptions import MCPError
+from mcp.types import InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
 from ltx_mcp.domain.arguments import MAX_WAIT_S
-from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.quoting import list_names, quote
-from ltx_mcp.server.results import catch_errors
+from ltx_mcp.presentation.result_models import JobRef
+from ltx_mcp.server.results import ToolResult, error_result
+
+logger = logging.getLogger(__name__)
 
 UNPUBLISHED_KEYS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})
 """Left out of the published schemas to keep the list short; they are still enforced, and explained in errors."""
 UNPUBLISHED_VALUES: tuple[tuple[str, Any], ...] = (("default", ""), ("default", None), ("minimum", 0))
 """Also left out: empty defaults, and that no amount is negative."""
 
-JOB = "JobRef"
 DESCRIBED_ONCE = ("AdjustmentView", "ErrorView")
 """Only the first tool's result schema describes these records and the fields of a job."""
 
-Call = Callable[[Any, Context[Any]], Awaitable[CallToolResult | InputRequiredResult]]
+Call = Callable[[Any, Context[Any]], Awaitable[ToolResult]]
 
 
 class StrictTool(Tool):
-    """A tool whose arguments are a pydantic model, and which returns every error as a result in our words."""
+    """A tool whose arguments are a pydantic model. Here alone an error becomes a result, so that no call crashes."""
 
     model: type[BaseModel] = Field(exclude=True)
 
     async def run(self, arguments: dict[str, Any], context: Context[Any], convert_result: bool = False) -> Any:
         """Read the arguments, and call the function."""
-
-        async def call() -> CallToolResult | InputRequiredResult:
+        try:
             given, sentence = cut_wait(self.model, arguments)
-            result: CallToolResult | InputRequiredResult = await self.fn(
-                read_arguments(self.model, self.name, given), context
-            )
+            result = await self.fn(read_arguments(self.model, self.name, given), context)
             return with_sentence(result, sentence)
-
-        return await catch_errors(self.name, call)
+        except LtxError as error:
+            logger.info("%s: %s", self.name, error.code)
+            return error_result(error.code, str(error))
+        except MCPError:
+            raise
+        except Exception:
+            logger.exception("%s broke", self.name)
+            return error_result(
+                ErrorCode.INTERNAL_ERROR,
+                "Something broke in ltx-mcp; its log on stderr says what. list_jobs shows whether a job was placed.",
+            )
 
 
 def make_tool(
@@ -63,7 +73,7 @@ def make_tool(
     for name, allowed in choices.items():
         if name in parameters["properties"]:
             parameters["properties"][name]["enum"] = list(allowed)
-    schema = None if result is None else deepcopy(_result_schema_of(result, is_first))
+    schema = None if result is None else lean_result_schema(result, is_first)
     return StrictTool(
         fn=call,
         model=arguments,
@@ -82,11 +92,6 @@ def make_tool(
 @cache
 def _schema_of(arguments: type[BaseModel]) -> Any:
     return lean(arguments.model_json_schema()) | {"additionalProperties": False}
-
-
-@cache
-def _result_schema_of(result: type[BaseModel], is_first: bool) -> dict[str, Any]:
-    return lean_result_schema(result.model_json_schema(mode="serialization"), is_first)
 
 
 def read_arguments(model: type[BaseModel], tool: str, arguments: Mapping[str, Any]) -> Any:
@@ -152,7 +157,7 @@ def cut_wait(model: type[BaseModel], arguments: Mapping[str, Any]) -> tuple[Mapp
     return {**arguments, "wait_seconds": MAX_WAIT_S}, f"wait_seconds was cut to {MAX_WAIT_S}, the longest."
 
 
-def with_sentence(result: CallToolResult | InputRequiredResult, sentence: str) -> CallToolResult | InputRequiredResult:
+def with_sentence(result: ToolResult, sentence: str) -> ToolResult:
     """The result with another sentence at the end of its first text, and of `next` in its structure."""
     if not sentence or isinstance(result, InputRequiredResult):
         return result
@@ -252,12 +257,14 @@ def lean(node: Any) -> Any:
     }
 
 
-def lean_result_schema(schema: dict[str, Any], is_first: bool = False) -> dict[str, Any]:
+@cache
+def lean_result_schema(result: type[BaseModel], is_first: bool) -> dict[str, Any]:
     """The schema of a result: also without defaults, null branches (nulls are never sent), types that an enum implies,
     and references, because each record is used once."""
-    is_short = schema.get("title") == JOB and not is_first
+    schema = lean(result.model_json_schema(mode="serialization"))
+    is_short = result is JobRef and not is_first
     left_out = () if is_first else DESCRIBED_ONCE
-    records = {name: record for name, record in lean(schema).get("$defs", {}).items() if name not in left_out}
+    records = {name: record for name, record in schema.get("$defs", {}).items() if name not in left_out}
 
     def shorten(node: Any) -> Any:
         if isinstance(node, list):
@@ -277,7 +284,7 @@ def lean_result_schema(schema: dict[str, Any], is_first: bool = False) -> dict[s
             dropped.add("description")
         return {name: shorten(value) for name, value in node.items() if name not in dropped}
 
-    short: dict[str, Any] = shorten(lean(schema))
+    short: dict[str, Any] = shorten(schema)
     # every reader needs the id and the state; other fields may be absent
     short["required"] = short["required"][:2]
     return short

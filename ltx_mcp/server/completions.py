@@ -1,6 +1,6 @@
 """Completions for the arguments of prompts and resource templates: models, jobs, days, seconds."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,6 @@ from mcp.types import Completion, CompletionArgument, CompletionContext, PromptR
 from ltx_mcp.domain.arguments import ListJobs
 from ltx_mcp.domain.catalog import NumberChoices
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS
 from ltx_mcp.presentation.config import CALLER
@@ -35,14 +34,10 @@ def add_completions(server: MCPServer[Any], catalog: Catalog, current_context: C
         values = _from_catalog(catalog, argument.name, given)
         if values is None:
             values = await _from_jobs(current_context(), argument.name, given)
-        return _matching(values, argument.value)
-
-
-def _matching(values: Iterable[str], prefix: str) -> Completion:
-    # no value is longer than this
-    folded = prefix[: MAX_SHOWN_CHARS + 1].casefold()
-    found = [value for value in dict.fromkeys(values) if value.casefold().startswith(folded)]
-    return Completion(values=found[:MAX_VALUES], total=len(found), has_more=len(found) > MAX_VALUES)
+        # no value is longer than this
+        prefix = argument.value[: MAX_SHOWN_CHARS + 1].casefold()
+        found = [value for value in dict.fromkeys(values) if value.casefold().startswith(prefix)]
+        return Completion(values=found[:MAX_VALUES], total=len(found), has_more=len(found) > MAX_VALUES)
 
 
 def _from_catalog(catalog: Catalog, name: str, given: dict[str, str]) -> Sequence[str] | None:
@@ -73,14 +68,11 @@ async def _from_jobs(app_context: AppContext | None, name: str, given: dict[str,
     jobs = await app_context.jobs()
     if name == "seconds":
         try:
-            return _seconds(await jobs.get(given.get("job_id", ""), CALLER))
+            job = await jobs.get(given.get("job_id", ""), CALLER)
         except LtxError:
             return ()
+        return [str(second) for second in range(int(job.film.duration) + 1)] if job.film else ()
     recent = (await jobs.page(ListJobs(limit=MAX_VALUES), CALLER)).jobs
     if name == "job_id":
         return [job.id for job in recent]
     return [f"{job.id}#last" for job in recent if job.live or job.film]
-
-
-def _seconds(job: Job) -> Sequence[str]:
-    return [str(second) for second in range(int(job.film.duration) + 1)] if job.film else ()

@@ -78,12 +78,10 @@ def _parse(line: bytes) -> Any:
     try:
         return from_json(line)
     except ValueError:
-        repaired = _ESCAPE.sub(_replace_surrogate, line.removeprefix(codecs.BOM_UTF8))
+        repaired = _ESCAPE.sub(
+            lambda escape: rb"\ufffd" if escape[1] else escape[0], line.removeprefix(codecs.BOM_UTF8)
+        )
         return from_json(repaired.decode("utf-8", "replace").encode())
-
-
-def _replace_surrogate(escape: "re.Match[bytes]") -> bytes:
-    return rb"\ufffd" if escape[1] else escape[0]
 
 
 def _refuse(value: Any, sentence: str) -> Sequence[JSONRPCError]:

@@ -142,12 +142,12 @@ def _direct(catalog: Catalog, idea: str, seconds: Decimal, model: str, image: st
 
 
 def _storyboard(catalog: Catalog, story: str, shots: int, budget: Decimal | None, seconds: Decimal) -> str:
-    each = None if budget is None else (budget / shots).quantize(Decimal("0.01"), rounding="ROUND_DOWN")
+    share = None if budget is None else (budget / shots).quantize(Decimal("0.01"), rounding="ROUND_DOWN")
     limit = (
         "Ask the user how much all of it may cost before anything is ordered."
         if budget is None
         else f"All of it, takes that are thrown away included, must cost at most {_plain(budget)} USD: that is "
-        f"{each} USD a shot."
+        f"{share} USD a shot."
     )
     count = "one shot" if shots == 1 else f"{shots} shots"
     parts = [
@@ -169,7 +169,7 @@ def _storyboard(catalog: Catalog, story: str, shots: int, budget: Decimal | None
         "faults. When it is good, order the rest in one go, each with animate_image and image=job_…#last of the shot "
         "before; they wait for each other by themselves. A new place or angle is a generate_video of its own. After "
         "two or three links go back to a fresh start: softness adds up."
-        + (f" Give each max_cost_usd={each}." if each is not None else "")
+        + (f" Give each max_cost_usd={share}." if share is not None else "")
         + " Give each its own request_key, such as story-shot-2-take-1.",
         "5. list_jobs with wait_seconds follows them all. Look at each; take again only what is weak, under a new "
         "request_key, and with it the shots that were made from it.\n6. At the end: the films in order, and what each "

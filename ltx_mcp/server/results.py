@@ -1,23 +1,17 @@
-"""Results of the tools: a short text, the structure, and images. Here alone an error becomes a result: `<code>: ` and
-a sentence, as isError, never a crash of the call.
-"""
+"""Results of the tools: a short text, the structure, and images; of an error its code and a sentence."""
 
 import base64
-import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, ContentBlock, ImageContent, InputRequiredResult, TextContent
 
-from ltx_mcp.domain.errors import ErrorCode, LtxError
+from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.presentation.result_models import ResultModel
 from ltx_mcp.presentation.result_text import failure_text, ref_text
 from ltx_mcp.server.app_context import AppContext
 
-logger = logging.getLogger(__name__)
-
+ToolResult = CallToolResult | InputRequiredResult
 JOB = "ltx-mcp/job"
 """The name in `_meta`, beside an image, of what other results have as their structure."""
 
@@ -45,29 +39,11 @@ async def job_result(app_context: AppContext, job: Job, *, fresh: bool = True) -
     """A job's short form. One that failed, or was cancelled because of an error, is an isError."""
     ref = await app_context.ref(job, fresh=fresh)
     if job.state in (State.FAILED, State.CANCELLED) and job.error is not None:
-        return _error_result(job.error.code, f"{job.id} {job.state}. {failure_text(ref)} {ref.next}", ref.to_wire())
+        return error_result(job.error.code, f"{job.id} {job.state}. {failure_text(ref)} {ref.next}", ref.to_wire())
     return make_result(ref_text(ref), ref)
 
 
-async def catch_errors(
-    name: str, call: Callable[[], Awaitable[CallToolResult | InputRequiredResult]]
-) -> CallToolResult | InputRequiredResult:
-    """The result of `call`, or its error with a sentence that says what to do."""
-    try:
-        return await call()
-    except LtxError as error:
-        logger.info("%s: %s", name, error.code)
-        return _error_result(error.code, str(error))
-    except MCPError:
-        raise
-    except Exception:
-        logger.exception("%s broke", name)
-        return _error_result(
-            ErrorCode.INTERNAL_ERROR,
-            "Something broke in ltx-mcp; its log on stderr says what. list_jobs shows whether a job was placed.",
-        )
-
-
-def _error_result(code: ErrorCode, sentence: str, structured: dict[str, Any] | None = None) -> CallToolResult:
+def error_result(code: ErrorCode, sentence: str, structured: dict[str, Any] | None = None) -> CallToolResult:
+    """An isError result; `structured` is the JobRef if it is about a job."""
     text = TextContent(type="text", text=f"{code}: {sentence}")
     return CallToolResult(content=[text], structured_content=structured, is_error=True)

@@ -42,12 +42,12 @@ async def serve_stdio(server: MCPServer[Any]) -> None:
     async with _opened() as (incoming, outgoing), core.lifespan(core) as state, anyio.create_task_group() as group:
         serve = partial(serve_dual_era_loop, core, lifespan_state=state, init_options=options)
         to_server, passed_on = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-        group.start_soon(_answer_probes, serve, incoming, outgoing.clone(), to_server)
+        group.start_soon(_respond_to_probes, serve, incoming, outgoing.clone(), to_server)
         await serve(passed_on, outgoing)
         group.cancel_scope.cancel()
 
 
-async def _answer_probes(
+async def _respond_to_probes(
     serve: Serve,
     incoming: Incoming,
     outgoing: Outgoing,
@@ -60,7 +60,7 @@ async def _answer_probes(
         async for item in incoming:
             request = item.message if isinstance(item, SessionMessage) else None
             if not has_begun and isinstance(request, JSONRPCRequest) and request.method == "server/discover":
-                await outgoing.send(await _answer_alone(serve, item))
+                await outgoing.send(await _respond_alone(serve, item))
             else:
                 has_begun = has_begun or isinstance(request, JSONRPCRequest)
                 await to_server.send(item)
@@ -68,16 +68,16 @@ async def _answer_probes(
             del item, request
 
 
-async def _answer_alone(serve: Serve, item: SessionMessage | Exception) -> SessionMessage:
+async def _respond_alone(serve: Serve, item: SessionMessage | Exception) -> SessionMessage:
     """The response to one request, as a conversation of its own."""
     to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](1)
-    outgoing, answers = anyio.create_memory_object_stream[SessionMessage](1)
-    async with answers, anyio.create_task_group() as group:
+    outgoing, responses = anyio.create_memory_object_stream[SessionMessage](1)
+    async with responses, anyio.create_task_group() as group:
         group.start_soon(serve, incoming, outgoing)
         async with to_server:
             await to_server.send(item)
-            answer = await answers.receive()
-    return answer
+            response = await responses.receive()
+    return response
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 from mcp.server.apps import client_supports_apps
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
+from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel
 
 from ltx_mcp.domain.arguments import (
@@ -38,7 +38,7 @@ from ltx_mcp.server.app_context import AppContext, open_jobs
 from ltx_mcp.server.arguments import StrictTool, make_tool
 from ltx_mcp.server.player.page import TOOL_META
 from ltx_mcp.server.player.player_actions import player_meta
-from ltx_mcp.server.results import image_content, job_result, make_result
+from ltx_mcp.server.results import ToolResult, image_content, job_result, make_result
 from ltx_mcp.server.tasks import follows_tasks
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -47,7 +47,7 @@ PAID = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_
 STOP = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 DEFAULT_WAIT_S, SUBMISSION_WAIT_S = 25.0, 20.0
 """How long a call waits by default for a job's end, and for its submission, if its client is known to wait."""
-MAX_CALL_S = float(MAX_WAIT_S)
+MAX_CALL_S: float = MAX_WAIT_S
 """How long a call may take that asks a person, orders, and waits for the submission."""
 
 CONTACT_SHEET_SENTENCE = (
@@ -57,38 +57,34 @@ CONTACT_SHEET_SENTENCE = (
 CORE = (GenerateVideo, AnimateImage, CheckJob, EstimateCost, CancelJob, ListJobs)
 
 
-async def generate_video(
-    arguments: GenerateVideo, context: Context[AppContext]
-) -> CallToolResult | InputRequiredResult:
+async def generate_video(arguments: GenerateVideo, context: Context[AppContext]) -> ToolResult:
     """Make a video from a text prompt. Places one paid order (local: a free preview) and answers within
     seconds with a job_id; the film takes minutes: follow it with check_job. Never repeat it because an answer is late:
     the job survives time-outs and restarts. Price first: estimate_cost. From a picture: animate_image."""
     return await _order(arguments, context)
 
 
-async def animate_image(arguments: AnimateImage, context: Context[AppContext]) -> CallToolResult | InputRequiredResult:
+async def animate_image(arguments: AnimateImage, context: Context[AppContext]) -> ToolResult:
     """Make a video that starts from a picture, and can end on another (end_image). Ordered and priced like
     generate_video. image may be another job: job_…#last continues that shot, even before it is done: order a chain of
     shots in one go."""
     return await _order(arguments, context)
 
 
-async def generate_from_audio(
-    arguments: GenerateFromAudio, context: Context[AppContext]
-) -> CallToolResult | InputRequiredResult:
+async def generate_from_audio(arguments: GenerateFromAudio, context: Context[AppContext]) -> ToolResult:
     """Make a video that fits a sound: speech moves lips, music sets the pace. The sound is kept, and its length is the
     film's and what is charged. Add a picture to bring to life, a prompt, or both. Ordered and priced like
     generate_video."""
     return await _order(arguments, context)
 
 
-async def extend_video(arguments: ExtendVideo, context: Context[AppContext]) -> CallToolResult | InputRequiredResult:
+async def extend_video(arguments: ExtendVideo, context: Context[AppContext]) -> ToolResult:
     """Lengthen a video forward or backward in time, in one piece with it. video may be another job, even before it is
     done. Charged: the new seconds and the context looked at. Ordered and priced like generate_video."""
     return await _order(arguments, context)
 
 
-async def retake_video(arguments: RetakeVideo, context: Context[AppContext]) -> CallToolResult | InputRequiredResult:
+async def retake_video(arguments: RetakeVideo, context: Context[AppContext]) -> ToolResult:
     """Redo a section of a video, its picture, its sound or both; the rest stays. The whole video is charged, not
     the section: estimate_cost with video first. video may be another job. Ordered and priced like generate_video."""
     return await _order(arguments, context)
@@ -197,7 +193,7 @@ def _choices(catalog: Catalog, operation: str | None) -> dict[str, tuple[str, ..
     }
 
 
-async def _order(arguments: PaidArguments, context: Context[AppContext]) -> CallToolResult | InputRequiredResult:
+async def _order(arguments: PaidArguments, context: Context[AppContext]) -> ToolResult:
     began = anyio.current_time()
     app_context, jobs = await open_jobs(context)
     reply = elicitation.read_reply(context)

@@ -19,6 +19,9 @@ def make_player(catalog: Catalog, lookup: Callable[[str], str], base_url: str = 
     """The extension. `lookup` reads settings of providers' URLs; `base_url` is where our own videos are served."""
     origins = [host for facts in catalog.providers for host in facts.film_hosts]
     origins += [_origin(base_url)] if base_url else []
+    # providers that were set to this machine serve their videos there too
+    urls = [lookup(name) for facts in catalog.providers for name in facts.url_env.values()]
+    origins += [_origin(url) for url in urls if url and is_loopback_url(url)]
     apps = Apps()
     apps.add_html_resource(
         PAGE,
@@ -26,16 +29,10 @@ def make_player(catalog: Catalog, lookup: Callable[[str], str], base_url: str = 
         name="player",
         title="Player",
         description="Follows one job of check_job and plays its film; for hosts that show MCP Apps.",
-        csp=ResourceCsp(resource_domains=list(dict.fromkeys([*origins, *_emulated(catalog, lookup)]))),
+        csp=ResourceCsp(resource_domains=list(dict.fromkeys(origins))),
         prefers_border=True,
     )
     return apps
-
-
-def _emulated(catalog: Catalog, lookup: Callable[[str], str]) -> list[str]:
-    """The origins of providers that were set to this machine: they serve their videos there too."""
-    addresses = [lookup(name) for facts in catalog.providers for name in facts.url_env.values()]
-    return [_origin(url) for url in addresses if url and is_loopback_url(url)]
 
 
 def _origin(url: str) -> str:

@@ -50,11 +50,10 @@ def _again(job: Job, catalog: Catalog) -> dict[str, Any] | None:
     """The same order again; None if its inputs cannot be given as arguments."""
     if job.state not in REPEATABLE:
         return None
-    inputs = tuple(_nameable(given, job) for given in job.inputs)
     # bytes that came with the call can only be given as frames of the resulting video
-    if any(given is None for given in inputs):
+    named = tuple(filter(None, (_nameable(given, job) for given in job.inputs)))
+    if len(named) < len(job.inputs):
         return None
-    named = tuple(given for given in inputs if given is not None)
     media = {
         given.role: f"{given.job_id}#{given.frame_position}" if given.frame_position else given.job_id
         for given in named
