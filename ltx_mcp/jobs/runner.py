@@ -256,9 +256,11 @@ class Runner:
         return await self.steps.fail(await self._latest(job), error)
 
     async def _latest(self, job: Job) -> Job:
-        """The job as its row is now: it may have moved before the step broke."""
+        """The job as its row is now: it may have moved before the step broke. Raises LostClaimError when it is no
+        longer ours, or ours by a later claim, which another run of `_run_job` carries."""
         latest = await self.store.run_in_thread(self.store.get, job.id)
-        if latest is None or latest.lease_owner != job.lease_owner or not latest.live:
+        ours = (job.fencing_token, job.lease_owner, True)
+        if latest is None or (latest.fencing_token, latest.lease_owner, latest.live) != ours:
             raise LostClaimError
         return latest
 

@@ -20,6 +20,7 @@ from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
+from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness
@@ -103,35 +104,35 @@ async def test_a_bug_in_a_look_does_not_cost_the_film(
 
 
 class Forgetful(Store):
-    """A store on a wire that breaks right after a commit: what was done is not told, once for each of `methods`, and
-    the `then` next calls find nobody there."""
+    """A store on a wire that breaks right after a commit: what was done is not told, once for `method`, and the `then`
+    next calls find nobody there."""
 
-    methods: tuple[str, ...] = ()
+    method = ""
     then = 0
+    has_broken = False
     _down = 0
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         inner = database.run_in_thread
-        broken: set[str] = set()
 
-        async def do(work: Any, *args: Any, **kwargs: Any) -> Any:
+        async def run_in_thread(work: Any, *args: Any, **kwargs: Any) -> Any:
             name = getattr(work, "__name__", "")
             if self._down:
                 self._down -= 1
                 raise DatabaseUnavailableError(ErrorCode.STORAGE_FAILED, "nobody there")
             result = await inner(work, *args, **kwargs)
-            if name in self.methods and name not in broken and result is not None:
-                broken.add(name)
+            if name == self.method and not self.has_broken and result is not None:
+                self.has_broken = True
                 self._down = self.then
                 raise DatabaseUnavailableError(ErrorCode.STORAGE_FAILED, "the connection broke")
             return result
 
-        self.do = do
+        self.run_in_thread = run_in_thread
 
 
 @pytest.mark.parametrize("then", [0, 1, 3])
-@pytest.mark.parametrize("method", ["claim", "move", "answer", "live"])
+@pytest.mark.parametrize("method", ["claim", "transition", "record_submission", "live"])
 async def test_a_commit_that_was_not_told_costs_neither_the_job_nor_a_second_order(
     bench: Bench,
     database: Database,
@@ -144,13 +145,24 @@ async def test_a_commit_that_was_not_told_costs_neither_the_job_nor_a_second_ord
     monkeypatch.setattr(runner, "RETRY_S", 0.01)
     placed = bench.store.place(priced(new_job(), "0.30"), bench.clock()).job
     store = Forgetful(database)
-    store.methods, store.then = (method,), then
+    store.method, store.then = method, then
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE] * 5
     bench.steps = Steps(replace(bench.steps._context, store=store))
     bench.store = store
     job = await ended(bench, liveness, placed.id)
-    assert (job.state, len(bench.provider.orders)) == (State.SUCCEEDED, 1)
-    assert not store.methods or store._down == 0
+    assert (job.state, len(bench.provider.orders), store.has_broken) == (State.SUCCEEDED, 1, True)
+
+
+async def test_a_move_to_submitting_whose_success_was_not_told_leaves_nothing_to_send(
+    bench: Bench, database: Database, new_job: New
+) -> None:
+    job = await bench.until(bench.begin(priced(new_job(), "0.30")), State.QUEUED)
+    store = Forgetful(database)
+    store.method, work = "transition", WorkInProgress()
+    steps = Steps(replace(bench.steps._context, store=store))
+    with pytest.raises(DatabaseUnavailableError):
+        await steps.take(job, work)
+    assert work.uris is None
 
 
 @dataclass
@@ -198,6 +210,22 @@ async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_onc
             await loop.stop()
     assert "unknown" not in said_meanwhile
     assert (job.state, job.bill, len(provider.orders)) == (State.SUCCEEDED, ChargeState.BOOKED, 2)
+
+
+async def test_what_an_earlier_claim_of_this_process_prepared_is_not_sent_by_a_later_one(
+    bench: Bench, liveness: Liveness, new_job: New
+) -> None:
+    """The store fails in the middle of a step; meanwhile the job is released, and this same process claims it anew."""
+    bench.store.place(priced(new_job(), "0.30"), bench.clock())
+    loop = Runner(bench.store, bench.steps, liveness, {}, frozenset(), bench.clock, lambda: None)
+    first = bench.store.claim(liveness.worker, {}, bench.clock())
+    assert first is not None
+    bench.store.release_claims(liveness.worker, frozenset(), bench.clock(), died=False)
+    again = bench.store.claim(liveness.worker, {}, bench.clock())
+    assert again is not None
+    with pytest.raises(LostClaimError):
+        await loop._latest(first)
+    assert await loop._latest(again) == again
 
 
 async def test_a_loop_that_is_told_to_stop_before_it_began_does_not_begin(bench: Bench, liveness: Liveness) -> None:

@@ -64,15 +64,17 @@ class PrepareStep:
                 job = await self._store.run_in_thread(self._store.update, job, inputs=inputs)
         try:
             self._context.check_way(job.offer.provider)
-            work.uris = {given.role: await self._uri(job, given) for given in job.inputs}
+            uris = {given.role: await self._uri(job, given) for given in job.inputs}
         except ProviderError as error:  # nothing is ordered yet, so every failure here is a definite rejection
             return await self._context.fail_over(job, JobError.of(error), self._context.now())
         if job.inputs:  # converting and uploading them took time and space
             await self._check_room(job)
         now = self._context.now()
-        return await self._context.transition(
+        moved = await self._context.transition(
             job, State.SUBMITTING, submitted_by=job.lease_owner, ordered_at=now, progress=None, status_message=""
         )
+        work.uris = uris  # only now: where the success of the transition did not reach us, nothing may be sent
+        return moved
 
     async def _check_room(self, job: Job) -> None:
         """Fail before anything is paid when the disk has no room for the video."""
