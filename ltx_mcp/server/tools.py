@@ -102,7 +102,7 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
             wait_s = patience.default_s(DEFAULT_WAIT_S) if asked_s is None else patience.asked_s(asked_s)
             job = await jobs.wait(job, wait_s, app_context.progress_reporter(context))
     view, shown = await app_context.view(job), None
-    if not app_context.show_frames:
+    if not app_context.settings.show_frames:
         view = without_frames(view) if arguments.frames or arguments.frame_at >= 0 else view
     elif arguments.frame_at >= 0 and not job.live:
         shown = await jobs.frame(job, arguments.frame_at)
