@@ -109,11 +109,9 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
     elif arguments.frames:
         shown = await jobs.sheet(job)
     images = [image_content(shown.data, shown.mime_type)] if shown else []
-    meta = (
-        player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
-        if client_supports_apps(context)
-        else None
-    )
+    meta = None
+    if client_supports_apps(context):
+        meta = player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
     return make_result(job_text(view, await app_context.status_text(job)), view, *images, meta=meta)
 
 
