@@ -38,7 +38,7 @@ from ltx_mcp.server.app_context import AppContext, open_jobs
 from ltx_mcp.server.arguments import StrictTool, make_tool
 from ltx_mcp.server.player.page import TOOL_META
 from ltx_mcp.server.player.player_actions import player_meta
-from ltx_mcp.server.results import ToolResult, image_content, job_result, make_result
+from ltx_mcp.server.results import ToolResult, job_result, make_result
 from ltx_mcp.server.tasks import follows_tasks
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -108,11 +108,10 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
         shown = await jobs.frame(job, arguments.frame_at)
     elif arguments.frames:
         shown = await jobs.sheet(job)
-    images = [image_content(shown.data, shown.mime_type)] if shown else []
     meta = None
     if client_supports_apps(context):
         meta = player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
-    return make_result(job_text(view, await app_context.status_text(job)), view, *images, meta=meta)
+    return make_result(job_text(view, await app_context.status_text(job)), view, shown, meta=meta)
 
 
 async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -> CallToolResult:
