@@ -150,7 +150,7 @@ class PixelTier(StrictModel):
 
 
 class PriceReading(StrictModel):
-    """A higher price of the same row from another source: it may be charged until that is settled."""
+    """What a second costs by one source, by resolution label or by pixel count."""
 
     as_of: date
     source: str
@@ -158,14 +158,10 @@ class PriceReading(StrictModel):
     pixel_tiers: tuple[PixelTier, ...] = ()
 
 
-class Price(StrictModel):
-    """What a second costs, by resolution label or by pixel count. This is the quote; if a later reading is higher, a
-    budget must hold `at_most`."""
+class Price(PriceReading):
+    """The quoted price of a row. `at_most` is a higher reading of another source: until that is settled it may be
+    charged, so a budget must hold it."""
 
-    as_of: date
-    source: str
-    usd_per_second: dict[Resolution, Amount] = Field(default_factory=dict)
-    pixel_tiers: tuple[PixelTier, ...] = ()
     at_most: PriceReading | None = None
 
     @model_validator(mode="after")

@@ -63,10 +63,11 @@ def _priced(
     seconds = billed_s or form.output_duration or form.duration
     cost_usd = make_price(row.price, seconds, form.resolution, form.width * form.height)
     if cost_usd is None or not _fits_frame(row, form.width, form.height):
+        largest = max((tier.up_to or 0 for tier in row.price.pixel_tiers), default=0)
         raise NotOfferedError(
             f"{form.width}x{form.height} ({form.resolution} at {form.aspect_ratio}) is not offered."
             if cost_usd is not None or not row.price.pixel_tiers
-            else f"No price is known for {form.width}x{form.height}, only up to {_largest_priced(row)} pixels."
+            else f"No price is known for {form.width}x{form.height}, only up to {largest:,} pixels."
         )
     return Offer(
         provider=provider.name,
@@ -118,10 +119,6 @@ def _billed(row: OfferSpec, form: OutputFormat, media: Input | None) -> Decimal 
         case "new+context":
             return form.duration + (form.context or Decimal())
     return None
-
-
-def _largest_priced(row: OfferSpec) -> str:
-    return format(max(tier.up_to or 0 for tier in row.price.pixel_tiers), ",")
 
 
 def _check_options(request: Request, row: OfferSpec) -> None:

@@ -60,11 +60,6 @@ class Plan:
     unusable: tuple[tuple[Offer, str], ...]
     refused: tuple[Refusal, ...]
 
-    @property
-    def priced(self) -> tuple[Offer, ...]:
-        """All offers with a price, whether they can be ordered now or not."""
-        return (*self.offers, *(offer for offer, _ in self.unusable))
-
 
 MAX_REASONS = 4
 """How many are shown when nothing fits; estimate_cost shows all."""

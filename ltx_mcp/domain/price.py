@@ -8,7 +8,7 @@ MICRO = Decimal(1_000_000)
 MAX_MICRO = Decimal(2**62)
 
 
-def make_price(price: Price | PriceReading, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
+def make_price(price: PriceReading, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
     """USD for `seconds` paid seconds of a video of `pixels` per frame; None if the table has no price for it."""
     for tier in price.pixel_tiers:
         if tier.up_to is None or pixels <= tier.up_to:

@@ -37,7 +37,7 @@ UnitPrices = Mapping[tuple[str, str], UnitPrice]
 """By provider and endpoint."""
 
 
-def base_usd(price: Price | PriceReading) -> Decimal:
+def base_usd(price: PriceReading) -> Decimal:
     """USD per second at the row's smallest size, to which price calls refer: they know no sizes."""
     if price.pixel_tiers:
         return price.pixel_tiers[0].usd_per_second

@@ -39,16 +39,12 @@ class AppContext:
     def __init__(
         self, settings: Settings, make_config: Callable[[], "JobsConfig"], group: TaskGroup, base_url: str = ""
     ) -> None:
-        self._home = settings.home
-        self._environment = settings.environment
-        self._shared = bool(settings.database_url)
-        self.show_frames = settings.show_frames
+        self.settings = settings
         self._make_config = make_config
         self._group = group
         self._base_url = base_url
         self._jobs: Jobs | None = None
         self._opening = anyio.Lock()
-        self._closed = False
         self.has_responded = anyio.Event()
         self.patiences = Patiences()
 
@@ -73,7 +69,7 @@ class AppContext:
 
     async def has_jobs(self) -> bool:
         """Whether this home has jobs; they are opened if possible."""
-        if not self._shared and not (self._home / "jobs.sqlite").exists():
+        if not self.settings.database_url and not (self.settings.home / "jobs.sqlite").exists():
             return False
         try:
             await self.jobs()
@@ -86,23 +82,21 @@ class AppContext:
 
     async def close(self) -> None:
         """Close the jobs; a detached worker continues those that are still active."""
-        if self._closed:
+        if self._jobs is None:
             return
-        self._closed = True
+        start = partial(anyio.to_thread.run_sync, _start_worker, self.settings.home, self.settings.environment)
         with anyio.CancelScope(shield=True):
-            if self._jobs is not None:
-                start = partial(anyio.to_thread.run_sync, _start_worker, self._home, self._environment)
-                await self._jobs.stop(start)
+            await self._jobs.stop(start)
 
     async def ref(self, job: Job, *, fresh: bool = True) -> JobRef:
         """The short form of a job; `fresh`: this call placed it."""
         jobs = await self.jobs()
-        links, job_context = links_of(jobs, self._base_url), await context_of(jobs, job, show_frames=self.show_frames)
-        return to_ref(job, links, job_context, datetime.now(UTC), fresh=fresh)
+        job_context = await context_of(jobs, job, show_frames=self.settings.show_frames)
+        return to_ref(job, links_of(jobs, self._base_url), job_context, datetime.now(UTC), fresh=fresh)
 
     async def view(self, job: Job) -> JobView:
         """All that is known of a job."""
-        return await view_of(await self.jobs(), job, self._base_url, show_frames=self.show_frames)
+        return await view_of(await self.jobs(), job, self._base_url, show_frames=self.settings.show_frames)
 
     async def status_text(self, job: Job) -> str:
         """What happens to a job now, in a few words; empty when it has ended."""
@@ -139,16 +133,10 @@ class ProgressSteps:
         return step, PERCENT if progress and step <= PERCENT else None
 
 
-def app_context_of(context: Context[Any]) -> AppContext:
-    """The AppContext of a call."""
-    app_context = context.request_context.lifespan_context
-    assert isinstance(app_context, AppContext)
-    return app_context
-
-
 async def open_jobs(context: Context[Any]) -> "tuple[AppContext, Jobs]":
     """The AppContext of a call, and its open jobs."""
-    app_context = app_context_of(context)
+    app_context = context.request_context.lifespan_context
+    assert isinstance(app_context, AppContext)
     return app_context, await app_context.jobs()
 
 

@@ -1,9 +1,9 @@
 """Results of the tools: a short text, the structure, and images; of an error its code and a sentence."""
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mcp.types import CallToolResult, ContentBlock, ImageContent, InputRequiredResult, TextContent
+from mcp.types import CallToolResult, ImageContent, InputRequiredResult, TextContent
 
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Job, State
@@ -11,28 +11,28 @@ from ltx_mcp.presentation.result_models import ResultModel
 from ltx_mcp.presentation.result_text import failure_text, ref_text
 from ltx_mcp.server.app_context import AppContext
 
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.shown import ShownImage
+
 ToolResult = CallToolResult | InputRequiredResult
 JOB = "ltx-mcp/job"
 """The name in `_meta`, beside an image, of what other results have as their structure."""
 
 
 def make_result(
-    text: str, structure: ResultModel, *images: ImageContent, meta: dict[str, Any] | None = None
+    text: str, structure: ResultModel, image: "ShownImage | None" = None, *, meta: dict[str, Any] | None = None
 ) -> CallToolResult:
     """The result of a call that succeeded; `meta` is for programs and the host's page, not for the model.
 
     Hosts that show their model a structure show it nothing else, and not all of them can be recognized: beside an image
     the structure goes into `meta`.
     """
-    content: list[ContentBlock] = [TextContent(type="text", text=text), *images]
-    if images:
-        return CallToolResult(content=content, _meta={JOB: structure.to_wire()} | (meta or {}))
-    return CallToolResult(content=content, structured_content=structure.to_wire(), _meta=meta)
-
-
-def image_content(data: bytes, mime_type: str) -> ImageContent:
-    """An image that the model sees."""
-    return ImageContent(type="image", data=base64.b64encode(data).decode(), mime_type=mime_type)
+    text_content = TextContent(type="text", text=text)
+    if image is None:
+        return CallToolResult(content=[text_content], structured_content=structure.to_wire(), _meta=meta)
+    data = base64.b64encode(image.data).decode()
+    image_content = ImageContent(type="image", data=data, mime_type=image.mime_type)
+    return CallToolResult(content=[text_content, image_content], _meta={JOB: structure.to_wire()} | (meta or {}))
 
 
 async def job_result(app_context: AppContext, job: Job, *, fresh: bool = True) -> CallToolResult:

@@ -140,7 +140,12 @@ class Tasks(Extension):
 
     async def _find(self, ctx: Request, params: _TaskParams) -> Task:
         require_client_extension(ctx, TASKS)
-        _check_name(ctx, params.task_id)
+        # over HTTP the routing header must name the task; the SDK checks it for the methods of the core only
+        http = ctx.request
+        if http is not None and decode_header_value(http.headers.get(MCP_NAME_HEADER)) != params.task_id:
+            raise MCPError(
+                HEADER_MISMATCH, f"{MCP_NAME_HEADER} header does not match the request body's 'taskId' parameter"
+            )
         task = await self._store.find(params.task_id, ctx)
         if task is None:
             raise MCPError(INVALID_PARAMS, f"There is no task {shorten(params.task_id)}.")
@@ -152,16 +157,6 @@ def follows_tasks(request: Request) -> bool:
     declared = request.session.client_capabilities
     declares = declared is not None and TASKS in (declared.extensions or {})
     return declares and request.protocol_version in MODERN_PROTOCOL_VERSIONS
-
-
-def _check_name(request: Request, task_id: str) -> None:
-    """Over HTTP the routing header must name the task; the SDK checks it for the core's methods only."""
-    if request.request is None:
-        return
-    if decode_header_value(request.request.headers.get(MCP_NAME_HEADER)) != task_id:
-        raise MCPError(
-            HEADER_MISMATCH, f"{MCP_NAME_HEADER} header does not match the request body's 'taskId' parameter"
-        )
 
 
 class JobTasks:

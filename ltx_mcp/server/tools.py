@@ -38,7 +38,7 @@ from ltx_mcp.server.app_context import AppContext, open_jobs
 from ltx_mcp.server.arguments import StrictTool, make_tool
 from ltx_mcp.server.player.page import TOOL_META
 from ltx_mcp.server.player.player_actions import player_meta
-from ltx_mcp.server.results import ToolResult, image_content, job_result, make_result
+from ltx_mcp.server.results import ToolResult, job_result, make_result
 from ltx_mcp.server.tasks import follows_tasks
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -102,19 +102,16 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
             wait_s = patience.default_s(DEFAULT_WAIT_S) if asked_s is None else patience.asked_s(asked_s)
             job = await jobs.wait(job, wait_s, app_context.progress_reporter(context))
     view, shown = await app_context.view(job), None
-    if not app_context.show_frames:
+    if not app_context.settings.show_frames:
         view = without_frames(view) if arguments.frames or arguments.frame_at >= 0 else view
     elif arguments.frame_at >= 0 and not job.live:
         shown = await jobs.keeping.frame(job, arguments.frame_at)
     elif arguments.frames:
         shown = await jobs.keeping.sheet(job)
-    images = [image_content(shown.data, shown.mime_type)] if shown else []
-    meta = (
-        player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
-        if client_supports_apps(context)
-        else None
-    )
-    return make_result(job_text(view, await app_context.status_text(job)), view, *images, meta=meta)
+    meta = None
+    if client_supports_apps(context):
+        meta = player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
+    return make_result(job_text(view, await app_context.status_text(job)), view, shown, meta=meta)
 
 
 async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -> CallToolResult:

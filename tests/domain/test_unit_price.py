@@ -34,7 +34,7 @@ def offer(price: UnitPrice | None = None, catalog: Catalog | None = None, **aske
     catalog = replace(catalog, unit_prices={("fal", FAST): price} if price else {})
     arguments = GenerateVideo(prompt="a pond", provider="fal", model="ltx-2.3-fast", **asked)
     plan = make_offers(to_request(arguments), (), catalog)
-    return plan.priced[0]
+    return plan.offers[0]
 
 
 def money(price: UnitPrice | None, **asked: Any) -> tuple[Decimal, Decimal]:

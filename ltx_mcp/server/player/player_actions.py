@@ -12,7 +12,7 @@ from ltx_mcp.domain.arguments import OPERATIONS, AnimateImage
 from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import from_micro, to_micro, to_wire
-from ltx_mcp.domain.request import EDITS, Input
+from ltx_mcp.domain.request import Input
 from ltx_mcp.presentation.result_text import order_text
 from ltx_mcp.presentation.suggestions import Suggestion, longer, priced
 
@@ -58,10 +58,8 @@ def _again(job: Job, catalog: Catalog) -> dict[str, Any] | None:
         given.role: f"{given.job_id}#{given.frame_position}" if given.frame_position else given.job_id
         for given in named
     }
-    values = _edit_values(job) if job.operation in EDITS else _values(job)
     model = next(model for model, operation in OPERATIONS.items() if operation == job.operation)
-    fields = {name: value for name, value in (values | media).items() if name in model.model_fields}
-    return _take(TOOLS[job.operation], model, fields, named, catalog)
+    return _take(TOOLS[job.operation], model, _values(job) | media, named, catalog)
 
 
 def _extend(job: Job, catalog: Catalog) -> dict[str, Any] | None:
@@ -77,31 +75,22 @@ def _extend(job: Job, catalog: Catalog) -> dict[str, Any] | None:
     return _take("animate_image", AnimateImage, _values(job) | {"image": f"{job.id}#last"}, (last,), catalog, NEXT_SHOT)
 
 
-def _edit_values(job: Job) -> dict[str, Any]:
+def _values(job: Job) -> dict[str, Any]:
+    """Exactly what was ordered, from the same provider, so that the price is exact."""
     offer = job.offer
     seconds = {"duration": offer.duration, "start_time": offer.start_time, "context": offer.context}
     return {
         "prompt": job.prompt,
-        "mode": offer.mode,
-        "provider": offer.provider,
-        "model": offer.model,
-        **{name: float(value) for name, value in seconds.items() if value is not None},
-    }
-
-
-def _values(job: Job) -> dict[str, Any]:
-    """Exactly what was ordered, from the same provider, so that the price is exact."""
-    offer = job.offer
-    return {
-        "prompt": job.prompt,
-        "duration": "auto" if offer.auto_duration else float(offer.duration),
         "resolution": offer.resolution,
         "aspect_ratio": offer.aspect_ratio,
         "fps": offer.fps,
         "generate_audio": offer.generate_audio,
         "camera_motion": offer.camera_motion,
+        "mode": offer.mode,
         "provider": offer.provider,
         "model": offer.model,
+        **{name: float(value) for name, value in seconds.items() if value is not None},
+        **({"duration": "auto"} if offer.auto_duration else {}),
     }
 
 
@@ -114,7 +103,8 @@ def _take(
     title: str = "Another take",
 ) -> dict[str, Any] | None:
     """A tool with all its arguments but the prompt and the key, capped at its price; None if nobody offers it."""
-    found = priced(model, values, inputs, catalog)
+    fields = {name: value for name, value in values.items() if name in model.model_fields}
+    found = priced(model, fields, inputs, catalog)
     return None if found is None else _to_action(tool, found, title)
 
 
