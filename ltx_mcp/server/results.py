@@ -12,7 +12,7 @@ from ltx_mcp.presentation.result_text import failure_text, ref_text
 from ltx_mcp.server.app_context import AppContext
 
 if TYPE_CHECKING:
-    from ltx_mcp.jobs.shown import ShownImage
+    from ltx_mcp.jobs.keeping import ShownImage
 
 ToolResult = CallToolResult | InputRequiredResult
 JOB = "ltx-mcp/job"
