@@ -134,6 +134,11 @@ class Limit(StrictModel):
     fps: tuple[Annotated[int, NUMBER, Field(ge=1, le=240)], ...] = ()
     resolution: tuple[Resolution, ...] = ()
 
+    def __str__(self) -> str:
+        rates = f" at {', '.join(map(str, self.fps))} fps" if self.fps else ""
+        sizes = f" in {', '.join(self.resolution)}" if self.resolution else ""
+        return f"duration {self.duration}{rates}{sizes}"
+
     @field_validator("duration")
     @classmethod
     def _is_positive(cls, duration: NumberRange | NumberChoices) -> NumberRange | NumberChoices:

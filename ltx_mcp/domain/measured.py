@@ -5,9 +5,9 @@ planned; pure.
 from decimal import Decimal
 
 from ltx_mcp.domain.catalog import Limit, OfferSpec
-from ltx_mcp.domain.edits import ROUNDING_S, context_within
-from ltx_mcp.domain.media_formats import check_limits, duration_text, seconds_of
+from ltx_mcp.domain.media_formats import check_limits
 from ltx_mcp.domain.offer import NotOfferedError, Offer
+from ltx_mcp.domain.output_format import ROUNDING_S, context_within
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.request import EDITS, Input
 
@@ -19,7 +19,7 @@ def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
     if offer.cost_usd and more > ROUNDING_S:
         cost_usd = offer.cost_usd * (offer.billed + more) / offer.billed
         raise NotOfferedError(
-            f"{given.role} {duration_text(given)} as it would be sent to {offer.provider}, and would cost"
+            f"{given.role} {given.duration_text} as it would be sent to {offer.provider}, and would cost"
             f" {to_text(round(cost_usd, 4))} USD; the order was quoted at {offer.price}."
         )
     if row is None:
@@ -28,17 +28,17 @@ def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
         check_limits(given, limit)
     if given.role != "audio":
         return
-    seconds, limits = seconds_of(given), _limits_of(offer, row)
+    seconds, limits = given.seconds, _limits_of(offer, row)
     if limits and all(abs(limit.duration.nearest(seconds) - seconds) > ROUNDING_S for limit in limits):
         allowed = ", or ".join(str(limit.duration) for limit in limits)
         raise NotOfferedError(
-            f"audio {duration_text(given)} as it would be sent to {offer.provider}; allowed: {allowed} s."
+            f"audio {given.duration_text} as it would be sent to {offer.provider}; allowed: {allowed} s."
         )
 
 
 def _billed(offer: Offer, given: Input, row: OfferSpec | None) -> Decimal:
     """Seconds that are paid for if this input is sent."""
-    seconds = seconds_of(given)
+    seconds = given.seconds
     if given.role != ("video" if offer.operation in EDITS else "audio"):
         return offer.billed
     if offer.operation != "extend":

@@ -1,20 +1,13 @@
 """Formats and limits of input media: what an offer accepts as it is, what must be converted, what is refused."""
 
-import math
 from collections.abc import Sequence
-from decimal import Decimal
-from fractions import Fraction
 
 from ltx_mcp.domain.catalog import InputLimits, InputSpec, OfferSpec, ProviderSpec
 from ltx_mcp.domain.offer import NotOfferedError
-from ltx_mcp.domain.request import Input, Request, to_decimal
+from ltx_mcp.domain.request import Input, Request
 
-MAX_SHORT_EDGE = 3840
-"""Pixels of a converted image's short edge: the largest output cannot show more, however the image is cropped."""
 CONVERSION_TARGETS = {"video": "mp4/h264", "audio": "m4a/aac"}
 """What video and audio are converted to where their own format is not accepted."""
-PADDING_S = Decimal("0.05")
-_PADDED = ("aac", "he-aac", "mp3", "opus", "vorbis")
 
 
 def check_media(request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec) -> None:
@@ -45,9 +38,9 @@ def check_media(request: Request, inputs: Sequence[Input], provider: ProviderSpe
 
 def check_limits(given: Input, limit: InputLimits) -> None:
     """Duration, frames, edges and aspect ratio of an input, as far as they are known. Raises NotOfferedError."""
-    seconds = seconds_within(given, limit.duration.high) if limit.duration else seconds_of(given)
+    seconds = given.seconds_within(limit.duration.high) if limit.duration else given.seconds
     if limit.duration and given.duration and not limit.duration.low <= seconds <= limit.duration.high:
-        raise NotOfferedError(f"{given.role} {duration_text(given)}; allowed: {limit.duration} s.")
+        raise NotOfferedError(f"{given.role} {given.duration_text}; allowed: {limit.duration} s.")
     if limit.min_frames and given.frames and given.frames < limit.min_frames:
         shortest = f" ({limit.min_frames / given.fps:.2f} s at {given.fps:g} fps)" if given.fps else ""
         raise NotOfferedError(
@@ -59,25 +52,17 @@ def check_limits(given: Input, limit: InputLimits) -> None:
         raise NotOfferedError(
             f"{given.role} is {given.width}x{given.height}; at most {max_long}x{max_short} is accepted."
         )
-    if limit.aspect_ratio and short and nearest_ratio(given, limit.aspect_ratio)[1] > 0.01:
+    if limit.aspect_ratio and short and given.nearest_ratio(limit.aspect_ratio)[1] > 0.01:
         ratios = ", ".join(limit.aspect_ratio)
         raise NotOfferedError(
             f"{given.role} is {given.width}x{given.height}; its aspect ratio must be one of {ratios}."
         )
 
 
-def nearest_ratio(given: Input, ratios: Sequence[str]) -> tuple[str, float]:
-    """The ratio nearest to that of the input, and how far it is."""
-    shape = given.width / given.height
-    apart = {ratio: abs(math.log(shape / float(Fraction(ratio.replace(":", "/"))))) for ratio in ratios}
-    nearest = min(ratios, key=apart.__getitem__)
-    return nearest, apart[nearest]
-
-
 def _smaller_form(given: Input, rule: InputSpec) -> bool:
     """Whether conversion may bring a file below the size limit."""
     if given.kind == "image":
-        is_smaller = scaled_size(given.width, given.height) != (given.width, given.height)
+        is_smaller = given.converted_size != (given.width, given.height)
         return is_smaller or (given.format != "jpeg" and "jpeg" in rule.accepts)
     return given.codec in ("pcm", "flac")
 
@@ -102,28 +87,3 @@ def conversion(given: Input, rule: InputSpec | None) -> str:
     if given.kind == "image":
         return "jpeg" if "jpeg" in rule.accepts else "png"
     return CONVERSION_TARGETS[given.kind]
-
-
-def scaled_size(width: int, height: int) -> tuple[int, int]:
-    """The size of an image after conversion."""
-    short = min(width, height)
-    if short <= MAX_SHORT_EDGE:
-        return width, height
-    return round(width * MAX_SHORT_EDGE / short), round(height * MAX_SHORT_EDGE / short)
-
-
-def seconds_of(media: Input) -> Decimal:
-    """The duration of video or audio."""
-    return to_decimal(media.duration)
-
-
-def seconds_within(media: Input, longest: Decimal) -> Decimal:
-    """The duration, compared with the longest allowed: an encoder's padding makes no audio too long."""
-    seconds = seconds_of(media)
-    is_padding = media.kind == "audio" and media.codec in _PADDED and longest < seconds <= longest + PADDING_S
-    return longest if is_padding else seconds
-
-
-def duration_text(media: Input) -> str:
-    """The duration in words, with what contradicts it."""
-    return f"lasts {seconds_of(media):f} s" + (f" ({media.doubt})" if media.doubt else "")

@@ -1,6 +1,5 @@
 """The records of a plan: an order that could be placed, what it changes, and why another cannot be placed."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -135,26 +134,6 @@ def row_of(offer: Offer, provider: ProviderSpec) -> OfferSpec | None:
     return next((row for row in provider.offer if (row.model, row.operation, row.endpoint) == same), None)
 
 
-FAILOVER_PRICE_FACTOR = Decimal("1.1")
-"""Without a cap from the caller, a later offer may cost this many times the first one."""
-
-
-def ceiling(offers: Sequence[Offer], max_cost_usd: Decimal | None = None, above_usd: Decimal | None = None) -> Decimal:
-    """USD that no offer of a job may exceed: the caller's cap, or a tenth more than the first offer; and never more
-    than a person who is asked above `above_usd` agreed to."""
-    first = offers[0]
-    with_spare = first.at_most_usd * FAILOVER_PRICE_FACTOR
-    cap = with_spare if max_cost_usd is None else max_cost_usd
-    if above_usd is None:
-        return cap
-    return min(cap, above_usd if first.fits(above_usd) else with_spare)
-
-
-def within(offers: Sequence[Offer], max_usd: Decimal) -> tuple[Offer, ...]:
-    """The offers that may be tried."""
-    return tuple(offer for offer in offers if offer.fits(max_usd))
-
-
 @dataclass(frozen=True)
 class Refusal:
     """A row that cannot be ordered; the reason says what it allows."""
@@ -162,14 +141,6 @@ class Refusal:
     provider: str
     model: str
     reason: str
-
-
-def refusal_texts(refused: Iterable[tuple[str, str, str]]) -> list[str]:
-    """Sentences for refusals, given as provider, model and reason: each reason once, with its models."""
-    models: dict[tuple[str, str], list[str]] = {}
-    for provider, model, reason in refused:
-        models.setdefault((provider, reason), []).append(model)
-    return [f"{provider} {', '.join(of)}: {reason}" for (provider, reason), of in models.items()]
 
 
 class NotOfferedError(Exception):

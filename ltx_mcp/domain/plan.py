@@ -9,8 +9,9 @@ from decimal import Decimal
 
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.offer import Offer, Refusal, ceiling, refusal_texts, within
-from ltx_mcp.domain.offer_builder import deviation, make_offer
+from ltx_mcp.domain.offer import Offer, Refusal
+from ltx_mcp.domain.offer_builder import make_offer
+from ltx_mcp.domain.output_format import deviation
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import quote
 from ltx_mcp.domain.request import Input, Request
@@ -99,6 +100,26 @@ def select_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -
     raise _not_supported(request, inputs, catalog, plan.refused)
 
 
+FAILOVER_PRICE_FACTOR = Decimal("1.1")
+"""Without a cap from the caller, a later offer may cost this many times the first one."""
+
+
+def ceiling(offers: Sequence[Offer], max_cost_usd: Decimal | None = None, above_usd: Decimal | None = None) -> Decimal:
+    """USD that no offer of a job may exceed: the caller's cap, or a tenth more than the first offer; and never more
+    than a person who is asked above `above_usd` agreed to."""
+    first = offers[0]
+    with_spare = first.at_most_usd * FAILOVER_PRICE_FACTOR
+    cap = with_spare if max_cost_usd is None else max_cost_usd
+    if above_usd is None:
+        return cap
+    return min(cap, above_usd if first.fits(above_usd) else with_spare)
+
+
+def within(offers: Sequence[Offer], max_usd: Decimal) -> tuple[Offer, ...]:
+    """The offers that may be tried."""
+    return tuple(offer for offer in offers if offer.fits(max_usd))
+
+
 def _above_cap(cheapest: Offer, cap: Decimal) -> CallerError:
     price = f"he price is {cheapest.price} at {cheapest.provider}"
     if cap == 0:
@@ -171,6 +192,14 @@ def _not_supported(
         changes = ", ".join(f"{change.field}={change.got}" for change in best.adjustments)
         hint = f"Nearest: {changes} at {best.provider} for {best.price}; ask for that, or pass adjust=nearest."
     return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons[:MAX_REASONS]) or _no_such_row(request, catalog), hint)
+
+
+def refusal_texts(refused: Iterable[tuple[str, str, str]]) -> list[str]:
+    """Sentences for refusals, given as provider, model and reason: each reason once, with its models."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for provider, model, reason in refused:
+        models.setdefault((provider, reason), []).append(model)
+    return [f"{provider} {', '.join(of)}: {reason}" for (provider, reason), of in models.items()]
 
 
 def _no_such_row(request: Request, catalog: Catalog) -> str:

@@ -1,11 +1,35 @@
 """Money: Decimal in calculations, integer micro-dollars in the store, a JSON number of at most six decimals outside."""
 
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from ltx_mcp.domain.catalog import Price, PriceReading
 
 MICRO = Decimal(1_000_000)
 MAX_MICRO = Decimal(2**62)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an order costs: by the table, by its higher reading if there is one, and in credits if a provider has them;
+    `credits_usd` is what the integer credits are worth."""
+
+    usd: Decimal
+    highest_usd: Decimal | None
+    credits: int | None
+    credits_usd: Decimal | None
+
+
+def make_cost(
+    price: Price, seconds: Decimal, resolution: str, pixels: int, usd_per_credit: Decimal | None
+) -> Cost | None:
+    """The cost of `seconds` paid seconds of a video of `pixels` per frame; None if the table has no price for it."""
+    usd = make_price(price, seconds, resolution, pixels)
+    if usd is None:
+        return None
+    credits = None if usd_per_credit is None else int((usd / usd_per_credit).to_integral_value(ROUND_CEILING))
+    worth = None if credits is None or usd_per_credit is None else credits * usd_per_credit
+    return Cost(usd, highest_price(price, seconds, resolution, pixels), credits, worth)
 
 
 def make_price(price: PriceReading, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
@@ -20,17 +44,6 @@ def make_price(price: PriceReading, seconds: Decimal, resolution: str, pixels: i
 def highest_price(price: Price, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
     """USD for the same by the higher reading; None if there is none."""
     return None if price.at_most is None else make_price(price.at_most, seconds, resolution, pixels)
-
-
-def to_credits(usd: Decimal, usd_per_credit: Decimal | None) -> int | None:
-    """Integer credits, rounded up: a budget must be enough whichever way a provider rounds."""
-    return None if usd_per_credit is None else int((usd / usd_per_credit).to_integral_value(ROUND_CEILING))
-
-
-def from_credits(usd: Decimal, usd_per_credit: Decimal | None) -> Decimal | None:
-    """What the integer credits of a price are worth; None if the provider does not use credits."""
-    credits = to_credits(usd, usd_per_credit)
-    return None if credits is None or usd_per_credit is None else credits * usd_per_credit
 
 
 def to_micro(usd: Decimal) -> int:

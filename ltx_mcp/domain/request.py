@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -59,6 +60,12 @@ class Request:
         return self.duration is None and self.operation != "audio_to_video"
 
 
+MAX_SHORT_EDGE = 3840
+"""Pixels of a converted image's short edge: the largest output cannot show more, however the image is cropped."""
+PADDING_S = Decimal("0.05")
+_PADDED = ("aac", "he-aac", "mp3", "opus", "vorbis")
+
+
 @dataclass(frozen=True)
 class Input:
     """One media file of a request: bytes we have (`sha256`), or another job's video or frame, which may not exist yet.
@@ -100,10 +107,45 @@ class Input:
         """The format as catalogs name it; empty if it is not known yet."""
         return f"{self.format}/{self.codec}" if self.codec else self.format
 
+    @property
+    def seconds(self) -> Decimal:
+        """The duration of video or audio."""
+        return to_decimal(self.duration)
+
+    def seconds_within(self, longest: Decimal) -> Decimal:
+        """The duration, compared with the longest allowed: an encoder's padding makes no audio too long."""
+        is_padding = self.kind == "audio" and self.codec in _PADDED and longest < self.seconds <= longest + PADDING_S
+        return longest if is_padding else self.seconds
+
+    @property
+    def duration_text(self) -> str:
+        """The duration in words, with what contradicts it."""
+        return f"lasts {self.seconds:f} s" + (f" ({self.doubt})" if self.doubt else "")
+
+    @property
+    def converted_size(self) -> tuple[int, int]:
+        """Width and height of an image after conversion."""
+        short = min(self.width, self.height)
+        if short <= MAX_SHORT_EDGE:
+            return self.width, self.height
+        return round(self.width * MAX_SHORT_EDGE / short), round(self.height * MAX_SHORT_EDGE / short)
+
+    def nearest_ratio(self, ratios: Sequence[str]) -> tuple[str, float]:
+        """The aspect ratio nearest to its own, and how far it is."""
+        shape = self.width / self.height
+        apart = {ratio: abs(math.log(shape / float(Fraction(ratio.replace(":", "/"))))) for ratio in ratios}
+        nearest = min(ratios, key=apart.__getitem__)
+        return nearest, apart[nearest]
+
 
 def kind_of(role: str) -> MediaKind:
     """The kind of media of a role."""
     return "video" if role == "video" else "audio" if role == "audio" else "image"
+
+
+def find_input(inputs: Sequence[Input], role: str) -> Input | None:
+    """The input of this role, if there is one."""
+    return next((given for given in inputs if given.role == role), None)
 
 
 def to_decimal(number: float) -> Decimal:

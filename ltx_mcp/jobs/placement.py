@@ -10,8 +10,7 @@ from functools import partial
 from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, needs_confirmation
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
-from ltx_mcp.domain.offer import ceiling, within
-from ltx_mcp.domain.plan import Catalog, Plan, is_preview_only, make_offers, select_offers
+from ltx_mcp.domain.plan import Catalog, Plan, ceiling, is_preview_only, make_offers, select_offers, within
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import assumed_inputs, canonical_form, media_arguments, to_request
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest

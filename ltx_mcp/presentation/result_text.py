@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.job import Job, State
-from ltx_mcp.domain.offer import CAPTION, Offer, refusal_texts
-from ltx_mcp.domain.plan import PREVIEW_PROVIDER
+from ltx_mcp.domain.offer import CAPTION, Offer
+from ltx_mcp.domain.plan import PREVIEW_PROVIDER, refusal_texts
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, clock, one_line, ordinal
 from ltx_mcp.domain.request import MEDIA_ROLES, assumed_s

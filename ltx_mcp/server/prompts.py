@@ -14,7 +14,6 @@ from mcp.types import INVALID_PARAMS
 from pydantic import Field, ValidationError
 
 from ltx_mcp.domain.catalog import OfferSpec
-from ltx_mcp.domain.offer_builder import limit_text
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
 from ltx_mcp.domain.quoting import MAX_SHOWN_NAMES, quote, shorten
 
@@ -195,8 +194,7 @@ def _lengths(rows: Sequence[tuple[str, OfferSpec]], catalog: Catalog) -> str:
     """A line for each model of each provider, of usable providers if there are any."""
     usable = [(provider, row) for provider, row in rows if catalog.availability[provider].usable]
     return "\n".join(
-        f"- {provider} {row.model}: {'; '.join(limit_text(limit) for limit in row.limits)}"
-        for provider, row in usable or rows
+        f"- {provider} {row.model}: {'; '.join(str(limit) for limit in row.limits)}" for provider, row in usable or rows
     )
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, needs_confirmation, question_text
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.offer import Offer, ceiling, within
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.plan import ceiling, within
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob

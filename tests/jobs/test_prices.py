@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from ltx_mcp.domain.errors import ErrorCode, JobError, ProviderError
 from ltx_mcp.domain.job import ChargeState, Job, State
-from ltx_mcp.domain.offer import ceiling
+from ltx_mcp.domain.plan import ceiling
 from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.store import migrations

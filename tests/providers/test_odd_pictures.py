@@ -14,8 +14,8 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from ltx_mcp.domain.media_formats import scaled_size
 from ltx_mcp.domain.media_info import SEEN, TRAITS, MediaInfo
+from ltx_mcp.domain.request import Input
 from ltx_mcp.emulator.emulator_state import EmulatorState
 from ltx_mcp.media.image import convert_image, open_image
 from tests.conftest import missing
@@ -119,6 +119,6 @@ def test_another_program_shows_the_same_picture(name: str, tmp_path: Path) -> No
 
 def test_a_large_picture_is_made_no_larger_than_a_film_can_show(tmp_path: Path) -> None:
     Image.new("L", (4000, 3900), 90).save(tmp_path / "a.png")
-    assert convert_image(tmp_path / "a.png", tmp_path / "a.jpg", "jpeg", *scaled_size(4000, 3900)) == MediaInfo(
-        "jpeg", 3938, 3840
-    )
+    assert convert_image(
+        tmp_path / "a.png", tmp_path / "a.jpg", "jpeg", *Input("image", width=4000, height=3900).converted_size
+    ) == MediaInfo("jpeg", 3938, 3840)

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ltx_mcp.domain.catalog import InputSpec
-from ltx_mcp.domain.edits import check_section
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import NOT_SENT, Job, State
 from ltx_mcp.domain.measured import check_sent
-from ltx_mcp.domain.media_formats import conversion, scaled_size
+from ltx_mcp.domain.media_formats import conversion
 from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
+from ltx_mcp.domain.output_format import check_section
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.files import CONVERTED, digest_of
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
@@ -177,7 +177,7 @@ class PrepareStep:
         source, media = self._context.files.input(given), self._context.media
         if given.kind != "image":
             return await media.convert_media(source, part, given.kind)
-        await media.convert_image(source, part, target, scaled_size(given.width, given.height))
+        await media.convert_image(source, part, target, given.converted_size)
         return None
 
     async def _upload(self, job: Job, given: Input) -> str:

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, func, literal_column, select
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ChargeState, Job
-from ltx_mcp.domain.offer import Offer, ceiling
+from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.plan import ceiling
 from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.jobs.store.schema import IS_LIVE, jobs
 

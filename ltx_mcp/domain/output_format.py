@@ -1,14 +1,14 @@
-"""Extensions and retakes of a video: how much may be added or redone, and what the result will be; pure."""
+"""What the result of an order will be: length, rate and size, made anew or from another video; pure."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from fractions import Fraction
 
-from ltx_mcp.domain.catalog import OfferSpec
-from ltx_mcp.domain.media_formats import seconds_of
+from ltx_mcp.domain.catalog import Limit, OfferSpec
 from ltx_mcp.domain.offer import NotOfferedError, Offer
-from ltx_mcp.domain.request import SHORTEST_SECTION_S, Input, Request, to_decimal, video_size
+from ltx_mcp.domain.request import EDITS, SHORTEST_SECTION_S, Input, Request, find_input, to_decimal, video_size
 
 ROUNDING_S = Decimal("0.05")
 """How far a section may exceed the end: durations are reported rounded."""
@@ -28,9 +28,79 @@ class OutputFormat:
     context: Decimal | None = None
 
 
-def edit_output(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
+def output_format(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
+    """What this row makes of a request. Raises NotOfferedError."""
+    return _edited(request, inputs, row) if request.operation in EDITS else _made(request, inputs, row)
+
+
+def deviation(request: Request, duration: Decimal, fps: int, resolution: str) -> float:
+    """How much differs from the request, as a sum of relative changes; 0 if nothing does."""
+    pairs = [(float(duration), float(request.duration or duration))]
+    if request.fps and request.resolution:
+        pairs += [(fps, request.fps), (_short_side(resolution), _short_side(request.resolution))]
+    return sum(abs(math.log(got / asked)) for got, asked in pairs)
+
+
+def _short_side(resolution: str) -> int:
+    return int(resolution.removesuffix("p"))
+
+
+def _made(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
+    """The format of a video whose size and rate are part of the request."""
+    aspect_ratio = _aspect_ratio(request, inputs, row)
+    if aspect_ratio not in row.aspect_ratio:
+        raise NotOfferedError(f"aspect_ratio {aspect_ratio} is not offered; allowed: {', '.join(row.aspect_ratio)}.")
+    audio = find_input(inputs, "audio")
+    duration, fps, resolution = _fit(request, row, audio)
+    return OutputFormat(duration, fps, resolution, aspect_ratio, *video_size(resolution, aspect_ratio))
+
+
+def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferSpec) -> str:
+    """The requested ratio; for `auto` the offered one nearest to the first image whose size is known."""
+    if request.aspect_ratio != "auto":
+        return request.aspect_ratio
+    sized = next((given for given in inputs if given.kind == "image" and given.width and given.height), None)
+    return row.aspect_ratio[0] if sized is None else sized.nearest_ratio(row.aspect_ratio)[0]
+
+
+def _fit(request: Request, row: OfferSpec, audio: Input | None) -> tuple[Decimal, int, str]:
+    """Duration, fps and resolution: as requested if a limit allows them, or with adjust=nearest the nearest. The
+    duration of audio is never changed."""
+    audio_s = audio.seconds if audio else None
+    limits = [limit for limit in row.limits if audio is None or _lasts_within(audio, limit)]
+    if audio and not limits:
+        longest = "; or ".join(map(str, row.limits))
+        raise NotOfferedError(f"audio {audio.duration_text}; allowed: {longest}.")
+    fits = [_nearest(request, limit, audio_s) for limit in limits]
+    best = min(fits, key=lambda fit: (deviation(request, *fit), -fit[0] if request.duration is None else fit[0]))
+    if deviation(request, *best) == 0 or request.adjust == "nearest":
+        return best
+    asked = (request.duration, request.fps, request.resolution)
+    wrong = [
+        f"{name} {value}"
+        for name, value, got in zip(("duration", "fps", "resolution"), asked, best, strict=True)
+        if value not in (None, got)
+    ]
+    raise NotOfferedError(f"{' with '.join(wrong)} is not offered; allowed: {'; or '.join(map(str, row.limits))}.")
+
+
+def _lasts_within(audio: Input, limit: Limit) -> bool:
+    seconds = audio.seconds_within(limit.duration.longest)
+    return limit.duration.nearest(seconds) == seconds
+
+
+def _nearest(request: Request, limit: Limit, audio_s: Decimal | None) -> tuple[Decimal, int, str]:
+    fps = min(limit.fps, key=lambda rate: (abs(math.log(rate / request.fps)), rate))
+    side = _short_side(request.resolution or limit.resolution[0])
+    resolution = min(limit.resolution, key=lambda label: (abs(math.log(_short_side(label) / side)), label))
+    asked_s = audio_s if audio_s is not None else request.duration
+    return limit.duration.longest if asked_s is None else limit.duration.nearest(asked_s), fps, resolution
+
+
+def _edited(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
     """The format of a video made from another: that one's size and rate, and a duration that follows from its own."""
-    video = next(given for given in inputs if given.role == "video")
+    video = find_input(inputs, "video")
+    assert video is not None
     assert request.duration is not None
     extends = request.operation == "extend"
     duration = _new_part(request, video, row) if extends else _section(request, video, row)
@@ -43,7 +113,7 @@ def edit_output(request: Request, inputs: Sequence[Input], row: OfferSpec) -> Ou
         aspect_ratio=f"{ratio.numerator}:{ratio.denominator}",
         width=width,
         height=height,
-        output_duration=seconds_of(video) + (duration if extends else 0),
+        output_duration=video.seconds + (duration if extends else 0),
         context=_context(request, video, row, duration) if extends else None,
     )
 
@@ -104,7 +174,7 @@ def context_within(video: Input, row: OfferSpec, duration: Decimal, rounding: st
     """Seconds of the video that a provider can use, and does if no context is given."""
     if row.context is None:
         return Decimal()
-    budget, longest = _frame_budget(video, row, rounding), min(row.context.high, seconds_of(video))
+    budget, longest = _frame_budget(video, row, rounding), min(row.context.high, video.seconds)
     return longest if budget is None else min(longest, budget - duration)
 
 
@@ -129,7 +199,7 @@ def _section(request: Request, video: Input, row: OfferSpec) -> Decimal:
 
 def _shown_s(video: Input) -> Decimal:
     """How long there are frames; the audio may be much longer."""
-    seconds, counted = seconds_of(video), video.frames / video.fps if video.fps else 0.0
+    seconds, counted = video.seconds, video.frames / video.fps if video.fps else 0.0
     return to_decimal(round(counted, 3)) if video.doubt and 0 < counted < seconds else seconds
 
 
