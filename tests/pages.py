@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from tests.cli.conftest import environment
 from tests.patience import HANG_S
@@ -21,12 +21,15 @@ STEP = re.compile(
 )
 
 
+Where = Literal["before", "after", "instead of"]
+
+
 @dataclass(frozen=True)
 class Step:
     """A block of a page: a new file, or lines before, after or instead of the one line that begins with `line`."""
 
     path: str
-    where: Literal["before", "after", "instead of"] | None
+    where: Where | None
     line: str
     text: str
 
@@ -45,7 +48,7 @@ class Step:
 def read_steps(page: Path) -> list[Step]:
     """The steps of a page, in its order."""
     found = STEP.finditer(page.read_text(encoding="utf-8"))
-    return [Step(each["path"], each["where"], each["line"] or "", each["text"]) for each in found]  # type: ignore[arg-type]
+    return [Step(each["path"], cast(Where | None, each["where"]), each["line"] or "", each["text"]) for each in found]
 
 
 def follow(steps: list[Step], copy: Path) -> None:

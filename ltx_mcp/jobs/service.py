@@ -112,7 +112,7 @@ class Jobs:
             self._media.probe_image,
             # a caller on this machine may reach what this machine reaches
             fetch_url if folders is None else fetch_by_proxy,
-            listen=self._media.probe_media,
+            probe_media=self._media.probe_media,
             cwd=self._config.cwd,
             is_typed=self._config.is_typed,
         )

@@ -77,24 +77,24 @@ class InputReader:
     """Turns a reference into a file in the caller's own temporary folder, or into one clear CallerError.
 
     `folders` are those a path may lie in; None is where paths mean nothing, as over HTTP. `cwd` and `is_typed`: see
-    Paths. `look` probes an image, `listen` a video or an audio, of `max_media_bytes` at most.
+    Paths. Videos and audio have `max_media_bytes` at most.
     """
 
     def __init__(
         self,
         folders: tuple[Path, ...] | None,
-        look: ProbeImage,
+        probe_image: ProbeImage,
         fetch: Fetch = fetch_url,
         max_bytes: int = MAX_BYTES,
-        listen: ProbeMedia | None = None,
+        probe_media: ProbeMedia | None = None,
         max_media_bytes: int = MAX_MEDIA_BYTES,
         *,
         cwd: Path | None = None,
         is_typed: bool = False,
     ) -> None:
         self._paths = None if folders is None else Paths(folders, cwd, is_typed)
-        self._probe_image = look
-        self._probe_media = listen
+        self._probe_image = probe_image
+        self._probe_media = probe_media
         self._fetch = fetch
         self._max_bytes = max_bytes
         self._max_media_bytes = max_media_bytes

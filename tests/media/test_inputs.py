@@ -38,12 +38,12 @@ def into(tmp_path: Path) -> Path:
     return made
 
 
-async def looks_fine(path: Path) -> MediaInfo:
+async def probe_fine(path: Path) -> MediaInfo:
     assert path.is_file()
     return MediaInfo("png", 640, 360)
 
 
-async def looks_broken(path: Path) -> MediaInfo:
+async def probe_broken(path: Path) -> MediaInfo:
     raise CallerError(ErrorCode.INPUT_FAILED, "The picture is damaged.", "Send a whole picture.")
 
 
@@ -52,7 +52,7 @@ async def no_fetch(url: str, out: Path, *, argument: str, max_bytes: int) -> str
 
 
 def reader(*folders: Path, max_bytes: int = 1_000_000) -> InputReader:
-    return InputReader(folders, looks_fine, no_fetch, max_bytes)
+    return InputReader(folders, probe_fine, no_fetch, max_bytes)
 
 
 async def refusal(
@@ -112,14 +112,14 @@ async def test_a_url_is_fetched_within_the_limit_and_hashed(into: Path) -> None:
         out.write_bytes(CONTENT)
         return "text/plain"
 
-    reading = InputReader(None, looks_fine, fetch, 777)
+    reading = InputReader(None, probe_fine, fetch, 777)
     picture = await reading.read_picture(WebUrl("https://a.example/b"), "image", into)
     assert picture.input.sha256 == hashlib.sha256(CONTENT).hexdigest()
     assert picture.input.size_bytes == len(CONTENT)
 
 
 async def test_without_another_fetch_a_url_goes_through_the_guarded_one(into: Path) -> None:
-    reading = InputReader(None, looks_fine)
+    reading = InputReader(None, probe_fine)
     assert "public address" in await refusal(reading, WebUrl("https://127.0.0.1/a.png"), into)
 
 
@@ -133,38 +133,38 @@ def test_reading_inputs_does_not_load_httpx_before_a_url_is_given() -> None:
 
 async def test_a_picture_that_cannot_be_decoded_is_removed_and_its_argument_named(into: Path) -> None:
     ref = DataUri("image/png", base64.b64encode(CONTENT).decode())
-    message = await refusal(InputReader((), looks_broken, no_fetch), ref, into)
+    message = await refusal(InputReader((), probe_broken, no_fetch), ref, into)
     assert message == "end_image: The picture is damaged."
 
 
 async def test_an_error_that_names_the_argument_is_passed_on_as_it_is(into: Path) -> None:
     error = CallerError(ErrorCode.INPUT_FAILED, "The image is damaged.", "Send a whole picture.")
 
-    async def look(path: Path) -> MediaInfo:
+    async def probe(path: Path) -> MediaInfo:
         raise error
 
     with pytest.raises(CallerError) as raised:
-        await InputReader((), look, no_fetch).read_picture(DataUri("", "AAAA"), "image", into)
+        await InputReader((), probe, no_fetch).read_picture(DataUri("", "AAAA"), "image", into)
     assert raised.value is error
 
 
-async def test_a_bug_while_looking_leaves_no_file(into: Path) -> None:
-    async def look(path: Path) -> MediaInfo:
+async def test_a_bug_while_probing_leaves_no_file(into: Path) -> None:
+    async def probe(path: Path) -> MediaInfo:
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError):
-        await InputReader((), look, no_fetch).read_picture(DataUri("", "AAAA"), "image", into)
+        await InputReader((), probe, no_fetch).read_picture(DataUri("", "AAAA"), "image", into)
     assert list(into.iterdir()) == []
 
 
 async def test_a_cancelled_reading_leaves_no_file(into: Path) -> None:
-    async def look(path: Path) -> MediaInfo:
+    async def probe(path: Path) -> MediaInfo:
         assert path.exists()
         await anyio.sleep_forever()
         raise AssertionError
 
     with anyio.move_on_after(0.2) as scope:
-        await InputReader((), look, no_fetch).read_picture(DataUri("", "AAAA"), "image", into)
+        await InputReader((), probe, no_fetch).read_picture(DataUri("", "AAAA"), "image", into)
     assert scope.cancelled_caught
     assert list(into.iterdir()) == []
 
@@ -389,7 +389,7 @@ async def test_a_file_larger_than_it_says_is_cut_off(into: Path) -> None:
 
 async def test_where_paths_mean_nothing_the_other_forms_are_named(folder: Path, into: Path) -> None:
     (folder / "a.png").write_bytes(CONTENT)
-    reading = InputReader(None, looks_fine, no_fetch)
+    reading = InputReader(None, probe_fine, no_fetch)
     message = await refusal(reading, LocalPath(str(folder / "a.png")), into, ErrorCode.INVALID_REQUEST)
     for form in ("https URL", "data URI", "job_…#last"):
         assert form in message

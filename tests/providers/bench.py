@@ -168,7 +168,7 @@ async def opened(
         jobs = await Jobs.open(config, time.now, time.sleep)
         if fetch is not None:
             jobs._placement.reader = InputReader(
-                folders, jobs._media.probe_image, fetch, listen=jobs._media.probe_media
+                folders, jobs._media.probe_image, fetch, probe_media=jobs._media.probe_media
             )
         await jobs.start(group)
         ticking = anyio.CancelScope()

@@ -69,7 +69,7 @@ def free_box(words: bytes) -> bytes:
 
 async def read(path: Path, role: str, media: MediaClient) -> Input:
     """The file as a request's medium, read as the program reads it."""
-    reader = InputReader((path.parent,), media.probe_image, listen=media.probe_media)
+    reader = InputReader((path.parent,), media.probe_image, probe_media=media.probe_media)
     into, kind = path.parent / "read", kind_of(role)
     into.mkdir(exist_ok=True)
     given = LocalPath(str(path))
