@@ -60,7 +60,7 @@ async def _decode_and_encode(memory_mib: int) -> list[Finding]:
 
 
 async def _try(what: str, problem: str, look: Callable[[], Awaitable[Finding]]) -> Finding:
-    """What `look` finds, or that it took too long, or the `trouble` that it ran into."""
+    """What `look` finds, or that it took too long, or the `problem` that it ran into."""
     try:
         with anyio.fail_after(PATIENCE_S):
             return await look()

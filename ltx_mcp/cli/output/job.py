@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import option_name, print_json, spoken
@@ -16,9 +16,6 @@ from ltx_mcp.presentation.config import read_edge
 from ltx_mcp.presentation.result_models import AdjustmentView, JobView, to_time
 from ltx_mcp.presentation.result_text import changes_text, says
 from ltx_mcp.presentation.suggestions import ADDED_S, ANY_PROMPT, REDONE_S, longer, next_shot, redone
-
-if TYPE_CHECKING:
-    pass
 
 PREVIEW = "A preview drawn on this machine, not LTX."
 SIGNS = {"succeeded": "✓", "failed": "✗", "cancelled": "✗", "unknown": "?"}
