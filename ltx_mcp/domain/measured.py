@@ -5,9 +5,8 @@ planned; pure.
 from decimal import Decimal
 
 from ltx_mcp.domain.catalog import Limit, OfferSpec
-from ltx_mcp.domain.media_formats import check_limits
 from ltx_mcp.domain.offer import NotOfferedError, Offer
-from ltx_mcp.domain.output_format import ROUNDING_S, context_within
+from ltx_mcp.domain.output_format import ROUNDING_S, check_limits, context_within
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.request import EDITS, Input
 

@@ -135,6 +135,14 @@ def row_of(offer: Offer, provider: ProviderSpec) -> OfferSpec | None:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """What a row makes of a request, and by how much that differs from it; 0 if nothing does."""
+
+    offer: Offer
+    deviation: float
+
+
+@dataclass(frozen=True)
 class Refusal:
     """A row that cannot be ordered; the reason says what it allows."""
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
-from ltx_mcp.domain.media_formats import check_media, conversions
+from ltx_mcp.domain.media_formats import conversions
 from ltx_mcp.domain.media_info import SEEN, describe, describe_converted
-from ltx_mcp.domain.offer import Adjustment, NotOfferedError, Offer, Refusal
-from ltx_mcp.domain.output_format import OutputFormat, output_format
+from ltx_mcp.domain.offer import Adjustment, Candidate, NotOfferedError, Offer, Refusal
+from ltx_mcp.domain.output_format import OutputFormat, check_media, deviation, output_format
 from ltx_mcp.domain.price import make_cost
 from ltx_mcp.domain.request import EDITS, Input, Request, find_input
 
@@ -16,14 +16,17 @@ THE_LONGEST = "the longest of what its header says and what was counted"
 """How media are priced whose header and packets disagree: the end of the adjustment that reports it."""
 
 
-def make_offer(request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec) -> Offer | Refusal:
+def make_offer(
+    request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec
+) -> Candidate | Refusal:
     """The order this row makes of a request, or why it cannot."""
     try:
         _check_options(request, row)
         check_media(request, inputs, provider, row)
-        converted = conversions(inputs, provider)
         form = output_format(request, inputs, row)
-        return _complete(request, inputs, provider, row, form, converted)
+        apart = deviation(request, form.duration, form.fps, form.resolution)
+        offer = _complete(request, inputs, provider, row, form, conversions(inputs, provider))
+        return Candidate(offer, apart)
     except NotOfferedError as reason:
         return Refusal(provider.name, row.model, str(reason))
 

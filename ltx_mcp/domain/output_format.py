@@ -1,4 +1,5 @@
-"""What the result of an order will be: length, rate and size, made anew or from another video; pure."""
+"""What one row of the catalog makes of a request: which media it accepts, and what length, rate and size the result
+will have, made anew or from another video; pure."""
 
 import math
 from collections.abc import Sequence
@@ -6,12 +7,14 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from fractions import Fraction
 
-from ltx_mcp.domain.catalog import Limit, OfferSpec
+from ltx_mcp.domain.catalog import InputLimits, InputSpec, Limit, OfferSpec, ProviderSpec
 from ltx_mcp.domain.offer import NotOfferedError, Offer
 from ltx_mcp.domain.request import EDITS, SHORTEST_SECTION_S, Input, Request, find_input, to_decimal, video_size
 
 ROUNDING_S = Decimal("0.05")
 """How far a section may exceed the end: durations are reported rounded."""
+PADDING_S = Decimal("0.05")
+_PADDED = ("aac", "he-aac", "mp3", "opus", "vorbis")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,77 @@ class OutputFormat:
     height: int
     output_duration: Decimal | None = None
     context: Decimal | None = None
+
+
+def check_media(request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec) -> None:
+    """Raises NotOfferedError for media this row does not accept, in this format or at all."""
+    for given in inputs:
+        if given.role not in row.media:
+            others = f" for {request.operation}; it takes {', '.join(row.media)}" if row.media else ""
+            raise NotOfferedError(f"{given.role} is not accepted{others}.")
+        rule = provider.inputs[given.kind]
+        limit = row.media_limits.get(given.role)
+        max_bytes = min(filter(None, (rule.max_bytes, limit.max_bytes if limit else None)), default=None)
+        if max_bytes is not None and given.size_bytes > max_bytes:
+            allowed = f"at most {max_bytes:,} are accepted"
+            if not _smaller_form(given, rule):
+                raise NotOfferedError(f"{given.role} has {given.size_bytes:,} bytes; {allowed}.")
+            if request.adjust == "never":
+                reason = f"{given.role} has {given.size_bytes:,} bytes; {allowed}, or adjust=nearest converts it."
+                raise NotOfferedError(reason)
+        if given.form and given.form not in rule.accepts and request.adjust == "never":
+            raise NotOfferedError(
+                f"{given.role} is {given.form}; accepted: {', '.join(rule.accepts)}, or adjust=nearest converts it."
+            )
+        if limit:
+            check_limits(given, limit)
+        if request.is_automatic and given.role == "end_image":
+            raise NotOfferedError("duration auto is not offered with end_image; give a number of seconds.")
+
+
+def check_limits(given: Input, limit: InputLimits) -> None:
+    """Duration, frames, edges and aspect ratio of an input, as far as they are known. Raises NotOfferedError."""
+    seconds = seconds_within(given, limit.duration.high) if limit.duration else given.seconds
+    if limit.duration and given.duration and not limit.duration.low <= seconds <= limit.duration.high:
+        raise NotOfferedError(f"{given.role} {given.duration_text}; allowed: {limit.duration} s.")
+    if limit.min_frames and given.frames and given.frames < limit.min_frames:
+        shortest = f" ({limit.min_frames / given.fps:.2f} s at {given.fps:g} fps)" if given.fps else ""
+        raise NotOfferedError(
+            f"{given.role} has {given.frames} frames; at least {limit.min_frames}{shortest} are needed."
+        )
+    short, long = sorted((given.width, given.height))
+    max_long, max_short = limit.max_long_edge or long, limit.max_short_edge or short
+    if long > max_long or short > max_short:
+        raise NotOfferedError(
+            f"{given.role} is {given.width}x{given.height}; at most {max_long}x{max_short} is accepted."
+        )
+    if limit.aspect_ratio and short and nearest_ratio(given, limit.aspect_ratio)[1] > 0.01:
+        ratios = ", ".join(limit.aspect_ratio)
+        raise NotOfferedError(
+            f"{given.role} is {given.width}x{given.height}; its aspect ratio must be one of {ratios}."
+        )
+
+
+def _smaller_form(given: Input, rule: InputSpec) -> bool:
+    """Whether conversion may bring a file below the size limit."""
+    if given.kind == "image":
+        is_smaller = given.converted_size != (given.width, given.height)
+        return is_smaller or (given.format != "jpeg" and "jpeg" in rule.accepts)
+    return given.codec in ("pcm", "flac")
+
+
+def seconds_within(given: Input, longest: Decimal) -> Decimal:
+    """The duration, compared with the longest allowed: an encoder's padding makes no audio too long."""
+    is_padding = given.kind == "audio" and given.codec in _PADDED and longest < given.seconds <= longest + PADDING_S
+    return longest if is_padding else given.seconds
+
+
+def nearest_ratio(given: Input, ratios: Sequence[str]) -> tuple[str, float]:
+    """The aspect ratio nearest to that of an image or a video, and how far it is."""
+    shape = given.width / given.height
+    apart = {ratio: abs(math.log(shape / float(Fraction(ratio.replace(":", "/"))))) for ratio in ratios}
+    nearest = min(ratios, key=apart.__getitem__)
+    return nearest, apart[nearest]
 
 
 def output_format(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
@@ -60,7 +134,7 @@ def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferSpec) -> 
     if request.aspect_ratio != "auto":
         return request.aspect_ratio
     sized = next((given for given in inputs if given.kind == "image" and given.width and given.height), None)
-    return row.aspect_ratio[0] if sized is None else sized.nearest_ratio(row.aspect_ratio)[0]
+    return row.aspect_ratio[0] if sized is None else nearest_ratio(sized, row.aspect_ratio)[0]
 
 
 def _fit(request: Request, row: OfferSpec, audio: Input | None) -> tuple[Decimal, int, str]:
@@ -85,7 +159,7 @@ def _fit(request: Request, row: OfferSpec, audio: Input | None) -> tuple[Decimal
 
 
 def _lasts_within(audio: Input, limit: Limit) -> bool:
-    seconds = audio.seconds_within(limit.duration.longest)
+    seconds = seconds_within(audio, limit.duration.longest)
     return limit.duration.nearest(seconds) == seconds
 
 

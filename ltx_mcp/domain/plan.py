@@ -9,9 +9,8 @@ from decimal import Decimal
 
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
-from ltx_mcp.domain.offer import Offer, Refusal
+from ltx_mcp.domain.offer import Candidate, Offer, Refusal
 from ltx_mcp.domain.offer_builder import make_offer
-from ltx_mcp.domain.output_format import deviation
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import quote
 from ltx_mcp.domain.request import Input, Request
@@ -69,7 +68,7 @@ MAX_REASONS = 4
 def make_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> Plan:
     """All that could be ordered for `request`. Raises CallerError for an unknown provider, model or operation."""
     check_names(request, catalog)
-    offers: list[Offer] = []
+    candidates: list[Candidate] = []
     unusable: list[tuple[Offer, str]] = []
     refused: list[Refusal] = []
     for provider, row in _candidates(request, catalog):
@@ -78,11 +77,11 @@ def make_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> 
         if isinstance(made, Refusal):
             refused.append(made)
         elif availability.usable:
-            offers.append(made)
+            candidates.append(made)
         else:
-            unusable.append((made, availability.unavailable_reason))
-    offers.sort(key=lambda offer: _preference(request, offer, catalog))
-    return Plan(tuple(offers), tuple(unusable), tuple(refused))
+            unusable.append((made.offer, availability.unavailable_reason))
+    candidates.sort(key=lambda candidate: _preference(candidate, catalog))
+    return Plan(tuple(candidate.offer for candidate in candidates), tuple(unusable), tuple(refused))
 
 
 def select_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> tuple[Offer, ...]:
@@ -172,10 +171,10 @@ def _within_auto(request: Request, offers: Sequence[Offer], catalog: Catalog) ->
     return tuple(offer for offer in offers if offer.provider in names)
 
 
-def _preference(request: Request, offer: Offer, catalog: Catalog) -> tuple[float, Decimal, Decimal, int]:
-    names = [facts.name for facts in catalog.providers]
+def _preference(candidate: Candidate, catalog: Catalog) -> tuple[float, Decimal, Decimal, int]:
+    names, offer = [facts.name for facts in catalog.providers], candidate.offer
     place = catalog.order.index(offer.provider) if offer.provider in catalog.order else len(names)
-    return deviation(request, offer.duration, offer.fps, offer.resolution), offer.at_most_usd, offer.cost_usd, place
+    return candidate.deviation, offer.at_most_usd, offer.cost_usd, place
 
 
 def _not_supported(

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -62,8 +61,6 @@ class Request:
 
 MAX_SHORT_EDGE = 3840
 """Pixels of a converted image's short edge: the largest output cannot show more, however the image is cropped."""
-PADDING_S = Decimal("0.05")
-_PADDED = ("aac", "he-aac", "mp3", "opus", "vorbis")
 
 
 @dataclass(frozen=True)
@@ -112,11 +109,6 @@ class Input:
         """The duration of video or audio."""
         return to_decimal(self.duration)
 
-    def seconds_within(self, longest: Decimal) -> Decimal:
-        """The duration, compared with the longest allowed: an encoder's padding makes no audio too long."""
-        is_padding = self.kind == "audio" and self.codec in _PADDED and longest < self.seconds <= longest + PADDING_S
-        return longest if is_padding else self.seconds
-
     @property
     def duration_text(self) -> str:
         """The duration in words, with what contradicts it."""
@@ -129,13 +121,6 @@ class Input:
         if short <= MAX_SHORT_EDGE:
             return self.width, self.height
         return round(self.width * MAX_SHORT_EDGE / short), round(self.height * MAX_SHORT_EDGE / short)
-
-    def nearest_ratio(self, ratios: Sequence[str]) -> tuple[str, float]:
-        """The aspect ratio nearest to its own, and how far it is."""
-        shape = self.width / self.height
-        apart = {ratio: abs(math.log(shape / float(Fraction(ratio.replace(":", "/"))))) for ratio in ratios}
-        nearest = min(ratios, key=apart.__getitem__)
-        return nearest, apart[nearest]
 
 
 def kind_of(role: str) -> MediaKind:

@@ -8,7 +8,7 @@ import pytest
 from ltx_mcp.domain.arguments import ExtendVideo, GenerateFromAudio, PaidArguments, RetakeVideo
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
 from ltx_mcp.domain.measured import check_sent, shortest_of
-from ltx_mcp.domain.offer import NotOfferedError, Offer, row_of
+from ltx_mcp.domain.offer import Candidate, NotOfferedError, Offer, row_of
 from ltx_mcp.domain.offer_builder import make_offer
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.providers.catalog_loader import read_providers
@@ -24,7 +24,7 @@ SPEAK = GenerateFromAudio(prompt="a singer", audio="a")
 def offered(arguments: PaidArguments, given: Input, facts: ProviderSpec = LTX) -> Offer:
     request = to_request(arguments)
     made = [make_offer(request, [given], facts, row) for row in facts.offer if row.operation == request.operation]
-    return next(offer for offer in made if isinstance(offer, Offer))
+    return next(each.offer for each in made if isinstance(each, Candidate))
 
 
 def row(offer: Offer) -> OfferSpec:

@@ -33,7 +33,8 @@ def sound(seconds: float, **other: Any) -> Input:
 def answer(provider: str, model: str, arguments: PaidArguments, *inputs: Input) -> Offer | Refusal:
     request = to_request(arguments)
     rows = [row for row in FACTS[provider].offer if (row.model, row.operation) == (model, request.operation)]
-    return make_offer(request, inputs, FACTS[provider], rows[0])
+    made = make_offer(request, inputs, FACTS[provider], rows[0])
+    return made if isinstance(made, Refusal) else made.offer
 
 
 def offered(provider: str, model: str, arguments: PaidArguments, *inputs: Input) -> Offer:

@@ -7,7 +7,7 @@ import pytest
 
 from ltx_mcp.domain.arguments import ExtendVideo, GenerateFromAudio, PaidArguments
 from ltx_mcp.domain.measured import check_sent
-from ltx_mcp.domain.offer import Offer, Refusal, row_of
+from ltx_mcp.domain.offer import Candidate, Offer, Refusal, row_of
 from ltx_mcp.domain.offer_builder import make_offer
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.providers.catalog_loader import read_providers
@@ -22,7 +22,8 @@ SPEAK = GenerateFromAudio(prompt="a singer", audio="a")
 def answered(provider: str, arguments: PaidArguments, given: Input) -> Offer | Refusal:
     request, facts = to_request(arguments), PROVIDERS[provider]
     answers = [make_offer(request, [given], facts, row) for row in facts.offer if row.operation == request.operation]
-    return next((each for each in answers if isinstance(each, Offer)), answers[0])
+    made = next((each for each in answers if isinstance(each, Candidate)), answers[0])
+    return made if isinstance(made, Refusal) else made.offer
 
 
 def offered(provider: str, arguments: PaidArguments, given: Input) -> Offer:
