@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-Operation = Literal["text_to_video", "image_to_video", "audio_to_video", "extend", "retake"]
+Operation = Literal["text_to_video", "image_to_video", "audio_to_video", "extend", "retake", "reframe"]
 Resolution = Literal["720p", "1080p", "1440p", "2160p"]
 AspectRatio = Literal["16:9", "9:16", "1:1", "4:3", "3:4", "4:5"]
 CameraMotion = Literal[
@@ -100,6 +100,21 @@ def _read_rate(value: Any) -> Any:
     return int(number) if number.is_integer() else value
 
 
+def _read_seed(value: Any) -> Any:
+    """Accept an integer in any form, as for a rate; true and false are none."""
+    if isinstance(value, bool):
+        raise ValueError("should be a whole number, or null for the provider's own")
+    return _read_rate(value)
+
+
+def _as_integer_or_null(schema: dict[str, Any]) -> None:
+    """Publish two plain types; the bounds are explained in errors."""
+    schema["anyOf"] = [{"type": "integer"}, {"type": "null"}]
+
+
+MAX_TAKES = 6
+MAX_SEED = 2**31 - 1
+
 PromptText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=5000),
@@ -141,6 +156,18 @@ MaxCost = Annotated[
     BeforeValidator(_read_cap),
     Field(description="Refuse if more US dollars may be charged; 0: only free; null or left out: no cap"),
 ]
+Takes = Annotated[
+    int,
+    Field(ge=1, le=MAX_TAKES, description=f"So many versions to choose from, each charged: 1 (default) to {MAX_TAKES}"),
+]
+Seed = Annotated[
+    Annotated[int, Field(ge=0, le=MAX_SEED)] | None,
+    BeforeValidator(_read_seed),
+    Field(
+        description="The same again looks the same, where a model has it; null (default): the provider's own",
+        json_schema_extra=_as_integer_or_null,
+    ),
+]
 Key = Annotated[
     str,
     StringConstraints(max_length=200),
@@ -166,7 +193,7 @@ JobId = Annotated[
     str,
     StringConstraints(min_length=1),
     AfterValidator(bare_id),
-    Field(description="The job_… that a paid tool or list_jobs gave"),
+    Field(description="The job_…, set_… or set_…/2 that a paid tool or list_jobs gave"),
 ]
 
 
@@ -195,6 +222,8 @@ class GenerateVideo(Arguments):
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
     max_cost_usd: MaxCost = None
+    takes: Takes = 1
+    seed: Seed = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 
@@ -219,6 +248,8 @@ class AnimateImage(Arguments):
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
     max_cost_usd: MaxCost = None
+    takes: Takes = 1
+    seed: Seed = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 
@@ -235,6 +266,8 @@ class GenerateFromAudio(Arguments):
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
     max_cost_usd: MaxCost = None
+    takes: Takes = 1
+    seed: Seed = None
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 
@@ -258,6 +291,7 @@ class ExtendVideo(Arguments):
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
     max_cost_usd: MaxCost = None
+    takes: Takes = 1
     request_key: Key = ""
     wait_seconds: ShortWait = 0
 
@@ -270,6 +304,21 @@ class RetakeVideo(Arguments):
     ]
     prompt: FreePrompt = ""
     mode: Annotated[RetakeMode, Field(description="What is redone (default both)")] = "replace_audio_and_video"
+    provider: ProviderName = "auto"
+    model: ModelName = "auto"
+    adjust: AdjustRule = "never"
+    max_cost_usd: MaxCost = None
+    takes: Takes = 1
+    request_key: Key = ""
+    wait_seconds: ShortWait = 0
+
+
+class ReframeVideo(Arguments):
+    video: VideoSource
+    aspect_ratio: Annotated[AspectRatio, Field(description="Width to height of the new version (default 9:16)")] = (
+        "9:16"
+    )
+    resolution: VideoResolution = "1080p"
     provider: ProviderName = "auto"
     model: ModelName = "auto"
     adjust: AdjustRule = "never"
@@ -290,7 +339,7 @@ class EstimateCost(Arguments):
     model: ModelName = "auto"
     count: Annotated[int, Field(ge=1, le=1000, description="How many such videos, 1 to 1000 (default 1)")] = 1
     audio: Annotated[str, Field(description="The sound of an audio_to_video")] = ""
-    video: Annotated[str, Field(description="The video of an extend or retake")] = ""
+    video: Annotated[str, Field(description="The video of an extend, retake or reframe")] = ""
     context: Annotated[
         float, Field(ge=0, le=20, description="Seconds an extend looks at, up to 20 (default 0: all)")
     ] = 0
@@ -328,7 +377,7 @@ class ListJobs(Arguments):
     ] = 0
 
 
-EditArguments = ExtendVideo | RetakeVideo
+EditArguments = ExtendVideo | RetakeVideo | ReframeVideo
 PaidArguments = GenerateVideo | AnimateImage | GenerateFromAudio | EditArguments
 OPERATIONS: dict[type[Arguments], Operation] = {
     GenerateVideo: "text_to_video",
@@ -336,4 +385,5 @@ OPERATIONS: dict[type[Arguments], Operation] = {
     GenerateFromAudio: "audio_to_video",
     ExtendVideo: "extend",
     RetakeVideo: "retake",
+    ReframeVideo: "reframe",
 }

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from ltx_mcp.domain.arguments import AspectRatio, CameraMotion, Operation, Resolution
-from ltx_mcp.domain.request import EDITS
+from ltx_mcp.domain.request import EDITS, FROM_VIDEO
 
 DeliveryMethod = Literal["upload", "url", "data", "part", "file"]
 """How a provider gets a media file: by its upload call, a public URL, a data URI, a multipart file, or a local path."""
@@ -259,7 +259,8 @@ class OfferSpec(StrictModel):
     `bills`: whose seconds are paid. `automatic`: the provider can choose the duration. `media_limits` are by role.
     `context` are the seconds of the input video an extension may use, `context_frames` the maximum of frames of context
     and new part together. `start_time` are the seconds at which a retake may begin. `film_short_edge` is the result's
-    short edge where the provider scales it. `is_operators`: the row is from the file of LTX_MCP_MODELS.
+    short edge where the provider scales it. `seed`: whether a seed can be given. `is_operators`: the row is from the file
+    of LTX_MCP_MODELS.
     """
 
     model: Name
@@ -280,6 +281,7 @@ class OfferSpec(StrictModel):
     context_frames: Count | None = None
     start_time: NumberRange | None = None
     film_short_edge: Edge | None = None
+    seed: bool = False
     is_operators: bool = Field(default=False, exclude=True)
     min_edge: Edge = 1
     max_long_edge: Edge | None = None
@@ -288,8 +290,10 @@ class OfferSpec(StrictModel):
     @model_validator(mode="after")
     def _check_row(self) -> "OfferSpec":
         """Generated video needs rates and sizes, every allowed size a price, and edges must be consistent."""
-        if self.operation not in EDITS and not all(limit.fps and limit.resolution for limit in self.limits):
-            raise ValueError("each of limits needs fps and resolution")
+        if self.operation not in EDITS and not all(limit.resolution for limit in self.limits):
+            raise ValueError("each of limits needs resolution")
+        if self.operation not in FROM_VIDEO and not all(limit.fps for limit in self.limits):
+            raise ValueError("each of limits needs fps")
         sizes = {label for limit in self.limits for label in limit.resolution}
         if unpriced := sorted(sizes - self.price.usd_per_second.keys()) if self.price.usd_per_second else []:
             raise ValueError(f"price.usd_per_second has none for {', '.join(unpriced)}, which limits allow")

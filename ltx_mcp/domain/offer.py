@@ -14,7 +14,11 @@ USUAL_BITS_PER_PIXEL = Decimal("0.2")
 AUDIO_BYTES_PER_S = 40_000
 
 
-_BILLED_MEDIA = {"audio_to_video": "the whole sound", "retake": "the whole video, not only the section"}
+_BILLED_MEDIA = {
+    "audio_to_video": "the whole sound",
+    "retake": "the whole video, not only the section",
+    "reframe": "the whole video",
+}
 
 CAPTION = "caption"
 """The field of an adjustment that concerns only the caption of a preview: the prompt itself is used completely."""
@@ -39,7 +43,7 @@ class Offer:
     `duration` is what is ordered, in seconds: the video, an extension's new part, a retake's section. `output_duration`
     is the duration of the result, if it differs, and `billed_s` what is paid for. `auto_duration`: the provider chooses
     the duration, and `duration` is the longest it may choose. `width`, `height` and `fps` are the result's. `context`
-    and `start_time` are seconds of the input video.
+    and `start_time` are seconds of the input video; `seed` None is the provider's own.
     """
 
     provider: str
@@ -69,6 +73,7 @@ class Offer:
     billed_s: Decimal | None = None
     auto_duration: bool = False
     highest_usd: Decimal | None = None
+    seed: int | None = None
 
     @property
     def at_most_usd(self) -> Decimal:

@@ -78,6 +78,7 @@ def _complete(
         output_duration=form.output_duration,
         billed_s=billed_s,
         auto_duration=request.is_automatic,
+        seed=request.seed,
         highest_usd=cost.highest_usd,
     )
 
@@ -109,6 +110,8 @@ def _check_options(request: Request, row: OfferSpec) -> None:
         raise NotOfferedError(f"generate_audio={str(request.generate_audio).lower()} is not offered.")
     if request.is_automatic and not row.automatic:
         raise NotOfferedError(f"duration auto is not offered; allowed: {'; or '.join(map(str, row.limits))}.")
+    if request.seed is not None and not row.seed:
+        raise NotOfferedError("seed is not offered.")
     if row.needs_prompt and request.prompt == "":
         raise NotOfferedError("prompt is required.")
     if request.mode and request.mode not in row.modes:
@@ -129,14 +132,14 @@ def _adjustments(
 ) -> tuple[Adjustment, ...]:
     asked: list[tuple[str, object, object]] = [("duration", request.duration, form.duration)]
     if request.operation not in EDITS:
-        asked += [("fps", request.fps, form.fps), ("resolution", request.resolution, form.resolution)]
+        asked += [("fps", request.fps or None, form.fps), ("resolution", request.resolution, form.resolution)]
     changed = [
         Adjustment(name, _format_value(was), _format_value(got), "server")
         for name, was, got in asked
         if was not in (None, got)
     ]
     video = find_input(inputs, "video")
-    if video is not None and (video.width, video.height) != (form.width, form.height):
+    if video is not None and request.operation in EDITS and (video.width, video.height) != (form.width, form.height):
         was, got = f"{video.width}x{video.height}", f"{form.width}x{form.height}"
         changed.append(Adjustment("resolution", was, got, "provider"))
     if request.context and form.context is not None and form.context != request.context:

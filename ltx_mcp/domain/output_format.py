@@ -104,14 +104,18 @@ def nearest_ratio(given: Input, ratios: Sequence[str]) -> tuple[str, float]:
 
 def output_format(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
     """What this row makes of a request. Raises NotOfferedError."""
-    return _edited(request, inputs, row) if request.operation in EDITS else _made(request, inputs, row)
+    if request.operation in EDITS:
+        return _edited(request, inputs, row)
+    return _reframed(request, inputs, row) if request.operation == "reframe" else _made(request, inputs, row)
 
 
 def deviation(request: Request, duration: Decimal, fps: int, resolution: str) -> float:
     """How much differs from the request, as a sum of relative changes; 0 if nothing does."""
     pairs = [(float(duration), float(request.duration or duration))]
-    if request.fps and request.resolution:
-        pairs += [(fps, request.fps), (_short_side(resolution), _short_side(request.resolution))]
+    if request.fps:
+        pairs.append((fps, request.fps))
+    if request.resolution:
+        pairs.append((_short_side(resolution), _short_side(request.resolution)))
     return sum(abs(math.log(got / asked)) for got, asked in pairs)
 
 
@@ -122,8 +126,6 @@ def _short_side(resolution: str) -> int:
 def _made(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
     """The format of a video whose size and rate are part of the request."""
     aspect_ratio = _aspect_ratio(request, inputs, row)
-    if aspect_ratio not in row.aspect_ratio:
-        raise NotOfferedError(f"aspect_ratio {aspect_ratio} is not offered; allowed: {', '.join(row.aspect_ratio)}.")
     audio = find_input(inputs, "audio")
     duration, fps, resolution = _fit(request, row, audio)
     return OutputFormat(duration, fps, resolution, aspect_ratio, *video_size(resolution, aspect_ratio))
@@ -132,6 +134,9 @@ def _made(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFo
 def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferSpec) -> str:
     """The requested ratio; for `auto` the offered one nearest to the first image whose size is known."""
     if request.aspect_ratio != "auto":
+        if request.aspect_ratio not in row.aspect_ratio:
+            allowed = ", ".join(row.aspect_ratio)
+            raise NotOfferedError(f"aspect_ratio {request.aspect_ratio} is not offered; allowed: {allowed}.")
         return request.aspect_ratio
     sized = next((given for given in inputs if given.kind == "image" and given.width and given.height), None)
     return row.aspect_ratio[0] if sized is None else nearest_ratio(sized, row.aspect_ratio)[0]
@@ -169,6 +174,20 @@ def _nearest(request: Request, limit: Limit, audio_s: Decimal | None) -> tuple[D
     resolution = min(limit.resolution, key=lambda label: (abs(math.log(_short_side(label) / side)), label))
     asked_s = audio_s if audio_s is not None else request.duration
     return limit.duration.longest if asked_s is None else limit.duration.nearest(asked_s), fps, resolution
+
+
+def _reframed(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
+    """The format of a video that is shown in another shape: its size is asked for, its length and rate are kept."""
+    video = find_input(inputs, "video")
+    assert video is not None
+    assert request.resolution is not None
+    aspect_ratio, offered = _aspect_ratio(request, inputs, row), row.limits[0].resolution
+    side = _short_side(request.resolution)
+    resolution = min(offered, key=lambda label: (abs(math.log(_short_side(label) / side)), label))
+    if resolution != request.resolution and request.adjust == "never":
+        raise NotOfferedError(f"resolution {request.resolution} is not offered; allowed: {', '.join(offered)}.")
+    size = video_size(resolution, aspect_ratio)
+    return OutputFormat(video.seconds, round(video.fps), resolution, aspect_ratio, *size)
 
 
 def _edited(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:

@@ -186,11 +186,19 @@ def _not_supported(
     names = {offer.provider for offer in offers} or {refusal.provider for refusal in refused}
     reasons = refusal_texts((row.provider, row.model, row.reason) for row in refused if row.provider in names)
     hint = "estimate_cost and ltx://models show what each provider offers."
+    if request.seed is not None and (places := _with_seed(request, catalog)):
+        hint = f"seed is offered by {', '.join(places)}; anywhere else leave it out."
     if offers:
         best = offers[0]
         changes = ", ".join(f"{change.field}={change.got}" for change in best.adjustments)
         hint = f"Nearest: {changes} at {best.provider} for {best.price}; ask for that, or pass adjust=nearest."
     return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons[:MAX_REASONS]) or _no_such_row(request, catalog), hint)
+
+
+def _with_seed(request: Request, catalog: Catalog) -> list[str]:
+    """Where this operation has a seed: `fal (ltx-2.3-open)`."""
+    rows = [(facts.name, row) for facts in catalog.providers for row in facts.offer]
+    return [f"{name} ({row.model})" for name, row in rows if row.operation == request.operation and row.seed]
 
 
 def refusal_texts(refused: Iterable[tuple[str, str, str]]) -> list[str]:

@@ -24,6 +24,8 @@ from ltx_mcp.domain.arguments import (
 MediaKind = Literal["image", "video", "audio"]
 EDITS: frozenset[Operation] = frozenset({"extend", "retake"})
 """Operations whose result has the size and rate of the input video."""
+FROM_VIDEO: frozenset[Operation] = EDITS | {"reframe"}
+"""Operations on a given video; its rate is that of the result."""
 MIN_ASSUMED_S = 4.0
 """A video to extend is at least this long: providers require 73 frames."""
 MEDIA_ROLES = ("audio", "video", "image", "end_image")
@@ -34,7 +36,8 @@ class Request:
     """What is asked for, whichever tool asked. `max_cost_usd` None is no cap; `prompt` None is any, as in an estimate.
 
     `duration` in seconds is that of the result, an extension's new part or a retake's section; None: that of the audio,
-    or else the provider's choice. `resolution` None and `fps` 0: those of the input video.
+    of the video to reframe, or else the provider's choice. `resolution` None and `fps` 0: those of the input video.
+    `takes` is how many such videos; `seed` is that of the first, None is the provider's own.
     """
 
     operation: Operation
@@ -52,11 +55,13 @@ class Request:
     mode: str = ""
     start_time: Decimal | None = None
     context: Decimal | None = None
+    takes: int = 1
+    seed: int | None = None
 
     @property
     def is_automatic(self) -> bool:
         """Whether the provider is to choose the length."""
-        return self.duration is None and self.operation != "audio_to_video"
+        return self.duration is None and self.operation not in ("audio_to_video", "reframe")
 
 
 MAX_SHORT_EDGE = 3840
@@ -144,16 +149,16 @@ def to_request(arguments: PaidArguments | EstimateCost) -> Request:
     given: Mapping[str, Any] = vars(arguments)
     is_estimate = isinstance(arguments, EstimateCost)
     operation: Any = arguments.operation if isinstance(arguments, EstimateCost) else OPERATIONS[type(arguments)]
-    is_edit, cap = operation in EDITS, given.get("max_cost_usd")
+    is_edit, is_of_video, cap = operation in EDITS, operation in FROM_VIDEO, given.get("max_cost_usd")
     return Request(
         operation=operation,
-        prompt=None if is_estimate else given["prompt"],
+        prompt=None if is_estimate else given.get("prompt", ""),
         duration=_length(operation, given, is_estimate=is_estimate),
         resolution=None if is_edit else given["resolution"],
         aspect_ratio="auto" if is_edit else given["aspect_ratio"],
-        fps=0 if is_edit else given["fps"],
-        generate_audio=given.get("generate_audio", True) or operation in (*EDITS, "audio_to_video"),
-        camera_motion="none" if is_edit else given["camera_motion"],
+        fps=0 if is_of_video else given["fps"],
+        generate_audio=given.get("generate_audio", True) or operation in (*FROM_VIDEO, "audio_to_video"),
+        camera_motion="none" if is_of_video else given["camera_motion"],
         provider=arguments.provider,
         model=arguments.model,
         adjust=given.get("adjust", "never"),
@@ -161,6 +166,8 @@ def to_request(arguments: PaidArguments | EstimateCost) -> Request:
         mode=given.get("mode", "") or _FIRST_MODE.get(operation, ""),
         start_time=to_decimal(given.get("start_time", 0)) if operation == "retake" else None,
         context=to_decimal(given["context"]) if operation == "extend" else None,
+        takes=given.get("takes", 1),
+        seed=given.get("seed"),
     )
 
 
@@ -169,8 +176,9 @@ SHORTEST_SECTION_S = Decimal(2)
 
 
 def _length(operation: str, given: Mapping[str, Any], *, is_estimate: bool) -> Decimal | None:
-    """None for automatic, or as long as the audio. An estimate's `duration` is that of a retake's complete video."""
-    if operation == "audio_to_video" or given["duration"] == "auto":
+    """None for automatic, or as long as the audio or the video. An estimate's `duration` is that of a retake's complete
+    video."""
+    if operation in ("audio_to_video", "reframe") or given["duration"] == "auto":
         return None
     return SHORTEST_SECTION_S if is_estimate and operation == "retake" else to_decimal(given["duration"])
 
@@ -184,7 +192,7 @@ def assumed_s(arguments: EstimateCost) -> float | None:
     """The duration that an estimate assumes for audio or video it was not given: `duration`, and for an extension at
     least its context and what providers require; None if nothing must be assumed."""
     given = arguments.audio if arguments.operation == "audio_to_video" else arguments.video
-    is_of_medium = arguments.operation in EDITS or arguments.operation == "audio_to_video"
+    is_of_medium = arguments.operation in (*FROM_VIDEO, "audio_to_video")
     if arguments.duration == "auto" or given or not is_of_medium:
         return None
     return max(arguments.duration, *((arguments.context, MIN_ASSUMED_S) if arguments.operation == "extend" else (0,)))
@@ -210,13 +218,17 @@ def video_size(resolution: str, aspect_ratio: str) -> tuple[int, int]:
     return round(across * scale), round(down * scale)
 
 
+_ADDED_LATER = {"mode": "", "start_time": None, "context": None, "takes": 1, "seed": None}
+"""Fields that the canonical form leaves out at this value, so that stored forms of older versions stay equal; every new
+field of Request belongs here."""
+
+
 def canonical_form(request: Request, inputs: Sequence[Input]) -> dict[str, str]:
     """Equal for the same request: every argument but the cap, media by their identity."""
     fields = {
         name: format(value, "f") if isinstance(value, Decimal) else str(value)
         for name, value in vars(request).items()
-        # arguments of editing tools only appear there, so that older requests keep their form
-        if name != "max_cost_usd" and not (name in ("mode", "start_time", "context") and value in ("", None))
+        if name != "max_cost_usd" and not (name in _ADDED_LATER and value == _ADDED_LATER[name])
     }
     return fields | {given.role: given.identity for given in inputs}
 

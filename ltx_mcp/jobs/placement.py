@@ -118,7 +118,12 @@ class Placement:
         return PriceRequest(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd)
 
 
-ESTIMATED_MEDIA = {"audio_to_video": ("audio",), "extend": ("video", "context"), "retake": ("video",)}
+ESTIMATED_MEDIA = {
+    "audio_to_video": ("audio",),
+    "extend": ("video", "context"),
+    "retake": ("video",),
+    "reframe": ("video",),
+}
 
 
 def _check_estimate(arguments: EstimateCost) -> None:

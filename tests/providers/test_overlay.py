@@ -164,8 +164,8 @@ def test_an_own_machine_may_cost_nothing_and_a_price_is_exact(tmp_path: Path) ->
     ("place", "value", "told"),
     [
         (("offer", 0, "price", "usd_per_second"), {"720p": "0.03"}, "has none for 1080p, which limits allow"),
-        (("offer", 0, "limits", 0, "fps"), [], "each of limits needs fps and resolution"),
-        (("offer", 0, "limits", 0, "resolution"), [], "each of limits needs fps and resolution"),
+        (("offer", 0, "limits", 0, "fps"), [], "each of limits needs fps"),
+        (("offer", 0, "limits", 0, "resolution"), [], "each of limits needs resolution"),
         (("offer", 0, "limits", 0, "duration"), {"from": 9, "to": 3}, "from 9 should not be above to 3"),
         (("offer", 0, "limits", 0, "duration"), [], "duration"),
         (("offer", 0, "min_edge"), 5000, "min_edge should not be above"),
