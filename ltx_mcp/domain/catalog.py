@@ -259,8 +259,8 @@ class OfferSpec(StrictModel):
     `bills`: whose seconds are paid. `automatic`: the provider can choose the duration. `media_limits` are by role.
     `context` are the seconds of the input video an extension may use, `context_frames` the maximum of frames of context
     and new part together. `start_time` are the seconds at which a retake may begin. `film_short_edge` is the result's
-    short edge where the provider scales it. `seed`: whether a seed can be given. `is_operators`: the row is from the file
-    of LTX_MCP_MODELS.
+    short edge where the provider scales it. `seed`: whether a seed can be given. `is_operators`: the row is from the
+    file of LTX_MCP_MODELS.
     """
 
     model: Name
