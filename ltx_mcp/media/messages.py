@@ -88,6 +88,22 @@ class ContactSheet:
 
 
 @dataclass(frozen=True)
+class SheetRow:
+    """One take in the contact sheet of a set: its number, and `words` or the cells of its own sheet.
+
+    `sheet` is the path of that sheet, `width` and `height` are its video's, `moments` the times in seconds of its
+    cells.
+    """
+
+    number: int
+    words: str = ""
+    sheet: str = ""
+    width: int = 0
+    height: int = 0
+    moments: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class ExtractedFrame:
     """One frame of a video on disk; `moment` is the time in seconds at which it is first shown."""
 
