@@ -15,12 +15,11 @@ from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.media_reference import FramePosition
 from ltx_mcp.media.decode.frame_reader import FrameReader, not_a_video, open_video
 from ltx_mcp.media.length import Counter, average_rate, video_length
-from ltx_mcp.media.messages import ContactSheet, ExtractedFrame, FrameFormat
+from ltx_mcp.media.messages import SHEET_CELLS, ContactSheet, ExtractedFrame, FrameFormat
 from ltx_mcp.media.probe import container_name
 from ltx_mcp.media.truncation import is_cut
 
 SHEET_BYTES = 60_000
-CELLS = 6
 _CELL_EDGE = 512
 GAP = 4
 QUALITIES = (85, 75, 65, 55, 48, 40)
@@ -51,7 +50,7 @@ def make_sheet(path: str | Path, out: Path) -> ContactSheet:
     """A JPEG of six moments from the first frame to the last, each with its time, of at most 60,000 bytes."""
     with open_video(path) as reader:
         end = reader.seconds(reader.last())
-        frames = [reader.at(end * step / (CELLS - 1)) for step in range(CELLS)]
+        frames = [reader.at(end * step / (SHEET_CELLS - 1)) for step in range(SHEET_CELLS)]
         moments = [reader.seconds(frame) for frame in frames]
         cells = [reader.image(frame, _CELL_EDGE) for frame in frames]
     for sheet in _shrinking_sheets(cells, moments):
@@ -109,8 +108,8 @@ def _shrinking_sheets(cells: list[Image.Image], moments: list[float]) -> Iterato
 def _arranged(cells: list[Image.Image], moments: list[float]) -> Image.Image:
     """Cells in reading order: three and three, or, when they are tall, side by side."""
     width, height = cells[0].size
-    columns = CELLS if height > width * 1.3 else CELLS // 2
-    rows = CELLS // columns
+    columns = SHEET_CELLS if height > width * 1.3 else SHEET_CELLS // 2
+    rows = SHEET_CELLS // columns
     size = (columns * (width + GAP) + GAP, rows * (height + GAP) + GAP)
     sheet = Image.new("RGB", size, BACKGROUND)
     for place, (cell, moment) in enumerate(zip(cells, moments, strict=True)):

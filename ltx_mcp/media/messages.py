@@ -27,6 +27,8 @@ FONT_FOLDERS = (
 )
 MIB = 1 << 20
 FrameFormat = Literal["jpeg", "png"]
+SHEET_CELLS = 6
+"""The moments of a video that its contact sheet shows."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ltx_mcp.media.measure import BACKGROUND, CELLS, GAP, QUALITIES, SHRINK, encoded, write_whole
-from ltx_mcp.media.messages import ContactSheet, SheetRow
+from ltx_mcp.media.measure import BACKGROUND, GAP, QUALITIES, SHRINK, encoded, write_whole
+from ltx_mcp.media.messages import SHEET_CELLS, ContactSheet, SheetRow
 
 SET_SHEET_BYTES = 90_000
 _MAX_EDGE = 1568  # models are shown no more than this
@@ -42,7 +42,7 @@ def _cells(row: SheetRow) -> list[Image.Image]:
         sheet = file.convert("RGB")
     columns, lines = _layout(sheet.size, row.width / row.height)
     width, height = _cell_size(sheet.size, columns, lines)
-    places = [divmod(place, columns) for place in range(CELLS)]
+    places = [divmod(place, columns) for place in range(SHEET_CELLS)]
     corners = [(GAP + column * (width + GAP), GAP + line * (height + GAP)) for line, column in places]
     return [sheet.crop((left, top, left + width, top + height)) for left, top in corners]
 
@@ -54,7 +54,7 @@ def _layout(size: _Size, ratio: float) -> _Size:
         width, height = _cell_size(size, *layout)
         return abs(math.log(max(1, width) / max(1, height) / ratio))
 
-    return min(((CELLS // 2, 2), (CELLS, 1)), key=difference)
+    return min(((SHEET_CELLS // 2, 2), (SHEET_CELLS, 1)), key=difference)
 
 
 def _cell_size(size: _Size, columns: int, lines: int) -> _Size:
@@ -65,7 +65,7 @@ def _shrinking_cells(drawn: Sequence[_Drawn]) -> Iterator[_Size]:
     """Sizes of a cell, the largest first that keeps the picture within _MAX_EDGE."""
     pictured = [cells[0].size for _, cells in drawn if cells]
     width, height = pictured[0]
-    wide = (_MAX_EDGE - _BAND - GAP) / CELLS - GAP
+    wide = (_MAX_EDGE - _BAND - GAP) / SHEET_CELLS - GAP
     spare = _MAX_EDGE - GAP - (len(drawn) - len(pictured)) * (_WORDS_HEIGHT + GAP)
     scale = min(1.0, wide / width, (spare / len(pictured) - GAP) / height)
     while max(width, height) * scale >= _MIN_CELL:
@@ -76,7 +76,9 @@ def _shrinking_cells(drawn: Sequence[_Drawn]) -> Iterator[_Size]:
 def _arranged(drawn: Sequence[_Drawn], cell: _Size) -> Image.Image:
     width, height = cell
     heights = [height if cells else _WORDS_HEIGHT for _, cells in drawn]
-    sheet = Image.new("RGB", (_BAND + CELLS * (width + GAP) + GAP, sum(heights) + GAP * (len(heights) + 1)), BACKGROUND)
+    sheet = Image.new(
+        "RGB", (_BAND + SHEET_CELLS * (width + GAP) + GAP, sum(heights) + GAP * (len(heights) + 1)), BACKGROUND
+    )
     draw, top = ImageDraw.Draw(sheet), GAP
     for (row, cells), tall in zip(drawn, heights, strict=True):
         middle = top + tall / 2
