@@ -15,7 +15,7 @@ from ltx_mcp.cli.output.job import print_job
 from ltx_mcp.cli.output.messages import can_ask
 from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.domain.arguments import CancelJob
-from ltx_mcp.domain.job import ACTIVE_STATES, State
+from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.result_models import JobView, view_of
 
@@ -81,6 +81,7 @@ async def _cancel_one(job_id: str) -> JobView:
     arguments = read_options(CancelJob, "cancel_job", {"job_id": job_id})
     async with open_jobs() as found:
         job = await found.cancel(await full_id(found, arguments.job_id), CALLER)
+        assert isinstance(job, Job)
         if job.live:
             await care_for_ownerless(found)
         return await view_of(found, job)

@@ -106,6 +106,7 @@ def _made(order: CommandOrder) -> JobView | None:
 async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated | None:
     """The job at its end, or as it is when a signal says to leave; None when that comes before the order is known. The
     question where somebody must be asked first."""
+    from ltx_mcp.jobs.store.rows import PlacedJob
     from ltx_mcp.jobs.store.same import Repeat
 
     arguments = read_options(order.model, order.tool, order.options)
@@ -118,6 +119,7 @@ async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated
             ordered = await jobs.order_or_ask(arguments, CALLER, order.answer, can_ask=is_asked, repeat=repeat)
             if isinstance(ordered, ConfirmationPrompt):
                 return ordered
+            assert isinstance(ordered, PlacedJob)
             job = ordered.job
             if (asks := _asks_for_another(ordered, arguments.request_key)) and can_ask():
                 return Repeated(await view_of(jobs, job), asks)
