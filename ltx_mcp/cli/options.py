@@ -34,6 +34,8 @@ HELP = {
     "start_time": "Second of VIDEO at which to begin.",
     "operation": "What to price.",
     "count": "How many such videos.",
+    "takes": "So many versions to choose from, each ordered and charged: 1 to 6.",
+    "seed": "A whole number: the same again looks the same, where that is offered.",
 }
 
 SHORT = {"duration": "-d", "resolution": "-r", "aspect_ratio": "-a", "provider": "-p", "model": "-m"}
