@@ -28,6 +28,7 @@ from ltx_mcp.domain.arguments import (
     RetakeVideo,
 )
 from ltx_mcp.domain.confirmation import ConfirmationPrompt
+from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import money_text
@@ -96,6 +97,7 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
     answer: call again."""
     app_context, jobs = await open_jobs(context)
     job = await jobs.get_rechecked(arguments.job_id, CALLER)
+    assert isinstance(job, Job)
     if job.live:
         patience, asked_s = app_context.patiences.of(context), arguments.wait_seconds
         async with patience.call():
@@ -128,6 +130,7 @@ async def cancel_job(arguments: CancelJob, context: Context[AppContext]) -> Call
     which it was. A film that comes all the same is kept."""
     app_context, jobs = await open_jobs(context)
     job = await jobs.cancel(arguments.job_id, CALLER)
+    assert isinstance(job, Job)
     ref = await app_context.ref(job)
     if ref.cancel is None:
         ref = ref.model_copy(update={"next": f"It had ended before; it {money_text(job)}. {ref.next}"})
@@ -201,7 +204,8 @@ async def _order(arguments: PaidArguments, context: Context[AppContext]) -> Tool
         reply = await elicitation.ask(context, ordered, began + elicitation.MAX_ASKING_S - anyio.current_time())
         ordered = await jobs.order_or_ask(arguments, CALLER, reply, can_ask=True)
     took_s = anyio.current_time() - began
-    job, patience = ordered.job, app_context.patiences.of(context)
+    assert isinstance(ordered.followed, Job)
+    job, patience = ordered.followed, app_context.patiences.of(context)
     if job.live:
         wait_s = max(0.0, patience.asked_s(arguments.wait_seconds) - took_s)
         report = app_context.progress_reporter(context)

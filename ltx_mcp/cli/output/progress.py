@@ -70,9 +70,7 @@ class ProgressLine:
 
 
 @contextmanager
-def following(
-    jobs: "Jobs", followed: Job | JobSet, contexts: Sequence[JobContext]
-) -> Iterator[tuple[Report, Refresh]]:
+def following(jobs: "Jobs", followed: Job | JobSet, contexts: Sequence[JobContext]) -> Iterator[tuple[Report, Refresh]]:
     """What reports how a job or each take stands, and what refreshes the places in line; nothing moves where nobody
     looks on."""
     lines = [ProgressLine(job, context) for job, context in zip(jobs_of(followed), contexts, strict=True)]
