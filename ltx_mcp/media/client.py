@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ from ltx_mcp.media.messages import (
     RenderOrder,
     ReportProgress,
     Sandbox,
+    SheetRow,
 )
 from ltx_mcp.settings import environment
 
@@ -246,6 +248,12 @@ class MediaClient:
     async def make_sheet(self, path: str | Path, out: Path) -> ContactSheet:
         """Writes a video's contact sheet to `out`, a JPEG of at most 60,000 bytes."""
         return ContactSheet(**await self._videos.run(_reading("sheet", path, _VIDEO, out)))
+
+    async def make_set_sheet(self, rows: Sequence[SheetRow], out: Path) -> ContactSheet:
+        """Writes the contact sheet of a set to `out`, a JPEG of at most 90,000 bytes. At least one row has a sheet."""
+        sheets = tuple(Path(os.path.abspath(row.sheet)) for row in rows if row.sheet)
+        arguments = {"rows": [asdict(row) for row in rows], "out": os.path.abspath(out)}
+        return ContactSheet(**await self._videos.run(Work("set_sheet", arguments, _VIDEO, sheets, out)))
 
     async def take_frame(
         self, path: str | Path, moment: FramePosition, out: Path, fmt: FrameFormat = "jpeg", max_edge: int | None = None

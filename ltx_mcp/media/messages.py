@@ -27,6 +27,8 @@ FONT_FOLDERS = (
 )
 MIB = 1 << 20
 FrameFormat = Literal["jpeg", "png"]
+SHEET_CELLS = 6
+"""The moments of a video that its contact sheet shows."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,22 @@ class ContactSheet:
     height: int
     size_bytes: int
     moments: list[float]
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """One take in the contact sheet of a set: its number, and `words` or the cells of its own sheet.
+
+    `sheet` is the path of that sheet, `width` and `height` are its video's, `moments` the times in seconds of its
+    cells.
+    """
+
+    number: int
+    words: str = ""
+    sheet: str = ""
+    width: int = 0
+    height: int = 0
+    moments: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

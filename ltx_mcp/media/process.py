@@ -34,6 +34,7 @@ _WORK = {
     "conversion": ("convert", "convert_media"),
     "measure": ("measure", "measure_film"),
     "sheet": ("measure", "make_sheet"),
+    "set_sheet": ("set_sheet", "make_set_sheet"),
     "frame": ("measure", "take_frame"),
     "render": ("preview.render", "render"),
     "edit": ("preview.edit", "edit"),

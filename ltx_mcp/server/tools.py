@@ -25,15 +25,20 @@ from ltx_mcp.domain.arguments import (
     GenerateVideo,
     ListJobs,
     PaidArguments,
+    ReframeVideo,
     RetakeVideo,
 )
 from ltx_mcp.domain.confirmation import ConfirmationPrompt
+from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import money_text
 from ltx_mcp.presentation.result_models import Estimate, JobList, JobRef, to_estimate, to_summary, without_frames
-from ltx_mcp.presentation.result_text import assumed_text, cancel_text, estimate_text, job_text, list_text
+from ltx_mcp.presentation.result_text import assumed_text, cancel_text, estimate_text, job_text, list_text, set_text
+from ltx_mcp.presentation.set_results import set_without_frames
+from ltx_mcp.presentation.set_steps import set_money_text
 from ltx_mcp.server import elicitation
 from ltx_mcp.server.app_context import AppContext, open_jobs
 from ltx_mcp.server.arguments import StrictTool, make_tool
@@ -91,29 +96,28 @@ async def retake_video(arguments: RetakeVideo, context: Context[AppContext]) -> 
     return await _order(arguments, context)
 
 
+async def reframe_video(arguments: ReframeVideo, context: Context[AppContext]) -> ToolResult:
+    """Make a vertical, square or other version of a video; its length and sound stay. The whole video is charged by its
+    seconds: estimate_cost with video first. video may be another job. Ordered and priced like generate_video."""
+    return await _order(arguments, context)
+
+
 async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallToolResult:
     """Show a job's state, progress, price, video URL and measured facts, waiting up to wait_seconds for its end. When
     it is done you see a contact sheet: look at it before you show the video or order again. Still running is a normal
     answer: call again."""
     app_context, jobs = await open_jobs(context)
-    job = await jobs.get_rechecked(arguments.job_id, CALLER)
-    assert isinstance(job, Job)
-    if job.live:
+    found = await jobs.get_rechecked(arguments.job_id, CALLER)
+    if isinstance(found, JobSet):
+        _check_is_of_one_take(arguments, found)
+    if found.live:
         patience, asked_s = app_context.patiences.of(context), arguments.wait_seconds
         async with patience.call():
             wait_s = patience.default_s(DEFAULT_WAIT_S) if asked_s is None else patience.asked_s(asked_s)
-            job = await jobs.wait(job, wait_s, app_context.progress_reporter(context))
-    view, shown = await app_context.view(job), None
-    if not app_context.settings.show_frames:
-        view = without_frames(view) if arguments.frames or arguments.frame_at >= 0 else view
-    elif arguments.frame_at >= 0 and not job.live:
-        shown = await jobs.keeping.frame(job, arguments.frame_at)
-    elif arguments.frames:
-        shown = await jobs.keeping.sheet(job)
-    meta = None
-    if client_supports_apps(context):
-        meta = player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
-    return make_result(job_text(view, await app_context.status_text(job)), view, shown, meta=meta)
+            found = await jobs.wait(found, wait_s, app_context.progress_reporter(context))
+    if isinstance(found, JobSet):
+        return await _set_result(arguments, context, found)
+    return await _checked_result(arguments, context, found)
 
 
 async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -> CallToolResult:
@@ -129,11 +133,11 @@ async def cancel_job(arguments: CancelJob, context: Context[AppContext]) -> Call
     """Cancel a job. One not yet sent costs nothing; one a provider already works on may still be charged: cancel says
     which it was. A film that comes all the same is kept."""
     app_context, jobs = await open_jobs(context)
-    job = await jobs.cancel(arguments.job_id, CALLER)
-    assert isinstance(job, Job)
-    ref = await app_context.ref(job)
+    found = await jobs.cancel(arguments.job_id, CALLER)
+    ref = await app_context.ref(found)
     if ref.cancel is None:
-        ref = ref.model_copy(update={"next": f"It had ended before; it {money_text(job)}. {ref.next}"})
+        money = set_money_text(found) if isinstance(found, JobSet) else f"it {money_text(found)}"
+        ref = ref.model_copy(update={"next": f"It had ended before; {money}. {ref.next}"})
     return make_result(cancel_text(ref), ref)
 
 
@@ -144,6 +148,43 @@ async def list_jobs(arguments: ListJobs, context: Context[AppContext]) -> CallTo
     page = await jobs.page(arguments, CALLER)
     listed = JobList(jobs=[to_summary(job) for job in page.jobs], next_cursor=page.next_cursor or None)
     return make_result(list_text(listed), listed)
+
+
+async def _checked_result(arguments: CheckJob, context: Context[AppContext], job: Job) -> CallToolResult:
+    app_context, jobs = await open_jobs(context)
+    view, shown = await app_context.view(job), None
+    if not app_context.settings.show_frames:
+        view = without_frames(view) if arguments.frames or arguments.frame_at >= 0 else view
+    elif arguments.frame_at >= 0 and not job.live:
+        shown = await jobs.keeping.frame(job, arguments.frame_at)
+    elif arguments.frames:
+        shown = await jobs.keeping.sheet(job)
+    meta = None
+    if client_supports_apps(context):
+        meta = player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
+    return make_result(job_text(view, await app_context.status_text(job)), view, shown, meta=meta)
+
+
+async def _set_result(arguments: CheckJob, context: Context[AppContext], job_set: JobSet) -> CallToolResult:
+    """The picture is shown once all takes have ended; until then each can be looked at by its name."""
+    app_context, jobs = await open_jobs(context)
+    view, shown = await app_context.set_view(job_set), None
+    if not app_context.settings.show_frames:
+        view = set_without_frames(view) if arguments.frames else view
+    elif arguments.frames and not job_set.live:
+        shown = await jobs.keeping.set_sheet(job_set.takes)
+    statuses = [await app_context.status_text(take) for take in job_set.takes]
+    return make_result(set_text(view, statuses), view, shown)
+
+
+def _check_is_of_one_take(arguments: CheckJob, job_set: JobSet) -> None:
+    if arguments.frame_at >= 0:
+        names = ", ".join(take.take_name for take in job_set.takes)
+        raise CallerError(
+            ErrorCode.INVALID_REQUEST,
+            f"frame_at is of one take, and {job_set.id} has {len(job_set.takes)}.",
+            f"Name one: {names}.",
+        )
 
 
 def make_tools(catalog: Catalog, *, show_frames: bool = True) -> list[StrictTool]:
@@ -160,6 +201,7 @@ def make_tools(catalog: Catalog, *, show_frames: bool = True) -> list[StrictTool
         (generate_from_audio, GenerateFromAudio, JobRef, "Generate a video from a sound", PAID),
         (extend_video, ExtendVideo, JobRef, "Extend a video", PAID),
         (retake_video, RetakeVideo, JobRef, "Retake a section", PAID),
+        (reframe_video, ReframeVideo, JobRef, "Reframe a video", PAID),
     ]
     tools = [
         make_tool(
@@ -204,16 +246,16 @@ async def _order(arguments: PaidArguments, context: Context[AppContext]) -> Tool
         reply = await elicitation.ask(context, ordered, began + elicitation.MAX_ASKING_S - anyio.current_time())
         ordered = await jobs.order_or_ask(arguments, CALLER, reply, can_ask=True)
     took_s = anyio.current_time() - began
-    assert isinstance(ordered.followed, Job)
-    job, patience = ordered.followed, app_context.patiences.of(context)
-    if job.live:
+    placed = ordered.followed
+    patience = app_context.patiences.of(context)
+    if placed.live:
         wait_s = max(0.0, patience.asked_s(arguments.wait_seconds) - took_s)
         report = app_context.progress_reporter(context)
         async with patience.call():
             if follows_tasks(context.request_context):
                 # the task reports the submission; only a wait that the caller asked for is kept
-                job = await jobs.wait(job, min(wait_s, MAX_CALL_S - took_s), report)
+                placed = await jobs.wait(placed, min(wait_s, MAX_CALL_S - took_s), report)
             else:
                 submission_s = max(0.0, patience.default_s(SUBMISSION_WAIT_S) - took_s)
-                job = await jobs.wait_for_submission(job, wait_s, report, MAX_CALL_S - took_s, submission_s)
-    return await job_result(app_context, job, fresh=ordered.fresh)
+                placed = await jobs.wait_for_submission(placed, wait_s, report, MAX_CALL_S - took_s, submission_s)
+    return await job_result(app_context, placed, fresh=ordered.fresh)
