@@ -108,8 +108,8 @@ def show(job_id: str, as_json: bool, wants_open: bool, is_debug: bool) -> None:
         print()
         print_history(history, is_debug=is_debug)
     if wants_open:
-        for video in videos_of(seen) or [None]:
-            open_film(video and video.file)
+        for path in [video.file for video in videos_of(seen)] or [None]:
+            open_film(path)
 
 
 async def _one(job_id: str) -> tuple[Job, Seen, list[Event]]:

@@ -117,7 +117,6 @@ def _made(order: CommandOrder) -> Seen | None:
 async def _order(order: CommandOrder) -> Seen | ConfirmationPrompt | Repeated | None:
     """The job or set at its end, or as it is when a signal says to leave; None when that comes before the order is
     known. The question where somebody must be asked first."""
-    from ltx_mcp.jobs.store.rows import PlacedSet
     from ltx_mcp.jobs.store.same import Repeat
 
     arguments = read_options(order.model, order.tool, order.options)
@@ -130,7 +129,7 @@ async def _order(order: CommandOrder) -> Seen | ConfirmationPrompt | Repeated | 
             ordered = await jobs.order_or_ask(arguments, CALLER, order.answer, can_ask=is_asked, repeat=repeat)
             if isinstance(ordered, ConfirmationPrompt):
                 return ordered
-            placed = ordered.job_set if isinstance(ordered, PlacedSet) else ordered.job
+            placed = ordered.followed
             asks = "" if ordered.fresh else _asks_for_another(placed, arguments.request_key)
             if asks and can_ask():
                 return Repeated(await look_at(jobs, placed), asks)

@@ -239,7 +239,7 @@ class Jobs:
         return found
 
     async def named(self, prefix: str, caller: str, limit: int) -> Sequence[Job]:
-        """This caller's jobs whose id starts with `prefix`; an exact match comes first."""
+        """This caller's jobs whose id, or name within a set, starts with `prefix`; an exact match comes first."""
         return await self._store.run_in_thread(self._store.named, prefix, caller, limit) if is_job_id(prefix) else ()
 
     async def get_rechecked(self, name: str, caller: str) -> Job | JobSet:

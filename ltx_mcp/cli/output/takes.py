@@ -88,7 +88,7 @@ def _facts(view: SetView, adjustments: Sequence[AdjustmentView] | None = None) -
 def _take_facts(take: TakeView) -> list[str]:
     """How far one is, what came of it and at what price."""
     lines = []
-    if take.progress is not None and take.state == State.RUNNING:
+    if take.progress is not None and take.state == "running":
         lines.append(f"{take.progress:.0f} %")
     if take.width:
         lines.append(f"{take.duration:g} s, {take.width}x{take.height}, {take.fps:g} fps")

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, not_, or_, select, update
 
 from ltx_mcp.domain.errors import JobError
 from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, Event, Job, JobChanges, State
@@ -322,9 +322,10 @@ class Store:
             return find(connection, None, followed.id) or followed
 
     def named(self, prefix: str, caller: str, limit: int) -> list[Job]:
-        """A caller's jobs whose id starts with `prefix`; an exact match comes first."""
-        begins = func.substr(jobs.c.id, 1, len(prefix)) == prefix
-        query = select(jobs).where(jobs.c.caller == caller, begins).order_by(func.length(jobs.c.id), jobs.c.id)
+        """A caller's jobs whose id, or name within a set, starts with `prefix`; an exact match comes first."""
+        take_name = jobs.c.set_id + "/" + cast(jobs.c.take, Text)
+        begins = [func.substr(name, 1, len(prefix)) == prefix for name in (jobs.c.id, take_name)]
+        query = select(jobs).where(jobs.c.caller == caller, or_(*begins)).order_by(func.length(jobs.c.id), jobs.c.id)
         with self._database.read() as connection:
             return [to_job(row._mapping) for row in connection.execute(query.limit(limit))]
 
