@@ -155,12 +155,14 @@ class PixelTier(StrictModel):
 
 
 class PriceReading(StrictModel):
-    """What a second costs by one source, by resolution label or by pixel count."""
+    """What a second costs by one source, by resolution label or by pixel count; or a megapixel of all frames together,
+    of which every one that was begun is paid."""
 
     as_of: date
     source: str
     usd_per_second: dict[Resolution, Amount] = Field(default_factory=dict)
     pixel_tiers: tuple[PixelTier, ...] = ()
+    usd_per_megapixel: Amount | None = None
 
 
 class Price(PriceReading):
@@ -171,8 +173,9 @@ class Price(PriceReading):
 
     @model_validator(mode="after")
     def _one_way_to_price(self) -> "Price":
-        if bool(self.usd_per_second) == bool(self.pixel_tiers):
-            raise ValueError("give either usd_per_second or pixel_tiers")
+        ways = (bool(self.usd_per_second), bool(self.pixel_tiers), self.usd_per_megapixel is not None)
+        if sum(ways) != 1:
+            raise ValueError("give one of usd_per_second, pixel_tiers and usd_per_megapixel")
         sizes = [tier.up_to or Decimal("inf") for tier in self.pixel_tiers]
         if any(size >= larger for size, larger in pairwise(sizes)):
             raise ValueError("pixel_tiers should grow by up_to, and only the last one may lack it")
@@ -192,6 +195,9 @@ class Price(PriceReading):
             high.usd_per_second < tier.usd_per_second for tier, high in zip(tiers, higher_tiers, strict=True)
         ):
             raise ValueError("at_most should name each of pixel_tiers, none with less")
+        rate, higher_rate = self.usd_per_megapixel, self.at_most.usd_per_megapixel
+        if (rate is None) != (higher_rate is None) or (higher_rate or 0) < (rate or 0):
+            raise ValueError("at_most should name usd_per_megapixel where the price does, and not with less")
         return self
 
 
@@ -209,6 +215,8 @@ class InputLimits(StrictModel):
 
     duration: NumberRange | None = None
     min_frames: Count | None = None
+    max_frames: Count | None = None
+    min_short_edge: Edge | None = None
     max_long_edge: Edge | None = None
     max_short_edge: Edge | None = None
     max_bytes: Bytes | None = None
@@ -259,8 +267,9 @@ class OfferSpec(StrictModel):
     `bills`: whose seconds are paid. `automatic`: the provider can choose the duration. `media_limits` are by role.
     `context` are the seconds of the input video an extension may use, `context_frames` the maximum of frames of context
     and new part together. `start_time` are the seconds at which a retake may begin. `film_short_edge` is the result's
-    short edge where the provider scales it. `seed`: whether a seed can be given. `is_operators`: the row is from the
-    file of LTX_MCP_MODELS.
+    short edge where the provider scales it. `seed`: whether a seed can be given. `frame_step`: the video has a multiple
+    of it and one frame more; `edge_step`: its edges are multiples of it. `last_in_auto`: `auto` takes the row only
+    where no other one fits. `is_operators`: the row is from the file of LTX_MCP_MODELS.
     """
 
     model: Name
@@ -282,6 +291,9 @@ class OfferSpec(StrictModel):
     start_time: NumberRange | None = None
     film_short_edge: Edge | None = None
     seed: bool = False
+    frame_step: Count | None = None
+    edge_step: Edge | None = None
+    last_in_auto: bool = False
     is_operators: bool = Field(default=False, exclude=True)
     min_edge: Edge = 1
     max_long_edge: Edge | None = None
@@ -297,9 +309,16 @@ class OfferSpec(StrictModel):
         sizes = {label for limit in self.limits for label in limit.resolution}
         if unpriced := sorted(sizes - self.price.usd_per_second.keys()) if self.price.usd_per_second else []:
             raise ValueError(f"price.usd_per_second has none for {', '.join(unpriced)}, which limits allow")
+        if self.automatic and self.frame_step is not None:
+            raise ValueError("automatic and frame_step exclude each other: the order names the frames")
         if self.min_edge > min(self.max_long_edge or self.min_edge, self.max_short_edge or self.min_edge):
             raise ValueError("min_edge should not be above max_short_edge or max_long_edge")
         return self
+
+    @property
+    def spare_frames(self) -> int:
+        """More frames than expected that may be charged: of audio or video, the provider counts them itself."""
+        return 0 if self.price.usd_per_megapixel is None or self.bills == "output" else self.frame_step or 1
 
 
 class ProviderSpec(StrictModel):

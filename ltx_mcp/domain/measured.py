@@ -8,7 +8,7 @@ from ltx_mcp.domain.catalog import Limit, OfferSpec
 from ltx_mcp.domain.offer import NotOfferedError, Offer
 from ltx_mcp.domain.output_format import ROUNDING_S, check_limits, context_within
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.domain.request import EDITS, Input
+from ltx_mcp.domain.request import FROM_VIDEO, Input
 
 
 def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
@@ -38,7 +38,7 @@ def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
 def _billed(offer: Offer, given: Input, row: OfferSpec | None) -> Decimal:
     """Seconds that are paid for if this input is sent."""
     seconds = given.seconds
-    if given.role != ("video" if offer.operation in EDITS else "audio"):
+    if given.role != ("video" if offer.operation in FROM_VIDEO else "audio"):
         return offer.billed
     if offer.operation != "extend":
         return seconds

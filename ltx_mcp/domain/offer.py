@@ -43,7 +43,8 @@ class Offer:
     `duration` is what is ordered, in seconds: the video, an extension's new part, a retake's section. `output_duration`
     is the duration of the result, if it differs, and `billed_s` what is paid for. `auto_duration`: the provider chooses
     the duration, and `duration` is the longest it may choose. `width`, `height` and `fps` are the result's. `context`
-    and `start_time` are seconds of the input video; `seed` None is the provider's own.
+    and `start_time` are seconds of the input video; `seed` None is the provider's own. `frames` are those of the
+    result, where they are ordered or paid.
     """
 
     provider: str
@@ -74,6 +75,7 @@ class Offer:
     auto_duration: bool = False
     highest_usd: Decimal | None = None
     seed: int | None = None
+    frames: int | None = None
 
     @property
     def at_most_usd(self) -> Decimal:
@@ -141,10 +143,12 @@ def row_of(offer: Offer, provider: ProviderSpec) -> OfferSpec | None:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a row makes of a request, and by how much that differs from it; 0 if nothing does."""
+    """What a row makes of a request, and by how much that differs from it; 0 if nothing does. `is_last`: it is only for
+    where nothing else fits."""
 
     offer: Offer
     deviation: float
+    is_last: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
 from ltx_mcp.domain.media_formats import conversions
 from ltx_mcp.domain.media_info import SEEN, describe, describe_converted
 from ltx_mcp.domain.offer import Adjustment, Candidate, NotOfferedError, Offer, Refusal
-from ltx_mcp.domain.output_format import OutputFormat, check_media, deviation, output_format
-from ltx_mcp.domain.price import make_cost
-from ltx_mcp.domain.request import EDITS, Input, Request, find_input
+from ltx_mcp.domain.output_format import OutputFormat, check_media, count_frames, deviation, output_format
+from ltx_mcp.domain.price import Quantity, make_cost
+from ltx_mcp.domain.request import EDITS, Input, Request, find_input, video_size
 
 _OTHER_COLOURS = ("HDR", "wide colours")
 THE_LONGEST = "the longest of what its header says and what was counted"
@@ -26,7 +26,7 @@ def make_offer(
         form = output_format(request, inputs, row)
         apart = deviation(request, form.duration, form.fps, form.resolution)
         offer = _complete(request, inputs, provider, row, form, conversions(inputs, provider))
-        return Candidate(offer, apart)
+        return Candidate(offer, apart, row.last_in_auto)
     except NotOfferedError as reason:
         return Refusal(provider.name, row.model, str(reason))
 
@@ -43,14 +43,11 @@ def _complete(
     billed_s = _billed(row, form, audio or video)
     seconds, is_offered = billed_s or form.output_duration or form.duration, _fits_frame(row, form)
     changes, has_audio = _adjustments(request, inputs, form, converted), _has_audio(request, video)
-    cost = make_cost(row.price, seconds, form.resolution, form.width * form.height, provider.usd_per_credit)
+    frames = form.frames or count_frames(row, seconds, form.fps)
+    paid = Quantity(seconds, form.resolution, form.width * form.height, frames or 0, row.spare_frames)
+    cost = make_cost(row.price, paid, provider.usd_per_credit)
     if cost is None or not is_offered:
-        largest = max((tier.up_to or 0 for tier in row.price.pixel_tiers), default=0)
-        raise NotOfferedError(
-            f"{form.width}x{form.height} ({form.resolution} at {form.aspect_ratio}) is not offered."
-            if cost is not None or not row.price.pixel_tiers
-            else f"No price is known for {form.width}x{form.height}, only up to {largest:,} pixels."
-        )
+        raise NotOfferedError(_why_not(row, form, has_price=cost is not None))
     return Offer(
         provider=provider.name,
         model=row.model,
@@ -79,8 +76,19 @@ def _complete(
         billed_s=billed_s,
         auto_duration=request.is_automatic,
         seed=request.seed,
+        frames=frames,
         highest_usd=cost.highest_usd,
     )
+
+
+def _why_not(row: OfferSpec, form: OutputFormat, *, has_price: bool) -> str:
+    """Why a size cannot be ordered."""
+    largest = max((tier.up_to or 0 for tier in row.price.pixel_tiers), default=0)
+    if not has_price and row.price.usd_per_megapixel is not None:
+        return "The price is by frames, and how many the video has is not known."
+    if has_price or not largest:
+        return f"{form.width}x{form.height} ({form.resolution} at {form.aspect_ratio}) is not offered."
+    return f"No price is known for {form.width}x{form.height}, only up to {largest:,} pixels."
 
 
 def _has_audio(request: Request, video: Input | None) -> bool:
@@ -138,10 +146,9 @@ def _adjustments(
         for name, was, got in asked
         if was not in (None, got)
     ]
-    video = find_input(inputs, "video")
-    if video is not None and request.operation in EDITS and (video.width, video.height) != (form.width, form.height):
-        was, got = f"{video.width}x{video.height}", f"{form.width}x{form.height}"
-        changed.append(Adjustment("resolution", was, got, "provider"))
+    usual, size = _usual_size(request, inputs, form), (form.width, form.height)
+    if usual != size:
+        changed.append(Adjustment("resolution", "{}x{}".format(*usual), "{}x{}".format(*size), "provider"))
     if request.context and form.context is not None and form.context != request.context:
         changed.append(Adjustment("context", _format_value(request.context), _format_value(form.context), "server"))
     changed += [
@@ -155,6 +162,14 @@ def _adjustments(
         if given.role in converted or SEEN & set(given.traits) or _is_toned(given)
     ]
     return tuple(changed)
+
+
+def _usual_size(request: Request, inputs: Sequence[Input], form: OutputFormat) -> tuple[int, int]:
+    """The size that is expected: that of the label, or of the edited video."""
+    video = find_input(inputs, "video")
+    if video is not None and request.operation in EDITS:
+        return video.width, video.height
+    return video_size(form.resolution, form.aspect_ratio)
 
 
 def _format_value(value: object) -> str:

@@ -29,6 +29,7 @@ class OutputFormat:
     height: int
     output_duration: Decimal | None = None
     context: Decimal | None = None
+    frames: int | None = None
 
 
 def check_media(request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec) -> None:
@@ -67,7 +68,12 @@ def check_limits(given: Input, limit: InputLimits) -> None:
         raise NotOfferedError(
             f"{given.role} has {given.frames} frames; at least {limit.min_frames}{shortest} are needed."
         )
+    if limit.max_frames and given.frames > limit.max_frames:
+        raise NotOfferedError(f"{given.role} has {given.frames} frames; at most {limit.max_frames} are accepted.")
     short, long = sorted((given.width, given.height))
+    if limit.min_short_edge and 0 < short < limit.min_short_edge:
+        least = f"each edge must have at least {limit.min_short_edge} pixels"
+        raise NotOfferedError(f"{given.role} is {given.width}x{given.height}; {least}.")
     max_long, max_short = limit.max_long_edge or long, limit.max_short_edge or short
     if long > max_long or short > max_short:
         raise NotOfferedError(
@@ -128,7 +134,25 @@ def _made(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFo
     aspect_ratio = _aspect_ratio(request, inputs, row)
     audio = find_input(inputs, "audio")
     duration, fps, resolution = _fit(request, row, audio)
-    return OutputFormat(duration, fps, resolution, aspect_ratio, *video_size(resolution, aspect_ratio))
+    width, height = (_to_step(edge, row.edge_step) for edge in video_size(resolution, aspect_ratio))
+    frames = count_frames(row, duration, fps)
+    # of audio, the provider counts the frames itself
+    exact = None if frames is None or audio else round(Decimal(frames) / fps, 3)
+    output_duration = None if exact is None or exact == duration else exact.normalize()
+    return OutputFormat(duration, fps, resolution, aspect_ratio, width, height, output_duration, frames=frames)
+
+
+def _to_step(edge: int, step: int | None) -> int:
+    """The allowed edge nearest to this one."""
+    return edge if step is None else max(1, round(edge / step)) * step
+
+
+def count_frames(row: OfferSpec, seconds: Decimal, fps: int) -> int | None:
+    """The fewest frames with which these seconds are filled; None where neither the order nor its price names any."""
+    if row.frame_step is None and row.price.usd_per_megapixel is None:
+        return None
+    step = row.frame_step or 1
+    return math.ceil((seconds * fps - 1) / step) * step + 1
 
 
 def _aspect_ratio(request: Request, inputs: Sequence[Input], row: OfferSpec) -> str:

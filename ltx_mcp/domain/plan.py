@@ -174,10 +174,10 @@ def _within_auto(request: Request, offers: Sequence[Offer], catalog: Catalog) ->
     return tuple(offer for offer in offers if offer.provider in names)
 
 
-def _preference(candidate: Candidate, catalog: Catalog) -> tuple[float, Decimal, Decimal, int]:
+def _preference(candidate: Candidate, catalog: Catalog) -> tuple[float, bool, Decimal, Decimal, int]:
     names, offer = [facts.name for facts in catalog.providers], candidate.offer
     place = catalog.order.index(offer.provider) if offer.provider in catalog.order else len(names)
-    return candidate.deviation, offer.at_most_usd, offer.cost_usd, place
+    return candidate.deviation, candidate.is_last, offer.at_most_usd, offer.cost_usd, place
 
 
 def _not_supported(
@@ -193,7 +193,7 @@ def _not_supported(
         hint = f"seed is offered by {', '.join(places)}; anywhere else leave it out."
     if offers:
         best, price = offers[0], takes_price(offers[0], request.takes)
-        changes = ", ".join(f"{change.field}={change.got}" for change in best.adjustments)
+        changes = ", ".join(f"{change.field}={change.got}" for change in best.adjustments if change.by == "server")
         hint = f"Nearest: {changes} at {best.provider} for {price}; ask for that, or pass adjust=nearest."
     return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons[:MAX_REASONS]) or _no_such_row(request, catalog), hint)
 

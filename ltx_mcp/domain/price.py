@@ -1,6 +1,6 @@
 """Money: Decimal in calculations, integer micro-dollars in the store, a JSON number of at most six decimals outside."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from ltx_mcp.domain.catalog import Price, PriceReading
@@ -20,30 +20,50 @@ class Cost:
     credits_usd: Decimal | None
 
 
-def make_cost(
-    price: Price, seconds: Decimal, resolution: str, pixels: int, usd_per_credit: Decimal | None
-) -> Cost | None:
-    """The cost of `seconds` paid seconds of a video of `pixels` per frame; None if the table has no price for it."""
-    usd = make_price(price, seconds, resolution, pixels)
+@dataclass(frozen=True)
+class Quantity:
+    """What is paid for: seconds of a video of `pixels` per frame. `frames` are all of them, where they are counted, and
+    `spare_frames` how many more may be charged."""
+
+    seconds: Decimal
+    resolution: str
+    pixels: int
+    frames: int = 0
+    spare_frames: int = 0
+
+    @property
+    def megapixels(self) -> Decimal:
+        """Of all frames together; one that was begun is paid completely."""
+        return (self.pixels * self.frames / MICRO).to_integral_value(ROUND_CEILING)
+
+
+def make_cost(price: Price, quantity: Quantity, usd_per_credit: Decimal | None) -> Cost | None:
+    """What this much costs; None if the table has no price for it."""
+    usd = make_price(price, quantity)
     if usd is None:
         return None
     credits = None if usd_per_credit is None else int((usd / usd_per_credit).to_integral_value(ROUND_CEILING))
     worth = None if credits is None or usd_per_credit is None else credits * usd_per_credit
-    return Cost(usd, highest_price(price, seconds, resolution, pixels), credits, worth)
+    return Cost(usd, highest_price(price, quantity), credits, worth)
 
 
-def make_price(price: PriceReading, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
-    """USD for `seconds` paid seconds of a video of `pixels` per frame; None if the table has no price for it."""
+def make_price(price: PriceReading, quantity: Quantity) -> Decimal | None:
+    """USD for this much; None if the table has no price for it."""
+    if price.usd_per_megapixel is not None:
+        return quantity.megapixels * price.usd_per_megapixel if quantity.frames > 0 else None
     for tier in price.pixel_tiers:
-        if tier.up_to is None or pixels <= tier.up_to:
-            return tier.usd_per_second * seconds
+        if tier.up_to is None or quantity.pixels <= tier.up_to:
+            return tier.usd_per_second * quantity.seconds
     rates = {str(label): rate for label, rate in price.usd_per_second.items()}
-    return rates[resolution] * seconds if resolution in rates else None
+    return rates[quantity.resolution] * quantity.seconds if quantity.resolution in rates else None
 
 
-def highest_price(price: Price, seconds: Decimal, resolution: str, pixels: int) -> Decimal | None:
-    """USD for the same by the higher reading; None if there is none."""
-    return None if price.at_most is None else make_price(price.at_most, seconds, resolution, pixels)
+def highest_price(price: Price, quantity: Quantity) -> Decimal | None:
+    """USD for the most that may be counted, by the higher reading; None if neither is more."""
+    if price.at_most is None and not quantity.spare_frames:
+        return None
+    most = replace(quantity, frames=quantity.frames + quantity.spare_frames)
+    return make_price(price.at_most or price, most)
 
 
 def to_micro(usd: Decimal) -> int:

@@ -6,12 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 
 from ltx_mcp.domain.catalog import OfferSpec, PixelTier, Price, PriceReading
+from ltx_mcp.domain.measured import shortest_of
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.price import highest_price, make_price
+from ltx_mcp.domain.price import Quantity, highest_price, make_price
 
 SECOND_UNITS = frozenset({"second", "seconds", "sec", "s"})
+MEGAPIXEL_UNITS = frozenset({"megapixel", "megapixels", "mp"})
 MIN_FACTOR, MAX_FACTOR = Decimal("0.5"), Decimal(2)
 """A figure further below the row's lowest, or above its highest, is regarded as the price of something else."""
+CENT = Decimal("0.01")
 UNITS_DIFFER = Decimal("0.05")
 SPARE_S = 1
 """More seconds than ordered that may be charged: files have a frame or two more, and longer audio."""
@@ -30,7 +33,26 @@ class UnitPrice:
     @property
     def is_per_second(self) -> bool:
         """Whether it is USD per second."""
-        return self.unit.strip().lower() in SECOND_UNITS and self.currency.strip().upper() == "USD"
+        return self._is_usd and self._unit in SECOND_UNITS
+
+    @property
+    def is_cent(self) -> bool:
+        """Whether the units are US cents, as fal counts LTX-2.5: they say what is charged, and nothing of prices."""
+        return self._is_usd and self.amount == CENT
+
+    def fits(self, price: PriceReading) -> bool:
+        """Whether it is USD for the unit that this price is for."""
+        if price.usd_per_megapixel is None:
+            return self.is_per_second
+        return self._is_usd and self._unit in MEGAPIXEL_UNITS
+
+    @property
+    def _unit(self) -> str:
+        return self.unit.strip().lower()
+
+    @property
+    def _is_usd(self) -> bool:
+        return self.currency.strip().upper() == "USD"
 
 
 UnitPrices = Mapping[tuple[str, str], UnitPrice]
@@ -38,16 +60,18 @@ UnitPrices = Mapping[tuple[str, str], UnitPrice]
 
 
 def base_usd(price: PriceReading) -> Decimal:
-    """USD per second at the row's smallest size, to which price calls refer: they know no sizes."""
+    """USD per second at the row's smallest size, to which price calls refer: they know no sizes. Or per megapixel."""
+    if price.usd_per_megapixel is not None:
+        return price.usd_per_megapixel
     if price.pixel_tiers:
         return price.pixel_tiers[0].usd_per_second
     return price.usd_per_second[min(price.usd_per_second, key=lambda size: int(size.removesuffix("p")))]
 
 
 def believed_usd(row: OfferSpec, reported: UnitPrice | None) -> Decimal | None:
-    """USD per second at the row's smallest size as its provider reports it; None if nothing credible was reported, and
-    for rows of the operator, which no call changes."""
-    if reported is None or row.is_operators or not reported.is_per_second:
+    """USD per unit of the row's price, at its smallest size, as its provider reports it; None if nothing credible was
+    reported, and for rows of the operator, which no call changes."""
+    if reported is None or row.is_operators or not reported.fits(row.price):
         return None
     lowest = base_usd(row.price)
     highest = base_usd(row.price.at_most or row.price)
@@ -63,36 +87,55 @@ def with_unit_price(row: OfferSpec, reported: UnitPrice | None) -> OfferSpec:
     price = row.price
     now = price.at_most or price
     before = price if reported.is_confirmed else now
-    sizes = {
-        size: max(before.usd_per_second[size], _scaled(usd, rate, price)) for size, rate in price.usd_per_second.items()
-    }
-    tiers = tuple(
-        PixelTier(usd_per_second=max(was.usd_per_second, _scaled(usd, tier.usd_per_second, price)), up_to=tier.up_to)
-        for was, tier in zip(before.pixel_tiers, price.pixel_tiers, strict=True)
+    reading = PriceReading(
+        as_of=reported.read_at.date(),
+        source="the provider's price call",
+        usd_per_second={
+            size: max(before.usd_per_second[size], _scaled(usd, rate, price))
+            for size, rate in price.usd_per_second.items()
+        },
+        pixel_tiers=_raised_tiers(price, before, usd),
+        usd_per_megapixel=None if before.usd_per_megapixel is None else max(before.usd_per_megapixel, usd),
     )
-    if (sizes, tiers) == (now.usd_per_second, now.pixel_tiers):
+    if _rates(reading) == _rates(now):
         return row
-    source = "the provider's price call"
-    reading = PriceReading(as_of=reported.read_at.date(), source=source, usd_per_second=sizes, pixel_tiers=tiers)
     return row.model_copy(update={"price": price.model_copy(update={"at_most": reading})})
 
 
 def raised(offer: Offer, row: OfferSpec, reported: UnitPrice | None) -> Offer:
     """The offer with what would be reserved now, if that is more than when it was placed; it never gets cheaper."""
     price = with_unit_price(row, reported).price
-    highest = highest_price(price, offer.billed, offer.resolution, offer.width * offer.height)
+    highest = highest_price(price, replace(_quantity(offer), spare_frames=row.spare_frames))
     return replace(offer, highest_usd=highest) if highest is not None and highest > offer.at_most_usd else offer
 
 
 def charge_of(offer: Offer, row: OfferSpec, reported: UnitPrice | None, units: Decimal) -> Decimal | None:
-    """USD for the units that a provider counted, by its own price; None if that is not known or credible.
-
-    Assumed, as no page says it: a unit is a second of the ordered size; if there are more units than seconds, a larger
-    size counts as more units. If there are even more, no charge can be stated.
-    """
+    """USD for the units that a provider counted, by its own price; None if that is not known or credible."""
+    if reported is None or row.is_operators or not units.is_finite() or units < 0:
+        return None
+    if reported.is_cent:
+        return _charge_in_cents(offer, row, units)
     usd = believed_usd(row, reported)
-    rate = make_price(row.price, Decimal(1), offer.resolution, offer.width * offer.height)
-    if usd is None or rate is None or not units.is_finite() or units < 0:
+    if usd is None:
+        return None
+    if row.price.usd_per_megapixel is None:
+        return _charge_of_seconds(offer, row, usd, units)
+    most = replace(_quantity(offer), frames=(offer.frames or 0) + row.spare_frames + SPARE_S * offer.fps)
+    return usd * units if units <= most.megapixels else None
+
+
+def _charge_in_cents(offer: Offer, row: OfferSpec, units: Decimal) -> Decimal | None:
+    """USD where the units can be nothing but cents: they are about the price of the order."""
+    least = offer.cost_of(shortest_of(offer, row)) if offer.auto_duration else offer.cost_usd
+    usd = units * CENT
+    return usd if least * (1 - UNITS_DIFFER) <= usd <= offer.at_most_usd * (1 + UNITS_DIFFER) else None
+
+
+def _charge_of_seconds(offer: Offer, row: OfferSpec, usd: Decimal, units: Decimal) -> Decimal | None:
+    """Assumed, as no page says it: a unit is a second of the ordered size; if there are more units than seconds, a
+    larger size counts as more units. If there are even more, no charge can be stated."""
+    rate = make_price(row.price, replace(_quantity(offer), seconds=Decimal(1)))
+    if rate is None:
         return None
     longest = offer.billed + SPARE_S
     if units <= longest:
@@ -103,6 +146,21 @@ def charge_of(offer: Offer, row: OfferSpec, reported: UnitPrice | None, units: D
 def confirms_seconds(offer: Offer, units: Decimal) -> bool:
     """Whether the units counted for a finished order must be its seconds."""
     return units.is_finite() and abs(units - offer.billed) <= offer.billed * UNITS_DIFFER
+
+
+def _quantity(offer: Offer) -> Quantity:
+    return Quantity(offer.billed, offer.resolution, offer.width * offer.height, offer.frames or 0)
+
+
+def _rates(reading: PriceReading) -> tuple[object, ...]:
+    return reading.usd_per_second, reading.pixel_tiers, reading.usd_per_megapixel
+
+
+def _raised_tiers(price: Price, before: PriceReading, usd: Decimal) -> tuple[PixelTier, ...]:
+    return tuple(
+        PixelTier(usd_per_second=max(was.usd_per_second, _scaled(usd, tier.usd_per_second, price)), up_to=tier.up_to)
+        for was, tier in zip(before.pixel_tiers, price.pixel_tiers, strict=True)
+    )
 
 
 def _scaled(amount: Decimal, rate: Decimal, price: Price) -> Decimal:

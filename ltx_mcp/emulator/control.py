@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from ltx_mcp.emulator.emulator_state import EmulatedPrice, EmulatorState, Fault
-from ltx_mcp.emulator.fal.inputs import ENDPOINTS
+from ltx_mcp.emulator.fal.endpoints import ENDPOINTS
 from ltx_mcp.emulator.wire import KINDS, ORDER_KINDS
 from ltx_mcp.net.address import is_loopback_host
 

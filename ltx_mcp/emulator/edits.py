@@ -1,11 +1,14 @@
 """What LTX's models make from a video or a sound that is given to them, whoever hosts them: the video, and what is
 billed.
 
-A retake is billed the complete input, an extension its new part and the context, a video from a sound the sound.
+A retake and a new shape are billed the complete input, an extension its new part and the context, a video from a
+sound the sound.
 Assumed: a context longer than the video is the complete video; a section that runs past the end ends there.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.emulator.emulator_state import VideoSpec
@@ -16,15 +19,20 @@ CAPTION = "An emulated film: nothing was ordered from anybody, and this is not L
 MAX_FRAMES = 505
 LONGEST_CONTEXT_S = 20
 SHORTEST_S, LONGEST_S = 2, 20
+LONGEST_REFRAMED_S, MAX_REFRAMED_FRAMES = 60, 1800
+REFRAMED_EDGES = (64, 4096)
 PADDING_S = 0.05  # encoders fill up their last frame
 
 
 @dataclass(frozen=True)
 class EmulatedEdit:
-    """What an order leads to. `billed_s` are the seconds that it costs; None: those of the video."""
+    """What an order leads to. `billed_s` are the seconds that it costs, None: those of the video; `units` what its
+    provider counts, None: those seconds. `answer` is what comes back beside the video."""
 
     video: VideoSpec
     billed_s: float | None = None
+    units: float | None = None
+    answer: Mapping[str, Any] = field(default_factory=dict)
 
 
 def has_too_many_frames(facts: MediaInfo, duration: float, context: float | None) -> bool:
@@ -46,6 +54,25 @@ def to_retaken(source: InputFile, start_time: float, duration: float, mode: str)
     facts = source.facts
     order = EditOrder("retake", source.path, CAPTION, min(duration, facts.duration - start_time), mode, start_time)
     return EmulatedEdit(_edited(facts, order, facts.duration), facts.duration)
+
+
+def why_not_reframed(facts: MediaInfo) -> str:
+    """Why a video is not shown in another shape; empty where it is."""
+    low, high = REFRAMED_EDGES
+    if facts.duration > LONGEST_REFRAMED_S:
+        return f"lasts {facts.duration:g} s; must be of at most {LONGEST_REFRAMED_S} s"
+    if facts.frames > MAX_REFRAMED_FRAMES:
+        return f"has {facts.frames} frames; must have at most {MAX_REFRAMED_FRAMES}"
+    if not low <= min(facts.width, facts.height) <= max(facts.width, facts.height) <= high:
+        return f"is {facts.width}x{facts.height}; each edge must have {low} to {high} pixels"
+    return ""
+
+
+def to_reframed(source: InputFile, width: int, height: int) -> EmulatedEdit:
+    """The video in another shape."""
+    facts = source.facts
+    video = VideoSpec(width, height, facts.fps, facts.duration, bool(facts.audio_codec), reframed=source.path)
+    return EmulatedEdit(video, facts.duration)
 
 
 def to_video_from_audio(

@@ -17,7 +17,8 @@ Status = Literal["waiting", "running", "done", "failed", "cancelled"]
 @dataclass(frozen=True)
 class VideoSpec:
     """The video an order leads to; `duration` in seconds. `edit` says from which video it is made, and how, an empty
-    path standing for one that lies elsewhere; `audio_path` and `image_path` are what it is drawn from."""
+    path standing for one that lies elsewhere; `reframed` is the path of one that is only shown in another shape;
+    `audio_path` and `image_path` are what it is drawn from."""
 
     width: int
     height: int
@@ -25,6 +26,7 @@ class VideoSpec:
     duration: float
     audio: bool = True
     edit: EditOrder | None = None
+    reframed: str | None = None
     audio_path: str = ""
     image_path: str = ""
 
@@ -53,7 +55,7 @@ class Fault:
 class EmulatedOrder:
     """One accepted order, as it was sent. `fields` are the body's fields, `files` the names and sizes of its files.
 
-    Among the `facts` is `billed_s`, the seconds that it costs.
+    Among the `facts` is `billed_s`, the seconds that it costs, and `units` where its provider counts something else.
     """
 
     id: str

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 
-def fit(path: Path, out: Path, width: int, height: int, duration: float) -> None:
-    """Write the video at this size, with bars where its shape is another, and of this length in seconds at most.
+def fit(path: Path, out: Path, width: int, height: int, duration: float, *, is_filled: bool = False) -> None:
+    """Write the video at this size, with bars where its shape is another or `is_filled`: cut to that shape; and of this
+    length in seconds at most.
 
     Timestamps stay as they are, and the sound is copied.
     """
@@ -29,32 +30,35 @@ def fit(path: Path, out: Path, width: int, height: int, duration: float) -> None
         fitted.codec_context.time_base = pictures.time_base or Fraction(1, 90_000)
         sound = source.streams.best("audio")
         copied = target.add_stream_from_template(sound) if sound else None
-        _write_videos(source, target, fitted, duration)
+        _write_videos(source, target, fitted, duration, is_filled=is_filled)
         if sound is not None and copied is not None:
             source.seek(0)
             _copy_audio(source, target, sound, copied, duration)
 
 
-def _write_videos(source: "InputContainer", target: "OutputContainer", fitted: "VideoStream", duration: float) -> None:
+def _write_videos(
+    source: "InputContainer", target: "OutputContainer", fitted: "VideoStream", duration: float, *, is_filled: bool
+) -> None:
     graph: Graph | None = None
     for frame in source.decode(video=0):
         if frame.time is not None and frame.time >= duration:
             break
-        graph = graph or _scaler(source.streams.video[0], frame, fitted.width, fitted.height)
+        graph = graph or _scaler(source.streams.video[0], frame, fitted, is_filled=is_filled)
         graph.push(frame)
         target.mux(fitted.encode(graph.vpull()))
     target.mux(fitted.encode(None))
 
 
-def _scaler(pictures: "VideoStream", frame: "av.VideoFrame", width: int, height: int) -> "Graph":
-    """Rotates a video that a player would rotate, scales it, and pads it."""
+def _scaler(pictures: "VideoStream", frame: "av.VideoFrame", fitted: "VideoStream", *, is_filled: bool) -> "Graph":
+    """Rotates a video that a player would rotate, scales it, and pads or cuts it."""
     from av.filter.graph import Graph
 
     from ltx_mcp.media.decode.shown import rotation_of
 
-    size = f"{width}:{height}"
-    fitted = [f"scale={size}:force_original_aspect_ratio=decrease", f"pad={size}:(ow-iw)/2:(oh-ih)/2"]
-    steps = [each.partition("=") for each in (*rotation_of(frame).filters, *fitted, "setsar=1", "format=yuv420p")]
+    size = f"{fitted.width}:{fitted.height}"
+    scaled = f"scale={size}:force_original_aspect_ratio={'increase' if is_filled else 'decrease'}"
+    shaped = (scaled, f"crop={size}" if is_filled else f"pad={size}:(ow-iw)/2:(oh-ih)/2")
+    steps = [each.partition("=") for each in (*rotation_of(frame).filters, *shaped, "setsar=1", "format=yuv420p")]
     graph = Graph()
     nodes = [graph.add_buffer(template=pictures)]
     nodes += [graph.add(name, options or None) for name, _, options in steps] + [graph.add("buffersink")]

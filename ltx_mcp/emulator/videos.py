@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -50,6 +51,11 @@ class Videos:
         if video.edit is not None:
             await self._edit(video, replace(video.edit, video=video.edit.video or str(await self.path(UNSEEN))), out)
             return
+        if video.reframed is not None:
+            source = Path(video.reframed or await self.path(UNSEEN))
+            fill = partial(fit, source, out, video.width, video.height, video.duration, is_filled=True)
+            await to_thread.run_sync(fill)
+            return
         size, fps = (video.width, video.height), round(video.fps)
         if not video.audio_path:
             await to_thread.run_sync(draw, out, size, fps, video.duration, video.audio)
@@ -79,10 +85,12 @@ def _is_as_promised(facts: VideoInfo, video: VideoSpec) -> bool:
 
 def _name(video: VideoSpec) -> str:
     """A drawn video by its size; one made from files by a hash over all that it is, where theirs stand for them."""
-    if video.edit is None and not video.audio_path and not video.image_path:
+    if video.edit is None and video.reframed is None and not video.audio_path and not video.image_path:
         sound = "sound" if video.audio else "silent"
         return f"{video.width}x{video.height}-{video.fps:g}fps-{video.duration:g}s-{sound}"
     edit = video.edit and replace(video.edit, video=Path(video.edit.video).name)
     audio, image = Path(video.audio_path).name, Path(video.image_path).name
-    named = replace(video, edit=edit, audio_path=audio, image_path=image)
-    return f"{edit.what if edit else 'audio'}-{hashlib.sha256(repr(named).encode()).hexdigest()[:32]}"
+    reframed = None if video.reframed is None else Path(video.reframed).name
+    named = replace(video, edit=edit, reframed=reframed, audio_path=audio, image_path=image)
+    what = edit.what if edit else "audio" if reframed is None else "reframe"
+    return f"{what}-{hashlib.sha256(repr(named).encode()).hexdigest()[:32]}"

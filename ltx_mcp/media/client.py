@@ -36,6 +36,7 @@ from ltx_mcp.media.messages import (
     ExtractedFrame,
     FrameFormat,
     ProcessLimits,
+    ReframeOrder,
     RenderNotes,
     RenderOrder,
     ReportProgress,
@@ -276,6 +277,13 @@ class MediaClient:
         """
         return RenderNotes(**await self._renders.run(_drawing("edit", order, _TRANSCODE, out), report))
 
+    async def reframe(self, order: ReframeOrder, out: Path, report: ReportProgress | None = None) -> RenderNotes:
+        """Writes the video in another shape to `out`, an MP4; one that fails or is cancelled leaves no file.
+
+        CallerError (input_failed) for a video that cannot be read.
+        """
+        return RenderNotes(**await self._renders.run(_drawing("reframe", order, _TRANSCODE, out), report))
+
     async def confinement(self) -> Confinement:
         """What the OS keeps the children from here."""
         return Confinement(**await self._quick.run(Work("confinement", {}, _QUICK)))
@@ -318,7 +326,7 @@ def _reading(what: str, path: str | Path, limits: ProcessLimits, out: Path | Non
     return Work(what, {"path": str(path)} | arguments, limits, (path,), out)
 
 
-def _drawing(what: str, order: RenderOrder | EditOrder, limits: ProcessLimits, out: Path) -> Work:
+def _drawing(what: str, order: RenderOrder | EditOrder | ReframeOrder, limits: ProcessLimits, out: Path) -> Work:
     """Work on the files that the order names."""
     names = ("image", "end_image", "sound", "video")
     paths = {name: os.path.abspath(path) for name in names if (path := getattr(order, name, None)) is not None}

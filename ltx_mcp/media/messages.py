@@ -35,7 +35,8 @@ SHEET_CELLS = 6
 class RenderOrder:
     """A preview to draw. `image` and `end_image` are paths; `duration` is in seconds.
 
-    `sound` is the path of an audio file: the image moves with it, and it becomes the whole audio track.
+    `sound` is the path of an audio file: the image moves with it, and it becomes the whole audio track. Another `seed`
+    draws another picture.
     """
 
     prompt: str
@@ -48,6 +49,7 @@ class RenderOrder:
     image: str | None = None
     end_image: str | None = None
     sound: str | None = None
+    seed: int | None = None
 
     @property
     def frames(self) -> int:
@@ -70,6 +72,15 @@ class EditOrder:
     duration: float
     mode: str
     start_time: float = 0.0
+
+
+@dataclass(frozen=True)
+class ReframeOrder:
+    """A video to bring into another shape; `video` is its path, `width` and `height` are the result's, both even."""
+
+    video: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """fal.ai, by its queue API and its price call: docs.fal.ai (queue, inference, errors, platform-apis/v1/models/pricing)
-and the source of fal-client 1.0.3, read 2026-11-21.
+and the source of fal-client 1.0.3, read 2026-11-21; the fields of each endpoint by the pages named in fal.toml.
 
 The three addresses an order is tracked at are those its answer gave. One that is missing, or that points away from the
 queue's own host, is replaced by the documented form: a paid video is not lost over it, and the key stays here. Assumed
-about prices, because the page shows no LTX model: the unit is called second, and the price is for the smallest size.
+about prices, because the page shows no LTX model: the unit is called second or megapixel, and a price per second is
+for the smallest size.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -54,6 +55,8 @@ CANCELS = {
     "NOT_FOUND": CancelOutcome.NOT_POSSIBLE,
 }
 BILLING, MAX_UNITS = "x-fal-billable-units", 1_000_000
+OPEN_WEIGHTS = "fal-ai/ltx-2.3-22b/"
+"""Endpoints that name frames, a size in pixels and a seed, where the others name seconds and a label."""
 MAX_PRICE, MAX_PRICE_CHARS = 10_000, 40
 """The highest price of a unit, and the longest unit, currency or figure that is read."""
 
@@ -61,25 +64,48 @@ MAX_PRICE, MAX_PRICE_CHARS = 10_000, 40
 def _body(offer: Offer, uris: Mapping[str, str]) -> dict[str, Any]:
     """The order's JSON. A field that an operation does not have is not sent, nor an empty prompt where it may be."""
     fields: dict[str, Any] = {FIELDS[role]: uri for role, uri in uris.items()}
-    if offer.prompt or offer.operation not in ("audio_to_video", "extend"):
+    if offer.prompt or offer.operation not in ("audio_to_video", "extend", "reframe"):
         fields["prompt"] = offer.prompt
+    return fields | (_open_fields(offer) if offer.endpoint.startswith(OPEN_WEIGHTS) else _own_fields(offer))
+
+
+def _own_fields(offer: Offer) -> dict[str, Any]:
+    """What an operation has beside its prompt and media."""
     length = to_number(offer.duration)
     match offer.operation:
         case "audio_to_video":
-            return fields | {"aspect_ratio": offer.aspect_ratio}
+            return {"aspect_ratio": offer.aspect_ratio}
         case "extend":
             context = {} if offer.context is None else {"context": to_number(offer.context)}
-            return fields | {"duration": length, "mode": offer.mode} | context
+            return {"duration": length, "mode": offer.mode} | context
         case "retake":
             start = to_number(offer.start_time or Decimal())
-            return fields | {"start_time": start, "duration": length, "retake_mode": offer.mode}
-    return fields | {
-        "duration": length,
+            return {"start_time": start, "duration": length, "retake_mode": offer.mode}
+        case "reframe":
+            return {"aspect_ratio": offer.aspect_ratio, "resolution": offer.resolution}
+    return {
+        "duration": "auto" if offer.auto_duration else length,
         "resolution": offer.resolution,
         "aspect_ratio": offer.aspect_ratio,
         "fps": offer.fps,
         "generate_audio": offer.generate_audio,
+    } | ({} if offer.camera_motion == "none" else {"camera_motion": offer.camera_motion})
+
+
+def _open_fields(offer: Offer) -> dict[str, Any]:
+    """The same for the open weights."""
+    fields: dict[str, Any] = {
+        "video_size": {"width": offer.width, "height": offer.height},
+        "fps": offer.fps,
+        "enable_prompt_expansion": False,  # else the prompt is written anew, and a seed repeats nothing
     }
+    if offer.operation == "audio_to_video":
+        fields["match_audio_length"] = True
+    else:
+        fields |= {"num_frames": offer.frames, "generate_audio": offer.generate_audio}
+    if offer.camera_motion != "none":
+        fields["camera_lora"] = offer.camera_motion
+    return fields if offer.seed is None else fields | {"seed": offer.seed}
 
 
 def _error_text(reply: HttpResponse) -> tuple[str, str]:

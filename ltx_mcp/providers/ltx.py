@@ -80,6 +80,8 @@ def _own_fields(offer: Offer) -> dict[str, Any]:
         case "retake":
             start = to_number(offer.start_time or Decimal())
             return {"start_time": start, "duration": section, "mode": offer.mode, "resolution": size}
+        case "reframe":
+            return {"resolution": size}
     length = None if offer.auto_duration else section
     return {"duration": length, "resolution": size, "fps": offer.fps, "generate_audio": offer.generate_audio, **camera}
 

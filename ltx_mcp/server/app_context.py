@@ -15,7 +15,7 @@ from mcp.server.mcpserver import Context
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
-from ltx_mcp.domain.job_set import JobSet
+from ltx_mcp.domain.job_set import JobSet, jobs_of
 from ltx_mcp.presentation.next_steps import context_of
 from ltx_mcp.presentation.result_models import JobRef, JobView, links_of, to_ref, view_of
 from ltx_mcp.presentation.result_text import ended_text, status_text
@@ -118,7 +118,7 @@ class AppContext:
 
         async def report(found: Job | JobSet) -> None:
             nonlocal before
-            jobs = found.takes if isinstance(found, JobSet) else (found,)
+            jobs = jobs_of(found)
             status = ", ".join(f"{job.state} {job.status_message}" for job in jobs)
             if step := steps.next(_progress(jobs), status, anyio.current_time()):
                 if isinstance(found, JobSet):

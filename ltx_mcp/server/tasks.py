@@ -32,7 +32,7 @@ from pydantic import Field
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
-from ltx_mcp.domain.job_set import JobSet
+from ltx_mcp.domain.job_set import jobs_of
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.result_models import to_time
@@ -183,7 +183,7 @@ class JobTasks:
             app_context, jobs = await open_jobs(Context(request_context=request))
             try:
                 found = await jobs.find(task_id, CALLER)
-                takes = found.takes if isinstance(found, JobSet) else (found,)
+                takes = jobs_of(found)
                 moved_at = max([event.at for take in takes for event in await jobs.history(take.id, CALLER)])
             except LtxError as error:
                 if error.code is ErrorCode.JOB_NOT_FOUND:

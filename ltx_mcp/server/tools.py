@@ -4,7 +4,7 @@ Docstrings are product text: a model reads them to decide which tool to call.
 """
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from mcp.server.apps import client_supports_apps
@@ -29,9 +29,8 @@ from ltx_mcp.domain.arguments import (
     RetakeVideo,
 )
 from ltx_mcp.domain.confirmation import ConfirmationPrompt
-from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
-from ltx_mcp.domain.job_set import JobSet
+from ltx_mcp.domain.job_set import JobSet, one_take_needed
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import money_text
@@ -60,6 +59,7 @@ CONTACT_SHEET_SENTENCE = (
     "When it is done you see a contact sheet: look at it before you show the video or order again. "
 )
 """What the description of check_job says of images."""
+Followed = TypeVar("Followed", Job, JobSet)
 CORE = (GenerateVideo, AnimateImage, CheckJob, EstimateCost, CancelJob, ListJobs)
 
 
@@ -106,18 +106,13 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
     """Show a job's state, progress, price, video URL and measured facts, waiting up to wait_seconds for its end. When
     it is done you see a contact sheet: look at it before you show the video or order again. Still running is a normal
     answer: call again."""
-    app_context, jobs = await open_jobs(context)
+    _, jobs = await open_jobs(context)
     found = await jobs.get_rechecked(arguments.job_id, CALLER)
-    if isinstance(found, JobSet):
-        _check_is_of_one_take(arguments, found)
-    if found.live:
-        patience, asked_s = app_context.patiences.of(context), arguments.wait_seconds
-        async with patience.call():
-            wait_s = patience.default_s(DEFAULT_WAIT_S) if asked_s is None else patience.asked_s(asked_s)
-            found = await jobs.wait(found, wait_s, app_context.progress_reporter(context))
-    if isinstance(found, JobSet):
-        return await _set_result(arguments, context, found)
-    return await _checked_result(arguments, context, found)
+    if not isinstance(found, JobSet):
+        return await _checked_job(arguments, context, await _waited_for(arguments, context, found))
+    if arguments.frame_at >= 0:
+        raise one_take_needed(found, "frame_at")
+    return await _checked_set(arguments, context, await _waited_for(arguments, context, found))
 
 
 async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -> CallToolResult:
@@ -148,43 +143,6 @@ async def list_jobs(arguments: ListJobs, context: Context[AppContext]) -> CallTo
     page = await jobs.page(arguments, CALLER)
     listed = JobList(jobs=[to_summary(job) for job in page.jobs], next_cursor=page.next_cursor or None)
     return make_result(list_text(listed), listed)
-
-
-async def _checked_result(arguments: CheckJob, context: Context[AppContext], job: Job) -> CallToolResult:
-    app_context, jobs = await open_jobs(context)
-    view, shown = await app_context.view(job), None
-    if not app_context.settings.show_frames:
-        view = without_frames(view) if arguments.frames or arguments.frame_at >= 0 else view
-    elif arguments.frame_at >= 0 and not job.live:
-        shown = await jobs.keeping.frame(job, arguments.frame_at)
-    elif arguments.frames:
-        shown = await jobs.keeping.sheet(job)
-    meta = None
-    if client_supports_apps(context):
-        meta = player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
-    return make_result(job_text(view, await app_context.status_text(job)), view, shown, meta=meta)
-
-
-async def _set_result(arguments: CheckJob, context: Context[AppContext], job_set: JobSet) -> CallToolResult:
-    """The picture is shown once all takes have ended; until then each can be looked at by its name."""
-    app_context, jobs = await open_jobs(context)
-    view, shown = await app_context.set_view(job_set), None
-    if not app_context.settings.show_frames:
-        view = set_without_frames(view) if arguments.frames else view
-    elif arguments.frames and not job_set.live:
-        shown = await jobs.keeping.set_sheet(job_set.takes)
-    statuses = [await app_context.status_text(take) for take in job_set.takes]
-    return make_result(set_text(view, statuses), view, shown)
-
-
-def _check_is_of_one_take(arguments: CheckJob, job_set: JobSet) -> None:
-    if arguments.frame_at >= 0:
-        names = ", ".join(take.take_name for take in job_set.takes)
-        raise CallerError(
-            ErrorCode.INVALID_REQUEST,
-            f"frame_at is of one take, and {job_set.id} has {len(job_set.takes)}.",
-            f"Name one: {names}.",
-        )
 
 
 def make_tools(catalog: Catalog, *, show_frames: bool = True) -> list[StrictTool]:
@@ -245,17 +203,64 @@ async def _order(arguments: PaidArguments, context: Context[AppContext]) -> Tool
             return elicitation.to_result(ordered)
         reply = await elicitation.ask(context, ordered, began + elicitation.MAX_ASKING_S - anyio.current_time())
         ordered = await jobs.order_or_ask(arguments, CALLER, reply, can_ask=True)
-    took_s = anyio.current_time() - began
-    placed = ordered.followed
-    patience = app_context.patiences.of(context)
-    if placed.live:
-        wait_s = max(0.0, patience.asked_s(arguments.wait_seconds) - took_s)
-        report = app_context.progress_reporter(context)
-        async with patience.call():
-            if follows_tasks(context.request_context):
-                # the task reports the submission; only a wait that the caller asked for is kept
-                placed = await jobs.wait(placed, min(wait_s, MAX_CALL_S - took_s), report)
-            else:
-                submission_s = max(0.0, patience.default_s(SUBMISSION_WAIT_S) - took_s)
-                placed = await jobs.wait_for_submission(placed, wait_s, report, MAX_CALL_S - took_s, submission_s)
+    followed, took_s = ordered.followed, anyio.current_time() - began
+    if isinstance(followed, JobSet):
+        placed: Job | JobSet = await _answered(arguments, context, followed, took_s)
+    else:
+        placed = await _answered(arguments, context, followed, took_s)
     return await job_result(app_context, placed, fresh=ordered.fresh)
+
+
+async def _answered(
+    arguments: PaidArguments, context: Context[AppContext], followed: Followed, took_s: float
+) -> Followed:
+    """After the provider's word on a job, or on each take of a set, if it is soon enough; `took_s` have passed."""
+    app_context, jobs = await open_jobs(context)
+    if not followed.live:
+        return followed
+    patience, report = app_context.patiences.of(context), app_context.progress_reporter(context)
+    wait_s = max(0.0, patience.asked_s(arguments.wait_seconds) - took_s)
+    async with patience.call():
+        if follows_tasks(context.request_context):
+            # the task reports the submission; only a wait that the caller asked for is kept
+            return await jobs.wait(followed, min(wait_s, MAX_CALL_S - took_s), report)
+        submission_s = max(0.0, patience.default_s(SUBMISSION_WAIT_S) - took_s)
+        return await jobs.wait_for_submission(followed, wait_s, report, MAX_CALL_S - took_s, submission_s)
+
+
+async def _waited_for(arguments: CheckJob, context: Context[AppContext], followed: Followed) -> Followed:
+    """At its end, or as it is after wait_seconds."""
+    app_context, jobs = await open_jobs(context)
+    if not followed.live:
+        return followed
+    patience, asked_s = app_context.patiences.of(context), arguments.wait_seconds
+    async with patience.call():
+        wait_s = patience.default_s(DEFAULT_WAIT_S) if asked_s is None else patience.asked_s(asked_s)
+        return await jobs.wait(followed, wait_s, app_context.progress_reporter(context))
+
+
+async def _checked_job(arguments: CheckJob, context: Context[AppContext], job: Job) -> CallToolResult:
+    app_context, jobs = await open_jobs(context)
+    view, shown = await app_context.view(job), None
+    if not app_context.settings.show_frames:
+        view = without_frames(view) if arguments.frames or arguments.frame_at >= 0 else view
+    elif arguments.frame_at >= 0 and not job.live:
+        shown = await jobs.keeping.frame(job, arguments.frame_at)
+    elif arguments.frames:
+        shown = await jobs.keeping.sheet(job)
+    meta = None
+    if client_supports_apps(context):
+        meta = player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
+    return make_result(job_text(view, await app_context.status_text(job)), view, shown, meta=meta)
+
+
+async def _checked_set(arguments: CheckJob, context: Context[AppContext], job_set: JobSet) -> CallToolResult:
+    """The picture is shown once all takes have ended; until then each can be looked at by its name."""
+    app_context, jobs = await open_jobs(context)
+    view, shown = await app_context.set_view(job_set), None
+    if not app_context.settings.show_frames:
+        view = set_without_frames(view) if arguments.frames else view
+    elif arguments.frames and not job_set.live:
+        shown = await jobs.keeping.set_sheet(job_set.takes)
+    statuses = [await app_context.status_text(take) for take in job_set.takes]
+    return make_result(set_text(view, statuses), view, shown)

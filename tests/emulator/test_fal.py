@@ -223,7 +223,7 @@ async def test_a_stream_with_nothing_to_tell_sends_comments(tmp_path: Path) -> N
     state, media = EmulatorState(wait_s=60), MediaClient()
     emulator = Emulator(state, Videos(tmp_path, media), Inputs(media), "http://127.0.0.1:9")
     queue = Queue(emulator, lambda url: None, alive_s=0.05)
-    path = {"app": "ltx-2.3", "request_id": "1"}
+    path = {"owner": "fal-ai", "app": "ltx-2.3", "request_id": "1"}
     headers = [(b"authorization", f"Key {KEY}".encode())]
     order = state.place("fal", FAST[1:], {}, FILM, order_id="1", start_timeout_s=None)
     answer = await queue.stream(Request({"type": "http", "headers": headers, "path_params": path, "query_string": b""}))

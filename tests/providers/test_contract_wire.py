@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, GenerateFromAudio, GenerateVideo, RetakeVideo
+from ltx_mcp.domain.arguments import (
+    AnimateImage,
+    ExtendVideo,
+    GenerateFromAudio,
+    GenerateVideo,
+    ReframeVideo,
+    RetakeVideo,
+)
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import make_offers
@@ -43,6 +50,7 @@ ASKED: dict[str, type[Any]] = {
     "audio": GenerateFromAudio,
     "extend": ExtendVideo,
     "retake": RetakeVideo,
+    "reframe": ReframeVideo,
 }
 """By the first word of an example's name."""
 EXAMPLES = [(name, kind) for name in REMOTE for kind in wire_fixture(name) if kind.partition(",")[0] in ASKED]
@@ -57,8 +65,10 @@ def roles_in(body: Mapping[str, Any]) -> list[str]:
 def offer_of(provider: str, arguments: Mapping[str, Any], kind: str = "text", roles: Sequence[str] = ()) -> Offer:
     """The offer a request leads to at a provider."""
     catalog = catalog_of(settings("http://127.0.0.1:1"))
-    given = {role: f"{role}.file" for role in roles} | {"prompt": "a pond", "provider": provider, **arguments}
-    asked = to_request(ASKED[kind.partition(",")[0]](**given))
+    asks = ASKED[kind.partition(",")[0]]
+    words = {"prompt": "a pond"} if "prompt" in asks.model_fields else {}
+    given = {role: f"{role}.file" for role in roles} | words | {"provider": provider, **arguments}
+    asked = to_request(asks(**given))
     return make_offers(asked, [GIVEN[role] for role in roles], catalog).offers[0]
 
 

@@ -17,7 +17,7 @@ from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.unit_price import UnitPrice, base_usd
 from ltx_mcp.emulator.emulator_state import EmulatedPrice, EmulatorState, Fault
-from ltx_mcp.emulator.fal.inputs import ENDPOINTS
+from ltx_mcp.emulator.fal.endpoints import ENDPOINTS
 from ltx_mcp.providers.base import SupportsPricing
 from ltx_mcp.providers.catalog_loader import can_serve, read_addresses, read_providers
 from tests.conftest import Emulated
@@ -330,7 +330,7 @@ async def test_a_body_without_end_is_cut(emulator: Emulated) -> None:
 
 def test_the_emulated_prices_are_those_of_the_model_pages() -> None:
     ours = {row.endpoint: base_usd(row.price) for row in FAL.offer}
-    assert {name: Decimal(str(each.usd_per_second)) for name, each in ENDPOINTS.items()} == ours
+    assert {name: Decimal(str(each.unit_price)) for name, each in ENDPOINTS.items()} == ours
 
 
 def test_prices_are_told_to_the_emulator_and_forgotten(emulator: Emulated) -> None:

@@ -245,13 +245,14 @@ async def _prices(facts: ProviderSpec, adapter: object) -> list[Finding]:
 
 
 def price_difference(row: OfferSpec, theirs: Mapping[str, UnitPrice]) -> str:
-    """Where a provider's own price of a unit is not the table's price of a second at the smallest size."""
+    """Where a provider's own price of a unit is not the table's, at the smallest size."""
     ours, price = base_usd(row.price), theirs.get(row.endpoint)
-    if price is None or (price.amount == ours and price.is_per_second):
+    if price is None or price.is_cent or (price.amount == ours and price.fits(row.price)):
         return ""
-    unit = "USD a unit" if price.is_per_second else f"{price.currency or 'of no currency'} a {price.unit or 'unit'}"
+    here = "second" if row.price.usd_per_megapixel is None else "megapixel"
+    unit = "USD a unit" if price.fits(row.price) else f"{price.currency or 'of no currency'} a {price.unit or 'unit'}"
     most = f", at most {base_usd(row.price.at_most):f}" if row.price.at_most else ""
-    return f"{row.endpoint} costs {price.amount:f} {unit} there, {ours:f} a second here{most} (as of {row.price.as_of})"
+    return f"{row.endpoint} costs {price.amount:f} {unit} there, {ours:f} a {here} here{most} (as of {row.price.as_of})"
 
 
 def _clock(differences: list[timedelta]) -> Finding:

@@ -1,4 +1,4 @@
-"""An emulated fal.ai: the queue of queue.fal.run, uploads and the price list, for the LTX-2.3 endpoints.
+"""An emulated fal.ai: the queue of queue.fal.run, uploads and the price list, for the LTX endpoints.
 
 On one port the direct call of fal.run, POST to the same path, cannot be told from the queue's, so only the queue is
 here. Real fal accepts an order unread, and only the result says what its model refused; here it is refused at once,
@@ -20,9 +20,9 @@ from starlette.routing import Route
 
 from ltx_mcp.emulator.checks import read_json
 from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatedPrice, Fault
+from ltx_mcp.emulator.fal.endpoints import ENDPOINTS, OWNERS, read_order
 from ltx_mcp.emulator.fal.errors import NAME, check_key, infra_error, refuse
 from ltx_mcp.emulator.fal.files import Files
-from ltx_mcp.emulator.fal.inputs import ENDPOINTS, read_order
 from ltx_mcp.emulator.fal.media import Find
 from ltx_mcp.emulator.wire import Emulator, Handler, RequestRefused
 
@@ -38,14 +38,14 @@ def routes(emulator: Emulator) -> list[Route]:
     """fal's documented calls."""
     files = Files(emulator)
     queue = Queue(emulator, files.find)
-    request = "/fal-ai/{app}/requests/{request_id}"
+    request = "/{owner}/{app}/requests/{request_id}"
     table: list[tuple[str, str, str, Handler]] = [
         ("poll", request + "/status", "GET", queue.status),
         ("stream", request + "/status/stream", "GET", queue.stream),
         ("cancel", request + "/cancel", "PUT", queue.cancel),
         ("result", request, "GET", queue.result),
         ("result", request + "/response", "GET", queue.result),
-        ("submit", "/fal-ai/{path:path}", "POST", queue.submit),
+        *(("submit", f"/{owner}/{{path:path}}", "POST", queue.submit) for owner in OWNERS),
         ("prices", "/v1/models/pricing", "GET", queue.prices),
     ]
     calls = [emulator.route(NAME, step, path, method, handler, refuse) for step, path, method, handler in table]
@@ -73,7 +73,7 @@ class Queue:
         """Accept an order: 200, at once, with the three addresses to use from here on."""
         state = self.emulator.state
         check_key(request, state)
-        name = f"fal-ai/{request.path_params['path']}"
+        name = request.url.path.removeprefix("/")
         if name not in ENDPOINTS:
             return infra_error(404, message=f"Application '{name}' not found")
         timeout_s = _start_timeout(request)
@@ -87,6 +87,8 @@ class Queue:
             edit.video,
             order_id=str(uuid4()),
             billed_s=edit.billed_s,
+            units=edit.units,
+            answer=edit.answer,
             start_timeout_s=timeout_s,
             headers=headers,
         )
@@ -119,8 +121,9 @@ class Queue:
             return ending.answer
         url = self.emulator.video_url(order)
         video = {"file_name": f"{order.media_id}.mp4", "content_type": "video/mp4", "url": url}
-        units = f"{order.facts['billed_s']:g}"
-        return JSONResponse({"video": video}, headers=_id_header(order) | {"x-fal-billable-units": units})
+        units = order.facts["billed_s"] if order.facts["units"] is None else order.facts["units"]
+        headers = _id_header(order) | {"x-fal-billable-units": f"{units:.10g}"}
+        return JSONResponse({"video": video, **order.facts["answer"]}, headers=headers)
 
     async def cancel(self, request: Request) -> Response:
         """Out of the queue while it waits; once it runs, only a request."""
@@ -137,21 +140,22 @@ class Queue:
 
     async def prices(self, request: Request) -> Response:
         """The platform's price list, which knows a unit and no resolutions. The usual figures are those of the model
-        pages at their smallest size; that a unit is a second is assumed."""
+        pages at their smallest size; that a unit of 2.3 is a second is assumed."""
         check_key(request, self.emulator.state)
         names = [name for name in request.query_params.get("endpoint_id", "").split(",") if name]
         unknown = [name for name in names if name not in ENDPOINTS]
         if unknown or not 0 < len(names) <= MAX_PRICES:
             status, kind = (404, "not_found") if unknown else (400, "validation_error")
             return JSONResponse({"error": {"type": kind, "message": f"endpoint_id: {unknown or names}"}}, status)
-        usual = {name: EmulatedPrice(ENDPOINTS[name].usd_per_second) for name in names}
+        usual = {name: EmulatedPrice(ENDPOINTS[name].unit_price, ENDPOINTS[name].unit) for name in names}
         current = usual | self.emulator.state.prices
         prices = [{"endpoint_id": name, **asdict(current[name])} for name in names]
         return JSONResponse({"prices": prices, "next_cursor": None, "has_more": False})
 
     def _find(self, request: Request) -> EmulatedOrder | None:
         order = self.emulator.state.find(NAME, request.path_params["request_id"])
-        return order if order and order.endpoint.split("/")[1] == request.path_params["app"] else None
+        app = "{owner}/{app}".format(**request.path_params)
+        return order if order and order.endpoint.startswith(f"{app}/") else None
 
     def _order(self, request: Request) -> EmulatedOrder:
         check_key(request, self.emulator.state)

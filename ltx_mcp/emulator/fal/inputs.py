@@ -5,13 +5,13 @@ refuses what concerns several fields as a whole, without naming one; a section t
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
 from ltx_mcp.domain.media_info import MediaInfo
+from ltx_mcp.domain.request import video_size
 from ltx_mcp.emulator.edits import (
     LONGEST_CONTEXT_S,
     LONGEST_S,
@@ -20,14 +20,14 @@ from ltx_mcp.emulator.edits import (
     EmulatedEdit,
     has_too_many_frames,
     to_extended,
+    to_reframed,
     to_retaken,
     to_video_from_audio,
+    why_not_reframed,
 )
 from ltx_mcp.emulator.emulator_state import VideoSpec
-from ltx_mcp.emulator.fal.errors import model_error
-from ltx_mcp.emulator.fal.media import Audio, Find, GivenMedia, Image, Video, find_media, given_media
-from ltx_mcp.emulator.inputs import InputFile, Inputs
-from ltx_mcp.emulator.wire import RequestRefused
+from ltx_mcp.emulator.fal.media import Audio, GivenMedia, Image, Video, given_media
+from ltx_mcp.emulator.inputs import InputFile
 
 SIZES = {"1080p": (1920, 1080), "1440p": (2560, 1440), "2160p": (3840, 2160)}
 LONGEST_AT_ANY_SIZE = 10
@@ -35,7 +35,9 @@ AUDIO_FPS = 25
 MIN_FRAMES = 73
 
 
-def _one_of(*allowed: int | str) -> AfterValidator:
+def one_of(*allowed: int | str) -> AfterValidator:
+    """The values that fal lists."""
+
     def check(value: int | str) -> int | str:
         if value not in allowed:
             named = [repr(each) for each in allowed]
@@ -46,12 +48,12 @@ def _one_of(*allowed: int | str) -> AfterValidator:
     return AfterValidator(check)
 
 
-ProSeconds = Annotated[int, _one_of(6, 8, 10)]
-FastSeconds = Annotated[int, _one_of(6, 8, 10, 12, 14, 16, 18, 20)]
-Fps = Annotated[int, _one_of(24, 25, 48, 50)]
-Resolution = Annotated[str, _one_of(*SIZES)]
-Ratio = Annotated[str, _one_of("16:9", "9:16")]
-RatioOrAuto = Annotated[str, _one_of("auto", "16:9", "9:16")]
+ProSeconds = Annotated[int, one_of(6, 8, 10)]
+FastSeconds = Annotated[int, one_of(6, 8, 10, 12, 14, 16, 18, 20)]
+Fps = Annotated[int, one_of(24, 25, 48, 50)]
+Resolution = Annotated[str, one_of(*SIZES)]
+Ratio = Annotated[str, one_of("16:9", "9:16")]
+RatioOrAuto = Annotated[str, one_of("auto", "16:9", "9:16")]
 Seconds = Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)]
 
 
@@ -132,7 +134,7 @@ class AudioToVideo(FalInput):
         width, height = SIZES["1080p"]
         if self.aspect_ratio == "9:16" or (self.aspect_ratio == "auto" and given.is_upright):
             width, height = height, width
-        return to_video_from_audio(_file(self.audio_url, given), given.image_path, width, height, AUDIO_FPS)
+        return to_video_from_audio(media_file(self.audio_url, given), given.image_path, width, height, AUDIO_FPS)
 
 
 class FalExtendVideo(FalInput):
@@ -141,7 +143,7 @@ class FalExtendVideo(FalInput):
     video_url: Video
     prompt: str | None = None
     duration: Seconds = 5
-    mode: Annotated[str, _one_of("start", "end")] = "end"
+    mode: Annotated[str, one_of("start", "end")] = "end"
     context: Annotated[float, Field(ge=1, le=LONGEST_CONTEXT_S)] | None = None
 
     @model_validator(mode="after")
@@ -155,7 +157,7 @@ class FalExtendVideo(FalInput):
 
     def to_edit(self, given: GivenMedia) -> EmulatedEdit:
         """The given video and more of it."""
-        return to_extended(_file(self.video_url, given), self.duration, self.mode, self.context)
+        return to_extended(media_file(self.video_url, given), self.duration, self.mode, self.context)
 
 
 class FalRetakeVideo(FalInput):
@@ -165,7 +167,7 @@ class FalRetakeVideo(FalInput):
     prompt: str
     start_time: Annotated[float, Field(ge=0, le=20)] = 0
     duration: Seconds = 5
-    retake_mode: Annotated[str, _one_of("replace_audio", "replace_video", "replace_audio_and_video")] = (
+    retake_mode: Annotated[str, one_of("replace_audio", "replace_video", "replace_audio_and_video")] = (
         "replace_audio_and_video"
     )
 
@@ -180,10 +182,31 @@ class FalRetakeVideo(FalInput):
 
     def to_edit(self, given: GivenMedia) -> EmulatedEdit:
         """The given video with another section."""
-        return to_retaken(_file(self.video_url, given), self.start_time, self.duration, self.retake_mode)
+        return to_retaken(media_file(self.video_url, given), self.start_time, self.duration, self.retake_mode)
 
 
-def _file(url: str, given: GivenMedia) -> InputFile:
+class FalReframeVideo(FalInput):
+    """reframe."""
+
+    video_url: Video
+    aspect_ratio: Annotated[str, one_of("1:1", "4:5", "5:4", "9:16", "16:9")] = "16:9"
+    resolution: Annotated[str, one_of("720p", "1080p")] = "1080p"
+
+    @model_validator(mode="after")
+    def fits(self, info: ValidationInfo) -> Self:
+        """Not more of a video than the model takes."""
+        if reason := why_not_reframed(media_file(self.video_url, given_media(info)).facts):
+            raise PydanticCustomError("feature_not_supported", f"The video {reason}")
+        return self
+
+    def to_edit(self, given: GivenMedia) -> EmulatedEdit:
+        """The given video in another shape."""
+        width, height = video_size(self.resolution, self.aspect_ratio)
+        return to_reframed(media_file(self.video_url, given), width, height)
+
+
+def media_file(url: str, given: GivenMedia) -> InputFile:
+    """The video or the sound of a field that was checked."""
     file = given.by_url[url]
     assert file is not None
     return file
@@ -191,42 +214,9 @@ def _file(url: str, given: GivenMedia) -> InputFile:
 
 def _checked_facts(url: str, info: ValidationInfo) -> MediaInfo:
     """What a video is, once it is long enough."""
-    facts = _file(url, given_media(info)).facts
+    facts = media_file(url, given_media(info)).facts
     if facts.frames < MIN_FRAMES:
         ctx = {"min_duration": round(MIN_FRAMES / facts.fps, 3), "provided_duration": facts.duration}
         message = f"Video is too short: at least {MIN_FRAMES} frames are needed, {facts.frames} were provided"
         raise PydanticCustomError("video_duration_too_short", message, ctx)
     return facts
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One model; its price is what fal's pricing call says, in USD per second at 1080p."""
-
-    model: type[FalInput]
-    usd_per_second: float
-
-
-ENDPOINTS = {
-    "fal-ai/ltx-2.3/text-to-video": Endpoint(TextToVideo, 0.08),
-    "fal-ai/ltx-2.3/text-to-video/fast": Endpoint(TextToVideoFast, 0.04),
-    "fal-ai/ltx-2.3/image-to-video": Endpoint(ImageToVideo, 0.06),
-    "fal-ai/ltx-2.3/image-to-video/fast": Endpoint(ImageToVideoFast, 0.06),
-    "fal-ai/ltx-2.3/audio-to-video": Endpoint(AudioToVideo, 0.10),
-    "fal-ai/ltx-2.3/extend-video": Endpoint(FalExtendVideo, 0.10),
-    "fal-ai/ltx-2.3/retake-video": Endpoint(FalRetakeVideo, 0.10),
-}
-
-
-async def read_order(endpoint: Endpoint, body: Any, find: Find, inputs: Inputs) -> EmulatedEdit:
-    """What a body asks for. Raises RequestRefused with the model's own list of what is wrong."""
-    given = await find_media(body, endpoint.model.model_fields, find, inputs)
-    try:
-        return endpoint.model.model_validate(body, context=given).to_edit(given)
-    except ValidationError as error:
-        raise RequestRefused(model_error([_detail(each) for each in error.errors(include_url=False)])) from error
-
-
-def _detail(error: ErrorDetails) -> dict[str, Any]:
-    detail: dict[str, Any] = {"msg": error["msg"], "type": error["type"], "input": error["input"]}
-    return {"loc": ["body", *error["loc"]]} | detail | ({"ctx": error["ctx"]} if "ctx" in error else {})

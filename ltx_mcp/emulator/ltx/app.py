@@ -31,7 +31,7 @@ from ltx_mcp.emulator.ltx.errors import (
     to_time,
 )
 from ltx_mcp.emulator.ltx.inputs import KEPT_S, UPLOAD_BYTES
-from ltx_mcp.emulator.ltx.orders import READERS
+from ltx_mcp.emulator.ltx.orders import ONLY_V2, READERS
 from ltx_mcp.emulator.wire import Emulator, RequestRefused
 
 SLOT_S = 3600
@@ -42,7 +42,8 @@ REQUIRED_HEADERS = {"x-goog-content-length-range": f"0,{UPLOAD_BYTES}", "x-goog-
 def routes(emulator: Emulator) -> list[Route]:
     """The documented calls that order videos, and the bucket that uploads go to."""
     api = _LtxApi(emulator)
-    submits = [(f"/v2/{name}", api.submit) for name in READERS] + [(f"/v1/{name}", api.video) for name in READERS]
+    submits = [(f"/v2/{name}", api.submit) for name in READERS]
+    submits += [(f"/v1/{name}", api.video) for name in READERS if name not in ONLY_V2]
     return [
         *(emulator.route(NAME, "submit", path, "POST", handler, refuse) for path, handler in submits),
         emulator.route(NAME, "poll", "/v2/{endpoint}/{id}", "GET", api.poll, refuse),

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ltx_mcp.domain.media_info import MediaInfo
+from ltx_mcp.domain.request import video_size
 from ltx_mcp.emulator.edits import (
     LONGEST_CONTEXT_S,
     LONGEST_S,
@@ -23,8 +24,10 @@ from ltx_mcp.emulator.edits import (
     EmulatedEdit,
     has_too_many_frames,
     to_extended,
+    to_reframed,
     to_retaken,
     to_video_from_audio,
+    why_not_reframed,
 )
 from ltx_mcp.emulator.emulator_state import EmulatorState, VideoSpec
 from ltx_mcp.emulator.inputs import InputFile
@@ -50,6 +53,11 @@ LONG_AUDIO_S, SHORT_AUDIO_S = 20, 10
 WIDE, TALL = "1920x1080", "1080x1920"
 PARTS = ("replace_audio_and_video", "replace_video", "replace_audio")
 LONG_EDGE, SHORT_EDGE, MIN_FRAMES = 3840, 2160, 73
+REFRAMED = tuple(
+    "{}x{}".format(*video_size(tier, ratio))
+    for tier in ("720p", "1080p")
+    for ratio in ("1:1", "4:5", "5:4", "9:16", "16:9")
+)
 EXTENDED_BYTES = 100 * MEGABYTE
 RATIO, RATIO_OFF = math.log(16 / 9), 0.01
 
@@ -154,14 +162,29 @@ async def read_extension(body: Body, emulator: Emulator) -> EmulatedEdit:
     return to_extended(video, duration, mode, context)
 
 
+async def read_reframe(body: Body, emulator: Emulator) -> EmulatedEdit:
+    """video-to-video-reframe; the model is not read. Raises RequestRefused."""
+    if "resolution" not in body:
+        raise invalid("resolution is required")
+    resolution = _one_of(body, "resolution", REFRAMED, "")
+    if not isinstance(body.get("placement", {}), dict):
+        raise invalid("placement must be an object")
+    video = await read_media(body, "video_uri", "video", emulator)
+    if reason := why_not_reframed(video.facts):
+        raise invalid(f"video_uri: {reason}")
+    return to_reframed(video, *_size(resolution))
+
+
 READERS: dict[str, Callable[[Body, Emulator], Awaitable[EmulatedEdit]]] = {
     "text-to-video": partial(read_generation, from_image=False),
     "image-to-video": partial(read_generation, from_image=True),
     "audio-to-video": read_audio_to_video,
     "retake": read_retake,
     "extend": read_extension,
+    "video-to-video-reframe": read_reframe,
 }
 """By the name of the endpoint."""
+ONLY_V2 = frozenset({"video-to-video-reframe"})
 
 
 async def _read_video(body: Body, emulator: Emulator) -> InputFile:

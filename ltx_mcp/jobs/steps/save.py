@@ -14,7 +14,7 @@ from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.output_format import billed_duration
 from ltx_mcp.domain.price import to_micro
-from ltx_mcp.domain.request import EDITS
+from ltx_mcp.domain.request import FROM_VIDEO
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.store.errors import is_disk_failure
 from ltx_mcp.jobs.store.rows import LostClaimError
@@ -186,9 +186,9 @@ def _priced(job: Job, video: VideoInfo, spec: ProviderSpec) -> JobChanges:
 def differences(job: Job, video: VideoInfo) -> tuple[Adjustment, ...]:
     """How the measured video differs from the order."""
     offer = job.offer
-    other_length = abs(video.duration - float(offer.length)) > (NEAR_S if job.operation in EDITS else EXACT_S)
+    other_length = abs(video.duration - float(offer.length)) > (NEAR_S if job.operation in FROM_VIDEO else EXACT_S)
     # the rate of a given video need not be a whole number
-    other_rate = job.operation not in EDITS or abs(video.fps - offer.fps) > 1
+    other_rate = job.operation not in FROM_VIDEO or abs(video.fps - offer.fps) > 1
     pairs = (
         ("duration", f"{float(offer.length):g}", f"{video.duration:g}", other_length and not offer.auto_duration),
         ("resolution", f"{offer.width}x{offer.height}", f"{video.width}x{video.height}", True),

@@ -67,7 +67,8 @@ def seeded(*words: object) -> random.Random:
 
 def _rng(order: RenderOrder) -> random.Random:
     """Paths do not count: images and audio can be seen and heard."""
-    return seeded(*astuple(order)[:-3], order.image is not None, order.end_image is not None)
+    words = (*astuple(order)[:-4], order.image is not None, order.end_image is not None)
+    return seeded(*words) if order.seed is None else seeded(*words, order.seed)
 
 
 def _make_scene(order: RenderOrder, screen: Screen) -> Scene:
