@@ -170,7 +170,8 @@ def ways_to_settle(job_id: str, state: str, provider: str) -> list[tuple[str, st
 
 def _facts(view: JobView) -> list[str]:
     """How far it is, what it was made from, what came of it: a sentence each."""
-    lines = []
+    set_id, _, number = (view.take or "").partition("/")
+    lines = [f"Take {number} of {set_id}."] if number else []
     if view.progress is not None and view.finished_at is None:
         lines.append(f"{view.progress:.0f} %")
     if view.sources:
