@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.price import price_text
+from ltx_mcp.domain.price import price_text, to_text
 
 
 def share_of(limit_usd: Decimal | None, takes: int) -> Decimal | None:
@@ -11,15 +11,12 @@ def share_of(limit_usd: Decimal | None, takes: int) -> Decimal | None:
     return limit_usd if limit_usd is None or takes == 1 else limit_usd / takes
 
 
-def total_text(offer: Offer, takes: int) -> str:
-    """What all of them cost: `0.72 USD, at most 1.08`."""
-    return price_text(offer.cost_usd * takes, offer.at_most_usd * takes)
-
-
 def takes_price(offer: Offer, takes: int) -> str:
     """The price for a person: `0.24 USD`, or `3 takes at 0.24 USD, 0.72 USD in all`."""
     if takes == 1:
         return offer.price
-    if offer.at_most_usd == offer.cost_usd:
-        return f"{takes} takes at {offer.price}, {total_text(offer, takes)} in all"
-    return f"{takes} takes at {offer.price} each; in all {total_text(offer, takes)}"
+    each, total = offer.cost_usd, offer.cost_usd * takes
+    if offer.at_most_usd <= each:
+        return f"{takes} takes at {price_text(each)}, {price_text(total)} in all"
+    most = [to_text(offer.at_most_usd * times) for times in (1, takes)]
+    return f"{takes} takes at {price_text(each)} (at most {most[0]}), {price_text(total)} in all (at most {most[1]})"
