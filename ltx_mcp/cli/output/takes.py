@@ -8,9 +8,10 @@ from ltx_mcp.cli.output.job import ways_to_settle as ways_of
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import print_json, spoken
 from ltx_mcp.cli.takes import Seen, SeenSet
-from ltx_mcp.domain.job import State, input_of
+from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.presentation.config import read_edge
+from ltx_mcp.presentation.next_steps import money_text
 from ltx_mcp.presentation.result_models import AdjustmentView
 from ltx_mcp.presentation.result_text import says
 from ltx_mcp.presentation.set_results import SetView, TakeView
@@ -25,14 +26,15 @@ def print_seen(seen: Seen, asked: Sequence[str] = (), *, as_json: bool = False) 
     elif as_json:
         print_json(seen.view.to_wire())
     elif is_terminal(sys.stdout):
-        _draw(seen.view, [*asked, *_facts(seen.view)], _ways_to_settle(seen.view))
+        _draw(seen, [*asked, *_facts(seen.view)], _ways_to_settle(seen.view))
     else:
         view = seen.view
         for line in (f"{view.job_id} {view.state}", _order(view), *asked, *_facts(view)):
             print(line)
-        for take in view.takes:
-            print(": ".join((f"{take.name} {take.state}", "; ".join(_take_facts(take)))))
-            print(*filter(None, [take.file or take.video_url]), sep="", end="\n" if take.file or take.video_url else "")
+        for take, facts in _facts_of_takes(seen):
+            print(f"{take.name} {take.state}: {'; '.join(facts)}")
+            if place := take.file or take.video_url:
+                print(place)
         for step in _ways_to_settle(view):
             print(": ".join(step))
 
@@ -44,15 +46,16 @@ def print_made_seen(seen: Seen, *, as_json: bool, says_place: bool) -> None:
     elif as_json:
         print_json(seen.view.to_wire())
     elif is_terminal(sys.stdout):
-        _draw(seen.view, _facts(seen.view), _next_steps(seen) or _ways_to_settle(seen.view), is_made=True)
+        _draw(seen, _facts(seen.view), _next_steps(seen) or _ways_to_settle(seen.view), is_made=True)
     else:
-        _print_made_set(seen.view, says_place=says_place)
+        _print_made_set(seen, says_place=says_place)
 
 
-def _print_made_set(view: SetView, *, says_place: bool) -> None:
+def _print_made_set(seen: SeenSet, *, says_place: bool) -> None:
+    view = seen.view
     new = [change for change in view.adjustments if change.by != "server"]
-    for take in view.takes:
-        print(f"take {take.take} {take.state}: {'; '.join(_take_facts(take))}", file=sys.stderr)
+    for take, facts in _facts_of_takes(seen):
+        print(f"take {take.take} {take.state}: {'; '.join(facts)}", file=sys.stderr)
     for line in (*_facts(view, new), *map(": ".join, _ways_to_settle(view))):
         print(line, file=sys.stderr)
     for place in (take.file or take.video_url for take in view.takes if says_place):
@@ -60,15 +63,15 @@ def _print_made_set(view: SetView, *, says_place: bool) -> None:
             print(place)
 
 
-def _draw(view: SetView, facts: Sequence[str], steps: Steps, *, is_made: bool = False) -> None:
+def _draw(seen: SeenSet, facts: Sequence[str], steps: Steps, *, is_made: bool = False) -> None:
     from ltx_mcp.cli.output.screen import make_console
 
-    console = make_console()
+    console, view = make_console(), seen.view
     if is_made:
         console.print()
     draw_block(console, view.job_id, view.state, None, [_order(view), *facts])
-    for take in view.takes:
-        draw_block(console, take.name, take.state, take.file or take.video_url, _take_facts(take))
+    for take, of_take in _facts_of_takes(seen):
+        draw_block(console, take.name, take.state, take.file or take.video_url, of_take)
     if is_made and steps:
         console.print()
     draw_steps(console, steps)
@@ -85,8 +88,12 @@ def _facts(view: SetView, adjustments: Sequence[AdjustmentView] | None = None) -
     return [*map(spoken, lines), *([PREVIEW] if view.is_preview else [])]
 
 
-def _take_facts(take: TakeView) -> list[str]:
-    """How far one is, what came of it and at what price."""
+def _facts_of_takes(seen: SeenSet) -> list[tuple[TakeView, list[str]]]:
+    return [(take, _take_facts(take, job)) for take, job in zip(seen.view.takes, seen.takes, strict=True)]
+
+
+def _take_facts(take: TakeView, job: Job) -> list[str]:
+    """How far one is, what came of it and what it costs."""
     lines = []
     if take.progress is not None and take.state == "running":
         lines.append(f"{take.progress:.0f} %")
@@ -94,11 +101,8 @@ def _take_facts(take: TakeView) -> list[str]:
         lines.append(f"{take.duration:g} s, {take.width}x{take.height}, {take.fps:g} fps")
     if take.error:
         lines.append(f"{take.error.code}: {' '.join(filter(None, (take.error.message, take.error.hint)))}")
-    price = f"{to_text(take.cost_usd)} USD"
-    if take.charged_usd is not None and take.charged_usd != take.cost_usd:
-        price += f", charged {to_text(take.charged_usd)} USD"
     said = [says(take.provider, take.error.provider_detail)] if take.error and take.error.provider_detail else []
-    return [*map(spoken, [*lines, price]), *said]
+    return [*map(spoken, [*lines, f"it {money_text(job)}"]), *said]
 
 
 def _ways_to_settle(view: SetView) -> Steps:
@@ -111,6 +115,7 @@ def _next_steps(seen: SeenSet) -> Steps:
     if made is None:
         return []
     name, video, last = made.take_name, input_of(made, "video"), input_of(made, "image", "last")
-    again, *steps = steps_of(name, seen.view.price(), video, last, read_edge()[1])
+    price = f"{to_text(seen.view.cost_usd)} USD"
+    again, *steps = steps_of(name, price, video, last, read_edge()[1])
     chosen = [(f"from take {made.take}, or any other: {words}", command) for words, command in steps]
     return [(f"look at take {made.take}", f"ltx-mcp open {name}"), again, *chosen]
