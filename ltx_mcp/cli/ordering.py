@@ -62,7 +62,7 @@ def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None
     """Order what `options` ask of `tool`, print what came of it and end with the exit code that says so."""
     as_json, wants_open = options.pop("as_json"), options.pop("wants_open")
     text, force = options.pop("output"), options.pop("force")
-    takes = _count(options["takes"])
+    takes = _count(options.get("takes", "1"))
     output = read_output(text, force=force, as_json=as_json, nothing="Nothing was ordered.", takes=takes)
     if options.get("prompt") == "-":
         options["prompt"] = sys.stdin.read(MAX_PROMPT_READ).strip()
