@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from ltx_mcp.cli.hosts.paths import HOSTS, Host, Machine, System, find_place
-from ltx_mcp.domain.catalog import OfferSpec
+from ltx_mcp.domain.catalog import OfferSpec, PriceReading
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.request import EDITS
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
@@ -51,6 +51,7 @@ BILLED = {
     "audio_to_video": "sound given",
     "extend": "new part and context",
     "retake": "whole video given",
+    "reframe": "whole video given",
 }
 
 
@@ -83,27 +84,15 @@ def providers() -> str:
 
 
 def prices() -> str:
-    """USD a second by provider, model and operation, with date and source."""
+    """USD a second by provider, model and operation, with date and source; or a megapixel."""
     rows = []
     for facts in read_providers():
         for row in facts.offer:
             price = row.price
             most = price.at_most
-            rates = [f"{label} {rate.normalize():f}" for label, rate in price.usd_per_second.items()]
-            for tier in price.pixel_tiers:
-                size = (
-                    f"up to {tier.up_to:,} pixels"
-                    if tier.up_to
-                    else "larger"
-                    if len(price.pixel_tiers) > 1
-                    else "any size"
-                )
-                rates.append(f"{size} {tier.usd_per_second.normalize():f}")
-            told, as_of, source = ", ".join(rates), str(price.as_of), price.source
+            told, as_of, source = _rates(price), str(price.as_of), price.source
             if most is not None:
-                told += (
-                    f"; at most {', '.join(f'{size} {usd.normalize():f}' for size, usd in most.usd_per_second.items())}"
-                )
+                told += f"; at most {_rates(most)}"
                 as_of, source = f"{as_of}; {most.as_of}", f"{source}; {most.source}"
             cells = (facts.name, row.model, row.operation, told, BILLED[row.operation], as_of, source)
             rows.append(f"| {' | '.join(cells)} |")
@@ -114,6 +103,17 @@ def prices() -> str:
             *rows,
         ]
     )
+
+
+def _rates(price: PriceReading) -> str:
+    rates = [f"{label} {rate.normalize():f}" for label, rate in price.usd_per_second.items()]
+    for tier in price.pixel_tiers:
+        larger = "larger" if len(price.pixel_tiers) > 1 else "any size"
+        size = f"up to {tier.up_to:,} pixels" if tier.up_to else larger
+        rates.append(f"{size} {tier.usd_per_second.normalize():f}")
+    if price.usd_per_megapixel is not None:
+        rates.append(f"{price.usd_per_megapixel.normalize():f} a megapixel of all frames")
+    return ", ".join(rates)
 
 
 def faults() -> str:
@@ -193,7 +193,7 @@ def limits() -> str:
         f"| {facts.name} | {row.model} | {row.operation} | {'; '.join(_asked_of(row))} |"
         for facts in read_providers()
         for row in facts.offer
-        if row.media_limits or row.context
+        if row.media_limits or row.context or row.frame_step
     ]
     return "\n".join(["| provider | model | operation | what is asked |", "|---|---|---|---|", *rows])
 
@@ -204,7 +204,11 @@ def _asked_of(row: OfferSpec) -> Iterator[str]:
             yield f"{role} of {limit.duration} s"
         if limit.min_frames:
             yield f"{role} of at least {limit.min_frames} frames"
-        if limit.max_long_edge and limit.max_short_edge:
+        if limit.max_frames:
+            yield f"{role} of at most {limit.max_frames} frames"
+        if limit.min_short_edge and limit.max_long_edge:
+            yield f"{role} with edges of {limit.min_short_edge} to {limit.max_long_edge} pixels"
+        elif limit.max_long_edge and limit.max_short_edge:
             yield f"{role} of at most {limit.max_long_edge} x {limit.max_short_edge} pixels"
         if limit.max_bytes:
             yield f"{role} of at most {limit.max_bytes:,} bytes"
@@ -214,6 +218,8 @@ def _asked_of(row: OfferSpec) -> Iterator[str]:
         yield f"context and new part of at most {row.context_frames} frames"
     if row.start_time:
         yield f"start_time {row.start_time} s"
+    if row.frame_step and row.edge_step:
+        yield f"the film has a multiple of {row.frame_step} frames and one more, and edges of {row.edge_step} pixels"
     if row.film_short_edge:
         yield f"the film comes back at {row.film_short_edge}p"
 

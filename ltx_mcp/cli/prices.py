@@ -182,7 +182,9 @@ def _seconds(numbers: Numbers) -> str:
 
 
 def _rate(row: OfferSpec, limit: Limit) -> str:
-    """What a second costs here, from the least to the most."""
+    """What a second costs here, from the least to the most; or a megapixel."""
+    if row.price.usd_per_megapixel is not None:
+        return f"{to_text(row.price.usd_per_megapixel)} a megapixel"
     rates = [rate for label, rate in row.price.usd_per_second.items() if label in (limit.resolution or SIZES)]
     rates += [tier.usd_per_second for tier in row.price.pixel_tiers]
     ends = dict.fromkeys(map(to_text, (min(rates, default=Decimal()), max(rates, default=Decimal()))))

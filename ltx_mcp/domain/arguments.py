@@ -101,10 +101,10 @@ def _read_rate(value: Any) -> Any:
 
 
 def _read_seed(value: Any) -> Any:
-    """Accept an integer in any form, as for a rate; true and false are none."""
+    """Accept an integer in any form, as for a rate; true and false are none, and an empty text is no seed."""
     if isinstance(value, bool):
         raise ValueError("should be a whole number, or null for the provider's own")
-    return _read_rate(value)
+    return None if value == "" else _read_rate(value)
 
 
 def _as_integer_or_null(schema: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from ltx_mcp.domain.arguments import (
     GenerateFromAudio,
     GenerateVideo,
     PaidArguments,
+    ReframeVideo,
     RetakeVideo,
 )
 from ltx_mcp.domain.job import Event, Job
@@ -242,6 +243,11 @@ def retakes(video: Path | str, **changed: Any) -> RetakeVideo:
     """A request for two other seconds in a film."""
     section = {"start_time": 1, "duration": 2}
     return RetakeVideo(**{"prompt": "a red hat instead", "video": str(video), **section, **changed})
+
+
+def reframes(video: Path | str, **changed: Any) -> ReframeVideo:
+    """A request for an upright version of a film, of 1080p."""
+    return ReframeVideo(**{"video": str(video), **changed})
 
 
 def wire_fixture(provider: str) -> dict[str, Any]:

@@ -23,10 +23,15 @@ FILMS: dict[str, Callable[[], bytes]] = {
     "short.mp4": partial(film, size=WIDE, frames=72),
     "square.mp4": partial(film, size=(360, 360), frames=80),
     "long.mp4": partial(film, fps=5, frames=210),
+    "longer.mp4": partial(film, fps=5, frames=301),
+    "many.mp4": partial(film, fps=50, frames=1801),
+    "tiny.mp4": partial(film, size=(320, 62), frames=80),
+    "broad.mp4": partial(film, size=(4098, 64), frames=80),
     "wide.mov": partial(film, "mov", size=WIDE, frames=75),
     "wide.mkv": partial(film, "mkv", size=WIDE, frames=75),
 }
-"""3.2 s of 25, 24, 50 frames a second; 72 frames, one less than LTX takes; and 42 s."""
+"""3.2 s of 25, 24, 50 frames a second; 72 frames, one less than LTX takes; 42 s and 60.2 s; 1801 frames; and edges that
+are too short and too long for a new shape."""
 CODECS = {"hevc": "libx265", "flac": "flac", "mp3": "libmp3lame"}
 
 

@@ -37,7 +37,8 @@ async def bench(
 
 
 def asked(kind: str, clips: Clips, **changed: str) -> PaidArguments:
-    return image(clips.path("wide.png"), **FAST, **changed) if kind == "image" else text(**FAST, **changed)
+    given = FAST | changed
+    return image(clips.path("wide.png"), **given) if kind == "image" else text(**given)
 
 
 @pytest.mark.parametrize("kind", ["text", "image"])
@@ -115,3 +116,45 @@ async def test_where_it_is_not_offered_the_lengths_that_are_stand_in_the_refusal
         with pytest.raises(CallerError, match=r"duration auto is not offered; allowed: duration \d") as raised:
             await bench.place(ask)
         assert (raised.value.code, bench.orders()) == (ErrorCode.NOT_SUPPORTED, [])
+
+
+# -- fal ------------------------------------------------------------------------------------------------------------
+
+OVERLAY = """
+name = "fal"
+[[offer]]
+model = "ltx-2.3-fast"
+operation = "text_to_video"
+endpoint = "fal-ai/ltx-2.3/text-to-video/fast"
+automatic = true
+limits = [{ duration = [6, 20], fps = [25], resolution = ["1080p"] }]
+aspect_ratio = ["16:9"]
+price = { as_of = "2026-11-29", source = "a test", usd_per_second = { 1080p = "0.04" } }
+"""
+
+
+@pytest.mark.parametrize("kind", ["text", "image"])
+async def test_at_fal_it_is_the_word_auto_and_paid_at_what_came(bench: Bench, clips: Clips, kind: str) -> None:
+    bench.world.reset()
+    bench.world.wait_s, bench.world.work_s = 0.0, 0.3
+    before = await bench.jobs.budget()
+    job = await bench.place(asked(kind, clips, provider="fal", prompt=f"as long as it likes at fal, {kind}"))
+    held = await bench.jobs.budget()
+    assert (job.cost_micro, held.held - before.held) == (LONGEST, LONGEST)
+    job = await bench.end(job)
+    assert (job.state, job.cost_micro, job.all_adjustments) == (State.SUCCEEDED, CHOSEN, ())
+    after = await bench.jobs.budget()
+    assert (after.held - before.held, after.booked - before.booked) == (0, CHOSEN)
+    (order,) = bench.orders()
+    assert (order.fields["duration"], order.facts["billed_s"]) == ("auto", 8)
+
+
+async def test_an_automatic_row_of_the_operators_never_orders_the_longest(
+    emulated: tuple[str, EmulatorState], home: Path
+) -> None:
+    async with opened(home, emulated, overlay=OVERLAY, budget_usd=Decimal(1)) as bench:
+        bench.world.reset()
+        job = await bench.order(text(provider="fal", model="ltx-2.3-fast", duration="auto"))
+        assert (job.state, job.bill, bench.orders()) == (State.FAILED, ChargeState.RELEASED, [])
+        assert job.error is not None
+        assert "duration" in job.error.provider_detail

@@ -23,7 +23,7 @@ from ltx_mcp.providers.adapters import Adapters
 from ltx_mcp.providers.base import DeferredVideo, SubmittedOrder, SupportsUpload
 from ltx_mcp.providers.catalog_loader import read_providers
 from tests.providers.adapted import adapters_at
-from tests.providers.bench import MADE, extends, retakes, speaks
+from tests.providers.bench import MADE, extends, reframes, retakes, speaks
 from tests.providers.clips import Clips, read
 
 pytestmark = pytest.mark.anyio
@@ -87,8 +87,16 @@ def admitted(row: OfferSpec) -> Iterator[Asked]:
             yield from _spoken(row, limit)
     elif row.operation == "extend":
         yield from _extended(row)
+    elif row.operation == "reframe":
+        yield from _reframed(row)
     else:
         yield from _retaken(row)
+
+
+def _reframed(row: OfferSpec) -> Iterator[Asked]:
+    for name in ("wide.mp4", "tall.mp4", "silent.mp4", "fast.mp4", "square.mp4", "long.mp4"):
+        for ratio, label in itertools.product(row.aspect_ratio, row.limits[0].resolution):
+            yield reframes("v", aspect_ratio=ratio, resolution=label), {"video": name}
 
 
 def _spoken(row: OfferSpec, limit: Limit) -> Iterator[Asked]:
@@ -100,7 +108,9 @@ def _spoken(row: OfferSpec, limit: Limit) -> Iterator[Asked]:
     ):
         form = "m4a" if seconds % 1 else "mp3"
         media = {"audio": f"{seconds}.{form}"} | ({"image": "tall.png"} if count % 2 else {})
-        asked = dict(zip(names, values, strict=True)) | {"prompt": "" if count % 2 else "a singer"}
+        asked = dict(zip(names, values, strict=True)) | {
+            "prompt": "a singer" if row.needs_prompt or not count % 2 else ""
+        }
         yield speaks("a", image="i" if count % 2 else "", **asked, camera_motion=_nth(row.camera_motion, count)), media
 
 
@@ -160,6 +170,9 @@ def check_order(order: EmulatedOrder, offer: Offer, inputs: list[Input]) -> None
     assert (film.width, film.height) == (offer.width, offer.height)
     assert (film.duration, film.fps) == pytest.approx((float(offer.length), offer.fps), abs=MILLISECONDS)
     assert order.facts["billed_s"] == pytest.approx(float(offer.billed), abs=2 * MILLISECONDS)
+    if offer.operation == "reframe":
+        assert name_of(film.reframed or "") == given["video"]
+        return
     if film.edit is None:
         assert (name_of(film.audio_path), name_of(film.image_path)) == (given["audio"], given.get("image", ""))
         return
@@ -198,25 +211,43 @@ def outside(facts: ProviderSpec, row: OfferSpec) -> Iterator[Outside]:
         yield from _wrong_sounds(facts, row)
     elif row.operation == "extend":
         yield from _wrong_extensions(facts, row)
+    elif row.operation == "reframe":
+        yield from _wrong_shapes(row)
     else:
         yield from _wrong_retakes(facts, row)
 
 
+def _wrong_shapes(row: OfferSpec) -> Iterator[Outside]:
+    wide, ratios = {"video": "wide.mp4"}, ", ".join(row.aspect_ratio)
+    if "4:3" not in row.aspect_ratio:
+        size = {"aspect_ratio": "4:3", "width": 1440, "height": 1080}
+        yield Outside(reframes("v", aspect_ratio="4:3"), wide, ratios, size, wide)
+    if "1440p" not in row.limits[0].resolution:
+        size = {"resolution": "1440p", "width": 1440, "height": 2560}
+        yield Outside(reframes("v", resolution="1440p"), wide, "720p, 1080p", size, wide)
+    if row.media_limits["video"].max_frames:
+        yield Outside(reframes("v"), {"video": "longer.mp4"}, "0 to 60 s", {}, wide)
+        yield Outside(reframes("v"), {"video": "many.mp4"}, "at most 1800 are accepted", {}, wide)
+        yield Outside(reframes("v"), {"video": "tiny.mp4"}, "at least 64 pixels", {}, wide)
+        yield Outside(reframes("v"), {"video": "broad.mp4"}, "at most 4096x", {}, wide)
+
+
 def _wrong_sounds(facts: ProviderSpec, row: OfferSpec) -> Iterator[Outside]:
-    is_ltx, fine = facts.name == "ltx", {"audio": "3.5.mp3"}
+    is_ltx, fine, is_free = facts.name == "ltx", {"audio": "3.5.mp3"}, row.frame_step is not None
     for limit in row.limits:
         low, high = limit.duration.nearest(Decimal()), limit.duration.longest
         size = {"resolution": limit.resolution[0], "fps": limit.fps[-1]}
+        forced = None if is_free else {}  # of the open weights, the frames alone are limited
         yield Outside(speaks("a", **size), {"audio": "1.8.mp3"}, f"{low} to", {}, fine)
-        yield Outside(speaks("a", **size), {"audio": f"{high + Decimal('0.2')}.mp3"}, f"to {high}", {}, fine)
+        yield Outside(speaks("a", **size), {"audio": f"{high + Decimal('0.2')}.mp3"}, f"to {high}", forced, fine)
     sizes = {label for limit in row.limits for label in limit.resolution}
     for label in {"720p", "1080p", "1440p", "2160p"} - sizes:
         yield Outside(speaks("a", resolution=label), fine, "1080p")
-    for rate in {24, 25, 48, 50} - set(row.limits[0].fps):
+    for rate in {24, 25, 48, 50} - {fps for limit in row.limits for fps in limit.fps}:
         yield Outside(speaks("a", fps=rate), fine, "25 fps")
     if facts.name != DRAWN:
         square = {"width": 1080, "height": 1080, "aspect_ratio": "1:1"}
-        yield Outside(speaks("a", aspect_ratio="1:1"), fine, "16:9, 9:16", square, fine)
+        yield Outside(speaks("a", aspect_ratio="1:1"), fine, "16:9, 9:16", None if is_free else square, fine)
     if is_ltx:
         yield Outside(speaks("a"), {"audio": "3.5.wav"}, "adjust=nearest converts it", {}, fine)
     elif facts.name == "fal":
@@ -282,7 +313,7 @@ async def test_what_stands_just_outside_is_refused_in_words_and_by_the_provider(
     assert refusal.reason.endswith(".")
     if one.forced is None or facts.name == DRAWN:
         return
-    plain = {"audio": speaks, "video": extends if row.operation == "extend" else retakes}[next(iter(one.inside))]
+    plain = {"audio_to_video": speaks, "extend": extends, "retake": retakes, "reframe": reframes}[row.operation]
     same = {name: getattr(one.asked, name) for name in ("resolution", "fps") if "audio" in one.media}
     offer = answered(facts, row, plain("x", **same), await there.given(one.inside))
     assert isinstance(offer, Offer), offer

@@ -12,6 +12,7 @@ from PIL import Image
 from ltx_mcp.domain.catalog import Limit, NumberRange, OfferSpec, ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Offer
+from ltx_mcp.domain.output_format import count_frames
 from ltx_mcp.domain.plan import Catalog, make_offers
 from ltx_mcp.domain.request import Input, Request, to_request, video_size
 from ltx_mcp.emulator.emulator_state import EmulatorState, VideoSpec
@@ -28,6 +29,7 @@ IDS = [f"{facts.name} {row.model} {row.operation}" for facts, row in ROWS]
 RATES, LABELS = (24, 25, 48, 50), ("720p", "1080p", "1440p", "2160p")
 RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4", "4:5")
 PICTURE = "https://pictures.example/pond.png"
+MOST_FRAMES = 481
 NEGOTIATES, DRAWN = "bytecompute", "local"
 
 
@@ -112,7 +114,8 @@ async def test_every_admitted_combination_is_taken_as_it_was_asked(
             continue
         assert isinstance(said, SubmittedOrder)
         assert said.adjustments == (), request
-        film = VideoSpec(offer.width, offer.height, request.fps, float(request.duration or 0), request.generate_audio)
+        seconds = float(request.duration or 0) if offer.frames is None else offer.frames / offer.fps
+        film = VideoSpec(offer.width, offer.height, request.fps, seconds, request.generate_audio)
         assert world.orders[-1].video == film, request
     assert facts.name == DRAWN or len(world.orders) > 5
 
@@ -187,6 +190,8 @@ async def test_what_stands_just_outside_is_refused_in_words_and_by_the_provider(
         if facts.name == DRAWN or name in ("camera_motion", "generate_audio") or _is_fraction(changed):
             continue  # nothing on this provider's wire could say it
         offer = forced(facts, row, limit, changed, catalog)
+        if offer.frames is not None and offer.frames <= MOST_FRAMES:
+            continue  # its page has no limit but this one
         emulated[1].reset()
         await check_refused(adapters.by_name[facts.name], offer, uris_for(facts, row, tmp_path), name)
         assert facts.name == NEGOTIATES or emulated[1].orders == [], changed
@@ -214,4 +219,5 @@ def forced(facts: ProviderSpec, row: OfferSpec, limit: Limit, changed: dict[str,
     inside = {"duration": numbers(limit)[0], "fps": limit.fps[0], "resolution": limit.resolution[0]}
     (offer,) = make_offers(asked(facts, row, **inside), pictures(row), catalog).offers
     width, height = video_size(changed["resolution"], changed.get("aspect_ratio", "16:9"))
-    return replace(offer, width=width, height=height, **changed)
+    frames = count_frames(row, changed["duration"], changed["fps"])
+    return replace(offer, width=width, height=height, frames=frames, **changed)

@@ -15,7 +15,20 @@ from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
-from tests.providers.bench import REMOTE, Ask, Bench, catalog_of, extends, image, offers, opened, retakes, speaks, text
+from tests.providers.bench import (
+    REMOTE,
+    Ask,
+    Bench,
+    catalog_of,
+    extends,
+    image,
+    offers,
+    opened,
+    reframes,
+    retakes,
+    speaks,
+    text,
+)
 from tests.providers.clips import Clips
 
 pytestmark = pytest.mark.anyio
@@ -128,6 +141,12 @@ EDITS: list[tuple[str, str, Ask, str, dict[str, Any], str]] = [
     ("ltx", "ltx-2.5-pro", speaks, "2.mp3", {"resolution": "1440p"}, "0.25"),
     ("ltx", "ltx-2.3-pro", speaks, "3.5-mp3.wav", {}, "0.10"),
     ("fal", "ltx-2.3-pro", speaks, "3.5.aac", {}, "0.10"),
+    ("fal", "ltx-2.5-fast", speaks, "3.5.mp3", {}, "0.13"),
+    ("fal", "ltx-2.5-pro", speaks, "2.mp3", {"image": "tall.png"}, "0.17"),
+    ("fal", "ltx-2.3-pro", reframes, "wide.mp4", {"resolution": "720p"}, "0.10"),
+    ("fal", "ltx-2.3-pro", reframes, "fast.mp4", {"aspect_ratio": "1:1"}, "0.20"),
+    ("ltx", "ltx-2.3-pro", reframes, "tall.mp4", {"aspect_ratio": "16:9", "resolution": "720p"}, "0.10"),
+    ("ltx", "ltx-2.3-pro", reframes, "silent.mp4", {"aspect_ratio": "4:5"}, "0.20"),
     ("ltx", "ltx-2.3-pro", retakes, "tall.mp4", {}, "0.10"),  # all of it, however short the section
     ("fal", "ltx-2.3-pro", retakes, "full.mp4", {"mode": "replace_audio"}, "0.10"),
     ("ltx", "ltx-2.3-pro", extends, "wide.mp4", {"context": 1}, "0.10"),
@@ -158,11 +177,38 @@ async def test_what_is_held_is_what_the_provider_counts_at_the_rate_of_its_page(
 ) -> None:
     edits.world.orders.clear()  # an account may have two under way
     edits.world.work_s = 3600.0
-    job = await edits.place(ask(clips.path(name), provider=provider, model=model, **changed))
+    pictures = {role: str(clips.path(picture)) for role, picture in changed.items() if role == "image"}
+    job = await edits.place(ask(clips.path(name), provider=provider, model=model, **changed | pictures))
     job = await edits.until(job, State.RUNNING)
     counted = Decimal(str(edits.orders(provider)[-1].facts["billed_s"]))
     placed = (await edits.history(job))[0]
     assert (placed.what, placed.detail["held_micro"]) == ("placed", counted * Decimal(rate) * 1_000_000)
+
+
+OPEN_RATE = Decimal("0.001605")
+
+
+@pytest.mark.parametrize(
+    ("ask", "changed", "megapixels", "most"),
+    [
+        (text, {"resolution": "720p", "fps": 24}, 131, 131),  # 145 frames of 1280x704
+        (text, {"duration": 18}, 955, 955),  # 457 frames of 1920x1088
+        (image, {"image": "wide.png", "fps": 48, "duration": 10}, 1005, 1005),
+        (speaks, {"audio": "3.5.mp3"}, 186, 203),  # 89 frames; one step more may be counted
+    ],
+)
+async def test_what_is_held_of_the_open_weights_is_every_megapixel_that_is_begun(
+    edits: Bench, clips: Clips, ask: Ask, changed: dict[str, Any], megapixels: int, most: int
+) -> None:
+    edits.world.orders.clear()
+    edits.world.work_s = 3600.0
+    files = {role: str(clips.path(changed[role])) for role in ("image", "audio") if role in changed}
+    first = [files.pop(next(iter(files)))] if files else []
+    rest = {name: value for name, value in changed.items() if name not in ("image", "audio")}
+    job = await edits.place(ask(*first, provider="fal", model="ltx-2.3-open", **rest))
+    job = await edits.until(job, State.RUNNING)
+    assert (job.offer.cost_usd, job.offer.at_most_usd) == (megapixels * OPEN_RATE, most * OPEN_RATE)
+    assert edits.orders("fal")[-1].facts["units"] == megapixels
 
 
 # auto
@@ -174,7 +220,11 @@ def order_of(**asked: Any) -> list[str]:
 
 def test_auto_tries_what_may_cost_least_first_and_of_equals_the_cheapest_and_the_preferred() -> None:
     assert order_of() == ["bytecompute"]
-    assert order_of(max_cost_usd=1) == ["bytecompute", "netwrck", "fal", "ltx", "fal", "ltx", "ltx"]
+    assert order_of(max_cost_usd=1) == [
+        *("bytecompute", "netwrck", "fal", "ltx", "fal", "ltx"),
+        *("fal", "ltx"),  # LTX-2.5
+        "fal",  # another model than the hosted ones, although it would cost less than LTX-2.5
+    ]
     assert order_of(resolution="720p")[0] == "bytecompute"
     assert order_of(provider="fal") == ["fal"]
     swapped = catalog_of(EVERYTHING, ("ltx", "fal"))

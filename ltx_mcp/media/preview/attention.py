@@ -1,6 +1,6 @@
 """Where a smaller window lies best on each frame of a video: on what moves or stands out, and steadily.
 
-Everything here is measured on small grey images, along the one axis on which the window can move. Between two cuts the
+Everything here is measured on small images, along the one axis on which the window can move. Between two cuts the
 window follows one path, which is planned in both directions of time, so that it neither lags nor jumps.
 """
 
@@ -14,17 +14,20 @@ from statistics import median
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 _STEP_S, _MAX_SAMPLES = 0.2, 900
-_BINS, _PLACES = 64, 49
+_BINS, _PLACES = 64, 61
+_UNIT = 1 / (_PLACES - 1)
 _SURROUND = 8  # radius of what a pixel is compared with, in pixels of a small image
 _CUT, _CUT_RATIO = 16.0, 3.0
 """At a cut the mean difference of two frames is at least this much, and so many times that of their neighbours."""
-_MOTION, _CONTRAST, _CENTRE = 0.75, 0.25, 0.15
+_MOTION, _CONTRAST, _CENTRE = 0.7, 0.4, 0.08
 """What a window gains from the motion and from the contrast it shows, and loses at the edge of the frame."""
 _FAINT_MOTION, _FAINT_CONTRAST = 0.3, 1.5
-"""Levels of grey at which the gain is half."""
-_PER_WAY, _PER_HASTE = 3.0, 2.4
+"""Levels, of 255, at which the gain is half."""
+_NOTICED = 1.4
+"""How many times as much as usual is noticed."""
+_PER_WAY, _PER_HASTE = 2.0, 1.2
 """What a window loses for moving, by the way and by its square over the seconds; the way is part of the frame."""
-_SMOOTH_S, _PASSES = 0.4, 3
+_SMOOTH_S, _PASSES = 0.4, 2
 
 
 @dataclass
@@ -40,8 +43,8 @@ def window_path(
 ) -> list[float]:
     """Where the window begins at each frame: 0 is the left or upper edge, 1 - `window` the farthest it can be.
 
-    `frames` are small grey images with their numbers, `moments` the seconds at which each frame is shown, `window` is
-    the part of the width, or with `is_upright` of the height, that is seen.
+    `frames` are small images in colour with their numbers, `moments` the seconds at which each frame is shown, `window`
+    is the part of the width, or with `is_upright` of the height, that is seen.
     """
     watched = _watch(frames, moments)
     step_s = _step_s(moments)
@@ -49,11 +52,10 @@ def window_path(
     for first, end in pairwise((0, *watched.cuts, len(moments))):
         images = [(number, image) for number, image in watched.samples if first <= number < end]
         gains = [_gains(profile, window) for profile in _profiles([image for _, image in images], is_upright)]
-        places = [place / (_PLACES - 1) * (1 - window) for place in _plan(gains, (1 - window) / (_PLACES - 1), step_s)]
-        known = list(zip((moments[number] for number, _ in images), places, strict=True))
-        reach = round(_SMOOTH_S * (end - first) / max(moments[end - 1] - moments[first], 0.001))
-        path += _smoothed(_between(known or [(0.0, (1 - window) / 2)], moments[first:end]), reach)
-    return path
+        middles = [place * _UNIT for place in _plan(gains, step_s)]
+        known = list(zip((moments[number] for number, _ in images), middles, strict=True))
+        path += _steady(_between(known or [(0.0, 0.5)], moments[first:end]), moments[first:end], window / 2)
+    return [middle - window / 2 for middle in path]
 
 
 # -- watching
@@ -85,14 +87,14 @@ def _is_cut(images: list[Image.Image]) -> bool:
 
 
 def _difference(one: Image.Image, other: Image.Image) -> float:
-    return ImageStat.Stat(ImageChops.difference(one, other)).mean[0]
+    return sum(ImageStat.Stat(ImageChops.difference(one, other)).mean) / 3
 
 
 # -- what is of interest, in bins along the axis
 
 
 def _profiles(images: list[Image.Image], is_upright: bool) -> Iterator[list[float]]:
-    """For each image of a shot how much is of interest in each bin; all bins together at most 1."""
+    """For each image of a shot how much is of interest in each bin; all bins together at most _MOTION + _CONTRAST."""
     for number, image in enumerate(images):
         other = images[number - 1] if number else images[min(1, len(images) - 1)]
         motion = _along(ImageChops.difference(image, other), is_upright)
@@ -102,14 +104,19 @@ def _profiles(images: list[Image.Image], is_upright: bool) -> Iterator[list[floa
 
 
 def _along(image: Image.Image, is_upright: bool) -> list[float]:
-    """The mean of each bin."""
-    line = image.convert("F").resize((1, _BINS) if is_upright else (_BINS, 1), Image.Resampling.BOX)
+    """The mean of each bin, of the colour that differs most."""
+    red, green, blue = image.split()
+    line = (
+        ImageChops.lighter(ImageChops.lighter(red, green), blue)
+        .convert("F")
+        .resize((1, _BINS) if is_upright else (_BINS, 1), Image.Resampling.BOX)
+    )
     return array("f", line.tobytes()).tolist()
 
 
 def _shares(levels: list[float], most: float, faint: float) -> list[float]:
     """What each bin has above the usual, as shares of `most`; less in all where there is little."""
-    usual = median(levels)
+    usual = median(levels) * _NOTICED
     above = [max(0.0, level - usual) for level in levels]
     total = sum(above)
     scale = most / (total + faint * _BINS / 4)
@@ -117,24 +124,21 @@ def _shares(levels: list[float], most: float, faint: float) -> list[float]:
 
 
 def _gains(profile: list[float], window: float) -> list[float]:
-    """What is gained by each place of the window: most where what is of interest is in its middle."""
-    half = window / 2
+    """What is gained where the middle of the window is at each place: most where what is of interest is."""
     gains = []
-    for place in range(_PLACES):
-        apart = place / (_PLACES - 1) - 0.5
-        middle = 0.5 + apart * (1 - window)
-        distances = (((number + 0.5) / _BINS - middle) / half for number in range(_BINS))
+    for middle in (place * _UNIT for place in range(_PLACES)):
+        distances = (((number + 0.5) / _BINS - middle) * 2 / window for number in range(_BINS))
         seen = sum(share * max(0.0, 1 - far * far) for share, far in zip(profile, distances, strict=True) if share)
-        gains.append(seen - _CENTRE * (2 * apart) ** 2)
+        gains.append(seen - _CENTRE * (2 * middle - 1) ** 2)
     return gains
 
 
 # -- the path
 
 
-def _plan(gains: list[list[float]], unit: float, step_s: float) -> list[int]:
-    """The place at each sample, by which most is gained in all; a place is `unit` of the frame beside the next."""
-    ways = [unit * number for number in range(_PLACES)]
+def _plan(gains: list[list[float]], step_s: float) -> list[int]:
+    """The place at each sample, by which most is gained in all."""
+    ways = [number * _UNIT for number in range(_PLACES)]
     losses = [_PER_WAY * way + _PER_HASTE * way * way / step_s for way in ways]
     best, origins = [0.0] * _PLACES, []
     for number, gained in enumerate(gains):
@@ -162,6 +166,14 @@ def _between(known: list[tuple[float, float]], moments: Sequence[float]) -> list
         part = (moment - start_s) / (end_s - start_s) if end_s > start_s else 0.0
         places.append(start + (end - start) * min(1.0, max(0.0, part)))
     return places
+
+
+def _steady(middles: list[float], moments: Sequence[float], half: float) -> list[float]:
+    """The middles smoothed, and within the frame. They are kept within it only then: a window that slowed down before
+    the edge would lose what goes on towards it."""
+    reach = round(_SMOOTH_S * len(middles) / max(moments[-1] - moments[0], 0.001))
+    within = [min(1 - half, max(half, middle)) for middle in _smoothed(middles, reach)]
+    return _smoothed(within, reach // 2)
 
 
 def _smoothed(places: list[float], reach: int) -> list[float]:
