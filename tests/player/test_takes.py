@@ -207,6 +207,8 @@ async def test_where_no_film_can_be_played_the_picture_of_all_takes_is_shown(
         note = "A film cannot be played here. These are the frames of all takes."
         assert await player.at("screen-note").inner_text() == note
         assert not await player.button("Play all").is_visible()
+        await player.bridge.idle()
+        assert [call["frames"] for call in player.bridge.named("check_job") if call["frames"]] == [True]
         assert await player.button("Choose: take 2").is_visible()
 
 
