@@ -12,6 +12,7 @@ from ltx_mcp.domain.plan import PREVIEW_PROVIDER, refusal_texts
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, clock, one_line, ordinal
 from ltx_mcp.domain.request import MEDIA_ROLES, assumed_s
+from ltx_mcp.domain.takes import takes_price
 from ltx_mcp.presentation.next_steps import JobContext, retry_text
 from ltx_mcp.presentation.result_models import (
     AdjustmentView,
@@ -53,11 +54,12 @@ def status_text(job: Job, context: JobContext, now: datetime) -> str:
     return f"{what}, {clock(max(0.0, (now - job.created_at).total_seconds()))}"
 
 
-def order_text(offer: Offer) -> str:
-    """What is ordered, where and at what price: `6 s, 1080p, 16:9, with sound at fal (ltx-2.3-fast), 0.24 USD`."""
+def order_text(offer: Offer, takes: int = 1) -> str:
+    """What is ordered, where and at what price: `6 s, 1080p, 16:9, with sound at fal (ltx-2.3-fast), 0.24 USD`; of
+    several takes the price of each and of all."""
     audio = "with sound" if offer.generate_audio else "silent"
     video = f"{_length_text(offer)}, {offer.resolution}, {offer.aspect_ratio}, {audio}"
-    return f"{video} at {offer.provider} ({offer.model}), {offer.price}"
+    return f"{video} at {offer.provider} ({offer.model}), {takes_price(offer, takes)}"
 
 
 def _length_text(offer: Offer) -> str:

@@ -42,7 +42,7 @@ from ltx_mcp.server import elicitation
 from ltx_mcp.server.app_context import AppContext, open_jobs
 from ltx_mcp.server.arguments import StrictTool, make_tool
 from ltx_mcp.server.player.page import TOOL_META
-from ltx_mcp.server.player.player_actions import player_meta
+from ltx_mcp.server.player.player_actions import player_meta, set_meta
 from ltx_mcp.server.results import ToolResult, job_result, make_result
 from ltx_mcp.server.tasks import follows_tasks
 
@@ -263,4 +263,8 @@ async def _checked_set(arguments: CheckJob, context: Context[AppContext], job_se
     elif arguments.frames and not job_set.live:
         shown = await jobs.keeping.set_sheet(job_set.takes)
     statuses = [await app_context.status_text(take) for take in job_set.takes]
-    return make_result(set_text(view, statuses), view, shown)
+    meta = None
+    if client_supports_apps(context):
+        reasons = filter(None, map(jobs.blocked_reason, job_set.takes))
+        meta = set_meta(job_set, next(reasons, ""), datetime.now(UTC))
+    return make_result(set_text(view, statuses), view, shown, meta=meta)
