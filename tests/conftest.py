@@ -208,7 +208,8 @@ def new_job(catalog: Catalog) -> Callable[..., NewJob]:
 
     def make(caller: str = "local", request_key: str = "", **arguments: Any) -> NewJob:
         request = to_request(GenerateVideo(**{"prompt": "a pond", **arguments}))
-        return NewJob(caller, request_key, canonical_form(request, ()), select_offers(request, (), catalog), ())
+        offers, normal = select_offers(request, (), catalog), canonical_form(request, ())
+        return NewJob(caller, request_key, normal, offers, (), takes=request.takes)
 
     return make
 

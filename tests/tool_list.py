@@ -18,10 +18,10 @@ SHOT: dict[str, Any] = {
     "provider": "fal",
     "model": "auto",
 }
-ORDER = SHOT | {"adjust": "never", "max_cost_usd": 0, "request_key": "", "wait_seconds": 0}
+ORDER = SHOT | {"adjust": "never", "max_cost_usd": 0, "takes": 1, "seed": None, "request_key": "", "wait_seconds": 0}
 PRICED = {name: value for name, value in SHOT.items() if name != "prompt"}
 EDIT = {"prompt": "a pond", "duration": 5, "provider": "fal", "model": "auto"} | {
-    name: ORDER[name] for name in ("adjust", "max_cost_usd", "request_key", "wait_seconds")
+    name: ORDER[name] for name in ("adjust", "max_cost_usd", "takes", "request_key", "wait_seconds")
 }
 
 
@@ -64,7 +64,14 @@ TOOLS = {
         ("generate_video", "estimate_cost"),
         is_core=False,
     ),
+    "reframe_video": ListedTool(
+        "Make",
+        {name: value for name, value in EDIT.items() if name not in ("prompt", "duration", "takes")}
+        | {"video": "{job}", "aspect_ratio": "9:16", "resolution": "1080p"},
+        ("generate_video", "estimate_cost"),
+        is_core=False,
+    ),
 }
 CORE = [name for name, tool in TOOLS.items() if tool.is_core]
-BUDGETS = {"core tools": (CORE, 15_000, 9_300), "all tools": ([*TOOLS], 22_000, 15_000)}
+BUDGETS = {"core tools": (CORE, 15_800, 9_900), "all tools": ([*TOOLS], 24_500, 16_800)}
 """The most bytes of the list, and of the names, descriptions and input schemas in it: every chat pays for them."""

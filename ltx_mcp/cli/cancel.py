@@ -9,15 +9,16 @@ import click
 
 from ltx_mcp.cli.common import STILL_RUNNING, agree_or_leave, care_for_ownerless, name_some, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
-from ltx_mcp.cli.naming import full_id
+from ltx_mcp.cli.naming import full_id, is_job
 from ltx_mcp.cli.options import as_json_option, read_options
-from ltx_mcp.cli.output.job import print_job
 from ltx_mcp.cli.output.messages import can_ask
+from ltx_mcp.cli.output.takes import print_seen
 from ltx_mcp.cli.output.text import print_json
+from ltx_mcp.cli.takes import Seen, look_at
 from ltx_mcp.domain.arguments import CancelJob
 from ltx_mcp.domain.job import ACTIVE_STATES, State
+from ltx_mcp.domain.job_set import jobs_of
 from ltx_mcp.presentation.config import CALLER
-from ltx_mcp.presentation.result_models import JobView, view_of
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.cancellation import CancelResult
@@ -55,7 +56,7 @@ def cancel(job_ids: tuple[str, ...], wants_all: bool, states: tuple[str, ...], y
     if many == bool(job_ids):
         raise click.UsageError("Give JOB, or --all or --state.")
     if len(job_ids) == 1:
-        print_job(run(partial(_cancel_one, job_ids[0])), as_json=as_json)
+        print_seen(run(partial(_cancel_one, job_ids[0])), as_json=as_json)
         return
     chosen = job_ids
     if many:
@@ -77,13 +78,13 @@ def _question(found: Mapping[str, str]) -> str:
     return f"Cancel {number} ({shares})?{charged}"
 
 
-async def _cancel_one(job_id: str) -> JobView:
+async def _cancel_one(job_id: str) -> Seen:
     arguments = read_options(CancelJob, "cancel_job", {"job_id": job_id})
     async with open_jobs() as found:
-        job = await found.cancel(await full_id(found, arguments.job_id), CALLER)
-        if job.live:
+        cancelled = await found.cancel(await full_id(found, arguments.job_id), CALLER)
+        if cancelled.live:
             await care_for_ownerless(found)
-        return await view_of(found, job)
+        return await look_at(found, cancelled)
 
 
 async def _find(states: Sequence[str]) -> Mapping[str, str]:
@@ -91,15 +92,17 @@ async def _find(states: Sequence[str]) -> Mapping[str, str]:
         return await found.cancelling.find(CALLER, states)
 
 
-async def _cancel_many(job_ids: Sequence[str]) -> "CancelResult":
+async def _cancel_many(given: Sequence[str]) -> "CancelResult":
     """All of them, or none where one of them is not there."""
-    names = [read_options(CancelJob, "cancel_job", {"job_id": each}).job_id for each in job_ids]
+    names = [read_options(CancelJob, "cancel_job", {"job_id": each}).job_id for each in given]
     async with open_jobs() as found:
         wanted = dict.fromkeys([await full_id(found, name) for name in names] if len(names) <= MAX_NAMED else names)
-        if len(wanted) <= MAX_NAMED:
-            for job_id in wanted:
-                await found.get(job_id, CALLER)
-        cancelled = await found.cancelling.cancel(CALLER, list(wanted))
+        job_ids: dict[str, None] = {}
+        for name in wanted:
+            is_looked_up = len(wanted) <= MAX_NAMED or not is_job(name)
+            jobs = jobs_of(await found.find(name, CALLER)) if is_looked_up else ()
+            job_ids |= dict.fromkeys([job.id for job in jobs] or [name])
+        cancelled = await found.cancelling.cancel(CALLER, [*job_ids])
         if cancelled.live:
             await care_for_ownerless(found)
         return cancelled

@@ -20,8 +20,9 @@ MOST = 50
 BUSY_S = 0.2
 MEDIA = ("image", "end_image", "audio", "video")
 FRAMES = "#last"
-BEGUN = "job"
+BEGUN = ("job", "set")
 """From here on a media argument is taken for a job: files that begin so are given by `./job…`."""
+TAKE = "set_id || '/' || take"
 ZSH_READY = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }"
 
 
@@ -53,7 +54,8 @@ def completer_of(name: str, choices: Sequence[str]) -> Completer | None:
 
 
 def complete_media(after: str = "") -> Completer:
-    """Files of this folder, and from `job` on the jobs that have a film or will; `after` comes behind a job's id."""
+    """Files of this folder, and from `job` or `set` on the jobs that have a film or will; `after` comes behind the id
+    of a job or the name of a take."""
 
     def complete(context: click.Context, parameter: click.Parameter, prefix: str) -> list[CompletionItem]:
         files = [CompletionItem(prefix, type="file")]
@@ -65,7 +67,7 @@ def complete_media(after: str = "") -> Completer:
 
 
 def complete_job(*states: str) -> Completer:
-    """Recent jobs, in one of these states if any is given."""
+    """Recent jobs, takes by their names, in one of these states if any is given."""
     return lambda context, parameter, prefix: _jobs(prefix, set(states))
 
 
@@ -97,11 +99,12 @@ def _jobs(prefix: str, states: set[str], after: str = "") -> list[CompletionItem
 
 
 def _recent() -> list[Any]:
-    """Id, state and prompt of the newest jobs of this machine's database; none where it is another database."""
+    """Name, state and prompt of the newest jobs of this machine's database; none where it is another database."""
     from ltx_mcp.presentation.config import read_edge
     from ltx_mcp.settings import environment
 
-    query = "SELECT id, state, prompt FROM jobs WHERE caller = 'local' ORDER BY created_at DESC, id DESC LIMIT ?"
+    names = f"coalesce({TAKE}, id)"
+    query = f"SELECT {names}, state, prompt FROM jobs WHERE caller = 'local' ORDER BY created_at DESC, id DESC LIMIT ?"
     try:
         settings, _ = read_edge(environment=environment())
         if settings.database_url:

@@ -14,17 +14,20 @@ from ltx_mcp.cli.common import STILL_RUNNING, at_signal, care_for_ownerless, ope
 from ltx_mcp.cli.completion import complete_job
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import as_json_option, open_option, read_options
-from ltx_mcp.cli.output.job import asked_of, print_history, print_job
+from ltx_mcp.cli.output.job import asked_of, print_history
 from ltx_mcp.cli.output.listing import drawing_jobs, print_jobs
 from ltx_mcp.cli.output.output_file import open_film
+from ltx_mcp.cli.output.takes import print_seen
 from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.cli.recover import adopt, resolve
 from ltx_mcp.cli.spend import DAYS, print_spend, read_spend
+from ltx_mcp.cli.takes import Seen, SeenSet, look_at, videos_of
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
+from ltx_mcp.domain.job_set import jobs_of
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import retry_text
-from ltx_mcp.presentation.result_models import JobView, to_time, view_of
+from ltx_mcp.presentation.result_models import to_time
 
 REFRESH_S = 1.0
 CARE_S = 30.0
@@ -90,27 +93,34 @@ async def _watched(asked: ListJobs) -> Sequence[Job]:
 @open_option
 @as_json_option
 def show(job_id: str, as_json: bool, wants_open: bool, is_debug: bool) -> None:
-    """Print all that is known of JOB and all that happened to it."""
-    job, view, history = run(partial(_one, job_id))
-    if as_json:
+    """Print all that is known of JOB and all that happened to it; of a set its takes, each of which has a timeline of
+    its own."""
+    job, seen, history = run(partial(_one, job_id))
+    if isinstance(seen, SeenSet):
+        print_seen(seen, asked_of(job), as_json=as_json)
+    elif as_json:
         events = [{"at": to_time(event.at), "what": event.what, "detail": event.detail} for event in history]
-        print_json(view.to_wire() | {"events": events})
+        print_json(seen.to_wire() | {"events": events})
     else:
-        print_job(view, asked_of(job))
+        print_seen(seen, asked_of(job))
         if waiting := retry_text(job, datetime.now(UTC)):
             print(f"It waits by itself: {waiting}.")
         print()
         print_history(history, is_debug=is_debug)
     if wants_open:
-        open_film(view.file)
+        for path in [video.file for video in videos_of(seen)] or [None]:
+            open_film(path)
 
 
-async def _one(job_id: str) -> tuple[Job, JobView, list[Event]]:
+async def _one(job_id: str) -> tuple[Job, Seen, list[Event]]:
+    """The job, or the first of a set; what is known of it or of all; and what happened to a job."""
     arguments = read_options(CheckJob, "check_job", {"job_id": job_id})
-    async with open_jobs() as found:
-        job = await found.get(await full_id(found, arguments.job_id), CALLER)
-        await care_for_ownerless(found)
-        return job, await view_of(found, job), list(await found.history(job.id, CALLER))
+    async with open_jobs() as jobs:
+        found = await jobs.find(await full_id(jobs, arguments.job_id), CALLER)
+        await care_for_ownerless(jobs)
+        seen, first = await look_at(jobs, found), jobs_of(found)[0]
+        history = [] if isinstance(seen, SeenSet) else await jobs.history(first.id, CALLER)
+        return first, seen, list(history)
 
 
 for command in (cancel, films.fetch, films.open, films.rm, resolve, adopt):

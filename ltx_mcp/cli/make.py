@@ -1,4 +1,4 @@
-"""The commands that make a video: `generate`, `animate`, `from-audio`, `extend` and `retake`.
+"""The commands that make a video: `generate`, `animate`, `from-audio`, `extend`, `retake` and `reframe`.
 
 A prompt may begin with a dash, as a list or a line of dialogue does: "- a scene of snow".
 """
@@ -12,7 +12,14 @@ from ltx_mcp.cli.completion import complete_media
 from ltx_mcp.cli.options import as_json_option, open_option, options_of
 from ltx_mcp.cli.ordering import make
 from ltx_mcp.cli.output.output_file import output_options
-from ltx_mcp.domain.arguments import AnimateImage, ExtendVideo, GenerateFromAudio, GenerateVideo, RetakeVideo
+from ltx_mcp.domain.arguments import (
+    AnimateImage,
+    ExtendVideo,
+    GenerateFromAudio,
+    GenerateVideo,
+    ReframeVideo,
+    RetakeVideo,
+)
 
 MARK = "\N{WORD JOINER}\N{WORD JOINER}"
 WITH_VALUE = re.compile(r"--[\w-]+=")
@@ -135,3 +142,20 @@ def retake(**options: Any) -> None:
     VIDEO is a path, an https URL or a job.
     """
     make(RetakeVideo, "retake_video", options)
+
+
+@click.command(
+    epilog=_examples(
+        "reframe JOB --aspect-ratio 9:16",
+        "reframe film.mp4 --aspect-ratio 1:1 --resolution 720p --provider local",
+    )
+)
+@click.argument("video", shell_complete=complete_media())
+@options_of(ReframeVideo, "video", "wait_seconds")
+@_paid
+def reframe(**options: Any) -> None:
+    """Make a version of VIDEO in another shape and print the path of the film. The whole of VIDEO is charged.
+
+    VIDEO is a path, an https URL or a job. Its length, its rate and its sound stay.
+    """
+    make(ReframeVideo, "reframe_video", options)

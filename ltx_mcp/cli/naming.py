@@ -1,10 +1,13 @@
-"""Jobs as people name them: in full, by the beginning of the id if only one begins so, or `@last` for the newest."""
+"""Jobs and sets as people name them: in full, by the beginning of the id if only one begins so, or `@last` for the
+newest; behind the name of a set `/2` for its second take.
+"""
 
 import re
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from ltx_mcp.domain.arguments import EstimateCost, ListJobs, PaidArguments
+from ltx_mcp.domain.arguments import MAX_TAKES, EstimateCost, ListJobs, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.quoting import cite, shorten
 from ltx_mcp.domain.request import media_arguments
 from ltx_mcp.presentation.config import CALLER
@@ -15,36 +18,54 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound=PaidArguments | EstimateCost)
 
 LAST = "@last"
-BEGUN = "job_"
+BEGUN, SET = "job_", "set_"
 MAX_NAMED = 5
-REFERENCE = re.compile(r"(@last|job_[A-Za-z0-9]*)(#.*)?", re.DOTALL)
+REFERENCE = re.compile(r"((?:@last|set_[A-Za-z0-9]*)(?:/[0-9]+)?|job_[A-Za-z0-9]*)(#.*)?", re.DOTALL)
 """A media argument that names a job. A file of such a name is given by `./job_…`."""
 
 
+def is_job(name: str) -> bool:
+    """Whether this is the id of one job, and not of a set or the name of a take."""
+    return name.startswith(BEGUN)
+
+
 async def full_id(jobs: "Jobs", name: str) -> str:
-    """The id of the job that `name` stands for; `name` itself where there is none. Raises CallerError where it stands
-    for more than one."""
-    if name == LAST:
-        return await _newest(jobs)
-    found = await jobs.named(name, CALLER, MAX_NAMED + 1)
-    if not found and not name.startswith(BEGUN):
-        found = await jobs.named(BEGUN + name, CALLER, MAX_NAMED + 1)
-    if len(found) > 1 and found[0].id != name:
-        named = ", ".join(f"{job.id} ({cite(job.prompt, 40)})" for job in found[:MAX_NAMED])
+    """The id of the job or set that `name` stands for, of a take that of its job; `name` itself where there is none.
+    Raises CallerError where it stands for more than one."""
+    begun, slash, take = name.partition("/")
+    found = await _found(jobs, begun)
+    if len(found) > 1 and name not in found:
+        named = ", ".join(f"{each} ({cite(some.prompt, 40)})" for each, (some, *_) in [*found.items()][:MAX_NAMED])
         more = " and others" if len(found) > MAX_NAMED else ""
         raise CallerError(
             ErrorCode.INVALID_REQUEST,
             f"{shorten(name)} could be any of these jobs: {named}{more}.",
             "Give more of the id.",
         )
-    return found[0].id if found else name
+    for each, takes in found.items():
+        return next((job.id for job in takes if str(job.take) == take), f"{each}/{take}") if slash else each
+    return name
 
 
-async def _newest(jobs: "Jobs") -> str:
+async def _found(jobs: "Jobs", begun: str) -> dict[str, list[Job]]:
+    """The jobs and sets whose id begins so, with the jobs that they are."""
+    if begun == LAST:
+        newest = await _newest(jobs)
+        begun = newest.set_id or newest.id
+    for prefix in (begun, BEGUN + begun, SET + begun):
+        if jobs_found := await jobs.named(prefix, CALLER, (MAX_NAMED + 1) * MAX_TAKES):
+            found: dict[str, list[Job]] = {}
+            for job in jobs_found:
+                found.setdefault(job.set_id if job.set_id.startswith(prefix) else job.id, []).append(job)
+            return {begun: found[begun]} if begun in found else found
+    return {}
+
+
+async def _newest(jobs: "Jobs") -> Job:
     page = await jobs.page(ListJobs(limit=1), CALLER)
     if not page.jobs:
         raise CallerError(ErrorCode.JOB_NOT_FOUND, f"{LAST}: there is no job yet.")
-    return page.jobs[0].id
+    return page.jobs[0]
 
 
 async def with_full_ids(jobs: "Jobs", arguments: A) -> A:

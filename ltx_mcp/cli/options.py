@@ -26,7 +26,7 @@ HELP = {
     "request_key": "Your name for this video: the same key always gives the same job.",
     "end_image": "Last frame, given like IMAGE.",
     "audio": "The sound, for audio_to_video: a path, an https URL or a job.",
-    "video": "The video, for extend and retake: a path, an https URL or a job.",
+    "video": "The video, for extend, retake and reframe: a path, an https URL or a job.",
     "context": "Seconds of the video that an extension looks at; 0: as many as fit.",
     "image": "First frame: a path, an https URL or a frame of a job, such as JOB#last.",
     "prompt": "What to film; - reads it from stdin.",
@@ -34,6 +34,8 @@ HELP = {
     "start_time": "Second of VIDEO at which to begin.",
     "operation": "What to price.",
     "count": "How many such videos.",
+    "takes": "So many versions to choose from, each ordered and charged: 1 to 6.",
+    "seed": "A whole number: the same again looks the same, where that is offered.",
 }
 
 SHORT = {"duration": "-d", "resolution": "-r", "aspect_ratio": "-a", "provider": "-p", "model": "-m"}

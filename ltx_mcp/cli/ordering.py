@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from ltx_mcp.cli.common import EXIT, STILL_RUNNING, at_signal, open_jobs, report_errors, run
+from ltx_mcp.cli.common import STILL_RUNNING, at_signal, open_jobs, report_errors, run
 from ltx_mcp.cli.main import INTERRUPTED
 from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import read_options
-from ltx_mcp.cli.output.job import print_made
 from ltx_mcp.cli.output.messages import agrees, can_ask, say
 from ltx_mcp.cli.output.output_file import open_film, read_output
 from ltx_mcp.cli.output.progress import following, placed_text
+from ltx_mcp.cli.output.takes import print_made_seen
 from ltx_mcp.cli.output.text import age
+from ltx_mcp.cli.takes import Seen, exit_code, id_of, look_again, look_at, videos_of
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.job_set import JobSet, jobs_of
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import context_of
-from ltx_mcp.presentation.result_models import JobView, view_of
 from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.settings import environment
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
-    from ltx_mcp.jobs.store.rows import PlacedJob
 
 LONG_S = 24 * 3600.0
 MAX_PROMPT_READ = 100_000
@@ -54,7 +54,7 @@ class CommandOrder:
 class Repeated:
     """What the same request has made not long ago, and the question whether another one is wanted."""
 
-    view: JobView
+    seen: Seen
     question: str
 
 
@@ -62,33 +62,44 @@ def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None
     """Order what `options` ask of `tool`, print what came of it and end with the exit code that says so."""
     as_json, wants_open = options.pop("as_json"), options.pop("wants_open")
     text, force = options.pop("output"), options.pop("force")
-    output = read_output(text, force=force, as_json=as_json, nothing="Nothing was ordered.")
+    takes = _count(options.get("takes", "1"))
+    output = read_output(text, force=force, as_json=as_json, nothing="Nothing was ordered.", takes=takes)
     if options.get("prompt") == "-":
         options["prompt"] = sys.stdin.read(MAX_PROMPT_READ).strip()
     order = CommandOrder(model, tool, options, options.pop("yes"), options.pop("new"))
     if order.new and options["request_key"]:
         raise click.UsageError("--new does not go with --request-key: a key that is new is another video already.")
-    view = _made(order)
-    if view is None:
+    seen = _made(order)
+    if seen is None:
         say("ltx-mcp: stopped while ordering; ltx-mcp jobs shows whether there is a job.")
         raise SystemExit(INTERRUPTED)
-    code = EXIT.get(State(view.state), STILL_RUNNING)
+    code = exit_code(seen)
     if code == STILL_RUNNING:
-        finds = f"ltx-mcp jobs show {view.job_id} finds it"
-        if output is not None:
-            finds += f", and once it is made, ltx-mcp jobs fetch {view.job_id} -o brings it"
-        say(f"Left running: {view.job_id}.", f"{finds}; ltx-mcp jobs --watch follows it.")
+        _say_left_running(id_of(seen), "/1" if takes > 1 else "", is_copied=output is not None)
     if as_json or code != STILL_RUNNING:
-        print_made(view, as_json=as_json, says_place=output is None)
-    if output is not None and code == 0:
-        with report_errors():
-            output.put(view)
-    if wants_open and code == 0:
-        open_film(view.file)
+        print_made_seen(seen, as_json=as_json, says_place=output is None)
+    for video in videos_of(seen) if code != STILL_RUNNING else ():
+        if output is not None:
+            with report_errors():
+                output.put(video)
+        if wants_open:
+            open_film(video.file)
     raise SystemExit(code)
 
 
-def _made(order: CommandOrder) -> JobView | None:
+def _count(takes: str) -> int:
+    """How many are asked for; what cannot be understood is refused where all is read."""
+    return int(takes) if takes.isdecimal() else 1
+
+
+def _say_left_running(name: str, take: str, *, is_copied: bool) -> None:
+    finds = f"ltx-mcp jobs show {name} finds it"
+    if is_copied:
+        finds += f", and once it is made, ltx-mcp jobs fetch {name}{take} -o brings it"
+    say(f"Left running: {name}.", f"{finds}; ltx-mcp jobs --watch follows it.")
+
+
+def _made(order: CommandOrder) -> Seen | None:
     """What came of it, once a person has answered what there was to ask."""
     while True:
         made = run(partial(_order, order))
@@ -100,17 +111,17 @@ def _made(order: CommandOrder) -> JobView | None:
         elif agrees(made.question):
             order = replace(order, new=True)
         else:
-            return made.view
+            return made.seen
 
 
-async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated | None:
-    """The job at its end, or as it is when a signal says to leave; None when that comes before the order is known. The
-    question where somebody must be asked first."""
+async def _order(order: CommandOrder) -> Seen | ConfirmationPrompt | Repeated | None:
+    """The job or set at its end, or as it is when a signal says to leave; None when that comes before the order is
+    known. The question where somebody must be asked first."""
     from ltx_mcp.jobs.store.same import Repeat
 
     arguments = read_options(order.model, order.tool, order.options)
     repeat = Repeat.ANOTHER if order.new else Repeat.ASKED
-    scope, job = anyio.CancelScope(), None
+    scope, placed = anyio.CancelScope(), None
     async with at_signal(scope.cancel), open_jobs(work=True) as jobs:
         with scope:
             arguments = await with_full_ids(jobs, arguments)
@@ -118,31 +129,29 @@ async def _order(order: CommandOrder) -> JobView | ConfirmationPrompt | Repeated
             ordered = await jobs.order_or_ask(arguments, CALLER, order.answer, can_ask=is_asked, repeat=repeat)
             if isinstance(ordered, ConfirmationPrompt):
                 return ordered
-            job = ordered.job
-            if (asks := _asks_for_another(ordered, arguments.request_key)) and can_ask():
-                return Repeated(await view_of(jobs, job), asks)
-            if asks and not _is_retry(job):
-                raise _refused(job)
-            _say_placed(ordered, is_preview=jobs.catalog.facts(job.offer.provider).is_preview)
+            placed = ordered.followed
+            asks = "" if ordered.fresh else _asks_for_another(placed, arguments.request_key)
+            if asks and can_ask():
+                return Repeated(await look_at(jobs, placed), asks)
+            if asks and not _is_retry(placed):
+                raise _refused(placed)
+            _say_placed(jobs, placed, fresh=ordered.fresh)
             why = previews_text(jobs.catalog, environment(), "this is a preview")
             if why and arguments.provider == "auto":
                 say(why)
-            await _follow(jobs, job)
-        if job is None:
-            return None
-        return await view_of(jobs, await jobs.get(job.id, CALLER))
+            await _follow(jobs, placed)
+        return None if placed is None else await look_again(jobs, placed.id)
 
 
-def _asks_for_another(ordered: "PlacedJob", request_key: str) -> str:
+def _asks_for_another(job: Job | JobSet, request_key: str) -> str:
     """The question to a person whose request was made before; empty where it is plain what they want: a key names its
     own job, and what is under way is followed on."""
-    job = ordered.job
-    if ordered.fresh or request_key or (job.live and not job.request_key):
+    if request_key or (job.live and not job.request_key):
         return ""
     return f"{_before(job)} Order another one?"
 
 
-def _before(job: Job) -> str:
+def _before(job: Job | JobSet) -> str:
     """What the same request has come to."""
     ago = f"{age(job.finished_at or job.created_at, datetime.now(UTC))} ago"
     if job.live:
@@ -152,7 +161,7 @@ def _before(job: Job) -> str:
     return f"The same request was made {ago}: {job.id}, {job.price}."
 
 
-def _is_retry(job: Job) -> bool:
+def _is_retry(job: Job | JobSet) -> bool:
     """Whether it ended so short ago that the same command is taken for a repetition."""
     from ltx_mcp.jobs.store.same import Repeat
 
@@ -161,7 +170,7 @@ def _is_retry(job: Job) -> bool:
     )
 
 
-def _refused(job: Job) -> CallerError:
+def _refused(job: Job | JobSet) -> CallerError:
     return CallerError(
         ErrorCode.NEEDS_CONFIRMATION,
         f"{_before(job)} Nothing was ordered.",
@@ -169,22 +178,25 @@ def _refused(job: Job) -> CallerError:
     )
 
 
-async def _follow(jobs: "Jobs", job: Job) -> None:
-    context = await context_of(jobs, job)
-    if context.blocked_reason:
-        say(f"Nobody works on it: {context.blocked_reason}")
-    with following(jobs, job, context) as (report, refresh):
+async def _follow(jobs: "Jobs", placed: Job | JobSet) -> None:
+    contexts = [await context_of(jobs, job) for job in jobs_of(placed)]
+    if reasons := [context.blocked_reason for context in contexts if context.blocked_reason]:
+        say(f"Nobody works on it: {reasons[0]}")
+    with following(jobs, placed, contexts) as (report, refresh):
         async with anyio.create_task_group() as group:
             group.start_soon(refresh)
-            await jobs.wait(job, LONG_S, report)
+            if isinstance(placed, JobSet):
+                await jobs.wait(placed, LONG_S, report)
+            else:
+                await jobs.wait(placed, LONG_S, report)
             group.cancel_scope.cancel()
 
 
-def _say_placed(ordered: "PlacedJob", *, is_preview: bool) -> None:
-    job = ordered.job
-    if ordered.fresh:
-        say(placed_text(job, is_preview=is_preview))
+def _say_placed(jobs: "Jobs", placed: Job | JobSet, *, fresh: bool) -> None:
+    offer = jobs_of(placed)[0].offer
+    if fresh:
+        say(placed_text(placed, is_preview=jobs.catalog.facts(offer.provider).is_preview))
     else:
-        say(f"This request already had {job.id}; for another one give --new, or a new --request-key.")
-    for change in job.offer.adjustments:
+        say(f"This request already had {placed.id}; for another one give --new, or a new --request-key.")
+    for change in offer.adjustments:
         say(f"Changed: {change.field} {change.asked} -> {change.got}.")

@@ -101,10 +101,10 @@ def _read_rate(value: Any) -> Any:
 
 
 def _read_seed(value: Any) -> Any:
-    """Accept an integer in any form, as for a rate; true and false are none."""
+    """Accept an integer in any form, as for a rate; true and false are none, and an empty text is no seed."""
     if isinstance(value, bool):
         raise ValueError("should be a whole number, or null for the provider's own")
-    return _read_rate(value)
+    return None if value == "" else _read_rate(value)
 
 
 def _as_integer_or_null(schema: dict[str, Any]) -> None:
@@ -124,54 +124,52 @@ Automatic = Literal["auto"]
 Seconds = Annotated[
     Annotated[float, Field(gt=0, allow_inf_nan=False)] | Automatic,
     Field(
-        description="Length in seconds (default 6; ltx://models has those allowed), or auto: the model decides",
+        description="Seconds (default 6; see ltx://models), or auto: the model decides",
         json_schema_extra=_as_number_or_auto,
     ),
 ]
 FreePrompt = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=5000),
-    Field(description="What is to happen; left out: the model decides"),
+    Field(description="What happens; left out: the model decides"),
 ]
-VideoResolution = Annotated[Resolution, Field(description="Pixels of the short side (default 1080p)")]
+VideoResolution = Annotated[Resolution, Field(description="Short side (default 1080p)")]
 FrameRate = Annotated[
     Fps,
     BeforeValidator(_read_rate),
     Field(description="Frames per second: 24, 25 (default), 48 or 50", json_schema_extra=_as_bounds),
 ]
-GenerateAudio = Annotated[bool, Field(description="Make its sound too (default true)")]
-CameraMove = Annotated[CameraMotion, Field(description="A camera move, where the model has it (default none)")]
+GenerateAudio = Annotated[bool, Field(description="With sound (default true)")]
+CameraMove = Annotated[CameraMotion, Field(description="Where offered (default none)")]
 AutoAspectRatio = Annotated[
     AspectRatio | Automatic,
     Field(description="Width to height; auto (default): as the picture", json_schema_extra=_as_one_enum),
 ]
 VideoSource = Annotated[str, Field(min_length=1, description="The video: URL, data URI, path or job id")]
-ProviderName = Annotated[str, Field(description="Who makes it; auto (default): the cheapest set up")]
+ProviderName = Annotated[str, Field(description="auto (default): the cheapest set up")]
 ModelName = Annotated[str, Field(description="auto (default): any that can do it")]
-AdjustRule = Annotated[
-    Adjust, Field(description="What is not offered: never (default) refuses it, nearest takes the nearest that is")
-]
+AdjustRule = Annotated[Adjust, Field(description="Not offered: never (default) refuses it, nearest adapts it")]
 MaxCost = Annotated[
     Annotated[float, Field(ge=0, allow_inf_nan=False)] | None,
     BeforeValidator(_read_cap),
-    Field(description="Refuse if more US dollars may be charged; 0: only free; null or left out: no cap"),
+    Field(description="Most USD to be charged; 0: only free; null: no cap"),
 ]
 Takes = Annotated[
     int,
-    Field(ge=1, le=MAX_TAKES, description=f"So many versions to choose from, each charged: 1 (default) to {MAX_TAKES}"),
+    Field(ge=1, le=MAX_TAKES, description=f"How many versions, each charged: 1 (default) to {MAX_TAKES}"),
 ]
 Seed = Annotated[
     Annotated[int, Field(ge=0, le=MAX_SEED)] | None,
     BeforeValidator(_read_seed),
     Field(
-        description="The same again looks the same, where a model has it; null (default): the provider's own",
+        description="Same seed, same look, where offered; null (default): none",
         json_schema_extra=_as_integer_or_null,
     ),
 ]
 Key = Annotated[
     str,
     StringConstraints(max_length=200),
-    Field(description="Your name for this one video: the same again gives the same job"),
+    Field(description="Your name for it: given again, the same job"),
 ]
 ShortWait = Annotated[
     float,
@@ -179,7 +177,7 @@ ShortWait = Annotated[
         ge=0,
         le=MAX_WAIT_S,
         allow_inf_nan=False,
-        description=f"Seconds to wait for the finished video: 0 (default) to {MAX_WAIT_S}",
+        description=f"Seconds to wait for its end: 0 (default) to {MAX_WAIT_S}",
     ),
 ]
 LongWait = Annotated[
@@ -315,9 +313,7 @@ class RetakeVideo(Arguments):
 
 class ReframeVideo(Arguments):
     video: VideoSource
-    aspect_ratio: Annotated[AspectRatio, Field(description="Width to height of the new version (default 9:16)")] = (
-        "9:16"
-    )
+    aspect_ratio: Annotated[AspectRatio, Field(description="Width to height (default 9:16)")] = "9:16"
     resolution: VideoResolution = "1080p"
     provider: ProviderName = "auto"
     model: ModelName = "auto"
@@ -362,10 +358,10 @@ class CancelJob(Arguments):
 class ListJobs(Arguments):
     state: Annotated[
         Literal["", "queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"],
-        Field(description="Only jobs in this state; left out: all", json_schema_extra=_without_empty_choice),
+        Field(description="Only jobs in this state", json_schema_extra=_without_empty_choice),
     ] = ""
     limit: Annotated[int, Field(ge=1, le=100, description="Jobs a page, 1 to 100 (default 10)")] = 10
-    cursor: Annotated[str, Field(description="next_cursor of the page before; left out: the newest")] = ""
+    cursor: Annotated[str, Field(description="next_cursor of the page before")] = ""
     wait_seconds: Annotated[
         float,
         Field(

@@ -2,7 +2,7 @@
 
 The limit and the consent concern what may be charged. Where nobody can be asked, the refusal names an amount that no
 caller gives by chance: the price, rounded up to a cent and made unique below it. Only a call with exactly this cap is
-consent, once.
+consent, once. All of it concerns the sum of the takes.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite
+from ltx_mcp.domain.takes import share_of, takes_price
 
 CENT = Decimal("0.01")
 MAX_PROMPT = 60
@@ -45,30 +46,32 @@ class ConfirmationRequiredError(CallerError):
         self.terminal_message = terminal_message
 
 
-def needs_confirmation(offers: Sequence[Offer], above_usd: Decimal | None) -> bool:
+def needs_confirmation(offers: Sequence[Offer], above_usd: Decimal | None, takes: int = 1) -> bool:
     """Whether a person must agree to the price of the first offer; None is no limit."""
-    return not offers[0].fits(above_usd)
+    return not offers[0].fits(share_of(above_usd, takes))
 
 
-def one_time_amount(offer: Offer, tail: int) -> Decimal:
+def one_time_amount(offer: Offer, tail: int, takes: int = 1) -> Decimal:
     """What may be charged, rounded up to a cent, plus `tail` (1 to 99) hundredths of a cent that make it unique."""
-    return offer.at_most_usd.quantize(CENT, ROUND_CEILING) + CENT * CENT * tail
+    return (offer.at_most_usd * takes).quantize(CENT, ROUND_CEILING) + CENT * CENT * tail
 
 
-def question_text(offers: Sequence[Offer], above_usd: Decimal) -> str:
+def question_text(offers: Sequence[Offer], above_usd: Decimal, takes: int = 1) -> str:
     """The question in one line: the price first, the caller's words last, where they cannot be mistaken for ours."""
     first = offers[0]
     dearest = max(offers, key=lambda offer: offer.at_most_usd)
-    max_text = to_text(dearest.at_most_usd)
+    max_text = to_text(dearest.at_most_usd * takes)
     more = "" if dearest.fits(first.at_most_usd) else f"; at most {max_text} USD if another provider must take over"
     cited = cite(first.prompt, MAX_PROMPT)
     prompt = f" Prompt: {cited}" if cited else ""
-    return f"Pay {_offered(first)}? Prices above {_limit(above_usd)} need your yes{more}.{prompt}"
+    return f"Pay {_offered(first, takes)}? Prices above {_limit(above_usd)} need your yes{more}.{prompt}"
 
 
-def not_asked(offers: Sequence[Offer], above_usd: Decimal, amount: Decimal) -> ConfirmationRequiredError:
+def not_asked(
+    offers: Sequence[Offer], above_usd: Decimal, amount: Decimal, takes: int = 1
+) -> ConfirmationRequiredError:
     """The refusal where nobody can be asked: it names the one-time amount that expresses a person's consent."""
-    price = f"The price is {_offered(offers[0])}. Above {_limit(above_usd)} a person must agree first"
+    price = f"The price is {_offered(offers[0], takes)}. Above {_limit(above_usd)} a person must agree first"
     return ConfirmationRequiredError(
         f"{price}; nothing was ordered.",
         f"Ask the user. Only if they agree, repeat the same call within ten minutes with exactly "
@@ -77,31 +80,31 @@ def not_asked(offers: Sequence[Offer], above_usd: Decimal, amount: Decimal) -> C
     )
 
 
-def unanswered(offers: Sequence[Offer], above_usd: Decimal) -> ConfirmationRequiredError:
+def unanswered(offers: Sequence[Offer], above_usd: Decimal, takes: int = 1) -> ConfirmationRequiredError:
     """The refusal when a person was asked and did not answer."""
     return ConfirmationRequiredError(
-        f"Nobody answered the question whether to pay {_offered(offers[0])}. Above {_limit(above_usd)} a person must "
-        "agree first; nothing was ordered.",
+        f"Nobody answered the question whether to pay {_offered(offers[0], takes)}. Above {_limit(above_usd)} a person "
+        "must agree first; nothing was ordered.",
         f"The same call asks again: tell the user that a question comes, or {CHEAPER}",
         NOT_ORDERED,
     )
 
 
-def declined(offers: Sequence[Offer], above_usd: Decimal) -> ConfirmationRequiredError:
+def declined(offers: Sequence[Offer], above_usd: Decimal, takes: int = 1) -> ConfirmationRequiredError:
     """The refusal after a no."""
     return ConfirmationRequiredError(
-        f"The user declined {_offered(offers[0])}, above {_limit(above_usd)}; nothing was ordered.",
+        f"The user declined {_offered(offers[0], takes)}, above {_limit(above_usd)}; nothing was ordered.",
         f"Do not repeat it: ask the user what they want instead, or {CHEAPER}",
         NOT_ORDERED,
     )
 
 
-def _offered(offer: Offer) -> str:
-    credits = f" ({offer.credits} credits)" if offer.credits else ""
+def _offered(offer: Offer, takes: int) -> str:
+    credits = f" ({offer.credits * takes} credits)" if offer.credits else ""
     audio = "with sound" if offer.generate_audio else "silent"
     video = f"{offer.duration} s of {offer.resolution}, {offer.aspect_ratio}, {offer.fps} fps, {audio}"
-    order = f"1 video, {offer.operation}, {video}"
-    return f"{offer.price}{credits} at {offer.provider} ({offer.model}): {order}"
+    order = f"{'1 video' if takes == 1 else f'{takes} videos'}, {offer.operation}, {video}"
+    return f"{takes_price(offer, takes)}{credits} at {offer.provider} ({offer.model}): {order}"
 
 
 def _limit(above_usd: Decimal) -> str:

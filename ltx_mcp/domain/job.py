@@ -81,7 +81,7 @@ def charge_after(state: State, error: ErrorCode | None, *, accepted: bool, failu
 class Job:
     """One row of the store. `fencing_token` grows with each claim, `revision` with each change. `attempts` counts the
     owners that died, `tries` how often the current offer was rejected temporarily; `most_micro` limits the price of all
-    its offers."""
+    its offers. `set_id` and `take` are set where it is one of several takes."""
 
     id: str
     caller: str
@@ -120,6 +120,13 @@ class Job:
     ordered_at: datetime | None
     finished_at: datetime | None
     most_micro: int | None = None
+    set_id: str = ""
+    take: int = 0
+
+    @property
+    def take_name(self) -> str:
+        """Its name within its set, `set_…/2`; empty for a job of its own."""
+        return f"{self.set_id}/{self.take}" if self.set_id else ""
 
     @property
     def offer(self) -> Offer:

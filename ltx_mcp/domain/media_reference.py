@@ -10,7 +10,7 @@ from ltx_mcp.domain.arguments import bare_id
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 
 # a file of that name must be given with its extension or folder
-_JOB = re.compile(r"(job_[A-Za-z0-9]{1,64})(?:#(.*))?", re.DOTALL)
+_JOB = re.compile(r"(job_[A-Za-z0-9]{1,64}|set_[A-Za-z0-9]{1,64}(?:/[0-9]{1,4})?)(?:#(.*))?", re.DOTALL)
 _VIDEO = re.compile(r"(job_[A-Za-z0-9]{8,64})\.mp4")
 _HTTP_VIDEO = re.compile(r"http://[^/?#\s]+/(?:[^?#\s]*/)?(job_[A-Za-z0-9]{8,64})\.mp4(?:\?[^#\s]*)?(?:#(.*))?", re.I)
 _FILE = re.compile(r"file:(?://(?:localhost)?(?=/))?(/[^/].*)", re.IGNORECASE | re.DOTALL)
@@ -28,7 +28,7 @@ MAX_REFERENCE_CHARS = 16_000
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _FORMS = (
     "give an https URL, a data URI such as data:image/png;base64,…, a path inside the allowed folders,"
-    " or a job id such as job_…#last."
+    " or a job id such as job_…#last or, of a set, set_…/2#last."
 )
 
 FramePosition = Literal["first", "last"] | float
@@ -37,7 +37,7 @@ FramePosition = Literal["first", "last"] | float
 @dataclass(frozen=True)
 class JobFrameRef:
     """A frame of another job's video: the first, the last, or the one at some seconds; `names_no_frame`: the reference
-    was the job alone."""
+    was the job alone. `job_id` is as written: `job_…`, or a take as `set_…/2`, or a set, which is none."""
 
     job_id: str
     frame_position: FramePosition = "last"

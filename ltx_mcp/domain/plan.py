@@ -14,6 +14,7 @@ from ltx_mcp.domain.offer_builder import make_offer
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import quote
 from ltx_mcp.domain.request import Input, Request
+from ltx_mcp.domain.takes import share_of, takes_price
 from ltx_mcp.domain.unit_price import UnitPrices, with_unit_price
 
 PREVIEW_PROVIDER = "local"
@@ -89,11 +90,11 @@ def select_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -
     plan = make_offers(request, inputs, catalog)
     offers = _within_auto(request, plan.offers, catalog)
     if offers:
-        cap = ceiling(offers, request.max_cost_usd)
+        cap = ceiling(offers, share_of(request.max_cost_usd, request.takes))
         affordable = within(offers, cap)
         if affordable:
             return affordable
-        raise _above_cap(min(offers, key=lambda offer: offer.at_most_usd), cap)
+        raise _above_cap(min(offers, key=lambda offer: offer.at_most_usd), request)
     if plan.unusable and not any(refusal.provider in catalog.order for refusal in plan.refused):
         raise SetupError(ErrorCode.MISSING_KEY, plan.unusable[0][1], "estimate_cost shows what each provider needs.")
     raise _not_supported(request, inputs, catalog, plan.refused)
@@ -119,19 +120,21 @@ def within(offers: Sequence[Offer], max_usd: Decimal) -> tuple[Offer, ...]:
     return tuple(offer for offer in offers if offer.fits(max_usd))
 
 
-def _above_cap(cheapest: Offer, cap: Decimal) -> CallerError:
-    price = f"he price is {cheapest.price} at {cheapest.provider}"
+def _above_cap(cheapest: Offer, request: Request) -> CallerError:
+    cap = request.max_cost_usd or Decimal()
+    price = f"he price is {takes_price(cheapest, request.takes)} at {cheapest.provider}"
     if cap == 0:
         return CallerError(
             ErrorCode.OVER_BUDGET,
             f"max_cost_usd=0 admits only what costs nothing; t{price}.",
-            f"Give max_cost_usd={to_text(cheapest.at_most_usd)} or leave it out for no cap; "
+            f"Give max_cost_usd={to_text(cheapest.at_most_usd * request.takes)} or leave it out for no cap; "
             f"provider={PREVIEW_PROVIDER} draws a free preview.",
         )
     return CallerError(
         ErrorCode.OVER_BUDGET,
         f"T{price}, above max_cost_usd={to_text(cap)}.",
-        "Raise max_cost_usd, or ask for less: shorter or a lower resolution.",
+        f"Raise max_cost_usd, or ask for less: {'fewer takes, ' if request.takes > 1 else ''}shorter or a lower "
+        "resolution.",
     )
 
 
@@ -189,9 +192,9 @@ def _not_supported(
     if request.seed is not None and (places := _with_seed(request, catalog)):
         hint = f"seed is offered by {', '.join(places)}; anywhere else leave it out."
     if offers:
-        best = offers[0]
+        best, price = offers[0], takes_price(offers[0], request.takes)
         changes = ", ".join(f"{change.field}={change.got}" for change in best.adjustments if change.by == "server")
-        hint = f"Nearest: {changes} at {best.provider} for {best.price}; ask for that, or pass adjust=nearest."
+        hint = f"Nearest: {changes} at {best.provider} for {price}; ask for that, or pass adjust=nearest."
     return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons[:MAX_REASONS]) or _no_such_row(request, catalog), hint)
 
 

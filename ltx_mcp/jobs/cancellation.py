@@ -72,7 +72,7 @@ class Cancellation:
         ended: Counter[str] = Counter()
         open_: dict[str, Job] = {}
         for first in range(0, len(job_ids), BATCH):
-            for job in await self.database.run_in_thread(self._request, caller, job_ids[first : first + BATCH]):
+            for job in await self.database.run_in_thread(self.request, caller, job_ids[first : first + BATCH]):
                 self.wake_step(job.id)
                 if job.live:
                     open_[job.id] = job
@@ -107,7 +107,8 @@ class Cancellation:
             found = connection.execute(select(jobs).where(jobs.c.caller == caller, jobs.c.id.in_(job_ids)))
             return [to_job(row._mapping) for row in found]
 
-    def _request(self, caller: str, job_ids: Sequence[str]) -> Sequence[Job]:
+    def request(self, caller: str, job_ids: Sequence[str]) -> Sequence[Job]:
+        """Record the request in all of these jobs, in this order, in one transaction."""
         query = select(jobs).where(jobs.c.caller == caller, jobs.c.id.in_(job_ids))
         with self.database.write() as connection:
             locked = connection.execute(query.order_by(jobs.c.id).with_for_update())

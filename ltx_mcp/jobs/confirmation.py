@@ -32,7 +32,8 @@ TAILS = 99
 
 @dataclass(frozen=True)
 class PriceRequest:
-    """A request whose price is above the limit `above_usd`; `cap_usd` is the most its caller would pay."""
+    """A request whose price is above the limit `above_usd`; `cap_usd` is the most its caller would pay. Both are for
+    all `takes`, the prices of the offers for one."""
 
     caller: str
     request_key: str
@@ -40,6 +41,7 @@ class PriceRequest:
     offers: tuple[Offer, ...]
     above_usd: Decimal
     cap_usd: Decimal | None
+    takes: int = 1
 
     @property
     def name(self) -> str:
@@ -69,16 +71,17 @@ class ConfirmationStore:
             amount = self._amount_to_report(price_request, now)
             if amount is None:
                 return None
-            raise not_asked(price_request.offers, price_request.above_usd, amount)
+            raise not_asked(price_request.offers, price_request.above_usd, amount, price_request.takes)
         if answer is not None and not answer.yes:
             self.forget(price_request)
-            raise (unanswered if answer.yes is None else declined)(price_request.offers, price_request.above_usd)
-        price = to_micro(price_request.offers[0].at_most_usd)
+            refusal = unanswered if answer.yes is None else declined
+            raise refusal(price_request.offers, price_request.above_usd, price_request.takes)
+        price = to_micro(price_request.offers[0].at_most_usd * price_request.takes)
         if answer is not None and self._was_asked(price_request, answer.token, price, now):
             return None
         question = ConfirmationPrompt(
             f"{price_request.name}/{secrets.token_urlsafe(16)}",
-            question_text(price_request.offers, price_request.above_usd),
+            question_text(price_request.offers, price_request.above_usd, price_request.takes),
         )
         with self._database.write() as connection:
             _remember(connection, price_request.caller, question.token, price, now)
@@ -101,7 +104,8 @@ class ConfirmationStore:
         """None when the cap is the one-time amount reported for this request. Else the amount to report: the same while
         it is valid and fits the price, so that a blind repeat does not take it from somebody who is about to agree; or
         a new one, which is never a cap that was given before it was reported."""
-        amounts = [to_micro(one_time_amount(price_request.offers[0], tail)) for tail in range(1, TAILS + 1)]
+        offer, takes = price_request.offers[0], price_request.takes
+        amounts = [to_micro(one_time_amount(offer, tail, takes)) for tail in range(1, TAILS + 1)]
         with self._database.write() as connection:
             self._database.lock(connection, f"asked {price_request.caller} {price_request.name}")
             recorded = _recorded_micro(connection, price_request.caller, price_request.name, now)

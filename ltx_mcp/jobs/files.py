@@ -60,9 +60,9 @@ class FileStore:
             make_folder(self._videos)
         return self._videos / f"{job.id}.{job.fencing_token}.part"
 
-    def check_room(self, offer: Offer) -> None:
-        """Raises SetupError(storage_failed) when the disk has no room for the video of this offer."""
-        check_space(self._videos, offer.expected_bytes + reserve_of(self._videos))
+    def check_room(self, offer: Offer, takes: int = 1) -> None:
+        """Raises SetupError(storage_failed) when the disk has no room for so many videos of this offer."""
+        check_space(self._videos, offer.expected_bytes * takes + reserve_of(self._videos))
 
     def adopt_part(self, job: Job) -> None:
         """Take over the complete video that an earlier lease owner wrote. Raises SetupError when there is none."""

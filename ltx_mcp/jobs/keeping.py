@@ -3,19 +3,23 @@
 The row with its cost stays when the video is removed: a budget counts it.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import select
 
-from ltx_mcp.domain.errors import CallerError, ErrorCode
+from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import record
 from ltx_mcp.jobs.store.schema import jobs
+from ltx_mcp.media.messages import SHEET_CELLS, SheetRow
+
+logger = logging.getLogger(__name__)
 
 LONG_SIDE = 1024
 
@@ -42,6 +46,30 @@ class Keeping:
         if self.context.files.kept_video(job) is None or not path.exists():
             return None
         return ShownImage(await self.database.run_in_thread(path.read_bytes), "image/jpeg")
+
+    async def set_sheet(self, takes: Sequence[Job]) -> ShownImage | None:
+        """The contact sheets of these takes as one picture, a row for each; None where none has one."""
+        rows = [self._row(take) for take in takes]
+        if not any(row.sheet for row in rows):
+            return None
+        async with self.context.files.folder() as folder:
+            path = folder / "set.jpg"
+            try:
+                await self.context.media.make_set_sheet(rows, path)
+            except LtxError:
+                logger.exception("no picture of %s", takes[0].set_id)
+                return None
+            return ShownImage(await self.database.run_in_thread(path.read_bytes), "image/jpeg")
+
+    def _row(self, take: Job) -> SheetRow:
+        sheet, video = self.context.files.sheet(take.id), take.film
+        if video is not None and self.context.files.kept_video(take) and sheet.exists():
+            last_s = max(0, video.frames - 1) / video.fps if video.fps else 0.0
+            moments = tuple(last_s * step / (SHEET_CELLS - 1) for step in range(SHEET_CELLS))
+            return SheetRow(take.take, "", str(sheet), video.width, video.height, moments)
+        if take.state is State.SUCCEEDED:
+            return SheetRow(take.take, "succeeded: its film is not on this machine")
+        return SheetRow(take.take, f"{take.state}: {take.error.code}" if take.error else take.state.value)
 
     async def frame(self, job: Job, seconds: float) -> ShownImage:
         """One frame, at most LONG_SIDE pixels long. Raises CallerError if there is no video or it is shorter."""

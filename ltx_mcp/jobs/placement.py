@@ -1,4 +1,4 @@
-"""Placement: turns a caller's arguments into the one job of their request, or into a question to a person."""
+"""Placement: turns a caller's arguments into the one job or set of their request, or into a question to a person."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,13 +10,16 @@ from functools import partial
 from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, needs_confirmation
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
+from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.plan import Catalog, Plan, ceiling, is_preview_only, make_offers, select_offers, within
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import assumed_inputs, canonical_form, media_arguments, to_request
+from ltx_mcp.domain.takes import share_of
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.resolve_inputs import InputResolver, ResolvedInput, with_found
-from ltx_mcp.jobs.store.rows import NewJob, PlacedJob
+from ltx_mcp.jobs.store.rows import NewJob, PlacedJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.media.inputs import InputReader
@@ -28,7 +31,7 @@ class Placement:
 
     catalog: Catalog
     store: Store
-    place: Callable[[NewJob, datetime, Repeat], PlacedJob]
+    place: Callable[[NewJob, datetime, Repeat], PlacedJob | PlacedSet]
     confirmations: ConfirmationStore
     files: FileStore
     reader: InputReader
@@ -43,37 +46,38 @@ class Placement:
         *,
         can_ask: bool,
         repeat: Repeat,
-    ) -> PlacedJob | ConfirmationPrompt:
-        """The job of this request: placed now, or the one it already has, as `repeat` decides. With `can_ask` it may
-        return a question to a person; their `answer` arrives with the same arguments in a later call.
+    ) -> PlacedJob | PlacedSet | ConfirmationPrompt:
+        """The job or set of this request: placed now, or the one it already has, as `repeat` decides. With `can_ask` it
+        may return a question to a person; their `answer` arrives with the same arguments in a later call.
 
-        Raises CallerError or SetupError. Unless a job is returned, nothing is kept: no row, no file, no reservation.
+        Raises CallerError or SetupError. Unless one is returned, nothing is kept: no row, no file, no reservation.
         """
         async with self._media(arguments, caller) as given:
             inputs = tuple(each.input for each in given)
             request = to_request(arguments)
-            normal = canonical_form(request, inputs)
+            normal, takes = canonical_form(request, inputs), request.takes
             try:
                 for each in given:
                     each.check()
                 offers = with_found(select_offers(request, inputs, self.catalog), given)
-                most_usd = ceiling(offers, request.max_cost_usd, self.confirm_above_usd)
+                cap_usd, above_usd = (share_of(usd, takes) for usd in (request.max_cost_usd, self.confirm_above_usd))
+                most_usd = ceiling(offers, cap_usd, above_usd)
                 offers = within(offers, most_usd)
-                await self.store.run_in_thread(self.files.check_room, offers[0])
+                await self.store.run_in_thread(self.files.check_room, offers[0], takes)
             except LtxError:
                 is_preview = is_preview_only(request, self.catalog)
                 wanted = RequestIdentity(caller, arguments.request_key, normal, is_preview, repeat)
                 same = await self.store.run_in_thread(self.store.find_same, wanted, self.now())
                 if same is not None:
-                    return PlacedJob(same, fresh=False)
+                    return _placed_before(same)
                 raise
-            new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd)
+            new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd, takes)
             price_request = self._price_request(new, request.max_cost_usd)
             if price_request is not None or any(each.path is not None for each in given):
                 # do not ask about, or keep files of, what would be refused anyway
                 found = await self.store.run_in_thread(self.store.check, new, self.now(), repeat)
                 if found is not None:
-                    return PlacedJob(found, fresh=False)
+                    return _placed_before(found)
             if price_request is not None:
                 settle = partial(self.confirmations.settle, price_request, answer, self.now(), can_ask=can_ask)
                 if (question := await self.store.run_in_thread(settle)) is not None:
@@ -113,9 +117,13 @@ class Placement:
     def _price_request(self, new: NewJob, cap_usd: Decimal | None) -> PriceRequest | None:
         """The price a person must agree to; None if no confirmation is needed."""
         above_usd = self.confirm_above_usd
-        if above_usd is None or not needs_confirmation(new.offers, above_usd):
+        if above_usd is None or not needs_confirmation(new.offers, above_usd, new.takes):
             return None
-        return PriceRequest(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd)
+        return PriceRequest(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd, new.takes)
+
+
+def _placed_before(found: Job | JobSet) -> PlacedJob | PlacedSet:
+    return PlacedSet(found, fresh=False) if isinstance(found, JobSet) else PlacedJob(found, fresh=False)
 
 
 ESTIMATED_MEDIA = {

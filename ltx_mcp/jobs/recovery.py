@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -133,7 +133,7 @@ class Recovery:
         request = to_request(arguments)
         offer = select_offers(request, (), self.catalog)[0]
         remote = self._lookup_of(provider).remote_of(offer, remote_id)
-        normal = canonical_form(request, ()) | {"adopted": f"{provider} {remote_id}"}
+        normal = canonical_form(replace(request, takes=1), ()) | {"adopted": f"{provider} {remote_id}"}
         new = NewJob(caller, "", normal, (offer,), ())
         return await self.store.run_in_thread(self.store.adopt_new, new, remote, self.now())
 

@@ -10,6 +10,7 @@ import anyio.to_thread
 from ltx_mcp.domain.arguments import MAX_WAIT_S, EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State, input_of
+from ltx_mcp.domain.job_set import JobSet, one_take_needed
 from ltx_mcp.domain.media_reference import (
     DataUri,
     JobFrameRef,
@@ -103,13 +104,7 @@ class InputResolver:
         return ResolvedInput(file.input, file.path, found=found)
 
     async def _read_job(self, role: str, reference: JobFrameRef) -> ResolvedInput:
-        source = await self.store.run_in_thread(self.store.get, reference.job_id, self.caller)
-        if source is None:
-            raise CallerError(
-                ErrorCode.JOB_NOT_FOUND,
-                f"{role}: there is no job {reference.job_id}.",
-                "list_jobs shows the jobs there are.",
-            )
+        source = await self._source(role, reference)
         position = reference.frame_position
         moment = position if isinstance(position, str) else repr(position)
         given = input_of(source, role, moment if kind_of(role) == "image" else "")
@@ -118,6 +113,19 @@ class InputResolver:
         )
         problem = removed_video(role, source.id) if is_removed else _source_problem(role, source, reference)
         return ResolvedInput(given, None, problem)
+
+    async def _source(self, role: str, reference: JobFrameRef) -> Job:
+        """The job itself, or the take that is named within its set."""
+        source = await self.store.run_in_thread(self.store.find, reference.job_id, self.caller)
+        if source is None:
+            raise CallerError(
+                ErrorCode.JOB_NOT_FOUND,
+                f"{role}: there is no job {reference.job_id}.",
+                "list_jobs shows the jobs there are.",
+            )
+        if isinstance(source, JobSet):
+            raise one_take_needed(source, role)
+        return source
 
 
 def _is_same_place(path: str, video: Path) -> bool:

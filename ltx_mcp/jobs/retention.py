@@ -1,7 +1,7 @@
 """Removes jobs that ended long ago, if the operator wants it: videos, inputs, histories and rows.
 
-Jobs with unsettled money, sources of live jobs and the row of every request_key stay: the same key always returns the
-same job.
+Jobs with unsettled money, sources of live jobs and the rows of every request_key stay: the same key always returns the
+same job or set.
 """
 
 import logging
@@ -16,7 +16,7 @@ from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, ChargeState
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.schema import events, jobs, uploads
+from ltx_mcp.jobs.store.schema import events, jobs, sets, uploads
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,13 @@ class Retention:
     def _remove(self, job_ids: list[str]) -> None:
         with self.database.write() as connection:
             connection.execute(delete(events).where(events.c.job_id.in_(job_ids)))
-            connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids), jobs.c.request_key.is_(None)))
+            is_of_key = exists().where(sets.c.id == jobs.c.set_id, sets.c.request_key.is_not(None))
+            has_no_key = (jobs.c.request_key.is_(None), ~is_of_key)
+            of_takes = select(jobs.c.set_id).where(jobs.c.id.in_(job_ids), jobs.c.set_id.is_not(None)).distinct()
+            set_ids = connection.execute(of_takes).scalars().all()
+            connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids), *has_no_key))
+            has_take = exists().where(jobs.c.set_id == sets.c.id)
+            connection.execute(delete(sets).where(sets.c.id.in_(set_ids), ~has_take))
 
     def _used(self) -> set[str]:
         """The digests of all inputs of the remaining jobs."""

@@ -18,7 +18,7 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.jobs.steps.context import WorkInProgress
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError, is_disk_failure
-from ltx_mcp.jobs.store.rows import LostClaimError, NewJob, PlacedJob
+from ltx_mcp.jobs.store.rows import LostClaimError, NewJob, PlacedJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers.liveness import Liveness
@@ -59,15 +59,16 @@ class Runner:
         """Tick now: a job was placed or changed."""
         self._wake.set()
 
-    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> PlacedJob:
-        """Place a job, already claimed for this process where that takes nobody's turn; `begin` then runs it. Blocking;
-        raises CallerError or SetupError."""
+    def place(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> PlacedJob | PlacedSet:
+        """Place a job or a set, already claimed for this process where that takes nobody's turn; `begin` then runs
+        each job. Blocking; raises CallerError or SetupError."""
         provider = new.offers[0].provider
         is_ours = self._group is not None and provider in self.steps.able and provider not in self.slots
+        place = self.store.place if new.takes == 1 else self.store.place_set
         if not is_ours or self._is_stopping:
-            return self.store.place(new, now, repeat)
+            return place(new, now, repeat)
         self.liveness.beat()  # without a live job the last one may be a minute old
-        return self.store.place(new, now, repeat, self.liveness.worker)
+        return place(new, now, repeat, self.liveness.worker)
 
     def begin(self, job: Job) -> None:
         """Run what `place` has claimed for this process; for anything else, tick now."""

@@ -5,8 +5,8 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from ltx_mcp.domain.arguments import EstimateCost, ListJobs, PaidArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.job import Event, Job, State
+from ltx_mcp.domain.job_set import JobSet, jobs_of, one_take_needed
 from ltx_mcp.domain.plan import Catalog, Plan
 from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.config import JobsConfig
@@ -33,10 +34,10 @@ from ltx_mcp.jobs.store.budget import Budget
 from ltx_mcp.jobs.store.change_notifier import ChangeNotifier
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.paging import Page, read_page
-from ltx_mcp.jobs.store.rows import PlacedJob
+from ltx_mcp.jobs.store.rows import PlacedJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.jobs.store.transitions import cancel_is_decided, found_or_refused, has_ended, is_job_id
+from ltx_mcp.jobs.store.transitions import cancel_is_decided, has_ended, is_job_id, no_such_job
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness, is_locked
@@ -51,7 +52,8 @@ HEARTBEAT_S = 10.0
 REFUSALS = ("next_offer", "offer_left_out")
 NOT_SUBMITTED = frozenset({State.QUEUED, State.SUBMITTING})
 
-OnProgress = Callable[[Job], Awaitable[None]]
+Followed = TypeVar("Followed", Job, JobSet)
+OnProgress = Callable[[Followed], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -168,7 +170,8 @@ class Jobs:
         return left
 
     async def order(self, arguments: PaidArguments, caller: str) -> PlacedJob:
-        """The job of this request: placed now, or the one it already has; see Placement. Nobody is asked to confirm.
+        """The job of this request for one take: placed now, or the one it already has; see Placement. Nobody is asked
+        to confirm.
 
         Raises CallerError or SetupError.
         """
@@ -184,12 +187,14 @@ class Jobs:
         *,
         can_ask: bool,
         repeat: Repeat = Repeat.RETRY,
-    ) -> PlacedJob | ConfirmationPrompt:
-        """As `order`; with `can_ask` it may return the question that a person must answer first."""
+    ) -> PlacedJob | PlacedSet | ConfirmationPrompt:
+        """As `order`, and the set of a request for several takes; with `can_ask` it may return the question that a
+        person must answer first."""
         await self._refresh_prices()
         ordered = await self._placement.order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
-        if isinstance(ordered, PlacedJob) and ordered.fresh:
-            self._runner.begin(ordered.job)
+        if not isinstance(ordered, ConfirmationPrompt) and ordered.fresh:
+            for job in jobs_of(ordered.followed):
+                self._runner.begin(job)
         else:
             self._runner.wake()
         self._prices.wake()
@@ -197,52 +202,80 @@ class Jobs:
 
     async def wait_for_submission(
         self,
-        job: Job,
+        followed: Followed,
         wait_s: float,
-        on_progress: OnProgress,
+        on_progress: OnProgress[Followed],
         max_s: float = math.inf,
         submission_wait_s: float = math.inf,
-    ) -> Job:
+    ) -> Followed:
         """Wait until the provider has answered the order or the job is known to be waiting its turn, at most
-        `submission_wait_s`; then for the job's end, until `wait_s` from now. All of it within `max_s`."""
+        `submission_wait_s`; then for the job's end, until `wait_s` from now. All of it within `max_s`. Of a set, all
+        takes are waited for."""
         began, wait_s = anyio.current_time(), min(wait_s, max_s)
         with anyio.move_on_after(min(max(submission_wait_s, wait_s), max_s)):
-            await self._until(job, self._is_submission_known, on_progress)
-        return await self.wait(await self._reload(job), began + wait_s - anyio.current_time(), on_progress)
+            await self._until(followed, self._is_submission_known, on_progress)
+        return await self.wait(await self._reload(followed), began + wait_s - anyio.current_time(), on_progress)
 
-    async def wait(self, job: Job, seconds: float, on_progress: OnProgress) -> Job:
-        """The job at its end, or as it is after `seconds`."""
+    async def wait(self, followed: Followed, seconds: float, on_progress: OnProgress[Followed]) -> Followed:
+        """The job, or all takes of the set, at the end, or as it is after `seconds`."""
         if seconds > 0:
             with anyio.move_on_after(seconds):
-                await self._until(job, has_ended, on_progress)
-        return await self._reload(job)
+                await self._until(followed, has_ended, on_progress)
+        return await self._reload(followed)
 
-    async def get(self, job_id: str, caller: str) -> Job:
-        """One job of this caller. Raises CallerError(job_not_found)."""
-        return await self._found(job_id, partial(self._store.get, caller=caller))
+    async def find(self, name: str, caller: str) -> Job | JobSet:
+        """What `job_…`, `set_…` or `set_…/2` names, of this caller. Raises CallerError(job_not_found)."""
+        found = await self._store.run_in_thread(self._store.find, name, caller) if is_job_id(name) else None
+        if found is None:
+            raise no_such_job(name)
+        return found
+
+    async def get(self, name: str, caller: str) -> Job:
+        """One job of this caller, also a take by its name. Raises CallerError(job_not_found), or for a complete set
+        CallerError(invalid_request)."""
+        found = await self.find(name, caller)
+        if isinstance(found, JobSet):
+            raise one_take_needed(found)
+        return found
 
     async def named(self, prefix: str, caller: str, limit: int) -> Sequence[Job]:
-        """This caller's jobs whose id starts with `prefix`; an exact match comes first."""
+        """This caller's jobs whose id, or name within a set, starts with `prefix`; an exact match comes first."""
         return await self._store.run_in_thread(self._store.named, prefix, caller, limit) if is_job_id(prefix) else ()
 
-    async def get_rechecked(self, job_id: str, caller: str) -> Job:
-        """One job of this caller; if its outcome is unknown and the provider can be asked, it is polled once more.
+    async def get_rechecked(self, name: str, caller: str) -> Job | JobSet:
+        """What a name stands for, of this caller; jobs whose outcome is unknown are polled once more, if the provider
+        can be asked.
 
         Raises CallerError(job_not_found).
         """
-        job = await self._found(job_id, partial(self._store.recheck, caller, now=self._now()))
-        if job.state is State.RUNNING and not job.lease_owner:
+        found = await self.find(name, caller)
+        for job in jobs_of(found):
+            if job.state is State.UNKNOWN:
+                await self._store.run_in_thread(self._store.recheck, caller, job.id, self._now())
+                found = await self.find(name, caller)
+        if any(job.state is State.RUNNING and not job.lease_owner for job in jobs_of(found)):
             self._runner.wake()
-        return job
+        return found
 
-    async def cancel(self, job_id: str, caller: str) -> Job:
-        """Request that a job be cancelled and wait for the outcome: most providers answer within a second."""
-        job = await self._found(job_id, partial(self._store.request_cancel, caller, now=self._now()))
+    async def cancel(self, name: str, caller: str) -> Job | JobSet:
+        """Request that a job, or all takes of a set, be cancelled and wait for the outcome: most providers answer
+        within a second."""
+        found = await self.find(name, caller)
+        if isinstance(found, JobSet):
+            newest_first = [take.id for take in reversed(found.takes)]
+            await self._store.run_in_thread(self.cancelling.request, caller, newest_first)
+            return await self._cancelled(found)
+        await self._store.run_in_thread(self._store.request_cancel, caller, found.id, self._now())
+        return await self._cancelled(found)
+
+    async def _cancelled(self, followed: Followed) -> Followed:
+        """Once the outcome of a request to cancel is known, or after CANCEL_S."""
         self._runner.wake()
-        self._steps.wake(job_id)
+        for job in jobs_of(followed):
+            self._steps.wake(job.id)
         with anyio.move_on_after(CANCEL_S):
-            await self._until(job, cancel_is_decided)
-        return await self._reload(job)
+            await self._until(await self._reload(followed), cancel_is_decided)
+        return await self._reload(followed)
 
     @property
     def cancelling(self) -> Cancellation:
@@ -341,25 +374,24 @@ class Jobs:
         self._placement.catalog = replace(self._placement.catalog, unit_prices=prices)
 
     async def _until(
-        self, job: Job, done: Callable[[Job], Awaitable[bool]], on_progress: OnProgress | None = None
+        self,
+        followed: Followed,
+        done: Callable[[Job], Awaitable[bool]],
+        on_progress: OnProgress[Followed] | None = None,
     ) -> None:
-        """Return when `done`; `on_progress` is called at each change, and at least every HEARTBEAT_S."""
+        """Return when all are `done`; `on_progress` is called at each change, and at least every HEARTBEAT_S."""
         while True:
             if on_progress is not None:
-                await on_progress(job)
-            if await done(job):
+                await on_progress(followed)
+            jobs = jobs_of(followed)
+            if all([await done(job) for job in jobs]):
                 return
             with anyio.move_on_after(HEARTBEAT_S):
-                await self._watch.change({job.id: job.revision})
-            job = await self._reload(job)
+                await self._watch.change({job.id: job.revision for job in jobs})
+            followed = await self._reload(followed)
 
     async def _is_submission_known(self, job: Job) -> bool:
         return job.state not in NOT_SUBMITTED or bool(job.blocked_by) or await self.queue_ahead(job) > 0
 
-    async def _found(self, job_id: str, find: Callable[[str], Job | None]) -> Job:
-        """The job that `find` returns for this id. Raises CallerError(job_not_found)."""
-        job = await self._store.run_in_thread(find, job_id) if is_job_id(job_id) else None
-        return found_or_refused(job, job_id)
-
-    async def _reload(self, job: Job) -> Job:
-        return await self._store.run_in_thread(self._store.get, job.id) or job
+    async def _reload(self, followed: Followed) -> Followed:
+        return await self._store.run_in_thread(self._store.reload, followed)

@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -35,10 +36,12 @@ from ltx_mcp.media.messages import (
     ExtractedFrame,
     FrameFormat,
     ProcessLimits,
+    ReframeOrder,
     RenderNotes,
     RenderOrder,
     ReportProgress,
     Sandbox,
+    SheetRow,
 )
 from ltx_mcp.settings import environment
 
@@ -247,6 +250,12 @@ class MediaClient:
         """Writes a video's contact sheet to `out`, a JPEG of at most 60,000 bytes."""
         return ContactSheet(**await self._videos.run(_reading("sheet", path, _VIDEO, out)))
 
+    async def make_set_sheet(self, rows: Sequence[SheetRow], out: Path) -> ContactSheet:
+        """Writes the contact sheet of a set to `out`, a JPEG of at most 90,000 bytes. At least one row has a sheet."""
+        sheets = tuple(Path(os.path.abspath(row.sheet)) for row in rows if row.sheet)
+        arguments = {"rows": [asdict(row) for row in rows], "out": os.path.abspath(out)}
+        return ContactSheet(**await self._videos.run(Work("set_sheet", arguments, _VIDEO, sheets, out)))
+
     async def take_frame(
         self, path: str | Path, moment: FramePosition, out: Path, fmt: FrameFormat = "jpeg", max_edge: int | None = None
     ) -> ExtractedFrame:
@@ -267,6 +276,13 @@ class MediaClient:
         CallerError: invalid_request for a section outside the video, input_failed for a video that cannot be read.
         """
         return RenderNotes(**await self._renders.run(_drawing("edit", order, _TRANSCODE, out), report))
+
+    async def reframe(self, order: ReframeOrder, out: Path, report: ReportProgress | None = None) -> RenderNotes:
+        """Writes the video in another shape to `out`, an MP4; one that fails or is cancelled leaves no file.
+
+        CallerError (input_failed) for a video that cannot be read.
+        """
+        return RenderNotes(**await self._renders.run(_drawing("reframe", order, _TRANSCODE, out), report))
 
     async def confinement(self) -> Confinement:
         """What the OS keeps the children from here."""
@@ -310,7 +326,7 @@ def _reading(what: str, path: str | Path, limits: ProcessLimits, out: Path | Non
     return Work(what, {"path": str(path)} | arguments, limits, (path,), out)
 
 
-def _drawing(what: str, order: RenderOrder | EditOrder, limits: ProcessLimits, out: Path) -> Work:
+def _drawing(what: str, order: RenderOrder | EditOrder | ReframeOrder, limits: ProcessLimits, out: Path) -> Work:
     """Work on the files that the order names."""
     names = ("image", "end_image", "sound", "video")
     paths = {name: os.path.abspath(path) for name in names if (path := getattr(order, name, None)) is not None}

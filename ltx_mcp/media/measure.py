@@ -15,17 +15,16 @@ from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.media_reference import FramePosition
 from ltx_mcp.media.decode.frame_reader import FrameReader, not_a_video, open_video
 from ltx_mcp.media.length import Counter, average_rate, video_length
-from ltx_mcp.media.messages import ContactSheet, ExtractedFrame, FrameFormat
+from ltx_mcp.media.messages import SHEET_CELLS, ContactSheet, ExtractedFrame, FrameFormat
 from ltx_mcp.media.probe import container_name
 from ltx_mcp.media.truncation import is_cut
 
 SHEET_BYTES = 60_000
-_CELLS = 6
 _CELL_EDGE = 512
-_GAP = 4
-_QUALITIES = (85, 75, 65, 55, 48, 40)
-_SHRINK = 0.85
-_BACKGROUND = (14, 16, 22)
+GAP = 4
+QUALITIES = (85, 75, 65, 55, 48, 40)
+SHRINK = 0.85
+BACKGROUND = (14, 16, 22)
 
 
 def measure_film(path: str | Path) -> VideoInfo:
@@ -51,14 +50,14 @@ def make_sheet(path: str | Path, out: Path) -> ContactSheet:
     """A JPEG of six moments from the first frame to the last, each with its time, of at most 60,000 bytes."""
     with open_video(path) as reader:
         end = reader.seconds(reader.last())
-        frames = [reader.at(end * step / (_CELLS - 1)) for step in range(_CELLS)]
+        frames = [reader.at(end * step / (SHEET_CELLS - 1)) for step in range(SHEET_CELLS)]
         moments = [reader.seconds(frame) for frame in frames]
         cells = [reader.image(frame, _CELL_EDGE) for frame in frames]
     for sheet in _shrinking_sheets(cells, moments):
-        for quality in _QUALITIES:
-            data = _encoded(sheet, "jpeg", quality)
+        for quality in QUALITIES:
+            data = encoded(sheet, "jpeg", quality)
             if len(data) <= SHEET_BYTES:
-                _write(data, out)
+                write_whole(data, out)
                 return ContactSheet(*sheet.size, len(data), moments)
     raise AssertionError("a sheet of tiny cells is still too large")
 
@@ -73,8 +72,8 @@ def take_frame(
     with open_video(path) as reader:
         frame = _find_frame(reader, moment)
         image = reader.image(frame, max_edge)
-        data = _encoded(image, fmt, 92)
-        _write(data, out)
+        data = encoded(image, fmt, 92)
+        write_whole(data, out)
         return ExtractedFrame(*image.size, len(data), reader.seconds(frame))
 
 
@@ -103,19 +102,19 @@ def _shrinking_sheets(cells: list[Image.Image], moments: list[float]) -> Iterato
     edge = max(cells[0].size)
     while edge >= 48:
         yield _arranged([_fitted(cell, edge) for cell in cells], moments)
-        edge = int(edge * _SHRINK)
+        edge = int(edge * SHRINK)
 
 
 def _arranged(cells: list[Image.Image], moments: list[float]) -> Image.Image:
     """Cells in reading order: three and three, or, when they are tall, side by side."""
     width, height = cells[0].size
-    columns = _CELLS if height > width * 1.3 else _CELLS // 2
-    rows = _CELLS // columns
-    size = (columns * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP)
-    sheet = Image.new("RGB", size, _BACKGROUND)
+    columns = SHEET_CELLS if height > width * 1.3 else SHEET_CELLS // 2
+    rows = SHEET_CELLS // columns
+    size = (columns * (width + GAP) + GAP, rows * (height + GAP) + GAP)
+    sheet = Image.new("RGB", size, BACKGROUND)
     for place, (cell, moment) in enumerate(zip(cells, moments, strict=True)):
         row, column = divmod(place, columns)
-        sheet.paste(_stamped(cell, moment), (_GAP + column * (width + _GAP), _GAP + row * (height + _GAP)))
+        sheet.paste(_stamped(cell, moment), (GAP + column * (width + GAP), GAP + row * (height + GAP)))
     return sheet
 
 
@@ -138,14 +137,15 @@ def _fitted(image: Image.Image, edge: int) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def _encoded(image: Image.Image, fmt: FrameFormat, quality: int) -> bytes:
+def encoded(image: Image.Image, fmt: FrameFormat, quality: int) -> bytes:
+    """The image as a file of this format."""
     buffer = io.BytesIO()
     image.save(buffer, fmt.upper(), quality=quality)
     return buffer.getvalue()
 
 
-def _write(data: bytes, out: Path) -> None:
-    """Completely or not at all."""
+def write_whole(data: bytes, out: Path) -> None:
+    """Write a file completely or not at all."""
     temporary = out.with_name(f"{out.name}.{os.getpid()}.part")
     try:
         temporary.write_bytes(data)

@@ -27,13 +27,16 @@ FONT_FOLDERS = (
 )
 MIB = 1 << 20
 FrameFormat = Literal["jpeg", "png"]
+SHEET_CELLS = 6
+"""The moments of a video that its contact sheet shows."""
 
 
 @dataclass(frozen=True)
 class RenderOrder:
     """A preview to draw. `image` and `end_image` are paths; `duration` is in seconds.
 
-    `sound` is the path of an audio file: the image moves with it, and it becomes the whole audio track.
+    `sound` is the path of an audio file: the image moves with it, and it becomes the whole audio track. Another `seed`
+    draws another picture.
     """
 
     prompt: str
@@ -46,6 +49,7 @@ class RenderOrder:
     image: str | None = None
     end_image: str | None = None
     sound: str | None = None
+    seed: int | None = None
 
     @property
     def frames(self) -> int:
@@ -71,6 +75,15 @@ class EditOrder:
 
 
 @dataclass(frozen=True)
+class ReframeOrder:
+    """A video to bring into another shape; `video` is its path, `width` and `height` are the result's, both even."""
+
+    video: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class RenderNotes:
     """What a drawn preview could not show: characters of the prompt no font of this machine has."""
 
@@ -85,6 +98,22 @@ class ContactSheet:
     height: int
     size_bytes: int
     moments: list[float]
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """One take in the contact sheet of a set: its number, and `words` or the cells of its own sheet.
+
+    `sheet` is the path of that sheet, `width` and `height` are its video's, `moments` the times in seconds of its
+    cells.
+    """
+
+    number: int
+    words: str = ""
+    sheet: str = ""
+    width: int = 0
+    height: int = 0
+    moments: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ltx_mcp.media.messages import (
     Confinement,
     EditOrder,
     ProcessLimits,
+    ReframeOrder,
     RenderOrder,
     ReportProgress,
     Sandbox,
@@ -34,12 +35,14 @@ _WORK = {
     "conversion": ("convert", "convert_media"),
     "measure": ("measure", "measure_film"),
     "sheet": ("measure", "make_sheet"),
+    "set_sheet": ("set_sheet", "make_set_sheet"),
     "frame": ("measure", "take_frame"),
     "render": ("preview.render", "render"),
     "edit": ("preview.edit", "edit"),
+    "reframe": ("preview.reframe", "reframe"),
 }
 """For each kind of work, the function and its module: none is imported before it is needed."""
-_ORDERS = {"render": RenderOrder, "edit": EditOrder}
+_ORDERS = {"render": RenderOrder, "edit": EditOrder, "reframe": ReframeOrder}
 
 
 def main() -> None:

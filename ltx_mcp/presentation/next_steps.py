@@ -53,11 +53,11 @@ def next_step(job: Job, context: JobContext, *, fresh: bool = True, now: datetim
     if job.state is State.SUCCEEDED:
         step = _succeeded(job, context)
     elif job.state is State.UNKNOWN:
-        step = f"Do not order it again: it may have been taken and charged. {_recovery_text(job)}"
+        step = f"Do not order it again: it may have been taken and charged. {recovery_text(job)}"
     elif job.state is State.FAILED:
         hint = job.error.hint if job.error else ""
         again = " A retry needs a new request_key." if job.request_key else ""
-        money = "" if _is_cancelled(job) else f"It {money_text(job)}. "
+        money = "" if is_cancelled(job) else f"It {money_text(job)}. "
         step = f"{money}{hint or 'Change the request and order again.'}{again}"
     elif job.state is State.CANCELLED:
         step = "Nothing more happens; order again if it is wanted after all."
@@ -72,8 +72,8 @@ def next_step(job: Job, context: JobContext, *, fresh: bool = True, now: datetim
         if retry := retry_text(job, now or datetime.now(UTC)):
             step = f"It waits by itself: {retry}. {step}"
         step = f"{_queue_text(job, context)}{step}"
-    if _is_cancelled(job):
-        step = f"{_cancel_text(job)} {step}"
+    if is_cancelled(job):
+        step = f"{cancel_outcome_text(job)} {step}"
     if context.refusals and job.state is not State.FAILED:
         step = f"{' '.join(context.refusals)} So it went on to {job.offer.provider}. {step}"
     if fresh:
@@ -92,11 +92,12 @@ def money_text(job: Job) -> str:
     return f"{'may have been' if job.state is State.FAILED else 'is'} charged ({job.price})"
 
 
-def _is_cancelled(job: Job) -> bool:
+def is_cancelled(job: Job) -> bool:
+    """Whether somebody wished to cancel it."""
     return job.cancel_requested or job.cancel is not None
 
 
-def _cancel_text(job: Job) -> str:
+def cancel_outcome_text(job: Job) -> str:
     """The outcome of the request to cancel, and what is charged."""
     provider, money = job.offer.provider, money_text(job)
     if job.cancel is CancelOutcome.NEVER_SENT:
@@ -109,11 +110,12 @@ def _cancel_text(job: Job) -> str:
 
 def _succeeded(job: Job, context: JobContext) -> str:
     preview = "Say it is a preview drawn on this machine, not LTX. " if context.is_preview else ""
+    name = job.take_name or job.id
     look = "Judge it by its frames (check_job) before you show video_url" if context.show_frames else "Show video_url"
-    return f"{preview}{look}; {context.continuation or f'video={job.id} or image={job.id}#last continues it'}."
+    return f"{preview}{look}; {context.continuation or f'video={name} or image={name}#last continues it'}."
 
 
-def _recovery_text(job: Job) -> str:
+def recovery_text(job: Job) -> str:
     if job.provider_ref:
         return "check_job asks the provider again."
     return (

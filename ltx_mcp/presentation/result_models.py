@@ -72,8 +72,19 @@ class ErrorView(ResultModel):
     provider_detail: str | None = None
 
 
+class TakeRef(ResultModel):
+    """One take of a set in short."""
+
+    take: int
+    job_id: str
+    state: str
+    cost_usd: float
+    video_url: str | None = None
+    error: str | None = None
+
+
 class JobRef(Priced):
-    """A job in short."""
+    """A job in short, or a set."""
 
     job_id: str
     state: StateWord
@@ -86,6 +97,7 @@ class JobRef(Priced):
     adjustments: Annotated[list[AdjustmentView], Field(description="What is not as asked")] = []
     cancel: Annotated[CancelWord | None, Field(description="What a wish to cancel came to")] = None
     error: ErrorView | None = None
+    takes: Annotated[list[TakeRef] | None, Field(description="Of a set: its versions; set_…/2 names take 2")] = None
     next: Annotated[str, Field(description="What to do now")]
 
 
@@ -93,6 +105,7 @@ class JobView(Priced):
     """A job with all that is known of it."""
 
     job_id: str
+    take: str | None = None
     state: StateWord
     operation: str
     provider: str
@@ -125,6 +138,7 @@ class JobSummary(Priced):
     """A job in a list."""
 
     job_id: str
+    take: Annotated[str | None, Field(description="Its name in its set: set_…/2")] = None
     state: str
     operation: str
     provider: str
@@ -247,13 +261,13 @@ async def view_of(jobs: "Jobs", job: Job, base_url: str = "", *, show_frames: bo
 def to_ref(job: Job, links: Links, context: JobContext, now: datetime, *, fresh: bool = True) -> JobRef:
     """The short form; `fresh`: the job was placed by this call."""
     step = next_step(job, context, fresh=fresh, now=now)
-    return JobRef(**_fields(job), is_preview=context.is_preview, video_url=links.video_url(job, now), next=step)
+    return JobRef(**job_fields(job), is_preview=context.is_preview, video_url=links.video_url(job, now), next=step)
 
 
 def to_view(job: Job, links: Links, context: JobContext, now: datetime) -> JobView:
     """All that is known of a job."""
     return JobView(
-        **_fields(job),
+        **job_fields(job),
         **(vars(job.film) if job.film else {}),
         is_preview=context.is_preview,
         video_url=links.video_url(job, now),
@@ -266,13 +280,14 @@ def to_view(job: Job, links: Links, context: JobContext, now: datetime) -> JobVi
 def to_summary(job: Job) -> JobSummary:
     """One line of a list."""
     prompt = job.prompt if len(job.prompt) <= MAX_SHOWN_CHARS else f"{job.prompt[: MAX_SHOWN_CHARS - 1]}…"
-    return JobSummary(**_fields(job), prompt=prompt)
+    return JobSummary(**job_fields(job), prompt=prompt)
 
 
-def _fields(job: Job) -> dict[str, Any]:
+def job_fields(job: Job) -> dict[str, Any]:
     """What the row says, by field; each model takes the fields it has."""
     return {
         "job_id": job.id,
+        "take": job.take_name or None,
         "state": job.state.value,
         "operation": job.operation,
         "provider": job.offer.provider,
@@ -291,9 +306,12 @@ def _fields(job: Job) -> dict[str, Any]:
     }
 
 
+NO_PICTURE = "No picture: LTX_MCP_FRAMES is off."
+
+
 def without_frames(view: JobView) -> JobView:
     """The same, saying why the frames that were asked for are not sent."""
-    return view.model_copy(update={"next": f"No picture: LTX_MCP_FRAMES is off. {view.next}"}) if view.width else view
+    return view.model_copy(update={"next": f"{NO_PICTURE} {view.next}"}) if view.width else view
 
 
 def to_estimate(plan: Plan, count: int, budget: "Budget", assumed: str = "") -> Estimate:

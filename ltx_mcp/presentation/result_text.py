@@ -1,15 +1,18 @@
 """The short text beside the structure of each result, and the progress messages while a call waits."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from ltx_mcp.domain.arguments import EstimateCost
-from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.job import TERMINAL_STATES, Job, State
+from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.offer import CAPTION, Offer
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER, refusal_texts
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, clock, one_line, ordinal
 from ltx_mcp.domain.request import MEDIA_ROLES, assumed_s
+from ltx_mcp.domain.takes import takes_price
 from ltx_mcp.presentation.next_steps import JobContext, retry_text
 from ltx_mcp.presentation.result_models import (
     AdjustmentView,
@@ -20,7 +23,9 @@ from ltx_mcp.presentation.result_models import (
     JobSummary,
     JobView,
     Quote,
+    TakeRef,
 )
+from ltx_mcp.presentation.set_results import SetView, TakeView
 
 QUOTE_LINES = 3
 """The first quotes have a line of their own; all others share one."""
@@ -49,11 +54,12 @@ def status_text(job: Job, context: JobContext, now: datetime) -> str:
     return f"{what}, {clock(max(0.0, (now - job.created_at).total_seconds()))}"
 
 
-def order_text(offer: Offer) -> str:
-    """What is ordered, where and at what price: `6 s, 1080p, 16:9, with sound at fal (ltx-2.3-fast), 0.24 USD`."""
+def order_text(offer: Offer, takes: int = 1) -> str:
+    """What is ordered, where and at what price: `6 s, 1080p, 16:9, with sound at fal (ltx-2.3-fast), 0.24 USD`; of
+    several takes the price of each and of all."""
     audio = "with sound" if offer.generate_audio else "silent"
     video = f"{_length_text(offer)}, {offer.resolution}, {offer.aspect_ratio}, {audio}"
-    return f"{video} at {offer.provider} ({offer.model}), {offer.price}"
+    return f"{video} at {offer.provider} ({offer.model}), {takes_price(offer, takes)}"
 
 
 def _length_text(offer: Offer) -> str:
@@ -74,16 +80,24 @@ def says(provider: str, text: str | None) -> str:
 
 def ref_text(ref: JobRef) -> str:
     """A job in short, and what to do next."""
-    first = f"{ref.job_id} {ref.state} at {ref.provider} ({ref.model}), {ref.price()}."
-    return "\n".join(filter(None, (first, ref.video_url, error_text(ref), changes_text(ref.adjustments), ref.next)))
+    of = f" for {len(ref.takes)} takes" if ref.takes else ""
+    first = f"{ref.job_id} {ref.state} at {ref.provider} ({ref.model}), {ref.price()}{of}."
+    about = map(take_text, ref.takes) if ref.takes else (ref.video_url, error_text(ref))
+    return "\n".join(filter(None, (first, *about, changes_text(ref.adjustments), ref.next)))
 
 
-def error_text(about: JobRef | JobView) -> str:
+def take_text(take: TakeRef) -> str:
+    """One take of a set, on one line."""
+    about = take.video_url or take.error
+    return f"take {take.take} {take.state}" + (f": {about}" if about else ".")
+
+
+def error_text(about: JobRef | JobView | TakeView) -> str:
     """An error's code and what is known of it; empty if there is none."""
     return f"{about.error.code}: {failure_text(about)}" if about.error else ""
 
 
-def failure_text(about: JobRef | JobView) -> str:
+def failure_text(about: JobRef | JobView | TakeView) -> str:
     """An error's message in one line, and the provider's own text."""
     error = about.error
     return " ".join(filter(None, (error.message, says(about.provider, error.provider_detail)))) if error else ""
@@ -92,19 +106,56 @@ def failure_text(about: JobRef | JobView) -> str:
 def cancel_text(ref: JobRef) -> str:
     """The outcome of a request to cancel; `next` has what is charged."""
     outcome = f" ({ref.cancel})" if ref.cancel else ""
-    return f"{ref.job_id} {ref.state}{outcome}. {ref.next}"
+    first = f"{ref.job_id} {ref.state}{outcome}. {ref.next}"
+    return "\n".join((first, *map(take_text, ref.takes or ())))
 
 
 def job_text(view: JobView, status: str) -> str:
     """All that is known of a job: `status` while it is active, then the video's figures or the error, the order, where
     the video is, and what to do next."""
-    first = f"{view.job_id} {view.state}" + (f" ({status})" if status else "")
+    name = f"{view.job_id} ({view.take})" if view.take else view.job_id
+    first = f"{name} {view.state}" + (f" ({status})" if status else "")
     if view.width:
         audio = "with sound" if view.has_audio else "silent"
         size = f"{view.width}x{view.height}, {view.fps:g} fps, {audio}, {view.size_bytes} bytes"
         first += f": {view.duration:g} s, {size}"
     lines = (f"{first}.", error_text(view), _order_line(view), _place_line(view), changes_text(view.adjustments))
     return "\n".join(filter(None, (*lines, view.next)))
+
+
+def set_text(view: SetView, statuses: Sequence[str]) -> str:
+    """All that is known of a set: a line for each take, with its status while it is active; the order, and what to do
+    next."""
+    ended = [take for take in view.takes if take.state in TERMINAL_STATES]
+    made = [take for take in view.takes if take.state == "succeeded"]
+    is_live = len(ended) < len(view.takes)
+    count = f"{len(ended if is_live else made)} of {len(view.takes)} takes {'ended' if is_live else 'succeeded'}"
+    takes = (_take_line(take, status) for take, status in zip(view.takes, statuses, strict=True))
+    lines = (f"{view.job_id} {view.state}: {count}.", *takes, _set_order_line(view), changes_text(view.adjustments))
+    return "\n".join(filter(None, (*lines, view.next)))
+
+
+def _take_line(take: TakeView, status: str) -> str:
+    state = f"take {take.take} {take.state}" + (f" ({status})" if status else "")
+    figures = f"{take.duration:g} s, {take.width}x{take.height}, {take.fps:g} fps" if take.width else ""
+    about = ": ".join(filter(None, (state, figures, error_text(take), take.video_url)))
+    return about if take.video_url else f"{about.removesuffix('.')}."
+
+
+def _set_order_line(view: SetView) -> str:
+    """What was ordered, where, from what, at what price for all takes, and when."""
+    made_from = f" from {', '.join(view.sources)}" if view.sources else ""
+    charged = "" if view.charged_usd is None else f", charged {to_text(view.charged_usd)} USD"
+    ended = f" to {view.finished_at}" if view.finished_at else ""
+    price = f"{view.price()} for {len(view.takes)} takes{charged}"
+    return f"{view.operation}{made_from} at {view.provider} ({view.model}), {price}, {view.created_at}{ended}."
+
+
+def ended_text(before: JobSet | None, job_set: JobSet) -> str:
+    """The takes of a set that have ended since it was as `before`: `take 2 of 3 succeeded`."""
+    known = {take.id for take in before.takes if not take.live} if before else set()
+    ended = [take for take in job_set.takes if not take.live and take.id not in known]
+    return ", ".join(f"take {take.take} of {len(job_set.takes)} {take.state}" for take in ended)
 
 
 def _order_line(view: JobView) -> str:
@@ -130,7 +181,8 @@ def row_text(row: JobSummary) -> str:
     """A job of a list, on one line."""
     made_from = f" from {', '.join(row.sources)}" if row.sources else ""
     order = f"{row.operation}{made_from} at {row.provider}, {row.price()}, {row.created_at}"
-    return f"{row.job_id} {row.state}: {order}: {' '.join(row.prompt.split())}"
+    take = f" ({row.take})" if row.take else ""
+    return f"{row.job_id}{take} {row.state}: {order}: {' '.join(row.prompt.split())}"
 
 
 def list_text(listed: JobList) -> str:
@@ -173,12 +225,20 @@ def estimate_text(estimate: Estimate, count: int = 1) -> str:
     lines = [_quote_text(quote, count) for quote in estimate.quotes]
     if len(lines) > QUOTE_LINES:
         lines = [*lines[: QUOTE_LINES - 1], " ".join(lines[QUOTE_LINES - 1 :])]
-    changes = [change for quote in estimate.quotes for change in quote.adjustments or ()]
-    lines += dict.fromkeys(changes_text([change]) for change in changes)
+    lines += _quotes_changes(estimate.quotes)
     reasons = refusal_texts((row.provider, row.model, row.reason) for row in estimate.refused)
     lines += [" ".join((_others_text(estimate), *reasons)).strip()] if lines and reasons else reasons
     text = "\n".join(filter(None, (*(lines or ["Nobody offers this."]), _budget_text(estimate.budget))))
     return f"{text} {estimate.next}" if estimate.next else text
+
+
+def _quotes_changes(quotes: Sequence[Quote]) -> list[str]:
+    """What is not as asked, each once, after the offers it is about where that is not all of them."""
+    about: dict[str, list[str]] = {}
+    for quote in quotes:
+        for change in quote.adjustments or ():
+            about.setdefault(changes_text([change]), []).append(f"{quote.provider} {quote.model}")
+    return [text if len(of) == len(quotes) else f"{', '.join(of)}: {text}" for text, of in about.items()]
 
 
 def _others_text(estimate: Estimate) -> str:

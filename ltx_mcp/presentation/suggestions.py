@@ -101,11 +101,11 @@ def continuation_text(job: Job, catalog: Catalog) -> str:
     """How a job's video is continued, as calls of tools with prices; empty if there is no video."""
     if job.state is not State.SUCCEEDED or job.film is None:
         return ""
-    video, last, options = input_of(job, "video"), input_of(job, "image", "last"), []
+    name, video, last, options = job.take_name or job.id, input_of(job, "video"), input_of(job, "image", "last"), []
     if more := longer(video, catalog):
         context = f", context={more.context:g}" if more.context else ""
-        options.append(f"extend_video(video={video.job_id}, duration={ADDED_S}{context}) lengthens it for {more.price}")
+        options.append(f"extend_video(video={name}, duration={ADDED_S}{context}) lengthens it for {more.price}")
     if shot := next_shot(last, catalog):
-        of = f"{last.job_id}#{last.frame_position}"
-        options.append(f"animate_image(image={of}) goes on with a shot of {shot.offer.length:f} s for {shot.price}")
+        frame = f"{name}#{last.frame_position}"
+        options.append(f"animate_image(image={frame}) goes on with a shot of {shot.offer.length:f} s for {shot.price}")
     return "; ".join(options)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ltx_mcp.domain.offer import CAPTION, Adjustment, Offer
 from ltx_mcp.domain.request import EDITS
-from ltx_mcp.media.messages import EditOrder, RenderOrder, ReportProgress
+from ltx_mcp.media.messages import EditOrder, ReframeOrder, RenderNotes, RenderOrder, ReportProgress
 from ltx_mcp.providers.base import AdapterContext, DeferredVideo
 
 
@@ -24,6 +24,7 @@ def _order(offer: Offer, uris: Mapping[str, str]) -> RenderOrder:
         image=uris.get("image"),
         end_image=uris.get("end_image"),
         sound=uris.get("audio"),
+        seed=offer.seed,
     )
 
 
@@ -48,16 +49,20 @@ class Local:
         """Held work that draws the video; cancelling it kills the child and leaves nothing."""
 
         async def write(path: Path, report: ReportProgress) -> tuple[Adjustment, ...]:
-            if offer.operation in EDITS:
-                notes = await self._media.edit(_edit(offer, uris), path, report)
-            else:
-                notes = await self._media.render(_order(offer, uris), path, report)
+            notes = await self._make(offer, uris, path, report)
             if not notes.missing_glyphs:
                 return ()
             drawn = f"without {notes.missing_glyphs} of its characters (no font here)"
             return (Adjustment(CAPTION, "the whole prompt", drawn, "film"),)
 
         return DeferredVideo(write)
+
+    async def _make(self, offer: Offer, uris: Mapping[str, str], path: Path, report: ReportProgress) -> RenderNotes:
+        if offer.operation == "reframe":
+            return await self._media.reframe(ReframeOrder(uris["video"], offer.width, offer.height), path, report)
+        if offer.operation in EDITS:
+            return await self._media.edit(_edit(offer, uris), path, report)
+        return await self._media.render(_order(offer, uris), path, report)
 
 
 make_adapter = Local

@@ -32,14 +32,15 @@ INSTRUCTIONS = (
     "present tense of what is seen and heard: shot size, subject and action, camera, light, sound; one action for "
     "every 2 to 3 seconds. 3. check_job follows it: wait_seconds=45, call again while it runs. 4. When it succeeded, "
     f"{LOOK}. 5. Refine: another take is "
-    "another order with a new request_key; change one thing, and ask the user before you spend more. Never order "
-    "again because an answer is late or a state is unknown; repeat a lost call with the same request_key: it gives "
-    "the same job and costs nothing. Several shots: order them in one go, each with image=job_…#last of the one "
-    "before. Mend rather than begin anew: extend_video lengthens a film, retake_video redoes a section of it (the "
-    "whole film is charged), generate_from_audio fits a film to a voice or music; video=job_… names a film by its "
-    "job. Errors name the argument and what is allowed. Provider local draws a free preview on this machine, which "
-    "is not LTX: say so. Prompts direct_video and storyboard hold the whole guide; ltx://models what can be ordered, "
-    "ltx://spend/today what it cost."
+    "another order with a new request_key; change one thing, and ask the user before you spend more. takes=3 makes "
+    "three to choose from: set_…/2 is the second. Never order again because an answer is late or a state is unknown; "
+    "repeat a lost call with the same request_key: it gives the same job and costs nothing. Several shots: order them "
+    "in one go, each with image=job_…#last of the one before. Mend rather than begin anew: extend_video lengthens a "
+    "film, retake_video redoes a section (the whole film is charged), reframe_video makes it upright or square, "
+    "generate_from_audio fits a film to a voice or music; video=job_… names a film by its job. Errors name the "
+    "argument and what is allowed. Provider local draws a free preview on this machine, which is not LTX: say so. "
+    "Prompts direct_video and storyboard hold the whole guide; ltx://models what can be ordered, ltx://spend/today "
+    "what it cost."
 )
 
 

@@ -1,7 +1,7 @@
 """What the calls of one server share: the Jobs of this process, opened at the first use, and how videos are reached."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,9 +15,11 @@ from mcp.server.mcpserver import Context
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.job_set import JobSet, jobs_of
 from ltx_mcp.presentation.next_steps import context_of
 from ltx_mcp.presentation.result_models import JobRef, JobView, links_of, to_ref, view_of
-from ltx_mcp.presentation.result_text import status_text
+from ltx_mcp.presentation.result_text import ended_text, status_text
+from ltx_mcp.presentation.set_results import SetView, contexts_of, set_view_of, to_set_ref
 from ltx_mcp.server.patience import Patiences
 from ltx_mcp.settings import Settings
 
@@ -88,29 +90,57 @@ class AppContext:
         with anyio.CancelScope(shield=True):
             await self._jobs.stop(start)
 
-    async def ref(self, job: Job, *, fresh: bool = True) -> JobRef:
-        """The short form of a job; `fresh`: this call placed it."""
-        jobs = await self.jobs()
-        job_context = await context_of(jobs, job, show_frames=self.settings.show_frames)
-        return to_ref(job, links_of(jobs, self._base_url), job_context, datetime.now(UTC), fresh=fresh)
+    async def ref(self, found: Job | JobSet, *, fresh: bool = True) -> JobRef:
+        """The short form of a job or a set; `fresh`: this call placed it."""
+        jobs, now, show_frames = await self.jobs(), datetime.now(UTC), self.settings.show_frames
+        links = links_of(jobs, self._base_url)
+        if isinstance(found, JobSet):
+            contexts = await contexts_of(jobs, found, show_frames=show_frames)
+            return to_set_ref(found, links, contexts, now, fresh=fresh)
+        job_context = await context_of(jobs, found, show_frames=show_frames)
+        return to_ref(found, links, job_context, now, fresh=fresh)
 
     async def view(self, job: Job) -> JobView:
         """All that is known of a job."""
         return await view_of(await self.jobs(), job, self._base_url, show_frames=self.settings.show_frames)
 
+    async def set_view(self, job_set: JobSet) -> SetView:
+        """All that is known of a set."""
+        return await set_view_of(await self.jobs(), job_set, self._base_url, show_frames=self.settings.show_frames)
+
     async def status_text(self, job: Job) -> str:
         """What happens to a job now, in a few words; empty when it has ended."""
         return status_text(job, await context_of(await self.jobs(), job), datetime.now(UTC)) if job.live else ""
 
-    def progress_reporter(self, context: Context[Any]) -> Callable[[Job], Awaitable[None]]:
-        """A function that reports a job's progress to its waiting caller."""
-        steps = ProgressSteps()
+    def progress_reporter(self, context: Context[Any]) -> Callable[[Job | JobSet], Awaitable[None]]:
+        """A function that reports the progress of a job or a set to its waiting caller."""
+        steps, before = ProgressSteps(), None
 
-        async def report(job: Job) -> None:
-            if step := steps.next(job.progress, f"{job.state} {job.status_message}", anyio.current_time()):
-                await context.report_progress(*step, await self.status_text(job) or job.state.value)
+        async def report(found: Job | JobSet) -> None:
+            nonlocal before
+            jobs = jobs_of(found)
+            status = ", ".join(f"{job.state} {job.status_message}" for job in jobs)
+            if step := steps.next(_progress(jobs), status, anyio.current_time()):
+                if isinstance(found, JobSet):
+                    text, before = await self._set_status_text(before, found), found
+                else:
+                    text = await self.status_text(found) or found.state.value
+                await context.report_progress(*step, text)
 
         return report
+
+    async def _set_status_text(self, before: JobSet | None, job_set: JobSet) -> str:
+        """Which takes have just ended, and what happens to the first that has not."""
+        live = next((take for take in job_set.takes if take.live), None)
+        status = f"take {live.take}: {await self.status_text(live)}" if live else ""
+        return "; ".join(filter(None, (ended_text(before, job_set), status))) or job_set.state.value
+
+
+def _progress(jobs: Sequence[Job]) -> float | None:
+    """The percentage of one job, or the mean of the takes of a set."""
+    if len(jobs) == 1:
+        return jobs[0].progress
+    return sum((job.progress or 0) if job.live else PERCENT for job in jobs) / len(jobs)
 
 
 @dataclass

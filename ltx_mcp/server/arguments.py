@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 
 UNPUBLISHED_KEYS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})
 """Left out of the published schemas to keep the list short; they are still enforced, and explained in errors."""
-UNPUBLISHED_VALUES: tuple[tuple[str, Any], ...] = (("default", ""), ("default", None), ("minimum", 0))
-"""Also left out: empty defaults, and that no amount is negative."""
+UNPUBLISHED_VALUES: tuple[tuple[str, Any], ...] = (("default", ""), ("default", None), ("minimum", 0), ("minimum", 1))
+"""Also left out: empty defaults, and that no amount is negative and nothing is ordered no times."""
 
-DESCRIBED_ONCE = ("AdjustmentView", "ErrorView")
+DESCRIBED_ONCE = ("AdjustmentView", "ErrorView", "TakeRef")
 """Only the first tool's result schema describes these records and the fields of a job."""
 
 Call = Callable[[Any, Context[Any]], Awaitable[ToolResult]]

@@ -74,5 +74,5 @@ async def _from_jobs(app_context: AppContext | None, name: str, given: dict[str,
         return [str(second) for second in range(int(job.film.duration) + 1)] if job.film else ()
     recent = (await jobs.page(ListJobs(limit=MAX_VALUES), CALLER)).jobs
     if name == "job_id":
-        return [job.id for job in recent]
-    return [f"{job.id}#last" for job in recent if job.live or job.film]
+        return [name for job in recent for name in (job.set_id, job.take_name or job.id) if name]
+    return [f"{job.take_name or job.id}#last" for job in recent if job.live or job.film]

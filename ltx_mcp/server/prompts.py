@@ -34,7 +34,7 @@ RULES = """\
 - One light source with a reason to be there, the same to the end. Say how many people there are and where each stands.
 - Sound: the room or weather, the sounds of the actions, music or none. Speech: who by look, what voice, then the exact
   words in quotes, in the language to be heard. Nobody speaks: no verb of speaking, and fill the sound otherwise.
-- Say what should be there, not what should not: there is no negative prompt and no seed.
+- Say what should be there, not what should not: there is no negative prompt.
 - LTX is weak at readable text and logos, crowds doing different things, juggling, jumping, mixed light: avoid them."""
 
 WITH_PICTURE = """\
@@ -46,13 +46,30 @@ WITHOUT_SOUND = "Without sound (generate_audio=false) leave speech out, or mouth
 
 REFINE = """\
 A contact sheet shows framing, people, light, text and cuts; not speed between its pictures, flicker, lip sync or sound:
-say so instead of guessing. There is no seed, so one bad take may be chance and the same fault twice is the prompt.
+say so instead of guessing. One bad take may be chance, the same fault twice is the prompt.
 Change one cause at a time and keep the sentences that worked:
 pictures almost equal: put motion into the first sentence; an action missing or half done: fewer actions or more
 seconds; face or clothes change: three marks of that person, closer, no full turn; the camera moves and should not: say
 that it stays fixed; an unasked cut: "one continuous shot" and fewer looks; letters appear: plain surfaces.
 After three rounds change the method: split the shot, or start from a good frame with animate_image. Each take costs:
 tell the user what has been spent, and ask before going on."""
+
+SEVERAL_TAKES = """\
+Where chance decides, takes=3 orders three versions of the same prompt at once, at three times the price. Look at all
+of them, let the user choose, and go on with the chosen one: video=set_…/2 or image=set_…/2#last."""
+
+SEVERAL_SHOTS = """\
+{models} can film two to four shots in one clip, cut as the prompt says.
+That beats a chain of clips for one place and moment with the same people, as a talk seen from both sides: voices, light
+and sound go on across the cuts, it is one order without seams, and a second costs no more. A chain is better where a
+shot needs its own length, framing, place or start picture, or may have to be made again alone; one shot is better where
+the camera flows, lips stay in one framing, or a start picture must not be left. Give each shot three seconds or more
+and a task of its own, and leave camera_motion out. At every cut:
+- name it: "A hard cut transitions to …", "The view cuts to …", "The image dissolves into …";
+- set up the new shot: size, angle, who is in it, its light if that changes;
+- call people and things by the same marks as before ("the woman in the yellow raincoat"), never by "she" alone;
+- say which sound goes on, changes or stops.
+If no cut comes, make neighbours that no camera move can join: one person close, then the other."""
 
 AMOUNTS = (
     (6, "60 to 110 words, one or two actions, at most 10 spoken words"),
@@ -63,6 +80,7 @@ AMOUNTS = (
 """How much fits, by the maximum of seconds."""
 AMOUNT_OF_2_5 = "LTX-2.5 wants 150 to 220 words at every length; spend what is left on looks, light and sound."
 
+Rows = Sequence[tuple[str, OfferSpec]]
 Text = Annotated[str, Field(description="What the video should show, in any language")]
 SecondsText = Annotated[str, Field(description="Seconds of the video, 6 if not given")]
 ModelText = Annotated[str, Field(description="A model of ltx://models, or auto")]
@@ -129,13 +147,14 @@ def _direct(catalog: Catalog, idea: str, seconds: Decimal, model: str, image: st
         f"Write the prompt for it first. How LTX wants it:\n{RULES}\n{WITHOUT_SOUND}",
         WITH_PICTURE if image else "",
         f"For {_plain(seconds)} seconds: {_amount(seconds)}." + (f" {AMOUNT_OF_2_5}" if has_2_5 else ""),
+        f"One shot or several?\n{several}" if (several := _several_shots(chosen, catalog)) else "",
         f"Lengths that can be ordered:\n{_lengths(chosen, catalog)}",
         f"Then:\n1. estimate_cost; tell the user the price, and that provider {PREVIEW_PROVIDER} draws a free preview "
         f"that is not LTX.\n2. {tool} with your prompt, duration={_plain(seconds)}{more}, "
         "max_cost_usd at the most that was told, and a request_key of your own.\n"
         "3. check_job with wait_seconds=45 until it has ended. A late answer is never a reason to order again.\n"
         "4. Look at the contact sheet (or one moment with frame_at), then show the user video_url and what it cost.",
-        f"If the take is not right:\n{REFINE}",
+        f"If the take is not right:\n{REFINE}\n{SEVERAL_TAKES}",
     ]
     return "\n\n".join(filter(None, parts))
 
@@ -148,10 +167,12 @@ def _storyboard(catalog: Catalog, story: str, shots: int, budget: Decimal | None
         else f"All of it, takes that are thrown away included, must cost at most {_plain(budget)} USD: that is "
         f"{share} USD a shot."
     )
-    count = "one shot" if shots == 1 else f"{shots} shots"
+    count, rows = "one shot" if shots == 1 else f"{shots} shots", _rows(catalog, with_picture=True)
+    several = _several_shots(rows, catalog) if shots > 1 else ""
     parts = [
         f"Plan and film this story as {count} of {_plain(seconds)} seconds:\n\n{story}",
         limit,
+        f"One clip or a chain?\n{several}\nThe steps below are for a chain." if several else "",
         "1. Write a bible first: each person in 50 to 80 words (age group, hair, clothes, one unmistakable mark, "
         "voice), the place, time of day and weather, the light, the style. Models remember nothing between calls: "
         "paste it word for word into every prompt.",
@@ -160,7 +181,7 @@ def _storyboard(catalog: Catalog, story: str, shots: int, budget: Decimal | None
         "each ends in a pose that can be continued. Keep screen direction and each person's side. Cut to another size "
         "or angle, not to nearly the same one.",
         f"How LTX wants a prompt:\n{RULES}\n\n{WITH_PICTURE}",
-        f"Lengths that can be ordered:\n{_lengths(_rows(catalog, with_picture=True), catalog)}",
+        f"Lengths that can be ordered:\n{_lengths(rows, catalog)}",
         f"3. Price it: estimate_cost for operation=text_to_video, and for operation=image_to_video with "
         f"count={max(1, shots - 1)}. Show the user the table and the sum, and wait for a yes. If it is too dear: fewer "
         "shots, shorter ones, a lower resolution, a faster model, in this order of harm.",
@@ -173,12 +194,12 @@ def _storyboard(catalog: Catalog, story: str, shots: int, budget: Decimal | None
         "5. list_jobs with wait_seconds follows them all. Look at each; take again only what is weak, under a new "
         "request_key, and with it the shots that were made from it.\n6. At the end: the films in order, and what each "
         "and all cost (ltx://spend/today).",
-        f"When a take is not right:\n{REFINE}",
+        f"When a take is not right:\n{REFINE}\n{SEVERAL_TAKES}",
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
-def _rows(catalog: Catalog, *, with_picture: bool) -> list[tuple[str, OfferSpec]]:
+def _rows(catalog: Catalog, *, with_picture: bool) -> Rows:
     """Providers and their LTX rows of the operation that begins such a shot."""
     operation = "image_to_video" if with_picture else "text_to_video"
     return [
@@ -190,11 +211,22 @@ def _rows(catalog: Catalog, *, with_picture: bool) -> list[tuple[str, OfferSpec]
     ]
 
 
-def _lengths(rows: Sequence[tuple[str, OfferSpec]], catalog: Catalog) -> str:
-    """A line for each model of each provider, of usable providers if there are any."""
-    usable = [(provider, row) for provider, row in rows if catalog.availability[provider].usable]
+def _several_shots(rows: Rows, catalog: Catalog) -> str:
+    """When and how to film several shots in one clip; empty where no model that can be ordered does that."""
+    models = [model for model in dict.fromkeys(row.model for _, row in _usable(rows, catalog)) if "2.5" in model]
+    return SEVERAL_SHOTS.format(models=" and ".join(models)) if models else ""
+
+
+def _usable(rows: Rows, catalog: Catalog) -> Rows:
+    """Those of usable providers, if there are any."""
+    return [(provider, row) for provider, row in rows if catalog.availability[provider].usable] or rows
+
+
+def _lengths(rows: Rows, catalog: Catalog) -> str:
+    """A line for each model of each provider."""
     return "\n".join(
-        f"- {provider} {row.model}: {'; '.join(str(limit) for limit in row.limits)}" for provider, row in usable or rows
+        f"- {provider} {row.model}: {'; '.join(str(limit) for limit in row.limits)}"
+        for provider, row in _usable(rows, catalog)
     )
 
 

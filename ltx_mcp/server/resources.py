@@ -10,6 +10,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
+from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.spending import read_day, to_spend_view
@@ -39,7 +40,9 @@ def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
     async def job(job_id: str, context: Context[AppContext]) -> str:
         with _as_resource_errors():
             app_context, jobs = await open_jobs(context)
-            return json.dumps((await app_context.view(await jobs.get(job_id, CALLER))).to_wire())
+            found = await jobs.find(job_id, CALLER)
+            view = app_context.set_view(found) if isinstance(found, JobSet) else app_context.view(found)
+            return json.dumps((await view).to_wire())
 
     @server.resource(
         "ltx://jobs/{job_id}/frames/{seconds}",

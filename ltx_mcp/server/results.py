@@ -7,8 +7,9 @@ from mcp.types import CallToolResult, ImageContent, InputRequiredResult, TextCon
 
 from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.presentation.result_models import ResultModel
-from ltx_mcp.presentation.result_text import failure_text, ref_text
+from ltx_mcp.presentation.result_text import failure_text, ref_text, take_text
 from ltx_mcp.server.app_context import AppContext
 
 if TYPE_CHECKING:
@@ -35,11 +36,13 @@ def make_result(
     return CallToolResult(content=[text_content, image_content], _meta={JOB: structure.to_wire()} | (meta or {}))
 
 
-async def job_result(app_context: AppContext, job: Job, *, fresh: bool = True) -> CallToolResult:
-    """A job's short form. One that failed, or was cancelled because of an error, is an isError."""
-    ref = await app_context.ref(job, fresh=fresh)
-    if job.state in (State.FAILED, State.CANCELLED) and job.error is not None:
-        return error_result(job.error.code, f"{job.id} {job.state}. {failure_text(ref)} {ref.next}", ref.to_wire())
+async def job_result(app_context: AppContext, found: Job | JobSet, *, fresh: bool = True) -> CallToolResult:
+    """The short form of a job or a set. One that failed, or was cancelled because of an error, is an isError."""
+    ref = await app_context.ref(found, fresh=fresh)
+    if found.state in (State.FAILED, State.CANCELLED) and ref.error is not None:
+        takes = "".join(f"\n{take_text(take)}" for take in ref.takes or ())
+        sentence = f"{ref.job_id} {ref.state}. {failure_text(ref)} {ref.next}{takes}"
+        return error_result(ErrorCode(ref.error.code), sentence, ref.to_wire())
     return make_result(ref_text(ref), ref)
 
 

@@ -32,6 +32,7 @@ from pydantic import Field
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
+from ltx_mcp.domain.job_set import jobs_of
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.result_models import to_time
@@ -177,24 +178,28 @@ class JobTasks:
         return task and replace(task, message=text)
 
     async def find(self, task_id: str, request: Request) -> Task | None:
-        """The job's row as a task."""
+        """A job, or a set, as a task."""
         with _as_mcp_errors():
             app_context, jobs = await open_jobs(Context(request_context=request))
             try:
-                job = await jobs.get(task_id, CALLER)
-                moved_at = max(event.at for event in await jobs.history(task_id, CALLER))
+                found = await jobs.find(task_id, CALLER)
+                takes = jobs_of(found)
+                moved_at = max([event.at for take in takes for event in await jobs.history(take.id, CALLER)])
             except LtxError as error:
                 if error.code is ErrorCode.JOB_NOT_FOUND:
                     return None
                 raise
-            if _is_working(job):
-                message = ". ".join(filter(None, (await app_context.status_text(job), jobs.blocked_reason(job))))
-                return Task(job.id, "working", job.created_at, moved_at, message)
-            ref = await app_context.ref(job)
-            message = f"{job.error.message} {ref.next}" if job.error else ref.next
-            if job.state is State.CANCELLED:
-                return Task(job.id, "cancelled", job.created_at, moved_at, message)
-            return Task(job.id, "completed", job.created_at, moved_at, message, await job_result(app_context, job))
+            if working := next(filter(_is_working, takes), None):
+                parts = (await app_context.status_text(working), jobs.blocked_reason(working))
+                message = ". ".join(filter(None, parts))
+                return Task(found.id, "working", found.created_at, moved_at, message)
+            ref = await app_context.ref(found)
+            message = f"{ref.error.message} {ref.next}" if ref.error else ref.next
+            if found.state is State.CANCELLED:
+                return Task(found.id, "cancelled", found.created_at, moved_at, message)
+            return Task(
+                found.id, "completed", found.created_at, moved_at, message, await job_result(app_context, found)
+            )
 
     async def cancel(self, task_id: str, request: Request) -> None:
         """The same as cancel_job."""

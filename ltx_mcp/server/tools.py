@@ -4,7 +4,7 @@ Docstrings are product text: a model reads them to decide which tool to call.
 """
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from mcp.server.apps import client_supports_apps
@@ -25,19 +25,24 @@ from ltx_mcp.domain.arguments import (
     GenerateVideo,
     ListJobs,
     PaidArguments,
+    ReframeVideo,
     RetakeVideo,
 )
 from ltx_mcp.domain.confirmation import ConfirmationPrompt
+from ltx_mcp.domain.job import Job
+from ltx_mcp.domain.job_set import JobSet, one_take_needed
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import money_text
 from ltx_mcp.presentation.result_models import Estimate, JobList, JobRef, to_estimate, to_summary, without_frames
-from ltx_mcp.presentation.result_text import assumed_text, cancel_text, estimate_text, job_text, list_text
+from ltx_mcp.presentation.result_text import assumed_text, cancel_text, estimate_text, job_text, list_text, set_text
+from ltx_mcp.presentation.set_results import set_without_frames
+from ltx_mcp.presentation.set_steps import set_money_text
 from ltx_mcp.server import elicitation
 from ltx_mcp.server.app_context import AppContext, open_jobs
 from ltx_mcp.server.arguments import StrictTool, make_tool
 from ltx_mcp.server.player.page import TOOL_META
-from ltx_mcp.server.player.player_actions import player_meta
+from ltx_mcp.server.player.player_actions import player_meta, set_meta
 from ltx_mcp.server.results import ToolResult, job_result, make_result
 from ltx_mcp.server.tasks import follows_tasks
 
@@ -54,6 +59,7 @@ CONTACT_SHEET_SENTENCE = (
     "When it is done you see a contact sheet: look at it before you show the video or order again. "
 )
 """What the description of check_job says of images."""
+Followed = TypeVar("Followed", Job, JobSet)
 CORE = (GenerateVideo, AnimateImage, CheckJob, EstimateCost, CancelJob, ListJobs)
 
 
@@ -90,28 +96,23 @@ async def retake_video(arguments: RetakeVideo, context: Context[AppContext]) -> 
     return await _order(arguments, context)
 
 
+async def reframe_video(arguments: ReframeVideo, context: Context[AppContext]) -> ToolResult:
+    """Make a vertical, square or other version of a video; its length and sound stay. The whole video is charged by its
+    seconds: estimate_cost with video first. video may be another job. Ordered and priced like generate_video."""
+    return await _order(arguments, context)
+
+
 async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallToolResult:
     """Show a job's state, progress, price, video URL and measured facts, waiting up to wait_seconds for its end. When
     it is done you see a contact sheet: look at it before you show the video or order again. Still running is a normal
     answer: call again."""
-    app_context, jobs = await open_jobs(context)
-    job = await jobs.get_rechecked(arguments.job_id, CALLER)
-    if job.live:
-        patience, asked_s = app_context.patiences.of(context), arguments.wait_seconds
-        async with patience.call():
-            wait_s = patience.default_s(DEFAULT_WAIT_S) if asked_s is None else patience.asked_s(asked_s)
-            job = await jobs.wait(job, wait_s, app_context.progress_reporter(context))
-    view, shown = await app_context.view(job), None
-    if not app_context.settings.show_frames:
-        view = without_frames(view) if arguments.frames or arguments.frame_at >= 0 else view
-    elif arguments.frame_at >= 0 and not job.live:
-        shown = await jobs.keeping.frame(job, arguments.frame_at)
-    elif arguments.frames:
-        shown = await jobs.keeping.sheet(job)
-    meta = None
-    if client_supports_apps(context):
-        meta = player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
-    return make_result(job_text(view, await app_context.status_text(job)), view, shown, meta=meta)
+    _, jobs = await open_jobs(context)
+    found = await jobs.get_rechecked(arguments.job_id, CALLER)
+    if not isinstance(found, JobSet):
+        return await _checked_job(arguments, context, await _waited_for(arguments, context, found))
+    if arguments.frame_at >= 0:
+        raise one_take_needed(found, "frame_at")
+    return await _checked_set(arguments, context, await _waited_for(arguments, context, found))
 
 
 async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -> CallToolResult:
@@ -127,10 +128,11 @@ async def cancel_job(arguments: CancelJob, context: Context[AppContext]) -> Call
     """Cancel a job. One not yet sent costs nothing; one a provider already works on may still be charged: cancel says
     which it was. A film that comes all the same is kept."""
     app_context, jobs = await open_jobs(context)
-    job = await jobs.cancel(arguments.job_id, CALLER)
-    ref = await app_context.ref(job)
+    found = await jobs.cancel(arguments.job_id, CALLER)
+    ref = await app_context.ref(found)
     if ref.cancel is None:
-        ref = ref.model_copy(update={"next": f"It had ended before; it {money_text(job)}. {ref.next}"})
+        money = set_money_text(found) if isinstance(found, JobSet) else f"it {money_text(found)}"
+        ref = ref.model_copy(update={"next": f"It had ended before; {money}. {ref.next}"})
     return make_result(cancel_text(ref), ref)
 
 
@@ -157,6 +159,7 @@ def make_tools(catalog: Catalog, *, show_frames: bool = True) -> list[StrictTool
         (generate_from_audio, GenerateFromAudio, JobRef, "Generate a video from a sound", PAID),
         (extend_video, ExtendVideo, JobRef, "Extend a video", PAID),
         (retake_video, RetakeVideo, JobRef, "Retake a section", PAID),
+        (reframe_video, ReframeVideo, JobRef, "Reframe a video", PAID),
     ]
     tools = [
         make_tool(
@@ -200,16 +203,68 @@ async def _order(arguments: PaidArguments, context: Context[AppContext]) -> Tool
             return elicitation.to_result(ordered)
         reply = await elicitation.ask(context, ordered, began + elicitation.MAX_ASKING_S - anyio.current_time())
         ordered = await jobs.order_or_ask(arguments, CALLER, reply, can_ask=True)
-    took_s = anyio.current_time() - began
-    job, patience = ordered.job, app_context.patiences.of(context)
-    if job.live:
-        wait_s = max(0.0, patience.asked_s(arguments.wait_seconds) - took_s)
-        report = app_context.progress_reporter(context)
-        async with patience.call():
-            if follows_tasks(context.request_context):
-                # the task reports the submission; only a wait that the caller asked for is kept
-                job = await jobs.wait(job, min(wait_s, MAX_CALL_S - took_s), report)
-            else:
-                submission_s = max(0.0, patience.default_s(SUBMISSION_WAIT_S) - took_s)
-                job = await jobs.wait_for_submission(job, wait_s, report, MAX_CALL_S - took_s, submission_s)
-    return await job_result(app_context, job, fresh=ordered.fresh)
+    followed, took_s = ordered.followed, anyio.current_time() - began
+    if isinstance(followed, JobSet):
+        placed: Job | JobSet = await _answered(arguments, context, followed, took_s)
+    else:
+        placed = await _answered(arguments, context, followed, took_s)
+    return await job_result(app_context, placed, fresh=ordered.fresh)
+
+
+async def _answered(
+    arguments: PaidArguments, context: Context[AppContext], followed: Followed, took_s: float
+) -> Followed:
+    """After the provider's word on a job, or on each take of a set, if it is soon enough; `took_s` have passed."""
+    app_context, jobs = await open_jobs(context)
+    if not followed.live:
+        return followed
+    patience, report = app_context.patiences.of(context), app_context.progress_reporter(context)
+    wait_s = max(0.0, patience.asked_s(arguments.wait_seconds) - took_s)
+    async with patience.call():
+        if follows_tasks(context.request_context):
+            # the task reports the submission; only a wait that the caller asked for is kept
+            return await jobs.wait(followed, min(wait_s, MAX_CALL_S - took_s), report)
+        submission_s = max(0.0, patience.default_s(SUBMISSION_WAIT_S) - took_s)
+        return await jobs.wait_for_submission(followed, wait_s, report, MAX_CALL_S - took_s, submission_s)
+
+
+async def _waited_for(arguments: CheckJob, context: Context[AppContext], followed: Followed) -> Followed:
+    """At its end, or as it is after wait_seconds."""
+    app_context, jobs = await open_jobs(context)
+    if not followed.live:
+        return followed
+    patience, asked_s = app_context.patiences.of(context), arguments.wait_seconds
+    async with patience.call():
+        wait_s = patience.default_s(DEFAULT_WAIT_S) if asked_s is None else patience.asked_s(asked_s)
+        return await jobs.wait(followed, wait_s, app_context.progress_reporter(context))
+
+
+async def _checked_job(arguments: CheckJob, context: Context[AppContext], job: Job) -> CallToolResult:
+    app_context, jobs = await open_jobs(context)
+    view, shown = await app_context.view(job), None
+    if not app_context.settings.show_frames:
+        view = without_frames(view) if arguments.frames or arguments.frame_at >= 0 else view
+    elif arguments.frame_at >= 0 and not job.live:
+        shown = await jobs.keeping.frame(job, arguments.frame_at)
+    elif arguments.frames:
+        shown = await jobs.keeping.sheet(job)
+    meta = None
+    if client_supports_apps(context):
+        meta = player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
+    return make_result(job_text(view, await app_context.status_text(job)), view, shown, meta=meta)
+
+
+async def _checked_set(arguments: CheckJob, context: Context[AppContext], job_set: JobSet) -> CallToolResult:
+    """The picture is shown once all takes have ended; until then each can be looked at by its name."""
+    app_context, jobs = await open_jobs(context)
+    view, shown = await app_context.set_view(job_set), None
+    if not app_context.settings.show_frames:
+        view = set_without_frames(view) if arguments.frames else view
+    elif arguments.frames and not job_set.live:
+        shown = await jobs.keeping.set_sheet(job_set.takes)
+    statuses = [await app_context.status_text(take) for take in job_set.takes]
+    meta = None
+    if client_supports_apps(context):
+        reasons = filter(None, map(jobs.blocked_reason, job_set.takes))
+        meta = set_meta(job_set, next(reasons, ""), datetime.now(UTC))
+    return make_result(set_text(view, statuses), view, shown, meta=meta)

@@ -24,7 +24,7 @@ Ended = subprocess.CompletedProcess[str]
 Command = Callable[..., Ended]
 Place = Callable[..., str]
 
-MAKING = ["generate", "animate", "from-audio", "extend", "retake"]
+MAKING = ["generate", "animate", "from-audio", "extend", "retake", "reframe"]
 COMMANDS = ["serve", "work", *MAKING, "estimate", "models", "jobs", "cancel", "open", "rm", "login", "logout"]
 COMMANDS += ["doctor", "install", "uninstall", "emulate", "completion"]
 SMALL = ["--resolution", "720p", "--fps", "24", "--no-generate-audio"]

@@ -65,7 +65,7 @@ def test_the_help_of_generate_shows_what_may_be_chosen_and_the_defaults(ltx: Com
     [
         (["nonsense"], "nonsense"),
         (["generate"], "PROMPT"),
-        (["generate", "x", "--seed", "1"], "--seed"),
+        (["generate", "x", "--steps", "1"], "--steps"),
         (["animate", "picture.png"], "PROMPT"),
         (["jobs", "--limit", "0"], "--limit"),
         (["jobs", "nothere"], "nothere"),
@@ -314,5 +314,5 @@ def test_models_json_gives_the_facts_and_whether_each_provider_can_be_used(ltx: 
     facts = {each["name"]: each for each in json.loads(ltx("models", "--json").stdout)}
     assert facts["local"]["usable"] is True
     assert facts["local"]["is_preview"] is True
-    made = {"text_to_video", "image_to_video", "audio_to_video", "extend", "retake"}
+    made = {"text_to_video", "image_to_video", "audio_to_video", "extend", "retake", "reframe"}
     assert {row["operation"] for row in facts["local"]["offer"]} == made

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from tests.cli.conftest import SMALL, Command
-from tests.media.films import Recipe, make
+from tests.media.films import Recipe, make, packets
 
 
 def test_animate_starts_from_a_picture_of_this_machine(ltx: Command, tmp_path: Path) -> None:
@@ -30,3 +30,22 @@ def test_a_film_is_lengthened_redone_and_its_sound_used_again(ltx: Command, tmp_
     assert "start-time" in ltx("retake", str(clip), "--duration", "2").stderr
     priced = json.loads(ltx("estimate", "--operation", "retake", "--video", str(clip), "--json").stdout)
     assert {quote["cost_usd"] for quote in priced["quotes"]} == {0, 0.3}
+
+
+def test_a_film_is_brought_into_another_shape_and_keeps_its_length_and_sound(ltx: Command, tmp_path: Path) -> None:
+    clip = make(tmp_path / "clip.mp4", Recipe(frames=75, seconds=3))
+    shaped = ltx("reframe", str(clip), "--aspect-ratio", "1:1", "--resolution", "720p", "--json")
+    view = json.loads(shaped.stdout)
+    assert (shaped.returncode, view["operation"], view["provider"]) == (0, "reframe", "local")
+    assert (view["width"], view["height"], view["duration"], view["fps"]) == (720, 720, 3, 25)
+    assert packets(Path(view["file"]), "audio") == packets(clip, "audio")
+    priced = json.loads(ltx("estimate", "--operation", "reframe", "--video", str(clip), "--json").stdout)
+    assert [quote["cost_usd"] for quote in priced["quotes"] if quote["provider"] == "local"] == [0]
+
+
+def test_a_seed_makes_the_same_preview_again_and_another_one_another(ltx: Command) -> None:
+    files = []
+    for number, seed in enumerate(("7", "7", "8")):
+        own = ("--seed", seed, "--request-key", f"take-{number}", "--json")
+        files.append(Path(json.loads(ltx("generate", "a pond", *SMALL, *own).stdout)["file"]).read_bytes())
+    assert files[0] == files[1] != files[2]

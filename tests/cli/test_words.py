@@ -70,7 +70,9 @@ def test_what_only_looks_like_an_argument_stays(text: str) -> None:
 
 
 def test_every_command_calls_every_argument_by_what_it_takes() -> None:
-    for model, name in [*zip(OPERATIONS, ("generate", "animate", "from-audio", "extend", "retake"), strict=True)]:
+    for model, name in [
+        *zip(OPERATIONS, ("generate", "animate", "from-audio", "extend", "retake", "reframe"), strict=True)
+    ]:
         command = cli.get_command(click.Context(cli), name)
         assert command
         assert model.model_fields.keys() - {"wait_seconds"} <= names_of(command).keys()

@@ -13,13 +13,18 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.domain.job import ChargeState, State
+from ltx_mcp.domain.plan import select_offers
+from ltx_mcp.domain.request import canonical_form, to_request
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.store import migrations
 from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
 from tests.conftest import Clock
+from tests.providers.bench import catalog_of
 
 ROWS: dict[str, list[dict[str, Any]]] = json.loads(Path(__file__).with_name("version_0_1_0.json").read_text("utf-8"))
 STEPS_OF_0_1_0 = 3
@@ -80,3 +85,30 @@ def test_a_price_that_it_told_is_no_consent_any_more_and_hurts_nobody(old: Datab
     assert price_request.name == told["fingerprint"]
     with pytest.raises(CallerError, match=r"exactly max_cost_usd=0\.24"):
         ConfirmationStore(old).settle(price_request, None, clock(), can_ask=False)
+
+
+def test_its_keys_go_on_naming_their_jobs_though_requests_have_more_arguments_now(old: Database, clock: Clock) -> None:
+    (row,) = (row for row in ROWS["jobs"] if row["request_key"] == "done")
+    catalog = catalog_of({"FAL_KEY": "k:1"})
+
+    def same(**asked: Any) -> NewJob:
+        request = to_request(
+            GenerateVideo(prompt="a pond at dawn", provider="fal", model="ltx-2.3-fast", duration=6, **asked)
+        )
+        offers = select_offers(request, (), catalog)
+        return NewJob("local", "done", canonical_form(request, ()), offers, (), takes=request.takes)
+
+    again = Store(old).place(same(), clock())
+    assert (again.job.id, again.fresh) == (row["id"], False)
+    assert (again.job.set_id, again.job.take, again.job.take_name) == ("", 0, "")
+    with pytest.raises(CallerError, match=r"takes \('1' before\)"):
+        Store(old).place_set(same(takes=3), clock())
+
+
+def test_a_set_is_placed_beside_its_jobs(old: Database, clock: Clock) -> None:
+    store = Store(old)
+    job = next(job for job in store.page("local", "", 100, None) if job.prompt == "under way")
+    new = NewJob("local", "", job.canonical_request | {"takes": "3"}, job.offers, (), takes=3)
+    placed = store.place_set(new, clock())
+    assert placed.fresh
+    assert len(store.page("local", "", 100, None)) == len(ROWS["jobs"]) + 3

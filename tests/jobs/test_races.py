@@ -19,6 +19,7 @@ import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import State
+from ltx_mcp.domain.job_set import jobs_of
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.store import Store
@@ -35,11 +36,12 @@ from ltx_mcp.cli.common import open_jobs
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.arguments import GenerateVideo
 
-async def main(mine):
-    async def call(jobs, prompt):
+async def main(mine, takes):
+    async def call(jobs, n):
         try:
-            ordered = await jobs.order(GenerateVideo(prompt=prompt, provider="fal"), "local")
-            said.append({"job": ordered.job.id})
+            wanted = GenerateVideo(prompt=f"pond {mine}-{n}", provider="fal", takes=takes[n % len(takes)])
+            ordered = await jobs.order_or_ask(wanted, "local", None, can_ask=False)
+            said.append({"job": ordered.followed.id})
         except LtxError as error:
             said.append({"error": error.code, "text": str(error)})
 
@@ -49,10 +51,10 @@ async def main(mine):
         sys.stdin.read()
         async with anyio.create_task_group() as group:
             for n in range(16):
-                group.start_soon(call, jobs, f"pond {mine}-{n}")
+                group.start_soon(call, jobs, n)
     print(json.dumps(said), flush=True)
 
-anyio.run(main, sys.argv[1])
+anyio.run(main, sys.argv[1], [int(each) for each in sys.argv[2]])
 """
 
 
@@ -68,12 +70,13 @@ def at_once(work: Callable[[int], T], many: int = AT_ONCE) -> list[T]:
         return list(pool.map(begin, range(many)))
 
 
-def said_by_64_callers(home: Path, database_url: str, **settings: str) -> list[dict[str, Any]]:
-    """What 64 callers in 4 processes came to, who all order another film at the same moment."""
+def said_by_64_callers(home: Path, database_url: str, takes: str = "1", **settings: str) -> list[dict[str, Any]]:
+    """What 64 callers in 4 processes came to, who all order another film at the same moment; `takes` are how many of it
+    each of them wants, in turn."""
     env = {**os.environ, "LTX_MCP_HOME": str(home), "FAL_KEY": "k:1", **settings}
     env |= {"LTX_MCP_DATABASE_URL": database_url} if database_url else {}
     pipe = subprocess.PIPE
-    commands = [[sys.executable, "-c", CALLERS, str(n)] for n in range(4)]
+    commands = [[sys.executable, "-c", CALLERS, str(n), takes] for n in range(4)]
     started = [subprocess.Popen(each, stdin=pipe, stdout=pipe, env=env) for each in commands]
     for process in started:
         assert process.stdout is not None
@@ -102,6 +105,22 @@ def test_64_callers_in_4_processes_never_pass_the_budget_by_a_cent(home: Path, d
     assert len(set(placed)) == 4
     assert {each["error"] for each in refused} == {"over_budget"}
     assert all("0.06 USD are left of today's budget of 1.50 USD" in each["text"] for each in refused)
+
+
+def test_64_callers_who_want_one_video_or_sets_spend_the_budget_and_no_cent_more(home: Path, database_url: str) -> None:
+    said = said_by_64_callers(home, database_url, "1236", LTX_MCP_BUDGET_USD_PER_DAY="9.1")
+    placed = [each["job"] for each in said if "job" in each]
+    database = Database.open(home, database_url)
+    store = Store(database)
+    found = [named for name in placed if (named := store.find(name)) is not None]
+    jobs = store.page("local", "", 100, None)
+    database.close()
+    assert len(found) == len(set(placed)) == len(placed)
+    assert sorted(job.id for each in found for job in jobs_of(each)) == sorted(job.id for job in jobs)
+    for job_set in found:
+        assert len(jobs_of(job_set)) == int(job_set.canonical_request.get("takes", "1"))
+    assert sum(job.held_micro for job in jobs) == 25 * 360_000  # until not even one more fits
+    assert {each["error"] for each in said if "error" in each} == {"over_budget"}
 
 
 def test_of_64_callers_in_4_processes_exactly_one_gets_the_last_free_place(
@@ -141,6 +160,23 @@ def test_many_threads_placing_one_key_with_different_requests_get_one_job_and_re
 
     said = at_once(place)
     assert sorted(each for each in said if not each.startswith("job_")) == ["invalid_request"] * (AT_ONCE - 1)
+
+
+def test_many_threads_placing_jobs_and_sets_under_one_key_get_one_of_them(
+    database: Database, new_job: New, clock: Clock
+) -> None:
+    def place(n: int) -> str:
+        store, new = Store(database), new_job(request_key="k", takes=1 + n % 3)
+        try:
+            return store.place(new, clock()).job.id if new.takes == 1 else store.place_set(new, clock()).job_set.id
+        except CallerError as error:
+            return error.code
+
+    said = at_once(place)
+    assert len({each for each in said if each != "invalid_request"}) == 1
+    assert said.count("invalid_request") >= AT_ONCE - 3
+    takes = [job.take for job in Store(database).page("local", "", 100, None)]
+    assert takes in ([0], [2, 1], [3, 2, 1])
 
 
 def test_next_offers_at_once_do_not_pass_the_budget(database: Database, new_job: New, clock: Clock) -> None:

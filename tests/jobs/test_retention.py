@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from ltx_mcp.domain.job import ChargeState, State
+from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.config import JobsConfig
@@ -75,6 +76,33 @@ def test_a_request_key_gives_the_same_job_even_after_its_film_is_gone(
     again = store.place(priced(new_job(request_key="shot-1"), "0.30"), clock())
     assert (again.job.id, again.fresh) == (job_id, False)
     assert not files.video(job_id).exists()
+
+
+def finished_set(store: Store, new_job: New, clock: Clock, key: str = "") -> JobSet:
+    """A set of two whose takes failed."""
+    placed = store.place_set(priced(new_job(request_key=key, takes=2), "0.30"), clock()).job_set
+    for _ in placed.takes:
+        job = store.claim("w_a", {}, clock())
+        assert job is not None
+        store.transition(job, State.FAILED, clock(), bill=ChargeState.RELEASED)
+    return placed
+
+
+def test_a_set_goes_with_the_last_of_its_takes(store: Store, retention: Retention, new_job: New, clock: Clock) -> None:
+    job_set = finished_set(store, new_job, clock)
+    clock.turn(days=DAYS + 1)
+    assert retention.clear(clock()) == 2
+    assert store.find(job_set.id) is store.find(f"{job_set.id}/1") is None
+
+
+def test_the_key_of_a_set_names_it_even_after_its_films_are_gone(
+    store: Store, retention: Retention, new_job: New, clock: Clock
+) -> None:
+    job_set = finished_set(store, new_job, clock, "shot-1")
+    clock.turn(days=DAYS + 1)
+    assert (retention.clear(clock()), retention.clear(clock())) == (2, 0)
+    again = store.place_set(priced(new_job(request_key="shot-1", takes=2), "0.30"), clock())
+    assert (again.job_set.id, len(again.job_set.takes), again.fresh) == (job_set.id, 2, False)
 
 
 def test_a_job_whose_money_is_not_settled_stays(

@@ -20,7 +20,7 @@ from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
-from ltx_mcp.jobs.store.rows import LostClaimError
+from ltx_mcp.jobs.store.rows import LostClaimError, NewJob, PlacedJob
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness
@@ -261,17 +261,22 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
     loop = Runner(bench.store, steps, liveness, {"local": 1}, frozenset(), bench.clock, lambda: None)
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
 
-    early = loop.place(priced(new_job(prompt="before the loop runs"), "0.30"), bench.clock()).job
+    def placed(new: NewJob) -> Job:
+        found = loop.place(new, bench.clock())
+        assert isinstance(found, PlacedJob)
+        return found.job
+
+    early = placed(priced(new_job(prompt="before the loop runs"), "0.30"))
     async with anyio.create_task_group() as group:
         group.start_soon(loop.run)
         await anyio.wait_all_tasks_blocked()
-        in_turn = loop.place(new_job(provider="local"), bench.clock()).job
+        in_turn = placed(new_job(provider="local"))
         chained = replace(
             priced(new_job(prompt="next"), "0.30"),
             inputs=(Input(role="image", job_id=early.id, frame_position="last"),),
         )
-        waiting = loop.place(chained, bench.clock()).job
-        ours = loop.place(priced(new_job(), "0.30"), bench.clock()).job
+        waiting = placed(chained)
+        ours = placed(priced(new_job(), "0.30"))
         assert (ours.lease_owner, ours.fencing_token) == (liveness.worker, 1)
         steps.taken.clear()
         loop.begin(ours)
@@ -279,7 +284,7 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
         with anyio.fail_after(HANG_S):
             job = await _until_ended(bench, ours.id)
         await loop.stop()
-    late = loop.place(priced(new_job(prompt="after it was told to stop"), "0.30"), bench.clock()).job
+    late = placed(priced(new_job(prompt="after it was told to stop"), "0.30"))
 
     assert [each.lease_owner for each in (early, in_turn, waiting, late)] == [""] * 4
     assert waiting.blocked_by == early.id

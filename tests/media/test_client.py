@@ -23,7 +23,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.media.client import MediaClient, MediaProcess
 from ltx_mcp.media.lanes import Sizes
-from ltx_mcp.media.messages import ChildFailed, EditOrder, ProcessLimits, RenderOrder, Sandbox
+from ltx_mcp.media.messages import ChildFailed, EditOrder, ProcessLimits, ReframeOrder, RenderOrder, Sandbox
 from tests.conftest import ENDS_S
 from tests.media.films import Recipe, make
 from tests.media.processes import children_of, exists, until, workers, writing_end
@@ -75,6 +75,8 @@ async def test_each_kind_of_work_on_media_comes_back_as_its_facts(media: MediaCl
     order = EditOrder("extend", str(film), "green hills", 0.4, "end")
     assert (await media.edit(order, longer, told.append)).missing_glyphs == 0
     assert (await media.probe_media(longer, "video")).frames == 20
+    await media.reframe(ReframeOrder(str(film), 180, 320), tmp_path / "tall.part")
+    assert (await media.probe_media(tmp_path / "tall.part", "video")).height == 320
     assert told[-1] == 1.0
 
 

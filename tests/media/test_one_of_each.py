@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.media.client import MediaClient
-from tests.media import test_client, test_convert, test_edit, test_odd_films, test_pulse, test_render
+from tests.media import test_client, test_convert, test_edit, test_odd_films, test_pulse, test_reframe, test_render
 from tests.media.odd.films import FILMS
 from tests.media.test_client import media, picture
 from tests.media.test_render import WILD, cut_png, grey
@@ -37,6 +37,13 @@ def test_what_an_edit_makes_is_new_marked_and_bounded(tmp_path: Path) -> None:
     test_edit.test_progress_is_told_and_ends_at_one(tmp_path)
 
 
+def test_a_film_in_another_shape_is_the_film_and_shows_what_moves(tmp_path: Path) -> None:
+    test_reframe.test_a_film_in_another_shape_has_that_size_and_every_frame_at_its_moment("a.mp4", "9:16", tmp_path)
+    test_reframe.test_what_moves_stays_in_the_picture_and_keeps_its_shape(False, 0, tmp_path)
+    test_reframe.test_the_window_jumps_at_a_cut_and_there_alone()
+    test_reframe.test_every_frame_says_that_it_is_not_ltx(tmp_path)
+
+
 def test_a_converted_film_looks_and_sounds_the_same(tmp_path: Path) -> None:
     test_convert.test_a_converted_film_has_every_frame_at_its_moment_and_looks_the_same("a.mov", tmp_path)
     test_convert.test_the_sound_of_a_converted_film_is_heard_with_the_same_frames("a.mov", tmp_path)
@@ -59,6 +66,7 @@ def test_a_preview_is_exactly_as_ordered(tmp_path: Path) -> None:
 
 def test_a_preview_shows_its_prompt_its_pictures_and_what_it_is(tmp_path: Path) -> None:
     test_render.test_another_prompt_is_another_picture(tmp_path)
+    test_render.test_another_seed_is_another_picture_and_the_same_seed_the_same_bytes(tmp_path)
     test_render.test_the_camera_pans_over_a_picture_as_asked("dolly_left", "x", 1, tmp_path)
     test_render.test_the_film_begins_on_the_whole_picture(tmp_path)
     test_render.test_the_film_ends_on_the_end_picture_even_of_another_shape(tmp_path)

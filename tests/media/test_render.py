@@ -18,7 +18,7 @@ from ltx_mcp.media.image import MAX_EDGE, open_image
 from ltx_mcp.media.messages import RenderOrder
 from ltx_mcp.media.preview.caption import make_caption, make_title
 from ltx_mcp.media.preview.fonts import Typefaces, font_folders
-from ltx_mcp.media.preview.render import render
+from ltx_mcp.media.preview.render import drawing_rng, render
 
 Colour = tuple[int, int, int]
 SMALL = RenderOrder("a red kite over green hills", 320, 180, 25, 1.0, audio=False)
@@ -129,6 +129,17 @@ def test_another_prompt_is_another_picture(tmp_path: Path) -> None:
     one = frames(drawn(SMALL, tmp_path))[0]
     other = frames(drawn(replace(SMALL, prompt="a blue whale in the sea at night"), tmp_path))[0]
     assert difference(middle(one), middle(other)) > 15
+
+
+def test_another_seed_is_another_picture_and_the_same_seed_the_same_bytes(tmp_path: Path) -> None:
+    films = [drawn(replace(SMALL, seed=seed), tmp_path, str(number)) for number, seed in enumerate((None, 0, 1, 1))]
+    shown = [middle(frames(film)[0]) for film in films]
+    assert min(difference(*pair) for pair in ((shown[0], shown[1]), (shown[0], shown[2]), (shown[1], shown[2]))) > 5
+    assert films[2].read_bytes() == films[3].read_bytes()
+
+
+def test_without_a_seed_a_prompt_is_drawn_as_it_always_was() -> None:
+    assert drawing_rng(SMALL).random() == 0.36749038755385033
 
 
 def test_the_picture_moves(tmp_path: Path) -> None:

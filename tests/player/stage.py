@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 HOST_PAGE = Path(__file__).with_name("host.html")
 APPS = advertise("io.modelcontextprotocol/ui", {"mimeTypes": ["text/html;profile=mcp-app"]})
-ALL: dict[str, Any] = {"openLinks": {}, "serverTools": {}, "serverResources": {}, "updateModelContext": {}}
+ALL: dict[str, Any] = {
+    name: {} for name in ("openLinks", "serverTools", "serverResources", "updateModelContext", "message")
+}
 MAX_MS = HANG_S * 1000
 
 

@@ -13,6 +13,7 @@ from mcp.types import TextResourceContents
 
 from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.request import Input, canonical_form, to_request
@@ -21,7 +22,7 @@ from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.player.page import PAGE
-from ltx_mcp.server.player.player_actions import KEY, player_meta
+from ltx_mcp.server.player.player_actions import KEY, player_meta, set_meta
 from ltx_mcp.settings import read_settings
 from tests.conftest import ERAS, Clock, Connect, Era
 
@@ -86,7 +87,7 @@ async def test_check_job_names_the_page_and_the_page_can_be_read(connect: Connec
         assert listed.mime_type == "text/html;profile=mcp-app"
         read = (await client.read_resource(PAGE)).contents[0]
     assert isinstance(read, TextResourceContents)
-    assert len(read.text.encode()) < 30_000
+    assert len(read.text.encode()) < 41_000
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -196,3 +197,23 @@ def test_what_a_live_job_waits_for_is_told_and_how_long_it_has(job: Callable[...
     }
     ended = replace(made, state=State.UNKNOWN, finished_at=made.created_at + timedelta(seconds=5))
     assert notes(ended, clock) == {"prompt": "a pond", "elapsed_s": 5}
+
+
+def test_of_a_set_is_told_what_its_takes_have_in_common(job: Callable[..., Job], clock: Clock) -> None:
+    made = job(State.SUCCEEDED)
+    waits = replace(job(State.QUEUED, blocked_by="job_a"), set_id="set_a", take=2)
+    takes = JobSet("set_a", "local", "", {}, made.created_at, (made, waits))
+    clock.turn(seconds=42)
+    assert set_meta(takes, "FAL_KEY is not set.", clock())[KEY] == {
+        "prompt": "a pond",
+        "elapsed_s": 42,
+        "waits_for": "job_a",
+        "hindrance": "FAL_KEY is not set.",
+        "sizes": {made.id: 1},
+    }
+
+
+def test_a_take_is_ordered_again_and_extended_by_itself(job: Callable[..., Job], clock: Clock) -> None:
+    told = notes(replace(job(State.SUCCEEDED), set_id="set_a", take=2), clock)
+    for action in ("again", "extend"):
+        assert "takes" not in told[action]["arguments"]

@@ -109,6 +109,7 @@ async def test_a_wish_to_cancel_while_it_waits(bench: Bench, provider: str) -> N
     bench.world.wait_s = 1000.0
     job = await bench.until(await bench.place(text(provider=provider, prompt="cancel it waiting")), State.RUNNING)
     said = await bench.jobs.cancel(job.id, job.caller)
+    assert isinstance(said, Job)
     if provider == "fal":
         assert (said.state, said.cancel, said.bill) == (State.CANCELLED, CancelOutcome.STOPPED, ChargeState.RELEASED)
         return
@@ -123,6 +124,7 @@ async def test_a_wish_to_cancel_while_it_runs(bench: Bench, provider: str) -> No
     bench.world.wait_s, bench.world.work_s = 0.0, 1000.0
     job = await bench.until(await bench.place(text(provider=provider, prompt="cancel it running")), State.RUNNING)
     said = await bench.jobs.cancel(job.id, job.caller)
+    assert isinstance(said, Job)
     assert said.cancel is (CancelOutcome.ASKED if provider == "fal" else CancelOutcome.NOT_POSSIBLE)
     bench.world.work_s = 0.0
     job = await bench.end(job)
@@ -135,6 +137,7 @@ async def test_a_wish_to_cancel_after_the_end_changes_nothing(bench: Bench, prov
     bench.world.wait_s = bench.world.work_s = 0.0
     job = await bench.order(text(provider=provider, prompt="cancel it ended"))
     again = await bench.jobs.cancel(job.id, job.caller)
+    assert isinstance(again, Job)
     assert (again.state, again.bill, again.film) == (State.SUCCEEDED, ChargeState.BOOKED, job.film)
     assert bench.count(provider, "cancel") == 0
 
@@ -196,7 +199,9 @@ async def test_an_unknown_end_is_learned_when_somebody_looks_again(bench: Bench,
     assert (job.state, job.bill) == (State.UNKNOWN, ChargeState.HELD)
     bench.time.run(500)
     bench.world.work_s = 0.0
-    job = await bench.end(await bench.jobs.get_rechecked(job.id, job.caller))
+    again = await bench.jobs.get_rechecked(job.id, job.caller)
+    assert isinstance(again, Job)
+    job = await bench.end(again)
     assert (job.state, job.bill, job.error, bench.count(provider, "submit")) == (
         State.SUCCEEDED,
         ChargeState.BOOKED,

@@ -22,7 +22,7 @@ from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Emulated
 from tests.facts import facts_of
-from tests.media.films import Recipe, between, heard, lag, make, pictures, psnr
+from tests.media.films import NTSC, Recipe, between, heard, lag, make, packets, pictures, psnr
 from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
@@ -322,7 +322,7 @@ async def test_each_quote_says_which_seconds_it_is_for(agent: Opened, tmp_path: 
     assert "0.40 USD each; for 4 s: the whole video, not only the section." in redone
     assert "ltx ltx-2.5-pro: 1.70 USD each; for 10 s at most: booked by the length that comes." in free
     assert "for 20 s at most" in free
-    assert "Not offered by fal, netwrck, bytecompute, local" in free
+    assert "Not offered by netwrck, bytecompute, local" in free
 
 
 async def test_one_reason_of_several_models_is_said_once(agent: Opened, tmp_path: Path) -> None:
@@ -338,10 +338,34 @@ async def test_the_editing_tools_are_listed_where_somebody_can_do_them(home: Pat
     server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), catalog)
     async with Client(server) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
-    assert names[-3:] == ["generate_from_audio", "extend_video", "retake_video"]
+    assert names[-4:] == ["generate_from_audio", "extend_video", "retake_video", "reframe_video"]
     unable = tuple(facts for facts in read_providers() if facts.name == "netwrck")
     catalog = make_catalog(unable, (), lambda name: "a-key" if name == "NETWRCK_API_KEY" else "")
     server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), catalog)
     async with Client(server) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
     assert names == ["generate_video", "animate_image", "check_job", "estimate_cost", "cancel_job", "list_jobs"]
+
+
+async def test_a_film_is_reframed_before_it_is_made(agent: Opened) -> None:
+    async with agent() as talk:
+        shot = await talk.calls("generate_video", prompt="a pond", resolution="720p", provider="local")
+        priced = await talk.calls("estimate_cost", operation="reframe", video=shot["job_id"], provider="local")
+        view, film = await talk.film(
+            "reframe_video", video=shot["job_id"], aspect_ratio="9:16", resolution="720p", provider="local"
+        )
+        _, wide = await talk.ends(shot["job_id"])
+    assert [(quote["cost_usd"], quote["billed"]) for quote in priced["quotes"]] == [(0, "6 s: the whole video")]
+    assert (view["sources"], view["is_preview"], changed(view)) == ([shot["job_id"]], True, [])
+    assert (view["width"], view["height"], view["duration"], view["fps"]) == (720, 1280, 6, 25)
+    assert packets(film, "audio") == packets(wide, "audio")
+
+
+async def test_a_silent_film_of_an_odd_rate_is_reframed_and_nothing_is_told_as_changed(
+    agent: Opened, tmp_path: Path
+) -> None:
+    make(tmp_path / "clip.mp4", replace(SMALL, audio=None, rate=NTSC, frames=60))
+    async with agent() as talk:
+        shape = {"aspect_ratio": "1:1", "resolution": "720p"}
+        view, _ = await talk.film("reframe_video", video="clip.mp4", provider="local", **shape)
+    assert (view["width"], view["height"], view["fps"], changed(view)) == (720, 720, 29.97, [])

@@ -120,3 +120,21 @@ async def test_a_prompt_that_cannot_be_given_is_the_callers_mistake(
 async def test_a_prompt_is_short_enough_to_be_read(connect: Connect) -> None:
     assert len(await told(connect, "direct_video", idea="x")) < 9000
     assert len(await told(connect, "storyboard", story="x")) < 9000
+
+
+async def test_several_shots_in_one_clip_are_weighed_against_a_chain_where_a_model_films_them(connect: Connect) -> None:
+    clip = await told(connect, "direct_video", idea="a talk", model="ltx-2.5-fast", duration="10")
+    assert "ltx-2.5-fast can film two to four shots in one clip" in clip
+    for word in ("beats a chain", "A chain is better", "one shot is better", '"A hard cut transitions to …"'):
+        assert word in clip
+    assert "shots in one clip" not in await told(connect, "direct_video", idea="a talk", model="ltx-2.3-pro")
+    chain = await told(connect, "storyboard", story="a talk", shots="3")
+    assert chain.index("shots in one clip") < chain.index("The steps below are for a chain.") < chain.index("1. Write")
+    assert "shots in one clip" not in await told(connect, "storyboard", story="a talk", shots="1")
+
+
+@pytest.mark.parametrize(("name", "about"), [("direct_video", "idea"), ("storyboard", "story")])
+async def test_both_say_how_to_have_several_takes_to_choose_from(connect: Connect, name: str, about: str) -> None:
+    text = await told(connect, name, "auto", **{about: "a heron"})
+    assert "takes=3 orders three versions" in text
+    assert "video=set_…/2" in text

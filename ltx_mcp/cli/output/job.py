@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import option_name, print_json, spoken
@@ -16,6 +16,9 @@ from ltx_mcp.presentation.config import read_edge
 from ltx_mcp.presentation.result_models import AdjustmentView, JobView, to_time
 from ltx_mcp.presentation.result_text import changes_text, says
 from ltx_mcp.presentation.suggestions import ADDED_S, ANY_PROMPT, REDONE_S, longer, next_shot, redone
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PREVIEW = "A preview drawn on this machine, not LTX."
 SIGNS = {"succeeded": "✓", "failed": "✗", "cancelled": "✗", "unknown": "?"}
@@ -63,32 +66,47 @@ def print_made(view: JobView, *, as_json: bool, says_place: bool) -> None:
 
 def _draw(view: JobView, facts: Sequence[str], steps: Sequence[tuple[str, str]], *, is_made: bool = False) -> None:
     """On a terminal; what was just made stands apart, and so do the commands that go on from it."""
-    from rich.padding import Padding
-    from rich.text import Text
-
-    from ltx_mcp.cli.output.screen import STATES, make_console, piece, place_of
+    from ltx_mcp.cli.output.screen import make_console
 
     console = make_console()
-
-    def draw(text: str, style: str = "") -> None:
-        console.print(Padding(piece(console, text, style), (0, 0, 0, 2)))
-
     if is_made:
         console.print()
-    sign = f"{SIGNS[view.state]} " if view.state in SIGNS else ""
-    state = piece(console, f"{sign}{view.state}", STATES[view.state])
-    console.print(Text.assemble(state, " ", piece(console, view.job_id, "bold")))
-    if place := view.file or view.video_url:
-        # one line however long it is: what is marked with the mouse is then the whole path
-        console.print(Text.assemble("  ", place_of(console, place)), soft_wrap=True)
-    for fact in (_order(view), *facts):
-        draw(fact)
+    draw_block(console, view.job_id, view.state, view.file or view.video_url, [_order(view), *facts])
     if is_made and steps:
         console.print()
+    draw_steps(console, steps)
+
+
+def draw_block(console: "Console", name: str, state: str, place: str | None, facts: Sequence[str]) -> None:
+    """One job or take: how it stands, where its video lies, and a sentence for each fact."""
+    from rich.text import Text
+
+    from ltx_mcp.cli.output.screen import STATES, piece, place_of
+
+    sign = f"{SIGNS[state]} " if state in SIGNS else ""
+    words = piece(console, f"{sign}{state}", STATES[state])
+    console.print(Text.assemble(words, " ", piece(console, name, "bold")))
+    if place:
+        # one line however long it is: what is marked with the mouse is then the whole path
+        console.print(Text.assemble("  ", place_of(console, place)), soft_wrap=True)
+    for fact in facts:
+        _draw_indented(console, fact)
+
+
+def draw_steps(console: "Console", steps: Sequence[tuple[str, str]]) -> None:
+    """What can be done next, and the command for it."""
     for words, command in steps:
-        draw(words, "dim")
+        _draw_indented(console, words, "dim")
         # a line of its own, however long it is: the whole of it can be marked and given
         console.print(f"    {command}", soft_wrap=True)
+
+
+def _draw_indented(console: "Console", text: str, style: str = "") -> None:
+    from rich.padding import Padding
+
+    from ltx_mcp.cli.output.screen import piece
+
+    console.print(Padding(piece(console, text, style), (0, 0, 0, 2)))
 
 
 def _order(view: JobView) -> str:
@@ -97,20 +115,24 @@ def _order(view: JobView) -> str:
 
 def next_steps(view: JobView, catalog: Catalog) -> list[tuple[str, str]]:
     """What can be done with a film, each with its price, and the command."""
-    video, last = _inputs_of(view)
-    job_id, steps = view.job_id, [(f"again, {view.price()}", "the same command with --new")]
+    return steps_of(view.job_id, view.price(), *_inputs_of(view), catalog)
+
+
+def steps_of(name: str, price: str, video: Input, last: Input, catalog: Catalog) -> list[tuple[str, str]]:
+    """The same for the film that `name` names; `last` is its last frame."""
+    steps = [(f"again, {price}", "the same command with --new")]
     if more := longer(video, catalog):
         context = f" {option_name('context')} {more.context:g}" if more.context else ""
         words = spoken(f"{ADDED_S} s longer, {more.price}")
-        steps.append((words, f"ltx-mcp extend {job_id} {option_name('duration')} {ADDED_S}{context}"))
+        steps.append((words, f"ltx-mcp extend {name} {option_name('duration')} {ADDED_S}{context}"))
     if redo := redone(video, catalog):
         section = f"{option_name('start_time')} 0 {option_name('duration')} {REDONE_S}"
         steps.append(
-            (f"{REDONE_S} s of it anew, {redo.price}", f'ltx-mcp retake {job_id} {section} --prompt "{ANY_PROMPT}"')
+            (f"{REDONE_S} s of it anew, {redo.price}", f'ltx-mcp retake {name} {section} --prompt "{ANY_PROMPT}"')
         )
     if shot := next_shot(last, catalog):
         words = f"a next shot of {shot.offer.length:f} s, {shot.price}"
-        steps.append((words, f'ltx-mcp animate {job_id}#last "{ANY_PROMPT}"'))
+        steps.append((words, f'ltx-mcp animate {name}#last "{ANY_PROMPT}"'))
     return steps
 
 
@@ -132,10 +154,13 @@ def _inputs_of(view: JobView) -> tuple[Input, Input]:
 
 
 def _ways_to_settle(view: JobView) -> list[tuple[str, str]]:
+    return ways_to_settle(view.job_id, view.state, view.provider)
+
+
+def ways_to_settle(job_id: str, state: str, provider: str) -> list[tuple[str, str]]:
     """What a person may say of an order whose outcome is unknown, after a look at the provider's dashboard."""
-    if view.state != "unknown":
+    if state != "unknown":
         return []
-    job_id, provider = view.job_id, view.provider
     return [
         (f"if {provider}'s dashboard shows the order", f"ltx-mcp jobs adopt {provider} REMOTE_ID --job {job_id}"),
         ("if it does not", f"ltx-mcp jobs resolve {job_id} not-charged"),
@@ -145,7 +170,8 @@ def _ways_to_settle(view: JobView) -> list[tuple[str, str]]:
 
 def _facts(view: JobView) -> list[str]:
     """How far it is, what it was made from, what came of it: a sentence each."""
-    lines = []
+    set_id, _, number = (view.take or "").partition("/")
+    lines = [f"Take {number} of {set_id}."] if number else []
     if view.progress is not None and view.finished_at is None:
         lines.append(f"{view.progress:.0f} %")
     if view.sources:
@@ -155,7 +181,7 @@ def _facts(view: JobView) -> list[str]:
         lines.append(f"{view.duration:g} s, {view.width}x{view.height}, {view.fps:g} fps, {sound}")
     if view.charged_usd is not None and view.charged_usd != view.cost_usd:
         lines.append(f"Charged {to_text(view.charged_usd)} USD, by the provider's own figure.")
-    lines += [_change(each) for each in view.adjustments]
+    lines += [change_text(each) for each in view.adjustments]
     if view.is_preview:
         lines.append(PREVIEW)
     if view.error:
@@ -164,7 +190,8 @@ def _facts(view: JobView) -> list[str]:
     return [spoken(line) for line in lines] + said
 
 
-def _change(change: AdjustmentView) -> str:
+def change_text(change: AdjustmentView) -> str:
+    """What is not as asked, and by whom."""
     if change.field == CAPTION:
         return changes_text([change])
     return f"Changed: {change.field} {change.asked} -> {change.got} (by {change.by})."

@@ -72,7 +72,7 @@ def _cell(job: Job, name: str) -> tuple[str, str]:
 
     progress = f" {job.progress:.0f} %" if job.state is State.RUNNING and job.progress else ""
     return {
-        "job": (job.id, ""),
+        "job": (job.take_name or job.id, ""),
         "state": (f"{job.state}{progress}", STATES[job.state]),
         "age": (age(job.created_at, datetime.now(UTC)), "dim"),
         "provider": (job.offer.provider, ""),
@@ -83,7 +83,7 @@ def _cell(job: Job, name: str) -> tuple[str, str]:
 
 def _plain_cells(row: JobSummary) -> dict[str, str]:
     return {
-        "job": row.job_id,
+        "job": row.take or row.job_id,
         "state": row.state,
         "provider": row.provider,
         "usd": to_text(row.cost_usd),

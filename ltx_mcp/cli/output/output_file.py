@@ -19,6 +19,7 @@ from ltx_mcp.cli.output.messages import can_ask, say
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.launch import find_program
 from ltx_mcp.presentation.result_models import JobView
+from ltx_mcp.presentation.set_results import TakeView
 
 STDOUT = "-"
 OPENERS = {"darwin": ("open",)}
@@ -29,24 +30,26 @@ PATIENCE_S = 3.0
 
 @dataclass(frozen=True)
 class Output:
-    """Where a film goes; without a path to stdout. `may_replace`: what is there may be replaced."""
+    """Where a film goes, or the takes of a set under numbered names; without a path to stdout. `may_replace`: what is
+    there may be replaced."""
 
     path: Path | None
     may_replace: bool = False
 
-    def put(self, view: JobView) -> None:
+    def put(self, view: JobView | TakeView) -> None:
         """Bring the film there; a file is there whole or not at all. Raises CallerError or SetupError."""
+        number, name = (view.take, view.name) if isinstance(view, TakeView) else (0, view.job_id)
         if view.file is None:
             raise CallerError(
                 ErrorCode.INPUT_FAILED,
-                f"The film of {view.job_id} is not on this machine.",
-                f"ltx-mcp jobs fetch {view.job_id} brings it while its address lives.",
+                f"The film of {name} is not on this machine.",
+                f"ltx-mcp jobs fetch {name} brings it while its address lives.",
             )
         film = Path(view.file)
         if self.path is None:
             _pour(film)
             return
-        target = self.path / film.name if self.path.is_dir() else self.path
+        target = self.path / film.name if self.path.is_dir() else _numbered(self.path, number)
         try:
             _copy(film, target, may_replace=self.may_replace)
         except OSError as error:
@@ -67,11 +70,19 @@ def output_options(function: Any) -> Any:
     return output(force(function))
 
 
-def read_output(text: str, *, force: bool, as_json: bool, nothing: str) -> Output | None:
-    """Where the film is to go, looked at before anything else happens; `nothing` says what then does not."""
+def _numbered(path: Path, take: int) -> Path:
+    """`kite.mp4` itself, or `kite-2.mp4` for take 2."""
+    return path.with_stem(f"{path.stem}-{take}") if take else path
+
+
+def read_output(text: str, *, force: bool, as_json: bool, nothing: str, takes: int = 1) -> Output | None:
+    """Where the film or so many takes are to go, looked at before anything else happens; `nothing` says what then does
+    not."""
     if not text:
         return None
     if text == STDOUT:
+        if takes > 1:
+            raise click.UsageError("--output - takes one film: give a file, which takes are numbered after.")
         if as_json:
             raise click.UsageError("--json and --output - cannot both have stdout.")
         if sys.stdout.isatty():
@@ -84,10 +95,11 @@ def read_output(text: str, *, force: bool, as_json: bool, nothing: str) -> Outpu
         raise click.UsageError(f"--output: there is no folder {path.parent}.")
     if not os.access(path.parent, os.W_OK):
         raise click.UsageError(f"--output: {path.parent} cannot be written.")
-    if path.exists() and not force:
+    targets = [_numbered(path, take) for take in range(1, takes + 1)] if takes > 1 else [path]
+    if there := ", ".join(str(target) for target in targets if target.exists() and not force):
         if not can_ask():
-            raise click.UsageError(f"--output: {path} is there already; --force replaces it.")
-        agree_or_leave(f"{path} is there already. Replace it?", nothing)
+            raise click.UsageError(f"--output: {there} is there already; --force replaces it.")
+        agree_or_leave(f"{there} is there already. Replace it?", nothing)
         force = True
     return Output(path, force)
 

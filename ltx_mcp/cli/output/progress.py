@@ -1,9 +1,9 @@
-"""What a person sees while a job is under way: one line with words, a bar where there is room for it, and above it what
-is ordered where, and why it went on."""
+"""What a person sees while a job or a set is under way: a line with words for each job, a bar where there is room for
+it, and above them what is ordered where, and why it went on."""
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from ltx_mcp.cli.output.messages import say
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import spoken
 from ltx_mcp.domain.job import Job, State
+from ltx_mcp.domain.job_set import JobSet, jobs_of
 from ltx_mcp.presentation.next_steps import JobContext, context_of
 from ltx_mcp.presentation.result_text import order_text, status_text
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from ltx_mcp.jobs.service import Jobs
 
-Report = Callable[[Job], Awaitable[None]]
+Report = Callable[[Job | JobSet], Awaitable[None]]
 Refresh = Callable[[], Coroutine[Any, Any, None]]
 WIDEST, BAR, MIN_BAR = 100, 36, 8
 REFRESH_S = 1.0
@@ -45,10 +46,10 @@ class ProgressLine:
 
         # never the last column: a terminal that is made narrower would fold the line
         room = min(options.max_width - 1, WIDEST)
-        words = piece(console, status_text(self.job, self.context, datetime.now(UTC)))
+        words = piece(console, f"{self._label}{self._status()}")
         words.truncate(room, overflow="crop" if options.ascii_only else "ellipsis")
         left = min(room - words.cell_len - 1, BAR)
-        if left < MIN_BAR:
+        if left < MIN_BAR or not self.job.live:
             yield words
             return
         done = self.job.progress if self.job.state is State.RUNNING else None
@@ -59,40 +60,52 @@ class ProgressLine:
         )
         yield line
 
+    @property
+    def _label(self) -> str:
+        return f"take {self.job.take}: " if self.job.take else ""
+
+    def _status(self) -> str:
+        """What happens to it; of a take that has ended what came of it, while others are under way."""
+        return status_text(self.job, self.context, datetime.now(UTC)) if self.job.live else str(self.job.state)
+
 
 @contextmanager
-def following(jobs: "Jobs", job: Job, context: JobContext) -> Iterator[tuple[Report, Refresh]]:
-    """What reports how the job stands, and what refreshes its place in line; nothing moves where nobody looks on."""
-    line = ProgressLine(job, context)
+def following(jobs: "Jobs", followed: Job | JobSet, contexts: Sequence[JobContext]) -> Iterator[tuple[Report, Refresh]]:
+    """What reports how a job or each take stands, and what refreshes the places in line; nothing moves where nobody
+    looks on."""
+    lines = [ProgressLine(job, context) for job, context in zip(jobs_of(followed), contexts, strict=True)]
 
-    async def report(job: Job) -> None:
-        line.job, line.context = job, await context_of(jobs, job)
-        for sentence in await progress.news(job):
-            write(sentence)
+    async def report(followed: Job | JobSet) -> None:
+        for job, line, progress in zip(jobs_of(followed), lines, progresses, strict=True):
+            line.job, line.context = job, await context_of(jobs, job)
+            for sentence in await progress.news(job):
+                write(sentence)
 
     async def refresh() -> None:
         while True:
             await anyio.sleep(REFRESH_S)
-            if line.job.state is State.QUEUED:
-                await report(line.job)
+            for line in lines:
+                if line.job.state is State.QUEUED:
+                    line.context = await context_of(jobs, line.job)
 
-    with _drawn(line) as write:
-        progress = OrderProgress(jobs, job)
+    with _drawn(lines) as write:
+        progresses = [OrderProgress(jobs, line.job) for line in lines]
         yield report, refresh
 
 
 @contextmanager
-def _drawn(line: ProgressLine) -> Iterator[Callable[[str], None]]:
-    """Draws it where a person looks on, and gives what writes a sentence above it."""
+def _drawn(lines: Sequence[ProgressLine]) -> Iterator[Callable[[str], None]]:
+    """Draws them where a person looks on, and gives what writes a sentence above them."""
     if not is_terminal(sys.stderr):
         yield say
         return
+    from rich.console import Group
     from rich.live import Live
 
     from ltx_mcp.cli.output.screen import make_console, piece
 
-    console = make_console(stderr=True)
-    with Live(line, console=console, transient=True, refresh_per_second=10, redirect_stdout=False), _logs_above():
+    console, drawn = make_console(stderr=True), Group(*lines)
+    with Live(drawn, console=console, transient=True, refresh_per_second=10, redirect_stdout=False), _logs_above():
         yield lambda sentence: console.print(piece(console, sentence))
 
 
@@ -109,13 +122,14 @@ def _logs_above() -> Iterator[None]:
                 handler.setStream(stream)
 
 
-def placed_text(job: Job, *, is_preview: bool) -> str:
-    """What is about to be ordered, or drawn, before anybody is paid."""
-    return f"{job.id} {_ordering(job, is_preview=is_preview)}"
+def placed_text(placed: Job | JobSet, *, is_preview: bool) -> str:
+    """What is about to be ordered, or drawn, before anybody is paid: one price, or that of each take and of all."""
+    jobs = jobs_of(placed)
+    return f"{placed.id} {_ordering(jobs[0], is_preview=is_preview, takes=len(jobs))}"
 
 
-def _ordering(job: Job, *, is_preview: bool) -> str:
-    return f"{'drawing' if is_preview else 'ordering'}: {order_text(job.offer)}."
+def _ordering(job: Job, *, is_preview: bool, takes: int = 1) -> str:
+    return f"{'drawing' if is_preview else 'ordering'}: {order_text(job.offer, takes)}."
 
 
 class OrderProgress:
@@ -126,6 +140,7 @@ class OrderProgress:
         self._offer_index = job.offer_index
         self._refusals: int | None = None if job.offer_index else 0
         self._is_accepted = job.state in ACCEPTED
+        self._was_live = job.live
 
     async def news(self, job: Job) -> list[str]:
         """Sentences that were not said yet."""
@@ -136,9 +151,12 @@ class OrderProgress:
         if job.offer_index != self._offer_index:
             refusals = await self._jobs.refusals(job)
             said = (*refusals[self._refusals :], f"Now {_ordering(job, is_preview=is_preview)}")
-            sentences.append(spoken(" ".join(said)))
+            sentences.append(f"{job.take_name and f'{job.take_name}: '}{spoken(' '.join(said))}")
             self._offer_index, self._refusals = job.offer_index, len(refusals)
         if job.state in ACCEPTED and not self._is_accepted:
             self._is_accepted = True
-            sentences += [] if is_preview else [f"{job.id} ordered: {job.offer.provider} took it."]
+            sentences += [] if is_preview else [f"{job.take_name or job.id} ordered: {job.offer.provider} took it."]
+        if job.take and self._was_live and not job.live:
+            sentences.append(f"{job.take_name} {job.state}.")
+        self._was_live = job.live
         return sentences

@@ -1,33 +1,38 @@
-"""What may still be ordered, inside the caller's transaction: the live jobs of a caller, the budget of a UTC day, and
-the next offer that fits after a definite rejection."""
+"""What may still be ordered, inside the caller's transaction: the live jobs of a caller, the budget of a UTC day, the
+places at a provider, and the next offer that fits after a definite rejection."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, literal_column, select
+from sqlalchemy import Connection, and_, func, literal_column, or_, select
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import ChargeState, Job
+from ltx_mcp.domain.job import ACTIVE_STATES, IN_FLIGHT_STATES, ChargeState, Job, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import ceiling
-from ltx_mcp.domain.price import from_micro, to_text
+from ltx_mcp.domain.price import from_micro, to_micro, to_text
+from ltx_mcp.domain.takes import takes_price
 from ltx_mcp.jobs.store.schema import IS_LIVE, jobs
+from ltx_mcp.jobs.store.transitions import machine_of
 
 
-def check_live(connection: Connection, caller: str, most: int) -> None:
-    """Raises CallerError(rate_limited) when `caller` has `most` live jobs or more.
+def check_live(connection: Connection, caller: str, most: int, added: int = 1) -> None:
+    """Raises CallerError(rate_limited) when with so many `added` ones `caller` would have more than `most` live jobs.
 
     Blocked jobs count; jobs whose outcome is unknown do not, because they have ended.
     """
     query = select(jobs.c.state, func.count()).where(jobs.c.caller == caller, literal_column(IS_LIVE))
     counts = {state: number for state, number in connection.execute(query.group_by(jobs.c.state))}
     total = sum(counts.values())
-    if total >= most:
-        shares = ", ".join(f"{number} {state}" for state, number in sorted(counts.items(), key=lambda each: -each[1]))
-        found = "1 job is" if total == 1 else f"{total} jobs are"
+    if total + added > most:
+        each = ", ".join(f"{number} {state}" for state, number in sorted(counts.items(), key=lambda each: -each[1]))
+        shares = f" ({each})" if each else ""
+        found = "no job is" if total == 0 else "1 job is" if total == 1 else f"{total} jobs are"
+        more = "" if added == 1 else f" these would be {added} more,"
         raise CallerError(
             ErrorCode.RATE_LIMITED,
-            f"{found} under way ({shares}), and {most} of one caller may be at a time; nothing was ordered.",
+            f"{found} under way{shares},{more} and {most} of one caller may be at a time; nothing was ordered.",
             "Wait until some have ended, which list_jobs shows, or end with cancel_job what is not wanted; the "
             "operator may raise LTX_MCP_MAX_LIVE_JOBS.",
         )
@@ -46,12 +51,12 @@ class Budget:
         """What may still be ordered on that day."""
         return None if self.limit is None else max(0, self.limit - self.booked - self.held)
 
-    def check(self, offer: Offer) -> None:
-        """Raises CallerError(over_budget), saying what is left, when `offer` does not fit."""
-        if self.left is not None and not offer.fits(from_micro(self.left)):
+    def check(self, offer: Offer, takes: int = 1) -> None:
+        """Raises CallerError(over_budget), saying what is left, when `offer` does not fit so many times."""
+        if self.left is not None and to_micro(offer.at_most_usd) * takes > self.left:
             raise CallerError(
                 ErrorCode.OVER_BUDGET,
-                f"This costs {offer.price}; {to_text(from_micro(self.left))} USD are left of today's "
+                f"This costs {takes_price(offer, takes)}; {to_text(from_micro(self.left))} USD are left of today's "
                 f"budget of {to_text(from_micro(self.limit or 0))} USD.",
                 "Ask for less, wait until 00:00 UTC, or let the operator raise LTX_MCP_BUDGET_USD_PER_DAY.",
             )
@@ -105,3 +110,15 @@ def _check_most(job: Job, offer: Offer) -> None:
             ErrorCode.OVER_BUDGET,
             f"By its newest price it costs {offer.price}, more than the {to_text(most)} USD that this job may cost.",
         )
+
+
+def is_under_way() -> Any:
+    """Ordered, or about to be."""
+    return or_(jobs.c.state.in_(IN_FLIGHT_STATES), and_(jobs.c.state == State.QUEUED, jobs.c.lease_owner != ""))
+
+
+def count_under_way(connection: Connection, provider: str, worker: str) -> int:
+    """How many orders of this provider are under way; with `worker`, how many jobs run on its machine."""
+    busy = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.lease_owner != "") if worker else is_under_way()
+    owners = connection.execute(select(jobs.c.lease_owner).where(jobs.c.provider == provider, busy)).scalars().all()
+    return sum(not worker or machine_of(owner) == machine_of(worker) for owner in owners)

@@ -14,7 +14,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
 from ltx_mcp.jobs.store.change_notifier import ChangeNotifier
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.jobs.store.transitions import found_or_refused, is_job_id
+from ltx_mcp.jobs.store.transitions import is_job_id
 
 MAX_CURSOR_CHARS = 200
 
@@ -37,15 +37,15 @@ async def read_page(store: Store, watch: ChangeNotifier, arguments: ListJobs, ca
         with anyio.move_on_after(arguments.wait_seconds):
             while all(job.live for job in live):
                 await watch.change({job.id: job.revision for job in live})
-                live = await store.run_in_thread(_reload, store, live, caller)
+                live = await store.run_in_thread(_reload, store, live)
         found = await store.run_in_thread(query)
     shown = tuple(found[: arguments.limit])
     is_last = len(found) <= arguments.limit
     return Page(shown, "" if is_last else base64.urlsafe_b64encode(shown[-1].id.encode()).decode())
 
 
-def _reload(store: Store, jobs: Sequence[Job], caller: str) -> list[Job]:
-    return [found_or_refused(store.get(job.id, caller), job.id) for job in jobs]
+def _reload(store: Store, jobs: Sequence[Job]) -> list[Job]:
+    return [store.reload(job) for job in jobs]
 
 
 async def _read_cursor(store: Store, cursor: str, caller: str) -> tuple[datetime, str]:

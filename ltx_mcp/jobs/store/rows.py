@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from ltx_mcp.domain.errors import JobError
 from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, CancelOutcome, ChargeState, Job, State
+from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.price import floor_micro, to_micro
@@ -37,6 +38,24 @@ class PlacedJob:
 
     job: Job
     fresh: bool
+
+    @property
+    def followed(self) -> Job:
+        """What is waited for from here on."""
+        return self.job
+
+
+@dataclass(frozen=True)
+class PlacedSet:
+    """The set of a request; `fresh` is false when it was there already."""
+
+    job_set: JobSet
+    fresh: bool
+
+    @property
+    def followed(self) -> JobSet:
+        """What is waited for from here on."""
+        return self.job_set
 
 
 _RECORDS: dict[str, TypeAdapter[Any]] = {
@@ -68,7 +87,7 @@ class LostClaimError(Exception):
 @dataclass(frozen=True)
 class NewJob:
     """A checked, planned and priced request, about to become a row. `most_usd` limits the cost of its offers at newer
-    prices; None: not given."""
+    prices; None: not given. `takes` of more than one become a set, and all else is that of each of them."""
 
     caller: str
     request_key: str
@@ -76,12 +95,13 @@ class NewJob:
     offers: tuple[Offer, ...]
     inputs: tuple[Input, ...]
     most_usd: Decimal | None = None
+    takes: int = 1
 
 
 def to_job(row: Mapping[Any, Any]) -> Job:
     """The record of a row."""
     values = {key: _read(key, row[name]) for key, name in _JOB_FIELDS}
-    values["request_key"] = values["request_key"] or ""
+    values |= {name: values[name] or nothing for name, nothing in (("request_key", ""), ("set_id", ""), ("take", 0))}
     return Job(**values)
 
 

@@ -39,6 +39,7 @@ metadata = MetaData()
 
 IS_LIVE = "state IN ('queued', 'submitting', 'running', 'saving')"
 """The condition of an index. A query must use the same text, without parameters, to use this index."""
+IN_SET = "set_id IS NOT NULL"
 
 jobs = Table(
     "jobs",
@@ -83,6 +84,8 @@ jobs = Table(
     Column("created_at", Moment, nullable=False),
     Column("ordered_at", Moment),
     Column("finished_at", Moment),
+    Column("set_id", Text, ForeignKey("sets.id")),
+    Column("take", Integer),
     Index("jobs_by_key", "caller", "request_key", unique=True),
     Index("jobs_by_fingerprint", "caller", "fingerprint"),
     Index("jobs_by_age", "caller", "created_at", "id"),
@@ -91,6 +94,20 @@ jobs = Table(
     Index("jobs_by_holder", "lease_owner", "state"),
     Index("jobs_by_wait", "blocked_by"),
     Index("jobs_live", "caller", "state", sqlite_where=text(IS_LIVE), postgresql_where=text(IS_LIVE)),
+    Index("jobs_by_set", "set_id", "take", unique=True, sqlite_where=text(IN_SET), postgresql_where=text(IN_SET)),
+)
+
+sets = Table(
+    "sets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("caller", Text, nullable=False),
+    Column("request_key", Text),
+    Column("fingerprint", Text, nullable=False),
+    Column("normal", JSON, nullable=False, key="canonical_request"),
+    Column("created_at", Moment, nullable=False),
+    Index("sets_by_key", "caller", "request_key", unique=True),
+    Index("sets_by_fingerprint", "caller", "fingerprint"),
 )
 
 events = Table(

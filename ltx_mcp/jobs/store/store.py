@@ -3,28 +3,31 @@
 Blocking; async code uses `run_in_thread`. Only a job's lease owner, under its fencing token, moves it along
 TRANSITIONS."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, not_, or_, select, update
 
 from ltx_mcp.domain.errors import JobError
-from ltx_mcp.domain.job import ACTIVE_STATES, IN_FLIGHT_STATES, ChargeState, Event, Job, JobChanges, State
+from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, Event, Job, JobChanges, State
+from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import fingerprint
 from ltx_mcp.jobs.cancellation import request_cancel
 from ltx_mcp.jobs.confirmation import name_of, use_up
-from ltx_mcp.jobs.store.budget import Budget, check_live, next_that_fits, read_budget
+from ltx_mcp.jobs.store.budget import Budget, check_live, count_under_way, is_under_way, next_that_fits, read_budget
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import (
     ActiveJob,
     NewJob,
     PlacedJob,
+    PlacedSet,
     change,
     day_of,
     find,
@@ -38,7 +41,8 @@ from ltx_mcp.jobs.store.rows import (
 )
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity, find_same, identity_of
 from ltx_mcp.jobs.store.schema import events, jobs
-from ltx_mcp.jobs.store.transitions import check_transition, machine_of, price_drift, release_changes
+from ltx_mcp.jobs.store.sets import find_named, find_set, insert_set
+from ltx_mcp.jobs.store.transitions import Found, check_transition, price_drift, release_changes
 
 MAX_AHEAD = timedelta(hours=1)
 """No job waits longer: a later `run_after` comes from a clock that has been set back since."""
@@ -64,43 +68,51 @@ class Store:
 
         Raises CallerError when the key belongs to another request, the caller has too many live jobs, or the day's
         budget is too small."""
-        name = f"key {new.request_key}" if new.request_key else fingerprint(new.normal)
         with self._database.write() as connection:
-            self._database.lock(connection, f"request {new.caller} {name}")
-            if found := find_same(connection, identity_of(new, repeat), now):
+            if found := self._admit(connection, new, now, repeat, partial(self._database.lock, connection)):
+                assert isinstance(found, Job)
                 return PlacedJob(found, fresh=False)
-            if self._max_live_jobs is not None:
-                self._database.lock(connection, f"live {new.caller}")
-                check_live(connection, new.caller, self._max_live_jobs)
-            self._lock_day(connection, now)
-            self._check_budget(connection, new.offers[0], now)
             use_up(connection, new.caller, name_of(new.normal, new.request_key))
             return PlacedJob(insert_job(connection, new, now, "placed", lease_owner), fresh=True)
 
-    def check(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> Job | None:
-        """The job that this request already has, or None. Raises what `place` would raise now."""
-        with self._database.read() as connection:
-            if found := find_same(connection, identity_of(new, repeat), now):
-                return found
-            if self._max_live_jobs is not None:
-                check_live(connection, new.caller, self._max_live_jobs)
-            self._check_budget(connection, new.offers[0], now)
-            return None
+    def place_set(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY, lease_owner: str = "") -> PlacedSet:
+        """As `place`, for several takes: all of them are placed, or none. Limits are compared with their sum."""
+        with self._database.write() as connection:
+            if found := self._admit(connection, new, now, repeat, partial(self._database.lock, connection)):
+                assert isinstance(found, JobSet)
+                return PlacedSet(found, fresh=False)
+            use_up(connection, new.caller, name_of(new.normal, new.request_key))
+            return PlacedSet(insert_set(connection, new, now, lease_owner), fresh=True)
 
-    def find_same(self, wanted: RequestIdentity, now: datetime) -> Job | None:
-        """The job this request already has, if any."""
+    def check(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> Job | JobSet | None:
+        """What this request already has, or None. Raises what `place` would raise now."""
+        with self._database.read() as connection:
+            return self._admit(connection, new, now, repeat, lambda name: None)
+
+    def _admit(
+        self, connection: Connection, new: NewJob, now: datetime, repeat: Repeat, lock: Callable[[str], None]
+    ) -> Job | JobSet | None:
+        """What this request already has; None when it may be placed now, which what was locked keeps true."""
+        lock(f"request {new.caller} {f'key {new.request_key}' if new.request_key else fingerprint(new.normal)}")
+        if found := find_same(connection, identity_of(new, repeat), now):
+            return found
+        if self._max_live_jobs is not None:
+            lock(f"live {new.caller}")
+            check_live(connection, new.caller, self._max_live_jobs, new.takes)
+        if self._limit is not None:
+            lock(f"budget {day_of(now)}")
+        self._check_budget(connection, new.offers[0], now, new.takes)
+        return None
+
+    def find_same(self, wanted: RequestIdentity, now: datetime) -> Job | JobSet | None:
+        """What this request already has, if anything."""
         with self._database.read() as connection:
             return find_same(connection, wanted, now)
 
-    def _lock_day(self, connection: Connection, day: datetime) -> None:
-        """Lock this day's budget until the transaction ends."""
-        if self._limit is not None:
-            self._database.lock(connection, f"budget {day_of(day)}")
-
-    def _check_budget(self, connection: Connection, offer: Offer, day: datetime) -> None:
+    def _check_budget(self, connection: Connection, offer: Offer, day: datetime, takes: int = 1) -> None:
         """Raises CallerError when the day's budget is too small; it must be locked."""
         if self._limit is not None:
-            read_budget(connection, day_of(day), self._limit).check(offer)
+            read_budget(connection, day_of(day), self._limit).check(offer, takes)
 
     # -- holding and moving -------------------------------------------------------------------------------------
 
@@ -136,7 +148,7 @@ class Store:
                 if row.state != State.QUEUED or most is None:
                     break
                 self._database.lock(connection, f"slots {row.provider}")
-                if _under_way(connection, row.provider, worker if row.provider in on_machine else "") < most:
+                if count_under_way(connection, row.provider, worker if row.provider in on_machine else "") < most:
                     break
                 full.add(row.provider)
             changes = {
@@ -183,7 +195,8 @@ class Store:
         offers = offers or job.offers
         refused: dict[str, Any] = {"provider": job.offer.provider, "error": problem.code, "message": problem.message}
         with self._database.write() as connection:
-            self._lock_day(connection, job.created_at)  # before any row, as `place` does
+            if self._limit is not None:  # before any row, as `place` does
+                self._database.lock(connection, f"budget {day_of(job.created_at)}")
             change(connection, _as_held(job), {"bill": ChargeState.RELEASED})
             index, left_out = next_that_fits(
                 job, offers, problem.code, lambda offer: self._check_budget(connection, offer, job.created_at)
@@ -296,10 +309,23 @@ class Store:
         with self._database.read() as connection:
             return find(connection, caller, job_id)
 
+    def find(self, name: str, caller: str | None = None) -> Job | JobSet | None:
+        """What `job_…`, `set_…` or `set_…/2` names. Raises CallerError(job_not_found) for a take that the set lacks."""
+        with self._database.read() as connection:
+            return find_named(connection, caller, name)
+
+    def reload(self, followed: Found) -> Found:
+        """A job or a set as it is now; as it was if it is no longer there."""
+        with self._database.read() as connection:
+            if isinstance(followed, JobSet):
+                return find_set(connection, None, followed.id) or followed
+            return find(connection, None, followed.id) or followed
+
     def named(self, prefix: str, caller: str, limit: int) -> list[Job]:
-        """A caller's jobs whose id starts with `prefix`; an exact match comes first."""
-        begins = func.substr(jobs.c.id, 1, len(prefix)) == prefix
-        query = select(jobs).where(jobs.c.caller == caller, begins).order_by(func.length(jobs.c.id), jobs.c.id)
+        """A caller's jobs whose id, or name within a set, starts with `prefix`; an exact match comes first."""
+        take_name = jobs.c.set_id + "/" + cast(jobs.c.take, Text)
+        begins = [func.substr(name, 1, len(prefix)) == prefix for name in (jobs.c.id, take_name)]
+        query = select(jobs).where(jobs.c.caller == caller, or_(*begins)).order_by(func.length(jobs.c.id), jobs.c.id)
         with self._database.read() as connection:
             return [to_job(row._mapping) for row in connection.execute(query.limit(limit))]
 
@@ -337,7 +363,7 @@ class Store:
     def count_ahead(self, job: Job) -> int:
         """How many jobs of the same provider come before a queued one: those under way and older queued ones."""
         older = and_(jobs.c.state == State.QUEUED, jobs.c.blocked_by == "", jobs.c.created_at < job.created_at)
-        first = or_(_is_under_way(), older)
+        first = or_(is_under_way(), older)
         query = select(func.count()).where(jobs.c.provider == job.offer.provider, jobs.c.id != job.id, first)
         with self._database.read() as connection:
             return connection.execute(query).scalar_one()
@@ -368,15 +394,3 @@ def _record_drift(connection: Connection, job: Job, now: datetime, changes: Mapp
     """Record in the history, once, that the charge differs from the quote."""
     if drift := price_drift(job, changes):
         record(connection, job.id, now, "price_drift", drift)
-
-
-def _is_under_way() -> Any:
-    """Ordered, or about to be."""
-    return or_(jobs.c.state.in_(IN_FLIGHT_STATES), and_(jobs.c.state == State.QUEUED, jobs.c.lease_owner != ""))
-
-
-def _under_way(connection: Connection, provider: str, worker: str) -> int:
-    """How many orders of this provider are under way; with `worker`, how many jobs run on its machine."""
-    busy = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.lease_owner != "") if worker else _is_under_way()
-    owners = connection.execute(select(jobs.c.lease_owner).where(jobs.c.provider == provider, busy)).scalars().all()
-    return sum(not worker or machine_of(owner) == machine_of(worker) for owner in owners)

@@ -3,14 +3,16 @@
 import secrets
 import string
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import TRANSITIONS, ChargeState, Job, State
+from ltx_mcp.domain.job_set import JobSet, jobs_of
 from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.quoting import quote, shorten
 
+Found = TypeVar("Found", Job, JobSet)
 ALPHABET = string.ascii_letters + string.digits
 NOT_FOR_HISTORY = frozenset({"result_url", "lease_owner", "prompt"})
 MAX_ID_CHARS = 80
@@ -21,7 +23,16 @@ ROUNDING_MICRO = 10_000
 
 def new_job_id() -> str:
     """An unguessable id, never mistaken for a file or a URL."""
-    return "job_" + "".join(secrets.choice(ALPHABET) for _ in range(20))
+    return _new_id("job_")
+
+
+def new_set_id() -> str:
+    """The same for a set."""
+    return _new_id("set_")
+
+
+def _new_id(prefix: str) -> str:
+    return prefix + "".join(secrets.choice(ALPHABET) for _ in range(20))
 
 
 def is_job_id(text: str) -> bool:
@@ -29,13 +40,11 @@ def is_job_id(text: str) -> bool:
     return len(text) <= MAX_ID_CHARS and text.isascii() and text.isprintable()
 
 
-def found_or_refused(job: Job | None, job_id: str) -> Job:
-    """`job` itself. Raises CallerError(job_not_found) for None."""
-    if job is None:
-        raise CallerError(
-            ErrorCode.JOB_NOT_FOUND, f"There is no job {shorten(job_id)}.", "list_jobs shows the jobs there are."
-        )
-    return job
+def no_such_job(name: str) -> CallerError:
+    """The error for a name that names no job, or another caller's."""
+    return CallerError(
+        ErrorCode.JOB_NOT_FOUND, f"There is no job {shorten(name)}.", "list_jobs shows the jobs there are."
+    )
 
 
 def removed_video(role: str, job_id: str) -> CallerError:
@@ -52,29 +61,31 @@ def machine_of(worker: str) -> str:
     return worker.rpartition("_")[0]
 
 
-def same_or_refused(job: Job, normal: dict[str, str], *, is_preview: bool) -> Job:
-    """The job of a request key if the request is still the same; `is_preview`: it can only be a preview now. Raises
-    CallerError naming what differs."""
-    different = sorted(
-        name
-        for name in normal.keys() | job.canonical_request.keys()
-        if normal.get(name, "") != job.canonical_request.get(name, "")
-    )
-    if not different and job.offer.provider == PREVIEW_PROVIDER and not is_preview:
+def same_or_refused(found: Found, normal: dict[str, str], *, is_preview: bool) -> Found:
+    """The job or set of a request key if the request is still the same; `is_preview`: it can only be a preview now.
+    Raises CallerError naming what differs."""
+    before = found.canonical_request
+    different = sorted(name for name in normal.keys() | before.keys() if normal.get(name, "") != before.get(name, ""))
+    is_drawn = any(job.offer.provider == PREVIEW_PROVIDER for job in jobs_of(found))
+    if not different and is_drawn and not is_preview:
         raise CallerError(
             ErrorCode.INVALID_REQUEST,
-            f"request_key {quote(job.request_key)} already names {job.id}, a preview drawn when no provider was set "
-            "up; now one is, and this would be a video of it.",
+            f"request_key {quote(found.request_key)} already names {found.id}, a preview drawn when no provider was "
+            "set up; now one is, and this would be a video of it.",
             "Use a new request_key for that video.",
         )
     if not different:
-        return job
-    named = ", ".join(f"{name} ({_cut(job.canonical_request.get(name, ''))} before)" for name in different)
+        return found
+    named = ", ".join(f"{name} ({_cut(before.get(name, _LEFT_OUT.get(name, '')))} before)" for name in different)
     raise CallerError(
         ErrorCode.INVALID_REQUEST,
-        f"request_key {quote(job.request_key)} already names {job.id}, a request with other values: {named}.",
+        f"request_key {quote(found.request_key)} already names {found.id}, a request with other values: {named}.",
         "Use a new request_key for another video, or repeat the request unchanged.",
     )
+
+
+_LEFT_OUT = {"takes": "1"}
+"""What an argument is that the canonical form leaves out."""
 
 
 def _cut(value: str) -> str:

@@ -129,6 +129,19 @@ def kept_frames(source: SourceVideo) -> Iterator[tuple[int, av.VideoFrame]]:
             raise refused("video", "has frames that cannot be decoded")
 
 
+def small_frames(source: SourceVideo, edge: int) -> Iterator[tuple[int, Image.Image]]:
+    """Every frame and its number as an image, upright, its long side `edge` pixels; for measuring, not for show."""
+    scale = edge / max(source.width, source.height)
+    size = max(1, round(source.width * scale)), max(1, round(source.height * scale))
+    # as it is stored: turning it back swaps the sides once more
+    width, height = source.shown.rotation.size(*size)
+    with open_media(source.path, "video") as container:
+        for frame in _timed(source, container):
+            number = bisect_right(source.moments, frame.pts or 0) - 1
+            image: Image.Image = frame.to_image(width=width, height=height, interpolation="AREA")  # type: ignore[no-untyped-call]
+            yield number, source.shown.rotation.image(image)
+
+
 def _timed(source: SourceVideo, container: InputContainer) -> Iterator[av.VideoFrame]:
     """The frames by the clock of the source, each once and in order."""
     stream = require_video(container)
@@ -255,6 +268,9 @@ class _FrameTransform:
             filters = [f"crop={_even(sample.width)}:{_even(sample.height)}:0:0", *filters]
         if source.shown.stretch != 1:
             filters = [*filters, f"scale={source.width}:{source.height}:flags=bicubic", "setsar=1"]
+        if "vflip" in filters:
+            # it only has the lines counted from below, which who reads them as bytes cannot see
+            filters = [*filters, "copy"]
         self._graph: Graph | None = Graph() if filters else None
         if self._graph is not None:
             pixels = av.VideoFormat(sample.format.name)

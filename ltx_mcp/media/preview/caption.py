@@ -133,18 +133,18 @@ class _Note:
         return self.size * 1.7 if self.text else 0.0
 
 
-def make_mark(width: int, height: int) -> Overlay:
+def make_mark(width: int, height: int, text: str = MARK) -> Overlay:
     """The sign in the upper right corner that says: this is a preview."""
     short = min(width, height)
     size = max(10, round(short * 0.03))
     font = ImageFont.load_default(size)
     pad, gap = round(size * 0.7), max(4, round(short * 0.03))
-    box = (_even(font.getlength(MARK) + 2 * pad), _even(size * 1.9))
+    box = (_even(font.getlength(text) + 2 * pad), _even(size * 1.9))
     image = Image.new("RGBA", box, (0, 0, 0, 0))
     pen = ImageDraw.Draw(image)
     rim = max(1, size // 16)
     pen.rounded_rectangle((0, 0, box[0] - 1, box[1] - 1), box[1] // 2, (8, 10, 16, 165), (255, 255, 255, 110), rim)
-    pen.text((box[0] / 2, box[1] / 2), MARK, _WHITE, font, anchor="mm")
+    pen.text((box[0] / 2, box[1] / 2), text, _WHITE, font, anchor="mm")
     return Overlay(image, max(0, _even(width - box[0] - gap)), _even(gap))
 
 

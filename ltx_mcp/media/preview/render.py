@@ -65,13 +65,14 @@ def seeded(*words: object) -> random.Random:
     return random.Random(int.from_bytes(digest, "big"))
 
 
-def _rng(order: RenderOrder) -> random.Random:
-    """Paths do not count: images and audio can be seen and heard."""
-    return seeded(*astuple(order)[:-3], order.image is not None, order.end_image is not None)
+def drawing_rng(order: RenderOrder) -> random.Random:
+    """What decides how an order is drawn. Paths do not count: images and audio can be seen and heard."""
+    words = (*astuple(order)[:-4], order.image is not None, order.end_image is not None)
+    return seeded(*words) if order.seed is None else seeded(*words, order.seed)
 
 
 def _make_scene(order: RenderOrder, screen: Screen) -> Scene:
-    rng = _rng(order)
+    rng = drawing_rng(order)
     size = screen.inner_size(_STILL_EDGE if order.image else _SCENE_EDGE)
     start = open_filled(order.image, "image", enlarged(size)) if order.image else make_backdrop(enlarged(size), rng)
     end = open_filled(order.end_image, "end_image", enlarged(size)) if order.end_image else None
@@ -102,5 +103,5 @@ def _make_track(order: RenderOrder, container: OutputContainer, stack: ExitStack
         source, stream = stack.enter_context(open_audio(order.sound, "audio"))
         return make_track(container, source, stream, origin, seconds)
     if order.audio:
-        return EncodedTrack(container, Pad(seconds, RATE, "stereo", _rng(order)), seconds, _PAD_BIT_RATE)
+        return EncodedTrack(container, Pad(seconds, RATE, "stereo", drawing_rng(order)), seconds, _PAD_BIT_RATE)
     return Silence()

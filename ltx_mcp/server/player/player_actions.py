@@ -10,6 +10,7 @@ from typing import Any
 
 from ltx_mcp.domain.arguments import OPERATIONS, AnimateImage
 from ltx_mcp.domain.job import Job, State, input_of
+from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import from_micro, to_micro, to_wire
 from ltx_mcp.domain.request import Input
@@ -25,6 +26,7 @@ TOOLS = {
     "audio_to_video": "generate_from_audio",
     "extend": "extend_video",
     "retake": "retake_video",
+    "reframe": "reframe_video",
 }
 LONGER, NEXT_SHOT = "Make the film longer", "The next shot, from the last frame on"
 """Titles of the form of the second button."""
@@ -34,16 +36,34 @@ REPEATABLE = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 def player_meta(job: Job, catalog: Catalog, blocked_reason: str, now: datetime) -> dict[str, Any]:
     """The `_meta` of check_job's result. `blocked_reason`: why no worker can take an active job."""
-    ended = job.finished_at or now
     notes = {
         "prompt": job.prompt,
-        "elapsed_s": round(max(0.0, (ended - job.created_at).total_seconds()), 1),
+        "elapsed_s": _elapsed_s(job, now),
         "waits_for": job.blocked_by if job.live else "",
         "hindrance": blocked_reason,
         "again": _again(job, catalog),
         "extend": _extend(job, catalog),
     }
     return {KEY: {name: value for name, value in notes.items() if value}}
+
+
+def set_meta(job_set: JobSet, blocked_reason: str, now: datetime) -> dict[str, Any]:
+    """The `_meta` for a set. What can be ordered next is told of each take, when it is looked at alone; `sizes` are
+    those of the videos, of which only small ones come through the host."""
+    notes = {
+        "prompt": job_set.takes[0].prompt,
+        "elapsed_s": _elapsed_s(job_set, now),
+        "waits_for": next((take.blocked_by for take in job_set.takes if take.live and take.blocked_by), ""),
+        "hindrance": blocked_reason,
+        "sizes": {take.id: take.film.size_bytes for take in job_set.takes if take.film},
+    }
+    return {KEY: {name: value for name, value in notes.items() if value}}
+
+
+def _elapsed_s(followed: Job | JobSet, now: datetime) -> float:
+    """How long it took, or has taken so far."""
+    ended = followed.finished_at or now
+    return round(max(0.0, (ended - followed.created_at).total_seconds()), 1)
 
 
 def _again(job: Job, catalog: Catalog) -> dict[str, Any] | None:
