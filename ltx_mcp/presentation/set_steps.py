@@ -81,11 +81,11 @@ def _ended(takes: Sequence[Take], job_set: JobSet) -> list[str]:
         again = " A retry needs a new request_key." if job_set.request_key and job_set.state is State.FAILED else ""
         return [*_by_take([(job.take, f"{next_step(job, context)}{again}") for job, context in takes], len(takes))]
     rest = [
-        (job.take, next_step(job, context) if job.state is State.UNKNOWN else f"It {job.state} and {money_text(job)}.")
+        (job.take, next_step(job, context) if job.state is State.UNKNOWN else f"it {job.state} and {money_text(job)}.")
         for job, context in takes
         if job.state is not State.SUCCEEDED
     ]
-    return [_choice(made), *_by_take(rest, len(takes))]
+    return [_choice(made), *_by_take(rest, len(takes)), f"In all, {set_money_text(job_set)}."]
 
 
 def _choice(made: Sequence[Take]) -> str:

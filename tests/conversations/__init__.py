@@ -1,1 +1,1 @@
-"""Eleven conversations: plain programs in the place of an agent, a real server process, the emulated providers."""
+"""Twelve conversations: plain programs in the place of an agent, a real server process, the emulated providers."""

@@ -44,6 +44,10 @@ class Agent:
         """The user says something."""
         self._transcript.add("user", words)
 
+    def calls_take(self, one: int, other: int) -> None:
+        """In the transcript, takes `one` and `other` of the set change places."""
+        self._transcript.swap_takes(one, other)
+
     def thinks(self, words: str) -> None:
         """Why the agent does what it does next."""
         self._transcript.add("agent", words)

@@ -1,4 +1,4 @@
-"""The eleven conversations by name, and how one is played."""
+"""The twelve conversations by name, and how one is played."""
 
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +14,7 @@ NAMES = (
     "over_budget",
     "timed_out",
     "chain",
+    "takes",
     "mended",
     "cancelled",
     "content_refused",

@@ -14,24 +14,30 @@ from mcp.types import CallToolResult, ImageContent, TextContent
 
 Half = Literal["both", "text", "structure"]
 HALVES: tuple[Half, ...] = ("both", "text", "structure")
-JPEG, MAX_SHEET_BYTES = b"\xff\xd8\xff", 60_000
+JPEG, MAX_SHEET_BYTES, MAX_SET_SHEET_BYTES = b"\xff\xd8\xff", 60_000, 90_000
 DRAWN_HERE = "drawn on this machine"
 
 _PRICE = r"(?P<cost_usd>[\d.]+) USD(?:, at most (?P<at_most_usd>[\d.]+))?"
 _ORDER = rf"at (?P<provider>\S+) \((?P<model>[^)]+)\), (?:charged )?{_PRICE}"
+_JOB = r"^(?P<job_id>(?:job|set)_\w+)(?: \((?P<take>set_\w+/\d+)\))? (?P<state>\w+)"
 _LINES = {
-    "refused": r"^(?P<code>[a-z_]+): (?:(?P<job_id>job_\w+) (?P<state>\w+)\. )?",
-    "ordered": rf"^(?P<job_id>job_\w+) (?P<state>\w+) {_ORDER}\.$",
-    "cancelled": r"^(?P<job_id>job_\w+) (?P<state>\w+)(?: \((?P<cancel>\w+)\))?\. \S",
-    "checked": r"^(?P<job_id>job_\w+) (?P<state>\w+)(?: \(.*\))?(?:: (?P<duration>[\d.]+) s, .*)?\.$",
-    "order": rf"^(?P<operation>\w+_to_\w+|extend|retake)(?: from (?P<sources>[\w, ]+))? {_ORDER}",
+    "refused": r"^(?P<code>[a-z_]+): (?:(?P<job_id>(?:job|set)_\w+) (?P<state>\w+)\. )?",
+    "ordered": rf"{_JOB} {_ORDER}(?: for \d takes)?\.$",
+    "cancelled": rf"{_JOB}(?: \((?P<cancel>\w+)\))?\. \S",
+    "checked": rf"{_JOB}(?: \(.*\))?(?:: (?P<duration>[\d.]+) s, .*|: \d of \d takes \w+)?\.$",
+    "order": rf"^(?P<operation>\w+_to_\w+|extend|retake|reframe)(?: from (?P<sources>[\w, ]+))? {_ORDER}",
     "film": r"^(?P<video_url>(?:https?|file)://\S+)(?: \((?:until (?P<video_url_expires_at>[^;)]+))?.*\))?$",
     "error": r"^(?P<code>[a-z_]+): ",
     "more": r"^More: list_jobs with cursor=(?P<next_cursor>\S+)$",
     "budget": r"^Today's budget: (?P<left_usd>[\d.]+) of (?P<limit_usd>[\d.]+) USD left\.",
 }
+_TAKE = re.compile(
+    r"^take (?P<take>\d) (?P<state>\w+)(?: \(.*?\))?(?:: (?P<duration>[\d.]+) s, .*?)?"
+    r"(?:: (?P<video_url>(?:https?|file)://\S+)|: (?P<error>.*)|\.)$",
+    re.MULTILINE,
+)
 _ROW = re.compile(
-    r"^(?P<job_id>job_\w+) (?P<state>\w+): (?P<operation>\w+)(?: from (?P<sources>[\w, ]+))? at (?P<provider>\S+), "
+    rf"{_JOB}: (?P<operation>\w+)(?: from (?P<sources>[\w, ]+))? at (?P<provider>\S+), "
     rf"{_PRICE}, (?P<created_at>\S+): (?P<prompt>.*)$",
     re.MULTILINE,
 )
@@ -67,7 +73,8 @@ class Answer:
     @property
     def has_contact_sheet(self) -> bool:
         """One JPEG that a model can be shown without filling its context."""
-        sheets = [picture.startswith(JPEG) and len(picture) <= MAX_SHEET_BYTES for picture in self.pictures]
+        most = MAX_SET_SHEET_BYTES if "takes" in self.facts else MAX_SHEET_BYTES
+        sheets = [picture.startswith(JPEG) and len(picture) <= most for picture in self.pictures]
         return sheets == [True]
 
 
@@ -92,15 +99,21 @@ def read(tool: str, result: CallToolResult, half: Half) -> Answer:
 
 def _read_text(tool: str, text: str, refused: bool) -> dict[str, Any]:
     if refused:
-        return _with_error(_found("refused", text))
+        return _with_error(_found("refused", text)) | _takes(text)
     if tool == "estimate_cost":
         return {"quotes": list(map(_quote, _QUOTE.finditer(text))), "budget": _found("budget", text)}
     if tool == "list_jobs":
         return {"jobs": [_facts(row) for row in _ROW.finditer(text)], **_found("more", text)}
     if tool == "cancel_job":
-        return _found("cancelled", text)
+        return _found("cancelled", text) | _takes(text)
     names = ("checked", "order", "film", "error") if tool == "check_job" else ("ordered", "film", "error")
-    return _with_error({name: value for line in names for name, value in _found(line, text).items()})
+    return _with_error({name: value for line in names for name, value in _found(line, text).items()}) | _takes(text)
+
+
+def _takes(text: str) -> dict[str, Any]:
+    """The takes of a set, each on its line."""
+    takes = [_facts(found) | {"take": int(found["take"])} for found in _TAKE.finditer(text)]
+    return {"takes": takes} if takes else {}
 
 
 def _found(line: str, text: str) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 WIDTH, MARGIN = 118, 8
 JOB = re.compile(r"job_[A-Za-z0-9]{20}")
+SET = re.compile(r"set_[A-Za-z0-9]{20}")
+TAKE = re.compile(r"((?:[Tt]akes? |set_\w+/|takes? \d(?:, \d)* and ))(\d)\b")
+TAKES = re.compile(r"(?:^take \d .*\n)+", re.MULTILINE)
 CURSOR = re.compile(r"am9iX[A-Za-z0-9_-]+={0,2}")
 FILM = re.compile(r"http://127\.0\.0\.1:\d+/media/\d+\.mp4")
 ELSEWHERE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -26,17 +29,26 @@ class Transcript:
 
     home: Path
     _lines: list[tuple[str, str]] = field(default_factory=list)
+    _takes: dict[str, str] = field(default_factory=dict)
 
     def add(self, who: str, what: str) -> None:
         """One more thing that was said or done."""
         self._lines.append((who, what))
+
+    def swap_takes(self, one: int, other: int) -> None:
+        """Which of several takes something happens to differs from run to run: here it is always the same."""
+        self._takes = {str(one): str(other), str(other): str(one)}
+
+    def _with_takes(self, text: str) -> str:
+        text = TAKE.sub(lambda found: found[1] + self._takes.get(found[2], found[2]), text)
+        return TAKES.sub(lambda found: "".join(sorted(found[0].splitlines(keepends=True))), text)
 
     def text(self) -> str:
         """All of it, wrapped."""
         named = _Names()
         lines = []
         for who, what in self._lines:
-            here = what.replace(str(self.home), "/home/you/ltx-mcp")
+            here = self._with_takes(what).replace(str(self.home), "/home/you/ltx-mcp")
             for line in named.steady(here.replace(str(self.home.parent.resolve()), "/home/you/pictures")).splitlines():
                 lines += textwrap.wrap(
                     line,
@@ -58,7 +70,7 @@ class _Names:
 
     def steady(self, text: str) -> str:
         """`text` with a name for everything that is different each time."""
-        text = JOB.sub(self._namer("job_{}"), text)
+        text = SET.sub(self._namer("set_{}"), JOB.sub(self._namer("job_{}"), text))
         text = CURSOR.sub(self._namer("cursor-{}"), text)
         text = FILM.sub(self._namer("https://provider.example/film-{}.mp4"), text)
         text = ELSEWHERE.sub(self._namer("order-{}"), text)

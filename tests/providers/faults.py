@@ -372,4 +372,14 @@ EDIT_FAULTS: tuple[Row, ...] = (
         )
         for row in _of(operation, rows)
     ),
+    *(
+        row
+        for rows in (
+            _rows(("fal", "ltx"), "submit", _OWN_WORDS),
+            _endings("fal"),
+            _endings("ltx"),
+            _rows(("fal", "ltx"), "order", [SMALLER, _GONE]),
+        )
+        for row in _of("reframe", rows)
+    ),
 )

@@ -37,7 +37,7 @@ from ltx_mcp.net.provider_client import ProviderClient
 from ltx_mcp.providers.base import AdapterContext, DeferredVideo, PollResult, SubmittedOrder, Uploaded
 from tests.examples import examples
 from tests.patience import HANG_S
-from tests.providers.bench import NOON, REMOTE, catalog_of, extends, retakes, speaks, text
+from tests.providers.bench import NOON, REMOTE, catalog_of, extends, reframes, retakes, speaks, text
 from tests.providers.raw import Line, Raw, serving
 from tests.providers.said import (
     CANCELLED,
@@ -113,7 +113,7 @@ class Ear:
 
 
 def orders_at(name: str, catalog: Catalog) -> Iterator[Offer]:
-    """One order of each operation that a provider does."""
+    """One order of each operation that a provider does, and of each family of its models."""
     operations = {row.operation for row in catalog.facts(name).offer}
     sound = Input("audio", "a", "mp3", codec="mp3", duration=3.5)
     film = Input("video", "v", "mp4", 9, 1920, 1080, codec="h264", duration=6, fps=25, frames=150, has_audio=True)
@@ -122,13 +122,17 @@ def orders_at(name: str, catalog: Catalog) -> Iterator[Offer]:
         ("audio_to_video", speaks("a", provider=name), (sound,)),
         ("extend", extends("v", provider=name), (film,)),
         ("retake", retakes("v", provider=name), (film,)),
+        ("reframe", reframes("v", provider=name), (film,)),
     ]
+    if name == "fal":
+        asked += [("text_to_video", text(provider=name, model=model), ()) for model in ("ltx-2.5-fast", "ltx-2.3-open")]
     for operation, arguments, inputs in asked:
         if operation in operations:
             yield select_offers(to_request(arguments), inputs, catalog)[0]
 
 
-URIS = {"audio_to_video": {"audio": "ltx://a"}, "extend": {"video": "ltx://v"}, "retake": {"video": "ltx://v"}}
+FILM_URIS = {"video": "ltx://v"}
+URIS = {"audio_to_video": {"audio": "ltx://a"}, "extend": FILM_URIS, "retake": FILM_URIS, "reframe": FILM_URIS}
 
 
 def storable(value: Any) -> None:

@@ -23,7 +23,7 @@ from ltx_mcp.providers.adapters import Adapters
 from ltx_mcp.providers.base import DeferredVideo, SubmittedOrder, SupportsUpload
 from ltx_mcp.providers.catalog_loader import read_providers
 from tests.providers.adapted import adapters_at
-from tests.providers.bench import MADE, extends, reframes, retakes, speaks
+from tests.providers.bench import MADE, Ask, extends, reframes, retakes, speaks
 from tests.providers.clips import Clips, read
 
 pytestmark = pytest.mark.anyio
@@ -237,7 +237,7 @@ def _wrong_sounds(facts: ProviderSpec, row: OfferSpec) -> Iterator[Outside]:
     for limit in row.limits:
         low, high = limit.duration.nearest(Decimal()), limit.duration.longest
         size = {"resolution": limit.resolution[0], "fps": limit.fps[-1]}
-        forced = None if is_free else {}  # of the open weights, the frames alone are limited
+        forced: dict[str, Any] | None = None if is_free else {}  # of the open weights, the frames alone are limited
         yield Outside(speaks("a", **size), {"audio": "1.8.mp3"}, f"{low} to", {}, fine)
         yield Outside(speaks("a", **size), {"audio": f"{high + Decimal('0.2')}.mp3"}, f"to {high}", forced, fine)
     sizes = {label for limit in row.limits for label in limit.resolution}
@@ -292,6 +292,9 @@ def _wrong_retakes(facts: ProviderSpec, row: OfferSpec) -> Iterator[Outside]:
         yield Outside(retakes("v", prompt=""), wide, "prompt is required")
 
 
+ASKS: dict[str, Ask] = {"audio_to_video": speaks, "extend": extends, "retake": retakes, "reframe": reframes}
+
+
 def _told(changes: dict[str, Decimal]) -> dict[str, float]:
     return {name: float(value) for name, value in changes.items()}
 
@@ -313,7 +316,7 @@ async def test_what_stands_just_outside_is_refused_in_words_and_by_the_provider(
     assert refusal.reason.endswith(".")
     if one.forced is None or facts.name == DRAWN:
         return
-    plain = {"audio_to_video": speaks, "extend": extends, "retake": retakes, "reframe": reframes}[row.operation]
+    plain = ASKS[row.operation]
     same = {name: getattr(one.asked, name) for name in ("resolution", "fps") if "audio" in one.media}
     offer = answered(facts, row, plain("x", **same), await there.given(one.inside))
     assert isinstance(offer, Offer), offer

@@ -15,7 +15,7 @@ from ltx_mcp.domain.errors import ErrorCode
 from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from tests.patience import HANG_S
-from tests.providers.bench import FACTOR, Ask, Bench, extends, image, opened, retakes, speaks, text
+from tests.providers.bench import FACTOR, Ask, Bench, extends, image, opened, reframes, retakes, speaks, text
 from tests.providers.clips import Clips
 from tests.providers.faults import EDIT_FAULTS, FAULTS, OFTEN, V1, Row
 
@@ -122,6 +122,9 @@ def edit(row: Row, clips: Clips, folder: Path) -> PaidArguments:
     provider, prompt = row.provider.split()[0], f"a pond: {row.name}"
     path = clips.own(name, prompt, folder) if row.step in ("upload", "put") else clips.path(name)
     sized = {"resolution": "720p"} if (provider, row.operation) == ("ltx", "audio_to_video") else {}
+    if row.operation == "reframe":
+        path = clips.own(name, prompt, folder)  # it has no prompt, by which requests differ
+        return reframes(path, provider=provider, model="ltx-2.3-pro", resolution="720p")
     return made[row.operation](path, prompt=prompt, provider=provider, model="ltx-2.3-pro", **sized)
 
 

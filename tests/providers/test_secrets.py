@@ -16,8 +16,9 @@ from ltx_mcp.domain.job import State
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.presentation.result_models import to_estimate, to_summary
+from tests.emulator.made import film
 from tests.providers import raw
-from tests.providers.bench import CALLER, REMOTE, Bench, image, opened, text
+from tests.providers.bench import CALLER, REMOTE, Bench, image, opened, reframes, text
 from tests.providers.raw import Line, Raw, Request, answer
 
 pytestmark = pytest.mark.anyio
@@ -118,6 +119,9 @@ async def test_no_key_is_written_down_or_told_whatever_happens(
     async with opened(home, emulated, folders=(tmp_path,)) as bench:
         first, *others = pictures(tmp_path, 2 + len(REMOTE))
         jobs = [await bench.order(image(first, provider=provider)) for provider in REMOTE]
+        jobs += [await bench.order(text(provider="fal", model=model)) for model in ("ltx-2.5-pro", "ltx-2.3-open")]
+        (tmp_path / "small.mp4").write_bytes(film(frames=80))
+        jobs += [await bench.order(reframes(tmp_path / "small.mp4", provider=provider)) for provider in ("fal", "ltx")]
         assert {job.state for job in jobs} == {State.SUCCEEDED}
         bench.time.run(20_000)
         for n, fault in enumerate(FAULTS):

@@ -322,7 +322,7 @@ async def test_each_quote_says_which_seconds_it_is_for(agent: Opened, tmp_path: 
     assert "0.40 USD each; for 4 s: the whole video, not only the section." in redone
     assert "ltx ltx-2.5-pro: 1.70 USD each; for 10 s at most: booked by the length that comes." in free
     assert "for 20 s at most" in free
-    assert "Not offered by fal, netwrck, bytecompute, local" in free
+    assert "Not offered by netwrck, bytecompute, local" in free
 
 
 async def test_one_reason_of_several_models_is_said_once(agent: Opened, tmp_path: Path) -> None:
@@ -338,7 +338,7 @@ async def test_the_editing_tools_are_listed_where_somebody_can_do_them(home: Pat
     server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), catalog)
     async with Client(server) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
-    assert names[-3:] == ["generate_from_audio", "extend_video", "retake_video"]
+    assert names[-4:] == ["generate_from_audio", "extend_video", "retake_video", "reframe_video"]
     unable = tuple(facts for facts in read_providers() if facts.name == "netwrck")
     catalog = make_catalog(unable, (), lambda name: "a-key" if name == "NETWRCK_API_KEY" else "")
     server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), catalog)

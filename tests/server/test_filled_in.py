@@ -7,6 +7,7 @@ from mcp.client import Client
 from mcp.types import CallToolResult, TextContent
 
 from ltx_mcp.domain.arguments import CheckJob, GenerateVideo
+from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.server.arguments import read_arguments
 from tests.conftest import Connect
 
@@ -23,10 +24,19 @@ FILLED = {
     "model": None,
     "adjust": "",
     "max_cost_usd": "",
+    "takes": 0,
+    "seed": "",
     "request_key": "",
     "wait_seconds": "",
 }
-IN_STRINGS = {"duration": "6.0", "fps": "25.0", "generate_audio": "true", "wait_seconds": "0", "max_cost_usd": "5"}
+IN_STRINGS = {
+    "duration": "6.0",
+    "fps": "25.0",
+    "generate_audio": "true",
+    "wait_seconds": "0",
+    "max_cost_usd": "5",
+    "takes": "1",
+}
 
 
 def text_of(result: CallToolResult) -> str:
@@ -49,10 +59,23 @@ async def test_what_is_only_filled_in_counts_as_left_out(connect: Connect, fille
 
 
 def test_a_zero_that_can_be_meant_is_meant() -> None:
-    given = {"prompt": "A pond", "max_cost_usd": "0", "wait_seconds": 0}
+    given = {"prompt": "A pond", "max_cost_usd": "0", "wait_seconds": 0, "seed": 0}
     capped = read_arguments(GenerateVideo, "generate_video", given)
     at_start = read_arguments(CheckJob, "check_job", {"job_id": "job_12345678", "frame_at": 0, "frames": 0})
     assert (capped.max_cost_usd, capped.wait_seconds, at_start.frame_at, at_start.frames) == (0, 0, 0, False)
+    assert capped.seed == 0
+
+
+def test_takes_and_seeds_are_read_in_any_form_of_a_number() -> None:
+    read = read_arguments(GenerateVideo, "generate_video", {"prompt": "A pond", "takes": "3", "seed": "7.0"})
+    assert (read.takes, read.seed) == (3, 7)
+
+
+@pytest.mark.parametrize("arguments", [{"takes": 7}, {"takes": "two"}, {"takes": 1.5}, {"seed": True}, {"seed": -1}])
+def test_takes_and_seeds_out_of_bounds_are_refused_by_name(arguments: dict[str, Any]) -> None:
+    (name,) = arguments
+    with pytest.raises(CallerError, match=name):
+        read_arguments(GenerateVideo, "generate_video", {"prompt": "A pond"} | arguments)
 
 
 @pytest.mark.parametrize(
