@@ -98,6 +98,7 @@ async def test_only_one_take_is_heard_at_a_time(stage: Stage, client: Client, ta
         await player.ask("cards[0].video.play()")
         await player.ask("cards[1].video.play()")
         await player.until(f"{RUNNING}.join() === '2'")
+        assert not await player.ask("cards[0].video.ended")
         await player.button("Play all").click()
         await player.until(f"{RUNNING}.join() === '1,2,3'")
         assert await player.ask(SOUNDING) == [1]
