@@ -51,7 +51,7 @@ TOOLS = {
     "generate_from_audio": ListedTool(
         "Make",
         {name: value for name, value in ORDER.items() if name not in ("duration", "generate_audio")}
-        | {"audio": "data:audio/mpeg;base64,AAAA", "image": PIXEL, "aspect_ratio": "auto"},
+        | {"audio": "data:audio/mpeg;base64,AAAA", "image": PIXEL, "end_image": "", "aspect_ratio": "auto"},
         ("generate_video",),
         is_core=False,
     ),

@@ -255,6 +255,7 @@ class AnimateImage(Arguments):
 class GenerateFromAudio(Arguments):
     audio: Annotated[str, Field(min_length=1, description="The sound: URL, data URI, path or job id")]
     image: Annotated[str, Field(description="First frame, as for animate_image; this, prompt or both")] = ""
+    end_image: Annotated[str, Field(description="Last frame, with image")] = ""
     prompt: FreePrompt = ""
     resolution: VideoResolution = "1080p"
     aspect_ratio: AutoAspectRatio = "auto"
@@ -273,6 +274,8 @@ class GenerateFromAudio(Arguments):
     def _shows_something(self) -> Self:
         if not self.prompt and not self.image:
             raise ValueError("prompt or image is required")
+        if self.end_image and not self.image:
+            raise ValueError("image is required with end_image")
         return self
 
 

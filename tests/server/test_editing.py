@@ -15,6 +15,7 @@ import anyio
 import pytest
 from mcp import Client
 from mcp.types import TextContent
+from PIL import Image
 
 from ltx_mcp.emulator.app import settings as emulated_settings
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
@@ -282,7 +283,25 @@ async def test_what_is_wrong_with_a_medium_is_said_before_anything_is_ordered(
         section = {"start_time": 3, "duration": 2, "prompt": "x", "provider": "fal"}
         assert "allowed: 0 to 2" in await talk.refused("retake_video", video=whole.name, **section)
         assert "prompt or image is required" in await talk.refused("generate_from_audio", audio="long.mp3")
+        told = await talk.refused("generate_from_audio", audio="long.mp3", prompt="x", end_image="end.png")
+        assert "image is required with end_image" in told
     assert emulator[1].orders == []
+
+
+async def test_a_film_of_a_sound_ends_on_a_picture_where_that_is_offered(
+    agent: Opened, emulator: Emulated, tmp_path: Path
+) -> None:
+    make(tmp_path / "voice.mp3", Recipe(video=None, audio="libmp3lame", seconds=3))
+    for name in ("first.png", "last.png"):
+        Image.new("RGB", (1920, 1080), (200, 90, 40)).save(tmp_path / name)
+    asked = {"audio": "voice.mp3", "image": "first.png", "end_image": "last.png"}
+    async with agent() as talk:
+        refused = await talk.refused("generate_from_audio", provider="fal", model="ltx-2.5-fast", **asked)
+        assert "end_image is not accepted for audio_to_video; it takes audio, image." in refused
+        view, _ = await talk.film("generate_from_audio", provider="ltx", **asked)
+    assert view["provider"] == "ltx"
+    (order,) = emulator[1].orders
+    assert {"audio_uri", "image_uri", "last_frame_uri"} <= order.fields.keys()
 
 
 @pytest.mark.parametrize("provider", ["ltx", "fal"])
