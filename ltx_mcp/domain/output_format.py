@@ -184,7 +184,19 @@ def _fit(request: Request, row: OfferSpec, audio: Input | None) -> tuple[Decimal
         for name, value, got in zip(("duration", "fps", "resolution"), asked, best, strict=True)
         if value not in (None, got)
     ]
-    raise NotOfferedError(f"{' with '.join(wrong)} is not offered; allowed: {'; or '.join(map(str, row.limits))}.")
+    raise NotOfferedError(f"{' with '.join(wrong)} is not offered; allowed: {_allowed(request, row, wrong)}.")
+
+
+def _allowed(request: Request, row: OfferSpec, wrong: Sequence[str]) -> str:
+    """What is offered instead: if one size or rate is wrong, and in any combination, those there are; else all
+    combinations."""
+    sizes = dict.fromkeys(label for limit in row.limits for label in limit.resolution)
+    rates = sorted({rate for limit in row.limits for rate in limit.fps})
+    if wrong == [f"resolution {request.resolution}"] and request.resolution not in sizes:
+        return ", ".join(sizes)
+    if wrong == [f"fps {request.fps}"] and request.fps not in rates:
+        return ", ".join(map(str, rates))
+    return "; or ".join(map(str, row.limits))
 
 
 def _lasts_within(audio: Input, limit: Limit) -> bool:

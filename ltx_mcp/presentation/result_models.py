@@ -1,5 +1,6 @@
 """What callers see of a job: the typed results of the tools. A field that is None is not known, and is not sent."""
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MAX_PATH_CHARS = 4096
 MAX_DETAIL = MAX_PROVIDER_CHARS + 100
 """With the request id that follows the provider's words."""
+_PAGE = re.compile(r"((?:[a-z0-9-]+\.)+[a-z]{2,})/")
 StateWord = Literal["queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"]
 CancelWord = Literal["never_sent", "stopped", "asked", "not_possible"]
 
@@ -351,8 +353,14 @@ def _quote(offer: Offer, count: int, unavailable_reason: str) -> Quote:
         why_not=unavailable_reason or None,
         adjustments=to_changes(offer.adjustments) or None,
         as_of=offer.as_of,
-        source=offer.source,
+        source=_site_of(offer.source),
     )
+
+
+def _site_of(source: str) -> str:
+    """The site of the page that a price was read on; ltx://models has all of it."""
+    page = _PAGE.match(source)
+    return page[1] if page else source
 
 
 def _error(job: Job) -> ErrorView | None:

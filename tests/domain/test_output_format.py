@@ -170,7 +170,7 @@ ASKED: list[tuple[str, str, PaidArguments, PaidArguments, Input, str]] = [
     ("fal", PRO, retakes(), retakes(prompt=""), video(), "prompt is required"),
     ("fal", PRO, speaks(), speaks(resolution="720p"), SOUND, "1080p"),
     ("fal", PRO, speaks(), speaks(camera_motion="dolly_in"), SOUND, "leave it out"),
-    ("fal", PRO, speaks(), speaks(fps=50), SOUND, "25 fps"),
+    ("fal", PRO, speaks(), speaks(fps=50), SOUND, "allowed: 25."),
     ("ltx", PRO, speaks(aspect_ratio="9:16"), speaks(aspect_ratio="1:1"), SOUND, "16:9, 9:16"),
 ]
 

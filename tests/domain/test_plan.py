@@ -119,6 +119,12 @@ def test_an_exact_offer_beats_a_cheaper_adjusted_one() -> None:
     assert offers[0].adjustments == ()
 
 
+def test_one_wrong_size_is_refused_with_the_sizes_and_no_table() -> None:
+    with pytest.raises(CallerError) as raised:
+        select_offers(ask(resolution="720p", provider="fal"), (), catalog())
+    assert raised.value.message == "fal fast: resolution 720p is not offered; allowed: 1080p, 2160p."
+
+
 def test_auto_takes_the_size_that_was_asked_before_a_cheaper_other_one() -> None:
     stepped = FAST | {"model": "stepped", "edge_step": 64, "price": FAST["price"] | {"usd_per_second": CHEAP}}
     fal = provider("fal", stepped, FAST, key_env=["FAL_KEY"])
