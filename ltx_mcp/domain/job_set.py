@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from ltx_mcp.domain.arguments import MAX_SEED
+from ltx_mcp.domain.argument_types import MAX_SEED
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.offer import Offer

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-from ltx_mcp.domain.arguments import bare_id
+from ltx_mcp.domain.argument_types import bare_id
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 
 # a file of that name must be given with its extension or folder

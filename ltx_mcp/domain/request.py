@@ -8,18 +8,16 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, get_args
 
-from ltx_mcp.domain.arguments import (
-    OPERATIONS,
+from ltx_mcp.domain.argument_types import (
     Adjust,
     AspectRatio,
     CameraMotion,
-    EstimateCost,
     Operation,
-    PaidArguments,
     Resolution,
     RetakeMode,
     VideoMode,
 )
+from ltx_mcp.domain.arguments import OPERATIONS, EstimateCost, PaidArguments
 
 MediaKind = Literal["image", "video", "audio"]
 EDITS: frozenset[Operation] = frozenset({"extend", "retake"})

@@ -7,7 +7,8 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from ltx_mcp.domain.arguments import MAX_WAIT_S, EstimateCost, PaidArguments
+from ltx_mcp.domain.argument_types import MAX_WAIT_S
+from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.job_set import JobSet, one_take_needed

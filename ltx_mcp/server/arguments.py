@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
-from ltx_mcp.domain.arguments import MAX_WAIT_S
+from ltx_mcp.domain.argument_types import MAX_WAIT_S
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.quoting import list_names, quote
 from ltx_mcp.presentation.result_models import JobRef

@@ -12,8 +12,8 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel
 
+from ltx_mcp.domain.argument_types import MAX_WAIT_S
 from ltx_mcp.domain.arguments import (
-    MAX_WAIT_S,
     OPERATIONS,
     AnimateImage,
     Arguments,
