@@ -3,12 +3,13 @@
 Descriptions are product text: a model reads them to choose values.
 """
 
+import json
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-Operation = Literal["text_to_video", "image_to_video", "audio_to_video", "extend", "retake", "reframe"]
+Operation = Literal["text_to_video", "image_to_video", "audio_to_video", "extend", "retake", "reframe", "join"]
 Resolution = Literal["720p", "1080p", "1440p", "2160p"]
 AspectRatio = Literal["16:9", "9:16", "1:1", "4:3", "3:4", "4:5"]
 CameraMotion = Literal[
@@ -21,6 +22,7 @@ MAX_WAIT_S = 50
 """How long a call may wait, and all that it does may take: hosts give up after 60 s."""
 
 VideoMode = Literal["end", "start"]
+Transition = Literal["cut", "fade", "crossfade"]
 RetakeMode = Literal["replace_audio_and_video", "replace_video", "replace_audio"]
 
 
@@ -43,10 +45,24 @@ def _as_number_or_auto(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"type": "number"}, {"type": "string", "enum": ["auto"]}]
 
 
+def _as_choices(schema: dict[str, Any]) -> None:
+    """Publish one list of choices without the empty one."""
+    _as_one_enum(schema)
+    without_empty_choice(schema)
+
+
 def _as_bounds(schema: dict[str, Any]) -> None:
     """Publish bounds: some hosts fail on an enum of numbers. The description has the values."""
     values = schema.pop("enum")
     schema |= {"minimum": min(values), "maximum": max(values)}
+
+
+def _as_bounds_or_nothing(schema: dict[str, Any]) -> None:
+    """The same without 0, which stands for an argument that was left out."""
+    _as_one_enum(schema)
+    schema |= {"type": "integer", "enum": [rate for rate in schema["enum"] if rate]}
+    schema.pop("default", None)
+    _as_bounds(schema)
 
 
 def _as_plain_number(schema: dict[str, Any]) -> None:
@@ -97,6 +113,16 @@ def _read_seed(value: Any) -> Any:
     return None if value == "" else _read_rate(value)
 
 
+def _read_texts(value: Any) -> Any:
+    """Accept a list that was written as JSON text, as some hosts pass lists on."""
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
 def _as_integer_or_null(schema: dict[str, Any]) -> None:
     """Publish two plain types; the bounds are explained in errors."""
     schema["anyOf"] = [{"type": "integer"}, {"type": "null"}]
@@ -104,6 +130,8 @@ def _as_integer_or_null(schema: dict[str, Any]) -> None:
 
 MAX_TAKES = 6
 MAX_SEED = 2**31 - 1
+MAX_JOINED = 40
+MAX_CAPTION_CHARS = 200_000
 
 PromptText = Annotated[
     str,
@@ -131,6 +159,36 @@ FrameRate = Annotated[
 ]
 GenerateAudio = Annotated[bool, Field(description="With sound (default true)")]
 CameraMove = Annotated[CameraMotion, Field(description="Where offered (default none)")]
+JoinedRate = Annotated[
+    Fps | Literal[0],
+    BeforeValidator(_read_rate),
+    Field(
+        description="Frames per second: 24, 25, 48 or 50 (left out: as most of them)",
+        json_schema_extra=_as_bounds_or_nothing,
+    ),
+]
+JoinedResolution = Annotated[
+    Resolution | Literal[""],
+    Field(description="Short side (left out: as most of them)", json_schema_extra=_as_choices),
+]
+JoinedAspectRatio = Annotated[
+    AspectRatio | Literal[""],
+    Field(description="Width to height (left out: as most of them)", json_schema_extra=_as_choices),
+]
+JoinedVideos = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1)]],
+    BeforeValidator(_read_texts),
+    Field(
+        min_length=2,
+        max_length=MAX_JOINED,
+        description="In order: job ids, takes, paths or URLs; of one only a section: job_…@1.5-4, in seconds",
+    ),
+]
+Titles = Annotated[
+    list[Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]],
+    BeforeValidator(_read_texts),
+    Field(max_length=MAX_JOINED, description="One for each video, shown over its beginning; empty: none"),
+]
 AutoAspectRatio = Annotated[
     AspectRatio | Automatic,
     Field(description="Width to height; auto (default): as the picture", json_schema_extra=_as_one_enum),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ltx_mcp.domain.argument_types import (
+    MAX_CAPTION_CHARS,
     MAX_WAIT_S,
     AdjustRule,
     AspectRatio,
@@ -18,6 +19,10 @@ from ltx_mcp.domain.argument_types import (
     FreePrompt,
     GenerateAudio,
     JobId,
+    JoinedAspectRatio,
+    JoinedRate,
+    JoinedResolution,
+    JoinedVideos,
     Key,
     LongWait,
     MaxCost,
@@ -30,6 +35,8 @@ from ltx_mcp.domain.argument_types import (
     Seed,
     ShortWait,
     Takes,
+    Titles,
+    Transition,
     VideoMode,
     VideoResolution,
     VideoSource,
@@ -45,7 +52,8 @@ class Arguments(BaseModel):
     @field_validator("*")
     @classmethod
     def _no_nul(cls, value: Any) -> Any:
-        if isinstance(value, str) and "\0" in value:
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(text, str) and "\0" in text for text in texts):
             raise ValueError("should not hold a NUL character")
         return value
 
@@ -165,6 +173,43 @@ class ReframeVideo(Arguments):
     wait_seconds: ShortWait = 0
 
 
+FIRST_TRANSITION_S = 0.5
+
+
+class JoinVideos(Arguments):
+    videos: JoinedVideos
+    transition: Annotated[
+        Transition, Field(description="Between them: at once (default), through black, or blended")
+    ] = "cut"
+    transition_seconds: Annotated[
+        float, Field(ge=0.1, le=3, description="Seconds of a fade or crossfade, 0.1 to 3 (default 0.5)")
+    ] = FIRST_TRANSITION_S
+    audio: Annotated[str, Field(description="A sound laid under all, such as music: URL, data URI, path or job id")] = (
+        ""
+    )
+    audio_level: Annotated[
+        float, Field(ge=0.05, le=1, description="How loud that sound is, 0.05 to 1 (default 0.3)")
+    ] = 0.3
+    captions: Annotated[str, Field(max_length=MAX_CAPTION_CHARS, description="Text of an SRT or WebVTT file")] = ""
+    burn_captions: Annotated[bool, Field(description="Draw them into the picture (default false: a track)")] = False
+    titles: Titles = []
+    aspect_ratio: JoinedAspectRatio = ""
+    resolution: JoinedResolution = ""
+    fps: JoinedRate = 0
+    request_key: Key = ""
+    wait_seconds: ShortWait = 0
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if len(self.titles) > len(self.videos):
+            raise ValueError(f"titles should be one for each of the {len(self.videos)} videos, not {len(self.titles)}")
+        if self.transition == "cut" and self.transition_seconds != FIRST_TRANSITION_S:
+            raise ValueError("transition_seconds should come with transition fade or crossfade")
+        if self.burn_captions and not self.captions.strip():
+            raise ValueError("burn_captions should come with captions")
+        return self
+
+
 class EstimateCost(Arguments):
     operation: Annotated[str, Field(description="What to price (default text_to_video)")] = "text_to_video"
     duration: Seconds = 6
@@ -217,6 +262,8 @@ class ListJobs(Arguments):
 
 EditArguments = ExtendVideo | RetakeVideo | ReframeVideo
 PaidArguments = GenerateVideo | AnimateImage | GenerateFromAudio | EditArguments
+OrderArguments = PaidArguments | JoinVideos
+"""What becomes a job."""
 OPERATIONS: dict[type[Arguments], Operation] = {
     GenerateVideo: "text_to_video",
     AnimateImage: "image_to_video",
@@ -224,4 +271,5 @@ OPERATIONS: dict[type[Arguments], Operation] = {
     ExtendVideo: "extend",
     RetakeVideo: "retake",
     ReframeVideo: "reframe",
+    JoinVideos: "join",
 }
