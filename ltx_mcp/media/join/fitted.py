@@ -13,7 +13,7 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 
 from ltx_mcp.media.decode.source_video import kept_frames
-from ltx_mcp.media.join.timeline import Part
+from ltx_mcp.media.join.timeline import FilmPart
 
 _SAME_SHAPE = Fraction(2, 100)  # what is cut off rather than filled
 _BLUR_EDGE = 120
@@ -48,7 +48,7 @@ class FrameSize:
         return FrameSize(max(2, round(self.width * scale / 2) * 2), max(2, round(self.height * scale / 2) * 2))
 
 
-def fitted_frames(part: Part, size: FrameSize) -> Iterator[av.VideoFrame]:
+def fitted_frames(part: FilmPart, size: FrameSize) -> Iterator[av.VideoFrame]:
     """All frames of a part, those skipped at its beginning first; one that is shown longer comes several times."""
     wanted = [part.shown(number) for number in range(-part.skipped, part.frames)]
     frames = kept_frames(part.source, wanted)

@@ -8,14 +8,14 @@ import av
 from ltx_mcp.media.join.colour_match import RELEASE_S, match_colours
 from ltx_mcp.media.join.fitted import FrameSize, fitted_frames
 from ltx_mcp.media.join.planes import blended, dimmed
-from ltx_mcp.media.join.timeline import Part
+from ltx_mcp.media.join.timeline import FilmPart
 from ltx_mcp.media.messages import JoinOrder, JoinSeam
 
 
 class FilmPictures:
     """All frames of the film; `seams` says what was done, once they are read."""
 
-    def __init__(self, order: JoinOrder, parts: list[Part]) -> None:
+    def __init__(self, order: JoinOrder, parts: list[FilmPart]) -> None:
         self._order, self._parts = order, parts
         self._size = FrameSize(order.width, order.height)
         self._dark = round(order.transition_s / 2 * parts[0].rate) if order.transition == "fade" else 0
@@ -35,7 +35,7 @@ class FilmPictures:
                 yield shown
             rest = own
 
-    def _own_frames(self, part: Part, before: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
+    def _own_frames(self, part: FilmPart, before: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
         """The frames of a part as they are without its neighbours; `before` is the last frame seen."""
         frames = fitted_frames(part, self._size)
         doubled = next(frames) if part.skipped else None
@@ -49,11 +49,11 @@ class FilmPictures:
                 frame = match.applied(frame, 1 - number / released)
             yield self._faded(part, number, frame)
 
-    def _seam(self, part: Part, is_matched: bool) -> JoinSeam:
+    def _seam(self, part: FilmPart, is_matched: bool) -> JoinSeam:
         kind = "continued" if part.continues else self._order.transition
         return JoinSeam(kind, round(float(part.begins / part.rate), 3), part.skipped, is_matched)
 
-    def _faded(self, part: Part, number: int, frame: av.VideoFrame) -> av.VideoFrame:
+    def _faded(self, part: FilmPart, number: int, frame: av.VideoFrame) -> av.VideoFrame:
         """Darker beside a seam at which the film goes dark."""
         place = self._parts.index(part)
         following = self._parts[place + 1] if place + 1 < len(self._parts) else None

@@ -17,7 +17,7 @@ from av.container import InputContainer
 
 from ltx_mcp.media.decode.audio_reader import AudioReader, open_audio
 from ltx_mcp.media.join.audio_chain import LAYOUT, RATE, AudioChain
-from ltx_mcp.media.join.timeline import Part
+from ltx_mcp.media.join.timeline import FilmPart
 from ltx_mcp.media.messages import Transition
 
 WIDTH = 8
@@ -39,7 +39,7 @@ class Stretch:
     """The samples `first` to `last` of the film in which a clip is heard; it grows louder over its first `rise` samples
     and fades over its last `fall`."""
 
-    part: Part
+    part: FilmPart
     first: int
     last: int
     rise: int = 0
@@ -52,7 +52,7 @@ class Stretch:
         return float(self.part.source.start_s + self.part.start + Fraction(self.first - begins, RATE))
 
 
-def make_stretches(parts: list[Part], transition: Transition, transition_s: float) -> list[Stretch]:
+def make_stretches(parts: list[FilmPart], transition: Transition, transition_s: float) -> list[Stretch]:
     """Where each clip is heard, and how it begins and ends."""
     heads, tails = [(0, 0)], []
     for before, part in pairwise(parts):
@@ -72,11 +72,13 @@ def make_stretches(parts: list[Part], transition: Transition, transition_s: floa
     ]
 
 
-def _half(part: Part) -> int:
+def _half(part: FilmPart) -> int:
     return to_samples(part.frames, part.rate) // 2
 
 
-def _meeting(before: Part, part: Part, transition: Transition, transition_s: float) -> tuple[tuple[int, int], ...]:
+def _meeting(
+    before: FilmPart, part: FilmPart, transition: Transition, transition_s: float
+) -> tuple[tuple[int, int], ...]:
     """Of both sounds that meet: how far it reaches over the cut, and over how many samples it falls or rises."""
     if part.overlap:
         shared = to_samples(before.ends, part.rate) - to_samples(part.begins, part.rate)

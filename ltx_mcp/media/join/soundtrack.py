@@ -16,7 +16,7 @@ from ltx_mcp.media.join.audio_chain import LAYOUT, RATE, AudioChain, to_audio_fr
 from ltx_mcp.media.join.loudness import TARGET_LUFS, LoudnessMeter, measure, to_factor
 from ltx_mcp.media.join.music import Music
 from ltx_mcp.media.join.sound import BLOCK, Stretch, StretchSound, make_stretches, mixed, to_samples
-from ltx_mcp.media.join.timeline import Part
+from ltx_mcp.media.join.timeline import FilmPart
 from ltx_mcp.media.messages import JoinOrder, ReportProgress
 
 BIT_RATE = 192_000
@@ -37,7 +37,7 @@ class Soundtrack:
     lufs: float | None
 
 
-def make_soundtrack(order: JoinOrder, parts: list[Part], report: ReportProgress) -> Soundtrack:
+def make_soundtrack(order: JoinOrder, parts: list[FilmPart], report: ReportProgress) -> Soundtrack:
     """The sound of the film, as long as its pictures to the sample."""
     if order.sound is None and not any(part.source.has_audio for part in parts):
         return Soundtrack((), None)
@@ -48,7 +48,7 @@ def make_soundtrack(order: JoinOrder, parts: list[Part], report: ReportProgress)
         gains.append(measure(_all_of(stretch)).gain())
         report(_MEASURED * (number + 1) / len(stretches))
     music = Music(order.sound, order.sound_level, count) if order.sound is not None else None
-    mix = _Mix(stretches, gains, music, count)
+    mix = _FilmMix(stretches, gains, music, count)
     return _mastered(mix, _part_of(report, _MEASURED, 1.0))
 
 
@@ -63,7 +63,7 @@ def _all_of(stretch: Stretch) -> "Iterator[array[float]]":
 
 
 @dataclass(frozen=True)
-class _Mix:
+class _FilmMix:
     """Everything that is heard, before it is made as loud as it is to be; `count` samples."""
 
     stretches: list[Stretch]
@@ -77,7 +77,7 @@ class _Mix:
         return clips if self.music is None else self.music.under(clips)
 
 
-def _mastered(mix: _Mix, report: ReportProgress) -> Soundtrack:
+def _mastered(mix: _FilmMix, report: ReportProgress) -> Soundtrack:
     """Encoded with the gain that makes the whole as loud as it is to be: where the limiter took too much of that, or
     the clips are heard together, once more."""
     gain_db = 0.0
@@ -91,7 +91,7 @@ def _mastered(mix: _Mix, report: ReportProgress) -> Soundtrack:
     return made
 
 
-def _encoded(mix: _Mix, gain_db: float, report: ReportProgress) -> Soundtrack:
+def _encoded(mix: _FilmMix, gain_db: float, report: ReportProgress) -> Soundtrack:
     encoder, meter = _encoder(), LoudnessMeter()
     packets, done = [], 0
     for samples in _limited(mix.blocks(), gain_db, mix.count):

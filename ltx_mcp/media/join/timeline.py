@@ -20,7 +20,7 @@ _NTSC_SLACK = Fraction(1, 100)
 
 
 @dataclass(frozen=True)
-class Part:
+class FilmPart:
     """A clip in the film: from frame `begins` on, `frames` in all, the first of them at `start` seconds of the clip.
 
     `skipped` frames of the film before that were already seen. It shares its first `overlap` frames with the part
@@ -55,7 +55,7 @@ def exact_rate(fps: float) -> Fraction:
     return near if rate.denominator != 1 and abs(near - rate) < _NTSC_SLACK else rate
 
 
-def read_parts(order: JoinOrder) -> list[Part]:
+def read_parts(order: JoinOrder) -> list[FilmPart]:
     """All parts of the film, in their places. CallerError: invalid_request for a section outside its video,
     input_failed for a video that cannot be read."""
     rate = exact_rate(order.fps)
@@ -69,18 +69,18 @@ def read_parts(order: JoinOrder) -> list[Part]:
     return _placed(parts, order)
 
 
-def _section(clip: JoinClip, source: SourceVideo, rate: Fraction, number: int) -> Part:
+def _section(clip: JoinClip, source: SourceVideo, rate: Fraction, number: int) -> FilmPart:
     length = source.seconds
     until = float(length) if clip.end is None else clip.end
     # false for NaN too
-    if not 0 <= clip.start < min(until, length) or not until <= length + _SLACK_S:
+    if not 0 <= clip.start < min(until, float(length)) or not until <= length + _SLACK_S:
         message = f"The section of clip {number} must lie within its video, from 0 to {float(length):g} s."
         raise CallerError(ErrorCode.INVALID_REQUEST, message, "Give a start before the end, both in seconds.")
     start, end = Fraction(clip.start), min(Fraction(until), length) if clip.end is not None else length
-    return Part(clip, source, rate, start, max(1, round((end - start) * rate)))
+    return FilmPart(clip, source, rate, start, max(1, round((end - start) * rate)))
 
 
-def _continued(before: Part, part: Part) -> Part:
+def _continued(before: FilmPart, part: FilmPart) -> FilmPart:
     """The part without the frame that the one before has shown already."""
     continues = part.clip.continues
     if continues is None:
@@ -96,9 +96,9 @@ def _continued(before: Part, part: Part) -> Part:
     return replace(part, start=start, frames=frames, skipped=1, continues=True)
 
 
-def _placed(parts: list[Part], order: JoinOrder) -> list[Part]:
+def _placed(parts: list[FilmPart], order: JoinOrder) -> list[FilmPart]:
     wanted = round(Fraction(order.transition_s) * parts[0].rate) if order.transition == "crossfade" else 0
-    placed: list[Part] = []
+    placed: list[FilmPart] = []
     for part in parts:
         if not placed:
             placed.append(part)
