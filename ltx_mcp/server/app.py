@@ -35,7 +35,7 @@ INSTRUCTIONS = (
     "another order with a new request_key; change one thing, and ask the user before you spend more. takes=3 makes "
     "three to choose from: set_…/2 is the second. Never order again because an answer is late or a state is unknown; "
     "repeat a lost call with the same request_key: it gives the same job and costs nothing. Several shots: order them "
-    "in one go, each with image=job_…#last of the one before. Mend rather than begin anew: extend_video lengthens a "
+    "in one go, each with image=job_…#last of the one before, and join_videos to make one film of them, free. Mend rather than begin anew: extend_video lengthens a "
     "film, retake_video redoes a section (the whole film is charged), reframe_video makes it upright or square, "
     "generate_from_audio fits a film to a voice or music; video=job_… names a film by its job. Errors name the "
     "argument and what is allowed. Provider local draws a free preview on this machine, which is not LTX: say so. "
