@@ -268,8 +268,8 @@ class OfferSpec(StrictModel):
     `context` are the seconds of the input video an extension may use, `context_frames` the maximum of frames of context
     and new part together. `start_time` are the seconds at which a retake may begin. `film_short_edge` is the result's
     short edge where the provider scales it. `seed`: whether a seed can be given. `frame_step`: the video has a multiple
-    of it and one frame more; `edge_step`: its edges are multiples of it. `last_in_auto`: `auto` takes the row only
-    where no other one fits. `is_operators`: the row is from the file of LTX_MCP_MODELS.
+    of it and one frame more; `edge_step`: its edges are multiples of it. `is_operators`: the row is from the file
+    of LTX_MCP_MODELS.
     """
 
     model: Name
@@ -293,7 +293,6 @@ class OfferSpec(StrictModel):
     seed: bool = False
     frame_step: Count | None = None
     edge_step: Edge | None = None
-    last_in_auto: bool = False
     is_operators: bool = Field(default=False, exclude=True)
     min_edge: Edge = 1
     max_long_edge: Edge | None = None

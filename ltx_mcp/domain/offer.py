@@ -151,12 +151,10 @@ def row_of(offer: Offer, provider: ProviderSpec) -> OfferSpec | None:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a row makes of a request, and by how much that differs from it; 0 if nothing does. `is_last`: it is only for
-    where nothing else fits."""
+    """What a row makes of a request, and by how much that differs from it; 0 if nothing does."""
 
     offer: Offer
     deviation: float
-    is_last: bool = False
 
 
 @dataclass(frozen=True)

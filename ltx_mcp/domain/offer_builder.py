@@ -1,5 +1,6 @@
 """Whether one row of the catalog fits a request, and the complete order it makes; pure."""
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -25,9 +26,9 @@ def make_offer(
         _check_options(request, row)
         check_media(request, inputs, provider, row)
         form = output_format(request, inputs, row)
-        apart = deviation(request, form.duration, form.fps, form.resolution)
+        apart = deviation(request, form.duration, form.fps, form.resolution) + _size_deviation(request, form)
         offer = _complete(request, inputs, provider, row, form, conversions(inputs, provider))
-        return Candidate(offer, apart, row.last_in_auto)
+        return Candidate(offer, apart)
     except NotOfferedError as reason:
         return Refusal(provider.name, row.model, str(reason))
 
@@ -167,6 +168,14 @@ def _adjustments(
         if given.role in converted or SEEN & set(given.traits) or _is_toned(given)
     ]
     return tuple(changed)
+
+
+def _size_deviation(request: Request, form: OutputFormat) -> float:
+    """How far the pixels are from those of the label; an edited video has no label."""
+    if request.operation in EDITS:
+        return 0.0
+    width, height = video_size(form.resolution, form.aspect_ratio)
+    return abs(math.log(form.width * form.height / (width * height)))
 
 
 def _usual_size(request: Request, inputs: Sequence[Input], form: OutputFormat) -> tuple[int, int]:

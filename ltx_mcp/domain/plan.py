@@ -174,10 +174,10 @@ def _within_auto(request: Request, offers: Sequence[Offer], catalog: Catalog) ->
     return tuple(offer for offer in offers if offer.provider in names)
 
 
-def _preference(candidate: Candidate, catalog: Catalog) -> tuple[float, bool, Decimal, Decimal, int]:
+def _preference(candidate: Candidate, catalog: Catalog) -> tuple[float, Decimal, Decimal, int]:
     names, offer = [facts.name for facts in catalog.providers], candidate.offer
     place = catalog.order.index(offer.provider) if offer.provider in catalog.order else len(names)
-    return candidate.deviation, candidate.is_last, offer.at_most_usd, offer.cost_usd, place
+    return candidate.deviation, offer.at_most_usd, offer.cost_usd, place
 
 
 def _not_supported(

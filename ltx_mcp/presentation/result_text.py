@@ -229,12 +229,20 @@ def estimate_text(estimate: Estimate, count: int = 1) -> str:
     lines = [_quote_text(quote, count) for quote in estimate.quotes]
     if len(lines) > QUOTE_LINES:
         lines = [*lines[: QUOTE_LINES - 1], " ".join(lines[QUOTE_LINES - 1 :])]
-    changes = [change for quote in estimate.quotes for change in quote.adjustments or ()]
-    lines += dict.fromkeys(changes_text([change]) for change in changes)
+    lines += _quotes_changes(estimate.quotes)
     reasons = refusal_texts((row.provider, row.model, row.reason) for row in estimate.refused)
     lines += [" ".join((_others_text(estimate), *reasons)).strip()] if lines and reasons else reasons
     text = "\n".join(filter(None, (*(lines or ["Nobody offers this."]), _budget_text(estimate.budget))))
     return f"{text} {estimate.next}" if estimate.next else text
+
+
+def _quotes_changes(quotes: Sequence[Quote]) -> list[str]:
+    """What is not as asked, each once, after the offers it is about where that is not all of them."""
+    about: dict[str, list[str]] = {}
+    for quote in quotes:
+        for change in quote.adjustments or ():
+            about.setdefault(changes_text([change]), []).append(f"{quote.provider} {quote.model}")
+    return [text if len(of) == len(quotes) else f"{', '.join(of)}: {text}" for text, of in about.items()]
 
 
 def _others_text(estimate: Estimate) -> str:

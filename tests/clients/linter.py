@@ -29,7 +29,7 @@ def read_reasons() -> dict[tuple[str, str], str]:
 
 
 def listed() -> list[dict[str, Any]]:
-    """All nine tools as a client gets them."""
+    """All ten tools as a client gets them."""
     providers = read_providers()
     usable = tuple(facts.name for facts in providers)
     server, _ = make_server(read_settings({}), make_catalog(providers, usable, lambda name: ""))

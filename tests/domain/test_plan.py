@@ -16,7 +16,7 @@ from ltx_mcp.domain.plan import Catalog, make_offers, select_offers
 from ltx_mcp.domain.request import Input, Request, assumed_inputs, to_request, video_size
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 
-FAST = {
+FAST: dict[str, Any] = {
     "model": "fast",
     "operation": "text_to_video",
     "endpoint": "x/fast",
@@ -27,6 +27,7 @@ FAST = {
     "aspect_ratio": ["16:9", "9:16"],
     "price": {"as_of": date(2026, 11, 1), "source": "s", "usd_per_second": {"1080p": "0.04", "2160p": "0.16"}},
 }
+CHEAP = {"1080p": "0.01", "2160p": "0.01"}
 TIERED = {
     "model": "tiered",
     "operation": "text_to_video",
@@ -116,6 +117,17 @@ def test_an_exact_offer_beats_a_cheaper_adjusted_one() -> None:
     offers = select_offers(ask(duration=5, fps=50, resolution="720p", adjust="nearest"), (), catalog())
     assert offers[0].provider == "bytecompute"
     assert offers[0].adjustments == ()
+
+
+def test_auto_takes_the_size_that_was_asked_before_a_cheaper_other_one() -> None:
+    stepped = FAST | {"model": "stepped", "edge_step": 64, "price": FAST["price"] | {"usd_per_second": CHEAP}}
+    fal = provider("fal", stepped, FAST, key_env=["FAL_KEY"])
+    both = make_catalog((fal, *(each for each in read_providers() if each.is_preview)), (), lambda _: "secret")
+    offers = make_offers(ask(), (), both).offers
+    assert [(offer.model, offer.width, offer.height) for offer in offers if offer.provider == "fal"] == [
+        ("fast", 1920, 1080),
+        ("stepped", 1920, 1088),
+    ]
 
 
 @pytest.mark.parametrize(("resolution", "ratio", "usd"), [("720p", "16:9", "0.02"), ("1080p", "16:9", "0.04")])

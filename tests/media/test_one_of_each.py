@@ -39,7 +39,7 @@ def test_what_an_edit_makes_is_new_marked_and_bounded(tmp_path: Path) -> None:
 
 def test_a_film_in_another_shape_is_the_film_and_shows_what_moves(tmp_path: Path) -> None:
     test_reframe.test_a_film_in_another_shape_has_that_size_and_every_frame_at_its_moment("a.mp4", "9:16", tmp_path)
-    test_reframe.test_what_moves_stays_in_the_picture_and_keeps_its_shape(False, tmp_path)
+    test_reframe.test_what_moves_stays_in_the_picture_and_keeps_its_shape(False, 0, tmp_path)
     test_reframe.test_the_window_jumps_at_a_cut_and_there_alone()
     test_reframe.test_every_frame_says_that_it_is_not_ltx(tmp_path)
 

@@ -15,7 +15,7 @@ from ltx_mcp.media.messages import ReframeOrder
 from ltx_mcp.media.preview.attention import window_path
 from ltx_mcp.media.preview.reframe import reframe
 from ltx_mcp.media.probe import probe_media
-from tests.media.films import NTSC, Recipe, make, moments, packets, pictures, psnr
+from tests.media.films import NTSC, Recipe, make, moments, packets, picture, pictures, psnr
 from tests.media.odd.films import Odd
 from tests.media.test_odd_films import RIGHT, named, off, three_places
 
@@ -41,15 +41,17 @@ def reframed(path: Path, size: tuple[int, int]) -> Path:
     return out
 
 
-def below_the_mark(picture: Image.Image) -> Image.Image:
-    return picture.crop((0, picture.height // 5, picture.width, picture.height))
+def below_the_mark(image: Image.Image) -> Image.Image:
+    return image.crop((0, image.height // 5, image.width, image.height))
 
 
-def filmed(path: Path, shown: Callable[[int], Image.Image], frames: int) -> Path:
-    """A film of drawn frames, 25 a second."""
+def filmed(path: Path, shown: Callable[[int], Image.Image], frames: int, turned: int = 0) -> Path:
+    """A film of drawn frames, 25 a second, to be shown turned by so many degrees."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=25, options={"crf": "12"})
         stream.width, stream.height = shown(0).size
+        if turned:
+            stream.set_display_rotation(turned)
         for number in range(frames):
             frame = av.VideoFrame.from_image(shown(number))  # type: ignore[no-untyped-call]
             out.mux(stream.encode(frame))
@@ -118,8 +120,8 @@ def test_an_odd_film_is_reframed_as_a_player_shows_it(film: Odd, tmp_path: Path)
 
 def test_every_frame_says_that_it_is_not_ltx(tmp_path: Path) -> None:
     path = filmed(tmp_path / "a.mp4", lambda number: Image.new("RGB", (640, 360), (200, 200, 200)), 5)
-    for picture in pictures(reframed(path, (720, 720))):
-        grey = picture.convert("L")
+    for shown in pictures(reframed(path, (720, 720))):
+        grey = shown.convert("L")
         assert grey.crop((360, 0, 720, 72)).histogram()[0:100] != [0] * 100
         assert below_the_mark(grey).histogram()[0:190] == [0] * 190
 
@@ -127,21 +129,21 @@ def test_every_frame_says_that_it_is_not_ltx(tmp_path: Path) -> None:
 # -- what is seen
 
 
-@pytest.mark.parametrize("is_upright", [False, True])
-def test_what_moves_stays_in_the_picture_and_keeps_its_shape(is_upright: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("is_upright", "turned"), [(False, 0), (True, 0), (False, 270), (True, 90)])
+def test_what_moves_stays_in_the_picture_and_keeps_its_shape(is_upright: bool, turned: int, tmp_path: Path) -> None:
     size, target = ((360, 640), (640, 360)) if is_upright else ((640, 360), (360, 640))
 
     def shown(number: int) -> Image.Image:
         place = along(number), 180.0
         return ball(size, *(place[::-1] if is_upright else place))
 
-    out = reframed(filmed(tmp_path / "a.mp4", shown, 125), target)
+    out = reframed(filmed(tmp_path / "a.mp4", shown, 125, turned), target[::-1] if turned else target)
     scale = 640 / 360
-    for picture in pictures(out):
-        left, top, right, bottom = ball_box(picture)
+    for frame in pictures(out):
+        left, top, right, bottom = ball_box(frame)
         assert right - left == pytest.approx(41 * scale, abs=8)
         assert bottom - top == pytest.approx(41 * scale, abs=8)
-        assert min(left, top, picture.width - right, picture.height - bottom) >= 1
+        assert min(left, top, frame.width - right, frame.height - bottom) >= 1
 
 
 def small(number: int, x: float, ground: int = 90) -> tuple[int, Image.Image]:
@@ -171,9 +173,16 @@ def test_a_flash_is_no_cut() -> None:
     assert max(abs(after - before) for before, after in pairwise(path)) < 0.03
 
 
-@pytest.mark.parametrize("level", [0, 40])
-def test_the_middle_is_shown_where_nothing_says_otherwise(level: int) -> None:
-    frames = [(number, Image.effect_noise((128, 72), level).convert("RGB")) for number in range(60)]
+EVEN = {
+    "grey": lambda: Image.new("RGB", (128, 72), (90, 90, 90)),
+    "noise": lambda: Image.effect_noise((128, 72), 40).convert("RGB"),
+    "a pattern": lambda: picture(0, (320, 180)).resize((128, 72)),
+}
+
+
+@pytest.mark.parametrize("drawn", EVEN.values(), ids=EVEN)
+def test_the_middle_is_shown_where_nothing_says_otherwise(drawn: Callable[[], Image.Image]) -> None:
+    frames = [(number, drawn()) for number in range(60)]
     path = window_path(frames, [number / 25 for number in range(60)], 0.316, is_upright=False)
     assert path == pytest.approx([0.342] * 60, abs=0.05)
 

@@ -135,6 +135,6 @@ async def test_several_shots_in_one_clip_are_weighed_against_a_chain_where_a_mod
 
 @pytest.mark.parametrize(("name", "about"), [("direct_video", "idea"), ("storyboard", "story")])
 async def test_both_say_how_to_have_several_takes_to_choose_from(connect: Connect, name: str, about: str) -> None:
-    text = await told(connect, name, **{about: "a heron"})
+    text = await told(connect, name, "auto", **{about: "a heron"})
     assert "takes=3 orders three versions" in text
     assert "video=set_…/2" in text
