@@ -7,11 +7,13 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
+from ltx_mcp.domain import captions
+from ltx_mcp.domain.arguments import EstimateCost, JoinVideos, OrderArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, needs_confirmation
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.job_set import JobSet
+from ltx_mcp.domain.join import name_video
 from ltx_mcp.domain.plan import Catalog, Plan, ceiling, is_preview_only, make_offers, select_offers, within
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import assumed_inputs, canonical_form, media_arguments, to_request
@@ -40,7 +42,7 @@ class Placement:
 
     async def order(
         self,
-        arguments: PaidArguments,
+        arguments: OrderArguments,
         caller: str,
         answer: ConfirmationReply | None,
         *,
@@ -52,9 +54,28 @@ class Placement:
 
         Raises CallerError or SetupError. Unless one is returned, nothing is kept: no row, no file, no reservation.
         """
+        try:
+            return await self._order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
+        except CallerError as error:
+            if isinstance(arguments, JoinVideos):
+                videos = [shorten(video.strip()) for video in arguments.videos]
+                raise CallerError(error.code, name_video(error.message, videos), error.hint) from error
+            raise
+
+    async def _order(
+        self,
+        arguments: OrderArguments,
+        caller: str,
+        answer: ConfirmationReply | None,
+        *,
+        can_ask: bool,
+        repeat: Repeat,
+    ) -> PlacedJob | PlacedSet | ConfirmationPrompt:
+        request = to_request(arguments)
+        if request.join and request.join.captions:
+            captions.parse(request.join.captions)
         async with self._media(arguments, caller) as given:
             inputs = tuple(each.input for each in given)
-            request = to_request(arguments)
             normal, takes = canonical_form(request, inputs), request.takes
             try:
                 for each in given:
@@ -106,7 +127,7 @@ class Placement:
         )
 
     @asynccontextmanager
-    async def _media(self, arguments: PaidArguments | EstimateCost, caller: str) -> AsyncIterator[list[ResolvedInput]]:
+    async def _media(self, arguments: OrderArguments | EstimateCost, caller: str) -> AsyncIterator[list[ResolvedInput]]:
         """The media of a request, read into a folder that is removed afterwards."""
         if not media_arguments(arguments):
             yield []
@@ -136,6 +157,10 @@ ESTIMATED_MEDIA = {
 
 def _check_estimate(arguments: EstimateCost) -> None:
     """Raises CallerError for an argument that its operation does not have."""
+    if arguments.operation == "join":
+        raise CallerError(
+            ErrorCode.INVALID_REQUEST, "operation join has no price: join_videos joins on this machine, free of charge."
+        )
     fit = ESTIMATED_MEDIA.get(arguments.operation, ())
     wrong = [name for name in ("audio", "video", "context") if getattr(arguments, name) and name not in fit]
     if wrong:

@@ -3,6 +3,8 @@ uploaded."""
 
 import base64
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,15 @@ from typing import Any
 from ltx_mcp.domain.catalog import InputSpec
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import NOT_SENT, Job, State
+from ltx_mcp.domain.join import name_video
+from ltx_mcp.domain.joined_format import check_clips
 from ltx_mcp.domain.measured import check_sent
 from ltx_mcp.domain.media_formats import conversion
 from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.output_format import check_section
-from ltx_mcp.domain.request import Input
+from ltx_mcp.domain.request import Input, argument_of
 from ltx_mcp.jobs.files import CONVERTED, digest_of
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.store.transitions import removed_video
@@ -49,19 +53,9 @@ class PrepareStep:
         if job.attempts >= MAX_ATTEMPTS:
             raise LtxError(ErrorCode.INTERNAL_ERROR, f"Every process that worked on it ended: {job.attempts} attempts.")
         await self._check_room(job)
-        for given in job.inputs:
-            if given.job_id and not given.sha256:
-                source = await self._store.run_in_thread(self._store.get, given.job_id, job.caller)
-                if source is not None and source.live:
-                    return await self._store.run_in_thread(self._store.wait_for_sources, job, self._context.now())
-                taken = await self._take_from(job, given, source)
-                try:
-                    check_section(job.offer, taken)
-                except NotOfferedError as reason:
-                    hint = "Order it again with a section that lies within the film."
-                    raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
-                inputs = tuple(taken if each == given else each for each in job.inputs)
-                job = await self._store.run_in_thread(self._store.update, job, inputs=inputs)
+        job, is_complete = await self._take_sources(job)
+        if not is_complete:
+            return await self._store.run_in_thread(self._store.wait_for_sources, job, self._context.now())
         try:
             self._context.check_way(job.offer.provider)
             uris = {given.role: await self._uri(job, given) for given in job.inputs}
@@ -76,6 +70,31 @@ class PrepareStep:
         work.uris = uris  # only now: where the success of the transition did not reach us, nothing may be sent
         return moved
 
+    async def _take_sources(self, job: Job) -> tuple[Job, bool]:
+        """Take what is missing from the jobs that have ended, and say whether that is all. One without a video fails
+        this job, whether or not others still run."""
+        missing = [given for given in job.inputs if given.job_id and not given.sha256]
+        sources = {each.job_id: await self._source(job, each) for each in missing}
+        for given in missing:
+            source = sources[given.job_id]
+            if source is not None and source.live:
+                continue
+            before = next((each for each in job.inputs if each.sha256 and _is_same_video(each, given)), None)
+            taken = given.measured(replace(before, role=given.role)) if before else None
+            taken = taken or await self._take_from(job, given, source)
+            with _as_input_failed(job, "Order it again with a section that lies within the film."):
+                check_section(job.offer, taken)
+            inputs = tuple(taken if each == given else each for each in job.inputs)
+            job = await self._store.run_in_thread(self._store.update, job, inputs=inputs)
+        is_complete = all(given.sha256 for given in job.inputs)
+        if is_complete and job.offer.join:
+            with _as_input_failed(job, "Join them with a shorter transition, or without that part."):
+                check_clips(job.inputs, job.offer.join.settings)
+        return job, is_complete
+
+    async def _source(self, job: Job, given: Input) -> Job | None:
+        return await self._store.run_in_thread(self._store.get, given.job_id, job.caller)
+
     async def _check_room(self, job: Job) -> None:
         """Fail before anything is paid when the disk has no room for the video."""
         await self._store.run_in_thread(self._context.files.check_room, job.offer)
@@ -86,13 +105,13 @@ class PrepareStep:
             state = source.state if source else "gone"
             raise CallerError(
                 ErrorCode.INPUT_FAILED,
-                f"{given.role}: {given.job_id} is {state}, so it has no film to be made from.",
+                f"{argument_of(given.role)}: {given.job_id} is {state}, so it has no film to be made from.",
                 "Order that shot again, then this one.",
             )
         files = self._context.files
         video = files.video(source.id)
         if not await self._store.run_in_thread(video.exists):
-            raise removed_video(given.role, source.id)
+            raise removed_video(argument_of(given.role), source.id)
         if given.kind == "video":
             return await self._keep(given, video, await self._context.media.probe_video(video))
         path = files.staging_dir() / f"{job.id}.{job.fencing_token}.{given.role}.part"
@@ -113,7 +132,7 @@ class PrepareStep:
         """Keep the file as an input, with its measured values in place of the expected ones."""
         sha256, size_bytes = await self._store.run_in_thread(digest_of, path), path.stat().st_size
         read = to_input(info, given.role, sha256, size_bytes)
-        kept = replace(read, job_id=given.job_id, frame_position=given.frame_position)
+        kept = given.measured(read)
         await self._store.run_in_thread(self._context.files.keep_input, kept, path)
         return kept
 
@@ -137,11 +156,8 @@ class PrepareStep:
         """Check a file that was made here or by another job: its measures are known only now."""
         if given.kind == "image":
             return
-        try:
+        with _as_input_failed(job, f"{NOT_ORDERED} {ORDER_AGAIN if given.job_id else SEND_PLAIN}"):
             check_sent(job.offer, given, row_of(job.offer, self._context.spec(job)))
-        except NotOfferedError as reason:
-            hint = f"{NOT_ORDERED} {ORDER_AGAIN if given.job_id else SEND_PLAIN}"
-            raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
 
     async def _converted(self, job: Job, given: Input, rule: InputSpec) -> Input:
         """The input in the planned format; one from another job in a format that this provider takes."""
@@ -161,7 +177,7 @@ class PrepareStep:
         if given.kind != "image":
             info = info or await self._context.media.probe_video(path, given.kind)
             measured = to_input(info, given.role, converted.sha256, info.size_bytes)
-            converted = replace(measured, job_id=given.job_id, frame_position=given.frame_position)
+            converted = given.measured(measured)
         size_bytes = path.stat().st_size
         if rule.max_bytes and size_bytes > rule.max_bytes:
             raise CallerError(
@@ -199,6 +215,20 @@ class PrepareStep:
                 await self._context.wait(job, f"{NOT_SENT}{given.role}: {error.message}", rest_s)
         await uploads.run_in_thread(uploads.keep, *key, sent.uri, sent.expires_at, self._context.now())
         return sent.uri
+
+
+def _is_same_video(one: Input, other: Input) -> bool:
+    return one.kind == other.kind == "video" and one.job_id == other.job_id
+
+
+@contextmanager
+def _as_input_failed(job: Job, hint: str) -> Iterator[None]:
+    """What an input does not allow ends the job."""
+    try:
+        yield
+    except NotOfferedError as reason:
+        videos = [given.job_id or f"number {place}" for place, given in enumerate(job.inputs, 1)]
+        raise CallerError(ErrorCode.INPUT_FAILED, name_video(str(reason), videos), hint) from reason
 
 
 def _position(text: str) -> Any:
