@@ -41,6 +41,7 @@ class FilmEncoder:
         context = self._stream.codec_context
         self._prepare(context)
         context.open()
+        self._unused: VideoCodecContext | None = context
         own = from_stream(context.extradata or b"")
         context.extradata = to_record(copied, own) if copied else to_record(own)
 
@@ -75,6 +76,10 @@ class FilmEncoder:
         return packet
 
     def _encoder(self) -> VideoCodecContext:
+        """A new encoder; the first one is that of the track, which was opened for its parameter sets."""
+        if self._unused is not None:
+            encoder, self._unused = self._unused, None
+            return encoder
         encoder = av.CodecContext.create("libx264", "w")
         encoder.options = self._options()
         self._prepare(encoder)
