@@ -5,7 +5,8 @@ newest; behind the name of a set `/2` for its second take.
 import re
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from ltx_mcp.domain.arguments import MAX_TAKES, EstimateCost, ListJobs, PaidArguments
+from ltx_mcp.domain.argument_types import MAX_TAKES
+from ltx_mcp.domain.arguments import EstimateCost, ListJobs, PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.quoting import cite, shorten

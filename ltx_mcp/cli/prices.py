@@ -16,10 +16,12 @@ from ltx_mcp.cli.naming import with_full_ids
 from ltx_mcp.cli.options import as_json_option, options_of, read_options
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import print_json, print_table, spoken
-from ltx_mcp.domain.arguments import EstimateCost, Resolution
+from ltx_mcp.domain.argument_types import Resolution
+from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.catalog import Limit, NumberChoices, Numbers, OfferSpec, ProviderSpec
-from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import to_text
+from ltx_mcp.domain.request import PREVIEW_PROVIDER
 from ltx_mcp.presentation.config import CALLER, read_edge
 from ltx_mcp.presentation.result_models import Estimate, Quote, RefusedOffer, to_estimate
 from ltx_mcp.presentation.result_text import assumed_text

@@ -4,195 +4,44 @@ Descriptions are product text: a model reads them to choose values. Which provid
 here: the choices are added from the catalog where the schema is published.
 """
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ltx_mcp.domain.argument_types import (
+    MAX_CAPTION_CHARS,
+    MAX_WAIT_S,
+    AdjustRule,
+    AspectRatio,
+    AutoAspectRatio,
+    CameraMove,
+    FrameRate,
+    FreePrompt,
+    GenerateAudio,
+    JobId,
+    JoinedAspectRatio,
+    JoinedRate,
+    JoinedResolution,
+    JoinedVideos,
+    Key,
+    LongWait,
+    MaxCost,
+    ModelName,
+    Operation,
+    PromptText,
+    ProviderName,
+    RetakeMode,
+    Seconds,
+    Seed,
+    ShortWait,
+    Takes,
+    Titles,
+    Transition,
+    VideoMode,
+    VideoResolution,
+    VideoSource,
+    without_empty_choice,
 )
-
-Operation = Literal["text_to_video", "image_to_video", "audio_to_video", "extend", "retake", "reframe"]
-Resolution = Literal["720p", "1080p", "1440p", "2160p"]
-AspectRatio = Literal["16:9", "9:16", "1:1", "4:3", "3:4", "4:5"]
-CameraMotion = Literal[
-    "none", "dolly_in", "dolly_out", "dolly_left", "dolly_right", "jib_up", "jib_down", "static", "focus_shift"
-]
-Fps = Literal[24, 25, 48, 50]
-Adjust = Literal["never", "nearest"]
-
-MAX_WAIT_S = 50
-"""How long a call may wait, and all that it does may take: hosts give up after 60 s."""
-
-VideoMode = Literal["end", "start"]
-RetakeMode = Literal["replace_audio_and_video", "replace_video", "replace_audio"]
-
-
-_AROUND_IDS = " \t\r\n\"'`\u201c\u201d\u2018\u2019\u00a0"
-
-
-def bare_id(text: str) -> str:
-    """The id in what models write for one: `` `job_…` ``, "job_…", ltx://jobs/job_…, with blanks around it."""
-    return text.strip(_AROUND_IDS).removeprefix("ltx://jobs/").strip(_AROUND_IDS)
-
-
-def _as_one_enum(schema: dict[str, Any]) -> None:
-    """Publish one list of choices."""
-    choices = [choice for branch in schema.pop("anyOf") for choice in branch.get("enum", [branch.get("const")])]
-    schema |= {"enum": choices, "type": "string"}
-
-
-def _as_number_or_auto(schema: dict[str, Any]) -> None:
-    """Publish two plain types: some hosts fail on a list of types, and on a constant."""
-    schema["anyOf"] = [{"type": "number"}, {"type": "string", "enum": ["auto"]}]
-
-
-def _as_bounds(schema: dict[str, Any]) -> None:
-    """Publish bounds: some hosts fail on an enum of numbers. The description has the values."""
-    values = schema.pop("enum")
-    schema |= {"minimum": min(values), "maximum": max(values)}
-
-
-def _as_plain_number(schema: dict[str, Any]) -> None:
-    """Publish no null: without a value, the connection decides how long the wait is."""
-    schema.pop("anyOf")
-    schema |= {"type": "number", "maximum": MAX_WAIT_S}
-
-
-def _without_empty_choice(schema: dict[str, Any]) -> None:
-    """Publish no empty string, which stands for an argument that was left out."""
-    schema["enum"] = [choice for choice in schema["enum"] if choice]
-
-
-def _read_cap(value: Any) -> Any:
-    """Refuse what is no amount and what only underflows to zero: zero means that nothing may be paid."""
-    if isinstance(value, bool):
-        raise ValueError("should be an amount in USD, or null for no cap")
-    if isinstance(value, str):
-        return _read_cap_text(value.strip())
-    return abs(value) if value == 0 else value  # -0.0 is 0
-
-
-def _read_cap_text(text: str) -> Any:
-    try:
-        exact = Decimal(text) if text else None
-    except ArithmeticError:
-        return text
-    if exact is not None and exact.is_finite() and exact and not float(exact):
-        raise ValueError("should be 0, or an amount that can be paid")
-    return text if exact else exact
-
-
-def _read_rate(value: Any) -> Any:
-    """Accept an integer in any form: 25, 25.0, "25", "25.0"."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return value
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return value
-    return int(number) if number.is_integer() else value
-
-
-def _read_seed(value: Any) -> Any:
-    """Accept an integer in any form, as for a rate; true and false are none, and an empty text is no seed."""
-    if isinstance(value, bool):
-        raise ValueError("should be a whole number, or null for the provider's own")
-    return None if value == "" else _read_rate(value)
-
-
-def _as_integer_or_null(schema: dict[str, Any]) -> None:
-    """Publish two plain types; the bounds are explained in errors."""
-    schema["anyOf"] = [{"type": "integer"}, {"type": "null"}]
-
-
-MAX_TAKES = 6
-MAX_SEED = 2**31 - 1
-
-PromptText = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=5000),
-    Field(description="What is filmed: subject, action, camera, light, sound; up to 5,000 characters"),
-]
-Automatic = Literal["auto"]
-Seconds = Annotated[
-    Annotated[float, Field(gt=0, allow_inf_nan=False)] | Automatic,
-    Field(
-        description="Seconds (default 6; see ltx://models), or auto: the model decides",
-        json_schema_extra=_as_number_or_auto,
-    ),
-]
-FreePrompt = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, max_length=5000),
-    Field(description="What happens; left out: the model decides"),
-]
-VideoResolution = Annotated[Resolution, Field(description="Short side (default 1080p)")]
-FrameRate = Annotated[
-    Fps,
-    BeforeValidator(_read_rate),
-    Field(description="Frames per second: 24, 25 (default), 48 or 50", json_schema_extra=_as_bounds),
-]
-GenerateAudio = Annotated[bool, Field(description="With sound (default true)")]
-CameraMove = Annotated[CameraMotion, Field(description="Where offered (default none)")]
-AutoAspectRatio = Annotated[
-    AspectRatio | Automatic,
-    Field(description="Width to height; auto (default): as the picture", json_schema_extra=_as_one_enum),
-]
-VideoSource = Annotated[str, Field(min_length=1, description="The video: URL, data URI, path or job id")]
-ProviderName = Annotated[str, Field(description="auto (default): the cheapest set up")]
-ModelName = Annotated[str, Field(description="auto (default): any that can do it")]
-AdjustRule = Annotated[Adjust, Field(description="Not offered: never (default) refuses it, nearest adapts it")]
-MaxCost = Annotated[
-    Annotated[float, Field(ge=0, allow_inf_nan=False)] | None,
-    BeforeValidator(_read_cap),
-    Field(description="Most USD to be charged; 0: only free; null: no cap"),
-]
-Takes = Annotated[
-    int,
-    Field(ge=1, le=MAX_TAKES, description=f"How many versions, each charged: 1 (default) to {MAX_TAKES}"),
-]
-Seed = Annotated[
-    Annotated[int, Field(ge=0, le=MAX_SEED)] | None,
-    BeforeValidator(_read_seed),
-    Field(
-        description="Same seed, same look, where offered; null (default): none",
-        json_schema_extra=_as_integer_or_null,
-    ),
-]
-Key = Annotated[
-    str,
-    StringConstraints(max_length=200),
-    Field(description="Your name for it: given again, the same job"),
-]
-ShortWait = Annotated[
-    float,
-    Field(
-        ge=0,
-        le=MAX_WAIT_S,
-        allow_inf_nan=False,
-        description=f"Seconds to wait for its end: 0 (default) to {MAX_WAIT_S}",
-    ),
-]
-LongWait = Annotated[
-    Annotated[float, Field(ge=0, le=MAX_WAIT_S, allow_inf_nan=False)] | None,
-    Field(
-        description=f"Seconds to wait for its end, up to {MAX_WAIT_S}; where calls time out, 3",
-        json_schema_extra=_as_plain_number,
-    ),
-]
-JobId = Annotated[
-    str,
-    StringConstraints(min_length=1),
-    AfterValidator(bare_id),
-    Field(description="The job_…, set_… or set_…/2 that a paid tool or list_jobs gave"),
-]
 
 
 class Arguments(BaseModel):
@@ -203,7 +52,8 @@ class Arguments(BaseModel):
     @field_validator("*")
     @classmethod
     def _no_nul(cls, value: Any) -> Any:
-        if isinstance(value, str) and "\0" in value:
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(text, str) and "\0" in text for text in texts):
             raise ValueError("should not hold a NUL character")
         return value
 
@@ -323,6 +173,43 @@ class ReframeVideo(Arguments):
     wait_seconds: ShortWait = 0
 
 
+FIRST_TRANSITION_S = 0.5
+
+
+class JoinVideos(Arguments):
+    videos: JoinedVideos
+    transition: Annotated[
+        Transition, Field(description="Between them: at once (default), through black, or blended")
+    ] = "cut"
+    transition_seconds: Annotated[
+        float, Field(ge=0.1, le=3, description="Seconds of a fade or crossfade, 0.1 to 3 (default 0.5)")
+    ] = FIRST_TRANSITION_S
+    audio: Annotated[str, Field(description="A sound laid under all, such as music: URL, data URI, path or job id")] = (
+        ""
+    )
+    audio_level: Annotated[
+        float, Field(ge=0.05, le=1, description="How loud that sound is, 0.05 to 1 (default 0.3)")
+    ] = 0.3
+    captions: Annotated[str, Field(max_length=MAX_CAPTION_CHARS, description="Text of an SRT or WebVTT file")] = ""
+    burn_captions: Annotated[bool, Field(description="Draw them into the picture (default false: a track)")] = False
+    titles: Titles = []
+    aspect_ratio: JoinedAspectRatio = ""
+    resolution: JoinedResolution = ""
+    fps: JoinedRate = 0
+    request_key: Key = ""
+    wait_seconds: ShortWait = 0
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if len(self.titles) > len(self.videos):
+            raise ValueError(f"titles should be one for each of the {len(self.videos)} videos, not {len(self.titles)}")
+        if self.transition == "cut" and self.transition_seconds != FIRST_TRANSITION_S:
+            raise ValueError("transition_seconds should come with transition fade or crossfade")
+        if self.burn_captions and not self.captions.strip():
+            raise ValueError("burn_captions should come with captions")
+        return self
+
+
 class EstimateCost(Arguments):
     operation: Annotated[str, Field(description="What to price (default text_to_video)")] = "text_to_video"
     duration: Seconds = 6
@@ -358,7 +245,7 @@ class CancelJob(Arguments):
 class ListJobs(Arguments):
     state: Annotated[
         Literal["", "queued", "submitting", "running", "saving", "succeeded", "failed", "cancelled", "unknown"],
-        Field(description="Only jobs in this state", json_schema_extra=_without_empty_choice),
+        Field(description="Only jobs in this state", json_schema_extra=without_empty_choice),
     ] = ""
     limit: Annotated[int, Field(ge=1, le=100, description="Jobs a page, 1 to 100 (default 10)")] = 10
     cursor: Annotated[str, Field(description="next_cursor of the page before")] = ""
@@ -375,6 +262,8 @@ class ListJobs(Arguments):
 
 EditArguments = ExtendVideo | RetakeVideo | ReframeVideo
 PaidArguments = GenerateVideo | AnimateImage | GenerateFromAudio | EditArguments
+OrderArguments = PaidArguments | JoinVideos
+"""What becomes a job."""
 OPERATIONS: dict[type[Arguments], Operation] = {
     GenerateVideo: "text_to_video",
     AnimateImage: "image_to_video",
@@ -382,4 +271,5 @@ OPERATIONS: dict[type[Arguments], Operation] = {
     ExtendVideo: "extend",
     RetakeVideo: "retake",
     ReframeVideo: "reframe",
+    JoinVideos: "join",
 }

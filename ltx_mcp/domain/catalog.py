@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from ltx_mcp.domain.arguments import AspectRatio, CameraMotion, Operation, Resolution
+from ltx_mcp.domain.argument_types import AspectRatio, CameraMotion, Operation, Resolution
 from ltx_mcp.domain.request import EDITS, FROM_VIDEO
 
 DeliveryMethod = Literal["upload", "url", "data", "part", "file"]

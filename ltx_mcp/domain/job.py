@@ -243,4 +243,11 @@ def input_of(job: Job, role: str, frame_position: str = "") -> Input:
         fps=video.fps if video else float(offer.fps),
         frames=video.frames if video else round(offer.length * offer.fps),
         has_audio=video.has_audio if video else offer.generate_audio,
+        is_preview=kind == "video" and offer.is_preview,
     )
+
+
+def continues(job: Job, before: Job) -> bool:
+    """Whether a job's video begins with the last frame of the other's."""
+    frames = [given for given in job.inputs if given.role == "image" and given.job_id == before.id]
+    return any(given.frame_position == "last" for given in frames)

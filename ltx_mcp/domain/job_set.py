@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from ltx_mcp.domain.arguments import MAX_SEED
+from ltx_mcp.domain.argument_types import MAX_SEED
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.price import from_micro, price_text
+from ltx_mcp.domain.request import PREVIEW_PROVIDER
 
 _NAME = re.compile(r"(set_[A-Za-z0-9]{1,64})(?:/([0-9]{1,4}))?", re.ASCII)
 _STATES = (

@@ -8,7 +8,7 @@ from ltx_mcp.domain.catalog import Limit, OfferSpec
 from ltx_mcp.domain.offer import NotOfferedError, Offer
 from ltx_mcp.domain.output_format import ROUNDING_S, check_limits, context_within
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.domain.request import FROM_VIDEO, Input
+from ltx_mcp.domain.request import FROM_VIDEO, Input, family_of
 
 
 def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
@@ -23,7 +23,7 @@ def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
         )
     if row is None:
         return
-    if limit := row.media_limits.get(given.role):
+    if limit := row.media_limits.get(family_of(given.role)):
         check_limits(given, limit)
     if given.role != "audio":
         return

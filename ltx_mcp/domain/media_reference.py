@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-from ltx_mcp.domain.arguments import bare_id
+from ltx_mcp.domain.argument_types import bare_id
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 
 # a file of that name must be given with its extension or folder
@@ -21,6 +21,10 @@ _BASE64 = re.compile(
     r"[A-Za-z0-9+/_\s-]{60,}"
 )
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+# only at the end: addresses and paths may hold an @
+_SECTION = re.compile(
+    r"(.+)@([0-9]{1,6}(?:\.[0-9]{1,6})?)-([0-9]{1,6}(?:\.[0-9]{1,6})?)?[\s\"'`\u201c\u201d\u2018\u2019]*", re.DOTALL
+)
 _HTTPS = re.compile(r"https://[^/?#\s]", re.IGNORECASE)
 MAX_REFERENCE_CHARS = 16_000
 """Of a URL, a path, or the part before the comma of a data URI; systems and servers accept less."""
@@ -94,6 +98,31 @@ def job_of_video(place: str) -> str:
     name = re.split(r"[/\\]", place)[-1]
     found = _VIDEO.fullmatch(name)
     return found[1] if found else ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a video, in seconds; `end` None: to its end."""
+
+    start: float = 0.0
+    end: float | None = None
+
+
+WHOLE = Section()
+
+
+def split_section(text: str, argument: str) -> tuple[str, Section]:
+    """A reference to a video, and the section of it that is meant: `job_…@1.5-4`, `clip.mp4@2-`. Raises CallerError."""
+    found = _SECTION.fullmatch(text)
+    if found is None:
+        return text, WHOLE
+    section = Section(float(found[2]), float(found[3]) if found[3] else None)
+    if section.end is not None and section.end <= section.start:
+        raise CallerError(
+            ErrorCode.INVALID_REQUEST,
+            f"{argument}: a section ends after it begins; give seconds such as @1.5-4, or @1.5- for all from there on.",
+        )
+    return found[1], section
 
 
 def read_reference(text: str, argument: str) -> Reference:

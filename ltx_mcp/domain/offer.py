@@ -5,7 +5,9 @@ from decimal import Decimal
 from typing import Literal
 
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
+from ltx_mcp.domain.join import JoinPlan
 from ltx_mcp.domain.price import price_text
+from ltx_mcp.domain.request import PREVIEW_PROVIDER
 
 CEILING_BYTES, FLOOR_BYTES = 8 << 30, 200_000_000
 MAX_BYTES_PER_PIXEL = Decimal("0.75")
@@ -44,7 +46,7 @@ class Offer:
     is the duration of the result, if it differs, and `billed_s` what is paid for. `auto_duration`: the provider chooses
     the duration, and `duration` is the longest it may choose. `width`, `height` and `fps` are the result's. `context`
     and `start_time` are seconds of the input video; `seed` None is the provider's own. `frames` are those of the
-    result, where they are ordered or paid.
+    result, where they are ordered or paid. `join` is how several videos are joined here.
     """
 
     provider: str
@@ -76,6 +78,12 @@ class Offer:
     highest_usd: Decimal | None = None
     seed: int | None = None
     frames: int | None = None
+    join: JoinPlan | None = None
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether the video is drawn here, or joined from one that was."""
+        return self.join.is_preview if self.join else self.provider == PREVIEW_PROVIDER
 
     @property
     def at_most_usd(self) -> Decimal:

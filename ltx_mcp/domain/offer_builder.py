@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
+from ltx_mcp.domain.joined_format import make_join_plan
 from ltx_mcp.domain.media_formats import conversions
 from ltx_mcp.domain.media_info import SEEN, describe, describe_converted
 from ltx_mcp.domain.offer import Adjustment, Candidate, NotOfferedError, Offer, Refusal
@@ -43,7 +44,7 @@ def _complete(
     video, audio = find_input(inputs, "video"), find_input(inputs, "audio")
     billed_s = _billed(row, form, audio or video)
     seconds, is_offered = billed_s or form.output_duration or form.duration, _fits_frame(row, form)
-    changes, has_audio = _adjustments(request, inputs, form, converted), _has_audio(request, video)
+    changes, has_audio = _adjustments(request, inputs, form, converted), _has_audio(request, inputs)
     frames = form.frames or count_frames(row, seconds, form.fps)
     paid = Quantity(seconds, form.resolution, form.width * form.height, frames or 0, row.spare_frames)
     cost = make_cost(row.price, paid, provider.usd_per_credit)
@@ -78,6 +79,7 @@ def _complete(
         auto_duration=request.is_automatic,
         seed=request.seed,
         frames=frames,
+        join=None if request.join is None else make_join_plan(inputs, request.join),
         highest_usd=cost.highest_usd,
     )
 
@@ -92,8 +94,11 @@ def _why_not(row: OfferSpec, form: OutputFormat, *, has_price: bool) -> str:
     return f"No price is known for {form.width}x{form.height}, only up to {largest:,} pixels."
 
 
-def _has_audio(request: Request, video: Input | None) -> bool:
-    """An edited video has audio if the input has, or if audio is what is redone."""
+def _has_audio(request: Request, inputs: Sequence[Input]) -> bool:
+    """An edited video has audio if the input has, or if audio is what is redone; a joined one if any input has."""
+    video = find_input(inputs, "video")
+    if request.operation == "join":
+        return any(given.has_audio for given in inputs)
     if video is None:
         return request.generate_audio
     return video.has_audio or request.mode == "replace_audio"
@@ -176,6 +181,8 @@ def _size_deviation(request: Request, form: OutputFormat) -> float:
 def _usual_size(request: Request, inputs: Sequence[Input], form: OutputFormat) -> tuple[int, int]:
     """The size that is expected: that of the label, or of the edited video."""
     video = find_input(inputs, "video")
+    if request.operation == "join":
+        return form.width, form.height
     if video is not None and request.operation in EDITS:
         return video.width, video.height
     return video_size(form.resolution, form.aspect_ratio)

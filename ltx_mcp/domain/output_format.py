@@ -8,8 +8,18 @@ from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from fractions import Fraction
 
 from ltx_mcp.domain.catalog import InputLimits, InputSpec, Limit, OfferSpec, ProviderSpec
+from ltx_mcp.domain.joined_format import check_clips, check_cut, joined_rate, joined_s, joined_size
 from ltx_mcp.domain.offer import NotOfferedError, Offer
-from ltx_mcp.domain.request import EDITS, SHORTEST_SECTION_S, Input, Request, find_input, to_decimal, video_size
+from ltx_mcp.domain.request import (
+    EDITS,
+    SHORTEST_SECTION_S,
+    Input,
+    Request,
+    family_of,
+    find_input,
+    to_decimal,
+    video_size,
+)
 
 ROUNDING_S = Decimal("0.05")
 """How far a section may exceed the end: durations are reported rounded."""
@@ -35,11 +45,11 @@ class OutputFormat:
 def check_media(request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec) -> None:
     """Raises NotOfferedError for media this row does not accept, in this format or at all."""
     for given in inputs:
-        if given.role not in row.media:
+        if family_of(given.role) not in row.media:
             others = f" for {request.operation}; it takes {', '.join(row.media)}" if row.media else ""
             raise NotOfferedError(f"{given.role} is not accepted{others}.")
         rule = provider.inputs[given.kind]
-        limit = row.media_limits.get(given.role)
+        limit = row.media_limits.get(family_of(given.role))
         max_bytes = min(filter(None, (rule.max_bytes, limit.max_bytes if limit else None)), default=None)
         if max_bytes is not None and given.size_bytes > max_bytes:
             allowed = f"at most {max_bytes:,} are accepted"
@@ -112,6 +122,8 @@ def output_format(request: Request, inputs: Sequence[Input], row: OfferSpec) -> 
     """What this row makes of a request. Raises NotOfferedError."""
     if request.operation in EDITS:
         return _edited(request, inputs, row)
+    if request.operation == "join":
+        return _joined(request, inputs, row)
     return _reframed(request, inputs, row) if request.operation == "reframe" else _made(request, inputs, row)
 
 
@@ -212,6 +224,19 @@ def _reframed(request: Request, inputs: Sequence[Input], row: OfferSpec) -> Outp
         raise NotOfferedError(f"resolution {request.resolution} is not offered; allowed: {', '.join(offered)}.")
     size = video_size(resolution, aspect_ratio)
     return OutputFormat(video.seconds, round(video.fps), resolution, aspect_ratio, *size)
+
+
+def _joined(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
+    """The format of a film that is joined from others."""
+    assert request.join is not None
+    check_clips(inputs, request.join)
+    (width, height), fps = joined_size(request, inputs), joined_rate(request, inputs)
+    seconds, longest = joined_s(inputs, request.join, fps), row.limits[0].duration.longest
+    if seconds > longest:
+        raise NotOfferedError(f"The film would last {seconds:f} s; at most {longest:f} s are joined.")
+    ratio = Fraction(width, height)
+    resolution, aspect_ratio = f"{min(width, height)}p", f"{ratio.numerator}:{ratio.denominator}"
+    return OutputFormat(seconds, fps, resolution, aspect_ratio, width, height)
 
 
 def _edited(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
@@ -329,6 +354,8 @@ def billed_duration(offer: Offer, given_s: Decimal) -> Decimal:
 
 def check_section(offer: Offer, video: Input) -> None:
     """Raises NotOfferedError if a video that was not made yet became too short for the section ordered of it."""
+    if offer.operation == "join" and video.kind == "video":
+        check_cut(video)
     length, start = _shown_s(video), offer.start_time or Decimal()
     if offer.operation == "retake" and video.role == "video" and length - start < SHORTEST_SECTION_S - ROUNDING_S:
         raise NotOfferedError(

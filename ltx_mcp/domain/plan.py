@@ -13,11 +13,9 @@ from ltx_mcp.domain.offer import Candidate, Offer, Refusal
 from ltx_mcp.domain.offer_builder import make_offer
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import quote
-from ltx_mcp.domain.request import Input, Request
+from ltx_mcp.domain.request import PREVIEW_PROVIDER, Input, Request
 from ltx_mcp.domain.takes import share_of, takes_price
 from ltx_mcp.domain.unit_price import UnitPrices, with_unit_price
-
-PREVIEW_PROVIDER = "local"
 
 
 @dataclass(frozen=True)
@@ -88,6 +86,8 @@ def make_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> 
 def select_offers(request: Request, inputs: Sequence[Input], catalog: Catalog) -> tuple[Offer, ...]:
     """The offers to try, in order; at least one. Raises CallerError or SetupError that say what would be possible."""
     plan = make_offers(request, inputs, catalog)
+    if request.operation == "join" and not plan.offers:
+        raise CallerError(ErrorCode.INVALID_REQUEST, plan.refused[0].reason)
     offers = _within_auto(request, plan.offers, catalog)
     if offers:
         cap = ceiling(offers, share_of(request.max_cost_usd, request.takes))

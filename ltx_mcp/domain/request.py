@@ -2,32 +2,33 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, get_args
 
-from ltx_mcp.domain.arguments import (
-    OPERATIONS,
+from ltx_mcp.domain.argument_types import (
     Adjust,
     AspectRatio,
     CameraMotion,
-    EstimateCost,
     Operation,
-    PaidArguments,
     Resolution,
     RetakeMode,
     VideoMode,
 )
+from ltx_mcp.domain.arguments import OPERATIONS, EstimateCost, JoinVideos, OrderArguments
+from ltx_mcp.domain.join import JoinSettings
 
 MediaKind = Literal["image", "video", "audio"]
 EDITS: frozenset[Operation] = frozenset({"extend", "retake"})
 """Operations whose result has the size and rate of the input video."""
-FROM_VIDEO: frozenset[Operation] = EDITS | {"reframe"}
-"""Operations on a given video; its rate is that of the result."""
+FROM_VIDEO: frozenset[Operation] = EDITS | {"reframe", "join"}
+"""Operations on given videos; their rate is that of the result."""
 MIN_ASSUMED_S = 4.0
 """A video to extend is at least this long: providers require 73 frames."""
+PREVIEW_PROVIDER = "local"
 MEDIA_ROLES = ("audio", "video", "image", "end_image")
 
 
@@ -57,11 +58,12 @@ class Request:
     context: Decimal | None = None
     takes: int = 1
     seed: int | None = None
+    join: JoinSettings | None = None
 
     @property
     def is_automatic(self) -> bool:
         """Whether the provider is to choose the length."""
-        return self.duration is None and self.operation not in ("audio_to_video", "reframe")
+        return self.duration is None and self.operation not in ("audio_to_video", "reframe", "join")
 
 
 MAX_SHORT_EDGE = 3840
@@ -71,6 +73,9 @@ MAX_SHORT_EDGE = 3840
 @dataclass(frozen=True)
 class Input:
     """One media file of a request: bytes we have (`sha256`), or another job's video or frame, which may not exist yet.
+
+    Of a video that is joined with others, only the section from `start` to `end` in seconds is used; `end` None: to its
+    end. `continues`: it was made from the last frame of the video before; None: not known. `is_preview`: drawn here.
 
     `width` and `height` are pixels as shown, and `exif_rotated`: only by its EXIF. `format` is that of an image or the
     container, `codec` that of the relevant stream, `duration` in seconds; `doubt` and `traits` as in MediaInfo. For a
@@ -93,11 +98,40 @@ class Input:
     has_audio: bool = False
     doubt: str = ""
     traits: tuple[str, ...] = ()
+    start: float = 0.0
+    end: float | None = None
+    continues: bool | None = None
+    is_preview: bool = False
 
     @property
     def identity(self) -> str:
-        """Equal for the same bytes, or the same job and frame."""
-        return f"job:{self.job_id}#{self.frame_position}" if self.job_id else f"sha256:{self.sha256}"
+        """Equal for the same section of the same bytes, or of the same job, or for its same frame."""
+        own = f"job:{self.job_id}#{self.frame_position}" if self.job_id else f"sha256:{self.sha256}"
+        return own + self.section
+
+    @property
+    def section(self) -> str:
+        """The section that is used, as callers write it: `@1.5-4`; empty for all of it."""
+        if not self.start and self.end is None:
+            return ""
+        return f"@{self.start:g}-" + (f"{self.end:g}" if self.end is not None else "")
+
+    @property
+    def section_s(self) -> float:
+        """How long the section is that is used."""
+        return (self.duration if self.end is None else self.end) - self.start
+
+    def measured(self, read: "Input") -> "Input":
+        """What was `read` of its file, in place of what was expected; where it is from, and how it is used, stay."""
+        return replace(
+            read,
+            job_id=self.job_id,
+            frame_position=self.frame_position,
+            start=self.start,
+            end=self.end,
+            continues=self.continues,
+            is_preview=self.is_preview,
+        )
 
     @property
     def kind(self) -> MediaKind:
@@ -130,7 +164,21 @@ class Input:
 
 def kind_of(role: str) -> MediaKind:
     """The kind of media of a role."""
+    role = family_of(role)
     return "video" if role == "video" else "audio" if role == "audio" else "image"
+
+
+_NUMBERED = re.compile(r"video[1-9][0-9]?")
+
+
+def family_of(role: str) -> str:
+    """The role as catalogs name it: videos that are joined are `video1`, `video2` and so on."""
+    return "video" if _NUMBERED.fullmatch(role) else role
+
+
+def argument_of(role: str) -> str:
+    """The argument that a role is given in."""
+    return "videos" if _NUMBERED.fullmatch(role) else role
 
 
 def find_input(inputs: Sequence[Input], role: str) -> Input | None:
@@ -144,8 +192,10 @@ def to_decimal(number: float) -> Decimal:
     return exact.to_integral_value() if exact == exact.to_integral_value() else exact.normalize()
 
 
-def to_request(arguments: PaidArguments | EstimateCost) -> Request:
-    """The request of a paid tool's arguments, or of an estimate."""
+def to_request(arguments: OrderArguments | EstimateCost) -> Request:
+    """The request of a tool's arguments, or of an estimate."""
+    if isinstance(arguments, JoinVideos):
+        return _to_join(arguments)
     given: Mapping[str, Any] = vars(arguments)
     is_estimate = isinstance(arguments, EstimateCost)
     operation: Any = arguments.operation if isinstance(arguments, EstimateCost) else OPERATIONS[type(arguments)]
@@ -171,6 +221,34 @@ def to_request(arguments: PaidArguments | EstimateCost) -> Request:
     )
 
 
+def _to_join(arguments: JoinVideos) -> Request:
+    """Nothing of it is ordered anywhere: it is joined on this machine."""
+    is_cut = arguments.transition == "cut"
+    settings = JoinSettings(
+        arguments.transition,
+        Decimal() if is_cut else to_decimal(arguments.transition_seconds),
+        to_decimal(arguments.audio_level) if arguments.audio else None,
+        arguments.captions.strip() and arguments.captions,
+        arguments.burn_captions,
+        tuple(arguments.titles),
+    )
+    return Request(
+        operation="join",
+        prompt=" / ".join(filter(None, arguments.titles)),
+        duration=None,
+        resolution=arguments.resolution or None,
+        aspect_ratio=arguments.aspect_ratio or "auto",
+        fps=arguments.fps,
+        generate_audio=True,
+        camera_motion="none",
+        provider=PREVIEW_PROVIDER,
+        model="auto",
+        adjust="never",
+        max_cost_usd=None,
+        join=settings,
+    )
+
+
 _FIRST_MODE: dict[str, str] = {"extend": get_args(VideoMode)[0], "retake": get_args(RetakeMode)[0]}
 SHORTEST_SECTION_S = Decimal(2)
 
@@ -183,8 +261,11 @@ def _length(operation: str, given: Mapping[str, Any], *, is_estimate: bool) -> D
     return SHORTEST_SECTION_S if is_estimate and operation == "retake" else to_decimal(given["duration"])
 
 
-def media_arguments(arguments: PaidArguments | EstimateCost) -> dict[str, str]:
+def media_arguments(arguments: OrderArguments | EstimateCost) -> dict[str, str]:
     """The media of a request by role, in the order in which they are read."""
+    if isinstance(arguments, JoinVideos):
+        numbered = {f"video{number}": video for number, video in enumerate(arguments.videos, 1)}
+        return numbered | ({"audio": arguments.audio} if arguments.audio else {})
     return {role: getattr(arguments, role) for role in MEDIA_ROLES if getattr(arguments, role, "")}
 
 
@@ -218,7 +299,7 @@ def video_size(resolution: str, aspect_ratio: str) -> tuple[int, int]:
     return round(across * scale), round(down * scale)
 
 
-_ADDED_LATER = {"mode": "", "start_time": None, "context": None, "takes": 1, "seed": None}
+_ADDED_LATER = {"mode": "", "start_time": None, "context": None, "takes": 1, "seed": None, "join": None}
 """Fields that the canonical form leaves out at this value, so that stored forms of older versions stay equal; every new
 field of Request belongs here."""
 
@@ -228,9 +309,10 @@ def canonical_form(request: Request, inputs: Sequence[Input]) -> dict[str, str]:
     fields = {
         name: format(value, "f") if isinstance(value, Decimal) else str(value)
         for name, value in vars(request).items()
-        if name != "max_cost_usd" and not (name in _ADDED_LATER and value == _ADDED_LATER[name])
+        if name not in ("max_cost_usd", "join") and not (name in _ADDED_LATER and value == _ADDED_LATER[name])
     }
-    return fields | {given.role: given.identity for given in inputs}
+    settings = request.join.canonical if request.join else {}
+    return fields | settings | {given.role: given.identity for given in inputs}
 
 
 def fingerprint(canonical: dict[str, str]) -> str:

@@ -1,13 +1,15 @@
 """Placement: turns a caller's arguments into the one job or set of their request, or into a question to a person."""
 
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from ltx_mcp.domain.arguments import EstimateCost, PaidArguments
+from ltx_mcp.domain import captions
+from ltx_mcp.domain.arguments import EstimateCost, JoinVideos, OrderArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, needs_confirmation
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Job
@@ -40,7 +42,7 @@ class Placement:
 
     async def order(
         self,
-        arguments: PaidArguments,
+        arguments: OrderArguments,
         caller: str,
         answer: ConfirmationReply | None,
         *,
@@ -52,9 +54,27 @@ class Placement:
 
         Raises CallerError or SetupError. Unless one is returned, nothing is kept: no row, no file, no reservation.
         """
+        try:
+            return await self._order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
+        except CallerError as error:
+            if isinstance(arguments, JoinVideos):
+                raise as_given(error, arguments.videos) from error
+            raise
+
+    async def _order(
+        self,
+        arguments: OrderArguments,
+        caller: str,
+        answer: ConfirmationReply | None,
+        *,
+        can_ask: bool,
+        repeat: Repeat,
+    ) -> PlacedJob | PlacedSet | ConfirmationPrompt:
+        request = to_request(arguments)
+        if request.join and request.join.captions:
+            captions.parse(request.join.captions)
         async with self._media(arguments, caller) as given:
             inputs = tuple(each.input for each in given)
-            request = to_request(arguments)
             normal, takes = canonical_form(request, inputs), request.takes
             try:
                 for each in given:
@@ -106,7 +126,7 @@ class Placement:
         )
 
     @asynccontextmanager
-    async def _media(self, arguments: PaidArguments | EstimateCost, caller: str) -> AsyncIterator[list[ResolvedInput]]:
+    async def _media(self, arguments: OrderArguments | EstimateCost, caller: str) -> AsyncIterator[list[ResolvedInput]]:
         """The media of a request, read into a folder that is removed afterwards."""
         if not media_arguments(arguments):
             yield []
@@ -126,6 +146,18 @@ def _placed_before(found: Job | JobSet) -> PlacedJob | PlacedSet:
     return PlacedSet(found, fresh=False) if isinstance(found, JobSet) else PlacedJob(found, fresh=False)
 
 
+_NAMES_VIDEO = re.compile(r"video([1-9][0-9]?)\b")
+
+
+def as_given(error: CallerError, videos: Sequence[str]) -> CallerError:
+    """The same error, naming a video of several as it was given instead of by its number."""
+    found = _NAMES_VIDEO.match(error.message)
+    if found is None or int(found[1]) > len(videos):
+        return error
+    given = f"videos: {shorten(videos[int(found[1]) - 1].strip())}"
+    return CallerError(error.code, given + error.message[found.end() :], error.hint)
+
+
 ESTIMATED_MEDIA = {
     "audio_to_video": ("audio",),
     "extend": ("video", "context"),
@@ -136,6 +168,10 @@ ESTIMATED_MEDIA = {
 
 def _check_estimate(arguments: EstimateCost) -> None:
     """Raises CallerError for an argument that its operation does not have."""
+    if arguments.operation == "join":
+        raise CallerError(
+            ErrorCode.INVALID_REQUEST, "operation join has no price: join_videos joins on this machine, free of charge."
+        )
     fit = ESTIMATED_MEDIA.get(arguments.operation, ())
     wrong = [name for name in ("audio", "video", "context") if getattr(arguments, name) and name not in fit]
     if wrong:

@@ -1,28 +1,34 @@
 """Resolves the media of a request: files are read now, because a path may vanish; other jobs may still be running."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
-from ltx_mcp.domain.arguments import MAX_WAIT_S, EstimateCost, PaidArguments
-from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import Job, State, input_of
+from ltx_mcp.domain.argument_types import MAX_WAIT_S
+from ltx_mcp.domain.arguments import EstimateCost, OrderArguments
+from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
+from ltx_mcp.domain.job import Job, State, continues, input_of
 from ltx_mcp.domain.job_set import JobSet, one_take_needed
+from ltx_mcp.domain.joined_format import check_cut
 from ltx_mcp.domain.media_reference import (
+    WHOLE,
     DataUri,
     JobFrameRef,
     LocalPath,
     Reference,
+    Section,
     WebUrl,
     job_of_video,
     read_reference,
+    split_section,
 )
-from ltx_mcp.domain.offer import Adjustment, Offer
+from ltx_mcp.domain.offer import Adjustment, NotOfferedError, Offer
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.domain.request import Input, kind_of, media_arguments
+from ltx_mcp.domain.request import Input, argument_of, family_of, kind_of, media_arguments
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import removed_video
@@ -30,22 +36,33 @@ from ltx_mcp.media.inputs import InputReader
 
 MAX_PATH = 4096
 READ_S = MAX_WAIT_S - 5.0
+MAX_AT_ONCE = 4
+"""How many media of one call are read at the same time."""
 
 
 @dataclass(frozen=True)
 class ResolvedInput:
     """One media file of a request: what the row keeps, the file that was read, and why it cannot be used now. `found`
-    says which file a relative path resolved to."""
+    says which file a relative path resolved to, `source` is the job it is from."""
 
     input: Input
     path: Path | None = None
     problem: CallerError | None = None
     found: Adjustment | None = None
+    source: Job | None = None
 
     def check(self) -> None:
         """Raises CallerError when it cannot be used."""
         if self.problem is not None:
             raise self.problem
+
+
+@dataclass
+class Reading:
+    """What was resolved so far by role, and the first failure."""
+
+    found: dict[str, ResolvedInput] = field(default_factory=dict)
+    failure: LtxError | None = None
 
 
 _USE = {"image": "take a frame from", "video": "work on", "audio": "take the sound of"}
@@ -61,25 +78,41 @@ class InputResolver:
     caller: str
     folder: Path
 
-    async def resolve(self, arguments: PaidArguments | EstimateCost) -> list[ResolvedInput]:
+    async def resolve(self, arguments: OrderArguments | EstimateCost) -> list[ResolvedInput]:
         """The media of a request, in order. Raises CallerError."""
-        given: list[ResolvedInput] = []
-        role = ""
+        media, read = media_arguments(arguments), Reading()
+        with anyio.move_on_after(READ_S) as time:
+            async with anyio.create_task_group() as group:
+                limiter = anyio.CapacityLimiter(MAX_AT_ONCE)
+                for role, text in media.items():
+                    group.start_soon(self._resolve, role, text, read, limiter, group.cancel_scope)
+        if read.failure is not None:
+            raise read.failure
+        if time.cancelled_caught:
+            raise _too_late(next(role for role in media if role not in read.found))
+        return with_continued([read.found[role] for role in media])
+
+    async def _resolve(
+        self, role: str, text: str, read: "Reading", limiter: anyio.CapacityLimiter, scope: anyio.CancelScope
+    ) -> None:
+        """Resolve one of them; the first that fails ends the work on all."""
         try:
-            with anyio.fail_after(READ_S):
-                for role, text in media_arguments(arguments).items():
-                    reference = await self._as_job(read_reference(text, role))
-                    if isinstance(reference, JobFrameRef):
-                        given.append(await self._read_job(role, reference))
-                    else:
-                        given.append(await self._read(role, text, reference))
-        except TimeoutError:
-            raise CallerError(
-                ErrorCode.RATE_LIMITED,
-                f"{role}: all media of a call must be read within {READ_S:g} s, and that time is over.",
-                "Nothing was ordered. Send the same call again in a minute, or smaller files.",
-            ) from None
-        return given
+            async with limiter:
+                read.found[role] = await self._resolved(role, text)
+        except LtxError as error:
+            read.failure = read.failure or error
+            scope.cancel()
+
+    async def _resolved(self, role: str, text: str) -> ResolvedInput:
+        section = WHOLE
+        if family_of(role) != role:
+            text, section = split_section(text, role)
+        reference = await self._as_job(read_reference(text, role))
+        if isinstance(reference, JobFrameRef):
+            given = await self._read_job(role, reference)
+        else:
+            given = await self._read(role, text, reference)
+        return given if section == WHOLE else with_section(given, section)
 
     async def _as_job(self, reference: Reference) -> Reference:
         """A path or URL of a job's video, as `check_job` returned it, becomes that job."""
@@ -100,7 +133,8 @@ class InputResolver:
             file = await self.reader.read_medium(reference, role, self.folder, kind)
         else:
             file = await self.reader.read_picture(reference, role, self.folder)
-        found = Adjustment(role, shorten(text.strip()), shorten(file.found, MAX_PATH), "server") if file.found else None
+        name = argument_of(role)
+        found = Adjustment(name, shorten(text.strip()), shorten(file.found, MAX_PATH), "server") if file.found else None
         return ResolvedInput(file.input, file.path, found=found)
 
     async def _read_job(self, role: str, reference: JobFrameRef) -> ResolvedInput:
@@ -112,7 +146,7 @@ class InputResolver:
             self.files.video(source.id).exists
         )
         problem = removed_video(role, source.id) if is_removed else _source_problem(role, source, reference)
-        return ResolvedInput(given, None, problem)
+        return ResolvedInput(given, None, problem, source=source)
 
     async def _source(self, role: str, reference: JobFrameRef) -> Job:
         """The job itself, or the take that is named within its set."""
@@ -139,6 +173,40 @@ def with_found(offers: Sequence[Offer], given: Sequence[ResolvedInput]) -> tuple
     """The offers, with adjustments that say which files relative paths resolved to."""
     found = tuple(each.found for each in given if each.found is not None)
     return tuple(replace(offer, adjustments=(*found, *offer.adjustments)) if found else offer for offer in offers)
+
+
+def with_section(given: ResolvedInput, section: Section) -> ResolvedInput:
+    """Only a section of a video, which must lie within it where its length is known."""
+    cut, problem = replace(given.input, start=section.start, end=section.end), given.problem
+    try:
+        if given.source is None or given.source.film is not None:
+            check_cut(cut)
+    except NotOfferedError as reason:
+        problem = problem or CallerError(ErrorCode.INVALID_REQUEST, str(reason))
+    return replace(given, input=cut, problem=problem)
+
+
+def with_continued(given: list[ResolvedInput]) -> list[ResolvedInput]:
+    """Each video that is joined with those before it says whether it goes on from the last frame of the one before."""
+    return [*given[:1], *(_goes_on(each, before) for before, each in pairwise(given))]
+
+
+def _goes_on(given: ResolvedInput, before: ResolvedInput) -> ResolvedInput:
+    used, earlier = given.input, before.input
+    if family_of(used.role) == used.role or given.source is None or before.source is None:
+        return given
+    if not continues(given.source, before.source):
+        return given
+    is_whole = earlier.end is None or earlier.end >= earlier.duration
+    return replace(given, input=replace(used, continues=is_whole and not used.start))
+
+
+def _too_late(role: str) -> CallerError:
+    return CallerError(
+        ErrorCode.RATE_LIMITED,
+        f"{role}: all media of a call must be read within {READ_S:g} s, and that time is over.",
+        "Nothing was ordered. Send the same call again in a minute, or smaller files.",
+    )
 
 
 def _source_problem(role: str, source: Job, reference: JobFrameRef) -> CallerError | None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
-from ltx_mcp.domain.arguments import EstimateCost, ListJobs, PaidArguments
+from ltx_mcp.domain.arguments import EstimateCost, ListJobs, OrderArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.job_set import JobSet, jobs_of, one_take_needed
@@ -169,7 +169,7 @@ class Jobs:
             self._database.close()
         return left
 
-    async def order(self, arguments: PaidArguments, caller: str) -> PlacedJob:
+    async def order(self, arguments: OrderArguments, caller: str) -> PlacedJob:
         """The job of this request for one take: placed now, or the one it already has; see Placement. Nobody is asked
         to confirm.
 
@@ -181,7 +181,7 @@ class Jobs:
 
     async def order_or_ask(
         self,
-        arguments: PaidArguments,
+        arguments: OrderArguments,
         caller: str,
         answer: ConfirmationReply | None,
         *,

@@ -35,6 +35,8 @@ from ltx_mcp.media.messages import (
     EditOrder,
     ExtractedFrame,
     FrameFormat,
+    JoinNotes,
+    JoinOrder,
     ProcessLimits,
     ReframeOrder,
     RenderNotes,
@@ -61,6 +63,8 @@ _RENDER = ProcessLimits(wall_s=120, open_files=512)
 _RENDER_S_PER_PIXEL = 7e-8  # about twenty times what two cores need
 # A video of 20 s in 4K is decoded and encoded again on a slow machine.
 _TRANSCODE = ProcessLimits(wall_s=1800, cpu_s=7200, file_bytes=4096 * MIB, open_files=512)
+_JOIN = ProcessLimits(wall_s=1800, file_bytes=4096 * MIB, open_files=512)
+_JOIN_S_PER_CLIP = 300.0  # a clip of 20 s in 4K on a slow machine
 _BROKEN_PIPE = (
     anyio.EndOfStream,
     anyio.IncompleteRead,
@@ -284,6 +288,23 @@ class MediaClient:
         """
         return RenderNotes(**await self._renders.run(_drawing("reframe", order, _TRANSCODE, out), report))
 
+    async def join(self, order: JoinOrder, out: Path, report: ReportProgress | None = None) -> JoinNotes:
+        """Writes the film that the clips make to `out`, an MP4; one that fails or is cancelled leaves no file.
+
+        CallerError: invalid_request for a section outside its video or captions that cannot be read, input_failed for
+        a video that cannot be read.
+        """
+        paths = [os.path.abspath(clip.path) for clip in order.clips]
+        clips = tuple(replace(clip, path=path) for clip, path in zip(order.clips, paths, strict=True))
+        limits = replace(_JOIN, wall_s=_JOIN.wall_s + len(clips) * _JOIN_S_PER_CLIP)
+        work = _drawing("join", replace(order, clips=clips), limits, out)
+        work = replace(work, reads=(*work.reads, *map(Path, dict.fromkeys(paths))))
+        return JoinNotes.of(await self._renders.run(work, report))
+
+    async def make_poster(self, path: str | Path, out: Path) -> ExtractedFrame:
+        """Writes the frame that shows most of a video to `out`, a JPEG."""
+        return ExtractedFrame(**await self._videos.run(_reading("poster", path, _VIDEO, out)))
+
     async def confinement(self) -> Confinement:
         """What the OS keeps the children from here."""
         return Confinement(**await self._quick.run(Work("confinement", {}, _QUICK)))
@@ -326,7 +347,9 @@ def _reading(what: str, path: str | Path, limits: ProcessLimits, out: Path | Non
     return Work(what, {"path": str(path)} | arguments, limits, (path,), out)
 
 
-def _drawing(what: str, order: RenderOrder | EditOrder | ReframeOrder, limits: ProcessLimits, out: Path) -> Work:
+def _drawing(
+    what: str, order: RenderOrder | EditOrder | ReframeOrder | JoinOrder, limits: ProcessLimits, out: Path
+) -> Work:
     """Work on the files that the order names."""
     names = ("image", "end_image", "sound", "video")
     paths = {name: os.path.abspath(path) for name in names if (path := getattr(order, name, None)) is not None}

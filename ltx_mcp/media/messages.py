@@ -3,9 +3,9 @@
 Imports nothing heavy, so that the rest of the program can name these without loading a codec.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 
@@ -27,6 +27,7 @@ FONT_FOLDERS = (
 )
 MIB = 1 << 20
 FrameFormat = Literal["jpeg", "png"]
+Transition = Literal["cut", "fade", "crossfade"]
 SHEET_CELLS = 6
 """The moments of a video that its contact sheet shows."""
 
@@ -81,6 +82,84 @@ class ReframeOrder:
     video: str
     width: int
     height: int
+
+
+@dataclass(frozen=True)
+class JoinClip:
+    """A video, or a section of it, in a film that is joined; `path` is its file.
+
+    `start` and `end` are in seconds; without `end` it goes to the video's end. `continues`: it was made from the last
+    frame of the clip before; None finds out by comparing the two pictures, and needs to be sure. `title` is shown over
+    its beginning.
+    """
+
+    path: str
+    start: float = 0.0
+    end: float | None = None
+    continues: bool | None = None
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class JoinOrder:
+    """Clips to join to one film of this size and frame rate; all lengths are in seconds.
+
+    `transition` is made where the story cuts; a clip that continues the one before always follows it directly. A
+    crossfade makes the film shorter by `transition_s` each time. `sound` is the path of an audio file that is laid
+    under everything, `sound_level` from 0 to 1 as loud as the clips. `captions` are SRT or WebVTT with times of the
+    film: a track that players can show, and with `burn_captions` also part of the picture.
+    """
+
+    clips: tuple[JoinClip, ...]
+    width: int
+    height: int
+    fps: float
+    transition: Transition = "cut"
+    transition_s: float = 1.0
+    sound: str | None = None
+    sound_level: float = 0.3
+    captions: str = ""
+    burn_captions: bool = False
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "JoinOrder":
+        """The record from its JSON."""
+        return cls(**dict(fields) | {"clips": tuple(JoinClip(**clip) for clip in fields["clips"])})
+
+
+@dataclass(frozen=True)
+class JoinSeam:
+    """What was done between two clips. `at` is the second of the film at which the later one begins.
+
+    `kind` is `continued` where the later clip goes on from the earlier one's last frame, else the transition.
+    `dropped_frames` were shown twice; `is_matched`: the later clip's colours were brought to the earlier one's.
+    """
+
+    kind: Literal["continued", "cut", "fade", "crossfade"]
+    at: float
+    dropped_frames: int = 0
+    is_matched: bool = False
+
+
+@dataclass(frozen=True)
+class JoinNotes:
+    """The film as it was made. `copied_s` are the seconds of picture that were copied and not encoded again.
+
+    `loudness_lufs` is None for a film that is silent; `missing_glyphs` are characters of titles and burnt captions that
+    no font of this machine has.
+    """
+
+    frames: int
+    duration: float
+    seams: tuple[JoinSeam, ...] = ()
+    copied_s: float = 0.0
+    loudness_lufs: float | None = None
+    missing_glyphs: int = 0
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "JoinNotes":
+        """The record from its JSON."""
+        return cls(**dict(fields) | {"seams": tuple(JoinSeam(**seam) for seam in fields["seams"])})
 
 
 @dataclass(frozen=True)

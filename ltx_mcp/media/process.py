@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from ltx_mcp.media.messages import (
     ChildFailed,
     Confinement,
     EditOrder,
+    JoinOrder,
     ProcessLimits,
     ReframeOrder,
     RenderOrder,
@@ -40,9 +42,16 @@ _WORK = {
     "render": ("preview.render", "render"),
     "edit": ("preview.edit", "edit"),
     "reframe": ("preview.reframe", "reframe"),
+    "join": ("join.film", "join"),
+    "poster": ("join.poster", "make_poster"),
 }
 """For each kind of work, the function and its module: none is imported before it is needed."""
-_ORDERS = {"render": RenderOrder, "edit": EditOrder, "reframe": ReframeOrder}
+_ORDERS: dict[str, Callable[..., Any]] = {
+    "render": RenderOrder,
+    "edit": EditOrder,
+    "reframe": ReframeOrder,
+    "join": lambda **fields: JoinOrder.of(fields),
+}
 
 
 def main() -> None:

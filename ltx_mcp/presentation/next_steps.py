@@ -39,7 +39,7 @@ class JobContext:
 async def context_of(jobs: "Jobs", job: Job, *, show_frames: bool = True) -> JobContext:
     """The context of a job now."""
     return JobContext(
-        is_preview=jobs.catalog.facts(job.offer.provider).is_preview,
+        is_preview=job.offer.is_preview,
         queue_ahead=await jobs.queue_ahead(job),
         blocked_reason=jobs.blocked_reason(job),
         refusals=await jobs.refusals(job),

@@ -8,10 +8,10 @@ from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.job import TERMINAL_STATES, Job, State
 from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.offer import CAPTION, Offer
-from ltx_mcp.domain.plan import PREVIEW_PROVIDER, refusal_texts
+from ltx_mcp.domain.plan import refusal_texts
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import cite, clock, one_line, ordinal
-from ltx_mcp.domain.request import MEDIA_ROLES, assumed_s
+from ltx_mcp.domain.request import MEDIA_ROLES, PREVIEW_PROVIDER, assumed_s
 from ltx_mcp.domain.takes import takes_price
 from ltx_mcp.presentation.next_steps import JobContext, retry_text
 from ltx_mcp.presentation.result_models import (

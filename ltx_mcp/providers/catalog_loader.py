@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Availability, Catalog
+from ltx_mcp.domain.plan import Availability, Catalog
 from ltx_mcp.domain.quoting import quote
+from ltx_mcp.domain.request import PREVIEW_PROVIDER
 from ltx_mcp.net.address import is_loopback_host
 
 DOCUMENTED_PATHS = ("/v1", "/v2", "/api")

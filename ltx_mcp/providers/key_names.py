@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 
 from ltx_mcp.domain.catalog import ProviderSpec
-from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
+from ltx_mcp.domain.plan import Catalog
+from ltx_mcp.domain.request import PREVIEW_PROVIDER
 
 ENDINGS = re.compile(r"(?:API|AI|ACCESS|AUTH|SECRET|TOKEN|KEYS?|ID|CREDENTIALS?)+$")
 IS_KEY = re.compile(r"KEY|TOKEN|SECRET|CREDENTIAL", re.IGNORECASE)

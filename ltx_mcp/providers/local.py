@@ -1,4 +1,5 @@
-"""The preview provider: draws on this machine what the offer says. Nothing is ordered, nothing is charged.
+"""The preview provider: draws on this machine what the offer says, and joins videos. Nothing is ordered, nothing is
+charged.
 
 It speaks to no service: `submit` only hands back held work, which a child process does later.
 """
@@ -8,7 +9,16 @@ from pathlib import Path
 
 from ltx_mcp.domain.offer import CAPTION, Adjustment, Offer
 from ltx_mcp.domain.request import EDITS
-from ltx_mcp.media.messages import EditOrder, ReframeOrder, RenderNotes, RenderOrder, ReportProgress
+from ltx_mcp.media.messages import (
+    EditOrder,
+    JoinClip,
+    JoinNotes,
+    JoinOrder,
+    ReframeOrder,
+    RenderNotes,
+    RenderOrder,
+    ReportProgress,
+)
 from ltx_mcp.providers.base import AdapterContext, DeferredVideo
 
 
@@ -39,6 +49,27 @@ def _edit(offer: Offer, uris: Mapping[str, str]) -> EditOrder:
     )
 
 
+def _join(offer: Offer, uris: Mapping[str, str]) -> JoinOrder:
+    assert offer.join is not None
+    settings = offer.join.settings
+    clips = tuple(
+        JoinClip(uris[f"video{number}"], clip.start, clip.end, clip.continues, clip.title)
+        for number, clip in enumerate(offer.join.clips, 1)
+    )
+    return JoinOrder(
+        clips=clips,
+        width=offer.width,
+        height=offer.height,
+        fps=offer.fps,
+        transition=settings.transition,
+        transition_s=float(settings.transition_s),
+        sound=uris.get("audio"),
+        sound_level=float(settings.sound_level or 0),
+        captions=settings.captions,
+        burn_captions=settings.burn_captions,
+    )
+
+
 class Local:
     """Renders in a child process."""
 
@@ -53,11 +84,15 @@ class Local:
             if not notes.missing_glyphs:
                 return ()
             drawn = f"without {notes.missing_glyphs} of its characters (no font here)"
-            return (Adjustment(CAPTION, "the whole prompt", drawn, "film"),)
+            return (Adjustment(CAPTION, "all its words" if offer.join else "the whole prompt", drawn, "film"),)
 
         return DeferredVideo(write)
 
-    async def _make(self, offer: Offer, uris: Mapping[str, str], path: Path, report: ReportProgress) -> RenderNotes:
+    async def _make(
+        self, offer: Offer, uris: Mapping[str, str], path: Path, report: ReportProgress
+    ) -> RenderNotes | JoinNotes:
+        if offer.operation == "join":
+            return await self._media.join(_join(offer, uris), path, report)
         if offer.operation == "reframe":
             return await self._media.reframe(ReframeOrder(uris["video"], offer.width, offer.height), path, report)
         if offer.operation in EDITS:

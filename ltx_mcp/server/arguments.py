@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
-from ltx_mcp.domain.arguments import MAX_WAIT_S
+from ltx_mcp.domain.argument_types import MAX_WAIT_S
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.quoting import list_names, quote
 from ltx_mcp.presentation.result_models import JobRef
@@ -23,7 +23,13 @@ logger = logging.getLogger(__name__)
 
 UNPUBLISHED_KEYS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})
 """Left out of the published schemas to keep the list short; they are still enforced, and explained in errors."""
-UNPUBLISHED_VALUES: tuple[tuple[str, Any], ...] = (("default", ""), ("default", None), ("minimum", 0), ("minimum", 1))
+UNPUBLISHED_VALUES: tuple[tuple[str, Any], ...] = (
+    ("default", ""),
+    ("default", None),
+    ("default", []),
+    ("minimum", 0),
+    ("minimum", 1),
+)
 """Also left out: empty defaults, and that no amount is negative and nothing is ordered no times."""
 
 DESCRIBED_ONCE = ("AdjustmentView", "ErrorView", "TakeRef")
@@ -179,7 +185,8 @@ def _joined(errors: list[Any]) -> list[Any]:
     choices: dict[Any, Any] = {}
     for error in filter(_is_choice_of_union, errors):
         first = choices.setdefault(error["loc"][0], error | {"loc": error["loc"][:1], "expected": []})
-        first["expected"].append(error["ctx"]["expected"])
+        if error["ctx"]["expected"] not in LEFT_OUT:
+            first["expected"].append(error["ctx"]["expected"])
     joined = []
     for error in (error for error in errors if not _is_choice_of_union(error)):
         if error["loc"] and (choice := choices.pop(error["loc"][0], None)):
@@ -189,6 +196,10 @@ def _joined(errors: list[Any]) -> list[Any]:
             error = error | {"loc": error["loc"][:1], "msg": message, "choices": plain}
         joined.append(error)
     return [*joined, *(choice | {"msg": f"should be {' or '.join(choice['expected'])}"} for choice in choices.values())]
+
+
+LEFT_OUT = ("''", "0")
+"""Choices that stand for an argument that was left out."""
 
 
 def _is_choice_of_union(error: Any) -> bool:
@@ -206,7 +217,10 @@ def _sentence(error: Any) -> str:
         return f"{name} is required."
     if error["type"] in UNREADABLE:
         return f"{name} takes {_kind(name, error)}{_shown(error['input'])}."
-    message = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("Value error, ")
+    message = error["msg"]
+    for beginning in ("Input ", "String ", "List ", "Value error, ", "Value "):
+        message = message.removeprefix(beginning)
+    message = message.replace(" after validation", "")
     return f"{name} {message}{_shown(error['input'])}.".lstrip()
 
 

@@ -14,8 +14,9 @@ from mcp.types import INVALID_PARAMS
 from pydantic import Field, ValidationError
 
 from ltx_mcp.domain.catalog import OfferSpec
-from ltx_mcp.domain.plan import PREVIEW_PROVIDER, Catalog
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.quoting import MAX_SHOWN_NAMES, quote, shorten
+from ltx_mcp.domain.request import PREVIEW_PROVIDER
 
 MAX_SHOTS = 12
 MAX_TEXT_CHARS = 20_000

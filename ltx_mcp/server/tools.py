@@ -12,8 +12,8 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel
 
+from ltx_mcp.domain.argument_types import MAX_WAIT_S
 from ltx_mcp.domain.arguments import (
-    MAX_WAIT_S,
     OPERATIONS,
     AnimateImage,
     Arguments,
@@ -23,8 +23,9 @@ from ltx_mcp.domain.arguments import (
     ExtendVideo,
     GenerateFromAudio,
     GenerateVideo,
+    JoinVideos,
     ListJobs,
-    PaidArguments,
+    OrderArguments,
     ReframeVideo,
     RetakeVideo,
 )
@@ -49,6 +50,7 @@ from ltx_mcp.server.tasks import follows_tasks
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 LOOK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 PAID = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True)
+MADE_HERE = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
 STOP = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 DEFAULT_WAIT_S, SUBMISSION_WAIT_S = 25.0, 20.0
 """How long a call waits by default for a job's end, and for its submission, if its client is known to wait."""
@@ -99,6 +101,13 @@ async def retake_video(arguments: RetakeVideo, context: Context[AppContext]) -> 
 async def reframe_video(arguments: ReframeVideo, context: Context[AppContext]) -> ToolResult:
     """Make a vertical, square or other version of a video; its length and sound stay. The whole video is charged by its
     seconds: estimate_cost with video first. video may be another job. Ordered and priced like generate_video."""
+    return await _order(arguments, context)
+
+
+async def join_videos(arguments: JoinVideos, context: Context[AppContext]) -> ToolResult:
+    """Join videos to one film on this machine, free of charge. Shots need not be done yet: order them and the film in
+    one go, then follow it with check_job. Seams of a chain are matched in colour, loudness is made even. A shot that
+    failed: order it again, then join again; the others are not made anew."""
     return await _order(arguments, context)
 
 
@@ -160,6 +169,7 @@ def make_tools(catalog: Catalog, *, show_frames: bool = True) -> list[StrictTool
         (extend_video, ExtendVideo, JobRef, "Extend a video", PAID),
         (retake_video, RetakeVideo, JobRef, "Retake a section", PAID),
         (reframe_video, ReframeVideo, JobRef, "Reframe a video", PAID),
+        (join_videos, JoinVideos, JobRef, "Join videos", MADE_HERE),
     ]
     tools = [
         make_tool(
@@ -193,7 +203,7 @@ def _choices(catalog: Catalog, operation: str | None) -> dict[str, tuple[str, ..
     }
 
 
-async def _order(arguments: PaidArguments, context: Context[AppContext]) -> ToolResult:
+async def _order(arguments: OrderArguments, context: Context[AppContext]) -> ToolResult:
     began = anyio.current_time()
     app_context, jobs = await open_jobs(context)
     reply = elicitation.read_reply(context)
@@ -212,7 +222,7 @@ async def _order(arguments: PaidArguments, context: Context[AppContext]) -> Tool
 
 
 async def _answered(
-    arguments: PaidArguments, context: Context[AppContext], followed: Followed, took_s: float
+    arguments: OrderArguments, context: Context[AppContext], followed: Followed, took_s: float
 ) -> Followed:
     """After the provider's word on a job, or on each take of a set, if it is soon enough; `took_s` have passed."""
     app_context, jobs = await open_jobs(context)

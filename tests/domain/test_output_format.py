@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from ltx_mcp.domain.arguments import ExtendVideo, GenerateFromAudio, GenerateVideo, PaidArguments, RetakeVideo
+from ltx_mcp.domain.arguments import (
+    ExtendVideo,
+    GenerateFromAudio,
+    GenerateVideo,
+    PaidArguments,
+    RetakeVideo,
+)
 from ltx_mcp.domain.offer import Offer, Refusal
 from ltx_mcp.domain.offer_builder import make_offer
 from ltx_mcp.domain.request import Input, to_request

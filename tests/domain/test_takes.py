@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ltx_mcp.domain.arguments import MAX_SEED, GenerateVideo
+from ltx_mcp.domain.argument_types import MAX_SEED
+from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.domain.confirmation import not_asked, one_time_amount, question_text
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ChargeState, Job, State

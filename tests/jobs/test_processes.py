@@ -282,7 +282,7 @@ def test_a_request_key_holds_across_a_restart(servers: Start) -> None:
 PLACE = """
 import sys, anyio
 from ltx_mcp.cli.common import open_jobs
-from ltx_mcp.domain.arguments import (GenerateVideo)
+from ltx_mcp.domain.arguments import GenerateVideo
 async def main():
     async with open_jobs() as jobs:
         print("ready", flush=True)

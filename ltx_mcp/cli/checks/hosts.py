@@ -8,7 +8,7 @@ from ltx_mcp.cli.checks.finding import Finding, absent, failure, fine, warning
 from ltx_mcp.cli.hosts.detect import DetectedHost, installed
 from ltx_mcp.cli.hosts.paths import HOSTS, System
 from ltx_mcp.domain.catalog import ProviderSpec
-from ltx_mcp.domain.plan import PREVIEW_PROVIDER
+from ltx_mcp.domain.request import PREVIEW_PROVIDER
 from ltx_mcp.providers.catalog_loader import is_loopback_url, read_providers
 from ltx_mcp.settings import PREFIX
 

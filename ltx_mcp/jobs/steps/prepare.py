@@ -16,7 +16,7 @@ from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.output_format import check_section
-from ltx_mcp.domain.request import Input
+from ltx_mcp.domain.request import Input, argument_of
 from ltx_mcp.jobs.files import CONVERTED, digest_of
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.store.transitions import removed_video
@@ -86,13 +86,13 @@ class PrepareStep:
             state = source.state if source else "gone"
             raise CallerError(
                 ErrorCode.INPUT_FAILED,
-                f"{given.role}: {given.job_id} is {state}, so it has no film to be made from.",
+                f"{argument_of(given.role)}: {given.job_id} is {state}, so it has no film to be made from.",
                 "Order that shot again, then this one.",
             )
         files = self._context.files
         video = files.video(source.id)
         if not await self._store.run_in_thread(video.exists):
-            raise removed_video(given.role, source.id)
+            raise removed_video(argument_of(given.role), source.id)
         if given.kind == "video":
             return await self._keep(given, video, await self._context.media.probe_video(video))
         path = files.staging_dir() / f"{job.id}.{job.fencing_token}.{given.role}.part"
@@ -113,7 +113,7 @@ class PrepareStep:
         """Keep the file as an input, with its measured values in place of the expected ones."""
         sha256, size_bytes = await self._store.run_in_thread(digest_of, path), path.stat().st_size
         read = to_input(info, given.role, sha256, size_bytes)
-        kept = replace(read, job_id=given.job_id, frame_position=given.frame_position)
+        kept = given.measured(read)
         await self._store.run_in_thread(self._context.files.keep_input, kept, path)
         return kept
 
@@ -161,7 +161,7 @@ class PrepareStep:
         if given.kind != "image":
             info = info or await self._context.media.probe_video(path, given.kind)
             measured = to_input(info, given.role, converted.sha256, info.size_bytes)
-            converted = replace(measured, job_id=given.job_id, frame_position=given.frame_position)
+            converted = given.measured(measured)
         size_bytes = path.stat().st_size
         if rule.max_bytes and size_bytes > rule.max_bytes:
             raise CallerError(

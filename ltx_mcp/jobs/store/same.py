@@ -8,8 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.domain.job_set import JobSet
-from ltx_mcp.domain.plan import PREVIEW_PROVIDER
-from ltx_mcp.domain.request import fingerprint
+from ltx_mcp.domain.request import PREVIEW_PROVIDER, fingerprint
 from ltx_mcp.jobs.store.rows import NewJob, to_job
 from ltx_mcp.jobs.store.schema import jobs, sets
 from ltx_mcp.jobs.store.sets import find_set

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import TRANSITIONS, ChargeState, Job, State
 from ltx_mcp.domain.job_set import JobSet, jobs_of
-from ltx_mcp.domain.plan import PREVIEW_PROVIDER
 from ltx_mcp.domain.price import from_micro, to_text
 from ltx_mcp.domain.quoting import quote, shorten
+from ltx_mcp.domain.request import PREVIEW_PROVIDER
 
 Found = TypeVar("Found", Job, JobSet)
 ALPHABET = string.ascii_letters + string.digits

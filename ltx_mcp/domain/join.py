@@ -1,0 +1,62 @@
+"""A film that is joined here from several videos: how its parts meet, which section of each is used, and what is laid
+over them; records only.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ltx_mcp.domain.argument_types import Transition
+
+
+@dataclass(frozen=True)
+class JoinSettings:
+    """What is asked for besides the videos. `transition_s` is 0 for a cut; `sound_level`, from 0 to 1, is that of the
+    sound laid under all; `captions` is the text of an SRT or WebVTT file; `titles` are in the order of the videos."""
+
+    transition: Transition = "cut"
+    transition_s: Decimal = Decimal()
+    sound_level: Decimal | None = None
+    captions: str = ""
+    burn_captions: bool = False
+    titles: tuple[str, ...] = ()
+
+    @property
+    def overlap_s(self) -> Decimal:
+        """How long two videos are shown together where they meet."""
+        return self.transition_s if self.transition == "crossfade" else Decimal()
+
+    @property
+    def canonical(self) -> dict[str, str]:
+        """By argument, what is not at its default; captions by their digest."""
+        values = {
+            "transition": self.transition,
+            "transition_seconds": format(self.transition_s, "f") if self.transition_s else "",
+            "audio_level": "" if self.sound_level is None else format(self.sound_level, "f"),
+            "captions": f"sha256:{hashlib.sha256(self.captions.encode()).hexdigest()}" if self.captions else "",
+            "burn_captions": "True" if self.burn_captions else "",
+            "titles": json.dumps(self.titles, ensure_ascii=False) if any(self.titles) else "",
+        }
+        return {name: value for name, value in values.items() if value}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One part: seconds of its video, to the end where `end` is None. `continues`: it was made from the last frame of
+    the part before; None: not known."""
+
+    start: float = 0.0
+    end: float | None = None
+    continues: bool | None = None
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class JoinPlan:
+    """How a film is joined: its parts in the order of the inputs `video1`, `video2`, …; `is_preview`: one of them is a
+    preview."""
+
+    settings: JoinSettings
+    clips: tuple[Clip, ...]
+    is_preview: bool = False
