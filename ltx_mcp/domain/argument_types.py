@@ -181,7 +181,7 @@ JoinedVideos = Annotated[
     Field(
         min_length=2,
         max_length=MAX_JOINED,
-        description="In order: job ids, takes, paths or URLs; of one only a section: job_…@1.5-4, in seconds",
+        description="2 to 40 in order: job ids, takes, paths, URLs; a section of one, in seconds: job_…@1.5-4",
     ),
 ]
 Titles = Annotated[

@@ -179,7 +179,7 @@ FIRST_TRANSITION_S = 0.5
 class JoinVideos(Arguments):
     videos: JoinedVideos
     transition: Annotated[
-        Transition, Field(description="Between them: at once (default), through black, or blended")
+        Transition, Field(description="cut (default), fade (through black) or crossfade, between all")
     ] = "cut"
     transition_seconds: Annotated[
         float, Field(ge=0.1, le=3, description="Seconds of a fade or crossfade, 0.1 to 3 (default 0.5)")

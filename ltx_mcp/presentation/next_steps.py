@@ -109,9 +109,13 @@ def cancel_outcome_text(job: Job) -> str:
 
 
 def _succeeded(job: Job, context: JobContext) -> str:
-    preview = "Say it is a preview drawn on this machine, not LTX. " if context.is_preview else ""
     name = job.take_name or job.id
     look = "Judge it by its frames (check_job) before you show video_url" if context.show_frames else "Show video_url"
+    if job.operation == "join":
+        preview = "Say that it has previews drawn on this machine, which are not LTX. " if context.is_preview else ""
+        again = "to change a shot, order only that again, and join_videos with its job in the old one's place"
+        return f"{preview}{look}; {again}; reframe_video(video={name}) gives it another shape."
+    preview = "Say it is a preview drawn on this machine, not LTX. " if context.is_preview else ""
     return f"{preview}{look}; {context.continuation or f'video={name} or image={name}#last continues it'}."
 
 

@@ -33,18 +33,22 @@ QUOTE_LINES = 3
 
 def status_text(job: Job, context: JobContext, now: datetime) -> str:
     """What happens to an active job now: "at fal: 3rd in line, 0:42". The time is that since it was placed."""
-    provider = "this machine" if context.is_preview else job.offer.provider
+    is_here = context.is_preview or job.operation == "join"
+    provider = "this machine" if is_here else job.offer.provider
     percent, waiting = f"{job.progress:.0f} %" if job.progress else "", retry_text(job, now)
     if job.blocked_by:
         what = f"waiting for {job.blocked_by}"
     elif job.state is State.QUEUED and context.queue_ahead:
         what = f"{ordinal(context.queue_ahead + 1)} in line here for {provider}"
+    elif job.state is State.QUEUED and job.operation == "join":
+        what = "reading the videos to join"
     elif job.state is State.QUEUED:
         what = ", ".join(filter(None, (f"preparing the order for {provider}", waiting or one_line(job.status_message))))
     elif job.state is State.SUBMITTING:
         what = f"sending the order to {provider}"
-    elif job.state is State.RUNNING and context.is_preview:
-        what = ", ".join(filter(None, ("drawing on this machine", percent)))
+    elif job.state is State.RUNNING and is_here:
+        work = "joining" if job.operation == "join" else "drawing"
+        what = ", ".join(filter(None, (f"{work} on this machine", percent)))
     elif job.state is State.RUNNING:
         what = f"at {provider}: " + ", ".join(
             filter(None, (waiting or one_line(job.status_message) or "taken", percent))

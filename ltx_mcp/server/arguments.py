@@ -21,7 +21,9 @@ from ltx_mcp.server.results import ToolResult, error_result
 
 logger = logging.getLogger(__name__)
 
-UNPUBLISHED_KEYS = frozenset({"title", "minLength", "maxLength", "exclusiveMinimum", "additionalProperties"})
+UNPUBLISHED_KEYS = frozenset(
+    {"title", "minLength", "maxLength", "minItems", "maxItems", "exclusiveMinimum", "additionalProperties"}
+)
 """Left out of the published schemas to keep the list short; they are still enforced, and explained in errors."""
 UNPUBLISHED_VALUES: tuple[tuple[str, Any], ...] = (
     ("default", ""),

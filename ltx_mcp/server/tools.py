@@ -106,8 +106,8 @@ async def reframe_video(arguments: ReframeVideo, context: Context[AppContext]) -
 
 async def join_videos(arguments: JoinVideos, context: Context[AppContext]) -> ToolResult:
     """Join videos to one film on this machine, free of charge. Shots need not be done yet: order them and the film in
-    one go, then follow it with check_job. Seams of a chain are matched in colour, loudness is made even. A shot that
-    failed: order it again, then join again; the others are not made anew."""
+    one go, then follow it with check_job. Seams of a chain are matched in colour, loudness is made even. To mend one
+    shot, order only that again, and join again."""
     return await _order(arguments, context)
 
 
@@ -169,7 +169,7 @@ def make_tools(catalog: Catalog, *, show_frames: bool = True) -> list[StrictTool
         (extend_video, ExtendVideo, JobRef, "Extend a video", PAID),
         (retake_video, RetakeVideo, JobRef, "Retake a section", PAID),
         (reframe_video, ReframeVideo, JobRef, "Reframe a video", PAID),
-        (join_videos, JoinVideos, JobRef, "Join videos", MADE_HERE),
+        (join_videos, JoinVideos, None, "Join videos", MADE_HERE),
     ]
     tools = [
         make_tool(
@@ -193,8 +193,9 @@ def make_tools(catalog: Catalog, *, show_frames: bool = True) -> list[StrictTool
 
 
 def _choices(catalog: Catalog, operation: str | None) -> dict[str, tuple[str, ...]]:
-    """The providers, models and operations to choose from; of one operation, or of all."""
+    """The providers, models and operations to choose from; of one operation, or of all that have a price."""
     rows = [(facts.name, row) for facts in catalog.providers for row in facts.offer]
+    rows = [(name, row) for name, row in rows if operation or row.operation != "join"]
     fit = [(name, row) for name, row in rows if operation in (None, row.operation)]
     return {
         "provider": ("auto", *dict.fromkeys(name for name, _ in fit)),

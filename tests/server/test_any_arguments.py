@@ -163,7 +163,7 @@ class Server:
             assert new == set(), "refused, and placed all the same"
         else:
             self.schemas[tool].validate(facts_of(answer))
-            assert len(new) <= (tool.startswith(("generate", "animate", "extend", "retake")))
+            assert len(new) <= (tool.startswith(("generate", "animate", "extend", "retake", "join")))
 
     def filled(self, said: Any) -> Any:
         """With a job and a cursor that there are, and a number that Python itself will not write down."""
@@ -174,6 +174,8 @@ class Server:
                 return said.replace("{job}", self.job_id).replace("{cursor}", self.cursor)
             case dict():
                 return {name: self.filled(value) for name, value in said.items()}
+            case list():
+                return [self.filled(value) for value in said]
         return said
 
 

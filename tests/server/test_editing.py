@@ -338,7 +338,7 @@ async def test_the_editing_tools_are_listed_where_somebody_can_do_them(home: Pat
     server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), catalog)
     async with Client(server) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
-    assert names[-4:] == ["generate_from_audio", "extend_video", "retake_video", "reframe_video"]
+    assert names[-5:] == ["generate_from_audio", "extend_video", "retake_video", "reframe_video", "join_videos"]
     unable = tuple(facts for facts in read_providers() if facts.name == "netwrck")
     catalog = make_catalog(unable, (), lambda name: "a-key" if name == "NETWRCK_API_KEY" else "")
     server, _ = make_server(read_settings({"LTX_MCP_HOME": str(home)}), catalog)

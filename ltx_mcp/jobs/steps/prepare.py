@@ -3,6 +3,8 @@ uploaded."""
 
 import base64
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from ltx_mcp.domain.catalog import InputSpec
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import NOT_SENT, Job, State
+from ltx_mcp.domain.joined_format import check_clips
 from ltx_mcp.domain.measured import check_sent
 from ltx_mcp.domain.media_formats import conversion
 from ltx_mcp.domain.media_info import MediaInfo
@@ -49,19 +52,9 @@ class PrepareStep:
         if job.attempts >= MAX_ATTEMPTS:
             raise LtxError(ErrorCode.INTERNAL_ERROR, f"Every process that worked on it ended: {job.attempts} attempts.")
         await self._check_room(job)
-        for given in job.inputs:
-            if given.job_id and not given.sha256:
-                source = await self._store.run_in_thread(self._store.get, given.job_id, job.caller)
-                if source is not None and source.live:
-                    return await self._store.run_in_thread(self._store.wait_for_sources, job, self._context.now())
-                taken = await self._take_from(job, given, source)
-                try:
-                    check_section(job.offer, taken)
-                except NotOfferedError as reason:
-                    hint = "Order it again with a section that lies within the film."
-                    raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
-                inputs = tuple(taken if each == given else each for each in job.inputs)
-                job = await self._store.run_in_thread(self._store.update, job, inputs=inputs)
+        job, is_complete = await self._take_sources(job)
+        if not is_complete:
+            return await self._store.run_in_thread(self._store.wait_for_sources, job, self._context.now())
         try:
             self._context.check_way(job.offer.provider)
             uris = {given.role: await self._uri(job, given) for given in job.inputs}
@@ -75,6 +68,29 @@ class PrepareStep:
         )
         work.uris = uris  # only now: where the success of the transition did not reach us, nothing may be sent
         return moved
+
+    async def _take_sources(self, job: Job) -> tuple[Job, bool]:
+        """Take what is missing from the jobs that have ended, and say whether that is all. One without a video fails
+        this job, whether or not others still run."""
+        missing = [given for given in job.inputs if given.job_id and not given.sha256]
+        sources = {each.job_id: await self._source(job, each) for each in missing}
+        for given in missing:
+            source = sources[given.job_id]
+            if source is not None and source.live:
+                continue
+            taken = await self._take_from(job, given, source)
+            with _as_input_failed("Order it again with a section that lies within the film."):
+                check_section(job.offer, taken)
+            inputs = tuple(taken if each == given else each for each in job.inputs)
+            job = await self._store.run_in_thread(self._store.update, job, inputs=inputs)
+        is_complete = all(given.sha256 for given in job.inputs)
+        if is_complete and job.offer.join:
+            with _as_input_failed("Join them with a shorter transition, or without that part."):
+                check_clips(job.inputs, job.offer.join.settings)
+        return job, is_complete
+
+    async def _source(self, job: Job, given: Input) -> Job | None:
+        return await self._store.run_in_thread(self._store.get, given.job_id, job.caller)
 
     async def _check_room(self, job: Job) -> None:
         """Fail before anything is paid when the disk has no room for the video."""
@@ -137,11 +153,8 @@ class PrepareStep:
         """Check a file that was made here or by another job: its measures are known only now."""
         if given.kind == "image":
             return
-        try:
+        with _as_input_failed(f"{NOT_ORDERED} {ORDER_AGAIN if given.job_id else SEND_PLAIN}"):
             check_sent(job.offer, given, row_of(job.offer, self._context.spec(job)))
-        except NotOfferedError as reason:
-            hint = f"{NOT_ORDERED} {ORDER_AGAIN if given.job_id else SEND_PLAIN}"
-            raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
 
     async def _converted(self, job: Job, given: Input, rule: InputSpec) -> Input:
         """The input in the planned format; one from another job in a format that this provider takes."""
@@ -199,6 +212,15 @@ class PrepareStep:
                 await self._context.wait(job, f"{NOT_SENT}{given.role}: {error.message}", rest_s)
         await uploads.run_in_thread(uploads.keep, *key, sent.uri, sent.expires_at, self._context.now())
         return sent.uri
+
+
+@contextmanager
+def _as_input_failed(hint: str) -> Iterator[None]:
+    """What an input does not allow ends the job."""
+    try:
+        yield
+    except NotOfferedError as reason:
+        raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
 
 
 def _position(text: str) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import NOT_FETCHED, NOT_KEPT, CancelOutcome, ChargeState, Job, JobChanges, State
+from ltx_mcp.domain.joined_format import joined_s
 from ltx_mcp.domain.measured import shortest_of
 from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Adjustment, row_of
@@ -186,11 +187,12 @@ def _priced(job: Job, video: VideoInfo, spec: ProviderSpec) -> JobChanges:
 def differences(job: Job, video: VideoInfo) -> tuple[Adjustment, ...]:
     """How the measured video differs from the order."""
     offer = job.offer
-    other_length = abs(video.duration - float(offer.length)) > (NEAR_S if job.operation in FROM_VIDEO else EXACT_S)
+    length, tolerance_s = _expected_s(job)
+    other_length = abs(video.duration - length) > tolerance_s
     # the rate of a given video need not be a whole number
     other_rate = job.operation not in FROM_VIDEO or abs(video.fps - offer.fps) > 1
     pairs = (
-        ("duration", f"{float(offer.length):g}", f"{video.duration:g}", other_length and not offer.auto_duration),
+        ("duration", f"{length:g}", f"{video.duration:g}", other_length and not offer.auto_duration),
         ("resolution", f"{offer.width}x{offer.height}", f"{video.width}x{video.height}", True),
         ("fps", str(offer.fps), f"{video.fps:g}", other_rate),
         ("generate_audio", _yes(offer.generate_audio), _yes(video.has_audio), True),
@@ -198,6 +200,16 @@ def differences(job: Job, video: VideoInfo) -> tuple[Adjustment, ...]:
     return tuple(
         Adjustment(name, asked, got, "film") for name, asked, got, matters in pairs if matters and asked != got
     )
+
+
+def _expected_s(job: Job) -> tuple[float, float]:
+    """Seconds that the video should have, and how far it may be from that. Where it is not known whether a video goes
+    on from the one before, a frame of each may have been left out."""
+    offer = job.offer
+    if offer.join is None:
+        return float(offer.length), NEAR_S if job.operation in FROM_VIDEO else EXACT_S
+    unknown = sum(clip.continues is None for clip in offer.join.clips)
+    return float(joined_s(job.inputs, offer.join.settings, offer.fps)), EXACT_S + unknown / offer.fps
 
 
 def _yes(value: bool) -> str:

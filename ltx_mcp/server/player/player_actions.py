@@ -27,6 +27,7 @@ TOOLS = {
     "extend": "extend_video",
     "retake": "retake_video",
     "reframe": "reframe_video",
+    "join": "join_videos",
 }
 LONGER, NEXT_SHOT = "Make the film longer", "The next shot, from the last frame on"
 """Titles of the form of the second button."""
