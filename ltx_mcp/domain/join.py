@@ -4,6 +4,8 @@ over them; records only.
 
 import hashlib
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -60,3 +62,14 @@ class JoinPlan:
     settings: JoinSettings
     clips: tuple[Clip, ...]
     is_preview: bool = False
+
+
+_NUMBER = re.compile(r"video([1-9][0-9]?)\b")
+
+
+def name_video(sentence: str, videos: Sequence[str]) -> str:
+    """A sentence about `video2`, naming that one as its caller knows it."""
+    found = _NUMBER.match(sentence)
+    if found is None or int(found[1]) > len(videos):
+        return sentence
+    return f"videos: {videos[int(found[1]) - 1]}{sentence[found.end() :]}"

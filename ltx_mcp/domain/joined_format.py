@@ -69,7 +69,7 @@ def check_cut(given: Input) -> None:
     """Raises NotOfferedError where the section of a video does not lie within it."""
     end = given.duration if given.end is None else given.end
     if end > given.duration + ROUNDING_S or end - given.start < SHORTEST_CLIP_S:
-        raise NotOfferedError(f"{given.role}: {given.section} is no section of its {given.duration:g} s.")
+        raise NotOfferedError(f"{given.role} lasts {given.duration:g} s; {given.section} does not lie within it.")
 
 
 def make_join_plan(inputs: Sequence[Input], settings: JoinSettings) -> JoinPlan:

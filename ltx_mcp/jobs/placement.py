@@ -1,7 +1,6 @@
 """Placement: turns a caller's arguments into the one job or set of their request, or into a question to a person."""
 
-import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,6 +13,7 @@ from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, n
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.job_set import JobSet
+from ltx_mcp.domain.join import name_video
 from ltx_mcp.domain.plan import Catalog, Plan, ceiling, is_preview_only, make_offers, select_offers, within
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import assumed_inputs, canonical_form, media_arguments, to_request
@@ -58,7 +58,8 @@ class Placement:
             return await self._order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
         except CallerError as error:
             if isinstance(arguments, JoinVideos):
-                raise as_given(error, arguments.videos) from error
+                videos = [shorten(video.strip()) for video in arguments.videos]
+                raise CallerError(error.code, name_video(error.message, videos), error.hint) from error
             raise
 
     async def _order(
@@ -144,18 +145,6 @@ class Placement:
 
 def _placed_before(found: Job | JobSet) -> PlacedJob | PlacedSet:
     return PlacedSet(found, fresh=False) if isinstance(found, JobSet) else PlacedJob(found, fresh=False)
-
-
-_NAMES_VIDEO = re.compile(r"video([1-9][0-9]?)\b")
-
-
-def as_given(error: CallerError, videos: Sequence[str]) -> CallerError:
-    """The same error, naming a video of several as it was given instead of by its number."""
-    found = _NAMES_VIDEO.match(error.message)
-    if found is None or int(found[1]) > len(videos):
-        return error
-    given = f"videos: {shorten(videos[int(found[1]) - 1].strip())}"
-    return CallerError(error.code, given + error.message[found.end() :], error.hint)
 
 
 ESTIMATED_MEDIA = {

@@ -43,6 +43,7 @@ _WORK = {
     "edit": ("preview.edit", "edit"),
     "reframe": ("preview.reframe", "reframe"),
     "join": ("join.film", "join"),
+    "poster": ("join.poster", "make_poster"),
 }
 """For each kind of work, the function and its module: none is imported before it is needed."""
 _ORDERS: dict[str, Callable[..., Any]] = {

@@ -22,6 +22,8 @@ from ltx_mcp.domain.arguments import (
     ExtendVideo,
     GenerateFromAudio,
     GenerateVideo,
+    JoinVideos,
+    OrderArguments,
     PaidArguments,
     ReframeVideo,
     RetakeVideo,
@@ -90,7 +92,7 @@ class Bench:
     time: FastTime
     changes: dict[str, list[Job]] = field(default_factory=dict)
 
-    async def place(self, arguments: PaidArguments) -> Job:
+    async def place(self, arguments: OrderArguments) -> Job:
         """Place a request, and let the job be carried on in the background."""
         return (await self.jobs.order(arguments, CALLER)).job
 
@@ -115,7 +117,7 @@ class Bench:
                 assert job.live, f"{job.state} instead of {states}: {job.error}"
                 await anyio.sleep(0.005)
 
-    async def order(self, arguments: PaidArguments) -> Job:
+    async def order(self, arguments: OrderArguments) -> Job:
         """Place a request and wait for its end."""
         return await self.end(await self.place(arguments))
 
@@ -248,6 +250,11 @@ def retakes(video: Path | str, **changed: Any) -> RetakeVideo:
 def reframes(video: Path | str, **changed: Any) -> ReframeVideo:
     """A request for an upright version of a film, of 1080p."""
     return ReframeVideo(**{"video": str(video), **changed})
+
+
+def joins(*videos: Path | str, **changed: Any) -> JoinVideos:
+    """A request for a film of these."""
+    return JoinVideos(**{"videos": [str(video) for video in videos], **changed})
 
 
 def wire_fixture(provider: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from ltx_mcp.domain.catalog import InputSpec
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import NOT_SENT, Job, State
+from ltx_mcp.domain.join import name_video
 from ltx_mcp.domain.joined_format import check_clips
 from ltx_mcp.domain.measured import check_sent
 from ltx_mcp.domain.media_formats import conversion
@@ -79,13 +80,13 @@ class PrepareStep:
             if source is not None and source.live:
                 continue
             taken = await self._take_from(job, given, source)
-            with _as_input_failed("Order it again with a section that lies within the film."):
+            with _as_input_failed(job, "Order it again with a section that lies within the film."):
                 check_section(job.offer, taken)
             inputs = tuple(taken if each == given else each for each in job.inputs)
             job = await self._store.run_in_thread(self._store.update, job, inputs=inputs)
         is_complete = all(given.sha256 for given in job.inputs)
         if is_complete and job.offer.join:
-            with _as_input_failed("Join them with a shorter transition, or without that part."):
+            with _as_input_failed(job, "Join them with a shorter transition, or without that part."):
                 check_clips(job.inputs, job.offer.join.settings)
         return job, is_complete
 
@@ -153,7 +154,7 @@ class PrepareStep:
         """Check a file that was made here or by another job: its measures are known only now."""
         if given.kind == "image":
             return
-        with _as_input_failed(f"{NOT_ORDERED} {ORDER_AGAIN if given.job_id else SEND_PLAIN}"):
+        with _as_input_failed(job, f"{NOT_ORDERED} {ORDER_AGAIN if given.job_id else SEND_PLAIN}"):
             check_sent(job.offer, given, row_of(job.offer, self._context.spec(job)))
 
     async def _converted(self, job: Job, given: Input, rule: InputSpec) -> Input:
@@ -215,12 +216,13 @@ class PrepareStep:
 
 
 @contextmanager
-def _as_input_failed(hint: str) -> Iterator[None]:
+def _as_input_failed(job: Job, hint: str) -> Iterator[None]:
     """What an input does not allow ends the job."""
     try:
         yield
     except NotOfferedError as reason:
-        raise CallerError(ErrorCode.INPUT_FAILED, str(reason), hint) from reason
+        videos = [given.job_id or f"number {place}" for place, given in enumerate(job.inputs, 1)]
+        raise CallerError(ErrorCode.INPUT_FAILED, name_video(str(reason), videos), hint) from reason
 
 
 def _position(text: str) -> Any:

@@ -3,7 +3,7 @@ upright and in 8 bits. Only the moments of its frames are held in memory.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,6 +26,7 @@ _MIN_HD = 720
 _UNKNOWN = 2
 _STRAY_S = 0.0011  # containers that count milliseconds round each moment
 _STEADY = Fraction(3, 100)
+_LEAD_S = 0.5  # frames that others refer to are stored before these
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,15 @@ def read_source(path: str | Path) -> SourceVideo:
         )
 
 
-def kept_frames(source: SourceVideo) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Every frame and its number, as it is written: as players show it, 8 bits, narrow range, at its own moment."""
+def kept_frames(source: SourceVideo, only: Sequence[int] = ()) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Every frame and its number, as it is written: as players show it, 8 bits, narrow range, at its own moment.
+
+    `only` names some of them, in order: the others are not made ready, and before the first nothing is decoded that is
+    not needed for it.
+    """
+    wanted = frozenset(only)
     with open_media(source.path, "video") as container:
-        frames: Iterator[av.VideoFrame] = _timed(source, container)
+        frames: Iterator[av.VideoFrame] = _timed(source, container, only[0] if only else 0)
         if source.shown.is_interlaced:
             frames = _without_fields(source, frames)
         narrow: Callable[[av.VideoFrame], av.VideoFrame] | None = None
@@ -115,6 +121,10 @@ def kept_frames(source: SourceVideo) -> Iterator[tuple[int, av.VideoFrame]]:
         for frame in frames:
             moment = round((frame.pts or 0) * (frame.time_base or source.tick) / source.tick)
             last = bisect_right(source.moments, moment) - 1
+            if wanted and last not in wanted:
+                if last > only[-1]:
+                    return
+                continue
             narrow = narrow or (Tone(frame) if source.shown.tone else _narrowed)
             ready = narrow(frame)
             transform = transform or _FrameTransform(source, ready)
@@ -125,7 +135,7 @@ def kept_frames(source: SourceVideo) -> Iterator[tuple[int, av.VideoFrame]]:
             ready.pict_type = 0
             yield last, ready
         # Some codecs end on a frame that is only there for others to refer to.
-        if last < len(source.moments) - 2:
+        if last < (only[-1] if only else len(source.moments) - 1) - 1:
             raise refused("video", "has frames that cannot be decoded")
 
 
@@ -142,17 +152,34 @@ def small_frames(source: SourceVideo, edge: int) -> Iterator[tuple[int, Image.Im
             yield number, source.shown.rotation.image(image)
 
 
-def _timed(source: SourceVideo, container: InputContainer) -> Iterator[av.VideoFrame]:
-    """The frames by the clock of the source, each once and in order."""
+def _timed(source: SourceVideo, container: InputContainer, first: int = 0) -> Iterator[av.VideoFrame]:
+    """The frames by the clock of the source, each once and in order, from before the frame `first` on."""
     stream = require_video(container)
     use_threads(stream)
     last = -1
-    for frame in container.decode(stream):
+    for frame in chain(_from_before(source, container, stream, first), container.decode(stream)):
         is_timed = frame.pts is not None and source.container != "avi"
         number = _number_at(source, frame.time - source.start_s) if is_timed else last + 1
         if last < number < len(source.moments):
             frame.pts, frame.time_base, last = source.moments[number], source.tick, number
             yield frame
+
+
+def _from_before(
+    source: SourceVideo, container: InputContainer, stream: VideoStream, first: int
+) -> list[av.VideoFrame]:
+    """Goes to where decoding may begin, and gives the frame that was decoded to see whether that is early enough."""
+    early = source.start_s + float(source.moments[first] * source.tick) - _LEAD_S
+    if not first or early <= source.start_s or source.container == "avi":
+        return []
+    with suppress(av.FFmpegError):
+        container.seek(int(early / (stream.time_base or 1)), stream=stream, backward=True)
+        frame = next(container.decode(stream), None)
+        if frame is not None and frame.pts is not None and _number_at(source, frame.time - source.start_s) <= first:
+            return [frame]
+    # an index that points too far, or a frame that needs what lies before
+    container.seek(0)
+    return []
 
 
 def _without_fields(source: SourceVideo, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:

@@ -1,0 +1,102 @@
+"""Clips whose every frame says which it is, and what is read of a film that was joined from them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from PIL import Image, ImageDraw, ImageStat
+
+from ltx_mcp.media.join.film import join
+from ltx_mcp.media.messages import JoinClip, JoinNotes, JoinOrder
+from tests.media.films import picture, tones
+
+_BITS = 16
+_CLIP = 1000
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A clip of frames that carry its number and their own, with the sound that `films.tones` makes."""
+
+    number: int
+    frames: int = 30
+    rate: Fraction = Fraction(25)
+    size: tuple[int, int] = (320, 180)
+    has_sound: bool = True
+    loudness: float = 1.0
+    first: int = 0
+    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    options: tuple[tuple[str, str], ...] = (("crf", "12"), ("preset", "veryfast"), ("g", "30"))
+
+    def make(self, path: Path) -> Path:
+        """Writes it as MP4."""
+        with av.open(str(path), "w") as out:
+            video = out.add_stream("libx264", rate=self.rate, options=dict(self.options))
+            assert isinstance(video, av.VideoStream)
+            video.width, video.height, video.pix_fmt = *self.size, "yuv420p"
+            context = video.codec_context
+            context.color_primaries = context.color_trc = context.colorspace = context.color_range = 1
+            sound = out.add_stream("aac", rate=48_000, layout="mono") if self.has_sound else None
+            for number in range(self.frames):
+                frame = av.VideoFrame.from_image(self._picture(number))  # type: ignore[no-untyped-call]
+                out.mux(video.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709")))
+            out.mux(video.encode())
+            if sound is not None:
+                self._write_sound(out, sound)
+        return path
+
+    def _picture(self, number: int) -> Image.Image:
+        """The same for two clips at the same `number + first`, but for the code and the tint."""
+        shown = picture(number + self.first, self.size)
+        if self.tint != (1.0, 1.0, 1.0):
+            shown = Image.merge(
+                "RGB",
+                [
+                    band.point([min(255, round(level * gain)) for level in range(256)])
+                    for band, gain in zip(shown.split(), self.tint, strict=True)
+                ],
+            )
+        edge = self.size[0] // _BITS
+        pen = ImageDraw.Draw(shown)
+        for bit in range(_BITS):
+            is_set = (self.number * _CLIP + number) >> bit & 1
+            box = (bit * edge, self.size[1] - edge, (bit + 1) * edge - 1, self.size[1])
+            pen.rectangle(box, fill=(235, 235, 235) if is_set else (20, 20, 20))
+        return shown
+
+    def _write_sound(self, out: av.container.OutputContainer, stream: av.AudioStream) -> None:
+        samples = tones(48_000, float(self.frames / self.rate))
+        frame = av.AudioFrame(format="s16", layout="mono", samples=len(samples))
+        frame.planes[0].update(type(samples)("h", [round(self.loudness * sample) for sample in samples]).tobytes())
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+
+
+def codes(path: Path) -> list[tuple[int, int]]:
+    """Of every frame the clip's number and its own."""
+    return [divmod(_code(image), _CLIP) for image in _images(path)]
+
+
+def _code(image: Image.Image) -> int:
+    edge = image.width // _BITS
+    boxes = [(bit * edge + edge // 4, image.height - edge // 2) for bit in range(_BITS)]
+    levels = [ImageStat.Stat(image.crop((x, y, x + edge // 2, y + edge // 4))).mean[0] for x, y in boxes]
+    return sum((level > 128) << bit for bit, level in enumerate(levels))
+
+
+def _images(path: Path) -> Iterator[Image.Image]:
+    with av.open(str(path)) as film:
+        for frame in film.decode(video=0):
+            image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
+            yield image.convert("L")
+
+
+def joined(folder: Path, *clips: JoinClip, **order: object) -> tuple[Path, JoinNotes]:
+    """The film of these clips, at 25 frames a second in 320x180 where nothing else is asked for."""
+    out = folder / "film.mp4"
+    settings: dict[str, object] = {"width": 320, "height": 180, "fps": 25.0} | order
+    notes = join(JoinOrder(clips, **settings), out, lambda part: None)  # type: ignore[arg-type]
+    return out, notes
