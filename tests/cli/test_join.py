@@ -75,7 +75,7 @@ def test_a_film_is_taken_away_with_all_that_it_was_made_from(joined: Joined, tmp
         (["one.mp4", "two.mp4", "--fade", "9"], "'--fade': 9.0 is not in the range"),
         (["one.mp4", "two.mp4", "--captions", "nope.srt"], "--captions: nope.srt cannot be read: No such file"),
         (["one.mp4", "two.mp4", "--captions", "one.mp4"], "--captions: one.mp4 is not text in UTF-8."),
-        (["one.mp4", "two.mp4@1-9"], "@1-9 is no section of its 2 s."),
+        (["one.mp4", "two.mp4@1-9"], "two.mp4@1-9 lasts 2 s; @1-9 does not lie within it"),
         (["one.mp4", "nope.mp4"], "nope.mp4 does not exist"),
         (["one.mp4", "two.mp4", "--burn-captions"], "--burn-captions should come with captions"),
         (["one.mp4", "@last"], "@last: there is no job yet"),
