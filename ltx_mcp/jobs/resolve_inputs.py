@@ -58,7 +58,7 @@ class ResolvedInput:
 
 
 @dataclass
-class Reading:
+class ReadMedia:
     """What was resolved so far by role, and the first failure."""
 
     found: dict[str, ResolvedInput] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class InputResolver:
 
     async def resolve(self, arguments: OrderArguments | EstimateCost) -> list[ResolvedInput]:
         """The media of a request, in order. Raises CallerError."""
-        media, read = media_arguments(arguments), Reading()
+        media, read = media_arguments(arguments), ReadMedia()
         with anyio.move_on_after(READ_S) as time:
             async with anyio.create_task_group() as group:
                 limiter = anyio.CapacityLimiter(MAX_AT_ONCE)
@@ -93,7 +93,7 @@ class InputResolver:
         return with_continued([read.found[role] for role in media])
 
     async def _resolve(
-        self, role: str, text: str, read: "Reading", limiter: anyio.CapacityLimiter, scope: anyio.CancelScope
+        self, role: str, text: str, read: "ReadMedia", limiter: anyio.CapacityLimiter, scope: anyio.CancelScope
     ) -> None:
         """Resolve one of them; the first that fails ends the work on all."""
         try:

@@ -23,6 +23,7 @@ from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers.heartbeat import LEASE_S
 from tests.conftest import ENDS_S
 from tests.facts import facts_on_wire
+from tests.media.films import Recipe, make
 from tests.patience import HANG_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
@@ -200,6 +201,26 @@ def test_a_killed_servers_render_is_drawn_again_by_the_next_one(servers: Start, 
     wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, HANG_S)
     assert look.history(job_id).count("started") == 2
     assert sorted(path.suffix for path in (home / "videos").iterdir()) == [".jpg", ".json", ".mp4"]
+
+
+def test_a_killed_servers_film_is_joined_again_by_the_next_one(
+    servers: Start, look: Look, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LTX_MCP_INPUT_DIRS", str(tmp_path))
+    clip = make(tmp_path / "clip.mp4", Recipe(size=(1280, 720), frames=250, seconds=10))
+    first = servers()
+    job_id = first.call("join_videos", videos=[str(clip)] * 6, resolution="1080p", fps=50)["job_id"]
+    wait_for(lambda: (look.job(job_id).progress or 0) > 0, HANG_S)
+    clip.unlink()  # what was given was kept
+    first.kill()
+    servers()
+    wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, noticed_s() + HANG_S)
+    history = look.history(job_id)
+    assert (history.count("holder_died"), history.count("started")) == (1, 2)
+    assert sorted(path.suffix for path in (home / "videos").iterdir()) == [".jpg", ".json", ".mp4"]
+    film = look.job(job_id).film
+    assert film is not None
+    assert film.frames == 6 * 10 * 50
 
 
 def test_two_servers_render_twelve_jobs_once_each_and_never_more_at_a_time_than_slots(
