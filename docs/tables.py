@@ -52,6 +52,7 @@ BILLED = {
     "extend": "new part and context",
     "retake": "whole video given",
     "reframe": "whole video given",
+    "join": "film",
 }
 
 

@@ -54,6 +54,10 @@ class FileStore:
         """Where its contact sheet is."""
         return self._videos / f"{job_id}.jpg"
 
+    def poster(self, job_id: str) -> Path:
+        """Where the picture is that stands for a film that was joined."""
+        return self._videos / f"{job_id}.poster.jpg"
+
     def part(self, job: Job) -> Path:
         """Where the owner of this fencing token, and nobody else, writes the video."""
         with self._storage_errors():
@@ -83,7 +87,8 @@ class FileStore:
     def remove_video(self, job_id: str) -> None:
         """Remove a video with everything that belongs to it."""
         with self._storage_errors():
-            for path in (self.video(job_id), self.sheet(job_id), self._videos / f"{job_id}.json"):
+            sidecar = self._videos / f"{job_id}.json"
+            for path in (self.video(job_id), self.sheet(job_id), self.poster(job_id), sidecar):
                 path.unlink(missing_ok=True)
             for path in self._videos.glob(f"{job_id}.*part*"):
                 path.unlink(missing_ok=True)

@@ -209,7 +209,7 @@ def test_a_killed_servers_film_is_joined_again_by_the_next_one(
     monkeypatch.setenv("LTX_MCP_INPUT_DIRS", str(tmp_path))
     clip = make(tmp_path / "clip.mp4", Recipe(size=(1280, 720), frames=250, seconds=10))
     first = servers()
-    job_id = first.call("join_videos", videos=[str(clip)] * 6, resolution="1080p", fps=50)["job_id"]
+    job_id = first.call("join_videos", videos=[str(clip)] * 4, fps=24)["job_id"]
     wait_for(lambda: (look.job(job_id).progress or 0) > 0, HANG_S)
     clip.unlink()  # what was given was kept
     first.kill()
@@ -217,10 +217,10 @@ def test_a_killed_servers_film_is_joined_again_by_the_next_one(
     wait_for(lambda: look.job(job_id).state is State.SUCCEEDED, noticed_s() + HANG_S)
     history = look.history(job_id)
     assert (history.count("holder_died"), history.count("started")) == (1, 2)
-    assert sorted(path.suffix for path in (home / "videos").iterdir()) == [".jpg", ".json", ".mp4"]
+    assert not list((home / "videos").glob("*part*"))
     film = look.job(job_id).film
     assert film is not None
-    assert film.frames == 6 * 10 * 50
+    assert film.frames == 4 * 10 * 24
 
 
 def test_two_servers_render_twelve_jobs_once_each_and_never_more_at_a_time_than_slots(

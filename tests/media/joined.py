@@ -12,7 +12,7 @@ from ltx_mcp.media.join.film import join
 from ltx_mcp.media.messages import JoinClip, JoinNotes, JoinOrder
 from tests.media.films import picture, tones
 
-_BITS = 16
+_BITS, _CELLS = 16, 40
 _CLIP = 1000
 
 
@@ -28,6 +28,7 @@ class Numbered:
     loudness: float = 1.0
     first: int = 0
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    is_coded: bool = True
     options: tuple[tuple[str, str], ...] = (("crf", "12"), ("preset", "veryfast"), ("g", "30"))
 
     def make(self, path: Path) -> Path:
@@ -58,12 +59,8 @@ class Numbered:
                     for band, gain in zip(shown.split(), self.tint, strict=True)
                 ],
             )
-        edge = self.size[0] // _BITS
-        pen = ImageDraw.Draw(shown)
-        for bit in range(_BITS):
-            is_set = (self.number * _CLIP + number) >> bit & 1
-            box = (bit * edge, self.size[1] - edge, (bit + 1) * edge - 1, self.size[1])
-            pen.rectangle(box, fill=(235, 235, 235) if is_set else (20, 20, 20))
+        if self.is_coded:
+            _write_code(shown, self.number * _CLIP + number)
         return shown
 
     def _write_sound(self, out: av.container.OutputContainer, stream: av.AudioStream) -> None:
@@ -81,10 +78,24 @@ def codes(path: Path) -> list[tuple[int, int]]:
 
 
 def _code(image: Image.Image) -> int:
-    edge = image.width // _BITS
-    boxes = [(bit * edge + edge // 4, image.height - edge // 2) for bit in range(_BITS)]
-    levels = [ImageStat.Stat(image.crop((x, y, x + edge // 2, y + edge // 4))).mean[0] for x, y in boxes]
-    return sum((level > 128) << bit for bit, level in enumerate(levels))
+    edge, middle = image.width // _CELLS, image.height - image.width // _CELLS // 2
+    places = [2 * bit * edge + edge // 2 for bit in range(_BITS)]
+    levels = [(_level(image, x, middle), _level(image, x + edge, middle)) for x in places]
+    return sum((level > other) << bit for bit, (level, other) in enumerate(levels))
+
+
+def _level(image: Image.Image, x: int, y: int) -> float:
+    return ImageStat.Stat(image.crop((x - 1, y - 1, x + 1, y + 1))).mean[0]
+
+
+def _write_code(image: Image.Image, code: int) -> None:
+    """A light and a dark cell for each bit, so that no code is brighter than another."""
+    edge, pen = image.width // _CELLS, ImageDraw.Draw(image)
+    for bit in range(_BITS):
+        for cell in (0, 1):
+            fill = (225, 225, 225) if (code >> bit & 1) != cell else (30, 30, 30)
+            left = (2 * bit + cell) * edge
+            pen.rectangle((left, image.height - edge, left + edge - 1, image.height), fill=fill)
 
 
 def _images(path: Path) -> Iterator[Image.Image]:

@@ -76,8 +76,10 @@ class SaveStep:
         job = await self._context.reloaded(job)  # if we were taken for dead, another process's video must stay
         try:
             await media.make_sheet(part, files.sheet(job.id))
+            if job.offer.join:
+                await media.make_poster(part, files.poster(job.id))
         except LtxError as error:
-            logger.warning("%s: no contact sheet: %s", job.id, error)  # the video is worth more than its contact sheet
+            logger.warning("%s: no picture: %s", job.id, error)  # the video is worth more than its pictures
         job = await self._context.reloaded(job)
         await self._store.run_in_thread(files.keep_video, job, part, video)
         changes: JobChanges = {

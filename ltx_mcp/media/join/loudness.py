@@ -16,7 +16,7 @@ from ltx_mcp.media.join.audio_chain import AudioChain
 TARGET_LUFS = -16.0
 _GATE_LUFS, _GATE_LU = -70.0, -10.0
 _OFFSET = 0.691  # of ITU-R BS.1770
-_MAX_GAIN_DB, _MIN_GAIN_DB = 20.0, -30.0
+_MAX_GAIN_DB, _MIN_GAIN_DB = 24.0, -30.0
 _M, _PEAK = "lavfi.r128.M", "lavfi.r128.true_peak"
 
 
