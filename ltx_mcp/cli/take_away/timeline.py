@@ -6,11 +6,12 @@ Written without that library, which has no package for every Python that we run 
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from ltx_mcp.cli.take_away.contents import Contents, Media, Shot
+from ltx_mcp.domain.join import FilmSection, JoinSettings, place_sections
 from ltx_mcp.domain.price import to_wire
 
 US = "ltx-mcp"
@@ -28,23 +29,14 @@ class CutShot:
 
 
 def cuts_of(contents: Contents) -> list[CutShot]:
-    """The shots with what was cut off: a frame that would be seen twice, and what two shots share in a crossfade."""
-    fps, cuts = contents.film.offer.fps, list[CutShot]()
+    """The shots where they lie in the film."""
     join = contents.film.offer.join
-    kind, seam_s = (join.settings.transition, float(join.settings.transition_s)) if join else ("cut", 0.0)
-    for shot in contents.shots:
-        twice = int(shot.goes_on and bool(cuts))
-        cut = CutShot(shot, round(shot.start * fps) + twice, round((shot.end - shot.start) * fps) - twice)
-        if cuts and not shot.goes_on and kind == "crossfade":
-            shared = round(seam_s * fps)
-            early, late = shared // 2, shared - shared // 2
-            cuts[-1] = replace(cuts[-1], frames=cuts[-1].frames - late)
-            cut = replace(cut, start=cut.start + early, frames=cut.frames - early, before=(early, late))
-        elif cuts and not shot.goes_on and kind == "fade":
-            dark = round(seam_s / 2 * fps)
-            cut = replace(cut, before=(dark, dark))
-        cuts.append(cut)
-    return cuts
+    sections = [FilmSection(shot.start, shot.end, shot.goes_on) for shot in contents.shots]
+    placed = place_sections(sections, join.settings if join else JoinSettings(), contents.film.offer.fps)
+    return [
+        CutShot(shot, where.first, where.frames, where.before)
+        for shot, where in zip(contents.shots, placed, strict=True)
+    ]
 
 
 def timeline_text(contents: Contents, name: str) -> str:
