@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
