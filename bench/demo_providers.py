@@ -1,4 +1,5 @@
-"""One text and one image video at each hosted provider, through a real client. Run by `make demo-providers`.
+"""One text and one image video at each hosted provider, and what only some have, through a real client. Run by
+`make demo-providers`.
 
 The providers are emulated on this machine, so nothing costs; at the end the emulator is asked what it was sent.
 """
@@ -30,6 +31,12 @@ PROMPTS = {
     "text_to_video": "A lighthouse on a basalt cliff at dusk, waves far below, slow aerial approach",
     "image_to_video": "The sun sinks behind the hills and the first lights come on",
 }
+MORE: dict[tuple[str, str], dict[str, Any]] = {
+    ("fal", "ltx-2.5-fast"): {"prompt": "Fog rolls over a fishing harbour, a bell rings", "duration": "auto"},
+    ("fal", "ltx-2.5-pro"): {"prompt": "A tram crosses a bridge in the rain", "camera_motion": "dolly_left"},
+    ("fal", "ltx-2.3-open"): {"prompt": "A paper boat on a puddle, seen from above", "seed": 7},
+}
+"""What one provider alone has, or has newly, by provider and model."""
 START_S, MAX_S, WORKER_S = 20, 120, 60
 
 # What an order carries beside its key, by each provider's own pages: the endpoint, the fields, the files.
@@ -48,6 +55,16 @@ DOCUMENTED = {
     ("bytecompute", "text_to_video"): ("/v1/generate", "model prompt duration resolution fps", ""),
     ("bytecompute", "image_to_video"): ("/v1/generate", "model prompt duration resolution fps", "image"),
 }
+OPEN = "prompt video_size num_frames fps generate_audio seed enable_prompt_expansion"
+DOCUMENTED_MORE = {
+    ("fal", "ltx-2.5-fast"): ("lightricks/ltx-2.5/text-to-video/fast", ALIKE, ""),
+    ("fal", "ltx-2.5-pro"): ("lightricks/ltx-2.5/text-to-video/pro", f"{ALIKE} camera_motion", ""),
+    ("fal", "ltx-2.3-open"): ("fal-ai/ltx-2.3-22b/text-to-video", OPEN, ""),
+}
+REFRAMED = {
+    "fal": ("fal-ai/ltx-2.3/reframe", "video_url aspect_ratio resolution", ""),
+    "ltx": ("/v2/video-to-video-reframe", "model video_uri resolution", ""),
+}
 
 
 async def main() -> None:
@@ -62,9 +79,11 @@ async def main() -> None:
                 for provider in PROVIDERS
                 for operation in PROMPTS
             ]
+            jobs += [("text_to_video", await more(client, *which)) for which in MORE]
+            jobs += [("reframe", await reframe(client, provider, jobs[0][1]["job_id"])) for provider in REFRAMED]
             for operation, job in jobs:
                 view = await follow(client, job["job_id"], mark=job["provider"])
-                report(view, quotes[operation, view["provider"], view["model"]])
+                report(view, quotes.get((operation, view["provider"], view["model"]), job["cost_usd"]))
             told = await anyio.to_thread.run_sync(ask_orders, settings)
     if wrong := find_mistake(told):
         raise Ended(wrong)
@@ -142,6 +161,22 @@ async def order(client: Client, provider: str, operation: str, picture: Path) ->
     return job
 
 
+async def more(client: Client, provider: str, model: str) -> dict[str, Any]:
+    """One order of what not everybody has."""
+    arguments = {"provider": provider, "model": model, **MORE[provider, model]}
+    job = await answer(client, "generate_video", arguments, mark=provider)
+    print(f"{'ordered':<16}{provider} {job['model']}, text_to_video: {job['job_id']} is {job['state']}", flush=True)
+    return job
+
+
+async def reframe(client: Client, provider: str, job_id: str) -> dict[str, Any]:
+    """An upright version of another job's film, which need not be there yet."""
+    arguments = {"provider": provider, "video": job_id, "resolution": "720p"}
+    job = await answer(client, "reframe_video", arguments, mark=provider)
+    print(f"{'ordered':<16}{provider} {job['model']}, reframe: {job['job_id']} is {job['state']}", flush=True)
+    return job
+
+
 def report(view: dict[str, Any], quoted_usd: float) -> None:
     """What came of one order."""
     charged = f"{view['charged_usd']:g} USD charged" if "charged_usd" in view else "charge not told"
@@ -162,15 +197,18 @@ def ask_orders(settings: dict[str, str]) -> list[dict[str, Any]]:
 
 def find_mistake(orders: list[dict[str, Any]]) -> str:
     """What is wrong with the orders, in a sentence; empty when each request was ordered once and as documented."""
-    for (provider, operation), (endpoint, fields, files) in DOCUMENTED.items():
-        key = (provider, PROMPTS[operation])
-        mine = [each for each in orders if (each["provider"], each["fields"].get("prompt")) == key]
+    asked: list[tuple[str, str, str | None, tuple[str, str, str]]]
+    asked = [(provider, name, PROMPTS[name], told) for (provider, name), told in DOCUMENTED.items()]
+    asked += [(*which, MORE[which]["prompt"], told) for which, told in DOCUMENTED_MORE.items()]
+    asked += [(provider, "reframe", None, told) for provider, told in REFRAMED.items()]
+    for provider, name, prompt, (endpoint, fields, files) in asked:
+        mine = [each for each in orders if (each["provider"], each["fields"].get("prompt")) == (provider, prompt)]
         if len(mine) != 1:
-            return f"{provider} was sent {len(mine)} orders for its {operation}, where one is right."
+            return f"{provider} was sent {len(mine)} orders for its {name}, where one is right."
         sent = (mine[0]["endpoint"], set(mine[0]["fields"]), set(mine[0]["files"]))
         if sent != (endpoint, set(fields.split()), set(files.split())):
-            return f"{provider} was sent its {operation} as {sent}, which is not what its pages say."
-    strange = len(orders) - len(DOCUMENTED)
+            return f"{provider} was sent its {name} as {sent}, which is not what its pages say."
+    strange = len(orders) - len(asked)
     return f"The emulator counted {strange} orders that nobody asked for." if strange else ""
 
 

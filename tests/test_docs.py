@@ -93,7 +93,7 @@ def test_nothing_says_what_was_found_to_be_untrue(pattern: str) -> None:
 def test_the_readme_is_one_screen_with_one_picture_two_commands_and_the_way_in() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     screen = lines[: lines.index("## Read on")]
-    assert len(screen) <= 45
+    assert len(screen) <= 46
     assert len([line for line in screen if line.startswith("![")]) == 1
     commands = [line.strip() for line in screen if line.startswith("    ")]
     assert [command.split()[0] for command in commands] == ["python3", "ltx-mcp", "ltx-mcp"]

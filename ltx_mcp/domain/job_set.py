@@ -3,7 +3,6 @@ and end; the set is what the request and its key name.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -125,11 +124,6 @@ def as_take(offer: Offer, take: int) -> Offer:
     if offer.seed is None and offer.provider != PREVIEW_PROVIDER:
         return offer
     return replace(offer, seed=((offer.seed or 0) + take - 1) % (MAX_SEED + 1))
-
-
-def all_of(is_true: Callable[[Job], bool], followed: Job | JobSet) -> bool:
-    """Whether it is true of the job, or of every take of the set."""
-    return all(is_true(job) for job in jobs_of(followed))
 
 
 def _may_be_charged(take: Job) -> Decimal:

@@ -37,9 +37,9 @@ INSTRUCTIONS = (
     "repeat a lost call with the same request_key: it gives the same job and costs nothing. Several shots: order them "
     "in one go, each with image=job_…#last of the one before, and join_videos to make one film of them, free. Mend "
     "rather than begin anew: extend_video lengthens a film, retake_video redoes a section (the whole film is "
-    "charged), reframe_video makes it upright or square, generate_from_audio fits a film to a voice or music; "
-    "video=job_… names a film by its job. Errors name the argument and what is allowed. Provider local draws a free "
-    "preview on this machine, which is not LTX: say so. "
+    "charged), reframe_video makes it upright or square, "
+    "generate_from_audio fits a film to a voice or music; video=job_… names a film by its job. Errors name the "
+    "argument and what is allowed. Provider local draws a free preview on this machine, which is not LTX: say so. "
     "Prompts direct_video and storyboard hold the whole guide; ltx://models what can be ordered, ltx://spend/today "
     "what it cost."
 )

@@ -43,9 +43,9 @@ def test_a_film_is_brought_into_another_shape_and_keeps_its_length_and_sound(ltx
     assert [quote["cost_usd"] for quote in priced["quotes"] if quote["provider"] == "local"] == [0]
 
 
-def test_a_seed_makes_the_same_preview_again_and_another_one_another(ltx: Command) -> None:
+def test_another_seed_makes_another_preview(ltx: Command) -> None:
     files = []
-    for number, seed in enumerate(("7", "7", "8")):
-        own = ("--seed", seed, "--request-key", f"take-{number}", "--json")
-        files.append(Path(json.loads(ltx("generate", "a pond", *SMALL, *own).stdout)["file"]).read_bytes())
-    assert files[0] == files[1] != files[2]
+    for seed in ("7", "8"):
+        view = json.loads(ltx("generate", "a pond", *SMALL, "--seed", seed, "--json").stdout)
+        files.append(Path(view["file"]).read_bytes())
+    assert files[0] != files[1]

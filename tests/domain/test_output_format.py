@@ -18,8 +18,10 @@ from ltx_mcp.domain.arguments import (
 )
 from ltx_mcp.domain.offer import Offer, Refusal
 from ltx_mcp.domain.offer_builder import make_offer
+from ltx_mcp.domain.output_format import count_frames
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.providers.catalog_loader import read_providers
+from tests.providers.bench import catalog_of, offers, text
 
 FACTS = {facts.name: facts for facts in read_providers()}
 SOUND = Input("audio", "a" * 64, "mp3", codec="mp3", duration=8.0, size_bytes=200_000)
@@ -252,3 +254,32 @@ def test_a_length_the_provider_chooses_is_held_at_the_longest_and_costs_what_com
     large = offered("ltx", "ltx-2.5-fast", GenerateVideo(prompt="a pond", duration="auto", resolution="2160p"))
     assert (large.duration, large.cost_usd) == (Decimal(10), Decimal("3.00"))
     assert "duration auto" in reason("ltx", "ltx-2.3-fast", GenerateVideo(prompt="a pond", duration="auto"))
+
+
+# -- frames and edges that come in steps ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fps", "frames"), [("6", 25, 153), ("6", 24, 145), ("20", 24, 481), ("0.36", 25, 9), ("0.04", 25, 1)]
+)
+def test_frames_are_a_multiple_of_the_step_and_one_more_and_fill_the_seconds(
+    seconds: str, fps: int, frames: int
+) -> None:
+    row = next(row for facts in read_providers() for row in facts.offer if row.model == "ltx-2.3-open")
+    assert count_frames(row, Decimal(seconds), fps) == frames
+
+
+def test_auto_takes_the_open_weights_only_for_a_seed_or_by_name() -> None:
+    catalog = catalog_of({"FAL_KEY": "a:b"})
+    sound = Input("audio", "a", "mp3", 9, codec="mp3", duration=6.5)
+    asked = (speaks(), speaks(seed=1), speaks(model="ltx-2.3-open"))
+    first = [offers(catalog, each, sound)[0].model for each in asked]
+    assert first == ["ltx-2.3-pro", "ltx-2.3-open", "ltx-2.3-open"]
+
+
+def test_the_size_that_comes_of_steps_is_told() -> None:
+    (offer,) = offers(catalog_of({"FAL_KEY": "a:b"}), text(seed=1, resolution="720p", aspect_ratio="9:16"))
+    assert (offer.width, offer.height, offer.frames, offer.length) == (704, 1280, 153, Decimal("6.12"))
+    assert [(each.field, each.asked, each.got, each.by) for each in offer.adjustments] == [
+        ("resolution", "720x1280", "704x1280", "provider")
+    ]

@@ -165,3 +165,57 @@ def test_what_does_not_divide_evenly_is_whole_micro_dollars_in_the_books() -> No
     found = charge_of(offer(), row, unit_price("0.04"), Decimal("6"))
     assert found is not None
     assert to_micro(found) == 560_000
+
+
+# -- units that are no seconds --------------------------------------------------------------------------------------
+
+OPEN = next(row for row in FAL.offer if row.endpoint == "fal-ai/ltx-2.3-22b/text-to-video")
+FAST_25 = next(row for row in FAL.offer if row.endpoint == "lightricks/ltx-2.5/text-to-video/fast")
+
+
+def planned(row: OfferSpec, **asked: Any) -> Offer:
+    """fal's offer of a row."""
+    catalog = make_catalog((FAL,), (), lookup_in({"FAL_KEY": "a:b"}))
+    arguments = GenerateVideo(prompt="a pond", provider="fal", model=row.model, **asked)
+    return make_offers(to_request(arguments), (), catalog).offers[0]
+
+
+@pytest.mark.parametrize("unit", ["megapixel", "Megapixels", " MP "])
+def test_a_price_by_the_megapixel_is_raised_by_that_of_a_megapixel(unit: str) -> None:
+    raised = with_unit_price(OPEN, unit_price("0.002", unit)).price
+    assert raised.at_most is not None
+    assert (raised.usd_per_megapixel, raised.at_most.usd_per_megapixel) == (Decimal("0.001605"), Decimal("0.002"))
+
+
+@pytest.mark.parametrize("unit", ["second", "", "compute second", "video", "image"])
+def test_a_price_by_the_megapixel_is_raised_by_no_other_unit(unit: str) -> None:
+    assert with_unit_price(OPEN, unit_price("0.002", unit)) is OPEN
+    assert charge_of(planned(OPEN), OPEN, unit_price("0.001605", unit), Decimal(320)) is None
+
+
+@pytest.mark.parametrize(
+    ("units", "charged"), [("320", "0.5136"), ("319.6", "0.512958"), ("372", "0.59706"), ("373", None)]
+)
+def test_megapixels_are_charged_as_far_as_they_can_be_those_of_the_order(units: str, charged: str | None) -> None:
+    found = charge_of(planned(OPEN), OPEN, unit_price("0.001605", "megapixel"), Decimal(units))
+    assert found == (None if charged is None else Decimal(charged))
+
+
+@pytest.mark.parametrize(
+    ("asked", "units", "charged"),
+    [
+        ({"resolution": "720p"}, "54", "0.54"),
+        ({"resolution": "720p"}, "51", None),  # further from the price than files are from their order
+        ({"resolution": "720p"}, "57", None),
+        ({"resolution": "720p"}, "6", None),  # seconds after all
+        ({"resolution": "720p", "duration": "auto"}, "72", "0.72"),
+        ({"resolution": "720p", "duration": "auto"}, "200", None),
+        ({"resolution": "720p", "duration": "auto"}, "20", None),
+    ],
+)
+def test_cents_are_charged_where_they_are_about_the_price(
+    asked: dict[str, Any], units: str, charged: str | None
+) -> None:
+    found = charge_of(planned(FAST_25, **asked), FAST_25, unit_price("0.01", "unit"), Decimal(units))
+    assert found == (None if charged is None else Decimal(charged))
+    assert with_unit_price(FAST_25, unit_price("0.01", "unit")) is FAST_25

@@ -302,3 +302,36 @@ def test_a_job_is_known_only_under_the_name_it_was_ordered_by(
     others = {"audio-to-video", "retake", "extend", "text-to-video", "video-to-video-hdr"} - {endpoint}
     for other in others:
         assert error(http.get(path.replace(endpoint, other, 1))) == (404, "not_found_error")
+
+
+# -- reframe --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("resolution", ["720x720", "1080x1080", "900x720", "1080x1350", "720x1280", "1920x1080"])
+def test_a_new_shape_is_made_of_the_complete_film(http: httpx.Client, state: EmulatorState, resolution: str) -> None:
+    order(http, "video-to-video-reframe", video_uri=film_uri(frames=80), resolution=resolution)
+    made = state.orders[0]
+    assert (f"{made.video.width}x{made.video.height}", made.facts["billed_s"]) == (resolution, 3.2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"resolution": "1440x2560"}, "resolution must be one of"),
+        ({"resolution": "1080p"}, "resolution must be one of"),
+        ({"resolution": "720x720", "placement": "center"}, "placement must be"),
+        ({"resolution": "720x720", "video_uri": "http://127.0.0.1/a"}, "video_uri"),
+        ({}, "resolution is required"),
+    ],
+    ids=repr,
+)
+def test_a_wrong_reframe_is_refused_by_name(
+    http: httpx.Client, state: EmulatorState, fields: dict[str, Any], word: str
+) -> None:
+    assert refusal(http, "v2/video-to-video-reframe", **{"video_uri": ELSEWHERE} | fields).startswith(word)
+    assert not state.orders
+
+
+def test_a_film_of_more_than_a_minute_is_not_reframed(http: httpx.Client) -> None:
+    told = refusal(http, "v2/video-to-video-reframe", video_uri=film_uri(fps=5, frames=301), resolution="720x720")
+    assert told.startswith("video_uri: lasts 60.2 s")

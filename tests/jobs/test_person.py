@@ -153,7 +153,8 @@ async def test_an_order_of_nobody_becomes_a_job_once(provider: str, home: Path, 
     async with opened(home / "a", emulator) as other:
         _, remote_id = await lost_order(other, provider)
     async with opened(home / "b", emulator) as bench:
-        job = await bench.jobs.person.adopt_new(provider, remote_id, text(provider=provider), "local")
+        job = await bench.jobs.person.adopt_new(provider, remote_id, text(provider=provider, takes=2), "local")
+        assert "takes" not in job.canonical_request
         again = await bench.jobs.person.adopt_new(provider, remote_id, text(provider=provider), "local")
         ended = await bench.end(job)
         assert (again.id, ended.state, len(bench.orders())) == (job.id, State.SUCCEEDED, 1)

@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from ltx_mcp.domain.arguments import AnimateImage, GenerateVideo
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.job_set import JobSet
+from ltx_mcp.domain.request import fingerprint
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat, identity_of
+from ltx_mcp.jobs.store.schema import events, sets
+from ltx_mcp.jobs.store.schema import jobs as rows
 from ltx_mcp.jobs.store.store import Store
 from tests.conftest import Clock
 from tests.jobs.test_store import New, priced
@@ -71,8 +75,8 @@ def test_a_set_is_placed_with_all_its_takes_each_with_its_own_price_held(
     takes = placed.job_set.takes
     assert placed.fresh
     assert [take.take_name for take in takes] == [f"{placed.job_set.id}/{n}" for n in (1, 2, 3)]
-    assert [(take.state, take.bill, take.held_micro, take.request_key) for take in takes] == [
-        (State.QUEUED, ChargeState.HELD, 240_000, "")
+    assert [(take.state, take.bill, take.held_micro) for take in takes] == [
+        (State.QUEUED, ChargeState.HELD, 240_000)
     ] * 3
     assert (placed.job_set.cost_usd, limited.budget(clock()).held) == (Decimal("0.72"), 720_000)
     assert limited.find(placed.job_set.id, "local") == placed.job_set
@@ -112,6 +116,17 @@ def test_a_set_that_is_too_dear_or_too_many_leaves_nothing(
 def test_a_set_that_fits_exactly_is_placed(database: Database, new_job: New, clock: Clock) -> None:
     store = Store(database, budget_usd=Decimal("0.72"), max_live_jobs=3)
     assert store.place_set(three(new_job), clock()).fresh
+
+
+def test_only_the_set_has_the_key_and_the_fingerprint(
+    store: Store, database: Database, new_job: New, clock: Clock
+) -> None:
+    store.place_set(three(new_job, "k"), clock())
+    with database.read() as connection:
+        takes = connection.execute(select(rows.c.request_key, rows.c.fingerprint)).all()
+        (of_set,) = connection.execute(select(sets.c.request_key, sets.c.fingerprint)).all()
+    assert set(takes) == {(None, "")}
+    assert of_set == ("k", fingerprint(three(new_job).normal))
 
 
 # -- the same again ----------------------------------------------------------------------------------------------------
@@ -286,6 +301,7 @@ async def test_a_persons_yes_is_for_all_takes_and_counts_once(shop: Shop) -> Non
         reply = ConfirmationReply(question.token, yes=True)
         job_set = await placed(jobs, takes(), reply)
         assert len(job_set.takes) == 3
+        assert (await placed(jobs, takes())).id == job_set.id  # nobody is asked about what there is already
         await jobs.cancel(job_set.id, "local")
         again = await jobs.order_or_ask(takes(), "local", reply, can_ask=True)
         assert isinstance(again, ConfirmationPrompt)
@@ -345,6 +361,9 @@ async def test_cancelling_a_set_cancels_its_live_takes_the_last_first(
         store = Store(database)
         ended(store, job_set.takes[0], clock, State.SUCCEEDED)
         cancelled = await jobs.cancel(job_set.id, "local")
+        with database.read() as connection:
+            in_order = select(events.c.job_id).where(events.c.what == "cancelled").order_by(events.c.id)
+            assert connection.execute(in_order).scalars().all() == [take.id for take in job_set.takes[:0:-1]]
         database.close()
         assert isinstance(cancelled, JobSet)
         assert [(take.state, take.cancel) for take in cancelled.takes] == [

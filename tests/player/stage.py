@@ -44,11 +44,13 @@ async def place(client: Client, tool: str = "generate_video", **arguments: Any) 
 
 
 async def until_ended(client: Client, job_id: str) -> dict[str, Any]:
-    """The view of a job at its end."""
-    result = await client.call_tool("check_job", {"job_id": job_id, "wait_seconds": 45, "frames": False})
-    assert result.structured_content
-    assert result.structured_content["state"] in ("succeeded", "failed", "cancelled", "unknown")
-    return dict(result.structured_content)
+    """The view of a job or a set at its end."""
+    with anyio.fail_after(HANG_S):
+        while True:
+            result = await client.call_tool("check_job", {"job_id": job_id, "wait_seconds": 45, "frames": False})
+            assert result.structured_content
+            if result.structured_content["state"] in ("succeeded", "failed", "cancelled", "unknown"):
+                return dict(result.structured_content)
 
 
 class Lost(Exception):

@@ -98,6 +98,7 @@ async def test_only_one_take_is_heard_at_a_time(stage: Stage, client: Client, ta
         await player.ask("cards[0].video.play()")
         await player.ask("cards[1].video.play()")
         await player.until(f"{RUNNING}.join() === '2'")
+        assert not await player.ask("cards[0].video.ended")
         await player.button("Play all").click()
         await player.until(f"{RUNNING}.join() === '1,2,3'")
         assert await player.ask(SOUNDING) == [1]
@@ -247,6 +248,17 @@ async def test_takes_of_which_one_failed_look_well(
         await player.at("problem").filter(has_text="The model was told").wait_for()
         await fits_and_reads_well(player)
         await player.until(f"reported === JSON.stringify({{ width: {width}, height: innerHeight }})")
+
+
+async def test_upright_takes_stand_two_in_a_row_on_a_phone(stage: Stage, client: Client, world: EmulatorState) -> None:
+    set_id = await place(client, prompt="a lighthouse", provider="fal", takes=2, aspect_ratio="9:16")
+    await until_ended(client, set_id)
+    async with stage.open(client, width=360) as player:
+        await player.give(set_id)
+        await player.until(f"{SHOWN} === 2")
+        await fits_and_reads_well(player)
+        assert await player.ask("new Set(cards.map((card) => card.root.getBoundingClientRect().top)).size") == 1
+        assert await player.ask("cards.every((card) => card.video.clientHeight > card.video.clientWidth)")
 
 
 async def test_every_button_of_a_take_can_be_reached_by_keyboard_and_says_which_take_it_is_of(

@@ -16,6 +16,7 @@ from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.request import to_request
+from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.media.client import MediaClient
@@ -155,3 +156,14 @@ async def test_the_key_goes_neither_to_the_upload_nor_to_the_media_host(
     picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
     await fal.upload(picture, "png")
     assert [(call.step, call.authorized) for call in emulator[1].calls] == [("upload", True), ("put", False)]
+
+
+def test_units_that_are_no_seconds_are_compared_by_what_they_are() -> None:
+    first = {row.model: row for row in reversed(FACTS.offer)}
+    cheap, open_weights = first["ltx-2.5-fast"], first["ltx-2.3-open"]
+    cents = {cheap.endpoint: UnitPrice("unit", "USD", Decimal("0.01"), datetime.now(UTC))}
+    assert price_difference(cheap, cents) == ""
+    same = {open_weights.endpoint: UnitPrice("megapixels", "USD", Decimal("0.001605"), datetime.now(UTC))}
+    assert price_difference(open_weights, same) == ""
+    higher = {open_weights.endpoint: UnitPrice("megapixel", "USD", Decimal("0.002"), datetime.now(UTC))}
+    assert "costs 0.002 USD a unit there, 0.001605 a megapixel here" in price_difference(open_weights, higher)

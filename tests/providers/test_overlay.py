@@ -26,6 +26,8 @@ ROW: dict[str, Any] = {
         "video": {
             "duration": {"from": 0, "to": 60},
             "min_frames": 9,
+            "max_frames": 1800,
+            "min_short_edge": 64,
             "max_long_edge": 3840,
             "max_short_edge": 2160,
             "max_bytes": 10**8,
@@ -35,6 +37,8 @@ ROW: dict[str, Any] = {
     "context_frames": 505,
     "start_time": {"from": 0, "to": 60},
     "film_short_edge": 1080,
+    "frame_step": 8,
+    "edge_step": 64,
     "min_edge": 64,
     "max_long_edge": 3840,
     "max_short_edge": 2160,
@@ -44,6 +48,7 @@ TIERED = ROW | {
     "model": "tiered",
     "price": PRICE | {"pixel_tiers": [{"up_to": 921_600, "usd_per_second": "0.02"}, {"usd_per_second": "0.04"}]},
 }
+COUNTED = ROW | {"model": "counted", "price": PRICE | {"usd_per_megapixel": "0.0016"}}
 WHOLE: dict[str, Any] = {
     "name": "ltx",
     "rank": 2,
@@ -58,10 +63,11 @@ WHOLE: dict[str, Any] = {
         "video": {"accepts": ["mp4/h264"], "ways": ["upload"]},
         "audio": {"accepts": ["mp3/mp3"], "ways": ["upload"]},
     },
-    "offer": [ROW, TIERED],
+    "offer": [ROW, TIERED, COUNTED],
 }
 MAY_BE_ZERO = (
     "usd_per_second",
+    "usd_per_megapixel",
     "jitter",
     "rank",
     "media_limits.video.duration.from",
@@ -118,7 +124,7 @@ def named(place: tuple[Any, ...]) -> str:
 
 def test_the_file_that_is_spoilt_here_can_be_used_as_it_is(tmp_path: Path) -> None:
     (facts,) = [each for each in read_providers(written(tmp_path, WHOLE)) if each.name == "ltx"]
-    assert {"mine", "tiered"} <= {row.model for row in facts.offer}
+    assert {"mine", "tiered", "counted"} <= {row.model for row in facts.offer}
     assert len(FIGURES) > 50
 
 
@@ -174,6 +180,19 @@ def test_an_own_machine_may_cost_nothing_and_a_price_is_exact(tmp_path: Path) ->
         (("offer", 0, "model"), "", "model"),
         (("offer", 0, "endpoint"), "x" * 10**6, "endpoint"),
         (("offer", 1, "price", "pixel_tiers"), [{"usd_per_second": 1}, {"usd_per_second": 2}], "should grow by up_to"),
+        (
+            ("offer", 0, "price", "usd_per_megapixel"),
+            "0.0016",
+            "give one of usd_per_second, pixel_tiers and usd_per_meg",
+        ),
+        (("offer", 0, "automatic"), True, "automatic and frame_step exclude each other"),
+        (("offer", 0, "price"), PRICE, "give one of usd_per_second, pixel_tiers and usd_per_megapixel"),
+        (("offer", 0, "price"), PRICE | {"usd_per_megapixel": "-1"}, "price.usd_per_megapixel"),
+        (
+            ("offer", 0, "price"),
+            PRICE | {"usd_per_megapixel": "0.002", "at_most": PRICE | {"usd_per_megapixel": "0.001"}},
+            "at_most should name usd_per_megapixel where the price does, and not with less",
+        ),
         (("film_hosts",), ["https://a.test; script-src *"], "film_hosts.0"),
         (("key_form",), PRICE | {"pattern": "(", "words": "w"}, "key_form.pattern"),
         (("inputs",), {"pictures": {"accepts": ["png"], "ways": ["url"]}}, "inputs.pictures"),

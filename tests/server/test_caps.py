@@ -137,7 +137,7 @@ async def test_no_cap_is_null_or_left_out_and_published_so(shop: Shop) -> None:
         await call(client, "generate_video", **POND, max_cost_usd="", request_key="left out")
     assert ref["provider"] == "bytecompute"
     paid = [schema for schema in schemas if schema]
-    assert len(paid) == 5
+    assert len(paid) == 6
     for schema in paid:
         assert schema["anyOf"] == [{"type": "number"}, {"type": "null"}]
 

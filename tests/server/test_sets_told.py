@@ -130,7 +130,9 @@ def test_where_all_failed_the_error_the_money_and_the_way_on_are_said_once(set_o
     ref = to_set_ref(failed, LINKS, [JobContext()] * 3, NOW)
     assert ref.error is not None
     assert (ref.error.code, ref.next) == ("content_refused", step)
-    assert to_set_ref(set_of(FAILED, MADE), LINKS, [JobContext()] * 2, NOW).error is None
+    asked_again = UNKNOWN | {"state": State.RUNNING}
+    for others in ((FAILED, MADE), (asked_again, RUNNING)):
+        assert to_set_ref(set_of(*others), LINKS, [JobContext()] * 2, NOW).error is None
 
 
 def test_what_was_changed_is_told_of_the_set_once(set_of: SetOf) -> None:

@@ -1,8 +1,8 @@
 """What the emulated fal.ai's open-weight models accept, as a copy of their model page states it, and what they count.
 
-Assumed where it is silent: frames and edges are rounded up to what the model can make, and counted so; a sound's video
-has the frames that hold it; a size of `auto` is landscape_16_9, or as the image is; presets are as fal's other models
-have them.
+Assumed where it is silent: frames and edges come as they were ordered, with edges made even; a sound's video has the
+frames of 8 n + 1 that hold it; a size of `auto` is landscape_16_9, or as the image is; presets are as fal's other
+models have them.
 """
 
 import math
@@ -19,7 +19,7 @@ from ltx_mcp.emulator.fal.inputs import FalInput, media_file, one_of
 from ltx_mcp.emulator.fal.media import Audio, GivenMedia, Image, given_media
 
 MIN_FRAMES, MAX_FRAMES = 9, 481
-FRAME_STEP, EDGE_STEP = 8, 64
+FRAME_STEP = 8
 SIZES = {
     "square_hd": (1024, 1024),
     "square": (512, 512),
@@ -67,12 +67,13 @@ class _OpenInput(FalInput):
 
     def count_frames(self, given: GivenMedia) -> int:
         """How many frames it has."""
-        return to_frames(self.num_frames)
+        return self.num_frames
 
     def size(self, given: GivenMedia) -> tuple[int, int]:
         """Width and height."""
         if isinstance(self.video_size, VideoSize):
-            return _up(self.video_size.width), _up(self.video_size.height)
+            width, height = self.video_size.width, self.video_size.height
+            return width + width % 2, height + height % 2
         shape = "portrait_16_9" if given.is_upright else "landscape_16_9"
         return SIZES[shape if self.video_size == "auto" else self.video_size]
 
@@ -116,19 +117,11 @@ class OpenAudioToVideo(_OpenInput):
     def count_frames(self, given: GivenMedia) -> int:
         """Those that hold the sound, or those that were ordered."""
         if not self.match_audio_length:
-            return to_frames(self.num_frames)
-        return to_frames(math.ceil(round(media_file(self.audio_url, given).facts.duration * self.fps, 3)))
+            return self.num_frames
+        frames = math.ceil(round(media_file(self.audio_url, given).facts.duration * self.fps, 3))
+        return math.ceil((frames - 1) / FRAME_STEP) * FRAME_STEP + 1
 
     def to_video(self, given: GivenMedia) -> VideoSpec:
         """As long as the sound."""
         audio = media_file(self.audio_url, given)
         return to_video_from_audio(audio, given.image_path, *self.size(given), round(self.fps)).video
-
-
-def to_frames(frames: int) -> int:
-    """The next number of frames that the model can make."""
-    return math.ceil((frames - 1) / FRAME_STEP) * FRAME_STEP + 1
-
-
-def _up(edge: int) -> int:
-    return math.ceil(edge / EDGE_STEP) * EDGE_STEP
