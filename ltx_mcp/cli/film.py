@@ -28,8 +28,8 @@ from ltx_mcp.presentation.config import CALLER
 def film(job_id: str, to: str, as_json: bool) -> None:
     """Write the film of JOB into FOLDER with all that it was made from, and print the folder's path.
 
-    FOLDER is made: film.mp4, its shots, film.otio for an editor, a sheet of frames, captions and sound where there
-    are any, and a README of prompts, models and prices.
+    FOLDER is made: film.mp4, its shots, film.otio for an editor, a poster, a sheet of frames, captions and sound where
+    there are any, and a README of prompts, models and prices.
     """
     target = Path(to).expanduser().absolute()
     with report_errors():

@@ -56,7 +56,8 @@ def test_a_film_is_taken_away_with_all_that_it_was_made_from(joined: Joined, tmp
     assert taken.returncode == 0, taken.stderr
     shots = ["shots/01-the-pond.mp4", "shots/02-shot.mp4"]
     told = json.loads(taken.stdout)
-    assert told["files"] == ["README.md", "captions.srt", "film.mp4", "film.otio", "sheet.jpg", *shots, "sound.mp3"]
+    pictures = ["poster.jpg", "sheet.jpg"]
+    assert told["files"] == ["README.md", "captions.srt", "film.mp4", "film.otio", *pictures, *shots, "sound.mp3"]
     folder = tmp_path / "pond"
     assert sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()) == told["files"]
     for name, original in (*zip(shots, ("one.mp4", "two.mp4"), strict=True), ("film.mp4", "film.mp4")):

@@ -71,7 +71,7 @@ def contents_of(make_job: MakeJob, tmp_path: Path) -> Callable[[JoinSettings], C
         offer = replace(film.offer, join=plan, operation="join", fps=25, cost_usd=Decimal())
         film = replace(film, operation="join", offers=(offer,), offer_index=0, cost_micro=0)
         song = Media(_file(tmp_path, "song"), "sound.mp3", None, 60.0, 0.0, True)
-        return Contents(film, _file(tmp_path, "film"), _file(tmp_path, "sheet"), shots, song, tuple(jobs))
+        return Contents(film, _file(tmp_path, "film"), _file(tmp_path, "sheet"), None, shots, song, tuple(jobs))
 
     return make
 

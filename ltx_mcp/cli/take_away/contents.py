@@ -52,6 +52,7 @@ class Contents:
     film: Job
     path: Path
     sheet: Path | None
+    poster: Path | None
     shots: tuple[Shot, ...]
     sound: Media | None
     made_from: tuple[Job, ...]
@@ -63,12 +64,12 @@ async def read_contents(jobs: "Jobs", job: Job) -> Contents:
     if job.state is not State.SUCCEEDED:
         hint = "ltx-mcp jobs --watch follows it." if job.live else f"ltx-mcp jobs show {job.id} says why."
         raise CallerError(ErrorCode.INVALID_REQUEST, f"{job.id} is {job.state}: there is no film to take away.", hint)
-    sheet = files.sheet(job.id)
     shots = await _joined(jobs, files, job) if job.offer.join else (_alone(files, job),)
     return Contents(
         job,
         _kept(files, job),
-        sheet if sheet.exists() else None,
+        _there(files.sheet(job.id)),
+        _there(files.poster(job.id)),
         shots,
         await _sound(jobs, files, job) if job.offer.join else None,
         await _ancestors(jobs, job),
@@ -125,6 +126,10 @@ async def _ancestors(jobs: "Jobs", job: Job) -> tuple[Job, ...]:
             found[name] = await jobs.get(name, CALLER)
             left += found[name].sources
     return tuple(sorted(found.values(), key=lambda each: each.created_at))
+
+
+def _there(path: Path) -> Path | None:
+    return path if path.exists() else None
 
 
 def _kept(files: "FileStore", job: Job) -> Path:

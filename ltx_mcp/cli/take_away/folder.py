@@ -46,8 +46,9 @@ def write_folder(contents: Contents, target: Path) -> list[str]:
 def _copies(contents: Contents) -> dict[str, Path]:
     """What is copied, by its name in the folder."""
     media = [shot.media for shot in contents.shots] + ([contents.sound] if contents.sound else [])
-    sheet = {"sheet.jpg": contents.sheet} if contents.sheet else {}
-    return {FILM: contents.path, **sheet, **{each.name: each.path for each in media}}
+    pictures = {"poster.jpg": contents.poster, "sheet.jpg": contents.sheet}
+    kept = {name: path for name, path in pictures.items() if path}
+    return {FILM: contents.path, **kept, **{each.name: each.path for each in media}}
 
 
 def _texts(contents: Contents, name: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from ltx_mcp.domain.quoting import plain_line
 MEANINGS = {
     "film.mp4": "the film",
     "film.otio": "the same as a timeline, for an editor that opens OpenTimelineIO; it finds the shots beside it",
+    "poster.jpg": "its best frame",
     "sheet.jpg": "six frames of the film",
     "captions.srt": "its captions",
     "captions.vtt": "its captions",
