@@ -89,6 +89,8 @@ def prices() -> str:
     rows = []
     for facts in read_providers():
         for row in facts.offer:
+            if row.operation not in BILLED:  # joining is no order
+                continue
             price = row.price
             most = price.at_most
             told, as_of, source = _rates(price), str(price.as_of), price.source

@@ -66,6 +66,11 @@ def complete_media(after: str = "") -> Completer:
     return complete
 
 
+def complete_files(context: click.Context, parameter: click.Parameter, prefix: str) -> list[CompletionItem]:
+    """Files of this folder."""
+    return [CompletionItem(prefix, type="file")]
+
+
 def complete_job(*states: str) -> Completer:
     """Recent jobs, takes by their names, in one of these states if any is given."""
     return lambda context, parameter, prefix: _jobs(prefix, set(states))

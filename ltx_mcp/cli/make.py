@@ -53,13 +53,14 @@ def _paid(function: Any) -> Any:
     return output_options(yes(new(open_option(as_json_option(function)))))
 
 
-def _examples(*lines: str) -> str:
+def examples(*lines: str) -> str:
+    """What stands below a help page."""
     return "\b\nExamples:\n" + "\n".join(f"  ltx-mcp {line}" for line in lines)
 
 
 @click.command(
     cls=SpokenCommand,
-    epilog=_examples(
+    epilog=examples(
         'generate "a red kite over the dunes at dawn"',
         'generate "rain on a tin roof" --duration 8 --resolution 1440p --open',
         'generate "a pond" --provider local --json',
@@ -75,7 +76,7 @@ def generate(**options: Any) -> None:
 
 @click.command(
     cls=SpokenCommand,
-    epilog=_examples(
+    epilog=examples(
         'animate pier.png "waves roll in"',
         'animate JOB#last "she turns and walks away"',
     ),
@@ -94,7 +95,7 @@ def animate(**options: Any) -> None:
 
 @click.command(
     "from-audio",
-    epilog=_examples(
+    epilog=examples(
         'from-audio song.mp3 --prompt "a choir in a stone church"',
         "from-audio voice.wav --image portrait.png",
     ),
@@ -111,7 +112,7 @@ def from_audio(**options: Any) -> None:
 
 
 @click.command(
-    epilog=_examples(
+    epilog=examples(
         "extend kite.mp4 --duration 5",
         'extend JOB --prompt "the tide comes in" --mode start',
     )
@@ -128,7 +129,7 @@ def extend(**options: Any) -> None:
 
 
 @click.command(
-    epilog=_examples(
+    epilog=examples(
         'retake JOB --start-time 2 --duration 3 --prompt "the kite falls"',
         "retake take.mp4 --start-time 0 --duration 2 --mode replace_audio",
     )
@@ -145,7 +146,7 @@ def retake(**options: Any) -> None:
 
 
 @click.command(
-    epilog=_examples(
+    epilog=examples(
         "reframe JOB --aspect-ratio 9:16",
         "reframe film.mp4 --aspect-ratio 1:1 --resolution 720p --provider local",
     )

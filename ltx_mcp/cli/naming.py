@@ -3,10 +3,10 @@ newest; behind the name of a set `/2` for its second take.
 """
 
 import re
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ltx_mcp.domain.argument_types import MAX_TAKES
-from ltx_mcp.domain.arguments import EstimateCost, ListJobs, PaidArguments
+from ltx_mcp.domain.arguments import EstimateCost, JoinVideos, ListJobs, OrderArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.quoting import cite, shorten
@@ -16,13 +16,15 @@ from ltx_mcp.presentation.config import CALLER
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
 
-A = TypeVar("A", bound=PaidArguments | EstimateCost)
+A = TypeVar("A", bound=OrderArguments | EstimateCost)
 
 LAST = "@last"
 BEGUN, SET = "job_", "set_"
 MAX_NAMED = 5
 REFERENCE = re.compile(r"((?:@last|set_[A-Za-z0-9]*)(?:/[0-9]+)?|job_[A-Za-z0-9]*)(#.*)?", re.DOTALL)
 """A media argument that names a job. A file of such a name is given by `./job_…`."""
+SECTION = re.compile(r"(.+?)(@[0-9.]+-[0-9.]*)?", re.DOTALL)
+"""A video that is joined, and the part of it."""
 
 
 def is_job(name: str) -> bool:
@@ -71,8 +73,20 @@ async def _newest(jobs: "Jobs") -> Job:
 
 async def with_full_ids(jobs: "Jobs", arguments: A) -> A:
     """A request whose media name their jobs in full."""
-    full = {}
-    for role, text in media_arguments(arguments).items():
-        if found := REFERENCE.fullmatch(text.strip()):
-            full[role] = await full_id(jobs, found[1]) + (found[2] or "")
+    if isinstance(arguments, JoinVideos):
+        videos = [await _full_section(jobs, video) for video in arguments.videos]
+        full: dict[str, Any] = {"videos": videos, "audio": await _full_reference(jobs, arguments.audio)}
+    else:
+        full = {role: await _full_reference(jobs, text) for role, text in media_arguments(arguments).items()}
     return cast(A, arguments.model_copy(update=full)) if full else arguments
+
+
+async def _full_section(jobs: "Jobs", text: str) -> str:
+    found = SECTION.fullmatch(text.strip())
+    return await _full_reference(jobs, found[1]) + (found[2] or "") if found else text
+
+
+async def _full_reference(jobs: "Jobs", text: str) -> str:
+    """`text` itself where it names no job."""
+    found = REFERENCE.fullmatch(text.strip())
+    return await full_id(jobs, found[1]) + (found[2] or "") if found else text

@@ -36,6 +36,8 @@ HELP = {
     "count": "How many such videos.",
     "takes": "So many versions to choose from, each ordered and charged: 1 to 6.",
     "seed": "A whole number: the same again looks the same, where that is offered.",
+    "audio_level": "How loud the --audio is that is laid under all, 0.05 to 1.",
+    "burn_captions": "Draw the captions into the picture too, or only add them as a track.",
 }
 
 SHORT = {"duration": "-d", "resolution": "-r", "aspect_ratio": "-a", "provider": "-p", "model": "-m"}
@@ -45,6 +47,9 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSO
 open_option = click.option("--open", "wants_open", is_flag=True, help="Open the film in the system's player.")
 
 
+LEFT_OUT = ("", "0")
+"""What stands for a choice that was not made."""
+AS_MOST = " Left out: as most of the videos."
 WIDEST = 62
 """Letters of choices that still stand on one line of a help page."""
 AUTO = {
@@ -68,7 +73,9 @@ def options_of(model: type[BaseModel], *hidden: str) -> Callable[[Any], Any]:
 def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
     choices = _choices(field.annotation)
     choices = [] if choices == ["NUMBER"] else choices
-    text = HELP[name] + (AUTO.get(name, "") if "auto" in choices else "")
+    can_be_left_out = any(each in LEFT_OUT for each in choices)
+    choices = [each for each in choices if each not in LEFT_OUT]
+    text = HELP[name] + (AS_MOST if can_be_left_out else "") + (AUTO.get(name, "") if "auto" in choices else "")
     if field.annotation is bool:
         both = f"{option_name(name)}/--no-{name.replace('_', '-')}"
         return click.option(both, default=field.default, show_default=True, help=text)
@@ -79,7 +86,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
         metavar, text = "WORD", f"{text} One of {', '.join(choices)}."
     words = completer_of(name, choices)
     flags = (SHORT[name], option_name(name)) if name in SHORT else (option_name(name),)
-    given: dict[str, Any] = {"default": default, "show_default": bool(default)}
+    given: dict[str, Any] = {"default": default, "show_default": default not in LEFT_OUT}
     given = {"required": True} if field.is_required() else given
     return click.option(*flags, help=text, metavar=metavar, shell_complete=words, **given)
 

@@ -19,7 +19,7 @@ from ltx_mcp.cli.output.progress import following, placed_text
 from ltx_mcp.cli.output.takes import print_made_seen
 from ltx_mcp.cli.output.text import age
 from ltx_mcp.cli.takes import Seen, exit_code, id_of, look_again, look_at, videos_of
-from ltx_mcp.domain.arguments import PaidArguments
+from ltx_mcp.domain.arguments import JoinVideos, OrderArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
@@ -42,7 +42,7 @@ class CommandOrder:
     """What is asked of a tool, and what a person has said to it so far. `yes` agrees to its price, `new` to another one
     of what was made before."""
 
-    model: type[PaidArguments]
+    model: type[OrderArguments]
     tool: str
     options: dict[str, Any]
     yes: bool
@@ -58,7 +58,7 @@ class Repeated:
     question: str
 
 
-def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None:
+def make(model: type[OrderArguments], tool: str, options: dict[str, Any]) -> None:
     """Order what `options` ask of `tool`, print what came of it and end with the exit code that says so."""
     as_json, wants_open = options.pop("as_json"), options.pop("wants_open")
     text, force = options.pop("output"), options.pop("force")
@@ -66,7 +66,7 @@ def make(model: type[PaidArguments], tool: str, options: dict[str, Any]) -> None
     output = read_output(text, force=force, as_json=as_json, nothing="Nothing was ordered.", takes=takes)
     if options.get("prompt") == "-":
         options["prompt"] = sys.stdin.read(MAX_PROMPT_READ).strip()
-    order = CommandOrder(model, tool, options, options.pop("yes"), options.pop("new"))
+    order = CommandOrder(model, tool, options, options.pop("yes", False), options.pop("new"))
     if order.new and options["request_key"]:
         raise click.UsageError("--new does not go with --request-key: a key that is new is another video already.")
     seen = _made(order)
@@ -124,23 +124,29 @@ async def _order(order: CommandOrder) -> Seen | ConfirmationPrompt | Repeated | 
     scope, placed = anyio.CancelScope(), None
     async with at_signal(scope.cancel), open_jobs(work=True) as jobs:
         with scope:
-            arguments = await with_full_ids(jobs, arguments)
+            arguments, is_join = await with_full_ids(jobs, arguments), order.model is JoinVideos
             is_asked = order.yes or can_ask()
             ordered = await jobs.order_or_ask(arguments, CALLER, order.answer, can_ask=is_asked, repeat=repeat)
             if isinstance(ordered, ConfirmationPrompt):
                 return ordered
             placed = ordered.followed
-            asks = "" if ordered.fresh else _asks_for_another(placed, arguments.request_key)
+            asks = "" if ordered.fresh or is_join else _asks_for_another(placed, arguments.request_key)
             if asks and can_ask():
                 return Repeated(await look_at(jobs, placed), asks)
             if asks and not _is_retry(placed):
                 raise _refused(placed)
             _say_placed(jobs, placed, fresh=ordered.fresh)
-            why = previews_text(jobs.catalog, environment(), "this is a preview")
-            if why and arguments.provider == "auto":
+            if why := _why_preview(jobs, arguments):
                 say(why)
             await _follow(jobs, placed)
         return None if placed is None else await look_again(jobs, placed.id)
+
+
+def _why_preview(jobs: "Jobs", arguments: OrderArguments) -> str:
+    """Why a preview is drawn where LTX was meant; empty where that is not so."""
+    if isinstance(arguments, JoinVideos) or arguments.provider != "auto":
+        return ""
+    return previews_text(jobs.catalog, environment(), "this is a preview")
 
 
 def _asks_for_another(job: Job | JobSet, request_key: str) -> str:

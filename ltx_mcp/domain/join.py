@@ -1,12 +1,12 @@
 """A film that is joined here from several videos: how its parts meet, which section of each is used, and what is laid
-over them; records only.
+over them; also where each part lies in the film. Pure.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ltx_mcp.domain.argument_types import Transition
@@ -73,3 +73,48 @@ def name_video(sentence: str, videos: Sequence[str]) -> str:
     if found is None or int(found[1]) > len(videos):
         return sentence
     return f"videos: {videos[int(found[1]) - 1]}{sentence[found.end() :]}"
+
+
+@dataclass(frozen=True)
+class FilmSection:
+    """Seconds of a video that are shown; `goes_on`: from the last frame of the one before."""
+
+    start_s: float
+    end_s: float
+    goes_on: bool
+
+
+@dataclass(frozen=True)
+class PlacedSection:
+    """Its first frame in its video and in the film, and how many are shown, all at the film's rate. In the middle of a
+    crossfade the later one begins; `before` are the frames of the transition on both sides of its beginning."""
+
+    first: int
+    at: int
+    frames: int
+    before: tuple[int, int] = (0, 0)
+
+
+def place_sections(sections: Sequence[FilmSection], settings: JoinSettings, fps: int) -> list[PlacedSection]:
+    """All of them in order: without a frame that would be seen twice, and without what two share in a crossfade."""
+    placed: list[PlacedSection] = []
+    for section in sections:
+        goes_on = section.goes_on and bool(placed)
+        first, frames = round(section.start_s * fps) + goes_on, round((section.end_s - section.start_s) * fps) - goes_on
+        early, late = (0, 0) if goes_on or not placed else _sides(settings, fps)
+        if settings.transition == "crossfade" and placed:
+            placed[-1] = replace(placed[-1], frames=placed[-1].frames - late)
+            first, frames = first + early, frames - early
+        at = placed[-1].at + placed[-1].frames if placed else 0
+        placed.append(PlacedSection(first, at, frames, (early, late)))
+    return placed
+
+
+def _sides(settings: JoinSettings, fps: int) -> tuple[int, int]:
+    """Frames of a transition before and after the cut."""
+    seconds = float(settings.transition_s)
+    if settings.transition == "crossfade":
+        shared = round(seconds * fps)
+        return shared // 2, shared - shared // 2
+    dark = round(seconds / 2 * fps)
+    return dark, dark

@@ -209,7 +209,7 @@ def changes_text(changes: list[AdjustmentView]) -> str:
 
 def _is_found(change: AdjustmentView) -> bool:
     """Whether it reports the file that a relative path meant."""
-    return change.by == "server" and change.field in MEDIA_ROLES and Path(change.got).is_absolute()
+    return change.by == "server" and change.field in (*MEDIA_ROLES, "videos") and Path(change.got).is_absolute()
 
 
 def _caption_text(change: AdjustmentView) -> str:

@@ -1,4 +1,4 @@
-"""The prompts: directing one LTX video, and planning a chain of shots within a budget.
+"""The prompts: directing one LTX video, and the road from a story to a film of shots within a budget.
 
 How to prompt LTX is written here; what can be ordered comes from the catalog, and prices from estimate_cost.
 """
@@ -98,14 +98,14 @@ def add_prompts(server: MCPServer[Any], catalog: Catalog) -> None:
         """Turn an idea into a prompt that LTX films well, order one take, look at it and refine it."""
         return _direct(catalog, _filled("idea", idea), _number("duration", duration), model, image)
 
-    @server.prompt(title="Plan a chain of shots")
+    @server.prompt(title="Plan and join a film of shots")
     def storyboard(
         story: Annotated[str, Field(description="What happens, in any language")],
         shots: Annotated[str, Field(description="How many shots, 3 if not given")] = "3",
         budget_usd: Annotated[str, Field(description="The most all of it may cost, USD; empty: ask the user")] = "",
         duration: Annotated[str, Field(description="Seconds of each shot, 6 if not given")] = "6",
     ) -> str:
-        """Plan shots that belong together, price them against a budget, and order them as one chain."""
+        """Plan shots that belong together, price all against a budget, order them in one breath and join them."""
         number = _number("shots", shots)
         if number != int(number) or number > MAX_SHOTS:
             raise _wrong("shots", shots, f"a whole number from 1 to {MAX_SHOTS}")
@@ -183,21 +183,40 @@ def _storyboard(catalog: Catalog, story: str, shots: int, budget: Decimal | None
         "or angle, not to nearly the same one.",
         f"How LTX wants a prompt:\n{RULES}\n\n{WITH_PICTURE}",
         f"Lengths that can be ordered:\n{_lengths(rows, catalog)}",
-        f"3. Price it: estimate_cost for operation=text_to_video, and for operation=image_to_video with "
-        f"count={max(1, shots - 1)}. Show the user the table and the sum, and wait for a yes. If it is too dear: fewer "
-        "shots, shorter ones, a lower resolution, a faster model, in this order of harm.",
-        "4. Order the first shot alone (generate_video) and look at its contact sheet: every later shot inherits its "
-        "faults. When it is good, order the rest in one go, each with animate_image and image=job_…#last of the shot "
-        "before; they wait for each other by themselves. A new place or angle is a generate_video of its own. After "
-        "two or three links go back to a fresh start: softness adds up."
-        + (f" Give each max_cost_usd={share}." if share is not None else "")
-        + " Give each its own request_key, such as story-shot-2-take-1.",
-        "5. list_jobs with wait_seconds follows them all. Look at each; take again only what is weak, under a new "
-        "request_key, and with it the shots that were made from it.\n6. At the end: the films in order, and what each "
-        "and all cost (ltx://spend/today).",
+        *_road(shots, share),
         f"When a take is not right:\n{REFINE}\n{SEVERAL_TAKES}",
     ]
     return "\n\n".join(filter(None, parts))
+
+
+def _road(shots: int, share: Decimal | None) -> list[str]:
+    """From the plan to the film: one price, one yes, one order of everything, one look."""
+    cap = "" if share is None else f" Give each max_cost_usd={share}."
+    price = (
+        f"3. Price all of it: estimate_cost for operation=text_to_video, and for operation=image_to_video with "
+        f"count={max(1, shots - 1)}; joining is free. Show the user the table and the sum, with a retake or two in it, "
+        "and wait for one yes to everything. If it is too dear: fewer shots, shorter ones, a lower resolution, a "
+        "faster model, in this order of harm."
+    )
+    if shots == 1:
+        return [price, f"4. generate_video, with a request_key.{cap}\n5. check_job until it has ended, and look at it."]
+    return [
+        price,
+        "4. Order all shots in one breath: generate_video for a new place or angle, animate_image with "
+        "image=job_…#last for one that goes on from the shot before; they wait for each other by themselves. After two "
+        "or three links go back to a fresh start: softness adds up, and every later link inherits a fault. Is the look "
+        f"itself a risk? Then the first shot alone, and look.{cap} Give each its own request_key, such as "
+        "story-shot-2-take-1.",
+        "5. In the same breath join_videos with all their job ids in order, request_key=story-film-1: transition=cut "
+        "within a scene, fade or crossfade where time passes; audio for music, captions as SRT text, titles.",
+        "6. Follow the film alone: check_job with wait_seconds=45 until it has ended, which is at once where a shot "
+        "fails. Look at its sheet, and with frame_at where each shot begins and ends.",
+        "7. Take again only what failed or is weak, under a new request_key (story-shot-2-take-2), and what was made "
+        "from its last frame; then join_videos again with the new job in the old one's place, as story-film-2. The "
+        "other shots are not made again.",
+        "8. At the end: the film, and what each shot and all cost (ltx://spend/today). reframe_video makes an upright "
+        "version; at a terminal, ltx-mcp film takes it away with its shots and a timeline for editors.",
+    ]
 
 
 def _rows(catalog: Catalog, *, with_picture: bool) -> Rows:

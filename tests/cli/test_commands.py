@@ -314,5 +314,5 @@ def test_models_json_gives_the_facts_and_whether_each_provider_can_be_used(ltx: 
     facts = {each["name"]: each for each in json.loads(ltx("models", "--json").stdout)}
     assert facts["local"]["usable"] is True
     assert facts["local"]["is_preview"] is True
-    made = {"text_to_video", "image_to_video", "audio_to_video", "extend", "retake", "reframe"}
+    made = {"text_to_video", "image_to_video", "audio_to_video", "extend", "retake", "reframe", "join"}
     assert {row["operation"] for row in facts["local"]["offer"]} == made

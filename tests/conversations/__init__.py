@@ -1,1 +1,1 @@
-"""Twelve conversations: plain programs in the place of an agent, a real server process, the emulated providers."""
+"""Fourteen conversations: plain programs in the place of an agent, a real server process, the emulated providers."""

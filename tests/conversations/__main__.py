@@ -1,4 +1,4 @@
-"""`python -m tests.conversations`: play all twelve and renew their transcripts in docs/agents.md."""
+"""`python -m tests.conversations`: play all fourteen and renew their transcripts in docs/agents.md."""
 
 import tempfile
 from pathlib import Path

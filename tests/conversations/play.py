@@ -1,4 +1,4 @@
-"""The twelve conversations by name, and how one is played."""
+"""The fourteen conversations by name, and how one is played."""
 
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +15,8 @@ NAMES = (
     "timed_out",
     "chain",
     "takes",
+    "film",
+    "vertical",
     "mended",
     "cancelled",
     "content_refused",

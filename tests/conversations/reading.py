@@ -25,7 +25,7 @@ _LINES = {
     "ordered": rf"{_JOB} {_ORDER}(?: for \d takes)?\.$",
     "cancelled": rf"{_JOB}(?: \((?P<cancel>\w+)\))?\. \S",
     "checked": rf"{_JOB}(?: \(.*\))?(?:: (?P<duration>[\d.]+) s, .*|: \d of \d takes \w+)?\.$",
-    "order": rf"^(?P<operation>\w+_to_\w+|extend|retake|reframe)(?: from (?P<sources>[\w, ]+))? {_ORDER}",
+    "order": rf"^(?P<operation>\w+_to_\w+|extend|retake|reframe|join)(?: from (?P<sources>[\w, ]+))? {_ORDER}",
     "film": r"^(?P<video_url>(?:https?|file)://\S+)(?: \((?:until (?P<video_url_expires_at>[^;)]+))?.*\))?$",
     "error": r"^(?P<code>[a-z_]+): ",
     "more": r"^More: list_jobs with cursor=(?P<next_cursor>\S+)$",

@@ -1,4 +1,4 @@
-"""Twelve conversations with a real server process and the emulated providers. Each ends as it should, and the page of
+"""Fourteen conversations with a real server process and the emulated providers. Each ends as it should, and the page of
 the docs shows it as it goes now.
 """
 

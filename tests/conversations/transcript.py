@@ -16,6 +16,8 @@ FILM = re.compile(r"http://127\.0\.0\.1:\d+/media/\d+\.mp4")
 ELSEWHERE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 IN_LINE = re.compile(r"It is next in line at \w+\. ")
 """Told as soon as the provider was asked once, which may be before the answer or after it."""
+BEGUN_HERE = re.compile(r"\b(?:queued|submitting)(?= at local \(join\), 0\.00 USD\.(?![\s\S]*It begins when))")
+"""A busy machine has not begun to join when the call is answered."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 SIZE = re.compile(r"\d+ bytes")
 """A film's differs with the library that writes it."""
@@ -74,7 +76,7 @@ class _Names:
         text = CURSOR.sub(self._namer("cursor-{}"), text)
         text = FILM.sub(self._namer("https://provider.example/film-{}.mp4"), text)
         text = ELSEWHERE.sub(self._namer("order-{}"), text)
-        text = IN_LINE.sub("", text)
+        text = BEGUN_HERE.sub("running", IN_LINE.sub("", text))
         text = SIZE.sub("1234567 bytes", TIME.sub("2026-11-28T12:00:00.000Z", text))
         return PASSED.sub("0:05", text)
 

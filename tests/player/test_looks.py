@@ -15,7 +15,7 @@ from tests.player.stage import PROMPT, Player, Stage, place, until_ended
 pytestmark = pytest.mark.anyio
 
 DOCS = Path(__file__).parents[2] / "docs"
-KEPT = {"film-900-light", "form-320-dark", "line-light", "failed-dark", "takes-900-light"}
+KEPT = {"film-900-light", "form-320-dark", "line-light", "failed-dark", "takes-900-light", "shots-900-light"}
 # The lowest contrast of any text that is shown, as WCAG counts it, and which text that is.
 LOWEST_CONTRAST = """(() => {
   const shade = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);

@@ -133,6 +133,17 @@ async def test_several_shots_in_one_clip_are_weighed_against_a_chain_where_a_mod
     assert "shots in one clip" not in await told(connect, "storyboard", story="a talk", shots="1")
 
 
+async def test_a_storyboard_leads_from_one_price_over_one_order_and_one_look_to_a_film(connect: Connect) -> None:
+    text = await told(connect, "storyboard", story="a boat comes home", shots="5")
+    road = (
+        *("joining is free", "one yes to everything", "Order all shots in one breath"),
+        *("In the same breath join_videos", "Follow the film alone: check_job", "Take again only what failed"),
+        *("join_videos again with the new job in the old one's place", "are not made again", "reframe_video"),
+    )
+    assert sorted(road, key=text.index) == list(road)
+    assert "join_videos" not in await told(connect, "storyboard", story="a boat", shots="1")
+
+
 @pytest.mark.parametrize(("name", "about"), [("direct_video", "idea"), ("storyboard", "story")])
 async def test_both_say_how_to_have_several_takes_to_choose_from(connect: Connect, name: str, about: str) -> None:
     text = await told(connect, name, "auto", **{about: "a heron"})

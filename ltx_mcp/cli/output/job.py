@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ltx_mcp.cli.output.streams import is_terminal
 from ltx_mcp.cli.output.text import option_name, print_json, spoken
 from ltx_mcp.domain.job import Event, Job
+from ltx_mcp.domain.join import JoinPlan
 from ltx_mcp.domain.offer import CAPTION
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import to_text
@@ -20,7 +21,9 @@ from ltx_mcp.presentation.suggestions import ADDED_S, ANY_PROMPT, REDONE_S, long
 if TYPE_CHECKING:
     from rich.console import Console
 
+JOIN = "join"
 PREVIEW = "A preview drawn on this machine, not LTX."
+HAS_PREVIEWS = "It has previews drawn on this machine, which are not LTX."
 SIGNS = {"succeeded": "✓", "failed": "✗", "cancelled": "✗", "unknown": "?"}
 NOTHING = ("", "None", "0", "none", "auto", "never")
 REPORTED = ("provider", "model", "error", "message", "waits_for", "wait_s", "quoted_usd", "charged_usd")
@@ -110,11 +113,18 @@ def _draw_indented(console: "Console", text: str, style: str = "") -> None:
 
 
 def _order(view: JobView) -> str:
+    if view.operation == JOIN:
+        return "joined on this machine, free of charge"
     return f"{view.operation} at {view.provider} ({view.model}), {view.price()}"
 
 
 def next_steps(view: JobView, catalog: Catalog) -> list[tuple[str, str]]:
     """What can be done with a film, each with its price, and the command."""
+    if view.operation == JOIN:
+        return [
+            ("its shots with it, for an editor", f"ltx-mcp film {view.job_id} --to FOLDER"),
+            ("upright", f"ltx-mcp reframe {view.job_id} {option_name('aspect_ratio')} 9:16"),
+        ]
     return steps_of(view.job_id, view.price(), *_inputs_of(view), catalog)
 
 
@@ -183,7 +193,7 @@ def _facts(view: JobView) -> list[str]:
         lines.append(f"Charged {to_text(view.charged_usd)} USD, by the provider's own figure.")
     lines += [change_text(each) for each in view.adjustments]
     if view.is_preview:
-        lines.append(PREVIEW)
+        lines.append(HAS_PREVIEWS if view.operation == JOIN else PREVIEW)
     if view.error:
         lines.append(f"{view.error.code}: {' '.join(filter(None, (view.error.message, view.error.hint)))}")
     said = [says(view.provider, view.error.provider_detail)] if view.error and view.error.provider_detail else []
@@ -200,6 +210,11 @@ def change_text(change: AdjustmentView) -> str:
 def asked_of(job: Job) -> list[str]:
     """The prompt and all that was asked for beside it, a sentence each."""
     words = one_line(job.prompt, MAX_PROVIDER_CHARS)
+    if job.offer.join:
+        return [
+            *([f"Titles: {words}"] if words else []),
+            f"Asked for: {', '.join(_parts_of_join(job, job.offer.join))}.",
+        ]
     return [*([f"Prompt: {words}"] if words else []), f"Asked for: {', '.join(_parts(job))}."]
 
 
@@ -222,6 +237,18 @@ def _parts(job: Job) -> list[str]:
     ]
     media = [_medium(given.role, given.format, given.width, given.height) for given in job.inputs if not given.job_id]
     return [*filter(None, parts), *media]
+
+
+def _parts_of_join(job: Job, plan: JoinPlan) -> list[str]:
+    settings, count = plan.settings, len(plan.clips)
+    between = f"{settings.transition}s of {settings.transition_s:f} s" if settings.transition_s else "cuts"
+    sound = any(given.kind == "audio" for given in job.inputs)
+    parts = [
+        f"{count} videos with {between}",
+        f"a sound under all at {settings.sound_level:f}" if sound else "",
+        f"captions{' in the picture' if settings.burn_captions else ''}" if settings.captions else "",
+    ]
+    return [*filter(None, parts)]
 
 
 def _named(asked: Mapping[str, str], name: str, words: str) -> str:

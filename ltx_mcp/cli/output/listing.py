@@ -77,7 +77,7 @@ def _cell(job: Job, name: str) -> tuple[str, str]:
         "age": (age(job.created_at, datetime.now(UTC)), "dim"),
         "provider": (job.offer.provider, ""),
         "usd": (to_text(job.cost_usd), ""),
-        "prompt": (job.prompt, ""),
+        "prompt": (job.prompt or job.operation, ""),
     }[name]
 
 
@@ -88,5 +88,5 @@ def _plain_cells(row: JobSummary) -> dict[str, str]:
         "provider": row.provider,
         "usd": to_text(row.cost_usd),
         "created": row.created_at,
-        "prompt": row.prompt,
+        "prompt": row.prompt or row.operation,
     }

@@ -129,7 +129,16 @@ def placed_text(placed: Job | JobSet, *, is_preview: bool) -> str:
 
 
 def _ordering(job: Job, *, is_preview: bool, takes: int = 1) -> str:
+    if job.offer.join:
+        return f"joining: {joined_text(job)}, free of charge."
     return f"{'drawing' if is_preview else 'ordering'}: {order_text(job.offer, takes)}."
+
+
+def joined_text(job: Job) -> str:
+    """What is joined to what: `5 videos, 28.5 s, 1920x1080, 25 fps`."""
+    offer = job.offer
+    count = len(offer.join.clips) if offer.join else 1
+    return f"{count} videos, {offer.length:f} s, {offer.width}x{offer.height}, {offer.fps} fps"
 
 
 class OrderProgress:

@@ -19,6 +19,8 @@ COMMANDS = {
     "generate_from_audio": "ltx-mcp from-audio",
     "extend_video": "ltx-mcp extend",
     "retake_video": "ltx-mcp retake",
+    "reframe_video": "ltx-mcp reframe",
+    "join_videos": "ltx-mcp join",
     "estimate_cost": "ltx-mcp estimate",
     "check_job": "ltx-mcp jobs show",
     "cancel_job": "ltx-mcp jobs cancel",

@@ -11,6 +11,8 @@ from typing import Any
 from ltx_mcp.domain.arguments import OPERATIONS, AnimateImage
 from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.job_set import JobSet
+from ltx_mcp.domain.join import FilmSection, place_sections
+from ltx_mcp.domain.joined_format import joined_videos
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import from_micro, to_micro, to_wire
 from ltx_mcp.domain.request import Input
@@ -44,6 +46,7 @@ def player_meta(job: Job, catalog: Catalog, blocked_reason: str, now: datetime) 
         "hindrance": blocked_reason,
         "again": _again(job, catalog),
         "extend": _extend(job, catalog),
+        "shots": _shots(job),
     }
     return {KEY: {name: value for name, value in notes.items() if value}}
 
@@ -85,7 +88,7 @@ def _again(job: Job, catalog: Catalog) -> dict[str, Any] | None:
 
 def _extend(job: Job, catalog: Catalog) -> dict[str, Any] | None:
     """An extension of the video, by the same provider if possible; else a video from its last frame."""
-    if job.state is not State.SUCCEEDED or job.film is None:
+    if job.state is not State.SUCCEEDED or job.film is None or job.offer.join:
         return None
     video = input_of(job, "video")
     for provider in (job.offer.provider, *(["auto"] if catalog.is_real else [])):
@@ -94,6 +97,28 @@ def _extend(job: Job, catalog: Catalog) -> dict[str, Any] | None:
             return _to_action("extend_video", more.priced, LONGER) | {"also": also}
     last = input_of(job, "image", "last")
     return _take("animate_image", AnimateImage, _values(job) | {"image": f"{job.id}#last"}, (last,), catalog, NEXT_SHOT)
+
+
+def _shots(job: Job) -> list[dict[str, Any]]:
+    """Where each shot of a joined film begins and how long it is shown, in seconds, and the job that made it."""
+    join, fps = job.offer.join, job.offer.fps
+    if join is None or job.state is not State.SUCCEEDED:
+        return []
+    videos = joined_videos(job.inputs)
+    sections = [
+        FilmSection(given.start, given.duration if given.end is None else given.end, bool(given.continues))
+        for given in videos
+    ]
+    placed = place_sections(sections, join.settings, fps)
+    return [
+        {
+            "at": round(where.at / fps, 3),
+            "seconds": round(where.frames / fps, 3),
+            "title": clip.title,
+            "job_id": given.job_id,
+        }
+        for given, clip, where in zip(videos, join.clips, placed, strict=True)
+    ]
 
 
 def _values(job: Job) -> dict[str, Any]:
