@@ -105,7 +105,7 @@ class AnimateImage(Arguments):
 class GenerateFromAudio(Arguments):
     audio: Annotated[str, Field(min_length=1, description="The sound: URL, data URI, path or job id")]
     image: Annotated[str, Field(description="First frame, as for animate_image; this, prompt or both")] = ""
-    end_image: Annotated[str, Field(description="Last frame, with image")] = ""
+    end_image: Annotated[str, Field(description="Last frame")] = ""
     prompt: FreePrompt = ""
     resolution: VideoResolution = "1080p"
     aspect_ratio: AutoAspectRatio = "auto"
@@ -184,17 +184,13 @@ class JoinVideos(Arguments):
     transition: Annotated[
         Transition, Field(description="cut (default), fade (through black) or crossfade, between all")
     ] = "cut"
-    transition_seconds: Annotated[
-        float, Field(ge=0.1, le=3, description="Seconds of a fade or crossfade, 0.1 to 3 (default 0.5)")
-    ] = FIRST_TRANSITION_S
-    audio: Annotated[str, Field(description="A sound laid under all, such as music: URL, data URI, path or job id")] = (
-        ""
+    transition_seconds: Annotated[float, Field(ge=0.1, le=3, description="Its seconds, 0.1 to 3 (default 0.5)")] = (
+        FIRST_TRANSITION_S
     )
-    audio_level: Annotated[
-        float, Field(ge=0.05, le=1, description="How loud that sound is, 0.05 to 1 (default 0.3)")
-    ] = 0.3
+    audio: Annotated[str, Field(description="Music or a sound under all: URL, data URI, path or job id")] = ""
+    audio_level: Annotated[float, Field(ge=0.05, le=1, description="Its loudness, 0.05 to 1 (default 0.3)")] = 0.3
     captions: Annotated[str, Field(max_length=MAX_CAPTION_CHARS, description="Text of an SRT or WebVTT file")] = ""
-    burn_captions: Annotated[bool, Field(description="Draw them into the picture (default false: a track)")] = False
+    burn_captions: Annotated[bool, Field(description="Draw them in (default false: a track)")] = False
     titles: Titles = []
     aspect_ratio: JoinedAspectRatio = ""
     resolution: JoinedResolution = ""
