@@ -85,9 +85,10 @@ async def test_a_shot_that_failed_is_refused_as_it_was_given(home: Path, emulato
 
 async def test_a_shot_that_is_cancelled_ends_the_film(home: Path, emulator: Emulated) -> None:
     async with opened(home, emulator, factor=SLOW) as bench:
-        bench.world.work_s = 600
+        bench.world.wait_s = 600  # one that is in line is stopped
         shot, other = await bench.place(text(**SHOT)), await bench.place(text(prompt="a hill", **SHOT))
         film = await bench.place(joins(other.id, shot.id))
+        await bench.until(other, "running")
         await bench.jobs.cancel(other.id, CALLER)
         ended = await bench.end(film)
     assert ended.error is not None
