@@ -37,12 +37,16 @@ class FilmPictures:
                 self._meet(before, own)
             for item in self._shared(before, own):
                 yield item[0], self._texts.over(*item)
+            if before is not None:
+                before.close()
             yield from self._alone(own, part.frames - (following.overlap if following else 0))
             before = own
 
     def _meet(self, before: "_PartPictures", own: "_PartPictures") -> None:
         if own.part.skipped:
-            own.match(before.frame(before.part.frames - 1))
+            last = before.frame(before.part.frames - 1)
+            before.close()
+            own.match(last)
         kind = "continued" if own.part.continues else self._order.transition
         at = round(float(own.part.begins / own.part.rate), 3)
         self.seams.append(JoinSeam(kind, at, own.part.skipped, own.is_matched))
@@ -110,6 +114,10 @@ class _PartPictures:
         frame = frame if light >= 1 else dimmed(frame, light)
         self._last = number, frame
         return frame
+
+    def close(self) -> None:
+        """Closes its file: a decoder holds many frames."""
+        self._frames, self._next = iter(()), None
 
     def _raw(self, number: int) -> av.VideoFrame:
         if self._next != number:
