@@ -297,7 +297,7 @@ def lean_result_schema(result: type[BaseModel], is_first: bool) -> dict[str, Any
             return {"type": "string"}
         dropped = {"default", "$defs"} | ({"type"} if "enum" in node else set())
         if is_short and "properties" not in node:
-            dropped.add("description")
+            dropped |= {"description", "items"}
         return {name: shorten(value) for name, value in node.items() if name not in dropped}
 
     short: dict[str, Any] = shorten(schema)

@@ -73,41 +73,40 @@ async def generate_video(arguments: GenerateVideo, context: Context[AppContext])
 
 
 async def animate_image(arguments: AnimateImage, context: Context[AppContext]) -> ToolResult:
-    """Make a video that starts from a picture, and can end on another (end_image). Ordered and priced like
+    """Make a video that starts from a picture, and can end on another (end_image). Priced like
     generate_video. image may be another job: job_…#last continues that shot, even before it is done: order a chain of
     shots in one go."""
     return await _order(arguments, context)
 
 
 async def generate_from_audio(arguments: GenerateFromAudio, context: Context[AppContext]) -> ToolResult:
-    """Make a video that fits a sound: speech moves lips, music sets the pace. The sound is kept, and its length is the
-    film's and what is charged. Add a picture to bring to life, a prompt, or both. Ordered and priced like
-    generate_video."""
+    """Make a video that fits a sound: speech moves lips, music sets the pace. The sound is kept; its length is the
+    film's, and is charged. Add a picture, a prompt, or both. Priced like generate_video."""
     return await _order(arguments, context)
 
 
 async def extend_video(arguments: ExtendVideo, context: Context[AppContext]) -> ToolResult:
-    """Lengthen a video forward or backward in time, in one piece with it. video may be another job, even before it is
-    done. Charged: the new seconds and the context looked at. Ordered and priced like generate_video."""
+    """Lengthen a video forward or backward in time, in one piece. video may be another job, even before it is
+    done. Charged: the new seconds and the context looked at. Priced like generate_video."""
     return await _order(arguments, context)
 
 
 async def retake_video(arguments: RetakeVideo, context: Context[AppContext]) -> ToolResult:
     """Redo a section of a video, its picture, its sound or both; the rest stays. The whole video is charged, not
-    the section: estimate_cost with video first. video may be another job. Ordered and priced like generate_video."""
+    the section: estimate_cost with video first. video may be another job. Priced like generate_video."""
     return await _order(arguments, context)
 
 
 async def reframe_video(arguments: ReframeVideo, context: Context[AppContext]) -> ToolResult:
     """Make a vertical, square or other version of a video; its length and sound stay. The whole video is charged by its
-    seconds: estimate_cost with video first. video may be another job. Ordered and priced like generate_video."""
+    seconds: estimate_cost with video first. video may be another job. Priced like generate_video."""
     return await _order(arguments, context)
 
 
 async def join_videos(arguments: JoinVideos, context: Context[AppContext]) -> ToolResult:
     """Join videos to one film on this machine, free of charge. Shots need not be done yet: order them and the film in
     one go, then follow it with check_job. Seams of a chain are matched in colour, loudness is made even. To mend one
-    shot, order only that again, and join again."""
+    shot, order it again and join again."""
     return await _order(arguments, context)
 
 
@@ -125,7 +124,7 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
 
 
 async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -> CallToolResult:
-    """Price a video at every provider without ordering it. Shows which providers can be used now, why others cannot,
+    """Price a video at every provider without ordering it. Shows which providers can be used now, why not others,
     and what is left of today's budget. Free and instant; call it before a paid tool."""
     _, jobs = await open_jobs(context)
     plan = await jobs.quotes(arguments, CALLER)
@@ -146,8 +145,8 @@ async def cancel_job(arguments: CancelJob, context: Context[AppContext]) -> Call
 
 
 async def list_jobs(arguments: ListJobs, context: Context[AppContext]) -> CallToolResult:
-    """List your jobs, newest first: find a job_id again, or see what is still under way. With wait_seconds it answers
-    as soon as one of the live ones shown ends."""
+    """List your jobs, newest first: find a job_id again, see what is under way. With wait_seconds it answers
+    as soon as a live one shown ends."""
     _, jobs = await open_jobs(context)
     page = await jobs.page(arguments, CALLER)
     listed = JobList(jobs=[to_summary(job) for job in page.jobs], next_cursor=page.next_cursor or None)
@@ -169,7 +168,7 @@ def make_tools(catalog: Catalog, *, show_frames: bool = True) -> list[StrictTool
         (extend_video, ExtendVideo, JobRef, "Extend a video", PAID),
         (retake_video, RetakeVideo, JobRef, "Retake a section", PAID),
         (reframe_video, ReframeVideo, JobRef, "Reframe a video", PAID),
-        (join_videos, JoinVideos, None, "Join videos", MADE_HERE),
+        (join_videos, JoinVideos, JobRef, "Join videos", MADE_HERE),
     ]
     tools = [
         make_tool(

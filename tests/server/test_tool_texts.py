@@ -117,5 +117,5 @@ async def test_all_four_hints_are_told_and_agree_with_the_text(connect: Connect)
     for tool in await listed(connect):
         hints = as_json(tool)["annotations"]
         assert {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"} <= hints.keys(), tool.name
-        paid = "paid order" in (tool.description or "") or "Ordered and priced" in (tool.description or "")
+        paid = "paid order" in (tool.description or "") or "Priced like" in (tool.description or "")
         assert paid == (hints["openWorldHint"] and not hints["readOnlyHint"] and not hints["idempotentHint"]), tool.name

@@ -53,7 +53,7 @@ async def test_every_hint_is_explicit_and_every_parameter_described(connect: Con
         for name, schema in tool.input_schema["properties"].items():
             assert schema.get("description"), f"{tool.name}.{name}"
         # with a schema beside it, many hosts show their model no picture
-        assert (tool.output_schema is None) == (tool.name in ("check_job", "join_videos"))
+        assert (tool.output_schema is None) == (tool.name == "check_job")
         assert tool.output_schema is None or tool.output_schema["properties"]
 
 
