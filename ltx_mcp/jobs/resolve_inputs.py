@@ -28,7 +28,7 @@ from ltx_mcp.domain.media_reference import (
 )
 from ltx_mcp.domain.offer import Adjustment, NotOfferedError, Offer
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.domain.request import Input, argument_of, family_of, kind_of, media_arguments
+from ltx_mcp.domain.request import Input, argument_of, kind_of, media_arguments
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import removed_video
@@ -80,17 +80,26 @@ class InputResolver:
 
     async def resolve(self, arguments: OrderArguments | EstimateCost) -> list[ResolvedInput]:
         """The media of a request, in order. Raises CallerError."""
-        media, read = media_arguments(arguments), ReadMedia()
+        cuts = {role: _split(role, text) for role, text in media_arguments(arguments).items()}
+        # a video of which several sections are joined is read once
+        firsts: dict[tuple[str, str], str] = {}
+        for role, (text, _) in cuts.items():
+            firsts.setdefault((argument_of(role), text), role)
+        read = ReadMedia()
         with anyio.move_on_after(READ_S) as time:
             async with anyio.create_task_group() as group:
                 limiter = anyio.CapacityLimiter(MAX_AT_ONCE)
-                for role, text in media.items():
+                for (_, text), role in firsts.items():
                     group.start_soon(self._resolve, role, text, read, limiter, group.cancel_scope)
         if read.failure is not None:
             raise read.failure
         if time.cancelled_caught:
-            raise _too_late(next(role for role in media if role not in read.found))
-        return with_continued([read.found[role] for role in media])
+            raise _too_late(next(role for role in firsts.values() if role not in read.found))
+        given = [
+            _as_part(read.found[firsts[argument_of(role), text]], role, section)
+            for role, (text, section) in cuts.items()
+        ]
+        return with_continued(given)
 
     async def _resolve(
         self, role: str, text: str, read: "ReadMedia", limiter: anyio.CapacityLimiter, scope: anyio.CancelScope
@@ -104,15 +113,10 @@ class InputResolver:
             scope.cancel()
 
     async def _resolved(self, role: str, text: str) -> ResolvedInput:
-        section = WHOLE
-        if family_of(role) != role:
-            text, section = split_section(text, role)
         reference = await self._as_job(read_reference(text, role))
         if isinstance(reference, JobFrameRef):
-            given = await self._read_job(role, reference)
-        else:
-            given = await self._read(role, text, reference)
-        return given if section == WHOLE else with_section(given, section)
+            return await self._read_job(role, reference)
+        return await self._read(role, text, reference)
 
     async def _as_job(self, reference: Reference) -> Reference:
         """A path or URL of a job's video, as `check_job` returned it, becomes that job."""
@@ -175,8 +179,16 @@ def with_found(offers: Sequence[Offer], given: Sequence[ResolvedInput]) -> tuple
     return tuple(replace(offer, adjustments=(*found, *offer.adjustments)) if found else offer for offer in offers)
 
 
-def with_section(given: ResolvedInput, section: Section) -> ResolvedInput:
-    """Only a section of a video, which must lie within it where its length is known."""
+def _split(role: str, text: str) -> tuple[str, Section]:
+    return (text, WHOLE) if argument_of(role) == role else split_section(text, role)
+
+
+def _as_part(given: ResolvedInput, role: str, section: Section) -> ResolvedInput:
+    """In this role, and only this section of a video, which must lie within it where its length is known."""
+    if given.input.role != role:
+        given = replace(given, input=replace(given.input, role=role), found=None)
+    if section == WHOLE:
+        return given
     cut, problem = replace(given.input, start=section.start, end=section.end), given.problem
     try:
         if given.source is None or given.source.film is not None:
@@ -193,7 +205,7 @@ def with_continued(given: list[ResolvedInput]) -> list[ResolvedInput]:
 
 def _goes_on(given: ResolvedInput, before: ResolvedInput) -> ResolvedInput:
     used, earlier = given.input, before.input
-    if family_of(used.role) == used.role or given.source is None or before.source is None:
+    if argument_of(used.role) == used.role or given.source is None or before.source is None:
         return given
     if not continues(given.source, before.source):
         return given

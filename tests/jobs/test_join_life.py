@@ -26,6 +26,8 @@ pytestmark = pytest.mark.anyio
 
 SHOT = {"provider": "fal", "resolution": "1080p"}
 SMALL = {"resolution": "720p", "fps": 24}
+SLOW = 20.0
+"""So much faster time runs where a shot must not be given up while it is waited for."""
 LONG = Recipe(size=(1920, 1080), frames=250, seconds=10, options=(("preset", "ultrafast"), ("g", "25")))
 
 
@@ -36,7 +38,7 @@ async def refused(bench: Bench, arguments: JoinVideos) -> CallerError:
 
 
 async def test_shots_and_their_film_are_ordered_in_one_breath(home: Path, emulator: Emulated) -> None:
-    async with opened(home, emulator) as bench:
+    async with opened(home, emulator, factor=SLOW) as bench:
         bench.world.work_s = 600
         first = await bench.place(text(**SHOT))
         second = await bench.place(image(f"{first.id}#last", **SHOT))
@@ -56,7 +58,7 @@ async def test_shots_and_their_film_are_ordered_in_one_breath(home: Path, emulat
 async def test_a_shot_that_was_made_from_the_last_frame_of_the_one_before_goes_on_from_it(
     home: Path, emulator: Emulated
 ) -> None:
-    async with opened(home, emulator) as bench:
+    async with opened(home, emulator, factor=SLOW) as bench:
         bench.world.work_s = 600
         first = await bench.place(text(**SHOT))
         second = await bench.place(image(f"{first.id}#last", **SHOT))
@@ -82,10 +84,11 @@ async def test_a_shot_that_failed_is_refused_as_it_was_given(home: Path, emulato
 
 
 async def test_a_shot_that_is_cancelled_ends_the_film(home: Path, emulator: Emulated) -> None:
-    async with opened(home, emulator) as bench:
-        bench.world.work_s = 600
+    async with opened(home, emulator, factor=SLOW) as bench:
+        bench.world.wait_s = 600  # one that is in line is stopped
         shot, other = await bench.place(text(**SHOT)), await bench.place(text(prompt="a hill", **SHOT))
         film = await bench.place(joins(other.id, shot.id))
+        await bench.until(other, "running")
         await bench.jobs.cancel(other.id, CALLER)
         ended = await bench.end(film)
     assert ended.error is not None
@@ -95,7 +98,7 @@ async def test_a_shot_that_is_cancelled_ends_the_film(home: Path, emulator: Emul
 
 async def test_a_section_is_held_to_the_length_of_its_video(home: Path, emulator: Emulated, tmp_path: Path) -> None:
     clip = make(tmp_path / "clip@home.mp4", Recipe())
-    async with opened(home, emulator, folders=(tmp_path,)) as bench:
+    async with opened(home, emulator, folders=(tmp_path,), factor=SLOW) as bench:
         bench.world.work_s = 600
         shot = await bench.place(text(**SHOT))
         told = await refused(bench, joins(shot.id, f"{clip}@1-2.5"))

@@ -74,7 +74,12 @@ class Numbered:
 
 def codes(path: Path) -> list[tuple[int, int]]:
     """Of every frame the clip's number and its own."""
-    return [divmod(_code(image), _CLIP) for image in _images(path)]
+    return [read_code(image) for image in _images(path)]
+
+
+def read_code(image: Image.Image) -> tuple[int, int]:
+    """Of one frame the clip's number and its own."""
+    return divmod(_code(image.convert("L")), _CLIP)
 
 
 def _code(image: Image.Image) -> int:
@@ -102,7 +107,7 @@ def _images(path: Path) -> Iterator[Image.Image]:
     with av.open(str(path)) as film:
         for frame in film.decode(video=0):
             image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
-            yield image.convert("L")
+            yield image
 
 
 def joined(folder: Path, *clips: JoinClip, **order: object) -> tuple[Path, JoinNotes]:

@@ -143,7 +143,7 @@ def test_a_clip_that_is_no_video_is_refused(tmp_path: Path) -> None:
 async def test_a_join_that_fails_half_way_leaves_no_file(tmp_path: Path) -> None:
     good = make(tmp_path / "good.mp4", Recipe())
     cut = tmp_path / "cut.mp4"
-    data = make(tmp_path / "whole.mp4", replace(Recipe(), audio=None)).read_bytes()
+    data = make(tmp_path / "whole.mp4", replace(Recipe(), audio=None, size=(640, 360))).read_bytes()
     cut.write_bytes(data[: len(data) // 3] + bytes(len(data) // 3) + data[len(data) // 3 * 2 :])
     client = MediaClient()
     order = JoinOrder((JoinClip(str(good)), JoinClip(str(good)), JoinClip(str(cut))), 320, 180, 25.0)

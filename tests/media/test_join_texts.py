@@ -26,7 +26,7 @@ def shown_texts(path: Path) -> list[tuple[float, str]]:
 def changed(one: Path, other: Path) -> list[tuple[int, int, int, int] | None]:
     """Of each frame the part in which two films differ, if any."""
     pairs = zip(pictures(one), pictures(other), strict=True)
-    loud = [0] * 40 + [255] * 216
+    loud = [0] * 70 + [255] * 186
     return [ImageChops.difference(a, b).convert("L").point(loud).getbbox() for a, b in pairs]
 
 

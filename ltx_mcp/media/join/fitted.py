@@ -48,9 +48,10 @@ class FrameSize:
         return FrameSize(max(2, round(self.width * scale / 2) * 2), max(2, round(self.height * scale / 2) * 2))
 
 
-def fitted_frames(part: FilmPart, size: FrameSize) -> Iterator[av.VideoFrame]:
-    """All frames of a part, those skipped at its beginning first; one that is shown longer comes several times."""
-    wanted = [part.shown(number) for number in range(-part.skipped, part.frames)]
+def fitted_frames(part: FilmPart, size: FrameSize, first: int = 0) -> Iterator[av.VideoFrame]:
+    """The frames of a part from the numbered one on, which may be one skipped at its beginning; one that is shown
+    longer comes several times."""
+    wanted = [part.shown(number) for number in range(first, part.frames)]
     frames = kept_frames(part.source, wanted)
     fit = Fit(FrameSize(part.source.width, part.source.height), size, part.source.matrix)
     shown: av.VideoFrame | None = None

@@ -17,15 +17,14 @@ TARGET_LUFS = -16.0
 _GATE_LUFS, _GATE_LU = -70.0, -10.0
 _OFFSET = 0.691  # of ITU-R BS.1770
 _MAX_GAIN_DB, _MIN_GAIN_DB = 24.0, -30.0
-_M, _PEAK = "lavfi.r128.M", "lavfi.r128.true_peak"
+_M = "lavfi.r128.M"
 
 
 @dataclass(frozen=True)
 class Loudness:
-    """The power of every 0.4 s of a sound, a tenth of a second apart, and its largest sample, between samples too."""
+    """The power of every 0.4 s of a sound, a tenth of a second apart."""
 
     powers: tuple[float, ...]
-    peak: float
 
     @property
     def lufs(self) -> float | None:
@@ -44,9 +43,8 @@ class LoudnessMeter:
     """Measures sound that is passed by."""
 
     def __init__(self) -> None:
-        self._chain = AudioChain(("ebur128", "metadata=1:peak=true"))
+        self._chain = AudioChain(("ebur128", "metadata=1"))
         self._powers: list[float] = []
-        self._peak = 0.0
 
     def add(self, samples: "array[float]") -> None:
         """Takes the next samples."""
@@ -56,14 +54,13 @@ class LoudnessMeter:
     def result(self) -> Loudness:
         """Ends the sound. What is shorter than 0.4 s counts as silence."""
         self._read(self._chain.rest())
-        return Loudness(tuple(self._powers), self._peak)
+        return Loudness(tuple(self._powers))
 
     def _read(self, frames: Iterable[av.AudioFrame]) -> None:
         for frame in frames:
             said = frame.metadata
             if _M in said:
                 self._powers.append(_to_power(float(said[_M])))
-            self._peak = max(self._peak, float(said.get(_PEAK, 0)))
 
 
 def measure(blocks: "Iterable[array[float]]") -> Loudness:

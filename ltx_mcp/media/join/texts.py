@@ -63,9 +63,13 @@ class FilmTexts:
         lines = dict.fromkeys(line for text in texts for line in text.text.split("\n"))
         self.missing_glyphs = read_paragraphs(lines, self._faces)[1] if self._faces else 0
 
-    def are_over(self, first: int, last: int) -> bool:
-        """Whether anything is written between two frames."""
-        return any(text.first < last and first < text.last for text in self._texts)
+    def free_between(self, first: int, last: int) -> list[tuple[int, int]]:
+        """The stretches between two frames over which nothing is written."""
+        free = []
+        for text in sorted(self._texts, key=lambda text: text.first):
+            free.append((first, min(last, text.first)))
+            first = max(first, text.last)
+        return [(begin, end) for begin, end in [*free, (first, last)] if begin < end]
 
     def over(self, number: int, frame: av.VideoFrame) -> av.VideoFrame:
         """The numbered frame with its texts; one without any is given back."""
