@@ -66,6 +66,12 @@ class Shell:
         made = self.types("generate", "a kite", "--provider", "local", "--resolution", "720p")
         return Path(made.stdout.strip()).stem
 
+    @cached_property
+    def takes(self) -> str:
+        """A set of films."""
+        takes = ("--takes", "2", "--provider", "local", "--resolution", "720p", "--json")
+        return str(json.loads(self.types("generate", "a kite", *takes).stdout)["job_id"])
+
     def types(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "ltx_mcp", *words],
@@ -95,6 +101,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         yield Shell(folder, providers)
 
 
+CAPTIONS = "1\n00:00:01,000 --> 00:00:02,000\nDawn\n"
 CODECS = {".mp3": "libmp3lame", ".m4a": "aac", ".wav": "pcm_s16le"}
 
 
@@ -105,8 +112,29 @@ def filled(each: Shown, shell: Shell) -> list[str]:
         job_id, remote_id = shell.lost()
         names = {"JOB": job_id, "PROVIDER": "fal", "REMOTE_ID": remote_id, "HOST": "cursor"}
     else:
-        names = {"JOB": shell.done, "HOST": "cursor"}
-    return [_placed(names.get(word, word.replace("JOB#", f"{names['JOB']}#")), shell.folder) for word in words]
+        names = dict.fromkeys(("JOB", "SHOT", "FIRST", "SECOND"), shell.done) | {"HOST": "cursor"}
+    if any(STANDS_IN.fullmatch(word) and word.startswith("SET") for word in words):
+        names["SET"] = shell.takes
+    return [
+        _target(word, shell.folder) if before in WRITES else _placed(_named(word, names), shell.folder)
+        for before, word in zip(["", *words], words, strict=False)
+    ]
+
+
+STANDS_IN = re.compile(r"([A-Z_]{3,})([#@/].*)?")
+"""What stands for a job, a set, a part of one of them, or something else; `JOB#last`."""
+WRITES = ("-o", "--to")
+
+
+def _named(word: str, names: dict[str, str]) -> str:
+    found = STANDS_IN.fullmatch(word)
+    return f"{names.get(found[1], found[1])}{found[2] or ''}" if found else word
+
+
+def _target(word: str, folder: Path) -> str:
+    """What a command makes is not there yet."""
+    path = Path(word)
+    return word if word == "-" else str(folder / path.with_stem(f"{path.stem}-{os.urandom(4).hex()}"))
 
 
 def _placed(word: str, folder: Path) -> str:
@@ -116,6 +144,8 @@ def _placed(word: str, folder: Path) -> str:
         Image.new("RGB", (1280, 720), "teal").save(folder / word)
     elif kind == ".mp4":
         make(folder / word, Recipe(size=(960, 540), frames=150, seconds=6))
+    elif kind == ".srt":
+        (folder / word).write_text(CAPTIONS, encoding="utf-8")
     elif kind in CODECS:
         make(folder / word, Recipe(video=None, audio=CODECS[kind]))
     return word

@@ -20,7 +20,7 @@ from ltx_mcp.presentation.config import CALLER
 
 @click.command(
     short_help="Take a film away with its shots, for an editor.",
-    epilog=examples("film @last --to my-film", "film JOB --to ~/Videos/fox --json"),
+    epilog=examples("film JOB --to my-film", "film JOB --to my-film --json"),
 )
 @click.argument("job_id", metavar="JOB", shell_complete=complete_job(State.SUCCEEDED))
 @click.option("--to", "to", required=True, metavar="FOLDER", shell_complete=complete_files, help="A new folder.")
