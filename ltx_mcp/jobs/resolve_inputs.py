@@ -59,10 +59,11 @@ class ResolvedInput:
 
 @dataclass
 class ReadMedia:
-    """What was resolved so far by role, and the first failure."""
+    """What was resolved so far by role, and what could not be; `scopes` are those of the work on each, in order."""
 
+    scopes: dict[str, anyio.CancelScope]
     found: dict[str, ResolvedInput] = field(default_factory=dict)
-    failure: LtxError | None = None
+    failures: dict[str, LtxError] = field(default_factory=dict)
 
 
 _USE = {"image": "take a frame from", "video": "work on", "audio": "take the sound of"}
@@ -85,32 +86,31 @@ class InputResolver:
         firsts: dict[tuple[str, str], str] = {}
         for role, (text, _) in cuts.items():
             firsts.setdefault((argument_of(role), text), role)
-        read = ReadMedia()
-        with anyio.move_on_after(READ_S) as time:
+        read = ReadMedia({role: anyio.CancelScope() for role in firsts.values()})
+        with anyio.move_on_after(READ_S):
             async with anyio.create_task_group() as group:
                 limiter = anyio.CapacityLimiter(MAX_AT_ONCE)
                 for (_, text), role in firsts.items():
-                    group.start_soon(self._resolve, role, text, read, limiter, group.cancel_scope)
-        if read.failure is not None:
-            raise read.failure
-        if time.cancelled_caught:
-            raise _too_late(next(role for role in firsts.values() if role not in read.found))
+                    group.start_soon(self._resolve, role, text, read, limiter)
+        for role in firsts.values():
+            if role not in read.found:
+                raise read.failures.get(role) or _too_late(role)
         given = [
             _as_part(read.found[firsts[argument_of(role), text]], role, section)
             for role, (text, section) in cuts.items()
         ]
         return with_continued(given)
 
-    async def _resolve(
-        self, role: str, text: str, read: "ReadMedia", limiter: anyio.CapacityLimiter, scope: anyio.CancelScope
-    ) -> None:
-        """Resolve one of them; the first that fails ends the work on all."""
-        try:
-            async with limiter:
-                read.found[role] = await self._resolved(role, text)
-        except LtxError as error:
-            read.failure = read.failure or error
-            scope.cancel()
+    async def _resolve(self, role: str, text: str, read: ReadMedia, limiter: anyio.CapacityLimiter) -> None:
+        """Resolve one of them. A failure ends the work on those after it: the first in order is what is reported."""
+        with read.scopes[role]:
+            try:
+                async with limiter:
+                    read.found[role] = await self._resolved(role, text)
+            except LtxError as error:
+                read.failures[role] = error
+                for later in list(read.scopes.values())[list(read.scopes).index(role) + 1 :]:
+                    later.cancel()
 
     async def _resolved(self, role: str, text: str) -> ResolvedInput:
         reference = await self._as_job(read_reference(text, role))
