@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from ltx_mcp.domain.arguments import AnimateImage
@@ -27,6 +28,8 @@ async def test_of_two_that_cannot_be_read_the_first_in_order_is_named(store: Sto
         else:
             with anyio.fail_after(HANG_S):
                 await later_failed.wait()
+            for _ in range(10):  # where it would be stopped
+                await anyio.lowlevel.checkpoint()
         raise CallerError(ErrorCode.INPUT_FAILED, f"{argument} is not there.")
 
     async def probe(path: Path) -> MediaInfo:
