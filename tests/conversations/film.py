@@ -66,9 +66,12 @@ async def talk(agent: Agent) -> None:
     # a frame that two shots share is shown once
     assert seen.facts["duration"] == 40 - len(CONTINUED) / 25
     agent.thinks("The second shot, after 8 s: the boat drifts off before the rope is untied.")
+    agent.providers.take_their_time()
     again = await agent.calls(
         "animate_image", prompt=STILL, image=f"{jobs[0]}#last", **size, **cap, request_key="boat-2-take-2"
     )
+    assert again.facts["state"] == "running"
+    agent.providers.finish()
     looked = await agent.calls("check_job", job_id=again.facts["job_id"], wait_seconds=50)
     assert looked.has_contact_sheet
     agent.thinks("Now it stays. The other four are not made again.")

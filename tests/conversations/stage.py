@@ -41,6 +41,10 @@ class Providers:
         """All orders are done now, and later ones at once."""
         self._tell("times", wait_s=0, work_s=0)
 
+    def take_their_time(self) -> None:
+        """Later orders end when `finish` is called again, once those before have been fetched."""
+        self._tell("times", wait_s=0, work_s=FOR_EVER_S)
+
     def go_wrong(self, provider: str, step: str, kind: str, **options: Any) -> None:
         """One thing goes wrong, once."""
         self._tell("faults", provider=provider, step=step, kind=kind, options=options)

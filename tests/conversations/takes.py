@@ -41,9 +41,12 @@ async def talk(agent: Agent) -> None:
     agent.says(f"Two of three came; I like this one: {made[-1]['video_url']}")
 
     agent.hears("Yes, that one. And let her walk away at the end.")
+    agent.providers.take_their_time()
     longer = await agent.calls(
         "extend_video", video=chosen, duration=5, context=2, prompt="She walks away into the dark.", max_cost_usd=1
     )
+    assert longer.facts["state"] == "running"
+    agent.providers.finish()
     after = await agent.calls("check_job", job_id=longer.facts["job_id"], wait_seconds=50)
     assert after.facts["state"] == "succeeded"
     assert len(after.facts["sources"]) == 1
