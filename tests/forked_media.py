@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from anyio.abc import UNIXSocketStream
+import anyio.lowlevel
 
 from tests.patience import HANG_S
 
@@ -29,10 +29,53 @@ CODE = "from tests.forked_media import serve; serve({!r})"
 _MAX_ORDER = 1 << 16
 
 
+class SocketStream:
+    """The bytes of a connected socket. anyio's own stream breaks the loop where a wait is cancelled in the moment in
+    which something arrives."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self._connection = connection
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        """Some bytes, at least one. Raises EndOfStream."""
+        await anyio.lowlevel.checkpoint()
+        while True:
+            try:
+                data = self._connection.recv(max_bytes)
+            except BlockingIOError:
+                await anyio.wait_readable(self._connection)
+            except OSError as error:
+                raise anyio.BrokenResourceError from error
+            else:
+                if data:
+                    return data
+                raise anyio.EndOfStream
+
+    async def send(self, item: bytes) -> None:
+        """All of it."""
+        await anyio.lowlevel.checkpoint()
+        rest = memoryview(item)
+        while rest:
+            try:
+                rest = rest[self._connection.send(rest) :]
+            except BlockingIOError:
+                await anyio.wait_writable(self._connection)
+            except OSError as error:
+                raise anyio.BrokenResourceError from error
+
+    async def aclose(self) -> None:
+        """Close it; whoever waits for it is told."""
+        if self._connection.fileno() >= 0:
+            anyio.notify_closing(self._connection)
+            self._connection.close()
+        await anyio.lowlevel.checkpoint()
+
+
 class ForkedProcess:
     """What the program uses of `anyio.abc.Process`; the child's status comes through a pipe, and its end closes it."""
 
-    def __init__(self, stream: UNIXSocketStream, status: int, pid: int) -> None:
+    def __init__(self, stream: SocketStream, status: int, pid: int) -> None:
         self.stdin = self.stdout = stream
         self.pid = pid
         self._pipe = status
@@ -93,12 +136,14 @@ def open_process_at(address: str) -> Any:
     async def open_process(
         command: Sequence[str], *, cwd: str, env: dict[str, str], umask: int, **_: Any
     ) -> ForkedProcess:
-        stream = await anyio.connect_unix(address)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(address)
         order = {"arguments": command[command.index("-m") + 2 :], "cwd": cwd, "env": env, "umask": umask}
         pipe, theirs = os.pipe()
         os.set_blocking(pipe, False)
-        await stream.send_fds(json.dumps(order).encode(), [theirs, 2])
+        socket.send_fds(connection, [json.dumps(order).encode()], [theirs, 2])
         os.close(theirs)
+        stream = SocketStream(connection)
         return ForkedProcess(stream, pipe, int(await stream.receive(8)))
 
     return open_process
