@@ -229,6 +229,18 @@ def _retake(host: Host) -> None:
     _check_order("retake_video", host, ref)
 
 
+def _reframe(host: Host) -> None:
+    ref = host.call("reframe_video", {"video": host.job_id, "aspect_ratio": "9:16", "resolution": "720p"})
+    _check_order("reframe_video", host, ref)
+
+
+def _join(host: Host) -> None:
+    """What is joined may be there at once."""
+    ref = host.call("join_videos", {"videos": [host.job_id, f"{host.job_id}@1-3"], "transition": "crossfade"})
+    check(ref["state"] in (*LIVE, "succeeded"), f"join_videos is {ref['state']}")
+    check((ref["provider"], ref["cost_usd"], ref["is_preview"]) == ("local", 0, True), f"join_videos: {ref}")
+
+
 def _list(host: Host) -> None:
     listed = [row["job_id"] for row in host.call("list_jobs", {"limit": 100})["jobs"]]
     check({host.job_id, host.animated_id} <= set(listed), f"list_jobs: {listed}")
@@ -252,6 +264,8 @@ CALLS: dict[str, Callable[[Host], None]] = {
     "generate_from_audio": _from_audio,
     "extend_video": _extend,
     "retake_video": _retake,
+    "reframe_video": _reframe,
+    "join_videos": _join,
 }
 """In the order in which they are called; each uses what those before it left. Others are called as TOOLS says."""
 
