@@ -1,0 +1,48 @@
+"""Callers: what each is called, and what it may order.
+
+A caller owns jobs, keys and spending. Its name is made of parts that are percent-encoded before they are joined, so
+that no two callers have one name.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from urllib.parse import quote
+
+LOCAL = "local"
+"""The caller of stdio, of the terminal, and of a server without logins."""
+
+
+@dataclass(frozen=True)
+class CallerLimits:
+    """What a caller may order; None: no limit. `team_budget_usd` is of all of `team` together. `providers` are those
+    `auto` may use, in order; empty: the operator's. `accounts` names, for a provider, the account of the team: the
+    variable that holds its key, never the key."""
+
+    team: str = ""
+    budget_usd: Decimal | None = None
+    team_budget_usd: Decimal | None = None
+    max_live_jobs: int | None = None
+    orders_per_minute: int | None = None
+    confirm_above_usd: Decimal | None = None
+    providers: tuple[str, ...] = ()
+    accounts: Mapping[str, str] = field(default_factory=dict)
+
+
+LimitsOf = Callable[[str], CallerLimits]
+"""The limits of a caller, by its name, as they are now."""
+
+
+def oidc_caller(issuer: str, subject: str) -> str:
+    """Whom an identity provider calls `subject`."""
+    return f"{quote(issuer, safe='')}|{quote(subject, safe='')}"
+
+
+def token_caller(name: str) -> str:
+    """The holder of the token `name` of the tokens file."""
+    return f"token|{quote(name, safe='')}"
+
+
+def user_caller(principal: str, user: str) -> str:
+    """The user for whom the caller `principal` acts."""
+    return f"{principal}/{quote(user, safe='')}"

@@ -1,0 +1,1 @@
+"""Logins: who calls over HTTP, and what that caller may do."""
