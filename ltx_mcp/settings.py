@@ -22,7 +22,7 @@ LEFT_EMPTY = "${user_config."
 """The same, where a form of theirs was left empty on purpose."""
 DEFAULT_LIVE_JOBS = 100
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-_PATHS, _ADDRESS = (f"{PREFIX}HOME", f"{PREFIX}MODELS"), f"{PREFIX}DATABASE_URL"
+_PATHS, _ADDRESS = (f"{PREFIX}HOME", f"{PREFIX}MODELS", f"{PREFIX}CALLERS_FILE"), f"{PREFIX}DATABASE_URL"
 _PATH_LISTS = (f"{PREFIX}INPUT_DIRS", "SSL_CERT_DIR")
 _PATHS_OF_OTHERS = (
     "SSL_CERT_FILE", "TMPDIR", "TEMP", "TMP", "XDG_DATA_HOME", "XDG_CACHE_HOME", "PGPASSFILE",
@@ -68,6 +68,9 @@ class Settings:
     max_live_text: str = _setting(
         "MAX_LIVE_JOBS", "most jobs of one caller that may be under way at a time", str(DEFAULT_LIVE_JOBS)
     )
+    callers_text: str = _setting(
+        "CALLERS_FILE", "a TOML file with what each caller and team of a shared service may order", "the same for all"
+    )
     frames_text: str = _setting(
         "FRAMES", "`off` where the host turns pictures into text: no answer of a tool holds one then", "on"
     )
@@ -111,6 +114,11 @@ class Settings:
     def max_live_jobs(self) -> int:
         """Jobs of one caller that may be under way at a time."""
         return int(self.max_live_text or DEFAULT_LIVE_JOBS)
+
+    @property
+    def callers_file(self) -> Path | None:
+        """The file that says what each caller may order."""
+        return Path(self.callers_text).expanduser().absolute() if self.callers_text else None
 
     @property
     def show_frames(self) -> bool:
@@ -206,7 +214,8 @@ def _check(settings: Settings) -> None:
     if settings.public_url and not _is_address(settings.public_url):
         shown = "" if "@" in settings.public_url else settings.public_url
         raise _bad("PUBLIC_URL", shown, "an address such as https://films.example.com")
-    for name, text in (("HOME", settings.home_text), ("MODELS", settings.models_text)):
+    paths = (("HOME", settings.home_text), ("MODELS", settings.models_text), ("CALLERS_FILE", settings.callers_text))
+    for name, text in paths:
         try:
             if text:
                 Path(text).expanduser().absolute()

@@ -122,6 +122,8 @@ class Job:
     most_micro: int | None = None
     set_id: str = ""
     take: int = 0
+    team: str = ""
+    account: str = ""
 
     @property
     def take_name(self) -> str:

@@ -16,6 +16,7 @@ from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.job_set import JobSet, jobs_of, one_take_needed
 from ltx_mcp.domain.plan import Catalog, Plan
+from ltx_mcp.jobs.accounts import why_not_served
 from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore
@@ -87,6 +88,7 @@ class Jobs:
             sleep,
             loopback_providers=self._adapters.loopback,
             check_way=self._adapters.check_way,
+            team_adapter=self._adapters.find,
             price_book=self._price_book,
         )
         self._steps = Steps(self._context)
@@ -126,7 +128,8 @@ class Jobs:
             self._files,
             reader,
             self._now,
-            self._config.confirm_above_usd,
+            self._config.limits_of,
+            self._config.lookup,
         )
 
     def _wake(self) -> None:
@@ -284,9 +287,13 @@ class Jobs:
 
     def blocked_reason(self, job: Job) -> str:
         """The key or address that this process lacks for a live job without a lease owner; empty if none."""
-        if not job.live or job.lease_owner or job.offer.provider in self._adapters.by_name:
+        if not job.live or job.lease_owner or self._steps.can_serve(job.offer.provider, job.account):
             return ""
-        return self._config.catalog.availability[job.offer.provider].unavailable_reason
+        return self.why_not_served(job.offer.provider, job.account)
+
+    def why_not_served(self, provider: str, account: str) -> str:
+        """The key or address that this process lacks for an account."""
+        return why_not_served(self._config.catalog, provider, account, self._config.lookup)
 
     @property
     def keeping(self) -> Keeping:
@@ -296,7 +303,7 @@ class Jobs:
     @property
     def person(self) -> Recovery:
         """What only a person may settle, not an agent."""
-        return Recovery(RecoveryStore(self._database), self._config.catalog, self._adapters.by_name, self._now)
+        return Recovery(RecoveryStore(self._database), self._config.catalog, self._adapters.find, self._now)
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""
@@ -323,6 +330,10 @@ class Jobs:
     def catalog(self) -> Catalog:
         """What can be bought here, at the prices that the last order or quote used."""
         return self._placement.catalog
+
+    def catalog_of(self, caller: str) -> Catalog:
+        """The same for one caller."""
+        return self._placement.catalog_of(caller)
 
     async def queue_ahead(self, job: Job) -> int:
         """How many jobs must end before this queued one can start."""
@@ -362,7 +373,7 @@ class Jobs:
         if not live or await self._store.run_in_thread(is_locked, idle_lock(self.home)):
             return Ownerless()
         alive = await self._store.run_in_thread(alive_workers, self._database, self.home)
-        return find_ownerless(live, alive, self._adapters.by_name, self._slots, self._now())
+        return find_ownerless(live, alive, self._steps.can_serve, self._slots, self._now())
 
     async def is_idle(self) -> bool:
         """Whether the database has no live job."""

@@ -260,7 +260,7 @@ async def _checked_job(arguments: CheckJob, context: Context[AppContext], job: J
         shown = await jobs.keeping.sheet(job)
     meta = None
     if client_supports_apps(context):
-        meta = player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
+        meta = player_meta(job, jobs.catalog_of(job.caller), jobs.blocked_reason(job), datetime.now(UTC))
     return make_result(job_text(view, await app_context.status_text(job)), view, shown, meta=meta)
 
 

@@ -1,7 +1,7 @@
 """Rows of the `jobs` table, inside the caller's transaction: reading, conditional changes and their events."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -30,6 +30,12 @@ class ActiveJob:
     provider: str
     run_after: datetime
     is_cancel_pending: bool
+    account: str = ""
+
+    @property
+    def where(self) -> tuple[str, str]:
+        """Its provider, and the account there."""
+        return self.provider, self.account
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,8 @@ class NewJob:
     inputs: tuple[Input, ...]
     most_usd: Decimal | None = None
     takes: int = 1
+    team: str = ""
+    accounts: Mapping[str, str] = field(default_factory=dict)
 
 
 def to_job(row: Mapping[Any, Any]) -> Job:
