@@ -27,7 +27,7 @@ from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.recovery import Recovery, RecoveryStore
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.runner import HandOver, Runner
-from ltx_mcp.jobs.spend import Spend, read_spend
+from ltx_mcp.jobs.spend import Spend, Spender, read_spend
 from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.budget import Budget, Budgets
@@ -315,12 +315,12 @@ class Jobs:
         """Today's budgets that `caller` may spend from."""
         return await self._store.run_in_thread(self._store.budgets, self._now(), caller)
 
-    async def spend(self, caller: str, last: date | None = None, days: int = 1) -> Spend:
-        """What this caller ordered on the `days` UTC days up to and including `last` (None: today), and the budget of
-        the complete database on that last day."""
+    async def spend(self, caller: str | None, last: date | None = None, days: int = 1, by: Spender = "") -> Spend:
+        """What this caller (None: everybody, `by` caller or team) ordered on the `days` UTC days up to and including
+        `last` (None: today), and the budget of the complete database on that last day."""
         at = self._now() if last is None else datetime.combine(last, time(), UTC)
         budget = await self._store.run_in_thread(self._store.budget, at)
-        return await self._store.run_in_thread(read_spend, self._database, caller, at.date(), days, budget)
+        return await self._store.run_in_thread(read_spend, self._database, caller, at.date(), days, budget, by)
 
     @property
     def catalog(self) -> Catalog:
