@@ -21,13 +21,15 @@ from ltx_mcp.domain.request import assumed_inputs, canonical_form, media_argumen
 from ltx_mcp.domain.takes import share_of
 from ltx_mcp.jobs.accounts import catalog_for
 from ltx_mcp.jobs.callers import CallerLimits, LimitsOf
+from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.resolve_inputs import InputResolver, ResolvedInput, with_found
 from ltx_mcp.jobs.store.rows import NewJob, PlacedJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.media.inputs import InputReader
+from ltx_mcp.media.client import MediaClient
+from ltx_mcp.media.inputs import InputReader, fetch_by_proxy, fetch_url
 
 
 @dataclass
@@ -156,6 +158,19 @@ def _price_request(new: NewJob, cap_usd: Decimal | None, above_usd: Decimal | No
 
 def _is_tried(provider: str, offers: Sequence[Offer]) -> bool:
     return any(offer.provider == provider for offer in offers)
+
+
+def make_reader(config: JobsConfig, media: MediaClient) -> InputReader:
+    """What reads the media that callers give."""
+    return InputReader(
+        config.folders,
+        media.probe_image,
+        # a caller on this machine may reach what this machine reaches
+        fetch_url if config.folders is None else fetch_by_proxy,
+        probe_media=media.probe_media,
+        cwd=config.cwd,
+        is_typed=config.is_typed,
+    )
 
 
 def _placed_before(found: Job | JobSet) -> PlacedJob | PlacedSet:

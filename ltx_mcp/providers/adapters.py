@@ -20,20 +20,18 @@ from ltx_mcp.providers.catalog_loader import (
     with_account,
 )
 
-Account = tuple[str, str]
-"""A provider, and whose orders these are: the variable that holds the key of a team, or empty for the operator's."""
-
 
 @dataclass(frozen=True)
 class Adapters:
-    """The adapters of the operator's accounts by provider, and what they were made from; `find` makes those of teams.
-    `loopback` are the providers whose own address is on this machine."""
+    """The adapters of the operator's accounts by provider, and what they were made from; `find` makes those of teams,
+    whose account is the name of the variable that holds its key. `loopback` are the providers whose own address is on
+    this machine."""
 
     by_name: Mapping[str, Provider]
     contexts: Mapping[str, AdapterContext]
     loopback: frozenset[str]
     make_context: Callable[[str, str], AdapterContext | None] = lambda provider, account: None
-    _of_teams: dict[Account, tuple[AdapterContext, Provider] | None] = field(default_factory=dict, init=False)
+    _of_teams: dict[tuple[str, str], tuple[AdapterContext, Provider] | None] = field(default_factory=dict, init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
 
     def find(self, provider: str, account: str = "") -> Provider | None:

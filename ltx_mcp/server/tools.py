@@ -128,7 +128,7 @@ async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -
     and what is left of today's budget. Free and instant; call it before a paid tool."""
     _, jobs = await open_jobs(context)
     plan = await jobs.quotes(arguments, CALLER)
-    estimate = to_estimate(plan, arguments.count, await jobs.budget(), assumed_text(arguments))
+    estimate = to_estimate(plan, arguments.count, await jobs.budgets(CALLER), assumed_text(arguments))
     return make_result(estimate_text(estimate, arguments.count), estimate)
 
 

@@ -12,7 +12,7 @@ from ltx_mcp.jobs.steps.prepare import PrepareStep
 from ltx_mcp.jobs.steps.save import SaveStep
 from ltx_mcp.jobs.steps.submit import SubmitStep, no_answer
 from ltx_mcp.jobs.steps.track import TrackStep
-from ltx_mcp.providers.adapters import Account
+from ltx_mcp.jobs.store.rows import Account
 
 
 class Steps:

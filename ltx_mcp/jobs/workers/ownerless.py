@@ -8,11 +8,10 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.rows import ActiveJob
+from ltx_mcp.jobs.store.rows import Account, ActiveJob
 from ltx_mcp.jobs.store.schema import workers
 from ltx_mcp.jobs.workers.heartbeat import CLOCK, LEASE_S
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness
-from ltx_mcp.providers.adapters import Account
 
 TAKEN_WITHIN = timedelta(seconds=90)
 """Every working process polls once a minute; none of them will take up a job that has been due for longer."""
