@@ -17,6 +17,7 @@ from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS, shorten
 from ltx_mcp.presentation.config import make_config, warn_of_ended
 from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
+from ltx_mcp.server.auth.current import know_caller
 from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
@@ -94,7 +95,7 @@ def make_server(
             ],
             lifespan=lifespan,
             log_level=cast(Any, level),
-            middleware=[_mark_response, shorten_names, explain_refusals],
+            middleware=[know_caller, _mark_response, shorten_names, explain_refusals],
         )
 
     def current_context() -> AppContext | None:

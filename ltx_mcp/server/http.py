@@ -12,8 +12,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ltx_mcp.domain.errors import CallerError, LtxError
-from ltx_mcp.presentation.config import CALLER, LOOPBACK
+from ltx_mcp.presentation.config import LOOPBACK
 from ltx_mcp.server.app_context import AppContext
+from ltx_mcp.server.auth.current import current_caller
 from ltx_mcp.server.http_bodies import BodyBudget, FileTransfers, VideoResponse
 from ltx_mcp.server.http_sessions import MAX_SESSIONS_IN_USE, SESSION_IDLE_TIMEOUT_S, Sessions
 
@@ -103,7 +104,7 @@ def _add_video_route(
             return PlainTextResponse("not found", status_code=404)
         try:
             jobs = await app_context.jobs()
-            path = jobs.film(await jobs.get(name.removesuffix(".mp4"), CALLER))
+            path = jobs.film(await jobs.get(name.removesuffix(".mp4"), current_caller()))
         except CallerError:
             return PlainTextResponse("not found", status_code=404)
         except LtxError as error:

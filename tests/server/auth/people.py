@@ -1,0 +1,93 @@
+"""People who call one server over HTTP, in this process: a door that believes a header, and what each of them sends."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ltx_mcp.server.auth.principal import SCOPE_KEY, SCOPES, Principal
+from ltx_mcp.server.tasks import TASKS
+
+BASE_URL = "http://127.0.0.1:1"
+WHO = "x-caller"
+NEWEST, OLDER = "2026-07-28", "2025-06-18"
+META = "io.modelcontextprotocol/"
+NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"} | dict.fromkeys(
+    ("tasks/get", "tasks/update", "tasks/cancel"), "taskId"
+)
+"""The parameter that the header Mcp-Name repeats."""
+
+
+class Door:
+    """ASGI middleware: who says to be somebody is somebody. Who says nothing has not logged in; without `has_users` the
+    SDK is not told who it is, and lets everybody use every session."""
+
+    def __init__(self, app: ASGIApp, *, has_users: bool = True) -> None:
+        self._app, self._has_users = app, has_users
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = next((value.decode() for name, value in scope.get("headers", ()) if name == WHO.encode()), None)
+        if caller is not None:
+            scope = {**scope, SCOPE_KEY: Principal(caller, frozenset(SCOPES))}
+            if self._has_users:
+                token = AccessToken(token="", client_id=caller, scopes=[*SCOPES], subject=caller)
+                scope["user"] = AuthenticatedUser(token)
+        await self._app(scope, receive, send)
+
+
+@dataclass
+class Person:
+    """One caller. Each message is sent as it stands, and its answer is kept as it came."""
+
+    caller: str
+    web: httpx.AsyncClient
+    session: dict[str, str] = field(default_factory=dict)
+
+    async def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
+        """The answer to a path."""
+        return await self.web.request(method, path, headers={WHO: self.caller, **headers})
+
+    async def post(self, method: str, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        """The answer to a message."""
+        accepted = {WHO: self.caller, "Accept": "application/json, text/event-stream"}
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        return await self.web.post("/mcp", json=body, headers=accepted | headers)
+
+    async def send(self, method: str, params: dict[str, Any], **capabilities: Any) -> httpx.Response:
+        """A message of today's protocol, from a host that follows tasks and can do nothing else."""
+        can = {"extensions": {TASKS: {}}} | capabilities
+        meta = {f"{META}protocolVersion": NEWEST, f"{META}clientCapabilities": can}
+        headers = {"Mcp-Method": method, "MCP-Protocol-Version": NEWEST}
+        if method in NAMED_BY:
+            headers["Mcp-Name"] = params[NAMED_BY[method]]
+        return await self.post(method, params | {"_meta": meta}, headers)
+
+    async def begin(self) -> None:
+        """Begin a session of an older protocol."""
+        told = {"protocolVersion": OLDER, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+        answer = await self.post("initialize", told, {})
+        assert answer.status_code == 200, answer.text
+        self.session = {name: value for name, value in answer.headers.items() if name == "mcp-session-id"}
+
+    async def send_older(self, method: str, params: dict[str, Any]) -> httpx.Response:
+        """A message within the session."""
+        return await self.post(method, params, self.session | {"MCP-Protocol-Version": OLDER})
+
+
+def message_of(answer: httpx.Response) -> dict[str, Any]:
+    """The one message of an answer, whether it came as a stream or not."""
+    text = (
+        answer.text.rpartition("data: ")[2] if answer.text.startswith(("event:", "data:", "id:", ":")) else answer.text
+    )
+    message: dict[str, Any] = json.loads(text)
+    return message
+
+
+def result_of(answer: httpx.Response) -> dict[str, Any]:
+    """The result of an answer that is no error."""
+    result: dict[str, Any] = message_of(answer)["result"]
+    return result
