@@ -10,6 +10,7 @@ from typing import Any, cast
 import anyio
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, ServerRequestContext
+from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
 
 from ltx_mcp import __version__
 from ltx_mcp.domain.plan import Catalog
@@ -95,7 +96,7 @@ def make_server(
             ],
             lifespan=lifespan,
             log_level=cast(Any, level),
-            middleware=[know_caller, _mark_response, shorten_names, explain_refusals],
+            middleware=[know_caller, _mark_response, _note_cancelled, shorten_names, explain_refusals],
         )
 
     def current_context() -> AppContext | None:
@@ -113,6 +114,15 @@ async def _mark_response(ctx: ServerRequestContext[Any, Any], call_next: CallNex
     if isinstance(ctx.lifespan_context, AppContext):
         ctx.lifespan_context.has_responded.set()
     return result
+
+
+async def _note_cancelled(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
+    """Tell the patience of a connection which call is not waited for any more: over HTTP another request says so."""
+    if ctx.method == "notifications/cancelled" and isinstance(ctx.lifespan_context, AppContext):
+        cancelled = cancelled_request_id_from_params(ctx.params)
+        if cancelled is not None:
+            ctx.lifespan_context.patiences.of(ctx.request).given_up(cancelled)
+    return await call_next(ctx)
 
 
 async def shorten_names(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:

@@ -16,7 +16,7 @@ from ltx_mcp.presentation.config import LOOPBACK
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.auth.current import current_caller
 from ltx_mcp.server.http_bodies import BodyBudget, FileTransfers, VideoResponse
-from ltx_mcp.server.http_sessions import MAX_SESSIONS_IN_USE, SESSION_IDLE_TIMEOUT_S, Sessions
+from ltx_mcp.server.http_endpoint import Endpoint
 
 MAX_BODY_BYTES = 72_000_000
 """Enough for a call with the largest accepted image as data URI."""
@@ -33,15 +33,15 @@ def make_app(
 ) -> Starlette:
     """MCP at /mcp and videos at /videos, both only under this machine's names and that of `public_url`."""
     allowed = _allowed(public_url)
-    _add_video_route(server, current_context, TransportSecurityMiddleware(allowed))
+    guard = TransportSecurityMiddleware(allowed)
+    _add_video_route(server, current_context, guard)
     app = server.streamable_http_app(
         streamable_http_path=PATH,
         transport_security=allowed,
         max_request_body_size=MAX_BODY_BYTES,
-        session_idle_timeout=SESSION_IDLE_TIMEOUT_S,
-        max_sessions=MAX_SESSIONS_IN_USE,
+        stateless_http=True,
     )
-    app.add_middleware(Sessions, path=PATH)
+    app.add_middleware(Endpoint, path=PATH, guard=guard)
     app.add_middleware(NamesItsAddress)
     app.add_middleware(BodyBudget, max_body_bytes=MAX_BODY_BYTES, max_bytes=MAX_BODIES_BYTES)
     return app
