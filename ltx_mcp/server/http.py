@@ -16,7 +16,7 @@ from ltx_mcp.presentation.config import LOOPBACK
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.auth.current import current_caller
 from ltx_mcp.server.http_bodies import BodyBudget, FileTransfers, VideoResponse
-from ltx_mcp.server.http_endpoint import Endpoint
+from ltx_mcp.server.http_endpoint import McpEndpoint
 
 MAX_BODY_BYTES = 72_000_000
 """Enough for a call with the largest accepted image as data URI."""
@@ -41,7 +41,7 @@ def make_app(
         max_request_body_size=MAX_BODY_BYTES,
         stateless_http=True,
     )
-    app.add_middleware(Endpoint, path=PATH, guard=guard)
+    app.add_middleware(McpEndpoint, path=PATH, guard=guard)
     app.add_middleware(NamesItsAddress)
     app.add_middleware(BodyBudget, max_body_bytes=MAX_BODY_BYTES, max_bytes=MAX_BODIES_BYTES)
     return app

@@ -18,7 +18,7 @@ VERSION = "mcp-protocol-version"
 """Sent with every request but the first of a connection, and with the first one by the newest clients."""
 
 
-class Endpoint:
+class McpEndpoint:
     """Before the SDK's endpoint at `path`. Other methods than POST are answered with 405: there a GET would wait for
     messages that never come."""
 
