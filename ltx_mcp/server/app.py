@@ -19,6 +19,7 @@ from ltx_mcp.presentation.config import make_config, warn_of_ended
 from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.auth.current import know_caller
+from ltx_mcp.server.auth.links import LinkSigner
 from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
@@ -61,16 +62,17 @@ NAMES = {
 
 
 def make_server(
-    settings: Settings, catalog: Catalog, *, base_url: str = ""
+    settings: Settings, catalog: Catalog, *, base_url: str = "", signer: LinkSigner | None = None
 ) -> tuple[MCPServer[AppContext], Callable[[], AppContext | None]]:
-    """The server, and a function that gives its context while it runs. With `base_url` videos are reached over HTTP."""
+    """The server, and a function that gives its context while it runs. With `base_url` videos are reached over HTTP,
+    with `signer` by signed links."""
     contexts: list[AppContext] = []
 
     @asynccontextmanager
     async def lifespan(server: MCPServer[AppContext]) -> AsyncIterator[AppContext]:
         async with anyio.create_task_group() as group:
             config = partial(make_config, settings, catalog, paths=not base_url)
-            app_context = AppContext(settings, config, group, base_url)
+            app_context = AppContext(settings, config, group, base_url, signer)
             contexts.append(app_context)
             group.start_soon(app_context.take_over_ownerless)
             try:

@@ -74,7 +74,7 @@ class Patience:
 
 
 class Patiences:
-    """The patience of each connection; the longest unused is forgotten first. A server that shares its database
+    """The patience of each connection of a caller; the longest unused is forgotten first. A server that shares its database
     does not hear all the calls of a connection, so over HTTP it learns nothing: `is_alone` is False."""
 
     def __init__(self, *, is_alone: bool) -> None:

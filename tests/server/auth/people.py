@@ -1,21 +1,34 @@
 """People who call one server over HTTP, in this process: a door that believes a header, and what each of them sends."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
+from mcp.types import CallToolResult
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ltx_mcp.server.app import make_server
+from ltx_mcp.server.app_context import AppContext
+from ltx_mcp.server.auth.links import LinkSigner
 from ltx_mcp.server.auth.principal import SCOPE_KEY, SCOPES, Principal
+from ltx_mcp.server.http import make_app
 from ltx_mcp.server.tasks import TASKS
+from ltx_mcp.settings import read_settings
+from tests.conftest import PROVIDER_SETTINGS
+from tests.facts import facts_of
+from tests.providers.bench import catalog_of
 
 BASE_URL = "http://127.0.0.1:1"
 WHO = "x-caller"
 NEWEST, OLDER = "2026-07-28", "2025-06-18"
 META = "io.modelcontextprotocol/"
+SMALL: dict[str, Any] = {"resolution": "720p", "fps": 24, "generate_audio": False}
 NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"} | dict.fromkeys(
     ("tasks/get", "tasks/update", "tasks/cancel"), "taskId"
 )
@@ -66,6 +79,19 @@ class Person:
             headers["Mcp-Name"] = params[NAMED_BY[method]]
         return await self.post(method, params | {"_meta": meta}, headers)
 
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """The structured result of a tool that did what was asked."""
+        result = result_of(await self.send("tools/call", {"name": tool, "arguments": arguments}, extensions={}))
+        assert not result.get("isError"), result
+        return facts_of(CallToolResult.model_validate(result))
+
+    async def film(self, **arguments: Any) -> dict[str, Any]:
+        """A job of this person's with its film."""
+        placed = await self.call("generate_video", **{"prompt": "a pond", "provider": "local", **SMALL, **arguments})
+        view = await self.call("check_job", job_id=placed["job_id"], wait_seconds=45)
+        assert view["state"] == "succeeded", view
+        return view
+
     async def begin(self) -> None:
         """Begin a session of an older protocol."""
         told = {"protocolVersion": OLDER, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
@@ -91,3 +117,31 @@ def result_of(answer: httpx.Response) -> dict[str, Any]:
     """The result of an answer that is no error."""
     result: dict[str, Any] = message_of(answer)["result"]
     return result
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service with logins, of which nobody knows more than it answers."""
+
+    web: httpx.AsyncClient
+    app_context: AppContext
+    signer: LinkSigner
+
+    def person(self, caller: str) -> Person:
+        """Somebody who has logged in."""
+        return Person(caller, self.web)
+
+
+@asynccontextmanager
+async def served(home: Path, *signing_keys: str, **more: str) -> AsyncIterator[Service]:
+    """A service over this home, as it is behind its door."""
+    env = {"LTX_MCP_HOME": str(home), **more}
+    signer = LinkSigner(signing_keys)
+    settings = read_settings(env, PROVIDER_SETTINGS)
+    server, current_context = make_server(settings, catalog_of(env), base_url=BASE_URL, signer=signer)
+    app = make_app(server, current_context)
+    web = httpx.AsyncClient(transport=httpx.ASGITransport(Door(app)), base_url=BASE_URL)
+    async with app.router.lifespan_context(app), web:
+        app_context = current_context()
+        assert app_context is not None
+        yield Service(web, app_context, signer)
