@@ -20,6 +20,8 @@ from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.auth.current import know_caller
 from ltx_mcp.server.auth.links import LinkSigner
+from ltx_mcp.server.auth.request_state import make_request_state_security
+from ltx_mcp.server.auth.scopes import make_scope_check
 from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
@@ -85,6 +87,8 @@ def make_server(
     level = log_to_stderr(settings.log_level)
     warn_of_ended(settings, catalog)
     tools = make_tools(catalog, show_frames=settings.show_frames)
+    reading = [tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint]
+    check_scopes = make_scope_check(reading, has_login=settings.has_login and bool(base_url))
     with _without_rich():
         server = MCPServer[AppContext](
             "ltx-mcp",
@@ -97,8 +101,16 @@ def make_server(
                 make_player(catalog, settings.lookup, base_url),
             ],
             lifespan=lifespan,
+            request_state_security=make_request_state_security(settings.signing_keys),
             log_level=cast(Any, level),
-            middleware=[know_caller, _mark_response, _note_cancelled, shorten_names, explain_refusals],
+            middleware=[
+                know_caller,
+                _mark_response,
+                _note_cancelled,
+                shorten_names,
+                check_scopes,
+                explain_refusals,
+            ],
         )
 
     def current_context() -> AppContext | None:

@@ -74,8 +74,8 @@ class Patience:
 
 
 class Patiences:
-    """The patience of each connection of a caller; the longest unused is forgotten first. A server that shares its database
-    does not hear all the calls of a connection, so over HTTP it learns nothing: `is_alone` is False."""
+    """The patience of each connection of a caller; the longest unused is forgotten first. A server that shares its
+    database does not hear all calls of a connection, so over HTTP it learns nothing: `is_alone` is False."""
 
     def __init__(self, *, is_alone: bool) -> None:
         self._is_alone = is_alone
