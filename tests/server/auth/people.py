@@ -1,16 +1,18 @@
 """People who call one server over HTTP, in this process: a door that believes a header, and what each of them sends."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+from mcp.server import MCPServer
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.types import CallToolResult
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ltx_mcp.server.app import make_server
@@ -124,7 +126,8 @@ class Service:
     """A service with logins, of which nobody knows more than it answers."""
 
     web: httpx.AsyncClient
-    app_context: AppContext
+    server: MCPServer[AppContext]
+    routes: Sequence[BaseRoute]
     signer: LinkSigner
 
     def person(self, caller: str) -> Person:
@@ -142,6 +145,4 @@ async def served(home: Path, *signing_keys: str, **more: str) -> AsyncIterator[S
     app = make_app(server, current_context)
     web = httpx.AsyncClient(transport=httpx.ASGITransport(Door(app)), base_url=BASE_URL)
     async with app.router.lifespan_context(app), web:
-        app_context = current_context()
-        assert app_context is not None
-        yield Service(web, app_context, signer)
+        yield Service(web, server, app.routes, signer)
