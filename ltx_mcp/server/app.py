@@ -19,6 +19,7 @@ from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.auth.current import know_caller
 from ltx_mcp.server.auth.links import LinkSigner
+from ltx_mcp.server.auth.scopes import make_scope_check
 from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
@@ -61,10 +62,11 @@ NAMES = {
 
 
 def make_server(
-    settings: Settings, catalog: Catalog, *, base_url: str = "", signer: LinkSigner | None = None
+    settings: Settings, catalog: Catalog, *, base_url: str = ""
 ) -> tuple[MCPServer[AppContext], Callable[[], AppContext | None]]:
     """The server, and a function that gives its context while it runs. With `base_url` videos are reached over HTTP,
-    with `signer` by signed links."""
+    where there are logins by signed links."""
+    signer = LinkSigner(settings.signing_keys) if settings.has_login and base_url else None
     contexts: list[AppContext] = []
 
     @asynccontextmanager
@@ -84,6 +86,8 @@ def make_server(
     level = log_to_stderr(settings.log_level)
     warn_of_ended(settings, catalog)
     tools = make_tools(catalog, show_frames=settings.show_frames)
+    reading = [tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint]
+    check_scopes = make_scope_check(reading, has_login=settings.has_login and bool(base_url))
     with _without_rich():
         server = MCPServer[AppContext](
             "ltx-mcp",
@@ -97,7 +101,7 @@ def make_server(
             ],
             lifespan=lifespan,
             log_level=cast(Any, level),
-            middleware=[know_caller, _mark_response, shorten_names, explain_refusals],
+            middleware=[know_caller, _mark_response, shorten_names, check_scopes, explain_refusals],
         )
 
     def current_context() -> AppContext | None:

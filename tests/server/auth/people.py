@@ -1,9 +1,11 @@
-"""People who call one server over HTTP, in this process: a door that believes a header, and what each of them sends."""
+"""People who call one server over HTTP, in this process, and what each of them sends. Not a test."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +17,26 @@ from mcp.types import CallToolResult
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ltx_mcp.jobs.callers import token_caller, user_caller
+from ltx_mcp.private import create_private
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.auth.links import LinkSigner
 from ltx_mcp.server.auth.principal import SCOPE_KEY, SCOPES, Principal
+from ltx_mcp.server.auth.setup import open_logins
 from ltx_mcp.server.http import make_app
 from ltx_mcp.server.tasks import TASKS
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS
 from tests.facts import facts_of
+from tests.patience import HANG_S
 from tests.providers.bench import catalog_of
+from tests.server.auth.service import ACCEPT, META, NAMED_BY, NEWEST, OLDER, living
 
 BASE_URL = "http://127.0.0.1:1"
 WHO = "x-caller"
-NEWEST, OLDER = "2026-07-28", "2025-06-18"
-META = "io.modelcontextprotocol/"
+ANN, BOB, BACKEND = "ann.of.the.pond", "bob", "backend"
 SMALL: dict[str, Any] = {"resolution": "720p", "fps": 24, "generate_audio": False}
-NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"} | dict.fromkeys(
-    ("tasks/get", "tasks/update", "tasks/cancel"), "taskId"
-)
-"""The parameter that the header Mcp-Name repeats."""
 
 
 class Door:
@@ -56,21 +58,21 @@ class Door:
 
 @dataclass
 class Person:
-    """One caller. Each message is sent as it stands, and its answer is kept as it came."""
+    """One caller, and the headers that say so. Each message is sent as it stands, and its answer is kept as it came."""
 
     caller: str
     web: httpx.AsyncClient
+    who: dict[str, str]
     session: dict[str, str] = field(default_factory=dict)
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
         """The answer to a path."""
-        return await self.web.request(method, path, headers={WHO: self.caller, **headers})
+        return await self.web.request(method, path, headers=self.who | headers)
 
     async def post(self, method: str, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
         """The answer to a message."""
-        accepted = {WHO: self.caller, "Accept": "application/json, text/event-stream"}
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        return await self.web.post("/mcp", json=body, headers=accepted | headers)
+        return await self.web.post("/mcp", json=body, headers=self.who | ACCEPT | headers)
 
     async def send(self, method: str, params: dict[str, Any], **capabilities: Any) -> httpx.Response:
         """A message of today's protocol, from a host that follows tasks and can do nothing else."""
@@ -123,26 +125,40 @@ def result_of(answer: httpx.Response) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Service:
-    """A service with logins, of which nobody knows more than it answers."""
+    """A service where Ann, Bob and a backend that acts for many have a token each."""
 
     web: httpx.AsyncClient
     server: MCPServer[AppContext]
     routes: Sequence[BaseRoute]
     signer: LinkSigner
+    tokens: Mapping[str, str]
 
-    def person(self, caller: str) -> Person:
-        """Somebody who has logged in."""
-        return Person(caller, self.web)
+    def person(self, name: str, user: str = "") -> Person:
+        """Who holds the token of this name, or a user for whom its holder acts."""
+        who = {"Authorization": f"Bearer {self.tokens[name]}"}
+        caller = token_caller(name)
+        if user:
+            who["X-LTX-User"], caller = user, user_caller(caller, user)
+        return Person(caller, self.web, who)
 
 
 @asynccontextmanager
 async def served(home: Path, *signing_keys: str, **more: str) -> AsyncIterator[Service]:
-    """A service over this home, as it is behind its door."""
-    env = {"LTX_MCP_HOME": str(home), **more}
-    signer = LinkSigner(signing_keys)
+    """A service over this home, with its door."""
+    tokens = {name: f"ltx_{secrets.token_urlsafe(32)}" for name in (ANN, BOB, BACKEND)}
+    rows = [
+        f'[[token]]\nname = "{name}"\nsha256 = "{sha256(token.encode()).hexdigest()}"\n'
+        f'scopes = ["ltx:read", "ltx:order"]\nmay_act = {"true" if name == BACKEND else "false"}\n'
+        for name, token in tokens.items()
+    ]
+    file = home.with_name("tokens.toml")
+    create_private(file)
+    file.write_text("\n".join(rows))
+    given = {"HOME": str(home), "TOKENS_FILE": str(file), "PUBLIC_URL": BASE_URL, "SIGNING_KEY": ",".join(signing_keys)}
+    env = {f"LTX_MCP_{name}": value for name, value in given.items()} | more
     settings = read_settings(env, PROVIDER_SETTINGS)
-    server, current_context = make_server(settings, catalog_of(env), base_url=BASE_URL, signer=signer)
-    app = make_app(server, current_context)
-    web = httpx.AsyncClient(transport=httpx.ASGITransport(Door(app)), base_url=BASE_URL)
-    async with app.router.lifespan_context(app), web:
-        yield Service(web, server, app.routes, signer)
+    server, current_context = make_server(settings, catalog_of(env), base_url=BASE_URL)
+    app = make_app(server, current_context, BASE_URL, open_logins(settings))
+    web = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE_URL, timeout=HANG_S)
+    async with living(app), web:
+        yield Service(web, server, app.routes, LinkSigner(signing_keys), tokens)

@@ -1,7 +1,6 @@
 """Two callers of one service: nothing of one is in any answer to the other, whatever the other has learnt of it."""
 
 import json
-import logging
 import secrets
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,12 @@ import pytest
 
 from ltx_mcp.emulator.app import settings
 from tests.conftest import Emulated
-from tests.server.auth.people import Person, result_of, served
+from tests.server.auth.people import ANN, BOB, Person, result_of, served
 from tests.server.auth.walker import Name, Theirs, Walk, cursor_of, job_name
 from tests.server.follower import LONG_S
 
 pytestmark = pytest.mark.anyio
 
-ANN, BOB = "token|ann", "token|bob"
 POND: dict[str, Any] = {"prompt": "a pond", "provider": "fal", "resolution": "1080p", "duration": 6}
 SECRET_WORDS = ("xylophone-lighthouse", "quagmire-orchestra", "zeppelin-marmalade")
 
@@ -69,7 +67,7 @@ async def have_all_kinds(ann: Person, home: Path, emulator: Emulated) -> Theirs:
         jobs[2].within("{}/2#first"),
         jobs[2].within("{}/9"),
     ]
-    texts = [*SECRET_WORDS, "ann", film["video_url"].partition("?")[2] or film["video_url"]]
+    texts = [*SECRET_WORDS, ANN, film["video_url"].partition("?")[2] or film["video_url"]]
     return Theirs(jobs, others, texts, str(home))
 
 

@@ -247,7 +247,7 @@ class Walk:
             {"Range": "bytes=0-9"},
             {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "video"},
         ]
-        everybody = (self.person, Person("", self.person.web))
+        everybody = (self.person, Person("", self.person.web, {}))
         for name, method, headers, person in product(self.theirs.jobs, ("GET", "HEAD"), ways, everybody):
 
             async def ask(
