@@ -64,10 +64,11 @@ NAMES = {
 
 
 def make_server(
-    settings: Settings, catalog: Catalog, *, base_url: str = "", signer: LinkSigner | None = None
+    settings: Settings, catalog: Catalog, *, base_url: str = ""
 ) -> tuple[MCPServer[AppContext], Callable[[], AppContext | None]]:
     """The server, and a function that gives its context while it runs. With `base_url` videos are reached over HTTP,
-    with `signer` by signed links."""
+    where there are logins by signed links."""
+    signer = LinkSigner(settings.signing_keys) if settings.has_login and base_url else None
     contexts: list[AppContext] = []
 
     @asynccontextmanager

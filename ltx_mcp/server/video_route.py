@@ -17,7 +17,7 @@ from ltx_mcp.domain.errors import CallerError, LtxError
 from ltx_mcp.jobs.callers import LOCAL
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.auth.links import LinkSigner, Proof
-from ltx_mcp.server.auth.principal import READ, SCOPE_KEY, principal_of
+from ltx_mcp.server.auth.principal import SCOPE_KEY, principal_of
 from ltx_mcp.server.http_bodies import FileTransfers, VideoResponse
 
 NOT_FOUND = "not found"
@@ -68,7 +68,7 @@ def _caller_of(request: Request, signer: LinkSigner | None) -> str | None:
     if signer is None:
         return LOCAL
     principal = principal_of(request)
-    return principal.caller if SCOPE_KEY in request.scope and READ in principal.scopes else None
+    return principal.caller if SCOPE_KEY in request.scope and principal.may_read else None
 
 
 def _as_shown(request: Request) -> Request:

@@ -1,19 +1,18 @@
-"""Keeps signatures of links out of what others log of requests and answers: whoever has one has the video."""
+"""Keeps signatures of links out of the errors that the SDK logs: whoever has one has the video. What a web server logs
+is cut in `http_limits.py`."""
 
 import logging
 import re
 
-LOGGERS = ("uvicorn.access", "sse_starlette.sse", "mcp.server.mcpserver.server")
-"""They log paths with their queries, answers piece by piece, and the texts of errors."""
+LOGGER = "mcp.server.mcpserver.server"
 _SIGNATURE = re.compile(r"(?<=[?&]sig=)[A-Za-z0-9_-]{20,}")
 
 
 def leave_out_signatures() -> None:
     """From now on, in this process."""
-    for name in LOGGERS:
-        logger = logging.getLogger(name)
-        if _unsigned not in logger.filters:
-            logger.addFilter(_unsigned)
+    logger = logging.getLogger(LOGGER)
+    if _unsigned not in logger.filters:
+        logger.addFilter(_unsigned)
 
 
 def _unsigned(record: logging.LogRecord) -> bool:

@@ -12,7 +12,7 @@ from mcp.types import Completion
 
 from ltx_mcp.jobs.callers import LOCAL
 from ltx_mcp.server.auth.current import current_caller, know_caller
-from tests.server.auth.people import BASE_URL, Door, Person, result_of
+from tests.server.auth.people import BASE_URL, WHO, Door, Person, result_of
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +55,7 @@ async def people(waiting: Waiting, *, has_users: bool) -> AsyncIterator[tuple[Pe
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(Door(app, has_users=has_users))
         async with httpx.AsyncClient(transport=transport, base_url=BASE_URL) as web:
-            yield Person("token|ann", web), Person("token|bob", web)
+            yield Person("token|ann", web, {WHO: "token|ann"}), Person("token|bob", web, {WHO: "token|bob"})
 
 
 def text_of(answer: httpx.Response) -> str:
@@ -122,5 +122,5 @@ async def test_nobody_has_to_log_in_where_there_is_no_door() -> None:
     app = Waiting().server.streamable_http_app()
     web = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE_URL)
     async with app.router.lifespan_context(app), web:
-        assert text_of(await Person("token|ann", web).send("tools/call", ASKS["tools/call"])) == LOCAL
+        assert text_of(await Person("token|ann", web, {}).send("tools/call", ASKS["tools/call"])) == LOCAL
     assert current_caller() == LOCAL

@@ -10,7 +10,7 @@ import pytest
 from ltx_mcp.server.auth.links import LIFE, MAX_LIFE, STEP, LinkSigner, Proof
 from ltx_mcp.server.auth.signing import REQUEST_STATE, derive_keys
 from ltx_mcp.server.video_route import EXPIRED
-from tests.server.auth.people import BASE_URL, WHO, served
+from tests.server.auth.people import ANN, BACKEND, BASE_URL, BOB, served
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +67,7 @@ def test_a_link_is_as_it_was_signed_or_nothing() -> None:
 
 async def test_a_video_is_for_its_link_and_its_caller_and_has_never_been_for_everyone_else(home: Path) -> None:
     async with served(home, new_key()) as service:
-        ann, bob = service.person("token|ann"), service.person("token|bob")
+        ann, bob = service.person(ANN), service.person(BOB)
         film = await ann.film()
         path, link = f"/videos/{film['job_id']}.mp4", httpx.URL(film["video_url"])
         assert film["video_url"].startswith(f"{BASE_URL}{path}?exp=")
@@ -88,7 +88,7 @@ async def test_a_video_is_for_its_link_and_its_caller_and_has_never_been_for_eve
         forged = link.copy_set_param("exp", "1999999999").raw_path.decode()
         for method in ("GET", "HEAD"):
             for asked, unknown in ((path, never), (f"{path}?{link.query.decode()}x", never), (forged, never)):
-                for headers in ({}, {WHO: bob.caller}, {"Range": "bytes=0-1"}, {WHO: "local"}):
+                for headers in ({}, bob.who, {"Range": "bytes=0-1"}, service.person(BACKEND, "local").who):
                     seen = await nobody.request(method, asked, headers=headers)
                     as_unknown = await nobody.request(method, unknown, headers=headers)
                     assert (seen.status_code, seen.content, seen.headers) == (404, *_seen(as_unknown))
