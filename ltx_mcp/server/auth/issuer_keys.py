@@ -88,7 +88,7 @@ class IssuerKeys:
         return [key for key in self._keys if kid is None or key.kid == kid]
 
     async def read(self) -> tuple[VerifyKey, ...]:
-        """The keys as the issuer has them now. Raises FetchError."""
+        """The keys that the issuer has now. Raises FetchError."""
         metadata = await self._read_metadata()
         address = metadata.get("jwks_uri")
         if not isinstance(address, str):
