@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import Any, cast
 
 import anyio
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, ServerRequestContext
+from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
+from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
+from mcp.types import SubscriptionsListenResult
 
 from ltx_mcp import __version__
 from ltx_mcp.domain.plan import Catalog
@@ -17,6 +21,10 @@ from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS, shorten
 from ltx_mcp.presentation.config import make_config, warn_of_ended
 from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
+from ltx_mcp.server.auth.current import know_caller
+from ltx_mcp.server.auth.links import LinkSigner
+from ltx_mcp.server.auth.request_state import make_request_state_security
+from ltx_mcp.server.auth.scopes import make_scope_check
 from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
@@ -61,14 +69,16 @@ NAMES = {
 def make_server(
     settings: Settings, catalog: Catalog, *, base_url: str = ""
 ) -> tuple[MCPServer[AppContext], Callable[[], AppContext | None]]:
-    """The server, and a function that gives its context while it runs. With `base_url` videos are reached over HTTP."""
+    """The server, and a function that gives its context while it runs. With `base_url` videos are reached over HTTP,
+    where there are logins by signed links."""
+    signer = LinkSigner(settings.signing_keys) if settings.has_login and base_url else None
     contexts: list[AppContext] = []
 
     @asynccontextmanager
     async def lifespan(server: MCPServer[AppContext]) -> AsyncIterator[AppContext]:
         async with anyio.create_task_group() as group:
             config = partial(make_config, settings, catalog, paths=not base_url)
-            app_context = AppContext(settings, config, group, base_url)
+            app_context = AppContext(settings, config, group, base_url, signer)
             contexts.append(app_context)
             group.start_soon(app_context.take_over_ownerless)
             try:
@@ -81,6 +91,8 @@ def make_server(
     level = log_to_stderr(settings.log_level)
     warn_of_ended(settings, catalog)
     tools = make_tools(catalog, show_frames=settings.show_frames)
+    reading = [tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint]
+    check_scopes = make_scope_check(reading, has_login=settings.has_login and bool(base_url))
     with _without_rich():
         server = MCPServer[AppContext](
             "ltx-mcp",
@@ -93,8 +105,17 @@ def make_server(
                 make_player(catalog, settings.lookup, base_url),
             ],
             lifespan=lifespan,
+            request_state_security=make_request_state_security(settings.signing_keys),
             log_level=cast(Any, level),
-            middleware=[_mark_response, shorten_names, explain_refusals],
+            middleware=[
+                know_caller,
+                _mark_response,
+                _note_cancelled,
+                _end_listening,
+                shorten_names,
+                check_scopes,
+                explain_refusals,
+            ],
         )
 
     def current_context() -> AppContext | None:
@@ -111,6 +132,26 @@ async def _mark_response(ctx: ServerRequestContext[Any, Any], call_next: CallNex
     result = await call_next(ctx)
     if isinstance(ctx.lifespan_context, AppContext):
         ctx.lifespan_context.has_responded.set()
+    return result
+
+
+async def _note_cancelled(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
+    """Tell the patience of a connection which call is not waited for any more: over HTTP another request says so."""
+    if ctx.method == "notifications/cancelled" and isinstance(ctx.lifespan_context, AppContext):
+        cancelled = cancelled_request_id_from_params(ctx.params)
+        if cancelled is not None:
+            ctx.lifespan_context.patiences.of(ctx.request).given_up(cancelled)
+    return await call_next(ctx)
+
+
+async def _end_listening(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
+    """End a stream of changes with its result when this server is about to end."""
+    app_context = ctx.lifespan_context
+    if ctx.method != "subscriptions/listen" or not isinstance(app_context, AppContext):
+        return await call_next(ctx)
+    result: Any = SubscriptionsListenResult(_meta={SUBSCRIPTION_ID_META_KEY: ctx.request_id})
+    with app_context.listening.at_most(inf):
+        result = await call_next(ctx)
     return result
 
 

@@ -16,10 +16,13 @@ from mcp.server.mcpserver import Context
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.job_set import JobSet, jobs_of
+from ltx_mcp.jobs.waits import Waits
+from ltx_mcp.presentation.links import Links, links_of
 from ltx_mcp.presentation.next_steps import context_of
-from ltx_mcp.presentation.result_models import JobRef, JobView, links_of, to_ref, view_of
+from ltx_mcp.presentation.result_models import JobRef, JobView, to_ref, view_of
 from ltx_mcp.presentation.result_text import ended_text, status_text
 from ltx_mcp.presentation.set_results import SetView, contexts_of, set_view_of, to_set_ref
+from ltx_mcp.server.auth.links import LinkSigner
 from ltx_mcp.server.patience import Patiences
 from ltx_mcp.settings import Settings
 
@@ -30,25 +33,35 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FIRST_CHECK_S, CHECK_INTERVAL_S = 1.0, 60.0
+READY_WITHIN_S = 1.0
 QUIET_S = 5.0
 """Progress of less than one percent is reported no more often than this."""
 PERCENT = 100
 
 
 class AppContext:
-    """One server's access to its jobs; `base_url` is set where videos are reached over HTTP."""
+    """One server's access to its jobs; `base_url` is set where videos are reached over HTTP, `signer` where callers log
+    in."""
 
     def __init__(
-        self, settings: Settings, make_config: Callable[[], "JobsConfig"], group: TaskGroup, base_url: str = ""
+        self,
+        settings: Settings,
+        make_config: Callable[[], "JobsConfig"],
+        group: TaskGroup,
+        base_url: str = "",
+        signer: LinkSigner | None = None,
     ) -> None:
         self.settings = settings
         self._make_config = make_config
         self._group = group
         self._base_url = base_url
+        self.signer = signer
         self._jobs: Jobs | None = None
         self._opening = anyio.Lock()
         self.has_responded = anyio.Event()
-        self.patiences = Patiences()
+        self.is_draining = False
+        self.listening = Waits()
+        self.patiences = Patiences(is_alone=not settings.database_url)
 
     async def jobs(self) -> "Jobs":
         """The open jobs. The first call imports the store and starts the runner."""
@@ -59,6 +72,8 @@ class AppContext:
                 config = await anyio.to_thread.run_sync(self._make_config)
                 jobs: Jobs = await service.Jobs.open(config)
                 await jobs.start(self._group)
+                if self.is_draining:
+                    jobs.waits.end()
                 self._jobs = jobs
             return self._jobs
 
@@ -73,6 +88,9 @@ class AppContext:
         """Whether this home has jobs; they are opened if possible."""
         if not self.settings.database_url and not (self.settings.home / "jobs.sqlite").exists():
             return False
+        return await self._can_open()
+
+    async def _can_open(self) -> bool:
         try:
             await self.jobs()
         except LtxError as error:
@@ -82,18 +100,40 @@ class AppContext:
             logger.exception("the jobs could not be opened")
         return True
 
+    async def hindrance(self) -> str:
+        """Why this server should get no calls now; empty if it should."""
+        if self.is_draining:
+            return "about to end"
+        if self._jobs is None:
+            if not self._opening.locked():
+                self._group.start_soon(self._can_open)
+            return "the database is not open yet"
+        with anyio.move_on_after(READY_WITHIN_S):
+            if await self._jobs.is_reachable():
+                return ""
+        return "the database does not answer"
+
+    def drain(self) -> None:
+        """This server is about to end: it is not ready any more, and every wait ends with the answer it has by now."""
+        self.is_draining = True
+        self.listening.end()
+        if self._jobs is not None:
+            self._jobs.waits.end()
+
     async def close(self) -> None:
-        """Close the jobs; a detached worker continues those that are still active."""
+        """Close the jobs. A detached worker continues those that are still active, but for a service that shares its
+        database: there others take over, and with its container a worker would end too."""
         if self._jobs is None:
             return
         start = partial(anyio.to_thread.run_sync, _start_worker, self.settings.home, self.settings.environment)
+        is_shared = bool(self._base_url and self.settings.database_url)
         with anyio.CancelScope(shield=True):
-            await self._jobs.stop(start)
+            await self._jobs.stop(None if is_shared else start)
 
     async def ref(self, found: Job | JobSet, *, fresh: bool = True) -> JobRef:
         """The short form of a job or a set; `fresh`: this call placed it."""
         jobs, now, show_frames = await self.jobs(), datetime.now(UTC), self.settings.show_frames
-        links = links_of(jobs, self._base_url)
+        links = self._links(jobs)
         if isinstance(found, JobSet):
             contexts = await contexts_of(jobs, found, show_frames=show_frames)
             return to_set_ref(found, links, contexts, now, fresh=fresh)
@@ -102,11 +142,16 @@ class AppContext:
 
     async def view(self, job: Job) -> JobView:
         """All that is known of a job."""
-        return await view_of(await self.jobs(), job, self._base_url, show_frames=self.settings.show_frames)
+        jobs = await self.jobs()
+        return await view_of(jobs, job, self._links(jobs), show_frames=self.settings.show_frames)
 
     async def set_view(self, job_set: JobSet) -> SetView:
         """All that is known of a set."""
-        return await set_view_of(await self.jobs(), job_set, self._base_url, show_frames=self.settings.show_frames)
+        jobs = await self.jobs()
+        return await set_view_of(jobs, job_set, self._links(jobs), show_frames=self.settings.show_frames)
+
+    def _links(self, jobs: "Jobs") -> Links:
+        return links_of(jobs, self._base_url, self.signer.sign if self.signer else None)
 
     async def status_text(self, job: Job) -> str:
         """What happens to a job now, in a few words; empty when it has ended."""
