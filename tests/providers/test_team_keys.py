@@ -198,7 +198,7 @@ async def test_each_caller_has_a_price_above_which_a_person_must_agree(
 ) -> None:
     callers.write_text('[default]\nconfirm_above_usd = 0.1\n[caller."token|anna"]\nconfirm_above_usd = "none"')
     async with opened(home, emulated, env=env, callers=callers) as bench:
-        with pytest.raises(ConfirmationRequiredError, match=r"Above 0\.1"):
+        with pytest.raises(ConfirmationRequiredError, match=r"Above 0\.10 USD \(LTX_MCP_CALLERS_FILE\)"):
             await bench.place(text(provider="fal"), REST)
         assert (await bench.order(text(provider="fal"), A)).state is State.SUCCEEDED
 
@@ -210,6 +210,7 @@ async def test_the_last_dollar_of_a_team_is_spent_once(
     placed: list[Job] = []
     refused: list[CallerError] = []
     async with opened(home, emulated, env=env, callers=callers) as bench:
+        bench.world.work_s = 3600
 
         async def order(n: int) -> None:
             try:
@@ -223,8 +224,8 @@ async def test_the_last_dollar_of_a_team_is_spent_once(
         team = (await bench.jobs.budgets("token|user0")).team
         assert team is not None
         assert {error.code for error in refused} == {ErrorCode.OVER_BUDGET}
-        assert len(placed) == 1_000_000 // placed[0].held_micro
-        assert team.held + team.booked == placed[0].held_micro * len(placed)
+        prices = [job.held_micro for job in placed]  # the first ones may be placed before fal told its prices
+        assert team.held == sum(prices) <= 1_000_000 < sum(prices) + max(prices)
 
 
 async def test_no_key_of_a_team_is_written_down(
