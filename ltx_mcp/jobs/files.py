@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Container, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -93,14 +93,19 @@ class FileStore:
             for path in self._videos.glob(f"{job_id}.*part*"):
                 path.unlink(missing_ok=True)
 
-    def remove_inputs(self, used: Container[str], before: datetime) -> None:
-        """Remove inputs that are not `used` any more and are older than this time."""
-        for path in self._inputs.glob("*"):
-            with suppress(FileNotFoundError), self._storage_errors():
-                if re.split("[-.]", path.name)[0] in used:
-                    continue
-                if _is_older(path, before):
-                    path.unlink()
+    def remove_inputs(self, used: Callable[[Sequence[str]], Container[str]], before: datetime) -> None:
+        """Remove inputs older than this time; `used` says which of their digests jobs still use."""
+        old = [path for path in self._inputs.glob("*") if self._is_old_input(path, before)]
+        kept = used([_digest(path) for path in old])
+        for path in old:
+            if _digest(path) not in kept:
+                with self._storage_errors():
+                    path.unlink(missing_ok=True)
+
+    def _is_old_input(self, path: Path, before: datetime) -> bool:
+        with suppress(FileNotFoundError), self._storage_errors():
+            return _is_older(path, before)
+        return False
 
     def keep_video(self, job: Job, part: Path, video: VideoInfo) -> None:
         """Give the video its final name, with a sidecar that describes it to other programs."""
@@ -217,6 +222,11 @@ def _unlock(lock: FileLock) -> None:
     lock.release(force=True)
     with suppress(OSError):
         Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str:
+    """The digest of an input, which its name begins with."""
+    return re.split("[-.]", path.name)[0]
 
 
 def _is_older(path: Path, moment: datetime) -> bool:

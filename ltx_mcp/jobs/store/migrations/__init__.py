@@ -10,7 +10,16 @@ from sqlalchemy import Connection, inspect, text
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 
-STEPS = ("m0001_jobs", "m0002_tries", "m0003_shared", "m0004_live", "m0005_prices", "m0006_sets", "m0007_callers")
+STEPS = (
+    "m0001_jobs",
+    "m0002_tries",
+    "m0003_shared",
+    "m0004_live",
+    "m0005_prices",
+    "m0006_sets",
+    "m0007_callers",
+    "m0008_scale",
+)
 
 
 def migrate(connection: Connection) -> None:
