@@ -32,6 +32,7 @@ from ltx_mcp.jobs.callers import CallerLimits
 from ltx_mcp.jobs.store import migrations
 from ltx_mcp.jobs.store.budget import Budget
 from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.large import migrate_large
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.schema import jobs
 from ltx_mcp.jobs.store.store import Store
@@ -98,7 +99,10 @@ def _fill_and_migrate(home: Path, url: str) -> float:
     with closing(database):
         _insert_many(database, _row_of_before(home))
     began = time.perf_counter()
-    Database.open(home, url).close()
+    if url:
+        migrate_large(url, lambda line: None)
+    else:
+        Database.open(home, url).close()
     return time.perf_counter() - began
 
 

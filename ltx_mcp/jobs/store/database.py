@@ -62,7 +62,8 @@ class Database:
 
     @classmethod
     def open(cls, home: Path, url: str = "", busy_timeout_s: float = BUSY_TIMEOUT_S) -> "Database":
-        """The database at `url`, or else in `home`, created or migrated. Raises SetupError(storage_failed).
+        """The database at `url`, or else in `home`, created or migrated. Raises SetupError(storage_failed), as
+        OldFormError for a large one that a person has to migrate.
 
         A writer waits `busy_timeout_s` for another process's transaction.
         """
@@ -74,13 +75,20 @@ class Database:
             raise storage_failed(home, error) from error
         database = cls(_make_kind(home, url, busy_timeout_s))
         try:
-            with database.write() as connection:
-                database.lock(connection, "migrate")
-                migrate(connection)
+            if not (database.kind.shared and database._is_migrated()):
+                with database.write() as connection:
+                    database.lock(connection, "migrate")
+                    migrate(connection)
         except BaseException:
             database.close()
             raise
         return database
+
+    def _is_migrated(self) -> bool:
+        from ltx_mcp.jobs.store.large import is_migrated
+
+        with self.read() as connection:
+            return is_migrated(connection)
 
     @contextmanager
     def write(self, durable: bool = True) -> Iterator[Connection]:
