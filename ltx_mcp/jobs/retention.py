@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, exists, insert, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, insert, literal_column, select
 
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES
@@ -59,18 +59,18 @@ class Retention:
         return cleared
 
     def _old(self, before: datetime) -> list[str]:
-        is_needed = (
-            select(job_inputs.c.job_id)
-            .join(user, user.c.id == job_inputs.c.job_id)
+        needing = (  # counted row by row: as a join, all inputs would be read for each batch
+            select(func.count())
+            .select_from(job_inputs.join(user, user.c.id == job_inputs.c.job_id))
             .where(job_inputs.c.name == jobs.c.id, user.c.state.in_(ACTIVE_STATES))
-            .exists()
+            .scalar_subquery()
         )
         settled: tuple[Any, ...] = (
             literal_column(IS_SETTLED),
             jobs.c.finished_at < before,
             jobs.c.state.in_(TERMINAL_STATES),
         )
-        query = select(jobs.c.id).where(*settled, ~is_needed).order_by(jobs.c.finished_at).limit(BATCH)
+        query = select(jobs.c.id).where(*settled, needing == 0).order_by(jobs.c.finished_at).limit(BATCH)
         with self.database.read() as connection:
             return list(connection.execute(query).scalars())
 
