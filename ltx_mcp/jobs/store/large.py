@@ -4,11 +4,10 @@ their time limits, and everybody would wait. A person calls `ltx-mcp migrate`; u
 from collections.abc import Callable
 
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
-from ltx_mcp.jobs.store.database import OUR_MISTAKES
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
 from ltx_mcp.jobs.store.migrations import STEPS, beside_of, migrate, read_version, write_version
 from ltx_mcp.jobs.store.postgres import Postgres, lock_key, read_url
@@ -50,9 +49,7 @@ def migrate_large(url: str, say: Say) -> int:
                 say(f"form {number} of {len(STEPS)}")
                 _migrate_to(connection, number)
             return first
-    except OUR_MISTAKES:
-        raise
-    except DatabaseError as error:
+    except (OperationalError, InterfaceError) as error:
         raise Postgres(url).failed(error) from error
 
 
