@@ -20,7 +20,7 @@ from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError, is_disk_failure
 from ltx_mcp.jobs.store.rows import LostClaimError, NewJob, PlacedJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat
-from ltx_mcp.jobs.store.store import Store
+from ltx_mcp.jobs.store.store import ASKED_AT_A_TIME, Store
 from ltx_mcp.jobs.workers.liveness import Liveness
 
 logger = logging.getLogger(__name__)
@@ -170,8 +170,8 @@ class Runner:
     async def _pause(self) -> float:
         """Start what is claimed but does not run, and release orphans; returns how long to sleep."""
         if anyio.current_time() >= self._ask_due_at:
-            self._ask_due_at = anyio.current_time() + IDLE_POLL_S
-            await self.store.run_in_thread(self.store.recheck_due, self.now())
+            if await self.store.run_in_thread(self.store.recheck_due, self.now()) < ASKED_AT_A_TIME:
+                self._ask_due_at = anyio.current_time() + IDLE_POLL_S
         able = self.steps.able
         seen = await self.store.run_in_thread(self.store.look_around, self.liveness.worker, able)
         await self._recover_orphans(seen.owners)
