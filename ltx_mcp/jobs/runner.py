@@ -169,9 +169,8 @@ class Runner:
 
     async def _pause(self) -> float:
         """Start what is claimed but does not run, and release orphans; returns how long to sleep."""
-        if anyio.current_time() >= self._ask_due_at:
-            if await self.store.run_in_thread(self.store.recheck_due, self.now()) < ASKED_AT_A_TIME:
-                self._ask_due_at = anyio.current_time() + IDLE_POLL_S
+        if anyio.current_time() >= self._ask_due_at and await self._recheck_due() < ASKED_AT_A_TIME:
+            self._ask_due_at = anyio.current_time() + IDLE_POLL_S
         able = self.steps.able
         seen = await self.store.run_in_thread(self.store.look_around, self.liveness.worker, able)
         await self._recover_orphans(seen.owners)
@@ -185,6 +184,9 @@ class Runner:
             return TICK_S
         due = seen.next_at - self.now() if seen.next_at else timedelta(seconds=1)
         return max(TICK_S, min(due.total_seconds(), 1.0))
+
+    async def _recheck_due(self) -> int:
+        return await self.store.run_in_thread(self.store.recheck_due, self.now())
 
     async def _start_claimed(self) -> None:
         """Start what was claimed or kept by a transaction whose success never reached us."""
