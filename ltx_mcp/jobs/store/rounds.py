@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Connection, Text, and_, case, func, literal_column, select, text
 
 from ltx_mcp.jobs.store.rows import Account
 from ltx_mcp.jobs.store.schema import FREE, IS_LIVE, UNBLOCKED, jobs
@@ -36,14 +36,15 @@ class Round:
 def look_around(connection: Connection, worker: str, of_accounts: ColumnElement[bool]) -> Round:
     """The round of `worker`, which can serve what is `of_accounts`."""
     ours = and_(jobs.c.lease_owner == worker, literal_column(IS_LIVE))
-    wished = and_(ours, jobs.c.cancel_requested, jobs.c.cancel.is_(None))
-    mine = connection.execute(select(func.count()).select_from(jobs).where(ours)).scalar_one()
+    is_wished = and_(jobs.c.cancel_requested, jobs.c.cancel.is_(None))
+    counted = select(func.count(), func.count(case((is_wished, 1)))).select_from(jobs).where(ours)
+    mine, wished = connection.execute(counted).one()
     accounts = select(jobs.c.provider, jobs.c.account).where(literal_column(UNBLOCKED)).distinct()
     due = select(jobs.c.run_after).where(literal_column(FREE), of_accounts).order_by(jobs.c.run_after)
     return Round(
         frozenset(connection.execute(OWNERS).scalars()),
         mine,
-        tuple(connection.execute(select(jobs.c.id).where(wished)).scalars()) if mine else (),
+        tuple(connection.execute(select(jobs.c.id).where(ours, is_wished)).scalars()) if wished else (),
         frozenset((row.provider, row.account or "") for row in connection.execute(accounts)),
         connection.execute(due.limit(1)).scalar(),
     )
