@@ -1,4 +1,4 @@
-"""Clients with a login: the SDK's own, and the person at a browser whom it sends to the identity provider. Not a test."""
+"""Clients with a login: the SDK's own, and the person with a browser whom it sends to the provider. Not a test."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -102,6 +102,8 @@ def machine(url: str, provider: IdentityProvider) -> OAuthClientProvider:
 @asynccontextmanager
 async def connected(url: str, auth: httpx2.Auth, era: Era) -> AsyncIterator[Client]:
     """A client that logs in as soon as it is refused."""
-    async with create_mcp_http_client(auth=auth) as http_client:
-        async with Client(streamable_http_client(url, http_client=http_client), mode=era) as client:
-            yield client
+    async with (
+        create_mcp_http_client(auth=auth) as http_client,
+        Client(streamable_http_client(url, http_client=http_client), mode=era) as client,
+    ):
+        yield client

@@ -109,7 +109,8 @@ def identity_provider() -> Iterator[IdentityProvider]:
 
 
 def _exchange(process: "subprocess.Popen[str]", line: dict[str, Any]) -> Any:
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     process.stdin.write(json.dumps(line) + "\n")
     process.stdin.flush()
     assert select.select([process.stdout], [], [], HANG_S)[0], f"no answer to {next(iter(line))}"
