@@ -10,8 +10,8 @@ import { promisify } from "node:util";
 import { Provider } from "oidc-provider";
 import { createMemoryAdapter } from "oidc-provider/lib/adapters/memory_adapter.js";
 
-const CIMD = "https://client.example/ltx.json";
-const CALLBACK = "http://127.0.0.1/callback";
+const CLIENTS = ["https://client.example/ltx.json", "https://claude.ai/oauth/claude-code-client-metadata"];
+const CALLBACKS = ["http://127.0.0.1/callback", "http://localhost/callback"]; // of a native client, with any port
 const SCOPES = "ltx:read ltx:order ltx:act";
 const SECRETS = ["access_token", "refresh_token", "id_token", "client_secret", "registration_access_token"];
 const HOUR_S = 3600;
@@ -44,8 +44,8 @@ function makeProvider(issuer, secret) {
     findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
     interactions: { url: (_ctx, { uid }) => `/interaction/${uid}` },
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed("refresh_token"),
-    // Its own fetch rightly refuses loopback, and there is no network here: the document of one client is answered.
-    fetch: async (url) => (String(url) === CIMD ? Response.json(document()) : new Response("", { status: 404 })),
+    // Its own fetch rightly refuses loopback, and there is no other network here: clients' documents are answered.
+    fetch: async (url) => (CLIENTS.includes(`${url}`) ? Response.json(metadata(`${url}`)) : Response.error()),
     features: {
       devInteractions: { enabled: false },
       registration: { enabled: true },
@@ -70,11 +70,10 @@ function makeProvider(issuer, secret) {
   return made;
 }
 
-function document() {
+function metadata(client_id) {
   return {
-    client_id: CIMD,
-    client_name: "a client with a document",
-    redirect_uris: [CALLBACK],
+    client_id,
+    redirect_uris: CALLBACKS,
     grant_types: ["authorization_code", "refresh_token"],
     token_endpoint_auth_method: "none",
     application_type: "native",
