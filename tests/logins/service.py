@@ -3,6 +3,7 @@ Not a test.
 """
 
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def service(home: Path, settings: Mapping[str, str]) -> Iterator[Service]:
     home.mkdir(parents=True, exist_ok=True)
     public, log = f"http://127.0.0.1:{free_port()}", home.parent / "log"
     command = [sys.executable, "-m", "ltx_mcp", "serve", "--http", "--port", public.rpartition(":")[2]]
-    more = {"LTX_MCP_PUBLIC_URL": public, "LTX_MCP_SIGNING_KEY": "a key that only this test has", **settings}
+    more = {"LTX_MCP_PUBLIC_URL": public, "LTX_MCP_SIGNING_KEY": secrets.token_urlsafe(32), **settings}
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(command, env=environment(home, more), stderr=stderr)
     try:
