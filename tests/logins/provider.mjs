@@ -117,7 +117,7 @@ const COMMANDS = {
   secrets: async () => [...secrets],
 };
 
-console.info = console.error; // stdout belongs to the answers
+console.info = () => {}; // stdout belongs to the answers
 const server = createServer((request, response) => {
   const answered = request.url.startsWith("/interaction/")
     ? interact(request, response)
