@@ -18,7 +18,7 @@ from ltx_mcp.cli.takes import Seen, look_at
 from ltx_mcp.domain.arguments import CancelJob
 from ltx_mcp.domain.job import ACTIVE_STATES, State
 from ltx_mcp.domain.job_set import jobs_of
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.cancellation import CancelResult
@@ -81,7 +81,7 @@ def _question(found: Mapping[str, str]) -> str:
 async def _cancel_one(job_id: str) -> Seen:
     arguments = read_options(CancelJob, "cancel_job", {"job_id": job_id})
     async with open_jobs() as found:
-        cancelled = await found.cancel(await full_id(found, arguments.job_id), CALLER)
+        cancelled = await found.cancel(await full_id(found, arguments.job_id), LOCAL)
         if cancelled.live:
             await care_for_ownerless(found)
         return await look_at(found, cancelled)
@@ -89,7 +89,7 @@ async def _cancel_one(job_id: str) -> Seen:
 
 async def _find(states: Sequence[str]) -> Mapping[str, str]:
     async with open_jobs() as found:
-        return await found.cancelling.find(CALLER, states)
+        return await found.cancelling.find(LOCAL, states)
 
 
 async def _cancel_many(given: Sequence[str]) -> "CancelResult":
@@ -100,9 +100,9 @@ async def _cancel_many(given: Sequence[str]) -> "CancelResult":
         job_ids: dict[str, None] = {}
         for name in wanted:
             is_looked_up = len(wanted) <= MAX_NAMED or not is_job(name)
-            jobs = jobs_of(await found.find(name, CALLER)) if is_looked_up else ()
+            jobs = jobs_of(await found.find(name, LOCAL)) if is_looked_up else ()
             job_ids |= dict.fromkeys([job.id for job in jobs] or [name])
-        cancelled = await found.cancelling.cancel(CALLER, [*job_ids])
+        cancelled = await found.cancelling.cancel(LOCAL, [*job_ids])
         if cancelled.live:
             await care_for_ownerless(found)
         return cancelled

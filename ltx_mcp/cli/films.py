@@ -16,7 +16,7 @@ from ltx_mcp.domain.arguments import CheckJob
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.quoting import cite
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL
 from ltx_mcp.presentation.result_models import JobView, view_of
 
 MAX_PROMPT = 60
@@ -45,7 +45,7 @@ async def _find(names: tuple[str, ...]) -> list[tuple[Job, Path | None, bool]]:
     wanted = [read_options(CheckJob, "check_job", {"job_id": name}).job_id for name in names]
     async with open_jobs() as jobs:
         ids = dict.fromkeys([await full_id(jobs, name) for name in wanted])
-        found = [await jobs.get(job_id, CALLER) for job_id in ids]
+        found = [await jobs.get(job_id, LOCAL) for job_id in ids]
         return [(job, jobs.film(job), jobs.keeping.may_be_fetched(job)) for job in found]
 
 
@@ -75,7 +75,7 @@ def rm(job_ids: tuple[str, ...], yes: bool) -> None:
 async def _remove(job_ids: list[str]) -> None:
     async with open_jobs() as jobs:
         for job_id in job_ids:
-            await jobs.keeping.remove(await jobs.get(job_id, CALLER))
+            await jobs.keeping.remove(await jobs.get(job_id, LOCAL))
             print(f"Removed the film of {job_id}; what it cost stays in the books.")
 
 
@@ -99,6 +99,6 @@ def fetch(job_id: str, output: str, force: bool, as_json: bool) -> None:
 async def _fetch(name: str) -> JobView:
     wanted = read_options(CheckJob, "check_job", {"job_id": name}).job_id
     async with open_jobs() as jobs:
-        job = await jobs.get(await full_id(jobs, wanted), CALLER)
+        job = await jobs.get(await full_id(jobs, wanted), LOCAL)
         await jobs.keeping.fetch(job)
-        return await view_of(jobs, await jobs.get(job.id, CALLER))
+        return await view_of(jobs, await jobs.get(job.id, LOCAL))

@@ -25,7 +25,7 @@ from ltx_mcp.cli.takes import Seen, SeenSet, look_at, videos_of
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.job_set import jobs_of
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL
 from ltx_mcp.presentation.next_steps import retry_text
 from ltx_mcp.presentation.result_models import to_time
 
@@ -63,7 +63,7 @@ def jobs(
 
 async def _page(asked: ListJobs) -> Sequence[Job]:
     async with open_jobs() as found:
-        page = await found.page(asked, CALLER)
+        page = await found.page(asked, LOCAL)
         await care_for_ownerless(found)
         return page.jobs
 
@@ -76,7 +76,7 @@ async def _watched(asked: ListJobs) -> Sequence[Job]:
     async with at_signal(scope.cancel), open_jobs() as found:
         with scope, drawing_jobs() as draw:
             while True:
-                jobs = (await found.page(asked, CALLER)).jobs
+                jobs = (await found.page(asked, LOCAL)).jobs
                 draw(jobs)
                 if not any(job.live for job in jobs):
                     break
@@ -116,10 +116,10 @@ async def _one(job_id: str) -> tuple[Job, Seen, list[Event]]:
     """The job, or the first of a set; what is known of it or of all; and what happened to a job."""
     arguments = read_options(CheckJob, "check_job", {"job_id": job_id})
     async with open_jobs() as jobs:
-        found = await jobs.find(await full_id(jobs, arguments.job_id), CALLER)
+        found = await jobs.find(await full_id(jobs, arguments.job_id), LOCAL)
         await care_for_ownerless(jobs)
         seen, first = await look_at(jobs, found), jobs_of(found)[0]
-        history = [] if isinstance(seen, SeenSet) else await jobs.history(first.id, CALLER)
+        history = [] if isinstance(seen, SeenSet) else await jobs.history(first.id, LOCAL)
         return first, seen, list(history)
 
 

@@ -11,7 +11,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.quoting import cite, shorten
 from ltx_mcp.domain.request import media_arguments
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
@@ -56,7 +56,7 @@ async def _found(jobs: "Jobs", begun: str) -> dict[str, list[Job]]:
         newest = await _newest(jobs)
         begun = newest.set_id or newest.id
     for prefix in (begun, BEGUN + begun, SET + begun):
-        if jobs_found := await jobs.named(prefix, CALLER, (MAX_NAMED + 1) * MAX_TAKES):
+        if jobs_found := await jobs.named(prefix, LOCAL, (MAX_NAMED + 1) * MAX_TAKES):
             found: dict[str, list[Job]] = {}
             for job in jobs_found:
                 found.setdefault(job.set_id if job.set_id.startswith(prefix) else job.id, []).append(job)
@@ -65,7 +65,7 @@ async def _found(jobs: "Jobs", begun: str) -> dict[str, list[Job]]:
 
 
 async def _newest(jobs: "Jobs") -> Job:
-    page = await jobs.page(ListJobs(limit=1), CALLER)
+    page = await jobs.page(ListJobs(limit=1), LOCAL)
     if not page.jobs:
         raise CallerError(ErrorCode.JOB_NOT_FOUND, f"{LAST}: there is no job yet.")
     return page.jobs[0]

@@ -4,7 +4,7 @@ from ltx_mcp.cli.common import open_jobs
 from ltx_mcp.cli.output.text import print_json, print_table
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import plain_line
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL
 from ltx_mcp.presentation.spending import DriftRow, SpendView, SpentRow, to_spend_view
 
 DAYS = 30
@@ -15,7 +15,7 @@ EXPENDABLE = ("released", "held", "booked", "reserved", "drift", "charged", "vid
 async def read_spend(days: int) -> SpendView:
     """What was spent from here on the last `days` days."""
     async with open_jobs() as jobs:
-        return to_spend_view(await jobs.spend(CALLER, days=days))
+        return to_spend_view(await jobs.spend(LOCAL, days=days))
 
 
 def print_spend(view: SpendView, as_json: bool) -> None:
