@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import httpx2
 import pytest
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider
@@ -115,22 +117,29 @@ async def test_two_people_of_one_provider_do_not_see_each_others_job(
         )
 
 
-async def test_a_log_of_everything_the_rows_and_the_files_hold_no_token_code_or_secret(
+async def test_a_log_of_everything_the_rows_and_the_files_hold_no_token_code_secret_or_signature(
     served: Service, provider: IdentityProvider
 ) -> None:
-    for way in LOGINS:
+    signatures = []
+    for seed, (way, era) in enumerate(zip(LOGINS, (*ERAS, *ERAS), strict=False)):
         auth = LOGINS[way](served, provider, Person("ada"))
-        async with connected(served.url, auth, "auto") as client:
-            await followed(client, await client.call_tool("generate_video", KITE | {"seed": len(way)}))
+        async with connected(served.url, auth, era) as client:
+            view = await followed(
+                client, await client.call_tool("generate_video", KITE | {"provider": "local", "seed": seed})
+            )
             auth.context.token_expiry_time = 1.0
             await client.call_tool("list_jobs")
-    for strange in (provider.secret, *(each.access_token for each in [auth.context.current_tokens] if each)):
-        assert served.ask(f"{strange}x").status_code == 401
+        assert httpx2.get(view["video_url"], trust_env=False).status_code == 200
+        signatures += parse_qs(urlsplit(view["video_url"]).query)["sig"]
     secrets = provider.secrets()
+    for stray in secrets:  # as clients send them by mistake
+        served.ask(f"{stray}.{stray}")
+        httpx2.get(served.url, params={"access_token": stray}, headers={"Authorization": stray}, trust_env=False)
     assert len(secrets) > 10
+    assert len(signatures) == len(LOGINS)
     log = served.log.read_bytes()
     assert b"DEBUG" in log
-    check([("log", log), *files_of(served.home)], secrets)
+    check([("log", log), *files_of(served.home)], [*secrets, *signatures])
 
 
 async def followed(client: Client, ordered: CallToolResult) -> dict[str, Any]:

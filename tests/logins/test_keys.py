@@ -2,12 +2,19 @@
 
 import base64
 import json
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from ltx_mcp.jobs.callers import oidc_caller
+from ltx_mcp.net.fetch_json import fetch_json
+from ltx_mcp.server.auth.issuer_keys import IssuerKeys
+from ltx_mcp.server.auth.logins import TokenRefused
+from ltx_mcp.server.auth.oidc import OidcTokens
 from tests.logins.provider import MACHINE, IdentityProvider, identity_provider
 from tests.logins.service import Service, of_issuer, service
 
@@ -82,5 +89,25 @@ def test_known_keys_go_on_working_while_the_provider_is_away_and_new_ones_do_not
     new = token(provider, served.url)
     provider.leave()
     assert served.ask(known).status_code == 200
-    assert served.ask(new).status_code in (401, 503)
+    assert served.ask(new).status_code == 401
     assert served.ask(known).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_ten_minutes_without_the_provider_change_nothing_for_keys_that_are_known(
+    provider: IdentityProvider,
+) -> None:
+    resource, moment = "http://127.0.0.1:9/mcp", time.time()
+    keys = IssuerKeys(provider.issuer, partial(fetch_json, named_by=provider.issuer), lambda: moment)
+    tokens = OidcTokens({provider.issuer: keys}, resource, lambda: moment)
+    known = token(provider, resource)
+    await tokens.read(known)
+    provider.rotate()
+    new = token(provider, resource)
+    provider.leave()
+    for _ in range(10):
+        moment += 60
+        await keys.refresh()
+        assert (await tokens.read(known)).caller == oidc_caller(provider.issuer, MACHINE)
+        with pytest.raises(TokenRefused):
+            await tokens.read(new)
