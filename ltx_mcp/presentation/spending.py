@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.price import from_micro, to_wire
 from ltx_mcp.domain.quoting import quote
-from ltx_mcp.presentation.result_models import BudgetView, ResultModel, to_budget_view
+from ltx_mcp.presentation.result_models import BudgetView, ResultModel, to_budget_view, whose_budget
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.spend import PriceDrift, Spend, SpendRow
@@ -44,19 +44,22 @@ class DriftRow(ResultModel):
 
 
 class SpendView(ResultModel):
-    """Newest day first; the budget is that of the last day, of everybody together."""
+    """Newest day first; the budget is that of the last day: the operator's, of everybody together, or what the caller
+    has of it. `next` says whose it is, where a caller has a team with a budget."""
 
     rows: list[SpentRow]
     drifts: list[DriftRow]
     budget: BudgetView
+    next: str | None = None
 
 
 def to_spend_view(spend: "Spend") -> SpendView:
     """As callers see it."""
     return SpendView(
-        rows=[SpentRow(**_in_usd(row)) for row in spend.rows],
+        rows=[SpentRow(**_in_usd(row, but="spender")) for row in spend.rows],
         drifts=[DriftRow(**_in_usd(drift)) for drift in spend.drifts],
         budget=to_budget_view(spend.budget),
+        next=(whose_budget(spend.budgets) if spend.budgets else "") or None,
     )
 
 
@@ -74,9 +77,9 @@ def read_day(text: str) -> date | None:
     )
 
 
-def _in_usd(record: "SpendRow | PriceDrift") -> dict[str, Any]:
+def _in_usd(record: "SpendRow | PriceDrift", but: str = "") -> dict[str, Any]:
     """The fields of a record, micro-dollars as USD."""
-    fields = vars(record)
+    fields = {name: value for name, value in vars(record).items() if name != but}
     amounts = {name: micro for name, micro in fields.items() if name.endswith("_micro")}
     others = {name: value for name, value in fields.items() if name not in amounts}
     return others | {

@@ -128,7 +128,7 @@ async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -
     and what is left of today's budget. Free and instant; call it before a paid tool."""
     _, jobs = await open_jobs(context)
     plan = await jobs.quotes(arguments, current_caller())
-    estimate = to_estimate(plan, arguments.count, await jobs.budget(), assumed_text(arguments))
+    estimate = to_estimate(plan, arguments.count, await jobs.budgets(current_caller()), assumed_text(arguments))
     return make_result(estimate_text(estimate, arguments.count), estimate)
 
 
@@ -265,7 +265,7 @@ async def _checked_job(arguments: CheckJob, context: Context[AppContext], job: J
         shown = await jobs.keeping.sheet(job)
     meta = None
     if _may_show_player(context):
-        meta = player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
+        meta = player_meta(job, jobs.catalog_of(job.caller), jobs.blocked_reason(job), datetime.now(UTC))
     return make_result(job_text(view, await app_context.status_text(job)), view, shown, meta=meta)
 
 

@@ -1,20 +1,26 @@
-"""What may still be ordered, inside the caller's transaction: the live jobs of a caller, the budget of a UTC day, the
-places at a provider, and the next offer that fits after a definite rejection."""
+"""What may still be ordered, inside the caller's transaction: the live jobs of a caller and those of the last minute,
+the budgets of a UTC day, and the next offer that fits after a definite rejection."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import ceil
+from operator import itemgetter
 
-from sqlalchemy import Connection, and_, func, literal_column, or_, select
+from sqlalchemy import Connection, func, literal_column, select
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import ACTIVE_STATES, IN_FLIGHT_STATES, ChargeState, Job, State
+from ltx_mcp.domain.job import ChargeState, Job
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import ceiling
 from ltx_mcp.domain.price import from_micro, to_micro, to_text
 from ltx_mcp.domain.takes import takes_price
-from ltx_mcp.jobs.store.schema import IS_LIVE, jobs
-from ltx_mcp.jobs.store.transitions import machine_of
+from ltx_mcp.jobs.store.schema import IS_LIVE, jobs, spent
+
+TOTAL = ""
+"""The scope of all callers together."""
+MINUTE = timedelta(minutes=1)
+NOT_TOLD = "today's budget of this service does not reach"
 
 
 def check_live(connection: Connection, caller: str, most: int, added: int = 1) -> None:
@@ -38,36 +44,109 @@ def check_live(connection: Connection, caller: str, most: int, added: int = 1) -
         )
 
 
+def check_rate(connection: Connection, caller: str, most: int, now: datetime, added: int = 1) -> None:
+    """Raises CallerError(rate_limited), saying how long to wait, when with so many `added` ones `caller` would have
+    placed more than `most` jobs within a minute. All that were placed count, however they ended."""
+    recent = (jobs.c.caller == caller, jobs.c.created_at > now - MINUTE)
+    placed = connection.execute(select(func.count()).where(*recent)).scalar_one()
+    if placed + added <= most:
+        return
+    found = "1 job was" if placed == 1 else f"{placed} jobs were"
+    more = "" if added == 1 else f" these would be {added} more,"
+    hint = f"Order at most {most} at a time."
+    if added <= most:
+        last_too_many = select(jobs.c.created_at).where(*recent).order_by(jobs.c.created_at)
+        at = connection.execute(last_too_many.offset(placed + added - most - 1).limit(1)).scalar_one()
+        hint = f"Order it again in {ceil((at + MINUTE - now).total_seconds())} s."
+    raise CallerError(
+        ErrorCode.RATE_LIMITED,
+        f"{found} ordered within the last minute,{more} and {most} of one caller may be; nothing was ordered.",
+        hint,
+    )
+
+
 @dataclass(frozen=True)
 class Budget:
-    """The budget of one UTC day in micro-dollars; `limit` None: no limit."""
+    """What one scope may spend on one UTC day, in micro-dollars; `limit` None: no limit. Without `is_told` it is
+    not said what is left of it, which is what others spend."""
 
     limit: int | None
     booked: int
     held: int
+    scope: str = TOTAL
+    is_told: bool = True
 
     @property
     def left(self) -> int | None:
         """What may still be ordered on that day."""
         return None if self.limit is None else max(0, self.limit - self.booked - self.held)
 
+    def without(self, bill: ChargeState, micro: int) -> "Budget":
+        """The same without a job of this price."""
+        booked, held = ChargeState.BOOKED, ChargeState.HELD
+        return replace(self, booked=self.booked - micro * (bill is booked), held=self.held - micro * (bill is held))
+
     def check(self, offer: Offer, takes: int = 1) -> None:
-        """Raises CallerError(over_budget), saying what is left, when `offer` does not fit so many times."""
+        """Raises CallerError(over_budget), saying whose budget it is and what is left, when `offer` does not fit so
+        many times."""
         if self.left is not None and to_micro(offer.at_most_usd) * takes > self.left:
+            costs = f"This costs {takes_price(offer, takes)}"
+            limit = f"{to_text(from_micro(self.limit or 0))} USD"
+            whose, remedy = f"today's budget of {limit}", "LTX_MCP_BUDGET_USD_PER_DAY"
+            if self.scope != TOTAL:
+                kind, _, name = self.scope.partition(":")
+                whose = f"your budget of {limit} for today" if kind == "caller" else f"today's {limit} of team {name}"
+                remedy = "your budget" if kind == "caller" else "the budget of the team"
+            left = f"{to_text(from_micro(self.left))} USD are left of {whose}"
             raise CallerError(
                 ErrorCode.OVER_BUDGET,
-                f"This costs {takes_price(offer, takes)}; {to_text(from_micro(self.left))} USD are left of today's "
-                f"budget of {to_text(from_micro(self.limit or 0))} USD.",
-                "Ask for less, wait until 00:00 UTC, or let the operator raise LTX_MCP_BUDGET_USD_PER_DAY.",
+                f"{costs}; {left if self.is_told else NOT_TOLD}.",
+                f"Ask for less, wait until 00:00 UTC, or let the operator raise {remedy}.",
             )
 
 
-def read_budget(connection: Connection, day: str, limit: int | None) -> Budget:
-    """The budget of `day`: the provider's own charge if known, else what is held for the job."""
-    amount = func.coalesce(jobs.c.charged_micro, jobs.c.held_micro)
-    query = select(jobs.c.bill, func.sum(amount)).where(jobs.c.day == day).group_by(jobs.c.bill)
-    sums = {bill: int(total) for bill, total in connection.execute(query)}
-    return Budget(limit, sums.get(ChargeState.BOOKED, 0), sums.get(ChargeState.HELD, 0))
+@dataclass(frozen=True)
+class Budgets:
+    """What a caller may spend from: the budget of all callers together, with or without a limit, and, where there is
+    one, the caller's `own` and that of the caller's `team`. Whoever is not the operator always has an own one."""
+
+    total: Budget
+    own: Budget | None = None
+    team: Budget | None = None
+
+    @property
+    def shown(self) -> Budget:
+        """What the caller is shown: the tightest of those that are not of all callers together, where there is any."""
+        limited = [(each.left, each) for each in (self.own, self.team) if each is not None and each.left is not None]
+        return min(limited, key=itemgetter(0))[1] if limited else self.own or self.total
+
+    @property
+    def left(self) -> int | None:
+        """What may still be ordered by all of them."""
+        left = [each.left for each in (self.total, self.own, self.team) if each is not None and each.left is not None]
+        return min(left, default=None)
+
+
+def scope_of_caller(caller: str) -> str:
+    """What the database counts a caller's money under."""
+    return f"caller:{caller}"
+
+
+def scope_of_team(team: str) -> str:
+    """The same for a team."""
+    return f"team:{team}"
+
+
+def read_budgets(connection: Connection, day: str, limits: Mapping[str, int | None]) -> list[Budget]:
+    """The budgets of `day`, one for each scope of `limits`. The database counts the provider's own charge if known,
+    else what is held for the job."""
+    query = select(spent.c.scope, spent.c.bill, spent.c.micro).where(spent.c.day == day, spent.c.scope.in_(limits))
+    found = {(scope, bill): micro for scope, bill, micro in connection.execute(query)}
+    booked, held = ChargeState.BOOKED, ChargeState.HELD
+    return [
+        Budget(limit, found.get((scope, booked), 0), found.get((scope, held), 0), scope)
+        for scope, limit in limits.items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -110,15 +189,3 @@ def _check_most(job: Job, offer: Offer) -> None:
             ErrorCode.OVER_BUDGET,
             f"By its newest price it costs {offer.price}, more than the {to_text(most)} USD that this job may cost.",
         )
-
-
-def is_under_way() -> Any:
-    """Ordered, or about to be."""
-    return or_(jobs.c.state.in_(IN_FLIGHT_STATES), and_(jobs.c.state == State.QUEUED, jobs.c.lease_owner != ""))
-
-
-def count_under_way(connection: Connection, provider: str, worker: str) -> int:
-    """How many orders of this provider are under way; with `worker`, how many jobs run on its machine."""
-    busy = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.lease_owner != "") if worker else is_under_way()
-    owners = connection.execute(select(jobs.c.lease_owner).where(jobs.c.provider == provider, busy)).scalars().all()
-    return sum(not worker or machine_of(owner) == machine_of(worker) for owner in owners)
