@@ -73,7 +73,7 @@ async def _watched(asked: ListJobs) -> Sequence[Job]:
     scope = anyio.CancelScope()
     jobs: Sequence[Job] = ()
     care_at = 0.0
-    async with at_signal(scope.cancel), open_jobs() as found:
+    async with at_signal(lambda _: scope.cancel()), open_jobs() as found:
         with scope, drawing_jobs() as draw:
             while True:
                 jobs = (await found.page(asked, LOCAL)).jobs
