@@ -22,6 +22,7 @@ from ltx_mcp.jobs.confirmation import ConfirmationStore
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.keeping import Keeping
+from ltx_mcp.jobs.operator import OperatorView
 from ltx_mcp.jobs.placement import Placement
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.recovery import Recovery, RecoveryStore
@@ -98,10 +99,7 @@ class Jobs:
 
     @classmethod
     async def open(
-        cls,
-        config: JobsConfig,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sleep: Sleep = anyio.sleep,
+        cls, config: JobsConfig, now: Callable[[], datetime] = lambda: datetime.now(UTC), sleep: Sleep = anyio.sleep
     ) -> "Jobs":
         """Open the home of `config`, or create it. Raises SetupError(storage_failed)."""
         database = await anyio.to_thread.run_sync(Database.open, config.home, config.database_url)
@@ -297,6 +295,11 @@ class Jobs:
     def person(self) -> Recovery:
         """What only a person may settle, not an agent."""
         return Recovery(RecoveryStore(self._database), self._config.catalog, self._adapters.by_name, self._now)
+
+    @property
+    def operator(self) -> OperatorView:
+        """What only an operator sees."""
+        return OperatorView(self._database)
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""
