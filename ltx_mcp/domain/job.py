@@ -81,7 +81,8 @@ def charge_after(state: State, error: ErrorCode | None, *, accepted: bool, failu
 class Job:
     """One row of the store. `fencing_token` grows with each claim, `revision` with each change. `attempts` counts the
     owners that died, `tries` how often the current offer was rejected temporarily; `most_micro` limits the price of all
-    its offers. `set_id` and `take` are set where it is one of several takes."""
+    its offers. `set_id` and `take` are set where it is one of several takes. Its price counts for `team`; it is
+    charged to the `account` of that team, empty: to the operator's."""
 
     id: str
     caller: str
@@ -122,6 +123,8 @@ class Job:
     most_micro: int | None = None
     set_id: str = ""
     take: int = 0
+    team: str = ""
+    account: str = ""
 
     @property
     def take_name(self) -> str:
@@ -216,6 +219,7 @@ class JobChanges(TypedDict, total=False):
     run_after: datetime
     ordered_at: datetime | None
     finished_at: datetime | None
+    account: str
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,11 @@ class Cancellation:
             return [to_job(row._mapping) for row in found]
 
     def request(self, caller: str, job_ids: Sequence[str]) -> Sequence[Job]:
-        """Record the request in all of these jobs, in this order, in one transaction."""
+        """Record the request in all of these jobs in one transaction: in this order, but the newest day first, because
+        days are counted one after the other; see m0007_callers."""
         query = select(jobs).where(jobs.c.caller == caller, jobs.c.id.in_(job_ids))
         with self.database.write() as connection:
-            locked = connection.execute(query.order_by(jobs.c.id).with_for_update())
-            found = {row.id: to_job(row._mapping) for row in locked}
-            return [request_cancel(connection, found[job_id], self.now()) for job_id in job_ids if job_id in found]
+            locked = connection.execute(query.order_by(jobs.c.id).with_for_update()).all()
+            found, days = {row.id: to_job(row._mapping) for row in locked}, {row.id: row.day for row in locked}
+            in_order = sorted((job_id for job_id in job_ids if job_id in found), key=days.__getitem__, reverse=True)
+            return [request_cancel(connection, found[job_id], self.now()) for job_id in in_order]

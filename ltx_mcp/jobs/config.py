@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from ltx_mcp.domain.plan import Catalog
+from ltx_mcp.jobs.callers import CallerLimits, LimitsOf
 
 
 @dataclass(frozen=True)
@@ -26,3 +27,9 @@ class JobsConfig:
     max_live_jobs: int | None = None
     cwd: Path | None = None
     is_typed: bool = False
+
+    @property
+    def limits_of(self) -> LimitsOf:
+        """What each caller may order."""
+        limits = CallerLimits(max_live_jobs=self.max_live_jobs)
+        return lambda caller: limits

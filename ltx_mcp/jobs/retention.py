@@ -16,7 +16,8 @@ from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, ChargeState
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.schema import events, jobs, sets, uploads
+from ltx_mcp.jobs.store.rows import day_of
+from ltx_mcp.jobs.store.schema import events, jobs, sets, spent, uploads
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Retention:
             cleared += len(old)
         with self.database.write(durable=False) as connection:
             connection.execute(delete(uploads).where(uploads.c.expires_at < now))
+            connection.execute(delete(spent).where(spent.c.day < day_of(before), spent.c.micro == 0))
         self.files.remove_inputs(self._used(), before)
         return cleared
 
@@ -71,12 +73,15 @@ class Retention:
 
     def _remove(self, job_ids: list[str]) -> None:
         with self.database.write() as connection:
+            self.database.lock(connection, "retention")
             connection.execute(delete(events).where(events.c.job_id.in_(job_ids)))
             is_of_key = exists().where(sets.c.id == jobs.c.set_id, sets.c.request_key.is_not(None))
             has_no_key = (jobs.c.request_key.is_(None), ~is_of_key)
             of_takes = select(jobs.c.set_id).where(jobs.c.id.in_(job_ids), jobs.c.set_id.is_not(None)).distinct()
             set_ids = connection.execute(of_takes).scalars().all()
-            connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids), *has_no_key))
+            days = connection.execute(select(jobs.c.day).where(jobs.c.id.in_(job_ids)).distinct()).scalars()
+            for day in sorted(days, reverse=True):  # a day after the other, as they are counted; see m0007_callers
+                connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids), jobs.c.day == day, *has_no_key))
             has_take = exists().where(jobs.c.set_id == sets.c.id)
             connection.execute(delete(sets).where(sets.c.id.in_(set_ids), ~has_take))
 

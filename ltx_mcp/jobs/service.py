@@ -4,7 +4,7 @@ work."""
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,10 +28,10 @@ from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.recovery import Recovery, RecoveryStore
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.runner import HandOver, Runner
-from ltx_mcp.jobs.spend import Spend, read_spend
+from ltx_mcp.jobs.spend import Spend, Spender, read_spend
 from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.steps.steps import Steps
-from ltx_mcp.jobs.store.budget import Budget
+from ltx_mcp.jobs.store.budget import Budget, Budgets
 from ltx_mcp.jobs.store.change_notifier import ChangeNotifier
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.paging import Page, read_page
@@ -68,7 +68,7 @@ class Jobs:
         self._database = database
         self._files = FileStore(config.home)
         self._media = self._files.make_media()
-        self._store = Store(database, budget_usd=config.budget_usd, max_live_jobs=config.max_live_jobs)
+        self._store = Store(database, budget_usd=config.budget_usd, limits_of=config.limits_of)
         self._liveness: Liveness = (
             HeartbeatLiveness(database) if database.kind.shared else FileLockLiveness(config.home)
         )
@@ -311,16 +311,19 @@ class Jobs:
         return await self._placement.quotes(arguments, caller)
 
     async def budget(self) -> Budget:
-        """Today's budget."""
+        """Today's budget of all callers together."""
         return await self._store.run_in_thread(self._store.budget, self._now())
 
-    async def spend(self, caller: str, last: date | None = None, days: int = 1) -> Spend:
-        """What this caller ordered on the `days` UTC days up to and including `last` (None: today), and the budget of
-        the complete database on that last day."""
-        now = self._now()
-        at = now if last is None else datetime(last.year, last.month, last.day, tzinfo=UTC)
+    async def budgets(self, caller: str) -> Budgets:
+        """Today's budgets that `caller` may spend from."""
+        return await self._store.run_in_thread(self._store.budgets, self._now(), caller)
+
+    async def spend(self, caller: str | None, last: date | None = None, days: int = 1, by: Spender = "") -> Spend:
+        """What this caller (None: everybody, `by` caller or team) ordered on the `days` UTC days up to and including
+        `last` (None: today), and the budget of the complete database on that last day."""
+        at = self._now() if last is None else datetime.combine(last, time(), UTC)
         budget = await self._store.run_in_thread(self._store.budget, at)
-        return await self._store.run_in_thread(read_spend, self._database, caller, at.date(), days, budget)
+        return await self._store.run_in_thread(read_spend, self._database, caller, at.date(), days, budget, by)
 
     @property
     def catalog(self) -> Catalog:

@@ -4,9 +4,9 @@ table has."""
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, literal, select
 
 from ltx_mcp.domain.job import ChargeState
 from ltx_mcp.jobs.store.budget import Budget
@@ -14,16 +14,21 @@ from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.schema import jobs
 from ltx_mcp.jobs.store.transitions import ROUNDING_MICRO
 
+Spender = Literal["", "caller", "team"]
+"""By what rows are told apart besides day, provider and model."""
+
 
 @dataclass(frozen=True)
 class SpendRow:
     """One day's jobs of one provider and model; money in micro-dollars. `held`, `booked` and `released` count jobs.
 
     `charged` sums the provider's own figures, None where it reported none; `drift` is how much that exceeds the quotes
-    for the same jobs. Released jobs were not charged.
+    for the same jobs. Released jobs were not charged. `spender` is the caller or the team, where rows are told apart by
+    it; empty otherwise, and for jobs of no team.
     """
 
     day: str
+    spender: str
     provider: str
     model: str
     videos: int
@@ -53,38 +58,44 @@ class PriceDrift:
 
 @dataclass(frozen=True)
 class Spend:
-    """Newest day first; `budget` is that of the complete database on the last day."""
+    """Newest day first, and within it by spender, provider and model; `budget` is that of the complete database on the
+    last day. `drifts` are of all rows together."""
 
     rows: tuple[SpendRow, ...]
     drifts: tuple[PriceDrift, ...]
     budget: Budget
 
 
-def read_spend(database: Database, caller: str, last: date, days: int, budget: Budget) -> Spend:
-    """The jobs of one caller on the `days` UTC days up to `last`. Blocking."""
+def read_spend(
+    database: Database, caller: str | None, last: date, days: int, budget: Budget, by: Spender = ""
+) -> Spend:
+    """The jobs of one caller, or without `caller` of all, on the `days` UTC days up to `last`. `by` a caller or a team,
+    there is a row for each of them. Blocking."""
     first = last - timedelta(days=days - 1)
-    selected = and_(jobs.c.caller == caller, jobs.c.day >= first.isoformat(), jobs.c.day <= last.isoformat())
+    selected = and_(jobs.c.day >= first.isoformat(), jobs.c.day <= last.isoformat())
+    if caller is not None:
+        selected = and_(jobs.c.caller == caller, selected)
     with database.read() as connection:
         tried = connection.execute(select(func.max(jobs.c.offer_index)).where(selected)).scalar()
         if tried is None:
             return Spend((), (), budget)
-        ordered = _ordered(selected, tried)
+        ordered = _ordered(selected, tried, by)
         rows = tuple(_to_spent(row) for row in connection.execute(_by_day(ordered)))
         drifts = tuple(PriceDrift(**_values(row)) for row in connection.execute(_drifting(ordered)))
     return Spend(rows, drifts, budget)
 
 
-def _ordered(selected: ColumnElement[bool], tried: int) -> Any:
-    """Each job with the model and date of its current offer, which are inside its JSON."""
+def _ordered(selected: ColumnElement[bool], tried: int, by: Spender) -> Any:
+    """Each job with its spender, and the model and date of its current offer, which are inside its JSON."""
 
     def of_offer(name: str) -> Any:
         parts = ((jobs.c.offer_index == at, jobs.c.offers[(at, name)].as_string()) for at in range(tried + 1))
         return case(*parts)
 
     columns = (jobs.c.day, jobs.c.provider, jobs.c.bill, jobs.c.cost_micro, jobs.c.held_micro, jobs.c.charged_micro)
-    return (
-        select(*columns, of_offer("model").label("model"), of_offer("as_of").label("as_of")).where(selected).subquery()
-    )
+    spenders = {"": literal(""), "caller": jobs.c.caller, "team": func.coalesce(jobs.c.team, "")}
+    more = (spenders[by].label("spender"), of_offer("model").label("model"), of_offer("as_of").label("as_of"))
+    return select(*columns, *more).where(selected).subquery()
 
 
 def _by_day(ordered: Any) -> Any:
@@ -92,7 +103,7 @@ def _by_day(ordered: Any) -> Any:
     counts = func.coalesce(charged, ordered.c.held_micro)
     reported = and_(charged.is_not(None), bill != ChargeState.RELEASED.value)
 
-    group = (ordered.c.day, ordered.c.provider, ordered.c.model)
+    group = (ordered.c.day, ordered.c.spender, ordered.c.provider, ordered.c.model)
     return (
         select(
             *group,
@@ -106,7 +117,7 @@ def _by_day(ordered: Any) -> Any:
             _sum(reported, charged - ordered.c.cost_micro).label("drift_micro"),
         )
         .group_by(*group)
-        .order_by(ordered.c.day.desc(), ordered.c.provider, ordered.c.model)
+        .order_by(ordered.c.day.desc(), *group[1:])
     )
 
 

@@ -54,7 +54,7 @@ class SpendView(ResultModel):
 def to_spend_view(spend: "Spend") -> SpendView:
     """As callers see it."""
     return SpendView(
-        rows=[SpentRow(**_in_usd(row)) for row in spend.rows],
+        rows=[SpentRow(**_in_usd(row, but="spender")) for row in spend.rows],
         drifts=[DriftRow(**_in_usd(drift)) for drift in spend.drifts],
         budget=to_budget_view(spend.budget),
     )
@@ -74,9 +74,9 @@ def read_day(text: str) -> date | None:
     )
 
 
-def _in_usd(record: "SpendRow | PriceDrift") -> dict[str, Any]:
+def _in_usd(record: "SpendRow | PriceDrift", but: str = "") -> dict[str, Any]:
     """The fields of a record, micro-dollars as USD."""
-    fields = vars(record)
+    fields = {name: value for name, value in vars(record).items() if name != but}
     amounts = {name: micro for name, micro in fields.items() if name.endswith("_micro")}
     others = {name: value for name, value in fields.items() if name not in amounts}
     return others | {

@@ -11,6 +11,7 @@ from sqlalchemy import event, insert, select, text
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.callers import CallerLimits
 from ltx_mcp.jobs.store.budget import check_live
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob
@@ -25,7 +26,7 @@ MAX = 3
 
 @pytest.fixture
 def limited(database: Database) -> Store:
-    return Store(database, max_live_jobs=MAX)
+    return Store(database, limits_of=lambda caller: CallerLimits(max_live_jobs=MAX))
 
 
 def filled(store: Store, new_job: New, clock: Clock, caller: str = "local") -> list[Job]:

@@ -17,6 +17,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.request import fingerprint
+from ltx_mcp.jobs.callers import CallerLimits
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.jobs.store.database import Database
@@ -37,7 +38,7 @@ SUM = r"3 takes at 0\.24 USD \(at most 0\.36\), 0\.72 USD in all \(at most 1\.08
 @pytest.fixture
 def limited(database: Database) -> Store:
     """A store with a budget of one dollar and room for four live jobs."""
-    return Store(database, budget_usd=Decimal(1), max_live_jobs=4)
+    return Store(database, budget_usd=Decimal(1), limits_of=lambda caller: CallerLimits(max_live_jobs=4))
 
 
 def three(new_job: New, key: str = "", **asked: Any) -> NewJob:
@@ -114,7 +115,7 @@ def test_a_set_that_is_too_dear_or_too_many_leaves_nothing(
 
 
 def test_a_set_that_fits_exactly_is_placed(database: Database, new_job: New, clock: Clock) -> None:
-    store = Store(database, budget_usd=Decimal("0.72"), max_live_jobs=3)
+    store = Store(database, budget_usd=Decimal("0.72"), limits_of=lambda caller: CallerLimits(max_live_jobs=3))
     assert store.place_set(three(new_job), clock()).fresh
 
 

@@ -1,8 +1,10 @@
-"""What may still be ordered, inside the caller's transaction: the live jobs of a caller, the budget of a UTC day, the
-places at a provider, and the next offer that fits after a definite rejection."""
+"""What may still be ordered, inside the caller's transaction: the live jobs of a caller and those of the last minute,
+the budgets of a UTC day, the places at a provider, and the next offer that fits after a definite rejection."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, literal_column, or_, select
@@ -13,8 +15,12 @@ from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import ceiling
 from ltx_mcp.domain.price import from_micro, to_micro, to_text
 from ltx_mcp.domain.takes import takes_price
-from ltx_mcp.jobs.store.schema import IS_LIVE, jobs
+from ltx_mcp.jobs.store.schema import IS_LIVE, jobs, spent
 from ltx_mcp.jobs.store.transitions import machine_of
+
+TOTAL = ""
+"""The scope of all callers together."""
+MINUTE = timedelta(minutes=1)
 
 
 def check_live(connection: Connection, caller: str, most: int, added: int = 1) -> None:
@@ -38,36 +44,93 @@ def check_live(connection: Connection, caller: str, most: int, added: int = 1) -
         )
 
 
+def check_rate(connection: Connection, caller: str, most: int, now: datetime, added: int = 1) -> None:
+    """Raises CallerError(rate_limited), saying how long to wait, when with so many `added` ones `caller` would have
+    placed more than `most` jobs within a minute. All that were placed count, however they ended."""
+    recent = (jobs.c.caller == caller, jobs.c.created_at > now - MINUTE)
+    placed = connection.execute(select(func.count()).where(*recent)).scalar_one()
+    if placed + added <= most:
+        return
+    found = "1 job was" if placed == 1 else f"{placed} jobs were"
+    more = "" if added == 1 else f" these would be {added} more,"
+    hint = f"Order at most {most} at a time."
+    if added <= most:
+        last_too_many = select(jobs.c.created_at).where(*recent).order_by(jobs.c.created_at)
+        at = connection.execute(last_too_many.offset(placed + added - most - 1).limit(1)).scalar_one()
+        hint = f"Order it again in {ceil((at + MINUTE - now).total_seconds())} s."
+    raise CallerError(
+        ErrorCode.RATE_LIMITED,
+        f"{found} ordered within the last minute,{more} and {most} of one caller may be; nothing was ordered.",
+        hint,
+    )
+
+
 @dataclass(frozen=True)
 class Budget:
-    """The budget of one UTC day in micro-dollars; `limit` None: no limit."""
+    """What one scope may spend on one UTC day, in micro-dollars; `limit` None: no limit."""
 
     limit: int | None
     booked: int
     held: int
+    scope: str = TOTAL
 
     @property
     def left(self) -> int | None:
         """What may still be ordered on that day."""
         return None if self.limit is None else max(0, self.limit - self.booked - self.held)
 
+    def without(self, bill: ChargeState, micro: int) -> "Budget":
+        """The same without a job of this price."""
+        booked, held = ChargeState.BOOKED, ChargeState.HELD
+        return replace(self, booked=self.booked - micro * (bill is booked), held=self.held - micro * (bill is held))
+
     def check(self, offer: Offer, takes: int = 1) -> None:
-        """Raises CallerError(over_budget), saying what is left, when `offer` does not fit so many times."""
+        """Raises CallerError(over_budget), saying whose budget it is and what is left, when `offer` does not fit so
+        many times."""
         if self.left is not None and to_micro(offer.at_most_usd) * takes > self.left:
+            limit = f"{to_text(from_micro(self.limit or 0))} USD"
+            whose, remedy = f"today's budget of {limit}", "LTX_MCP_BUDGET_USD_PER_DAY"
+            if self.scope != TOTAL:
+                kind, _, name = self.scope.partition(":")
+                whose = f"your budget of {limit} for today" if kind == "caller" else f"today's {limit} of team {name}"
+                remedy = "your budget" if kind == "caller" else "the budget of the team"
             raise CallerError(
                 ErrorCode.OVER_BUDGET,
-                f"This costs {takes_price(offer, takes)}; {to_text(from_micro(self.left))} USD are left of today's "
-                f"budget of {to_text(from_micro(self.limit or 0))} USD.",
-                "Ask for less, wait until 00:00 UTC, or let the operator raise LTX_MCP_BUDGET_USD_PER_DAY.",
+                f"This costs {takes_price(offer, takes)}; {to_text(from_micro(self.left))} USD are left of {whose}.",
+                f"Ask for less, wait until 00:00 UTC, or let the operator raise {remedy}.",
             )
 
 
-def read_budget(connection: Connection, day: str, limit: int | None) -> Budget:
-    """The budget of `day`: the provider's own charge if known, else what is held for the job."""
-    amount = func.coalesce(jobs.c.charged_micro, jobs.c.held_micro)
-    query = select(jobs.c.bill, func.sum(amount)).where(jobs.c.day == day).group_by(jobs.c.bill)
-    sums = {bill: int(total) for bill, total in connection.execute(query)}
-    return Budget(limit, sums.get(ChargeState.BOOKED, 0), sums.get(ChargeState.HELD, 0))
+@dataclass(frozen=True)
+class Budgets:
+    """What a caller may spend from: the budget of all callers together, with or without a limit, and, where there is
+    one, the caller's `own` and that of the caller's `team`."""
+
+    total: Budget
+    own: Budget | None = None
+    team: Budget | None = None
+
+
+def scope_of_caller(caller: str) -> str:
+    """What the database counts a caller's money under."""
+    return f"caller:{caller}"
+
+
+def scope_of_team(team: str) -> str:
+    """The same for a team."""
+    return f"team:{team}"
+
+
+def read_budgets(connection: Connection, day: str, limits: Mapping[str, int | None]) -> list[Budget]:
+    """The budgets of `day`, one for each scope of `limits`. The database counts the provider's own charge if known,
+    else what is held for the job."""
+    query = select(spent.c.scope, spent.c.bill, spent.c.micro).where(spent.c.day == day, spent.c.scope.in_(limits))
+    found = {(scope, bill): micro for scope, bill, micro in connection.execute(query)}
+    booked, held = ChargeState.BOOKED, ChargeState.HELD
+    return [
+        Budget(limit, found.get((scope, booked), 0), found.get((scope, held), 0), scope)
+        for scope, limit in limits.items()
+    ]
 
 
 @dataclass(frozen=True)

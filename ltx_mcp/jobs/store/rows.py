@@ -1,7 +1,7 @@
 """Rows of the `jobs` table, inside the caller's transaction: reading, conditional changes and their events."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -72,6 +72,8 @@ _STORED_NAMES = {
 }
 _OUR_NAMES = {name: {stored: ours for ours, stored in names.items()} for name, names in _STORED_NAMES.items()}
 _WORDS = {"state": State, "bill": ChargeState, "cancel": CancelOutcome}
+_NOTHING = {"request_key": "", "set_id": "", "take": 0, "team": "", "account": ""}
+"""What stands in a job for NULL."""
 _NOT_IN_JOB = ("fingerprint", "day", "provider")
 _COLUMN_NAMES = {column.key: column.name for column in jobs.columns}
 _JOB_FIELDS = tuple((key, name) for key, name in _COLUMN_NAMES.items() if key not in _NOT_IN_JOB)
@@ -87,7 +89,8 @@ class LostClaimError(Exception):
 @dataclass(frozen=True)
 class NewJob:
     """A checked, planned and priced request, about to become a row. `most_usd` limits the cost of its offers at newer
-    prices; None: not given. `takes` of more than one become a set, and all else is that of each of them."""
+    prices; None: not given. `takes` of more than one become a set, and all else is that of each of them. `accounts` are
+    those of the team, by provider; see CallerLimits."""
 
     caller: str
     request_key: str
@@ -96,12 +99,14 @@ class NewJob:
     inputs: tuple[Input, ...]
     most_usd: Decimal | None = None
     takes: int = 1
+    team: str = ""
+    accounts: Mapping[str, str] = field(default_factory=dict)
 
 
 def to_job(row: Mapping[Any, Any]) -> Job:
     """The record of a row."""
     values = {key: _read(key, row[name]) for key, name in _JOB_FIELDS}
-    values |= {name: values[name] or nothing for name, nothing in (("request_key", ""), ("set_id", ""), ("take", 0))}
+    values |= {name: values[name] or nothing for name, nothing in _NOTHING.items()}
     return Job(**values)
 
 
@@ -212,6 +217,8 @@ def insert_job(
         "cancel_requested": False,
         "run_after": now,
         "created_at": now,
+        "team": new.team,
+        "account": new.accounts.get(offer.provider),
     }
     connection.execute(insert(jobs), to_columns(values | changed))
     record(connection, job_id, now, what, {"provider": offer.provider, "held_micro": held_micro})
@@ -227,6 +234,8 @@ def _read(name: str, value: Any) -> Any:
 
 
 def _write(name: str, value: Any) -> Any:
+    if name in ("team", "account"):
+        return value or None
     if name in _RECORDS:
         value = _RECORDS[name].dump_python(value, mode="json")
         return [_renamed(record, _STORED_NAMES[name]) for record in value] if name in _STORED_NAMES else value

@@ -86,6 +86,8 @@ jobs = Table(
     Column("finished_at", Moment),
     Column("set_id", Text, ForeignKey("sets.id")),
     Column("take", Integer),
+    Column("team", Text),
+    Column("account", Text),
     Index("jobs_by_key", "caller", "request_key", unique=True),
     Index("jobs_by_fingerprint", "caller", "fingerprint"),
     Index("jobs_by_age", "caller", "created_at", "id"),
@@ -120,6 +122,16 @@ events = Table(
     Column("detail", JSON, nullable=False),
     Index("events_by_job", "job_id", "id"),
 )
+
+spent = Table(
+    "spent",
+    metadata,
+    Column("day", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("bill", Text, primary_key=True),
+    Column("micro", BigInteger, nullable=False),
+)
+"""What is held and booked of each UTC day, by scope; only triggers of the database change it. See m0007_callers."""
 
 uploads = Table(
     "uploads",

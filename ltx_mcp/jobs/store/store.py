@@ -3,12 +3,11 @@
 Blocking; async code uses `run_in_thread`. Only a job's lease owner, under its fencing token, moves it along
 TRANSITIONS."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from typing import Any, Unpack
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, not_, or_, select, update
@@ -18,10 +17,11 @@ from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, Event, Job, JobChange
 from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
-from ltx_mcp.domain.request import fingerprint
+from ltx_mcp.jobs.callers import LOCAL, CallerLimits, LimitsOf
 from ltx_mcp.jobs.cancellation import request_cancel
 from ltx_mcp.jobs.confirmation import name_of, use_up
-from ltx_mcp.jobs.store.budget import Budget, check_live, count_under_way, is_under_way, next_that_fits, read_budget
+from ltx_mcp.jobs.store.admission import Admission
+from ltx_mcp.jobs.store.budget import Budget, Budgets, count_under_way, is_under_way, next_that_fits
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import (
     ActiveJob,
@@ -29,7 +29,6 @@ from ltx_mcp.jobs.store.rows import (
     PlacedJob,
     PlacedSet,
     change,
-    day_of,
     find,
     first_live,
     insert_job,
@@ -39,7 +38,7 @@ from ltx_mcp.jobs.store.rows import (
     terminal_changes,
     to_job,
 )
-from ltx_mcp.jobs.store.same import Repeat, RequestIdentity, find_same, identity_of
+from ltx_mcp.jobs.store.same import Repeat, RequestIdentity, find_same
 from ltx_mcp.jobs.store.schema import events, jobs
 from ltx_mcp.jobs.store.sets import find_named, find_set, insert_set
 from ltx_mcp.jobs.store.transitions import Found, check_transition, price_drift, release_changes
@@ -47,17 +46,17 @@ from ltx_mcp.jobs.store.transitions import Found, check_transition, price_drift,
 MAX_AHEAD = timedelta(hours=1)
 """No job waits longer: a later `run_after` comes from a clock that has been set back since."""
 ASKED_FOR = timedelta(hours=24)
+NO_LIMITS = CallerLimits()
 
 
 class Store:
     """The jobs of one database."""
 
     def __init__(
-        self, database: Database, *, budget_usd: Decimal | None = None, max_live_jobs: int | None = None
+        self, database: Database, *, budget_usd: Decimal | None = None, limits_of: LimitsOf = lambda caller: NO_LIMITS
     ) -> None:
         self._database = database
-        self._max_live_jobs = max_live_jobs
-        self._limit = None if budget_usd is None else to_micro(budget_usd)
+        self._admission = Admission(database, None if budget_usd is None else to_micro(budget_usd), limits_of)
         self.run_in_thread = database.run_in_thread
 
     # -- placing ------------------------------------------------------------------------------------------------
@@ -66,53 +65,38 @@ class Store:
         """The request's job: the one it already has, or a new row with its price held, already claimed for
         `lease_owner`.
 
-        Raises CallerError when the key belongs to another request, the caller has too many live jobs, or the day's
-        budget is too small."""
-        with self._database.write() as connection:
-            if found := self._admit(connection, new, now, repeat, partial(self._database.lock, connection)):
-                assert isinstance(found, Job)
-                return PlacedJob(found, fresh=False)
-            use_up(connection, new.caller, name_of(new.normal, new.request_key))
-            return PlacedJob(insert_job(connection, new, now, "placed", lease_owner), fresh=True)
+        Raises CallerError when the key belongs to another request, the caller has too many live jobs, or a budget is
+        too small."""
+        found = self._admission.refuse_early(new, now, repeat)
+        if found is None:
+            with self._database.write() as connection:
+                found = self._admission.admit(connection, new, now, repeat)
+                if found is None:
+                    use_up(connection, new.caller, name_of(new.normal, new.request_key))
+                    return PlacedJob(insert_job(connection, new, now, "placed", lease_owner), fresh=True)
+        assert isinstance(found, Job)
+        return PlacedJob(found, fresh=False)
 
     def place_set(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY, lease_owner: str = "") -> PlacedSet:
         """As `place`, for several takes: all of them are placed, or none. Limits are compared with their sum."""
-        with self._database.write() as connection:
-            if found := self._admit(connection, new, now, repeat, partial(self._database.lock, connection)):
-                assert isinstance(found, JobSet)
-                return PlacedSet(found, fresh=False)
-            use_up(connection, new.caller, name_of(new.normal, new.request_key))
-            return PlacedSet(insert_set(connection, new, now, lease_owner), fresh=True)
+        found = self._admission.refuse_early(new, now, repeat)
+        if found is None:
+            with self._database.write() as connection:
+                found = self._admission.admit(connection, new, now, repeat)
+                if found is None:
+                    use_up(connection, new.caller, name_of(new.normal, new.request_key))
+                    return PlacedSet(insert_set(connection, new, now, lease_owner), fresh=True)
+        assert isinstance(found, JobSet)
+        return PlacedSet(found, fresh=False)
 
     def check(self, new: NewJob, now: datetime, repeat: Repeat = Repeat.RETRY) -> Job | JobSet | None:
         """What this request already has, or None. Raises what `place` would raise now."""
-        with self._database.read() as connection:
-            return self._admit(connection, new, now, repeat, lambda name: None)
-
-    def _admit(
-        self, connection: Connection, new: NewJob, now: datetime, repeat: Repeat, lock: Callable[[str], None]
-    ) -> Job | JobSet | None:
-        """What this request already has; None when it may be placed now, which what was locked keeps true."""
-        lock(f"request {new.caller} {f'key {new.request_key}' if new.request_key else fingerprint(new.normal)}")
-        if found := find_same(connection, identity_of(new, repeat), now):
-            return found
-        if self._max_live_jobs is not None:
-            lock(f"live {new.caller}")
-            check_live(connection, new.caller, self._max_live_jobs, new.takes)
-        if self._limit is not None:
-            lock(f"budget {day_of(now)}")
-        self._check_budget(connection, new.offers[0], now, new.takes)
-        return None
+        return self._admission.check(new, now, repeat)
 
     def find_same(self, wanted: RequestIdentity, now: datetime) -> Job | JobSet | None:
         """What this request already has, if anything."""
         with self._database.read() as connection:
             return find_same(connection, wanted, now)
-
-    def _check_budget(self, connection: Connection, offer: Offer, day: datetime, takes: int = 1) -> None:
-        """Raises CallerError when the day's budget is too small; it must be locked."""
-        if self._limit is not None:
-            read_budget(connection, day_of(day), self._limit).check(offer, takes)
 
     # -- holding and moving -------------------------------------------------------------------------------------
 
@@ -195,12 +179,9 @@ class Store:
         offers = offers or job.offers
         refused: dict[str, Any] = {"provider": job.offer.provider, "error": problem.code, "message": problem.message}
         with self._database.write() as connection:
-            if self._limit is not None:  # before any row, as `place` does
-                self._database.lock(connection, f"budget {day_of(job.created_at)}")
+            check_budgets = self._admission.later_offers(connection, job)  # locks before any row, as `place` does
             change(connection, _as_held(job), {"bill": ChargeState.RELEASED})
-            index, left_out = next_that_fits(
-                job, offers, problem.code, lambda offer: self._check_budget(connection, offer, job.created_at)
-            )
+            index, left_out = next_that_fits(job, offers, problem.code, check_budgets)
             if index is None:
                 last_error = replace(problem, message=" ".join([problem.message, *(each.message for each in left_out)]))
                 end = terminal_changes(State.FAILED, now) | {"state": State.FAILED, "error": last_error}
@@ -214,6 +195,7 @@ class Store:
                 **{"cost_micro": to_micro(offer.cost_usd), "held_micro": to_micro(offer.at_most_usd), "tries": 0},
                 **{"submitted_by": "", "lease_owner": "", "run_after": now, "status_message": ""},
                 "offers": (*job.offers[:index], offer, *job.offers[index + 1 :]),
+                "account": self._admission.account_of(job, offer.provider),
             }
             change(connection, (jobs.c.id == job.id,), next_try)
             refused |= {"held_micro": to_micro(offer.at_most_usd), "offer_index": index}
@@ -329,9 +311,11 @@ class Store:
         with self._database.read() as connection:
             return [to_job(row._mapping) for row in connection.execute(query.limit(limit))]
 
-    def page(self, caller: str, state: str, limit: int, before: tuple[datetime, str] | None) -> list[Job]:
-        """Newest first, only those older than the job with the time and id `before`."""
-        query = select(jobs).where(jobs.c.caller == caller)
+    def page(self, caller: str | None, state: str, limit: int, before: tuple[datetime, str] | None) -> list[Job]:
+        """Newest first, only those older than the job with the time and id `before`; of everybody without `caller`."""
+        query = select(jobs)
+        if caller is not None:
+            query = query.where(jobs.c.caller == caller)
         if state:
             query = query.where(jobs.c.state == state)
         if before:
@@ -374,10 +358,14 @@ class Store:
         with self._database.read() as connection:
             return [Event(*row) for row in connection.execute(query.order_by(events.c.id))]
 
-    def budget(self, now: datetime) -> Budget:
-        """Today's budget."""
+    def budgets(self, now: datetime, caller: str = LOCAL) -> Budgets:
+        """Today's budgets that `caller` may spend from."""
         with self._database.read() as connection:
-            return read_budget(connection, day_of(now), self._limit)
+            return self._admission.budgets(connection, caller, now)
+
+    def budget(self, now: datetime) -> Budget:
+        """Today's budget of all callers together."""
+        return self.budgets(now).total
 
 
 def _as_held(job: Job) -> tuple[Any, ...]:

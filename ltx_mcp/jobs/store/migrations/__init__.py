@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 
-STEPS = ("m0001_jobs", "m0002_tries", "m0003_shared", "m0004_live", "m0005_prices", "m0006_sets")
+STEPS = ("m0001_jobs", "m0002_tries", "m0003_shared", "m0004_live", "m0005_prices", "m0006_sets", "m0007_callers")
 
 
 def migrate(connection: Connection) -> None:
