@@ -25,6 +25,7 @@ from ltx_mcp.cli.takes import Seen, SeenSet, look_at, videos_of
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.job_set import jobs_of
+from ltx_mcp.jobs.callers import EVERYBODY, is_pattern
 from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import retry_text
 from ltx_mcp.presentation.result_models import to_time
@@ -43,6 +44,7 @@ STATES = [str(state) for state in State]
 @click.option("--watch", is_flag=True, help="Follow them until none is under way.")
 @click.option("--spend", is_flag=True, help="Show what was spent instead, by UTC day, provider and model.")
 @click.option("--days", type=click.IntRange(1, 3650), help=f"How many days of it; needs --spend.  [default: {DAYS}]")
+@click.option("--by", type=click.Choice(["caller", "team"]), help="A line for each of them; needs --spend.")
 @caller_option
 @as_json_option
 @click.pass_context
@@ -53,6 +55,7 @@ def jobs(
     watch: bool,
     spend: bool,
     days: int | None,
+    by: Any,
     whose: str,
     as_json: bool,
 ) -> None:
@@ -61,10 +64,12 @@ def jobs(
         return
     if spend and (watch or state):
         raise click.UsageError("--spend does not go with --watch or --state.")
+    if by == "team" and is_pattern(whose) and whose != EVERYBODY:
+        raise click.UsageError("--by team goes with one --caller, or with all.")
     if spend:
-        print_spend(run(partial(read_spend, days or DAYS)), as_json)
-    elif days is not None:
-        raise click.UsageError("--days needs --spend.")
+        print_spend(run(partial(read_spend, days or DAYS, whose, by or "")), as_json)
+    elif days is not None or by:
+        raise click.UsageError(f"{'--by' if by else '--days'} needs --spend.")
     else:
         asked = ListJobs(limit=limit, state=state or "")
         found = run(partial(_watched if watch else _page, asked, whose))

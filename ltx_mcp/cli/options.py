@@ -47,8 +47,10 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSO
 
 
 def _or_of_group(context: click.Context, parameter: click.Parameter, given: str) -> str:
-    """What stands behind the command, or before it: `jobs --caller NAME show JOB`."""
-    return given or (context.parent.params.get("whose", "") if context.parent else "")
+    """What stands behind the command, or before it: `jobs --caller NAME show JOB`. The * of the callers file is not
+    needed: no name ends before it."""
+    whose = given or (context.parent.params.get("whose", "") if context.parent else "")
+    return whose[:-1] if whose.endswith(("|*", "/*")) else whose
 
 
 caller_option = click.option(

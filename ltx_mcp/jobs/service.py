@@ -169,10 +169,7 @@ class Jobs:
 
     async def order(self, arguments: OrderArguments, caller: str) -> PlacedJob:
         """The job of this request for one take: placed now, or the one it already has; see Placement. Nobody is asked
-        to confirm.
-
-        Raises CallerError or SetupError.
-        """
+        to confirm. Raises CallerError or SetupError."""
         ordered = await self.order_or_ask(arguments, caller, None, can_ask=False)
         assert isinstance(ordered, PlacedJob)
         return ordered
@@ -242,10 +239,7 @@ class Jobs:
 
     async def get_rechecked(self, name: str, caller: str) -> Job | JobSet:
         """What a name stands for, of this caller; jobs whose outcome is unknown are polled once more, if the provider
-        can be asked.
-
-        Raises CallerError(job_not_found).
-        """
+        can be asked. Raises CallerError(job_not_found)."""
         found = await self.find(name, caller)
         for job in jobs_of(found):
             if job.state is State.UNKNOWN:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.domain.job import State
+from ltx_mcp.emulator.app import settings
 from ltx_mcp.jobs.callers import LOCAL, oidc_caller, token_caller, user_caller
 from tests.cli.conftest import Command, Place, posix
 from tests.cli.screens import Screen
+from tests.conftest import Emulated
 from tests.jobs.test_processes import Look
 
 SHOP = token_caller("shop")
@@ -41,6 +43,7 @@ def test_without_caller_a_terminal_shows_its_own_jobs_and_no_caller(ltx: Command
         ("all", [EVE, BEN, ANNA, SHOP, LOCAL]),
         (SHOP, [SHOP]),
         (f"{SHOP}/", [BEN, ANNA]),
+        (f"{SHOP}/*", [BEN, ANNA]),
         ("token|", [BEN, ANNA, SHOP]),
         (f"{SHOP.upper()}/", []),
         ("token", []),
@@ -101,6 +104,46 @@ def test_many_jobs_of_others_are_cancelled_only_where_somebody_says_yes(
     assert ltx("jobs", "cancel", "--all", "--caller", f"{SHOP}/", "--yes").stdout.startswith("2 never_sent")
     ended = {caller for caller, job_id in placed.items() if look.job(job_id).state is State.CANCELLED}
     assert ended == {ANNA, BEN}
+
+
+# -- what was spent -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spent(queued: Place, emulator: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An order of 0.24 USD of each caller, held, as nobody works on it."""
+    for name, value in settings(emulator[0]).items():
+        monkeypatch.setenv(name, value)
+    for caller in CALLERS:
+        queued("a pond", caller, provider="fal", max_cost_usd=1, resolution="1080p")
+
+
+def spenders_in(ltx: Command, *arguments: str) -> list[tuple[str, float]]:
+    rows = json.loads(ltx("jobs", "--spend", "--json", *arguments).stdout)["rows"]
+    return [(row.get("caller", row.get("team", "nobody")), row["reserved_usd"]) for row in rows]
+
+
+def test_an_operator_sees_what_each_caller_and_each_team_spent(ltx: Command, spent: None) -> None:
+    each = {caller: 0.36 for caller in CALLERS}
+    assert dict(spenders_in(ltx, "--by", "caller")) == each
+    assert spenders_in(ltx, "--by", "team") == [("", 1.8)]
+    assert dict(spenders_in(ltx, "--caller", f"{SHOP}/")) == {ANNA: 0.36, BEN: 0.36}
+    assert spenders_in(ltx, "--caller", ANNA) == spenders_in(ltx) == [("nobody", 0.36)]
+    shown = ltx("jobs", "--spend", "--by", "caller").stdout.splitlines()
+    assert shown[0].split()[:3] == ["DAY", "CALLER", "PROVIDER"]
+    assert {ANNA, BEN, SHOP, LOCAL} < {line.split()[1] for line in shown[1:-1]}
+    assert shown[-1] == "Today (UTC): 0.00 USD spent, 1.80 reserved."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--by", "caller"], "--by needs --spend"), (["--spend", "--by", "team", "--caller", "token|"], "one --caller")],
+)
+def test_by_without_spend_or_of_teams_of_some_callers_is_a_usage_error(
+    ltx: Command, arguments: list[str], words: str
+) -> None:
+    refused = ltx("jobs", *arguments)
+    assert (refused.returncode, words in refused.stderr) == (2, True)
 
 
 @posix
