@@ -40,6 +40,7 @@ MEANINGS = {
     ErrorCode.BAD_REPLY: "What came back could not be understood, or is not a film.",
     ErrorCode.OUTCOME_UNKNOWN: "The order may have been taken and charged; it is never sent again by itself.",
     ErrorCode.EXPIRED: "The film was made but its address no longer works.",
+    ErrorCode.INSUFFICIENT_SCOPE: "Over HTTP with a login: the token may look at jobs, but not order or cancel.",
     ErrorCode.STORAGE_FAILED: "The disk or database cannot be used; names the path and the setting.",
     ErrorCode.INTERNAL_ERROR: "A bug; the log on stderr has the traceback.",
 }

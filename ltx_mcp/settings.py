@@ -21,8 +21,9 @@ UNFILLED = re.compile(r"\$(\{[^{}]*\}|\w+)|<UNKNOWN>")
 LEFT_EMPTY = "${user_config."
 """The same, where a form of theirs was left empty on purpose."""
 DEFAULT_LIVE_JOBS = 100
+MIN_SIGNING_KEY_CHARS = 32
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-_PATHS, _ADDRESS = (f"{PREFIX}HOME", f"{PREFIX}MODELS"), f"{PREFIX}DATABASE_URL"
+_PATHS, _ADDRESS = tuple(f"{PREFIX}{name}" for name in ("HOME", "MODELS", "TOKENS_FILE")), f"{PREFIX}DATABASE_URL"
 _PATH_LISTS = (f"{PREFIX}INPUT_DIRS", "SSL_CERT_DIR")
 _PATHS_OF_OTHERS = (
     "SSL_CERT_FILE", "TMPDIR", "TEMP", "TMP", "XDG_DATA_HOME", "XDG_CACHE_HOME", "PGPASSFILE",
@@ -73,6 +74,22 @@ class Settings:
     )
     log_level: str = _setting("LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR, to stderr", "WARNING")
     public_url: str = _setting("PUBLIC_URL", "address under which `serve --http` is reached", "the bound address")
+    issuers_text: str = _setting(
+        "OIDC_ISSUER",
+        "identity providers whose access tokens `serve --http` takes, as each calls itself, separated by commas",
+        "no login",
+    )
+    audience_text: str = _setting("OIDC_AUDIENCE", "the audience that those tokens must name", "PUBLIC_URL/mcp")
+    tokens_file_text: str = _setting(
+        "TOKENS_FILE", "TOML file of the tokens that `serve --http` takes; `ltx-mcp token new` makes one", "no login"
+    )
+    signing_key_text: str = _setting(
+        "SIGNING_KEY",
+        f"secret of at least {MIN_SIGNING_KEY_CHARS} characters that signs links, the same for every server of a "
+        "service; to change it, put the new one first, and leave the old one after a comma for a day",
+        "none; needed for a login",
+        is_secret=True,
+    )
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -90,7 +107,7 @@ class Settings:
     @property
     def providers(self) -> tuple[str, ...]:
         """The operator's order, or empty for the default."""
-        return tuple(name.strip() for name in self.providers_text.split(",") if name.strip())
+        return _listed(self.providers_text)
 
     @property
     def budget_usd(self) -> Decimal | None:
@@ -111,6 +128,31 @@ class Settings:
     def max_live_jobs(self) -> int:
         """Jobs of one caller that may be under way at a time."""
         return int(self.max_live_text or DEFAULT_LIVE_JOBS)
+
+    @property
+    def oidc_issuers(self) -> tuple[str, ...]:
+        """The identity providers, each by its exact name."""
+        return _listed(self.issuers_text)
+
+    @property
+    def oidc_audience(self) -> str:
+        """What an access token must have been made for; empty where neither it nor PUBLIC_URL is set."""
+        return self.audience_text or (f"{self.public_url.rstrip('/')}/mcp" if self.public_url else "")
+
+    @property
+    def tokens_file(self) -> Path | None:
+        """The file of tokens; None is no such login."""
+        return Path(self.tokens_file_text).expanduser().absolute() if self.tokens_file_text else None
+
+    @property
+    def signing_keys(self) -> tuple[str, ...]:
+        """The secrets that signatures are made with; the first signs, all are accepted."""
+        return _listed(self.signing_key_text)
+
+    @property
+    def has_login(self) -> bool:
+        """Whether whoever calls over HTTP must say who that is."""
+        return bool(self.oidc_issuers or self.tokens_file_text)
 
     @property
     def show_frames(self) -> bool:
@@ -206,7 +248,9 @@ def _check(settings: Settings) -> None:
     if settings.public_url and not _is_address(settings.public_url):
         shown = "" if "@" in settings.public_url else settings.public_url
         raise _bad("PUBLIC_URL", shown, "an address such as https://films.example.com")
-    for name, text in (("HOME", settings.home_text), ("MODELS", settings.models_text)):
+    _check_logins(settings)
+    paths = (("HOME", settings.home_text), ("MODELS", settings.models_text), ("TOKENS_FILE", settings.tokens_file_text))
+    for name, text in paths:
         try:
             if text:
                 Path(text).expanduser().absolute()
@@ -214,6 +258,17 @@ def _check(settings: Settings) -> None:
             raise _bad(name, text, "a path; ~ can only be a home folder of this machine") from error
         except OSError as error:
             raise _adrift(name, text) from error
+
+
+def _check_logins(settings: Settings) -> None:
+    # a comma alone must not be read as no login
+    for issuer in settings.oidc_issuers or filter(None, (settings.issuers_text,)):
+        if not _is_address(issuer):
+            shown = "" if "@" in issuer else issuer
+            raise _bad("OIDC_ISSUER", shown, "an address such as https://login.example.com, just as it calls itself")
+    if any(len(key) < MIN_SIGNING_KEY_CHARS for key in settings.signing_keys):
+        how = "openssl rand -base64 32 makes one"
+        raise _bad("SIGNING_KEY", "", f"secrets of at least {MIN_SIGNING_KEY_CHARS} characters each; {how}")
 
 
 def with_absolute_paths(environment: Mapping[str, str]) -> dict[str, str]:
@@ -275,6 +330,10 @@ def _is_amount(text: str) -> bool:
     except InvalidOperation:
         return False
     return amount.is_finite() and amount >= 0
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _is_address(text: str) -> bool:

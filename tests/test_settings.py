@@ -15,7 +15,7 @@ from ltx_mcp.presentation.config import make_config, read_edge
 from ltx_mcp.providers.catalog_loader import read_providers
 from ltx_mcp.settings import described, read_overlay_path, read_settings
 
-DESIGNED = ["VIDEO_STORE", "TOKENS_FILE", "OIDC_ISSUER", "SIGNING_KEY", "WEBHOOKS"]
+DESIGNED = ["VIDEO_STORE", "WEBHOOKS"]
 OVERLAY = """
 name = "local"
 [[offer]]
@@ -133,6 +133,10 @@ def test_other_programs_variables_are_nobodys_business() -> None:
         ("PUBLIC_URL", "https://", "an address such as https://"),
         ("PUBLIC_URL", "https://films.example.com:port", "an address such as https://"),
         ("PUBLIC_URL", "https://films.example.com/?a=1", "an address such as https://"),
+        ("OIDC_ISSUER", "login.example.com", "an address such as https://"),
+        ("OIDC_ISSUER", "token", "an address such as https://"),
+        ("OIDC_ISSUER", ",", "an address such as https://"),
+        ("TOKENS_FILE", "~nobody-of-this-name/tokens.toml", "a path"),
         ("HOME", "~nobody-of-this-name/ltx", "a path"),
         ("MODELS", "~nobody-of-this-name/models.toml", "a path"),
     ],
@@ -224,6 +228,30 @@ def test_the_repr_shows_no_key_of_the_environment() -> None:
     for hidden in ("secret-key", "hunter2", "FAL_KEY"):
         assert hidden not in repr(settings)
         assert hidden not in str(settings)
+
+
+def test_a_short_signing_key_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SetupError, match=r"LTX_MCP_SIGNING_KEY cannot be used; .*at least 32 characters") as raised:
+        read_settings({"LTX_MCP_SIGNING_KEY": f"{'k' * 32},hunter2"})
+    assert "hunter2" not in str(raised.value)
+
+
+def test_logins_are_read_as_they_are_written() -> None:
+    keys = ("k" * 32, "\u00fc" * 40)
+    given = {
+        "OIDC_ISSUER": " https://login.example.com/ , https://b.example ",
+        "PUBLIC_URL": "https://films.example.com/",
+        "TOKENS_FILE": "/srv/tokens.toml",
+        "SIGNING_KEY": ", ".join(keys),
+    }
+    settings = read_settings({f"LTX_MCP_{name}": value for name, value in given.items()})
+    assert settings.oidc_issuers == ("https://login.example.com/", "https://b.example")
+    assert settings.oidc_audience == "https://films.example.com/mcp"
+    assert settings.tokens_file == Path("/srv/tokens.toml")
+    assert settings.signing_keys == keys
+    assert keys[0] not in repr(settings)
+    assert read_settings({"LTX_MCP_OIDC_AUDIENCE": "api://films"}).oidc_audience == "api://films"
+    assert not read_settings({"LTX_MCP_SIGNING_KEY": keys[0]}).has_login
 
 
 def test_every_setting_is_described_for_the_table() -> None:

@@ -21,7 +21,7 @@ from ltx_mcp.domain.confirmation import ConfirmationRequiredError
 from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.presentation.config import LOOPBACK, make_config, read_edge, warn_of_ended
+from ltx_mcp.presentation.config import make_config, read_edge, warn_of_ended
 from ltx_mcp.presentation.logs import log_to_stderr
 
 if TYPE_CHECKING:
@@ -125,17 +125,14 @@ async def at_signal(leave: Callable[[], object]) -> AsyncIterator[None]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that accepts connections from this machine. Raises SetupError."""
-    if host not in LOOPBACK:
-        raise SetupError(
-            ErrorCode.INVALID_REQUEST,
-            f"--host {shorten(host)} would let others order with your keys; "
-            f"this version serves {', '.join(LOOPBACK)} only.",
-        )
+    """A socket that accepts connections to `host`. Raises SetupError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        if not isinstance(error, OSError) or isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            message = f"--host {shorten(host)} is no address of this machine."
+            raise SetupError(ErrorCode.INVALID_REQUEST, message, "0.0.0.0 is all of them.") from error
         taken = "another program has it" if error.errno == errno.EADDRINUSE else os.strerror(error.errno or 0)
         message = f"Port {port} on {host} cannot be used: {taken}."
         raise SetupError(

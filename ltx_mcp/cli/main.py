@@ -34,6 +34,7 @@ COMMANDS = {
     "rm": ("ltx_mcp.cli.films", "Remove the film of a job from this machine."),
     "login": ("ltx_mcp.cli.login", "Keep a provider's key in the system's keyring."),
     "logout": ("ltx_mcp.cli.login", "Take it out again."),
+    "token": ("ltx_mcp.cli.token", "Make a token for a caller of a shared service."),
     "doctor": ("ltx_mcp.cli.doctor", "Say what is there and what is missing."),
     "install": ("ltx_mcp.cli.install", "Put this server into the configuration of an MCP host."),
     "uninstall": ("ltx_mcp.cli.install", "Take it out again."),

@@ -32,14 +32,16 @@ GRACE_S = 1
 
 @click.command()
 @click.option("--http", is_flag=True, help="Serve streamable HTTP at /mcp instead of stdio.")
-@click.option("--host", help=f"Address to bind, loopback only; needs --http.  [default: {HOST}]")
+@click.option("--host", help=f"Address to bind; others than loopback need a login and --http.  [default: {HOST}]")
 @click.option("--port", type=click.IntRange(0, 65535), help=f"0: any that is free; needs --http.  [default: {PORT}]")
-def serve(http: bool = False, host: str | None = None, port: int | None = None) -> None:
+@click.option("--behind-tls-proxy", is_flag=True, help="A proxy of yours encrypts, whatever LTX_MCP_PUBLIC_URL says.")
+def serve(http: bool = False, host: str | None = None, port: int | None = None, behind_tls_proxy: bool = False) -> None:
     """Serve MCP over stdio, or over HTTP with --http."""
     if http:
-        run(partial(_serve_http, HOST if host is None else host, PORT if port is None else port))
-    elif host is not None or port is not None:
-        raise click.UsageError("--host and --port need --http.")
+        host, port = HOST if host is None else host, PORT if port is None else port
+        run(partial(_serve_http, host, port, behind_tls_proxy=behind_tls_proxy))
+    elif host is not None or port is not None or behind_tls_proxy:
+        raise click.UsageError("--host, --port and --behind-tls-proxy need --http.")
     else:
         run(_serve_stdio)
 
@@ -80,8 +82,11 @@ async def _end_on_signal(current_context: "Callable[[], AppContext | None]", *, 
             os._exit(0)
 
 
-async def _serve_http(host: str, port: int) -> None:
+async def _serve_http(host: str, port: int, *, behind_tls_proxy: bool) -> None:
     settings, catalog = read_edge()
+    from ltx_mcp.server.auth.setup import check_service, open_logins
+
+    check_service(settings, host, behind_tls_proxy=behind_tls_proxy)
     with listen(host, port) as listener:
         from ltx_mcp.server.app import make_server
         from ltx_mcp.server.http import make_app
@@ -89,7 +94,7 @@ async def _serve_http(host: str, port: int) -> None:
 
         bound = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         server, current_context = make_server(settings, catalog, base_url=settings.public_url or bound)
-        app = make_app(server, current_context, settings.public_url)
+        app = make_app(server, current_context, settings.public_url, open_logins(settings))
         web = WebServer(app, make_limits(), GRACE_S)
 
         def leave() -> None:
@@ -110,13 +115,17 @@ async def _serve_http(host: str, port: int) -> None:
 
 
 def _who_can_use_it(settings: "Settings", catalog: "Catalog") -> str:
-    """There is no login: whoever reaches the port orders with what this process has."""
+    """Whoever may call orders with what this process has."""
     names = ((facts.name, [name for name in facts.key_env if settings.lookup(name)]) for facts in catalog.providers)
     lent = [f"{provider} ({' and '.join(keys)})" for provider, keys in names if keys]
     orders = f"order with the keys of {_user_name()} for {', '.join(lent)}" if lent else "order previews: no key is set"
     why = previews_text(catalog, settings.environment, "films are previews")
-    sentence = f"There is no login: everyone and every program on this machine can use it, and {orders}."
-    return " ".join(filter(None, (sentence, why)))
+    ways = [f"a token of {settings.tokens_file}"] if settings.tokens_file else []
+    ways += [f"a login at {issuer}" for issuer in settings.oidc_issuers]
+    who = "There is no login: everyone and every program on this machine can use it"
+    if ways:
+        who = f"Everyone with {' or '.join(ways)} can use it at {settings.public_url}"
+    return " ".join(filter(None, (f"{who}, and {orders}.", why)))
 
 
 def _user_name() -> str:

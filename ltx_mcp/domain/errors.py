@@ -28,6 +28,7 @@ class ErrorCode(StrEnum):
     BAD_REPLY = "bad_reply"
     OUTCOME_UNKNOWN = "outcome_unknown"
     EXPIRED = "expired"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
     STORAGE_FAILED = "storage_failed"
     INTERNAL_ERROR = "internal_error"
 

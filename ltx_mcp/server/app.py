@@ -17,6 +17,7 @@ from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS, shorten
 from ltx_mcp.presentation.config import make_config, warn_of_ended
 from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
+from ltx_mcp.server.auth.scopes import make_scope_check
 from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.player.page import make_player
 from ltx_mcp.server.prompts import add_prompts, explain_refusals
@@ -81,6 +82,8 @@ def make_server(
     level = log_to_stderr(settings.log_level)
     warn_of_ended(settings, catalog)
     tools = make_tools(catalog, show_frames=settings.show_frames)
+    reading = [tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint]
+    check_scopes = make_scope_check(reading, has_login=settings.has_login and bool(base_url))
     with _without_rich():
         server = MCPServer[AppContext](
             "ltx-mcp",
@@ -94,7 +97,7 @@ def make_server(
             ],
             lifespan=lifespan,
             log_level=cast(Any, level),
-            middleware=[_mark_response, shorten_names, explain_refusals],
+            middleware=[_mark_response, shorten_names, check_scopes, explain_refusals],
         )
 
     def current_context() -> AppContext | None:

@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ltx_mcp.domain.errors import CallerError, LtxError
 from ltx_mcp.presentation.config import CALLER, LOOPBACK
 from ltx_mcp.server.app_context import AppContext
+from ltx_mcp.server.auth.door import Door
+from ltx_mcp.server.auth.logins import Logins
 from ltx_mcp.server.http_bodies import BodyBudget, FileTransfers, VideoResponse
 from ltx_mcp.server.http_sessions import MAX_SESSIONS_IN_USE, SESSION_IDLE_TIMEOUT_S, Sessions
 
@@ -28,9 +30,13 @@ NOT_OUR_HOST = (
 
 
 def make_app(
-    server: MCPServer[Any], current_context: Callable[[], AppContext | None], public_url: str = ""
+    server: MCPServer[Any],
+    current_context: Callable[[], AppContext | None],
+    public_url: str = "",
+    logins: Logins | None = None,
 ) -> Starlette:
-    """MCP at /mcp and videos at /videos, both only under this machine's names and that of `public_url`."""
+    """MCP at /mcp and videos at /videos, both only under this machine's names and that of `public_url`, and with
+    `logins` only for those who log in."""
     allowed = _allowed(public_url)
     _add_video_route(server, current_context, TransportSecurityMiddleware(allowed))
     app = server.streamable_http_app(
@@ -43,6 +49,8 @@ def make_app(
     app.add_middleware(Sessions, path=PATH)
     app.add_middleware(NamesItsAddress)
     app.add_middleware(BodyBudget, max_body_bytes=MAX_BODY_BYTES, max_bytes=MAX_BODIES_BYTES)
+    if logins is not None:
+        app.add_middleware(Door, logins=logins, public_url=public_url)
     return app
 
 

@@ -7,6 +7,8 @@ from ltx_mcp.jobs.callers import LOCAL
 
 READ, ORDER, ACT = "ltx:read", "ltx:order", "ltx:act"
 SCOPES = (READ, ORDER, ACT)
+USER_SCOPES = (READ, ORDER)
+"""What a person's client is told to ask for; ACT is granted to backends on purpose, never asked for."""
 SCOPE_KEY = "ltx_mcp.principal"
 """Where the door puts the Principal into the ASGI scope of a request."""
 
@@ -20,9 +22,21 @@ class Principal:
     scopes: frozenset[str]
     expires_at: int | None = None
 
+    @property
+    def may_order(self) -> bool:
+        """Whether it may order, cancel and join."""
+        return ORDER in self.scopes
+
+    @property
+    def may_read(self) -> bool:
+        """Whether it may look at its jobs: whoever may order can always see what became of it."""
+        return READ in self.scopes or self.may_order
+
 
 NOBODY = Principal(LOCAL, frozenset(SCOPES))
 """Whoever calls a server without logins, or over stdio."""
+STRANGER = Principal("", frozenset())
+"""Whoever has not logged in at a server with logins: owns nothing and may do nothing."""
 
 
 def principal_of(request: Any) -> Principal:
