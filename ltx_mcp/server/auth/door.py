@@ -26,7 +26,10 @@ MAX_USER_CHARS = 128
 RETRY_S = 5
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*) *")
 _ANY_SITE = {"Access-Control-Allow-Origin": "*"}
-_PREFLIGHT = _ANY_SITE | {"Access-Control-Allow-Methods": "GET, OPTIONS", "Access-Control-Allow-Headers": "*"}
+_PREFLIGHT = _ANY_SITE | {
+    "Access-Control-Allow-Methods": "GET, OPTIONS",
+    "Access-Control-Allow-Headers": "MCP-Protocol-Version",
+}
 
 
 class NotLetIn(Exception):

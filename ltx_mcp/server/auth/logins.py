@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ltx_mcp.jobs.callers import token_caller
 from ltx_mcp.server.auth.principal import ACT, Principal
 from ltx_mcp.server.auth.tokens_file import TokensFile
+
+if TYPE_CHECKING:
+    from ltx_mcp.server.auth.oidc import OidcTokens
 
 MAX_TOKEN_CHARS = 16_000
 """Tokens of identity providers that list many groups have some thousands."""
@@ -20,23 +23,11 @@ class IssuerUnavailable(Exception):
     """No token of an identity provider can be judged: its keys were never read."""
 
 
-class IssuedTokens(Protocol):
-    """The tokens of identity providers."""
-
-    issuers: Sequence[str]
-
-    async def read(self, token: str) -> Principal:
-        """Who holds it. Raises TokenRefused or IssuerUnavailable."""
-
-    async def keep_fresh(self) -> None:
-        """Keep the keys that tokens are judged by fresh, for ever."""
-
-
 class Logins:
-    """Who holds a token. `now` gives the seconds since 1970."""
+    """Who holds a token: of the file, or `issued` by an identity provider. `now` gives the seconds since 1970."""
 
     def __init__(
-        self, file: TokensFile | None, issued: IssuedTokens | None = None, now: Callable[[], float] = time.time
+        self, file: TokensFile | None, issued: "OidcTokens | None" = None, now: Callable[[], float] = time.time
     ) -> None:
         self._file, self.issued, self._now = file, issued, now
 

@@ -1,12 +1,19 @@
 """From the settings to the logins of a service, and the combinations of settings that would not be safe."""
 
+import time
+from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.net.address import is_loopback_host
 from ltx_mcp.server.auth.logins import Logins
+from ltx_mcp.server.auth.tokens_file import TokensFile
 from ltx_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from ltx_mcp.server.auth.oidc import OidcTokens
 
 LOGIN_SETTINGS = "LTX_MCP_TOKENS_FILE or LTX_MCP_OIDC_ISSUER"
 
@@ -15,10 +22,21 @@ def open_logins(settings: Settings) -> Logins | None:
     """How callers log in; None where nobody has to. Raises SetupError."""
     if not settings.has_login:
         return None
-    from ltx_mcp.server.auth.tokens_file import TokensFile
+    file = TokensFile(settings.tokens_file) if settings.tokens_file else None
+    return Logins(file, _open_issuers(settings) if settings.oidc_issuers else None)
 
-    issued = None
-    return Logins(TokensFile(settings.tokens_file) if settings.tokens_file else None, issued)
+
+def _open_issuers(settings: Settings) -> "OidcTokens":
+    """Imports what reads signatures, and what speaks HTTP."""
+    from ltx_mcp.net.fetch_json import fetch_json
+    from ltx_mcp.server.auth.issuer_keys import IssuerKeys
+    from ltx_mcp.server.auth.oidc import OidcTokens
+
+    keys = {
+        issuer: IssuerKeys(issuer, partial(fetch_json, named_by=issuer), time.monotonic)
+        for issuer in settings.oidc_issuers
+    }
+    return OidcTokens(keys, settings.oidc_audience, time.time)
 
 
 def check_service(settings: Settings, host: str, *, behind_tls_proxy: bool) -> None:
