@@ -23,7 +23,8 @@ LEFT_EMPTY = "${user_config."
 DEFAULT_LIVE_JOBS = 100
 MIN_SIGNING_KEY_CHARS = 32
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-_PATHS, _ADDRESS = tuple(f"{PREFIX}{name}" for name in ("HOME", "MODELS", "TOKENS_FILE")), f"{PREFIX}DATABASE_URL"
+_PATHS = tuple(f"{PREFIX}{name}" for name in ("HOME", "MODELS", "TOKENS_FILE", "CALLERS_FILE"))
+_ADDRESS = f"{PREFIX}DATABASE_URL"
 _PATH_LISTS = (f"{PREFIX}INPUT_DIRS", "SSL_CERT_DIR")
 _PATHS_OF_OTHERS = (
     "SSL_CERT_FILE", "TMPDIR", "TEMP", "TMP", "XDG_DATA_HOME", "XDG_CACHE_HOME", "PGPASSFILE",
@@ -68,6 +69,9 @@ class Settings:
     confirm_text: str = _setting("CONFIRM_ABOVE_USD", "a person must agree to a price above this many USD", "off")
     max_live_text: str = _setting(
         "MAX_LIVE_JOBS", "most jobs of one caller that may be under way at a time", str(DEFAULT_LIVE_JOBS)
+    )
+    callers_text: str = _setting(
+        "CALLERS_FILE", "a TOML file with what each caller and team of a shared service may order", "the same for all"
     )
     frames_text: str = _setting(
         "FRAMES", "`off` where the host turns pictures into text: no answer of a tool holds one then", "on"
@@ -153,6 +157,11 @@ class Settings:
     def has_login(self) -> bool:
         """Whether whoever calls over HTTP must say who that is."""
         return bool(self.oidc_issuers or self.tokens_file_text)
+
+    @property
+    def callers_file(self) -> Path | None:
+        """The file that says what each caller may order."""
+        return Path(self.callers_text).expanduser().absolute() if self.callers_text else None
 
     @property
     def show_frames(self) -> bool:
@@ -249,7 +258,10 @@ def _check(settings: Settings) -> None:
         shown = "" if "@" in settings.public_url else settings.public_url
         raise _bad("PUBLIC_URL", shown, "an address such as https://films.example.com")
     _check_logins(settings)
-    paths = (("HOME", settings.home_text), ("MODELS", settings.models_text), ("TOKENS_FILE", settings.tokens_file_text))
+    paths = (
+        *(("HOME", settings.home_text), ("MODELS", settings.models_text)),
+        *(("TOKENS_FILE", settings.tokens_file_text), ("CALLERS_FILE", settings.callers_text)),
+    )
     for name, text in paths:
         try:
             if text:

@@ -158,11 +158,9 @@ async def care_for_ownerless(jobs: "Jobs") -> None:
     ownerless = await jobs.ownerless()
     if ownerless.able and (problem := await anyio.to_thread.run_sync(_start_worker, jobs)):
         say(f"Nobody works on {name_some(ownerless.able)}: {WORK} does. It could not be started here: {problem}.")
-    for provider in dict.fromkeys(ownerless.lacking.values()):
-        theirs = [job_id for job_id, name in ownerless.lacking.items() if name == provider]
-        availability = jobs.catalog.availability.get(provider)
-        why = availability.unavailable_reason if availability else f"{provider} is gone."
-        say(f"Nobody works on {name_some(theirs)}: {why} With that set, {WORK} does.")
+    for account in dict.fromkeys(ownerless.lacking.values()):
+        theirs = [job_id for job_id, name in ownerless.lacking.items() if name == account]
+        say(f"Nobody works on {name_some(theirs)}: {jobs.why_not_served(*account)} With that set, {WORK} does.")
 
 
 def _start_worker(jobs: "Jobs") -> str:

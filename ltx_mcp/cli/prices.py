@@ -82,7 +82,7 @@ async def _estimate(options: dict[str, Any]) -> tuple[Estimate, int]:
     async with open_jobs() as jobs:
         plan = await jobs.quotes(await with_full_ids(jobs, arguments), CALLER)
         supposed = assumed_text(arguments)
-        return to_estimate(plan, arguments.count, await jobs.budget(), supposed), arguments.count
+        return to_estimate(plan, arguments.count, await jobs.budgets(CALLER), supposed), arguments.count
 
 
 @click.command()

@@ -108,7 +108,14 @@ class _BytecomputeApi:
             for field_name, (name, content_type, file) in form.files.items()
         }
         order = self._state.place(
-            NAME, request.url.path, form.texts, video, order_id=str(uuid4()), files=files, adjustments=adjustments
+            NAME,
+            request.url.path,
+            form.texts,
+            video,
+            order_id=str(uuid4()),
+            files=files,
+            adjustments=adjustments,
+            account=request.state.account,
         )
         if order.fault and order.fault_kind == "adjusts":
             _lower(order, order.fault.options.get("duration", SHORTEST_S))
@@ -137,7 +144,7 @@ class _BytecomputeApi:
     def _find(self, request: Request) -> EmulatedOrder:
         """Raises RequestRefused."""
         self._check_key(request)
-        order = self._state.find(NAME, request.path_params["id"])
+        order = self._state.find(NAME, request.path_params["id"], request.state.account)
         if order is None or self._state.age_s(order) > KEPT_S:
             raise RequestRefused(_not_found(request))
         return order
@@ -163,7 +170,7 @@ class _BytecomputeApi:
 
     def _check_key(self, request: Request) -> None:
         """Raises RequestRefused."""
-        if not has_bearer(request, self._state.keys.get(NAME, KEY)):
+        if not has_bearer(request, self._state, NAME, KEY):
             raise RequestRefused(_error(401, "Invalid or missing API key"))
 
 

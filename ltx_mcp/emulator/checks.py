@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import FileResponse
 
+from ltx_mcp.emulator.emulator_state import EmulatorState
+
 DATA_URI = re.compile(r"data:([a-z]+/[a-z0-9.+-]+);base64,([A-Za-z0-9+/]+={0,2})")
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 
@@ -68,9 +70,17 @@ def public_address(text: str, *, lenient: bool = False) -> bool:
         return "." in host and not host.endswith((".localhost", ".local", ".internal"))
 
 
-def has_bearer(request: Request, key: str) -> bool:
-    """Whether the request carries this key as a bearer token."""
-    return request.headers.get("authorization") == f"Bearer {key}"
+def has_key(request: Request, state: EmulatorState, provider: str, given: object, key: str) -> bool:
+    """Whether a key is the provider's own, or that of one of the state's accounts; `request.state.account` is then
+    whose it is."""
+    request.state.account = state.account_of(provider, given, key)
+    return request.state.account is not None
+
+
+def has_bearer(request: Request, state: EmulatorState, provider: str, key: str) -> bool:
+    """The same for the key that the request carries as a bearer token."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return has_key(request, state, provider, token if scheme == "Bearer" else None, key)
 
 
 def media_type(request: Request) -> str:

@@ -107,6 +107,7 @@ class ControlApi:
                 "id": order.id,
                 "provider": order.provider,
                 "endpoint": order.endpoint,
+                "account": order.account,
                 "fields": order.fields,
                 "files": order.files,
                 "state": self._state.status(order),

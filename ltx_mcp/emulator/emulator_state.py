@@ -55,6 +55,7 @@ class Fault:
 class EmulatedOrder:
     """One accepted order, as it was sent. `fields` are the body's fields, `files` the names and sizes of its files.
 
+    `account` is empty for the dummy key.
     Among the `facts` is `billed_s`, the seconds that it costs, and `units` where its provider counts something else.
     """
 
@@ -66,6 +67,7 @@ class EmulatedOrder:
     video: VideoSpec
     placed_at: datetime
     media_id: str
+    account: str = ""
     fault: Fault | None = None
     cancelled_at: datetime | None = None
     facts: dict[str, Any] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class EmulatedPrice:
 
 @dataclass(frozen=True)
 class Call:
-    """One request that came in; `authorized` says whether any credential came with it."""
+    """One request that came in; `authorized` says whether any credential came with it, `account` whose key it was."""
 
     provider: str
     step: str
@@ -96,15 +98,18 @@ class Call:
     status: int
     authorized: bool
     at: datetime
+    account: str = ""
 
 
 class EmulatorState:
     """The state behind all emulated providers. An order waits `wait_s`, then runs `work_s`, by the emulator's clock.
-    `prices` are by endpoint; `limits` are the most orders that a provider has in flight before it says 429."""
+    `prices` are by endpoint; `limits` are the most orders that a provider has in flight before it says 429. `accounts`
+    are further keys that every provider accepts, by whose they are."""
 
     def __init__(self, *, wait_s: float = 0.5, work_s: float = 1.5, keys: Mapping[str, str] | None = None) -> None:
         self.wait_s, self.work_s = wait_s, work_s
         self.keys = dict(keys or {})
+        self.accounts: dict[str, str] = {}
         self.orders: list[EmulatedOrder] = []
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
@@ -127,6 +132,12 @@ class EmulatorState:
         """Advance the clock."""
         self._offset += timedelta(seconds=seconds)
 
+    def account_of(self, provider: str, key: object, usual: str) -> str | None:
+        """Whose key this is: empty for the provider's dummy key, else one of `accounts`; None for nobody's."""
+        if key == self.keys.get(provider, usual):
+            return ""
+        return next((account for account, theirs in self.accounts.items() if theirs == key), None)
+
     def number(self) -> int:
         """A number that nothing else here has."""
         return next(self._numbers)
@@ -139,6 +150,7 @@ class EmulatorState:
         video: VideoSpec,
         *,
         order_id: str,
+        account: str = "",
         files: Mapping[str, dict[str, Any]] | None = None,
         billed_s: float | None = None,
         **facts: Any,
@@ -150,16 +162,25 @@ class EmulatorState:
             width, height = video.width // 4 * 2, video.height // 4 * 2
             video = replace(video, width=width, height=height, duration=max(1.0, video.duration / 2))
         order = EmulatedOrder(
-            order_id, provider, endpoint, dict(fields), dict(files or {}), video, self.now(), f"{self.number():06d}"
+            order_id,
+            provider,
+            endpoint,
+            dict(fields),
+            dict(files or {}),
+            video,
+            self.now(),
+            f"{self.number():06d}",
+            account,
         )
         order.fault = fault
         order.facts = facts | {"billed_s": video.duration if billed_s is None else billed_s}
         self.orders.append(order)
         return order
 
-    def find(self, provider: str, order_id: str) -> EmulatedOrder | None:
-        """An order of this provider."""
-        return next((each for each in self.orders if (each.provider, each.id) == (provider, order_id)), None)
+    def find(self, provider: str, order_id: str, account: str = "") -> EmulatedOrder | None:
+        """An order of this account at this provider; to others it is not there."""
+        named = (provider, order_id, account)
+        return next((each for each in self.orders if (each.provider, each.id, each.account) == named), None)
 
     def by_media(self, media_id: str) -> EmulatedOrder | None:
         """The order a video belongs to."""

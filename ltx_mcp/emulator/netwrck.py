@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ltx_mcp.emulator.checks import decode_data_uri, image_kind, public_address, read_json, retry_headers
+from ltx_mcp.emulator.checks import decode_data_uri, has_key, image_kind, public_address, read_json, retry_headers
 from ltx_mcp.emulator.emulator_state import EmulatedOrder, Fault, VideoSpec
 from ltx_mcp.emulator.wire import Emulator, RequestRefused
 
@@ -70,13 +70,15 @@ class _NetwrckApi:
         body = await read_json(request)
         if body is None:
             return _error(400, "Invalid JSON body")
-        self._check_key(body.pop("api_key", None))
+        self._check_key(request, body.pop("api_key", None))
         path = request.url.path
         if wrong := find_mistake(body, from_image=path == IMAGE):
             return _error(400, wrong)
         asked = DEFAULTS | {"aspect_ratio": "16:9" if path == TEXT else "auto"} | body
         video = await self._video_spec(asked)
-        order = self._state.place(NAME, path, body, video, order_id=f"job_{uuid4().hex[:12]}")
+        order = self._state.place(
+            NAME, path, body, video, order_id=f"job_{uuid4().hex[:12]}", account=request.state.account
+        )
         cost = USD_PER_SECOND[asked["resolution"]] * Decimal(str(asked["duration"]))
         charge = {"credits_charged": int((cost * 100).to_integral_value(ROUND_CEILING)), "cost_usd": float(cost)}
         if asked["response_mode"] == "polling":
@@ -88,8 +90,8 @@ class _NetwrckApi:
 
     async def poll(self, request: Request) -> Response:
         """Where a job stands."""
-        self._check_key(request.query_params.get("api_key"))
-        order = self._state.find(NAME, request.path_params["job_id"])
+        self._check_key(request, request.query_params.get("api_key"))
+        order = self._state.find(NAME, request.path_params["job_id"], request.state.account)
         if order is None:
             return _error(404, "Job not found")
         if order.fault_kind == "unknown_state":
@@ -129,9 +131,9 @@ class _NetwrckApi:
             "fps": video.fps,
         }
 
-    def _check_key(self, key: object) -> None:
+    def _check_key(self, request: Request, key: object) -> None:
         """Raises RequestRefused."""
-        if key != self._state.keys.get(NAME, KEY):
+        if not has_key(request, self._state, NAME, key, KEY):
             raise RequestRefused(_error(401, "Missing or invalid API key"))
 
 

@@ -73,7 +73,16 @@ class Emulator:
             response = await _with_fault(fault, request, handle, refuse)
             secret = any(name in request.headers for name in CREDENTIALS) or "api_key" in request.query_params
             self.state.calls.append(
-                Call(provider, step, request.method, request.url.path, response.status_code, secret, self.state.now())
+                Call(
+                    provider,
+                    step,
+                    request.method,
+                    request.url.path,
+                    response.status_code,
+                    secret,
+                    self.state.now(),
+                    getattr(request.state, "account", ""),
+                )
             )
             return response
 

@@ -14,7 +14,8 @@ class JobsConfig:
     """`folders` may hold inputs; None: no paths are accepted. `lookup` returns the keys and addresses that the catalog
     names. Above `confirm_above_usd` a person must agree; None: never. Without `database_url` the database is a file in
     `home`. Jobs that ended `keep_days` ago are removed; None: never. A caller may have `max_live_jobs` at a time; None:
-    any number. Relative paths start at `cwd`; `is_typed`: a person writes them, see `media/paths.py`."""
+    any number. Relative paths start at `cwd`; `is_typed`: a person writes them, see `media/paths.py`.
+    `limits_by_caller` stand for limits that are not the same for all."""
 
     home: Path
     catalog: Catalog
@@ -27,9 +28,10 @@ class JobsConfig:
     max_live_jobs: int | None = None
     cwd: Path | None = None
     is_typed: bool = False
+    limits_by_caller: LimitsOf | None = None
 
     @property
     def limits_of(self) -> LimitsOf:
         """What each caller may order."""
-        limits = CallerLimits(max_live_jobs=self.max_live_jobs)
-        return lambda caller: limits
+        usual = CallerLimits(max_live_jobs=self.max_live_jobs, confirm_above_usd=self.confirm_above_usd)
+        return self.limits_by_caller or (lambda caller: usual)

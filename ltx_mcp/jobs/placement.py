@@ -1,6 +1,6 @@
 """Placement: turns a caller's arguments into the one job or set of their request, or into a question to a person."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,22 +14,28 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.join import name_video
+from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import Catalog, Plan, ceiling, is_preview_only, make_offers, select_offers, within
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.domain.request import assumed_inputs, canonical_form, media_arguments, to_request
 from ltx_mcp.domain.takes import share_of
+from ltx_mcp.jobs.accounts import catalog_for
+from ltx_mcp.jobs.callers import CallerLimits, LimitsOf
+from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.resolve_inputs import InputResolver, ResolvedInput, with_found
 from ltx_mcp.jobs.store.rows import NewJob, PlacedJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.media.inputs import InputReader
+from ltx_mcp.media.client import MediaClient
+from ltx_mcp.media.inputs import InputReader, fetch_by_proxy, fetch_url
 
 
 @dataclass
 class Placement:
-    """Plans requests and inserts them with `place`. Above `confirm_above_usd` a person must agree; None: never."""
+    """Plans requests and inserts them with `place`. `limits_of` says what each caller may order, and `lookup` gives
+    the keys of teams."""
 
     catalog: Catalog
     store: Store
@@ -38,7 +44,12 @@ class Placement:
     files: FileStore
     reader: InputReader
     now: Callable[[], datetime]
-    confirm_above_usd: Decimal | None = None
+    limits_of: LimitsOf = lambda caller: CallerLimits()
+    lookup: Callable[[str], str] = lambda name: ""
+
+    def catalog_of(self, caller: str) -> Catalog:
+        """What this caller can order."""
+        return catalog_for(self.catalog, self.limits_of(caller), self.lookup)
 
     async def order(
         self,
@@ -71,7 +82,8 @@ class Placement:
         can_ask: bool,
         repeat: Repeat,
     ) -> PlacedJob | PlacedSet | ConfirmationPrompt:
-        request = to_request(arguments)
+        request, limits = to_request(arguments), self.limits_of(caller)
+        catalog = catalog_for(self.catalog, limits, self.lookup)
         if request.join and request.join.captions:
             captions.parse(request.join.captions)
         async with self._media(arguments, caller) as given:
@@ -80,20 +92,21 @@ class Placement:
             try:
                 for each in given:
                     each.check()
-                offers = with_found(select_offers(request, inputs, self.catalog), given)
-                cap_usd, above_usd = (share_of(usd, takes) for usd in (request.max_cost_usd, self.confirm_above_usd))
+                offers = with_found(select_offers(request, inputs, catalog), given)
+                cap_usd, above_usd = (share_of(usd, takes) for usd in (request.max_cost_usd, limits.confirm_above_usd))
                 most_usd = ceiling(offers, cap_usd, above_usd)
                 offers = within(offers, most_usd)
                 await self.store.run_in_thread(self.files.check_room, offers[0], takes)
             except LtxError:
-                is_preview = is_preview_only(request, self.catalog)
+                is_preview = is_preview_only(request, catalog)
                 wanted = RequestIdentity(caller, arguments.request_key, normal, is_preview, repeat)
                 same = await self.store.run_in_thread(self.store.find_same, wanted, self.now())
                 if same is not None:
                     return _placed_before(same)
                 raise
-            new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd, takes)
-            price_request = self._price_request(new, request.max_cost_usd)
+            accounts = {name: account for name, account in limits.accounts.items() if _is_tried(name, offers)}
+            new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd, takes, limits.team, accounts)
+            price_request = _price_request(new, request.max_cost_usd, limits.confirm_above_usd)
             if price_request is not None or any(each.path is not None for each in given):
                 # do not ask about, or keep files of, what would be refused anyway
                 found = await self.store.run_in_thread(self.store.check, new, self.now(), repeat)
@@ -118,7 +131,7 @@ class Placement:
             for each in given:
                 each.check()
             inputs = (*(each.input for each in given), *assumed_inputs(arguments))
-        plan = make_offers(to_request(arguments), inputs, self.catalog)
+        plan = make_offers(to_request(arguments), inputs, self.catalog_of(caller))
         unusable = zip(with_found([offer for offer, _ in plan.unusable], given), plan.unusable, strict=True)
         return replace(
             plan,
@@ -135,12 +148,29 @@ class Placement:
         async with self.files.folder() as folder:
             yield await InputResolver(self.reader, self.store, self.files, caller, folder).resolve(arguments)
 
-    def _price_request(self, new: NewJob, cap_usd: Decimal | None) -> PriceRequest | None:
-        """The price a person must agree to; None if no confirmation is needed."""
-        above_usd = self.confirm_above_usd
-        if above_usd is None or not needs_confirmation(new.offers, above_usd, new.takes):
-            return None
-        return PriceRequest(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd, new.takes)
+
+def _price_request(new: NewJob, cap_usd: Decimal | None, above_usd: Decimal | None) -> PriceRequest | None:
+    """The price a person must agree to; None if no confirmation is needed."""
+    if above_usd is None or not needs_confirmation(new.offers, above_usd, new.takes):
+        return None
+    return PriceRequest(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd, new.takes)
+
+
+def _is_tried(provider: str, offers: Sequence[Offer]) -> bool:
+    return any(offer.provider == provider for offer in offers)
+
+
+def make_reader(config: JobsConfig, media: MediaClient) -> InputReader:
+    """What reads the media that callers give."""
+    return InputReader(
+        config.folders,
+        media.probe_image,
+        # a caller on this machine may reach what this machine reaches
+        fetch_url if config.folders is None else fetch_by_proxy,
+        probe_media=media.probe_media,
+        cwd=config.cwd,
+        is_typed=config.is_typed,
+    )
 
 
 def _placed_before(found: Job | JobSet) -> PlacedJob | PlacedSet:

@@ -15,6 +15,7 @@ from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.quoting import MAX_SHOWN_NAMES, cite, quote, shorten
 from ltx_mcp.domain.request import canonical_form, to_request
+from ltx_mcp.jobs.accounts import unset_text
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob, change, find, insert_job, record_transition, terminal_changes, to_job
 from ltx_mcp.jobs.store.schema import jobs
@@ -103,7 +104,7 @@ class Recovery:
 
     store: RecoveryStore
     catalog: Catalog
-    adapters: Mapping[str, Provider]
+    find_adapter: Callable[[str, str], Provider | None]
     now: Callable[[], datetime]
 
     async def resolve(self, job_id: str, resolution: Resolution) -> Job:
@@ -112,27 +113,30 @@ class Recovery:
 
     async def adopt(self, provider: str, remote_id: str, job_id: str) -> Job:
         """Track an order as the one that this unknown job had sent. Raises CallerError."""
+        job = next((each for each in await self._unknown(provider) if each.id == job_id), None)
+        lookup = self._lookup_of(provider, job.account if job else "")
         tracking = await self._tracking_job(provider, remote_id)
         if tracking is not None:
             return tracking
-        job = next((each for each in await self._unknown(provider) if each.id == job_id), None)
         if job is None:
             raise CallerError(
                 ErrorCode.INVALID_REQUEST,
                 f"{shorten(job_id)} is not a job of {provider} whose outcome is unknown.",
                 await self._choices(provider),
             )
-        remote = self._lookup_of(provider).remote_of(job.offer, remote_id)
+        remote = lookup.remote_of(job.offer, remote_id)
         return await self.store.run_in_thread(self.store.adopt, job.id, remote, self.now())
 
     async def adopt_new(self, provider: str, remote_id: str, arguments: PaidArguments, caller: str) -> Job:
-        """Track an order that no job of this database had sent, as a new job of this request. Raises CallerError."""
+        """Track an order of the operator's account that no job of this database had sent, as a new job of this request.
+        Raises CallerError."""
+        lookup = self._lookup_of(provider)
         tracking = await self._tracking_job(provider, remote_id)
         if tracking is not None:
             return tracking
         request = to_request(arguments)
         offer = select_offers(request, (), self.catalog)[0]
-        remote = self._lookup_of(provider).remote_of(offer, remote_id)
+        remote = lookup.remote_of(offer, remote_id)
         normal = canonical_form(replace(request, takes=1), ()) | {"adopted": f"{provider} {remote_id}"}
         new = NewJob(caller, "", normal, (offer,), ())
         return await self.store.run_in_thread(self.store.adopt_new, new, remote, self.now())
@@ -147,7 +151,6 @@ class Recovery:
             )
 
     async def _tracking_job(self, provider: str, remote_id: str) -> Job | None:
-        self._lookup_of(provider)
         if not NAME.fullmatch(remote_id):
             raise CallerError(ErrorCode.INVALID_REQUEST, "REMOTE_ID is 1 to 200 letters, digits and any of - _ . :")
         found = await self.store.run_in_thread(self.store.tracking_jobs, provider, remote_id)
@@ -165,10 +168,12 @@ class Recovery:
             listed += f" and {len(unknown) - MAX_SHOWN_NAMES:,} more"
         return f"Give --job with one of these: {listed}." if listed else f"There is no such job of {provider}."
 
-    def _lookup_of(self, provider: str) -> SupportsLookup:
-        adapter: object = self.adapters.get(provider)
+    def _lookup_of(self, provider: str, account: str = "") -> SupportsLookup:
+        adapter: object = self.find_adapter(provider, account)
         if isinstance(adapter, SupportsLookup):
             return adapter
+        if account and adapter is None:
+            raise SetupError(ErrorCode.MISSING_KEY, unset_text(provider, account))
         standing = self.catalog.availability.get(provider)
         if standing is None:
             known = ", ".join(spec.name for spec in self.catalog.providers)

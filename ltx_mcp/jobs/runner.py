@@ -63,7 +63,8 @@ class Runner:
         """Place a job or a set, already claimed for this process where that takes nobody's turn; `begin` then runs
         each job. Blocking; raises CallerError or SetupError."""
         provider = new.offers[0].provider
-        is_ours = self._group is not None and provider in self.steps.able and provider not in self.slots
+        is_able = self.steps.can_serve(provider, new.accounts.get(provider, ""))
+        is_ours = self._group is not None and is_able and provider not in self.slots
         place = self.store.place if new.takes == 1 else self.store.place_set
         if not is_ours or self._is_stopping:
             return place(new, now, repeat)
@@ -124,7 +125,7 @@ class Runner:
         if self.liveness.worker:
             await self._release(self.liveness.worker, died=False)
         live = await self.store.run_in_thread(self.store.live)
-        left = sum(each.provider in self.steps.able for each in live)
+        left = sum(self.steps.can_serve(each.provider, each.account) for each in live)
         if left and hand_over:
             await hand_over()
         await self.store.run_in_thread(self.liveness.end)
@@ -173,7 +174,7 @@ class Runner:
             await self.store.run_in_thread(self.store.recheck_due, self.now())
         every = await self.store.run_in_thread(self.store.live)
         await self._recover_orphans({each.lease_owner for each in every if each.lease_owner})
-        live = [each for each in every if each.provider in self.steps.able]
+        live = [each for each in every if self.steps.can_serve(each.provider, each.account)]
         if not live:
             return IDLE_POLL_S
         for each in live:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.job_set import JobSet, jobs_of, one_take_needed
 from ltx_mcp.domain.plan import Catalog, Plan
+from ltx_mcp.jobs.accounts import why_not_served
 from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore
@@ -23,7 +25,7 @@ from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.keeping import Keeping
 from ltx_mcp.jobs.operator import OperatorView
-from ltx_mcp.jobs.placement import Placement
+from ltx_mcp.jobs.placement import Placement, make_reader
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.recovery import Recovery, RecoveryStore
 from ltx_mcp.jobs.retention import Retention
@@ -43,7 +45,6 @@ from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness, is_locked
 from ltx_mcp.jobs.workers.ownerless import Ownerless, alive_workers, find_ownerless
-from ltx_mcp.media.inputs import InputReader, fetch_by_proxy, fetch_url
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.providers.adapters import make_adapters
 
@@ -88,6 +89,7 @@ class Jobs:
             sleep,
             loopback_providers=self._adapters.loopback,
             check_way=self._adapters.check_way,
+            team_adapter=self._adapters.find,
             price_book=self._price_book,
         )
         self._steps = Steps(self._context)
@@ -106,26 +108,10 @@ class Jobs:
         return cls(config, database, now, sleep)
 
     def _make_placement(self) -> Placement:
-        folders = self._config.folders
-        reader = InputReader(
-            folders,
-            self._media.probe_image,
-            # a caller on this machine may reach what this machine reaches
-            fetch_url if folders is None else fetch_by_proxy,
-            probe_media=self._media.probe_media,
-            cwd=self._config.cwd,
-            is_typed=self._config.is_typed,
-        )
-        return Placement(
-            self._config.catalog,
-            self._store,
-            self._runner.place,
-            ConfirmationStore(self._database),
-            self._files,
-            reader,
-            self._now,
-            self._config.confirm_above_usd,
-        )
+        config, confirmations = self._config, ConfirmationStore(self._database)
+        reader, place = make_reader(config, self._media), self._runner.place
+        shared = (config.catalog, self._store, place, confirmations, self._files, reader, self._now)
+        return Placement(*shared, config.limits_of, config.lookup)
 
     def _wake(self) -> None:
         self._watch.wake()
@@ -276,9 +262,12 @@ class Jobs:
 
     def blocked_reason(self, job: Job) -> str:
         """The key or address that this process lacks for a live job without a lease owner; empty if none."""
-        if not job.live or job.lease_owner or job.offer.provider in self._adapters.by_name:
-            return ""
-        return self._config.catalog.availability[job.offer.provider].unavailable_reason
+        at = (job.offer.provider, job.account)
+        return "" if not job.live or job.lease_owner or self._steps.can_serve(*at) else self.why_not_served(*at)
+
+    def why_not_served(self, provider: str, account: str) -> str:
+        """What this process lacks for an account."""
+        return why_not_served(self._config.catalog, provider, account, self._config.lookup)
 
     @property
     def keeping(self) -> Keeping:
@@ -288,7 +277,7 @@ class Jobs:
     @property
     def person(self) -> Recovery:
         """What only a person may settle, not an agent."""
-        return Recovery(RecoveryStore(self._database), self._config.catalog, self._adapters.by_name, self._now)
+        return Recovery(RecoveryStore(self._database), self._config.catalog, self._adapters.find, self._now)
 
     @property
     def operator(self) -> OperatorView:
@@ -306,23 +295,28 @@ class Jobs:
 
     async def budget(self) -> Budget:
         """Today's budget of all callers together."""
-        return await self._store.run_in_thread(self._store.budget, self._now())
+        return (await self.budgets(None)).total
 
-    async def budgets(self, caller: str) -> Budgets:
+    async def budgets(self, caller: str | None) -> Budgets:
         """Today's budgets that `caller` may spend from."""
         return await self._store.run_in_thread(self._store.budgets, self._now(), caller)
 
     async def spend(self, caller: str | None, last: date | None = None, days: int = 1, by: Spender = "") -> Spend:
         """What this caller (None: everybody, `by` caller or team) ordered on the `days` UTC days up to and including
-        `last` (None: today), and the budget of the complete database on that last day."""
+        `last` (None: today), and the budgets on that last day: the caller's, or that of everybody."""
         at = self._now() if last is None else datetime.combine(last, time(), UTC)
-        budget = await self._store.run_in_thread(self._store.budget, at)
-        return await self._store.run_in_thread(read_spend, self._database, caller, at.date(), days, budget, by)
+        budgets = await self._store.run_in_thread(self._store.budgets, at, caller)
+        read = partial(read_spend, self._database, caller, at.date(), days, budgets.shown, by)
+        return replace(await self._store.run_in_thread(read), budgets=budgets)
 
     @property
     def catalog(self) -> Catalog:
         """What can be bought here, at the prices that the last order or quote used."""
         return self._placement.catalog
+
+    def catalog_of(self, caller: str) -> Catalog:
+        """The same for one caller."""
+        return self._placement.catalog_of(caller)
 
     async def queue_ahead(self, job: Job) -> int:
         """How many jobs must end before this queued one can start."""
@@ -362,7 +356,7 @@ class Jobs:
         if not live or await self._store.run_in_thread(is_locked, idle_lock(self.home)):
             return Ownerless()
         alive = await self._store.run_in_thread(alive_workers, self._database, self.home)
-        return find_ownerless(live, alive, self._adapters.by_name, self._slots, self._now())
+        return find_ownerless(live, alive, self._steps.can_serve, self._slots, self._now())
 
     async def is_idle(self) -> bool:
         """Whether the database has no live job."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, and_, case, func, literal, select
 
 from ltx_mcp.domain.job import ChargeState
-from ltx_mcp.jobs.store.budget import Budget
+from ltx_mcp.jobs.store.budget import Budget, Budgets
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.schema import jobs
 from ltx_mcp.jobs.store.transitions import ROUNDING_MICRO
@@ -58,12 +58,13 @@ class PriceDrift:
 
 @dataclass(frozen=True)
 class Spend:
-    """Newest day first, and within it by spender, provider and model; `budget` is that of the complete database on the
-    last day. `drifts` are of all rows together."""
+    """Newest day first, and within it by spender, provider and model; `budget` is what is shown of the budgets of the
+    last day, and `budgets` are those that the caller has. `drifts` are of all rows together."""
 
     rows: tuple[SpendRow, ...]
     drifts: tuple[PriceDrift, ...]
     budget: Budget
+    budgets: Budgets | None = None
 
 
 def read_spend(

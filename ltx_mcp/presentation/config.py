@@ -13,6 +13,7 @@ from ltx_mcp.providers.key_names import misnamed_text, previews_text
 from ltx_mcp.settings import Settings, home_folder, read_overlay_path, read_settings
 
 if TYPE_CHECKING:
+    from ltx_mcp.jobs.callers import LimitsOf
     from ltx_mcp.jobs.config import JobsConfig
 
 logger = logging.getLogger(__name__)
@@ -89,4 +90,16 @@ def make_config(settings: Settings, catalog: Catalog, *, paths: bool, is_typed: 
         settings.max_live_jobs,
         cwd,
         is_typed,
+        read_callers(settings, catalog),
     )
+
+
+def read_callers(settings: Settings, catalog: Catalog) -> "LimitsOf | None":
+    """What each caller may order, by the file of LTX_MCP_CALLERS_FILE; None without one. Raises SetupError."""
+    if settings.callers_file is None:
+        return None
+    from ltx_mcp.jobs.callers import CallerLimits
+    from ltx_mcp.jobs.callers_file import CallersFile
+
+    usual = CallerLimits(max_live_jobs=settings.max_live_jobs, confirm_above_usd=settings.confirm_above_usd)
+    return CallersFile(settings.callers_file, catalog.providers, usual, settings.lookup).limits_of

@@ -43,7 +43,7 @@ async def context_of(jobs: "Jobs", job: Job, *, show_frames: bool = True) -> Job
         queue_ahead=await jobs.queue_ahead(job),
         blocked_reason=jobs.blocked_reason(job),
         refusals=await jobs.refusals(job),
-        continuation=continuation_text(job, jobs.catalog),
+        continuation=continuation_text(job, jobs.catalog_of(job.caller)),
         show_frames=show_frames,
     )
 

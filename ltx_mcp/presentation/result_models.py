@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.plan import Plan
-from ltx_mcp.domain.price import from_micro, price_text, to_wire
+from ltx_mcp.domain.price import from_micro, price_text, to_text, to_wire
 from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, MAX_SHOWN_CHARS, one_line, shorten
 from ltx_mcp.domain.request import to_decimal
 from ltx_mcp.net.address import read_address
@@ -19,7 +19,7 @@ from ltx_mcp.presentation.next_steps import JobContext, context_of, next_step
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
-    from ltx_mcp.jobs.store.budget import Budget
+    from ltx_mcp.jobs.store.budget import Budget, Budgets
 
 MAX_PATH_CHARS = 4096
 MAX_DETAIL = MAX_PROVIDER_CHARS + 100
@@ -316,18 +316,35 @@ def without_frames(view: JobView) -> JobView:
     return view.model_copy(update={"next": f"{NO_PICTURE} {view.next}"}) if view.width else view
 
 
-def to_estimate(plan: Plan, count: int, budget: "Budget", assumed: str = "") -> Estimate:
+def to_estimate(plan: Plan, count: int, budgets: "Budgets", assumed: str = "") -> Estimate:
     """Usable quotes first, cheapest first; `assumed` says which input was assumed."""
-    left = None if budget.left is None else from_micro(budget.left)
+    left = None if budgets.left is None else from_micro(budgets.left)
     over = "The day's budget does not reach."
     usable = [_quote(offer, count, "" if offer.fits(left) else over) for offer in plan.offers]
     others = [_quote(offer, count, unavailable_reason) for offer, unavailable_reason in plan.unusable]
     return Estimate(
         quotes=sorted(usable + others, key=lambda quote: (not quote.usable, quote.max_usd)),
         refused=[RefusedOffer(provider=row.provider, model=row.model, reason=row.reason) for row in plan.refused],
-        budget=to_budget_view(budget),
-        next=assumed or None,
+        budget=to_budget_view(budgets.shown),
+        next=" ".join(filter(None, (whose_budget(budgets), assumed))) or None,
     )
+
+
+def whose_budget(budgets: "Budgets") -> str:
+    """Whose budget is shown, where its caller has a team with one, and what is left of the other."""
+    own, team = budgets.own, budgets.team
+    if team is None or team.left is None:
+        return ""
+    of_team = f"team {team.scope.partition(':')[2]}"
+    if budgets.shown is own:
+        return f"The budget is your own; {_left_text(team)} of {of_team}."
+    more = f"; {_left_text(own)} of your own" if own and own.left is not None else ""
+    return f"The budget is that of {of_team}{more}."
+
+
+def _left_text(budget: "Budget") -> str:
+    left, limit = (to_text(from_micro(micro or 0)) for micro in (budget.left, budget.limit))
+    return f"{left} of {limit} USD are left today"
 
 
 def to_budget_view(budget: "Budget") -> BudgetView:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.price import from_micro, to_wire
 from ltx_mcp.domain.quoting import quote
-from ltx_mcp.presentation.result_models import BudgetView, ResultModel, to_budget_view
+from ltx_mcp.presentation.result_models import BudgetView, ResultModel, to_budget_view, whose_budget
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.spend import PriceDrift, Spend, SpendRow
@@ -44,11 +44,13 @@ class DriftRow(ResultModel):
 
 
 class SpendView(ResultModel):
-    """Newest day first; the budget is that of the last day, of everybody together."""
+    """Newest day first; the budget is that of the last day: the operator's, of everybody together, or what the caller
+    has of it. `next` says whose it is, where a caller has a team with a budget."""
 
     rows: list[SpentRow]
     drifts: list[DriftRow]
     budget: BudgetView
+    next: str | None = None
 
 
 def to_spend_view(spend: "Spend") -> SpendView:
@@ -57,6 +59,7 @@ def to_spend_view(spend: "Spend") -> SpendView:
         rows=[SpentRow(**_in_usd(row, but="spender")) for row in spend.rows],
         drifts=[DriftRow(**_in_usd(drift)) for drift in spend.drifts],
         budget=to_budget_view(spend.budget),
+        next=(whose_budget(spend.budgets) if spend.budgets else "") or None,
     )
 
 

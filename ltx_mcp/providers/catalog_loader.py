@@ -145,10 +145,11 @@ def make_catalog(providers: tuple[ProviderSpec, ...], order: tuple[str, ...], lo
             f"LTX_MCP_PROVIDERS names {quote(unknown[0])}, which is none of {', '.join(names)}.",
         )
     order = order or tuple(facts.name for facts in providers if facts.name != PREVIEW_PROVIDER)
-    return Catalog(providers, {facts.name: _availability(facts, order, lookup) for facts in providers}, order)
+    return Catalog(providers, {facts.name: find_availability(facts, order, lookup) for facts in providers}, order)
 
 
-def _availability(facts: ProviderSpec, order: tuple[str, ...], lookup: Callable[[str], str]) -> Availability:
+def find_availability(facts: ProviderSpec, order: tuple[str, ...], lookup: Callable[[str], str]) -> Availability:
+    """Whether a provider can be used with these settings. Raises SetupError for one that has an impossible value."""
     addresses = read_addresses(facts, lookup)
     read_options(facts, lookup)
     if facts.name not in order and facts.name != PREVIEW_PROVIDER:
@@ -163,6 +164,18 @@ def can_serve(facts: ProviderSpec, lookup: Callable[[str], str]) -> bool:
     """Whether orders at this provider can be tracked from here, whatever `auto` may choose."""
     has_key = not facts.key_env or bool(read_key(facts, lookup))
     return has_key and set(needed_urls(facts)) <= read_addresses(facts, lookup).keys()
+
+
+def with_account(facts: ProviderSpec, account: str, lookup: Callable[[str], str]) -> Callable[[str], str]:
+    """`lookup`, in which this provider's key is the value of the variable `account`; an empty one is the operator's."""
+    if not account:
+        return lookup
+    own, *others = facts.key_env or ("",)
+
+    def look_up(name: str) -> str:
+        return lookup(account) if name == own else "" if name in others else lookup(name)
+
+    return look_up
 
 
 def needed_urls(facts: ProviderSpec) -> tuple[str, ...]:

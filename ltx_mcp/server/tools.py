@@ -128,7 +128,7 @@ async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -
     and what is left of today's budget. Free and instant; call it before a paid tool."""
     _, jobs = await open_jobs(context)
     plan = await jobs.quotes(arguments, CALLER)
-    estimate = to_estimate(plan, arguments.count, await jobs.budget(), assumed_text(arguments))
+    estimate = to_estimate(plan, arguments.count, await jobs.budgets(CALLER), assumed_text(arguments))
     return make_result(estimate_text(estimate, arguments.count), estimate)
 
 
@@ -260,7 +260,7 @@ async def _checked_job(arguments: CheckJob, context: Context[AppContext], job: J
         shown = await jobs.keeping.sheet(job)
     meta = None
     if client_supports_apps(context):
-        meta = player_meta(job, jobs.catalog, jobs.blocked_reason(job), datetime.now(UTC))
+        meta = player_meta(job, jobs.catalog_of(job.caller), jobs.blocked_reason(job), datetime.now(UTC))
     return make_result(job_text(view, await app_context.status_text(job)), view, shown, meta=meta)
 
 

@@ -209,10 +209,10 @@ class StoreMachine(Model):
 
     def claim(self, data: st.DataObject) -> None:
         worker, slots = data.draw(workers), data.draw(st.sampled_from([{}, {}, {"local": 1}, {"fal": 1, "local": 0}]))
-        able = data.draw(st.sampled_from([None, None, frozenset({"fal", "ltx"})]))
+        able = data.draw(st.sampled_from([None, None, frozenset({("fal", ""), ("ltx", "")})]))
         on_machine = data.draw(st.sampled_from([REPEATABLE, frozenset[str]()]))
         full = {name for name, most in slots.items() if self.under_way(name, worker, name in on_machine) >= most}
-        fit = [each for each in self.due() if able is None or each.provider in able]
+        fit = [each for each in self.due() if able is None or (each.provider, "") in able]
         fit = [each for each in fit if each.state is not State.QUEUED or each.provider not in full]
         job = self.store.claim(worker, slots, self.now, able, on_machine)
         if not fit:

@@ -19,6 +19,10 @@ def live(clock: Clock, holder: str = "", provider: str = "fal", due: timedelta =
     return ActiveJob("job_a", holder, 1, provider, clock() - due, False)
 
 
+def at_fal(provider: str, account: str) -> bool:
+    return (provider, account) == ("fal", "")
+
+
 @pytest.mark.parametrize(
     ("holder", "alive", "due", "is_ownerless"),
     [
@@ -33,18 +37,18 @@ def live(clock: Clock, holder: str = "", provider: str = "fal", due: timedelta =
 def test_a_job_has_an_owner_while_one_is_alive_who_has_it_or_will_soon(
     clock: Clock, holder: str, alive: set[str], due: timedelta, is_ownerless: bool
 ) -> None:
-    found = find_ownerless([live(clock, holder, due=due)], alive, {"fal"}, (), clock())
+    found = find_ownerless([live(clock, holder, due=due)], alive, at_fal, (), clock())
     assert (found.able, found.lacking) == (("job_a",) if is_ownerless else (), {})
 
 
 def test_what_lacks_a_key_here_is_told_apart(clock: Clock) -> None:
-    found = find_ownerless([live(clock, "w_dead", "ltx")], (), {"fal"}, (), clock())
-    assert (found.able, found.lacking) == ((), {"job_a": "ltx"})
+    found = find_ownerless([live(clock, "w_dead", "ltx")], (), at_fal, (), clock())
+    assert (found.able, found.lacking) == ((), {"job_a": ("ltx", "")})
 
 
 def test_what_waits_for_a_free_place_has_its_owner(clock: Clock) -> None:
     jobs = [live(clock, "w_b", "local"), live(clock, "", "local", LONG_AGO)]
-    assert find_ownerless(jobs, {"w_b"}, {"local"}, {"local"}, clock()).able == ()
+    assert find_ownerless(jobs, {"w_b"}, lambda provider, account: True, {"local"}, clock()).able == ()
 
 
 def test_those_who_work_are_known_until_they_end(database: Database, home: Path) -> None:

@@ -98,5 +98,5 @@ async def test_an_estimate_says_it_in_a_sentence(bench: Bench, tmp_path: Path) -
     path = LYING_SOUNDS["media.m4a"](tmp_path / "a.m4a")
     arguments = EstimateCost(operation="audio_to_video", audio=str(path), provider="ltx")
     plan = await bench.jobs.quotes(arguments, "local")
-    text = estimate_text(to_estimate(plan, 1, await bench.jobs.budget()))
+    text = estimate_text(to_estimate(plan, 1, await bench.jobs.budgets("local")))
     assert f"audio {SAID_S + 0.02:g} s by its header -> 12" in text

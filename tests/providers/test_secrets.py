@@ -92,7 +92,7 @@ async def told(bench: Bench) -> list[tuple[str, bytes]]:
         answers.append((f"row of {job.id}", to_summary(job).to_wire()))
         answers.append((f"history of {job.id}", [(each.what, each.detail) for each in await bench.history(job)]))
         answers.append((f"error of {job.id}", repr(job.error)))
-    estimate = to_estimate(await bench.jobs.quotes(EstimateCost(), "local"), 1, await bench.jobs.budget())
+    estimate = to_estimate(await bench.jobs.quotes(EstimateCost(), "local"), 1, await bench.jobs.budgets("local"))
     answers.append(("estimate", estimate.to_wire()))
     return [(place, json.dumps(each, ensure_ascii=False).encode("utf-8", "replace")) for place, each in answers]
 

@@ -21,7 +21,7 @@ from ltx_mcp.domain.plan import make_offers
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import assumed_inputs, to_request
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.jobs.store.budget import Budget
+from ltx_mcp.jobs.store.budget import Budget, Budgets
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.presentation.next_steps import JobContext
@@ -78,7 +78,7 @@ def test_an_estimate_says_the_same_in_both_halves(asked: dict[str, Any], words: 
     arguments = EstimateCost(**asked)
     catalog = make_catalog(read_providers(), (), lambda name: SETTINGS.get(name, ""))
     plan = make_offers(to_request(arguments), assumed_inputs(arguments), catalog)
-    estimate = to_estimate(plan, arguments.count, HALF_A_DAY, assumed_text(arguments))
+    estimate = to_estimate(plan, arguments.count, Budgets(HALF_A_DAY), assumed_text(arguments))
     both = make_result(estimate_text(estimate, arguments.count), estimate)
     from_text, structure = read("estimate_cost", both, "text"), both.structured_content or {}
     assert len(from_text.facts["quotes"]) == len(structure["quotes"]) > 0

@@ -86,6 +86,7 @@ class Queue:
             body or {},
             edit.video,
             order_id=str(uuid4()),
+            account=request.state.account,
             billed_s=edit.billed_s,
             units=edit.units,
             answer=edit.answer,
@@ -153,7 +154,7 @@ class Queue:
         return JSONResponse({"prices": prices, "next_cursor": None, "has_more": False})
 
     def _find(self, request: Request) -> EmulatedOrder | None:
-        order = self.emulator.state.find(NAME, request.path_params["request_id"])
+        order = self.emulator.state.find(NAME, request.path_params["request_id"], request.state.account)
         app = "{owner}/{app}".format(**request.path_params)
         return order if order and order.endpoint.startswith(f"{app}/") else None
 

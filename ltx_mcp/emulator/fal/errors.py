@@ -5,6 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ltx_mcp.emulator.checks import has_key
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.emulator.wire import RequestRefused
 
@@ -84,9 +85,10 @@ def detail(
 
 
 def check_key(request: Request, state: EmulatorState) -> None:
-    """`Authorization: Key id:secret`; the word is Key. Raises RequestRefused."""
+    """`Authorization: Key id:secret`; the word is Key. `request.state.account` is then whose it is. Raises
+    RequestRefused."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if not key:
         raise RequestRefused(infra_error(401, message="Authentication is required to access this application"))
-    if scheme != "Key" or key != state.keys.get(NAME, KEY):
+    if scheme != "Key" or not has_key(request, state, NAME, key, KEY):
         raise RequestRefused(infra_error(401, message="No user found for Key ID and Secret"))

@@ -75,7 +75,7 @@ class _LtxApi:
     async def poll(self, request: Request) -> Response:
         """v2: where a job stands, under the endpoint it was sent to, for a day after its end."""
         self._check_key(request)
-        order = self._state.find(NAME, request.path_params["id"])
+        order = self._state.find(NAME, request.path_params["id"], request.state.account)
         path = f"/v2/{request.path_params['endpoint']}"
         if order is None or order.endpoint != path or self._is_forgotten(order):
             return to_error(404, f"Job {request.path_params['id']} not found")
@@ -132,12 +132,18 @@ class _LtxApi:
             raise invalid("The body must be a JSON object, sent as application/json")
         edit = await READERS[request.url.path.rsplit("/", 1)[1]](body, self._emulator)
         return self._state.place(
-            NAME, request.url.path, body, edit.video, order_id=str(uuid4()), billed_s=edit.billed_s
+            NAME,
+            request.url.path,
+            body,
+            edit.video,
+            order_id=str(uuid4()),
+            billed_s=edit.billed_s,
+            account=request.state.account,
         )
 
     def _check_key(self, request: Request) -> None:
         """Raises RequestRefused."""
-        if not has_bearer(request, self._state.keys.get(NAME, KEY)):
+        if not has_bearer(request, self._state, NAME, KEY):
             raise RequestRefused(to_error(401, "The API key is missing, malformed or wrong"))
 
     def _is_forgotten(self, order: EmulatedOrder) -> bool:

@@ -87,8 +87,9 @@ class WakeSignals:
 
 @dataclass
 class StepContext:
-    """`loopback_providers` run on this machine; `chance` returns numbers from 0 to 1; `check_way` raises ProviderError
-    for a provider that cannot be reached; `price_book` has the prices that providers report."""
+    """`adapters` are those of the operator's accounts by provider, `team_adapter` gives that of a team's. Providers of
+    `loopback_providers` run on this machine; `chance` returns numbers from 0 to 1; `check_way` raises ProviderError for
+    an account of a provider that cannot be reached; `price_book` has the prices that providers report."""
 
     store: Store
     uploads: UploadCache
@@ -101,13 +102,24 @@ class StepContext:
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     chance: Callable[[], float] = random.random
     loopback_providers: frozenset[str] = frozenset()
-    check_way: Callable[[str], None] = lambda provider: None
+    check_way: Callable[[str, str], None] = lambda provider, account: None
+    team_adapter: Callable[[str, str], Provider | None] = lambda provider, account: None
     price_book: PriceBook | None = None
     wake_signals: WakeSignals = field(init=False)
     drifting: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self.wake_signals = WakeSignals(self.sleep)
+
+    def find_adapter(self, provider: str, account: str) -> Provider | None:
+        """The adapter of an account; None where it cannot be served from here."""
+        return self.team_adapter(provider, account) if account else self.adapters.get(provider)
+
+    def adapter(self, job: Job) -> Provider:
+        """The adapter of the account that the job's row names, whatever the operator has written since."""
+        adapter = self.find_adapter(job.offer.provider, job.account)
+        assert adapter is not None  # else this process would not have claimed it
+        return adapter
 
     def spec(self, job: Job) -> ProviderSpec:
         """The provider that the job's current offer is for."""
@@ -201,7 +213,7 @@ class StepContext:
 
     def downloader(self, job: Job) -> SupportsDownload | None:
         """The adapter that can download this job's video by a call of its own, if there is one."""
-        adapter: object = self.adapters.get(job.offer.provider)
+        adapter: object = self.find_adapter(job.offer.provider, job.account)
         return adapter if isinstance(adapter, SupportsDownload) and job.provider_ref is not None else None
 
     def expiry(self, job: Job, seen: PollResult) -> datetime | None:

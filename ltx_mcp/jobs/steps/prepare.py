@@ -57,7 +57,7 @@ class PrepareStep:
         if not is_complete:
             return await self._store.run_in_thread(self._store.wait_for_sources, job, self._context.now())
         try:
-            self._context.check_way(job.offer.provider)
+            self._context.check_way(job.offer.provider, job.account)
             uris = {given.role: await self._uri(job, given) for given in job.inputs}
         except ProviderError as error:  # nothing is ordered yet, so every failure here is a definite rejection
             return await self._context.fail_over(job, JobError.of(error), self._context.now())
@@ -198,7 +198,7 @@ class PrepareStep:
 
     async def _upload(self, job: Job, given: Input) -> str:
         """The URL of the input at the provider: uploaded now, unless it is there already."""
-        adapter, uploads = self._context.adapters[job.offer.provider], self._context.uploads
+        adapter, uploads = self._context.adapter(job), self._context.uploads
         assert isinstance(adapter, SupportsUpload)
         key = (job.offer.provider, adapter.account, given)
         if uri := await uploads.run_in_thread(uploads.find, *key, self._context.now()):

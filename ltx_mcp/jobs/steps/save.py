@@ -142,7 +142,7 @@ class SaveStep:
 
     async def _refresh_address(self, job: Job) -> Job:
         """Ask whether the video has another URL by now."""
-        adapter = self._context.adapters[job.offer.provider]
+        adapter = self._context.adapter(job)
         if not isinstance(adapter, SupportsPoll) or job.provider_ref is None:
             return job
         try:

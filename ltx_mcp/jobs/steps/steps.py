@@ -12,6 +12,7 @@ from ltx_mcp.jobs.steps.prepare import PrepareStep
 from ltx_mcp.jobs.steps.save import SaveStep
 from ltx_mcp.jobs.steps.submit import SubmitStep, no_answer
 from ltx_mcp.jobs.steps.track import TrackStep
+from ltx_mcp.jobs.store.rows import Account
 
 
 class Steps:
@@ -19,6 +20,7 @@ class Steps:
 
     def __init__(self, context: StepContext) -> None:
         self._context = context
+        self._teams: set[Account] = set()
         self._submit_step = SubmitStep(context)
         self._steps = {
             State.QUEUED: PrepareStep(context).step,
@@ -28,9 +30,17 @@ class Steps:
         }
 
     @property
-    def able(self) -> frozenset[str]:
-        """The providers that can be served from here."""
-        return frozenset(self._context.adapters)
+    def able(self) -> frozenset[Account]:
+        """The accounts that can be served from here: the operator's, and those of teams that were asked about."""
+        return frozenset((provider, "") for provider in self._context.adapters) | self._teams
+
+    def can_serve(self, provider: str, account: str) -> bool:
+        """Whether orders of this account can be served from here."""
+        if self._context.find_adapter(provider, account) is None:
+            return False
+        if account:
+            self._teams.add((provider, account))
+        return True
 
     def wake(self, job_id: str) -> None:
         """Something about this job changed: end its sleep, if it sleeps here."""

@@ -51,7 +51,7 @@ class TrackStep:
             return await self._write_deferred(job, deferred)
         if job.provider_ref is None:
             return await self._lost(job)
-        adapter = self._context.adapters[job.offer.provider]
+        adapter = self._context.adapter(job)
         is_tried = _is_to_be_stopped(job)
         if is_tried:
             job = await self._pass_on_cancel(job, adapter)

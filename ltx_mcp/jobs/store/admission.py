@@ -6,20 +6,20 @@ locks that keep two orders from the same dollar, not the counters: a server of v
 that of the day too, and sums the rows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
 
-from ltx_mcp.domain.errors import CallerError
+from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import fingerprint
-from ltx_mcp.jobs.callers import LimitsOf
+from ltx_mcp.jobs.callers import LOCAL, LimitsOf
 from ltx_mcp.jobs.store.budget import (
     TOTAL,
     Budget,
@@ -78,22 +78,37 @@ class Admission:
     def later_offers(self, connection: Connection, job: Job) -> Callable[[Offer], None]:
         """What raises CallerError for an offer that does not fit the budgets in place of the job's current one, whose
         price is free then. Locks the budgets, before any row."""
-        limits = self._budget_limits(job.caller, job.team)
-        budgets = self._lock_budgets(connection, job.created_at, limits, partial(self.database.lock, connection))
+        lock = partial(self.database.lock, connection)
+        budgets = self._lock_budgets(connection, job.created_at, job.caller, job.team, lock)
         amount = job.held_micro if job.charged_micro is None else job.charged_micro
         left = [budget.without(job.bill, amount) for budget in budgets]
-        return partial(_check_budgets, left, takes=1)
+
+        def check(offer: Offer) -> None:
+            self.account_of(job, offer.provider)
+            _check_budgets(left, offer, takes=1)
+
+        return check
 
     def account_of(self, job: Job, provider: str) -> str:
-        """The account that pays an offer of `provider` for this job."""
-        if provider == job.offer.provider:
-            return job.account
-        return self.limits_of(job.caller).accounts.get(provider, "")
+        """The account that pays an offer of `provider` for this job. Raises CallerError where nobody here knows whether
+        its team has one: no other account may pay for it."""
+        if provider == job.offer.provider or not job.team:
+            return job.account if provider == job.offer.provider else ""
+        limits = self.limits_of(job.caller)
+        if limits.team != job.team:
+            message = f"It is not known here whether team {job.team} has an account at {provider}."
+            raise CallerError(ErrorCode.MISSING_KEY, message)
+        return limits.accounts.get(provider, "")
 
-    def budgets(self, connection: Connection, caller: str, day: datetime) -> Budgets:
-        """The budgets of a UTC day that `caller` may spend from."""
-        own, team = scope_of_caller(caller), scope_of_team(self.limits_of(caller).team)
-        limits = {TOTAL: self.limit} | self._budget_limits(caller, self.limits_of(caller).team)
+    def budgets(self, connection: Connection, caller: str | None, day: datetime) -> Budgets:
+        """The budgets of a UTC day that `caller` may spend from; without one, only that of all callers together."""
+        if caller is None:
+            return Budgets(*read_budgets(connection, day_of(day), {TOTAL: self.limit}))
+        in_team = self.limits_of(caller).team
+        own, team = scope_of_caller(caller), scope_of_team(in_team)
+        limits = {TOTAL: self.limit} | self._budget_limits(caller, in_team)
+        if caller != LOCAL:
+            limits.setdefault(own, None)
         found = {budget.scope: budget for budget in read_budgets(connection, day_of(day), limits)}
         return Budgets(found[TOTAL], found.get(own), found.get(team))
 
@@ -110,7 +125,7 @@ class Admission:
             check_live(connection, new.caller, limits.max_live_jobs, new.takes)
         if limits.orders_per_minute is not None:
             check_rate(connection, new.caller, limits.orders_per_minute, now, new.takes)
-        budgets = self._lock_budgets(connection, now, self._budget_limits(new.caller, new.team), lock)
+        budgets = self._lock_budgets(connection, now, new.caller, new.team, lock)
         _check_budgets(budgets, new.offers[0], new.takes)
 
     def _budget_limits(self, caller: str, team: str) -> dict[str, int | None]:
@@ -123,12 +138,13 @@ class Admission:
         return own if self.limit is None else own | {TOTAL: self.limit}
 
     def _lock_budgets(
-        self, connection: Connection, at: datetime, limits: Mapping[str, int | None], lock: Lock
+        self, connection: Connection, at: datetime, caller: str, team: str, lock: Lock
     ) -> Sequence[Budget]:
-        day = day_of(at)
+        day, limits = day_of(at), self._budget_limits(caller, team)
         for scope in limits:
             lock(f"budget {day} {scope}".rstrip())
-        return read_budgets(connection, day, limits) if limits else ()
+        found = read_budgets(connection, day, limits) if limits else ()
+        return [replace(each, is_told=each.scope != TOTAL or caller == LOCAL) for each in found]
 
 
 def _check_budgets(budgets: Sequence[Budget], offer: Offer, takes: int) -> None:

@@ -1,26 +1,26 @@
 """What may still be ordered, inside the caller's transaction: the live jobs of a caller and those of the last minute,
-the budgets of a UTC day, the places at a provider, and the next offer that fits after a definite rejection."""
+the budgets of a UTC day, and the next offer that fits after a definite rejection."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Any
+from operator import itemgetter
 
-from sqlalchemy import Connection, and_, func, literal_column, or_, select
+from sqlalchemy import Connection, func, literal_column, select
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode
-from ltx_mcp.domain.job import ACTIVE_STATES, IN_FLIGHT_STATES, ChargeState, Job, State
+from ltx_mcp.domain.job import ChargeState, Job
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import ceiling
 from ltx_mcp.domain.price import from_micro, to_micro, to_text
 from ltx_mcp.domain.takes import takes_price
 from ltx_mcp.jobs.store.schema import IS_LIVE, jobs, spent
-from ltx_mcp.jobs.store.transitions import machine_of
 
 TOTAL = ""
 """The scope of all callers together."""
 MINUTE = timedelta(minutes=1)
+NOT_TOLD = "today's budget of this service does not reach"
 
 
 def check_live(connection: Connection, caller: str, most: int, added: int = 1) -> None:
@@ -67,12 +67,14 @@ def check_rate(connection: Connection, caller: str, most: int, now: datetime, ad
 
 @dataclass(frozen=True)
 class Budget:
-    """What one scope may spend on one UTC day, in micro-dollars; `limit` None: no limit."""
+    """What one scope may spend on one UTC day, in micro-dollars; `limit` None: no limit. Without `is_told` it is
+    not said what is left of it, which is what others spend."""
 
     limit: int | None
     booked: int
     held: int
     scope: str = TOTAL
+    is_told: bool = True
 
     @property
     def left(self) -> int | None:
@@ -88,15 +90,17 @@ class Budget:
         """Raises CallerError(over_budget), saying whose budget it is and what is left, when `offer` does not fit so
         many times."""
         if self.left is not None and to_micro(offer.at_most_usd) * takes > self.left:
+            costs = f"This costs {takes_price(offer, takes)}"
             limit = f"{to_text(from_micro(self.limit or 0))} USD"
             whose, remedy = f"today's budget of {limit}", "LTX_MCP_BUDGET_USD_PER_DAY"
             if self.scope != TOTAL:
                 kind, _, name = self.scope.partition(":")
                 whose = f"your budget of {limit} for today" if kind == "caller" else f"today's {limit} of team {name}"
                 remedy = "your budget" if kind == "caller" else "the budget of the team"
+            left = f"{to_text(from_micro(self.left))} USD are left of {whose}"
             raise CallerError(
                 ErrorCode.OVER_BUDGET,
-                f"This costs {takes_price(offer, takes)}; {to_text(from_micro(self.left))} USD are left of {whose}.",
+                f"{costs}; {left if self.is_told else NOT_TOLD}.",
                 f"Ask for less, wait until 00:00 UTC, or let the operator raise {remedy}.",
             )
 
@@ -104,11 +108,23 @@ class Budget:
 @dataclass(frozen=True)
 class Budgets:
     """What a caller may spend from: the budget of all callers together, with or without a limit, and, where there is
-    one, the caller's `own` and that of the caller's `team`."""
+    one, the caller's `own` and that of the caller's `team`. Whoever is not the operator always has an own one."""
 
     total: Budget
     own: Budget | None = None
     team: Budget | None = None
+
+    @property
+    def shown(self) -> Budget:
+        """What the caller is shown: the tightest of those that are not of all callers together, where there is any."""
+        limited = [(each.left, each) for each in (self.own, self.team) if each is not None and each.left is not None]
+        return min(limited, key=itemgetter(0))[1] if limited else self.own or self.total
+
+    @property
+    def left(self) -> int | None:
+        """What may still be ordered by all of them."""
+        left = [each.left for each in (self.total, self.own, self.team) if each is not None and each.left is not None]
+        return min(left, default=None)
 
 
 def scope_of_caller(caller: str) -> str:
@@ -173,15 +189,3 @@ def _check_most(job: Job, offer: Offer) -> None:
             ErrorCode.OVER_BUDGET,
             f"By its newest price it costs {offer.price}, more than the {to_text(most)} USD that this job may cost.",
         )
-
-
-def is_under_way() -> Any:
-    """Ordered, or about to be."""
-    return or_(jobs.c.state.in_(IN_FLIGHT_STATES), and_(jobs.c.state == State.QUEUED, jobs.c.lease_owner != ""))
-
-
-def count_under_way(connection: Connection, provider: str, worker: str) -> int:
-    """How many orders of this provider are under way; with `worker`, how many jobs run on its machine."""
-    busy = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.lease_owner != "") if worker else is_under_way()
-    owners = connection.execute(select(jobs.c.lease_owner).where(jobs.c.provider == provider, busy)).scalars().all()
-    return sum(not worker or machine_of(owner) == machine_of(worker) for owner in owners)

@@ -19,6 +19,9 @@ from ltx_mcp.domain.request import Input, fingerprint
 from ltx_mcp.jobs.store.schema import events, jobs
 from ltx_mcp.jobs.store.transitions import for_history, new_job_id
 
+Account = tuple[str, str]
+"""A provider, and whose orders these are: the variable that holds the key of a team, or empty for the operator's."""
+
 
 @dataclass(frozen=True)
 class ActiveJob:
@@ -30,6 +33,12 @@ class ActiveJob:
     provider: str
     run_after: datetime
     is_cancel_pending: bool
+    account: str = ""
+
+    @property
+    def where(self) -> Account:
+        """Its provider, and the account there."""
+        return self.provider, self.account
 
 
 @dataclass(frozen=True)

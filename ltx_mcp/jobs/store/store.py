@@ -10,20 +10,22 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, not_, or_, select, update
+from sqlalchemy import Connection, Text, and_, cast, func, or_, select
 
 from ltx_mcp.domain.errors import JobError
 from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, Event, Job, JobChanges, State
 from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
-from ltx_mcp.jobs.callers import LOCAL, CallerLimits, LimitsOf
+from ltx_mcp.jobs.callers import CallerLimits, LimitsOf
 from ltx_mcp.jobs.cancellation import request_cancel
 from ltx_mcp.jobs.confirmation import name_of, use_up
 from ltx_mcp.jobs.store.admission import Admission
-from ltx_mcp.jobs.store.budget import Budget, Budgets, count_under_way, is_under_way, next_that_fits
+from ltx_mcp.jobs.store.budget import Budget, Budgets, next_that_fits
+from ltx_mcp.jobs.store.claims import claim, count_ahead, is_due
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import (
+    Account,
     ActiveJob,
     NewJob,
     PlacedJob,
@@ -43,8 +45,6 @@ from ltx_mcp.jobs.store.schema import events, jobs
 from ltx_mcp.jobs.store.sets import find_named, find_set, insert_set
 from ltx_mcp.jobs.store.transitions import Found, check_transition, price_drift, release_changes
 
-MAX_AHEAD = timedelta(hours=1)
-"""No job waits longer: a later `run_after` comes from a clock that has been set back since."""
 ASKED_FOR = timedelta(hours=24)
 NO_LIMITS = CallerLimits()
 
@@ -105,49 +105,11 @@ class Store:
         worker: str,
         slots: Mapping[str, int],
         now: datetime,
-        able: AbstractSet[str] | None = None,
+        able: AbstractSet[Account] | None = None,
         on_machine: AbstractSet[str] = frozenset(),
     ) -> Job | None:
-        """Claim the oldest job that is due and has no lease owner.
-
-        `slots` limits the orders of a provider that are under way, in the account or, for providers `on_machine`, on
-        the worker's machine; `able` are the providers that can be served from here (None: all).
-        """
-        due = or_(jobs.c.run_after <= now, jobs.c.run_after > now + MAX_AHEAD)
-        free = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.lease_owner == "", jobs.c.blocked_by == "", due)
-        full: set[str] = set()
-        if not self._has_any(free, able):
-            return None
-        with self._database.write(durable=False) as connection:
-            while True:
-                query = select(jobs.c.id, jobs.c.provider, jobs.c.state).where(free)
-                query = query.where(not_(and_(jobs.c.state == State.QUEUED, jobs.c.provider.in_(full))))
-                if able is not None:
-                    query = query.where(jobs.c.provider.in_(able))
-                first = query.order_by(jobs.c.created_at).limit(1).with_for_update(skip_locked=True)
-                row = connection.execute(first).first()
-                if row is None:
-                    return None
-                most = slots.get(row.provider)
-                if row.state != State.QUEUED or most is None:
-                    break
-                self._database.lock(connection, f"slots {row.provider}")
-                if count_under_way(connection, row.provider, worker if row.provider in on_machine else "") < most:
-                    break
-                full.add(row.provider)
-            changes = {
-                "lease_owner": worker,
-                "fencing_token": jobs.c.fencing_token + 1,
-                "revision": jobs.c.revision + 1,
-            }
-            connection.execute(update(jobs).where(jobs.c.id == row.id).values(**changes))
-            return load(connection, row.id)
-
-    def _has_any(self, free: ColumnElement[bool], able: AbstractSet[str] | None) -> bool:
-        """Whether there may be anything to claim. It only reads, so that the common empty case blocks no writer."""
-        query = select(jobs.c.id).where(free, *(() if able is None else (jobs.c.provider.in_(able),))).limit(1)
-        with self._database.read() as connection:
-            return connection.execute(query).first() is not None
+        """Claim the oldest job that is due, has no lease owner and can be served from here; see `claims`."""
+        return claim(self._database, worker, slots, now, able, on_machine)
 
     def transition(self, job: Job, to: State, now: datetime, what: str = "", **changes: Unpack[JobChanges]) -> Job:
         """The lease owner's transition with its event. Raises LostClaimError when the claim is lost."""
@@ -238,8 +200,7 @@ class Store:
 
     def recheck_due(self, now: datetime) -> int:
         """The same for all that are due, until a day after their order; returns how many."""
-        when = or_(jobs.c.run_after <= now, jobs.c.run_after > now + MAX_AHEAD)
-        may_be_asked = (jobs.c.state == State.UNKNOWN, jobs.c.provider_ref.is_not(None), when)
+        may_be_asked = (jobs.c.state == State.UNKNOWN, jobs.c.provider_ref.is_not(None), is_due(now))
         query = select(jobs.c.id).where(*may_be_asked, jobs.c.ordered_at > now - ASKED_FOR).order_by(jobs.c.id)
         with self._database.write() as connection:
             due = connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
@@ -340,17 +301,16 @@ class Store:
         """Every live job that is not blocked by another one."""
         columns = (jobs.c.id, jobs.c.lease_owner, jobs.c.fencing_token, jobs.c.provider, jobs.c.run_after)
         is_cancel_pending = and_(jobs.c.cancel_requested, jobs.c.cancel.is_(None))
-        query = select(*columns, is_cancel_pending).where(jobs.c.state.in_(ACTIVE_STATES), jobs.c.blocked_by == "")
+        query = select(*columns, is_cancel_pending, func.coalesce(jobs.c.account, "")).where(
+            jobs.c.state.in_(ACTIVE_STATES), jobs.c.blocked_by == ""
+        )
         with self._database.read() as connection:
             return [ActiveJob(*row) for row in connection.execute(query)]
 
     def count_ahead(self, job: Job) -> int:
-        """How many jobs of the same provider come before a queued one: those under way and older queued ones."""
-        older = and_(jobs.c.state == State.QUEUED, jobs.c.blocked_by == "", jobs.c.created_at < job.created_at)
-        first = or_(is_under_way(), older)
-        query = select(func.count()).where(jobs.c.provider == job.offer.provider, jobs.c.id != job.id, first)
+        """How many jobs of the same account come before a queued one."""
         with self._database.read() as connection:
-            return connection.execute(query).scalar_one()
+            return count_ahead(connection, job)
 
     def history(self, job_id: str) -> list[Event]:
         """The events of a job, oldest first."""
@@ -358,8 +318,8 @@ class Store:
         with self._database.read() as connection:
             return [Event(*row) for row in connection.execute(query.order_by(events.c.id))]
 
-    def budgets(self, now: datetime, caller: str = LOCAL) -> Budgets:
-        """Today's budgets that `caller` may spend from."""
+    def budgets(self, now: datetime, caller: str | None = None) -> Budgets:
+        """Today's budgets that `caller` may spend from; without one, only that of all callers together."""
         with self._database.read() as connection:
             return self._admission.budgets(connection, caller, now)
 

@@ -1,6 +1,6 @@
 """Live jobs that nobody works on: their process was killed, and no other has taken them over since."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.rows import ActiveJob
+from ltx_mcp.jobs.store.rows import Account, ActiveJob
 from ltx_mcp.jobs.store.schema import workers
 from ltx_mcp.jobs.workers.heartbeat import CLOCK, LEASE_S
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness
@@ -19,31 +19,32 @@ TAKEN_WITHIN = timedelta(seconds=90)
 
 @dataclass(frozen=True)
 class Ownerless:
-    """Those that a worker started from here can run, and the providers of the others, which need a key first."""
+    """Those that a worker started from here can run, and the accounts of the others, which need a key first."""
 
     able: tuple[str, ...] = ()
-    lacking: Mapping[str, str] = field(default_factory=dict)
+    lacking: Mapping[str, Account] = field(default_factory=dict)
 
 
 def find_ownerless(
     live: Sequence[ActiveJob],
     alive: Collection[str],
-    able: Collection[str],
+    can_serve: Callable[[str, str], bool],
     slots: Collection[str],
     now: datetime,
 ) -> Ownerless:
-    """The live jobs that no `alive` worker has or will soon have. `able` are the providers that can be served from
-    here, `slots` those with a limit of concurrent jobs: a job that waits for one of their slots is not ownerless."""
-    busy = {each.provider for each in live if each.lease_owner in alive and each.provider in slots}
+    """The live jobs that no `alive` worker has or will soon have. `can_serve` says whether an account can be served
+    from here. `slots` are the providers with a limit of concurrent jobs: a job that waits for one of their slots is not
+    ownerless."""
+    busy = {each.where for each in live if each.lease_owner in alive and each.provider in slots}
     found = [
         each
         for each in live
         if each.lease_owner not in alive
-        and (each.lease_owner or not alive or (each.run_after < now - TAKEN_WITHIN and each.provider not in busy))
+        and (each.lease_owner or not alive or (each.run_after < now - TAKEN_WITHIN and each.where not in busy))
     ]
     return Ownerless(
-        tuple(each.id for each in found if each.provider in able),
-        {each.id: each.provider for each in found if each.provider not in able},
+        tuple(each.id for each in found if can_serve(*each.where)),
+        {each.id: each.where for each in found if not can_serve(*each.where)},
     )
 
 
