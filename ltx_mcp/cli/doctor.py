@@ -85,7 +85,8 @@ def _parts(given: Given, offline: bool) -> dict[str, Look]:
         return await check_logins(given, offline=offline)
 
     parts: dict[str, Look] = {"Providers": providers, "State": state, "This machine": machine, "Hosts": hosts}
-    return parts | ({"Logins": logins} if given.settings.has_login else {})
+    is_shared = given.settings.has_login or given.settings.callers_file
+    return parts | ({"Logins": logins} if is_shared else {})
 
 
 async def _part(title: str, look: Look) -> Group:

@@ -17,11 +17,12 @@ from ltx_mcp.cli.checks.settings import read_given
 from ltx_mcp.server.auth.tokens_file import new_token, to_row_text
 from tests.cli.conftest import Command, posix
 from tests.providers.raw import Line, Raw, answer, serving
+from tests.server.auth.issuer import public_jwk
 
 pytestmark = pytest.mark.anyio
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
-RSA = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "a", "n": "AQAB", "e": "AQAB"}
+RSA = public_jwk("RS256", "a")
 OIDC, OAUTH = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
 
 
@@ -69,14 +70,13 @@ async def test_an_identity_provider_that_is_as_it_should_be_is_fine(below: str, 
 @pytest.mark.parametrize(
     ("pages", "words"),
     [
-        ({}, "is no metadata (HTTP 404)"),
-        (pages_of("ISSUER/"), "calls itself 'http://"),
-        (pages_of("https://login.example.com"), "calls itself 'https://login.example.com'"),
-        ({OIDC: {"jwks_uri": "ISSUER/keys"}}, "does not say what it calls itself"),
+        ({}, "answers with HTTP status 404"),
+        (pages_of("ISSUER/"), "is of the issuer 'http://"),
+        (pages_of("https://login.example.com"), "is of the issuer 'https://login.example.com'"),
+        ({OIDC: {"jwks_uri": "ISSUER/keys"}}, "which is another name"),
         ({OIDC: {"issuer": "ISSUER"}}, "no jwks_uri"),
-        (pages_of(keys=[]), "no key that tokens can be checked with"),
-        (pages_of(keys=[RSA | {"use": "enc"}, RSA | {"alg": "RS512"}, {"kty": "oct"}, "key"]), "no key that tokens"),
-        (pages_of(keys="none"), "no key that tokens can be checked with"),
+        (pages_of(keys=[]), "has no key for any of RS256"),
+        (pages_of(keys=[RSA | {"use": "enc"}, RSA | {"alg": "RS512"}, {"kty": "oct"}, "key"]), "has no key for any of"),
     ],
 )
 async def test_what_lets_no_token_in_is_a_failure_that_says_what_to_set(pages: dict[str, Any], words: str) -> None:

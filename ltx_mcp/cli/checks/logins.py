@@ -6,10 +6,9 @@ Asked are only pages that anybody may read. Nothing of a key or a token is shown
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -17,24 +16,24 @@ import anyio
 from ltx_mcp.cli.checks.finding import Finding, failure, fine, warning
 from ltx_mcp.cli.checks.providers import CLOCK_MEND
 from ltx_mcp.cli.checks.settings import Given
+from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import ProviderError, SetupError
-from ltx_mcp.domain.quoting import list_names, quote, shorten
+from ltx_mcp.domain.quoting import list_names, shorten
+from ltx_mcp.jobs.callers_file import check_callers_file
 from ltx_mcp.net.address import is_loopback_host
 from ltx_mcp.net.diagnose import diagnose
+from ltx_mcp.net.fetch_json import FetchError, fetch_json
 from ltx_mcp.net.provider_client import HttpRequest, ProviderClient
-from ltx_mcp.net.reply import HttpResponse
 from ltx_mcp.presentation.config import LOOPBACK
 from ltx_mcp.private import is_open
 from ltx_mcp.providers.base import CHECK_S
+from ltx_mcp.server.auth.issuer_keys import IssuerKeys, metadata_addresses
 from ltx_mcp.server.auth.setup import check_service
 from ltx_mcp.server.auth.tokens_file import TokenRow, TokensFileError, read_tokens
 from ltx_mcp.settings import Settings
 
 ISSUER, AUDIENCE, PUBLIC_URL = "LTX_MCP_OIDC_ISSUER", "LTX_MCP_OIDC_AUDIENCE", "LTX_MCP_PUBLIC_URL"
 TOKENS_FILE, SIGNING_KEY = "LTX_MCP_TOKENS_FILE", "LTX_MCP_SIGNING_KEY"
-DISCOVERY, METADATA = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
-KEY_KINDS = {"RSA": ("RS256", "PS256"), "EC": ("ES256",), "OKP": ("EdDSA",)}
-"""The kinds of keys that tokens may be signed with, and the algorithms of each."""
 CLOCKS_AGREE = timedelta(seconds=30)
 SOON = timedelta(days=14)
 MADE_UP = re.compile(r"example|change.?me|replace|placeholder|insert|0123456789|abcdefgh|(.)\1{7}", re.IGNORECASE)
@@ -56,20 +55,13 @@ async def check_logins(given: Given, *, offline: bool) -> list[Finding]:
         *([_audience(settings)] if settings.oidc_issuers else []),
         *([_clock(differences)] if differences else []),
         *(check_tokens(settings.tokens_file, datetime.now(UTC)) if settings.tokens_file else []),
+        *(check_callers(settings, given.catalog.providers) if settings.callers_file else []),
         *([_signing_key(settings.signing_keys)] if settings.signing_keys else []),
-        *([] if given.bad & {SIGNING_KEY, PUBLIC_URL} else [_service(settings)]),
+        *([_service(settings)] if settings.has_login and not given.bad & {SIGNING_KEY, PUBLIC_URL} else []),
     ]
 
 
 # -- identity providers -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _NotReadError(Exception):
-    """Why a page of an identity provider cannot be used, and what to do."""
-
-    found: str
-    mend: str
 
 
 def _name_of(issuer: str) -> str:
@@ -77,69 +69,30 @@ def _name_of(issuer: str) -> str:
 
 
 async def _ask_issuer(issuer: str) -> tuple[Finding, timedelta | None]:
-    """What its metadata and its keys are like, and by how much its clock is ahead of ours."""
+    """Whether its metadata and keys can be read, as a server reads them, and by how much its clock is ahead of ours."""
     what = _name_of(issuer)
+    try:
+        at = await _ask_time(issuer)
+        keys = await IssuerKeys(issuer, partial(fetch_json, named_by=issuer), anyio.current_time).read()
+    except ProviderError as error:
+        why = diagnose(error, CHECK_S)
+        return failure(what, f"{shorten(urlsplit(issuer).netloc)} {why.words}", why.fix or f"Check {ISSUER}."), None
+    except FetchError as error:
+        mend = f"Set {ISSUER} to exactly what your identity provider calls itself in its metadata."
+        return failure(what, f"{error}, so no token would be taken", mend), None
+    count = "1 key" if len(keys) == 1 else f"{len(keys)} keys"
+    return fine(what, f"calls itself {shorten(issuer)}, and has {count} to check tokens with"), at
+
+
+async def _ask_time(issuer: str) -> timedelta | None:
+    """By how much its clock is ahead of ours. Raises ProviderError where it cannot be asked."""
     client = ProviderClient("the identity provider", is_loopback=is_loopback_host(urlsplit(issuer).hostname or ""))
     try:
-        answer = await _read_metadata(client, issuer)
-        ahead = answer.server_time - datetime.now(UTC) if answer.server_time else None
-        keys = await _read_keys(client, answer.fields)
-    except _NotReadError as error:
-        return failure(what, error.found, error.mend), None
+        answer = await client.request(HttpRequest("GET", metadata_addresses(issuer)[0], read_s=CHECK_S))
+        return answer.server_time - datetime.now(UTC) if answer.server_time else None
     finally:
         with anyio.CancelScope(shield=True):
             await client.close()
-    return fine(what, f"calls itself {shorten(issuer)}, and has {keys} to check tokens with"), ahead
-
-
-async def _read_metadata(client: ProviderClient, issuer: str) -> HttpResponse:
-    """The first of the pages that an identity provider may have them at. Raises _NotReadError."""
-    url = urlsplit(issuer)
-    places = (f"{issuer.rstrip('/')}{DISCOVERY}", f"{url.scheme}://{url.netloc}{METADATA}{url.path.rstrip('/')}")
-    answers = [await _get(client, place) for place in places[:1]]
-    if not answers[0].fields:
-        answers.append(await _get(client, places[1]))
-    answer = answers[-1]
-    if not answer.ok or not answer.fields:
-        found = f"{shorten(places[0])} is no metadata (HTTP {answers[0].status_code})"
-        raise _NotReadError(found, f"Set {ISSUER} to what your identity provider calls its issuer.")
-    named = answer.fields.get("issuer")
-    if named != issuer:
-        meant = f"Set {ISSUER} to exactly that." if isinstance(named, str) else "Ask its operator."
-        called = f"calls itself {quote(named)}" if isinstance(named, str) else "does not say what it calls itself"
-        raise _NotReadError(f"{called}, and {ISSUER} says {quote(issuer)}: no token would be taken", meant)
-    return answer
-
-
-async def _read_keys(client: ProviderClient, metadata: dict[str, Any]) -> str:
-    """How many keys there are to check tokens with. Raises _NotReadError."""
-    place = metadata.get("jwks_uri")
-    if not isinstance(place, str):
-        raise _NotReadError("its metadata has no jwks_uri", "Use an identity provider that publishes its keys.")
-    keys = (await _get(client, place)).fields.get("keys")
-    usable = [key for key in keys if _is_usable(key)] if isinstance(keys, list) else []
-    if not usable:
-        algorithms = ", ".join(each for names in KEY_KINDS.values() for each in names)
-        mend = f"Let it sign access tokens with one of {algorithms}."
-        raise _NotReadError(f"{shorten(place)} has no key that tokens can be checked with", mend)
-    return "1 key" if len(usable) == 1 else f"{len(usable)} keys"
-
-
-def _is_usable(key: Any) -> bool:
-    if not isinstance(key, dict) or key.get("use", "sig") != "sig":
-        return False
-    algorithms = KEY_KINDS.get(str(key.get("kty")), ())
-    return bool(algorithms) and key.get("alg", algorithms[0]) in algorithms
-
-
-async def _get(client: ProviderClient, url: str) -> HttpResponse:
-    try:
-        with anyio.fail_after(CHECK_S):
-            return await client.request(HttpRequest("GET", url, {"Accept": "application/json"}, read_s=CHECK_S))
-    except (ProviderError, TimeoutError, OSError) as error:
-        why = diagnose(error, CHECK_S)
-        mend = why.fix or f"Check {ISSUER}; callers with known tokens are let in until the server starts anew."
-        raise _NotReadError(f"{shorten(urlsplit(url).netloc)} {why.words}", mend) from error
 
 
 def _clock(differences: Sequence[timedelta]) -> Finding:
@@ -190,6 +143,20 @@ def _ends_soon(row: TokenRow, now: datetime) -> bool:
 
 def _ending(row: TokenRow) -> str:
     return f"{row.name} on {datetime.fromtimestamp(row.expires_at or 0, UTC):%Y-%m-%d}"
+
+
+def check_callers(settings: Settings, providers: Sequence[ProviderSpec]) -> list[Finding]:
+    """The file of callers: whether it can be used, and what its teams lack."""
+    what, path = "callers file", settings.callers_file
+    assert path is not None
+    try:
+        lacks = check_callers_file(path, providers, settings.lookup)
+    except SetupError as error:
+        return [failure(what, error.message, error.hint)]
+    missing = [warning(what, lack, f"Set it where the server runs, or take it out of {path}.") for lack in lacks]
+    if is_open(path.resolve()):
+        missing.append(warning(what, f"{path} is open to other users of this machine", f"chmod 600 {path}"))
+    return missing or [fine(what, f"{path} can be used")]
 
 
 def _signing_key(keys: Sequence[str]) -> Finding:

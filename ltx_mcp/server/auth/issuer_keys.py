@@ -70,7 +70,7 @@ class IssuerKeys:
     async def refresh(self) -> None:
         """Read the keys; where that fails, those that are there stay."""
         try:
-            self._keys = await self._read()
+            self._keys = await self.read()
         except FetchError as error:
             left = "; those read before still count" if self._keys else ""
             logger.warning("The keys of %s cannot be read: %s%s.", self.issuer, error, left)
@@ -87,7 +87,8 @@ class IssuerKeys:
         """A token that names no key can only mean the one that fits."""
         return [key for key in self._keys if kid is None or key.kid == kid]
 
-    async def _read(self) -> tuple[VerifyKey, ...]:
+    async def read(self) -> tuple[VerifyKey, ...]:
+        """The keys that the issuer has now. Raises FetchError."""
         metadata = await self._read_metadata()
         address = metadata.get("jwks_uri")
         if not isinstance(address, str):
