@@ -19,7 +19,7 @@ from ltx_mcp.cli.takes import Seen, look_at
 from ltx_mcp.domain.arguments import CancelJob
 from ltx_mcp.domain.job import ACTIVE_STATES, State
 from ltx_mcp.domain.job_set import jobs_of
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.cancellation import CancelResult
@@ -109,7 +109,7 @@ async def _cancel_one(job_id: str, whose: str) -> Seen:
 
 async def _find(states: Sequence[str], whose: str) -> "Mapping[str, LiveJob]":
     async with open_jobs() as found:
-        return await found.operator.live(whose or CALLER, states)
+        return await found.operator.live(whose or LOCAL, states)
 
 
 async def _cancel_found(found: "Mapping[str, LiveJob]") -> "CancelResult":
@@ -122,7 +122,7 @@ async def _cancel_many(given: Sequence[str], whose: str) -> "CancelResult":
     names = [read_options(CancelJob, "cancel_job", {"job_id": each}).job_id for each in given]
     async with open_jobs() as found:
         is_short = len(names) <= MAX_NAMED or bool(whose)
-        wanted = dict([await find_owner(found, name, whose) if is_short else (name, CALLER) for name in names])
+        wanted = dict([await find_owner(found, name, whose) if is_short else (name, LOCAL) for name in names])
         owners: dict[str, str] = {}
         for name, caller in wanted.items():
             is_looked_up = len(wanted) <= MAX_NAMED or not is_job(name)

@@ -15,7 +15,7 @@ from ltx_mcp.cli.take_away.contents import Contents, read_contents
 from ltx_mcp.cli.take_away.folder import check_place, write_folder
 from ltx_mcp.domain.arguments import CheckJob
 from ltx_mcp.domain.job import State
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL
 
 
 @click.command(
@@ -46,4 +46,4 @@ def film(job_id: str, to: str, as_json: bool) -> None:
 async def _contents(name: str) -> Contents:
     wanted = read_options(CheckJob, "check_job", {"job_id": name}).job_id
     async with open_jobs() as jobs:
-        return await read_contents(jobs, await jobs.get(await full_id(jobs, wanted), CALLER))
+        return await read_contents(jobs, await jobs.get(await full_id(jobs, wanted), LOCAL))

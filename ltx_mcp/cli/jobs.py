@@ -25,8 +25,7 @@ from ltx_mcp.cli.takes import Seen, SeenSet, look_at, videos_of
 from ltx_mcp.domain.arguments import CheckJob, ListJobs
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.job_set import jobs_of
-from ltx_mcp.jobs.callers import EVERYBODY, is_pattern
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import EVERYBODY, LOCAL, is_pattern
 from ltx_mcp.presentation.next_steps import retry_text
 from ltx_mcp.presentation.result_models import to_time
 
@@ -87,7 +86,7 @@ async def _page(asked: ListJobs, whose: str) -> Sequence[Job]:
 async def _newest(found: "Jobs", asked: ListJobs, whose: str) -> Sequence[Job]:
     if whose:
         return await found.operator.page(whose, asked.state, asked.limit)
-    return (await found.page(asked, CALLER)).jobs
+    return (await found.page(asked, LOCAL)).jobs
 
 
 async def _watched(asked: ListJobs, whose: str) -> Sequence[Job]:

@@ -11,8 +11,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.quoting import cite, shorten
 from ltx_mcp.domain.request import media_arguments
-from ltx_mcp.jobs.callers import is_pattern
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL, is_pattern
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
@@ -38,11 +37,11 @@ async def find_owner(jobs: "Jobs", name: str, whose: str) -> tuple[str, str]:
     terminal; where it stands for several callers, only a full id names a job. Raises CallerError."""
     if is_pattern(whose):
         return name, await jobs.operator.owner(name, whose)
-    caller = whose or CALLER
+    caller = whose or LOCAL
     return await full_id(jobs, name, caller), caller
 
 
-async def full_id(jobs: "Jobs", name: str, caller: str = CALLER) -> str:
+async def full_id(jobs: "Jobs", name: str, caller: str = LOCAL) -> str:
     """The id of the job or set that `name` stands for, of a take that of its job; `name` itself where there is none.
     Raises CallerError where it stands for more than one."""
     begun, slash, take = name.partition("/")

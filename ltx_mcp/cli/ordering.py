@@ -24,7 +24,7 @@ from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.job_set import JobSet, jobs_of
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL
 from ltx_mcp.presentation.next_steps import context_of
 from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.settings import environment
@@ -126,7 +126,7 @@ async def _order(order: CommandOrder) -> Seen | ConfirmationPrompt | Repeated | 
         with scope:
             arguments, is_join = await with_full_ids(jobs, arguments), order.model is JoinVideos
             is_asked = order.yes or can_ask()
-            ordered = await jobs.order_or_ask(arguments, CALLER, order.answer, can_ask=is_asked, repeat=repeat)
+            ordered = await jobs.order_or_ask(arguments, LOCAL, order.answer, can_ask=is_asked, repeat=repeat)
             if isinstance(ordered, ConfirmationPrompt):
                 return ordered
             placed = ordered.followed

@@ -22,7 +22,8 @@ from ltx_mcp.domain.catalog import Limit, NumberChoices, Numbers, OfferSpec, Pro
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.request import PREVIEW_PROVIDER
-from ltx_mcp.presentation.config import CALLER, read_edge
+from ltx_mcp.jobs.callers import LOCAL
+from ltx_mcp.presentation.config import read_edge
 from ltx_mcp.presentation.result_models import Estimate, Quote, RefusedOffer, to_estimate
 from ltx_mcp.presentation.result_text import assumed_text
 
@@ -80,9 +81,9 @@ async def _estimate(options: dict[str, Any]) -> tuple[Estimate, int]:
     """The quotes, and for how many videos."""
     arguments = read_options(EstimateCost, "estimate_cost", options)
     async with open_jobs() as jobs:
-        plan = await jobs.quotes(await with_full_ids(jobs, arguments), CALLER)
+        plan = await jobs.quotes(await with_full_ids(jobs, arguments), LOCAL)
         supposed = assumed_text(arguments)
-        return to_estimate(plan, arguments.count, await jobs.budgets(CALLER), supposed), arguments.count
+        return to_estimate(plan, arguments.count, await jobs.budgets(LOCAL), supposed), arguments.count
 
 
 @click.command()

@@ -12,7 +12,7 @@ from ltx_mcp.cli.options import options_of, read_options
 from ltx_mcp.cli.output.job import print_job
 from ltx_mcp.domain.arguments import AnimateImage, CheckJob, GenerateVideo, PaidArguments
 from ltx_mcp.domain.job import State
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL
 from ltx_mcp.presentation.result_models import JobView, view_of
 
 VERDICTS = ("charged", "not-charged", "retry")
@@ -82,5 +82,5 @@ async def _adopted(
         else:
             if not new:
                 await person.check_new(provider)
-            job = await person.adopt_new(provider, remote_id, arguments, CALLER)
+            job = await person.adopt_new(provider, remote_id, arguments, LOCAL)
         return await view_of(jobs, job)

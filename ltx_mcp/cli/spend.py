@@ -11,8 +11,7 @@ from ltx_mcp.cli.output.listing import shown_caller
 from ltx_mcp.cli.output.text import print_json, print_table
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import plain_line
-from ltx_mcp.jobs.callers import is_pattern, matches
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL, is_pattern, matches
 from ltx_mcp.presentation.spending import DriftRow, SpendView, SpentRow, to_spend_view
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ async def read_spend(days: int, whose: str = "", by: "Spender" = "") -> Spending
     """What was spent on the last `days` days: from here, by `whose` callers, or with `by` alone by everybody."""
     is_one = bool(whose) and not is_pattern(whose)
     by = by or ("caller" if whose and not is_one else "")
-    caller = whose if is_one else None if by else CALLER
+    caller = whose if is_one else None if by else LOCAL
     async with open_jobs() as jobs:
         spend = await jobs.spend(caller, days=days, by=by)
     view = to_spend_view(spend)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ltx_mcp.cli.common import EXIT, FAILED, STILL_RUNNING, UNKNOWN
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.job_set import JobSet
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL
 from ltx_mcp.presentation.result_models import JobView, view_of
 from ltx_mcp.presentation.set_results import SetView, TakeView, set_view_of
 
@@ -35,7 +35,7 @@ async def look_at(jobs: "Jobs", found: Job | JobSet) -> Seen:
 
 async def look_again(jobs: "Jobs", name: str) -> Seen:
     """All that is known of what has this name. Raises CallerError."""
-    return await look_at(jobs, await jobs.find(name, CALLER))
+    return await look_at(jobs, await jobs.find(name, LOCAL))
 
 
 def id_of(seen: Seen) -> str:

@@ -204,16 +204,16 @@ class Jobs:
                 await self._until(followed, has_ended, on_progress)
         return await self._reload(followed)
 
-    async def find(self, name: str, caller: str) -> Job | JobSet:
-        """What `job_…`, `set_…` or `set_…/2` names, of this caller. Raises CallerError(job_not_found)."""
+    async def find(self, name: str, caller: str | None) -> Job | JobSet:
+        """What `job_…`, `set_…` or `set_…/2` names, of this caller; None: of any. Raises CallerError(job_not_found)."""
         found = await self._store.run_in_thread(self._store.find, name, caller) if is_job_id(name) else None
         if found is None:
             raise no_such_job(name)
         return found
 
-    async def get(self, name: str, caller: str) -> Job:
-        """One job of this caller, also a take by its name. Raises CallerError(job_not_found), or for a complete set
-        CallerError(invalid_request)."""
+    async def get(self, name: str, caller: str | None) -> Job:
+        """One job of this caller (None: of any), also a take by its name. Raises CallerError(job_not_found), or for a
+        complete set CallerError(invalid_request)."""
         found = await self.find(name, caller)
         if isinstance(found, JobSet):
             raise one_take_needed(found)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CALLER = "local"
-"""The owner of all jobs: nobody logs in."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 

@@ -1,8 +1,6 @@
 """What callers see of a job: the typed results of the tools. A field that is None is not known, and is not sent."""
 
 import re
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +12,7 @@ from ltx_mcp.domain.plan import Plan
 from ltx_mcp.domain.price import from_micro, price_text, to_text, to_wire
 from ltx_mcp.domain.quoting import MAX_PROVIDER_CHARS, MAX_SHOWN_CHARS, one_line, shorten
 from ltx_mcp.domain.request import to_decimal
-from ltx_mcp.net.address import read_address
+from ltx_mcp.presentation.links import Links, links_of
 from ltx_mcp.presentation.next_steps import JobContext, context_of, next_step
 
 if TYPE_CHECKING:
@@ -202,39 +200,6 @@ class Estimate(ResultModel):
     next: str | None = None
 
 
-@dataclass(frozen=True)
-class Links:
-    """How a caller reaches videos: with `url_of` over HTTP, else by path on this machine. Only `local_providers` may
-    link to this machine; None: any may."""
-
-    path_of: Callable[[Job], Any]
-    url_of: Callable[[Job], str] | None = None
-    local_providers: Collection[str] | None = None
-
-    def video_url(self, job: Job, now: datetime) -> str | None:
-        """The provider's URL while it lives, then ours."""
-        expires = job.result_url_expires_at
-        is_local = self.local_providers is None or job.offer.provider in self.local_providers
-        theirs = read_address(job.result_url, is_loopback=is_local)
-        if theirs and (expires is None or expires > now):
-            return theirs
-        path = self.path_of(job)
-        if path is None:
-            return None
-        return self.url_of(job) if self.url_of else str(path.as_uri())
-
-    def file(self, job: Job) -> str | None:
-        """The path, if the caller shares this machine."""
-        path = self.path_of(job)
-        return None if path is None or self.url_of else str(path)
-
-
-def links_of(jobs: "Jobs", base_url: str = "") -> Links:
-    """How callers reach the videos of these jobs; `base_url` is set where that is over HTTP."""
-    base = base_url.rstrip("/")
-    return Links(jobs.film, (lambda job: f"{base}/videos/{job.id}.mp4") if base else None, jobs.loopback_providers)
-
-
 def to_time(at: datetime | None) -> str | None:
     """ISO 8601 with Z, to the millisecond."""
     return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -254,10 +219,10 @@ def to_changes(adjustments: tuple[Adjustment, ...]) -> list[AdjustmentView]:
     ]
 
 
-async def view_of(jobs: "Jobs", job: Job, base_url: str = "", *, show_frames: bool = True) -> JobView:
+async def view_of(jobs: "Jobs", job: Job, links: Links | None = None, *, show_frames: bool = True) -> JobView:
     """All that is known of a job now, for the server and the terminal alike."""
     context = await context_of(jobs, job, show_frames=show_frames)
-    return to_view(job, links_of(jobs, base_url), context, datetime.now(UTC))
+    return to_view(job, links or links_of(jobs), context, datetime.now(UTC))
 
 
 def to_ref(job: Job, links: Links, context: JobContext, now: datetime, *, fresh: bool = True) -> JobRef:
@@ -268,11 +233,13 @@ def to_ref(job: Job, links: Links, context: JobContext, now: datetime, *, fresh:
 
 def to_view(job: Job, links: Links, context: JobContext, now: datetime) -> JobView:
     """All that is known of a job."""
+    link = links.video(job, now)
+    signed = {"video_url_expires_at": to_time(link.expires_at)} if link and link.expires_at else {}
     return JobView(
-        **job_fields(job),
+        **job_fields(job) | signed,
         **(vars(job.film) if job.film else {}),
         is_preview=context.is_preview,
-        video_url=links.video_url(job, now),
+        video_url=link.url if link else None,
         file=links.file(job),
         queue_position=(context.queue_ahead or job.queue_position) if job.live else None,
         next=next_step(job, context, now=now),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.price import to_wire
+from ltx_mcp.presentation.links import Links, links_of
 from ltx_mcp.presentation.next_steps import JobContext, context_of
 from ltx_mcp.presentation.result_models import (
     NO_PICTURE,
@@ -14,13 +15,11 @@ from ltx_mcp.presentation.result_models import (
     CancelWord,
     ErrorView,
     JobRef,
-    Links,
     Priced,
     ResultModel,
     StateWord,
     TakeRef,
     job_fields,
-    links_of,
     to_changes,
     to_time,
 )
@@ -76,10 +75,12 @@ async def contexts_of(jobs: "Jobs", job_set: JobSet, *, show_frames: bool = True
     return [await context_of(jobs, take, show_frames=show_frames) for take in job_set.takes]
 
 
-async def set_view_of(jobs: "Jobs", job_set: JobSet, base_url: str = "", *, show_frames: bool = True) -> SetView:
+async def set_view_of(
+    jobs: "Jobs", job_set: JobSet, links: Links | None = None, *, show_frames: bool = True
+) -> SetView:
     """All that is known of a set now, for the server and the terminal alike."""
     contexts = await contexts_of(jobs, job_set, show_frames=show_frames)
-    return to_set_view(job_set, links_of(jobs, base_url), contexts, datetime.now(UTC))
+    return to_set_view(job_set, links or links_of(jobs), contexts, datetime.now(UTC))
 
 
 def to_set_ref(

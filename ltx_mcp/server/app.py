@@ -17,6 +17,8 @@ from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS, shorten
 from ltx_mcp.presentation.config import make_config, warn_of_ended
 from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
+from ltx_mcp.server.auth.current import know_caller
+from ltx_mcp.server.auth.links import LinkSigner
 from ltx_mcp.server.auth.scopes import make_scope_check
 from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.player.page import make_player
@@ -62,14 +64,16 @@ NAMES = {
 def make_server(
     settings: Settings, catalog: Catalog, *, base_url: str = ""
 ) -> tuple[MCPServer[AppContext], Callable[[], AppContext | None]]:
-    """The server, and a function that gives its context while it runs. With `base_url` videos are reached over HTTP."""
+    """The server, and a function that gives its context while it runs. With `base_url` videos are reached over HTTP,
+    where there are logins by signed links."""
+    signer = LinkSigner(settings.signing_keys) if settings.has_login and base_url else None
     contexts: list[AppContext] = []
 
     @asynccontextmanager
     async def lifespan(server: MCPServer[AppContext]) -> AsyncIterator[AppContext]:
         async with anyio.create_task_group() as group:
             config = partial(make_config, settings, catalog, paths=not base_url)
-            app_context = AppContext(settings, config, group, base_url)
+            app_context = AppContext(settings, config, group, base_url, signer)
             contexts.append(app_context)
             group.start_soon(app_context.take_over_ownerless)
             try:
@@ -97,7 +101,7 @@ def make_server(
             ],
             lifespan=lifespan,
             log_level=cast(Any, level),
-            middleware=[_mark_response, shorten_names, check_scopes, explain_refusals],
+            middleware=[know_caller, _mark_response, shorten_names, check_scopes, explain_refusals],
         )
 
     def current_context() -> AppContext | None:

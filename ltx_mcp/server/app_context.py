@@ -16,10 +16,12 @@ from mcp.server.mcpserver import Context
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.job_set import JobSet, jobs_of
+from ltx_mcp.presentation.links import Links, links_of
 from ltx_mcp.presentation.next_steps import context_of
-from ltx_mcp.presentation.result_models import JobRef, JobView, links_of, to_ref, view_of
+from ltx_mcp.presentation.result_models import JobRef, JobView, to_ref, view_of
 from ltx_mcp.presentation.result_text import ended_text, status_text
 from ltx_mcp.presentation.set_results import SetView, contexts_of, set_view_of, to_set_ref
+from ltx_mcp.server.auth.links import LinkSigner
 from ltx_mcp.server.patience import Patiences
 from ltx_mcp.settings import Settings
 
@@ -36,15 +38,22 @@ PERCENT = 100
 
 
 class AppContext:
-    """One server's access to its jobs; `base_url` is set where videos are reached over HTTP."""
+    """One server's access to its jobs; `base_url` is set where videos are reached over HTTP, `signer` where callers log
+    in."""
 
     def __init__(
-        self, settings: Settings, make_config: Callable[[], "JobsConfig"], group: TaskGroup, base_url: str = ""
+        self,
+        settings: Settings,
+        make_config: Callable[[], "JobsConfig"],
+        group: TaskGroup,
+        base_url: str = "",
+        signer: LinkSigner | None = None,
     ) -> None:
         self.settings = settings
         self._make_config = make_config
         self._group = group
         self._base_url = base_url
+        self.signer = signer
         self._jobs: Jobs | None = None
         self._opening = anyio.Lock()
         self.has_responded = anyio.Event()
@@ -93,7 +102,7 @@ class AppContext:
     async def ref(self, found: Job | JobSet, *, fresh: bool = True) -> JobRef:
         """The short form of a job or a set; `fresh`: this call placed it."""
         jobs, now, show_frames = await self.jobs(), datetime.now(UTC), self.settings.show_frames
-        links = links_of(jobs, self._base_url)
+        links = self._links(jobs)
         if isinstance(found, JobSet):
             contexts = await contexts_of(jobs, found, show_frames=show_frames)
             return to_set_ref(found, links, contexts, now, fresh=fresh)
@@ -102,11 +111,16 @@ class AppContext:
 
     async def view(self, job: Job) -> JobView:
         """All that is known of a job."""
-        return await view_of(await self.jobs(), job, self._base_url, show_frames=self.settings.show_frames)
+        jobs = await self.jobs()
+        return await view_of(jobs, job, self._links(jobs), show_frames=self.settings.show_frames)
 
     async def set_view(self, job_set: JobSet) -> SetView:
         """All that is known of a set."""
-        return await set_view_of(await self.jobs(), job_set, self._base_url, show_frames=self.settings.show_frames)
+        jobs = await self.jobs()
+        return await set_view_of(jobs, job_set, self._links(jobs), show_frames=self.settings.show_frames)
+
+    def _links(self, jobs: "Jobs") -> Links:
+        return links_of(jobs, self._base_url, self.signer.sign if self.signer else None)
 
     async def status_text(self, job: Job) -> str:
         """What happens to a job now, in a few words; empty when it has ended."""

@@ -12,8 +12,8 @@ from ltx_mcp.domain.catalog import NumberChoices
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS
-from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.server.app_context import AppContext
+from ltx_mcp.server.auth.current import current_caller
 
 MAX_VALUES = 100
 DAYS = 14
@@ -68,11 +68,11 @@ async def _from_jobs(app_context: AppContext | None, name: str, given: dict[str,
     jobs = await app_context.jobs()
     if name == "seconds":
         try:
-            job = await jobs.get(given.get("job_id", ""), CALLER)
+            job = await jobs.get(given.get("job_id", ""), current_caller())
         except LtxError:
             return ()
         return [str(second) for second in range(int(job.film.duration) + 1)] if job.film else ()
-    recent = (await jobs.page(ListJobs(limit=MAX_VALUES), CALLER)).jobs
+    recent = (await jobs.page(ListJobs(limit=MAX_VALUES), current_caller())).jobs
     if name == "job_id":
         return [name for job in recent for name in (job.set_id, job.take_name or job.id) if name]
     return [f"{job.take_name or job.id}#last" for job in recent if job.live or job.film]

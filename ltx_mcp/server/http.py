@@ -1,4 +1,4 @@
-"""The server over streamable HTTP, and its videos with byte ranges, so that a player can seek."""
+"""The server over streamable HTTP, and its videos."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,17 +7,17 @@ from urllib.parse import urlsplit
 from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ltx_mcp.domain.errors import CallerError, LtxError
-from ltx_mcp.presentation.config import CALLER, LOOPBACK
+from ltx_mcp.presentation.config import LOOPBACK
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.auth.door import Door
 from ltx_mcp.server.auth.logins import Logins
-from ltx_mcp.server.http_bodies import BodyBudget, FileTransfers, VideoResponse
+from ltx_mcp.server.auth.unsigned_logs import leave_out_signatures
+from ltx_mcp.server.http_bodies import BodyBudget
 from ltx_mcp.server.http_sessions import MAX_SESSIONS_IN_USE, SESSION_IDLE_TIMEOUT_S, Sessions
+from ltx_mcp.server.video_route import add_video_route
 
 MAX_BODY_BYTES = 72_000_000
 """Enough for a call with the largest accepted image as data URI."""
@@ -37,8 +37,9 @@ def make_app(
 ) -> Starlette:
     """MCP at /mcp and videos at /videos, both only under this machine's names and that of `public_url`, and with
     `logins` only for those who log in."""
+    leave_out_signatures()
     allowed = _allowed(public_url)
-    _add_video_route(server, current_context, TransportSecurityMiddleware(allowed))
+    add_video_route(server, current_context, TransportSecurityMiddleware(allowed))
     app = server.streamable_http_app(
         streamable_http_path=PATH,
         transport_security=allowed,
@@ -84,40 +85,3 @@ def _allowed(public_url: str) -> TransportSecuritySettings:
         hosts.append(public.netloc)
         origins.append(f"{public.scheme}://{public.netloc}")
     return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
-
-
-def _as_shown(request: Request) -> Request:
-    """Drop the Origin of a `<video>` in any page, such as the player in its host: it may show a video whose name it
-    knows, but read nothing. Then only Host is checked. No page can set these headers itself."""
-    headers = request.headers
-    if (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) != ("no-cors", "video"):
-        return request
-    kept = [(name, value) for name, value in request.scope["headers"] if name != b"origin"]
-    return Request({**request.scope, "headers": kept})
-
-
-def _add_video_route(
-    server: MCPServer[Any], current_context: Callable[[], AppContext | None], guard: TransportSecurityMiddleware
-) -> None:
-    """`GET /videos/{job_id}.mp4`. The SDK guards its own route only."""
-    downloads = FileTransfers()
-
-    async def video(request: Request) -> Response:
-        if (refused := await guard.validate_request(_as_shown(request))) is not None:
-            return refused
-        app_context = current_context()
-        name = request.path_params["name"]
-        if app_context is None or not name.endswith(".mp4"):
-            return PlainTextResponse("not found", status_code=404)
-        try:
-            jobs = await app_context.jobs()
-            path = jobs.film(await jobs.get(name.removesuffix(".mp4"), CALLER))
-        except CallerError:
-            return PlainTextResponse("not found", status_code=404)
-        except LtxError as error:
-            return PlainTextResponse(error.code, status_code=503)
-        if path is None:
-            return PlainTextResponse("this job has no film", status_code=404)
-        return VideoResponse(downloads, path)
-
-    server.custom_route("/videos/{name}", methods=["GET", "HEAD"])(video)

@@ -3,7 +3,7 @@
 When the limit is reached, the slowest client is disconnected for the next one; if none is slow, the next one gets 503.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -157,8 +157,8 @@ class FileTransfers:
 class VideoResponse(FileResponse):
     """A video that counts as one of `downloads`."""
 
-    def __init__(self, downloads: FileTransfers, path: Any) -> None:
-        super().__init__(path, media_type="video/mp4")
+    def __init__(self, downloads: FileTransfers, path: Any, headers: Mapping[str, str]) -> None:
+        super().__init__(path, headers=headers, media_type="video/mp4")
         self._downloads = downloads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

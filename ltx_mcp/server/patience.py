@@ -11,6 +11,8 @@ from typing import Any
 import anyio
 from mcp.server.mcpserver import Context
 
+from ltx_mcp.server.auth.current import current_caller
+
 SHORT_S = 3.0
 """Every known client waits this long: the shortest time-out is 5 s."""
 LONGER_S = 4.0
@@ -55,17 +57,18 @@ class Patience:
 
 
 class Patiences:
-    """The patience of each connection; the longest unused is forgotten first."""
+    """The patience of each connection of a caller; the longest unused is forgotten first."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, Patience] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], Patience] = OrderedDict()
 
     def of(self, context: Context[Any]) -> Patience:
         """The patience of a call's connection; a new one if the connection is not known."""
         request = context.request_context.request
-        name = "" if request is None else request.headers.get("mcp-session-id")
-        if name is None:
+        session = "" if request is None else request.headers.get("mcp-session-id")
+        if session is None:
             return Patience()
+        name = (current_caller(), session)
         patience = self._known.pop(name, None) or Patience()
         self._known[name] = patience
         if len(self._known) > MAX_REMEMBERED:

@@ -12,9 +12,9 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.plan import Catalog
-from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.spending import read_day, to_spend_view
 from ltx_mcp.server.app_context import AppContext, open_jobs
+from ltx_mcp.server.auth.current import current_caller
 
 MAX_BLOB_BYTES = 4 * 1024 * 1024
 
@@ -40,7 +40,7 @@ def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
     async def job(job_id: str, context: Context[AppContext]) -> str:
         with _as_resource_errors():
             app_context, jobs = await open_jobs(context)
-            found = await jobs.find(job_id, CALLER)
+            found = await jobs.find(job_id, current_caller())
             view = app_context.set_view(found) if isinstance(found, JobSet) else app_context.view(found)
             return json.dumps((await view).to_wire())
 
@@ -54,7 +54,7 @@ def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
     async def frame(job_id: str, seconds: float, context: Context[AppContext]) -> bytes:
         with _as_resource_errors():
             _, jobs = await open_jobs(context)
-            return (await jobs.keeping.frame(await jobs.get(job_id, CALLER), seconds)).data
+            return (await jobs.keeping.frame(await jobs.get(job_id, current_caller()), seconds)).data
 
     @server.resource(
         "ltx://jobs/{job_id}/video",
@@ -66,7 +66,7 @@ def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
     async def video(job_id: str, context: Context[AppContext]) -> bytes:
         with _as_resource_errors():
             app_context, jobs = await open_jobs(context)
-            job = await jobs.get(job_id, CALLER)
+            job = await jobs.get(job_id, current_caller())
             view, path = await app_context.view(job), jobs.film(job)
             if path is None:
                 raise LtxError(ErrorCode.INVALID_REQUEST, f"{view.job_id} is {view.state}; it has no film yet.")
@@ -87,7 +87,7 @@ def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
     async def spend(day: str, context: Context[AppContext]) -> str:
         with _as_resource_errors():
             _, jobs = await open_jobs(context)
-            return json.dumps(to_spend_view(await jobs.spend(CALLER, read_day(day))).to_wire())
+            return json.dumps(to_spend_view(await jobs.spend(current_caller(), read_day(day))).to_wire())
 
 
 @contextmanager

@@ -34,9 +34,9 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.domain.job_set import jobs_of
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.result_models import to_time
 from ltx_mcp.server.app_context import open_jobs
+from ltx_mcp.server.auth.current import current_caller
 from ltx_mcp.server.results import job_result
 
 logger = logging.getLogger(__name__)
@@ -182,9 +182,9 @@ class JobTasks:
         with _as_mcp_errors():
             app_context, jobs = await open_jobs(Context(request_context=request))
             try:
-                found = await jobs.find(task_id, CALLER)
+                found = await jobs.find(task_id, current_caller())
                 takes = jobs_of(found)
-                moved_at = max([event.at for take in takes for event in await jobs.history(take.id, CALLER)])
+                moved_at = max([event.at for take in takes for event in await jobs.history(take.id, current_caller())])
             except LtxError as error:
                 if error.code is ErrorCode.JOB_NOT_FOUND:
                     return None
@@ -205,7 +205,7 @@ class JobTasks:
         """The same as cancel_job."""
         with _as_mcp_errors():
             _, jobs = await open_jobs(Context(request_context=request))
-            await jobs.cancel(task_id, CALLER)
+            await jobs.cancel(task_id, current_caller())
 
 
 def _is_working(job: Job) -> bool:

@@ -33,7 +33,6 @@ from ltx_mcp.domain.confirmation import ConfirmationPrompt
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.job_set import JobSet, one_take_needed
 from ltx_mcp.domain.plan import Catalog
-from ltx_mcp.presentation.config import CALLER
 from ltx_mcp.presentation.next_steps import money_text
 from ltx_mcp.presentation.result_models import Estimate, JobList, JobRef, to_estimate, to_summary, without_frames
 from ltx_mcp.presentation.result_text import assumed_text, cancel_text, estimate_text, job_text, list_text, set_text
@@ -42,6 +41,7 @@ from ltx_mcp.presentation.set_steps import set_money_text
 from ltx_mcp.server import elicitation
 from ltx_mcp.server.app_context import AppContext, open_jobs
 from ltx_mcp.server.arguments import StrictTool, make_tool
+from ltx_mcp.server.auth.current import current_caller
 from ltx_mcp.server.player.page import TOOL_META
 from ltx_mcp.server.player.player_actions import player_meta, set_meta
 from ltx_mcp.server.results import ToolResult, job_result, make_result
@@ -115,7 +115,7 @@ async def check_job(arguments: CheckJob, context: Context[AppContext]) -> CallTo
     it is done you see a contact sheet: look at it before you show the video or order again. Still running is a normal
     answer: call again."""
     _, jobs = await open_jobs(context)
-    found = await jobs.get_rechecked(arguments.job_id, CALLER)
+    found = await jobs.get_rechecked(arguments.job_id, current_caller())
     if not isinstance(found, JobSet):
         return await _checked_job(arguments, context, await _waited_for(arguments, context, found))
     if arguments.frame_at >= 0:
@@ -127,8 +127,9 @@ async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -
     """Price a video at every provider without ordering it. Shows which providers can be used now, why not others,
     and what is left of today's budget. Free and instant; call it before a paid tool."""
     _, jobs = await open_jobs(context)
-    plan = await jobs.quotes(arguments, CALLER)
-    estimate = to_estimate(plan, arguments.count, await jobs.budgets(CALLER), assumed_text(arguments))
+    caller = current_caller()
+    plan = await jobs.quotes(arguments, caller)
+    estimate = to_estimate(plan, arguments.count, await jobs.budgets(caller), assumed_text(arguments))
     return make_result(estimate_text(estimate, arguments.count), estimate)
 
 
@@ -136,7 +137,7 @@ async def cancel_job(arguments: CancelJob, context: Context[AppContext]) -> Call
     """Cancel a job. One not yet sent costs nothing; one a provider already works on may still be charged: cancel says
     which it was. A film that comes all the same is kept."""
     app_context, jobs = await open_jobs(context)
-    found = await jobs.cancel(arguments.job_id, CALLER)
+    found = await jobs.cancel(arguments.job_id, current_caller())
     ref = await app_context.ref(found)
     if ref.cancel is None:
         money = set_money_text(found) if isinstance(found, JobSet) else f"it {money_text(found)}"
@@ -148,7 +149,7 @@ async def list_jobs(arguments: ListJobs, context: Context[AppContext]) -> CallTo
     """List your jobs, newest first: find a job_id again, see what is under way. With wait_seconds it answers
     as soon as a live one shown ends."""
     _, jobs = await open_jobs(context)
-    page = await jobs.page(arguments, CALLER)
+    page = await jobs.page(arguments, current_caller())
     listed = JobList(jobs=[to_summary(job) for job in page.jobs], next_cursor=page.next_cursor or None)
     return make_result(list_text(listed), listed)
 
@@ -207,12 +208,12 @@ async def _order(arguments: OrderArguments, context: Context[AppContext]) -> Too
     began = anyio.current_time()
     app_context, jobs = await open_jobs(context)
     reply = elicitation.read_reply(context)
-    ordered = await jobs.order_or_ask(arguments, CALLER, reply, can_ask=elicitation.can_ask(context))
+    ordered = await jobs.order_or_ask(arguments, current_caller(), reply, can_ask=elicitation.can_ask(context))
     while isinstance(ordered, ConfirmationPrompt):
         if elicitation.asks_in_result(context):
             return elicitation.to_result(ordered)
         reply = await elicitation.ask(context, ordered, began + elicitation.MAX_ASKING_S - anyio.current_time())
-        ordered = await jobs.order_or_ask(arguments, CALLER, reply, can_ask=True)
+        ordered = await jobs.order_or_ask(arguments, current_caller(), reply, can_ask=True)
     followed, took_s = ordered.followed, anyio.current_time() - began
     if isinstance(followed, JobSet):
         placed: Job | JobSet = await _answered(arguments, context, followed, took_s)

@@ -38,8 +38,9 @@ from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.jobs.store.schema import IS_LIVE
 from ltx_mcp.media.inputs import Fetch, InputReader
+from ltx_mcp.presentation.links import Links
 from ltx_mcp.presentation.next_steps import JobContext
-from ltx_mcp.presentation.result_models import JobRef, JobView, Links, to_ref, to_view
+from ltx_mcp.presentation.result_models import JobRef, JobView, to_ref, to_view
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from tests.patience import HANG_S
 

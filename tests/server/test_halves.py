@@ -24,8 +24,9 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.jobs.store.budget import Budget, Budgets
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
+from ltx_mcp.presentation.links import Links
 from ltx_mcp.presentation.next_steps import JobContext
-from ltx_mcp.presentation.result_models import JobList, Links, to_estimate, to_ref, to_summary, to_view
+from ltx_mcp.presentation.result_models import JobList, to_estimate, to_ref, to_summary, to_view
 from ltx_mcp.presentation.result_text import assumed_text, cancel_text, estimate_text, job_text, list_text, ref_text
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.server.app import make_server

@@ -16,8 +16,8 @@ from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Adjustment
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
+from ltx_mcp.presentation.links import Links
 from ltx_mcp.presentation.next_steps import JobContext
-from ltx_mcp.presentation.result_models import Links
 from ltx_mcp.presentation.result_text import cancel_text, ended_text, ref_text, set_text
 from ltx_mcp.presentation.set_results import to_set_ref, to_set_view
 from ltx_mcp.server.results import make_result

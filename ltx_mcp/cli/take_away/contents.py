@@ -11,7 +11,7 @@ from ltx_mcp.domain.job import Job, State, input_of
 from ltx_mcp.domain.join import Clip
 from ltx_mcp.domain.quoting import plain_line
 from ltx_mcp.domain.request import Input, find_input
-from ltx_mcp.presentation.config import CALLER
+from ltx_mcp.jobs.callers import LOCAL
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.files import FileStore
@@ -90,7 +90,7 @@ async def _joined(jobs: "Jobs", files: "FileStore", job: Job) -> tuple[Shot, ...
     for number, clip in enumerate(job.offer.join.clips, 1):
         given = find_input(job.inputs, f"video{number}")
         assert given is not None
-        source = await jobs.get(given.job_id, CALLER) if given.job_id else None
+        source = await jobs.get(given.job_id, LOCAL) if given.job_id else None
         path = _kept(files, source) if source else _given(files, given, f"video {number}")
         if path not in known:
             name = f"{SHOTS}/{number:02}-{_slug(clip, source)}{path.suffix}"
@@ -109,7 +109,7 @@ async def _sound(jobs: "Jobs", files: "FileStore", job: Job) -> Media | None:
     given = find_input(job.inputs, "audio")
     if given is None:
         return None
-    source = await jobs.get(given.job_id, CALLER) if given.job_id else None
+    source = await jobs.get(given.job_id, LOCAL) if given.job_id else None
     path = _kept(files, source) if source else _given(files, given, "the sound")
     return _media_of(path, f"sound{path.suffix}", source, input_of(source, "audio") if source else given)
 
@@ -123,7 +123,7 @@ async def _ancestors(jobs: "Jobs", job: Job) -> tuple[Job, ...]:
     left = list(job.sources)
     while left:
         if (name := left.pop()) not in found:
-            found[name] = await jobs.get(name, CALLER)
+            found[name] = await jobs.get(name, LOCAL)
             left += found[name].sources
     return tuple(sorted(found.values(), key=lambda each: each.created_at))
 
