@@ -10,6 +10,7 @@ from typing import Any, cast
 import anyio
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, ServerRequestContext
+from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
 
 from ltx_mcp import __version__
 from ltx_mcp.domain.plan import Catalog
@@ -19,6 +20,7 @@ from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.auth.current import know_caller
 from ltx_mcp.server.auth.links import LinkSigner
+from ltx_mcp.server.auth.request_state import make_request_state_security
 from ltx_mcp.server.auth.scopes import make_scope_check
 from ltx_mcp.server.completions import add_completions
 from ltx_mcp.server.player.page import make_player
@@ -100,8 +102,16 @@ def make_server(
                 make_player(catalog, settings.lookup, base_url),
             ],
             lifespan=lifespan,
+            request_state_security=make_request_state_security(settings.signing_keys),
             log_level=cast(Any, level),
-            middleware=[know_caller, _mark_response, shorten_names, check_scopes, explain_refusals],
+            middleware=[
+                know_caller,
+                _mark_response,
+                _note_cancelled,
+                shorten_names,
+                check_scopes,
+                explain_refusals,
+            ],
         )
 
     def current_context() -> AppContext | None:
@@ -119,6 +129,15 @@ async def _mark_response(ctx: ServerRequestContext[Any, Any], call_next: CallNex
     if isinstance(ctx.lifespan_context, AppContext):
         ctx.lifespan_context.has_responded.set()
     return result
+
+
+async def _note_cancelled(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
+    """Tell the patience of a connection which call is not waited for any more: over HTTP another request says so."""
+    if ctx.method == "notifications/cancelled" and isinstance(ctx.lifespan_context, AppContext):
+        cancelled = cancelled_request_id_from_params(ctx.params)
+        if cancelled is not None:
+            ctx.lifespan_context.patiences.of(ctx.request).given_up(cancelled)
+    return await call_next(ctx)
 
 
 async def shorten_names(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:

@@ -57,7 +57,7 @@ class AppContext:
         self._jobs: Jobs | None = None
         self._opening = anyio.Lock()
         self.has_responded = anyio.Event()
-        self.patiences = Patiences()
+        self.patiences = Patiences(is_alone=not settings.database_url)
 
     async def jobs(self) -> "Jobs":
         """The open jobs. The first call imports the store and starts the runner."""

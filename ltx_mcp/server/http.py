@@ -16,7 +16,7 @@ from ltx_mcp.server.auth.door import Door
 from ltx_mcp.server.auth.logins import Logins
 from ltx_mcp.server.auth.unsigned_logs import leave_out_signatures
 from ltx_mcp.server.http_bodies import BodyBudget
-from ltx_mcp.server.http_sessions import MAX_SESSIONS_IN_USE, SESSION_IDLE_TIMEOUT_S, Sessions
+from ltx_mcp.server.http_endpoint import McpEndpoint
 from ltx_mcp.server.video_route import add_video_route
 
 MAX_BODY_BYTES = 72_000_000
@@ -39,15 +39,15 @@ def make_app(
     `logins` only for those who log in."""
     leave_out_signatures()
     allowed = _allowed(public_url)
-    add_video_route(server, current_context, TransportSecurityMiddleware(allowed))
+    guard = TransportSecurityMiddleware(allowed)
+    add_video_route(server, current_context, guard)
     app = server.streamable_http_app(
         streamable_http_path=PATH,
         transport_security=allowed,
         max_request_body_size=MAX_BODY_BYTES,
-        session_idle_timeout=SESSION_IDLE_TIMEOUT_S,
-        max_sessions=MAX_SESSIONS_IN_USE,
+        stateless_http=True,
     )
-    app.add_middleware(Sessions, path=PATH)
+    app.add_middleware(McpEndpoint, path=PATH, guard=guard)
     app.add_middleware(NamesItsAddress)
     app.add_middleware(BodyBudget, max_body_bytes=MAX_BODY_BYTES, max_bytes=MAX_BODIES_BYTES)
     if logins is not None:

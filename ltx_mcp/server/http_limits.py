@@ -67,6 +67,8 @@ class WebServer(uvicorn.Server):
     """uvicorn within `limits`. It ends at most `grace_s` after it was asked to."""
 
     def __init__(self, app: ASGIApp, limits: HttpLimits, grace_s: int) -> None:
+        logging.getLogger("uvicorn.access").addFilter(_drop_query)
+        logging.getLogger("sse_starlette.sse").addFilter(_drop_answers)
         protocol = partial(HttpConnection, limits, Connections(limits))
         super().__init__(
             uvicorn.Config(
@@ -86,6 +88,18 @@ class WebServer(uvicorn.Server):
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(QUEUE)
+
+
+def _drop_query(record: logging.LogRecord) -> bool:
+    """A signature may stand in the query of a request, or a token that does not belong there."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(each.partition("?")[0] if isinstance(each, str) else each for each in record.args)
+    return True
+
+
+def _drop_answers(record: logging.LogRecord) -> bool:
+    """Whole answers would be in the log at DEBUG, with the signed links in them."""
+    return record.levelno > logging.DEBUG
 
 
 class Connections:

@@ -229,9 +229,9 @@ async def _answered(
     app_context, jobs = await open_jobs(context)
     if not followed.live:
         return followed
-    patience, report = app_context.patiences.of(context), app_context.progress_reporter(context)
+    patience, report = app_context.patiences.of(context.request_context.request), app_context.progress_reporter(context)
     wait_s = max(0.0, patience.asked_s(arguments.wait_seconds) - took_s)
-    async with patience.call():
+    async with patience.call(context.request_context.request_id):
         if follows_tasks(context.request_context):
             # the task reports the submission; only a wait that the caller asked for is kept
             return await jobs.wait(followed, min(wait_s, MAX_CALL_S - took_s), report)
@@ -244,10 +244,15 @@ async def _waited_for(arguments: CheckJob, context: Context[AppContext], followe
     app_context, jobs = await open_jobs(context)
     if not followed.live:
         return followed
-    patience, asked_s = app_context.patiences.of(context), arguments.wait_seconds
-    async with patience.call():
+    patience, asked_s = app_context.patiences.of(context.request_context.request), arguments.wait_seconds
+    async with patience.call(context.request_context.request_id):
         wait_s = patience.default_s(DEFAULT_WAIT_S) if asked_s is None else patience.asked_s(asked_s)
         return await jobs.wait(followed, wait_s, app_context.progress_reporter(context))
+
+
+def _may_show_player(context: Context[AppContext]) -> bool:
+    """Whether the host shows the player, or is of an older protocol, which over HTTP does not say so with each call."""
+    return context.client_capabilities is None or client_supports_apps(context)
 
 
 async def _checked_job(arguments: CheckJob, context: Context[AppContext], job: Job) -> CallToolResult:
@@ -260,7 +265,7 @@ async def _checked_job(arguments: CheckJob, context: Context[AppContext], job: J
     elif arguments.frames:
         shown = await jobs.keeping.sheet(job)
     meta = None
-    if client_supports_apps(context):
+    if _may_show_player(context):
         meta = player_meta(job, jobs.catalog_of(job.caller), jobs.blocked_reason(job), datetime.now(UTC))
     return make_result(job_text(view, await app_context.status_text(job)), view, shown, meta=meta)
 
@@ -275,7 +280,7 @@ async def _checked_set(arguments: CheckJob, context: Context[AppContext], job_se
         shown = await jobs.keeping.set_sheet(job_set.takes)
     statuses = [await app_context.status_text(take) for take in job_set.takes]
     meta = None
-    if client_supports_apps(context):
+    if _may_show_player(context):
         reasons = filter(None, map(jobs.blocked_reason, job_set.takes))
         meta = set_meta(job_set, next(reasons, ""), datetime.now(UTC))
     return make_result(set_text(view, statuses), view, shown, meta=meta)

@@ -9,6 +9,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
+from tests.facts import facts_on_wire
 from tests.player.stage import APPS, DRAWN, Stage, place, policy_of, until_ended
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +57,47 @@ async def test_a_film_that_this_server_keeps_plays_by_its_address(stage: Stage, 
         assert await player.ask("document.querySelector('video').currentSrc") == view["video_url"]
         assert view["video_url"].endswith(f"/videos/{drawn}.mp4")
     assert not player.bridge.reads
+
+
+async def test_an_address_that_has_ended_is_asked_for_again_and_not_tried(
+    stage: Stage, client: Client, drawn: str
+) -> None:
+    """As in a chat that is opened again on another day."""
+    async with stage.open(client) as player:
+        tried: list[str] = []
+        player.page.on("request", lambda request: tried.append(request.url))
+        told = (await client.call_tool("check_job", {"job_id": drawn})).model_dump(by_alias=True, mode="json")
+        view = facts_on_wire(told)
+        address = view["video_url"]
+        view["video_url"] = address.replace(drawn, "job_ended000000").replace(".mp4", ".mp4?exp=1700000000&sig=x")
+        await player.hear("ui/notifications/tool-result", told | {"structuredContent": view})
+        assert await player.plays() > 0.2
+        assert await player.ask("document.querySelector('video').currentSrc") == address
+        await player.button("Open").click()
+        await player.page.wait_for_function("heard.some(each => each.method === 'ui/open-link')")
+        assert [each["params"] for each in await player.heard("ui/open-link")] == [{"url": address}]
+    assert not [url for url in tried if "job_ended" in url]
+    assert player.bridge.named("check_job") == [{"job_id": drawn, "wait_seconds": 0, "frames": False}]
+
+
+async def test_a_page_that_stays_open_past_the_end_of_an_address_has_the_next_one(
+    stage: Stage, client: Client, drawn: str
+) -> None:
+    async with stage.open(client, own_clock=True) as player:
+        told = (await client.call_tool("check_job", {"job_id": drawn})).model_dump(by_alias=True, mode="json")
+        view = facts_on_wire(told)
+        address, day_s = view["video_url"], 86_400
+        ends_s = round(await player.ask("Date.now()") / 1000) + day_s
+        view["video_url"] = f"{address}?exp={ends_s}&sig=x"
+        await player.hear("ui/notifications/tool-result", told | {"structuredContent": view})
+        await player.until("document.querySelector('video').currentSrc.includes('?exp=')")
+        await player.page.clock.fast_forward(day_s * 1000 - 10_000)
+        assert player.bridge.named("check_job") == []
+        await player.page.clock.fast_forward(20_000)
+        await player.until(f"link(shown.job) === '{address}'")
+        await player.page.clock.fast_forward(day_s * 1000)
+        await player.bridge.idle()
+    assert len(player.bridge.named("check_job")) == 1
 
 
 async def test_open_hands_the_films_address_to_the_host(stage: Stage, client: Client, bought: str) -> None:

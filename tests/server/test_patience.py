@@ -1,8 +1,9 @@
 """Clients that give up after five seconds get an answer in three; those that have waited longer are let wait."""
 
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import pytest
@@ -13,7 +14,8 @@ from ltx_mcp.emulator.app import settings
 from ltx_mcp.server import patience as module
 from ltx_mcp.server import tools
 from ltx_mcp.server.app import make_server
-from ltx_mcp.server.patience import LONGER_S, SHORT_S, Patience, Patiences
+from ltx_mcp.server.auth.principal import SCOPE_KEY, Principal
+from ltx_mcp.server.patience import CONNECTION, LONGER_S, SHORT_S, Patience, Patiences
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Emulated
 from tests.patience import HANG_S
@@ -81,19 +83,42 @@ async def test_later_calls_stay_below_what_a_cancelled_one_was_given(
     assert (patience.default_s(25), patience.asked_s(45)) == (usual, most)
 
 
-def test_connections_that_cannot_be_told_apart_begin_anew_each_time() -> None:
-    def context(**headers: str) -> Any:
-        request = SimpleNamespace(headers={name.replace("_", "-"): value for name, value in headers.items()})
-        return SimpleNamespace(request_context=SimpleNamespace(request=request))
+async def test_a_call_that_its_client_gave_up_is_learned_from_like_a_cancelled_one(hours: Hours) -> None:
+    patience = Patience(hours)
+    async with patience.call("1"):
+        hours.now += 5
+        patience.given_up("1")
+        hours.now += 40
+    patience.given_up("another")
+    assert (patience.default_s(25), patience.asked_s(45)) == (SHORT_S, 3.75)
 
-    known = Patiences()
-    one, other = context(mcp_session_id="1"), context(mcp_session_id="2")
+
+def test_connections_that_cannot_be_told_apart_begin_anew_each_time() -> None:
+    known = Patiences(is_alone=True)
+    one, other = _request("1"), _request("2")
     assert known.of(one) is known.of(one)
     assert known.of(one) is not known.of(other)
-    assert known.of(context()) is not known.of(context())
+    assert known.of(one) is not known.of(_request("1", "somebody"))
+    for stranger in (_request(None), SimpleNamespace(headers={CONNECTION: "x" * 60_000}, scope={})):
+        assert known.of(stranger) is not known.of(stranger)
     for number in range(module.MAX_REMEMBERED):
-        known.of(context(mcp_session_id=f"more {number}"))
+        known.of(_request(f"more {number}"))
     assert len(known._known) == module.MAX_REMEMBERED
+
+
+def test_a_server_that_shares_its_database_recognizes_only_stdio() -> None:
+    known = Patiences(is_alone=False)
+    assert known.of(_request("1")) is not known.of(_request("1"))
+    assert known.of(None) is known.of(None)
+
+
+def _request(connection: str | None, caller: str = "local") -> Any:
+    """A request of an older client's connection over HTTP; None: of any other client."""
+    name = None if connection is None else sha256(connection.encode()).hexdigest()[: 2 * module.NAME_BYTES]
+    return SimpleNamespace(
+        headers={} if name is None else {CONNECTION: name},
+        scope={SCOPE_KEY: Principal(caller, frozenset())},
+    )
 
 
 async def test_a_call_that_says_no_wait_is_answered_soon_until_one_has_waited(
@@ -113,12 +138,8 @@ async def test_a_call_that_says_no_wait_is_answered_soon_until_one_has_waited(
         await client.call_tool("check_job", {"job_id": job_id, "wait_seconds": 0.2})
         app_context = current_context()
         assert app_context is not None
-        assert app_context.patiences.of(cast(Any, _stdio())).default_s(25) == 25
+        assert app_context.patiences.of(None).default_s(25) == 25
         await client.call_tool("cancel_job", {"job_id": job_id})
-
-
-def _stdio() -> SimpleNamespace:
-    return SimpleNamespace(request_context=SimpleNamespace(request=None))
 
 
 def _facts(result: CallToolResult) -> dict[str, Any]:

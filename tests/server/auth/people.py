@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from socket import socket
 from typing import Any
 
+import anyio
 import httpx
 from mcp.server import MCPServer
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -25,6 +27,7 @@ from ltx_mcp.server.auth.links import LinkSigner
 from ltx_mcp.server.auth.principal import SCOPE_KEY, SCOPES, Principal
 from ltx_mcp.server.auth.setup import open_logins
 from ltx_mcp.server.http import make_app
+from ltx_mcp.server.http_limits import WebServer, make_limits
 from ltx_mcp.server.tasks import TASKS
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS
@@ -67,21 +70,16 @@ class Person:
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
         """The answer to a path."""
-        return await self.web.request(method, path, headers=self.who | headers)
+        return await self.web.request(method, path, headers=_in_utf8(self.who | headers))
 
     async def post(self, method: str, params: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
         """The answer to a message."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        return await self.web.post("/mcp", json=body, headers=self.who | ACCEPT | headers)
+        return await self.web.post("/mcp", json=body, headers=_in_utf8(self.who | ACCEPT | headers))
 
     async def send(self, method: str, params: dict[str, Any], **capabilities: Any) -> httpx.Response:
         """A message of today's protocol, from a host that follows tasks and can do nothing else."""
-        can = {"extensions": {TASKS: {}}} | capabilities
-        meta = {f"{META}protocolVersion": NEWEST, f"{META}clientCapabilities": can}
-        headers = {"Mcp-Method": method, "MCP-Protocol-Version": NEWEST}
-        if method in NAMED_BY:
-            headers["Mcp-Name"] = params[NAMED_BY[method]]
-        return await self.post(method, params | {"_meta": meta}, headers)
+        return await self.post(*to_message(method, params, **capabilities))
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """The structured result of a tool that did what was asked."""
@@ -106,6 +104,23 @@ class Person:
     async def send_older(self, method: str, params: dict[str, Any]) -> httpx.Response:
         """A message within the session."""
         return await self.post(method, params, self.session | {"MCP-Protocol-Version": OLDER})
+
+
+def to_message(
+    method: str, params: Mapping[str, Any], **capabilities: Any
+) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """The method, the parameters and the headers of a message of today's protocol."""
+    can = {"extensions": {TASKS: {}}} | capabilities
+    meta = {f"{META}protocolVersion": NEWEST, f"{META}clientCapabilities": can}
+    headers = {"Mcp-Method": method, "MCP-Protocol-Version": NEWEST}
+    if method in NAMED_BY:
+        headers["Mcp-Name"] = params[NAMED_BY[method]]
+    return method, {**params, "_meta": meta}, headers
+
+
+def _in_utf8(headers: Mapping[str, str]) -> dict[bytes, bytes]:
+    """As they go over the wire: users have names of all kinds."""
+    return {name.encode(): value.encode() for name, value in headers.items()}
 
 
 def message_of(answer: httpx.Response) -> dict[str, Any]:
@@ -143,22 +158,39 @@ class Service:
 
 
 @asynccontextmanager
-async def served(home: Path, *signing_keys: str, **more: str) -> AsyncIterator[Service]:
-    """A service over this home, with its door."""
+async def served(
+    home: Path, *signing_keys: str, listener: socket | None = None, more: Mapping[str, str] | None = None
+) -> AsyncIterator[Service]:
+    """A service over this home, with its door; with `listener` behind a web server, whose clients come by the net."""
     tokens = {name: f"ltx_{secrets.token_urlsafe(32)}" for name in (ANN, BOB, BACKEND)}
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}" if listener else BASE_URL
+    given = {"HOME": str(home), "TOKENS_FILE": str(_tokens_file(home.with_name("tokens.toml"), tokens))}
+    given |= {"PUBLIC_URL": url, "SIGNING_KEY": ",".join(signing_keys)}
+    env = {f"LTX_MCP_{name}": value for name, value in given.items()} | dict(more or {})
+    settings = read_settings(env, PROVIDER_SETTINGS)
+    server, current_context = make_server(settings, catalog_of(env), base_url=url)
+    app = make_app(server, current_context, url, open_logins(settings))
+    transport = None if listener else httpx.ASGITransport(app)
+    web = httpx.AsyncClient(transport=transport, base_url=url, timeout=HANG_S)
+    async with _listening(app, listener) if listener else living(app), web:
+        yield Service(web, server, app.routes, LinkSigner(signing_keys), tokens)
+
+
+@asynccontextmanager
+async def _listening(app: ASGIApp, listener: socket) -> AsyncIterator[None]:
+    web_server = WebServer(app, make_limits(), 1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(web_server.serve, [listener])
+        yield
+        web_server.should_exit = True
+
+
+def _tokens_file(path: Path, tokens: Mapping[str, str]) -> Path:
     rows = [
         f'[[token]]\nname = "{name}"\nsha256 = "{sha256(token.encode()).hexdigest()}"\n'
         f'scopes = ["ltx:read", "ltx:order"]\nmay_act = {"true" if name == BACKEND else "false"}\n'
         for name, token in tokens.items()
     ]
-    file = home.with_name("tokens.toml")
-    create_private(file)
-    file.write_text("\n".join(rows))
-    given = {"HOME": str(home), "TOKENS_FILE": str(file), "PUBLIC_URL": BASE_URL, "SIGNING_KEY": ",".join(signing_keys)}
-    env = {f"LTX_MCP_{name}": value for name, value in given.items()} | more
-    settings = read_settings(env, PROVIDER_SETTINGS)
-    server, current_context = make_server(settings, catalog_of(env), base_url=BASE_URL)
-    app = make_app(server, current_context, BASE_URL, open_logins(settings))
-    web = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE_URL, timeout=HANG_S)
-    async with living(app), web:
-        yield Service(web, server, app.routes, LinkSigner(signing_keys), tokens)
+    create_private(path)
+    path.write_text("\n".join(rows))
+    return path

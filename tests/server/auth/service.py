@@ -1,8 +1,9 @@
 """A service with logins in this process, and what its clients send. Not a test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -79,10 +80,15 @@ def bearer(token: str) -> dict[str, str]:
 
 
 async def send(
-    web: httpx.AsyncClient, token: str, method: str, params: dict[str, Any], **headers: str
+    web: httpx.AsyncClient,
+    token: str,
+    method: str,
+    params: dict[str, Any],
+    capabilities: Mapping[str, Any] = MappingProxyType({}),
+    **headers: str,
 ) -> httpx.Response:
     """The answer to a message of today's protocol. Headers are lies where they are given; an empty one is left out."""
-    told = params | {"_meta": {f"{META}protocolVersion": NEWEST, f"{META}clientCapabilities": {}}}
+    told = params | {"_meta": {f"{META}protocolVersion": NEWEST, f"{META}clientCapabilities": dict(capabilities)}}
     lies = {name.replace("_", "-"): value for name, value in headers.items()}
     honest = {"Mcp-Method": method, "MCP-Protocol-Version": NEWEST}
     if method in NAMED_BY:
