@@ -260,10 +260,8 @@ def _check(settings: Settings) -> None:
         shown = "" if "@" in settings.public_url else settings.public_url
         raise _bad("PUBLIC_URL", shown, "an address such as https://films.example.com")
     _check_logins(settings)
-    paths = (
-        *(("HOME", settings.home_text), ("MODELS", settings.models_text)),
-        *(("TOKENS_FILE", settings.tokens_file_text), ("CALLERS_FILE", settings.callers_text)),
-    )
+    texts = (settings.home_text, settings.models_text, settings.tokens_file_text, settings.callers_text)
+    paths = zip(("HOME", "MODELS", "TOKENS_FILE", "CALLERS_FILE"), texts, strict=True)
     for name, text in paths:
         try:
             if text:

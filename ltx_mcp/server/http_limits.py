@@ -68,7 +68,6 @@ class WebServer(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, limits: HttpLimits, grace_s: int) -> None:
         logging.getLogger("uvicorn.access").addFilter(_drop_query)
-        logging.getLogger("sse_starlette.sse").addFilter(_drop_answers)
         protocol = partial(HttpConnection, limits, Connections(limits))
         super().__init__(
             uvicorn.Config(
@@ -95,11 +94,6 @@ def _drop_query(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
         record.args = tuple(each.partition("?")[0] if isinstance(each, str) else each for each in record.args)
     return True
-
-
-def _drop_answers(record: logging.LogRecord) -> bool:
-    """Whole answers would be in the log at DEBUG, with the signed links in them."""
-    return record.levelno > logging.DEBUG
 
 
 class Connections:

@@ -3,6 +3,7 @@
 Not a test. It knows nothing of the store's code: only its rows, its refusals and its history are compared.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -16,15 +17,28 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 from sqlalchemy import select
 
 from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, TRANSITIONS, CancelOutcome, ChargeState, Job, State
+from ltx_mcp.jobs.callers import CallerLimits
 from ltx_mcp.jobs.store import schema
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.jobs.store.store import Store
+from tests.jobs.counting import counters, recount
 
 START = datetime(2026, 11, 21, 23, 58, tzinfo=UTC)
 """Near midnight, because a day's money ends there."""
 HELD, BOOKED, RELEASED = ChargeState.HELD, ChargeState.BOOKED, ChargeState.RELEASED
 REPEATABLE = frozenset({"local"})
+TEAM_OF = {"local": "", "other": "red", "third": "red"}
+
+
+def usd(micro: int | None) -> Decimal | None:
+    return None if micro is None else Decimal(micro) / 1_000_000
+
+
+def scopes_of(caller: str) -> tuple[str, ...]:
+    """Where the money of a caller counts: the day's, his own, that of his team."""
+    team = TEAM_OF[caller]
+    return ("", f"caller:{caller}", *([f"team:{team}"] if team else []))
 
 
 @dataclass
@@ -97,6 +111,8 @@ class Model(RuleBasedStateMachine):
         self.database = self.open.enter_context(type(self).open_database())
         self.store = Store(self.database)
         self.limit: int | None = None
+        self.own: int | None = None
+        self.of_team: int | None = None
         self.now = START
         self.shots: dict[str, Shot] = {}
         self.hands: dict[str, Job] = {}
@@ -105,10 +121,17 @@ class Model(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.open.close()
 
-    @initialize(limit=st.sampled_from([None, 600_000, 1_000_000]))
-    def set_budget(self, limit: int | None) -> None:
-        self.limit = limit
-        self.store = Store(self.database, budget_usd=None if limit is None else Decimal(limit) / 1_000_000)
+    @initialize(
+        limit=st.sampled_from([None, 600_000, 1_000_000]),
+        own=st.sampled_from([None, None, 500_000]),
+        of_team=st.sampled_from([None, None, 700_000]),
+    )
+    def set_budget(self, limit: int | None, own: int | None, of_team: int | None) -> None:
+        self.limit, self.own, self.of_team = limit, own, of_team
+        self.store = Store(self.database, budget_usd=usd(limit), limits_of=self.limits_of)
+
+    def limits_of(self, caller: str) -> CallerLimits:
+        return CallerLimits(TEAM_OF[caller], usd(self.own), usd(self.of_team) if TEAM_OF[caller] else None)
 
     # -- what the model says ------------------------------------------------------------------------------------
 
@@ -121,11 +144,16 @@ class Model(RuleBasedStateMachine):
             job.state,
         )
 
-    def counted(self, day: str, bill: ChargeState) -> int:
-        return sum(each.amount for each in self.shots.values() if each.bill is bill and each.row()[4] == day)
+    def counted(self, day: str, bill: ChargeState, scope: str = "") -> int:
+        of_day = (each for each in self.shots.values() if each.bill is bill and each.row()[4] == day)
+        return sum(each.amount for each in of_day if scope in scopes_of(each.caller))
 
-    def fits(self, amount: int, day: str) -> bool:
-        return self.limit is None or self.counted(day, HELD) + self.counted(day, BOOKED) + amount <= self.limit
+    def fits(self, amount: int, day: str, caller: str) -> bool:
+        for scope, limit in zip(scopes_of(caller), (self.limit, self.own, self.of_team), strict=False):
+            spent = self.counted(day, HELD, scope) + self.counted(day, BOOKED, scope)
+            if limit is not None and spent + amount > limit:
+                return False
+        return True
 
     def same(self, caller: str, key: str, normal: Mapping[str, str], *, is_preview: bool) -> list[Shot]:
         """The jobs this request may be answered with; a preview is none where another provider would take it now."""
@@ -259,6 +287,15 @@ class Model(RuleBasedStateMachine):
             assert (budget.held, budget.booked) == (self.counted(day, HELD), self.counted(day, BOOKED))
             assert self.limit is None or budget.held + budget.booked <= self.limit
             assert self.limit is None or budget.left == self.limit - budget.held - budget.booked
+
+    @invariant()
+    def counters_equal_a_recount(self) -> None:
+        counted: Counter[tuple[str, str, str]] = Counter()
+        for shot in self.shots.values():
+            for scope in scopes_of(shot.caller) if shot.bill is not RELEASED else ():
+                counted[shot.row()[4], scope, str(shot.bill)] += shot.amount
+        with self.database.read() as connection:
+            assert counters(connection) == recount(connection) == counted
 
     @invariant()
     def live_jobs_are_listed_and_nothing_waits_for_an_end(self) -> None:

@@ -32,7 +32,7 @@ from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.transitions import IllegalTransitionError
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from tests.databases import PostgresServer
-from tests.jobs.model import BOOKED, HELD, RELEASED, REPEATABLE, Model, Shot
+from tests.jobs.model import BOOKED, HELD, RELEASED, REPEATABLE, TEAM_OF, Model, Shot
 
 LONGER = "MODEL_EXAMPLES" in os.environ
 EXAMPLES = settings(
@@ -44,7 +44,7 @@ EXAMPLES = settings(
     phases=[Phase.generate, Phase.shrink] if LONGER else [Phase.generate],  # to shrink a long run takes minutes
     suppress_health_check=list(HealthCheck),
 )
-WORKERS, CALLERS = ("m1_a", "m1_b", "m2_a"), ("local", "other")
+WORKERS, CALLERS = ("m1_a", "m1_b", "m2_a"), tuple(TEAM_OF)
 ACCOUNT = (ErrorCode.OUT_OF_CREDIT, ErrorCode.KEY_REJECTED)
 NOES = (ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED, *ACCOUNT)
 
@@ -85,7 +85,7 @@ def sqlite_database() -> Iterator[Database]:
 
 
 class StoreMachine(Model):
-    """Three workers and two callers over one store."""
+    """Three workers and three callers, two of them in one team, over one store."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,13 +108,13 @@ class StoreMachine(Model):
         normal = {"prompt": prompt, "source": source}
         made = tuple(replace(any_offer(), provider=name, cost_usd=Decimal(usd) / 1_000_000) for name, usd in choices)
         inputs = (Input(role="image", job_id=source, frame_position="last"),) if source else ()
-        new = NewJob(caller, key, normal, made, inputs)
+        new = NewJob(caller, key, normal, made, inputs, team=TEAM_OF[caller])
         is_preview = choices[0][0] == "local"
         same = self.same(caller, key, normal, is_preview=is_preview)
         is_other = same and (same[0].normal != normal or (same[0].provider == "local" and not is_preview))
         if key and is_other:
             return self.refused(new, ErrorCode.INVALID_REQUEST)
-        if not same and not self.fits(choices[0][1], self.now.date().isoformat()):
+        if not same and not self.fits(choices[0][1], self.now.date().isoformat(), caller):
             return self.refused(new, ErrorCode.OVER_BUDGET)
         placed = self.store.place(new, self.now)
         assert placed.fresh is not bool(same)
@@ -279,7 +279,7 @@ class StoreMachine(Model):
         later = range(shot.index + 1, len(shot.offers))
         fit = [n for n in later if code not in ACCOUNT or shot.offers[n][0] != shot.provider]
         shot.bill = RELEASED
-        fit = [n for n in fit if self.fits(shot.offers[n][1], shot.row()[4])]
+        fit = [n for n in fit if self.fits(shot.offers[n][1], shot.row()[4], shot.caller)]
         if fit:
             self.moved(
                 shot, State.QUEUED, "next_offer", index=fit[0], bill=HELD, lease_owner="", submitted_by="", due=self.now

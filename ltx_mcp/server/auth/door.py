@@ -99,9 +99,11 @@ class Door:
 
     async def _let_in(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         refusals: list[str] = []
-        inner = {**scope, SCOPE_KEY: principal, REFUSALS: refusals}
+        # the token itself stays here: nothing inside could log or trace it
+        headers = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
+        inner = {**scope, "headers": headers, SCOPE_KEY: principal, REFUSALS: refusals}
         if principal is not STRANGER:
-            # the SDK binds sessions and the state of questions to whoever this names; the token itself stays here
+            # the SDK binds sessions and the state of questions to whoever this names
             token = AccessToken(token="", client_id=principal.caller, scopes=[], subject=principal.caller)
             inner |= {"user": AuthenticatedUser(token)}
 

@@ -66,8 +66,10 @@ class Issuer:
 
     def __init__(self, path: str = "") -> None:
         self.asked: list[str] = []
+        self.was_asked = threading.Event()
         self.keys: list[Any] = []
         self.is_away = False
+        self.redirects: dict[str, str] = {}
         self.metadata_path = f"{path.rstrip('/')}/.well-known/openid-configuration"
         self._web = ThreadingHTTPServer(("127.0.0.1", 0), self._make_handler())
         self.name = f"http://127.0.0.1:{self._web.server_port}{path}"
@@ -96,12 +98,18 @@ class Issuer:
         class Answers(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.asked.append(self.path)
+                issuer.was_asked.set()
                 documents = {
                     issuer.metadata_path: issuer.metadata,
                     issuer.metadata["jwks_uri"].partition(f":{issuer._web.server_port}")[2]: {"keys": issuer.keys},
                 }
                 if issuer.is_away:
                     self.close_connection = True
+                    return
+                if self.path in issuer.redirects:
+                    self.send_response(302)
+                    self.send_header("Location", issuer.redirects[self.path])
+                    self.end_headers()
                     return
                 body = json.dumps(documents.get(self.path, {})).encode()
                 self.send_response(200 if self.path in documents else 404)

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ltx_mcp.jobs.callers import token_caller, user_caller
+from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.private import create_private
 from ltx_mcp.server.app import make_server
 from ltx_mcp.server.app_context import AppContext
@@ -147,6 +148,13 @@ class Service:
     routes: Sequence[BaseRoute]
     signer: LinkSigner
     tokens: Mapping[str, str]
+    current_context: Callable[[], AppContext | None]
+
+    async def jobs(self) -> Jobs:
+        """Its open jobs, of all callers."""
+        app_context = self.current_context()
+        assert app_context is not None
+        return await app_context.jobs()
 
     def person(self, name: str, user: str = "") -> Person:
         """Who holds the token of this name, or a user for whom its holder acts."""
@@ -173,7 +181,7 @@ async def served(
     transport = None if listener else httpx.ASGITransport(app)
     web = httpx.AsyncClient(transport=transport, base_url=url, timeout=HANG_S)
     async with _listening(app, listener) if listener else living(app), web:
-        yield Service(web, server, app.routes, LinkSigner(signing_keys), tokens)
+        yield Service(web, server, app.routes, LinkSigner(signing_keys), tokens, current_context)
 
 
 @asynccontextmanager

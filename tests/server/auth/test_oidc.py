@@ -13,6 +13,8 @@ import anyio
 import httpx
 import jwt
 import pytest
+from anyio import to_thread
+from starlette.applications import Starlette
 
 from ltx_mcp.jobs.callers import oidc_caller
 from ltx_mcp.net.fetch_json import fetch_json
@@ -21,8 +23,9 @@ from ltx_mcp.server.auth.issuer_keys import IssuerKeys, metadata_addresses
 from ltx_mcp.server.auth.logins import IssuerUnavailable, Logins, TokenRefused
 from ltx_mcp.server.auth.oidc import OidcTokens
 from ltx_mcp.server.auth.principal import ACT, ORDER, READ
+from tests.patience import HANG_S
 from tests.server.auth.issuer import AUDIENCE, CLAIMS, NOW, Issuer, encoded, key_of, public_jwk, public_pem, signed
-from tests.server.auth.service import bearer
+from tests.server.auth.service import bearer, living
 
 pytestmark = pytest.mark.anyio
 
@@ -63,14 +66,14 @@ def tokens(issuer: Issuer, time: Time) -> OidcTokens:
     return tokens_of(issuer, time=time)
 
 
-def web_of(tokens: OidcTokens) -> httpx.AsyncClient:
+def web_of(tokens: OidcTokens, public_url: str = PUBLIC_URL) -> httpx.AsyncClient:
     """A client of a door that lets these in."""
 
     async def inside(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    door = Door(inside, logins=Logins(None, tokens), public_url=PUBLIC_URL)
+    door = Door(inside, logins=Logins(None, tokens), public_url=public_url)
     return httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url=PUBLIC_URL)
 
 
@@ -319,6 +322,21 @@ async def test_keys_that_are_for_something_else_are_not_taken(issuer: Issuer, to
     await tokens._keys_of[issuer.name].refresh()
     assert await tokens.read(issuer.token("PS256"))
     await refused(tokens, issuer.token("RS256"))
+
+
+async def test_keys_are_read_before_anybody_calls(issuer: Issuer, tokens: OidcTokens) -> None:
+    app = Starlette()
+    async with living(Door(app, logins=Logins(None, tokens), public_url=PUBLIC_URL)):
+        assert await to_thread.run_sync(issuer.was_asked.wait, HANG_S)
+
+
+async def test_the_metadata_of_a_service_below_a_path_lies_where_the_standard_has_it(tokens: OidcTokens) -> None:
+    address = f"{PUBLIC_URL}/ltx"
+    async with web_of(tokens, address) as web:
+        refused = await web.post("/mcp")
+        assert f'resource_metadata="{address}{METADATA}/mcp"' in refused.headers["www-authenticate"]
+        for path in (f"{METADATA}/mcp", f"{METADATA}/ltx/mcp"):
+            assert (await web.get(path)).json()["resource"] == f"{address}/mcp"
 
 
 # -- what clients read ----------------------------------------------------------------------------------------------

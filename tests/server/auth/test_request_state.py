@@ -17,7 +17,7 @@ from ltx_mcp.server.http import make_app
 from ltx_mcp.settings import read_settings
 from tests.conftest import PROVIDER_SETTINGS, Emulated
 from tests.providers.bench import catalog_of
-from tests.server.auth.people import BASE_URL, Door, Person, message_of
+from tests.server.auth.people import BASE_URL, WHO, Door, Person, message_of
 
 pytestmark = pytest.mark.anyio
 
@@ -37,9 +37,9 @@ async def served(home: Path, emulator: Emulated, *signing_keys: str) -> AsyncIte
     env = settings(emulator[0]) | {f"LTX_MCP_{name}": value for name, value in ours.items()}
     server, current_context = make_server(read_settings(env, PROVIDER_SETTINGS), catalog_of(env), base_url=BASE_URL)
     app = make_app(server, current_context)
-    async with app.router.lifespan_context(app):
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(Door(app)), base_url=BASE_URL) as web:
-            yield Person("token|ann", web), Person("token|bob", web)
+    web = httpx.AsyncClient(transport=httpx.ASGITransport(Door(app)), base_url=BASE_URL)
+    async with app.router.lifespan_context(app), web:
+        yield Person("token|ann", web, {WHO: "token|ann"}), Person("token|bob", web, {WHO: "token|bob"})
 
 
 async def ask(person: Person, **arguments: Any) -> str:

@@ -10,9 +10,22 @@ from typing import Any
 import anyio
 import pytest
 
+from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.emulator.app import settings
+from ltx_mcp.jobs.callers import LOCAL
 from tests.conftest import Emulated
-from tests.server.auth.people import ANN, BACKEND, BOB, SMALL, Person, message_of, result_of, served, to_message
+from tests.server.auth.people import (
+    ANN,
+    BACKEND,
+    BOB,
+    SMALL,
+    Person,
+    Service,
+    message_of,
+    result_of,
+    served,
+    to_message,
+)
 from tests.server.auth.service import ACCEPT
 from tests.server.auth.walker import Name, Theirs, Walk, cursor_of, job_name
 from tests.server.follower import LONG_S
@@ -20,7 +33,7 @@ from tests.server.follower import LONG_S
 pytestmark = pytest.mark.anyio
 
 POND: dict[str, Any] = {"prompt": "a pond", "provider": "fal", "resolution": "1080p", "duration": 6}
-SECRET_WORDS = ("xylophone-lighthouse", "quagmire-orchestra", "zeppelin-marmalade")
+SECRET_WORDS = ("xylophone-lighthouse", "quagmire-orchestra", "zeppelin-marmalade", "wombat-cathedral")
 
 
 @pytest.fixture
@@ -52,8 +65,9 @@ async def overview(person: Person) -> dict[str, Any]:
     }
 
 
-async def have_all_kinds(ann: Person, home: Path, emulator: Emulated) -> Theirs:
-    """Films, jobs under way, a set, keys, a page and a question: everything that has a name."""
+async def have_all_kinds(service: Service, home: Path, emulator: Emulated) -> Theirs:
+    """Ann's films, jobs under way, a set, keys and a page: everything that has a name; and a job of the operator."""
+    ann = service.person(ANN)
     _, world = emulator
     words = iter(SECRET_WORDS)
     key = f"key-{secrets.token_hex(8)}"
@@ -63,13 +77,15 @@ async def have_all_kinds(ann: Person, home: Path, emulator: Emulated) -> Theirs:
     assert takes["state"] == "succeeded", takes
     world.wait_s, world.work_s = 0.0, LONG_S
     live = await place(ann, prompt=f"a {next(words)}", request_key="")
-    jobs = [job_name(each) for each in (film["job_id"], live, takes["job_id"], takes["takes"][0]["job_id"])]
+    operators = await (await service.jobs()).order(GenerateVideo(**POND | {"prompt": f"a {next(words)}"}), LOCAL)
+    ids = (film["job_id"], live, operators.job.id, takes["takes"][0]["job_id"], takes["job_id"])
+    jobs = [job_name(each) for each in ids]
     others = [
         Name(key, f"key-{secrets.token_hex(8)}"),
         cursor_of(jobs[0]),
-        jobs[2].within("{}/2"),
-        jobs[2].within("{}/2#first"),
-        jobs[2].within("{}/9"),
+        jobs[-1].within("{}/2"),
+        jobs[-1].within("{}/2#first"),
+        jobs[-1].within("{}/9"),
     ]
     texts = [*SECRET_WORDS, ANN, film["video_url"].partition("?")[2] or film["video_url"]]
     return Theirs(jobs, others, texts, str(home))
@@ -86,7 +102,7 @@ async def test_nothing_of_one_caller_is_in_any_answer_to_another(
         await ann.call("list_jobs")
         own_film = (await ended(bob, await place(bob, prompt="a reed")))["job_id"]
         before = await overview(bob)
-        theirs = await have_all_kinds(ann, home, emulator)
+        theirs = await have_all_kinds(service, home, emulator)
         walk = Walk(service, bob, theirs, own_film)
         await walk.everything()
         assert walk.told == []
