@@ -127,6 +127,17 @@ async def test_a_client_of_an_older_protocol_is_told_as_little(home: Path, signi
         assert (await ann.call("cancel_job", job_id=name.theirs))["cancel"] in ("never_sent", "stopped")
 
 
+async def test_where_the_films_lie_cannot_be_guessed(home: Path, signing_key: str) -> None:
+    async with served(home, signing_key) as service:
+        bob = service.person(BOB)
+        film = f"videos/job_{'a' * 20}.mp4"
+        told = []
+        for folder in (str(home), "/" + "x" * (len(str(home)) - 1)):
+            order = {"prompt": "a reed", "image": f"{folder}/{film}", "max_cost_usd": 0}
+            told.append((await bob.send("tools/call", {"name": "animate_image", "arguments": order})).text)
+        assert told[0] == told[1]
+
+
 async def test_the_same_key_and_the_same_request_give_each_caller_a_job(home: Path, signing_key: str) -> None:
     async with served(home, signing_key) as service:
         people = [service.person(ANN), service.person(BOB), *(service.person(BACKEND, user) for user in ("x", "y"))]
