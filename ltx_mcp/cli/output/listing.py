@@ -72,11 +72,12 @@ class JobTable:
     def __init__(self, jobs: Sequence[Job], whose: str = "") -> None:
         self.jobs = jobs
         self._names = [name for name in NAMES if name != "caller" or whose]
+        self._taken = DRAWN_CALLER_CHARS if whose else 0
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from ltx_mcp.cli.output.screen import make_table
 
-        names = [name for name in self._names if options.max_width >= NARROW.get(name, 0)]
+        names = [name for name in self._names if options.max_width - self._taken >= NARROW.get(name, 0)]
         yield make_table(console, names, ([_cell(job, name) for name in names] for job in self.jobs), cut="prompt")
 
 
