@@ -108,14 +108,15 @@ async def _opened(config: "JobsConfig", patience_s: float) -> "Jobs":
 
 
 @asynccontextmanager
-async def at_signal(leave: Callable[[], object]) -> AsyncIterator[None]:
-    """Call `leave` when this process is asked to end. Until this closes, asking again does not cut a handover short."""
+async def at_signal(leave: Callable[[signal.Signals], object]) -> AsyncIterator[None]:
+    """Call `leave` with the signal when this process is asked to end. Until this closes, asking again does not cut a
+    handover short."""
 
     async def listen(*, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(*ENDING) as signals:
             task_status.started()
-            async for _ in signals:
-                leave()
+            async for number in signals:
+                leave(number)
 
     async with anyio.create_task_group() as group:
         if sys.platform != "win32":  # event loops cannot listen to signals there: Ctrl-C is a KeyboardInterrupt

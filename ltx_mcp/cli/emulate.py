@@ -53,7 +53,7 @@ async def _emulate(port: int, wait_s: float, work_s: float, films: Path | None, 
         _load(config)
         web = uvicorn.Server(config)
 
-        def leave() -> None:
+        def leave(_: object) -> None:
             web.should_exit = True
 
         async with at_signal(leave):

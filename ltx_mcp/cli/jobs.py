@@ -94,7 +94,7 @@ async def _watched(asked: ListJobs, whose: str) -> Sequence[Job]:
     scope = anyio.CancelScope()
     jobs: Sequence[Job] = ()
     care_at = 0.0
-    async with at_signal(scope.cancel), open_jobs() as found:
+    async with at_signal(lambda _: scope.cancel()), open_jobs() as found:
         with scope, drawing_jobs(whose) as draw:
             while True:
                 jobs = await _newest(found, asked, whose)

@@ -122,7 +122,7 @@ async def _order(order: CommandOrder) -> Seen | ConfirmationPrompt | Repeated | 
     arguments = read_options(order.model, order.tool, order.options)
     repeat = Repeat.ANOTHER if order.new else Repeat.ASKED
     scope, placed = anyio.CancelScope(), None
-    async with at_signal(scope.cancel), open_jobs(work=True) as jobs:
+    async with at_signal(lambda _: scope.cancel()), open_jobs(work=True) as jobs:
         with scope:
             arguments, is_join = await with_full_ids(jobs, arguments), order.model is JoinVideos
             is_asked = order.yes or can_ask()

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import click
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup, TaskStatus
 
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.cli.output.messages import say
@@ -21,13 +22,16 @@ from ltx_mcp.providers.key_names import previews_text
 if TYPE_CHECKING:
     from ltx_mcp.domain.plan import Catalog
     from ltx_mcp.server.app_context import AppContext
+    from ltx_mcp.server.http_limits import WebServer
     from ltx_mcp.settings import Settings
 
 HOST, PORT = "127.0.0.1", 8000
 PATIENCE_S = 600.0
 """How long a worker waits for a database that is out of reach before it ends."""
 GRACE_S = 1
-"""How long a call that still waits for a job may keep an HTTP server from ending."""
+"""How long a call may keep an HTTP server from ending whose user pressed Ctrl-C."""
+DRAINING_S, DRAINED_GRACE_S = 2.0, 10
+"""How long a server that was told to end still serves, so that a balancer notices; how long calls may take then."""
 
 
 @click.command()
@@ -95,14 +99,8 @@ async def _serve_http(host: str, port: int, *, behind_tls_proxy: bool) -> None:
         bound = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         server, current_context = make_server(settings, catalog, base_url=settings.public_url or bound)
         app = make_app(server, current_context, settings.public_url, open_logins(settings))
-        web = WebServer(app, make_limits(), GRACE_S)
-
-        def leave() -> None:
-            web.should_exit = True
-            # calls that still wait are cut short, which uvicorn would log with a traceback each
-            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-
-        async with at_signal(leave):
+        web = WebServer(app, make_limits())
+        async with anyio.create_task_group() as group, at_signal(partial(_leave, group, web, current_context)):
             say(f"ltx-mcp serves MCP at {bound}/mcp; Ctrl-C ends it.", _who_can_use_it(settings, catalog))
             await web.serve(sockets=[listener])
             # asked to end twice, uvicorn leaves without the lifespan that hands over
@@ -112,6 +110,25 @@ async def _serve_http(host: str, port: int, *, behind_tls_proxy: bool) -> None:
             report_left_out()
             sys.stderr.flush()
             os._exit(0)
+
+
+def _leave(
+    group: TaskGroup, web: "WebServer", current_context: "Callable[[], AppContext | None]", number: signal.Signals
+) -> None:
+    """Drain when told to end by whoever runs this server; a person who presses Ctrl-C need not wait for that."""
+    # calls that are cut short in the end would be logged by uvicorn with a traceback each
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    app_context = current_context()
+    if number is not signal.SIGTERM or app_context is None:
+        web.leave(GRACE_S)
+    elif not app_context.is_draining:
+        app_context.drain()
+        group.start_soon(_leave_drained, web)
+
+
+async def _leave_drained(web: "WebServer") -> None:
+    await anyio.sleep(DRAINING_S)
+    web.leave(DRAINED_GRACE_S)
 
 
 def _who_can_use_it(settings: "Settings", catalog: "Catalog") -> str:
@@ -152,7 +169,7 @@ def work(until_idle: bool, home: str) -> None:
 
 async def _for_ever(home: str) -> None:
     scope = anyio.CancelScope()
-    async with at_signal(scope.cancel), open_jobs(work=True, home=home, patience_s=PATIENCE_S):
+    async with at_signal(lambda _: scope.cancel()), open_jobs(work=True, home=home, patience_s=PATIENCE_S):
         with scope:
             await anyio.sleep_forever()
 
@@ -161,6 +178,6 @@ async def _until_idle(home: str) -> None:
     from ltx_mcp.jobs.handover import alone
 
     scope = anyio.CancelScope()
-    async with at_signal(scope.cancel), open_jobs(home=home, patience_s=PATIENCE_S) as jobs:
+    async with at_signal(lambda _: scope.cancel()), open_jobs(home=home, patience_s=PATIENCE_S) as jobs:
         with scope:
             await alone(jobs.home, lambda: jobs.work(until_idle=True), jobs.is_idle)

@@ -42,6 +42,7 @@ from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import cancel_is_decided, has_ended, is_job_id, no_such_job
 from ltx_mcp.jobs.store.upload_cache import UploadCache
+from ltx_mcp.jobs.waits import Waits
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness, is_locked
 from ltx_mcp.jobs.workers.ownerless import Ownerless, alive_workers, find_ownerless
@@ -98,6 +99,7 @@ class Jobs:
         self._runner = Runner(self._store, self._steps, self._liveness, self._slots, repeatable, now, self._wake)
         self._placement = self._make_placement()
         self._clearing = anyio.CancelScope()
+        self.waits = Waits()
 
     @classmethod
     async def open(
@@ -139,6 +141,10 @@ class Jobs:
             group.start_soon(self._prices.run)
             await self._runner.run(until_idle=until_idle)
             group.cancel_scope.cancel()
+
+    async def is_reachable(self) -> bool:
+        """Whether the database answers; if it is silent, this waits."""
+        return bool(await self._database.kind.quick_read("SELECT 1", ()))
 
     async def stop(self, hand_over: HandOver | None = None) -> int:
         """Stop working, release the claimed jobs and close everything; returns how many live jobs are left to other
@@ -193,14 +199,14 @@ class Jobs:
         `submission_wait_s`; then for the job's end, until `wait_s` from now. All of it within `max_s`. Of a set, all
         takes are waited for."""
         began, wait_s = anyio.current_time(), min(wait_s, max_s)
-        with anyio.move_on_after(min(max(submission_wait_s, wait_s), max_s)):
+        with self.waits.at_most(min(max(submission_wait_s, wait_s), max_s)):
             await self._until(followed, self._is_submission_known, on_progress)
         return await self.wait(await self._reload(followed), began + wait_s - anyio.current_time(), on_progress)
 
     async def wait(self, followed: Followed, seconds: float, on_progress: OnProgress[Followed]) -> Followed:
         """The job, or all takes of the set, at the end, or as it is after `seconds`."""
         if seconds > 0:
-            with anyio.move_on_after(seconds):
+            with self.waits.at_most(seconds):
                 await self._until(followed, has_ended, on_progress)
         return await self._reload(followed)
 
@@ -286,7 +292,7 @@ class Jobs:
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""
-        return await read_page(self._store, self._watch, arguments, caller)
+        return await read_page(self._store, self._watch, self.waits, arguments, caller)
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:
         """What could be ordered for this, and why everything else cannot; see Placement."""

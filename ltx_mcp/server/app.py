@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import Any, cast
 
 import anyio
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, ServerRequestContext
 from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
+from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
+from mcp.types import SubscriptionsListenResult
 
 from ltx_mcp import __version__
 from ltx_mcp.domain.plan import Catalog
@@ -108,6 +111,7 @@ def make_server(
                 know_caller,
                 _mark_response,
                 _note_cancelled,
+                _end_listening,
                 shorten_names,
                 check_scopes,
                 explain_refusals,
@@ -138,6 +142,17 @@ async def _note_cancelled(ctx: ServerRequestContext[Any, Any], call_next: CallNe
         if cancelled is not None:
             ctx.lifespan_context.patiences.of(ctx.request).given_up(cancelled)
     return await call_next(ctx)
+
+
+async def _end_listening(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
+    """End a stream of changes with its result when this server is about to end."""
+    app_context = ctx.lifespan_context
+    if ctx.method != "subscriptions/listen" or not isinstance(app_context, AppContext):
+        return await call_next(ctx)
+    result: Any = SubscriptionsListenResult(_meta={SUBSCRIPTION_ID_META_KEY: ctx.request_id})
+    with app_context.listening.at_most(inf):
+        result = await call_next(ctx)
+    return result
 
 
 async def shorten_names(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:

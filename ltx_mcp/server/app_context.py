@@ -16,6 +16,7 @@ from mcp.server.mcpserver import Context
 from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.job_set import JobSet, jobs_of
+from ltx_mcp.jobs.waits import Waits
 from ltx_mcp.presentation.links import Links, links_of
 from ltx_mcp.presentation.next_steps import context_of
 from ltx_mcp.presentation.result_models import JobRef, JobView, to_ref, view_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FIRST_CHECK_S, CHECK_INTERVAL_S = 1.0, 60.0
+READY_WITHIN_S = 1.0
 QUIET_S = 5.0
 """Progress of less than one percent is reported no more often than this."""
 PERCENT = 100
@@ -57,6 +59,8 @@ class AppContext:
         self._jobs: Jobs | None = None
         self._opening = anyio.Lock()
         self.has_responded = anyio.Event()
+        self.is_draining = False
+        self.listening = Waits()
         self.patiences = Patiences(is_alone=not settings.database_url)
 
     async def jobs(self) -> "Jobs":
@@ -68,6 +72,8 @@ class AppContext:
                 config = await anyio.to_thread.run_sync(self._make_config)
                 jobs: Jobs = await service.Jobs.open(config)
                 await jobs.start(self._group)
+                if self.is_draining:
+                    jobs.waits.end()
                 self._jobs = jobs
             return self._jobs
 
@@ -82,6 +88,9 @@ class AppContext:
         """Whether this home has jobs; they are opened if possible."""
         if not self.settings.database_url and not (self.settings.home / "jobs.sqlite").exists():
             return False
+        return await self._can_open()
+
+    async def _can_open(self) -> bool:
         try:
             await self.jobs()
         except LtxError as error:
@@ -91,13 +100,35 @@ class AppContext:
             logger.exception("the jobs could not be opened")
         return True
 
+    async def hindrance(self) -> str:
+        """Why this server should get no calls now; empty if it should."""
+        if self.is_draining:
+            return "about to end"
+        if self._jobs is None:
+            if not self._opening.locked():
+                self._group.start_soon(self._can_open)
+            return "the database is not open yet"
+        with anyio.move_on_after(READY_WITHIN_S):
+            if await self._jobs.is_reachable():
+                return ""
+        return "the database does not answer"
+
+    def drain(self) -> None:
+        """This server is about to end: it is not ready any more, and every wait ends with the answer it has by now."""
+        self.is_draining = True
+        self.listening.end()
+        if self._jobs is not None:
+            self._jobs.waits.end()
+
     async def close(self) -> None:
-        """Close the jobs; a detached worker continues those that are still active."""
+        """Close the jobs. A detached worker continues those that are still active, but for a service that shares its
+        database: there others take over, and with its container a worker would end too."""
         if self._jobs is None:
             return
         start = partial(anyio.to_thread.run_sync, _start_worker, self.settings.home, self.settings.environment)
+        is_shared = bool(self._base_url and self.settings.database_url)
         with anyio.CancelScope(shield=True):
-            await self._jobs.stop(start)
+            await self._jobs.stop(None if is_shared else start)
 
     async def ref(self, found: Job | JobSet, *, fresh: bool = True) -> JobRef:
         """The short form of a job or a set; `fresh`: this call placed it."""

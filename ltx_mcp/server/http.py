@@ -17,6 +17,7 @@ from ltx_mcp.server.auth.logins import Logins
 from ltx_mcp.server.auth.unsigned_logs import leave_out_signatures
 from ltx_mcp.server.http_bodies import BodyBudget
 from ltx_mcp.server.http_endpoint import McpEndpoint
+from ltx_mcp.server.probes import Probes
 from ltx_mcp.server.video_route import add_video_route
 
 MAX_BODY_BYTES = 72_000_000
@@ -52,6 +53,7 @@ def make_app(
     app.add_middleware(BodyBudget, max_body_bytes=MAX_BODY_BYTES, max_bytes=MAX_BODIES_BYTES)
     if logins is not None:
         app.add_middleware(Door, logins=logins, public_url=public_url)
+    app.add_middleware(Probes, current_context=current_context)
     return app
 
 

@@ -6,6 +6,8 @@ longest, and refuses a new one only when every other one is being served.
 
 import logging
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -64,9 +66,9 @@ def _raise_open_files() -> int:
 
 
 class WebServer(uvicorn.Server):
-    """uvicorn within `limits`. It ends at most `grace_s` after it was asked to."""
+    """uvicorn within `limits`. It ends when `leave` is called."""
 
-    def __init__(self, app: ASGIApp, limits: HttpLimits, grace_s: int) -> None:
+    def __init__(self, app: ASGIApp, limits: HttpLimits) -> None:
         logging.getLogger("uvicorn.access").addFilter(_drop_query)
         protocol = partial(HttpConnection, limits, Connections(limits))
         super().__init__(
@@ -78,9 +80,19 @@ class WebServer(uvicorn.Server):
                 log_config=None,
                 lifespan="on",
                 timeout_keep_alive=max(1, round(limits.idle_timeout_s)),
-                timeout_graceful_shutdown=grace_s,
             )
         )
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals to our own handler: uvicorn's would end at once, and cut streams that are open."""
+        with super().capture_signals() if sys.platform == "win32" else nullcontext():
+            yield
+
+    def leave(self, grace_s: int) -> None:
+        """Accept nothing more, and end once all is answered, or after `grace_s`."""
+        self.config.timeout_graceful_shutdown = grace_s
+        self.should_exit = True
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
         """Start to accept, a few at a time, while the rest wait in the OS's queue."""

@@ -104,7 +104,7 @@ def serving(limits: HttpLimits, let_go: threading.Event, **app: Any) -> Iterator
         made = BodyBudget(made, **app)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        web = WebServer(made, limits, 1)
+        web = WebServer(made, limits)
         thread = threading.Thread(target=lambda: anyio.run(web.serve, [listener]), daemon=True)
         thread.start()
         opened: list[Client] = []
@@ -117,7 +117,7 @@ def serving(limits: HttpLimits, let_go: threading.Event, **app: Any) -> Iterator
             yield connect
         finally:
             let_go.set()
-            web.should_exit = True
+            web.leave(1)
             thread.join(WAIT_S)
             for each in opened:
                 each.socket.close()

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-import anyio
-
 from ltx_mcp.domain.arguments import ListJobs
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
 from ltx_mcp.jobs.store.change_notifier import ChangeNotifier
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import is_job_id
+from ltx_mcp.jobs.waits import Waits
 
 MAX_CURSOR_CHARS = 200
 
@@ -27,14 +26,14 @@ class Page:
     next_cursor: str
 
 
-async def read_page(store: Store, watch: ChangeNotifier, arguments: ListJobs, caller: str) -> Page:
+async def read_page(store: Store, watch: ChangeNotifier, waits: Waits, arguments: ListJobs, caller: str) -> Page:
     """One page, after waiting for the end of one of its live jobs if the arguments say so. Raises CallerError."""
     before = await _read_cursor(store, arguments.cursor, caller) if arguments.cursor else None
     query = partial(store.page, caller, arguments.state, arguments.limit + 1, before)
     found = await store.run_in_thread(query)
     live = [job for job in found[: arguments.limit] if job.live]
     if arguments.wait_seconds and live:
-        with anyio.move_on_after(arguments.wait_seconds):
+        with waits.at_most(arguments.wait_seconds):
             while all(job.live for job in live):
                 await watch.change({job.id: job.revision for job in live})
                 live = await store.run_in_thread(_reload, store, live)

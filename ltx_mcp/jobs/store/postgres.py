@@ -46,7 +46,6 @@ class Postgres:
                 "LTX_MCP_DATABASE_URL names a PostgreSQL database, and its driver psycopg is not installed.",
                 "Install it here: pip install 'psycopg[binary]'.",
             ) from error
-        limits = {"statement_timeout": STATEMENT_TIMEOUT_S, "lock_timeout": LOCK_TIMEOUT_S}
         address = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._engine = create_engine(
             self._url,
@@ -54,7 +53,6 @@ class Postgres:
                 address,
                 connect_timeout=CONNECT_TIMEOUT_S,
                 application_name="ltx-mcp",
-                options=" ".join(f"-c {name}={seconds * 1000}" for name, seconds in limits.items()),
                 prepare_threshold=None,  # a pooler may run the next statement in another session
             ),
             pool_size=connections,
@@ -131,6 +129,10 @@ def _place(url: URL) -> str:
 
 
 def _on_begin(connection: Connection) -> None:
+    """Set what holds for a transaction in it: a pooler may run the next one in another session, and takes no options
+    when it is connected to."""
     options = connection.get_execution_options()
+    values = {"statement_timeout": f"{STATEMENT_TIMEOUT_S}s", "lock_timeout": f"{LOCK_TIMEOUT_S}s"}
     if options.get("ltx_write") and not options.get("ltx_durable", True):
-        connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+        values["synchronous_commit"] = "off"
+    connection.exec_driver_sql("; ".join(f"SET LOCAL {name} TO '{value}'" for name, value in values.items()))

@@ -1,25 +1,22 @@
-"""Keeps signatures of links out of what others log of requests and answers: whoever has one has the video. So it is
-with tokens, which RFC 6750 lets clients put into a query; that is refused here, but it is logged.
-"""
+"""Keeps signatures of links out of what others log of answers and errors: whoever has one has the video. The queries of
+requests are left out in `http_limits.py`."""
 
 import logging
 import re
 
-LOGGERS = ("uvicorn.access", "sse_starlette.sse", "mcp.server.mcpserver.server")
-"""They log paths with their queries, answers piece by piece, and the texts of errors."""
-_SECRET = re.compile(r"((?<=[?&]sig=)|(?<=[?&]access_token=))[\w.~+/%=-]+", re.ASCII)
+LOGGERS = ("sse_starlette.sse", "mcp.server.mcpserver.server")
+_SIGNATURE = re.compile(r"(?<=[?&]sig=)[A-Za-z0-9_-]{20,}")
 
 
 def leave_out_signatures() -> None:
     """From now on, in this process."""
-    for name in LOGGERS:
-        logger = logging.getLogger(name)
+    for logger in map(logging.getLogger, LOGGERS):
         if _unsigned not in logger.filters:
             logger.addFilter(_unsigned)
 
 
 def _unsigned(record: logging.LogRecord) -> bool:
     text = record.getMessage()
-    if (kept := _SECRET.sub("…", text)) != text:
+    if (kept := _SIGNATURE.sub("…", text)) != text:
         record.msg, record.args = kept, ()
     return True

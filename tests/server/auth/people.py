@@ -186,11 +186,11 @@ async def served(
 
 @asynccontextmanager
 async def _listening(app: ASGIApp, listener: socket) -> AsyncIterator[None]:
-    web_server = WebServer(app, make_limits(), 1)
+    web_server = WebServer(app, make_limits())
     async with anyio.create_task_group() as group:
         group.start_soon(web_server.serve, [listener])
         yield
-        web_server.should_exit = True
+        web_server.leave(1)
 
 
 def _tokens_file(path: Path, tokens: Mapping[str, str]) -> Path:
