@@ -113,7 +113,7 @@ def claude(room: Room) -> str:
 def claude_shown(room: Room) -> str:
     """The ways to add the server that README and docs show, with the `ltx-mcp` of this environment."""
     path = os.pathsep.join((str(Path(sys.executable).parent), room.environment["PATH"]))
-    lines = [each for each in shown() if each.words[:3] == ["claude", "mcp", "add"]]
+    lines = [each for each in shown() if each.words[:3] == ["claude", "mcp", "add"] and "--transport" not in each.words]
     for each in lines:
         room.run(*each.words, PATH=path)
         check_connected(room.run("claude", "mcp", "list", PATH=path), f"{SERVER}: ")
