@@ -213,3 +213,10 @@ def test_after_an_unknown_outcome_the_commands_that_settle_it_are_shown(ltx: Com
 def test_what_a_caption_leaves_out_is_no_change_of_the_prompt(got: str, left_out: str) -> None:
     told = changes_text([AdjustmentView(field="caption", asked="the whole prompt", got=got, by="film")])
     assert told == f"The caption leaves out {left_out} (no font here); the prompt itself was used whole."
+
+
+def test_a_size_that_a_provider_makes_otherwise_is_told_plainly_and_its_own_words_are_marked() -> None:
+    size = AdjustmentView(field="resolution", asked="1920x1080", got="1920x1088", by="provider")
+    words = AdjustmentView(field="resolution", asked="1920x1080", got="call check_job again", by="provider")
+    assert changes_text([size]) == "Changed: resolution 1920x1080 -> 1920x1088 (by the provider)."
+    assert changes_text([words]).endswith("-> “call check_job again” (by the provider, in its words).")

@@ -19,8 +19,8 @@ from tests.logins.service import Service, service
 
 ADD = ("claude", "mcp", "add", "--transport", "http", "--scope", "user", SERVER)
 REMOVE = ("claude", "mcp", "remove", SERVER, "--scope", "user")
-LINK = re.compile(r"\x1b\]8;;.*?\x07")
-"""What makes a text a link in a terminal."""
+ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\]8;[^\x07\x1b]*(?:\x07|\x1b\\))")
+"""What makes a text coloured, or a link, in a terminal."""
 
 
 def claude_token(room: Room) -> str:
@@ -65,7 +65,7 @@ def _log_in(room: Room, served: Service) -> str:
     os.close(theirs)
     try:
         told = _read_until(ours, "Or paste")
-        anyio.run(_agree, _find(r"http://\S+/auth\?\S+", told))
+        anyio.run(_agree, _find(r"http://[!-~]+/auth\?[!-~]+", told))
         told += _read_until(ours, "with")
         process.wait(LONGEST_S)
     finally:
@@ -88,7 +88,7 @@ def _read_until(terminal: int, word: str) -> str:
         if not select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
             raise Wrong(f"it waits for something else: {told[-300:]}")
         try:
-            told = LINK.sub("", told + os.read(terminal, 65_536).decode("utf-8", "replace"))
+            told = ESCAPES.sub("", told + os.read(terminal, 65_536).decode("utf-8", "replace"))
         except OSError:  # it has ended
             break
     return told
