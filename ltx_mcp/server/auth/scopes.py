@@ -57,10 +57,10 @@ def _only_reads(ctx: ServerRequestContext[Any, Any], reading_tools: frozenset[st
 def _refuse(ctx: ServerRequestContext[Any, Any], why: str) -> CallToolResult:
     """Where the protocol has it so, the door makes it a 403 with a challenge; else a call is answered in words that
     reach the model."""
+    text = f"{ErrorCode.INSUFFICIENT_SCOPE}: {why}"
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         if ctx.request is not None:
             ctx.request.scope.get(REFUSALS, []).append(why)
     elif ctx.method == "tools/call":
-        text = f"{ErrorCode.INSUFFICIENT_SCOPE}: {why}"
         return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
-    raise MCPError(INVALID_REQUEST, why)
+    raise MCPError(INVALID_REQUEST, text)
