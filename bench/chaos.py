@@ -1,6 +1,7 @@
 """Kills servers and breaks wires at random while jobs are placed, then judges: nothing ordered twice, nothing lost.
 
-Real processes, emulated providers, made-up prices of real size. `python -m bench.chaos --help` says what can be set.
+Real processes, callers in teams, emulated providers, made-up prices of real size. `python -m bench.chaos --help` says
+what can be set.
 """
 
 import argparse
@@ -19,8 +20,9 @@ from typing import Any
 import anyio
 
 from bench.chaos_books import connect, count_live, read_books
+from bench.chaos_callers import PART, PRICE, OtherCallers
 from bench.chaos_judge import Evidence, Told, Verdict, judge, print_verdict
-from bench.chaos_plan import Wish, budget_of, draw_pictures, make_wishes
+from bench.chaos_plan import HEADROOM, Wish, budget_of, draw_pictures, make_wishes
 from bench.fleet import Answer, Died, Emulator, Fleet, emulated, server_environment, strange_lines
 from bench.table import Row, count, seconds
 from ltx_mcp.domain.price import to_micro
@@ -108,7 +110,8 @@ async def run(options: Options, folder: Path, url: str) -> Verdict:
     wishes = make_wishes(rng, options.jobs, options.minutes * 60, draw_pictures(folder / "pictures"))
     home, log = folder / "home", folder / "servers.log"
     emulator_log = folder / "emulator.log"
-    budget = budget_of(wishes)
+    part = options.jobs // PART
+    budget = budget_of(wishes) + round(part * PRICE * HEADROOM, 2)
     more = {"LTX_MCP_BUDGET_USD_PER_DAY": str(budget)} | ({"LTX_MCP_DATABASE_URL": url} if url else {})
     async with (
         emulated(folder / "films", emulator_log, WAIT_S, WORK_S) as emulator,
@@ -116,9 +119,10 @@ async def run(options: Options, folder: Path, url: str) -> Verdict:
     ):
         fleet = Fleet(server_environment(home, emulator, more), log, group, rng)
         callers = Callers(fleet, emulator, rng)
+        others = OtherCallers(home, url, emulator.settings, budget, part, random.Random(options.seed))
         try:
             await fleet.start(options.processes)
-            await storm(callers, wishes, options)
+            await storm(callers, others, wishes, options)
             struck = len(fleet.kills)
             await fleet.end()
             faults = await emulator.faults()
@@ -129,8 +133,8 @@ async def run(options: Options, folder: Path, url: str) -> Verdict:
             await fleet.end()
         orders, books = await emulator.orders(), read_books(connect(url, home))
         group.cancel_scope.cancel()
-    seen = Evidence(orders, faults, books, callers.told, fleet.kills, home / "videos", to_micro(budget))
-    rows = _rows(callers, struck, calm_s)
+    seen = Evidence(orders, faults, books, callers.told, fleet.kills, home / "videos", to_micro(budget), others.limits)
+    rows = [*_rows(callers, struck, calm_s), Row("refused to callers of teams", [others.refused.total()], count)]
     return judge(f"chaos: {_title(options)}", seen, rows, _notes(callers, [log, emulator_log]))
 
 
@@ -142,11 +146,12 @@ def _title(options: Options) -> str:
     )
 
 
-async def storm(callers: Callers, wishes: Sequence[Wish], options: Options) -> None:
+async def storm(callers: Callers, others: OtherCallers, wishes: Sequence[Wish], options: Options) -> None:
     """Requests at their times, and killings as long; callers who still wait then get a little longer."""
     end = anyio.current_time() + options.minutes * 60
     async with anyio.create_task_group() as asking:
         asking.start_soon(_strike_until, callers.fleet, options.every_s, end)
+        asking.start_soon(others.run, options.minutes * 60)
         began = anyio.current_time()
         for wish in wishes:
             await anyio.sleep_until(began + wish.at_s)

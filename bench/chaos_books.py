@@ -13,10 +13,12 @@ from sqlalchemy.engine import make_url
 from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, Job
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.jobs.store.rows import to_job
-from ltx_mcp.jobs.store.schema import events, jobs
+from ltx_mcp.jobs.store.schema import events, jobs, spent
 
 IDS = ("request_id", "job_id", "id")
 PREFIX = "postgresql"
+Key = tuple[str, ...]
+"""Day, scope and bill."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Books:
-    """All jobs and all events."""
+    """All jobs and all events; what the database counted of each day's money, and the same counted from its rows."""
 
     jobs: Mapping[str, Job]
     lines: Sequence[Line]
     bookings: Mapping[str, str]
+    counters: Mapping[Key, int]
+    recount: Mapping[Key, int]
 
     def history(self, job_id: str) -> list[Line]:
         """One job's events, oldest first."""
@@ -70,8 +74,18 @@ def read_books(engine: Engine) -> Books:
         rows = connection.execute(select(jobs)).all()
         columns = (events.c.id, events.c.job_id, events.c.at, events.c.what, events.c.detail)
         lines = [Line(*row) for row in connection.execute(select(*columns).order_by(events.c.id))]
+        counters = {tuple(row[:3]): row.micro for row in connection.execute(select(spent)) if row.micro}
     found = {row.id: to_job(row._mapping) for row in rows}
-    return Books(found, lines, {row.id: row.bill for row in rows})
+    return Books(found, lines, {row.id: row.bill for row in rows}, counters, _recount(rows))
+
+
+def _recount(rows: Sequence[Any]) -> dict[Key, int]:
+    counted: Counter[Key] = Counter()
+    for row in rows:
+        scopes = ["", f"caller:{row.caller}", *([f"team:{row.team}"] if row.team else [])]
+        for scope in scopes if row.bill != ChargeState.RELEASED else ():
+            counted[row.day, scope, row.bill] += row.held_micro if row.charged_micro is None else row.charged_micro
+    return {key: micro for key, micro in counted.items() if micro}
 
 
 def remote_id(job: Job) -> str:
@@ -80,14 +94,21 @@ def remote_id(job: Job) -> str:
     return next((str(remote[name]) for name in IDS if name in remote), "")
 
 
-def replay_money(books: Books) -> tuple[int, list[str]]:
-    """The most that was ever held and booked at once, in micro-dollars, and every job whose last entry is not what
-    its row says. Events are taken in the order of their numbers."""
+def scopes_of(job: Job) -> list[str]:
+    """Whose budgets a job counts for."""
+    return ["", f"caller:{job.caller}", *([f"team:{job.team}"] if job.team else [])]
+
+
+def replay_money(books: Books, scope: str = "") -> tuple[int, list[str]]:
+    """The most that was ever held and booked at once in a scope, in micro-dollars, and every job of it whose last entry
+    is not what its row says. Events are taken in the order of their numbers."""
     amounts: Counter[str] = Counter()
     offers: Counter[str] = Counter()
     most, bills = 0, {}
     for line in books.lines:
         job = books.jobs[line.job_id]
+        if scope not in scopes_of(job):
+            continue
         if line.what == "placed":
             bills[job.id] = str(ChargeState.HELD)
         elif line.what == "next_offer":
@@ -98,7 +119,8 @@ def replay_money(books: Books) -> tuple[int, list[str]]:
         kept = bills[job.id] != ChargeState.RELEASED
         amounts[job.id] = _amount(job, offers[job.id], line) if kept else 0
         most = max(most, amounts.total())
-    wrong = [job_id for job_id, bill in books.bookings.items() if bills.get(job_id) != bill]
+    told = {job_id: bill for job_id, bill in books.bookings.items() if scope in scopes_of(books.jobs[job_id])}
+    wrong = [job_id for job_id, bill in told.items() if bills.get(job_id) != bill]
     return most, wrong
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import av
 
-from bench.chaos_books import Books, Line, remote_id, replay_money
+from bench.chaos_books import Books, Key, Line, remote_id, replay_money
 from bench.table import Row, Table, count
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.price import from_micro, to_text
@@ -39,7 +39,8 @@ class Told:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of a run. `limit_micro` is the day's budget, `kills` when a server was killed."""
+    """All that is known of a run. `limit_micro` is the day's budget, `limits` are those of callers and teams, `kills`
+    when a server was killed."""
 
     orders: Sequence[Mapping[str, Any]]
     faults: Sequence[Mapping[str, Any]]
@@ -48,6 +49,7 @@ class Evidence:
     kills: Sequence[datetime]
     videos: Path
     limit_micro: int | None
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def owners(self) -> dict[str, list[Job]]:
@@ -221,14 +223,34 @@ def check_money(seen: Evidence) -> dict[str, list[str]]:
     over = seen.limit_micro is not None and most > seen.limit_micro
     return {
         "moments when more was held and booked than the budget": [to_text(from_micro(most))] if over else [],
+        "budgets of callers and teams that were passed": [
+            scope for scope, limit in seen.limits.items() if replay_money(seen.books, scope)[0] > limit
+        ],
         "rows whose money the history tells otherwise": wrong,
+        "counters that differ from a recount": _differing(seen.books.counters, seen.books.recount),
     }
+
+
+def _differing(counters: Mapping[Key, int], recount: Mapping[Key, int]) -> list[str]:
+    keys = sorted(counters.keys() | recount.keys())
+    return [
+        f"{key} {counters.get(key, 0)}, not {recount.get(key, 0)}"
+        for key in keys
+        if counters.get(key, 0) != recount.get(key, 0)
+    ]
 
 
 def _money_notes(seen: Evidence) -> list[str]:
     most, _ = replay_money(seen.books)
     limit = "none" if seen.limit_micro is None else to_text(from_micro(seen.limit_micro))
-    return [f"Most held and booked at once, replayed: {to_text(from_micro(most))} USD; budget {limit} USD."]
+    shares = [
+        f"{scope} {to_text(from_micro(replay_money(seen.books, scope)[0]))} of {to_text(from_micro(most_of))}"
+        for scope, most_of in seen.limits.items()
+    ]
+    return [
+        f"Most held and booked at once, replayed: {to_text(from_micro(most))} USD; budget {limit} USD.",
+        f"The same of each budget, USD: {', '.join(shares) or 'none'}; {len(seen.books.counters)} counters.",
+    ]
 
 
 def _tally(seen: Evidence) -> str:

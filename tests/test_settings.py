@@ -11,8 +11,9 @@ import pytest
 
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.plan import Catalog
+from ltx_mcp.jobs.callers import CallerLimits
 from ltx_mcp.presentation.config import make_config, read_edge
-from ltx_mcp.providers.catalog_loader import read_providers
+from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.settings import described, read_overlay_path, read_settings
 
 DESIGNED = ["VIDEO_STORE", "WEBHOOKS"]
@@ -139,6 +140,7 @@ def test_other_programs_variables_are_nobodys_business() -> None:
         ("TOKENS_FILE", "~nobody-of-this-name/tokens.toml", "a path"),
         ("HOME", "~nobody-of-this-name/ltx", "a path"),
         ("MODELS", "~nobody-of-this-name/models.toml", "a path"),
+        ("CALLERS_FILE", "~nobody-of-this-name/callers.toml", "a path"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
@@ -207,6 +209,26 @@ def test_nothing_set_is_no_limit_no_overlay_and_the_users_own_folder() -> None:
     assert (settings.providers, read_overlay_path({}), settings.budget_usd) == ((), None, None)
     assert settings.confirm_above_usd is None
     assert (settings.log_level, settings.public_url, settings.input_dirs) == ("", "", "")
+
+
+def test_without_a_callers_file_everybody_may_order_the_same_and_nothing_is_read(tmp_path: Path) -> None:
+    catalog = make_catalog(read_providers(), (), lambda name: "")
+    given = {"LTX_MCP_HOME": str(tmp_path), "LTX_MCP_CONFIRM_ABOVE_USD": "2", "LTX_MCP_MAX_LIVE_JOBS": "7"}
+    limits_of = make_config(read_settings(given), catalog, paths=False).limits_of
+    assert limits_of("local") == limits_of("token|anna")
+    assert limits_of("local") == CallerLimits(max_live_jobs=7, confirm_above_usd=Decimal(2))
+
+
+def test_the_callers_file_says_what_each_may_order_and_the_settings_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "callers.toml"
+    path.write_text('[caller."token|anna"]\nmax_live_jobs = 3', encoding="utf-8")
+    catalog = make_catalog(read_providers(), (), lambda name: "")
+    given = {"LTX_MCP_HOME": str(tmp_path), "LTX_MCP_CALLERS_FILE": str(path), "LTX_MCP_CONFIRM_ABOVE_USD": "2"}
+    limits_of = make_config(read_settings(given), catalog, paths=False).limits_of
+    assert limits_of("token|anna") == CallerLimits(max_live_jobs=3, confirm_above_usd=Decimal(2))
+    path.unlink()
+    with pytest.raises(SetupError, match="No such file"):
+        make_config(read_settings(given), catalog, paths=False)
 
 
 def test_a_relative_home_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from ltx_mcp.domain.takes import share_of, takes_price
 CENT = Decimal("0.01")
 MAX_PROMPT = 60
 NOT_ORDERED = "Not ordered."
+CONFIRM_SETTING = "LTX_MCP_CONFIRM_ABOVE_USD"
+"""What sets the limit, where nothing else does."""
 CHEAPER = "choose something cheaper: shorter or a lower resolution."
 
 
@@ -56,7 +58,7 @@ def one_time_amount(offer: Offer, tail: int, takes: int = 1) -> Decimal:
     return (offer.at_most_usd * takes).quantize(CENT, ROUND_CEILING) + CENT * CENT * tail
 
 
-def question_text(offers: Sequence[Offer], above_usd: Decimal, takes: int = 1) -> str:
+def question_text(offers: Sequence[Offer], above_usd: Decimal, takes: int = 1, setting: str = CONFIRM_SETTING) -> str:
     """The question in one line: the price first, the caller's words last, where they cannot be mistaken for ours."""
     first = offers[0]
     dearest = max(offers, key=lambda offer: offer.at_most_usd)
@@ -64,14 +66,14 @@ def question_text(offers: Sequence[Offer], above_usd: Decimal, takes: int = 1) -
     more = "" if dearest.fits(first.at_most_usd) else f"; at most {max_text} USD if another provider must take over"
     cited = cite(first.prompt, MAX_PROMPT)
     prompt = f" Prompt: {cited}" if cited else ""
-    return f"Pay {_offered(first, takes)}? Prices above {_limit(above_usd)} need your yes{more}.{prompt}"
+    return f"Pay {_offered(first, takes)}? Prices above {_limit(above_usd, setting)} need your yes{more}.{prompt}"
 
 
 def not_asked(
-    offers: Sequence[Offer], above_usd: Decimal, amount: Decimal, takes: int = 1
+    offers: Sequence[Offer], above_usd: Decimal, amount: Decimal, takes: int = 1, setting: str = CONFIRM_SETTING
 ) -> ConfirmationRequiredError:
     """The refusal where nobody can be asked: it names the one-time amount that expresses a person's consent."""
-    price = f"The price is {_offered(offers[0], takes)}. Above {_limit(above_usd)} a person must agree first"
+    price = f"The price is {_offered(offers[0], takes)}. Above {_limit(above_usd, setting)} a person must agree first"
     return ConfirmationRequiredError(
         f"{price}; nothing was ordered.",
         f"Ask the user. Only if they agree, repeat the same call within ten minutes with exactly "
@@ -80,20 +82,24 @@ def not_asked(
     )
 
 
-def unanswered(offers: Sequence[Offer], above_usd: Decimal, takes: int = 1) -> ConfirmationRequiredError:
+def unanswered(
+    offers: Sequence[Offer], above_usd: Decimal, takes: int = 1, setting: str = CONFIRM_SETTING
+) -> ConfirmationRequiredError:
     """The refusal when a person was asked and did not answer."""
     return ConfirmationRequiredError(
-        f"Nobody answered the question whether to pay {_offered(offers[0], takes)}. Above {_limit(above_usd)} a person "
-        "must agree first; nothing was ordered.",
+        f"Nobody answered the question whether to pay {_offered(offers[0], takes)}. Above "
+        f"{_limit(above_usd, setting)} a person must agree first; nothing was ordered.",
         f"The same call asks again: tell the user that a question comes, or {CHEAPER}",
         NOT_ORDERED,
     )
 
 
-def declined(offers: Sequence[Offer], above_usd: Decimal, takes: int = 1) -> ConfirmationRequiredError:
+def declined(
+    offers: Sequence[Offer], above_usd: Decimal, takes: int = 1, setting: str = CONFIRM_SETTING
+) -> ConfirmationRequiredError:
     """The refusal after a no."""
     return ConfirmationRequiredError(
-        f"The user declined {_offered(offers[0], takes)}, above {_limit(above_usd)}; nothing was ordered.",
+        f"The user declined {_offered(offers[0], takes)}, above {_limit(above_usd, setting)}; nothing was ordered.",
         f"Do not repeat it: ask the user what they want instead, or {CHEAPER}",
         NOT_ORDERED,
     )
@@ -107,5 +113,5 @@ def _offered(offer: Offer, takes: int) -> str:
     return f"{takes_price(offer, takes)}{credits} at {offer.provider} ({offer.model}): {order}"
 
 
-def _limit(above_usd: Decimal) -> str:
-    return f"{to_text(above_usd)} USD (LTX_MCP_CONFIRM_ABOVE_USD)"
+def _limit(above_usd: Decimal, setting: str) -> str:
+    return f"{to_text(above_usd)} USD ({setting})"

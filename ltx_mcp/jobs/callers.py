@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from urllib.parse import quote
 
+from ltx_mcp.domain.confirmation import CONFIRM_SETTING
+
 LOCAL = "local"
 """The caller of stdio, of the terminal, and of a server without logins."""
 
@@ -17,7 +19,8 @@ LOCAL = "local"
 class CallerLimits:
     """What a caller may order; None: no limit. `team_budget_usd` is of all of `team` together. `providers` are those
     `auto` may use, in order; empty: the operator's. `accounts` names, for a provider, the account of the team: the
-    variable that holds its key, never the key."""
+    variable that holds its key, never the key. `confirm_setting` is what says from which price on a
+    person must agree."""
 
     team: str = ""
     budget_usd: Decimal | None = None
@@ -27,6 +30,7 @@ class CallerLimits:
     confirm_above_usd: Decimal | None = None
     providers: tuple[str, ...] = ()
     accounts: Mapping[str, str] = field(default_factory=dict)
+    confirm_setting: str = CONFIRM_SETTING
 
 
 LimitsOf = Callable[[str], CallerLimits]

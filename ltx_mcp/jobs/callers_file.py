@@ -151,6 +151,7 @@ class _Rules:
             confirm_above_usd=values.get(CONFIRM, usual.confirm_above_usd),
             providers=values.get(PROVIDERS, usual.providers),
             accounts=team.accounts if team else {},
+            confirm_setting=SETTING if CONFIRM in values else usual.confirm_setting,
         )
 
 

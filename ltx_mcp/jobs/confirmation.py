@@ -12,6 +12,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, delete, insert, select
 
 from ltx_mcp.domain.confirmation import (
+    CONFIRM_SETTING,
     ConfirmationPrompt,
     ConfirmationReply,
     declined,
@@ -32,8 +33,8 @@ TAILS = 99
 
 @dataclass(frozen=True)
 class PriceRequest:
-    """A request whose price is above the limit `above_usd`; `cap_usd` is the most its caller would pay. Both are for
-    all `takes`, the prices of the offers for one."""
+    """A request whose price is above the limit `above_usd`, which `setting` sets; `cap_usd` is the most its caller
+    would pay. Both are for all `takes`, the prices of the offers for one."""
 
     caller: str
     request_key: str
@@ -42,11 +43,17 @@ class PriceRequest:
     above_usd: Decimal
     cap_usd: Decimal | None
     takes: int = 1
+    setting: str = CONFIRM_SETTING
 
     @property
     def name(self) -> str:
         """What identifies it when it is repeated."""
         return name_of(self.normal, self.request_key)
+
+    @property
+    def terms(self) -> tuple[int, str]:
+        """How many videos the price is for, and what sets the limit."""
+        return self.takes, self.setting
 
 
 def name_of(normal: dict[str, str], request_key: str) -> str:
@@ -71,17 +78,19 @@ class ConfirmationStore:
             amount = self._amount_to_report(price_request, now)
             if amount is None:
                 return None
-            raise not_asked(price_request.offers, price_request.above_usd, amount, price_request.takes)
+            raise not_asked(
+                price_request.offers, price_request.above_usd, amount, price_request.takes, price_request.setting
+            )
         if answer is not None and not answer.yes:
             self.forget(price_request)
             refusal = unanswered if answer.yes is None else declined
-            raise refusal(price_request.offers, price_request.above_usd, price_request.takes)
+            raise refusal(price_request.offers, price_request.above_usd, *price_request.terms)
         price = to_micro(price_request.offers[0].at_most_usd * price_request.takes)
         if answer is not None and self._was_asked(price_request, answer.token, price, now):
             return None
         question = ConfirmationPrompt(
             f"{price_request.name}/{secrets.token_urlsafe(16)}",
-            question_text(price_request.offers, price_request.above_usd, price_request.takes),
+            question_text(price_request.offers, price_request.above_usd, *price_request.terms),
         )
         with self._database.write() as connection:
             _remember(connection, price_request.caller, question.token, price, now)

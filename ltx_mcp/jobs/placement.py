@@ -106,7 +106,7 @@ class Placement:
                 raise
             accounts = {name: account for name, account in limits.accounts.items() if _is_tried(name, offers)}
             new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd, takes, limits.team, accounts)
-            price_request = _price_request(new, request.max_cost_usd, limits.confirm_above_usd)
+            price_request = _price_request(new, request.max_cost_usd, limits)
             if price_request is not None or any(each.path is not None for each in given):
                 # do not ask about, or keep files of, what would be refused anyway
                 found = await self.store.run_in_thread(self.store.check, new, self.now(), repeat)
@@ -149,11 +149,12 @@ class Placement:
             yield await InputResolver(self.reader, self.store, self.files, caller, folder).resolve(arguments)
 
 
-def _price_request(new: NewJob, cap_usd: Decimal | None, above_usd: Decimal | None) -> PriceRequest | None:
+def _price_request(new: NewJob, cap_usd: Decimal | None, limits: CallerLimits) -> PriceRequest | None:
     """The price a person must agree to; None if no confirmation is needed."""
+    above_usd, setting = limits.confirm_above_usd, limits.confirm_setting
     if above_usd is None or not needs_confirmation(new.offers, above_usd, new.takes):
         return None
-    return PriceRequest(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd, new.takes)
+    return PriceRequest(new.caller, new.request_key, new.normal, new.offers, above_usd, cap_usd, new.takes, setting)
 
 
 def _is_tried(provider: str, offers: Sequence[Offer]) -> bool:

@@ -1,6 +1,7 @@
 """Providers' own prices: one process of a database asks for them once an hour and stores them; all read them there.
 
-No order waits for this: the calls run beside the work, and a placement reads what is stored.
+They are asked with the operator's keys, for the orders of teams too. No order waits for this: the calls run beside the
+work, and a placement reads what is stored.
 """
 
 import logging

@@ -121,7 +121,7 @@ class InputResolver:
     async def _as_job(self, reference: Reference) -> Reference:
         """A path or URL of a job's video, as `check_job` returned it, becomes that job."""
         if isinstance(reference, LocalPath):
-            job_id = job_of_video(reference.path)
+            job_id = job_of_video(reference.path) if self.reader.takes_paths else ""
             video = self.files.video(job_id)
             is_ours = bool(job_id) and await self.store.run_in_thread(_is_same_place, reference.path, video)
         elif isinstance(reference, WebUrl):

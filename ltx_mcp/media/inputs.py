@@ -99,6 +99,11 @@ class InputReader:
         self._max_bytes = max_bytes
         self._max_media_bytes = max_media_bytes
 
+    @property
+    def takes_paths(self) -> bool:
+        """Whether callers share this machine's disk."""
+        return self._paths is not None
+
     async def read_picture(self, ref: WebUrl | DataUri | LocalPath, argument: str, into: Path) -> ReadFile:
         """The image, copied into the folder `into` under a random name; nothing stays there on failure."""
         return await self._read(ref, argument, into, self._max_bytes, self._probe_image)

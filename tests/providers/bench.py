@@ -7,7 +7,7 @@ a fraction of a second, because the clock and the sleep that `Jobs` is given run
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -34,6 +34,8 @@ from ltx_mcp.domain.plan import Catalog, select_offers
 from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState
+from ltx_mcp.jobs.callers import CallerLimits
+from ltx_mcp.jobs.callers_file import CallersFile
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.jobs.store.schema import IS_LIVE
@@ -93,9 +95,9 @@ class Bench:
     time: FastTime
     changes: dict[str, list[Job]] = field(default_factory=dict)
 
-    async def place(self, arguments: OrderArguments) -> Job:
+    async def place(self, arguments: OrderArguments, caller: str = CALLER) -> Job:
         """Place a request, and let the job be carried on in the background."""
-        return (await self.jobs.order(arguments, CALLER)).job
+        return (await self.jobs.order(arguments, caller)).job
 
     async def end(self, job: Job, *, within_s: float = HANG_S) -> Job:
         """The job at its end; every change on the way is kept in `changes`."""
@@ -112,19 +114,19 @@ class Bench:
         """The job as soon as it is in one of these states."""
         with anyio.fail_after(within_s):
             while True:
-                job = await self.jobs.get(job.id, CALLER)
+                job = await self.jobs.get(job.id, job.caller)
                 if job.state in states:
                     return job
                 assert job.live, f"{job.state} instead of {states}: {job.error}"
                 await anyio.sleep(0.005)
 
-    async def order(self, arguments: OrderArguments) -> Job:
+    async def order(self, arguments: OrderArguments, caller: str = CALLER) -> Job:
         """Place a request and wait for its end."""
-        return await self.end(await self.place(arguments))
+        return await self.end(await self.place(arguments, caller))
 
     async def history(self, job: Job) -> list[Event]:
         """All that happened to a job."""
-        return list(await self.jobs.history(job.id, CALLER))
+        return list(await self.jobs.history(job.id, job.caller))
 
     def states(self, job: Job) -> list[str]:
         """The states that were seen on the way, each once in a row."""
@@ -160,14 +162,19 @@ async def opened(
     budget_usd: Decimal | None = None,
     fetch: Fetch | None = None,
     overlay: str = "",
+    callers: Path | None = None,
 ) -> AsyncIterator[Bench]:
     """An open home; `env` is laid over the emulator's own settings, and an empty value takes one away. `fetch` is for
-    callers' URLs, where the one that ships would refuse a test's own server; `overlay` is what LTX_MCP_MODELS has."""
+    callers' URLs, where the one that ships would refuse a test's own server; `overlay` is what LTX_MCP_MODELS has, and
+    `callers` the file of LTX_MCP_CALLERS_FILE."""
     base_url, world = emulated
     world.wait_s, world.work_s = 0.0, 0.05
     given = settings(base_url) | dict(env or {})
     catalog, time = catalog_of(given, providers, overlay), FastTime(factor)
     config = JobsConfig(home, catalog, budget_usd, folders, lookup_in(given))
+    if callers is not None:
+        file = CallersFile(callers, catalog.providers, CallerLimits(), lookup_in(given))
+        config = replace(config, limits_by_caller=file.limits_of)
     async with anyio.create_task_group() as group:
         jobs = await Jobs.open(config, time.now, time.sleep)
         if fetch is not None:

@@ -1,4 +1,8 @@
-"""Uploads that a provider already has, by account and content, so that no file is sent twice before it expires."""
+"""Uploads that a provider already has, by account and content, so that no file is sent twice before it expires.
+
+They are of all callers of an account. Who has a file, and measures how soon its order is sent, may learn that somebody
+used the same bytes shortly before, and nothing else: not who, nor for what. Teams with keys of their own share nothing.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any

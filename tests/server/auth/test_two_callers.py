@@ -12,7 +12,7 @@ import pytest
 
 from ltx_mcp.domain.arguments import GenerateVideo
 from ltx_mcp.emulator.app import settings
-from ltx_mcp.jobs.callers import LOCAL
+from ltx_mcp.jobs.callers import LOCAL, token_caller
 from tests.conftest import Emulated
 from tests.server.auth.people import (
     ANN,
@@ -27,7 +27,7 @@ from tests.server.auth.people import (
     to_message,
 )
 from tests.server.auth.service import ACCEPT
-from tests.server.auth.walker import Name, Theirs, Walk, cursor_of, job_name
+from tests.server.auth.walker import Name, Theirs, Walk, cursor_of, job_name, statements_of
 from tests.server.follower import LONG_S
 
 pytestmark = pytest.mark.anyio
@@ -92,23 +92,25 @@ async def have_all_kinds(service: Service, home: Path, emulator: Emulated) -> Th
 
 
 async def test_nothing_of_one_caller_is_in_any_answer_to_another(
-    home: Path, emulator: Emulated, signing_key: str, caplog: pytest.LogCaptureFixture
+    home: Path, emulator: Emulated, signing_key: str
 ) -> None:
     base_url, _ = emulator
     more = settings(base_url) | {"LTX_MCP_BUDGET_USD_PER_DAY": "100"}
-    async with served(home, signing_key, more=more) as service:
-        ann, bob = service.person(ANN), service.person(BOB)
-        # the first to call is whom all background work was begun by
-        await ann.call("list_jobs")
-        own_film = (await ended(bob, await place(bob, prompt="a reed")))["job_id"]
-        before = await overview(bob)
-        theirs = await have_all_kinds(service, home, emulator)
-        walk = Walk(service, bob, theirs, own_film)
-        await walk.everything()
-        assert walk.told == []
-        assert walk.differences == []
-        assert walk.asked > 500
-        assert await overview(bob) == before
+    with statements_of(token_caller(BOB)) as statements:
+        async with served(home, signing_key, more=more) as service:
+            ann, bob = service.person(ANN), service.person(BOB)
+            # the first to call is whom all background work was begun by
+            await ann.call("list_jobs")
+            own_film = (await ended(bob, await place(bob, prompt="a reed")))["job_id"]
+            before = await overview(bob)
+            theirs = await have_all_kinds(service, home, emulator)
+            statements.own_film = own_film
+            walk = Walk(service, bob, theirs, own_film, statements)
+            await walk.everything()
+            assert walk.told == []
+            assert walk.differences == []
+            assert walk.looked_up > 100
+            assert await overview(bob) == before
 
 
 async def test_a_client_of_an_older_protocol_is_told_as_little(home: Path, signing_key: str) -> None:
@@ -125,6 +127,17 @@ async def test_a_client_of_an_older_protocol_is_told_as_little(home: Path, signi
             assert "job_not_found" in told[0]
         assert name.theirs not in (await bob.send_older("tools/call", {"name": "list_jobs", "arguments": {}})).text
         assert (await ann.call("cancel_job", job_id=name.theirs))["cancel"] in ("never_sent", "stopped")
+
+
+async def test_where_the_films_lie_cannot_be_guessed(home: Path, signing_key: str) -> None:
+    async with served(home, signing_key) as service:
+        bob = service.person(BOB)
+        film = f"videos/job_{'a' * 20}.mp4"
+        told = []
+        for folder in (str(home), "/" + "x" * (len(str(home)) - 1)):
+            order = {"prompt": "a reed", "image": f"{folder}/{film}", "max_cost_usd": 0}
+            told.append((await bob.send("tools/call", {"name": "animate_image", "arguments": order})).text)
+        assert told[0] == told[1]
 
 
 async def test_the_same_key_and_the_same_request_give_each_caller_a_job(home: Path, signing_key: str) -> None:

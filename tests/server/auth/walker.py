@@ -110,27 +110,32 @@ class Theirs:
 
 @dataclass
 class Walk:
-    """What one person was answered; `differences` are those between a name of theirs and one that never was."""
+    """What one person was answered: `asked` counts that, and `looked_up` how often it took the database to answer.
+    `differences` are those between a name of theirs and one that never was."""
 
     service: Service
     person: Person
     theirs: Theirs
     own_film: str
+    statements: "Statements"
     asked: int = 0
+    looked_up: int = 0
     told: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
     async def compare(self, what: str, ask: Callable[[str], Any], name: Name) -> None:
         """Ask for a name of theirs, and for one that never was."""
-        with statements_of(self.person.caller, self.own_film) as first:
-            theirs: httpx.Response = await ask(name.theirs)
-        with statements_of(self.person.caller, self.own_film) as second:
-            never: httpx.Response = await ask(name.never)
+        self.statements.taken()
+        theirs: httpx.Response = await ask(name.theirs)
+        first = self.statements.taken()
+        never: httpx.Response = await ask(name.never)
+        second = self.statements.taken()
+        self.looked_up += bool(first)
         self.look(what, theirs, name.theirs)
         seen, unknown = (_form(answer, name) for answer in (theirs, never))
         if seen != unknown:
             self.differences.append(f"{what} {name.theirs!r}: {seen} but {unknown}")
-        if sorted(first) != sorted(second):  # media of one call are looked up side by side
+        if first != second:
             self.differences.append(f"{what} {name.theirs!r}: {first} but {second}")
 
     def look(self, what: str, answer: httpx.Response, asked: str = "") -> None:
@@ -287,18 +292,31 @@ def _form(answer: httpx.Response, name: Name) -> tuple[Any, ...]:
     return (answer.status_code, *(re.sub(r"(?:job|set)_[A-Za-z0-9]*", cut, text) for text in texts))
 
 
+@dataclass
+class Statements:
+    """The statements that the database ran for this caller, but for those about the caller's own film."""
+
+    caller: str
+    own_film: str = ""
+    found: list[str] = field(default_factory=list)
+
+    def __call__(self, connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        is_work = not statement.startswith(("BEGIN", "PRAGMA")) and self.own_film not in str(values)
+        if is_work and current_caller() == self.caller:
+            self.found.append(statement)
+
+    def taken(self) -> list[str]:
+        """Those since this was called before. Media of one call are looked up side by side, so in no order."""
+        taken, self.found = sorted(self.found), []
+        return taken
+
+
 @contextmanager
-def statements_of(caller: str, own_film: str) -> Iterator[list[str]]:
-    """The statements that the database runs for this caller, but for those about the caller's own film."""
-    found: list[str] = []
-
-    def note(connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        is_work = not statement.startswith(("BEGIN", "PRAGMA")) and own_film not in str(values)
-        if is_work and current_caller() == caller:
-            found.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
+def statements_of(caller: str) -> Iterator[Statements]:
+    """To be entered before any database is opened: its threads must not see this come or go."""
+    statements = Statements(caller)
+    event.listen(Engine, "before_cursor_execute", statements)
     try:
-        yield found
+        yield statements
     finally:
-        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(Engine, "before_cursor_execute", statements)
