@@ -35,7 +35,11 @@ from tests.service.replicas import Balancer, Replica
 
 WORK_S, READY_WITHIN_S, CALM_S = 3.0, 60.0, 300.0
 PROBED = "check inter 250ms fall 3 rise 1"
-PROBE = "option httpchk GET /readyz\n    http-check expect status 200\n    timeout check 2s\n    retries 3\n    option redispatch 1"
+PROBE = """option httpchk GET /readyz
+    http-check expect status 200
+    timeout check 2s
+    retries 3
+    option redispatch 1"""
 ORDER = {"provider": "fal", "model": "ltx-2.3-fast"}
 MAX_JOBS = 10_000
 
