@@ -106,8 +106,8 @@ class Jobs:
         cls, config: JobsConfig, now: Callable[[], datetime] = lambda: datetime.now(UTC), sleep: Sleep = anyio.sleep
     ) -> "Jobs":
         """Open the home of `config`, or create it. Raises SetupError(storage_failed)."""
-        database = await anyio.to_thread.run_sync(Database.open, config.home, config.database_url)
-        return cls(config, database, now, sleep)
+        where = (config.home, config.database_url, config.database_connections)
+        return cls(config, await anyio.to_thread.run_sync(Database.open, *where), now, sleep)
 
     def _make_placement(self) -> Placement:
         config, confirmations = self._config, ConfirmationStore(self._database)

@@ -34,6 +34,7 @@ frontend everybody
     default_backend replicas
 backend replicas
     balance roundrobin
+    {backend}
 {servers}
 """
 
@@ -76,12 +77,14 @@ class Balancer:
         self._process: subprocess.Popen[bytes] | None = None
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    def start(self, ports: Sequence[int], options: str = "") -> None:
-        """Begin to serve; connections wait until then."""
+    def start(self, ports: Sequence[int], options: str = "", backend: str = "") -> None:
+        """Begin to serve; connections wait until then. `options` are of each server, `backend` of all."""
         names = [f"    server replica{number} 127.0.0.1:{port} {options}" for number, port in enumerate(ports)]
         config = self._folder / "haproxy.cfg"
         listener = self._listener.fileno()
-        config.write_text(CONFIG.format(folder=self._folder, listener=listener, servers="\n".join(names)))
+        config.write_text(
+            CONFIG.format(folder=self._folder, listener=listener, servers="\n".join(names), backend=backend)
+        )
         command = [self._program, "-db", "-q", "-f", str(config)]
         self._process = subprocess.Popen(command, pass_fds=[listener])
         wait_for((self._folder / "control").exists, HANG_S)
