@@ -39,6 +39,12 @@ backend replicas
 """
 
 
+def find_daemon(name: str) -> str:
+    """The path of a program that need not be on the PATH of an ordinary user."""
+    where = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
+    return shutil.which(name, path=where) or missing(f"{name} is not installed")
+
+
 class Replica:
     """A server process on a free port, listening when this is made. What it says is in a file."""
 
@@ -72,7 +78,7 @@ class Balancer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._program = shutil.which("haproxy") or missing("haproxy is not installed")
+        self._program = find_daemon("haproxy")
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._process: subprocess.Popen[bytes] | None = None
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
