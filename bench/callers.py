@@ -74,7 +74,7 @@ def measure() -> Table:
         ],
         [
             f"{ROUNDS} rounds of {PLACES} orders of each kind in turn, in threads of one process, over two pools; then",
-            f"{BLOCKS} times {BLOCK_PLACES} orders of one caller alone and as many while another, in a process of its own,",
+            f"{BLOCKS} times {BLOCK_PLACES} orders of one caller alone and as many while another, in its own process,",
             f"is refused {REFUSALS_A_S} times a second; p95 of each of {PARTS} parts.",
         ],
     )
