@@ -86,7 +86,7 @@ def test_a_service_whose_callers_file_cannot_be_used_does_not_start(ltx: Command
     callers = tmp_path / "callers.toml"
     callers.write_text("[default]\nbudget_usd_per_day = -1\n", encoding="utf-8")
     ended = ltx("serve", "--http", "--port", "0", LTX_MCP_CALLERS_FILE=str(callers))
-    assert (ended.returncode, ended.stdout) == (1, "")
+    assert (ended.returncode, ended.stdout) == (3, "")
     assert "budget_usd_per_day" in ended.stderr
 
 
