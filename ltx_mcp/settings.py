@@ -89,7 +89,9 @@ class Settings:
     )
     audience_text: str = _setting("OIDC_AUDIENCE", "the audience that those tokens must name", "PUBLIC_URL/mcp")
     tokens_file_text: str = _setting(
-        "TOKENS_FILE", "TOML file of the tokens that `serve --http` takes; `ltx-mcp token new` makes one", "no login"
+        "TOKENS_FILE",
+        "TOML file of the tokens that `serve --http` takes; `ltx-mcp token new NAME` makes one",
+        "no login",
     )
     signing_key_text: str = _setting(
         "SIGNING_KEY",
