@@ -20,6 +20,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import httpx2
 from mcp import Client, MCPError
 from mcp.types import TextContent
 
@@ -76,37 +77,49 @@ class Caller:
 
     def __init__(self, run: Run, number: int) -> None:
         self._run, self._number = run, number
+        self._shot, self._began = 1, 0.0
 
     async def live(self, url: str) -> None:
-        """Call until the run is over."""
-        async with Client(url, mode="auto" if self._number % 2 else "legacy") as client:
-            shot = 0
-            while not self._run.is_over:
-                shot += 1
-                key = f"{self._number}-{shot}"
-                placed = None
-                while placed is None:
-                    placed = await self._call(client, "generate_video", prompt=key, request_key=key, **ORDER)
-                job_id = placed["job_id"]
-                self._run.job_ids.add(job_id)
-                await self._call(client, "list_jobs", limit=3)
-                await self._call(client, "check_job", job_id=job_id, wait_seconds=8, frames=False)
+        """Call until the run is over. A client whose connection breaks is done for, so another one goes on."""
+        while not self._run.is_over:
+            try:
+                async with Client(url, mode="auto" if self._number % 2 else "legacy") as client:
+                    while not self._run.is_over:
+                        await self._make_video(client)
+            except BaseExceptionGroup as broken:
+                lost, rest = broken.split(httpx2.HTTPError)
+                if rest is not None:
+                    raise
+                self._fail(str(lost))
+            except MCPError as error:
+                self._fail(str(error))
+
+    async def _make_video(self, client: Client) -> None:
+        key = f"{self._number}-{self._shot}"
+        placed = await self._call(client, "generate_video", prompt=key, request_key=key, **ORDER)
+        if placed is None:
+            return
+        self._shot += 1
+        self._run.job_ids.add(placed["job_id"])
+        await self._call(client, "list_jobs", limit=3)
+        await self._call(client, "check_job", job_id=placed["job_id"], wait_seconds=8, frames=False)
 
     async def _call(self, client: Client, tool: str, **arguments: Any) -> dict[str, Any] | None:
-        began = time.monotonic()
+        self._began = time.monotonic()
         self._run.calls += 1
         try:
             result = await client.call_tool(tool, arguments)
         except MCPError as error:
-            self._fail(began, str(error))
+            self._fail(str(error))
             return None
         if result.is_error:
             block = result.content[0]
-            self._fail(began, block.text if isinstance(block, TextContent) else "")
-        return dict(result.structured_content or {}) or None
+            self._fail(block.text if isinstance(block, TextContent) else "")
+            return None
+        return dict(result.structured_content or {})
 
-    def _fail(self, began: float, why: str) -> None:
-        self._run.failed.append((began, time.monotonic(), why))
+    def _fail(self, why: str) -> None:
+        self._run.failed.append((self._began, time.monotonic(), why))
 
 
 async def roll(options: Options, run: Run, replicas: list[Replica], env: dict[str, str], folder: Path) -> None:
