@@ -21,6 +21,7 @@ UNFILLED = re.compile(r"\$(\{[^{}]*\}|\w+)|<UNKNOWN>")
 LEFT_EMPTY = "${user_config."
 """The same, where a form of theirs was left empty on purpose."""
 DEFAULT_LIVE_JOBS = 100
+DEFAULT_CONNECTIONS = 8
 MIN_SIGNING_KEY_CHARS = 32
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _PATHS = tuple(f"{PREFIX}{name}" for name in ("HOME", "MODELS", "TOKENS_FILE", "CALLERS_FILE"))
@@ -52,6 +53,9 @@ class Settings:
         "PostgreSQL database that several servers share, as postgresql://user:password@host/name",
         "a SQLite file in HOME",
         is_secret=True,
+    )
+    connections_text: str = _setting(
+        "DATABASE_CONNECTIONS", "most connections of one process to its database", str(DEFAULT_CONNECTIONS)
     )
     keep_text: str = _setting(
         "KEEP_DAYS", "days after which an ended job, its film and its history are removed", "kept for ever"
@@ -85,7 +89,9 @@ class Settings:
     )
     audience_text: str = _setting("OIDC_AUDIENCE", "the audience that those tokens must name", "PUBLIC_URL/mcp")
     tokens_file_text: str = _setting(
-        "TOKENS_FILE", "TOML file of the tokens that `serve --http` takes; `ltx-mcp token new` makes one", "no login"
+        "TOKENS_FILE",
+        "TOML file of the tokens that `serve --http` takes; `ltx-mcp token new NAME` makes one",
+        "no login",
     )
     signing_key_text: str = _setting(
         "SIGNING_KEY",
@@ -127,6 +133,11 @@ class Settings:
     def keep_days(self) -> int | None:
         """Days an ended job is kept; None is for ever."""
         return int(self.keep_text) if self.keep_text else None
+
+    @property
+    def database_connections(self) -> int:
+        """Connections that a process may have to its database."""
+        return int(self.connections_text or DEFAULT_CONNECTIONS)
 
     @property
     def max_live_jobs(self) -> int:
@@ -246,6 +257,7 @@ def _check(settings: Settings) -> None:
         raise _bad("DATABASE_URL", "", "an address such as postgresql://user:password@host:5432/name")
     counts = (
         ("KEEP_DAYS", settings.keep_text, "days", 365_000),
+        ("DATABASE_CONNECTIONS", settings.connections_text, "connections", 1000),
         ("MAX_LIVE_JOBS", settings.max_live_text, "jobs", 1_000_000),
     )
     for name, text, unit, most in counts:

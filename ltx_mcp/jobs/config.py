@@ -29,6 +29,7 @@ class JobsConfig:
     cwd: Path | None = None
     is_typed: bool = False
     limits_by_caller: LimitsOf | None = None
+    database_connections: int = 8
 
     @property
     def limits_of(self) -> LimitsOf:

@@ -200,7 +200,6 @@ def look_at_everything(store: Store, database: Database, new_job: New, clock: Cl
     store.reload(waiting)
     no_wake: Callable[[str], None] = lambda job_id: None  # noqa: E731
     cancellation = Cancellation(database, no_wake, _never, clock)
-    assert cancellation._find("caller 3", ["queued"])
     Keeping(database, cast(StepContext, None), clock)._needing("job_e7")
     cancellation.request("caller 3", [waiting.id])
 
