@@ -10,7 +10,7 @@ import pytest
 
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import ChargeState, State
-from ltx_mcp.jobs.callers import CallerLimits
+from ltx_mcp.jobs.callers import LOCAL, CallerLimits
 from ltx_mcp.jobs.store.budget import Budget, Budgets
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob
@@ -82,9 +82,16 @@ def test_the_budget_of_a_team_is_shared_and_refused_by_its_name(limited: Store, 
 def test_the_days_budget_is_that_of_all_with_the_words_it_always_had(limited: Store, film: Film, clock: Clock) -> None:
     for caller in ("ann", "bob", "anybody"):
         limited.place(film(caller), clock())
-    error = refused(limited, film("another"), clock)
+    error = refused(limited, film(LOCAL), clock)
     assert error.message == "This costs 0.30 USD; 0.10 USD are left of today's budget of 1.00 USD."
     assert "LTX_MCP_BUDGET_USD_PER_DAY" in error.hint
+
+
+def test_what_all_others_spent_is_told_to_nobody_but_the_operator(limited: Store, film: Film, clock: Clock) -> None:
+    for caller in ("ann", "bob", "anybody"):
+        limited.place(film(caller), clock())
+    error = refused(limited, film("another"), clock)
+    assert error.message == "This costs 0.30 USD; today's budget of this service does not reach."
 
 
 def test_of_a_set_the_sum_is_compared_with_each_budget(limited: Store, film: Film, clock: Clock) -> None:
@@ -110,10 +117,10 @@ def test_the_budgets_of_a_caller_are_told_with_what_was_held_and_booked(
     limited.transition(job, State.FAILED, clock(), bill=ChargeState.BOOKED)
     total, red = Budget(1_000_000, 300_000, 100_000), Budget(800_000, 300_000, 100_000, "team:red")
     assert limited.budgets(clock(), "ann") == Budgets(total, Budget(500_000, 300_000, 0, "caller:ann"), red)
-    assert limited.budgets(clock(), "bob") == Budgets(total, None, red)
-    assert limited.budgets(clock(), "anybody") == Budgets(total)
+    assert limited.budgets(clock(), "bob") == Budgets(total, Budget(None, 0, 100_000, "caller:bob"), red)
+    assert limited.budgets(clock(), LOCAL) == Budgets(total)
     clock.turn(days=1)
-    assert limited.budgets(clock(), "anybody") == Budgets(Budget(1_000_000, 0, 0))
+    assert limited.budgets(clock(), LOCAL) == Budgets(Budget(1_000_000, 0, 0))
 
 
 def test_the_next_offer_must_fit_the_budgets_of_the_jobs_own_caller_and_team(
