@@ -17,6 +17,7 @@ from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.store import migrations
+from ltx_mcp.jobs.store.budget import Budget
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.schema import jobs
 from ltx_mcp.jobs.store.store import Store
@@ -156,7 +157,7 @@ def test_a_database_of_the_form_before_is_counted_when_it_is_migrated(
     first, second = (store.budget(Clock().time.replace(day=day)) for day in (21, 22))
     assert (first.held, first.booked) == (2**0 + 2**2 + 14, 2**4 + 2**6 + 14)
     assert (second.held, second.booked) == (2**12 + 2**14 + 14, 2**16 + 2**18 + 14)
-    assert store.budgets(Clock().time, "other").own is None
+    assert store.budgets(Clock().time, "other").own == Budget(None, 2**6 + 7, 2**2 + 7, "caller:other")
     database.close()
 
 
