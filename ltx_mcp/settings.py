@@ -22,6 +22,8 @@ LEFT_EMPTY = "${user_config."
 """The same, where a form of theirs was left empty on purpose."""
 DEFAULT_LIVE_JOBS = 100
 MIN_SIGNING_KEY_CHARS = 32
+FOLDER, BUCKETS = "folder", ("s3", "gs", "az")
+"""Where films may lie: what LTX_MCP_VIDEO_STORE is, or the scheme of its address."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _PATHS = tuple(f"{PREFIX}{name}" for name in ("HOME", "MODELS", "TOKENS_FILE", "CALLERS_FILE"))
 _ADDRESS = f"{PREFIX}DATABASE_URL"
@@ -52,6 +54,12 @@ class Settings:
         "PostgreSQL database that several servers share, as postgresql://user:password@host/name",
         "a SQLite file in HOME",
         is_secret=True,
+    )
+    store_text: str = _setting(
+        "VIDEO_STORE",
+        "where films and inputs lie: `folder`, or a bucket that several servers share, as s3://bucket/folder, gs:// or "
+        "az://",
+        "folder: in HOME",
     )
     keep_text: str = _setting(
         "KEEP_DAYS", "days after which an ended job, its film and its history are removed", "kept for ever"
@@ -107,6 +115,11 @@ class Settings:
         if folder.parts[:1] == ("~",):  # it would be a folder of that name
             raise _homeless()
         return folder.absolute()
+
+    @property
+    def bucket(self) -> str:
+        """The address of the bucket; empty for the folder."""
+        return "" if self.store_text.lower() == FOLDER else self.store_text.rstrip("/")
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -244,6 +257,8 @@ def _check(settings: Settings) -> None:
         raise _bad("FRAMES", settings.frames_text, "on or off")
     if settings.database_url and urlsplit(settings.database_url).scheme not in ("postgresql", "postgres"):
         raise _bad("DATABASE_URL", "", "an address such as postgresql://user:password@host:5432/name")
+    if settings.bucket and not _is_bucket(settings.bucket):
+        raise _bad("VIDEO_STORE", "", "folder, or an address such as s3://films; keys are no part of it")
     counts = (
         ("KEEP_DAYS", settings.keep_text, "days", 365_000),
         ("MAX_LIVE_JOBS", settings.max_live_text, "jobs", 1_000_000),
@@ -354,6 +369,15 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return url.scheme in ("http", "https") and whole and not (url.query or url.fragment or url.username)
+
+
+def _is_bucket(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        has_more = bool(url.query or url.fragment or url.username or url.port)
+    except ValueError:
+        return False
+    return url.scheme in BUCKETS and bool(url.hostname) and not has_more
 
 
 def _adrift(name: str, text: str) -> SetupError:
