@@ -16,7 +16,7 @@ from ltx_mcp.presentation.config import make_config, read_edge
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.settings import described, read_overlay_path, read_settings
 
-DESIGNED = ["VIDEO_STORE", "WEBHOOKS"]
+DESIGNED = ["WEBHOOKS"]
 OVERLAY = """
 name = "local"
 [[offer]]

@@ -46,6 +46,8 @@ class BucketFiles(FileStore):
         self._before = FileStore(home)
         self._cache = Cache(home / "cache")
         self._kept = self._inputs = self._cache.folder
+        with self._storage_errors():
+            self._cache.prepare()
 
     def kept_video(self, job: Job) -> Path | None:
         return super().kept_video(job) or self._before.kept_video(job)
@@ -109,7 +111,6 @@ class BucketFiles(FileStore):
     def _keep_copy(self, job: Job, part: Path, *, is_ours: bool) -> None:
         with self._storage_errors():
             if is_ours:
-                self._cache.prepare()
                 self._cache.add(part, self.video(job.id), is_needed=False)
             else:
                 logger.warning("%s: another process has kept another film of it", job.id)
@@ -143,7 +144,6 @@ class BucketFiles(FileStore):
 
     async def _download(self, name: str, path: Path) -> Path | None:
         """Bring an object to this path; None where there is none."""
-        await anyio.to_thread.run_sync(self.staging_dir)
         part = path.with_name(f"{uuid4().hex}.part")
         try:
             if not await self._objects.get(name, part, self._check_size):

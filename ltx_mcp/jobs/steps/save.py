@@ -114,7 +114,7 @@ class SaveStep:
             try:
                 return job, await self._context.files.save_video(job, part, video)
             except BucketUnavailableError as error:
-                logger.warning("%s: %s", job.id, error)
+                logger.warning("%s: %s", job.id, error, extra={"trouble": str(error.code)})
                 wait_s = min(MAX_WAIT_S, FIRST_WAIT_S * 2 ** min(tries, 10))
                 job = await self._context.wait(job, f"{NOT_KEPT}{error.message}", wait_s, error=JobError.of(error))
                 tries += 1
