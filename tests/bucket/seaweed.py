@@ -1,7 +1,6 @@
 """A real S3 server for tests: SeaweedFS, on loopback, in a folder of its own; and a wire to it that breaks off. Not a
 test."""
 
-import asyncio
 import json
 import secrets
 import shutil
@@ -12,8 +11,8 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from tests.conftest import missing
 from tests.patience import HANG_S
 
 FIRST_PORT, GRPC_OFFSET = 12_000, 10_000
-HEAD_BYTES = 20_000
+PIECE_BYTES = 20_000
 PORTS = ("master", "volume", "filer", "s3")
 
 
@@ -129,50 +128,46 @@ def _free_port() -> int:
 
 
 class BreakingWire:
-    """A wire to the server that carries everything, except that a film which is put goes half the way and no further:
-    then `is_stuck` is set."""
+    """A wire to the server that carries everything, except that a film which is put goes a little of the way and no
+    further: then `is_stuck` is set."""
 
     def __init__(self, server: S3Server) -> None:
         self._target = server.port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.is_stuck = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
-        self._ended = asyncio.Event()
-        self._thread.start()
+        self._open: list[socket.socket] = [self._listener]
+        self._threads: list[threading.Thread] = []
+        self._begin(self._accept)
 
-    async def _serve(self) -> None:
-        async with await asyncio.start_server(self._carry, sock=self._listener):
-            await self._ended.wait()
+    def _begin(self, work: Callable[..., None], *arguments: socket.socket) -> None:
+        self._threads.append(threading.Thread(target=work, args=arguments, daemon=True))
+        self._threads[-1].start()
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        try:
-            await asyncio.gather(self._up(reader, back), _pump(there, writer))
-        except OSError:
-            pass
-        finally:
-            writer.close()
-            back.close()
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+                self._open += [near, far]
+                self._begin(self._carry, near, far)
+                self._begin(self._carry, far, near)
 
-    async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(HEAD_BYTES):
-            line = data.partition(b"\r\n")[0]
-            writer.write(data)
-            await writer.drain()
-            if line.startswith(b"PUT ") and b".mp4" in line:
-                self.is_stuck.set()
-                await self._ended.wait()
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(PIECE_BYTES):
+                target.sendall(data)
+                line = data.partition(b"\r\n")[0]
+                if line.startswith(b"PUT ") and b".mp4" in line:
+                    self.is_stuck.set()
+                    return
+            target.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Let go of everything."""
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join(HANG_S)
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(1 << 16):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
+        for each in self._open:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        for thread in self._threads:
+            thread.join(HANG_S)
