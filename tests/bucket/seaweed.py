@@ -50,13 +50,13 @@ class S3Server:
         self.start()
 
     def new_address(self) -> str:
-        """The address of an empty bucket."""
-        return f"s3://t{secrets.token_hex(6)}/films"
+        """The address of a place where nothing is yet; all are in one bucket, since each takes seven volumes."""
+        return f"s3://films/t{secrets.token_hex(6)}"
 
     def start(self) -> None:
         """Start it, with what it had before, and wait until it takes objects."""
         ports = [f"-{name}.port={port}" for name, port in self._ports.items()]
-        bind = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-volume.max=50"]
+        bind = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-volume.max=100"]
         more = [
             "-s3",
             f"-s3.config={self._config}",
@@ -87,6 +87,10 @@ class S3Server:
         except OSError:
             return False
         return took and answered
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
         """End it; what it holds stays."""

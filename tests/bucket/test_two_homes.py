@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from ltx_mcp.domain.job import NOT_KEPT, ChargeState, Job, State
+from ltx_mcp.domain.job import NOT_KEPT, NOT_SENT, ChargeState, Job, State
 from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.emulator.emulator_state import Fault
 from ltx_mcp.jobs.bucket import objects
@@ -109,6 +109,28 @@ async def test_what_was_given_to_an_order_is_prepared_in_another_home(homes: Hom
         ended = await two.end(job)
         assert ended.state is State.SUCCEEDED, ended.error
         assert two.count("fal", "upload") >= 1
+
+
+async def test_an_order_that_is_not_sent_yet_waits_for_a_store_that_is_away(
+    homes: Homes, s3: S3Server, tmp_path: Path
+) -> None:
+    given = tmp_path / "pond.mp4"
+    make(given, Recipe(size=(1920, 1080), frames=100, seconds=4))
+    async with homes.open("one", works=False, folders=None) as one:
+        job = await one.place(extends(data_uri(given), provider="fal"))
+    s3.stop()
+    try:
+        async with homes.open("two") as two:
+            with anyio.fail_after(HANG_S):
+                while not (waiting := await two.jobs.get(job.id, job.caller)).status_message.startswith(NOT_SENT):
+                    assert waiting.live, waiting.error
+                    await anyio.sleep(0.01)
+            assert (waiting.state, two.orders()) == (State.QUEUED, [])
+            await anyio.to_thread.run_sync(s3.start)
+            assert (await two.end(job)).state is State.SUCCEEDED
+    finally:
+        if not s3.is_running:
+            s3.start()
 
 
 def data_uri(path: Path) -> str:

@@ -44,7 +44,7 @@ class Objects:
             raise SetupError(
                 ErrorCode.STORAGE_FAILED,
                 f"{SETTING} names a bucket, and obstore, which speaks to buckets, is not installed.",
-                "Install it here: pip install 'ltx-mcp[s3]'.",
+                "Install it here: pip install obstore.",
             ) from error
         self._api, self._failure, self._already = obstore, BaseError, AlreadyExistsError
         client: ClientConfig = {

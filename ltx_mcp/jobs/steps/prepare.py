@@ -23,6 +23,7 @@ from ltx_mcp.domain.output_format import check_section
 from ltx_mcp.domain.request import Input, argument_of
 from ltx_mcp.jobs.files import CONVERTED, digest_of
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
+from ltx_mcp.jobs.store.errors import BucketUnavailableError
 from ltx_mcp.jobs.store.transitions import removed_video
 from ltx_mcp.media.inputs import to_input
 from ltx_mcp.providers.base import SupportsUpload
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 10
 UPLOAD_TRIES = 3
+AWAY_S = 10.0
 NOT_ORDERED = "Nothing was ordered, and nothing is held."
 SEND_PLAIN, ORDER_AGAIN = (
     "Give it as a plain MP4 or M4A, which is sent as it is.",
@@ -47,7 +49,14 @@ class PrepareStep:
         self._store = context.store
 
     async def step(self, job: Job, work: WorkInProgress) -> Job:
-        """Prepare one job. Raises LtxError when it cannot be ordered at all."""
+        """Prepare one job. Raises LtxError when it cannot be ordered at all. While the bucket is away, it waits."""
+        try:
+            return await self._prepare(job, work)
+        except BucketUnavailableError as error:
+            logger.warning("%s: %s", job.id, error, extra={"trouble": str(error.code)})
+            return await self._context.wait(job, f"{NOT_SENT}{error.message}", AWAY_S)
+
+    async def _prepare(self, job: Job, work: WorkInProgress) -> Job:
         if job.cancel_requested:
             return await self._context.stopped(job)
         if job.attempts >= MAX_ATTEMPTS:
