@@ -4,7 +4,7 @@ import sys
 import time
 from importlib import import_module
 
-NAMES = ("start", "list", "memory", "watch", "render", "join", "order", "fal", "hostile", "looking", "callers")
+NAMES = ("start", "list", "memory", "watch", "render", "join", "order", "fal", "hostile", "looking", "callers", "scale")
 
 
 def main(asked: list[str]) -> None:

@@ -21,9 +21,10 @@ UNFILLED = re.compile(r"\$(\{[^{}]*\}|\w+)|<UNKNOWN>")
 LEFT_EMPTY = "${user_config."
 """The same, where a form of theirs was left empty on purpose."""
 DEFAULT_LIVE_JOBS = 100
+DEFAULT_CONNECTIONS = 8
 MIN_SIGNING_KEY_CHARS = 32
-FOLDER, BUCKETS = "folder", ("s3", "gs", "az")
-"""Where films may lie: what LTX_MCP_VIDEO_STORE is, or the scheme of its address."""
+FOLDER, BUCKET = "folder", re.compile(r"(s3|gs|az)://[A-Za-z0-9][\w.-]*(/[^?#\s]*)?", re.ASCII)
+"""Where films may lie."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _PATHS = tuple(f"{PREFIX}{name}" for name in ("HOME", "MODELS", "TOKENS_FILE", "CALLERS_FILE"))
 _ADDRESS = f"{PREFIX}DATABASE_URL"
@@ -61,6 +62,9 @@ class Settings:
         "az://",
         "folder: in HOME",
     )
+    connections_text: str = _setting(
+        "DATABASE_CONNECTIONS", "most connections of one process to its database", str(DEFAULT_CONNECTIONS)
+    )
     keep_text: str = _setting(
         "KEEP_DAYS", "days after which an ended job, its film and its history are removed", "kept for ever"
     )
@@ -93,7 +97,9 @@ class Settings:
     )
     audience_text: str = _setting("OIDC_AUDIENCE", "the audience that those tokens must name", "PUBLIC_URL/mcp")
     tokens_file_text: str = _setting(
-        "TOKENS_FILE", "TOML file of the tokens that `serve --http` takes; `ltx-mcp token new` makes one", "no login"
+        "TOKENS_FILE",
+        "TOML file of the tokens that `serve --http` takes; `ltx-mcp token new NAME` makes one",
+        "no login",
     )
     signing_key_text: str = _setting(
         "SIGNING_KEY",
@@ -140,6 +146,11 @@ class Settings:
     def keep_days(self) -> int | None:
         """Days an ended job is kept; None is for ever."""
         return int(self.keep_text) if self.keep_text else None
+
+    @property
+    def database_connections(self) -> int:
+        """Connections that a process may have to its database."""
+        return int(self.connections_text or DEFAULT_CONNECTIONS)
 
     @property
     def max_live_jobs(self) -> int:
@@ -257,10 +268,11 @@ def _check(settings: Settings) -> None:
         raise _bad("FRAMES", settings.frames_text, "on or off")
     if settings.database_url and urlsplit(settings.database_url).scheme not in ("postgresql", "postgres"):
         raise _bad("DATABASE_URL", "", "an address such as postgresql://user:password@host:5432/name")
-    if settings.bucket and not _is_bucket(settings.bucket):
+    if settings.bucket and not BUCKET.fullmatch(settings.bucket):
         raise _bad("VIDEO_STORE", "", "folder, or an address such as s3://films; keys are no part of it")
     counts = (
         ("KEEP_DAYS", settings.keep_text, "days", 365_000),
+        ("DATABASE_CONNECTIONS", settings.connections_text, "connections", 1000),
         ("MAX_LIVE_JOBS", settings.max_live_text, "jobs", 1_000_000),
     )
     for name, text, unit, most in counts:
@@ -369,15 +381,6 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return url.scheme in ("http", "https") and whole and not (url.query or url.fragment or url.username)
-
-
-def _is_bucket(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        has_more = bool(url.query or url.fragment or url.username or url.port)
-    except ValueError:
-        return False
-    return url.scheme in BUCKETS and bool(url.hostname) and not has_more
 
 
 def _adrift(name: str, text: str) -> SetupError:

@@ -181,9 +181,12 @@ def catalog_tools(facts: Facts) -> list[dict[str, Any]]:
 def dockerfile(facts: Facts) -> str:
     """The image, built from the repository's own source; the context is the repository."""
     return f"""\
-# {TITLE} over stdio, without a root user. From the repository:
+# {TITLE} over stdio, or as a service over HTTP, without a root user. From the repository:
 #   docker build -f manifests/docker/Dockerfile -t {facts.name} .
 #   docker run -i --rm -v {facts.name}-data:/data -v "$PWD:/inputs:ro" -e FAL_KEY {facts.name}
+# As a service (docs/service.md), whose settings and keys service.env holds, behind a proxy that has TLS:
+#   docker run --rm -p 127.0.0.1:8000:8000 -v {facts.name}-data:/data --env-file service.env \\
+#     {facts.name} serve --http --host 0.0.0.0
 FROM {BASE_IMAGE} AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./

@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode
+from ltx_mcp.jobs.callers_file import check_callers_file
 from ltx_mcp.providers.catalog_loader import read_providers, setting_names
 from ltx_mcp.settings import described
 
@@ -16,6 +17,8 @@ PAGES = [
     *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "AGENTS", "SECURITY")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+
+TOML = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 UNTRUE = (
     r"the same command,? (or|follows|finds)",
@@ -75,6 +78,14 @@ def anchors(page: Path) -> set[str]:
     """What its headings are linked by."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_callers_file_that_is_shown_can_be_used_once_its_variable_is_set(tmp_path: Path) -> None:
+    (shown,) = TOML.findall((ROOT / "docs" / "service.md").read_text(encoding="utf-8"))
+    path = tmp_path / "callers.toml"
+    path.write_text(shown, encoding="utf-8")
+    lacks = check_callers_file(path, read_providers(), lambda name: "")
+    assert lacks == ["team films cannot order from fal: FILMS_FAL_KEY is not set"]
 
 
 def test_every_page_is_in_the_index() -> None:

@@ -383,6 +383,13 @@ def test_a_hundred_jobs_of_a_caller_may_be_live_where_nothing_is_set(catalog: Ca
         assert make_config(read_settings(given), catalog, paths=False).max_live_jobs == most
 
 
+def test_eight_connections_are_made_to_the_database_where_nothing_is_set(catalog: Catalog) -> None:
+    for given, most in (({}, 8), ({"LTX_MCP_DATABASE_CONNECTIONS": "2"}, 2)):
+        assert make_config(read_settings(given), catalog, paths=False).database_connections == most
+    with pytest.raises(SetupError, match="connections, at least 1 and at most 1000"):
+        read_settings({"LTX_MCP_DATABASE_CONNECTIONS": "0"})
+
+
 @pytest.mark.parametrize("days", ["0", "-1", "1.5", "soon", "9999999", "9" * 5000])
 def test_only_whole_days_are_kept(days: str) -> None:
     with pytest.raises(SetupError, match="at least 1"):

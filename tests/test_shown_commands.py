@@ -6,6 +6,7 @@ What takes minutes or the network is run by `.ci/run` itself, or has its options
 import json
 import os
 import re
+import secrets
 import select
 import shlex
 import signal
@@ -33,6 +34,7 @@ BY_CI = ("make check", "make test", "make test-all", "make conformance", "make h
 NOT_RUN = ("clean", "format", "lowest", "test-python")
 """These remove or rewrite what the tests run in, or make an environment of their own."""
 SERVES = ("serve", "emulate", "work")
+PUBLIC_URL, EVERYWHERE = "https://films.example.com", "0.0.0.0"
 ALL = [*shown(), *examples()]
 
 
@@ -72,11 +74,23 @@ class Shell:
         takes = ("--takes", "2", "--provider", "local", "--resolution", "720p", "--json")
         return str(json.loads(self.types("generate", "a kite", *takes).stdout)["job_id"])
 
-    def types(self, *words: str) -> subprocess.CompletedProcess[str]:
+    @cached_property
+    def service(self) -> dict[str, str]:
+        """What is set where a service runs, as its page has it."""
+        file = self.folder / "tokens.toml"
+        file.touch(0o600)
+        named = {"TOKENS_FILE": str(file), "SIGNING_KEY": secrets.token_urlsafe(32), "PUBLIC_URL": PUBLIC_URL}
+        return {f"LTX_MCP_{name}": value for name, value in named.items()}
+
+    def env_of(self, each: Shown) -> dict[str, str]:
+        """The environment in which a page speaks."""
+        return self.env | (self.service if each.page == "service.md" else {})
+
+    def types(self, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "ltx_mcp", *words],
             cwd=self.folder,
-            env=self.env,
+            env=env or self.env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -157,7 +171,7 @@ STAYING = [each for each in of("ltx-mcp") if each not in ENDING]
 
 @pytest.mark.parametrize("each", ENDING, ids=lambda each: each.text)
 def test_a_command_that_ends_does_so_with_success(each: Shown, shell: Shell) -> None:
-    ended = shell.types(*filled(each, shell))
+    ended = shell.types(*filled(each, shell), env=shell.env_of(each))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout or "until-idle" in each.text
 
@@ -165,13 +179,13 @@ def test_a_command_that_ends_does_so_with_success(each: Shown, shell: Shell) -> 
 @posix
 @pytest.mark.parametrize("each", STAYING, ids=lambda each: each.text)
 def test_a_command_that_serves_says_so_and_ends_at_ctrl_c(each: Shown, shell: Shell) -> None:
-    words = [*each.words[1:]]
+    words = ["127.0.0.1" if word == EVERYWHERE else word for word in each.words[1:]]
     if "--http" in words or words[0] == "emulate":
         words += ["--port", "0"]
     command = [sys.executable, "-m", "ltx_mcp", *words]
     terminal, theirs = os.openpty()
     with subprocess.Popen(
-        command, cwd=shell.folder, env=shell.env, stdin=theirs, stderr=theirs, stdout=theirs
+        command, cwd=shell.folder, env=shell.env_of(each), stdin=theirs, stderr=theirs, stdout=theirs
     ) as process:
         os.close(theirs)
         try:
@@ -306,9 +320,10 @@ def test_a_line_for_a_shells_start_file_is_taken_by_that_shell(each: Shown, shel
 
 @pytest.mark.parametrize("each", of("claude", "gemini"), ids=lambda each: each.text)
 def test_a_hosts_own_command_is_run_with_the_real_host(each: Shown) -> None:
-    """`make hosts` runs `tests.hosts`, which needs npm. It runs each `claude mcp add` as it is shown."""
-    run_there = (ROOT / "tests" / "hosts" / "checks.py").read_text(encoding="utf-8")
-    assert ", ".join(f'"{word}"' for word in each.words[:3]) in run_there
+    """`make hosts` runs `tests.hosts`, which needs npm. It runs each `claude mcp add` as it is shown, but for those to
+    a service, which it starts itself."""
+    run_there = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "hosts").glob("*.py"))
+    assert ", ".join(f'"{word}"' for word in each.words[1:3]) in run_there
 
 
 @pytest.mark.parametrize("each", of("uv"), ids=lambda each: each.text)

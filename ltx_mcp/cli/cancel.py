@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ltx_mcp.cli.common import STILL_RUNNING, agree_or_leave, care_for_ownerless, name_some, open_jobs, run
+from ltx_mcp.cli.common import REFUSED, STILL_RUNNING, agree_or_leave, care_for_ownerless, name_some, open_jobs, run
 from ltx_mcp.cli.completion import complete_job
-from ltx_mcp.cli.naming import full_id, is_job
-from ltx_mcp.cli.options import as_json_option, read_options
-from ltx_mcp.cli.output.messages import can_ask
+from ltx_mcp.cli.naming import find_owner, is_job
+from ltx_mcp.cli.options import as_json_option, caller_option, read_options
+from ltx_mcp.cli.output.listing import shown_caller
+from ltx_mcp.cli.output.messages import can_ask, say
 from ltx_mcp.cli.output.takes import print_seen
 from ltx_mcp.cli.output.text import print_json
 from ltx_mcp.cli.takes import Seen, look_at
@@ -22,6 +23,8 @@ from ltx_mcp.jobs.callers import LOCAL
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.cancellation import CancelResult
+    from ltx_mcp.jobs.operator import LiveJob
+    from ltx_mcp.jobs.service import Jobs
 
 STATES = [str(state) for state in State if state in ACTIVE_STATES]
 MAX_NAMED = 10
@@ -46,8 +49,11 @@ MEANINGS = {
     help=f"All that are {', '.join(STATES)}. Can be given more than once.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before cancelling many.")
+@caller_option
 @as_json_option
-def cancel(job_ids: tuple[str, ...], wants_all: bool, states: tuple[str, ...], yes: bool, as_json: bool) -> None:
+def cancel(
+    job_ids: tuple[str, ...], wants_all: bool, states: tuple[str, ...], yes: bool, whose: str, as_json: bool
+) -> None:
     """Cancel JOB, some of them, or with --all or --state all that are under way.
 
     An order that a provider already has may still be charged. Exit code 4: some are still under way.
@@ -56,56 +62,89 @@ def cancel(job_ids: tuple[str, ...], wants_all: bool, states: tuple[str, ...], y
     if many == bool(job_ids):
         raise click.UsageError("Give JOB, or --all or --state.")
     if len(job_ids) == 1:
-        print_seen(run(partial(_cancel_one, job_ids[0])), as_json=as_json)
+        print_seen(run(partial(_cancel_one, job_ids[0], whose)), as_json=as_json)
         return
-    chosen = job_ids
     if many:
-        found = run(partial(_find, states or tuple(STATES)))
-        if found and not yes and can_ask():
-            agree_or_leave(_question(found), "Nothing was cancelled.")
-        chosen = tuple(found)
-    cancelled = run(partial(_cancel_many, chosen))
-    _print(cancelled, len(chosen), as_json)
+        found = run(partial(_find, states or tuple(STATES), whose))
+        if found and not yes:
+            _ask(found, whose)
+        cancelled, wanted = run(partial(_cancel_found, found)), len(found)
+    else:
+        cancelled, wanted = run(partial(_cancel_many, job_ids, whose)), len(job_ids)
+    _print(cancelled, wanted, as_json)
     raise SystemExit(STILL_RUNNING if cancelled.live else 0)
 
 
-def _question(found: Mapping[str, str]) -> str:
-    counts = Counter(found.values())
+def _ask(found: "Mapping[str, LiveJob]", whose: str) -> None:
+    """Before many are cancelled. Those of others are never cancelled unasked."""
+    if can_ask():
+        agree_or_leave(_question(found, whose), "Nothing was cancelled.")
+    elif whose:
+        say("ltx-mcp: nothing was cancelled: nobody can be asked here; --yes says it.")
+        raise SystemExit(REFUSED)
+
+
+def _question(found: "Mapping[str, LiveJob]", whose: str) -> str:
+    counts = Counter(job.state for job in found.values())
     shares = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     number = "1 job" if len(found) == 1 else f"{len(found)} jobs"
     sent = len(found) - counts[State.QUEUED]
     charged = f" {sent} of them may still be charged." if sent else ""
-    return f"Cancel {number} ({shares})?{charged}"
+    return f"Cancel {number} ({shares}){_of_whom(found) if whose else ''}?{charged}"
 
 
-async def _cancel_one(job_id: str) -> Seen:
+def _of_whom(found: "Mapping[str, LiveJob]") -> str:
+    callers = list(dict.fromkeys(job.caller for job in found.values()))
+    return f" of {shown_caller(callers[0])}" if len(callers) == 1 else f" of {len(callers)} callers"
+
+
+async def _cancel_one(job_id: str, whose: str) -> Seen:
     arguments = read_options(CancelJob, "cancel_job", {"job_id": job_id})
     async with open_jobs() as found:
-        cancelled = await found.cancel(await full_id(found, arguments.job_id), LOCAL)
+        cancelled = await found.cancel(*await find_owner(found, arguments.job_id, whose))
         if cancelled.live:
             await care_for_ownerless(found)
         return await look_at(found, cancelled)
 
 
-async def _find(states: Sequence[str]) -> Mapping[str, str]:
+async def _find(states: Sequence[str], whose: str) -> "Mapping[str, LiveJob]":
     async with open_jobs() as found:
-        return await found.cancelling.find(LOCAL, states)
+        return await found.operator.live(whose or LOCAL, states)
 
 
-async def _cancel_many(given: Sequence[str]) -> "CancelResult":
+async def _cancel_found(found: "Mapping[str, LiveJob]") -> "CancelResult":
+    async with open_jobs() as jobs:
+        return await _cancel({job_id: job.caller for job_id, job in found.items()}, jobs)
+
+
+async def _cancel_many(given: Sequence[str], whose: str) -> "CancelResult":
     """All of them, or none where one of them is not there."""
     names = [read_options(CancelJob, "cancel_job", {"job_id": each}).job_id for each in given]
     async with open_jobs() as found:
-        wanted = dict.fromkeys([await full_id(found, name) for name in names] if len(names) <= MAX_NAMED else names)
-        job_ids: dict[str, None] = {}
-        for name in wanted:
+        is_short = len(names) <= MAX_NAMED or bool(whose)
+        wanted = dict([await find_owner(found, name, whose) if is_short else (name, LOCAL) for name in names])
+        owners: dict[str, str] = {}
+        for name, caller in wanted.items():
             is_looked_up = len(wanted) <= MAX_NAMED or not is_job(name)
-            jobs = jobs_of(await found.find(name, LOCAL)) if is_looked_up else ()
-            job_ids |= dict.fromkeys([job.id for job in jobs] or [name])
-        cancelled = await found.cancelling.cancel(LOCAL, [*job_ids])
-        if cancelled.live:
-            await care_for_ownerless(found)
-        return cancelled
+            jobs = jobs_of(await found.find(name, caller)) if is_looked_up else ()
+            owners |= dict.fromkeys([job.id for job in jobs] or [name], caller)
+        return await _cancel(owners, found)
+
+
+async def _cancel(owners: Mapping[str, str], jobs: "Jobs") -> "CancelResult":
+    """These jobs, each as one of its caller."""
+    from ltx_mcp.jobs.cancellation import CancelResult
+
+    outcomes: Counter[str] = Counter()
+    live: dict[str, str] = {}
+    for caller in dict.fromkeys(owners.values()):
+        of_caller = [job_id for job_id, owner in owners.items() if owner == caller]
+        cancelled = await jobs.cancelling.cancel(caller, of_caller)
+        outcomes += Counter(cancelled.outcomes)
+        live |= cancelled.live
+    if live:
+        await care_for_ownerless(jobs)
+    return CancelResult(outcomes, live)
 
 
 def _print(cancelled: "CancelResult", wanted: int, as_json: bool) -> None:

@@ -79,7 +79,14 @@ def _parts(given: Given, offline: bool) -> dict[str, Look]:
         looked = (platform.system(), home, given.settings.environment, given.catalog.providers)
         return await within(PART_S, check_hosts, *looked)
 
-    return {"Providers": providers, "State": state, "This machine": machine, "Hosts": hosts}
+    async def logins() -> Sequence[Finding]:
+        from ltx_mcp.cli.checks.logins import check_logins
+
+        return await check_logins(given, offline=offline)
+
+    parts: dict[str, Look] = {"Providers": providers, "State": state, "This machine": machine, "Hosts": hosts}
+    is_shared = given.settings.has_login or given.settings.callers_file
+    return parts | ({"Logins": logins} if is_shared else {})
 
 
 async def _part(title: str, look: Look) -> Group:

@@ -6,8 +6,8 @@ import click
 
 from ltx_mcp.cli.common import REFUSED, agree_or_leave, open_jobs, report_errors, run
 from ltx_mcp.cli.completion import complete_job
-from ltx_mcp.cli.naming import full_id
-from ltx_mcp.cli.options import as_json_option, read_options
+from ltx_mcp.cli.naming import find_owner
+from ltx_mcp.cli.options import as_json_option, caller_option, read_options
 from ltx_mcp.cli.output.job import print_job
 from ltx_mcp.cli.output.messages import can_ask, say
 from ltx_mcp.cli.output.output_file import open_film, output_options, read_output
@@ -15,7 +15,6 @@ from ltx_mcp.domain.arguments import CheckJob
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.quoting import cite
-from ltx_mcp.jobs.callers import LOCAL
 from ltx_mcp.presentation.result_models import JobView, view_of
 
 MAX_PROMPT = 60
@@ -23,15 +22,16 @@ MAX_PROMPT = 60
 
 @click.command(short_help="Open the film of JOB in the system's player.")
 @click.argument("job_id", metavar="JOB", shell_complete=complete_job(State.SUCCEEDED))
-def open(job_id: str) -> None:
+@caller_option
+def open(job_id: str, whose: str) -> None:
     """Open the film of JOB in the system's player."""
-    open_film(run(partial(_film_of, job_id)))
+    open_film(run(partial(_film_of, job_id, whose)))
 
 
-async def _film_of(name: str) -> str:
+async def _film_of(name: str, whose: str) -> str:
     wanted = read_options(CheckJob, "check_job", {"job_id": name}).job_id
     async with open_jobs() as jobs:
-        job = await jobs.get(await full_id(jobs, wanted), LOCAL)
+        job = await jobs.get(*await find_owner(jobs, wanted, whose))
         path = await jobs.keeping.bring(job)
     if path is None:
         raise CallerError(
@@ -42,24 +42,25 @@ async def _film_of(name: str) -> str:
     return str(path)
 
 
-async def _find(names: tuple[str, ...]) -> list[tuple[Job, bool]]:
+async def _find(names: tuple[str, ...], whose: str) -> list[tuple[Job, bool]]:
     """These jobs, each once, and whether its film can be fetched again. Raises CallerError."""
     wanted = [read_options(CheckJob, "check_job", {"job_id": name}).job_id for name in names]
     async with open_jobs() as jobs:
-        ids = dict.fromkeys([await full_id(jobs, name) for name in wanted])
-        found = [await jobs.get(job_id, LOCAL) for job_id in ids]
+        owners = dict([await find_owner(jobs, name, whose) for name in wanted])
+        found = [await jobs.get(job_id, caller) for job_id, caller in owners.items()]
         return [(job, jobs.keeping.may_be_fetched(job)) for job in found]
 
 
 @click.command(short_help="Remove the film of JOB from this machine.")
 @click.argument("job_ids", metavar="JOB...", nargs=-1, required=True, shell_complete=complete_job(State.SUCCEEDED))
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def rm(job_ids: tuple[str, ...], yes: bool) -> None:
+@caller_option
+def rm(job_ids: tuple[str, ...], yes: bool, whose: str) -> None:
     """Remove the film of JOB from this machine, for good where its address has ended.
 
     What it cost stays in the books, and JOB in the list. One that is under way must be cancelled first.
     """
-    found = run(partial(_find, job_ids))
+    found = run(partial(_find, job_ids, whose))
     for job, may_be_fetched in found:
         if yes or job.live:
             continue
@@ -71,24 +72,25 @@ def rm(job_ids: tuple[str, ...], yes: bool) -> None:
             say(f"ltx-mcp: {job.id} was not removed: nobody can be asked here; --yes says it.")
             raise SystemExit(REFUSED)
         agree_or_leave(question, "Nothing was removed.")
-    run(partial(_remove, [job.id for job, _ in found]))
+    run(partial(_remove, {job.id: job.caller for job, _ in found}))
 
 
-async def _remove(job_ids: list[str]) -> None:
+async def _remove(owners: dict[str, str]) -> None:
     async with open_jobs() as jobs:
-        for job_id in job_ids:
-            await jobs.keeping.remove(await jobs.get(job_id, LOCAL))
+        for job_id, caller in owners.items():
+            await jobs.keeping.remove(await jobs.get(job_id, caller))
             print(f"Removed the film of {job_id}; what it cost stays in the books.")
 
 
 @click.command(short_help="Fetch the film of JOB again.")
 @click.argument("job_id", metavar="JOB", shell_complete=complete_job(State.SUCCEEDED))
 @output_options
+@caller_option
 @as_json_option
-def fetch(job_id: str, output: str, force: bool, as_json: bool) -> None:
+def fetch(job_id: str, output: str, force: bool, as_json: bool, whose: str) -> None:
     """Print the path of JOB's film, fetching it again where it is not here any more, while its address lives."""
     place = read_output(output, force=force, as_json=as_json, nothing="Nothing was fetched.")
-    view = run(partial(_fetch, job_id))
+    view = run(partial(_fetch, job_id, whose))
     if as_json:
         print_job(view, as_json=True)
     if place is not None:
@@ -98,9 +100,10 @@ def fetch(job_id: str, output: str, force: bool, as_json: bool) -> None:
         print(view.file)
 
 
-async def _fetch(name: str) -> JobView:
+async def _fetch(name: str, whose: str) -> JobView:
     wanted = read_options(CheckJob, "check_job", {"job_id": name}).job_id
     async with open_jobs() as jobs:
-        job = await jobs.get(await full_id(jobs, wanted), LOCAL)
+        job_id, caller = await find_owner(jobs, wanted, whose)
+        job = await jobs.get(job_id, caller)
         await jobs.keeping.fetch(job)
-        return await view_of(jobs, await jobs.get(job.id, LOCAL))
+        return await view_of(jobs, await jobs.get(job.id, caller))

@@ -11,7 +11,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.quoting import cite, shorten
 from ltx_mcp.domain.request import media_arguments
-from ltx_mcp.jobs.callers import LOCAL
+from ltx_mcp.jobs.callers import LOCAL, is_pattern
 
 if TYPE_CHECKING:
     from ltx_mcp.jobs.service import Jobs
@@ -32,11 +32,20 @@ def is_job(name: str) -> bool:
     return name.startswith(BEGUN)
 
 
-async def full_id(jobs: "Jobs", name: str) -> str:
+async def find_owner(jobs: "Jobs", name: str, whose: str) -> tuple[str, str]:
+    """The full id of what `name` stands for, and its caller. `whose` is what --caller says: empty for the jobs of this
+    terminal; where it stands for several callers, only a full id names a job. Raises CallerError."""
+    if is_pattern(whose):
+        return name, await jobs.operator.owner(name, whose)
+    caller = whose or LOCAL
+    return await full_id(jobs, name, caller), caller
+
+
+async def full_id(jobs: "Jobs", name: str, caller: str = LOCAL) -> str:
     """The id of the job or set that `name` stands for, of a take that of its job; `name` itself where there is none.
     Raises CallerError where it stands for more than one."""
     begun, slash, take = name.partition("/")
-    found = await _found(jobs, begun)
+    found = await _found(jobs, begun, caller)
     if len(found) > 1 and name not in found:
         named = ", ".join(f"{each} ({cite(some.prompt, 40)})" for each, (some, *_) in [*found.items()][:MAX_NAMED])
         more = " and others" if len(found) > MAX_NAMED else ""
@@ -50,13 +59,13 @@ async def full_id(jobs: "Jobs", name: str) -> str:
     return name
 
 
-async def _found(jobs: "Jobs", begun: str) -> dict[str, list[Job]]:
+async def _found(jobs: "Jobs", begun: str, caller: str) -> dict[str, list[Job]]:
     """The jobs and sets whose id begins so, with the jobs that they are."""
     if begun == LAST:
-        newest = await _newest(jobs)
+        newest = await _newest(jobs, caller)
         begun = newest.set_id or newest.id
     for prefix in (begun, BEGUN + begun, SET + begun):
-        if jobs_found := await jobs.named(prefix, LOCAL, (MAX_NAMED + 1) * MAX_TAKES):
+        if jobs_found := await jobs.named(prefix, caller, (MAX_NAMED + 1) * MAX_TAKES):
             found: dict[str, list[Job]] = {}
             for job in jobs_found:
                 found.setdefault(job.set_id if job.set_id.startswith(prefix) else job.id, []).append(job)
@@ -64,8 +73,8 @@ async def _found(jobs: "Jobs", begun: str) -> dict[str, list[Job]]:
     return {}
 
 
-async def _newest(jobs: "Jobs") -> Job:
-    page = await jobs.page(ListJobs(limit=1), LOCAL)
+async def _newest(jobs: "Jobs", caller: str) -> Job:
+    page = await jobs.page(ListJobs(limit=1), caller)
     if not page.jobs:
         raise CallerError(ErrorCode.JOB_NOT_FOUND, f"{LAST}: there is no job yet.")
     return page.jobs[0]

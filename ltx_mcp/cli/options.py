@@ -44,6 +44,23 @@ SHORT = {"duration": "-d", "resolution": "-r", "aspect_ratio": "-a", "provider":
 """What is typed most often."""
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _or_of_group(context: click.Context, parameter: click.Parameter, given: str) -> str:
+    """What stands behind the command, or before it: `jobs --caller NAME show JOB`. The * of the callers file is not
+    needed: no name ends before it."""
+    whose = given or (context.parent.params.get("whose", "") if context.parent else "")
+    return whose[:-1] if whose.endswith(("|*", "/*")) else whose
+
+
+caller_option = click.option(
+    "--caller",
+    "whose",
+    default="",
+    metavar="NAME",
+    callback=_or_of_group,
+    help="As an operator: of this caller, of all, or of those whose names begin so, up to a | or /.",
+)
 open_option = click.option("--open", "wants_open", is_flag=True, help="Open the film in the system's player.")
 
 

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import TypeVar
 
 from ltx_mcp.domain.join import Clip, JoinPlan, JoinSettings
 from ltx_mcp.domain.offer import NotOfferedError
-from ltx_mcp.domain.request import Input, Request, video_size
+from ltx_mcp.domain.request import Input, Request
 
 SHORTEST_CLIP_S = 0.1
 ROUNDING_S = 0.05
@@ -16,26 +17,46 @@ ROUNDING_S = 0.05
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class JoinedFormat:
+    """What a joined film will be. Its size is that of `resolution` and `aspect_ratio`, with even edges."""
+
+    resolution: str
+    aspect_ratio: str
+    fps: int
+    seconds: Decimal
+    has_audio: bool
+    plan: JoinPlan
+
+
+def joined_format(request: Request, settings: JoinSettings, inputs: Sequence[Input], longest: Decimal) -> JoinedFormat:
+    """The film of these videos and its plan. Raises NotOfferedError."""
+    check_clips(inputs, settings)
+    (resolution, aspect_ratio), fps = _shape(request, inputs), _rate(request, inputs)
+    seconds = joined_s(inputs, settings, fps)
+    if seconds > longest:
+        raise NotOfferedError(f"The film would last {seconds:f} s; at most {longest:f} s are joined.")
+    has_audio = any(given.has_audio for given in inputs)
+    return JoinedFormat(resolution, aspect_ratio, fps, seconds, has_audio, _plan(inputs, settings))
+
+
 def joined_videos(inputs: Sequence[Input]) -> list[Input]:
     """The videos in their order."""
     return [given for given in inputs if given.kind == "video"]
 
 
-def joined_size(request: Request, inputs: Sequence[Input]) -> tuple[int, int]:
-    """Width and height as asked for; what was left out is that of most of the videos."""
+def _shape(request: Request, inputs: Sequence[Input]) -> tuple[str, str]:
+    """Resolution and aspect ratio as asked for; what was left out is that of most of the videos."""
     sizes = [(given.width, given.height) for given in joined_videos(inputs) if given.width and given.height]
     if not sizes:
         raise NotOfferedError("The size of none of the videos is known; give aspect_ratio and resolution.")
     if request.resolution is None and request.aspect_ratio == "auto":
-        width, height = _commonest(sizes)
-    else:
-        resolution = request.resolution or f"{_commonest(min(size) for size in sizes)}p"
-        ratio = _commonest(map(_ratio, sizes)) if request.aspect_ratio == "auto" else request.aspect_ratio
-        width, height = video_size(resolution, ratio)
-    return _even(width), _even(height)
+        sizes = [_commonest(sizes)]
+    resolution = request.resolution or f"{_commonest(min(size) for size in sizes)}p"
+    return resolution, _commonest(map(_ratio, sizes)) if request.aspect_ratio == "auto" else request.aspect_ratio
 
 
-def joined_rate(request: Request, inputs: Sequence[Input]) -> int:
+def _rate(request: Request, inputs: Sequence[Input]) -> int:
     """Frames per second, likewise."""
     rates = [round(given.fps) for given in joined_videos(inputs) if round(given.fps)]
     if not request.fps and not rates:
@@ -72,7 +93,7 @@ def check_cut(given: Input) -> None:
         raise NotOfferedError(f"{given.role} lasts {given.duration:g} s; {given.section} does not lie within it.")
 
 
-def make_join_plan(inputs: Sequence[Input], settings: JoinSettings) -> JoinPlan:
+def _plan(inputs: Sequence[Input], settings: JoinSettings) -> JoinPlan:
     """The parts, and whether one of them is a preview."""
     videos = joined_videos(inputs)
     titles = [*settings.titles, *[""] * (len(videos) - len(settings.titles))]
@@ -88,7 +109,3 @@ def _commonest(values: Iterable[T]) -> T:
 def _ratio(size: tuple[int, int]) -> str:
     ratio = Fraction(*size)
     return f"{ratio.numerator}:{ratio.denominator}"
-
-
-def _even(edge: int) -> int:
-    return max(2, edge // 2 * 2)

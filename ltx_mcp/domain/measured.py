@@ -5,10 +5,11 @@ planned; pure.
 from decimal import Decimal
 
 from ltx_mcp.domain.catalog import Limit, OfferSpec
+from ltx_mcp.domain.joined_format import check_cut
 from ltx_mcp.domain.offer import NotOfferedError, Offer
-from ltx_mcp.domain.output_format import ROUNDING_S, check_limits, context_within
+from ltx_mcp.domain.output_format import ROUNDING_S, check_limits, context_within, shown_s
 from ltx_mcp.domain.price import to_text
-from ltx_mcp.domain.request import FROM_VIDEO, Input, family_of
+from ltx_mcp.domain.request import FROM_VIDEO, SHORTEST_SECTION_S, Input, family_of
 
 
 def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
@@ -32,6 +33,25 @@ def check_sent(offer: Offer, given: Input, row: OfferSpec | None) -> None:
         allowed = ", or ".join(str(limit.duration) for limit in limits)
         raise NotOfferedError(
             f"audio {given.duration_text} as it would be sent to {offer.provider}; allowed: {allowed} s."
+        )
+
+
+def billed_duration(offer: Offer, given_s: Decimal) -> Decimal:
+    """Seconds that are paid for, once the duration of the input is known."""
+    if offer.operation == "extend":
+        return offer.duration + min(offer.billed - offer.duration, given_s)
+    return given_s
+
+
+def check_section(offer: Offer, video: Input) -> None:
+    """Raises NotOfferedError if a video that was not made yet became too short for the section ordered of it."""
+    if offer.operation == "join" and video.kind == "video":
+        check_cut(video)
+    length, start = shown_s(video), offer.start_time or Decimal()
+    if offer.operation == "retake" and video.role == "video" and length - start < SHORTEST_SECTION_S - ROUNDING_S:
+        raise NotOfferedError(
+            f"start_time {start:f}: the film of {video.job_id} lasts {length:f} s, "
+            f"and {SHORTEST_SECTION_S} s must be left of it."
         )
 
 

@@ -29,3 +29,11 @@ def conversion(given: Input, rule: InputSpec | None) -> str:
     if given.kind == "image":
         return "jpeg" if "jpeg" in rule.accepts else "png"
     return CONVERSION_TARGETS[given.kind]
+
+
+def has_smaller_form(given: Input, rule: InputSpec) -> bool:
+    """Whether conversion may bring a file below the size limit."""
+    if given.kind == "image":
+        is_smaller = given.converted_size != (given.width, given.height)
+        return is_smaller or (given.format != "jpeg" and "jpeg" in rule.accepts)
+    return given.codec in ("pcm", "flac")

@@ -1,17 +1,15 @@
 """Whether one row of the catalog fits a request, and the complete order it makes; pure."""
 
-import math
 from collections.abc import Sequence
 from decimal import Decimal
 
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
-from ltx_mcp.domain.joined_format import make_join_plan
 from ltx_mcp.domain.media_formats import conversions
 from ltx_mcp.domain.media_info import SEEN, describe, describe_converted
 from ltx_mcp.domain.offer import Adjustment, Candidate, NotOfferedError, Offer, Refusal
-from ltx_mcp.domain.output_format import OutputFormat, check_media, count_frames, deviation, output_format
-from ltx_mcp.domain.price import Quantity, make_cost
-from ltx_mcp.domain.request import EDITS, Input, Request, find_input, video_size
+from ltx_mcp.domain.output_format import OutputFormat, check_media, output_format
+from ltx_mcp.domain.price import Quantity, make_cost, why_no_price
+from ltx_mcp.domain.request import EDITS, Input, Request
 
 _OTHER_COLOURS = ("HDR", "wide colours")
 THE_LONGEST = "the longest of what its header says and what was counted"
@@ -26,9 +24,8 @@ def make_offer(
         _check_options(request, row)
         check_media(request, inputs, provider, row)
         form = output_format(request, inputs, row)
-        apart = deviation(request, form.duration, form.fps, form.resolution) + _size_deviation(request, form)
         offer = _complete(request, inputs, provider, row, form, conversions(inputs, provider))
-        return Candidate(offer, apart)
+        return Candidate(offer, form.deviation)
     except NotOfferedError as reason:
         return Refusal(provider.name, row.model, str(reason))
 
@@ -41,15 +38,13 @@ def _complete(
     form: OutputFormat,
     converted: dict[str, str],
 ) -> Offer:
-    video, audio = find_input(inputs, "video"), find_input(inputs, "audio")
-    billed_s = _billed(row, form, audio or video)
-    seconds, is_offered = billed_s or form.output_duration or form.duration, _fits_frame(row, form)
-    changes, has_audio = _adjustments(request, inputs, form, converted), _has_audio(request, inputs)
-    frames = form.frames or count_frames(row, seconds, form.fps)
-    paid = Quantity(seconds, form.resolution, form.width * form.height, frames or 0, row.spare_frames)
+    is_offered, changes = _fits_frame(row, form), _adjustments(request, inputs, form, converted)
+    paid = Quantity(form.paid_s, form.resolution, form.width * form.height, form.frames or 0, row.spare_frames)
     cost = make_cost(row.price, paid, provider.usd_per_credit)
+    if cost is None and (reason := why_no_price(row.price, form.width, form.height)):
+        raise NotOfferedError(reason)
     if cost is None or not is_offered:
-        raise NotOfferedError(_why_not(row, form, has_price=cost is not None))
+        raise NotOfferedError(f"{form.width}x{form.height} ({form.resolution} at {form.aspect_ratio}) is not offered.")
     return Offer(
         provider=provider.name,
         model=row.model,
@@ -62,7 +57,7 @@ def _complete(
         width=form.width,
         height=form.height,
         fps=form.fps,
-        generate_audio=has_audio,
+        generate_audio=form.has_audio,
         camera_motion=request.camera_motion,
         cost_usd=cost.usd,
         credits=cost.credits,
@@ -75,43 +70,13 @@ def _complete(
         start_time=request.start_time,
         context=form.context if request.context else None,
         output_duration=form.output_duration,
-        billed_s=billed_s,
+        billed_s=form.billed_s,
         auto_duration=request.is_automatic,
         seed=request.seed,
-        frames=frames,
-        join=None if request.join is None else make_join_plan(inputs, request.join),
+        frames=form.frames,
+        join=form.join,
         highest_usd=cost.highest_usd,
     )
-
-
-def _why_not(row: OfferSpec, form: OutputFormat, *, has_price: bool) -> str:
-    """Why a size cannot be ordered."""
-    largest = max((tier.up_to or 0 for tier in row.price.pixel_tiers), default=0)
-    if not has_price and row.price.usd_per_megapixel is not None:
-        return "The price is by frames, and how many the video has is not known."
-    if has_price or not largest:
-        return f"{form.width}x{form.height} ({form.resolution} at {form.aspect_ratio}) is not offered."
-    return f"No price is known for {form.width}x{form.height}, only up to {largest:,} pixels."
-
-
-def _has_audio(request: Request, inputs: Sequence[Input]) -> bool:
-    """An edited video has audio if the input has, or if audio is what is redone; a joined one if any input has."""
-    video = find_input(inputs, "video")
-    if request.operation == "join":
-        return any(given.has_audio for given in inputs)
-    if video is None:
-        return request.generate_audio
-    return video.has_audio or request.mode == "replace_audio"
-
-
-def _billed(row: OfferSpec, form: OutputFormat, media: Input | None) -> Decimal | None:
-    """Seconds that are paid for, if they are not those of the result."""
-    match row.bills:
-        case "input" if media is not None:
-            return form.duration if media.role == "audio" else media.seconds
-        case "new+context":
-            return form.duration + (form.context or Decimal())
-    return None
 
 
 def _check_options(request: Request, row: OfferSpec) -> None:
@@ -152,7 +117,8 @@ def _adjustments(
         for name, was, got in asked
         if was not in (None, got)
     ]
-    usual, size = _usual_size(request, inputs, form), (form.width, form.height)
+    size = form.width, form.height
+    usual = form.usual_size or size
     if usual != size:
         changed.append(Adjustment("resolution", "{}x{}".format(*usual), "{}x{}".format(*size), "provider"))
     if request.context and form.context is not None and form.context != request.context:
@@ -168,24 +134,6 @@ def _adjustments(
         if given.role in converted or SEEN & set(given.traits) or _is_toned(given)
     ]
     return tuple(changed)
-
-
-def _size_deviation(request: Request, form: OutputFormat) -> float:
-    """How far the pixels are from those of the label; an edited video has no label."""
-    if request.operation in EDITS:
-        return 0.0
-    width, height = video_size(form.resolution, form.aspect_ratio)
-    return abs(math.log(form.width * form.height / (width * height)))
-
-
-def _usual_size(request: Request, inputs: Sequence[Input], form: OutputFormat) -> tuple[int, int]:
-    """The size that is expected: that of the label, or of the edited video."""
-    video = find_input(inputs, "video")
-    if request.operation == "join":
-        return form.width, form.height
-    if video is not None and request.operation in EDITS:
-        return video.width, video.height
-    return video_size(form.resolution, form.aspect_ratio)
 
 
 def _format_value(value: object) -> str:

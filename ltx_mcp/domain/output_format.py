@@ -3,23 +3,16 @@ will have, made anew or from another video; pure."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from fractions import Fraction
 
-from ltx_mcp.domain.catalog import InputLimits, InputSpec, Limit, OfferSpec, ProviderSpec
-from ltx_mcp.domain.joined_format import check_clips, check_cut, joined_rate, joined_s, joined_size
-from ltx_mcp.domain.offer import NotOfferedError, Offer
-from ltx_mcp.domain.request import (
-    EDITS,
-    SHORTEST_SECTION_S,
-    Input,
-    Request,
-    family_of,
-    find_input,
-    to_decimal,
-    video_size,
-)
+from ltx_mcp.domain.catalog import InputLimits, Limit, OfferSpec, ProviderSpec
+from ltx_mcp.domain.join import JoinPlan
+from ltx_mcp.domain.joined_format import joined_format
+from ltx_mcp.domain.media_formats import has_smaller_form
+from ltx_mcp.domain.offer import NotOfferedError
+from ltx_mcp.domain.request import EDITS, Input, Request, family_of, find_input, to_decimal
 
 ROUNDING_S = Decimal("0.05")
 """How far a section may exceed the end: durations are reported rounded."""
@@ -29,7 +22,8 @@ _PADDED = ("aac", "he-aac", "mp3", "opus", "vorbis")
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """What the result will be. `duration` is what is ordered; see Offer."""
+    """What the result will be. `duration` is what is ordered; see Offer. `usual_size` is the size that is expected,
+    where it has another; `deviation` is how much differs from the request, 0 if nothing does."""
 
     duration: Decimal
     fps: int
@@ -37,9 +31,19 @@ class OutputFormat:
     aspect_ratio: str
     width: int
     height: int
+    has_audio: bool
     output_duration: Decimal | None = None
+    billed_s: Decimal | None = None
     context: Decimal | None = None
     frames: int | None = None
+    usual_size: tuple[int, int] | None = None
+    join: JoinPlan | None = None
+    deviation: float = 0.0
+
+    @property
+    def paid_s(self) -> Decimal:
+        """Seconds that are paid for."""
+        return self.billed_s or self.output_duration or self.duration
 
 
 def check_media(request: Request, inputs: Sequence[Input], provider: ProviderSpec, row: OfferSpec) -> None:
@@ -53,7 +57,7 @@ def check_media(request: Request, inputs: Sequence[Input], provider: ProviderSpe
         max_bytes = min(filter(None, (rule.max_bytes, limit.max_bytes if limit else None)), default=None)
         if max_bytes is not None and given.size_bytes > max_bytes:
             allowed = f"at most {max_bytes:,} are accepted"
-            if not _smaller_form(given, rule):
+            if not has_smaller_form(given, rule):
                 raise NotOfferedError(f"{given.role} has {given.size_bytes:,} bytes; {allowed}.")
             if request.adjust == "never":
                 reason = f"{given.role} has {given.size_bytes:,} bytes; {allowed}, or adjust=nearest converts it."
@@ -96,14 +100,6 @@ def check_limits(given: Input, limit: InputLimits) -> None:
         )
 
 
-def _smaller_form(given: Input, rule: InputSpec) -> bool:
-    """Whether conversion may bring a file below the size limit."""
-    if given.kind == "image":
-        is_smaller = given.converted_size != (given.width, given.height)
-        return is_smaller or (given.format != "jpeg" and "jpeg" in rule.accepts)
-    return given.codec in ("pcm", "flac")
-
-
 def seconds_within(given: Input, longest: Decimal) -> Decimal:
     """The duration, compared with the longest allowed: an encoder's padding makes no audio too long."""
     is_padding = given.kind == "audio" and given.codec in _PADDED and longest < given.seconds <= longest + PADDING_S
@@ -119,16 +115,42 @@ def nearest_ratio(given: Input, ratios: Sequence[str]) -> tuple[str, float]:
 
 
 def output_format(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
-    """What this row makes of a request. Raises NotOfferedError."""
+    """What this row makes of a request, and how far that is from it. Raises NotOfferedError."""
+    form = _form(request, inputs, row)
+    form = replace(form, billed_s=_billed(row, form, find_input(inputs, "audio") or find_input(inputs, "video")))
+    frames = form.frames or count_frames(row, form.paid_s, form.fps)
+    return replace(form, frames=frames, deviation=_deviation(request, form))
+
+
+def _form(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
     if request.operation in EDITS:
         return _edited(request, inputs, row)
-    if request.operation == "join":
-        return _joined(request, inputs, row)
-    return _reframed(request, inputs, row) if request.operation == "reframe" else _made(request, inputs, row)
+    if request.operation == "reframe":
+        return _reframed(request, inputs, row)
+    return _made(request, inputs, row) if request.operation != "join" else _joined(request, inputs, row)
 
 
-def deviation(request: Request, duration: Decimal, fps: int, resolution: str) -> float:
-    """How much differs from the request, as a sum of relative changes; 0 if nothing does."""
+def _billed(row: OfferSpec, form: OutputFormat, media: Input | None) -> Decimal | None:
+    """Seconds that are paid for, if they are not those of the result."""
+    match row.bills:
+        case "input" if media is not None:
+            return form.duration if media.role == "audio" else media.seconds
+        case "new+context":
+            return form.duration + (form.context or Decimal())
+    return None
+
+
+def _deviation(request: Request, form: OutputFormat) -> float:
+    """How much differs from the request; an edited video has no size of its own to differ from."""
+    changed = _change(request, form.duration, form.fps, form.resolution)
+    if form.usual_size is None or request.operation in EDITS:
+        return changed
+    width, height = form.usual_size
+    return changed + abs(math.log(form.width * form.height / (width * height)))
+
+
+def _change(request: Request, duration: Decimal, fps: int, resolution: str) -> float:
+    """A sum of relative changes."""
     pairs = [(float(duration), float(request.duration or duration))]
     if request.fps:
         pairs.append((fps, request.fps))
@@ -146,12 +168,31 @@ def _made(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFo
     aspect_ratio = _aspect_ratio(request, inputs, row)
     audio = find_input(inputs, "audio")
     duration, fps, resolution = _fit(request, row, audio)
-    width, height = (_to_step(edge, row.edge_step) for edge in video_size(resolution, aspect_ratio))
+    usual_size = video_size(resolution, aspect_ratio)
+    width, height = (_to_step(edge, row.edge_step) for edge in usual_size)
     frames = count_frames(row, duration, fps)
     # of audio, the provider counts the frames itself
     exact = None if frames is None or audio else round(Decimal(frames) / fps, 3)
     output_duration = None if exact is None or exact == duration else exact.normalize()
-    return OutputFormat(duration, fps, resolution, aspect_ratio, width, height, output_duration, frames=frames)
+    return OutputFormat(
+        duration=duration,
+        fps=fps,
+        resolution=resolution,
+        aspect_ratio=aspect_ratio,
+        width=width,
+        height=height,
+        has_audio=request.generate_audio,
+        output_duration=output_duration,
+        frames=frames,
+        usual_size=usual_size,
+    )
+
+
+def video_size(resolution: str, aspect_ratio: str) -> tuple[int, int]:
+    """Width and height in pixels: `resolution` labels the short side."""
+    across, down = (int(side) for side in aspect_ratio.split(":"))
+    scale = Fraction(_short_side(resolution), min(across, down))
+    return round(across * scale), round(down * scale)
 
 
 def _to_step(edge: int, step: int | None) -> int:
@@ -187,8 +228,8 @@ def _fit(request: Request, row: OfferSpec, audio: Input | None) -> tuple[Decimal
         longest = "; or ".join(map(str, row.limits))
         raise NotOfferedError(f"audio {audio.duration_text}; allowed: {longest}.")
     fits = [_nearest(request, limit, audio_s) for limit in limits]
-    best = min(fits, key=lambda fit: (deviation(request, *fit), -fit[0] if request.duration is None else fit[0]))
-    if deviation(request, *best) == 0 or request.adjust == "nearest":
+    best = min(fits, key=lambda fit: (_change(request, *fit), -fit[0] if request.duration is None else fit[0]))
+    if _change(request, *best) == 0 or request.adjust == "nearest":
         return best
     asked = (request.duration, request.fps, request.resolution)
     wrong = [
@@ -235,20 +276,15 @@ def _reframed(request: Request, inputs: Sequence[Input], row: OfferSpec) -> Outp
     if resolution != request.resolution and request.adjust == "never":
         raise NotOfferedError(f"resolution {request.resolution} is not offered; allowed: {', '.join(offered)}.")
     size = video_size(resolution, aspect_ratio)
-    return OutputFormat(video.seconds, round(video.fps), resolution, aspect_ratio, *size)
+    return OutputFormat(video.seconds, round(video.fps), resolution, aspect_ratio, *size, video.has_audio)
 
 
 def _joined(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
     """The format of a film that is joined from others."""
     assert request.join is not None
-    check_clips(inputs, request.join)
-    (width, height), fps = joined_size(request, inputs), joined_rate(request, inputs)
-    seconds, longest = joined_s(inputs, request.join, fps), row.limits[0].duration.longest
-    if seconds > longest:
-        raise NotOfferedError(f"The film would last {seconds:f} s; at most {longest:f} s are joined.")
-    ratio = Fraction(width, height)
-    resolution, aspect_ratio = f"{min(width, height)}p", f"{ratio.numerator}:{ratio.denominator}"
-    return OutputFormat(seconds, fps, resolution, aspect_ratio, width, height)
+    film = joined_format(request, request.join, inputs, row.limits[0].duration.longest)
+    size = (max(2, edge // 2 * 2) for edge in video_size(film.resolution, film.aspect_ratio))
+    return OutputFormat(film.seconds, film.fps, *_named(*size), film.has_audio, join=film.plan)
 
 
 def _edited(request: Request, inputs: Sequence[Input], row: OfferSpec) -> OutputFormat:
@@ -258,18 +294,21 @@ def _edited(request: Request, inputs: Sequence[Input], row: OfferSpec) -> Output
     assert request.duration is not None
     extends = request.operation == "extend"
     duration = _new_part(request, video, row) if extends else _section(request, video, row)
-    width, height = _edited_size(video, row)
-    ratio = Fraction(width, height)
     return OutputFormat(
-        duration=duration,
-        fps=round(video.fps),
-        resolution=f"{min(width, height)}p",
-        aspect_ratio=f"{ratio.numerator}:{ratio.denominator}",
-        width=width,
-        height=height,
+        duration,
+        round(video.fps),
+        *_named(*_edited_size(video, row)),
+        video.has_audio or request.mode == "replace_audio",
         output_duration=video.seconds + (duration if extends else 0),
         context=_context(request, video, row, duration) if extends else None,
+        usual_size=(video.width, video.height),
     )
+
+
+def _named(width: int, height: int) -> tuple[str, str, int, int]:
+    """A size with the resolution and the aspect ratio that it has."""
+    ratio = Fraction(width, height)
+    return f"{min(width, height)}p", f"{ratio.numerator}:{ratio.denominator}", width, height
 
 
 def _edited_size(video: Input, row: OfferSpec) -> tuple[int, int]:
@@ -334,7 +373,7 @@ def context_within(video: Input, row: OfferSpec, duration: Decimal, rounding: st
 
 def _section(request: Request, video: Input, row: OfferSpec) -> Decimal:
     """Seconds to redo: the section must begin and end within the video."""
-    start, length = request.start_time or Decimal(), _shown_s(video)
+    start, length = request.start_time or Decimal(), shown_s(video)
     shortest = row.limits[0].duration.shortest
     latest = length - shortest
     if row.start_time is not None:
@@ -351,26 +390,7 @@ def _section(request: Request, video: Input, row: OfferSpec) -> Decimal:
     return _asked_length(request, row, longest, f"{left:f} s are left of the video from {start:f} s on")
 
 
-def _shown_s(video: Input) -> Decimal:
+def shown_s(video: Input) -> Decimal:
     """How long there are frames; the audio may be much longer."""
     seconds, counted = video.seconds, video.frames / video.fps if video.fps else 0.0
     return to_decimal(round(counted, 3)) if video.doubt and 0 < counted < seconds else seconds
-
-
-def billed_duration(offer: Offer, given_s: Decimal) -> Decimal:
-    """Seconds that are paid for, once the duration of the input is known."""
-    if offer.operation == "extend":
-        return offer.duration + min(offer.billed - offer.duration, given_s)
-    return given_s
-
-
-def check_section(offer: Offer, video: Input) -> None:
-    """Raises NotOfferedError if a video that was not made yet became too short for the section ordered of it."""
-    if offer.operation == "join" and video.kind == "video":
-        check_cut(video)
-    length, start = _shown_s(video), offer.start_time or Decimal()
-    if offer.operation == "retake" and video.role == "video" and length - start < SHORTEST_SECTION_S - ROUNDING_S:
-        raise NotOfferedError(
-            f"start_time {start:f}: the film of {video.job_id} lasts {length:f} s, "
-            f"and {SHORTEST_SECTION_S} s must be left of it."
-        )

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from ltx_mcp.domain.arguments import EstimateCost
 from ltx_mcp.domain.catalog import OfferSpec, ProviderSpec
 from ltx_mcp.domain.errors import CallerError, ErrorCode, SetupError
 from ltx_mcp.domain.offer import Candidate, Offer, Refusal
 from ltx_mcp.domain.offer_builder import make_offer
+from ltx_mcp.domain.output_format import video_size
 from ltx_mcp.domain.price import to_text
 from ltx_mcp.domain.quoting import quote
-from ltx_mcp.domain.request import PREVIEW_PROVIDER, Input, Request
+from ltx_mcp.domain.request import PREVIEW_PROVIDER, Input, Request, assumed_s
 from ltx_mcp.domain.takes import share_of, takes_price
 from ltx_mcp.domain.unit_price import UnitPrices, with_unit_price
 
@@ -58,6 +60,18 @@ class Plan:
     offers: tuple[Offer, ...]
     unusable: tuple[tuple[Offer, str], ...]
     refused: tuple[Refusal, ...]
+
+
+def assumed_inputs(arguments: EstimateCost) -> tuple[Input, ...]:
+    """The audio or video that an estimate assumes: of that duration, and of the requested size and rate."""
+    length = assumed_s(arguments)
+    if length is None:
+        return ()
+    if arguments.operation == "audio_to_video":
+        return (Input("audio", duration=length),)
+    width, height = video_size(arguments.resolution, arguments.aspect_ratio)
+    video = Input("video", width=width, height=height, duration=length, fps=arguments.fps, has_audio=True)
+    return (replace(video, frames=round(length * arguments.fps)),)
 
 
 MAX_REASONS = 4
@@ -192,9 +206,12 @@ def _not_supported(
     if request.seed is not None and (places := _with_seed(request, catalog)):
         hint = f"seed is offered by {', '.join(places)}; anywhere else leave it out."
     if offers:
-        best, price = offers[0], takes_price(offers[0], request.takes)
+        best = offers[0]
         changes = ", ".join(f"{change.field}={change.got}" for change in best.adjustments if change.by == "server")
-        hint = f"Nearest: {changes} at {best.provider} for {price}; ask for that, or pass adjust=nearest."
+        hint = (
+            f"Nearest: {changes} at {best.provider} for {takes_price(best, request.takes)}; ask for that, or pass "
+            "adjust=nearest."
+        )
     return CallerError(ErrorCode.NOT_SUPPORTED, " ".join(reasons[:MAX_REASONS]) or _no_such_row(request, catalog), hint)
 
 

@@ -47,6 +47,14 @@ def make_cost(price: Price, quantity: Quantity, usd_per_credit: Decimal | None) 
     return Cost(usd, highest_price(price, quantity), credits, worth)
 
 
+def why_no_price(price: Price, width: int, height: int) -> str:
+    """Why the table has none for this size; empty where the size itself is not offered."""
+    if price.usd_per_megapixel is not None:
+        return "The price is by frames, and how many the video has is not known."
+    largest = max((tier.up_to or 0 for tier in price.pixel_tiers), default=0)
+    return f"No price is known for {width}x{height}, only up to {largest:,} pixels." if largest else ""
+
+
 def make_price(price: PriceReading, quantity: Quantity) -> Decimal | None:
     """USD for this much; None if the table has no price for it."""
     if price.usd_per_megapixel is not None:

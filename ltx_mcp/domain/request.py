@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any, Literal, get_args
 
 from ltx_mcp.domain.argument_types import (
@@ -277,26 +276,6 @@ def assumed_s(arguments: EstimateCost) -> float | None:
     if arguments.duration == "auto" or given or not is_of_medium:
         return None
     return max(arguments.duration, *((arguments.context, MIN_ASSUMED_S) if arguments.operation == "extend" else (0,)))
-
-
-def assumed_inputs(arguments: EstimateCost) -> tuple[Input, ...]:
-    """The audio or video that an estimate assumes: of that duration, and of the requested size and rate."""
-    length = assumed_s(arguments)
-    if length is None:
-        return ()
-    if arguments.operation == "audio_to_video":
-        return (Input("audio", duration=length),)
-    width, height = video_size(arguments.resolution, arguments.aspect_ratio)
-    video = Input("video", width=width, height=height, duration=length, fps=arguments.fps, has_audio=True)
-    return (replace(video, frames=round(length * arguments.fps)),)
-
-
-def video_size(resolution: str, aspect_ratio: str) -> tuple[int, int]:
-    """Width and height in pixels: `resolution` labels the short side."""
-    short = int(resolution.removesuffix("p"))
-    across, down = (int(side) for side in aspect_ratio.split(":"))
-    scale = Fraction(short, min(across, down))
-    return round(across * scale), round(down * scale)
 
 
 _ADDED_LATER = {"mode": "", "start_time": None, "context": None, "takes": 1, "seed": None, "join": None}

@@ -13,6 +13,8 @@ from ltx_mcp.domain.confirmation import CONFIRM_SETTING
 
 LOCAL = "local"
 """The caller of stdio, of the terminal, and of a server without logins."""
+EVERYBODY = "all"
+"""What an operator calls all callers."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,16 @@ def token_caller(name: str) -> str:
 def user_caller(principal: str, user: str) -> str:
     """The user for whom the caller `principal` acts."""
     return f"{principal}/{quote(user, safe='')}"
+
+
+def is_pattern(whose: str) -> bool:
+    """Whether this stands for several callers: `all` for everybody, or the beginning of names up to a `|` or `/`, as
+    `token|shop/` for the users of `token|shop`. No caller's own name ends so."""
+    return whose == EVERYBODY or whose.endswith(("|", "/"))
+
+
+def matches(whose: str, caller: str) -> bool:
+    """Whether the name or pattern `whose` stands for this caller."""
+    if not is_pattern(whose):
+        return caller == whose
+    return whose == EVERYBODY or caller.startswith(whose)

@@ -99,11 +99,14 @@ class CallersFile:
 
     def _read(self) -> "_Rules":
         rules = self._reader.read()
-        for team in rules.teams:
-            for provider, name in team.accounts.items():
-                if not self._lookup(name):
-                    logger.warning("team %s cannot order from %s: %s is not set.", team.name, provider, name)
+        for lack in rules.lacks(self._lookup):
+            logger.warning("%s.", lack)
         return rules
+
+
+def check_callers_file(path: Path, providers: Sequence[ProviderSpec], lookup: Callable[[str], str]) -> Sequence[str]:
+    """What its teams lack, a sentence without its end for each. Raises SetupError where it cannot be used."""
+    return _Reader(path, providers).read().lacks(lookup)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -153,6 +156,15 @@ class _Rules:
             accounts=team.accounts if team else {},
             confirm_setting=SETTING if CONFIRM in values else usual.confirm_setting,
         )
+
+    def lacks(self, lookup: Callable[[str], str]) -> Sequence[str]:
+        """The variables of teams that are not set, a sentence for each."""
+        return [
+            f"team {team.name} cannot order from {provider}: {name} is not set"
+            for team in self.teams
+            for provider, name in team.accounts.items()
+            if not lookup(name)
+        ]
 
 
 def names_of(caller: str) -> tuple[str, ...]:

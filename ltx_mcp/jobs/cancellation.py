@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import anyio
-from sqlalchemy import Connection, literal_column, select
+from sqlalchemy import Connection, select
 
 from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import change, load, record, record_transition, terminal_changes, to_job
-from ltx_mcp.jobs.store.schema import IS_LIVE, jobs
+from ltx_mcp.jobs.store.schema import jobs
 
 BATCH = 50
 """Jobs per transaction, for which other writers wait."""
@@ -62,10 +62,6 @@ class Cancellation:
     changed: Callable[[dict[str, int]], Awaitable[None]]
     now: Callable[[], datetime]
 
-    async def find(self, caller: str, states: Sequence[str]) -> Mapping[str, str]:
-        """The state of each live job in one of these states, newest first."""
-        return await self.database.run_in_thread(self._find, caller, states)
-
     async def cancel(self, caller: str, job_ids: Sequence[str]) -> CancelResult:
         """Request that these jobs be cancelled, newest first, and return the outcomes; what is not decided within some
         seconds counts as asked."""
@@ -95,12 +91,6 @@ class Cancellation:
         return list(found.values())
 
     # -- blocking -----------------------------------------------------------------------------------------------
-
-    def _find(self, caller: str, states: Sequence[str]) -> Mapping[str, str]:
-        query = select(jobs.c.id, jobs.c.state).where(jobs.c.caller == caller, literal_column(IS_LIVE))
-        query = query.where(jobs.c.state.in_(states)).order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
-        with self.database.read() as connection:
-            return {row.id: row.state for row in connection.execute(query)}
 
     def _get(self, caller: str, job_ids: Sequence[str]) -> Sequence[Job]:
         with self.database.read() as connection:

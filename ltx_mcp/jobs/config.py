@@ -30,6 +30,7 @@ class JobsConfig:
     cwd: Path | None = None
     is_typed: bool = False
     limits_by_caller: LimitsOf | None = None
+    database_connections: int = 8
     video_store: str = ""
 
     @property

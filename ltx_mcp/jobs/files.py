@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Container, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -130,14 +130,19 @@ class FileStore:
             for path in self._videos.glob(f"{job_id}.*part*"):
                 path.unlink(missing_ok=True)
 
-    def remove_inputs(self, used: Container[str], before: datetime) -> None:
-        """Remove inputs that are not `used` any more and are older than this time."""
-        for path in self._inputs.glob("*"):
-            with suppress(FileNotFoundError), self._storage_errors():
-                if is_used(path.name, used):
-                    continue
-                if _is_older(path, before):
-                    path.unlink()
+    def remove_inputs(self, used: Callable[[Sequence[str]], Container[str]], before: datetime) -> None:
+        """Remove inputs older than this time; `used` says which of their digests jobs still use."""
+        old = [path for path in self._inputs.glob("*") if self._is_old_input(path, before)]
+        kept = used([digest_in(path.name) for path in old])
+        for path in old:
+            if digest_in(path.name) not in kept:
+                with self._storage_errors():
+                    path.unlink(missing_ok=True)
+
+    def _is_old_input(self, path: Path, before: datetime) -> bool:
+        with suppress(FileNotFoundError), self._storage_errors():
+            return _is_older(path, before)
+        return False
 
     def keep_video(self, job: Job, part: Path, video: VideoInfo) -> None:
         """Give the video its final name, with a sidecar that describes it to other programs."""
@@ -257,13 +262,13 @@ def _unlock(lock: FileLock) -> None:
         Path(lock.lock_file).unlink(missing_ok=True)
 
 
+def digest_in(name: str) -> str:
+    """The digest of an input, which the name of its file begins with."""
+    return re.split("[-.]", name)[0]
+
+
 def _is_older(path: Path, moment: datetime) -> bool:
     return path.stat().st_mtime < moment.timestamp()
-
-
-def is_used(name: str, used: Container[str]) -> bool:
-    """Whether the input with this file name is one of those `used`, or made of one."""
-    return re.split("[-.]", name)[0] in used
 
 
 def describe_video(job: Job, video: VideoInfo) -> dict[str, object]:

@@ -17,7 +17,7 @@ from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import record
-from ltx_mcp.jobs.store.schema import jobs
+from ltx_mcp.jobs.store.schema import job_inputs, jobs
 from ltx_mcp.media.messages import SHEET_CELLS, SheetRow
 
 if TYPE_CHECKING:
@@ -168,9 +168,10 @@ class Keeping:
 
     def _needing(self, job_id: str) -> list[str]:
         """The live jobs that are made from this one."""
+        uses = select(jobs.c.id).join(job_inputs, job_inputs.c.job_id == jobs.c.id)
+        query = uses.where(job_inputs.c.name == job_id, jobs.c.state.in_(ACTIVE_STATES)).order_by(jobs.c.created_at)
         with self.database.read() as connection:
-            rows = connection.execute(select(jobs.c.id, jobs.c.inputs).where(jobs.c.state.in_(ACTIVE_STATES)))
-            return [row.id for row in rows if any(given.get("job_id") == job_id for given in row.inputs)]
+            return list(connection.execute(query).scalars())
 
     def _record(self, job: Job, what: str) -> None:
         with self.database.write() as connection:

@@ -15,9 +15,18 @@ from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.join import name_video
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.plan import Catalog, Plan, ceiling, is_preview_only, make_offers, select_offers, within
+from ltx_mcp.domain.plan import (
+    Catalog,
+    Plan,
+    assumed_inputs,
+    ceiling,
+    is_preview_only,
+    make_offers,
+    select_offers,
+    within,
+)
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.domain.request import assumed_inputs, canonical_form, media_arguments, to_request
+from ltx_mcp.domain.request import canonical_form, media_arguments, to_request
 from ltx_mcp.domain.takes import share_of
 from ltx_mcp.jobs.accounts import catalog_for
 from ltx_mcp.jobs.callers import CallerLimits, LimitsOf
@@ -82,12 +91,11 @@ class Placement:
         can_ask: bool,
         repeat: Repeat,
     ) -> PlacedJob | PlacedSet | ConfirmationPrompt:
-        request, limits = to_request(arguments), self.limits_of(caller)
+        limits = self.limits_of(caller)
         catalog = catalog_for(self.catalog, limits, self.lookup)
-        if request.join and request.join.captions:
-            captions.parse(request.join.captions)
         async with self._media(arguments, caller) as given:
             inputs = tuple(each.input for each in given)
+            request = to_request(arguments)
             normal, takes = canonical_form(request, inputs), request.takes
             try:
                 for each in given:
@@ -141,7 +149,9 @@ class Placement:
 
     @asynccontextmanager
     async def _media(self, arguments: OrderArguments | EstimateCost, caller: str) -> AsyncIterator[list[ResolvedInput]]:
-        """The media of a request, read into a folder that is removed afterwards."""
+        """The media of a request, read into a folder that is removed afterwards; captions are looked at before."""
+        if isinstance(arguments, JoinVideos) and arguments.captions.strip():
+            captions.parse(arguments.captions)
         if not media_arguments(arguments):
             yield []
             return

@@ -1,28 +1,29 @@
 """Removes jobs that ended long ago, if the operator wants it: videos, inputs, histories and rows.
 
-Jobs with unsettled money, sources of live jobs and the rows of every request_key stay: the same key always returns the
-same job or set.
+Jobs with unsettled money and sources of live jobs stay. Of a request_key it stays what it named: it never orders again.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, insert, literal_column, select
 
 from ltx_mcp.domain.errors import LtxError
-from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, ChargeState
+from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import day_of
-from ltx_mcp.jobs.store.schema import events, jobs, sets, spent, uploads
+from ltx_mcp.jobs.store.schema import IS_SETTLED, events, job_inputs, jobs, sets, spent, tombstones, uploads
 
 logger = logging.getLogger(__name__)
 
 EVERY_S = 3600.0
 BATCH = 200
+user = jobs.alias()
+"""The jobs that are made from others."""
 
 
 @dataclass(frozen=True)
@@ -54,42 +55,51 @@ class Retention:
         with self.database.write(durable=False) as connection:
             connection.execute(delete(uploads).where(uploads.c.expires_at < now))
             connection.execute(delete(spent).where(spent.c.day < day_of(before), spent.c.micro == 0))
-        self.files.remove_inputs(self._used(), before)
+        self.files.remove_inputs(self._used, before)
         return cleared
 
     def _old(self, before: datetime) -> list[str]:
-        has_history = exists().where(events.c.job_id == jobs.c.id)
-        settled = (
-            jobs.c.state.in_(TERMINAL_STATES),
-            jobs.c.bill != ChargeState.HELD,
-            jobs.c.finished_at < before,
-            has_history,
+        needing = (  # counted row by row: as a join, all inputs would be read for each batch
+            select(func.count())
+            .select_from(job_inputs.join(user, user.c.id == job_inputs.c.job_id))
+            .where(job_inputs.c.name == jobs.c.id, user.c.state.in_(ACTIVE_STATES))
+            .scalar_subquery()
         )
+        settled: tuple[Any, ...] = (
+            literal_column(IS_SETTLED),
+            jobs.c.finished_at < before,
+            jobs.c.state.in_(TERMINAL_STATES),
+        )
+        query = select(jobs.c.id).where(*settled, needing == 0).order_by(jobs.c.finished_at).limit(BATCH)
         with self.database.read() as connection:
-            live = connection.execute(select(jobs.c.inputs).where(jobs.c.state.in_(ACTIVE_STATES))).scalars()
-            needed = {given["job_id"] for given in _each(live)}
-            query = select(jobs.c.id).where(*settled, jobs.c.id.not_in(needed)).limit(BATCH)
             return list(connection.execute(query).scalars())
 
     def _remove(self, job_ids: list[str]) -> None:
         with self.database.write() as connection:
             self.database.lock(connection, "retention")
+            _bury(connection, jobs, jobs.c.id.in_(job_ids))
             connection.execute(delete(events).where(events.c.job_id.in_(job_ids)))
-            is_of_key = exists().where(sets.c.id == jobs.c.set_id, sets.c.request_key.is_not(None))
-            has_no_key = (jobs.c.request_key.is_(None), ~is_of_key)
             of_takes = select(jobs.c.set_id).where(jobs.c.id.in_(job_ids), jobs.c.set_id.is_not(None)).distinct()
             set_ids = connection.execute(of_takes).scalars().all()
-            days = connection.execute(select(jobs.c.day).where(jobs.c.id.in_(job_ids)).distinct()).scalars()
+            days = connection.execute(select(jobs.c.day).where(jobs.c.id.in_(job_ids)).distinct()).scalars().all()
             for day in sorted(days, reverse=True):  # a day after the other, as they are counted; see m0007_callers
-                connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids), jobs.c.day == day, *has_no_key))
-            has_take = exists().where(jobs.c.set_id == sets.c.id)
-            connection.execute(delete(sets).where(sets.c.id.in_(set_ids), ~has_take))
+                connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids), jobs.c.day == day))
+            is_empty = (sets.c.id.in_(set_ids), ~exists().where(jobs.c.set_id == sets.c.id))
+            _bury(connection, sets, *is_empty)
+            connection.execute(delete(sets).where(*is_empty))
 
-    def _used(self) -> set[str]:
-        """The digests of all inputs of the remaining jobs."""
-        with self.database.read() as connection:
-            return {given["sha256"] for given in _each(connection.execute(select(jobs.c.inputs)).scalars())}
+    def _used(self, digests: Sequence[str]) -> set[str]:
+        """Those of them that are inputs of remaining jobs."""
+        found: set[str] = set()
+        for first in range(0, len(digests), BATCH):
+            query = select(job_inputs.c.name).where(job_inputs.c.name.in_(digests[first : first + BATCH])).distinct()
+            with self.database.read() as connection:
+                found.update(connection.execute(query).scalars())
+        return found
 
 
-def _each(inputs: Iterable[list[dict[str, Any]]]) -> Iterable[dict[str, Any]]:
-    return (given for row in inputs for given in row)
+def _bury(connection: Connection, table: Table, *where: ColumnElement[bool]) -> None:
+    """Keep what the keys of these rows named, so that no key ever orders twice."""
+    kept = select(table.c.caller, table.c.request_key, table.c.id, table.c.fingerprint)
+    kept = kept.where(*where, table.c.request_key.is_not(None))
+    connection.execute(insert(tombstones).from_select(["caller", "request_key", "name", "fingerprint"], kept))

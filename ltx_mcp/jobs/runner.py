@@ -4,7 +4,7 @@ Without a live job it only polls once a minute.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError, is_disk_failure
 from ltx_mcp.jobs.store.rows import LostClaimError, NewJob, PlacedJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat
-from ltx_mcp.jobs.store.store import Store
+from ltx_mcp.jobs.store.store import ASKED_AT_A_TIME, Store
 from ltx_mcp.jobs.workers.liveness import Liveness
 
 logger = logging.getLogger(__name__)
@@ -169,29 +169,33 @@ class Runner:
 
     async def _pause(self) -> float:
         """Start what is claimed but does not run, and release orphans; returns how long to sleep."""
-        if anyio.current_time() >= self._ask_due_at:
+        if anyio.current_time() >= self._ask_due_at and await self._recheck_due() < ASKED_AT_A_TIME:
             self._ask_due_at = anyio.current_time() + IDLE_POLL_S
-            await self.store.run_in_thread(self.store.recheck_due, self.now())
-        every = await self.store.run_in_thread(self.store.live)
-        await self._recover_orphans({each.lease_owner for each in every if each.lease_owner})
-        live = [each for each in every if self.steps.can_serve(each.provider, each.account)]
-        if not live:
+        able = self.steps.able
+        seen = await self.store.run_in_thread(self.store.look_around, self.liveness.worker, able)
+        await self._recover_orphans(seen.owners)
+        if not any([self.steps.can_serve(*account) for account in seen.accounts]):
             return IDLE_POLL_S
-        for each in live:
-            if each.lease_owner != self.liveness.worker:
-                continue
-            if each.is_cancel_pending:
-                self.steps.wake(each.id)
-            if (each.id, each.fencing_token) not in self._running_claims and (
-                job := await self.store.run_in_thread(self.store.get, each.id)
-            ):
-                # claimed or kept by a transaction whose success never reached us
-                self._start_job(job)
-        due = [each.run_after - self.now() for each in live if not each.lease_owner]
-        soonest = min(due, default=timedelta(seconds=1)).total_seconds()
-        return max(TICK_S, min(soonest, 1.0))
+        for job_id in seen.wishes:
+            self.steps.wake(job_id)
+        if seen.mine != len(self._running_claims):
+            await self._start_claimed()
+        if self.steps.able != able:  # a team's account is new here
+            return TICK_S
+        due = seen.next_at - self.now() if seen.next_at else timedelta(seconds=1)
+        return max(TICK_S, min(due.total_seconds(), 1.0))
 
-    async def _recover_orphans(self, owners: set[str]) -> None:
+    async def _recheck_due(self) -> int:
+        return await self.store.run_in_thread(self.store.recheck_due, self.now())
+
+    async def _start_claimed(self) -> None:
+        """Start what was claimed or kept by a transaction whose success never reached us."""
+        claims = await self.store.run_in_thread(self.store.claims_of, self.liveness.worker)
+        for job_id, _ in claims - self._running_claims:
+            if job := await self.store.run_in_thread(self.store.get, job_id):
+                self._start_job(job)
+
+    async def _recover_orphans(self, owners: Iterable[str]) -> None:
         """Release what dead workers had claimed."""
         for worker in owners:
             if await self.store.run_in_thread(self.liveness.is_dead, worker):

@@ -24,6 +24,7 @@ from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore
 from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.keeping import Keeping
+from ltx_mcp.jobs.operator import OperatorView
 from ltx_mcp.jobs.placement import Placement, make_reader
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.recovery import Recovery, RecoveryStore
@@ -102,14 +103,11 @@ class Jobs:
 
     @classmethod
     async def open(
-        cls,
-        config: JobsConfig,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sleep: Sleep = anyio.sleep,
+        cls, config: JobsConfig, now: Callable[[], datetime] = lambda: datetime.now(UTC), sleep: Sleep = anyio.sleep
     ) -> "Jobs":
         """Open the home of `config`, or create it. Raises SetupError(storage_failed)."""
-        database = await anyio.to_thread.run_sync(Database.open, config.home, config.database_url)
-        return cls(config, database, now, sleep)
+        where = (config.home, config.database_url, config.database_connections)
+        return cls(config, await anyio.to_thread.run_sync(Database.open, *where), now, sleep)
 
     def _make_placement(self) -> Placement:
         config, confirmations = self._config, ConfirmationStore(self._database)
@@ -163,10 +161,7 @@ class Jobs:
 
     async def order(self, arguments: OrderArguments, caller: str) -> PlacedJob:
         """The job of this request for one take: placed now, or the one it already has; see Placement. Nobody is asked
-        to confirm.
-
-        Raises CallerError or SetupError.
-        """
+        to confirm. Raises CallerError or SetupError."""
         ordered = await self.order_or_ask(arguments, caller, None, can_ask=False)
         assert isinstance(ordered, PlacedJob)
         return ordered
@@ -236,10 +231,7 @@ class Jobs:
 
     async def get_rechecked(self, name: str, caller: str) -> Job | JobSet:
         """What a name stands for, of this caller; jobs whose outcome is unknown are polled once more, if the provider
-        can be asked.
-
-        Raises CallerError(job_not_found).
-        """
+        can be asked. Raises CallerError(job_not_found)."""
         found = await self.find(name, caller)
         for job in jobs_of(found):
             if job.state is State.UNKNOWN:
@@ -292,6 +284,11 @@ class Jobs:
     def person(self) -> Recovery:
         """What only a person may settle, not an agent."""
         return Recovery(RecoveryStore(self._database), self._config.catalog, self._adapters.find, self._now)
+
+    @property
+    def operator(self) -> OperatorView:
+        """What only an operator sees."""
+        return OperatorView(self._database)
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""

@@ -89,6 +89,7 @@ def make_config(settings: Settings, catalog: Catalog, *, paths: bool, is_typed: 
         cwd,
         is_typed,
         read_callers(settings, catalog),
+        settings.database_connections,
         settings.bucket,
     )
 

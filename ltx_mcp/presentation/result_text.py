@@ -1,5 +1,6 @@
 """The short text beside the structure of each result, and the progress messages while a call waits."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -218,9 +219,14 @@ def _caption_text(change: AdjustmentView) -> str:
     return f"The caption leaves out {letters} (no font here); the prompt itself was used whole."
 
 
+_SIZE = re.compile(r"[0-9]{1,5}x[0-9]{1,5}")
+
+
 def _change_text(change: AdjustmentView) -> str:
     if change.by != "provider":
         return f"{change.field} {change.asked} -> {change.got}"
+    if change.field == "resolution" and _SIZE.fullmatch(change.asked) and _SIZE.fullmatch(change.got):
+        return f"resolution {change.asked} -> {change.got} (by the provider)"
     return f"{cite(change.field)} {cite(change.asked)} -> {cite(change.got)} (by the provider, in its words)"
 
 

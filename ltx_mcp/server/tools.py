@@ -127,8 +127,9 @@ async def estimate_cost(arguments: EstimateCost, context: Context[AppContext]) -
     """Price a video at every provider without ordering it. Shows which providers can be used now, why not others,
     and what is left of today's budget. Free and instant; call it before a paid tool."""
     _, jobs = await open_jobs(context)
-    plan = await jobs.quotes(arguments, current_caller())
-    estimate = to_estimate(plan, arguments.count, await jobs.budgets(current_caller()), assumed_text(arguments))
+    caller = current_caller()
+    plan = await jobs.quotes(arguments, caller)
+    estimate = to_estimate(plan, arguments.count, await jobs.budgets(caller), assumed_text(arguments))
     return make_result(estimate_text(estimate, arguments.count), estimate)
 
 

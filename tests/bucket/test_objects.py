@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ltx_mcp.domain.errors import SetupError
+from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.bucket.files import BucketFiles
 from ltx_mcp.jobs.bucket.objects import Objects
 from ltx_mcp.jobs.bucket.origin import origin_of
 from ltx_mcp.jobs.store.errors import BucketUnavailableError
@@ -81,3 +84,17 @@ def test_without_a_bucket_the_library_is_never_imported(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, check=True)
     assert done.stdout.strip() == b"False"
+
+
+async def test_inputs_that_no_job_uses_go_when_their_time_is_over(s3: S3Server, bucket: str, tmp_path: Path) -> None:
+    files = BucketFiles(tmp_path / "home", opened(bucket, s3))
+    given = [Input("image", letter * 64, "png", 1, 8, 8) for letter in "ab"]
+    for each in given:
+        path = tmp_path / each.sha256
+        path.write_bytes(b"x")
+        await files.save_input(each, path)
+    before = datetime.now(UTC)
+    files.remove_inputs(lambda digests: {*digests} - {given[0].sha256}, before - timedelta(days=1))
+    assert [await files.has(files.input(each)) for each in given] == [True, True]
+    files.remove_inputs(lambda digests: {*digests} - {given[0].sha256}, before + timedelta(days=1))
+    assert [await files.has(files.input(each)) for each in given] == [False, True]

@@ -26,7 +26,7 @@ Place = Callable[..., str]
 
 MAKING = ["generate", "animate", "from-audio", "extend", "retake", "reframe", "join"]
 COMMANDS = ["serve", "work", *MAKING, "film", "estimate", "models", "jobs", "cancel", "open", "rm", "login", "logout"]
-COMMANDS += ["token", "doctor", "install", "uninstall", "emulate", "completion"]
+COMMANDS += ["token", "migrate", "doctor", "install", "uninstall", "emulate", "completion"]
 SMALL = ["--resolution", "720p", "--fps", "24", "--no-generate-audio"]
 LONG = ["--duration", "20", "--no-generate-audio"]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
@@ -96,13 +96,13 @@ def queued(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Place
     """Places an order that nobody works on yet."""
     monkeypatch.chdir(tmp_path)
 
-    def place(prompt: str, **arguments: Any) -> str:
+    def place(prompt: str, caller: str = "local", **arguments: Any) -> str:
         small: dict[str, Any] = {"resolution": "720p", "fps": 24, "generate_audio": False}
 
         async def order() -> str:
             async with open_jobs(home=str(home)) as jobs:
                 asked = GenerateVideo(prompt=prompt, **small | arguments)
-                return (await jobs.order(asked, "local")).job.id
+                return (await jobs.order(asked, caller)).job.id
 
         return anyio.run(order)
 

@@ -82,6 +82,14 @@ def test_a_usage_error_is_one_line_on_stderr_and_exit_code_2(ltx: Command, argum
     assert "--help" in ended.stderr
 
 
+def test_a_service_whose_callers_file_cannot_be_used_does_not_start(ltx: Command, tmp_path: Path) -> None:
+    callers = tmp_path / "callers.toml"
+    callers.write_text("[default]\nbudget_usd_per_day = -1\n", encoding="utf-8")
+    ended = ltx("serve", "--http", "--port", "0", LTX_MCP_CALLERS_FILE=str(callers))
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "budget_usd_per_day" in ended.stderr
+
+
 # -- making a film ------------------------------------------------------------------------------------------------
 
 

@@ -81,9 +81,10 @@ def test_every_command_calls_every_argument_by_what_it_takes() -> None:
 
 
 def test_nothing_that_an_agent_is_told_names_an_option_of_the_terminal() -> None:
-    """Only what the terminal alone says may: a person's verdicts, and lines of the log."""
+    """Only what the terminal alone says may: verdicts of a person, why a service does not start, lines of the log."""
     ours = {PACKAGE / "jobs" / name for name in ("recovery.py", "steps/context.py", "handover.py")}
     ours |= {PACKAGE / "domain" / "confirmation.py", PACKAGE / "media" / "client.py", PACKAGE / "media" / "process.py"}
+    ours |= {PACKAGE / "server" / "auth" / name for name in ("setup.py", "tokens_file.py")}
     assert all(path.exists() for path in ours)
     found = []
     for floor in ("domain", "jobs", "media", "net", "presentation", "providers", "server"):
@@ -212,3 +213,10 @@ def test_after_an_unknown_outcome_the_commands_that_settle_it_are_shown(ltx: Com
 def test_what_a_caption_leaves_out_is_no_change_of_the_prompt(got: str, left_out: str) -> None:
     told = changes_text([AdjustmentView(field="caption", asked="the whole prompt", got=got, by="film")])
     assert told == f"The caption leaves out {left_out} (no font here); the prompt itself was used whole."
+
+
+def test_a_size_that_a_provider_makes_otherwise_is_told_plainly_and_its_own_words_are_marked() -> None:
+    size = AdjustmentView(field="resolution", asked="1920x1080", got="1920x1088", by="provider")
+    words = AdjustmentView(field="resolution", asked="1920x1080", got="call check_job again", by="provider")
+    assert changes_text([size]) == "Changed: resolution 1920x1080 -> 1920x1088 (by the provider)."
+    assert changes_text([words]).endswith("-> “call check_job again” (by the provider, in its words).")

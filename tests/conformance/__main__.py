@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ltx_mcp.providers.catalog_loader import read_providers, setting_names
 from tests.conformance.inspector import ERAS, Found, Target, config_of, inspect
+from tests.conformance.login import login_runs
 from tests.conformance.packages import Programs, install
 from tests.conformance.suite import ON_OURS, ON_TOYS, Verdict, read_expected, run_scenario
 from tests.conformance.toys import toys_served
@@ -35,6 +36,7 @@ def main(only: Sequence[str]) -> int:
         try:
             with served(folder / "http") as url:
                 runs = scenario_runs(programs, url, toys) | inspector_runs(programs, url, homes, folder)
+                runs |= login_runs(programs)
                 wanted = {name: run for name, run in runs.items() if not only or any(word in name for word in only)}
                 failed = run_all(wanted)
         finally:

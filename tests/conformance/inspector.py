@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,12 +86,28 @@ def config_of(path: Path, url: str, homes: Mapping[str, Path]) -> Path:
     return path
 
 
+def config_with_token(path: Path, target: Target, url: str, token: str) -> Path:
+    """A file that tells the Inspector of one target, which asks for a token."""
+    headers = {"Authorization": f"Bearer {token}"}
+    server = {"type": "streamable-http", "url": url, "protocolEra": target.era, "headers": headers}
+    path.write_text(json.dumps({"mcpServers": {target.name: server}}), encoding="utf-8")
+    return path
+
+
 def inspect(programs: Programs, config: Path, target: Target) -> Found:
     """List and use everything."""
+    return _take(Host(programs, config, target), (_era, _tools, _resources, _templates, _prompts))
+
+
+def order_one(programs: Programs, config: Path, target: Target) -> Found:
+    """List the tools, order a preview and follow it."""
+    return _take(Host(programs, config, target), (_era, _ordered))
+
+
+def _take(host: "Host", steps: Sequence[Callable[["Host"], dict[str, int]]]) -> Found:
     began = time.monotonic()
-    found = Found(target)
-    host = Host(programs, config, target)
-    for step in (_era, _tools, _resources, _templates, _prompts):
+    found = Found(host.target)
+    for step in steps:
         try:
             found.counts |= step(host)
         except Wrong as wrong:
@@ -165,6 +181,13 @@ def _tools(host: Host) -> dict[str, int]:
         filled = {"{job}": host.job_id, "{cursor}": ""}
         host.call(name, {key: filled.get(str(value), value) for key, value in TOOLS[name].arguments.items()})
     return {"tools": len(listed)}
+
+
+def _ordered(host: Host) -> dict[str, int]:
+    listed = host.ask("tools/list")["tools"]
+    _generate(host)
+    _check_job(host)
+    return {"tools": len(listed), "previews": 1}
 
 
 def _estimate(host: Host) -> None:

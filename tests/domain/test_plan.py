@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from ltx_mcp.domain.arguments import EstimateCost, GenerateVideo
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError, SetupError
-from ltx_mcp.domain.plan import Catalog, make_offers, select_offers
-from ltx_mcp.domain.request import Input, Request, assumed_inputs, to_request, video_size
+from ltx_mcp.domain.output_format import video_size
+from ltx_mcp.domain.plan import Catalog, assumed_inputs, make_offers, select_offers
+from ltx_mcp.domain.request import Input, Request, to_request
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 
 FAST: dict[str, Any] = {

@@ -21,11 +21,11 @@ from ltx_mcp.providers.catalog_loader import read_providers
 from manifests.facts import read_facts
 from manifests.make import FOLDER
 from manifests.registries import catalog_entry
-from tests.hosts.room import LONGEST_S, MADE_UP_KEY, Room, Wrong, check
+from tests.hosts.logins import claude_login, claude_token
+from tests.hosts.room import LONGEST_S, MADE_UP_KEY, Room, Wrong, check, check_connected
 from tests.shown import shown
 
 PLUGIN = FOLDER / "claude-plugin"
-CONNECTED = "✔ Connected"
 
 
 def bundle(room: Room) -> str:
@@ -113,7 +113,7 @@ def claude(room: Room) -> str:
 def claude_shown(room: Room) -> str:
     """The ways to add the server that README and docs show, with the `ltx-mcp` of this environment."""
     path = os.pathsep.join((str(Path(sys.executable).parent), room.environment["PATH"]))
-    lines = [each for each in shown() if each.words[:3] == ["claude", "mcp", "add"]]
+    lines = [each for each in shown() if each.words[:3] == ["claude", "mcp", "add"] and "--transport" not in each.words]
     for each in lines:
         room.run(*each.words, PATH=path)
         check_connected(room.run("claude", "mcp", "list", PATH=path), f"{SERVER}: ")
@@ -173,12 +173,6 @@ def gemini(room: Room) -> str:
     return "valid, installed, connected"
 
 
-def check_connected(told: str, start: str) -> None:
-    """Whether a host's list has one line that starts so, and says that it is connected."""
-    lines = [line for line in told.splitlines() if line.startswith(start)]
-    check(len(lines) == 1 and lines[0].endswith(CONNECTED), f"not connected: {told.strip()[-300:]}")
-
-
 def check_handed_on(room: Room) -> None:
     """The key that is set came through; what is not set came as an empty text, not as a reference."""
     given = dict(line.split("=", 1) for line in room.seen.read_text(encoding="utf-8").splitlines() if "=" in line)
@@ -192,6 +186,8 @@ ROWS: tuple[Row, ...] = (
     {
         "Claude Code": claude,
         "Claude Code, as the pages show it": claude_shown,
+        "Claude Code with a token": claude_token,
+        "Claude Code with a login": claude_login,
         "ltx-mcp install": installed,
         "Claude Code plugin": claude_plugin,
         "Gemini CLI": gemini,

@@ -16,6 +16,7 @@ from tests.hosts.programs import Programs
 LONGEST_S = 90
 MADE_UP_KEY = "not-a-key"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+CONNECTED = "✔ Connected"
 
 
 class Wrong(Exception):
@@ -26,6 +27,12 @@ def check(holds: object, sentence: str) -> None:
     """Raises Wrong when it does not hold."""
     if not holds:
         raise Wrong(sentence)
+
+
+def check_connected(told: str, start: str) -> None:
+    """Whether a host's list has one line that starts so, and says that it is connected."""
+    lines = [line for line in told.splitlines() if line.startswith(start)]
+    check(len(lines) == 1 and lines[0].endswith(CONNECTED), f"not connected: {told.strip()[-300:]}")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 from ltx_mcp.domain.job import ChargeState, Job, State
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.cancellation import BATCH, Cancellation
+from ltx_mcp.jobs.operator import OperatorView
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob
 from ltx_mcp.jobs.store.store import Store
@@ -46,9 +47,9 @@ async def test_each_comes_to_what_it_would_alone_and_others_are_left(
     ended = store.transition(ordered(store, new_job(prompt="ended"), clock), State.FAILED, clock())
     theirs = store.place(new_job("other", prompt="theirs"), clock()).job
     queued = [store.place(new_job(prompt=f"p{n}"), clock()).job for n in range(BATCH + 5)]
-    found = await cancelling.find("local", LIVE)
+    found = await OperatorView(cancelling.database).live("local", LIVE)
     assert found.keys() == {sent.id, saving.id, *(job.id for job in queued)}
-    assert (await cancelling.find("local", ["queued"])).keys() == {job.id for job in queued}
+    assert (await OperatorView(cancelling.database).live("local", ["queued"])).keys() == {job.id for job in queued}
     cancelled = await cancelling.cancel("local", [*found, ended.id, theirs.id])
     assert cancelled.outcomes == {"never_sent": len(queued), "asked": 1, "not_possible": 1, "ended": 1}
     assert cancelled.live == {sent.id: "asked", saving.id: "not_possible"}
@@ -67,7 +68,7 @@ async def test_no_shot_of_a_chain_is_free_to_begin_while_its_chain_is_cancelled(
     for n in range(5):
         clock.turn(seconds=1)
         chain.append(store.place(chained_to(chain[-1], new_job(prompt=f"shot {n}")), clock()).job)
-    found = await cancelling.find("local", LIVE)
+    found = await OperatorView(cancelling.database).live("local", LIVE)
     assert list(found) == [job.id for job in reversed(chain)]
     seen: list[Mapping[str, int]] = []
     for job_id in found:  # one at a time, as the worst of batches
@@ -82,7 +83,7 @@ async def test_the_holder_of_running_ones_is_heard(home: Path, emulator: Emulate
         placed = [await bench.place(text(provider="fal", prompt=f"pond {n}")) for n in range(4)]
         for job in placed:
             await bench.until(job, State.RUNNING, within_s=60)
-        found = await bench.jobs.cancelling.find(CALLER, LIVE)
+        found = await bench.jobs.operator.live(CALLER, LIVE)
         cancelled = await bench.jobs.cancelling.cancel(CALLER, list(found))
         assert sum(cancelled.outcomes.values()) == 4
         assert cancelled.outcomes.keys() <= {"stopped", "asked"}

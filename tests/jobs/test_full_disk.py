@@ -16,16 +16,19 @@ from PIL import Image
 from ltx_mcp.domain.arguments import ListJobs, PaidArguments
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.job import ChargeState, Job, State
+from ltx_mcp.jobs.files import digest_of
 from ltx_mcp.jobs.store.database import Database
 from tests.conftest import Connect, Emulated
 from tests.jobs.moments import ltx
+from tests.media.films import Recipe, make
 from tests.patience import HANG_S
-from tests.providers.bench import CALLER, Bench, image, opened, text
+from tests.providers.bench import CALLER, Bench, image, joins, opened, text
 
 pytestmark = pytest.mark.anyio
 
 SIZE_BYTES = 12 << 20
 SOON_S = SAVED_S = HANG_S
+LONG = Recipe(size=(1920, 1080), frames=250, seconds=10, options=(("preset", "ultrafast"), ("g", "25")))
 
 
 @contextmanager
@@ -193,6 +196,38 @@ async def test_a_job_that_finds_the_disk_full_when_its_turn_comes_fails_before_a
             ballast.unlink()
             redone = await bench.order(image(f"{shot.id}#last", provider=provider, resolution="1080p"))
             assert redone.state is State.SUCCEEDED
+
+
+async def test_a_disk_that_fills_while_a_film_is_joined_leaves_none_of_it_and_it_can_be_joined_again(
+    home: Path, emulator: Emulated, tmp_path: Path
+) -> None:
+    videos, clip = home / "videos", make(tmp_path / "clip.mp4", LONG)
+    with small_disk(videos, 4 * SIZE_BYTES):
+        async with opened(home, emulator, folders=(tmp_path,), factor=20) as bench:
+            shot = await bench.order(text(provider="local", resolution="720p"))
+            before = {path: digest_of(path) for path in (*videos.iterdir(), clip)}
+            again = joins(
+                shot.id, clip, f"{clip}@2-9.5", resolution="720p", fps=24
+            )  # no rate of theirs: all is encoded
+            film = await bench.until(await bench.place(again), State.RUNNING)
+            with anyio.fail_after(SOON_S):
+                while not any(part.stat().st_size for part in videos.glob(f"{film.id}.*.part")):
+                    await anyio.sleep(0.01)
+            ballast = fill(videos)
+            ended = await bench.end(film)
+            assert (ended.state, ended.bill, ended.cost_micro) == (State.FAILED, ChargeState.RELEASED, 0)
+            assert ended.error is not None
+            assert ended.error.code is ErrorCode.STORAGE_FAILED
+            assert "could not be written: No space left on device" in ended.error.message
+            assert "LTX_MCP_HOME" in (ended.error.hint or "")
+            assert set(videos.iterdir()) == {*before, ballast} - {clip}
+            assert {path: digest_of(path) for path in before} == before
+            ballast.unlink()
+            joined = await bench.order(again)
+    assert joined.id != film.id
+    assert (joined.state, joined.bill, joined.cost_micro) == (State.SUCCEEDED, ChargeState.BOOKED, 0)
+    assert joined.film is not None
+    assert joined.film.duration == pytest.approx(6 + 10 + 7.5, abs=0.05)
 
 
 # -- a disk that cannot be written ------------------------------------------------------------------------------------

@@ -126,6 +126,25 @@ async def test_a_removed_video_is_refused_as_it_was_given(home: Path, emulator: 
     assert told.message.startswith(f"videos: {first.id}@0-1: the film of {first.id} is not on this machine")
 
 
+async def test_a_shot_whose_file_is_deleted_while_the_film_waits_for_another_ends_it(
+    home: Path, emulator: Emulated
+) -> None:
+    async with opened(home, emulator, factor=SLOW) as bench:
+        shot = await bench.order(text(**SHOT))
+        bench.world.work_s = 600
+        other = await bench.place(text(prompt="a hill", **SHOT))
+        film = await bench.place(joins(other.id, f"{shot.id}@0-2"))
+        await bench.until(other, "running")
+        with pytest.raises(CallerError, match=f"{shot.id} is needed by {film.id}"):
+            await bench.jobs.keeping.remove(shot)
+        (home / "videos" / f"{shot.id}.mp4").unlink()
+        bench.world.work_s = 0.05
+        ended = await bench.end(film)
+    assert ended.error is not None
+    assert (ended.state, ended.error.code, ended.bill) == (State.FAILED, ErrorCode.INPUT_FAILED, ChargeState.RELEASED)
+    assert ended.error.message == f"videos: the film of {shot.id} is not on this machine any more."
+
+
 async def test_a_film_is_joined_with_others_again_and_a_take_is_named(
     home: Path, emulator: Emulated, tmp_path: Path
 ) -> None:

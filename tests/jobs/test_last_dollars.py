@@ -117,7 +117,11 @@ def test_64_callers_spend_each_budget_to_the_last_order_that_fits(home: Path, da
 
 def test_64_callers_are_told_whose_budget_is_spent(home: Path) -> None:
     said = said_by_four_processes(home, "")
-    words = {"own": "of your budget of 0.50 USD", "team": "1.00 USD of team team of ", "total": "of today's budget of"}
+    words = {
+        "own": "of your budget of 0.50 USD",
+        "team": "1.00 USD of team team of ",
+        "total": "today's budget of this service does not reach",
+    }
     refused = [each for each in said if "error" in each]
     assert Counter(each["round"] for each in refused) == {"own": 64 - 8, "team": 64 - 8, "total": 64 - 9}
     assert {each["error"] for each in refused} == {"over_budget"}

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import anyio
 import pytest
+from sqlalchemy.exc import IntegrityError
 
+from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.plan import Catalog
@@ -16,6 +18,7 @@ from ltx_mcp.jobs.files import CONVERTED, FileStore
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.rows import NewJob, insert_job
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from tests.conftest import Clock
@@ -67,15 +70,23 @@ def test_a_job_its_history_and_its_film_go_when_their_time_is_over(
     assert not any(path.exists() for path in films_of(files, job_id))
 
 
-def test_a_request_key_gives_the_same_job_even_after_its_film_is_gone(
-    store: Store, files: FileStore, retention: Retention, new_job: New, clock: Clock
+def test_a_request_key_never_orders_again_even_when_nothing_else_is_left_of_its_job(
+    store: Store, database: Database, files: FileStore, retention: Retention, new_job: New, clock: Clock
 ) -> None:
     job_id = finished(store, files, new_job, clock, request_key="shot-1")
     clock.turn(days=DAYS + 1)
     assert (retention.clear(clock()), retention.clear(clock())) == (1, 0)
-    again = store.place(priced(new_job(request_key="shot-1"), "0.30"), clock())
-    assert (again.job.id, again.fresh) == (job_id, False)
-    assert not files.video(job_id).exists()
+    assert store.get(job_id) is None
+    with pytest.raises(CallerError, match=f"named {job_id}, which ended long ago") as caught:
+        store.place(priced(new_job(request_key="shot-1"), "0.30"), clock())
+    assert caught.value.code is ErrorCode.EXPIRED
+    assert store.place(priced(new_job(request_key="shot-1", caller="another"), "0.30"), clock()).fresh
+    check_that_an_older_program_cannot_order_it(database, new_job(request_key="shot-1"), clock)
+
+
+def check_that_an_older_program_cannot_order_it(database: Database, new: NewJob, clock: Clock) -> None:
+    with pytest.raises(IntegrityError, match="was removed"), database.write() as connection:
+        insert_job(connection, new, clock(), "placed")
 
 
 def finished_set(store: Store, new_job: New, clock: Clock, key: str = "") -> JobSet:
@@ -95,14 +106,15 @@ def test_a_set_goes_with_the_last_of_its_takes(store: Store, retention: Retentio
     assert store.find(job_set.id) is store.find(f"{job_set.id}/1") is None
 
 
-def test_the_key_of_a_set_names_it_even_after_its_films_are_gone(
+def test_the_key_of_a_set_never_orders_again_when_the_set_is_gone(
     store: Store, retention: Retention, new_job: New, clock: Clock
 ) -> None:
     job_set = finished_set(store, new_job, clock, "shot-1")
     clock.turn(days=DAYS + 1)
     assert (retention.clear(clock()), retention.clear(clock())) == (2, 0)
-    again = store.place_set(priced(new_job(request_key="shot-1", takes=2), "0.30"), clock())
-    assert (again.job_set.id, len(again.job_set.takes), again.fresh) == (job_set.id, 2, False)
+    assert store.find(job_set.id) is None
+    with pytest.raises(CallerError, match=f"named {job_set.id}, which ended long ago"):
+        store.place_set(priced(new_job(request_key="shot-1", takes=2), "0.30"), clock())
 
 
 def test_a_job_whose_money_is_not_settled_stays(

@@ -16,7 +16,7 @@ from mcp.types import TextResourceContents
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import ChargeState, Job, JobChanges, State
 from ltx_mcp.domain.price import to_micro
-from ltx_mcp.jobs.spend import Spend, SpendRow, read_spend
+from ltx_mcp.jobs.spend import Spend, Spender, SpendRow, read_spend
 from ltx_mcp.jobs.store.budget import Budget
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob
@@ -135,6 +135,25 @@ def test_a_caller_sees_their_own_jobs_only(database: Database, job: Make) -> Non
     assert only(spend(database)).quoted_micro == 100_000
     assert only(spend(database, caller="other")).quoted_micro == 700_000
     assert spend(database, caller="nobody").rows == ()
+
+
+def test_all_callers_are_summed_or_told_apart_by_caller_or_by_team(
+    database: Database, store: Store, new_job: New, clock: Clock
+) -> None:
+    for caller, usd in (("ann", "0.1"), ("bob", "0.2"), ("eve", "0.4")):
+        new = replace(new_job(caller=caller), team="red" if caller != "eve" else "")
+        offer = replace(new.offers[0], provider="fal", model="m", cost_usd=Decimal(usd))
+        store.place(replace(new, offers=(offer,)), clock())
+
+    def rows(by: Spender) -> list[tuple[str, int]]:
+        found = read_spend(database, None, TODAY, 1, NONE, by)
+        return [(row.spender, row.reserved_micro) for row in found.rows]
+
+    assert rows("") == [("", 700_000)]
+    assert rows("caller") == [("ann", 100_000), ("bob", 200_000), ("eve", 400_000)]
+    assert rows("team") == [("", 400_000), ("red", 300_000)]
+    (mine,) = read_spend(database, "ann", TODAY, 1, NONE, "team").rows
+    assert (mine.spender, mine.reserved_micro) == ("red", 100_000)
 
 
 def test_a_job_counts_for_the_offer_that_took_it(database: Database, store: Store, new_job: New, clock: Clock) -> None:

@@ -12,6 +12,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import TRANSITIONS, CancelOutcome, ChargeState, Job, JobChanges, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.store import store as store_module
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import LostClaimError, NewJob
 from ltx_mcp.jobs.store.store import Store
@@ -95,6 +96,28 @@ def test_a_failed_or_cancelled_job_is_never_handed_back(store: Store, new_job: N
 def test_a_keyed_job_is_not_handed_to_a_request_without_a_key(store: Store, new_job: New, clock: Clock) -> None:
     keyed = store.place(new_job(request_key="k"), clock()).job
     assert store.place(new_job(), clock()).job.id != keyed.id
+
+
+def test_all_jobs_of_a_worker_are_released_though_many_at_a_time_are_too_many(
+    store: Store, new_job: New, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "RELEASED_AT_A_TIME", 2)
+    for n in range(5):
+        ordered(store, new_job(prompt=f"p{n}"), clock)
+    assert store.claims_of("w_a") != set()
+    assert store.release_claims("w_a", LOCAL, clock(), died=True) == 5
+    assert store.claims_of("w_a") == set()
+
+
+def test_those_that_may_be_asked_again_are_asked_in_several_rounds_where_they_are_many(
+    store: Store, new_job: New, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "ASKED_AT_A_TIME", 2)
+    for n in range(3):
+        job = ordered(store, new_job(prompt=f"p{n}"), clock)
+        store.record_submission(job, State.UNKNOWN, clock(), "lost", provider_ref={"id": f"r{n}"})
+    clock.turn(hours=1)
+    assert [store.recheck_due(clock()) for _ in range(3)] == [2, 1, 0]
 
 
 def test_the_days_budget_is_never_passed(database: Database, new_job: New, clock: Clock) -> None:

@@ -18,7 +18,8 @@ _CLIP = 1000
 
 @dataclass(frozen=True)
 class Numbered:
-    """A clip of frames that carry its number and their own, with the sound that `films.tones` makes."""
+    """A clip of frames that carry its number and their own, with the sound that `films.tones` makes; `bar` is the
+    part of its height that is dark, at the foot."""
 
     number: int
     frames: int = 30
@@ -28,6 +29,7 @@ class Numbered:
     loudness: float = 1.0
     first: int = 0
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    bar: float = 0.0
     is_coded: bool = True
     options: tuple[tuple[str, str], ...] = (("crf", "12"), ("preset", "veryfast"), ("g", "30"))
 
@@ -59,6 +61,9 @@ class Numbered:
                     for band, gain in zip(shown.split(), self.tint, strict=True)
                 ],
             )
+        if self.bar:
+            foot = (0, round(shown.height * (1 - self.bar)), *shown.size)
+            ImageDraw.Draw(shown).rectangle(foot, fill=(10, 10, 14))
         if self.is_coded:
             _write_code(shown, self.number * _CLIP + number)
         return shown

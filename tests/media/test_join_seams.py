@@ -16,13 +16,13 @@ DIM = (0.82, 0.82, 0.82)
 SOFT = (("crf", "30"), ("preset", "veryfast"))
 
 
-def colours(path: Path) -> list[list[float]]:
-    """The mean colour of each frame, without the row that carries its number."""
+def colours(path: Path, foot: float = 0.025) -> list[list[float]]:
+    """The mean colour of each frame, without its foot: the row that carries its number, or more."""
     found = []
     with av.open(str(path)) as film:
         for frame in film.decode(video=0):
             image = frame.to_image()  # type: ignore[no-untyped-call]
-            found.append(ImageStat.Stat(image.crop((0, 0, image.width, image.height - image.width // 40))).mean)
+            found.append(ImageStat.Stat(image.crop((0, 0, image.width, image.height - round(image.width * foot)))).mean)
     return found
 
 
@@ -46,6 +46,14 @@ def test_the_step_of_colours_at_a_seam_is_gone_and_comes_back_over_a_second(
     changes = [step(after[number], before[number + 1]) for number in range(20, 79)]
     assert changes[0] > changes[12] > changes[22]
     assert max(changes[26:]) < 1.5
+
+
+def test_what_only_one_clip_shows_does_not_change_the_colours_of_the_rest(tmp_path: Path) -> None:
+    one = Numbered(1, frames=20).make(tmp_path / "1.mp4")
+    other = Numbered(2, frames=30, first=19, bar=0.2).make(tmp_path / "2.mp4")
+    film, _ = joined(tmp_path, JoinClip(str(one)), JoinClip(str(other), continues=True))
+    shown, plain = [colours(path, foot=0.3) for path in (film, other)]
+    assert max(step(shown[20 + number], plain[1 + number]) for number in range(5)) < 1
 
 
 def test_nothing_is_matched_where_the_story_cuts(tmp_path: Path) -> None:

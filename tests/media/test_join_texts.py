@@ -50,6 +50,17 @@ def test_burnt_captions_are_seen_in_their_frames_alone_and_at_the_foot(tmp_path:
     assert notes.missing_glyphs >= 0
 
 
+def test_burnt_captions_can_be_read_over_white(tmp_path: Path) -> None:
+    white = Numbered(1, frames=10, size=(640, 360), tint=(255, 255, 255), is_coded=False).make(tmp_path / "1.mp4")
+    text = "00:00:00,000 --> 00:00:01,000\nA line to read\n"
+    film, _ = joined(tmp_path, JoinClip(str(white)), captions=text, burn_captions=True, width=640, height=360)
+    shown = next(iter(pictures(film))).convert("L")
+    levels = shown.crop(shown.point([255] * 200 + [0] * 56).getbbox()).histogram()
+    shade = max(range(200), key=levels.__getitem__)
+    light = ((shade / 255 + 0.055) / 1.055) ** 2.4
+    assert 1.05 / (light + 0.05) > 4.5, "what WCAG asks of white letters"
+
+
 def test_a_title_comes_and_goes_over_the_beginning_of_its_clip(tmp_path: Path) -> None:
     clip = str(Numbered(1, frames=60, size=(640, 360)).make(tmp_path / "1.mp4"))
     clips = JoinClip(clip, 0, 0.4), JoinClip(clip, 0, 2.4, title="Kapitel 2")

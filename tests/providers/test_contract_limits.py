@@ -12,9 +12,9 @@ from PIL import Image
 from ltx_mcp.domain.catalog import Limit, NumberRange, OfferSpec, ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, ProviderError
 from ltx_mcp.domain.offer import Offer
-from ltx_mcp.domain.output_format import count_frames
+from ltx_mcp.domain.output_format import count_frames, video_size
 from ltx_mcp.domain.plan import Catalog, make_offers
-from ltx_mcp.domain.request import Input, Request, to_request, video_size
+from ltx_mcp.domain.request import Input, Request, to_request
 from ltx_mcp.emulator.emulator_state import EmulatorState, VideoSpec
 from ltx_mcp.providers.adapters import Adapters
 from ltx_mcp.providers.base import DeferredVideo, Provider, SubmittedOrder

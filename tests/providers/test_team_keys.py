@@ -14,7 +14,8 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.job import CancelOutcome, Job, State
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
 from ltx_mcp.jobs.recovery import Resolution
-from tests.providers.bench import Bench, opened, text
+from tests.providers.bench import Bench, image, opened, text
+from tests.providers.clips import Clips
 from tests.providers.test_secrets import check, columns_of, files_of
 
 pytestmark = pytest.mark.anyio
@@ -259,6 +260,17 @@ async def test_the_places_of_one_team_at_a_provider_are_not_those_of_another(
         waiting = await bench.jobs.get(ours[1].id, A)
         assert (waiting.state, await bench.jobs.queue_ahead(waiting)) == (State.QUEUED, 1)
         assert theirs.account == ""
+
+
+async def test_what_one_account_uploaded_is_not_used_by_another(
+    home: Path, emulated: tuple[str, EmulatorState], env: dict[str, str], callers: Path, clips: Clips
+) -> None:
+    async with opened(home, emulated, env=env, callers=callers, folders=(Path("/"),)) as bench:
+        for number, caller in enumerate((A, A, REST)):
+            asked = image(clips.path("wide.png"), provider="fal", prompt=f"it moves, {number}")
+            assert (await bench.order(asked, caller)).state is State.SUCCEEDED
+        uploads = [call.account for call in bench.world.calls if (call.provider, call.step) == ("fal", "upload")]
+        assert uploads == ["TEAM_A_FAL", ""]
 
 
 async def test_a_person_adopts_an_order_of_a_team_with_its_key(

@@ -17,9 +17,9 @@ from ltx_mcp.domain.errors import ErrorCode, JobError
 from ltx_mcp.domain.job import CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Adjustment
-from ltx_mcp.domain.plan import make_offers
+from ltx_mcp.domain.plan import assumed_inputs, make_offers
 from ltx_mcp.domain.price import to_micro
-from ltx_mcp.domain.request import assumed_inputs, to_request
+from ltx_mcp.domain.request import to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.jobs.store.budget import Budget, Budgets
 from ltx_mcp.jobs.store.rows import NewJob

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -57,13 +58,18 @@ async def test_both_are_answered_without_a_login_at_any_address(home: Path, data
 
 
 async def test_a_server_whose_database_is_silent_lives_but_is_not_ready(home: Path, postgres: PostgresServer) -> None:
-    async with served(home, postgres.new_database()) as (web, _):
+    async with served(home, postgres.new_database()) as (web, app_context):
         await ready(web)
         with postgres.frozen():
             silent = await web.get("/readyz")
             assert (silent.status_code, silent.text) == (503, "the database does not answer")
             assert (await web.get("/healthz")).status_code == 200
         await ready(web)
+        # the question that was not waited for gives its connection back
+        pool: Any = (await app_context.jobs())._database._engine.pool
+        with anyio.fail_after(HANG_S):
+            while pool.checkedout():
+                await anyio.sleep(0.02)
 
 
 async def test_a_server_that_is_about_to_end_is_not_ready_and_keeps_no_connection(home: Path) -> None:

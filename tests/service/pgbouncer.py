@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from tests.conftest import missing
 from tests.jobs.test_processes import wait_for
 from tests.patience import HANG_S
+from tests.service.replicas import find_daemon
 
 PORT = 6432
 CONFIG = """
@@ -31,7 +31,7 @@ max_client_conn = 500
 @contextmanager
 def pooled(database_url: str, pool_size: int = 4) -> Iterator[str]:
     """The address of a database behind PgBouncer, which has so few sessions that its clients share them."""
-    program = shutil.which("pgbouncer") or missing("pgbouncer is not installed")
+    program = find_daemon("pgbouncer")
     url = urlsplit(database_url)
     query = parse_qs(url.query)
     folder = Path(tempfile.mkdtemp(prefix="ltx-pool-"))

@@ -34,8 +34,15 @@ frontend everybody
     default_backend replicas
 backend replicas
     balance roundrobin
+    {backend}
 {servers}
 """
+
+
+def find_daemon(name: str) -> str:
+    """The path of a program that need not be on the PATH of an ordinary user."""
+    where = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
+    return shutil.which(name, path=where) or missing(f"{name} is not installed")
 
 
 class Replica:
@@ -71,17 +78,19 @@ class Balancer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._program = shutil.which("haproxy") or missing("haproxy is not installed")
+        self._program = find_daemon("haproxy")
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._process: subprocess.Popen[bytes] | None = None
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    def start(self, ports: Sequence[int], options: str = "") -> None:
-        """Begin to serve; connections wait until then."""
+    def start(self, ports: Sequence[int], options: str = "", backend: str = "") -> None:
+        """Begin to serve; connections wait until then. `options` are of each server, `backend` of all."""
         names = [f"    server replica{number} 127.0.0.1:{port} {options}" for number, port in enumerate(ports)]
         config = self._folder / "haproxy.cfg"
         listener = self._listener.fileno()
-        config.write_text(CONFIG.format(folder=self._folder, listener=listener, servers="\n".join(names)))
+        config.write_text(
+            CONFIG.format(folder=self._folder, listener=listener, servers="\n".join(names), backend=backend)
+        )
         command = [self._program, "-db", "-q", "-f", str(config)]
         self._process = subprocess.Popen(command, pass_fds=[listener])
         wait_for((self._folder / "control").exists, HANG_S)

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from pydantic_core import PydanticCustomError
 
 from ltx_mcp.domain.media_info import MediaInfo
-from ltx_mcp.domain.request import video_size
+from ltx_mcp.domain.output_format import video_size
 from ltx_mcp.emulator.edits import (
     LONGEST_CONTEXT_S,
     LONGEST_S,

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from ltx_mcp.domain.request import video_size
+from ltx_mcp.domain.output_format import video_size
 from ltx_mcp.emulator.edits import PADDING_S, EmulatedEdit
 from ltx_mcp.emulator.emulator_state import VideoSpec
 from ltx_mcp.emulator.fal.inputs import (

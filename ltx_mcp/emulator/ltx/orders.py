@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ltx_mcp.domain.media_info import MediaInfo
-from ltx_mcp.domain.request import video_size
+from ltx_mcp.domain.output_format import video_size
 from ltx_mcp.emulator.edits import (
     LONGEST_CONTEXT_S,
     LONGEST_S,

@@ -7,8 +7,9 @@ after a crash finds either that, and is done, or puts the same bytes under the s
 
 import json
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,14 +22,14 @@ from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.bucket.cache import Cache
 from ltx_mcp.jobs.bucket.objects import Method, Objects
-from ltx_mcp.jobs.files import FileStore, describe_video, digest_of, is_used
+from ltx_mcp.jobs.files import FileStore, describe_video, digest_in, digest_of
 from ltx_mcp.jobs.filesystem import check_space, reserve_of
 
 logger = logging.getLogger(__name__)
 
 FRESH = timedelta(hours=12)
 """An input older than this is written again: those that nobody uses are removed after a day at the earliest."""
-DIGEST_CHARS = 32
+DIGEST_CHARS, AT_ONCE = 32, 1000
 JSON, JPEG, MP4 = "application/json", "image/jpeg", "video/mp4"
 
 
@@ -129,11 +130,13 @@ class BucketFiles(FileStore):
         self._before.remove_video(job_id)
         super().remove_video(job_id)
 
-    def remove_inputs(self, used: Container[str], before: datetime) -> None:
+    def remove_inputs(self, used: Callable[[Sequence[str]], Container[str]], before: datetime) -> None:
         self._before.remove_inputs(used, before)
-        for name, written_at in self._objects.below("inputs"):
-            if written_at < before and not is_used(name.rpartition("/")[2], used):
-                self._objects.remove([name])
+        old = (name for name, written_at in self._objects.below("inputs") if written_at < before)
+        while names := list(islice(old, AT_ONCE)):
+            digests = {name: digest_in(name.rpartition("/")[2]) for name in names}
+            kept = used([*digests.values()])
+            self._objects.remove([name for name, digest in digests.items() if digest not in kept])
 
     async def _sidecar(self, job_id: str) -> dict[str, Any] | None:
         content = await self._objects.read(f"{_folder(job_id)}.json")

@@ -14,12 +14,11 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError, LtxError, Pr
 from ltx_mcp.domain.job import NOT_SENT, Job, State
 from ltx_mcp.domain.join import name_video
 from ltx_mcp.domain.joined_format import check_clips
-from ltx_mcp.domain.measured import check_sent
+from ltx_mcp.domain.measured import check_section, check_sent
 from ltx_mcp.domain.media_formats import conversion
 from ltx_mcp.domain.media_info import MediaInfo
 from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.offer import NotOfferedError, row_of
-from ltx_mcp.domain.output_format import check_section
 from ltx_mcp.domain.request import Input, argument_of
 from ltx_mcp.jobs.files import CONVERTED, digest_of
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress

@@ -10,10 +10,9 @@ from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError
 from ltx_mcp.domain.job import NOT_FETCHED, NOT_KEPT, CancelOutcome, ChargeState, Job, JobChanges, State
 from ltx_mcp.domain.joined_format import joined_s
-from ltx_mcp.domain.measured import shortest_of
+from ltx_mcp.domain.measured import billed_duration, shortest_of
 from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Adjustment, row_of
-from ltx_mcp.domain.output_format import billed_duration
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import FROM_VIDEO
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress

@@ -6,14 +6,13 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, not_, or_, select, update
 
-from ltx_mcp.domain.job import ACTIVE_STATES, IN_FLIGHT_STATES, Job, State
+from ltx_mcp.domain.job import IN_FLIGHT_STATES, Job, State
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import Account, load
-from ltx_mcp.jobs.store.schema import jobs
+from ltx_mcp.jobs.store.schema import FREE, IS_LIVE, UNDER_WAY, jobs
 from ltx_mcp.jobs.store.transitions import machine_of
 
 MAX_AHEAD = timedelta(hours=1)
@@ -33,17 +32,17 @@ def claim(
     `slots` limits the orders of an account at a provider that are under way or, for providers `on_machine`, those on
     the worker's machine; `able` are the accounts that can be served from here (None: all).
     """
-    free = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.lease_owner == "", jobs.c.blocked_by == "", is_due(now))
+    free = and_(literal_column(FREE), is_due(now))
     full: set[Account] = set()
     if able is not None:
-        free = and_(free, _of_accounts(able))
+        free = and_(free, of_accounts(able))
     if not _has_any(database, free):
         return None
     with database.write(durable=False) as connection:
         while True:
             query = select(jobs.c.id, jobs.c.provider, jobs.c.account, jobs.c.state).where(free)
             if full:
-                query = query.where(not_(and_(jobs.c.state == State.QUEUED, _of_accounts(full))))
+                query = query.where(not_(and_(jobs.c.state == State.QUEUED, of_accounts(full))))
             first = query.order_by(jobs.c.created_at).limit(1).with_for_update(skip_locked=True)
             row = connection.execute(first).first()
             if row is None:
@@ -75,7 +74,7 @@ def is_due(now: datetime) -> ColumnElement[bool]:
     return or_(jobs.c.run_after <= now, jobs.c.run_after > now + MAX_AHEAD)
 
 
-def _of_accounts(accounts: AbstractSet[Account]) -> ColumnElement[bool]:
+def of_accounts(accounts: AbstractSet[Account]) -> ColumnElement[bool]:
     """The jobs of these accounts; the operator's own are NULL in the row."""
     by_account = groupby(sorted(accounts, key=itemgetter(1)), key=itemgetter(1))
     return or_(*(_of_account(account, [provider for provider, _ in of]) for account, of in by_account))
@@ -85,23 +84,21 @@ def _of_account(account: str, providers: list[str]) -> ColumnElement[bool]:
     return and_(func.coalesce(jobs.c.account, "") == account, jobs.c.provider.in_(providers))
 
 
-def is_under_way() -> Any:
-    """Ordered, or about to be."""
-    return or_(jobs.c.state.in_(IN_FLIGHT_STATES), and_(jobs.c.state == State.QUEUED, jobs.c.lease_owner != ""))
-
-
 def count_under_way(connection: Connection, account: Account, worker: str) -> int:
     """How many orders of this account are under way; with `worker`, how many jobs run on its machine."""
     provider, name = account
-    busy = and_(jobs.c.state.in_(ACTIVE_STATES), jobs.c.lease_owner != "") if worker else is_under_way()
-    query = select(jobs.c.lease_owner).where(_of_account(name, [provider]), busy)
-    owners = connection.execute(query).scalars().all()
-    return sum(not worker or machine_of(owner) == machine_of(worker) for owner in owners)
+    of_account = and_(literal_column(UNDER_WAY), _of_account(name, [provider]))
+    if not worker:
+        query = select(func.count()).where(of_account, jobs.c.state != State.SAVING)
+        return connection.execute(query).scalar_one()
+    owners = connection.execute(select(jobs.c.lease_owner).where(of_account, jobs.c.lease_owner != "")).scalars()
+    return sum(machine_of(owner) == machine_of(worker) for owner in owners)
 
 
 def count_ahead(connection: Connection, job: Job) -> int:
     """How many jobs of the same account come before a queued one: those under way and older queued ones."""
     older = and_(jobs.c.state == State.QUEUED, jobs.c.blocked_by == "", jobs.c.created_at < job.created_at)
-    of_account = _of_account(job.account, [job.offer.provider])
-    query = select(func.count()).where(of_account, jobs.c.id != job.id, or_(is_under_way(), older))
+    is_ordered = or_(jobs.c.state.in_(IN_FLIGHT_STATES), and_(jobs.c.state == State.QUEUED, jobs.c.lease_owner != ""))
+    of_account = and_(literal_column(IS_LIVE), _of_account(job.account, [job.offer.provider]))
+    query = select(func.count()).where(of_account, jobs.c.id != job.id, or_(is_ordered, older))
     return connection.execute(query).scalar_one()

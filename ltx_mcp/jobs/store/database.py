@@ -55,14 +55,18 @@ class Dialect(Protocol):
 class Database:
     """Blocking; async code goes through `run_in_thread`."""
 
-    def __init__(self, kind: Dialect) -> None:
+    def __init__(self, kind: Dialect, connections: int = CONNECTIONS) -> None:
         self.kind = kind
-        self._engine = kind.make_engine(CONNECTIONS)
+        self._connections = connections
+        self._engine = kind.make_engine(connections)
         self._limiter: anyio.CapacityLimiter | None = None
 
     @classmethod
-    def open(cls, home: Path, url: str = "", busy_timeout_s: float = BUSY_TIMEOUT_S) -> "Database":
-        """The database at `url`, or else in `home`, created or migrated. Raises SetupError(storage_failed).
+    def open(
+        cls, home: Path, url: str = "", connections: int = CONNECTIONS, busy_timeout_s: float = BUSY_TIMEOUT_S
+    ) -> "Database":
+        """The database at `url`, or else in `home`, created or migrated. Raises SetupError(storage_failed), as
+        OldFormError for a large one that a person has to migrate.
 
         A writer waits `busy_timeout_s` for another process's transaction.
         """
@@ -72,15 +76,22 @@ class Database:
                 create_private(home / DATABASE)  # the files that SQLite puts beside it get its mode
         except OSError as error:
             raise storage_failed(home, error) from error
-        database = cls(_make_kind(home, url, busy_timeout_s))
+        database = cls(_make_kind(home, url, busy_timeout_s), connections)
         try:
-            with database.write() as connection:
-                database.lock(connection, "migrate")
-                migrate(connection)
+            if not (database.kind.shared and database._is_migrated()):
+                with database.write() as connection:
+                    database.lock(connection, "migrate")
+                    migrate(connection)
         except BaseException:
             database.close()
             raise
         return database
+
+    def _is_migrated(self) -> bool:
+        from ltx_mcp.jobs.store.large import is_migrated
+
+        with self.read() as connection:
+            return is_migrated(connection)
 
     @contextmanager
     def write(self, durable: bool = True) -> Iterator[Connection]:
@@ -113,7 +124,7 @@ class Database:
         Work that the database has rolled back because of a deadlock is run again.
         """
         if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(CONNECTIONS)
+            self._limiter = anyio.CapacityLimiter(self._connections)
         for left in reversed(range(DEADLOCK_TRIES)):
             try:
                 return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), limiter=self._limiter)

@@ -65,8 +65,7 @@ class Postgres:
 
     def lock(self, connection: Connection, name: str) -> None:
         """An advisory lock that ends with the transaction."""
-        key = int.from_bytes(hashlib.sha256(f"ltx-mcp {name}".encode()).digest()[:8], signed=True)
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(name)})
 
     async def quick_read(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """In a thread, because the database is remote; empty while it is unavailable."""
@@ -103,6 +102,11 @@ class Postgres:
 
     def close(self) -> None:
         """Nothing to close outside the pool."""
+
+
+def lock_key(name: str) -> int:
+    """The number of the advisory lock of this name."""
+    return int.from_bytes(hashlib.sha256(f"ltx-mcp {name}".encode()).digest()[:8], signed=True)
 
 
 def read_url(url: str) -> URL:

@@ -10,9 +10,9 @@ from ltx_mcp.domain.job import ACTIVE_STATES, Job, State
 from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.request import PREVIEW_PROVIDER, fingerprint
 from ltx_mcp.jobs.store.rows import NewJob, to_job
-from ltx_mcp.jobs.store.schema import jobs, sets
+from ltx_mcp.jobs.store.schema import jobs, sets, tombstones
 from ltx_mcp.jobs.store.sets import find_set
-from ltx_mcp.jobs.store.transitions import same_or_refused
+from ltx_mcp.jobs.store.transitions import removed, same_or_refused
 
 
 class Repeat(Enum):
@@ -59,7 +59,12 @@ def _of_key(connection: Connection, wanted: RequestIdentity) -> Job | JobSet | N
     if job := _first(connection, jobs.c.caller == wanted.caller, jobs.c.request_key == wanted.request_key):
         return same_or_refused(job, wanted.normal, is_preview=wanted.is_preview)
     job_set = _first_set(connection, sets.c.caller == wanted.caller, sets.c.request_key == wanted.request_key)
-    return same_or_refused(job_set, wanted.normal, is_preview=wanted.is_preview) if job_set else None
+    if job_set:
+        return same_or_refused(job_set, wanted.normal, is_preview=wanted.is_preview)
+    where = (tombstones.c.caller == wanted.caller, tombstones.c.request_key == wanted.request_key)
+    if name := connection.execute(select(tombstones.c.name).where(*where)).scalar():
+        raise removed(wanted.request_key, name)
+    return None
 
 
 def _same_set(connection: Connection, wanted: RequestIdentity, now: datetime) -> JobSet | None:

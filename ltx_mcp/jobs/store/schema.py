@@ -40,6 +40,17 @@ metadata = MetaData()
 IS_LIVE = "state IN ('queued', 'submitting', 'running', 'saving')"
 """The condition of an index. A query must use the same text, without parameters, to use this index."""
 IN_SET = "set_id IS NOT NULL"
+UNBLOCKED = f"waits_for = '' AND {IS_LIVE}"
+FREE = f"holder = '' AND waits_for = '' AND {IS_LIVE}"
+UNDER_WAY = "(state IN ('submitting', 'running', 'saving') OR state = 'queued' AND holder <> '')"
+TO_ASK = "state = 'unknown' AND remote IS NOT NULL"
+IS_SETTLED = "bill <> 'held'"
+
+
+def _partial(name: str, where: str, *columns: str, unique: bool = False) -> Index:
+    """An index that holds only some rows."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
 
 jobs = Table(
     "jobs",
@@ -95,8 +106,15 @@ jobs = Table(
     Index("jobs_by_day", "day", "bill"),
     Index("jobs_by_holder", "lease_owner", "state"),
     Index("jobs_by_wait", "blocked_by"),
-    Index("jobs_live", "caller", "state", sqlite_where=text(IS_LIVE), postgresql_where=text(IS_LIVE)),
-    Index("jobs_by_set", "set_id", "take", unique=True, sqlite_where=text(IN_SET), postgresql_where=text(IN_SET)),
+    _partial("jobs_live", IS_LIVE, "caller", "state"),
+    _partial("jobs_by_set", IN_SET, "set_id", "take", unique=True),
+    _partial("jobs_free", FREE, "created_at"),
+    _partial("jobs_due", FREE, "run_after"),
+    _partial("jobs_accounts", UNBLOCKED, "provider", "account"),
+    _partial("jobs_under_way", UNDER_WAY, "provider"),
+    _partial("jobs_to_ask", TO_ASK, "run_after"),
+    _partial("jobs_settled", IS_SETTLED, "finished_at"),
+    Index("jobs_by_time", "created_at", "id"),
 )
 
 sets = Table(
@@ -115,7 +133,7 @@ sets = Table(
 events = Table(
     "events",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("job_id", Text, ForeignKey("jobs.id"), nullable=False),
     Column("at", Moment, nullable=False),
     Column("what", Text, nullable=False),
@@ -132,6 +150,26 @@ spent = Table(
     Column("micro", BigInteger, nullable=False),
 )
 """What is held and booked of each UTC day, by scope; only triggers of the database change it. See m0007_callers."""
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("request_key", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+)
+"""What a request_key named: a job or a set that was removed since."""
+
+job_inputs = Table(
+    "job_inputs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    Index("job_inputs_by_job", "job_id"),
+)
+"""What each job is made from: files by their digest, and other jobs by their id; only triggers of the database change
+it. See m0008_scale."""
 
 uploads = Table(
     "uploads",

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Unpack
 
-from sqlalchemy import Connection, Text, and_, cast, func, or_, select
+from sqlalchemy import Connection, Text, and_, cast, func, literal_column, or_, select
 
 from ltx_mcp.domain.errors import JobError
 from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, Event, Job, JobChanges, State
@@ -22,8 +22,9 @@ from ltx_mcp.jobs.cancellation import request_cancel
 from ltx_mcp.jobs.confirmation import name_of, use_up
 from ltx_mcp.jobs.store.admission import Admission
 from ltx_mcp.jobs.store.budget import Budget, Budgets, next_that_fits
-from ltx_mcp.jobs.store.claims import claim, count_ahead, is_due
+from ltx_mcp.jobs.store.claims import claim, count_ahead, is_due, of_accounts
 from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.rounds import Round, claims_of, look_around
 from ltx_mcp.jobs.store.rows import (
     Account,
     ActiveJob,
@@ -41,11 +42,14 @@ from ltx_mcp.jobs.store.rows import (
     to_job,
 )
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity, find_same
-from ltx_mcp.jobs.store.schema import events, jobs
+from ltx_mcp.jobs.store.schema import IS_LIVE, TO_ASK, events, jobs
 from ltx_mcp.jobs.store.sets import find_named, find_set, insert_set
 from ltx_mcp.jobs.store.transitions import Found, check_transition, price_drift, release_changes
 
 ASKED_FOR = timedelta(hours=24)
+ASKED_AT_A_TIME = 50
+RELEASED_AT_A_TIME = 100
+"""Jobs in one transaction, for which other writers wait."""
 NO_LIMITS = CallerLimits()
 
 
@@ -199,9 +203,10 @@ class Store:
             return self._recheck(connection, job_id, now)
 
     def recheck_due(self, now: datetime) -> int:
-        """The same for all that are due, until a day after their order; returns how many."""
-        may_be_asked = (jobs.c.state == State.UNKNOWN, jobs.c.provider_ref.is_not(None), is_due(now))
-        query = select(jobs.c.id).where(*may_be_asked, jobs.c.ordered_at > now - ASKED_FOR).order_by(jobs.c.id)
+        """The same for those that are due, until a day after their order; returns how many. After an outage of a
+        provider they may be thousands: it takes some, and the next round those that are left."""
+        may_be_asked: tuple[Any, ...] = (literal_column(TO_ASK), is_due(now), jobs.c.ordered_at > now - ASKED_FOR)
+        query = select(jobs.c.id).where(*may_be_asked).order_by(jobs.c.run_after).limit(ASKED_AT_A_TIME)
         with self._database.write() as connection:
             due = connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
             for job_id in due:
@@ -232,10 +237,19 @@ class Store:
 
         `repeatable` are the providers that charge nothing, so that interrupted work can be done again.
         """
+        released = 0
+        while some := self._release_some(worker, repeatable, now, died=died, but=but):
+            released += some
+        return released
+
+    def _release_some(
+        self, worker: str, repeatable: AbstractSet[str], now: datetime, *, died: bool, but: Sequence[State]
+    ) -> int:
         what = "holder_died" if died else "handed_over"
         held_by_worker = (jobs.c.lease_owner == worker, jobs.c.state.in_(ACTIVE_STATES - frozenset(but)))
+        query = select(jobs).where(*held_by_worker).order_by(jobs.c.id).limit(RELEASED_AT_A_TIME).with_for_update()
         with self._database.write() as connection:
-            held = connection.execute(select(jobs).where(*held_by_worker).order_by(jobs.c.id).with_for_update()).all()
+            held = connection.execute(query).all()
             for row in held:
                 job = to_job(row._mapping)
                 certain = release_changes(job, job.offer.provider in repeatable, died)
@@ -302,10 +316,20 @@ class Store:
         columns = (jobs.c.id, jobs.c.lease_owner, jobs.c.fencing_token, jobs.c.provider, jobs.c.run_after)
         is_cancel_pending = and_(jobs.c.cancel_requested, jobs.c.cancel.is_(None))
         query = select(*columns, is_cancel_pending, func.coalesce(jobs.c.account, "")).where(
-            jobs.c.state.in_(ACTIVE_STATES), jobs.c.blocked_by == ""
+            literal_column(IS_LIVE), jobs.c.blocked_by == ""
         )
         with self._database.read() as connection:
             return [ActiveJob(*row) for row in connection.execute(query)]
+
+    def look_around(self, worker: str, able: AbstractSet[Account]) -> Round:
+        """What a round of `worker` needs to know about the live jobs; `able` are the accounts that it can serve."""
+        with self._database.read() as connection:
+            return look_around(connection, worker, of_accounts(able))
+
+    def claims_of(self, worker: str) -> AbstractSet[tuple[str, int]]:
+        """The ids and fencing tokens of what `worker` has claimed."""
+        with self._database.read() as connection:
+            return claims_of(connection, worker)
 
     def count_ahead(self, job: Job) -> int:
         """How many jobs of the same account come before a queued one."""

@@ -56,6 +56,16 @@ def removed_video(role: str, job_id: str) -> CallerError:
     )
 
 
+def removed(request_key: str, name: str) -> CallerError:
+    """The error for a request_key whose job or set was removed, long after its end."""
+    return CallerError(
+        ErrorCode.EXPIRED,
+        f"request_key {quote(request_key)} named {name}, which ended long ago and is not kept any more; nothing was "
+        "ordered.",
+        "Use a new request_key for another video.",
+    )
+
+
 def machine_of(worker: str) -> str:
     """The prefix of the names of all workers of one machine."""
     return worker.rpartition("_")[0]

@@ -4,9 +4,10 @@ Both show the same moment once, in the frame that is seen only of the earlier on
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import av
-from PIL import ImageStat
+from PIL import Image, ImageChops, ImageStat
 
 from ltx_mcp.media.join.planes import Tables, planes_of, with_levels
 
@@ -16,6 +17,8 @@ _REDUCED = 8
 _MAX_GAIN = 1.5
 _SEEN = 0.4  # of 255; less is not seen, nor worth encoding for
 _PLAIN = 2.0
+_ALIKE, _ROUNDS = 0.7, 4
+"""The part of a picture that is taken to show the same in both, and how often that part is looked for again."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,10 @@ class ColourMatch:
 
     def applied(self, frame: av.VideoFrame, strength: float) -> av.VideoFrame:
         """The frame with the match in this strength, from 0 to 1."""
-        return with_levels(frame, self._tables(strength))
+        return with_levels(frame, self.tables(strength))
 
-    def _tables(self, strength: float) -> Tables:
+    def tables(self, strength: float) -> Tables:
+        """What becomes of each level in this strength."""
         luma, blue, red = (self._table(plane, strength) for plane in range(3))
         return luma, blue, red
 
@@ -47,20 +51,40 @@ class ColourMatch:
 
 
 def match_colours(model: av.VideoFrame, own: av.VideoFrame) -> ColourMatch:
-    """What brings the levels of the one picture to those of the other, which shows the same."""
-    wanted, there = _levels(model), _levels(own)
-    gains, shifts = [], []
-    for (mean, spread), (own_mean, own_spread) in zip(wanted, there, strict=True):
+    """What brings the levels of the one picture to those of the other, which shows the same. Parts that the one shows
+    and the other does not are found by what stays different, and left out."""
+    wanted, there = _reduced(model), _reduced(own)
+    match = _match_levels(wanted, there, None)
+    for _ in range(_ROUNDS):
+        match = _match_levels(wanted, there, _most_alike(wanted[0], there[0].point(match.tables(1)[0])))
+    return match
+
+
+def _reduced(frame: av.VideoFrame) -> list[Image.Image]:
+    """The planes reduced, so that grain and sharpness do not count."""
+    return [plane.reduce(_REDUCED if plane.width > 4 * _REDUCED else 1) for plane in planes_of(frame)]
+
+
+def _match_levels(wanted: list[Image.Image], there: list[Image.Image], alike: Image.Image | None) -> ColourMatch:
+    """By mean and spread of each plane, where `alike` is not black."""
+    gains, middles, shifts = [], [], []
+    for one, other in zip(wanted, there, strict=True):
+        mask = alike and alike.resize(one.size, Image.Resampling.NEAREST)
+        given, own = ImageStat.Stat(one, mask), ImageStat.Stat(other, mask)
+        spread, own_spread = given.stddev[0], own.stddev[0]
         gain = spread / own_spread if min(spread, own_spread) > _PLAIN else 1.0
         gains.append(min(_MAX_GAIN, max(1 / _MAX_GAIN, gain)))
-        shifts.append(mean - own_mean)
-    return ColourMatch(_three(gains), _three([mean for mean, _ in there]), _three(shifts))
+        middles.append(own.mean[0])
+        shifts.append(given.mean[0] - own.mean[0])
+    return ColourMatch(_three(gains), _three(middles), _three(shifts))
 
 
-def _levels(frame: av.VideoFrame) -> list[tuple[float, float]]:
-    """Mean and spread of each plane; reduced first, so that grain and sharpness do not count."""
-    stats = [ImageStat.Stat(plane.reduce(_REDUCED if plane.width > 4 * _REDUCED else 1)) for plane in planes_of(frame)]
-    return [(stat.mean[0], stat.stddev[0]) for stat in stats]
+def _most_alike(one: Image.Image, other: Image.Image) -> Image.Image:
+    """White where two planes differ least, in at least this part of them."""
+    off = ImageChops.difference(one, other)
+    needed = _ALIKE * off.width * off.height
+    limit = next(level for level, found in enumerate(accumulate(off.histogram())) if found >= needed)
+    return off.point([255 if level <= limit else 0 for level in range(256)])
 
 
 def _three(values: list[float]) -> tuple[float, float, float]:

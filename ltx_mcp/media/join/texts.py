@@ -15,7 +15,8 @@ from ltx_mcp.media.preview.fonts import Typefaces
 from ltx_mcp.media.preview.lettering import TextBlock, read_paragraphs, set_lines, write_block
 
 _TITLE_S, _FADE_S = 3.5, 0.4
-_SHADE = (0, 0, 0, 120)
+_SHADE = (0, 0, 0, 165)
+"""White letters on it can be read over a white picture too."""
 _PADDING = 0.45
 """Around the letters, in their size."""
 

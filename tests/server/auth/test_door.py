@@ -75,7 +75,7 @@ async def test_a_token_of_the_file_is_let_in_as_its_caller(web: httpx.AsyncClien
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/", "/mcp/", "/metrics", "/videosx", "/healthz/x"])
-@pytest.mark.parametrize("header", ["", "Basic YTpi", f"DPoP {ANN}"])
+@pytest.mark.parametrize("header", ["", "Basic YTpi", f"DPoP {ANN}"], ids=["none", "basic", "dpop"])
 async def test_who_shows_no_token_is_told_where_to_get_one(
     web: httpx.AsyncClient, inside: Inside, path: str, header: str
 ) -> None:
@@ -87,7 +87,9 @@ async def test_who_shows_no_token_is_told_where_to_get_one(
 
 
 @pytest.mark.parametrize(
-    "token", [new_token(), ANN[:-1], ANN.lower(), f"{ANN} {ANN}", f"{ANN}, Bearer {ANN}", "", "a" * 60_000, OLD, "ü"]
+    "token",
+    [new_token(), ANN[:-1], ANN.lower(), f"{ANN} {ANN}", f"{ANN}, Bearer {ANN}", "", "a" * 60_000, OLD, "ü"],
+    ids=["unknown", "shorter", "lower", "twice", "two", "empty", "60 kB", "expired", "no ASCII"],
 )
 async def test_a_token_that_does_not_count_is_invalid(web: httpx.AsyncClient, inside: Inside, token: str) -> None:
     refused = await web.post("/mcp", headers={b"Authorization": f"Bearer {token}".encode()})

@@ -1,0 +1,56 @@
+"""What a runner looks at in each of its rounds: not the live jobs, which may be thousands, but what it must act on."""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Text, and_, case, func, literal_column, select, text
+
+from ltx_mcp.jobs.store.rows import Account
+from ltx_mcp.jobs.store.schema import FREE, IS_LIVE, UNBLOCKED, jobs
+
+OWNERS = text(f"""
+WITH RECURSIVE owners (name) AS (
+    SELECT min(holder) FROM jobs WHERE holder > '' AND {IS_LIVE}
+    UNION ALL
+    SELECT (SELECT min(holder) FROM jobs WHERE holder > owners.name AND {IS_LIVE}) FROM owners
+    WHERE owners.name IS NOT NULL
+) SELECT name FROM owners WHERE name IS NOT NULL
+""").columns(name=Text)
+"""The names of all lease owners: from one to the next, not from one row to the next."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """`owners` have claimed live jobs, `mine` of which are the worker's own; `wishes` are those of them whose request
+    to cancel is not passed on. `accounts` have live jobs that are not blocked; `next_at`: when the first free one that
+    can be served is due."""
+
+    owners: frozenset[str]
+    mine: int
+    wishes: tuple[str, ...]
+    accounts: frozenset[Account]
+    next_at: datetime | None
+
+
+def look_around(connection: Connection, worker: str, of_accounts: ColumnElement[bool]) -> Round:
+    """The round of `worker`, which can serve what is `of_accounts`."""
+    ours = and_(jobs.c.lease_owner == worker, literal_column(IS_LIVE))
+    is_wished = and_(jobs.c.cancel_requested, jobs.c.cancel.is_(None))
+    counted = select(func.count(), func.count(case((is_wished, 1)))).select_from(jobs).where(ours)
+    mine, wished = connection.execute(counted).one()
+    accounts = select(jobs.c.provider, jobs.c.account).where(literal_column(UNBLOCKED)).distinct()
+    due = select(jobs.c.run_after).where(literal_column(FREE), of_accounts).order_by(jobs.c.run_after)
+    return Round(
+        frozenset(connection.execute(OWNERS).scalars()),
+        mine,
+        tuple(connection.execute(select(jobs.c.id).where(ours, is_wished)).scalars()) if wished else (),
+        frozenset((row.provider, row.account or "") for row in connection.execute(accounts)),
+        connection.execute(due.limit(1)).scalar(),
+    )
+
+
+def claims_of(connection: Connection, worker: str) -> AbstractSet[tuple[str, int]]:
+    """The ids and fencing tokens of what `worker` has claimed."""
+    query = select(jobs.c.id, jobs.c.fencing_token).where(jobs.c.lease_owner == worker, literal_column(IS_LIVE))
+    return {(row.id, row.fencing_token) for row in connection.execute(query)}

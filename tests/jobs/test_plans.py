@@ -1,0 +1,222 @@
+"""No statement about jobs reads a table that grows from beginning to end: PostgreSQL is asked how it does each."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import Connection, event, text
+
+from ltx_mcp.domain.errors import ErrorCode, JobError
+from ltx_mcp.domain.job import ChargeState, State
+from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.cancellation import Cancellation
+from ltx_mcp.jobs.files import FileStore
+from ltx_mcp.jobs.keeping import Keeping
+from ltx_mcp.jobs.recovery import RecoveryStore, Resolution
+from ltx_mcp.jobs.retention import Retention
+from ltx_mcp.jobs.spend import read_spend
+from ltx_mcp.jobs.steps.context import StepContext
+from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.same import Repeat, identity_of
+from ltx_mcp.jobs.store.store import Store
+from tests.conftest import Clock
+from tests.databases import PostgresServer
+from tests.jobs.test_store import New, ordered, priced
+
+GROWING = ("jobs", "events", "job_inputs", "tombstones", "sets")
+ENDED, CALLERS, DAYS, EVENTS_EACH, WAITING = 20_000, 50, 100, 2, 200
+PICTURE = "json_build_object('role', 'image', 'sha256', i::text)"
+FILL = "INSERT INTO jobs ({names}) SELECT {values} FROM jobs, generate_series(1, {rows}) AS i WHERE id = :id"
+
+
+@dataclass
+class Plans:
+    """Asks PostgreSQL how it does each statement that a database runs, just before it does."""
+
+    scans: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+    def look(self, connection: Connection, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        """Called before each statement."""
+        if not statement.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
+            return
+        self.seen.add(statement)
+        other = connection.connection.cursor()
+        other.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters or None)
+        found: Any = other.fetchone()
+        other.close()
+        for node in nodes_of(found[0][0]["Plan"]):
+            if node["Node Type"] == "Seq Scan" and node.get("Relation Name") in GROWING:
+                self.scans.append(f"{node['Relation Name']}: {statement}")
+
+
+def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes_of(part)
+
+
+@pytest.fixture
+def filled(home: Path, postgres: PostgresServer, new_job: New, clock: Clock) -> Iterator[Database]:
+    """Many jobs of many callers that ended on many days, and some that wait, each with its history."""
+    with closing(Database.open(home, postgres.new_database())) as database:
+        job = Store(database).place(priced(new_job(), "0.30"), clock()).job
+        day_us = 86_400_000_000
+        ended = {
+            "caller": f"'caller ' || i % {CALLERS}",
+            "fingerprint": "'f' || i",
+            "state": "CASE WHEN i % 1000 = 0 THEN 'unknown' ELSE 'succeeded' END",
+            "bill": "CASE WHEN i % 1000 = 0 THEN 'held' ELSE 'booked' END",
+            "day": f"to_char(date '2026-11-21' - i % {DAYS}, 'YYYY-MM-DD')",
+            "created_at": f"created_at - i % {DAYS} * {day_us} - i",
+            "finished_at": f"created_at - i % {DAYS} * {day_us}",
+            "inputs": f"CASE i % 4 WHEN 0 THEN json_build_array({PICTURE}) ELSE inputs END",
+            "request_key": "CASE WHEN i % 3 = 0 THEN 'k' || i END",
+        }
+        waiting = {
+            "next_at": "next_at + 1800000000",
+            "caller": f"'caller ' || i % {CALLERS}",
+            "fingerprint": "'w' || i",
+            "provider": "'other'",
+        }
+        with database.write() as connection:
+            _copy(connection, job.id, ENDED, {"id": "'job_e' || i"} | ended)
+            _copy(connection, job.id, WAITING, {"id": "'job_w' || i"} | waiting)
+            connection.execute(
+                text(
+                    "INSERT INTO events (job_id, at, what, detail) SELECT id, created_at, 'e', '{}' "
+                    f"FROM jobs, generate_series(1, {EVENTS_EACH}) AS i"
+                )
+            )
+            connection.execute(
+                text(
+                    "INSERT INTO tombstones SELECT 'caller ' || i % 50, 'old' || i, 'job_' || i, 'f' "
+                    "FROM generate_series(1, 5000) AS i"
+                )
+            )
+            connection.execute(
+                text(
+                    "INSERT INTO sets (id, caller, fingerprint, normal, created_at) SELECT 'set_' || i, "
+                    "'caller ' || i % 50, 'f' || i, '{}', i FROM generate_series(1, 5000) AS i"
+                )
+            )
+            connection.execute(text("DELETE FROM events WHERE job_id = :id"), {"id": job.id})
+            connection.execute(text("DELETE FROM jobs WHERE id = :id"), {"id": job.id})
+        with database.write() as connection:
+            connection.execute(text("ANALYZE"))
+        yield database
+
+
+def _copy(connection: Connection, job_id: str, rows: int, changed: dict[str, str]) -> None:
+    names = connection.execute(text("SELECT * FROM jobs LIMIT 0")).keys()
+    values = ", ".join(changed.get(name, name) for name in names)
+    connection.execute(text(FILL.format(names=", ".join(names), values=values, rows=rows)), {"id": job_id})
+
+
+@pytest.fixture
+def plans(filled: Database) -> Iterator[Plans]:
+    """What the database is asked from here on."""
+    plans = Plans()
+    event.listen(filled._engine, "before_cursor_execute", plans.look)
+    yield plans
+    event.remove(filled._engine, "before_cursor_execute", plans.look)
+
+
+def test_no_statement_scans_a_table_that_grows(
+    filled: Database, plans: Plans, home: Path, new_job: New, clock: Clock
+) -> None:
+    store = Store(filled, budget_usd=None)
+    live_a_life(store, new_job, clock)
+    live_as_a_set(store, new_job, clock)
+    look_at_everything(store, filled, new_job, clock)
+    settle(store, filled, new_job, clock)
+    assert Retention(filled, FileStore(home), DAYS - 10).clear(clock()) > 1_000
+    assert len(plans.seen) > 60
+    assert plans.scans == []
+
+
+def live_a_life(store: Store, new_job: New, clock: Clock) -> None:
+    """Placed in each way, claimed, moved along, given up by its worker, cancelled."""
+    new = priced(new_job(request_key="new", caller="caller 7"), "0.30", "0.40")
+    for repeat in Repeat:
+        store.check(replace(new, request_key=""), clock(), repeat)
+        store.find_same(identity_of(new, repeat), clock())
+    job = ordered(store, new, clock)
+    assert store.place(new, clock()).job.id == job.id
+    problem = JobError(ErrorCode.REJECTED, "No.")
+    store.fail_over(job, problem, clock())
+    job = store.transition(claimed(store, clock), State.SUBMITTING, clock(), submitted_by="w_a")
+    store.requeue(job, problem, clock(), timedelta(0))
+    job = claimed(store, clock)
+    job = store.wait_for_sources(job, clock())
+    job = claimed(store, clock)
+    job = store.update(job, progress=0.5)
+    job = store.transition(job, State.SUBMITTING, clock(), submitted_by="w_a", ordered_at=clock())
+    job = store.record_submission(job, State.RUNNING, clock(), "accepted", provider_ref={"id": "r"})
+    store.request_cancel("caller 7", job.id, clock())
+    store.release_claims("w_a", frozenset(), clock(), died=True)
+    job = claimed(store, clock)
+    store.transition(store.transition(job, State.SAVING, clock()), State.SUCCEEDED, clock(), bill=ChargeState.BOOKED)
+
+
+def claimed(store: Store, clock: Clock) -> Any:
+    job = store.claim("w_a", {"fal": 3, "local": 3}, clock(), {("fal", ""), ("fal1", "")}, frozenset({"local"}))
+    assert job is not None
+    return job
+
+
+def live_as_a_set(store: Store, new_job: New, clock: Clock) -> None:
+    new = priced(new_job(takes=2, caller="caller 9"), "0.30")
+    made = store.place_set(new, clock()).job_set
+    assert store.place_set(new, clock()).job_set.id == made.id
+    store.find(f"{made.id}/2", "caller 9")
+    store.named(made.id, "caller 9", 5)
+    chained = replace(new_job(prompt="next", caller="caller 9"), inputs=(Input(role="image", job_id=made.takes[0].id),))
+    follower = store.place(chained, clock()).job
+    assert follower.blocked_by
+    for each in (*made.takes, follower):
+        store.request_cancel("caller 9", each.id, clock())
+
+
+def look_at_everything(store: Store, database: Database, new_job: New, clock: Clock) -> None:
+    waiting = store.place(priced(new_job(prompt="waits", caller="caller 3"), "0.30"), clock()).job
+    for caller in (None, "caller 3"):
+        for before in (None, (clock(), "job_x")):
+            store.page(caller, "", 20, before)
+        store.get("job_e7", caller)
+        read_spend(database, caller, clock().date(), 2, store.budget(clock()), "caller")
+        store.budgets(clock(), caller)
+    store.page("caller 3", "failed", 20, None)
+    store.named("job_e77", "caller 3", 3)
+    store.look_around("w_a", {("fal", "")})
+    store.claims_of("w_a")
+    store.live()
+    store.count_ahead(waiting)
+    store.history("job_e7")
+    store.reload(waiting)
+    no_wake: Callable[[str], None] = lambda job_id: None  # noqa: E731
+    cancellation = Cancellation(database, no_wake, _never, clock)
+    Keeping(database, cast(StepContext, None), clock)._needing("job_e7")
+    cancellation.request("caller 3", [waiting.id])
+
+
+async def _never(seen: dict[str, int]) -> None:
+    """Nothing changes."""
+
+
+def settle(store: Store, database: Database, new_job: New, clock: Clock) -> None:
+    recovery = RecoveryStore(database)
+    for resolution in (Resolution.CHARGED, Resolution.NOT_CHARGED):
+        job = ordered(store, priced(new_job(prompt=f"lost {resolution}"), "0.30"), clock)
+        store.release_claims("w_a", frozenset(), clock(), died=True)
+        recovery.unknown("fal")
+        recovery.resolve(job.id, resolution, clock())
+    job = ordered(store, priced(new_job(prompt="asked"), "0.30"), clock)
+    job = store.record_submission(job, State.UNKNOWN, clock(), "lost", provider_ref={"id": "r"})
+    clock.turn(hours=1)
+    store.recheck("local", job.id, clock())
+    store.recheck_due(clock())

@@ -1,0 +1,1 @@
+"""Logins with real parts: a certified identity provider on loopback, the SDK's own clients, our server as a process."""
