@@ -23,6 +23,8 @@ LEFT_EMPTY = "${user_config."
 DEFAULT_LIVE_JOBS = 100
 DEFAULT_CONNECTIONS = 8
 MIN_SIGNING_KEY_CHARS = 32
+FOLDER, BUCKET = "folder", re.compile(r"(s3|gs|az)://[A-Za-z0-9][\w.-]*(/[^?#\s]*)?", re.ASCII)
+"""Where films may lie."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _PATHS = tuple(f"{PREFIX}{name}" for name in ("HOME", "MODELS", "TOKENS_FILE", "CALLERS_FILE"))
 _ADDRESS = f"{PREFIX}DATABASE_URL"
@@ -53,6 +55,12 @@ class Settings:
         "PostgreSQL database that several servers share, as postgresql://user:password@host/name",
         "a SQLite file in HOME",
         is_secret=True,
+    )
+    store_text: str = _setting(
+        "VIDEO_STORE",
+        "where films and inputs lie: `folder`, or a bucket that several servers share, as s3://bucket/folder, gs:// or "
+        "az://",
+        "folder: in HOME",
     )
     connections_text: str = _setting(
         "DATABASE_CONNECTIONS", "most connections of one process to its database", str(DEFAULT_CONNECTIONS)
@@ -113,6 +121,11 @@ class Settings:
         if folder.parts[:1] == ("~",):  # it would be a folder of that name
             raise _homeless()
         return folder.absolute()
+
+    @property
+    def bucket(self) -> str:
+        """The address of the bucket; empty for the folder."""
+        return "" if self.store_text.lower() == FOLDER else self.store_text.rstrip("/")
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -255,6 +268,8 @@ def _check(settings: Settings) -> None:
         raise _bad("FRAMES", settings.frames_text, "on or off")
     if settings.database_url and urlsplit(settings.database_url).scheme not in ("postgresql", "postgres"):
         raise _bad("DATABASE_URL", "", "an address such as postgresql://user:password@host:5432/name")
+    if settings.bucket and not BUCKET.fullmatch(settings.bucket):
+        raise _bad("VIDEO_STORE", "", "folder, or an address such as s3://films; keys are no part of it")
     counts = (
         ("KEEP_DAYS", settings.keep_text, "days", 365_000),
         ("DATABASE_CONNECTIONS", settings.connections_text, "connections", 1000),

@@ -16,7 +16,7 @@ from ltx_mcp.presentation.config import make_config, read_edge
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.settings import described, read_overlay_path, read_settings
 
-DESIGNED = ["VIDEO_STORE", "WEBHOOKS"]
+DESIGNED = ["WEBHOOKS"]
 OVERLAY = """
 name = "local"
 [[offer]]
@@ -150,10 +150,27 @@ def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str, allowe
     assert allowed in str(raised.value)
 
 
-def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
-    with pytest.raises(SetupError, match=r"LTX_MCP_PUBLIC_URL cannot be used") as raised:
-        read_settings({"LTX_MCP_PUBLIC_URL": "https://me:hunter2@films.example.com"})
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("PUBLIC_URL", "https://me:hunter2@films.example.com"),
+        ("VIDEO_STORE", "s3://me:hunter2@films"),
+        ("VIDEO_STORE", "s3://films?secret=hunter2"),
+        ("VIDEO_STORE", "/srv/hunter2"),
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(name: str, address: str) -> None:
+    with pytest.raises(SetupError, match=f"LTX_MCP_{name} cannot be used") as raised:
+        read_settings({f"LTX_MCP_{name}": address})
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "bucket"),
+    [("", ""), ("folder", ""), ("Folder", ""), ("s3://films", "s3://films"), ("gs://films/ltx/", "gs://films/ltx")],
+)
+def test_films_lie_in_the_home_or_in_the_bucket_that_is_named(text: str, bucket: str) -> None:
+    assert read_settings({"LTX_MCP_VIDEO_STORE": text}).bucket == bucket
 
 
 UNFILLED = ["${env:FAL_KEY}", "${FAL_KEY}", "$FAL_KEY", " ${input:fal-key} ", "<UNKNOWN>"]

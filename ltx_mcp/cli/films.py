@@ -1,7 +1,6 @@
 """`open`, `rm` and `jobs fetch`: the film of a job shown by the system, removed from this machine, or fetched again."""
 
 from functools import partial
-from pathlib import Path
 
 import click
 
@@ -30,7 +29,10 @@ def open(job_id: str, whose: str) -> None:
 
 
 async def _film_of(name: str, whose: str) -> str:
-    ((job, path, _),) = await _find((name,), whose)
+    wanted = read_options(CheckJob, "check_job", {"job_id": name}).job_id
+    async with open_jobs() as jobs:
+        job = await jobs.get(*await find_owner(jobs, wanted, whose))
+        path = await jobs.keeping.bring(job)
     if path is None:
         raise CallerError(
             ErrorCode.INPUT_FAILED,
@@ -40,13 +42,13 @@ async def _film_of(name: str, whose: str) -> str:
     return str(path)
 
 
-async def _find(names: tuple[str, ...], whose: str) -> list[tuple[Job, Path | None, bool]]:
-    """These jobs, each once, where its film lies and whether it can be fetched again. Raises CallerError."""
+async def _find(names: tuple[str, ...], whose: str) -> list[tuple[Job, bool]]:
+    """These jobs, each once, and whether its film can be fetched again. Raises CallerError."""
     wanted = [read_options(CheckJob, "check_job", {"job_id": name}).job_id for name in names]
     async with open_jobs() as jobs:
         owners = dict([await find_owner(jobs, name, whose) for name in wanted])
         found = [await jobs.get(job_id, caller) for job_id, caller in owners.items()]
-        return [(job, jobs.film(job), jobs.keeping.may_be_fetched(job)) for job in found]
+        return [(job, jobs.keeping.may_be_fetched(job)) for job in found]
 
 
 @click.command(short_help="Remove the film of JOB from this machine.")
@@ -59,7 +61,7 @@ def rm(job_ids: tuple[str, ...], yes: bool, whose: str) -> None:
     What it cost stays in the books, and JOB in the list. One that is under way must be cancelled first.
     """
     found = run(partial(_find, job_ids, whose))
-    for job, _, may_be_fetched in found:
+    for job, may_be_fetched in found:
         if yes or job.live:
             continue
         after = (
@@ -70,7 +72,7 @@ def rm(job_ids: tuple[str, ...], yes: bool, whose: str) -> None:
             say(f"ltx-mcp: {job.id} was not removed: nobody can be asked here; --yes says it.")
             raise SystemExit(REFUSED)
         agree_or_leave(question, "Nothing was removed.")
-    run(partial(_remove, {job.id: job.caller for job, _, _ in found}))
+    run(partial(_remove, {job.id: job.caller for job, _ in found}))
 
 
 async def _remove(owners: dict[str, str]) -> None:

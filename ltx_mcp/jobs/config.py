@@ -15,7 +15,8 @@ class JobsConfig:
     names. Above `confirm_above_usd` a person must agree; None: never. Without `database_url` the database is a file in
     `home`. Jobs that ended `keep_days` ago are removed; None: never. A caller may have `max_live_jobs` at a time; None:
     any number. Relative paths start at `cwd`; `is_typed`: a person writes them, see `media/paths.py`.
-    `limits_by_caller` stand for limits that are not the same for all."""
+    `limits_by_caller` stand for limits that are not the same for all. `video_store` is the address of the bucket where
+    films and inputs are kept; empty: in `home`."""
 
     home: Path
     catalog: Catalog
@@ -30,6 +31,7 @@ class JobsConfig:
     is_typed: bool = False
     limits_by_caller: LimitsOf | None = None
     database_connections: int = 8
+    video_store: str = ""
 
     @property
     def limits_of(self) -> LimitsOf:

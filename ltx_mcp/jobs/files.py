@@ -1,5 +1,8 @@
 """Videos and inputs in folders of HOME: what is complete has its final name, everything else is a `.part` of one
-claim."""
+claim.
+
+What is asynchronous here is all that is different where they lie in a bucket: see `bucket/files.py`.
+"""
 
 import hashlib
 import json
@@ -11,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import anyio.to_thread
@@ -27,6 +31,9 @@ from ltx_mcp.jobs.store.errors import storage_failed
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.private import FILE, create_private, make_folder, open_private
 
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.bucket.objects import Method
+
 CONVERTED = "-2-as"
 """What follows the digest in the name of a converted input; its number grows when conversions change."""
 
@@ -37,13 +44,14 @@ class FileStore:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._videos = home / "videos"
+        self._kept = self._videos
         self._inputs = home / "inputs"
         self._incoming = home / "incoming"
         self._in_use: dict[str, FileLock] = {}
 
     def video(self, job_id: str) -> Path:
         """Where a finished job's video is."""
-        return self._videos / f"{job_id}.mp4"
+        return self._kept / f"{job_id}.mp4"
 
     def kept_video(self, job: Job) -> Path | None:
         """The video of a job that succeeded, while it is on this machine."""
@@ -52,11 +60,40 @@ class FileStore:
 
     def sheet(self, job_id: str) -> Path:
         """Where its contact sheet is."""
-        return self._videos / f"{job_id}.jpg"
+        return self._kept / f"{job_id}.jpg"
 
     def poster(self, job_id: str) -> Path:
         """Where the picture is that stands for a film that was joined."""
-        return self._videos / f"{job_id}.poster.jpg"
+        return self._kept / f"{job_id}.poster.jpg"
+
+    def is_kept(self, job: Job) -> bool:
+        """Whether a job that succeeded has a video as far as can be told without asking another machine."""
+        return self.kept_video(job) is not None
+
+    async def place(self, job: Job, method: "Method") -> Path | str | None:
+        """Where whoever may have the video gets it: a file of this machine, or an address for this method."""
+        return self.kept_video(job)
+
+    async def has(self, path: Path) -> bool:
+        """Whether what belongs at this path, of those that this store gives, is kept."""
+        return await anyio.to_thread.run_sync(path.exists)
+
+    async def bring(self, path: Path) -> Path | None:
+        """Where it can be read on this machine, which may take a while; None where it is not kept."""
+        return path if await anyio.to_thread.run_sync(path.exists) else None
+
+    async def saved(self, job: Job) -> VideoInfo | None:
+        """The video that an earlier lease owner has kept, if that can be told."""
+        return None
+
+    async def save_video(self, job: Job, part: Path, video: VideoInfo) -> VideoInfo:
+        """Keep the complete video with its pictures; returns the figures of the one that is kept."""
+        await anyio.to_thread.run_sync(self.keep_video, job, part, video)
+        return video
+
+    async def save_input(self, given: Input, found: Path) -> None:
+        """Keep the bytes of an input."""
+        await anyio.to_thread.run_sync(self.keep_input, given, found)
 
     def part(self, job: Job) -> Path:
         """Where the owner of this fencing token, and nobody else, writes the video."""
@@ -87,7 +124,7 @@ class FileStore:
     def remove_video(self, job_id: str) -> None:
         """Remove a video with everything that belongs to it."""
         with self._storage_errors():
-            sidecar = self._videos / f"{job_id}.json"
+            sidecar = self._kept / f"{job_id}.json"
             for path in (self.video(job_id), self.sheet(job_id), self.poster(job_id), sidecar):
                 path.unlink(missing_ok=True)
             for path in self._videos.glob(f"{job_id}.*part*"):
@@ -96,9 +133,9 @@ class FileStore:
     def remove_inputs(self, used: Callable[[Sequence[str]], Container[str]], before: datetime) -> None:
         """Remove inputs older than this time; `used` says which of their digests jobs still use."""
         old = [path for path in self._inputs.glob("*") if self._is_old_input(path, before)]
-        kept = used([_digest(path) for path in old])
+        kept = used([digest_in(path.name) for path in old])
         for path in old:
-            if _digest(path) not in kept:
+            if digest_in(path.name) not in kept:
                 with self._storage_errors():
                     path.unlink(missing_ok=True)
 
@@ -112,7 +149,7 @@ class FileStore:
         with self._storage_errors():
             sidecar = self._videos / f"{job.id}.json"
             temporary = part.with_suffix(".json.part")
-            about = json.dumps(_about(job, video), indent=1, ensure_ascii=False) + "\n"
+            about = json.dumps(describe_video(job, video), indent=1, ensure_ascii=False) + "\n"
             with open_private(temporary, "wb") as file:
                 file.write(about.encode())
             os.replace(temporary, sidecar)
@@ -147,7 +184,8 @@ class FileStore:
 
     def make_media(self) -> MediaClient:
         """The media processes; they see the folders of videos and inputs, not the database beside them."""
-        return MediaClient(inputs_in=(self._incoming,), films_in=(self._videos, self._incoming))
+        films = dict.fromkeys((self._videos, self._kept, self._incoming))
+        return MediaClient(inputs_in=(self._incoming,), films_in=tuple(films))
 
     @asynccontextmanager
     async def folder(self) -> AsyncIterator[Path]:
@@ -224,16 +262,17 @@ def _unlock(lock: FileLock) -> None:
         Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def _digest(path: Path) -> str:
-    """The digest of an input, which its name begins with."""
-    return re.split("[-.]", path.name)[0]
+def digest_in(name: str) -> str:
+    """The digest of an input, which the name of its file begins with."""
+    return re.split("[-.]", name)[0]
 
 
 def _is_older(path: Path, moment: datetime) -> bool:
     return path.stat().st_mtime < moment.timestamp()
 
 
-def _about(job: Job, video: VideoInfo) -> dict[str, object]:
+def describe_video(job: Job, video: VideoInfo) -> dict[str, object]:
+    """What other programs are told about a video."""
     offer = job.offer
     return {
         "job_id": job.id,

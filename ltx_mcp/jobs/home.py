@@ -15,7 +15,7 @@ from pathlib import Path
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.private import FOLDER, HAS_MODES, OTHERS, close_to_others, is_open, make_folder
 
-FOLDERS = ("videos", "inputs", "incoming", "workers")
+FOLDERS = ("videos", "inputs", "incoming", "cache", "workers")
 DATABASE = "jobs.sqlite"
 FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", "worker.log", "kept-keys")
 SHARED = ("/tmp", "/var/tmp", "/dev/shm")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
@@ -18,6 +19,9 @@ from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import record
 from ltx_mcp.jobs.store.schema import job_inputs, jobs
 from ltx_mcp.media.messages import SHEET_CELLS, SheetRow
+
+if TYPE_CHECKING:
+    from ltx_mcp.jobs.bucket.objects import Method
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +46,14 @@ class Keeping:
 
     async def sheet(self, job: Job) -> ShownImage | None:
         """The contact sheet, which was made when the video was saved."""
-        path = self.context.files.sheet(job.id)
-        if self.context.files.kept_video(job) is None or not path.exists():
+        path = await self._sheet(job)
+        if path is None:
             return None
         return ShownImage(await self.database.run_in_thread(path.read_bytes), "image/jpeg")
 
     async def set_sheet(self, takes: Sequence[Job]) -> ShownImage | None:
         """The contact sheets of these takes as one picture, a row for each; None where none has one."""
-        rows = [self._row(take) for take in takes]
+        rows = [await self._row(take) for take in takes]
         if not any(row.sheet for row in rows):
             return None
         async with self.context.files.folder() as folder:
@@ -61,9 +65,13 @@ class Keeping:
                 return None
             return ShownImage(await self.database.run_in_thread(path.read_bytes), "image/jpeg")
 
-    def _row(self, take: Job) -> SheetRow:
-        sheet, video = self.context.files.sheet(take.id), take.film
-        if video is not None and self.context.files.kept_video(take) and sheet.exists():
+    async def _sheet(self, job: Job) -> Path | None:
+        """Its contact sheet, on this machine; None where it or the video is gone."""
+        return await self.context.files.bring(self.context.files.sheet(job.id)) if await self.is_there(job) else None
+
+    async def _row(self, take: Job) -> SheetRow:
+        sheet, video = await self._sheet(take), take.film
+        if video is not None and sheet is not None:
             last_s = max(0, video.frames - 1) / video.fps if video.fps else 0.0
             moments = tuple(last_s * step / (SHEET_CELLS - 1) for step in range(SHEET_CELLS))
             return SheetRow(take.take, "", str(sheet), video.width, video.height, moments)
@@ -73,7 +81,7 @@ class Keeping:
 
     async def frame(self, job: Job, seconds: float) -> ShownImage:
         """One frame, at most LONG_SIDE pixels long. Raises CallerError if there is no video or it is shorter."""
-        video = self.context.files.kept_video(job)
+        video = await self.bring(job)
         if video is None:
             raise CallerError(
                 ErrorCode.INVALID_REQUEST,
@@ -85,6 +93,23 @@ class Keeping:
             await self.context.media.take_frame(video, seconds, path, "jpeg", LONG_SIDE)
             return ShownImage(await self.database.run_in_thread(path.read_bytes), "image/jpeg")
 
+    async def bring(self, job: Job) -> Path | None:
+        """The video on this machine, brought here first where it lies in a bucket; None where there is none."""
+        is_made = job.state is State.SUCCEEDED
+        return await self.context.files.bring(self.context.files.video(job.id)) if is_made else None
+
+    async def is_there(self, job: Job) -> bool:
+        """Whether it has a video that is kept."""
+        return job.state is State.SUCCEEDED and await self.context.files.has(self.context.files.video(job.id))
+
+    def is_kept(self, job: Job) -> bool:
+        """The same, as far as can be told at once."""
+        return self.context.files.is_kept(job)
+
+    async def place(self, job: Job, method: "Method") -> Path | str | None:
+        """Where whoever may have the video gets it: a file of this machine, or an address for this method."""
+        return await self.context.files.place(job, method)
+
     async def remove(self, job: Job) -> None:
         """Remove a video that no live job needs. Raises CallerError."""
         if job.live:
@@ -93,7 +118,7 @@ class Keeping:
                 f"{job.id} is under way, and what it makes may be paid.",
                 f"cancel_job {job.id} ends it first.",
             )
-        if not self.context.files.video(job.id).exists():
+        if not await self.context.files.has(self.context.files.video(job.id)):
             raise CallerError(ErrorCode.INVALID_REQUEST, f"{job.id} has no film on this machine.")
         if needing := await self.database.run_in_thread(self._needing, job.id):
             raise CallerError(
@@ -106,7 +131,7 @@ class Keeping:
 
     async def fetch(self, job: Job) -> Path:
         """The video of a job that succeeded, downloaded again if it is gone. Raises LtxError."""
-        if video := self.context.files.kept_video(job):
+        if video := await self.bring(job):
             return video
         self._check(job)
         async with self.context.files.folder() as folder:
@@ -114,7 +139,7 @@ class Keeping:
             await self.context.fetch_video(job, part)
             measured = await self.context.media.measure_film(part)
             await self.context.media.make_sheet(part, self.context.files.sheet(job.id))
-            await self.database.run_in_thread(self.context.files.keep_video, job, part, measured)
+            await self.context.files.save_video(job, part, measured)
         await self.database.run_in_thread(self._record, job, "film_fetched")
         return self.context.files.video(job.id)
 

@@ -126,7 +126,7 @@ class Placement:
                     return question
             for each in given:
                 if each.path is not None:
-                    await self.store.run_in_thread(self.files.keep_input, each.input, each.path)
+                    await self.files.save_input(each.input, each.path)
         return await self.store.run_in_thread(self.place, new, self.now(), repeat)
 
     async def quotes(self, arguments: EstimateCost, caller: str) -> Plan:

@@ -146,9 +146,7 @@ class InputResolver:
         position = reference.frame_position
         moment = position if isinstance(position, str) else repr(position)
         given = input_of(source, role, moment if kind_of(role) == "image" else "")
-        is_removed = source.state is State.SUCCEEDED and not await self.store.run_in_thread(
-            self.files.video(source.id).exists
-        )
+        is_removed = source.state is State.SUCCEEDED and not await self.files.has(self.files.video(source.id))
         problem = removed_video(role, source.id) if is_removed else _source_problem(role, source, reference)
         return ResolvedInput(given, None, problem, source=source)
 

@@ -18,10 +18,10 @@ from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.job_set import JobSet, jobs_of, one_take_needed
 from ltx_mcp.domain.plan import Catalog, Plan
 from ltx_mcp.jobs.accounts import why_not_served
+from ltx_mcp.jobs.bucket.files import open_files
 from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore
-from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.keeping import Keeping
 from ltx_mcp.jobs.operator import OperatorView
@@ -68,7 +68,7 @@ class Jobs:
         self._now = now
         self._sleep = sleep
         self._database = database
-        self._files = FileStore(config.home)
+        self._files = open_files(config.home, config.video_store, config.lookup)
         self._media = self._files.make_media()
         self._store = Store(database, budget_usd=config.budget_usd, limits_of=config.limits_of)
         self._liveness: Liveness = (

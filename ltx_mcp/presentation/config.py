@@ -90,6 +90,7 @@ def make_config(settings: Settings, catalog: Catalog, *, paths: bool, is_typed: 
         is_typed,
         read_callers(settings, catalog),
         settings.database_connections,
+        settings.bucket,
     )
 
 

@@ -26,11 +26,12 @@ class Link:
 @dataclass(frozen=True)
 class Links:
     """How a caller reaches videos: with `link_of` over HTTP, else by path on this machine. Only `local_providers` may
-    link to this machine; None: any may."""
+    link to this machine; None: any may. `is_kept`: whether there is a video to link to, where not all have paths."""
 
     path_of: Callable[[Job], Any]
     link_of: Callable[[Job, datetime], Link] | None = None
     local_providers: Collection[str] | None = None
+    is_kept: Callable[[Job], bool] | None = None
 
     def video(self, job: Job, now: datetime) -> Link | None:
         """The provider's address while it lives, then ours."""
@@ -39,6 +40,8 @@ class Links:
         theirs = read_address(job.result_url, is_loopback=is_local)
         if theirs and (expires is None or expires > now):
             return Link(theirs)
+        if self.link_of and self.is_kept:
+            return self.link_of(job, now) if self.is_kept(job) else None
         path = self.path_of(job)
         if path is None:
             return None
@@ -67,4 +70,4 @@ def links_of(jobs: "Jobs", base_url: str = "", sign: Sign | None = None) -> Link
         query, expires_at = sign(job.id, now)
         return Link(f"{url}?{query}", expires_at)
 
-    return Links(jobs.film, link_of if base else None, jobs.loopback_providers)
+    return Links(jobs.film, link_of if base else None, jobs.loopback_providers, jobs.keeping.is_kept)

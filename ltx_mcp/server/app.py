@@ -102,7 +102,7 @@ def make_server(
             tools=[*tools],
             extensions=[
                 Tasks(JobTasks(), [tool.name for tool in tools if tool.annotations == PAID]),
-                make_player(catalog, settings.lookup, base_url),
+                make_player(catalog, settings.lookup, base_url, settings.bucket),
             ],
             lifespan=lifespan,
             request_state_security=make_request_state_security(settings.signing_keys),

@@ -67,14 +67,16 @@ def add_resources(server: MCPServer[Any], catalog: Catalog) -> None:
         with _as_resource_errors():
             app_context, jobs = await open_jobs(context)
             job = await jobs.get(job_id, current_caller())
-            view, path = await app_context.view(job), jobs.film(job)
-            if path is None:
-                raise LtxError(ErrorCode.INVALID_REQUEST, f"{view.job_id} is {view.state}; it has no film yet.")
-            if path.stat().st_size > MAX_BLOB_BYTES:
+            view, is_there = await app_context.view(job), await jobs.keeping.is_there(job)
+            is_large = is_there and job.film is not None and job.film.size_bytes > MAX_BLOB_BYTES
+            path = None if is_large else await jobs.keeping.bring(job)  # what is too large need not even be brought
+            if is_large or (path is not None and path.stat().st_size > MAX_BLOB_BYTES):
                 raise LtxError(
                     ErrorCode.INVALID_REQUEST,
                     f"The film has {view.size_bytes:,} bytes, too many to send here: {view.video_url}",
                 )
+            if path is None:
+                raise LtxError(ErrorCode.INVALID_REQUEST, f"{view.job_id} is {view.state}; it has no film yet.")
             return path.read_bytes()
 
     @server.resource(

@@ -11,7 +11,7 @@ from typing import Any
 from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecurityMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from ltx_mcp.domain.errors import CallerError, LtxError
 from ltx_mcp.jobs.callers import LOCAL
@@ -22,6 +22,7 @@ from ltx_mcp.server.http_bodies import FileTransfers, VideoResponse
 
 NOT_FOUND = "not found"
 EXPIRED = "this link has expired; check_job gives a new one"
+NOT_KEPT = {"Cache-Control": "no-store"}
 FOR_ONE_PERSON = {"Cache-Control": "private"}
 
 
@@ -53,14 +54,16 @@ async def _video(app_context: AppContext, request: Request, job_id: str, downloa
         return PlainTextResponse(EXPIRED if proof is Proof.EXPIRED else NOT_FOUND, 404, headers)
     try:
         jobs = await app_context.jobs()
-        path = jobs.film(await jobs.get(job_id, caller))
+        place = await jobs.keeping.place(await jobs.get(job_id, caller), "HEAD" if request.method == "HEAD" else "GET")
     except CallerError:
         return PlainTextResponse(NOT_FOUND, 404, headers)
     except LtxError as error:
         return PlainTextResponse(error.code, 503, headers)
-    if path is None:
+    if place is None:
         return PlainTextResponse("this job has no film", 404, headers)
-    return VideoResponse(downloads, path, headers)
+    if isinstance(place, str):  # an address in the bucket lives for minutes: nobody may keep where it led to
+        return RedirectResponse(place, 307, NOT_KEPT)
+    return VideoResponse(downloads, place, headers)
 
 
 def _caller_of(request: Request, signer: LinkSigner | None) -> str | None:

@@ -163,15 +163,20 @@ async def opened(
     fetch: Fetch | None = None,
     overlay: str = "",
     callers: Path | None = None,
+    database_url: str = "",
+    bucket: str = "",
+    works: bool = True,
 ) -> AsyncIterator[Bench]:
     """An open home; `env` is laid over the emulator's own settings, and an empty value takes one away. `fetch` is for
     callers' URLs, where the one that ships would refuse a test's own server; `overlay` is what LTX_MCP_MODELS has, and
-    `callers` the file of LTX_MCP_CALLERS_FILE."""
+    `callers` the file of LTX_MCP_CALLERS_FILE. Without `works` it only takes orders."""
     base_url, world = emulated
     world.wait_s, world.work_s = 0.0, 0.05
     given = settings(base_url) | dict(env or {})
     catalog, time = catalog_of(given, providers, overlay), FastTime(factor)
-    config = JobsConfig(home, catalog, budget_usd, folders, lookup_in(given))
+    config = JobsConfig(
+        home, catalog, budget_usd, folders, lookup_in(given), database_url=database_url, video_store=bucket
+    )
     if callers is not None:
         file = CallersFile(callers, catalog.providers, CallerLimits(), lookup_in(given))
         config = replace(config, limits_by_caller=file.limits_of)
@@ -181,7 +186,8 @@ async def opened(
             jobs._placement.reader = InputReader(
                 folders, jobs._media.probe_image, fetch, probe_media=jobs._media.probe_media
             )
-        await jobs.start(group)
+        if works:
+            await jobs.start(group)
         ticking = anyio.CancelScope()
         group.start_soon(_tick, jobs, ticking)
         try:

@@ -64,21 +64,21 @@ async def read_contents(jobs: "Jobs", job: Job) -> Contents:
     if job.state is not State.SUCCEEDED:
         hint = "ltx-mcp jobs --watch follows it." if job.live else f"ltx-mcp jobs show {job.id} says why."
         raise CallerError(ErrorCode.INVALID_REQUEST, f"{job.id} is {job.state}: there is no film to take away.", hint)
-    shots = await _joined(jobs, files, job) if job.offer.join else (_alone(files, job),)
+    shots = await _joined(jobs, files, job) if job.offer.join else (await _alone(files, job),)
     return Contents(
         job,
-        _kept(files, job),
-        _there(files.sheet(job.id)),
-        _there(files.poster(job.id)),
+        await _kept(files, job),
+        await files.bring(files.sheet(job.id)),
+        await files.bring(files.poster(job.id)),
         shots,
         await _sound(jobs, files, job) if job.offer.join else None,
         await _ancestors(jobs, job),
     )
 
 
-def _alone(files: "FileStore", job: Job) -> Shot:
+async def _alone(files: "FileStore", job: Job) -> Shot:
     """A film that was not joined is its own only shot."""
-    media = _media_of(_kept(files, job), FILM, job, input_of(job, "video"))
+    media = _media_of(await _kept(files, job), FILM, job, input_of(job, "video"))
     return Shot(media, 0.0, media.duration, False, "")
 
 
@@ -91,7 +91,7 @@ async def _joined(jobs: "Jobs", files: "FileStore", job: Job) -> tuple[Shot, ...
         given = find_input(job.inputs, f"video{number}")
         assert given is not None
         source = await jobs.get(given.job_id, LOCAL) if given.job_id else None
-        path = _kept(files, source) if source else _given(files, given, f"video {number}")
+        path = await (_kept(files, source) if source else _given(files, given, f"video {number}"))
         if path not in known:
             name = f"{SHOTS}/{number:02}-{_slug(clip, source)}{path.suffix}"
             read = input_of(source, given.role) if source else given
@@ -110,7 +110,7 @@ async def _sound(jobs: "Jobs", files: "FileStore", job: Job) -> Media | None:
     if given is None:
         return None
     source = await jobs.get(given.job_id, LOCAL) if given.job_id else None
-    path = _kept(files, source) if source else _given(files, given, "the sound")
+    path = await (_kept(files, source) if source else _given(files, given, "the sound"))
     return _media_of(path, f"sound{path.suffix}", source, input_of(source, "audio") if source else given)
 
 
@@ -128,12 +128,9 @@ async def _ancestors(jobs: "Jobs", job: Job) -> tuple[Job, ...]:
     return tuple(sorted(found.values(), key=lambda each: each.created_at))
 
 
-def _there(path: Path) -> Path | None:
-    return path if path.exists() else None
-
-
-def _kept(files: "FileStore", job: Job) -> Path:
-    if path := files.kept_video(job):
+async def _kept(files: "FileStore", job: Job) -> Path:
+    path = await files.bring(files.video(job.id)) if job.state is State.SUCCEEDED else None
+    if path is not None:
         return path
     raise CallerError(
         ErrorCode.INPUT_FAILED,
@@ -142,9 +139,9 @@ def _kept(files: "FileStore", job: Job) -> Path:
     )
 
 
-def _given(files: "FileStore", given: Input, what: str) -> Path:
-    path = files.input(given)
-    if path.exists():
+async def _given(files: "FileStore", given: Input, what: str) -> Path:
+    path = await files.bring(files.input(given))
+    if path is not None:
         return path
     raise CallerError(ErrorCode.INPUT_FAILED, f"The file that {what} was made from is not kept here any more.")
 

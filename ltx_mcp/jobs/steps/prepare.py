@@ -22,6 +22,7 @@ from ltx_mcp.domain.offer import NotOfferedError, row_of
 from ltx_mcp.domain.request import Input, argument_of
 from ltx_mcp.jobs.files import CONVERTED, digest_of
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
+from ltx_mcp.jobs.store.errors import BucketUnavailableError
 from ltx_mcp.jobs.store.transitions import removed_video
 from ltx_mcp.media.inputs import to_input
 from ltx_mcp.providers.base import SupportsUpload
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 10
 UPLOAD_TRIES = 3
+AWAY_S = 10.0
 NOT_ORDERED = "Nothing was ordered, and nothing is held."
 SEND_PLAIN, ORDER_AGAIN = (
     "Give it as a plain MP4 or M4A, which is sent as it is.",
@@ -46,7 +48,14 @@ class PrepareStep:
         self._store = context.store
 
     async def step(self, job: Job, work: WorkInProgress) -> Job:
-        """Prepare one job. Raises LtxError when it cannot be ordered at all."""
+        """Prepare one job. Raises LtxError when it cannot be ordered at all. While the bucket is away, it waits."""
+        try:
+            return await self._prepare(job, work)
+        except BucketUnavailableError as error:
+            logger.warning("%s: %s", job.id, error, extra={"trouble": str(error.code)})
+            return await self._context.wait(job, f"{NOT_SENT}{error.message}", AWAY_S)
+
+    async def _prepare(self, job: Job, work: WorkInProgress) -> Job:
         if job.cancel_requested:
             return await self._context.stopped(job)
         if job.attempts >= MAX_ATTEMPTS:
@@ -108,8 +117,8 @@ class PrepareStep:
                 "Order that shot again, then this one.",
             )
         files = self._context.files
-        video = files.video(source.id)
-        if not await self._store.run_in_thread(video.exists):
+        video = await files.bring(files.video(source.id))
+        if video is None:
             raise removed_video(argument_of(given.role), source.id)
         if given.kind == "video":
             return await self._keep(given, video, await self._context.media.probe_video(video))
@@ -132,7 +141,7 @@ class PrepareStep:
         sha256, size_bytes = await self._store.run_in_thread(digest_of, path), path.stat().st_size
         read = to_input(info, given.role, sha256, size_bytes)
         kept = given.measured(read)
-        await self._store.run_in_thread(self._context.files.keep_input, kept, path)
+        await self._context.files.save_input(kept, path)
         return kept
 
     # -- what the order points at -------------------------------------------------------------------------------
@@ -142,14 +151,19 @@ class PrepareStep:
         rule = self._context.spec(job).inputs[given.kind]
         given = await self._converted(job, given, rule)
         self._check_sent(job, given)
-        path = self._context.files.input(given)
+        if rule.ways[0] == "upload":
+            return await self._upload(job, given)
+        path = await self._brought(given)
         match rule.ways[0]:
-            case "upload":
-                return await self._upload(job, given)
             case "data":
                 content = base64.b64encode(await self._store.run_in_thread(path.read_bytes)).decode()
                 return f"data:{mime_type(given.format)};base64,{content}"
         return str(path)
+
+    async def _brought(self, given: Input) -> Path:
+        """The bytes of an input, on this machine."""
+        path = self._context.files.input(given)
+        return await self._context.files.bring(path) or path
 
     def _check_sent(self, job: Job, given: Input) -> None:
         """Check a file that was made here or by another job: its measures are known only now."""
@@ -169,7 +183,7 @@ class PrepareStep:
         converted = replace(given, sha256=f"{given.sha256}{CONVERTED}", format=format, codec=codec)
         path = self._context.files.input(converted)
         info: MediaInfo | None = None
-        if not path.exists():
+        if await self._context.files.bring(path) is None:
             part = path.with_name(f"{path.stem}.{job.id}.{job.fencing_token}.part")
             info = await self._convert(given, part, target)
             part.replace(path)
@@ -189,7 +203,7 @@ class PrepareStep:
 
     async def _convert(self, given: Input, part: Path, target: str) -> MediaInfo | None:
         """Convert to `part`; returns the measures of a video or audio file."""
-        source, media = self._context.files.input(given), self._context.media
+        source, media = await self._brought(given), self._context.media
         if given.kind != "image":
             return await media.convert_media(source, part, given.kind)
         await media.convert_image(source, part, target, given.converted_size)
@@ -202,9 +216,10 @@ class PrepareStep:
         key = (job.offer.provider, adapter.account, given)
         if uri := await uploads.run_in_thread(uploads.find, *key, self._context.now()):
             return uri
+        path = await self._brought(given)
         for left in reversed(range(UPLOAD_TRIES)):
             try:
-                sent = await adapter.upload(self._context.files.input(given), mime_type(given.format))
+                sent = await adapter.upload(path, mime_type(given.format))
                 break
             except ProviderError as error:
                 if not left or error.code not in WORTH_A_RETRY:

@@ -16,7 +16,7 @@ from ltx_mcp.domain.offer import Adjustment, row_of
 from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.request import FROM_VIDEO
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
-from ltx_mcp.jobs.store.errors import is_disk_failure
+from ltx_mcp.jobs.store.errors import BucketUnavailableError, is_disk_failure
 from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.net.flow import MIN_BYTES_S, WINDOW_S
 from ltx_mcp.providers.base import SupportsPoll
@@ -71,16 +71,19 @@ class SaveStep:
 
     async def _keep(self, job: Job, part: Path) -> Job:
         files, media = self._context.files, self._context.media
-        job, video = await self._fetch(job, part)
-        job = await self._context.reloaded(job)  # if we were taken for dead, another process's video must stay
-        try:
-            await media.make_sheet(part, files.sheet(job.id))
-            if job.offer.join:
-                await media.make_poster(part, files.poster(job.id))
-        except LtxError as error:
-            logger.warning("%s: no picture: %s", job.id, error)  # the video is worth more than its pictures
-        job = await self._context.reloaded(job)
-        await self._store.run_in_thread(files.keep_video, job, part, video)
+        video = await self._saved_before(job)
+        if video is not None:
+            files.drop_parts(job)
+        else:
+            job, video = await self._fetch(job, part)
+            job = await self._context.reloaded(job)  # if we were taken for dead, another process's video must stay
+            try:
+                await media.make_sheet(part, files.sheet(job.id))
+                if job.offer.join:
+                    await media.make_poster(part, files.poster(job.id))
+            except LtxError as error:
+                logger.warning("%s: no picture: %s", job.id, error)  # the video is worth more than its pictures
+            job, video = await self._save(await self._context.reloaded(job), part, video)
         changes: JobChanges = {
             "film": video,
             "adjustments": job.adjustments + differences(job, video),
@@ -93,6 +96,27 @@ class SaveStep:
             changes["cancel"] = job.cancel or CancelOutcome.NOT_POSSIBLE
         changes |= _priced(job, video, self._context.spec(job))
         return await self._context.transition(job, State.SUCCEEDED, **changes)
+
+    async def _saved_before(self, job: Job) -> VideoInfo | None:
+        """The video that another lease owner has kept already. While the bucket cannot say it, the video is downloaded:
+        its address may not live as long."""
+        try:
+            return await self._context.files.saved(job)
+        except BucketUnavailableError as error:
+            logger.info("%s: %s", job.id, error)
+            return None
+
+    async def _save(self, job: Job, part: Path, video: VideoInfo) -> tuple[Job, VideoInfo]:
+        """Keep the video. While the bucket is away, it waits on this disk, however long that takes."""
+        tries = 0
+        while True:
+            try:
+                return job, await self._context.files.save_video(job, part, video)
+            except BucketUnavailableError as error:
+                logger.warning("%s: %s", job.id, error, extra={"trouble": str(error.code)})
+                wait_s = min(MAX_WAIT_S, FIRST_WAIT_S * 2 ** min(tries, 10))
+                job = await self._context.wait(job, f"{NOT_KEPT}{error.message}", wait_s, error=JobError.of(error))
+                tries += 1
 
     async def _fetch(self, job: Job, part: Path) -> tuple[Job, VideoInfo]:
         """Download the complete video to `part` and measure it."""

@@ -25,6 +25,10 @@ class DatabaseUnavailableError(SetupError):
     where = ""
 
 
+class BucketUnavailableError(SetupError):
+    """The bucket is unavailable. What was being written may or may not be there."""
+
+
 def is_disk_failure(error: LtxError) -> bool:
-    """Whether a folder, not the database, could not be written."""
+    """Whether a folder or the bucket, not the database, could not be written."""
     return error.code is ErrorCode.STORAGE_FAILED and not isinstance(error, DatabaseUnavailableError)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from mcp.server.apps import Apps, ResourceCsp
 
 from ltx_mcp.domain.plan import Catalog
+from ltx_mcp.jobs.bucket.origin import origin_of
 from ltx_mcp.providers.catalog_loader import is_loopback_url
 
 PAGE = "ui://ltx-mcp/player.html"
@@ -15,10 +16,12 @@ PAGE = "ui://ltx-mcp/player.html"
 TOOL_META: dict[str, Any] = {"ui": {"resourceUri": PAGE}, "ui/resourceUri": PAGE}
 
 
-def make_player(catalog: Catalog, lookup: Callable[[str], str], base_url: str = "") -> Apps:
-    """The extension. `lookup` reads settings of providers' URLs; `base_url` is where our own videos are served."""
+def make_player(catalog: Catalog, lookup: Callable[[str], str], base_url: str = "", bucket: str = "") -> Apps:
+    """The extension. `lookup` reads settings of providers' URLs; `base_url` is where our own videos are served, from
+    where a `bucket` is led to."""
     origins = [host for facts in catalog.providers for host in facts.film_hosts]
     origins += [_origin(base_url)] if base_url else []
+    origins += [origin_of(bucket, lookup)] if base_url and bucket else []
     # providers that were set to this machine serve their videos there too
     urls = [lookup(name) for facts in catalog.providers for name in facts.url_env.values()]
     origins += [_origin(url) for url in urls if url and is_loopback_url(url)]

@@ -1,0 +1,100 @@
+"""The objects of a bucket: what is refused, and what is told of it; where signed addresses lead."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ltx_mcp.domain.errors import SetupError
+from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.bucket.files import BucketFiles
+from ltx_mcp.jobs.bucket.objects import Objects
+from ltx_mcp.jobs.bucket.origin import origin_of
+from ltx_mcp.jobs.store.errors import BucketUnavailableError
+from tests.bucket.seaweed import S3Server
+
+pytestmark = pytest.mark.anyio
+
+KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+AZURE = {"AZURE_STORAGE_ACCOUNT_NAME": "films", "AZURE_STORAGE_ACCOUNT_KEY": "YWJj"}
+
+
+def opened(address: str, s3: S3Server) -> Objects:
+    return Objects(address, lambda name: s3.env.get(name, ""))
+
+
+async def test_an_object_is_created_once(s3: S3Server, bucket: str) -> None:
+    objects = opened(bucket, s3)
+    assert await objects.create("videos/a.json", b"first", "application/json")
+    assert not await objects.create("videos/a.json", b"second", "application/json")
+    assert await objects.read("videos/a.json") == b"first"
+    assert (await objects.read("videos/b.json"), await objects.size("videos/b.json")) == (None, None)
+    objects.remove(["videos/a.json", "videos/never"])
+    assert [name for name, _ in objects.below("videos")] == []
+
+
+async def test_wrong_keys_are_refused_and_not_repeated(
+    s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await opened(bucket, s3).create("first", b"", "text/plain")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    with pytest.raises(BucketUnavailableError, match="refuses these keys") as raised:
+        await opened(bucket, s3).read("first")
+    assert raised.value.__cause__ is None
+    assert "hunter2" not in f"{raised.value} {raised.value.hint}"
+    assert s3.env["AWS_ACCESS_KEY_ID"] not in f"{raised.value}"
+
+
+@pytest.mark.parametrize(
+    ("address", "env"),
+    [
+        ("s3://films/ltx", KEYS),
+        ("s3://films/ltx", KEYS | {"AWS_REGION": "eu-central-1"}),
+        ("s3://films", KEYS | {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true"}),
+        ("s3://films", KEYS | {"AWS_ENDPOINT_URL": "https://store.example:9000/here"}),
+        ("s3://films", KEYS | {"AWS_ENDPOINT_URL_S3": "https://s3.example", "AWS_ENDPOINT_URL": "https://all.example"}),
+        ("az://films", AZURE),
+    ],
+)
+async def test_the_player_may_load_from_where_signed_addresses_lead(
+    address: str, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    signed = await Objects(address, lambda name: env.get(name, "")).sign("GET", "videos/a.mp4")
+    assert signed.startswith(f"{origin_of(address, lambda name: env.get(name, ''))}/")
+
+
+def test_a_bucket_without_its_library_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(SetupError, match="obstore") as raised:
+        Objects("s3://films", lambda name: "")
+    assert "pip install obstore" in raised.value.hint
+
+
+def test_without_a_bucket_the_library_is_never_imported(tmp_path: Path) -> None:
+    script = (
+        "import sys, ltx_mcp.jobs.service, ltx_mcp.server.app; from pathlib import Path;"
+        "from ltx_mcp.jobs.bucket.files import open_files; open_files(Path(sys.argv[1]), '', lambda name: '');"
+        "print('obstore' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, check=True)
+    assert done.stdout.strip() == b"False"
+
+
+async def test_inputs_that_no_job_uses_go_when_their_time_is_over(s3: S3Server, bucket: str, tmp_path: Path) -> None:
+    files = BucketFiles(tmp_path / "home", opened(bucket, s3))
+    given = [Input("image", letter * 64, "png", 1, 8, 8) for letter in "ab"]
+    for each in given:
+        path = tmp_path / each.sha256
+        path.write_bytes(b"x")
+        await files.save_input(each, path)
+    before = datetime.now(UTC)
+    files.remove_inputs(lambda digests: {*digests} - {given[0].sha256}, before - timedelta(days=1))
+    assert [await files.has(files.input(each)) for each in given] == [True, True]
+    files.remove_inputs(lambda digests: {*digests} - {given[0].sha256}, before + timedelta(days=1))
+    assert [await files.has(files.input(each)) for each in given] == [False, True]
