@@ -1,4 +1,4 @@
-"""No token is written down: not in a log at DEBUG, nor in an answer, nor on the disk."""
+"""No token is written down: not in a log at DEBUG, nor in a trace, nor in an answer, nor on the disk."""
 
 import re
 import subprocess
@@ -21,6 +21,18 @@ from tests.server.auth.issuer import Issuer, public_jwk, signed
 from tests.server.auth.service import bearer, begin, call, send
 
 LOOKER, BACKEND, STRANGE = (new_token() for _ in range(3))
+TRACED = """
+import sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from ltx_mcp.__main__ import main
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=open(sys.argv.pop(1), "a"))))
+trace.set_tracer_provider(provider)
+main()
+"""
+"""The command line with every span written to the file that its first argument names."""
 
 
 @pytest.fixture
@@ -32,7 +44,7 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest.fixture
 def log(home: Path, issuer: Issuer) -> Iterator[tuple[str, Path]]:
-    """A service at DEBUG: its address, and the file that its log goes to."""
+    """A service at DEBUG: its address, and the file that its log goes to. Its spans go to `traces` beside it."""
     tokens, path = home.with_name("tokens.toml"), home.with_name("log")
     rows = (
         to_row_text(LOOKER, "looker", (READ,), may_act=False, expires=None),
@@ -49,7 +61,8 @@ def log(home: Path, issuer: Issuer) -> Iterator[tuple[str, Path]]:
         "LOG_LEVEL": "DEBUG",
     }
     env = environment(home) | {f"LTX_MCP_{name}": value for name, value in given.items()}
-    command = [sys.executable, "-m", "ltx_mcp", "serve", "--http", "--port", "0"]
+    traces = str(home.with_name("traces"))
+    command = [sys.executable, "-c", TRACED, traces, "serve", "--http", "--port", "0"]
     with path.open("wb") as out:
         process = subprocess.Popen(command, env=env, stderr=out)
     yield wait_for(lambda: re.search(r"http://127\.0\.0\.1:\d+(?=/mcp; )", path.read_text("utf-8")), HANG_S)[0], path
@@ -95,6 +108,9 @@ def test_no_token_is_written_down(home: Path, issuer: Issuer, log: tuple[str, Pa
     written = log[1].read_text(encoding="utf-8") + "".join(f"{answer.text}{answer.headers}" for answer in answers)
     assert "DEBUG" in written
     assert "POST /mcp" in written
+    traces = home.with_name("traces").read_text(encoding="utf-8")
+    assert '"name": "tools/call generate_video"' in traces
+    written += traces
     secrets = {part for token in issued.values() for part in (token, token.rpartition(".")[2])}
     for secret in {LOOKER, BACKEND, STRANGE, *secrets}:
         assert secret not in written
