@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -76,17 +76,14 @@ class S3Server:
     def _takes_objects(self) -> bool:
         """Asked at the filer, which wants no signature on loopback."""
         try:
-            connection = HTTPConnection("127.0.0.1", self._ports["filer"], timeout=5)
-            connection.request("PUT", "/ready/now", b"x" * 5000)
-            took = connection.getresponse().status == 201
-            connection.close()
-            probe = HTTPConnection("127.0.0.1", self.port, timeout=5)
-            probe.request("GET", "/")
-            answered = probe.getresponse().status == 403
-            probe.close()
+            with closing(HTTPConnection("127.0.0.1", self._ports["filer"], timeout=5)) as filer:
+                filer.request("PUT", "/ready/now", b"x" * 5000)
+                took = filer.getresponse().status == 201
+            with closing(HTTPConnection("127.0.0.1", self.port, timeout=5)) as objects:
+                objects.request("GET", "/")
+                return took and objects.getresponse().status == 403
         except OSError:
             return False
-        return took and answered
 
     @property
     def is_running(self) -> bool:
