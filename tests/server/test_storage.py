@@ -65,8 +65,8 @@ async def test_a_home_that_becomes_usable_is_used_without_a_restart(connect: Con
 
 @pytest.mark.skipif(os.name == "nt", reason="the limit on a file's size is POSIX")
 def test_a_disk_that_fills_during_a_render_fails_the_job_and_leaves_no_part(home: Path) -> None:
-    """No file of the server and its children may grow beyond 400 kB: writing fails as on a full disk."""
-    server = Server(home, most_file_bytes=400_000)
+    """No file of the server and its children may grow beyond 700 kB: writing fails as on a full disk."""
+    server = Server(home, most_file_bytes=700_000)
     look = Look(home)
     try:
         placed = server.request(
