@@ -58,20 +58,14 @@ def structured(result: CallToolResult) -> dict[str, Any]:
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_every_kind_of_call_is_answered_by_either(balancer: Balancer, era: Era) -> None:
-    told: list[float] = []
-
-    async def note(progress: float, total: float | None, message: str | None) -> None:
-        told.append(progress)
-
     async with Client(f"{balancer.address}/mcp", mode=era) as client:
         for number in range(ROUNDS):
             assert (await client.list_tools()).tools
             placed = structured(await client.call_tool("generate_video", {"prompt": f"pond {number}", **CHEAP}))
             job_id = placed["job_id"]
             waiting = {"job_id": job_id, "wait_seconds": 50}
-            told.clear()
-            view = structured(await client.call_tool("check_job", waiting, progress_callback=note))
-            assert (view["state"], told != [] or placed["state"] == "succeeded") == ("succeeded", True)
+            view = structured(await client.call_tool("check_job", waiting))
+            assert view["state"] == "succeeded"
             read = await client.read_resource(f"ltx://jobs/{job_id}")
             assert isinstance(read.contents[0], TextResourceContents)
             assert job_id in read.contents[0].text
