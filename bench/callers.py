@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -90,12 +91,8 @@ def _rate(value: float) -> str:
 
 def _fill_and_migrate(home: Path, url: str) -> float:
     """A database of the form before with all the jobs; how many seconds its migration takes."""
-    steps = migrations.STEPS
-    migrations.STEPS = steps[:FORM_BEFORE]  # type: ignore[assignment]
-    try:
+    with patch.object(migrations, "STEPS", migrations.STEPS[:FORM_BEFORE]):
         database = Database.open(home, url)
-    finally:
-        migrations.STEPS = steps
     with closing(database):
         _insert_many(database, _row_of_before(home))
     began = time.perf_counter()
@@ -217,7 +214,7 @@ def _place_some(store: Store) -> list[float]:
     took: list[float] = []
     for number in range(BLOCK_PLACES):
         new = make_wish("somebody", number)
-        took.append(_timed(lambda new=new: store.place(new, datetime.now(UTC))))  # type: ignore[misc]
+        took.append(_timed(partial(store.place, new, datetime.now(UTC))))
     return took
 
 

@@ -59,7 +59,7 @@ def measure(size: Size = TENTH) -> Table:
         with closing(Database.open(home, url)) as database:
             _fill(database, size)
             filled_s = time.perf_counter() - began
-            rounds = [_cpu_s(partial(_look, Store(database), number)) for number in range(ROUNDS)]
+            rounds = [_cpu_s(partial(_read_round, Store(database), number)) for number in range(ROUNDS)]
             released_s = _release(Store(database), database)
             cleared_s = _clear(database, home)
         with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as processes:
@@ -142,11 +142,11 @@ def _copy_part(connection: Connection, job_id: str, changed: Mapping[str, str], 
 # -- what is measured ---------------------------------------------------------------------------------------------
 
 
-def _look(store: Store, number: int) -> None:
-    """What a worker asks each time it looks around."""
+def _read_round(store: Store, number: int) -> None:
+    """What a worker asks in each of its rounds."""
     worker = f"w_bench_{number % WORKERS}"
     store.claim(worker, {}, datetime.now(UTC) - timedelta(days=400), FAL)
-    store.look_around(worker, FAL)
+    store.read_round(worker, FAL)
 
 
 def _release(store: Store, database: Database) -> float:

@@ -77,7 +77,7 @@ class Retention:
     def _remove(self, job_ids: list[str]) -> None:
         with self.database.write() as connection:
             self.database.lock(connection, "retention")
-            _bury(connection, jobs, jobs.c.id.in_(job_ids))
+            _keep_tombstones(connection, jobs, jobs.c.id.in_(job_ids))
             connection.execute(delete(events).where(events.c.job_id.in_(job_ids)))
             of_takes = select(jobs.c.set_id).where(jobs.c.id.in_(job_ids), jobs.c.set_id.is_not(None)).distinct()
             set_ids = connection.execute(of_takes).scalars().all()
@@ -85,7 +85,7 @@ class Retention:
             for day in sorted(days, reverse=True):  # a day after the other, as they are counted; see m0007_callers
                 connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids), jobs.c.day == day))
             is_empty = (sets.c.id.in_(set_ids), ~exists().where(jobs.c.set_id == sets.c.id))
-            _bury(connection, sets, *is_empty)
+            _keep_tombstones(connection, sets, *is_empty)
             connection.execute(delete(sets).where(*is_empty))
 
     def _used(self, digests: Sequence[str]) -> set[str]:
@@ -98,7 +98,7 @@ class Retention:
         return found
 
 
-def _bury(connection: Connection, table: Table, *where: ColumnElement[bool]) -> None:
+def _keep_tombstones(connection: Connection, table: Table, *where: ColumnElement[bool]) -> None:
     """Keep what the keys of these rows named, so that no key ever orders twice."""
     kept = select(table.c.caller, table.c.request_key, table.c.id, table.c.fingerprint)
     kept = kept.where(*where, table.c.request_key.is_not(None))

@@ -172,11 +172,11 @@ class Runner:
         if anyio.current_time() >= self._ask_due_at and await self._recheck_due() < ASKED_AT_A_TIME:
             self._ask_due_at = anyio.current_time() + IDLE_POLL_S
         able = self.steps.able
-        seen = await self.store.run_in_thread(self.store.look_around, self.liveness.worker, able)
+        seen = await self.store.run_in_thread(self.store.read_round, self.liveness.worker, able)
         await self._recover_orphans(seen.owners)
         if not any([self.steps.can_serve(*account) for account in seen.accounts]):
             return IDLE_POLL_S
-        for job_id in seen.wishes:
+        for job_id in seen.cancels:
             self.steps.wake(job_id)
         if seen.mine != len(self._running_claims):
             await self._start_claimed()

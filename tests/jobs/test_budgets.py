@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -215,7 +216,7 @@ def test_a_caller_at_a_limit_is_refused_while_others_hold_every_lock(
         for name in names:
             database.lock(connection, name)
         for caller in ("max", "ann", "eve"):
-            in_time(lambda caller=caller: refused(limited, film(caller), clock))  # type: ignore[misc]
+            in_time(partial(refused, limited, film(caller), clock))
     assert limited.check(film("anybody", "0.10"), clock(), Repeat.RETRY) is None
 
 

@@ -1,7 +1,5 @@
 """64 callers in four processes at once, for the last dollar of a caller, of a team and of the day."""
 
-import json
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,7 +9,7 @@ from ltx_mcp.domain.job import Job
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.store import Store
 from tests.jobs.counting import counters, recount
-from tests.patience import HANG_S
+from tests.jobs.test_races import said_by_processes
 
 PRICE, DAYS = 240_000, {"own": "2026-11-21", "team": "2026-11-22", "total": "2026-11-23"}
 # each round has a day of its own, and only the limit that it is about can be reached
@@ -74,23 +72,7 @@ anyio.run(main, *sys.argv[1:])
 
 
 def said_by_four_processes(home: Path, url: str) -> list[dict[str, Any]]:
-    """What all of them came to, who begin at the same moment."""
-    pipe = subprocess.PIPE
-    commands = [[sys.executable, "-c", CALLERS, str(n), str(home), url] for n in range(4)]
-    started = [subprocess.Popen(each, stdin=pipe, stdout=pipe) for each in commands]
-    for process in started:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-    for process in started:
-        assert process.stdin is not None
-        process.stdin.close()
-    said: list[dict[str, Any]] = []
-    for process in started:
-        assert process.stdout is not None
-        with process.stdout:
-            said += json.loads(process.stdout.read())
-        assert process.wait(HANG_S) == 0
-    return said
+    return said_by_processes([[sys.executable, "-c", CALLERS, str(n), str(home), url] for n in range(4)])
 
 
 def test_64_callers_spend_each_budget_to_the_last_order_that_fits(home: Path, database_url: str) -> None:

@@ -40,7 +40,7 @@ class Plans:
     scans: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
-    def look(self, connection: Connection, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+    def explain(self, connection: Connection, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
         """Called before each statement."""
         if not statement.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
             return
@@ -121,9 +121,9 @@ def _copy(connection: Connection, job_id: str, rows: int, changed: dict[str, str
 def plans(filled: Database) -> Iterator[Plans]:
     """What the database is asked from here on."""
     plans = Plans()
-    event.listen(filled._engine, "before_cursor_execute", plans.look)
+    event.listen(filled._engine, "before_cursor_execute", plans.explain)
     yield plans
-    event.remove(filled._engine, "before_cursor_execute", plans.look)
+    event.remove(filled._engine, "before_cursor_execute", plans.explain)
 
 
 def test_no_statement_scans_a_table_that_grows(
@@ -192,7 +192,7 @@ def look_at_everything(store: Store, database: Database, new_job: New, clock: Cl
         store.budgets(clock(), caller)
     store.page("caller 3", "failed", 20, None)
     store.named("job_e77", "caller 3", 3)
-    store.look_around("w_a", {("fal", "")})
+    store.read_round("w_a", {("fal", "")})
     store.claims_of("w_a")
     store.live()
     store.count_ahead(waiting)

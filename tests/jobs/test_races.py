@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -70,13 +70,10 @@ def at_once(work: Callable[[int], T], many: int = AT_ONCE) -> list[T]:
         return list(pool.map(begin, range(many)))
 
 
-def said_by_64_callers(home: Path, database_url: str, takes: str = "1", **settings: str) -> list[dict[str, Any]]:
-    """What 64 callers in 4 processes came to, who all order another film at the same moment; `takes` are how many of it
-    each of them wants, in turn."""
-    env = {**os.environ, "LTX_MCP_HOME": str(home), "FAL_KEY": "k:1", **settings}
-    env |= {"LTX_MCP_DATABASE_URL": database_url} if database_url else {}
+def said_by_processes(commands: Sequence[Sequence[str]], env: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """What all of them came to, who begin at the same moment: each prints ready, waits for the end of its input, and
+    prints a list."""
     pipe = subprocess.PIPE
-    commands = [[sys.executable, "-c", CALLERS, str(n), takes] for n in range(4)]
     started = [subprocess.Popen(each, stdin=pipe, stdout=pipe, env=env) for each in commands]
     for process in started:
         assert process.stdout is not None
@@ -90,6 +87,15 @@ def said_by_64_callers(home: Path, database_url: str, takes: str = "1", **settin
         with process.stdout:
             said += json.loads(process.stdout.read())
         assert process.wait(HANG_S) == 0
+    return said
+
+
+def said_by_64_callers(home: Path, database_url: str, takes: str = "1", **settings: str) -> list[dict[str, Any]]:
+    """What 64 callers in 4 processes came to, who all order another film at the same moment; `takes` are how many of it
+    each of them wants, in turn."""
+    env = {**os.environ, "LTX_MCP_HOME": str(home), "FAL_KEY": "k:1", **settings}
+    env |= {"LTX_MCP_DATABASE_URL": database_url} if database_url else {}
+    said = said_by_processes([[sys.executable, "-c", CALLERS, str(n), takes] for n in range(4)], env)
     assert len(said) == 64
     return said
 

@@ -22,29 +22,29 @@ WITH RECURSIVE owners (name) AS (
 
 @dataclass(frozen=True)
 class Round:
-    """`owners` have claimed live jobs, `mine` of which are the worker's own; `wishes` are those of them whose request
+    """`owners` have claimed live jobs, `mine` of which are the worker's own; `cancels` are those of them whose request
     to cancel is not passed on. `accounts` have live jobs that are not blocked; `next_at`: when the first free one that
     can be served is due."""
 
     owners: frozenset[str]
     mine: int
-    wishes: tuple[str, ...]
+    cancels: tuple[str, ...]
     accounts: frozenset[Account]
     next_at: datetime | None
 
 
-def look_around(connection: Connection, worker: str, of_accounts: ColumnElement[bool]) -> Round:
+def read_round(connection: Connection, worker: str, of_accounts: ColumnElement[bool]) -> Round:
     """The round of `worker`, which can serve what is `of_accounts`."""
     ours = and_(jobs.c.lease_owner == worker, literal_column(IS_LIVE))
-    is_wished = and_(jobs.c.cancel_requested, jobs.c.cancel.is_(None))
-    counted = select(func.count(), func.count(case((is_wished, 1)))).select_from(jobs).where(ours)
-    mine, wished = connection.execute(counted).one()
+    is_cancel_pending = and_(jobs.c.cancel_requested, jobs.c.cancel.is_(None))
+    counted = select(func.count(), func.count(case((is_cancel_pending, 1)))).select_from(jobs).where(ours)
+    mine, pending = connection.execute(counted).one()
     accounts = select(jobs.c.provider, jobs.c.account).where(literal_column(UNBLOCKED)).distinct()
     due = select(jobs.c.run_after).where(literal_column(FREE), of_accounts).order_by(jobs.c.run_after)
     return Round(
         frozenset(connection.execute(OWNERS).scalars()),
         mine,
-        tuple(connection.execute(select(jobs.c.id).where(ours, is_wished)).scalars()) if wished else (),
+        tuple(connection.execute(select(jobs.c.id).where(ours, is_cancel_pending)).scalars()) if pending else (),
         frozenset((row.provider, row.account or "") for row in connection.execute(accounts)),
         connection.execute(due.limit(1)).scalar(),
     )

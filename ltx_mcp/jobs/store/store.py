@@ -24,7 +24,7 @@ from ltx_mcp.jobs.store.admission import Admission
 from ltx_mcp.jobs.store.budget import Budget, Budgets, next_that_fits
 from ltx_mcp.jobs.store.claims import claim, count_ahead, is_due, of_accounts
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.rounds import Round, claims_of, look_around
+from ltx_mcp.jobs.store.rounds import Round, claims_of, read_round
 from ltx_mcp.jobs.store.rows import (
     Account,
     ActiveJob,
@@ -321,10 +321,10 @@ class Store:
         with self._database.read() as connection:
             return [ActiveJob(*row) for row in connection.execute(query)]
 
-    def look_around(self, worker: str, able: AbstractSet[Account]) -> Round:
+    def read_round(self, worker: str, able: AbstractSet[Account]) -> Round:
         """What a round of `worker` needs to know about the live jobs; `able` are the accounts that it can serve."""
         with self._database.read() as connection:
-            return look_around(connection, worker, of_accounts(able))
+            return read_round(connection, worker, of_accounts(able))
 
     def claims_of(self, worker: str) -> AbstractSet[tuple[str, int]]:
         """The ids and fencing tokens of what `worker` has claimed."""

@@ -54,7 +54,7 @@ class IssuerKeys:
     async def find(self, kid: str | None, algorithm: str) -> VerifyKey | None:
         """The key that a token names. Raises IssuerUnavailable where no key was ever read."""
         if not self._named(kid):
-            await self._look_again(kid)
+            await self._fetch_anew(kid)
         if not self._keys:
             raise IssuerUnavailable("The keys of the identity provider cannot be read at the moment.")
         fitting = [key for key in self._named(kid) if algorithm in key.algorithms]
@@ -75,7 +75,7 @@ class IssuerKeys:
             left = "; those read before still count" if self._keys else ""
             logger.warning("The keys of %s cannot be read: %s%s.", self.issuer, error, left)
 
-    async def _look_again(self, kid: str | None) -> None:
+    async def _fetch_anew(self, kid: str | None) -> None:
         async with self._lock:
             if self._named(kid) or self._now() - self._in_vain_at < UNKNOWN_S:
                 return

@@ -131,14 +131,14 @@ class Walk:
         never: httpx.Response = await ask(name.never)
         second = self.statements.taken()
         self.looked_up += bool(first)
-        self.look(what, theirs, name.theirs)
+        self.check_answer(what, theirs, name.theirs)
         seen, unknown = (_form(answer, name) for answer in (theirs, never))
         if seen != unknown:
             self.differences.append(f"{what} {name.theirs!r}: {seen} but {unknown}")
         if first != second:
             self.differences.append(f"{what} {name.theirs!r}: {first} but {second}")
 
-    def look(self, what: str, answer: httpx.Response, asked: str = "") -> None:
+    def check_answer(self, what: str, answer: httpx.Response, asked: str = "") -> None:
         """Whether an answer tells anything of theirs."""
         self.asked += 1
         said = f"{answer.text} {unescaped(answer.text)} {answer.headers}"
@@ -155,7 +155,7 @@ class Walk:
         routes = {getattr(route, "path", str(route)) for route in self.service.routes} - ROUTES
         assert not routes, f"{routes}: {SAY_HOW}"
         for method in sorted(ASKED_AS_THEY_ARE):
-            self.look(method, await self.person.send(method, {}))
+            self.check_answer(method, await self.person.send(method, {}))
         await self.tools()
         await self.resources()
         await self.prompts()
@@ -196,7 +196,7 @@ class Walk:
     async def resources(self) -> None:
         """Every resource, and every template filled with every name."""
         for resource in await self._listed("resources", "resources"):
-            self.look(resource["uri"], await self.person.send("resources/read", {"uri": resource["uri"]}))
+            self.check_answer(resource["uri"], await self.person.send("resources/read", {"uri": resource["uri"]}))
         for listed in await self._listed("resources/templates", "resourceTemplates"):
             template = listed["uriTemplate"]
             parameters = re.findall(r"\{(\w+)\}", template)
