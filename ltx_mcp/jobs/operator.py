@@ -50,8 +50,7 @@ class OperatorView:
         query = select(jobs).where(_are_of(whose))
         if state:
             query = query.where(jobs.c.state == state)
-        # the day first: there is an index of it, and none of the time alone
-        query = query.order_by(jobs.c.day.desc(), jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
+        query = query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
         with self.database.read() as connection:
             return [to_job(row._mapping) for row in connection.execute(query)]
 

@@ -60,6 +60,12 @@ def refused(store: Store, new: NewJob, clock: Clock) -> CallerError:
     return caught.value
 
 
+def test_a_caller_of_a_service_is_told_of_the_limit_that_is_its_own(limited: Store, film: Film, clock: Clock) -> None:
+    limited.place(film("max", "0.10"), clock())
+    error = refused(limited, film("max", "0.10"), clock)
+    assert error.hint.endswith("the operator may raise LTX_MCP_MAX_LIVE_JOBS, or max_live_jobs of this caller.")
+
+
 # -- whose budget -------------------------------------------------------------------------------------------------
 
 

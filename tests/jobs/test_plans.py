@@ -16,6 +16,7 @@ from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.keeping import Keeping
+from ltx_mcp.jobs.operator import OperatorView
 from ltx_mcp.jobs.recovery import RecoveryStore, Resolution
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.spend import read_spend
@@ -184,9 +185,14 @@ def live_as_a_set(store: Store, new_job: New, clock: Clock) -> None:
 
 def look_at_everything(store: Store, database: Database, new_job: New, clock: Clock) -> None:
     waiting = store.place(priced(new_job(prompt="waits", caller="caller 3"), "0.30"), clock()).job
+    for before in (None, (clock(), "job_x")):
+        store.page("caller 3", "", 20, before)
+    operator = OperatorView(database)
+    for whose in ("all", "caller|", "caller 3"):
+        operator._page(whose, "", 20)
+        operator._live(whose, ["running"])
+    operator._owner("job_e7")
     for caller in (None, "caller 3"):
-        for before in (None, (clock(), "job_x")):
-            store.page(caller, "", 20, before)
         store.get("job_e7", caller)
         read_spend(database, caller, clock().date(), 2, store.budget(clock()), "caller")
         store.budgets(clock(), caller)

@@ -15,6 +15,7 @@ from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.plan import ceiling
 from ltx_mcp.domain.price import from_micro, to_micro, to_text
 from ltx_mcp.domain.takes import takes_price
+from ltx_mcp.jobs.callers import LOCAL
 from ltx_mcp.jobs.store.schema import IS_LIVE, jobs, spent
 
 TOTAL = ""
@@ -34,13 +35,14 @@ def check_live(connection: Connection, caller: str, most: int, added: int = 1) -
     if total + added > most:
         each = ", ".join(f"{number} {state}" for state, number in sorted(counts.items(), key=lambda each: -each[1]))
         shares = f" ({each})" if each else ""
+        own = "" if caller == LOCAL else ", or max_live_jobs of this caller"
         found = "no job is" if total == 0 else "1 job is" if total == 1 else f"{total} jobs are"
         more = "" if added == 1 else f" these would be {added} more,"
         raise CallerError(
             ErrorCode.RATE_LIMITED,
             f"{found} under way{shares},{more} and {most} of one caller may be at a time; nothing was ordered.",
             "Wait until some have ended, which list_jobs shows, or end with cancel_job what is not wanted; the "
-            "operator may raise LTX_MCP_MAX_LIVE_JOBS.",
+            f"operator may raise LTX_MCP_MAX_LIVE_JOBS{own}.",
         )
 
 

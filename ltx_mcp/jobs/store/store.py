@@ -286,11 +286,9 @@ class Store:
         with self._database.read() as connection:
             return [to_job(row._mapping) for row in connection.execute(query.limit(limit))]
 
-    def page(self, caller: str | None, state: str, limit: int, before: tuple[datetime, str] | None) -> list[Job]:
-        """Newest first, only those older than the job with the time and id `before`; of everybody without `caller`."""
-        query = select(jobs)
-        if caller is not None:
-            query = query.where(jobs.c.caller == caller)
+    def page(self, caller: str, state: str, limit: int, before: tuple[datetime, str] | None) -> list[Job]:
+        """Newest first, only those older than the job with the time and id `before`."""
+        query = select(jobs).where(jobs.c.caller == caller)
         if state:
             query = query.where(jobs.c.state == state)
         if before:
