@@ -9,15 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from urllib.parse import quote as encode_url
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from ltx_mcp.absolute_paths import UNFILLED, with_absolute_paths
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.quoting import quote
 
 PREFIX = "LTX_MCP_"
-UNFILLED = re.compile(r"\$(\{[^{}]*\}|\w+)|<UNKNOWN>")
-"""What hosts hand over where a variable of theirs is not set: the reference itself, or Docker's gateway's own word."""
 LEFT_EMPTY = "${user_config."
 """The same, where a form of theirs was left empty on purpose."""
 DEFAULT_LIVE_JOBS = 100
@@ -25,18 +23,7 @@ DEFAULT_CONNECTIONS = 8
 MIN_SIGNING_KEY_CHARS = 32
 FOLDER, BUCKET = "folder", re.compile(r"(s3|gs|az)://[A-Za-z0-9][\w.-]*(/[^?#\s]*)?", re.ASCII)
 """Where films may lie."""
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-_PATHS = tuple(f"{PREFIX}{name}" for name in ("HOME", "MODELS", "TOKENS_FILE", "CALLERS_FILE"))
-_ADDRESS = f"{PREFIX}DATABASE_URL"
-_PATH_LISTS = (f"{PREFIX}INPUT_DIRS", "SSL_CERT_DIR")
-_PATHS_OF_OTHERS = (
-    "SSL_CERT_FILE", "TMPDIR", "TEMP", "TMP", "XDG_DATA_HOME", "XDG_CACHE_HOME", "PGPASSFILE",
-    "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGSSLCRL", "PGSSLCRLDIR",
-)  # fmt: skip
-"""What libraries take from the working folder: for certificates, temporary files and PostgreSQL."""
-SYSTEM_TRUST = "system"
-"""A word in the place of a certificate's path."""
-_PATHS_IN_ADDRESS = ("sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "passfile")
+LOG_LEVELS, LOG_FORMATS = ("DEBUG", "INFO", "WARNING", "ERROR"), ("text", "json")
 
 
 def _setting(name: str, meaning: str, default: str, *, is_secret: bool = False) -> str:
@@ -88,7 +75,11 @@ class Settings:
     frames_text: str = _setting(
         "FRAMES", "`off` where the host turns pictures into text: no answer of a tool holds one then", "on"
     )
+    webhooks_text: str = _setting(
+        "WEBHOOKS", "a TOML file of the addresses that are told when a job has ended", "nobody is told"
+    )
     log_level: str = _setting("LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR, to stderr", "WARNING")
+    log_format: str = _setting("LOG_FORMAT", "text, or json for one object a line", "text")
     public_url: str = _setting("PUBLIC_URL", "address under which `serve --http` is reached", "the bound address")
     issuers_text: str = _setting(
         "OIDC_ISSUER",
@@ -188,6 +179,11 @@ class Settings:
         return Path(self.callers_text).expanduser().absolute() if self.callers_text else None
 
     @property
+    def webhooks_file(self) -> Path | None:
+        """The file that says who is told of ended jobs."""
+        return Path(self.webhooks_text).expanduser().absolute() if self.webhooks_text else None
+
+    @property
     def show_frames(self) -> bool:
         """Whether answers hold pictures of films."""
         return self.frames_text.lower() != "off"
@@ -256,7 +252,7 @@ def read_settings(environment: Mapping[str, str] | None = None, also: frozenset[
     values = {attribute: _value(environment, name) for name, attribute in known.items()}
     settings = Settings(**values, environment=environment)
     _check(settings)
-    return replace(settings, log_level=settings.log_level.upper())
+    return replace(settings, log_level=settings.log_level.upper(), log_format=settings.log_format.lower())
 
 
 def _check(settings: Settings) -> None:
@@ -264,6 +260,8 @@ def _check(settings: Settings) -> None:
         raise _homeless()
     if settings.log_level and settings.log_level.upper() not in LOG_LEVELS:
         raise _bad("LOG_LEVEL", settings.log_level, f"one of {', '.join(LOG_LEVELS)}")
+    if settings.log_format and settings.log_format.lower() not in LOG_FORMATS:
+        raise _bad("LOG_FORMAT", settings.log_format, " or ".join(LOG_FORMATS))
     if settings.frames_text and settings.frames_text.lower() not in ("on", "off"):
         raise _bad("FRAMES", settings.frames_text, "on or off")
     if settings.database_url and urlsplit(settings.database_url).scheme not in ("postgresql", "postgres"):
@@ -285,9 +283,14 @@ def _check(settings: Settings) -> None:
         shown = "" if "@" in settings.public_url else settings.public_url
         raise _bad("PUBLIC_URL", shown, "an address such as https://films.example.com")
     _check_logins(settings)
-    texts = (settings.home_text, settings.models_text, settings.tokens_file_text, settings.callers_text)
-    paths = zip(("HOME", "MODELS", "TOKENS_FILE", "CALLERS_FILE"), texts, strict=True)
-    for name, text in paths:
+    paths = {
+        "HOME": settings.home_text,
+        "MODELS": settings.models_text,
+        "TOKENS_FILE": settings.tokens_file_text,
+        "CALLERS_FILE": settings.callers_text,
+        "WEBHOOKS": settings.webhooks_text,
+    }
+    for name, text in paths.items():
         try:
             if text:
                 Path(text).expanduser().absolute()
@@ -306,43 +309,6 @@ def _check_logins(settings: Settings) -> None:
     if any(len(key) < MIN_SIGNING_KEY_CHARS for key in settings.signing_keys):
         how = "openssl rand -base64 32 makes one"
         raise _bad("SIGNING_KEY", "", f"secrets of at least {MIN_SIGNING_KEY_CHARS} characters each; {how}")
-
-
-def with_absolute_paths(environment: Mapping[str, str]) -> dict[str, str]:
-    """The same, and it means the same in whatever folder a process works. What cannot be told stays as it is."""
-    settled = dict(environment)
-    for name, text in environment.items():
-        if not text.strip() or UNFILLED.fullmatch(text.strip()):
-            continue
-        ours = name.startswith(PREFIX)
-        if name in _PATH_LISTS:
-            parts = (part.strip() for part in text.split(os.pathsep))
-            settled[name] = os.pathsep.join(_absolute(part, tilde=ours) for part in parts if part)
-        elif name == _ADDRESS:
-            settled[name] = _absolute_address(text)
-        elif name in _PATHS or (name in _PATHS_OF_OTHERS and text != SYSTEM_TRUST):
-            settled[name] = _absolute(text.strip(), tilde=ours)
-    return settled
-
-
-def _absolute(text: str, *, tilde: bool = False) -> str:
-    """`tilde`: where ~ is a home folder; libraries take it as it stands."""
-    try:
-        return str((Path(text).expanduser() if tilde else Path(text)).absolute())
-    except (RuntimeError, OSError):
-        return text
-
-
-def _absolute_address(address: str) -> str:
-    head, mark, query = address.partition("?")
-    return head + mark + "&".join(map(_absolute_part, query.split("&")))
-
-
-def _absolute_part(part: str) -> str:
-    name, _, value = part.partition("=")
-    if name not in _PATHS_IN_ADDRESS or not value or value == SYSTEM_TRUST:
-        return part
-    return f"{name}={encode_url(_absolute(unquote(value)))}"
 
 
 def _value(environment: Mapping[str, str], name: str) -> str:

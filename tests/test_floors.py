@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "ltx_mcp"
 FLOORS = [
     "launch",
     "private",
+    "absolute_paths",
     "settings",
     "domain",
     "net",

@@ -16,7 +16,6 @@ from ltx_mcp.presentation.config import make_config, read_edge
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.settings import described, read_overlay_path, read_settings
 
-DESIGNED = ["WEBHOOKS"]
 OVERLAY = """
 name = "local"
 [[offer]]
@@ -84,7 +83,7 @@ def overlay(folder: Path, text: str) -> str:
 # -- names --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*DESIGNED, "HOEM", "home", ""])
+@pytest.mark.parametrize("name", ["HOEM", "home", ""])
 def test_a_name_that_nothing_acts_on_is_refused_by_name(name: str) -> None:
     with pytest.raises(SetupError, match=rf"does not act on LTX_MCP_{name}\. .*Known: LTX_MCP_HOME, "):
         read_settings({f"LTX_MCP_{name}": "x"})

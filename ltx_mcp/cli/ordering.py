@@ -192,9 +192,9 @@ async def _follow(jobs: "Jobs", placed: Job | JobSet) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(refresh)
             if isinstance(placed, JobSet):
-                await jobs.wait(placed, LONG_S, report)
+                await jobs.following.wait(placed, LONG_S, report)
             else:
-                await jobs.wait(placed, LONG_S, report)
+                await jobs.following.wait(placed, LONG_S, report)
             group.cancel_scope.cancel()
 
 

@@ -82,7 +82,8 @@ class Job:
     """One row of the store. `fencing_token` grows with each claim, `revision` with each change. `attempts` counts the
     owners that died, `tries` how often the current offer was rejected temporarily; `most_micro` limits the price of all
     its offers. `set_id` and `take` are set where it is one of several takes. Its price counts for `team`; it is
-    charged to the `account` of that team, empty: to the operator's."""
+    charged to the `account` of that team, empty: to the operator's. `traceparent` names the span of the call that
+    placed it, as W3C Trace Context has it."""
 
     id: str
     caller: str
@@ -125,6 +126,7 @@ class Job:
     take: int = 0
     team: str = ""
     account: str = ""
+    traceparent: str = ""
 
     @property
     def take_name(self) -> str:

@@ -1,13 +1,11 @@
 """Jobs: the interface that the server and the terminal call. It places jobs and waits for them; the runner does the
 work."""
 
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -22,6 +20,7 @@ from ltx_mcp.jobs.bucket.files import open_files
 from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore
+from ltx_mcp.jobs.following import Followed, Following
 from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.keeping import Keeping
 from ltx_mcp.jobs.operator import OperatorView
@@ -40,7 +39,7 @@ from ltx_mcp.jobs.store.paging import Page, read_page
 from ltx_mcp.jobs.store.rows import PlacedJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import Store
-from ltx_mcp.jobs.store.transitions import cancel_is_decided, has_ended, is_job_id, no_such_job
+from ltx_mcp.jobs.store.transitions import cancel_is_decided, is_job_id, no_such_job
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.waits import Waits
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
@@ -51,12 +50,7 @@ from ltx_mcp.providers.adapters import make_adapters
 
 CANCEL_S = 3.0
 MAX_FOLDER_AGE = timedelta(hours=1)
-HEARTBEAT_S = 10.0
 REFUSALS = ("next_offer", "offer_left_out")
-NOT_SUBMITTED = frozenset({State.QUEUED, State.SUBMITTING})
-
-Followed = TypeVar("Followed", Job, JobSet)
-OnProgress = Callable[[Followed], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -100,6 +94,7 @@ class Jobs:
         self._placement = self._make_placement()
         self._clearing = anyio.CancelScope()
         self.waits = Waits()
+        self.following = Following(self._store, self._watch, self.waits, self.queue_ahead)
 
     @classmethod
     async def open(
@@ -187,29 +182,6 @@ class Jobs:
         self._prices.wake()
         return ordered
 
-    async def wait_for_submission(
-        self,
-        followed: Followed,
-        wait_s: float,
-        on_progress: OnProgress[Followed],
-        max_s: float = math.inf,
-        submission_wait_s: float = math.inf,
-    ) -> Followed:
-        """Wait until the provider has answered the order or the job is known to be waiting its turn, at most
-        `submission_wait_s`; then for the job's end, until `wait_s` from now. All of it within `max_s`. Of a set, all
-        takes are waited for."""
-        began, wait_s = anyio.current_time(), min(wait_s, max_s)
-        with self.waits.at_most(min(max(submission_wait_s, wait_s), max_s)):
-            await self._until(followed, self._is_submission_known, on_progress)
-        return await self.wait(await self._reload(followed), began + wait_s - anyio.current_time(), on_progress)
-
-    async def wait(self, followed: Followed, seconds: float, on_progress: OnProgress[Followed]) -> Followed:
-        """The job, or all takes of the set, at the end, or as it is after `seconds`."""
-        if seconds > 0:
-            with self.waits.at_most(seconds):
-                await self._until(followed, has_ended, on_progress)
-        return await self._reload(followed)
-
     async def find(self, name: str, caller: str | None) -> Job | JobSet:
         """What `job_…`, `set_…` or `set_…/2` names, of this caller; None: of any. Raises CallerError(job_not_found)."""
         found = await self._store.run_in_thread(self._store.find, name, caller) if is_job_id(name) else None
@@ -258,8 +230,8 @@ class Jobs:
         for job in jobs_of(followed):
             self._steps.wake(job.id)
         with anyio.move_on_after(CANCEL_S):
-            await self._until(await self._reload(followed), cancel_is_decided)
-        return await self._reload(followed)
+            await self.following.until(await self.following.reload(followed), cancel_is_decided)
+        return await self.following.reload(followed)
 
     @property
     def cancelling(self) -> Cancellation:
@@ -372,26 +344,3 @@ class Jobs:
         """Plan with the prices that any process has read from the providers."""
         prices = await self._price_book.run_in_thread(self._price_book.read, self._now())
         self._placement.catalog = replace(self._placement.catalog, unit_prices=prices)
-
-    async def _until(
-        self,
-        followed: Followed,
-        done: Callable[[Job], Awaitable[bool]],
-        on_progress: OnProgress[Followed] | None = None,
-    ) -> None:
-        """Return when all are `done`; `on_progress` is called at each change, and at least every HEARTBEAT_S."""
-        while True:
-            if on_progress is not None:
-                await on_progress(followed)
-            jobs = jobs_of(followed)
-            if all([await done(job) for job in jobs]):
-                return
-            with anyio.move_on_after(HEARTBEAT_S):
-                await self._watch.change({job.id: job.revision for job in jobs})
-            followed = await self._reload(followed)
-
-    async def _is_submission_known(self, job: Job) -> bool:
-        return job.state not in NOT_SUBMITTED or bool(job.blocked_by) or await self.queue_ahead(job) > 0
-
-    async def _reload(self, followed: Followed) -> Followed:
-        return await self._store.run_in_thread(self._store.reload, followed)

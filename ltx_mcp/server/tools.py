@@ -234,9 +234,9 @@ async def _answered(
     async with patience.call(context.request_context.request_id):
         if follows_tasks(context.request_context):
             # the task reports the submission; only a wait that the caller asked for is kept
-            return await jobs.wait(followed, min(wait_s, MAX_CALL_S - took_s), report)
+            return await jobs.following.wait(followed, min(wait_s, MAX_CALL_S - took_s), report)
         submission_s = max(0.0, patience.default_s(SUBMISSION_WAIT_S) - took_s)
-        return await jobs.wait_for_submission(followed, wait_s, report, MAX_CALL_S - took_s, submission_s)
+        return await jobs.following.wait_for_submission(followed, wait_s, report, MAX_CALL_S - took_s, submission_s)
 
 
 async def _waited_for(arguments: CheckJob, context: Context[AppContext], followed: Followed) -> Followed:
@@ -247,7 +247,7 @@ async def _waited_for(arguments: CheckJob, context: Context[AppContext], followe
     patience, asked_s = app_context.patiences.of(context.request_context.request), arguments.wait_seconds
     async with patience.call(context.request_context.request_id):
         wait_s = patience.default_s(DEFAULT_WAIT_S) if asked_s is None else patience.asked_s(asked_s)
-        return await jobs.wait(followed, wait_s, app_context.progress_reporter(context))
+        return await jobs.following.wait(followed, wait_s, app_context.progress_reporter(context))
 
 
 def _may_show_player(context: Context[AppContext]) -> bool:

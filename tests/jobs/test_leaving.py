@@ -51,7 +51,7 @@ async def test_an_order_in_flight_is_waited_for_after_the_rest_was_handed_over(
     async with anyio.create_task_group() as group:
         await jobs.start(group)
         followed = (await jobs.order(GenerateVideo(prompt="followed", provider="fal"), "local")).job
-        await jobs.wait_for_submission(followed, 0, nobody)
+        await jobs.following.wait_for_submission(followed, 0, nobody)
         slow = (await jobs.order(GenerateVideo(prompt="slow", provider="ltx"), "local")).job
         await anyio.to_thread.run_sync(kept.wait)
 

@@ -37,7 +37,7 @@ async def test_one_take_is_refused_for_its_content_and_the_others_are_made_and_p
         async def report(now: JobSet) -> None:
             seen.append([take.state for take in now.takes])
 
-        ended = await bench.jobs.wait(job_set, HANG_S, report)
+        ended = await bench.jobs.following.wait(job_set, HANG_S, report)
     assert sorted(take.state for take in ended.takes) == ["failed", "succeeded", "succeeded"]
     (refused,) = (take for take in ended.takes if take.error is not None)
     assert refused.error is not None
@@ -58,7 +58,7 @@ async def test_the_wait_for_the_providers_word_is_for_that_on_every_take(home: P
         async def report(now: JobSet) -> None:
             pass
 
-        now = await bench.jobs.wait_for_submission(job_set, 0, report, HANG_S)
+        now = await bench.jobs.following.wait_for_submission(job_set, 0, report, HANG_S)
         assert {take.state for take in now.takes} == {State.RUNNING}
         assert len(bench.orders("fal")) == 3
         await bench.jobs.cancel(job_set.id, CALLER)
@@ -84,13 +84,13 @@ async def test_a_take_whose_outcome_is_unknown_is_asked_about_once_more_when_som
         async def report(now: JobSet) -> None:
             pass
 
-        job_set = await bench.jobs.wait(job_set, HANG_S, report)
+        job_set = await bench.jobs.following.wait(job_set, HANG_S, report)
         assert {take.state for take in job_set.takes} == {State.UNKNOWN}
         bench.time.run(500)
         bench.world.work_s = 0.0
         again = await bench.jobs.get_rechecked(job_set.id, CALLER)
         assert isinstance(again, JobSet)
-        ended = await bench.jobs.wait(again, HANG_S, report)
+        ended = await bench.jobs.following.wait(again, HANG_S, report)
     assert {take.state for take in ended.takes} == {State.SUCCEEDED}
     assert len(bench.orders("fal")) == 2
 

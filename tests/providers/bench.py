@@ -106,7 +106,7 @@ class Bench:
         async def told(now: Job) -> None:
             seen.append(now)
 
-        ended = await self.jobs.wait(job, within_s, told)
+        ended = await self.jobs.following.wait(job, within_s, told)
         assert not ended.live, f"{ended.state} after {within_s} s: {ended.status_message}"
         return ended
 

@@ -37,7 +37,7 @@ async def test_a_job_that_waits_for_a_place_says_how_many_are_before_it(home: Pa
         for n in range(3):
             await bench.place(text(provider="ltx", prompt=f"pond {n}"))
         last = await bench.place(text(provider="ltx", prompt="the last"))
-        job = await bench.jobs.wait_for_submission(last, 0, _nobody)
+        job = await bench.jobs.following.wait_for_submission(last, 0, _nobody)
         line = await bench.jobs.queue_ahead(job)
         assert (job.state, line) == (State.QUEUED, 2)
         assert next_step(job, JobContext(queue_ahead=line)).startswith("2 must end before it begins.")

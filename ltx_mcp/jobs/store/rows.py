@@ -81,7 +81,7 @@ _STORED_NAMES = {
 }
 _OUR_NAMES = {name: {stored: ours for ours, stored in names.items()} for name, names in _STORED_NAMES.items()}
 _WORDS = {"state": State, "bill": ChargeState, "cancel": CancelOutcome}
-_NOTHING = {"request_key": "", "set_id": "", "take": 0, "team": "", "account": ""}
+_NOTHING = {"request_key": "", "set_id": "", "take": 0, "team": "", "account": "", "traceparent": ""}
 """What stands in a job for NULL."""
 _NOT_IN_JOB = ("fingerprint", "day", "provider")
 _COLUMN_NAMES = {column.key: column.name for column in jobs.columns}
@@ -99,7 +99,7 @@ class LostClaimError(Exception):
 class NewJob:
     """A checked, planned and priced request, about to become a row. `most_usd` limits the cost of its offers at newer
     prices; None: not given. `takes` of more than one become a set, and all else is that of each of them. `accounts` are
-    those of the team, by provider; see CallerLimits."""
+    those of the team, by provider; see CallerLimits. `traceparent` is that of the call."""
 
     caller: str
     request_key: str
@@ -110,6 +110,7 @@ class NewJob:
     takes: int = 1
     team: str = ""
     accounts: Mapping[str, str] = field(default_factory=dict)
+    traceparent: str = ""
 
 
 def to_job(row: Mapping[Any, Any]) -> Job:
@@ -228,6 +229,7 @@ def insert_job(
         "created_at": now,
         "team": new.team,
         "account": new.accounts.get(offer.provider),
+        "traceparent": new.traceparent,
     }
     connection.execute(insert(jobs), to_columns(values | changed))
     record(connection, job_id, now, what, {"provider": offer.provider, "held_micro": held_micro})
@@ -243,7 +245,7 @@ def _read(name: str, value: Any) -> Any:
 
 
 def _write(name: str, value: Any) -> Any:
-    if name in ("team", "account"):
+    if name in ("team", "account", "traceparent"):
         return value or None
     if name in _RECORDS:
         value = _RECORDS[name].dump_python(value, mode="json")

@@ -45,6 +45,7 @@ FREE = f"holder = '' AND waits_for = '' AND {IS_LIVE}"
 UNDER_WAY = "(state IN ('submitting', 'running', 'saving') OR state = 'queued' AND holder <> '')"
 TO_ASK = "state = 'unknown' AND remote IS NOT NULL"
 IS_SETTLED = "bill <> 'held'"
+IS_TO_SEND = "outcome = ''"
 
 
 def _partial(name: str, where: str, *columns: str, unique: bool = False) -> Index:
@@ -99,6 +100,7 @@ jobs = Table(
     Column("take", Integer),
     Column("team", Text),
     Column("account", Text),
+    Column("traceparent", Text),
     Index("jobs_by_key", "caller", "request_key", unique=True),
     Index("jobs_by_fingerprint", "caller", "fingerprint"),
     Index("jobs_by_age", "caller", "created_at", "id"),
@@ -170,6 +172,43 @@ job_inputs = Table(
 )
 """What each job is made from: files by their digest, and other jobs by their id; only triggers of the database change
 it. See m0008_scale."""
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("url_sha256", Text, nullable=False),
+    Column("disabled_at", Moment),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("webhook", Text, ForeignKey("webhooks.name"), primary_key=True),
+    Column("state", Text, primary_key=True),
+    Column("caller", Text, primary_key=True),
+    Column("is_prefix", Boolean, primary_key=True),
+)
+"""Which ends of whose jobs a webhook is told of: of a caller, or with `is_prefix` of all whose name begins so."""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("webhook", Text, primary_key=True),
+    Column("job_id", Text, primary_key=True),
+    Column("state", Text, primary_key=True),
+    Column("caller", Text, nullable=False),
+    Column("request_key", Text),
+    Column("ended_at", Moment, nullable=False),
+    Column("next_at", Moment, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    _partial("deliveries_due", IS_TO_SEND, "webhook", "next_at"),
+    Index("deliveries_by_job", "job_id"),
+    Index("deliveries_by_time", "ended_at"),
+)
+"""The outbox of the webhooks: a trigger of the database puts each end of a job in. See m0009_webhooks."""
 
 uploads = Table(
     "uploads",

@@ -19,6 +19,7 @@ STEPS = (
     "m0006_sets",
     "m0007_callers",
     "m0008_scale",
+    "m0009_webhooks",
 )
 
 
