@@ -58,18 +58,24 @@ class Options:
 
 @dataclass
 class Run:
-    """What happened. `ends` are the moments at which a replica was ended, by the monotonic clock."""
+    """What happened. `ends` are when each replica was told to end and when it had, by the monotonic clock."""
 
     calls: int = 0
-    ends: list[float] = field(default_factory=list)
-    drains: list[float] = field(default_factory=list)
+    ends: list[tuple[float, float]] = field(default_factory=list)
     failed: list[tuple[float, float, str]] = field(default_factory=list)
     job_ids: set[str] = field(default_factory=set)
     is_over: bool = False
 
     def on_their_way(self) -> int:
-        """How many failed calls were under way when a replica ended."""
-        return sum(any(began <= end <= failed for end in self.ends) for began, failed, _ in self.failed)
+        """How many failed calls were under way while a replica ended."""
+        return sum(
+            any(began <= dead and told <= failed for told, dead in self.ends) for began, failed, _ in self.failed
+        )
+
+    @property
+    def drains(self) -> list[float]:
+        """Seconds from the signal to the end of each."""
+        return [dead - told for told, dead in self.ends]
 
 
 class Caller:
@@ -127,11 +133,10 @@ async def roll(options: Options, run: Run, replicas: list[Replica], env: dict[st
     for _ in range(options.rounds):
         for place, old in enumerate(replicas):
             await anyio.sleep(1)
-            began = time.monotonic()
-            run.ends.append(began)
+            told = time.monotonic()
             (old.process.kill if options.kill else old.end)()
             await anyio.to_thread.run_sync(old.process.wait)
-            run.drains.append(time.monotonic() - began)
+            run.ends.append((told, time.monotonic()))
             old.close()
             replicas[place] = await anyio.to_thread.run_sync(Replica, env, folder / f"log{place}", old.port)
             await _ready(old.port)
