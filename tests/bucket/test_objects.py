@@ -1,5 +1,6 @@
 """The objects of a bucket: what is refused, and what is told of it; where signed addresses lead."""
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -7,17 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from ltx_mcp.cli.checks.bucket import check_bucket
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.bucket.files import BucketFiles
-from ltx_mcp.jobs.bucket.objects import Objects
+from ltx_mcp.jobs.bucket.objects import SETTING, Objects
 from ltx_mcp.jobs.bucket.origin import origin_of
 from ltx_mcp.jobs.store.errors import BucketUnavailableError
+from ltx_mcp.settings import read_settings
 from tests.bucket.seaweed import S3Server
 
 pytestmark = pytest.mark.anyio
 
 KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+UNWELL = f"The bucket of {SETTING} does not answer as it should."
 AZURE = {"AZURE_STORAGE_ACCOUNT_NAME": "films", "AZURE_STORAGE_ACCOUNT_KEY": "YWJj"}
 
 
@@ -45,6 +49,24 @@ async def test_wrong_keys_are_refused_and_not_repeated(
     assert raised.value.__cause__ is None
     assert "hunter2" not in f"{raised.value} {raised.value.hint}"
     assert s3.env["AWS_ACCESS_KEY_ID"] not in f"{raised.value}"
+
+
+async def test_the_doctor_says_whether_the_bucket_can_be_read(
+    s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await opened(bucket, s3).create("first", b"", "text/plain")
+
+    async def found(address: str) -> str:
+        return " ".join(
+            f"{line.status} {line.found}"
+            for line in await check_bucket(read_settings(dict(os.environ) | {SETTING: address}))
+        )
+
+    assert await found("folder") == ""
+    assert await found(bucket) == f"OK {bucket} can be read"
+    assert await found("s3://nothing-there") == f"failure s3://nothing-there: {UNWELL}"
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    assert "refuses these keys" in await found(bucket)
 
 
 @pytest.mark.parametrize(

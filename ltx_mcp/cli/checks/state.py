@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ltx_mcp.cli.checks.bucket import check_bucket
 from ltx_mcp.cli.checks.finding import Finding, failure, fine, warning
 from ltx_mcp.cli.checks.timeouts import within
 from ltx_mcp.domain.errors import LtxError
@@ -28,11 +29,12 @@ MAKE_ROOM = "Free space, set LTX_MCP_KEEP_DAYS, or set LTX_MCP_HOME to a folder 
 
 
 async def check_state(settings: Settings) -> list[Finding]:
-    """The home, the disk, the database and its jobs, the folders."""
+    """The home, the disk, the database and its jobs, the bucket, the folders."""
     home = settings.home
     return [
         *await within(DATABASE_S, check_home, home),
         *await _database(settings),
+        *await check_bucket(settings),
         *_folders(settings),
     ]
 

@@ -117,7 +117,7 @@ class Objects:
     def below(self, folder: str) -> Iterator[tuple[str, datetime]]:
         """Every object below a folder, and when it was written. Blocking."""
         with self._failures():
-            for found in self._api.list(self._store, folder):
+            for found in self._api.list(self._store, folder or None):
                 yield from ((each["path"], each["last_modified"]) for each in found)
 
     def remove(self, names: Iterable[str]) -> None:
