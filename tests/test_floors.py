@@ -12,6 +12,7 @@ FLOORS = [
     "launch",
     "private",
     "absolute_paths",
+    "log_context",
     "settings",
     "domain",
     "net",

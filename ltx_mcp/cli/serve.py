@@ -16,8 +16,10 @@ from anyio.abc import TaskGroup, TaskStatus
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.cli.output.messages import say
 from ltx_mcp.presentation.config import read_callers, read_edge, warn_of_previews
+from ltx_mcp.presentation.json_logs import is_json, log_as_json
 from ltx_mcp.presentation.logs import report_left_out
 from ltx_mcp.providers.key_names import previews_text
+from ltx_mcp.settings import wants_json_log
 
 if TYPE_CHECKING:
     from ltx_mcp.domain.plan import Catalog
@@ -41,6 +43,7 @@ DRAINING_S, DRAINED_GRACE_S = 2.0, 10
 @click.option("--behind-tls-proxy", is_flag=True, help="A proxy of yours encrypts, whatever LTX_MCP_PUBLIC_URL says.")
 def serve(http: bool = False, host: str | None = None, port: int | None = None, behind_tls_proxy: bool = False) -> None:
     """Serve MCP over stdio, or over HTTP with --http."""
+    _choose_log()
     if http:
         host, port = HOST if host is None else host, PORT if port is None else port
         run(partial(_serve_http, host, port, behind_tls_proxy=behind_tls_proxy))
@@ -48,6 +51,12 @@ def serve(http: bool = False, host: str | None = None, port: int | None = None, 
         raise click.UsageError("--host, --port and --behind-tls-proxy need --http.")
     else:
         run(_serve_stdio)
+
+
+def _choose_log() -> None:
+    """From its first line: whoever asked for JSON reads what stops a start as well."""
+    if wants_json_log() and not is_json():
+        log_as_json()
 
 
 async def _serve_stdio() -> None:
@@ -165,6 +174,7 @@ def _user_name() -> str:
 @click.option("--home", default="", hidden=True)
 def work(until_idle: bool, home: str) -> None:
     """Work on jobs that are under way, without serving."""
+    _choose_log()
     run(partial(_until_idle if until_idle else _for_ever, home))
 
 

@@ -22,6 +22,7 @@ from ltx_mcp.jobs.store.rows import LostClaimError, NewJob, PlacedJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import ASKED_AT_A_TIME, Store
 from ltx_mcp.jobs.workers.liveness import Liveness
+from ltx_mcp.log_context import LogContext, set_log_context
 
 logger = logging.getLogger(__name__)
 
@@ -213,6 +214,7 @@ class Runner:
     async def _run_job(self, job: Job) -> None:
         """Run steps until the job ends, is released or is taken away."""
         claim, work, tries = (job.id, job.fencing_token), WorkInProgress(), 0
+        set_log_context(LogContext(job=job.id, caller=job.caller))
         try:
             while job.live and job.lease_owner == self.liveness.worker:
                 try:
@@ -227,6 +229,8 @@ class Runner:
                     tries = min(tries + 1, MAX_BREAKS)
                     with suppress(LtxError):
                         job = await self._latest(job)
+            if not job.live:
+                logger.info("%s %s%s", job.id, job.state, f": {job.error.code}" if job.error else "")
         except LostClaimError:
             logger.info("%s is not ours any more", job.id)
         except Exception:

@@ -1,6 +1,7 @@
 """Jobs: the interface that the server and the terminal call. It places jobs and waits for them; the runner does the
 work."""
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -47,6 +48,8 @@ from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness, is_locked
 from ltx_mcp.jobs.workers.ownerless import Ownerless, alive_workers, find_ownerless
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.providers.adapters import make_adapters
+
+logger = logging.getLogger(__name__)
 
 CANCEL_S = 3.0
 MAX_FOLDER_AGE = timedelta(hours=1)
@@ -176,6 +179,7 @@ class Jobs:
         ordered = await self._placement.order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
         if not isinstance(ordered, ConfirmationPrompt) and ordered.fresh:
             for job in jobs_of(ordered.followed):
+                logger.info("%s placed with %s", job.id, job.offer.provider)
                 self._runner.begin(job)
         else:
             self._runner.wake()
