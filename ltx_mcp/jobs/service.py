@@ -16,6 +16,7 @@ from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.job_set import JobSet, jobs_of, one_take_needed
 from ltx_mcp.domain.plan import Catalog, Plan
+from ltx_mcp.domain.price import to_micro
 from ltx_mcp.jobs.accounts import why_not_served
 from ltx_mcp.jobs.bucket.files import open_files
 from ltx_mcp.jobs.cancellation import Cancellation
@@ -25,6 +26,7 @@ from ltx_mcp.jobs.following import Followed, Following
 from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.keeping import Keeping
 from ltx_mcp.jobs.operator import OperatorView
+from ltx_mcp.jobs.overview import OverviewReader
 from ltx_mcp.jobs.placement import Placement, make_reader
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.recovery import Recovery, RecoveryStore
@@ -265,6 +267,11 @@ class Jobs:
     def operator(self) -> OperatorView:
         """What only an operator sees."""
         return OperatorView(self._database)
+
+    def overview(self) -> OverviewReader:
+        """What reads how this service does, for an operator."""
+        limit = None if self._config.budget_usd is None else to_micro(self._config.budget_usd)
+        return OverviewReader(self._database, self.home, limit, self._config.limits_of, self._now)
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,10 +14,12 @@ from sqlalchemy import Connection, event, text
 from ltx_mcp.domain.errors import ErrorCode, JobError
 from ltx_mcp.domain.job import ChargeState, State
 from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.callers import CallerLimits
 from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.keeping import Keeping
 from ltx_mcp.jobs.operator import OperatorView
+from ltx_mcp.jobs.overview import OverviewReader
 from ltx_mcp.jobs.recovery import RecoveryStore, Resolution
 from ltx_mcp.jobs.retention import Retention
 from ltx_mcp.jobs.spend import read_spend
@@ -28,7 +31,7 @@ from tests.conftest import Clock
 from tests.databases import PostgresServer
 from tests.jobs.test_store import New, ordered, priced
 
-GROWING = ("jobs", "events", "job_inputs", "tombstones", "sets")
+GROWING = ("jobs", "events", "job_inputs", "tombstones", "sets", "spent", "deliveries")
 ENDED, CALLERS, DAYS, EVENTS_EACH, WAITING = 20_000, 50, 100, 2, 200
 PICTURE = "json_build_object('role', 'image', 'sha256', i::text)"
 FILL = "INSERT INTO jobs ({names}) SELECT {values} FROM jobs, generate_series(1, {rows}) AS i WHERE id = :id"
@@ -103,6 +106,13 @@ def filled(home: Path, postgres: PostgresServer, new_job: New, clock: Clock) -> 
                 text(
                     "INSERT INTO sets (id, caller, fingerprint, normal, created_at) SELECT 'set_' || i, "
                     "'caller ' || i % 50, 'f' || i, '{}', i FROM generate_series(1, 5000) AS i"
+                )
+            )
+            connection.execute(text("INSERT INTO webhooks VALUES ('shop', '', NULL), ('gone', '', 0)"))
+            connection.execute(
+                text(
+                    "INSERT INTO deliveries SELECT 'shop', 'job_' || i, 'succeeded', 'caller', NULL, i, i, 1, "
+                    "CASE WHEN i % 100 = 0 THEN '' ELSE 'delivered' END, '' FROM generate_series(1, 10000) AS i"
                 )
             )
             connection.execute(text("DELETE FROM events WHERE job_id = :id"), {"id": job.id})
@@ -192,6 +202,10 @@ def look_at_everything(store: Store, database: Database, new_job: New, clock: Cl
         operator._page(whose, "", 20)
         operator._live(whose, ["running"])
     operator._owner("job_e7")
+    reader = OverviewReader(database, Path(), None, lambda caller: CallerLimits(budget_usd=Decimal(1)), clock)
+    for _ in range(2):
+        seen = reader.read_now()
+        assert (seen.slowest, seen.unknown, seen.nearest, seen.ends, seen.webhooks).count(()) == 0
     for caller in (None, "caller 3"):
         store.get("job_e7", caller)
         read_spend(database, caller, clock().date(), 2, store.budget(clock()), "caller")
