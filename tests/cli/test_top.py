@@ -108,7 +108,7 @@ def test_a_terminal_that_is_gone_ends_it(home: Path, placed: dict[str, str]) -> 
     shown = Screen(home, "top", "--interval", "0.2")
     shown.until(lambda written: " UTC." in written)
     shown.hang_up()
-    shown.process.wait(HANG_S)
+    assert shown.process.wait(HANG_S) == 0
     shown.close()
 
 

@@ -129,20 +129,25 @@ def print_overview(seen: Overview) -> None:
 @contextmanager
 def drawing_overview() -> Iterator[Callable[[Overview, str], None]]:
     """Takes it as often as it was read, with what is wrong where something is, and draws it; leaves nothing behind.
-    What is taken raises BrokenPipeError when the terminal is gone."""
+    Raises BrokenPipeError when the terminal is gone."""
     from rich.live import Live
 
     from ltx_mcp.cli.output.screen import make_console
 
     console = make_console()
-    with Live(console=console, transient=True, auto_refresh=False, redirect_stderr=False) as live:
+    try:
+        with Live(console=console, transient=True, auto_refresh=False, redirect_stderr=False) as live:
 
-        def draw(seen: Overview, trouble: str) -> None:
-            if not is_terminal(sys.stdout):  # it is gone, and nothing would be drawn without an error
-                raise BrokenPipeError
-            live.update(OverviewScreen(seen, trouble, console.height - 1), refresh=True)
+            def draw(seen: Overview, trouble: str) -> None:
+                if not is_terminal(sys.stdout):  # it is gone, and rich would draw nothing without an error
+                    raise BrokenPipeError
+                live.update(OverviewScreen(seen, trouble, console.height - 1), refresh=True)
 
-        yield draw
+            yield draw
+    except OSError as error:
+        if is_terminal(sys.stdout):
+            raise
+        raise BrokenPipeError from error  # Linux has another error for a terminal
 
 
 class OverviewScreen:
