@@ -28,10 +28,9 @@ def written(message: str, *args: Any, error: BaseException | None = None, secret
 
 
 def thrown(text: str, deep: int = 0) -> BaseException:
+    """An error with a traceback, and so many causes."""
     try:
-        if deep:
-            raise thrown(text, deep - 1)
-        raise RuntimeError(text)
+        raise RuntimeError(text) from (thrown(text, deep - 1) if deep else None)
     except RuntimeError as error:
         return error
 
@@ -80,7 +79,7 @@ def test_keys_passwords_and_queries_are_struck_out_of_messages_and_tracebacks() 
     assert "/home" not in settings.secrets
 
 
-@pytest.mark.parametrize("deep", [0, 300])
+@pytest.mark.parametrize("deep", [0, 30])
 def test_a_line_stays_shorter_than_what_container_runtimes_cut(deep: int) -> None:
     line = written("x" * 100_000, error=thrown("y" * 100_000, deep))
     assert len(json.dumps(line)) < 16_384
