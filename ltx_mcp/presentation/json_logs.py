@@ -23,7 +23,7 @@ from ltx_mcp.net.redact import redact
 from ltx_mcp.presentation.logs import MAX_LINE_CHARS, LogFormatter, log_by
 
 MAX_TRACE_CHARS = 8000
-"""Of a traceback its end; with all else a line stays below the 16 kB at which container runtimes break it."""
+"""Of a traceback its end; with all else a line of ASCII stays below the 16 kB at which container runtimes break it."""
 CALLER_DIGITS = 16
 MAX_CHUNK_BYTES, PAUSE_S, DRAIN_S = 65_536, 0.05, 1.0
 """What is printed without a longer pause is one record."""
