@@ -211,7 +211,11 @@ def _order_long_ones(customers: Sequence[Customer], world: EmulatorState) -> Non
 
 
 def _have_ordered(customers: Sequence[Customer], before: Sequence[int]) -> bool:
-    return all(len(each.job_ids) > count + MORE_ORDERS for each, count in zip(customers, before, strict=True))
+    """Whether each has ordered more films; a refusal is waited for no longer, it is judged."""
+    is_refused = any(call.refusal for each in customers for call in each.calls)
+    return is_refused or all(
+        len(each.job_ids) > count + MORE_ORDERS for each, count in zip(customers, before, strict=True)
+    )
 
 
 def _migrate(done: Upgrade, env: Mapping[str, str]) -> None:
