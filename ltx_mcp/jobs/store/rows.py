@@ -165,9 +165,14 @@ def record_transition(
     renamed = {_COLUMN_NAMES.get(name, name): value for name, value in for_history(detail).items()}
     record(connection, job_id, now, what, renamed)
     if to in TERMINAL_STATES:
-        woken = {"blocked_by": "", "run_after": now, "revision": jobs.c.revision + 1}
-        connection.execute(update(jobs).where(jobs.c.blocked_by == job_id).values(**woken))
+        unblock(connection, [job_id], now)
     return load(connection, job_id)
+
+
+def unblock(connection: Connection, job_ids: Sequence[str], now: datetime) -> None:
+    """The jobs that waited for the end of these are due."""
+    woken = {"blocked_by": "", "run_after": now, "revision": jobs.c.revision + 1}
+    connection.execute(update(jobs).where(jobs.c.blocked_by.in_(job_ids)).values(**woken))
 
 
 def record(connection: Connection, job_id: str, now: datetime, what: str, detail: Mapping[str, Any]) -> None:
