@@ -13,6 +13,7 @@ FLOORS = [
     "private",
     "absolute_paths",
     "settings",
+    "telemetry",
     "domain",
     "net",
     "media",
