@@ -1,4 +1,4 @@
-"""Under `opentelemetry-instrument`, with the instrumentations of httpx, Starlette, SQLAlchemy and logging: one trace
+"""Under `opentelemetry-instrument`, with all instrumentations that `opentelemetry-bootstrap` finds for us: one trace
 from a call to the saved film, across processes, all metrics, and no secret in anything that is told.
 """
 
@@ -74,7 +74,8 @@ class Service:
         env |= {f"OTEL_{name}": value for name, value in theirs.items()}
         self._home, self.log = home, log
         folder = Path(sys.executable).parent
-        command = [folder / "opentelemetry-instrument", folder / "ltx-mcp", "serve", "--http", "--port", "0"]
+        command = [str(folder / name) for name in ("opentelemetry-instrument", "ltx-mcp")]
+        command += ["serve", "--http", "--port", "0"]
         with log.open("wb") as out:
             self.process = subprocess.Popen(command, env=env, stderr=out)
         found = wait_for(lambda: re.search(r"http://127\.0\.0\.1:\d+(?=/mcp; )", log.read_text("utf-8")), HANG_S)
@@ -167,15 +168,15 @@ def test_a_call_and_all_that_comes_of_it_is_one_trace_and_nothing_tells_a_secret
         }
         assert not span.is_error
     assert [span.attributes["ltx.state"] for span in ours if span.name == STEPS[-1]] == ["succeeded"]
-    # those of others are there, but for what we send to providers
+    # those of others are there, but for the command line and what is sent to providers
     scopes = {span.scope.removeprefix("opentelemetry.instrumentation.") for span in received.spans()}
-    assert {"mcp-python-sdk", "starlette"} <= scopes
-    assert "httpx" not in scopes
+    assert scopes == {OURS, "mcp-python-sdk", "starlette", "sqlite3"}
     assert received.logs()
 
     check_metrics(received)
     written = b"".join(received.bodies) + service.log.read_bytes()
     assert b"DEBUG" in written
+    assert b"Traceback" not in written
     secrets = [PROMPT, TOKEN, SIGNING_KEY, query.rpartition("=")[2], *settings(emulator[0]).values()]
     secrets += [upload["secret"] for upload in world.uploads.values()]
     assert [secret for secret in secrets if "://" not in secret and secret.encode() in written] == []
