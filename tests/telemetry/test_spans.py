@@ -1,6 +1,7 @@
 """What spans are there of a job, and what is in none."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -11,7 +12,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from ltx_mcp.domain.job import State
+from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.emulator.emulator_state import Fault
+from ltx_mcp.jobs.config import JobsConfig
+from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.telemetry import NAME, in_trace, span, traceparent
 from tests.conftest import Emulated
 from tests.patience import HANG_S
@@ -97,3 +101,23 @@ def test_a_row_without_a_usable_trace_begins_one(named: str, seen: Seen) -> None
         assert traceparent()
     (save,) = ours(seen)
     assert save.parent is None
+
+
+async def test_what_goes_on_in_the_background_is_not_in_the_call_that_happened_to_begin_it(
+    home: Path, catalog: Catalog, seen: Seen
+) -> None:
+    ticked, found = anyio.Event(), list[trace.Span]()
+
+    def now() -> datetime:
+        found.append(trace.get_current_span())
+        ticked.set()
+        return datetime.now(UTC)
+
+    async with anyio.create_task_group() as group:
+        jobs = await Jobs.open(JobsConfig(home, catalog, None, ()), now)
+        with trace.get_tracer("caller").start_as_current_span("the first call"):
+            await jobs.start(group)
+        await ticked.wait()
+        await jobs.stop()
+        group.cancel_scope.cancel()
+    assert [each for each in found if each.get_span_context().is_valid] == []
