@@ -219,3 +219,16 @@ def test_a_process_that_takes_a_job_over_goes_on_with_its_trace(
     for span in ours:
         assert "tools/call generate_video" in ancestors(span, trace)
     assert len(world.orders) == 1
+
+
+def test_a_worker_that_a_server_leaves_behind_goes_on_with_the_trace(
+    start: Start, emulator: Emulated, received: Received
+) -> None:
+    world, service = emulator[1], start()
+    world.wait_s, world.work_s = 0.0, ENDLESS_S
+    job_id = service.ask("generate_video", prompt=PROMPT, provider="fal")["job_id"]
+    wait_for(lambda: "job submit" in [span.name for span in of_job(received, job_id)], HANG_S)
+    service.end()
+    world.work_s = 0.0
+    wait_for(lambda: "job save" in [span.name for span in of_job(received, job_id)], HANG_S)
+    assert "tools/call generate_video" in [span.name for span in the_trace(received, job_id)]
