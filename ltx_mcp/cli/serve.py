@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.cli.output.messages import say
+from ltx_mcp.cli.untraced import UntracedCommand
 from ltx_mcp.presentation.config import read_callers, read_edge, warn_of_previews
 from ltx_mcp.presentation.json_logs import is_json, log_as_json
 from ltx_mcp.presentation.logs import report_left_out
@@ -36,7 +37,7 @@ DRAINING_S, DRAINED_GRACE_S = 2.0, 10
 """How long a server that was told to end still serves, so that a balancer notices; how long calls may take then."""
 
 
-@click.command()
+@click.command(cls=UntracedCommand)
 @click.option("--http", is_flag=True, help="Serve streamable HTTP at /mcp instead of stdio.")
 @click.option("--host", help=f"Address to bind; others than loopback need a login and --http.  [default: {HOST}]")
 @click.option("--port", type=click.IntRange(0, 65535), help=f"0: any that is free; needs --http.  [default: {PORT}]")
@@ -169,7 +170,7 @@ def _user_name() -> str:
         return f"user {os.geteuid()}"
 
 
-@click.command()
+@click.command(cls=UntracedCommand)
 @click.option("--until-idle", is_flag=True, help="End when no job is under way any more.")
 @click.option("--home", default="", hidden=True)
 def work(until_idle: bool, home: str) -> None:

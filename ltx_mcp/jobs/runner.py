@@ -13,6 +13,7 @@ from functools import partial
 import anyio
 from anyio.abc import TaskGroup
 
+from ltx_mcp import telemetry
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.jobs.steps.context import WorkInProgress
@@ -209,7 +210,11 @@ class Runner:
         claim = (job.id, job.fencing_token)
         if self._group is not None and job.lease_owner == self.liveness.worker and claim not in self._running_claims:
             self._running_claims.add(claim)
-            self._group.start_soon(self._run_job, job)
+            self._group.start_soon(self._run_in_trace, job)
+
+    async def _run_in_trace(self, job: Job) -> None:
+        with telemetry.in_trace(job.traceparent):
+            await self._run_job(job)
 
     async def _run_job(self, job: Job) -> None:
         """Run steps until the job ends, is released or is taken away."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
+from ltx_mcp import telemetry
 from ltx_mcp.domain.arguments import EstimateCost, ListJobs, OrderArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.job import Event, Job, State
@@ -23,6 +24,7 @@ from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore
 from ltx_mcp.jobs.following import Followed, Following
+from ltx_mcp.jobs.gauges import Gauges
 from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.keeping import Keeping
 from ltx_mcp.jobs.operator import OperatorView
@@ -98,6 +100,8 @@ class Jobs:
         self._runner = Runner(self._store, self._steps, self._liveness, self._slots, repeatable, now, self._wake)
         self._placement = self._make_placement()
         self._clearing = anyio.CancelScope()
+        gauges = Gauges(database, config.home, tuple(self._adapters.by_name), config.budget_usd)
+        self._gauges = telemetry.GaugeSource(lambda: gauges.read(now()))
         self.waits = Waits()
         self.following = Following(self._store, self._watch, self.waits, self.queue_ahead)
 
@@ -123,10 +127,12 @@ class Jobs:
         """Start working in the background."""
         await self._store.run_in_thread(self._liveness.begin)
         await self._store.run_in_thread(self._liveness.sweep)
-        group.start_soon(self.work)
-        if self._config.keep_days is not None:
-            retention = Retention(self._database, self._files, self._config.keep_days)
-            group.start_soon(self._clear_old, retention)
+        await self._store.run_in_thread(telemetry.observe, self._gauges)
+        with telemetry.apart():
+            group.start_soon(self.work)
+            if self._config.keep_days is not None:
+                retention = Retention(self._database, self._files, self._config.keep_days)
+                group.start_soon(self._clear_old, retention)
 
     async def _clear_old(self, retention: Retention) -> None:
         with self._clearing:
@@ -151,6 +157,7 @@ class Jobs:
         processes. `hand_over` is called when there are any.
         """
         self._clearing.cancel()
+        telemetry.forget(self._gauges)
         with anyio.CancelScope(shield=True):
             left = await self._runner.stop(hand_over)
             await self._prices.stop()

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, literal, select, update
 
 from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, State
-from ltx_mcp.jobs.store.rows import terminal_changes, to_columns, unblock
+from ltx_mcp.jobs.store.rows import count_end, terminal_changes, to_columns, unblock
 from ltx_mcp.jobs.store.schema import events, jobs
 from ltx_mcp.jobs.store.transitions import release_changes, state_after_release
 
@@ -27,12 +27,16 @@ def release_some(
 ) -> int:
     """Release some jobs of `worker`, each with its event, in as many statements as there are states that they go to;
     returns how many. See Store.release_claims."""
-    columns = (jobs.c.id, jobs.c.state, jobs.c.provider, jobs.c.result_url, jobs.c.provider_ref.is_not(None))
+    about = (jobs.c.operation, jobs.c.created_at)
+    columns = (jobs.c.id, jobs.c.state, jobs.c.provider, jobs.c.result_url, jobs.c.provider_ref.is_not(None), *about)
     held_by_worker = (jobs.c.lease_owner == worker, jobs.c.state.in_(ACTIVE_STATES - frozenset(but)))
     query = select(*columns).where(*held_by_worker).order_by(jobs.c.id).limit(RELEASED_AT_A_TIME)
     released: dict[State | None, list[str]] = defaultdict(list)
-    for job_id, state, provider, result_url, has_order in connection.execute(query.with_for_update()):
+    found = connection.execute(query.with_for_update())
+    for job_id, state, provider, result_url, has_order, operation, created_at in found:
         after = state_after_release(State(state), has_order or bool(result_url), provider in repeatable)
+        if after in TERMINAL_STATES:
+            count_end(connection, provider, operation, after, now - created_at)
         released[None if after == state else after].append(job_id)
     for to, job_ids in released.items():
         _release(connection, job_ids, to, now, died)

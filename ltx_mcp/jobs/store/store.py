@@ -8,10 +8,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Unpack
 
 from sqlalchemy import Connection, Text, and_, cast, func, literal_column, or_, select
 
+from ltx_mcp import telemetry
 from ltx_mcp.domain.errors import JobError
 from ltx_mcp.domain.job import ChargeState, Event, Job, JobChanges, State
 from ltx_mcp.domain.job_set import JobSet
@@ -23,7 +25,7 @@ from ltx_mcp.jobs.confirmation import name_of, use_up
 from ltx_mcp.jobs.store.admission import Admission
 from ltx_mcp.jobs.store.budget import Budget, Budgets, next_that_fits
 from ltx_mcp.jobs.store.claims import claim, count_ahead, is_due, of_accounts
-from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.database import Database, once_committed
 from ltx_mcp.jobs.store.releases import release_some
 from ltx_mcp.jobs.store.rounds import Round, claims_of, read_round
 from ltx_mcp.jobs.store.rows import (
@@ -135,6 +137,9 @@ class Store:
         with self._database.write() as connection:
             change(connection, sent, healed | terminal_changes(to, now) | changes)
             _record_drift(connection, job, now, changes)
+            if to is State.RUNNING and job.state is State.SUBMITTING:
+                after_s = (now - job.created_at).total_seconds()
+                once_committed(connection, partial(telemetry.job_accepted, job.offer.provider, after_s))
             return record_transition(connection, job.id, to, now, what, changes)
 
     def fail_over(self, job: Job, problem: JobError, now: datetime, offers: tuple[Offer, ...] = ()) -> Job:
