@@ -21,7 +21,7 @@ CALM = {
     'ltx_money_USD{bill="booked"}': "5+0x120",
     "ltx_money_budget_USD": "10+0x120",
     'ltx_jobs_unknown{provider="fal"}': "0+0x120",
-    'ltx_webhook_waiting{webhook="shop"}': "0 3 0 2 0 1 0+0x115",
+    'ltx_webhook_waiting{webhook="shop"}': "0+0x100 3+0x20",
     'ltx_webhook_deliveries_total{webhook="shop",outcome="delivered"}': "0+1x120",
     'ltx_jobs_ended_total{provider="fal",state="succeeded"}': "0+3x120",
     'ltx_jobs_ended_total{provider="fal",state="failed"}': "0+1x120",

@@ -116,8 +116,17 @@ def running(made: Pod, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
         assert process.poll() is None, log.read_text()
         yield process
     finally:
+        # the first of its namespace, with which all others end; of `unshare` it does not hear any more
+        for each in _server(process):
+            os.kill(each, signal.SIGKILL)
         process.kill()
         process.wait()
+
+
+def _server(process: "subprocess.Popen[bytes]") -> list[int]:
+    if process.poll() is not None:
+        return []
+    return [int(each) for each in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
 async def order_a_preview(made: Pod) -> dict[str, Any]:
@@ -137,7 +146,7 @@ async def test_it_serves_draws_and_leaves_within_its_grace(made: Pod, tmp_path: 
         assert made.get(made.spec["containers"][0]["livenessProbe"]["httpGet"]["path"]) == 200
         done = await order_a_preview(made)
         assert done["state"] == "succeeded", done
-        (server,) = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+        (server,) = _server(process)
         os.kill(server, signal.SIGTERM)
         assert process.wait(made.spec["terminationGracePeriodSeconds"]) == 0
     told = log.read_text()
