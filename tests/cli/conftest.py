@@ -26,7 +26,7 @@ Place = Callable[..., str]
 
 MAKING = ["generate", "animate", "from-audio", "extend", "retake", "reframe", "join"]
 COMMANDS = ["serve", "work", *MAKING, "film", "estimate", "models", "jobs", "cancel", "open", "rm", "login", "logout"]
-COMMANDS += ["token", "migrate", "doctor", "install", "uninstall", "emulate", "completion"]
+COMMANDS += ["token", "webhooks", "migrate", "doctor", "install", "uninstall", "emulate", "completion"]
 SMALL = ["--resolution", "720p", "--fps", "24", "--no-generate-audio"]
 LONG = ["--duration", "20", "--no-generate-audio"]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
