@@ -24,14 +24,25 @@ from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.same import Repeat, identity_of
 from ltx_mcp.jobs.store.store import Store
+from ltx_mcp.jobs.webhooks.file import Webhook
+from ltx_mcp.jobs.webhooks.outbox import LOOK, Outbox
+from ltx_mcp.jobs.webhooks.view import WebhooksView
 from tests.conftest import Clock
 from tests.databases import PostgresServer
 from tests.jobs.test_store import New, ordered, priced
 
-GROWING = ("jobs", "events", "job_inputs", "tombstones", "sets")
+GROWING = ("jobs", "events", "job_inputs", "tombstones", "sets", "deliveries")
 ENDED, CALLERS, DAYS, EVENTS_EACH, WAITING = 20_000, 50, 100, 2, 200
 PICTURE = "json_build_object('role', 'image', 'sha256', i::text)"
 FILL = "INSERT INTO jobs ({names}) SELECT {values} FROM jobs, generate_series(1, {rows}) AS i WHERE id = :id"
+
+
+TOLD = """
+INSERT INTO deliveries (webhook, job_id, state, caller, ended_at, next_at, tries, outcome, answer)
+SELECT 'hook ' || i % 2, id, state, caller, finished_at, finished_at, 1,
+    CASE WHEN right(id, 2) = '00' THEN '' ELSE 'delivered' END, 'HTTP 200'
+FROM jobs, generate_series(1, 2) AS i WHERE finished_at IS NOT NULL
+"""
 
 
 @dataclass
@@ -47,7 +58,8 @@ class Plans:
             return
         self.seen.add(statement)
         other = connection.connection.cursor()
-        other.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters or None)
+        first = parameters[0] if isinstance(parameters, list) else parameters  # a list: one statement for many rows
+        other.execute(f"EXPLAIN (FORMAT JSON) {statement}", first or None)
         found: Any = other.fetchone()
         other.close()
         for node in nodes_of(found[0][0]["Plan"]):
@@ -105,6 +117,7 @@ def filled(home: Path, postgres: PostgresServer, new_job: New, clock: Clock) -> 
                     "'caller ' || i % 50, 'f' || i, '{}', i FROM generate_series(1, 5000) AS i"
                 )
             )
+            connection.execute(text(TOLD))
             connection.execute(text("DELETE FROM events WHERE job_id = :id"), {"id": job.id})
             connection.execute(text("DELETE FROM jobs WHERE id = :id"), {"id": job.id})
         with database.write() as connection:
@@ -135,6 +148,7 @@ def test_no_statement_scans_a_table_that_grows(
     live_as_a_set(store, new_job, clock)
     look_at_everything(store, filled, new_job, clock)
     settle(store, filled, new_job, clock)
+    tell(store, filled, new_job, clock)
     assert Retention(filled, FileStore(home), DAYS - 10).clear(clock()) > 1_000
     assert len(plans.seen) > 60
     assert plans.scans == []
@@ -212,6 +226,31 @@ def look_at_everything(store: Store, database: Database, new_job: New, clock: Cl
 
 async def _never(seen: dict[str, int]) -> None:
     """Nothing changes."""
+
+
+def tell(store: Store, database: Database, new_job: New, clock: Clock) -> None:
+    outbox, view = Outbox(database), WebhooksView(database)
+    hooks = {name: Webhook(name, "https://a.example", (bytes(32),)) for name in ("hook 0", "hook 1")}
+    outbox.register(hooks)
+    with database.read() as connection:
+        connection.exec_driver_sql(LOOK)
+    cancelled = store.place(priced(new_job(prompt="told"), "0.30"), clock()).job
+    store.request_cancel("local", cancelled.id, clock())
+    claimed = outbox.claim("hook 0", clock(), 8)
+    assert len(claimed) == 8
+    outbox.delivered(claimed[0], "HTTP 200")
+    outbox.not_told(claimed[1], "HTTP 410")
+    outbox.give_back(claimed[2], clock())
+    outbox.failed(claimed[3], "HTTP 500", clock())
+    outbox.failed(replace(claimed[4], tries=100), "HTTP 500", clock())
+    outbox.disable(hooks["hook 0"], clock())
+    while outbox.put_aside("hook 0"):
+        pass
+    assert [status.waiting > 100 for status in view.list()] == [False, True]
+    assert view.replay_since("hook 0", clock() - timedelta(days=3), clock(), all_of_them=True).count > 500
+    assert len(view.replay_jobs([cancelled.id], "", clock())) == 2
+    outbox.register({"hook 1": hooks["hook 1"]})
+    assert outbox.clean(clock()) > ENDED
 
 
 def settle(store: Store, database: Database, new_job: New, clock: Clock) -> None:
