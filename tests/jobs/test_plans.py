@@ -39,6 +39,9 @@ from ltx_mcp.jobs.store.postgres import Postgres
 from ltx_mcp.jobs.store.same import Repeat, identity_of
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers.ownerless import alive_workers
+from ltx_mcp.jobs.webhooks.file import Webhook
+from ltx_mcp.jobs.webhooks.outbox import LOOK, Outbox
+from ltx_mcp.jobs.webhooks.view import WebhooksView
 from tests.conftest import Clock
 from tests.databases import PostgresServer
 from tests.jobs.test_store import New, ordered, priced
@@ -65,6 +68,14 @@ STORES = (Store, RecoveryStore)
 """Each of their methods is tried."""
 
 
+TOLD = """
+INSERT INTO deliveries (webhook, job_id, state, caller, ended_at, next_at, tries, outcome, answer)
+SELECT 'hook ' || i % 2, id, state, caller, finished_at, finished_at, 1,
+    CASE WHEN right(id, 2) = '00' THEN '' ELSE 'delivered' END, 'HTTP 200'
+FROM jobs, generate_series(1, 2) AS i WHERE finished_at IS NOT NULL
+"""
+
+
 @dataclass
 class Plans:
     """Asks PostgreSQL how it does each statement that a database runs, just before it does."""
@@ -83,7 +94,8 @@ class Plans:
         if not statement.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
             return
         other = connection.connection.cursor()
-        other.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters or None)
+        first = parameters[0] if isinstance(parameters, list) else parameters  # a list: one statement for many rows
+        other.execute(f"EXPLAIN (FORMAT JSON) {statement}", first or None)
         found: Any = other.fetchone()
         other.close()
         for node in nodes_of(found[0][0]["Plan"]):
@@ -167,13 +179,8 @@ def filled(home: Path, postgres: PostgresServer, new_job: New, clock: Clock) -> 
                     "'caller ' || i % 50, 'f' || i, '{}', i FROM generate_series(1, 5000) AS i"
                 )
             )
-            connection.execute(text("INSERT INTO webhooks VALUES ('shop', '', NULL), ('gone', '', 0)"))
-            connection.execute(
-                text(
-                    "INSERT INTO deliveries SELECT 'shop', 'job_' || i, 'succeeded', 'caller', NULL, i, i, 1, "
-                    "CASE WHEN i % 100 = 0 THEN '' ELSE 'delivered' END, '' FROM generate_series(1, 10000) AS i"
-                )
-            )
+            connection.execute(text("INSERT INTO webhooks VALUES ('hook 0', '', NULL), ('hook 1', '', 0)"))
+            connection.execute(text(TOLD))
             connection.execute(text("DELETE FROM events WHERE job_id = :id"), {"id": job.id})
             connection.execute(text("DELETE FROM jobs WHERE id = :id"), {"id": job.id})
         with database.write() as connection:
@@ -215,6 +222,7 @@ def test_no_statement_scans_a_table_that_grows(
     live_as_a_set(store, new_job, clock)
     look_at_everything(store, filled, home, new_job, clock)
     settle(store, filled, new_job, clock, monkeypatch)
+    tell(store, filled, new_job, clock)
     assert Retention(filled, FileStore(home), DAYS - 10).clear(clock()) > 1_000
     assert plans.scans == []
     methods = {f"{store.__name__}.{name}" for store in STORES for name in vars(store) if not name.startswith("_")}
@@ -322,6 +330,31 @@ def run_through(work: Coroutine[Any, Any, object]) -> None:
 
 async def _never(seen: dict[str, int]) -> None:
     """Nothing changes."""
+
+
+def tell(store: Store, database: Database, new_job: New, clock: Clock) -> None:
+    outbox, view = Outbox(database), WebhooksView(database)
+    hooks = {name: Webhook(name, "https://a.example", (bytes(32),)) for name in ("hook 0", "hook 1")}
+    outbox.register(hooks)
+    with database.read() as connection:
+        connection.exec_driver_sql(LOOK)
+    cancelled = store.place(priced(new_job(prompt="told"), "0.30"), clock()).job
+    store.request_cancel("local", cancelled.id, clock())
+    claimed = outbox.claim("hook 0", clock(), 8)
+    assert len(claimed) == 8
+    outbox.delivered(claimed[0], "HTTP 200")
+    outbox.not_told(claimed[1], "HTTP 410")
+    outbox.give_back(claimed[2], clock())
+    outbox.failed(claimed[3], "HTTP 500", clock())
+    outbox.failed(replace(claimed[4], tries=100), "HTTP 500", clock())
+    outbox.disable(hooks["hook 0"], clock())
+    while outbox.put_aside("hook 0"):
+        pass
+    assert [status.waiting > 10 for status in view.list()] == [False, True]
+    assert view.replay_since("hook 0", clock() - timedelta(days=3), clock(), all_of_them=True).count > 100
+    assert len(view.replay_jobs([cancelled.id], "", clock())) == 2
+    outbox.register({"hook 1": hooks["hook 1"]})
+    assert outbox.clean(clock()) > ENDED
 
 
 def settle(store: Store, database: Database, new_job: New, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
