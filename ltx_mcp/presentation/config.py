@@ -92,6 +92,7 @@ def make_config(settings: Settings, catalog: Catalog, *, paths: bool, is_typed: 
         settings.database_connections,
         settings.bucket,
         settings.webhooks_file,
+        settings.public_url,
     )
 
 

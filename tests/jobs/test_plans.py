@@ -213,6 +213,7 @@ def look_at_everything(store: Store, database: Database, new_job: New, clock: Cl
     store.page("caller 3", "failed", 20, None)
     store.named("job_e77", "caller 3", 3)
     store.read_round("w_a", {("fal", "")})
+    store.ask_now("job_e7")
     store.claims_of("w_a")
     store.live()
     store.count_ahead(waiting)
