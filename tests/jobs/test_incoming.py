@@ -16,6 +16,8 @@ from ltx_mcp.emulator.fal.webhooks import sign
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.webhooks.incoming import IncomingProviders, IncomingWebhooks
 from ltx_mcp.jobs.webhooks.receipt import Receipt
+from ltx_mcp.presentation.config import check_webhooks
+from ltx_mcp.settings import read_settings
 from tests.conftest import Clock, Emulated, on_postgres, on_sqlite
 from tests.jobs.test_store import New, priced
 from tests.patience import HANG_S
@@ -61,6 +63,16 @@ def test_an_order_names_an_address_only_where_file_and_settings_say_so(
     wanted = f"{public_url.rstrip('/')}/webhooks/fal/{job.id}" if is_named else ""
     assert incoming.url_for(job) == wanted
     assert incoming.url_for(store.place(priced(new_job(prompt="a lake"), "0.30", provider="ltx"), clock()).job) == ""
+
+
+def test_a_service_says_when_nobody_can_tell_it_anything(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "webhooks.toml"
+    path.write_text(FILE, encoding="utf-8")
+    env = {"LTX_MCP_HOME": str(tmp_path), "LTX_MCP_WEBHOOKS": str(path)}
+    check_webhooks(read_settings(env | {"LTX_MCP_PUBLIC_URL": PUBLIC}))
+    assert caplog.text == ""
+    check_webhooks(read_settings(env))
+    assert "LTX_MCP_PUBLIC_URL is not set" in caplog.text
 
 
 @asynccontextmanager
