@@ -33,14 +33,6 @@ async def test_a_job_ends_as_soon_as_fal_says_so(told: Told) -> None:
     assert (ended.state, told.told, told.polls, told.count("submit")) == (State.SUCCEEDED, [200], 2, 1)
 
 
-async def test_a_failure_is_told_too(told: Told) -> None:
-    told.world.faults.append(Fault("fal", "order", "content"))
-    job = await told.place()
-    told.world.advance(HOUR_S)
-    ended = await told.end(job)
-    assert (ended.state, ended.error and ended.error.code) == (State.FAILED, "content_refused")
-
-
 async def test_a_lie_is_one_more_look(told: Told) -> None:
     job = await told.place()
     body = told.news_of(job, status="OK", payload={"video": {"url": "https://elsewhere.example/a.mp4"}})
