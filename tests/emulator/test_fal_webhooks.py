@@ -90,6 +90,6 @@ async def test_a_failure_is_told_with_the_models_own_words(
 
 
 async def test_nobody_beyond_this_machine_is_told(web: httpx.AsyncClient, receiver: Raw, state: EmulatorState) -> None:
-    await web.post(f"/{ENDPOINT}", params={"fal_webhook": "https://example.com/hook"}, json={"prompt": "a pond"})
-    await told(web, receiver.url, state, 1)
+    await web.post(f"/{ENDPOINT}", params={"fal_webhook": "http://192.0.2.1/hook"}, json={"prompt": "a pond"})
+    await told(web, receiver.url, state, 3)
     assert [call.path for call in state.calls if call.step == "webhook" and "hook" in call.path] == []
