@@ -261,6 +261,20 @@ class KeyFormat(StrictModel):
         return pattern
 
 
+class WebhookSpec(StrictModel):
+    """How a provider tells by itself that an order has ended, if it is asked to: `parameter` of the order's address
+    names where. What it tells is signed by a key that lies at `keys_path` of its address `keys_url`, and counts for
+    `within_s`; the keys count for `keys_live_s`."""
+
+    parameter: Name
+    keys_url: Name
+    keys_path: str
+    within_s: Lifetime
+    keys_live_s: Lifetime
+    as_of: date
+    source: str
+
+
 class OfferSpec(StrictModel):
     """One thing that can be ordered: a model doing an operation.
 
@@ -327,7 +341,8 @@ class ProviderSpec(StrictModel):
     need, by the address they belong to: if that is not the default one, they count only if they are set themselves.
     `upload_lives_s` and `film_lives_s` are how many seconds uploads and results are kept at least. `film_hosts` are the
     origins a page may load results from without a key, and `film_url` is one of them, which the doctor requests.
-    `key_form` and `key_page`: what keys look like, and where they are made. `slots`: how many orders an account, or
+    `key_form` and `key_page`: what keys look like, and where they are made. `webhook`: how it tells by itself that an
+    order has ended. `slots`: how many orders an account, or
     with `repeatable` (nothing is ordered) this machine, may have in flight; None: any.
     """
 
@@ -337,6 +352,7 @@ class ProviderSpec(StrictModel):
     key_env: tuple[str, ...] = ()
     key_form: KeyFormat | None = Field(default=None, exclude=True)  # only the doctor needs it
     key_page: str = Field(default="", exclude=True)
+    webhook: WebhookSpec | None = Field(default=None, exclude=True)
     url_env: dict[str, str] = Field(default_factory=dict)
     url_default: dict[str, str] = Field(default_factory=dict)
     url_beside: dict[str, str] = Field(default_factory=dict)
@@ -357,6 +373,8 @@ class ProviderSpec(StrictModel):
 
     @model_validator(mode="after")
     def _check_provider(self) -> "ProviderSpec":
+        if self.webhook is not None and self.webhook.keys_url not in self.url_env:
+            raise ValueError(f"webhook.keys_url should be one of {', '.join(self.url_env)}")
         for row in self.offer:
             for role in row.media:
                 if (kind := "image" if role == "end_image" else role) not in self.inputs:

@@ -2,14 +2,16 @@
 
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import anyio
 import uvicorn
+from anyio.abc import TaskGroup
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
@@ -53,12 +55,22 @@ def make_state(**times: float) -> EmulatorState:
 def make_app(state: EmulatorState, folder: Path, base_url: str) -> ASGIApp:
     """The ASGI app; `folder` keeps the videos."""
     media = MediaClient()
-    emulator = Emulator(state, Videos(folder, media), Inputs(media), base_url)
+    groups: list[TaskGroup] = []
+
+    def start_later(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        for group in groups:
+            group.start_soon(work)
+
+    emulator = Emulator(state, Videos(folder, media), Inputs(media), base_url, start_later)
     routes = [route for provider in providers() for route in provider.routes(emulator)]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        yield
+        async with anyio.create_task_group() as group:
+            groups.append(group)
+            yield
+            groups.clear()
+            group.cancel_scope.cancel()
         await media.close()
         emulator.inputs.close()
 

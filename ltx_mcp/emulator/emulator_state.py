@@ -4,6 +4,7 @@ No HTTP here. Nothing is ordered from anybody and nothing costs anything.
 """
 
 import itertools
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -104,12 +105,14 @@ class Call:
 class EmulatorState:
     """The state behind all emulated providers. An order waits `wait_s`, then runs `work_s`, by the emulator's clock.
     `prices` are by endpoint; `limits` are the most orders that a provider has in flight before it says 429. `accounts`
-    are further keys that every provider accepts, by whose they are."""
+    are further keys that every provider accepts, by whose they are. `webhook_key` are the bytes of the private key that
+    signs webhooks."""
 
     def __init__(self, *, wait_s: float = 0.5, work_s: float = 1.5, keys: Mapping[str, str] | None = None) -> None:
         self.wait_s, self.work_s = wait_s, work_s
         self.keys = dict(keys or {})
         self.accounts: dict[str, str] = {}
+        self.webhook_key = secrets.token_bytes(32)
         self.orders: list[EmulatedOrder] = []
         self.calls: list[Call] = []
         self.faults: list[Fault] = []

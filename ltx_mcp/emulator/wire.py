@@ -4,7 +4,7 @@ A provider's file gives handlers that behave; what goes wrong on the wire is don
 """
 
 import gzip
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from ltx_mcp.emulator.inputs import Inputs
 from ltx_mcp.emulator.videos import Videos
 
 Handler = Callable[[Request], Awaitable[Response]]
+StartLater = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 Refuse = Callable[[Fault], Response]
 """How one provider words the refusal a fault asks for; `options` may hold status, type, message, retry_after."""
 
@@ -46,12 +47,14 @@ class RequestRefused(Exception):
 
 @dataclass(frozen=True)
 class Emulator:
-    """What a provider's file builds its routes from. `base_url` is where this emulator is reached, without a slash."""
+    """What a provider's file builds its routes from. `base_url` is where this emulator is reached, without a slash;
+    `start_later` does something beside the calls, as long as the emulator runs."""
 
     state: EmulatorState
     videos: Videos
     inputs: Inputs
     base_url: str
+    start_later: StartLater = lambda work: None
 
     def route(self, provider: str, step: str, path: str, method: str, handler: Handler, refuse: Refuse) -> Route:
         """One documented call of a provider, with its name as a step. The body of a `put` is a file by the time it is

@@ -16,8 +16,8 @@ class JobsConfig:
     `home`. Jobs that ended `keep_days` ago are removed; None: never. A caller may have `max_live_jobs` at a time; None:
     any number. Relative paths start at `cwd`; `is_typed`: a person writes them, see `media/paths.py`.
     `limits_by_caller` stand for limits that are not the same for all. `video_store` is the address of the bucket where
-    films and inputs are kept; empty: in `home`. `webhooks_file` says who is told of ended jobs; None: nobody, by
-    this process."""
+    films and inputs are kept; empty: in `home`. `webhooks_file` says who is told of ended jobs (None: nobody, by
+    this process), and which providers may tell us at `public_url` that an order has ended."""
 
     home: Path
     catalog: Catalog
@@ -34,6 +34,7 @@ class JobsConfig:
     database_connections: int = 8
     video_store: str = ""
     webhooks_file: Path | None = None
+    public_url: str = ""
 
     @property
     def limits_of(self) -> LimitsOf:

@@ -178,7 +178,7 @@ class Runner:
         await self._recover_orphans(seen.owners)
         if not any([self.steps.can_serve(*account) for account in seen.accounts]):
             return IDLE_POLL_S
-        for job_id in seen.cancels:
+        for job_id in seen.to_wake:
             self.steps.wake(job_id)
         if seen.mine != len(self._running_claims):
             await self._start_claimed()

@@ -2,7 +2,7 @@
 work."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -47,6 +47,8 @@ from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import cancel_is_decided, is_job_id, no_such_job
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.waits import Waits
+from ltx_mcp.jobs.webhooks.incoming import IncomingProviders, IncomingWebhooks
+from ltx_mcp.jobs.webhooks.receipt import Receipt
 from ltx_mcp.jobs.webhooks.sender import WebhookSender
 from ltx_mcp.jobs.webhooks.view import WebhooksView
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
@@ -81,6 +83,7 @@ class Jobs:
         )
         self._watch = ChangeNotifier(self._store.revisions, database.kind.tick_s)
         self._adapters = make_adapters(config.catalog.providers, config.lookup, now, self._media)
+        self._incoming = self._open_incoming()
         self._price_book = PriceBook(database)
         self._prices = PriceWatch(self._price_book, self._adapters.by_name, now)
         self._context = StepContext(
@@ -97,6 +100,7 @@ class Jobs:
             check_way=self._adapters.check_way,
             team_adapter=self._adapters.find,
             price_book=self._price_book,
+            webhook_url=self._incoming.url_for,
         )
         self._steps = Steps(self._context)
         self._slots = {each.name: each.slots for each in config.catalog.providers if each.slots}
@@ -117,6 +121,13 @@ class Jobs:
         """Open the home of `config`, or create it. Raises SetupError(storage_failed)."""
         where = (config.home, config.database_url, config.database_connections)
         return cls(config, await anyio.to_thread.run_sync(Database.open, *where), now, sleep)
+
+    def _open_incoming(self) -> IncomingWebhooks:
+        config = self._config
+        providers = IncomingProviders(config.webhooks_file, config.lookup)
+        specs = {each.name: each for each in config.catalog.providers}
+        where = (config.lookup, config.public_url, self._adapters.loopback)
+        return IncomingWebhooks(providers, specs, *where, self._store, self._now)
 
     def _make_placement(self) -> Placement:
         config, confirmations = self._config, ConfirmationStore(self._database)
@@ -261,6 +272,14 @@ class Jobs:
     def cancelling(self) -> Cancellation:
         """Cancels many jobs at once."""
         return Cancellation(self._database, self._steps.wake, self._watch.change, self._now)
+
+    async def take_webhook(self, provider: str, job_id: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+        """A provider says, or somebody who claims to be it, that the order of a job has ended: have it asked."""
+        receipt = await self._incoming.take(provider, job_id, headers, body)
+        if receipt is Receipt.TAKEN:
+            self._steps.wake(job_id)
+            self._runner.wake()
+        return receipt
 
     def blocked_reason(self, job: Job) -> str:
         """The key or address that this process lacks for a live job without a lease owner; empty if none."""

@@ -92,15 +92,20 @@ def make_config(settings: Settings, catalog: Catalog, *, paths: bool, is_typed: 
         settings.database_connections,
         settings.bucket,
         settings.webhooks_file,
+        settings.public_url,
     )
 
 
 def check_webhooks(settings: Settings) -> None:
-    """Raises SetupError where the file of LTX_MCP_WEBHOOKS cannot be used."""
+    """Raises SetupError where the file of LTX_MCP_WEBHOOKS cannot be used, and logs it where it asks in vain to be
+    told."""
     if settings.webhooks_file is not None:
         from ltx_mcp.jobs.webhooks.file import read_webhooks
 
-        read_webhooks(settings.webhooks_file, settings.lookup)
+        incoming = read_webhooks(settings.webhooks_file, settings.lookup).incoming
+        if incoming and not settings.public_url:
+            lack = "LTX_MCP_PUBLIC_URL is not set, so no provider is asked to tell us anything"
+            logger.warning("[incoming] of %s names %s, but %s.", settings.webhooks_file, ", ".join(incoming), lack)
 
 
 def read_callers(settings: Settings, catalog: Catalog) -> "LimitsOf | None":

@@ -9,7 +9,7 @@ from threading import Lock
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.provider_client import ProviderClient
-from ltx_mcp.providers.base import AdapterContext, Provider
+from ltx_mcp.providers.base import AdapterContext, Provider, ReadNews
 from ltx_mcp.providers.catalog_loader import (
     can_serve,
     is_loopback_url,
@@ -79,6 +79,12 @@ def make_adapters(
     by_name = {name: _make_adapter(context) for name, context in contexts.items()}
     loopback = frozenset(name for name, facts in facts_by_name.items() if _is_loopback(facts, lookup))
     return Adapters(by_name, contexts, loopback, make_context)
+
+
+def find_news_reader(provider: str) -> ReadNews | None:
+    """How what a provider tells by itself is read; None where it tells nothing."""
+    reader: ReadNews | None = getattr(import_module(f"{__package__}.{provider}"), "read_news", None)
+    return reader
 
 
 def _make_adapter(context: AdapterContext) -> Provider:

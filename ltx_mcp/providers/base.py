@@ -90,6 +90,23 @@ class PollResult:
 
 
 @dataclass(frozen=True)
+class SignedNews:
+    """What somebody who may be the service says about the order `order_id`. `text` is what the signature is of;
+    `sent_at`: seconds since 1970; `is_about`: whether this `remote` is the order's."""
+
+    text: bytes
+    signature: bytes
+    sent_at: int
+    order_id: str
+    is_about: Callable[[Mapping[str, Any]], bool]
+
+
+ReadNews = Callable[[Mapping[str, str], bytes], SignedNews | None]
+"""Reads headers, whose names are in small letters, and a body; None for what does not have the service's form. The file
+of a provider that SupportsWebhook has it as `read_news`."""
+
+
+@dataclass(frozen=True)
 class KeyCheck:
     """What a service said when it was asked about an order that does not exist. `problem`: None where it did not refuse
     the key; `at`: the service's own time."""
@@ -195,6 +212,14 @@ class SupportsKeyCheck(Protocol):
 
     async def check(self) -> KeyCheck:
         """Ask it, with the key. Raises ProviderError where no answer came."""
+
+
+@runtime_checkable
+class SupportsWebhook(Protocol):
+    """A service that tells by itself that an order has ended, if the order says where."""
+
+    def with_webhook(self, url: str) -> Provider:
+        """The same adapter, whose order says that this address is to be told."""
 
 
 @runtime_checkable

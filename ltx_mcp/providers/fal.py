@@ -5,12 +5,17 @@ The three addresses an order is tracked at are those its answer gave. One that i
 queue's own host, is replaced by the documented form: a paid video is not lost over it, and the key stays here. Assumed
 about prices, because the page shows no LTX model: the unit is called second or megapixel, and a price per second is
 for the smallest size.
+
+fal tells by itself that an order has ended where the order names an address: read 2026-11-29, see fal.toml.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from copy import copy
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -28,6 +33,7 @@ from ltx_mcp.providers.base import (
     AdapterContext,
     KeyCheck,
     PollResult,
+    SignedNews,
     SubmittedOrder,
     Uploaded,
     read_id,
@@ -57,6 +63,9 @@ CANCELS = {
 BILLING, MAX_UNITS = "x-fal-billable-units", 1_000_000
 OPEN_WEIGHTS = "fal-ai/ltx-2.3-22b/"
 """Endpoints that name frames, a size in pixels and a seed, where the others name seconds and a label."""
+WEBHOOK = "x-fal-webhook-"
+SIGNATURE_HEX = re.compile(r"[0-9A-Fa-f]{128}")
+SECONDS = re.compile(r"[0-9]{1,12}")
 MAX_PRICE, MAX_PRICE_CHARS = 10_000, 40
 """The highest price of a unit, and the longest unit, currency or figure that is read."""
 
@@ -139,7 +148,15 @@ class Fal:
         self._client = context.client
         self._queue = context.urls["queue"]
         self._headers = {"Authorization": f"Key {context.key}"}
+        self._order_params: Mapping[str, str] = {}
         self.account = context.account
+
+    def with_webhook(self, url: str) -> "Fal":
+        """The same, whose orders ask fal to tell this address when they have ended."""
+        told = copy(self)
+        if self._context.facts.webhook is not None:
+            told._order_params = {self._context.facts.webhook.parameter: url}
+        return told
 
     async def upload(self, path: Path, mime: str) -> Uploaded:
         """Send a file to fal's CDN: an address is requested, then the bytes are put there without the key."""
@@ -157,7 +174,8 @@ class Fal:
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder:
         """Queue the order. Any 2xx with a request id is a yes."""
-        call = HttpRequest("POST", f"{self._queue}/{offer.endpoint}", self._headers, body=_body(offer, uris))
+        url = f"{self._queue}/{offer.endpoint}"
+        call = HttpRequest("POST", url, self._headers, self._order_params, body=_body(offer, uris))
         placed = await place_order(self._context, call, ("request_id", "requestId"), _read_error)
         remote = self.remote_of(offer, placed.id)
         urls = [name for name in remote if name.endswith("_url")]
@@ -285,6 +303,25 @@ class Fal:
         if not prices:
             raise bad_reply(context, reply.text)
         return {endpoint: price for endpoint, price in prices.items() if endpoint in endpoints}
+
+
+def read_news(headers: Mapping[str, str], body: bytes) -> SignedNews | None:
+    """What fal sends when an order has ended. Of the body only the ids count: after a retry of fal's own the second one
+    is another. The status, the error and the video are asked for."""
+    names = ("request-id", "user-id", "timestamp", "signature")
+    request_id, user_id, timestamp, signature = (headers.get(f"{WEBHOOK}{name}", "") for name in names)
+    told = read_json(body)
+    if not SECONDS.fullmatch(timestamp) or not SIGNATURE_HEX.fullmatch(signature) or not isinstance(told, dict):
+        return None
+    ids = [order_id for name in ("request_id", "gateway_request_id") if (order_id := read_id(told.get(name)))]
+    if not ids:
+        return None
+    text = "\n".join((request_id, user_id, timestamp, sha256(body).hexdigest())).encode()
+
+    def is_about(remote: Mapping[str, Any]) -> bool:
+        return read_id(remote.get("request_id")) in ids
+
+    return SignedNews(text, bytes.fromhex(signature), int(timestamp), ids[0], is_about)
 
 
 def _read_price(context: AdapterContext, row: Any) -> tuple[str, UnitPrice] | None:

@@ -12,13 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ltx_mcp.presentation.config import LOOPBACK
 from ltx_mcp.server.app_context import AppContext
-from ltx_mcp.server.auth.door import Door
+from ltx_mcp.server.auth.door import WEBHOOKS, Door
 from ltx_mcp.server.auth.logins import Logins
 from ltx_mcp.server.auth.unsigned_logs import leave_out_signatures
 from ltx_mcp.server.http_bodies import BodyBudget
 from ltx_mcp.server.http_endpoint import McpEndpoint
 from ltx_mcp.server.probes import Probes
 from ltx_mcp.server.video_route import HidesQuery, add_video_route
+from ltx_mcp.server.webhook_route import add_webhook_route
 
 MAX_BODY_BYTES = 72_000_000
 """Enough for a call with the largest accepted image as data URI."""
@@ -37,11 +38,12 @@ def make_app(
     logins: Logins | None = None,
 ) -> Starlette:
     """MCP at /mcp and videos at /videos, both only under this machine's names and that of `public_url`, and with
-    `logins` only for those who log in."""
+    `logins` only for those who log in. Providers tell at /webhooks that orders have ended."""
     leave_out_signatures()
     allowed = _allowed(public_url)
     guard = TransportSecurityMiddleware(allowed)
     add_video_route(server, current_context, guard)
+    add_webhook_route(server, current_context, guard)
     app = server.streamable_http_app(
         streamable_http_path=PATH,
         transport_security=allowed,
@@ -51,7 +53,7 @@ def make_app(
     app.add_middleware(HidesQuery)
     app.add_middleware(McpEndpoint, path=PATH, guard=guard)
     app.add_middleware(NamesItsAddress)
-    app.add_middleware(BodyBudget, max_body_bytes=MAX_BODY_BYTES, max_bytes=MAX_BODIES_BYTES)
+    app.add_middleware(BodyBudget, max_body_bytes=MAX_BODY_BYTES, max_bytes=MAX_BODIES_BYTES, small=WEBHOOKS)
     if logins is not None:
         app.add_middleware(Door, logins=logins, public_url=public_url)
     app.add_middleware(Probes, current_context=current_context)

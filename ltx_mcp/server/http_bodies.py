@@ -51,13 +51,17 @@ def cut_slowest(transfers: Collection[Transfer]) -> Transfer | None:
 
 class BodyBudget:
     """ASGI middleware: bodies of more than SMALL_BODY_BYTES have at most `max_bytes` together, from their first byte
-    until the response. Further ones wait unread, for at most `timeout_s`."""
+    until the response. Further ones wait unread, for at most `timeout_s`. What serves paths below `small` reads no more
+    than SMALL_BODY_BYTES itself, so nobody waits for that."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, max_bytes: int, timeout_s: float = TURN_TIMEOUT_S) -> None:
+    def __init__(
+        self, app: ASGIApp, max_body_bytes: int, max_bytes: int, timeout_s: float = TURN_TIMEOUT_S, small: str = ""
+    ) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
+        self._small = small
         self._held_bytes = 0
         self._turn = anyio.Lock()
         self._freed = anyio.Event()
@@ -65,8 +69,9 @@ class BodyBudget:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         announced = _announced_bytes(scope, self._max_body_bytes)
+        is_small = bool(self._small) and scope["type"] == "http" and scope["path"].startswith(self._small)
         # a body that is too large is refused by its length, so it needs no memory
-        if not SMALL_BODY_BYTES < announced <= self._max_body_bytes:
+        if is_small or not SMALL_BODY_BYTES < announced <= self._max_body_bytes:
             await self._app(scope, receive, send)
             return
         with anyio.move_on_after(self._timeout_s) as waiting:

@@ -305,6 +305,8 @@ def look_at_everything(store: Store, database: Database, home: Path, new_job: Ne
         with pytest.raises(CallerError, match="within the last minute"):
             check_rate(connection, "caller 3", 1, clock())
     assert Retention(database, FileStore(home), DAYS)._used(["1", "4"]) == {"4"}
+    store.read_round("w_a", {("fal", "")})
+    store.ask_now("job_e7")
     store.claims_of("w_a")
     store.live()
     store.count_ahead(waiting)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -19,13 +20,15 @@ from ltx_mcp.domain.request import to_request
 from ltx_mcp.domain.unit_price import UnitPrice
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatorState, Fault
+from ltx_mcp.emulator.fal.webhooks import sign
 from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.provider_client import ProviderClient
 from ltx_mcp.net.reply import HttpResponse
 from ltx_mcp.providers.base import AdapterContext
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
-from ltx_mcp.providers.fal import Fal, _units
+from ltx_mcp.providers.fal import Fal, _units, read_news
 from tests.conftest import Emulated
+from tests.providers import raw
 
 pytestmark = pytest.mark.anyio
 
@@ -167,3 +170,32 @@ def test_units_that_are_no_seconds_are_compared_by_what_they_are() -> None:
     assert price_difference(open_weights, same) == ""
     higher = {open_weights.endpoint: UnitPrice("megapixel", "USD", Decimal("0.002"), datetime.now(UTC))}
     assert "costs 0.002 USD a unit there, 0.001605 a megapixel here" in price_difference(open_weights, higher)
+
+
+async def test_an_order_names_the_address_that_is_to_be_told_and_is_otherwise_the_same() -> None:
+    url = "https://films.example.com/ltx/webhooks/fal/job_1?a=b&c"
+    async with raw.serving(raw.says(raw.answer(200, b'{"request_id": "r1"}'))) as server:
+        adapter = made(server.url)
+        for each in (adapter, adapter.with_webhook(url), adapter):
+            assert (await each.submit(offer(), {})).remote["request_id"] == "r1"
+    plain, told, again = server.requests
+    line, named = (request.head.partition("\r\n")[0].split(" ")[1] for request in (plain, told))
+    assert line == "/fal-ai/ltx-2.3/text-to-video/fast"
+    path, _, query = named.partition("?")
+    assert (path, parse_qs(query, strict_parsing=True)) == (line, {"fal_webhook": [url]})
+    assert (told.head.replace(named, line), told.body) == (plain.head, plain.body) == (again.head, again.body)
+
+
+def test_what_is_no_webhook_is_not_read() -> None:
+    body, at = b'{"request_id": "r1"}', 1_800_000_000
+    headers = {name.lower(): value for name, value in sign(bytes(32), "r1", at, body).items()}
+    news = read_news(headers, body)
+    assert news is not None
+    assert (news.sent_at, news.is_about({"request_id": "r1"}), news.is_about({"request_id": "r2"})) == (at, True, False)
+    later = read_news(headers, b'{"request_id": "r1", "gateway_request_id": "r2"}')
+    assert later is not None
+    assert later.is_about({"request_id": "r2"})
+    for nothing in (b"", b"[]", b"{}", b'{"request_id": ""}', b'{"request_id": ["r1"]}', b"[" * 60_000):
+        assert read_news(headers, nothing) is None
+    for name, value in (("timestamp", "1e9"), ("timestamp", "-1"), ("signature", "ab" * 63), ("signature", "x" * 128)):
+        assert read_news(headers | {f"x-fal-webhook-{name}": value}, body) is None

@@ -24,6 +24,7 @@ from ltx_mcp.emulator.fal.endpoints import ENDPOINTS, OWNERS, read_order
 from ltx_mcp.emulator.fal.errors import NAME, check_key, infra_error, refuse
 from ltx_mcp.emulator.fal.files import Files
 from ltx_mcp.emulator.fal.media import Find
+from ltx_mcp.emulator.fal.webhooks import EmulatedWebhooks
 from ltx_mcp.emulator.wire import Emulator, Handler, RequestRefused
 
 KEPT_S = 3600
@@ -47,6 +48,7 @@ def routes(emulator: Emulator) -> list[Route]:
         ("result", request + "/response", "GET", queue.result),
         *(("submit", f"/{owner}/{{path:path}}", "POST", queue.submit) for owner in OWNERS),
         ("prices", "/v1/models/pricing", "GET", queue.prices),
+        ("keys", "/.well-known/jwks.json", "GET", queue.webhooks.keys),
     ]
     calls = [emulator.route(NAME, step, path, method, handler, refuse) for step, path, method, handler in table]
     return calls + files.routes()
@@ -68,6 +70,9 @@ class Queue:
     emulator: Emulator
     find_file: Find
     alive_s: float = ALIVE_S
+
+    def __post_init__(self) -> None:
+        self.webhooks = EmulatedWebhooks(self.emulator)
 
     async def submit(self, request: Request) -> Response:
         """Accept an order: 200, at once, with the three addresses to use from here on."""
@@ -94,6 +99,9 @@ class Queue:
             headers=headers,
         )
         queued = {"status": "IN_QUEUE", "queue_position": state.position(order)}
+        if url := request.query_params.get("fal_webhook"):
+            self.webhooks.tell_later(order, url, lambda: self._status(order) == "COMPLETED", lambda: self._news(order))
+            queued |= {"gateway_request_id": order.id}
         return JSONResponse(queued | self._addresses(order), headers=_id_header(order))
 
     async def status(self, request: Request) -> Response:
@@ -120,11 +128,22 @@ class Queue:
         if ending:
             ending.answer.headers.update(_id_header(order))
             return ending.answer
-        url = self.emulator.video_url(order)
-        video = {"file_name": f"{order.media_id}.mp4", "content_type": "video/mp4", "url": url}
         units = order.facts["billed_s"] if order.facts["units"] is None else order.facts["units"]
         headers = _id_header(order) | {"x-fal-billable-units": f"{units:.10g}"}
-        return JSONResponse({"video": video, **order.facts["answer"]}, headers=headers)
+        return JSONResponse(self._video(order), headers=headers)
+
+    def _video(self, order: EmulatedOrder) -> dict[str, Any]:
+        url = self.emulator.video_url(order)
+        video = {"file_name": f"{order.media_id}.mp4", "content_type": "video/mp4", "url": url}
+        return {"video": video, **order.facts["answer"]}
+
+    def _news(self, order: EmulatedOrder) -> dict[str, Any]:
+        """What a webhook says of a completed order, beside its ids."""
+        ending = self._ending(order)
+        if ending is None:
+            return {"status": "OK", "payload": self._video(order)}
+        error = ending.error or f"Invalid status code: {ending.answer.status_code}"
+        return {"status": "ERROR", "error": error, "payload": json.loads(bytes(ending.answer.body))}
 
     async def cancel(self, request: Request) -> Response:
         """Out of the queue while it waits; once it runs, only a request."""

@@ -29,7 +29,7 @@ from ltx_mcp.media.client import MediaClient
 from ltx_mcp.net.address import read_address
 from ltx_mcp.net.flow import Bounds
 from ltx_mcp.net.redact import redact
-from ltx_mcp.providers.base import DeferredVideo, PollResult, Provider, SupportsDownload
+from ltx_mcp.providers.base import DeferredVideo, PollResult, Provider, SupportsDownload, SupportsWebhook
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class WorkInProgress:
 
 
 class WakeSignals:
-    """Wakes the sleep of one job, because somebody requested its cancellation."""
+    """Wakes the sleep of one job, because somebody requested its cancellation, or its provider has news."""
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         self._sleep = sleep
@@ -91,7 +91,8 @@ class WakeSignals:
 class StepContext:
     """`adapters` are those of the operator's accounts by provider, `team_adapter` gives that of a team's. Providers of
     `loopback_providers` run on this machine; `chance` returns numbers from 0 to 1; `check_way` raises ProviderError for
-    an account of a provider that cannot be reached; `price_book` has the prices that providers report."""
+    an account of a provider that cannot be reached; `price_book` has the prices that providers report; `webhook_url`
+    gives the address at which the provider may say that a job's order has ended, or nothing."""
 
     store: Store
     uploads: UploadCache
@@ -107,6 +108,7 @@ class StepContext:
     check_way: Callable[[str, str], None] = lambda provider, account: None
     team_adapter: Callable[[str, str], Provider | None] = lambda provider, account: None
     price_book: PriceBook | None = None
+    webhook_url: Callable[[Job], str] = lambda job: ""
     wake_signals: WakeSignals = field(init=False)
     drifting: set[tuple[str, str]] = field(default_factory=set, init=False)
 
@@ -122,6 +124,11 @@ class StepContext:
         adapter = self.find_adapter(job.offer.provider, job.account)
         assert adapter is not None  # else this process would not have claimed it
         return adapter
+
+    def ordering_adapter(self, job: Job) -> Provider:
+        """The same for the one order, which may say where the provider can tell that it has ended."""
+        adapter, url = self.adapter(job), self.webhook_url(job)
+        return adapter.with_webhook(url) if url and isinstance(adapter, SupportsWebhook) else adapter
 
     def spec(self, job: Job) -> ProviderSpec:
         """The provider that the job's current offer is for."""

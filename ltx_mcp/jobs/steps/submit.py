@@ -92,7 +92,7 @@ class SubmitStep:
 
     async def _submit(self, job: Job, work: WorkInProgress, uris: Mapping[str, str]) -> Write:
         try:
-            answer = await self._context.adapter(job).submit(job.offer, uris)
+            answer = await self._context.ordering_adapter(job).submit(job.offer, uris)
         except ProviderError as error:
             return self._failed_submission(job, error)
         if isinstance(answer, SubmittedOrder):

@@ -18,6 +18,7 @@ from ltx_mcp.domain.price import to_micro
 from ltx_mcp.domain.quoting import cite, ordinal
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.steps.submit import SubmitStep, no_answer
+from ltx_mcp.jobs.store.rounds import ASK_NOW
 from ltx_mcp.jobs.store.rows import LostClaimError
 from ltx_mcp.providers.base import DeferredVideo, PollResult, Provider, SupportsCancel, SupportsPoll, SupportsStream
 
@@ -55,7 +56,8 @@ class TrackStep:
         is_tried = _is_to_be_stopped(job)
         if is_tried:
             job = await self._pass_on_cancel(job, adapter)
-        if job.state is State.RUNNING and not _is_to_be_stopped(job) and self._may_stream(job, work, adapter):
+        may_stream = not _is_to_be_stopped(job) and not _has_news(job) and self._may_stream(job, work, adapter)
+        if job.state is State.RUNNING and may_stream:
             job = await self._stream(job, work, cast(SupportsStream, adapter))
         # a cancel request that came during the stream is passed on first; after one that failed there is no stream
         if job.state is State.RUNNING and (is_tried or not _is_to_be_stopped(job)):
@@ -92,7 +94,7 @@ class TrackStep:
         return self._context.spec(job).give_up_after_s - self._context.age_s(job)
 
     async def _stream(self, job: Job, work: WorkInProgress, adapter: SupportsStream) -> Job:
-        """Follow the provider's stream until it ends, breaks, runs out of time or the job is to be cancelled."""
+        """Follow the provider's stream until it ends, breaks, runs out of time or somebody wakes the job."""
         assert job.provider_ref is not None
         self._streams += 1
         state = _StreamState(job)
@@ -131,6 +133,8 @@ class TrackStep:
     async def _poll(self, job: Job, work: WorkInProgress, adapter: SupportsPoll) -> Job:
         """Poll once, then sleep as the provider's TOML says. After the deadline the order is given up, but not before a
         poll that started after it: this machine may have slept, and its network may not be back."""
+        if _has_news(job):  # before the question: what is said from here on is another reason to ask
+            job = await self._context.update(job, run_after=self._context.now())
         assert job.provider_ref is not None
         interval_s, late, answered = self._poll_interval_s(job, work), self._left_s(job) <= 0, False
         try:
@@ -282,6 +286,11 @@ class TrackStep:
 def _is_to_be_stopped(job: Job) -> bool:
     """Whether cancellation was requested and not yet passed on to the provider."""
     return job.cancel_requested and job.cancel is None
+
+
+def _has_news(job: Job) -> bool:
+    """Whether the provider has said by itself that there is something to ask."""
+    return job.run_after == ASK_NOW
 
 
 @dataclass

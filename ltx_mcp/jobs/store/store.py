@@ -27,7 +27,7 @@ from ltx_mcp.jobs.store.budget import Budget, Budgets, next_that_fits
 from ltx_mcp.jobs.store.claims import claim, count_ahead, is_due, of_accounts
 from ltx_mcp.jobs.store.database import Database, once_committed
 from ltx_mcp.jobs.store.releases import release_some
-from ltx_mcp.jobs.store.rounds import Round, claims_of, read_round
+from ltx_mcp.jobs.store.rounds import Round, ask_now, claims_of, read_round
 from ltx_mcp.jobs.store.rows import (
     Account,
     ActiveJob,
@@ -197,6 +197,11 @@ class Store:
             blocked_by = first_live(connection, job.inputs)
             change(connection, _as_held(job), {"blocked_by": blocked_by, "lease_owner": "", "run_after": now})
             return record_transition(connection, job.id, State.QUEUED, now, "waiting", {"blocked_by": blocked_by})
+
+    def ask_now(self, job_id: str) -> None:
+        """Have the provider of a running job polled now, by whichever process has claimed it."""
+        with self._database.write(durable=False) as connection:
+            ask_now(connection, job_id)
 
     def recheck(self, caller: str, job_id: str, now: datetime) -> Job | None:
         """Have the provider polled once more about an unknown order, if it can be."""

@@ -22,6 +22,7 @@ from ltx_mcp.server.auth.scopes import REFUSALS
 WELL_KNOWN = "/.well-known/"
 METADATA = f"{WELL_KNOWN}oauth-protected-resource"
 VIDEOS = "/videos/"
+WEBHOOKS = "/webhooks/"
 OPEN = ("/healthz", "/readyz")
 MAX_USER_CHARS = 128
 RETRY_S = 5
@@ -42,8 +43,8 @@ class NotLetIn(Exception):
 
 
 class Door:
-    """ASGI middleware around everything. Only the metadata, videos (which have guards of their own) and the state of
-    this process can be reached by a STRANGER."""
+    """ASGI middleware around everything. Only the metadata, the state of this process, and videos and webhooks (which
+    have guards of their own) can be reached by a STRANGER."""
 
     def __init__(self, app: ASGIApp, *, logins: Logins, public_url: str) -> None:
         self._app = AuthContextMiddleware(app)
@@ -78,7 +79,8 @@ class Door:
         """Who sent it. Raises NotLetIn."""
         path = scope["path"]
         given = [value for name, value in scope["headers"] if name == b"authorization"]
-        if path in OPEN or path.startswith(WELL_KNOWN) or (path.startswith(VIDEOS) and not given):
+        is_guarded = path.startswith(WEBHOOKS) or (path.startswith(VIDEOS) and not given)
+        if path in OPEN or path.startswith(WELL_KNOWN) or is_guarded:
             return STRANGER
         if len(given) > 1:
             raise NotLetIn(400, "More than one Authorization header.", "invalid_request")

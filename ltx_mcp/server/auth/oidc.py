@@ -11,7 +11,8 @@ from jwt.exceptions import PyJWTError
 
 from ltx_mcp.domain.quoting import quote
 from ltx_mcp.jobs.callers import oidc_caller
-from ltx_mcp.server.auth.issuer_keys import ALGORITHMS, IssuerKeys, VerifyKey
+from ltx_mcp.net.key_set import ALGORITHMS, VerifyKey
+from ltx_mcp.server.auth.issuer_keys import IssuerKeys
 from ltx_mcp.server.auth.logins import TokenRefused
 from ltx_mcp.server.auth.principal import SCOPES, Principal
 

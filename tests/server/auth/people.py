@@ -167,16 +167,21 @@ class Service:
 
 @asynccontextmanager
 async def served(
-    home: Path, *signing_keys: str, listener: socket | None = None, more: Mapping[str, str] | None = None
+    home: Path,
+    *signing_keys: str,
+    listener: socket | None = None,
+    more: Mapping[str, str] | None = None,
+    overlay: str = "",
 ) -> AsyncIterator[Service]:
-    """A service over this home, with its door; with `listener` behind a web server, whose clients come by the net."""
+    """A service over this home, with its door; with `listener` behind a web server, whose clients come by the net.
+    `overlay` is what LTX_MCP_MODELS has."""
     tokens = {name: f"ltx_{secrets.token_urlsafe(32)}" for name in (ANN, BOB, BACKEND)}
     url = f"http://127.0.0.1:{listener.getsockname()[1]}" if listener else BASE_URL
     given = {"HOME": str(home), "TOKENS_FILE": str(_tokens_file(home.with_name("tokens.toml"), tokens))}
     given |= {"PUBLIC_URL": url, "SIGNING_KEY": ",".join(signing_keys)}
     env = {f"LTX_MCP_{name}": value for name, value in given.items()} | dict(more or {})
     settings = read_settings(env, PROVIDER_SETTINGS)
-    server, current_context = make_server(settings, catalog_of(env), base_url=url)
+    server, current_context = make_server(settings, catalog_of(env, overlay=overlay), base_url=url)
     app = make_app(server, current_context, url, open_logins(settings))
     transport = None if listener else httpx.ASGITransport(app)
     web = httpx.AsyncClient(transport=transport, base_url=url, timeout=HANG_S)

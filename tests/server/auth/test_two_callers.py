@@ -95,7 +95,9 @@ async def test_nothing_of_one_caller_is_in_any_answer_to_another(
     home: Path, emulator: Emulated, signing_key: str
 ) -> None:
     base_url, _ = emulator
-    more = settings(base_url) | {"LTX_MCP_BUDGET_USD_PER_DAY": "100"}
+    webhooks = home.with_name("webhooks.toml")
+    webhooks.write_text('[incoming]\nproviders = ["fal"]\n', encoding="utf-8")
+    more = settings(base_url) | {"LTX_MCP_BUDGET_USD_PER_DAY": "100", "LTX_MCP_WEBHOOKS": str(webhooks)}
     with statements_of(token_caller(BOB)) as statements:
         async with served(home, signing_key, more=more) as service:
             ann, bob = service.person(ANN), service.person(BOB)

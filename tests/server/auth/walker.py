@@ -9,6 +9,7 @@ import json
 import re
 import secrets
 import string
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ ASKED_AS_THEY_ARE = {
 ASKED_BY_NAME = {"tools/call", "prompts/get", "resources/read", "completion/complete"}
 TASKS = {"tasks/get", "tasks/update", "tasks/cancel"}
 LISTENS = {"subscriptions/listen"}
-ROUTES = {"/mcp", "/videos/{name}"}
+ROUTES = {"/mcp", "/videos/{name}", "/webhooks/{provider}/{job_id}"}
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ class Walk:
         await self.prompts()
         await self.tasks()
         await self.videos()
+        await self.webhooks()
 
     async def _listed(self, kind: str, field: str) -> list[dict[str, Any]]:
         answer = await self.person.send(f"{kind}/list", {})
@@ -267,6 +269,20 @@ class Walk:
                 return await person.get(f"/videos/{quote(text, '')}.mp4", method, **headers)
 
             await self.compare(f"{method} /videos", ask, name)
+
+    async def webhooks(self) -> None:
+        """Every job, by what looks like a webhook of fal's, as oneself and as nobody."""
+        body = json.dumps({"request_id": self.theirs.texts[0]})
+        marks = {"request-id": "x", "user-id": "x", "timestamp": str(round(time.time())), "signature": "ab" * 64}
+        signed = {f"X-Fal-Webhook-{name}": value for name, value in marks.items()}
+        everybody = (self.person, Person("", self.person.web, {}))
+        for name, headers, person in product(self.theirs.jobs, ({}, signed), everybody):
+
+            async def ask(text: str, headers: Mapping[str, str] = headers, person: Person = person) -> httpx.Response:
+                path = f"/webhooks/fal/{quote(text, '')}"
+                return await person.web.post(path, content=body, headers={**person.who, **headers})
+
+            await self.compare("/webhooks", ask, name)
 
 
 def unescaped(text: str) -> str:
