@@ -107,7 +107,7 @@ class Jobs:
         repeatable = frozenset(each.name for each in config.catalog.providers if each.repeatable)
         self._runner = Runner(self._store, self._steps, self._liveness, self._slots, repeatable, now, self._wake)
         self._placement = self._make_placement()
-        self._sender = WebhookSender(database, config.webhooks_file, config.lookup, now)
+        self._sender = WebhookSender(database, config.webhooks_file, config.lookup, now, note=telemetry.webhook_told)
         self._clearing = anyio.CancelScope()
         gauges = Gauges(database, config.home, tuple(self._adapters.by_name), config.budget_usd)
         self._gauges = telemetry.GaugeSource(lambda: gauges.read(now()))
@@ -309,6 +309,7 @@ class Jobs:
         """What reads how this service does, for an operator."""
         limit = None if self._config.budget_usd is None else to_micro(self._config.budget_usd)
         return OverviewReader(self._database, self.home, limit, self._config.limits_of, self._now)
+
     @property
     def webhooks(self) -> WebhooksView:
         """What an operator sees of the webhooks."""
