@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, literal_column, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, delete, insert, literal_column, or_, select, tuple_, update
 
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.schema import IS_TO_SEND, Moment, deliveries, subscriptions, webhooks
@@ -81,7 +81,8 @@ class Outbox:
         address enables a webhook again."""
         with self._database.write() as connection:
             self._database.lock(connection, "webhooks")
-            known = dict(connection.execute(select(webhooks.c.name, webhooks.c.url_sha256)).tuples().all())
+            rows = connection.execute(select(webhooks.c.name, webhooks.c.url_sha256)).all()
+            known = {name: url_sha256 for name, url_sha256 in rows}
             gone = sorted(known.keys() - hooks.keys())
             for name in gone:
                 connection.execute(delete(webhooks).where(webhooks.c.name == name))
@@ -97,9 +98,8 @@ class Outbox:
     def disable(self, hook: Webhook, now: datetime) -> bool:
         """It wants no more; false where it has another address by now."""
         its = (webhooks.c.name == hook.name, webhooks.c.url_sha256 == hook.url_sha256)
-        disabled_at = func.coalesce(webhooks.c.disabled_at, now, type_=webhooks.c.disabled_at.type)
         with self._database.write() as connection:
-            return connection.execute(update(webhooks).where(*its).values(disabled_at=disabled_at)).rowcount == 1
+            return connection.execute(update(webhooks).where(*its).values(disabled_at=now)).rowcount == 1
 
     # -- what is due -------------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class Outbox:
         disabled = select(webhooks.c.name).where(webhooks.c.name == webhook, webhooks.c.disabled_at.is_not(None))
         query = select(*KEY).where(*waiting, disabled.exists()).order_by(deliveries.c.next_at).limit(BATCH)
         with self._database.write(durable=False) as connection:
-            keys = connection.execute(query).tuples().all()
+            keys = connection.execute(query).all()
             _update_all(connection, keys, {"outcome": Outcome.DISABLED})
         return len(keys) == BATCH
 
@@ -199,7 +199,7 @@ class Outbox:
 
     def _remove_some(self, query: Any) -> int:
         with self._database.write(durable=False) as connection:
-            keys = connection.execute(query.limit(BATCH).with_for_update(skip_locked=True)).tuples().all()
+            keys = connection.execute(query.limit(BATCH).with_for_update(skip_locked=True)).all()
             if keys:
                 connection.execute(delete(deliveries).where(tuple_(*KEY).in_(keys)))
             return len(keys)
@@ -214,7 +214,7 @@ def _subscribe(connection: Connection, hook: Webhook) -> None:
     wanted = {(state.value, each.text, each.is_prefix) for state in hook.states for each in hook.callers}
     columns = (subscriptions.c.state, subscriptions.c.caller, subscriptions.c.is_prefix)
     its = subscriptions.c.webhook == hook.name
-    known = set(connection.execute(select(*columns).where(its)).tuples())
+    known = {tuple(row) for row in connection.execute(select(*columns).where(its))}
     for row in known - wanted:
         is_it = [column == value for column, value in zip(columns, row, strict=True)]
         connection.execute(delete(subscriptions).where(its, *is_it))

@@ -120,6 +120,9 @@ class WebhookSender:
         except LtxError as error:
             logger.info("webhooks have to wait: %s", error)
             return None if self._is_stopping else RETRY_S
+        except Exception:  # it runs beside the jobs, and its fault must not end them
+            logger.exception("webhooks could not be told")
+            return None if self._is_stopping else RETRY_S
         return LOOK_S
 
     async def _hooks(self) -> Mapping[str, Webhook]:
