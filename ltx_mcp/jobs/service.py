@@ -48,6 +48,7 @@ from ltx_mcp.jobs.store.transitions import cancel_is_decided, is_job_id, no_such
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.waits import Waits
 from ltx_mcp.jobs.webhooks.sender import WebhookSender
+from ltx_mcp.jobs.webhooks.view import WebhooksView
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness, is_locked
 from ltx_mcp.jobs.workers.ownerless import Ownerless, alive_workers, find_ownerless
@@ -289,6 +290,11 @@ class Jobs:
         """What reads how this service does, for an operator."""
         limit = None if self._config.budget_usd is None else to_micro(self._config.budget_usd)
         return OverviewReader(self._database, self.home, limit, self._config.limits_of, self._now)
+
+    @property
+    def webhooks(self) -> WebhooksView:
+        """What an operator sees of the webhooks."""
+        return WebhooksView(self._database)
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""

@@ -30,6 +30,7 @@ COMMANDS += [
     "login",
     "logout",
     "token",
+    "webhooks",
     "migrate",
     "restored",
     "doctor",

@@ -35,6 +35,7 @@ async def check_state(settings: Settings) -> list[Finding]:
         *await within(DATABASE_S, check_home, home),
         *await _database(settings),
         *await check_bucket(settings),
+        *await _webhooks(settings),
         *_folders(settings),
     ]
 
@@ -97,6 +98,15 @@ async def _database(settings: Settings) -> list[Finding]:
         return [*lines, failure("database", found, "Stop every ltx-mcp, and put a copy of jobs.sqlite back.")]
     form = "up to date" if books.form == books.newest else "brought up to date at the next start"
     return [*lines, fine("database", f"{books.kind}, can be written, {form}"), *_jobs(books)]
+
+
+async def _webhooks(settings: Settings) -> list[Finding]:
+    from ltx_mcp.cli.checks.webhooks import check_webhooks
+
+    try:
+        return await within(DATABASE_S, check_webhooks, settings)
+    except TimeoutError:
+        return []  # the database is silent, as its own line says
 
 
 def _unusable(error: Exception) -> Finding:

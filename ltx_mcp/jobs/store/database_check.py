@@ -1,6 +1,8 @@
 """Checks the database of a home for `doctor`: nothing is created, migrated or repaired. Blocking."""
 
 import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -12,6 +14,7 @@ from ltx_mcp.jobs.filesystem import DOUBTFUL, file_system_of
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.migrations import STEPS
 from ltx_mcp.jobs.store.schema import jobs
+from ltx_mcp.jobs.webhooks.view import WebhookStatus, WebhooksView
 from ltx_mcp.jobs.workers.ownerless import beating, locked
 
 BUSY_S = 2.0
@@ -34,18 +37,34 @@ class DatabaseReport:
 
 def check_database(home: Path, database_url: str = "") -> DatabaseReport | None:
     """The state of a home's database; None if there is none yet. Raises SetupError when it cannot be used."""
+    found = _open(home, database_url)
+    return found and _read(*found)
+
+
+def read_webhooks(home: Path, database_url: str = "") -> Sequence[WebhookStatus]:
+    """The webhooks that are registered in it; none where it has another form. Raises SetupError."""
+    if (found := _open(home, database_url)) is None:
+        return ()
+    with closing(found[0]) as database:
+        with database.read() as connection:
+            known = inspect(connection).has_table("form")
+            form = connection.execute(text("SELECT max(version) FROM form")).scalar() if known else 0
+        return WebhooksView(database).list() if form == len(STEPS) else ()
+
+
+def _open(home: Path, database_url: str) -> tuple[Database, Path | str] | None:
     if database_url:
         from ltx_mcp.jobs.store.postgres import Postgres, read_url
 
         url = read_url(database_url)
         place = f"{url.database or ''} at {url.host or url.query.get('host', 'localhost')}"
-        return _read(Database(Postgres(database_url)), place)
+        return Database(Postgres(database_url)), place
     path = home / "jobs.sqlite"
     if not path.exists():
         return None
     from ltx_mcp.jobs.store.sqlite import Sqlite
 
-    return _read(Database(Sqlite(path, BUSY_S)), path)
+    return Database(Sqlite(path, BUSY_S)), path
 
 
 def _read(database: Database, place: Path | str) -> DatabaseReport:
