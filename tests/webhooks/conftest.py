@@ -50,8 +50,24 @@ class Bench:
             yield sender
             await sender.stop(0)
 
-    def place(self, caller: str = "local", request_key: str = "") -> Job:
-        return self.store.place(self.new_job(caller, request_key, prompt=f"pond {id(object())}"), self.clock()).job
+    def unknown(self) -> Job:
+        """A job that the provider took, and whose outcome is not known."""
+        self.store.place(self.new_job(prompt="lost"), self.clock())
+        job = self._claimed()
+        job = self.store.transition(job, State.SUBMITTING, self.clock(), submitted_by="w", ordered_at=self.clock())
+        return self.store.record_submission(job, State.UNKNOWN, self.clock(), "lost", provider_ref={"id": "r"})
+
+    def taken_up(self, job: Job) -> Job:
+        """It, claimed by a worker."""
+        claimed = self._claimed()
+        assert claimed.id == job.id
+        return claimed
+
+    def _claimed(self) -> Job:
+        facts = {(offer.provider, "") for offer in self.new_job().offers}
+        job = self.store.claim("w", {}, self.clock(), facts, frozenset())
+        assert job is not None
+        return job
 
     def cancel(self, caller: str = "local", request_key: str = "") -> Job:
         """A job that has ended."""
