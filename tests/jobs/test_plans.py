@@ -38,6 +38,9 @@ from ltx_mcp.jobs.store.database_check import check_database
 from ltx_mcp.jobs.store.postgres import Postgres
 from ltx_mcp.jobs.store.same import Repeat, identity_of
 from ltx_mcp.jobs.store.store import Store
+from ltx_mcp.jobs.webhooks.file import Webhook
+from ltx_mcp.jobs.webhooks.outbox import LOOK, Outbox
+from ltx_mcp.jobs.webhooks.view import WebhooksView
 from ltx_mcp.jobs.workers.ownerless import alive_workers
 from tests.conftest import Clock
 from tests.databases import PostgresServer
@@ -65,6 +68,14 @@ STORES = (Store, RecoveryStore)
 """Each of their methods is tried."""
 
 
+TOLD = """
+INSERT INTO deliveries (webhook, job_id, state, caller, ended_at, next_at, tries, outcome, answer)
+SELECT 'hook ' || i % 2, id, state, caller, finished_at, finished_at, 1,
+    CASE WHEN right(id, 2) = '00' THEN '' ELSE 'delivered' END, 'HTTP 200'
+FROM jobs, generate_series(1, 2) AS i WHERE finished_at IS NOT NULL
+"""
+
+
 @dataclass
 class Plans:
     """Asks PostgreSQL how it does each statement that a database runs, just before it does."""
@@ -83,7 +94,8 @@ class Plans:
         if not statement.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
             return
         other = connection.connection.cursor()
-        other.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters or None)
+        first = parameters[0] if isinstance(parameters, list) else parameters  # a list: one statement for many rows
+        other.execute(f"EXPLAIN (FORMAT JSON) {statement}", first or None)
         found: Any = other.fetchone()
         other.close()
         for node in nodes_of(found[0][0]["Plan"]):

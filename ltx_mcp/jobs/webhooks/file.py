@@ -1,19 +1,21 @@
 """The file of LTX_MCP_WEBHOOKS: who is told when a job has ended, and which providers may tell us that one has news.
 
-[webhook.shop]
-url = "https://shop.example.com/hooks/ltx"
-secret_envs = ["SHOP_HOOK_SECRET"] # variables that hold the secrets, or `secrets = ["whsec_…"]`; the first signs,
-                                   # and all do, so that a receiver can change from one to the next
-callers = ["token|shop"]           # as in the callers file, each user of token|shop too; left out: everybody
-events = ["job.succeeded"]         # also job.failed, job.cancelled, job.unknown; left out: all four
+    [webhook.shop]
+    url = "https://shop.example.com/hooks/ltx"
+    secret_envs = ["SHOP_HOOK_SECRET"] # variables that hold the secrets, or `secrets = ["whsec_…"]`; the first signs,
+                                       # and the others too, so that a receiver can change from one to the next
+    callers = ["token|shop"]           # as in the callers file, each user of token|shop too; left out: everybody
+    events = ["job.succeeded"]         # also job.failed, job.cancelled, job.unknown; left out: all four
 
-[webhook.inside]
-url = "http://films.internal:8080/ltx"
-secret_envs = ["INSIDE_HOOK_SECRET"]
-allow_private = true               # an address of an inner network, and http
+    [webhook.inside]
+    url = "http://films.internal:8080/ltx"
+    secret_envs = ["INSIDE_HOOK_SECRET"]
+    allow_private = true               # an address of an inner network, and http
 
-[incoming]
-providers = ["fal"]                # their webhooks are hints to look now, never the truth
+    [incoming]
+    providers = ["fal"]                # their webhooks are hints to look now, never the truth
+
+An address may hold a secret as well as the secrets: neither is shown anywhere.
 """
 
 import hashlib
@@ -97,7 +99,7 @@ class _WebhooksReader:
         return Webhooks(hooks, self._some("[incoming] providers", incoming.get("providers", []), INCOMING))
 
     def _webhook(self, name: str, given: Mapping[str, Any]) -> Webhook:
-        if not NAME.fullmatch(name):
+        if not NAME.fullmatch(name) or name.startswith(PREFIX):
             shown = "a name" if name.startswith(PREFIX) else quote(name)
             reason = "a webhook's name is 1 to 64 letters, digits and any of . _ -"
             raise self.file.bad(f"[webhook.{shown}]", reason)
