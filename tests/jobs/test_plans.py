@@ -227,6 +227,7 @@ def test_no_statement_scans_a_table_that_grows(
     live_as_a_set(store, new_job, clock)
     look_at_everything(store, filled, home, new_job, clock)
     settle(store, filled, new_job, clock, monkeypatch)
+    tell(store, filled, new_job, clock)
     assert Retention(filled, FileStore(home), DAYS - 10).clear(clock()) > 1_000
     assert plans.scans == []
     methods = {f"{store.__name__}.{name}" for store in STORES for name in vars(store) if not name.startswith("_")}
@@ -334,6 +335,31 @@ def run_through(work: Coroutine[Any, Any, object]) -> None:
 
 async def _never(seen: dict[str, int]) -> None:
     """Nothing changes."""
+
+
+def tell(store: Store, database: Database, new_job: New, clock: Clock) -> None:
+    outbox, view = Outbox(database), WebhooksView(database)
+    hooks = {name: Webhook(name, "https://a.example", (bytes(32),)) for name in ("hook 0", "hook 1")}
+    outbox.register(hooks)
+    with database.read() as connection:
+        connection.exec_driver_sql(LOOK)
+    cancelled = store.place(priced(new_job(prompt="told"), "0.30"), clock()).job
+    store.request_cancel("local", cancelled.id, clock())
+    claimed = outbox.claim("hook 0", clock(), 8)
+    assert len(claimed) == 8
+    outbox.delivered(claimed[0], "HTTP 200")
+    outbox.not_told(claimed[1], "HTTP 410")
+    outbox.give_back(claimed[2], clock())
+    outbox.failed(claimed[3], "HTTP 500", clock())
+    outbox.failed(replace(claimed[4], tries=100), "HTTP 500", clock())
+    outbox.disable(hooks["hook 0"], clock())
+    while outbox.put_aside("hook 0"):
+        pass
+    assert [status.waiting > 10 for status in view.list()] == [False, True]
+    assert view.replay_since("hook 0", clock() - timedelta(days=3), clock(), all_of_them=True).count > 500
+    assert len(view.replay_jobs([cancelled.id], "", clock())) == 2
+    outbox.register({"hook 1": hooks["hook 1"]})
+    assert outbox.clean(clock()) > ENDED
 
 
 def settle(store: Store, database: Database, new_job: New, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
