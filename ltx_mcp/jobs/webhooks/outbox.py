@@ -188,7 +188,7 @@ class Outbox:
         with self._database.read() as connection:
             is_there = connection.execute(select(webhooks.c.name).where(webhooks.c.name == name)).first()
         if not is_there:
-            return [select(*KEY).where(its)]
+            return [select(*KEY).where(its).order_by(deliveries.c.ended_at)]
         is_old = and_(deliveries.c.ended_at < now - KEPT, deliveries.c.outcome != Outcome.WAITING)
         for_good = or_(deliveries.c.state != "unknown", deliveries.c.ended_at < now - KEPT_UNKNOWN)
         waits: tuple[Any, ...] = (literal_column(IS_TO_SEND), deliveries.c.next_at < now - TOLD_WITHIN)
