@@ -63,7 +63,8 @@ def _of(status: "WebhookStatus") -> list[Finding]:
     if status.oldest_at is None or now - status.oldest_at < LATE:
         return []
     last = f"; the last answer: {status.last.answer}" if status.last else ""
-    found = f"{status.waiting} deliveries wait, the first for {age(status.oldest_at, now)}{last}"
+    waiting = "1 delivery waits" if status.waiting == 1 else f"{status.waiting} deliveries wait"
+    found = f"{waiting}, the first for {age(status.oldest_at, now)}{last}"
     return [warning(what, found, "See that it answers with 2xx, and that a server with the file runs.")]
 
 
