@@ -20,6 +20,7 @@ from ltx_mcp.net.route import Route
 from ltx_mcp.net.ssrf import UNREACHED, EgressBlocked, EgressPolicy, Resolver, is_timeout, send_pinned
 
 MAX_ANSWER_BYTES = 4_096
+BODY_S = 1.0
 LOOKUPS = 20
 """How many names may be looked up at a time."""
 
@@ -64,7 +65,8 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], policy: Egress
         with anyio.fail_after(within_s), _untraced():
             async with send_pinned("POST", url, policy, headers, body, read_s=within_s) as answer:
                 left = MAX_ANSWER_BYTES
-                with suppress(*UNREACHED):  # its head says all; whoever sends a body has it read, within reason
+                # its head says all; whoever sends a body has it read, within reason
+                with anyio.move_on_after(BODY_S), suppress(*UNREACHED):
                     async for chunk in answer.aiter_raw():
                         if (left := left - len(chunk)) <= 0:
                             break
