@@ -40,6 +40,8 @@ def test_of_a_job_that_ends_unknown_again_and_again_a_webhook_is_told_once_and_t
     bench: Bench, outbox: Outbox
 ) -> None:
     job = bench.unknown()
+    (first,) = claim_all(bench, outbox)
+    outbox.delivered(first, "HTTP 200")
     for _ in range(3):
         bench.clock.turn(hours=1)
         bench.store.recheck("local", job.id, bench.clock())
@@ -51,8 +53,10 @@ def test_of_a_job_that_ends_unknown_again_and_again_a_webhook_is_told_once_and_t
     job = bench.store.transition(bench.taken_up(job), State.SAVING, bench.clock())
     bench.store.transition(job, State.SUCCEEDED, bench.clock(), bill=ChargeState.BOOKED)
     assert [row.state for row in bench.rows()] == ["unknown", "succeeded"]
-    ids = [each.message_id for each in claim_all(bench, outbox)]
-    assert ids == [f"msg_{job.id.removeprefix('job_')}_{state}" for state in ("unknown", "succeeded")]
+    assert bench.outcomes() == [("delivered", "HTTP 200"), ("", "")]
+    (last,) = claim_all(bench, outbox)
+    ids = [f"msg_{job.id.removeprefix('job_')}_{state}" for state in ("unknown", "succeeded")]
+    assert [first.message_id, last.message_id] == ids
 
 
 def test_an_end_that_is_rolled_back_is_not_told(bench: Bench, outbox: Outbox) -> None:
