@@ -359,7 +359,10 @@ def tell(store: Store, database: Database, new_job: New, clock: Clock) -> None:
     assert view.replay_since("hook 0", clock() - timedelta(days=3), clock(), all_of_them=True).count > 100
     assert len(view.replay_jobs([cancelled.id], "", clock())) == 2
     outbox.register({"hook 1": hooks["hook 1"]})
-    assert outbox.clean(clock()) > ENDED
+    removed = 0
+    while count := outbox.clean(clock()):
+        removed += count
+    assert removed > ENDED
 
 
 def settle(store: Store, database: Database, new_job: New, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

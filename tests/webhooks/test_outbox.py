@@ -33,6 +33,14 @@ def claim_all(bench: Bench, outbox: Outbox, webhook: str = "shop") -> list[Deliv
     return list(outbox.claim(webhook, bench.clock(), 1_000))
 
 
+def clean(bench: Bench, outbox: Outbox) -> int:
+    """Remove all that is old; returns how many."""
+    removed = 0
+    while count := outbox.clean(bench.clock()):
+        removed += count
+    return removed
+
+
 # -- what the database puts in -----------------------------------------------------------------------------------------
 
 
@@ -87,7 +95,7 @@ def test_a_webhook_that_the_file_has_no_more_is_not_told_and_what_waited_for_it_
     bench.clock.turn(seconds=-1)
     bench.cancel("token|second")
     assert [row.webhook for row in bench.rows()] == ["other", "other", "shop"]
-    assert outbox.clean(bench.clock()) == 1
+    assert clean(bench, outbox) == 1
     assert [row.webhook for row in bench.rows()] == ["other", "other"]
     outbox.register({})
     with bench.database.read() as connection:
@@ -212,11 +220,11 @@ def test_what_ended_is_kept_three_days_and_what_nobody_told_until_its_time_is_ov
     outbox.delivered(claim_all(bench, outbox)[0], "HTTP 200")
     bench.cancel("token|waits")
     bench.clock.turn(seconds=KEPT.total_seconds() - 1)
-    assert outbox.clean(bench.clock()) == 0
+    assert clean(bench, outbox) == 0
     bench.clock.turn(seconds=2)
-    assert outbox.clean(bench.clock()) == 5
+    assert clean(bench, outbox) == 5
     assert {(row.job_id == unknown.id, row.outcome) for row in bench.rows()} == {(True, "delivered"), (False, "")}
     bench.clock.turn(seconds=(TOLD_WITHIN - KEPT).total_seconds())
-    assert outbox.clean(bench.clock()) == 1
+    assert clean(bench, outbox) == 1
     bench.clock.turn(days=30)
-    assert outbox.clean(bench.clock()) == 1
+    assert clean(bench, outbox) == 1

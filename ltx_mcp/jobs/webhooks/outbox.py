@@ -168,14 +168,14 @@ class Outbox:
     # -- what is old -------------------------------------------------------------------------------------------------
 
     def clean(self, now: datetime) -> int:
-        """Remove what ended long ago, what nobody told in all its time, and what a webhook that is gone was not told;
-        returns how many."""
-        removed, name = 0, ""
+        """Remove some of what ended long ago, of what nobody told in all its time, and of what a webhook that is gone
+        was not told; returns how many. Nothing is left once it returns 0."""
+        name = ""
         while name := self._next_name(name):
             for old in self._old(name, now):
-                while count := self._remove_some(old):
-                    removed += count
-        return removed
+                if count := self._remove_some(old):
+                    return count
+        return 0
 
     def _next_name(self, name: str) -> str:
         """The webhook after this one that has deliveries, whether or not it is registered."""

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 TRY_S = 15.0
 AT_A_TIME = 8
 """How many deliveries of one webhook are under way at a time, in one process."""
-LOOK_S, RETRY_S = 3.0, 5.0
+LOOK_S, RETRY_S, IDLE_S = 3.0, 5.0, 60.0
 CLEAN_EVERY = timedelta(hours=1)
 GONE = 410
 HEADERS = {"Content-Type": "application/json"}
@@ -116,14 +116,14 @@ class WebhookSender:
             has_more = [await self._take_up(hooks[due.webhook], due) for due in await self._due(hooks)]
             if self._is_stopping:
                 return LOOK_S if any(has_more) or self._under_way.total() else None
-            await self._clean()
+            self._clean_at_times()
         except LtxError as error:
             logger.info("webhooks have to wait: %s", error)
             return None if self._is_stopping else RETRY_S
         except Exception:  # it runs beside the jobs, and its fault must not end them
             logger.exception("webhooks could not be told")
             return None if self._is_stopping else RETRY_S
-        return LOOK_S
+        return LOOK_S if self._path else IDLE_S
 
     async def _hooks(self) -> Mapping[str, Webhook]:
         """The webhooks of the file, which are registered when it has changed."""
@@ -225,11 +225,20 @@ class WebhookSender:
             except LtxError as error:
                 logger.info("%s is told again later: %s", delivery.job_id, error)
 
-    async def _clean(self) -> None:
-        if self._cleaned_at is None or self._now() - self._cleaned_at >= CLEAN_EVERY:
+    def _clean_at_times(self) -> None:
+        """Beside the messages, which need not wait for it."""
+        if self._group and (self._cleaned_at is None or self._now() - self._cleaned_at >= CLEAN_EVERY):
             self._cleaned_at = self._now()
-            if removed := await self._outbox.run_in_thread(self._outbox.clean, self._now()):
-                logger.info("%d old deliveries were removed", removed)
+            self._group.start_soon(self._clean, self._now())
+
+    async def _clean(self, now: datetime) -> None:
+        try:
+            while not self._is_stopping and await self._outbox.run_in_thread(self._outbox.clean, now):
+                pass
+        except LtxError as error:
+            logger.info("old deliveries could not be removed: %s", error)
+        except Exception:  # it runs beside the jobs, too
+            logger.exception("old deliveries could not be removed")
 
 
 def _log(webhook: str, delivery: Delivery, outcome: Outcome, said: str) -> None:
