@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from ltx_mcp.domain.errors import ErrorCode
-from ltx_mcp.jobs.callers_file import check_callers_file
+from ltx_mcp.jobs.operator_files.callers_file import check_callers_file
 from ltx_mcp.providers.catalog_loader import read_providers, setting_names
 from ltx_mcp.settings import described
 

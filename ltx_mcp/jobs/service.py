@@ -103,7 +103,7 @@ class Jobs:
         repeatable = frozenset(each.name for each in config.catalog.providers if each.repeatable)
         self._runner = Runner(self._store, self._steps, self._liveness, self._slots, repeatable, now, self._wake)
         self._placement = self._make_placement()
-        self._sender = WebhookSender(database, config.webhooks_file, config.lookup, now)
+        self._sender = WebhookSender(database, config.webhooks_file, config.lookup, now, note=telemetry.webhook_told)
         self._clearing = anyio.CancelScope()
         gauges = Gauges(database, config.home, tuple(self._adapters.by_name), config.budget_usd)
         self._gauges = telemetry.GaugeSource(lambda: gauges.read(now()))

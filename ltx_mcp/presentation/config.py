@@ -108,7 +108,7 @@ def read_callers(settings: Settings, catalog: Catalog) -> "LimitsOf | None":
     if settings.callers_file is None:
         return None
     from ltx_mcp.jobs.callers import CallerLimits
-    from ltx_mcp.jobs.callers_file import CallersFile
+    from ltx_mcp.jobs.operator_files.callers_file import CallersFile
 
     usual = CallerLimits(max_live_jobs=settings.max_live_jobs, confirm_above_usd=settings.confirm_above_usd)
     return CallersFile(settings.callers_file, catalog.providers, usual, settings.lookup).limits_of

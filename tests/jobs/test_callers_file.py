@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.domain.errors import SetupError
-from ltx_mcp.jobs import callers_file
 from ltx_mcp.jobs.callers import LOCAL, CallerLimits, oidc_caller, user_caller
-from ltx_mcp.jobs.callers_file import CallersFile
+from ltx_mcp.jobs.operator_files import callers_file
+from ltx_mcp.jobs.operator_files.callers_file import CallersFile
 from ltx_mcp.providers.catalog_loader import read_providers
 
 USUAL = CallerLimits(max_live_jobs=100, confirm_above_usd=Decimal(2))

@@ -35,8 +35,8 @@ from ltx_mcp.domain.request import Input, to_request
 from ltx_mcp.emulator.app import settings
 from ltx_mcp.emulator.emulator_state import EmulatedOrder, EmulatorState
 from ltx_mcp.jobs.callers import CallerLimits
-from ltx_mcp.jobs.callers_file import CallersFile
 from ltx_mcp.jobs.config import JobsConfig
+from ltx_mcp.jobs.operator_files.callers_file import CallersFile
 from ltx_mcp.jobs.service import Jobs
 from ltx_mcp.jobs.store.schema import IS_LIVE
 from ltx_mcp.media.inputs import Fetch, InputReader

@@ -19,7 +19,7 @@ from ltx_mcp.cli.checks.settings import Given
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.errors import ProviderError, SetupError
 from ltx_mcp.domain.quoting import list_names, shorten
-from ltx_mcp.jobs.callers_file import check_callers_file
+from ltx_mcp.jobs.operator_files.callers_file import check_callers_file
 from ltx_mcp.net.address import is_loopback_host
 from ltx_mcp.net.diagnose import diagnose
 from ltx_mcp.net.fetch_json import FetchError, fetch_json

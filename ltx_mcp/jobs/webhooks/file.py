@@ -29,7 +29,7 @@ from urllib.parse import SplitResult, urlsplit
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.quoting import quote
 from ltx_mcp.jobs.callers import Named, named_by
-from ltx_mcp.jobs.operator_file import NAME, OperatorFile
+from ltx_mcp.jobs.operator_files.operator_file import NAME, OperatorFile
 from ltx_mcp.jobs.webhooks.signing import MAX_BYTES, MIN_BYTES, PREFIX, read_secret
 
 SETTING = "LTX_MCP_WEBHOOKS"

@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from ltx_mcp.domain.errors import LtxError, SetupError
 from ltx_mcp.jobs.callers import user_of
-from ltx_mcp.jobs.operator_file import ReadAgain
+from ltx_mcp.jobs.operator_files.operator_file import ReadAgain
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.webhooks.file import Webhook, Webhooks, read_webhooks
 from ltx_mcp.jobs.webhooks.outbox import Delivery, Due, Outbox, Outcome

@@ -43,7 +43,7 @@ from typing import Any
 from ltx_mcp.domain.catalog import ProviderSpec
 from ltx_mcp.domain.quoting import quote
 from ltx_mcp.jobs.callers import LOCAL, CallerLimits
-from ltx_mcp.jobs.operator_file import NAME, OperatorFile, ReadAgain
+from ltx_mcp.jobs.operator_files.operator_file import NAME, OperatorFile, ReadAgain
 
 logger = logging.getLogger(__name__)
 
