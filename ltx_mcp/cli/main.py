@@ -36,7 +36,7 @@ COMMANDS = {
     "login": ("ltx_mcp.cli.login", "Keep a provider's key in the system's keyring."),
     "logout": ("ltx_mcp.cli.login", "Take it out again."),
     "token": ("ltx_mcp.cli.token", "Make a token for a caller of a shared service."),
-    "webhooks": ("ltx_mcp.cli.webhooks", "Say who is told of ended jobs, and tell them again."),
+    "webhooks": ("ltx_mcp.cli.operate.webhooks", "Say who is told of ended jobs, and tell them again."),
     "migrate": ("ltx_mcp.cli.migrate", "Bring a large shared database to the form of this version."),
     "restored": ("ltx_mcp.cli.migrate", "Say that the database was restored from a backup."),
     "doctor": ("ltx_mcp.cli.doctor", "Say what is there and what is missing."),
