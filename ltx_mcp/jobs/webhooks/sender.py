@@ -233,7 +233,7 @@ class WebhookSender:
 
     async def _clean(self, now: datetime) -> None:
         try:
-            while not self._is_stopping and await self._outbox.run_in_thread(self._outbox.clean, now):
+            while not self._is_stopping and await self._outbox.run_in_thread(self._outbox.clean, now) > 0:
                 pass
         except LtxError as error:
             logger.info("old deliveries could not be removed: %s", error)
