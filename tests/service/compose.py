@@ -57,7 +57,7 @@ class Service:
     @property
     def probe(self) -> list[str]:
         """The command that says whether it is healthy."""
-        kind, *command = self.told["healthcheck"]["test"]
+        kind, *command = map(str, self.told["healthcheck"]["test"])
         assert kind == "CMD", self.name
         return command
 
