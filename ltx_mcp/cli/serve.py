@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.cli.output.messages import say
-from ltx_mcp.presentation.config import read_callers, read_edge, warn_of_previews
+from ltx_mcp.presentation.config import check_webhooks, read_callers, read_edge, warn_of_previews
 from ltx_mcp.presentation.logs import report_left_out
 from ltx_mcp.providers.key_names import previews_text
 
@@ -92,6 +92,7 @@ async def _serve_http(host: str, port: int, *, behind_tls_proxy: bool) -> None:
 
     check_service(settings, host, behind_tls_proxy=behind_tls_proxy)
     read_callers(settings, catalog)  # a file that cannot be used is told to the operator, not to the first caller
+    check_webhooks(settings)
     with listen(host, port) as listener:
         from ltx_mcp.server.app import make_server
         from ltx_mcp.server.http import make_app

@@ -7,7 +7,7 @@ that no two callers have one name.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from ltx_mcp.domain.confirmation import CONFIRM_SETTING
 
@@ -52,6 +52,32 @@ def token_caller(name: str) -> str:
 def user_caller(principal: str, user: str) -> str:
     """The user for whom the caller `principal` acts."""
     return f"{principal}/{quote(user, safe='')}"
+
+
+def user_of(caller: str) -> str:
+    """The user for whom this caller acts, as it was named; empty where it acts for nobody."""
+    return unquote(caller.partition("/")[2])
+
+
+@dataclass(frozen=True)
+class Named:
+    """A caller, or with `is_prefix` all whose names begin so."""
+
+    text: str
+    is_prefix: bool = False
+
+    def is_said_of(self, caller: str) -> bool:
+        """Whether this caller is named."""
+        return caller.startswith(self.text) if self.is_prefix else caller == self.text
+
+
+def named_by(name: str) -> tuple[Named, ...]:
+    """Whom a name in an operator's file stands for: the caller and each user for whom it acts, or with `*` at its end
+    all whose names begin so. `names_of` in callers_file.py is the same from the caller's side."""
+    if name.endswith("*"):
+        return (Named(name[:-1], is_prefix=True),)
+    acts = "|" in name and "/" not in name
+    return (Named(name), *((Named(f"{name}/", is_prefix=True),) if acts else ()))
 
 
 def is_pattern(whose: str) -> bool:

@@ -33,21 +33,17 @@ others with the operator's, unless `providers` leaves them out. Where its variab
 
 import logging
 import re
-import threading
-import tomllib
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote as encode
-from urllib.parse import unquote
 
 from ltx_mcp.domain.catalog import ProviderSpec
-from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.domain.quoting import quote
-from ltx_mcp.jobs.callers import LOCAL, CallerLimits, oidc_caller
+from ltx_mcp.jobs.callers import LOCAL, CallerLimits
+from ltx_mcp.jobs.operator_file import NAME, OperatorFile, ReadAgain
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +55,7 @@ LIMITS = (*AMOUNTS, *COUNTS, PROVIDERS)
 OF_EACH = (BUDGET, *COUNTS)
 NO_LIMIT = "none"
 MAX_USD, MAX_COUNT = 1_000_000_000, 1_000_000
-TEAM_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
-IS_RANDOM = re.compile(r"(?=.*[0-9])[A-Z0-9]{16,}")
-"""No name of a variable, which has words with `_` between them, but some keys."""
 NAMES_KEY = re.compile(r"key|token|secret", re.IGNORECASE)
-PART = r"[A-Za-z0-9._~%-]+"
-CALLER = re.compile(rf"{LOCAL}|{PART}\|(\*|{PART}(/(\*|{PART}))?)")
 
 Values = Mapping[str, Any]
 """What one table says, checked; None is no limit."""
@@ -79,23 +69,14 @@ class CallersFile:
         self, path: Path, providers: Sequence[ProviderSpec], usual: CallerLimits, lookup: Callable[[str], str]
     ) -> None:
         """Read it. Raises SetupError, which names the place of what cannot be used."""
-        self._path, self._lookup = path, lookup
+        self._lookup = lookup
         self._reader = _Reader(path, providers)
         self._usual = usual
-        self._lock = threading.Lock()
-        self._stamp = _stamp(path)
-        self._rules = self._read()
+        self._rules = ReadAgain(path, self._read)
 
     def limits_of(self, caller: str) -> CallerLimits:
         """What this caller may order now."""
-        with self._lock:
-            if (stamp := _stamp(self._path)) != self._stamp:
-                self._stamp = stamp
-                try:
-                    self._rules = self._read()
-                except SetupError as error:
-                    logger.error("%s What was read before stays.", error)
-        return self._rules.limits_of(caller, self._usual)
+        return self._rules.now().limits_of(caller, self._usual)
 
     def _read(self) -> "_Rules":
         rules = self._reader.read()
@@ -107,15 +88,6 @@ class CallersFile:
 def check_callers_file(path: Path, providers: Sequence[ProviderSpec], lookup: Callable[[str], str]) -> Sequence[str]:
     """What its teams lack, a sentence without its end for each. Raises SetupError where it cannot be used."""
     return _Reader(path, providers).read().lacks(lookup)
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes with the file; empty where it is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @dataclass(frozen=True)
@@ -179,63 +151,50 @@ class _Reader:
     """Reads a file into rules. Raises SetupError; values that may be keys are not shown."""
 
     def __init__(self, path: Path, providers: Sequence[ProviderSpec]) -> None:
-        self._path = path
+        self._file = OperatorFile(path, "callers file", SETTING)
         self._providers = tuple(facts.name for facts in providers)
         self._key_names = {f"{facts.name}{KEY_ENV}": facts.name for facts in providers if facts.key_env}
 
     def read(self) -> _Rules:
-        table = self._table()
+        table = self._file.table()
         self._check_names("the file", table, ("default", "team", "caller"))
-        default = self._values("[default]", self._sub(table, "default", "[default]"), LIMITS)
-        callers = self._callers(self._sub(table, "caller", "[caller]"))
-        given = self._sub(table, "team", "[team]")
-        teams = tuple(self._team(name, self._sub(given, name, f"[team.{name}]")) for name in given)
+        default = self._values("[default]", self._file.sub(table, "default", "[default]"), LIMITS)
+        callers = self._callers(self._file.sub(table, "caller", "[caller]"))
+        given = self._file.sub(table, "team", "[team]")
+        teams = tuple(self._team(name, self._file.sub(given, name, f"[team.{name}]")) for name in given)
         return _Rules(default, callers, teams, self._members(teams))
-
-    def _table(self) -> dict[str, Any]:
-        try:
-            return tomllib.loads(self._path.read_text("utf-8"), parse_float=Decimal)
-        except (OSError, ValueError, ArithmeticError, RecursionError) as error:
-            reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise self._bad("", (isinstance(error, OSError) and error.strerror) or reason) from error
-
-    def _sub(self, table: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
-        found = table.get(name, {})
-        if not isinstance(found, dict):
-            raise self._bad(place, "should be a table")
-        return found
 
     def _callers(self, table: Mapping[str, Any]) -> dict[str, Values]:
         callers: dict[str, Values] = {}
         for given in table:
             place = f'[caller."{given}"]'
-            name = self._caller(place, given)
+            name = self._file.caller(place, given)
             if name in callers:
-                raise self._bad(place, "stands there twice")
-            callers[name] = self._values(place, self._sub(table, given, place), LIMITS)
+                raise self._file.bad(place, "stands there twice")
+            callers[name] = self._values(place, self._file.sub(table, given, place), LIMITS)
         return callers
 
     def _team(self, name: str, table: dict[str, Any]) -> _Team:
         place = f"[team.{name}]"
-        if not TEAM_NAME.fullmatch(name):
-            raise self._bad(f"[team.{quote(name)}]", "a team's name is 1 to 64 letters, digits and any of . _ -")
+        if not NAME.fullmatch(name):
+            raise self._file.bad(f"[team.{quote(name)}]", "a team's name is 1 to 64 letters, digits and any of . _ -")
         for limit in COUNTS:
             if limit in table:
-                raise self._bad(f"{place} {limit}", f"is of each member: write it below [team.{name}.{EACH}]")
+                raise self._file.bad(f"{place} {limit}", f"is of each member: write it below [team.{name}.{EACH}]")
         keys = {known: table[known] for known in self._key_names if known in table}
         known = (MEMBERS, BUDGET, CONFIRM, PROVIDERS, *self._key_names, EACH)
         self._check_names(place, table, known)
         limits = {limit: table[limit] for limit in (BUDGET, CONFIRM, PROVIDERS) if limit in table}
         values = self._values(place, limits, LIMITS)
-        each = self._sub(table, EACH, f"[team.{name}.{EACH}]")
+        each = self._file.sub(table, EACH, f"[team.{name}.{EACH}]")
         for limit in (CONFIRM, PROVIDERS):
             if limit in each:
-                raise self._bad(f"[team.{name}.{EACH}] {limit}", f"is the team's: write it below {place}")
+                raise self._file.bad(f"[team.{name}.{EACH}] {limit}", f"is the team's: write it below {place}")
         of_each = self._values(f"[team.{name}.{EACH}]", each, OF_EACH)
         of_all = {limit: value for limit, value in values.items() if limit != BUDGET}
-        accounts = {self._key_names[known]: self._variable(f"{place} {known}", keys[known]) for known in keys}
-        members = self._texts(f"{place} {MEMBERS}", table.get(MEMBERS, []))
-        named = tuple(self._caller(f"{place} {MEMBERS}", member) for member in members)
+        accounts = {self._key_names[known]: self._file.variable(f"{place} {known}", keys[known]) for known in keys}
+        members = self._file.texts(f"{place} {MEMBERS}", table.get(MEMBERS, []))
+        named = tuple(self._file.caller(f"{place} {MEMBERS}", member) for member in members)
         return _Team(name, named, values.get(BUDGET), {**of_all, **of_each}, accounts)
 
     def _members(self, teams: Iterable[_Team]) -> dict[str, _Team]:
@@ -245,7 +204,7 @@ class _Reader:
                 if member in found:
                     other = found[member].name
                     twice = "twice" if other == team.name else f"also in [team.{other}]; a caller has one team"
-                    raise self._bad(f"[team.{team.name}] {MEMBERS}", f"{quote(member)} is {twice}")
+                    raise self._file.bad(f"[team.{team.name}] {MEMBERS}", f"{quote(member)} is {twice}")
                 found[member] = team
         return found
 
@@ -261,44 +220,22 @@ class _Reader:
         if value == NO_LIMIT:
             return None
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
-            raise self._bad(place, f'should be a number, or "{NO_LIMIT}"')
+            raise self._file.bad(place, f'should be a number, or "{NO_LIMIT}"')
         if name in AMOUNTS:
             if not (Decimal(value).is_finite() and 0 <= value <= MAX_USD):
-                raise self._bad(place, "should be an amount of USD such as 5 or 2.50")
+                raise self._file.bad(place, "should be an amount of USD such as 5 or 2.50")
             return Decimal(value)
         if not isinstance(value, int) or not 1 <= value <= MAX_COUNT:
-            raise self._bad(place, f"should be a whole number, at least 1 and at most {MAX_COUNT}")
+            raise self._file.bad(place, f"should be a whole number, at least 1 and at most {MAX_COUNT}")
         return value
 
     def _providers_of(self, place: str, value: Any) -> tuple[str, ...]:
-        names = self._texts(place, value)
+        names = self._file.texts(place, value)
         if not names:
-            raise self._bad(place, "should name at least one provider")
+            raise self._file.bad(place, "should name at least one provider")
         if unknown := [name for name in names if name not in self._providers]:
-            raise self._bad(place, f"{quote(unknown[0])} is none of {', '.join(self._providers)}")
+            raise self._file.bad(place, f"{quote(unknown[0])} is none of {', '.join(self._providers)}")
         return tuple(dict.fromkeys(names))
-
-    def _texts(self, place: str, value: Any) -> list[str]:
-        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise self._bad(place, "should be a list of texts")
-        return value
-
-    def _caller(self, place: str, given: str) -> str:
-        """A caller's name as callers have it. Raises SetupError that says how it is written."""
-        if not CALLER.fullmatch(given):
-            issuer, mark, subject = given.partition("|")
-            meant = f"; {quote(oidc_caller(issuer, subject))} is meant, perhaps" if mark and "://" in issuer else ""
-            raise self._bad(place, f"{quote(given)} is no caller such as token|name or issuer|subject, encoded{meant}")
-        return re.sub(PART, lambda part: encode(unquote(part[0]), safe=""), given)
-
-    def _variable(self, place: str, value: Any) -> str:
-        if not isinstance(value, str) or not VARIABLE.fullmatch(value) or IS_RANDOM.fullmatch(value):
-            raise self._bad(
-                place, "should be the name of a variable, such as TEAM_A_KEY; a key never stands in this file"
-            )
-        if value.startswith("LTX_MCP_"):
-            raise self._bad(place, "should be a variable whose name does not begin with LTX_MCP_")
-        return value
 
     def _check_names(self, place: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
         for name in table:
@@ -306,10 +243,5 @@ class _Reader:
                 continue
             if NAMES_KEY.search(name):
                 there = f"; a team has {', '.join(self._key_names)}, each the name of a variable"
-                raise self._bad(f"{place} {quote(name)}", f"no key may stand in this file{there}")
-            raise self._bad(place, f"{quote(name)} is none of {', '.join(known)}")
-
-    def _bad(self, place: str, reason: str) -> SetupError:
-        where = f"{self._path}, {place}" if place else str(self._path)
-        message = f"The callers file cannot be used. {where}: {reason}."
-        return SetupError(ErrorCode.INVALID_REQUEST, message, f"Mend the file or unset {SETTING}.")
+                raise self._file.bad(f"{place} {quote(name)}", f"no key may stand in this file{there}")
+            raise self._file.bad(place, f"{quote(name)} is none of {', '.join(known)}")

@@ -16,7 +16,8 @@ class JobsConfig:
     `home`. Jobs that ended `keep_days` ago are removed; None: never. A caller may have `max_live_jobs` at a time; None:
     any number. Relative paths start at `cwd`; `is_typed`: a person writes them, see `media/paths.py`.
     `limits_by_caller` stand for limits that are not the same for all. `video_store` is the address of the bucket where
-    films and inputs are kept; empty: in `home`."""
+    films and inputs are kept; empty: in `home`. `webhooks_file` says who is told of ended jobs; None: nobody, by
+    this process."""
 
     home: Path
     catalog: Catalog
@@ -32,6 +33,7 @@ class JobsConfig:
     limits_by_caller: LimitsOf | None = None
     database_connections: int = 8
     video_store: str = ""
+    webhooks_file: Path | None = None
 
     @property
     def limits_of(self) -> LimitsOf:

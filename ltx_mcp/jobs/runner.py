@@ -46,7 +46,7 @@ class Runner:
     slots: Mapping[str, int]
     repeatable: frozenset[str]
     now: Callable[[], datetime]
-    on_step: Callable[[], None]
+    on_step: Callable[[Job], None]
     _wake: anyio.Event = field(default_factory=anyio.Event, init=False)
     _running_claims: set[tuple[str, int]] = field(default_factory=set, init=False)
     _ask_due_at: float = field(default=0.0, init=False)
@@ -217,7 +217,7 @@ class Runner:
             while job.live and job.lease_owner == self.liveness.worker:
                 try:
                     job = await self._step(job, work)
-                    self.on_step()
+                    self.on_step(job)
                     tries = 0
                 except LtxError as error:
                     # the store is unavailable: the job stays ours, and nothing is decided until it is back

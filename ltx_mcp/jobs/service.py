@@ -42,6 +42,7 @@ from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import cancel_is_decided, is_job_id, no_such_job
 from ltx_mcp.jobs.store.upload_cache import UploadCache
 from ltx_mcp.jobs.waits import Waits
+from ltx_mcp.jobs.webhooks.sender import WebhookSender
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness, is_locked
 from ltx_mcp.jobs.workers.ownerless import Ownerless, alive_workers, find_ownerless
@@ -50,6 +51,8 @@ from ltx_mcp.providers.adapters import make_adapters
 
 CANCEL_S = 3.0
 MAX_FOLDER_AGE = timedelta(hours=1)
+TOLD_S, LAST_TRIES_S = 1.5, 20.0
+"""How long a process that ends still tells webhooks: one that is told to end, and one that has no more to do."""
 REFUSALS = ("next_offer", "offer_left_out")
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -92,6 +95,7 @@ class Jobs:
         repeatable = frozenset(each.name for each in config.catalog.providers if each.repeatable)
         self._runner = Runner(self._store, self._steps, self._liveness, self._slots, repeatable, now, self._wake)
         self._placement = self._make_placement()
+        self._sender = WebhookSender(database, config.webhooks_file, config.lookup, now)
         self._clearing = anyio.CancelScope()
         self.waits = Waits()
         self.following = Following(self._store, self._watch, self.waits, self.queue_ahead)
@@ -110,9 +114,11 @@ class Jobs:
         shared = (config.catalog, self._store, place, confirmations, self._files, reader, self._now)
         return Placement(*shared, config.limits_of, config.lookup)
 
-    def _wake(self) -> None:
+    def _wake(self, job: Job) -> None:
         self._watch.wake()
         self._prices.wake()
+        if not job.live:
+            self._sender.wake()
 
     async def start(self, group: TaskGroup) -> None:
         """Start working in the background."""
@@ -134,7 +140,9 @@ class Jobs:
         await self._store.run_in_thread(self._files.sweep, datetime.now(UTC) - MAX_FOLDER_AGE)
         async with anyio.create_task_group() as group:
             group.start_soon(self._prices.run)
+            group.start_soon(self._sender.run)
             await self._runner.run(until_idle=until_idle)
+            await self._sender.stop(LAST_TRIES_S if until_idle else TOLD_S)
             group.cancel_scope.cancel()
 
     async def is_reachable(self) -> bool:
@@ -148,6 +156,7 @@ class Jobs:
         self._clearing.cancel()
         with anyio.CancelScope(shield=True):
             left = await self._runner.stop(hand_over)
+            await self._sender.stop(TOLD_S)
             await self._prices.stop()
             await self._adapters.close()
             await self._media.close()
@@ -227,6 +236,7 @@ class Jobs:
     async def _cancelled(self, followed: Followed) -> Followed:
         """Once the outcome of a request to cancel is known, or after CANCEL_S."""
         self._runner.wake()
+        self._sender.wake()
         for job in jobs_of(followed):
             self._steps.wake(job.id)
         with anyio.move_on_after(CANCEL_S):

@@ -109,13 +109,14 @@ UNREACHED: tuple[type[Exception], ...] = (EgressBlocked, httpx.HTTPError, httpx.
 
 @dataclass(frozen=True)
 class EgressPolicy:
-    """Where a request may go. `allow_http` admits http to loopback addresses. Without a `route` no proxy is taken, and
-    only the certificates that ship count."""
+    """Where a request may go. `allow_http` admits http to loopback addresses; with `inside` to all, and through a proxy
+    hosts of an inner network too. Without a `route` no proxy is taken, and only the certificates that ship count."""
 
     resolver: Resolver = resolve
     trust: ssl.SSLContext | None = None
     allow: Callable[[Address], bool] = is_public
     allow_http: bool = False
+    inside: bool = False
     route: Route | None = None
 
 
@@ -204,7 +205,7 @@ async def send_pinned(
     url: httpx.URL | str,
     policy: EgressPolicy,
     headers: Mapping[str, str],
-    content: AsyncIterable[bytes] | None = None,
+    content: AsyncIterable[bytes] | bytes | None = None,
     read_s: float | None = None,
 ) -> AsyncIterator[httpx.Response]:
     """One request, on a transport of its own: nothing learned from one server is shown to the next."""
@@ -216,7 +217,7 @@ async def send_pinned(
         raise EgressBlocked(f"cannot be reached: {error}") from error
     if proxy is None:
         targets: Sequence[Address | None] = await _vetted(url, policy)
-    elif is_public_host(url.raw_host.decode("ascii")):
+    elif policy.inside or is_public_host(url.raw_host.decode("ascii")):
         targets = [None]  # its address is the proxy's to find
     else:
         raise EgressBlocked(_NOT_PUBLIC)
@@ -235,7 +236,7 @@ async def _vetted(url: httpx.URL, policy: EgressPolicy) -> Sequence[Address]:
         raise EgressBlocked(_NOT_PUBLIC) from error
     if not addresses or not all(policy.allow(address) for address in addresses):
         raise EgressBlocked(_NOT_PUBLIC)
-    if url.scheme == "http" and not all(address.is_loopback for address in addresses):
+    if url.scheme == "http" and not policy.inside and not all(address.is_loopback for address in addresses):
         raise EgressBlocked("is not, or does not stay, an https URL")
     return addresses[:_MAX_ADDRESSES]
 
@@ -272,7 +273,7 @@ def _request(
     method: str,
     url: httpx.URL,
     headers: Mapping[str, str],
-    content: AsyncIterable[bytes] | None,
+    content: AsyncIterable[bytes] | bytes | None,
     read_s: float | None,
     address: Address | None,
 ) -> httpx.Request:
@@ -339,10 +340,15 @@ def _check_head(answer: httpx.Response, max_bytes: int) -> None:
         raise EgressBlocked("is too large")
 
 
+def is_timeout(error: Exception) -> bool:
+    """Whether something took too long."""
+    return isinstance(error, TimeoutError | httpx.TimeoutException)
+
+
 def _reason(error: Exception, timeout_s: float) -> str:
     if isinstance(error, EgressBlocked):
         return str(error)
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
+    if is_timeout(error):
         return f"did not arrive within {timeout_s:g} s"
     if isinstance(error, httpx.InvalidURL | ValueError):
         return "is, or redirects to, a malformed URL"

@@ -91,7 +91,16 @@ def make_config(settings: Settings, catalog: Catalog, *, paths: bool, is_typed: 
         read_callers(settings, catalog),
         settings.database_connections,
         settings.bucket,
+        settings.webhooks_file,
     )
+
+
+def check_webhooks(settings: Settings) -> None:
+    """Raises SetupError where the file of LTX_MCP_WEBHOOKS cannot be used."""
+    if settings.webhooks_file is not None:
+        from ltx_mcp.jobs.webhooks.file import read_webhooks
+
+        read_webhooks(settings.webhooks_file, settings.lookup)
 
 
 def read_callers(settings: Settings, catalog: Catalog) -> "LimitsOf | None":

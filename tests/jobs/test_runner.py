@@ -67,7 +67,7 @@ async def liveness(database: Database, home: Path) -> AsyncIterator[Liveness]:
 
 async def ended(bench: Bench, liveness: Liveness, job_id: str) -> Job:
     """Let the loop work until the job has ended."""
-    loop = Runner(bench.store, bench.steps, liveness, {}, frozenset(), bench.clock, lambda: None)
+    loop = Runner(bench.store, bench.steps, liveness, {}, frozenset(), bench.clock, lambda job: None)
     with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             group.start_soon(loop.run)
@@ -196,7 +196,7 @@ async def test_a_job_claimed_again_before_its_last_carrying_ended_is_carried_onc
 
     monkeypatch.setattr(steps, "take", takes_long_to_return)
     placed = bench.store.place(priced(new_job(), "0.30", "0.40"), bench.clock()).job
-    loop = Runner(bench.store, steps, liveness, {}, frozenset(), bench.clock, lambda: None)
+    loop = Runner(bench.store, steps, liveness, {}, frozenset(), bench.clock, lambda job: None)
     with anyio.fail_after(HANG_S):
         async with anyio.create_task_group() as group:
             group.start_soon(loop.run)
@@ -217,7 +217,7 @@ async def test_what_an_earlier_claim_of_this_process_prepared_is_not_sent_by_a_l
 ) -> None:
     """The store fails in the middle of a step; meanwhile the job is released, and this same process claims it anew."""
     bench.store.place(priced(new_job(), "0.30"), bench.clock())
-    loop = Runner(bench.store, bench.steps, liveness, {}, frozenset(), bench.clock, lambda: None)
+    loop = Runner(bench.store, bench.steps, liveness, {}, frozenset(), bench.clock, lambda job: None)
     first = bench.store.claim(liveness.worker, {}, bench.clock())
     assert first is not None
     bench.store.release_claims(liveness.worker, frozenset(), bench.clock(), died=False)
@@ -229,7 +229,7 @@ async def test_what_an_earlier_claim_of_this_process_prepared_is_not_sent_by_a_l
 
 
 async def test_a_loop_that_is_told_to_stop_before_it_began_does_not_begin(bench: Bench, liveness: Liveness) -> None:
-    loop = Runner(bench.store, bench.steps, liveness, {}, frozenset(), bench.clock, lambda: None)
+    loop = Runner(bench.store, bench.steps, liveness, {}, frozenset(), bench.clock, lambda job: None)
     await loop.stop()
     with anyio.fail_after(HANG_S):
         await loop.run()
@@ -258,7 +258,7 @@ async def test_a_job_is_held_from_its_first_moment_where_that_takes_nobodys_turn
 ) -> None:
     monkeypatch.setattr(bench.store, "claim", lambda *_: None)
     steps = Counted(replace(bench.steps._context, adapters={"fal": bench.provider, "local": bench.provider}))
-    loop = Runner(bench.store, steps, liveness, {"local": 1}, frozenset(), bench.clock, lambda: None)
+    loop = Runner(bench.store, steps, liveness, {"local": 1}, frozenset(), bench.clock, lambda job: None)
     bench.provider.answers, bench.provider.looks = [SubmittedOrder({"id": "r1"})], [DONE]
 
     def placed(new: NewJob) -> Job:

@@ -205,10 +205,11 @@ deliveries = Table(
     Column("outcome", Text, nullable=False),
     Column("answer", Text, nullable=False),
     _partial("deliveries_due", IS_TO_SEND, "webhook", "next_at"),
-    Index("deliveries_by_job", "job_id"),
-    Index("deliveries_by_time", "ended_at"),
+    Index("deliveries_by_time", "webhook", "ended_at"),
 )
-"""The outbox of the webhooks: a trigger of the database puts each end of a job in. See m0009_webhooks."""
+"""The outbox of the webhooks: a trigger of the database puts each end of a job in. `next_at` is when it is due, while it
+is sent when it is due again. `outcome` is empty until it is delivered, given up or its webhook disabled; `answer` is
+what the last try met. See m0009_webhooks."""
 
 uploads = Table(
     "uploads",

@@ -2,7 +2,8 @@
 
 `subscriptions` say which ends of whose jobs a webhook is told of. A trigger puts a delivery into the outbox in the
 transaction that ends a job, so that a server of an older version, or a terminal that knows no webhook, tells them too.
-Of each job a webhook is told each end once: `unknown` may be followed by another.
+Of each job a webhook is told each end once: `unknown` may be followed by another. What a webhook that is disabled is
+not told is kept for a replay.
 """
 
 from collections.abc import Iterator
@@ -44,15 +45,16 @@ CREATE TABLE IF NOT EXISTS deliveries (
 )
 """,
     "CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (webhook, next_at) WHERE outcome = ''",
-    "CREATE INDEX IF NOT EXISTS deliveries_by_job ON deliveries (job_id)",
-    "CREATE INDEX IF NOT EXISTS deliveries_by_time ON deliveries (ended_at)",
+    "CREATE INDEX IF NOT EXISTS deliveries_by_time ON deliveries (webhook, ended_at)",
 )
 TELL = """
 INSERT INTO deliveries (webhook, job_id, state, caller, request_key, ended_at, next_at, tries, outcome, answer)
-SELECT DISTINCT webhook, NEW.id, NEW.state, NEW.caller, NEW.request_key,
-    coalesce(NEW.finished_at, NEW.next_at), coalesce(NEW.finished_at, NEW.next_at), 0, '', ''
-FROM subscriptions WHERE state = NEW.state AND
-    (caller = NEW.caller AND NOT is_prefix OR is_prefix AND substr(NEW.caller, 1, length(caller)) = caller)
+SELECT DISTINCT name, NEW.id, NEW.state, NEW.caller, NEW.request_key,
+    coalesce(NEW.finished_at, NEW.next_at), coalesce(NEW.finished_at, NEW.next_at), 0,
+    CASE WHEN disabled_at IS NULL THEN '' ELSE 'disabled' END, ''
+FROM webhooks JOIN subscriptions ON subscriptions.webhook = name WHERE subscriptions.state = NEW.state AND
+    (subscriptions.caller = NEW.caller AND NOT is_prefix
+    OR is_prefix AND substr(NEW.caller, 1, length(subscriptions.caller)) = subscriptions.caller)
 ON CONFLICT DO NOTHING
 """
 HAS_ENDED = "NEW.state IN ('succeeded', 'failed', 'cancelled', 'unknown') AND OLD.state <> NEW.state"
