@@ -50,6 +50,11 @@ class Service:
         return passing | {place: source for source, place, *_ in kept}
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it is there until somebody ends it."""
+        return bool(self.told["restart"] == "unless-stopped")
+
+    @property
     def waits_for(self) -> dict[str, str]:
         """The services that start before it, and what must have become of them."""
         return {name: str(told["condition"]) for name, told in self.told.get("depends_on", {}).items()}

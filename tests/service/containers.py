@@ -297,7 +297,7 @@ class Parts:
     @property
     def lasting(self) -> list[Part]:
         """Those that do not end by themselves."""
-        return [part for part in self.by_name.values() if part.service.told["restart"] == "unless-stopped"]
+        return [part for part in self.by_name.values() if part.service.goes_on]
 
     def close(self) -> None:
         """End all, the last first."""
