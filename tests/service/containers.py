@@ -259,12 +259,14 @@ class Part:
             self._process.wait(self.service.stop_grace_s)
         except subprocess.TimeoutExpired as error:
             raise AssertionError(f"{self.name} would have been killed: {self.words}") from error
+        self.close()
 
-    def kill(self) -> None:
-        """End it, whatever it does."""
-        if self._process is not None and self._process.poll() is None:
+    def close(self) -> None:
+        """It is no more, whatever it does."""
+        if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            with self._process:  # waits, and closes what leads to it
+                self._process = None
 
 
 class Parts:
@@ -302,7 +304,7 @@ class Parts:
     def close(self) -> None:
         """End all, the last first."""
         for part in reversed(self.by_name.values()):
-            part.kill()
+            part.close()
 
 
 @contextmanager

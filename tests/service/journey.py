@@ -147,10 +147,11 @@ class Program:
 
     async def follow(self, job_id: str) -> dict[str, Any]:
         """The job when it has ended."""
-        while True:
-            view = await self.call("check_job", job_id=job_id, wait_seconds=LOOK_S)
-            if view["state"] not in ("queued", "submitting", "running", "saving"):
-                return view
+        with anyio.fail_after(HANG_S):
+            while True:
+                view = await self.call("check_job", job_id=job_id, wait_seconds=LOOK_S)
+                if view["state"] not in ("queued", "submitting", "running", "saving"):
+                    return view
 
     async def fetch(self, link: str) -> tuple[str, bytes]:
         """Where a link leads without any login, and what lies there."""
