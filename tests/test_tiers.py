@@ -135,7 +135,17 @@ def test_where_nothing_is_chosen_nothing_is_printed() -> None:
     asked = [*command, "--needs", "tests/test_tiers.py"]
     assert subprocess.check_output(asked, cwd=ROOT, encoding="utf-8") == ""
     printed = subprocess.check_output([*command, "--needs"], cwd=ROOT, encoding="utf-8")
-    assert printed.splitlines() == ["chromium", "ffmpeg", "fish", "haproxy", "imagemagick", "npm", "pgbouncer", "zsh"]
+    assert printed.splitlines() == [
+        "chromium",
+        "ffmpeg",
+        "fish",
+        "haproxy",
+        "imagemagick",
+        "npm",
+        "pgbouncer",
+        "wget",
+        "zsh",
+    ]
 
 
 def test_slow_files_are_left_out_unless_they_are_named(tmp_path: Path) -> None:

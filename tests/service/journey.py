@@ -110,24 +110,27 @@ class Program:
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """What a tool answers, sooner or later."""
-        with anyio.fail_after(HANG_S):
+        why = "no answer at all"
+        with anyio.move_on_after(HANG_S):
             while True:
                 try:
                     return await self._call_once(tool, arguments)
-                except AwayError:
+                except AwayError as error:
+                    why = str(error)
                     await anyio.sleep(PAUSE_S)
+        raise AssertionError(f"{tool}: {why}")
 
     async def _call_once(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
             async with self._connected() as client:
                 result = await client.call_tool(tool, arguments)
         except (httpx2.HTTPError, MCPError, OAuthFlowError, TimeoutError) as error:
-            raise AwayError from error
+            raise AwayError(repr(error)) from error
         except BaseExceptionGroup as group:
             lost, rest = group.split((httpx2.HTTPError, MCPError, OAuthFlowError))
             if rest is not None:
                 raise
-            raise AwayError from lost
+            raise AwayError(repr(lost)) from lost
         finally:
             self.tries += 1
         return _facts(result)
