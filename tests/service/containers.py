@@ -25,6 +25,7 @@ from typing import Any
 import trustme
 
 from tests.bucket.seaweed import free_port
+from tests.conftest import missing
 from tests.jobs.test_processes import wait_for
 from tests.logins.provider import start_provider
 from tests.patience import HANG_S
@@ -204,8 +205,7 @@ class Part:
     def _located(self, command: Sequence[str]) -> list[str]:
         """With the path of the program: what is looked for is not in this process's own PATH."""
         found = shutil.which(command[0], path=self._env["PATH"])
-        assert found, f"{command[0]} is not installed"
-        return [found, *command[1:]]
+        return [found or missing(f"{command[0]} is not installed"), *command[1:]]
 
     # -- its life
 

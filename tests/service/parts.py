@@ -34,12 +34,14 @@ class Journey:
 
     async def first_film(self) -> None:
         """Nobody gets in without a login; with one a film is ordered, made and saved in the bucket, its link opens
-        without a login, and the shop is told of it."""
+        without a login, but no other that looks like it, and the shop is told of it."""
         await self._is_refused()
         self.providers.finish()
         program = Program(self.parts.machine)
         await self._order(program, "a kite")
-        await self._is_whole(program, "a kite")
+        link = await self._is_whole(program, "a kite")
+        forged = httpx2.URL(link).copy_set_param("sig", "A" * 43)
+        assert (await program.browse(str(forged))).status_code in (401, 403, 404)
 
     async def restart(self, name: str) -> None:
         """A part is ended and started again. A film is ordered before it, one while it is away; both are done by the
@@ -81,15 +83,18 @@ class Journey:
         await anyio.to_thread.run_sync(part.start)
         await self._until(part.is_healthy)
 
-    async def _is_whole(self, program: Program, prompt: str) -> None:
+    async def _is_whole(self, program: Program, prompt: str) -> str:
         job_id = self.films[prompt]
         view = await program.follow(job_id)
         assert view["state"] == "succeeded", view
-        where, film = await program.fetch(view["video_url"])
-        assert where.startswith(f"{self.parts.machine.url}/films/ltx/videos/{job_id}/"), where
-        assert len(film) == view["size_bytes"]
+        link: str = view["video_url"]
+        film = await program.browse(link)
+        assert film.status_code == 200, film.text
+        assert str(film.url).startswith(f"{self.parts.machine.url}/films/ltx/videos/{job_id}/"), film.url.path
+        assert len(film.content) == view["size_bytes"]
         await self._until(lambda: self.shop.heard_of.get(job_id))
         assert self.shop.heard_of[job_id] == {"job.succeeded"}
+        return link
 
     async def _until(self, condition: Callable[[], object]) -> None:
         await anyio.to_thread.run_sync(wait_for, condition, HANG_S)
