@@ -17,6 +17,7 @@ from ltx_mcp.domain.request import EDITS
 from ltx_mcp.providers.catalog_loader import make_catalog, read_providers
 from ltx_mcp.server.app import make_server
 from ltx_mcp.settings import described, read_settings
+from ltx_mcp.telemetry import METRICS, Metric
 from manifests.make import install_links
 
 ROOT = Path(__file__).parents[1]
@@ -261,6 +262,22 @@ def _usual(host: Host, system: System) -> str:
     return find_place(host, Machine(system, Path("~"), {}, Path(".")), absent=True).as_posix()
 
 
+def metrics() -> str:
+    """Every metric of OpenTelemetry, under its own name and under that which Prometheus makes of it."""
+    rows = [
+        f"| `{each.name}` | `{_in_prometheus(each)}` | {each.kind} "
+        f"| {', '.join(f'`{name}`' for name in each.attributes)} | {each.meaning} |"
+        for each in METRICS
+    ]
+    head = ["| metric | in Prometheus | kind | by | meaning |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def _in_prometheus(metric: Metric) -> str:
+    unit = {"s": "_seconds", "USD": "_USD", "": ""}[metric.unit]
+    return f"{metric.name.replace('.', '_')}{unit}{'_total' if metric.kind == 'counter' else ''}"
+
+
 def links() -> str:
     """What installs the server by one click."""
     return install_links()
@@ -280,6 +297,7 @@ TABLES: dict[str, Callable[[], str]] = {
         faults,
         hosts,
         links,
+        metrics,
         clients,
         snippets,
     )

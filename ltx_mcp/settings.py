@@ -21,6 +21,8 @@ LEFT_EMPTY = "${user_config."
 DEFAULT_LIVE_JOBS = 100
 DEFAULT_CONNECTIONS = 8
 MIN_SIGNING_KEY_CHARS = 32
+MIN_SECRET_CHARS = 8
+_NAMES_SECRET = re.compile(r"^(?!LTX_MCP_).*(KEY|TOKEN|SECRET|PASSW)", re.IGNORECASE)
 FOLDER, BUCKET = "folder", re.compile(r"(s3|gs|az)://[A-Za-z0-9][\w.-]*(/[^?#\s]*)?", re.ASCII)
 """Where films may lie."""
 LOG_LEVELS, LOG_FORMATS = ("DEBUG", "INFO", "WARNING", "ERROR"), ("text", "json")
@@ -188,6 +190,13 @@ class Settings:
         """Whether answers hold pictures of films."""
         return self.frames_text.lower() != "off"
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What never stands in a log: each value of whose name that can be told, ours or another's, and its parts."""
+        ours = (self.database_url, *self.signing_keys, urlsplit(self.database_url).password or "")
+        others = (value for name, value in self.environment.items() if _NAMES_SECRET.search(name))
+        return tuple({value.strip() for value in (*ours, *others) if len(value.strip()) >= MIN_SECRET_CHARS})
+
     def lookup(self, name: str) -> str:
         """The value of a key or address the facts name; empty when it is not set."""
         text = self.environment.get(name, "").strip()
@@ -222,6 +231,11 @@ def variable(name: str) -> str:
 def secret_names() -> frozenset[str]:
     """The settings whose value is never shown, nor written down unasked."""
     return frozenset(each.metadata["name"] for each in fields(Settings) if each.metadata and not each.repr)
+
+
+def wants_json_log() -> bool:
+    """Whether this process shall log JSON; asked before the settings are read, which may fail."""
+    return os.environ.get(f"{PREFIX}LOG_FORMAT", "").strip().lower() == "json"
 
 
 def read_overlay_path(environment: Mapping[str, str] | None = None) -> Path | None:

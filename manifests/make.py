@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from manifests import clients, registries
+from manifests import clients, dashboard, registries
 from manifests.facts import ROOT, Facts, read_facts
 from manifests.icon import draw_icon, same_picture
 
@@ -41,6 +41,7 @@ def texts(facts: Facts) -> dict[str, str]:
         "claude-plugin/.mcp.json": _json(clients.claude_config(facts)),
         "gemini-extension.json": _json(clients.gemini_extension(facts)),
         "GEMINI.md": clients.gemini_context(facts),
+        "service/grafana/dashboard.json": dashboard.dashboard_json(facts),
     }
 
 

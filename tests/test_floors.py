@@ -12,7 +12,9 @@ FLOORS = [
     "launch",
     "private",
     "absolute_paths",
+    "log_context",
     "settings",
+    "telemetry",
     "domain",
     "net",
     "media",
@@ -142,7 +144,7 @@ def test_what_is_heavy_is_not_imported_on_the_way_to_the_first_answer() -> None:
     code = (
         "import sys; from ltx_mcp.presentation.config import read_edge; from ltx_mcp.server.app import make_server; "
         "make_server(*read_edge()); "
-        "heavy = ('sqlalchemy', 'av', 'PIL', 'httpx', 'rich', 'filelock', 'jwt'); "
+        "heavy = ('sqlalchemy', 'av', 'PIL', 'httpx', 'rich', 'filelock', 'jwt', 'opentelemetry.metrics'); "
         "print([name for name in heavy if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -143,6 +143,7 @@ def test_where_nothing_is_chosen_nothing_is_printed() -> None:
         "imagemagick",
         "npm",
         "pgbouncer",
+        "prometheus",
         "wget",
         "zsh",
     ]

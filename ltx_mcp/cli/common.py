@@ -22,6 +22,7 @@ from ltx_mcp.domain.errors import ErrorCode, LtxError, SetupError
 from ltx_mcp.domain.job import State
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.presentation.config import make_config, read_edge, warn_of_ended
+from ltx_mcp.presentation.json_logs import strike_out
 from ltx_mcp.presentation.logs import log_to_stderr
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ async def open_jobs(*, work: bool = False, home: str = "", patience_s: float = 0
 
     settings, catalog = read_edge(home)
     log_to_stderr(settings.log_level)
+    strike_out(settings.secrets)
     if work or patience_s:
         warn_of_ended(settings, catalog)
     jobs = await _opened(make_config(settings, catalog, paths=True, is_typed=True), patience_s)

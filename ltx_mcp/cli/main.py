@@ -29,6 +29,7 @@ COMMANDS = {
     "estimate": ("ltx_mcp.cli.prices", "Show what a video would cost."),
     "models": ("ltx_mcp.cli.prices", "Show what can be ordered."),
     "jobs": ("ltx_mcp.cli.jobs", "List jobs, show one, or cancel some."),
+    "top": ("ltx_mcp.cli.operate.top", "Show how a service does, drawn again and again."),
     "cancel": ("ltx_mcp.cli.cancel", "Cancel a job, or all that are under way."),
     "open": ("ltx_mcp.cli.films", "Open the film of a job in the system's player."),
     "rm": ("ltx_mcp.cli.films", "Remove the film of a job from this machine."),

@@ -12,6 +12,7 @@ from ltx_mcp.cli.completion import complete_media
 from ltx_mcp.cli.options import as_json_option, open_option, options_of
 from ltx_mcp.cli.ordering import make
 from ltx_mcp.cli.output.output_file import output_options
+from ltx_mcp.cli.untraced import UntracedCommand
 from ltx_mcp.domain.arguments import (
     AnimateImage,
     ExtendVideo,
@@ -26,7 +27,7 @@ WITH_VALUE = re.compile(r"--[\w-]+=")
 HINT = "Before words that begin with a dash, put --."
 
 
-class SpokenCommand(click.Command):
+class SpokenCommand(UntracedCommand):
     """A command that takes a prompt by its place."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -95,6 +96,7 @@ def animate(**options: Any) -> None:
 
 @click.command(
     "from-audio",
+    cls=UntracedCommand,
     epilog=examples(
         'from-audio song.mp3 --prompt "a choir in a stone church"',
         "from-audio voice.wav --image portrait.png",
@@ -112,10 +114,11 @@ def from_audio(**options: Any) -> None:
 
 
 @click.command(
+    cls=UntracedCommand,
     epilog=examples(
         "extend kite.mp4 --duration 5",
         'extend JOB --prompt "the tide comes in" --mode start',
-    )
+    ),
 )
 @click.argument("video", shell_complete=complete_media())
 @options_of(ExtendVideo, "video", "wait_seconds")
@@ -129,10 +132,11 @@ def extend(**options: Any) -> None:
 
 
 @click.command(
+    cls=UntracedCommand,
     epilog=examples(
         'retake JOB --start-time 2 --duration 3 --prompt "the kite falls"',
         "retake take.mp4 --start-time 0 --duration 2 --mode replace_audio",
-    )
+    ),
 )
 @click.argument("video", shell_complete=complete_media())
 @options_of(RetakeVideo, "video", "wait_seconds")
@@ -146,10 +150,11 @@ def retake(**options: Any) -> None:
 
 
 @click.command(
+    cls=UntracedCommand,
     epilog=examples(
         "reframe JOB --aspect-ratio 9:16",
         "reframe film.mp4 --aspect-ratio 1:1 --resolution 720p --provider local",
-    )
+    ),
 )
 @click.argument("video", shell_complete=complete_media())
 @options_of(ReframeVideo, "video", "wait_seconds")

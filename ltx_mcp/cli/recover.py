@@ -10,6 +10,7 @@ from ltx_mcp.cli.completion import complete_job, completer_of
 from ltx_mcp.cli.naming import full_id
 from ltx_mcp.cli.options import options_of, read_options
 from ltx_mcp.cli.output.job import print_job
+from ltx_mcp.cli.untraced import UntracedCommand
 from ltx_mcp.domain.arguments import AnimateImage, CheckJob, GenerateVideo, PaidArguments
 from ltx_mcp.domain.job import State
 from ltx_mcp.jobs.callers import LOCAL
@@ -42,7 +43,7 @@ async def _resolved(job_id: str, verdict: str) -> JobView:
         )
 
 
-@click.command(short_help="Follow an order found at a provider to its film.")
+@click.command(cls=UntracedCommand, short_help="Follow an order found at a provider to its film.")
 @click.argument("provider", shell_complete=completer_of("provider", ()))
 @click.argument("remote_id", metavar="REMOTE_ID")
 @click.option(

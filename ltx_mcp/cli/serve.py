@@ -15,9 +15,12 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.cli.output.messages import say
+from ltx_mcp.cli.untraced import UntracedCommand
 from ltx_mcp.presentation.config import check_webhooks, read_callers, read_edge, warn_of_previews
+from ltx_mcp.presentation.json_logs import is_json, log_as_json
 from ltx_mcp.presentation.logs import report_left_out
 from ltx_mcp.providers.key_names import previews_text
+from ltx_mcp.settings import wants_json_log
 
 if TYPE_CHECKING:
     from ltx_mcp.domain.plan import Catalog
@@ -34,13 +37,14 @@ DRAINING_S, DRAINED_GRACE_S = 2.0, 10
 """How long a server that was told to end still serves, so that a balancer notices; how long calls may take then."""
 
 
-@click.command()
+@click.command(cls=UntracedCommand)
 @click.option("--http", is_flag=True, help="Serve streamable HTTP at /mcp instead of stdio.")
 @click.option("--host", help=f"Address to bind; others than loopback need a login and --http.  [default: {HOST}]")
 @click.option("--port", type=click.IntRange(0, 65535), help=f"0: any that is free; needs --http.  [default: {PORT}]")
 @click.option("--behind-tls-proxy", is_flag=True, help="A proxy of yours encrypts, whatever LTX_MCP_PUBLIC_URL says.")
 def serve(http: bool = False, host: str | None = None, port: int | None = None, behind_tls_proxy: bool = False) -> None:
     """Serve MCP over stdio, or over HTTP with --http."""
+    _choose_log()
     if http:
         host, port = HOST if host is None else host, PORT if port is None else port
         run(partial(_serve_http, host, port, behind_tls_proxy=behind_tls_proxy))
@@ -48,6 +52,12 @@ def serve(http: bool = False, host: str | None = None, port: int | None = None, 
         raise click.UsageError("--host, --port and --behind-tls-proxy need --http.")
     else:
         run(_serve_stdio)
+
+
+def _choose_log() -> None:
+    """From its first line: whoever asked for JSON reads what stops a start as well."""
+    if wants_json_log() and not is_json():
+        log_as_json()
 
 
 async def _serve_stdio() -> None:
@@ -161,11 +171,12 @@ def _user_name() -> str:
         return f"user {os.geteuid()}"
 
 
-@click.command()
+@click.command(cls=UntracedCommand)
 @click.option("--until-idle", is_flag=True, help="End when no job is under way any more.")
 @click.option("--home", default="", hidden=True)
 def work(until_idle: bool, home: str) -> None:
     """Work on jobs that are under way, without serving."""
+    _choose_log()
     run(partial(_until_idle if until_idle else _for_ever, home))
 
 

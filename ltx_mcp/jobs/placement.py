@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
+from ltx_mcp import telemetry
 from ltx_mcp.domain import captions
 from ltx_mcp.domain.arguments import EstimateCost, JoinVideos, OrderArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply, needs_confirmation
@@ -34,6 +35,7 @@ from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore, PriceRequest
 from ltx_mcp.jobs.files import FileStore
 from ltx_mcp.jobs.resolve_inputs import InputResolver, ResolvedInput, with_found
+from ltx_mcp.jobs.spans import PLACE, facts_of
 from ltx_mcp.jobs.store.rows import NewJob, PlacedJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity
 from ltx_mcp.jobs.store.store import Store
@@ -75,7 +77,11 @@ class Placement:
         Raises CallerError or SetupError. Unless one is returned, nothing is kept: no row, no file, no reservation.
         """
         try:
-            return await self._order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
+            with telemetry.span(PLACE, {}) as facts:
+                ordered = await self._order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
+                if not isinstance(ordered, ConfirmationPrompt):
+                    facts |= facts_of(ordered.followed)
+                return ordered
         except CallerError as error:
             if isinstance(arguments, JoinVideos):
                 videos = [shorten(video.strip()) for video in arguments.videos]
@@ -113,7 +119,8 @@ class Placement:
                     return _placed_before(same)
                 raise
             accounts = {name: account for name, account in limits.accounts.items() if _is_tried(name, offers)}
-            new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd, takes, limits.team, accounts)
+            given_by = (limits.team, accounts, telemetry.traceparent())
+            new = NewJob(caller, arguments.request_key, normal, offers, inputs, most_usd, takes, *given_by)
             price_request = _price_request(new, request.max_cost_usd, limits)
             if price_request is not None or any(each.path is not None for each in given):
                 # do not ask about, or keep files of, what would be refused anyway

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Text, cast, literal_column, select
+from sqlalchemy import Text, cast, literal, literal_column, select, tuple_
 
 from ltx_mcp.domain.arguments import PaidArguments
 from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError, SetupError
@@ -27,6 +27,9 @@ from ltx_mcp.providers.base import Provider, SupportsLookup
 NAME = re.compile(r"[\w.:-]{1,200}", re.ASCII)
 NOT_SENT = (State.QUEUED, State.SUBMITTING)
 DOUBTED_AT_A_TIME = 100
+READ_AT_A_TIME = 10_000
+NEWEST_FIRST = (jobs.c.created_at.desc(), jobs.c.id.desc())
+at = tuple_(jobs.c.created_at, jobs.c.id)
 
 
 class Resolution(StrEnum):
@@ -108,16 +111,24 @@ class RecoveryStore:
                 record_transition(connection, job_id, State.UNKNOWN, now, "restored", {"error": problem})
             return len(job_ids)
 
-    def tracking_jobs(self, provider: str, remote_id: str) -> Sequence[Job]:
-        """The jobs that track, or tracked, the order with this id."""
+    def tracking_job(self, provider: str, remote_id: str) -> Job | None:
+        """The newest job that tracks, or tracked, the order with this id. No index knows it: all are read, in parts."""
         named = cast(jobs.c.provider_ref, Text).contains(f'"{remote_id}"', autoescape=True)
-        return self._select(jobs.c.provider == provider, named)
+        wanted = select(jobs).where(jobs.c.provider == provider, named).order_by(*NEWEST_FIRST).limit(1)
+        older: Sequence[Any] = ()
+        with self._database.read() as connection:
+            while True:
+                part = select(jobs.c.created_at, jobs.c.id).where(*older).order_by(*NEWEST_FIRST)
+                last = connection.execute(part.offset(READ_AT_A_TIME - 1).limit(1)).first()
+                until = () if last is None else (at >= _place(last),)
+                row = connection.execute(wanted.where(*older, *until)).first()
+                if row is not None or last is None:
+                    return None if row is None else to_job(row._mapping)
+                older = (at < _place(last),)
 
     def unknown(self, provider: str) -> Sequence[Job]:
         """The jobs of a provider that may have sent an order which was never answered."""
-        return self._select(jobs.c.provider == provider, jobs.c.state == State.UNKNOWN, jobs.c.provider_ref.is_(None))
-
-    def _select(self, *where: Any) -> Sequence[Job]:
+        where = (jobs.c.provider == provider, jobs.c.state == State.UNKNOWN, jobs.c.provider_ref.is_(None))
         with self._database.read() as connection:
             rows = connection.execute(select(jobs).where(*where).order_by(jobs.c.created_at.desc())).all()
             return [to_job(row._mapping) for row in rows]
@@ -191,8 +202,7 @@ class Recovery:
     async def _tracking_job(self, provider: str, remote_id: str) -> Job | None:
         if not NAME.fullmatch(remote_id):
             raise CallerError(ErrorCode.INVALID_REQUEST, "REMOTE_ID is 1 to 200 letters, digits and any of - _ . :")
-        found = await self.store.run_in_thread(self.store.tracking_jobs, provider, remote_id)
-        return found[0] if found else None
+        return await self.store.run_in_thread(self.store.tracking_job, provider, remote_id)
 
     async def _unknown(self, provider: str) -> Sequence[Job]:
         return await self.store.run_in_thread(self.store.unknown, provider)
@@ -218,6 +228,10 @@ class Recovery:
             raise CallerError(ErrorCode.INVALID_REQUEST, f"{quote(provider)} is no provider; there are {known}.")
         why = standing.unavailable_reason or f"Orders of {provider} have no name that they could be asked after by."
         raise SetupError(ErrorCode.MISSING_KEY if standing.unavailable_reason else ErrorCode.NOT_SUPPORTED, why)
+
+
+def _place(row: Any) -> Any:
+    return tuple_(literal(row.created_at, jobs.c.created_at.type), literal(row.id, jobs.c.id.type))
 
 
 def _settled(job: Job, resolution: Resolution) -> dict[str, Any]:

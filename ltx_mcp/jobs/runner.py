@@ -13,6 +13,7 @@ from functools import partial
 import anyio
 from anyio.abc import TaskGroup
 
+from ltx_mcp import telemetry
 from ltx_mcp.domain.errors import ErrorCode, LtxError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.jobs.steps.context import WorkInProgress
@@ -22,6 +23,7 @@ from ltx_mcp.jobs.store.rows import LostClaimError, NewJob, PlacedJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import ASKED_AT_A_TIME, Store
 from ltx_mcp.jobs.workers.liveness import Liveness
+from ltx_mcp.log_context import LogContext, set_log_context
 
 logger = logging.getLogger(__name__)
 
@@ -208,11 +210,16 @@ class Runner:
         claim = (job.id, job.fencing_token)
         if self._group is not None and job.lease_owner == self.liveness.worker and claim not in self._running_claims:
             self._running_claims.add(claim)
-            self._group.start_soon(self._run_job, job)
+            self._group.start_soon(self._run_in_trace, job)
+
+    async def _run_in_trace(self, job: Job) -> None:
+        with telemetry.in_trace(job.traceparent):
+            await self._run_job(job)
 
     async def _run_job(self, job: Job) -> None:
         """Run steps until the job ends, is released or is taken away."""
         claim, work, tries = (job.id, job.fencing_token), WorkInProgress(), 0
+        set_log_context(LogContext(job=job.id, caller=job.caller))
         try:
             while job.live and job.lease_owner == self.liveness.worker:
                 try:
@@ -227,6 +234,8 @@ class Runner:
                     tries = min(tries + 1, MAX_BREAKS)
                     with suppress(LtxError):
                         job = await self._latest(job)
+            if not job.live:
+                logger.info("%s %s%s", job.id, job.state, f": {job.error.code}" if job.error else "")
         except LostClaimError:
             logger.info("%s is not ours any more", job.id)
         except Exception:

@@ -1,6 +1,7 @@
 """Jobs: the interface that the server and the terminal call. It places jobs and waits for them; the runner does the
 work."""
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,20 +11,24 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
+from ltx_mcp import telemetry
 from ltx_mcp.domain.arguments import EstimateCost, ListJobs, OrderArguments
 from ltx_mcp.domain.confirmation import ConfirmationPrompt, ConfirmationReply
 from ltx_mcp.domain.job import Event, Job, State
 from ltx_mcp.domain.job_set import JobSet, jobs_of, one_take_needed
 from ltx_mcp.domain.plan import Catalog, Plan
+from ltx_mcp.domain.price import to_micro
 from ltx_mcp.jobs.accounts import why_not_served
 from ltx_mcp.jobs.bucket.files import open_files
 from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.config import JobsConfig
 from ltx_mcp.jobs.confirmation import ConfirmationStore
 from ltx_mcp.jobs.following import Followed, Following
+from ltx_mcp.jobs.gauges import Gauges
 from ltx_mcp.jobs.handover import idle_lock
 from ltx_mcp.jobs.keeping import Keeping
 from ltx_mcp.jobs.operator import OperatorView
+from ltx_mcp.jobs.overview import OverviewReader
 from ltx_mcp.jobs.placement import Placement, make_reader
 from ltx_mcp.jobs.prices import PriceBook, PriceWatch
 from ltx_mcp.jobs.recovery import Recovery, RecoveryStore
@@ -48,6 +53,8 @@ from ltx_mcp.jobs.workers.liveness import FileLockLiveness, Liveness, is_locked
 from ltx_mcp.jobs.workers.ownerless import Ownerless, alive_workers, find_ownerless
 from ltx_mcp.net.download import Downloads
 from ltx_mcp.providers.adapters import make_adapters
+
+logger = logging.getLogger(__name__)
 
 CANCEL_S = 3.0
 MAX_FOLDER_AGE = timedelta(hours=1)
@@ -97,6 +104,8 @@ class Jobs:
         self._placement = self._make_placement()
         self._sender = WebhookSender(database, config.webhooks_file, config.lookup, now)
         self._clearing = anyio.CancelScope()
+        gauges = Gauges(database, config.home, tuple(self._adapters.by_name), config.budget_usd)
+        self._gauges = telemetry.GaugeSource(lambda: gauges.read(now()))
         self.waits = Waits()
         self.following = Following(self._store, self._watch, self.waits, self.queue_ahead)
 
@@ -124,10 +133,12 @@ class Jobs:
         """Start working in the background."""
         await self._store.run_in_thread(self._liveness.begin)
         await self._store.run_in_thread(self._liveness.sweep)
-        group.start_soon(self.work)
-        if self._config.keep_days is not None:
-            retention = Retention(self._database, self._files, self._config.keep_days)
-            group.start_soon(self._clear_old, retention)
+        await self._store.run_in_thread(telemetry.observe, self._gauges)
+        with telemetry.apart():
+            group.start_soon(self.work)
+            if self._config.keep_days is not None:
+                retention = Retention(self._database, self._files, self._config.keep_days)
+                group.start_soon(self._clear_old, retention)
 
     async def _clear_old(self, retention: Retention) -> None:
         with self._clearing:
@@ -154,6 +165,7 @@ class Jobs:
         processes. `hand_over` is called when there are any.
         """
         self._clearing.cancel()
+        telemetry.forget(self._gauges)
         with anyio.CancelScope(shield=True):
             left = await self._runner.stop(hand_over)
             await self._sender.stop(TOLD_S)
@@ -185,6 +197,7 @@ class Jobs:
         ordered = await self._placement.order(arguments, caller, answer, can_ask=can_ask, repeat=repeat)
         if not isinstance(ordered, ConfirmationPrompt) and ordered.fresh:
             for job in jobs_of(ordered.followed):
+                logger.info("%s placed with %s", job.id, job.offer.provider)
                 self._runner.begin(job)
         else:
             self._runner.wake()
@@ -271,6 +284,11 @@ class Jobs:
     def operator(self) -> OperatorView:
         """What only an operator sees."""
         return OperatorView(self._database)
+
+    def overview(self) -> OverviewReader:
+        """What reads how this service does, for an operator."""
+        limit = None if self._config.budget_usd is None else to_micro(self._config.budget_usd)
+        return OverviewReader(self._database, self.home, limit, self._config.limits_of, self._now)
 
     async def page(self, arguments: ListJobs, caller: str) -> Page:
         """One page of this caller's jobs. Raises CallerError for a cursor that no page gave."""

@@ -77,6 +77,8 @@ _PASSED_ON = (
     "PATH", "HOME", "USERPROFILE", "LOCALAPPDATA", "TMPDIR", "TEMP", "TMP", "LANG", "SYSTEMROOT", "WINDIR",
     "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
 )  # fmt: skip
+# `opentelemetry-instrument` starts its SDK in every Python from there; the child has nothing to tell, and no network.
+_INSTRUMENTS = os.path.join("opentelemetry", "instrumentation", "auto_instrumentation")
 
 
 class MediaProcess:
@@ -360,7 +362,10 @@ def _drawing(
 def _surroundings() -> dict[str, Any]:
     passed = {k: v for k, v in environment().items() if k.upper() in _PASSED_ON or k.startswith("LC_")}
     # Each arena reserves address space, which the child's memory limit counts.
-    return launch.surroundings(launch.FOLDER, passed | {"MALLOC_ARENA_MAX": "2"})
+    given = launch.surroundings(launch.FOLDER, passed | {"MALLOC_ARENA_MAX": "2"})
+    entries = given["env"]["PYTHONPATH"].split(os.pathsep)
+    given["env"]["PYTHONPATH"] = os.pathsep.join(entry for entry in entries if not entry.endswith(_INSTRUMENTS))
+    return given
 
 
 def _read_line(line: bytes) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import anyio
 import httpx
 from anyio import to_thread
 
+from ltx_mcp import telemetry
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.quoting import shorten
 from ltx_mcp.net import redact  # noqa: F401 (puts its filters on the loggers of httpx)
@@ -59,6 +60,15 @@ def trust_of(route: Route | None) -> ssl.SSLContext:
     return trusted() if route is None else trusted(*route.certificates)
 
 
+class QuietTransport(httpx.AsyncHTTPTransport):
+    """Requests of ours are in nobody's spans: an address may be signed, and a provider is told no trace of ours."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Without the instrumentation of httpx, where there is one."""
+        with telemetry.kept_quiet():
+            return await super().handle_async_request(request)
+
+
 def make_transport(
     url: httpx.URL, route: Route | None, trust: ssl.SSLContext | None = None, limits: httpx.Limits = ONE_BY_ONE
 ) -> httpx.AsyncHTTPTransport:
@@ -70,7 +80,7 @@ def make_transport(
         if proxy is not None:
             proxy_trust = trust_of(route) if proxy.url.startswith("https:") else None
             through = httpx.Proxy(proxy.url, auth=proxy.login, ssl_context=proxy_trust)
-        return httpx.AsyncHTTPTransport(verify=verify, trust_env=False, proxy=through, limits=limits)
+        return QuietTransport(verify=verify, trust_env=False, proxy=through, limits=limits)
     except (httpx.InvalidURL, ValueError, ImportError) as error:
         if proxy is None:
             raise

@@ -27,14 +27,23 @@ Place = tuple[str, int, str, int]
 def log_to_stderr(level: str) -> str:
     """Set up the log of this process, unless something else already has. Returns the level, WARNING if none is set."""
     level = level or "WARNING"
+    root = logging.getLogger()
+    if any(isinstance(found.formatter, LogFormatter) for found in root.handlers):
+        root.setLevel(level)
+        return level
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter("%(levelname)s %(name)s: %(message)s"))
+    log_by(handler, level)
+    return level
+
+
+def log_by(handler: logging.Handler, level: str = "WARNING") -> None:
+    """Set up the log of this process with a handler of ours, unless something else already has."""
     logging.basicConfig(level=level, handlers=[handler])
     for found in logging.getLogger().handlers:
         if type(found) is logging.StreamHandler and not _filters(found):
             found.addFilter(Repeats(found))
             atexit.register(report_left_out)
-    return level
 
 
 def report_left_out() -> None:
@@ -121,7 +130,9 @@ class Repeats(logging.Filter):
             text = f"a line like the last one of {name} was repeated {times} and left out"
             self._handler.acquire()
             try:
-                self._handler.emit(logging.LogRecord(name, level, path, number, text, None, None))
+                summary = logging.LogRecord(name, level, path, number, text, None, None)
+                summary.is_summary = True  # of many tasks, and about none of them
+                self._handler.emit(summary)
             finally:
                 self._handler.release()
 

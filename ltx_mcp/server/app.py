@@ -19,6 +19,7 @@ from ltx_mcp import __version__
 from ltx_mcp.domain.plan import Catalog
 from ltx_mcp.domain.quoting import MAX_SHOWN_CHARS, shorten
 from ltx_mcp.presentation.config import make_config, warn_of_ended
+from ltx_mcp.presentation.json_logs import strike_out
 from ltx_mcp.presentation.logs import log_to_stderr
 from ltx_mcp.server.app_context import AppContext
 from ltx_mcp.server.auth.current import know_caller
@@ -89,6 +90,7 @@ def make_server(
                 group.cancel_scope.cancel()
 
     level = log_to_stderr(settings.log_level)
+    strike_out(settings.secrets)
     warn_of_ended(settings, catalog)
     tools = make_tools(catalog, show_frames=settings.show_frames)
     reading = [tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint]

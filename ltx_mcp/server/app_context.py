@@ -17,6 +17,7 @@ from ltx_mcp.domain.errors import LtxError
 from ltx_mcp.domain.job import Job
 from ltx_mcp.domain.job_set import JobSet, jobs_of
 from ltx_mcp.jobs.waits import Waits
+from ltx_mcp.log_context import NOTHING, logging_about
 from ltx_mcp.presentation.links import Links, links_of
 from ltx_mcp.presentation.next_steps import context_of
 from ltx_mcp.presentation.result_models import JobRef, JobView, to_ref, view_of
@@ -71,7 +72,8 @@ class AppContext:
                 service = await anyio.to_thread.run_sync(_import_service)
                 config = await anyio.to_thread.run_sync(self._make_config)
                 jobs: Jobs = await service.Jobs.open(config)
-                await jobs.start(self._group)
+                with logging_about(NOTHING):  # what works from now on is not part of this call
+                    await jobs.start(self._group)
                 if self.is_draining:
                     jobs.waits.end()
                 self._jobs = jobs

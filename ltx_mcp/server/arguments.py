@@ -13,6 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
+from ltx_mcp import telemetry
 from ltx_mcp.domain.argument_types import MAX_WAIT_S
 from ltx_mcp.domain.errors import CallerError, ErrorCode, LtxError
 from ltx_mcp.domain.quoting import list_names, quote
@@ -53,11 +54,13 @@ class StrictTool(Tool):
             return with_sentence(result, sentence)
         except LtxError as error:
             logger.info("%s: %s", self.name, error.code)
+            telemetry.call_refused(error.code)
             return error_result(error.code, str(error))
         except MCPError:
             raise
         except Exception:
             logger.exception("%s broke", self.name)
+            telemetry.call_refused(ErrorCode.INTERNAL_ERROR)
             return error_result(
                 ErrorCode.INTERNAL_ERROR,
                 "Something broke in ltx-mcp; its log on stderr says what. list_jobs shows whether a job was placed.",

@@ -18,7 +18,7 @@ from ltx_mcp.server.auth.unsigned_logs import leave_out_signatures
 from ltx_mcp.server.http_bodies import BodyBudget
 from ltx_mcp.server.http_endpoint import McpEndpoint
 from ltx_mcp.server.probes import Probes
-from ltx_mcp.server.video_route import add_video_route
+from ltx_mcp.server.video_route import HidesQuery, add_video_route
 
 MAX_BODY_BYTES = 72_000_000
 """Enough for a call with the largest accepted image as data URI."""
@@ -48,6 +48,7 @@ def make_app(
         max_request_body_size=MAX_BODY_BYTES,
         stateless_http=True,
     )
+    app.add_middleware(HidesQuery)
     app.add_middleware(McpEndpoint, path=PATH, guard=guard)
     app.add_middleware(NamesItsAddress)
     app.add_middleware(BodyBudget, max_body_bytes=MAX_BODY_BYTES, max_bytes=MAX_BODIES_BYTES)

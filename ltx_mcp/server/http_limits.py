@@ -5,6 +5,7 @@ longest, and refuses a new one only when every other one is being served.
 """
 
 import logging
+import secrets
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
@@ -17,12 +18,16 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ltx_mcp.log_context import LogContext, set_log_context
+
 logger = logging.getLogger(__name__)
 
 MAX_OPEN_FILES = 65_536
 CHECK_INTERVAL_S = 0.5
 QUEUE = 512
 """Connections that the OS queues until they are accepted."""
+REQUEST_BYTES = 6
+"""Of the name that the log gives a request."""
 ABORT = "ltx_mcp.abort"
 """The key in a request's scope of the function that ends its connection at once."""
 
@@ -168,6 +173,7 @@ class HttpConnection(H11Protocol):
         self._is_between = False
 
     async def _serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        set_log_context(LogContext(request=secrets.token_hex(REQUEST_BYTES)))
         await app({**scope, ABORT: self.transport.abort}, receive, send)
 
     def connection_made(self, transport: Any) -> None:

@@ -25,8 +25,19 @@ Command = Callable[..., Ended]
 Place = Callable[..., str]
 
 MAKING = ["generate", "animate", "from-audio", "extend", "retake", "reframe", "join"]
-COMMANDS = ["serve", "work", *MAKING, "film", "estimate", "models", "jobs", "cancel", "open", "rm", "login", "logout"]
-COMMANDS += ["token", "migrate", "restored", "doctor", "install", "uninstall", "emulate", "completion"]
+COMMANDS = ["serve", "work", *MAKING, "film", "estimate", "models", "jobs", "top", "cancel", "open", "rm"]
+COMMANDS += [
+    "login",
+    "logout",
+    "token",
+    "migrate",
+    "restored",
+    "doctor",
+    "install",
+    "uninstall",
+    "emulate",
+    "completion",
+]
 SMALL = ["--resolution", "720p", "--fps", "24", "--no-generate-audio"]
 LONG = ["--duration", "20", "--no-generate-audio"]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")

@@ -8,6 +8,7 @@ import pytest
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import ChargeState, Job, JobChanges, State
 from ltx_mcp.emulator.emulator_state import Fault
+from ltx_mcp.jobs import recovery
 from ltx_mcp.jobs.recovery import RecoveryStore, Resolution
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import LostClaimError
@@ -111,6 +112,21 @@ def test_what_was_found_not_charged_can_be_ordered_again_by_the_same_request(
     assert not store.place(priced(new_job(), "0.30"), clock()).fresh
     recovery_store.resolve(job.id, Resolution.NOT_CHARGED, clock())
     assert store.place(priced(new_job(), "0.30"), clock()).fresh
+
+
+def test_a_tracked_order_is_found_however_many_jobs_are_newer(
+    recovery_store: RecoveryStore, new_job: New, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "READ_AT_A_TIME", 2)
+    followed = []
+    for number, name in enumerate(("twice", "twice", "once", "a", "b", "c")):
+        clock.turn(seconds=number % 2)  # some are placed at the same time
+        new = priced(new_job(prompt=str(number)), "0.30")
+        followed.append(recovery_store.adopt_new(new, {"id": name}, clock()))
+    provider = followed[0].offer.provider
+    for name, job in (("once", followed[2]), ("twice", followed[1]), ("thrice", None)):
+        assert recovery_store.tracking_job(provider, name) == job
+    assert recovery_store.tracking_job("other", "once") is None
 
 
 def test_an_adopted_order_is_counted_by_the_budget_and_never_refused(

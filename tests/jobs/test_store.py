@@ -12,6 +12,7 @@ from ltx_mcp.domain.errors import CallerError, ErrorCode, JobError
 from ltx_mcp.domain.job import TRANSITIONS, CancelOutcome, ChargeState, Job, JobChanges, State
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.store import releases
 from ltx_mcp.jobs.store import store as store_module
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import LostClaimError, NewJob
@@ -101,12 +102,35 @@ def test_a_keyed_job_is_not_handed_to_a_request_without_a_key(store: Store, new_
 def test_all_jobs_of_a_worker_are_released_though_many_at_a_time_are_too_many(
     store: Store, new_job: New, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "RELEASED_AT_A_TIME", 2)
+    monkeypatch.setattr(releases, "RELEASED_AT_A_TIME", 2)
     for n in range(5):
         ordered(store, new_job(prompt=f"p{n}"), clock)
     assert store.claims_of("w_a") != set()
     assert store.release_claims("w_a", LOCAL, clock(), died=True) == 5
     assert store.claims_of("w_a") == set()
+
+
+def test_jobs_released_together_go_each_where_it_is_certain_and_who_waited_for_one_goes_on(
+    store: Store, new_job: New, clock: Clock
+) -> None:
+    followed = ordered(store, priced(new_job(prompt="followed"), "0.30"), clock)
+    store.record_submission(followed, State.RUNNING, clock(), "accepted", provider_ref={"id": "r"})
+    lost = ordered(store, priced(new_job(prompt="lost"), "0.30"), clock)
+    source = (Input(role="image", job_id=lost.id),)
+    waiting = store.place(replace(priced(new_job(prompt="waits"), "0.30"), inputs=source), clock()).job
+    assert waiting.blocked_by == lost.id
+    store.release_claims("w_a", LOCAL, clock(), died=True)
+    found = {job.id: job for job in store.page("local", "", 9, None)}
+    states = {job.prompt: (job.state, job.attempts, job.blocked_by) for job in found.values()}
+    assert states == {
+        "followed": (State.RUNNING, 1, ""),
+        "lost": (State.UNKNOWN, 1, ""),
+        "waits": (State.QUEUED, 0, ""),
+    }
+    told = [
+        [event.detail for event in store.history(job.id) if event.what == "holder_died"] for job in (followed, lost)
+    ]
+    assert told == [[{"from": "w_a"}]] * 2
 
 
 def test_those_that_may_be_asked_again_are_asked_in_several_rounds_where_they_are_many(

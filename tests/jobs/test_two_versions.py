@@ -1,13 +1,9 @@
-"""A server of version 0.1.0 and one of this version on one database: the older one was there before the database was
-migrated, and goes on to order, finish and cancel. Both count, and no budget is passed by the two together.
-
-The older program comes out of this repository's history.
+"""A server of an older version and one of this version on one small database, of either kind: the older one was there
+before the database was migrated, and goes on to order, finish and cancel. Both count, and no budget is passed by the
+two together. A large database, and version 0.1.0: test_old_servers.py.
 """
 
-import io
 import json
-import subprocess
-import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,12 +19,12 @@ from ltx_mcp.jobs.store.store import Store
 from tests.conftest import Emulated
 from tests.jobs.counting import counters, recount
 from tests.jobs.moments import emulator
+from tests.jobs.older import ROOT, program_of
 from tests.jobs.test_processes import Server, on_database, wait_for
 from tests.patience import HANG_S
 
 __all__ = ["emulator", "on_database"]
 
-ROOT = Path(__file__).parents[2]
 BEFORE = "aeca2a177db978227319e877c58b41adca3295d3"
 """The first commit whose databases have form 6."""
 FORM_BEFORE = 6
@@ -39,17 +35,7 @@ FILM = {"provider": "fal", "wait_seconds": 0}
 @pytest.fixture(scope="session")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The older program, where PYTHONPATH finds it."""
-    command = ["git", "-C", str(ROOT), "archive", BEFORE, "ltx_mcp"]
-    archive = subprocess.run(command, capture_output=True, check=False)
-    if archive.returncode:
-        pytest.fail(
-            f"The older version is read from commit {BEFORE}, which this copy of the repository does not have "
-            f"({archive.stderr.decode().strip()}). Clone it with its complete history: git fetch --unshallow."
-        )
-    folder = tmp_path_factory.mktemp("older")
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-        tar.extractall(folder, filter="data")
-    return folder
+    return program_of(BEFORE, tmp_path_factory.mktemp("older"))
 
 
 Start = Callable[[Path], Server]

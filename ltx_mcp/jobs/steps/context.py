@@ -45,7 +45,8 @@ class WorkInProgress:
     """What only the process that has claimed a job knows about it, from step to step.
 
     `uris` are the inputs of the order by role, once they are ready to be sent. `unwritten` records the answer to the
-    order until that has succeeded. `deferred` is a video that no other process can fetch."""
+    order until that has succeeded. `deferred` is a video that no other process can fetch. The next
+    span of it being tracked begins at `tracking_since_ns`; 0: now."""
 
     uris: Mapping[str, str] | None = None
     unwritten: Callable[[], Awaitable[Job]] | None = None
@@ -54,6 +55,7 @@ class WorkInProgress:
     broken_streams: int = 0
     late_failures: int = 0
     breaks: int = 0
+    tracking_since_ns: int = 0
 
 
 class WakeSignals:

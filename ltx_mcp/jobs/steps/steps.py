@@ -3,16 +3,23 @@
 Only these call adapters. Everything in `queued`, `running` and `saving` may be repeated, the order itself never.
 """
 
+import time
 from dataclasses import replace
 
+from ltx_mcp import telemetry
 from ltx_mcp.domain.errors import ErrorCode, JobError, LtxError, ProviderError, SetupError
 from ltx_mcp.domain.job import Job, State, charge_after
+from ltx_mcp.jobs.spans import PREPARE, SAVE, SUBMIT, TRACK, facts_of
 from ltx_mcp.jobs.steps.context import StepContext, WorkInProgress
 from ltx_mcp.jobs.steps.prepare import PrepareStep
 from ltx_mcp.jobs.steps.save import SaveStep
 from ltx_mcp.jobs.steps.submit import SubmitStep, no_answer
 from ltx_mcp.jobs.steps.track import TrackStep
 from ltx_mcp.jobs.store.rows import Account
+
+SPANS = {State.QUEUED: PREPARE, State.SUBMITTING: SUBMIT, State.SAVING: SAVE}
+MAX_TRACK_S = 600
+"""A span of tracking is told when it is over, and this often while it goes on."""
 
 
 class Steps:
@@ -53,7 +60,29 @@ class Steps:
     async def take(self, job: Job, work: WorkInProgress) -> Job:
         """Run the next step; `work` is shared by the steps of one claim. Raises LostClaimError when the job is no
         longer ours, LtxError when the step failed."""
-        return await self._steps[job.state](job, work)
+        if job.state is State.RUNNING:
+            return await self._track(job, work)
+        with telemetry.span(SPANS[job.state], facts_of(job)) as facts:
+            moved = await self._steps[job.state](job, work)
+            facts |= facts_of(moved)
+            return moved
+
+    async def _track(self, job: Job, work: WorkInProgress) -> Job:
+        """Track in one span for all looks at the job. It is not open meanwhile: a film may take hours, and a span that
+        is open when its process is killed is lost, with all that hangs on it."""
+        work.tracking_since_ns = work.tracking_since_ns or time.time_ns()
+        facts, is_over = facts_of(job), True
+        try:
+            moved = await self._steps[State.RUNNING](job, work)
+            facts, is_over = facts_of(moved), moved.state is not State.RUNNING
+            return moved
+        except Exception as error:
+            facts["error"] = telemetry.code_of(error)
+            raise
+        finally:
+            if is_over or time.time_ns() - work.tracking_since_ns > MAX_TRACK_S * 1_000_000_000:
+                telemetry.span_since(TRACK, work.tracking_since_ns, facts)
+                work.tracking_since_ns = 0
 
     async def fail(self, job: Job, error: LtxError) -> Job:
         """End the job with this error and settle its price; an order that broke half-way is unknown, not failed."""

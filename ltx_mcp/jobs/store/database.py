@@ -96,13 +96,16 @@ class Database:
     @contextmanager
     def write(self, durable: bool = True) -> Iterator[Connection]:
         """One transaction, on SQLite with no other writer. A `durable` one survives a power cut."""
-        options = {"ltx_write": True, "ltx_durable": durable}
+        committed: list[Callable[[], None]] = []
+        options = {"ltx_write": True, "ltx_durable": durable, "ltx_committed": committed}
         with (
             self._database_errors(),
             self._engine.connect().execution_options(**options) as connection,
             connection.begin(),
         ):
             yield connection
+        for tell in committed:
+            tell()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -147,6 +150,11 @@ class Database:
         except (DatabaseError, InterfaceError, PoolTimeout, sqlite3.Error) as error:
             # while connecting, the driver raises its own error, which SQLAlchemy does not wrap
             raise self.kind.failed(error) from error
+
+
+def once_committed(connection: Connection, tell: Callable[[], None]) -> None:
+    """Call `tell` when this transaction of `Database.write` is committed; never if it is rolled back."""
+    connection.get_execution_options().get("ltx_committed", []).append(tell)
 
 
 def _make_kind(home: Path, url: str, busy_timeout_s: float) -> Dialect:

@@ -59,6 +59,7 @@ class Postgres:
             max_overflow=0,
             pool_pre_ping=True,
             pool_timeout=POOL_TIMEOUT_S,
+            hide_parameters=True,
         )
         event.listen(self._engine, "begin", _on_begin)
         return self._engine

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, insert, select, update
 
+from ltx_mcp import telemetry
 from ltx_mcp.domain.errors import JobError
 from ltx_mcp.domain.job import ACTIVE_STATES, TERMINAL_STATES, CancelOutcome, ChargeState, Job, State
 from ltx_mcp.domain.job_set import JobSet
@@ -16,6 +18,7 @@ from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.offer import Adjustment, Offer
 from ltx_mcp.domain.price import floor_micro, to_micro
 from ltx_mcp.domain.request import Input, fingerprint
+from ltx_mcp.jobs.store.database import once_committed
 from ltx_mcp.jobs.store.schema import events, jobs
 from ltx_mcp.jobs.store.transitions import for_history, new_job_id
 
@@ -165,9 +168,22 @@ def record_transition(
     renamed = {_COLUMN_NAMES.get(name, name): value for name, value in for_history(detail).items()}
     record(connection, job_id, now, what, renamed)
     if to in TERMINAL_STATES:
-        woken = {"blocked_by": "", "run_after": now, "revision": jobs.c.revision + 1}
-        connection.execute(update(jobs).where(jobs.c.blocked_by == job_id).values(**woken))
-    return load(connection, job_id)
+        unblock(connection, [job_id], now)
+    job = load(connection, job_id)
+    if to in TERMINAL_STATES:
+        count_end(connection, job.offer.provider, job.operation, to, now - job.created_at)
+    return job
+
+
+def count_end(connection: Connection, provider: str, operation: str, to: State, took: timedelta) -> None:
+    """Tell the metrics of an end once it is committed."""
+    once_committed(connection, partial(telemetry.job_ended, provider, operation, str(to), took.total_seconds()))
+
+
+def unblock(connection: Connection, job_ids: Sequence[str], now: datetime) -> None:
+    """The jobs that waited for the end of these are due."""
+    woken = {"blocked_by": "", "run_after": now, "revision": jobs.c.revision + 1}
+    connection.execute(update(jobs).where(jobs.c.blocked_by.in_(job_ids)).values(**woken))
 
 
 def record(connection: Connection, job_id: str, now: datetime, what: str, detail: Mapping[str, Any]) -> None:
@@ -233,6 +249,7 @@ def insert_job(
     }
     connection.execute(insert(jobs), to_columns(values | changed))
     record(connection, job_id, now, what, {"provider": offer.provider, "held_micro": held_micro})
+    once_committed(connection, partial(telemetry.job_placed, offer.provider, offer.operation))
     return load(connection, job_id)
 
 

@@ -33,6 +33,7 @@ class Sqlite:
             connect_args={"check_same_thread": False, "timeout": self._busy_timeout_s},
             pool_size=connections,
             max_overflow=0,
+            hide_parameters=True,
         )
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)

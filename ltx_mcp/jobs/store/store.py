@@ -8,12 +8,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Unpack
 
 from sqlalchemy import Connection, Text, and_, cast, func, literal_column, or_, select
 
+from ltx_mcp import telemetry
 from ltx_mcp.domain.errors import JobError
-from ltx_mcp.domain.job import ACTIVE_STATES, ChargeState, Event, Job, JobChanges, State
+from ltx_mcp.domain.job import ChargeState, Event, Job, JobChanges, State
 from ltx_mcp.domain.job_set import JobSet
 from ltx_mcp.domain.offer import Offer
 from ltx_mcp.domain.price import to_micro
@@ -23,7 +25,8 @@ from ltx_mcp.jobs.confirmation import name_of, use_up
 from ltx_mcp.jobs.store.admission import Admission
 from ltx_mcp.jobs.store.budget import Budget, Budgets, next_that_fits
 from ltx_mcp.jobs.store.claims import claim, count_ahead, is_due, of_accounts
-from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.database import Database, once_committed
+from ltx_mcp.jobs.store.releases import release_some
 from ltx_mcp.jobs.store.rounds import Round, claims_of, read_round
 from ltx_mcp.jobs.store.rows import (
     Account,
@@ -44,12 +47,10 @@ from ltx_mcp.jobs.store.rows import (
 from ltx_mcp.jobs.store.same import Repeat, RequestIdentity, find_same
 from ltx_mcp.jobs.store.schema import IS_LIVE, TO_ASK, events, jobs
 from ltx_mcp.jobs.store.sets import find_named, find_set, insert_set
-from ltx_mcp.jobs.store.transitions import Found, check_transition, price_drift, release_changes
+from ltx_mcp.jobs.store.transitions import Found, check_transition, price_drift
 
 ASKED_FOR = timedelta(hours=24)
 ASKED_AT_A_TIME = 50
-RELEASED_AT_A_TIME = 100
-"""Jobs in one transaction, for which other writers wait."""
 NO_LIMITS = CallerLimits()
 
 
@@ -136,6 +137,9 @@ class Store:
         with self._database.write() as connection:
             change(connection, sent, healed | terminal_changes(to, now) | changes)
             _record_drift(connection, job, now, changes)
+            if to is State.RUNNING and job.state is State.SUBMITTING:
+                after_s = (now - job.created_at).total_seconds()
+                once_committed(connection, partial(telemetry.job_accepted, job.offer.provider, after_s))
             return record_transition(connection, job.id, to, now, what, changes)
 
     def fail_over(self, job: Job, problem: JobError, now: datetime, offers: tuple[Offer, ...] = ()) -> Job:
@@ -238,26 +242,12 @@ class Store:
         `repeatable` are the providers that charge nothing, so that interrupted work can be done again.
         """
         released = 0
-        while some := self._release_some(worker, repeatable, now, died=died, but=but):
+        while True:
+            with self._database.write() as connection:
+                some = release_some(connection, worker, repeatable, now, died, but)
             released += some
-        return released
-
-    def _release_some(
-        self, worker: str, repeatable: AbstractSet[str], now: datetime, *, died: bool, but: Sequence[State]
-    ) -> int:
-        what = "holder_died" if died else "handed_over"
-        held_by_worker = (jobs.c.lease_owner == worker, jobs.c.state.in_(ACTIVE_STATES - frozenset(but)))
-        query = select(jobs).where(*held_by_worker).order_by(jobs.c.id).limit(RELEASED_AT_A_TIME).with_for_update()
-        with self._database.write() as connection:
-            held = connection.execute(query).all()
-            for row in held:
-                job = to_job(row._mapping)
-                certain = release_changes(job, job.offer.provider in repeatable, died)
-                to = certain.get("state", job.state)
-                changes = {"run_after": now} | terminal_changes(to, now) | certain | {"lease_owner": ""}
-                change(connection, (jobs.c.id == job.id,), changes)
-                record_transition(connection, job.id, to, now, what, {"from": worker})
-            return len(held)
+            if not some:
+                return released
 
     # -- looking ------------------------------------------------------------------------------------------------
 

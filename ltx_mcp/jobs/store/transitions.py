@@ -102,21 +102,26 @@ def _cut(value: str) -> str:
     return quote(value, 40) if value else "none"
 
 
-def release_changes(job: Job, repeatable: bool, died: bool) -> dict[str, Any]:
-    """What changes in a job whose worker has ended, by what is certain about it."""
-    attempts = {"attempts": job.attempts + 1} if died else {}
-    if job.state is State.QUEUED or job.provider_ref is not None or job.result_url:
-        return attempts
-    if job.state is State.SAVING and not repeatable:  # the complete video is on this disk
-        return attempts
-    if repeatable:
-        return attempts | {"state": State.QUEUED, "progress": None, "submitted_by": ""}
+def state_after_release(state: State, is_followable: bool, repeatable: bool) -> State:
+    """Where a job whose worker has ended goes to, by what is certain about it. `is_followable`: the provider's name of
+    its order, or the address of its video, is known."""
+    if state is State.QUEUED or is_followable:
+        return state
+    if state is State.SAVING and not repeatable:  # the complete video is on this disk
+        return state
+    return State.QUEUED if repeatable else State.UNKNOWN
+
+
+def release_changes(to: State) -> dict[str, Any]:
+    """What changes in a job that goes to this state because its worker has ended."""
+    if to is State.QUEUED:
+        return {"state": to, "progress": None, "submitted_by": ""}
     problem = JobError(
         ErrorCode.OUTCOME_UNKNOWN,
         "The process that placed this order ended before the answer came; it may have been taken and charged.",
         DO_NOT_REPEAT,
     )
-    return attempts | {"state": State.UNKNOWN, "error": problem}
+    return {"state": to, "error": problem}
 
 
 def for_history(detail: Mapping[str, Any]) -> dict[str, Any]:

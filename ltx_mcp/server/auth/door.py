@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ltx_mcp.jobs.callers import user_caller
+from ltx_mcp.log_context import log_context, set_log_context
 from ltx_mcp.server.auth.logins import IssuerUnavailable, Logins, TokenRefused
 from ltx_mcp.server.auth.principal import ACT, SCOPE_KEY, STRANGER, USER_SCOPES, Principal
 from ltx_mcp.server.auth.scopes import REFUSALS
@@ -106,6 +107,7 @@ class Door:
             # the SDK binds sessions and the state of questions to whoever this names
             token = AccessToken(token="", client_id=principal.caller, scopes=[], subject=principal.caller)
             inner |= {"user": AuthenticatedUser(token)}
+            set_log_context(replace(log_context(), caller=principal.caller))
 
         async def send_or_forbid(message: Message) -> None:
             if refusals and message["type"] == "http.response.start":
