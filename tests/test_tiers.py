@@ -144,6 +144,7 @@ def test_where_nothing_is_chosen_nothing_is_printed() -> None:
         "npm",
         "pgbouncer",
         "prometheus",
+        "wget",
         "zsh",
     ]
 

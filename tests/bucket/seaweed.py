@@ -37,7 +37,7 @@ class S3Server:
         identity = {"name": "us", "credentials": [{"accessKey": key, "secretKey": secret}], "actions": ["Admin"]}
         self._config = self._folder / "keys.json"
         self._config.write_text(json.dumps({"identities": [identity]}))
-        self._ports = {name: _free_port() for name in PORTS}
+        self._ports = {name: free_port() for name in PORTS}
         self.port = self._ports["s3"]
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = {
@@ -113,7 +113,7 @@ class S3Server:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """One of which the port GRPC_OFFSET above is free too: that is the other one of each of its servers. Both are below
     those that the system gives to connections."""
     while True:

@@ -2,7 +2,9 @@
 //
 // stdin: {"secret": …} first, a line of JSON for each further command; each is answered by a line on stdout.
 // It ends with its stdin. A person at a browser is whoever `login_hint` names, who agrees to everything that is allowed.
+// Where it stands behind a proxy the first line says its `issuer`, its `port` and the file in which it keeps its keys.
 import { generateKeyPair, randomUUID } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
@@ -18,7 +20,7 @@ const HOUR_S = 3600;
 
 const grants = []; // what was granted: the grant's type, to which client
 const secrets = new Set(); // all that must not be told
-const keys = [await newKey()]; // the first signs
+const keys = []; // the first signs
 const adapter = createMemoryAdapter();
 const told = { allow: SCOPES, lifetime_s: HOUR_S };
 const now = Date.now.bind(Date);
@@ -33,7 +35,14 @@ function machine(client_id, client_secret) {
   return { client_id, client_secret, grant_types: ["client_credentials"], redirect_uris: [], response_types: [] };
 }
 
+async function readKeys(file) {
+  const kept = file && existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [await newKey()];
+  if (file) writeFileSync(file, JSON.stringify(kept), { mode: 0o600 });
+  return kept;
+}
+
 function makeProvider(issuer, secret) {
+  const below = pathOf(issuer);
   const made = new Provider(issuer, {
     adapter,
     jwks: { keys },
@@ -42,7 +51,7 @@ function makeProvider(issuer, secret) {
     scopes: ["openid", "offline_access", ...SCOPES.split(" ")],
     pkce: { required: () => true },
     findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
-    interactions: { url: (_ctx, { uid }) => `/interaction/${uid}` },
+    interactions: { url: (_ctx, { uid }) => `${below}/interaction/${uid}` },
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed("refresh_token"),
     // Its own fetch rightly refuses loopback, and there is no other network here: clients' documents are answered.
     fetch: async (url) => (CLIENTS.includes(`${url}`) ? Response.json(metadata(`${url}`)) : Response.error()),
@@ -66,8 +75,14 @@ function makeProvider(issuer, secret) {
       },
     },
   });
+  made.proxy = first.issuer !== undefined;
   made.use(remember);
   return made;
+}
+
+/** The path of an issuer, which the addresses of all pages begin with. */
+function pathOf(issuer) {
+  return new URL(issuer).pathname.replace(/\/$/, "");
 }
 
 function metadata(client_id) {
@@ -119,16 +134,22 @@ const COMMANDS = {
 
 console.info = () => {}; // stdout belongs to the answers
 const server = createServer((request, response) => {
+  const below = pathOf(provider.issuer);
+  if (!request.url.startsWith(below)) return response.writeHead(404).end();
+  request.originalUrl = request.url;
+  request.url = request.url.slice(below.length) || "/";
   const answered = request.url.startsWith("/interaction/")
     ? interact(request, response)
     : provider.callback()(request, response);
   Promise.resolve(answered).catch((error) => response.writeHead(500).end(String(error)));
 });
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const { secret } = JSON.parse((await lines.next()).value);
+const first = JSON.parse((await lines.next()).value);
+const { secret } = first;
 secrets.add(secret);
-await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-provider = makeProvider(`http://127.0.0.1:${server.address().port}`, secret);
+keys.push(...(await readKeys(first.keys_file)));
+await new Promise((listening) => server.listen(first.port ?? 0, "127.0.0.1", listening));
+provider = makeProvider(first.issuer ?? `http://127.0.0.1:${server.address().port}`, secret);
 console.log(JSON.stringify({ issuer: provider.issuer }));
 for await (const line of lines) {
   const [name, value] = Object.entries(JSON.parse(line))[0];

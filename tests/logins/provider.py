@@ -95,17 +95,27 @@ class IdentityProvider:
 @contextmanager
 def identity_provider() -> Iterator[IdentityProvider]:
     """A provider on a free port, with a secret of its own."""
+    provider = start_provider(secrets.token_urlsafe(32))
+    with provider.process:
+        try:
+            yield provider
+        finally:
+            provider.process.kill()
+
+
+def start_provider(secret: str, **behind_proxy: str | int) -> IdentityProvider:
+    """A provider that is there until its process is ended. `behind_proxy`: its `issuer`, its `port` and `keys_file`."""
     folder = install()
     node = folder / "node_modules" / "node" / "bin" / ("node.exe" if os.name == "nt" else "node")
     command = [str(node), "--input-type=module", "--eval", SCRIPT.read_text(encoding="utf-8")]
     pipe = subprocess.PIPE
-    secret = secrets.token_urlsafe(32)
     # modules are looked for from where it starts
-    with subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, encoding="utf-8") as process:
-        try:
-            yield IdentityProvider(_exchange(process, {"secret": secret})["issuer"], secret, process)
-        finally:
-            process.kill()
+    process = subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, encoding="utf-8")
+    try:
+        return IdentityProvider(_exchange(process, {"secret": secret, **behind_proxy})["issuer"], secret, process)
+    except BaseException:
+        process.kill()
+        raise
 
 
 def _exchange(process: "subprocess.Popen[str]", line: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from tests.manifests.conftest import FACTS
 
 WRITTEN = texts(FACTS)
 BY_HAND = {"README.md", "service/README.md"}
-FOLDERS_BY_HAND = ("service/kubernetes/", "service/prometheus/")
+FOLDERS_BY_HAND = ("service/compose/", "service/kubernetes/", "service/prometheus/")
 """What lies there has tests of its own."""
 
 
