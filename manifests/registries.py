@@ -192,7 +192,7 @@ WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY ltx_mcp ltx_mcp
 RUN python -m venv /opt/{facts.name} \\
-    && /opt/{facts.name}/bin/pip install --no-cache-dir --disable-pip-version-check '.[heif,postgres,s3]' \\
+    && /opt/{facts.name}/bin/pip install --no-cache-dir --disable-pip-version-check '.[heif,otel,postgres,s3]' \\
     && test "$(/opt/{facts.name}/bin/{facts.name} --version)" = "{facts.name} {facts.version}"
 
 FROM {BASE_IMAGE}

@@ -260,7 +260,7 @@ def live_a_life(store: Store, new_job: New, clock: Clock) -> None:
     store.transition(store.transition(job, State.SAVING, clock()), State.SUCCEEDED, clock(), bill=ChargeState.BOOKED)
     stopped = ordered(store, priced(new_job(prompt="stopped"), "0.30"), clock)
     store.request_cancel("local", stopped.id, clock())
-    assert store.read_round("w_a", {("fal", "")}).cancels == (stopped.id,)
+    assert store.read_round("w_a", {("fal", "")}).to_wake == (stopped.id,)
     store.release_claims("w_a", frozenset(), clock(), died=True)
 
 

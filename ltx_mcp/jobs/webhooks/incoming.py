@@ -14,7 +14,7 @@ from ltx_mcp.domain.catalog import ProviderSpec, WebhookSpec
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.job import Job, State
 from ltx_mcp.domain.quoting import shorten
-from ltx_mcp.jobs.operator_file import ReadAgain
+from ltx_mcp.jobs.operator_files.operator_file import ReadAgain
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.store.transitions import is_job_id
 from ltx_mcp.jobs.webhooks.file import Webhooks, read_webhooks
