@@ -179,13 +179,8 @@ def filled(home: Path, postgres: PostgresServer, new_job: New, clock: Clock) -> 
                     "'caller ' || i % 50, 'f' || i, '{}', i FROM generate_series(1, 5000) AS i"
                 )
             )
-            connection.execute(text("INSERT INTO webhooks VALUES ('shop', '', NULL), ('gone', '', 0)"))
-            connection.execute(
-                text(
-                    "INSERT INTO deliveries SELECT 'shop', 'job_' || i, 'succeeded', 'caller', NULL, i, i, 1, "
-                    "CASE WHEN i % 100 = 0 THEN '' ELSE 'delivered' END, '' FROM generate_series(1, 10000) AS i"
-                )
-            )
+            connection.execute(text("INSERT INTO webhooks VALUES ('hook 0', '', NULL), ('hook 1', '', 0)"))
+            connection.execute(text(TOLD))
             connection.execute(text("DELETE FROM events WHERE job_id = :id"), {"id": job.id})
             connection.execute(text("DELETE FROM jobs WHERE id = :id"), {"id": job.id})
         with database.write() as connection:
