@@ -55,11 +55,12 @@ format: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m bench
 
-# Ten minutes each: real servers, kill -9, faults at the emulated providers, a database that goes away. The last two
-# need haproxy and pgbouncer.
+# Ten minutes each: real servers, kill -9, faults at the emulated providers, a database that goes away. The third and
+# the last two need haproxy and pgbouncer.
 chaos: .venv/ready
 	$(BIN)/python -m bench.chaos
 	$(BIN)/python -m bench.chaos --database postgres --processes 4
+	$(BIN)/python -m bench.chaos --service
 	$(BIN)/python -m bench.outage
 	$(BIN)/python -m bench.outage --mode freeze --rate 1
 	$(BIN)/python -m bench.thousand

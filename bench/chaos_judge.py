@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import av
@@ -91,8 +92,14 @@ class Verdict:
     books: Books
 
 
-def judge(title: str, seen: Evidence, more: Sequence[Row], notes: Sequence[str]) -> Verdict:
-    """Every promise, with those who break it."""
+def judge(
+    title: str,
+    seen: Evidence,
+    more: Sequence[Row],
+    notes: Sequence[str],
+    others: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Verdict:
+    """Every promise, with those who break it; `others` were judged before."""
     killed, wired, unexplained = sort_unknowns(seen)
     checks = {
         "jobs with two orders or more": [job_id for job_id, number in seen.orders_of.items() if number > 1],
@@ -105,6 +112,7 @@ def judge(title: str, seen: Evidence, more: Sequence[Row], notes: Sequence[str])
         "succeeded without a film that plays": find_unplayable(seen),
         "jobs that broke inside (internal_error)": find_internal(seen),
         **check_money(seen),
+        **others,
     }
     histogram = Counter(min(number, 2) for number in seen.orders_of.values())
     rows = [

@@ -1,6 +1,7 @@
 """What a chaos run asks for and what it breaks, drawn from its seed before it begins."""
 
 import random
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -90,8 +91,13 @@ def draw_pictures(folder: Path) -> list[Path]:
     return paths
 
 
-def make_wishes(rng: random.Random, jobs: int, seconds: float, pictures: Sequence[Path]) -> list[Wish]:
-    """All requests of a run, spread over its time, each with words of its own."""
+def to_data(picture: Path) -> str:
+    """The same as a data URI, for servers that take no path."""
+    return f"data:image/jpeg;base64,{b64encode(picture.read_bytes()).decode()}"
+
+
+def make_wishes(rng: random.Random, jobs: int, seconds: float, pictures: Sequence[str]) -> list[Wish]:
+    """All requests of a run, spread over its time, each with words of its own. `pictures` as an argument names them."""
     times = sorted(rng.uniform(0, seconds) for _ in range(jobs))
     return [_make_wish(rng, number, at_s, pictures) for number, at_s in enumerate(times)]
 
@@ -101,13 +107,13 @@ def budget_of(wishes: Sequence[Wish]) -> Decimal:
     return (sum((wish.price for wish in wishes), Decimal()) * HEADROOM).quantize(Decimal("0.01"))
 
 
-def _make_wish(rng: random.Random, number: int, at_s: float, pictures: Sequence[Path]) -> Wish:
+def _make_wish(rng: random.Random, number: int, at_s: float, pictures: Sequence[str]) -> Wish:
     provider = rng.choice(list(SHAPES))
     shape, from_text, from_picture = SHAPES[provider]
     arguments: dict[str, Any] = {"prompt": f"Shot {number}: a lighthouse at dusk", "provider": provider, **shape}
     pictured = rng.random() < PICTURED
     if pictured:
-        arguments["image"] = str(rng.choice(pictures))
+        arguments["image"] = rng.choice(pictures)
     if rng.random() < KEYED:
         arguments["request_key"] = f"shot-{number}"
     cancel = rng.uniform(0, CANCEL_WITHIN_S) if rng.random() < CANCELLED else None

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,12 +39,43 @@ class Died(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a tool answered; `code` is empty unless it refused."""
+    """What a tool answered; `code` is empty unless it refused. `at_s` is when, by the monotonic clock."""
 
     code: str
     text: str
     content: Mapping[str, Any]
     took_s: float
+    at_s: float = field(default_factory=time.monotonic)
+
+
+def read_answer(message: Mapping[str, Any], took_s: float) -> Answer:
+    """What the answer to a tool's call says."""
+    if "error" in message:
+        return Answer("json_rpc", str(message["error"]), {}, took_s)
+    result = message["result"]
+    text = " ".join(part.get("text", "") for part in result["content"])
+    code = text.partition(":")[0] if result.get("isError") else ""
+    return Answer(code, text, result.get("structuredContent") or {}, took_s)
+
+
+@dataclass
+class Tally:
+    """All calls that were made; of how many the server died before it answered, and what the others were answered."""
+
+    calls: int = 0
+    deaths: int = 0
+    answers: list[tuple[str, Answer]] = field(default_factory=list)
+
+    async def count(self, tool: str, call: Awaitable[Answer]) -> Answer:
+        """The answer of one call. Raises Died."""
+        self.calls += 1
+        try:
+            answer = await call
+        except Died:
+            self.deaths += 1
+            raise
+        self.answers.append((tool, answer))
+        return answer
 
 
 @dataclass
@@ -97,13 +128,7 @@ class Server:
         began = time.monotonic()
         await self._ready.wait()
         message = await self._request("tools/call", {"name": tool, "arguments": dict(arguments)})
-        took_s = time.monotonic() - began
-        if "error" in message:
-            return Answer("json_rpc", str(message["error"]), {}, took_s)
-        result = message["result"]
-        text = " ".join(part.get("text", "") for part in result["content"])
-        code = text.partition(":")[0] if result.get("isError") else ""
-        return Answer(code, text, result.get("structuredContent") or {}, took_s)
+        return read_answer(message, time.monotonic() - began)
 
     async def kill(self) -> None:
         """kill -9, and the funeral."""
@@ -143,9 +168,12 @@ class Fleet:
         self.servers: list[Server] = []
         self.kills: list[datetime] = []
         self.started = 0
-        self.calls = 0
-        self.deaths = 0
-        self.answers: list[tuple[str, Answer]] = []
+        self.tally = Tally()
+
+    @property
+    def logs(self) -> list[Path]:
+        """What they said."""
+        return [self._log]
 
     async def start(self, processes: int) -> None:
         """Put so many servers in place of those there are."""
@@ -169,14 +197,7 @@ class Fleet:
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Answer:
         """One call at any of the servers. Raises Died."""
-        self.calls += 1
-        try:
-            answer = await self._rng.choice(self.servers).call(tool, arguments)
-        except Died:
-            self.deaths += 1
-            raise
-        self.answers.append((tool, answer))
-        return answer
+        return await self.tally.count(tool, self._rng.choice(self.servers).call(tool, arguments))
 
     async def _start(self) -> Server:
         self.started += 1

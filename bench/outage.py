@@ -156,14 +156,14 @@ def _rows(callers: Callers, down_s: float, calm_s: float) -> list[Row]:
     return [
         Row("the database was away", [down_s], seconds),
         Row("requests made", [len(callers.told)], count),
-        Row("calls", [fleet.calls], count),
+        Row("calls", [fleet.tally.calls], count),
         Row("  answered while it was away", [len(callers.meanwhile)], count),
         Row(f"  of them, isError with {EXPECTED}", [len(refused) - len(strange)], count),
         Row("  isError with another code", [len(strange)], count, 0),
-        Row("call to answer, all calls", [answer.took_s for _, answer in fleet.answers], seconds),
+        Row("call to answer, all calls", [answer.took_s for _, answer in fleet.tally.answers], seconds),
         Row("call to answer, while it was away", [each.took_s for each in callers.meanwhile] or [0.0], seconds),
         Row(f"calls without an answer within {PATIENCE_S:g} s", [len(callers.hung)], count, 0),
-        Row("servers that died by themselves", [fleet.deaths], count, 0),
+        Row("servers that died by themselves", [fleet.tally.deaths], count, 0),
         Row("requests that never got a job", [sum(each.unanswered for each in callers.told)], count, 0),
         Row("seconds until nothing was live, afterwards", [calm_s], seconds),
     ]

@@ -139,11 +139,12 @@ async def roll(options: Options, run: Run, replicas: list[Replica], env: dict[st
             run.ends.append((told, time.monotonic()))
             old.close()
             replicas[place] = await anyio.to_thread.run_sync(Replica, env, folder / f"log{place}", old.port)
-            await _ready(old.port)
+            await ready(old.port)
     run.is_over = True
 
 
-async def _ready(port: int) -> None:
+async def ready(port: int) -> None:
+    """Wait until the server at this port takes calls."""
     with anyio.fail_after(READY_WITHIN_S):
         while not await anyio.to_thread.run_sync(_is_ready, port):
             await anyio.sleep(0.1)
@@ -171,7 +172,7 @@ async def measure(options: Options, folder: Path, database_url: str) -> tuple[Ta
         replicas = [Replica(env, folder / f"log{number}") for number in range(options.replicas)]
         try:
             for replica in replicas:
-                await _ready(replica.port)
+                await ready(replica.port)
             balancer.start([replica.port for replica in replicas], PROBED, PROBE)
             async with anyio.create_task_group() as group:
                 for number in range(options.callers):

@@ -55,6 +55,7 @@ class Runner:
     _running: anyio.CancelScope | None = field(default=None, init=False)
     _group: TaskGroup | None = field(default=None, init=False)
     _is_stopping: bool = field(default=False, init=False)
+    _ends_at: float = field(default=0.0, init=False)
     _stopped: anyio.Event = field(default_factory=anyio.Event, init=False)
 
     def wake(self) -> None:
@@ -122,6 +123,7 @@ class Runner:
     async def _stop(self, hand_over: HandOver | None) -> int:
         self._is_stopping = True
         if self._running is not None:
+            self._ends_at = anyio.current_time() + STOP_S + LAST_ANSWER_S
             self._running.cancel()
             await self._end_work(hand_over)
         if self.liveness.worker:
@@ -136,7 +138,10 @@ class Runner:
     async def _end_work(self, hand_over: HandOver | None) -> None:
         if await self._stopped_within(STOP_S):
             return
-        await self._release(self.liveness.worker, died=False, but=(State.SUBMITTING,))
+        try:
+            await self._release(self.liveness.worker, died=False, but=(State.SUBMITTING,))
+        except DatabaseUnavailableError as error:
+            _log("nothing could be handed back yet", error)  # an order that is on its way is waited for all the same
         if hand_over:
             await hand_over()
         if not await self._stopped_within(LAST_ANSWER_S):
@@ -238,11 +243,29 @@ class Runner:
                 logger.info("%s %s%s", job.id, job.state, f": {job.error.code}" if job.error else "")
         except LostClaimError:
             logger.info("%s is not ours any more", job.id)
+        except anyio.get_cancelled_exc_class():
+            await self._write_answer(job, work)
+            raise
         except Exception:
             logger.exception("%s: its error could not be written down", job.id)
         finally:
             self._running_claims.discard(claim)
             self.wake()
+
+    async def _write_answer(self, job: Job, work: WorkInProgress) -> None:
+        """This process is about to end, and may alone know what an order was answered: write it down, even if the
+        database has to come back first."""
+        with anyio.CancelScope(deadline=self._ends_at, shield=True):
+            while work.unwritten is not None:
+                try:
+                    await work.unwritten()
+                except LtxError as error:
+                    _log(f"{job.id} could not be moved", error)
+                    await anyio.sleep(RETRY_S)
+                    continue
+                except LostClaimError:
+                    logger.info("%s is not ours any more", job.id)
+                work.unwritten = None
 
     async def _step(self, job: Job, work: WorkInProgress) -> Job:
         try:

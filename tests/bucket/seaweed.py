@@ -95,6 +95,12 @@ class S3Server:
         self._process.terminate()
         self._process.wait(HANG_S)
 
+    def kill(self) -> None:
+        """End it at once; what it holds stays."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Meanwhile it is there, and says nothing."""
@@ -107,9 +113,7 @@ class S3Server:
 
     def close(self) -> None:
         """End it and remove what it has."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+        self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

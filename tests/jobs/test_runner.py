@@ -2,6 +2,7 @@
 twice, and what is paid is not given up over it.
 """
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -167,13 +168,14 @@ async def test_a_move_to_submitting_whose_success_was_not_told_leaves_nothing_to
 
 @dataclass
 class Slow(Scripted):
-    """A provider that refuses the first order, and thinks about the second until it is told to `go_on`."""
+    """A provider that answers some orders at once, and thinks about the next until it is told to `go_on`."""
 
+    at_once: int = 1
     thinks: anyio.Event = field(default_factory=anyio.Event)
     go_on: anyio.Event = field(default_factory=anyio.Event)
 
     async def submit(self, offer: Offer, uris: Mapping[str, str]) -> SubmittedOrder | DeferredVideo:
-        if self.orders:
+        if len(self.orders) >= self.at_once:
             self.thinks.set()
             await self.go_on.wait()
         return await super().submit(offer, uris)
@@ -226,6 +228,62 @@ async def test_what_an_earlier_claim_of_this_process_prepared_is_not_sent_by_a_l
     with pytest.raises(LostClaimError):
         await loop._latest(first)
     assert await loop._latest(again) == again
+
+
+class Away(Store):
+    """A store that cannot be reached while `is_away`; `missed` tells which of its methods were called then."""
+
+    is_away = False
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.missed: dict[str, anyio.Event] = defaultdict(anyio.Event)
+        inner = database.run_in_thread
+
+        async def run_in_thread(work: Any, *args: Any, **kwargs: Any) -> Any:
+            if self.is_away:
+                self.missed[getattr(work, "func", work).__name__].set()
+                raise DatabaseUnavailableError(ErrorCode.STORAGE_FAILED, "nobody there")
+            return await inner(work, *args, **kwargs)
+
+        self.run_in_thread = run_in_thread
+
+
+@pytest.mark.parametrize("has_come", [True, False])
+async def test_a_process_that_is_told_to_end_while_the_database_is_away_still_writes_an_orders_answer(
+    bench: Bench,
+    database: Database,
+    liveness: Liveness,
+    new_job: New,
+    monkeypatch: pytest.MonkeyPatch,
+    has_come: bool,
+) -> None:
+    """The answer has come when it is told to end, or is still on its way."""
+    monkeypatch.setattr(runner, "RETRY_S", 0.01)
+    monkeypatch.setattr(runner, "STOP_S", 0.01)
+    placed = bench.store.place(priced(new_job(), "0.30"), bench.clock()).job
+    store, provider = Away(database), Slow(answers=[SubmittedOrder({"id": "r1"})], at_once=0)
+    steps = Steps(replace(bench.steps._context, store=store, adapters={"fal": provider}))
+    loop = Runner(store, steps, liveness, {}, frozenset(), bench.clock, lambda job: None)
+    with anyio.fail_after(HANG_S):
+        async with anyio.create_task_group() as group:
+            group.start_soon(loop.run)
+            await provider.thinks.wait()
+            store.is_away = True
+            if has_come:
+                provider.go_on.set()
+                await store.missed["record_submission"].wait()
+            group.start_soon(loop.stop)
+            while not loop._is_stopping:
+                await anyio.sleep(0)
+            if not has_come:
+                await store.missed["release_claims"].wait()
+                provider.go_on.set()
+                await store.missed["record_submission"].wait()
+            store.is_away = False
+    job = bench.store.get(placed.id)
+    assert job is not None
+    assert (job.state, job.provider_ref, len(provider.orders)) == (State.RUNNING, {"id": "r1"}, 1)
 
 
 async def test_a_loop_that_is_told_to_stop_before_it_began_does_not_begin(bench: Bench, liveness: Liveness) -> None:

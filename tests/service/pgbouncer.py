@@ -25,29 +25,54 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = {pool_size}
 max_client_conn = 500
+server_login_retry = 1
 """
+
+
+class PgBouncer:
+    """One PgBouncer, which has so few sessions of a database that its clients share them. `url` leads through it."""
+
+    def __init__(self, database_url: str, pool_size: int) -> None:
+        program = find_daemon("pgbouncer")
+        url = urlsplit(database_url)
+        query = parse_qs(url.query)
+        self._folder = Path(tempfile.mkdtemp(prefix="ltx-pool-"))
+        self._folder.chmod(0o777)
+        config = self._folder / "pgbouncer.ini"
+        port = query.get("port", [str(url.port or 5432)])[0]
+        values = {"host": query["host"][0], "port": port, "user": url.username or "postgres"}
+        config.write_text(CONFIG.format(own_port=PORT, folder=self._folder, pool_size=pool_size, **values))
+        # as root it runs as another user: the one that the server itself runs as, who can reach it
+        user = ["-u", Path(values["host"]).owner()] if os.geteuid() == 0 else []
+        self._command = [program, "-q", *user, str(config)]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql://{values['user']}@{url.path}?host={self._folder}&port={PORT}"
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for((self._folder / f".s.PGSQL.{PORT}").exists, HANG_S)
+
+    def kill(self) -> None:
+        """End it at once, with every connection through it."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        (self._folder / f".s.PGSQL.{PORT}").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Kill it, and remove what it has."""
+        if self._process is not None:
+            self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @contextmanager
 def pooled(database_url: str, pool_size: int = 4) -> Iterator[str]:
-    """The address of a database behind PgBouncer, which has so few sessions that its clients share them."""
-    program = find_daemon("pgbouncer")
-    url = urlsplit(database_url)
-    query = parse_qs(url.query)
-    folder = Path(tempfile.mkdtemp(prefix="ltx-pool-"))
-    folder.chmod(0o777)
-    config = folder / "pgbouncer.ini"
-    port = query.get("port", [str(url.port or 5432)])[0]
-    values = {"host": query["host"][0], "port": port, "user": url.username or "postgres"}
-    config.write_text(CONFIG.format(own_port=PORT, folder=folder, pool_size=pool_size, **values))
-    # as root it runs as another user: the one that the server itself runs as, who can reach it
-    user = ["-u", Path(values["host"]).owner()] if os.geteuid() == 0 else []
-    command = [program, "-q", *user, str(config)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """The address of a database behind a PgBouncer."""
+    bouncer = PgBouncer(database_url, pool_size)
     try:
-        wait_for((folder / f".s.PGSQL.{PORT}").exists, HANG_S)
-        yield f"postgresql://{values['user']}@{url.path}?host={folder}&port={PORT}"
+        bouncer.start()
+        yield bouncer.url
     finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+        bouncer.close()

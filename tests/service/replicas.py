@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from ltx_mcp.emulator.app import settings
-from tests.cli.conftest import first_line
 from tests.conftest import missing
 from tests.jobs.test_processes import wait_for
 from tests.patience import HANG_S
@@ -46,20 +45,27 @@ def find_daemon(name: str) -> str:
 
 
 class Replica:
-    """A server process on a free port, listening when this is made. What it says is in a file."""
+    """A server process on a free port, listening when this is made. What it says is at the end of a file."""
 
     def __init__(self, env: Mapping[str, str], log: Path, port: int = 0) -> None:
         self.log = log
         command = [sys.executable, "-m", "ltx_mcp", "serve", "--http", "--port", str(port)]
-        self.process = subprocess.Popen(command, env=dict(env), stderr=subprocess.PIPE, encoding="utf-8")
+        with log.open("ab") as file:
+            self._begins_at = file.tell()
+            self.process = subprocess.Popen(command, env=dict(env), stderr=file)
         try:
-            told = first_line(self.process.stderr)
-            found = re.search(r"http://127.0.0.1:(\d+)/mcp", told)
-            assert found, told
+            wait_for(lambda: self._port or self.process.poll() is not None, HANG_S)
+            self.port = self._port
+            assert self.port, log.read_bytes()[self._begins_at :].decode()
         except BaseException:
             self.close()
             raise
-        self.port = int(found[1])
+
+    @property
+    def _port(self) -> int:
+        """Where it says that it listens; 0 as long as it does not."""
+        found = re.search(rb"http://127.0.0.1:(\d+)/mcp", self.log.read_bytes()[self._begins_at :])
+        return int(found[1]) if found else 0
 
     def end(self) -> None:
         """Ask it to end."""
@@ -69,8 +75,6 @@ class Replica:
         """Kill it."""
         self.process.kill()
         self.process.wait()
-        assert self.process.stderr is not None
-        self.process.stderr.close()
 
 
 class Balancer:
