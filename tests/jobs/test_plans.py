@@ -24,6 +24,7 @@ from ltx_mcp.jobs import recovery as recovering
 from ltx_mcp.jobs.callers import CallerLimits
 from ltx_mcp.jobs.cancellation import Cancellation
 from ltx_mcp.jobs.files import FileStore
+from ltx_mcp.jobs.gauges import Gauges
 from ltx_mcp.jobs.keeping import Keeping
 from ltx_mcp.jobs.operator import OperatorView
 from ltx_mcp.jobs.overview import OverviewReader
@@ -34,12 +35,12 @@ from ltx_mcp.jobs.steps.context import StepContext
 from ltx_mcp.jobs.store.budget import check_rate
 from ltx_mcp.jobs.store.claims import count_under_way
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.database_check import check_database
+from ltx_mcp.jobs.store.database_check import check_database, read_webhooks
 from ltx_mcp.jobs.store.postgres import Postgres
 from ltx_mcp.jobs.store.same import Repeat, identity_of
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.webhooks.file import Webhook
-from ltx_mcp.jobs.webhooks.outbox import LOOK, Outbox
+from ltx_mcp.jobs.webhooks.outbox import Outbox
 from ltx_mcp.jobs.webhooks.view import WebhooksView
 from ltx_mcp.jobs.workers.ownerless import alive_workers
 from tests.conftest import Clock
@@ -222,7 +223,7 @@ def test_no_statement_scans_a_table_that_grows(
     live_as_a_set(store, new_job, clock)
     look_at_everything(store, filled, home, new_job, clock)
     settle(store, filled, new_job, clock, monkeypatch)
-    tell(store, filled, new_job, clock)
+    tell(store, filled, home, new_job, clock)
     assert Retention(filled, FileStore(home), DAYS - 10).clear(clock()) > 1_000
     assert plans.scans == []
     methods = {f"{store.__name__}.{name}" for store in STORES for name in vars(store) if not name.startswith("_")}
@@ -320,8 +321,12 @@ def look_at_everything(store: Store, database: Database, home: Path, new_job: Ne
     for of in (store.revisions([waiting.id]), store.should_stop(waiting)):
         run_through(of)
     alive_workers(database, home)
+    assert check_database(home, address_of(database))
+
+
+def address_of(database: Database) -> str:
     assert isinstance(database.kind, Postgres)
-    assert check_database(home, database.kind._url.render_as_string(hide_password=False).replace("+psycopg", ""))
+    return database.kind._url.render_as_string(hide_password=False).replace("+psycopg", "")
 
 
 def run_through(work: Coroutine[Any, Any, object]) -> None:
@@ -334,12 +339,15 @@ async def _never(seen: dict[str, int]) -> None:
     """Nothing changes."""
 
 
-def tell(store: Store, database: Database, new_job: New, clock: Clock) -> None:
+def tell(store: Store, database: Database, home: Path, new_job: New, clock: Clock) -> None:
     outbox, view = Outbox(database), WebhooksView(database)
     hooks = {name: Webhook(name, "https://a.example", (bytes(32),)) for name in ("hook 0", "hook 1")}
-    outbox.register(hooks)
-    with database.read() as connection:
-        connection.exec_driver_sql(LOOK)
+    outbox.register(hooks | {"hook 2": replace(hooks["hook 1"], name="hook 2")})
+    fewer = replace(hooks["hook 1"], states=(State.SUCCEEDED, State.CANCELLED))
+    outbox.register(hooks | {"hook 1": fewer})
+    run_through(outbox.look())
+    assert Gauges(database, home, ("fal",), Decimal(1)).read(clock())
+    assert len(read_webhooks(home, address_of(database))) == 2
     cancelled = store.place(priced(new_job(prompt="told"), "0.30"), clock()).job
     store.request_cancel("local", cancelled.id, clock())
     claimed = outbox.claim("hook 0", clock(), 8)
@@ -355,6 +363,9 @@ def tell(store: Store, database: Database, new_job: New, clock: Clock) -> None:
     assert [status.waiting > 10 for status in view.list()] == [False, True]
     assert view.replay_since("hook 0", clock() - timedelta(days=3), clock(), all_of_them=True).count > 100
     assert len(view.replay_jobs([cancelled.id], "", clock())) == 2
+    with database.write() as connection:
+        connection.execute(text("DELETE FROM deliveries WHERE webhook = 'hook 1' AND job_id = 'job_e7'"))
+    assert view.replay_jobs(["job_e7"], "", clock())
     outbox.register({"hook 1": hooks["hook 1"]})
     removed = 0
     while count := outbox.clean(clock()):
