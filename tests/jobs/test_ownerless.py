@@ -4,9 +4,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.rows import ActiveJob
+from ltx_mcp.jobs.workers import liveness
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from ltx_mcp.jobs.workers.liveness import FileLockLiveness
 from ltx_mcp.jobs.workers.ownerless import alive_workers, find_ownerless
@@ -57,3 +59,17 @@ def test_those_who_work_are_known_until_they_end(database: Database, home: Path)
     assert alive_workers(database, home) == {liveness.worker}
     liveness.end()
     assert alive_workers(database, home) == set()
+
+
+def test_a_worker_begins_though_somebody_looks_at_the_file_of_its_first_name(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["w_looked_at", "w_left_alone"]
+    monkeypatch.setattr(liveness, "new_worker", iter(names).__next__)
+    path = home / "workers" / "w_looked_at.lock"
+    path.parent.mkdir(parents=True)
+    worker = FileLockLiveness(home)
+    with FileLock(path, timeout=0):
+        worker.begin()
+    assert worker.worker == "w_left_alone"
+    worker.end()

@@ -73,7 +73,10 @@ class FileLockLiveness:
             while self._lock is None:
                 name = new_worker()
                 lock = FileLock(self._path(name), timeout=0, mode=FILE)
-                lock.acquire()
+                try:
+                    lock.acquire()
+                except Timeout:
+                    continue  # somebody looks whether it is alive, before it is
                 # a sweep may have removed the file after we made it and before we locked it
                 if self._path(name).exists():
                     self.worker, self._lock = name, lock
