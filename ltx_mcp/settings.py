@@ -78,7 +78,9 @@ class Settings:
         "FRAMES", "`off` where the host turns pictures into text: no answer of a tool holds one then", "on"
     )
     webhooks_text: str = _setting(
-        "WEBHOOKS", "a TOML file of the addresses that are told when a job has ended", "nobody is told"
+        "WEBHOOKS",
+        "a TOML file of who is told when a job has ended, and of providers that may say so here",
+        "nobody is told",
     )
     log_level: str = _setting("LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR, to stderr", "WARNING")
     log_format: str = _setting("LOG_FORMAT", "text, or json for one object a line", "text")

@@ -201,7 +201,8 @@ def _head(seen: Overview) -> Block:
     live = sum(each.jobs for each in seen.live)
     replicas = f"{seen.replicas} processes work" if seen.replicas > 1 else "1 process works"
     replicas = replicas if seen.replicas else "Nobody works"
-    sentences: list[Cell] = [f"{seen.at:%H:%M:%S} UTC. {replicas} on {_counted(live, 'live job')}."]
+    work = f"{replicas} on {_counted(live, 'live job')}" if live or seen.replicas else "Nothing is under way"
+    sentences: list[Cell] = [f"{seen.at:%H:%M:%S} UTC. {work}."]
     if seen.unknown:
         providers = ", ".join(f"{each.provider} {each.jobs}" for each in seen.unknown)
         oldest = min(each.oldest_at for each in seen.unknown if each.oldest_at) if seen.unknown else seen.at
