@@ -37,7 +37,7 @@ test-python: .venv/ready
 	rm -rf .venv-python
 	$(OTHER) -m venv --without-pip .venv-python
 	$(BIN)/python -m pip --python .venv-python/bin/python install --quiet --disable-pip-version-check --editable '.[test]'
-	.venv-python/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal tests/domain tests/cli tests/manifests
+	.venv-python/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal tests/domain tests/cli
 	rm -rf .venv-python
 
 check: .venv/ready
