@@ -19,6 +19,7 @@ from ltx_mcp.domain.job import Job, State
 from ltx_mcp.jobs.steps.context import WorkInProgress
 from ltx_mcp.jobs.steps.steps import Steps
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError, is_disk_failure
+from ltx_mcp.jobs.store.rounds import Round
 from ltx_mcp.jobs.store.rows import LostClaimError, NewJob, PlacedJob, PlacedSet
 from ltx_mcp.jobs.store.same import Repeat
 from ltx_mcp.jobs.store.store import ASKED_AT_A_TIME, Store
@@ -161,9 +162,12 @@ class Runner:
         """Claim everything that is due and can be served from here; returns how long to sleep."""
         try:
             await self.store.run_in_thread(self.liveness.beat)
-            while job := await self._claim():
-                self._start_job(job)
-            return await self._pause()
+            seen = await self._look()
+            if seen.has_due(self.now()):
+                while job := await self._claim():
+                    self._start_job(job)
+                seen = await self._look()
+            return await self._pause(seen)
         except LtxError as error:
             # a full disk or a locked file must not end the loop: the jobs are still there
             _log("nothing could be taken up", error)
@@ -174,12 +178,15 @@ class Runner:
             self.store.claim, self.liveness.worker, self.slots, self.now(), self.steps.able, self.repeatable
         )
 
-    async def _pause(self) -> float:
-        """Start what is claimed but does not run, and release orphans; returns how long to sleep."""
+    async def _look(self) -> Round:
+        """What this round has to act on; what is to be asked about again is due before that."""
         if anyio.current_time() >= self._ask_due_at and await self._recheck_due() < ASKED_AT_A_TIME:
             self._ask_due_at = anyio.current_time() + IDLE_POLL_S
+        return await self.store.run_in_thread(self.store.read_round, self.liveness.worker, self.steps.able)
+
+    async def _pause(self, seen: Round) -> float:
+        """Start what is claimed but does not run, and release orphans; returns how long to sleep."""
         able = self.steps.able
-        seen = await self.store.run_in_thread(self.store.read_round, self.liveness.worker, able)
         await self._recover_orphans(seen.owners)
         if not any([self.steps.can_serve(*account) for account in seen.accounts]):
             return IDLE_POLL_S

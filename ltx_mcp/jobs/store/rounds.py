@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Connection, Text, and_, case, func, literal_column, or_, select, text, update
 
 from ltx_mcp.domain.job import State
+from ltx_mcp.jobs.store.claims import MAX_AHEAD
 from ltx_mcp.jobs.store.rows import Account
 from ltx_mcp.jobs.store.schema import FREE, IS_LIVE, UNBLOCKED, jobs
 
@@ -36,6 +37,10 @@ class Round:
     to_wake: tuple[str, ...]
     accounts: frozenset[Account]
     next_at: datetime | None
+
+    def has_due(self, now: datetime) -> bool:
+        """Whether there may be a job to claim."""
+        return self.next_at is not None and not now < self.next_at <= now + MAX_AHEAD
 
 
 def read_round(connection: Connection, worker: str, of_accounts: ColumnElement[bool]) -> Round:
