@@ -131,6 +131,11 @@ def the_trace(received: Received, job_id: str) -> list[ReceivedSpan]:
     return [span for span in received.spans() if span.trace_id == trace_id]
 
 
+def is_whole(spans: list[ReceivedSpan]) -> bool:
+    """Whether every span that another one hangs on has come."""
+    return {span.parent_id for span in spans} <= {span.span_id for span in spans} | {""}
+
+
 def ancestors(span: ReceivedSpan, spans: list[ReceivedSpan]) -> list[str]:
     """The names from a span up to the first of its trace."""
     by_id = {each.span_id: each for each in spans}
@@ -206,6 +211,7 @@ def test_a_process_that_takes_a_job_over_goes_on_with_its_trace(
     world.wait_s, world.work_s = 0.0, ENDLESS_S
     job_id = first.ask("generate_video", prompt=PROMPT, provider="fal")["job_id"]
     wait_for(lambda: "job submit" in [span.name for span in of_job(received, job_id)], HANG_S)
+    wait_for(lambda: is_whole(the_trace(received, job_id)), HANG_S)  # what a process has not told yet dies with it
     first.process.kill()
     first.process.wait()
     world.work_s = 0.0
