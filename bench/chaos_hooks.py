@@ -94,7 +94,7 @@ class Hooks:
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        path, env = str(self._told), os.environ | {SECRETS: json.dumps({"everybody": self._old, "red": self._red})}
+        path, env = str(self._log), os.environ | {SECRETS: json.dumps({"everybody": self._old, "red": self._red})}
         command = [sys.executable, "-m", "bench.chaos_receiver", str(self._port), path, str(self._failing)]
         self._process = subprocess.Popen(command, env=env, cwd=ROOT)
         wait_for(self._listens, HANG_S)
@@ -105,7 +105,7 @@ class Hooks:
         self._process.kill()
         self._process.wait()
 
-    def mend(self) -> None:
+    def recover(self) -> None:
         """From now on it takes everything."""
         self._failing = 0.0
         self.kill()
@@ -125,11 +125,11 @@ class Hooks:
 
     def letters(self) -> list[Letter]:
         """All that came."""
-        lines = self._told.read_text(encoding="utf-8").splitlines() if self._told.exists() else []
+        lines = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
         return [Letter(**json.loads(line)) for line in lines]
 
     @property
-    def _told(self) -> Path:
+    def _log(self) -> Path:
         return self.folder / "letters.jsonl"
 
     def _listens(self) -> bool:

@@ -49,7 +49,7 @@ class Service:
     async def tell(self) -> float:
         """Have what was not told yet told now; how long that took, in seconds."""
         began = anyio.current_time()
-        await anyio.to_thread.run_sync(self.hooks.mend)
+        await anyio.to_thread.run_sync(self.hooks.recover)
         with anyio.move_on_after(CALM_S):
             while await anyio.to_thread.run_sync(count_waiting, self.engine):
                 await anyio.to_thread.run_sync(self.hooks.replay, self.fleet.env)

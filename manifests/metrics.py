@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ltx_mcp import telemetry
+
 
 @dataclass(frozen=True)
 class Series:
@@ -28,17 +30,10 @@ class Series:
         return frozenset(f"{self.prometheus}_{part}" for part in ("bucket", "count", "sum"))
 
 
-PLACED = Series("ltx.jobs.placed", "counter", ("provider", "operation"))
-ENDED = Series("ltx.jobs.ended", "counter", ("provider", "operation", "state"))
-LIVE = Series("ltx.jobs.live", "gauge", ("provider", "state"))
-UNKNOWN = Series("ltx.jobs.unknown", "gauge", ("provider",))
-ACCEPTED = Series("ltx.job.accept.duration", "histogram", ("provider",), "s")
-TOOK = Series("ltx.job.duration", "histogram", ("provider", "operation", "state"), "s")
-MONEY = Series("ltx.money", "gauge", ("bill",), "USD")
-BUDGET = Series("ltx.money.budget", "gauge", (), "USD")
-REFUSED = Series("ltx.refusals", "counter", ("code",))
-DELIVERED = Series("ltx.webhook.deliveries", "counter", ("webhook", "outcome"))
-WAITING = Series("ltx.webhook.waiting", "gauge", ("webhook",))
-REPLICAS = Series("ltx.replicas", "gauge")
+_FOUND = {each.name: Series(each.name, each.kind, each.attributes, each.unit) for each in telemetry.METRICS}
+SERIES = tuple(_FOUND.values())
 
-SERIES = (PLACED, ENDED, LIVE, UNKNOWN, ACCEPTED, TOOK, MONEY, BUDGET, REFUSED, DELIVERED, WAITING, REPLICAS)
+PLACED, ENDED, LIVE = _FOUND[telemetry.PLACED], _FOUND[telemetry.ENDED], _FOUND[telemetry.LIVE]
+UNKNOWN, ACCEPTED, TOOK = _FOUND[telemetry.UNKNOWN], _FOUND[telemetry.ACCEPTED], _FOUND[telemetry.TOOK]
+MONEY, BUDGET, REFUSED = _FOUND[telemetry.MONEY], _FOUND[telemetry.BUDGET], _FOUND[telemetry.REFUSED]
+DELIVERED, WAITING, REPLICAS = _FOUND[telemetry.DELIVERED], _FOUND[telemetry.WAITING], _FOUND[telemetry.REPLICAS]

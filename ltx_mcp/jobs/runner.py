@@ -162,11 +162,11 @@ class Runner:
         """Claim everything that is due and can be served from here; returns how long to sleep."""
         try:
             await self.store.run_in_thread(self.liveness.beat)
-            seen = await self._look()
+            seen = await self._read_round()
             if seen.has_due(self.now()):
                 while job := await self._claim():
                     self._start_job(job)
-                seen = await self._look()
+                seen = await self._read_round()
             return await self._pause(seen)
         except LtxError as error:
             # a full disk or a locked file must not end the loop: the jobs are still there
@@ -178,7 +178,7 @@ class Runner:
             self.store.claim, self.liveness.worker, self.slots, self.now(), self.steps.able, self.repeatable
         )
 
-    async def _look(self) -> Round:
+    async def _read_round(self) -> Round:
         """What this round has to act on; what is to be asked about again is due before that."""
         if anyio.current_time() >= self._ask_due_at and await self._recheck_due() < ASKED_AT_A_TIME:
             self._ask_due_at = anyio.current_time() + IDLE_POLL_S

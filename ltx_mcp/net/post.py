@@ -73,10 +73,10 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], policy: Egress
                 wait_s = read_retry_after(answer.headers.get("retry-after", ""), datetime.now(UTC))
                 return Posted(answer.status_code, wait_s)
     except UNREACHED as error:
-        raise NotPostedError(_words(error, within_s)) from error
+        raise NotPostedError(_reason(error, within_s)) from error
 
 
-def _words(error: Exception, within_s: float) -> str:
+def _reason(error: Exception, within_s: float) -> str:
     if isinstance(error, EgressBlocked):
         return str(error)
     return f"no answer within {within_s:g} s" if is_timeout(error) else "the connection failed"

@@ -345,7 +345,7 @@ def tell(store: Store, database: Database, home: Path, new_job: New, clock: Cloc
     outbox.register(hooks | {"hook 2": replace(hooks["hook 1"], name="hook 2")})
     fewer = replace(hooks["hook 1"], states=(State.SUCCEEDED, State.CANCELLED))
     outbox.register(hooks | {"hook 1": fewer})
-    run_through(outbox.look())
+    run_through(outbox.read_due())
     assert Gauges(database, home, ("fal",), Decimal(1)).read(clock())
     assert len(read_webhooks(home, address_of(database))) == 2
     cancelled = store.place(priced(new_job(prompt="told"), "0.30"), clock()).job

@@ -1,7 +1,5 @@
 """The dashboard and the alerts: Grafana and Prometheus read them, and they ask for what the server tells."""
 
-import importlib
-import importlib.util
 import json
 import re
 from typing import Any
@@ -15,14 +13,13 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from ltx_mcp.domain.job import State
 from manifests.make import FOLDER
-from manifests.metrics import SERIES, Series
+from manifests.metrics import SERIES
 from tests.manifests.conftest import read
 
 DASHBOARD = read("service/grafana/dashboard.json")
 PANELS: dict[str, Any] = {each["title"]: each for each in DASHBOARD["panels"] if each["type"] != "row"}
 RULES = yaml.safe_load((FOLDER / "service/prometheus/alerts.yaml").read_text(encoding="utf-8"))
 ALERTS: dict[str, Any] = {each["alert"]: each for group in RULES["groups"] for each in group["rules"]}
-CODE = "ltx_mcp.telemetry"
 BY_NAME = {name: each for each in SERIES for name in each.stored}
 ADDED = {"le"}
 """The label that a histogram's buckets have."""
@@ -39,12 +36,6 @@ def queries() -> dict[str, str]:
 
 def series_of(query: str) -> set[str]:
     return set(re.findall(r"\bltx_\w+", query))
-
-
-@pytest.mark.skipif(importlib.util.find_spec(CODE) is None, reason="this source has no metrics yet")
-def test_the_metrics_are_those_that_the_server_makes() -> None:
-    told = importlib.import_module(CODE).METRICS
-    assert {Series(each.name, each.kind, each.attributes, each.unit) for each in told} == set(SERIES)
 
 
 def test_grafanas_own_models_read_the_dashboard_and_lose_nothing() -> None:

@@ -14,12 +14,12 @@ async def check_bucket(settings: Settings) -> list[Finding]:
     if not settings.bucket:
         return []
     try:
-        return [await within(BUCKET_S, _look, settings)]
+        return [await within(BUCKET_S, _check, settings)]
     except TimeoutError:
         return [failure("bucket", f"{settings.bucket} does not answer within {BUCKET_S:g} s", MEND)]
 
 
-def _look(settings: Settings) -> Finding:
+def _check(settings: Settings) -> Finding:
     import anyio
 
     from ltx_mcp.jobs.bucket.objects import Objects

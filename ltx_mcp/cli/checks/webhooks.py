@@ -35,7 +35,7 @@ def check_webhooks(settings: Settings) -> list[Finding]:
     lines = [line for status in found for line in _of(status)]
     if is_open(path.resolve()):
         lines.append(warning("webhooks file", f"{path} is open to other users of this machine", f"chmod 600 {path}"))
-    return [*lines, *_differences(file, found)] or [fine("webhooks", _told(file))]
+    return [*lines, *_differences(file, found)] or [fine("webhooks", _targets(file))]
 
 
 def _registered(settings: Settings) -> "Sequence[WebhookStatus]":
@@ -80,7 +80,7 @@ def _differences(file: "Webhooks", found: "Sequence[WebhookStatus]") -> list[Fin
     return lines
 
 
-def _told(file: "Webhooks") -> str:
+def _targets(file: "Webhooks") -> str:
     if not file.outgoing:
         return "none in the file"
     return ", ".join(f"{hook.name} at {hook.host}" for hook in file.outgoing.values())

@@ -193,7 +193,14 @@ def _text(cell: Cell) -> str:
 
 def _blocks(seen: Overview, name_chars: int) -> list[Block]:
     """The blocks that have something to say."""
-    blocks = (_head(seen), _ended(seen), _live(seen), _spent(seen, name_chars), _told(seen), _slowest(seen, name_chars))
+    blocks = (
+        _head(seen),
+        _ended(seen),
+        _live(seen),
+        _spent(seen, name_chars),
+        _hooks(seen),
+        _slowest(seen, name_chars),
+    )
     return [block for block in blocks if block.rows or block.sentences]
 
 
@@ -257,7 +264,7 @@ def _slowest(seen: Overview, name_chars: int) -> Block:
     )
 
 
-def _told(seen: Overview) -> Block:
+def _hooks(seen: Overview) -> Block:
     return Block(
         [
             {

@@ -24,7 +24,7 @@ KEPT_UNKNOWN = timedelta(days=30)
 """A job that is asked about again may end as unknown once more, which is not told twice."""
 TOLD_WITHIN = timedelta(seconds=sum(AFTER_S)) + timedelta(days=1)
 BATCH = 500
-LOOK = (
+DUE = (
     "SELECT name, disabled_at, (SELECT next_at FROM deliveries WHERE webhook = name AND outcome = '' "
     "ORDER BY next_at LIMIT 1) FROM webhooks"
 )
@@ -103,9 +103,9 @@ class Outbox:
 
     # -- what is due -------------------------------------------------------------------------------------------------
 
-    async def look(self) -> Sequence[Due]:
+    async def read_due(self) -> Sequence[Due]:
         """All registered webhooks. Cheap; empty while nothing can be read."""
-        rows = await self._database.quick_read(LOOK, ())
+        rows = await self._database.quick_read(DUE, ())
         return [
             Due(name, disabled_at is not None, Moment().process_result_value(next_at, None))
             for name, disabled_at, next_at in rows

@@ -155,7 +155,7 @@ class WebhookSender:
         if not hooks:
             return []
         now = self._now()
-        seen = await self._outbox.look()
+        seen = await self._outbox.read_due()
         return [each for each in seen if each.webhook in hooks and each.next_at and each.next_at <= now]
 
     async def _take_up(self, hook: Webhook, due: Due) -> bool:
