@@ -89,8 +89,6 @@ async def test_a_film_for_which_the_disk_has_no_room_waits_and_says_so_and_comes
             assert view.error is not None
             assert "LTX_MCP_HOME" in (view.error.hint or "")
             assert "0.5 MB left" in job.status_message
-            told = [record for record in caplog.records if "could not be moved" in record.getMessage()]
-            assert {record.__dict__["trouble"] for record in told} == {"storage_failed"}  # one line a minute
             assert {path.suffix for path in videos.iterdir() if path != ballast} <= {".part"}
             ballast.unlink()
             job = await bench.end(job, within_s=SAVED_S)
@@ -101,6 +99,8 @@ async def test_a_film_for_which_the_disk_has_no_room_waits_and_says_so_and_comes
                 1,
             )
             assert {path.suffix for path in videos.iterdir()} == {".mp4", ".json", ".jpg"}
+    told = [record for record in caplog.records if "could not be moved" in record.getMessage()]
+    assert {record.__dict__["trouble"] for record in told} == {"storage_failed"}  # one line a minute
 
 
 async def test_a_disk_that_is_full_for_the_database_too_costs_no_film_and_no_second_order(
