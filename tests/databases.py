@@ -4,6 +4,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psutil import NoSuchProcess
 
-STARTS = 6
+STARTS = 30
 OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
@@ -74,9 +75,10 @@ class PostgresServer:
         for left in reversed(range(STARTS)):
             try:
                 return start()
-            except subprocess.SubprocessError:
+            except (subprocess.SubprocessError, AssertionError):  # AssertionError: one that was begun is not ready yet
                 if not left:
                     raise
+                time.sleep(1)
         return None
 
     @contextmanager

@@ -142,10 +142,10 @@ def test_an_adopted_order_is_counted_by_the_budget_and_never_refused(
 # -- at the emulated providers ----------------------------------------------------------------------------------
 
 
-async def lost_order(bench: Bench, provider: str) -> tuple[Job, str]:
+async def lost_order(bench: Bench, provider: str, request_key: str = "") -> tuple[Job, str]:
     """An order that was taken while its answer was cut off, and its name at the provider."""
     bench.world.faults.append(Fault(provider, "submit", "drop_after"))
-    job = await bench.order(text(provider=provider))
+    job = await bench.order(text(provider=provider, request_key=request_key))
     assert (job.state, job.provider_ref) == (State.UNKNOWN, None)
     return job, bench.orders(provider)[0].id
 
@@ -194,10 +194,9 @@ async def test_a_found_order_is_not_a_new_job_while_it_may_belong_to_an_unknown_
 @pytest.mark.anyio
 async def test_a_retry_sends_a_second_order_and_only_then(home: Path, emulator: Emulated) -> None:
     async with opened(home, emulator) as bench:
-        job, _ = await lost_order(bench, "netwrck")
-        again = await bench.jobs.order(text(provider="netwrck"), "local")
-        assert len(bench.orders()) == 1
+        job, _ = await lost_order(bench, "netwrck", request_key="kite")
+        again = await bench.jobs.order(text(provider="netwrck", request_key="kite"), "local")
+        assert (again.job.id, len(bench.orders())) == (job.id, 1)
         retried = await bench.jobs.person.resolve(job.id, Resolution.RETRY)
         ended = await bench.end(retried)
         assert (ended.state, len(bench.orders())) == (State.SUCCEEDED, 2)
-        assert again.job.id == job.id
