@@ -1,13 +1,19 @@
 """Opening, migrating, syncing and losing the database, on SQLite and on PostgreSQL; disks that no database likes."""
 
+import gc
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import LiteralString
 
+import anyio
+import anyio.to_thread
+import psycopg
 import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import ProgrammingError
@@ -21,8 +27,10 @@ from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers import heartbeat
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
 from tests.conftest import ENDS_S, Clock
-from tests.databases import PostgresServer
+from tests.databases import OTHERS, PostgresServer
+from tests.jobs.test_processes import wait_for
 from tests.jobs.test_store import New
+from tests.patience import HANG_S
 
 # -- opening ----------------------------------------------------------------------------------------------------
 
@@ -143,6 +151,28 @@ def test_a_server_that_falls_silent_is_not_waited_for(
 
 
 # -- who is alive -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_a_read_that_nobody_waits_for_leaves_no_connection_behind(home: Path, postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    database = Database.open(home, url)
+    with psycopg.connect(url, autocommit=True) as other, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+
+        def wait_until(query: LiteralString) -> None:
+            wait_for(lambda: other.execute(query).fetchone() == (True,), HANG_S)
+
+        other.execute("SELECT pg_advisory_lock(7)")
+        async with anyio.create_task_group() as group:
+            group.start_soon(database.quick_read, "SELECT pg_advisory_lock(7)", ())
+            await anyio.to_thread.run_sync(wait_until, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            group.cancel_scope.cancel()
+        database.close()
+        other.execute("SELECT pg_advisory_unlock(7)")
+        wait_until(f"SELECT ({OTHERS}) = 0")
+        gc.collect()
+    assert [str(each.message) for each in told] == []
 
 
 @pytest.fixture

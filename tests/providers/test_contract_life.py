@@ -66,8 +66,9 @@ async def test_an_order_waits_runs_and_is_done(bench: Bench, provider: str) -> N
         bench.orders()[0].placed_at -= timedelta(seconds=HANG_S * 1.5)  # to the middle of the work
         await _told(bench, placed, at_work)
         bench.world.work_s = 0.0
-    job = await bench.jobs.get(placed.id, CALLER)
-    assert (job.state, job.bill, bench.states(job)) == (State.SUCCEEDED, ChargeState.BOOKED, LIFE)
+    job, seen = await bench.jobs.get(placed.id, CALLER), bench.states(placed)
+    assert (job.state, job.bill) == (State.SUCCEEDED, ChargeState.BOOKED)
+    assert seen == [state for state in LIFE if state in seen]  # one that passes quickly may be missed
     assert [each.what for each in await bench.history(job)] == [
         "placed",
         "submitting",

@@ -8,6 +8,7 @@ import pytest
 from ltx_mcp.domain.job import State
 from ltx_mcp.presentation.next_steps import JobContext, next_step
 from tests.conftest import Emulated
+from tests.patience import HANG_S
 from tests.providers.bench import opened, text
 
 pytestmark = pytest.mark.anyio
@@ -18,8 +19,12 @@ TWO = 'name = "ltx"\nslots = 2'
 
 async def test_no_more_orders_are_under_way_than_the_account_may_have(home: Path, emulator: Emulated) -> None:
     async with opened(home, emulator, overlay=TWO) as bench:
-        bench.world.work_s = 0.4
+        bench.world.work_s = 3600
         jobs = [await bench.place(text(provider="ltx", prompt=f"pond {n}")) for n in range(6)]
+        with anyio.fail_after(HANG_S):
+            while len(bench.orders("ltx")) < 2:
+                await anyio.sleep(0.01)
+        bench.world.work_s = 0.4
         most = 0
         while not await bench.jobs.is_idle():
             under_way = [bench.world.status(order) != "done" for order in bench.orders("ltx")]

@@ -49,7 +49,7 @@ class Dialect(Protocol):
         """Whether a failed transaction was rolled back for certain and may succeed the next time."""
 
     def close(self) -> None:
-        """Close what is not in the pool."""
+        """What the pool does not close by itself; it is called before the pool closes."""
 
 
 class Database:
@@ -138,8 +138,8 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
         self.kind.close()
+        self._engine.dispose()
 
     @contextmanager
     def _database_errors(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
@@ -34,6 +35,7 @@ class Postgres:
     def __init__(self, url: str) -> None:
         self._url = read_url(url)
         self._engine: Engine | None = None
+        self._is_closed = False
         self._log_at = 0.0
 
     def make_engine(self, connections: int) -> Engine:
@@ -62,6 +64,7 @@ class Postgres:
             hide_parameters=True,
         )
         event.listen(self._engine, "begin", _on_begin)
+        event.listen(self._engine, "checkin", self._on_checkin)
         return self._engine
 
     def lock(self, connection: Connection, name: str) -> None:
@@ -102,7 +105,12 @@ class Postgres:
         return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", "") == DEADLOCK
 
     def close(self) -> None:
-        """Nothing to close outside the pool."""
+        """From now on a connection that comes back, of a read that was not waited for, is closed."""
+        self._is_closed = True
+
+    def _on_checkin(self, connection: object, entry: ConnectionPoolEntry) -> None:
+        if self._is_closed:
+            entry.invalidate()
 
 
 def lock_key(name: str) -> int:
