@@ -78,6 +78,28 @@ async def test_every_kind_of_call_is_answered_by_either(balancer: Balancer, era:
                 assert len(film.read()) == view["size_bytes"]
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_who_waits_hears_of_progress_whichever_of_them_works(
+    balancer: Balancer, world: Emulated, era: Era
+) -> None:
+    """The film goes on only once its waiting caller has been told something of it."""
+    heard: list[str] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message or "")
+        world[1].work_s = 0.3
+
+    async with Client(f"{balancer.address}/mcp", mode=era) as client:
+        for number in range(ROUNDS):
+            world[1].work_s = ENDLESS_S
+            heard.clear()
+            placed = structured(await client.call_tool("generate_video", {"prompt": f"pond {number}", **CHEAP}))
+            waiting = {"job_id": placed["job_id"], "wait_seconds": 50}
+            view = structured(await client.call_tool("check_job", waiting, progress_callback=note))
+            assert view["state"] == "succeeded"
+            assert heard[0] != heard[-1] == "succeeded"
+
+
 async def test_a_question_asked_by_one_is_answered_at_the_other(balancer: Balancer, world: Emulated) -> None:
     questions: list[str] = []
     world[1].work_s = ENDLESS_S
