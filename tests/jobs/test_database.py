@@ -2,12 +2,15 @@
 
 import gc
 import logging
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import LiteralString
 
@@ -23,6 +26,7 @@ from ltx_mcp.jobs.filesystem import check_disk, find_file_system
 from ltx_mcp.jobs.store import errors, postgres_connection, schema
 from ltx_mcp.jobs.store import postgres as module
 from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.large import migrate_large
 from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.jobs.workers import heartbeat
 from ltx_mcp.jobs.workers.heartbeat import HeartbeatLiveness
@@ -104,20 +108,54 @@ def test_a_wrong_statement_of_ours_is_not_told_as_a_database_out_of_reach(home: 
 # -- PostgreSQL out of reach ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("url", ["postgresql://u:s3cret@127.0.0.1:9/db", "postgresql://u:s3cret@[::1]:9/db"])
-def test_a_database_that_is_not_there_is_told_without_place_or_password(home: Path, url: str) -> None:
+@pytest.mark.parametrize("to", ["u:s3cret@127.0.0.1:9/db", "u:s3cret@[::1]:9/db", "u:s3cret%20word@127.0.0.1:9/db"])
+def test_a_database_that_is_not_there_is_told_without_place_or_password(home: Path, to: str) -> None:
     with pytest.raises(errors.DatabaseUnavailableError, match="Jobs under way are not lost") as caught:
-        Database.open(home, url)
+        Database.open(home, f"postgresql://{to}")
     assert ":9: connection" in caught.value.where
     assert ":9" not in str(caught.value)
     assert "s3cret" not in f"{caught.value} {caught.value.where}"
 
 
-@pytest.mark.parametrize("url", ["mysql://u:s3cret@h/db", "postgresql://u:s3cret@h:port/db"])
-def test_an_address_of_another_kind_is_refused_without_showing_it(home: Path, url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:s3cret@h/db",
+        "postgresql://u:s3cret@h:port/db",
+        "postgresql://u:s3cret@h/db?sslmod=require",
+        "postgresql://u:s3cret%00@h/db",
+    ],
+)
+@pytest.mark.parametrize("way", ["server", "migrate"])
+def test_an_address_of_another_kind_is_refused_without_showing_it(home: Path, url: str, way: str) -> None:
     with pytest.raises(SetupError, match="postgresql://user:password") as caught:
-        Database.open(home, url)
+        Database.open(home, url) if way == "server" else migrate_large(url, lambda line: None)
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_space_in_an_address_reaches_the_server_as_one(home: Path, postgres: PostgresServer) -> None:
+    url = f"{postgres.new_database()}&options=-c%20work_mem%3D77kB"
+    with closing(Database.open(home, url)) as database, database.read() as connection:
+        assert connection.exec_driver_sql("SHOW work_mem").scalar() == "77kB"
+
+
+def test_a_missing_driver_is_told_with_what_installs_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for opens in (partial(Database.open, home), partial(migrate_large, say=lambda line: None)):
+        with pytest.raises(SetupError, match="psycopg") as caught:
+            opens(url="postgresql://u@127.0.0.1:9/db")
+        assert "pip install" in caught.value.hint
+
+
+@pytest.mark.anyio
+async def test_a_quick_read_finds_nothing_while_all_connections_are_in_use(
+    home: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POOL_TIMEOUT_S", 0.1)
+    with closing(Database.open(home, postgres.new_database(), connections=1)) as database:
+        with database.read():
+            assert await database.quick_read("SELECT 1", ()) == []
+        assert list(await database.quick_read("SELECT 1", ())) == [(1,)]
 
 
 @pytest.mark.parametrize("noticed", [True, False])

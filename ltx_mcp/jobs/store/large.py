@@ -10,7 +10,7 @@ from sqlalchemy.pool import NullPool
 from ltx_mcp.domain.errors import ErrorCode, SetupError
 from ltx_mcp.jobs.store.errors import DatabaseUnavailableError
 from ltx_mcp.jobs.store.migrations import STEPS, beside_of, migrate, read_version, write_version
-from ltx_mcp.jobs.store.postgres import Postgres, lock_key, read_url
+from ltx_mcp.jobs.store.postgres import Postgres, address_of, lock_key, read_url
 
 LARGE = 20_000
 """Jobs, from which on a database is large."""
@@ -40,8 +40,10 @@ def is_migrated(connection: Connection) -> bool:
 def migrate_large(url: str, say: Say) -> int:
     """Bring the shared database at `url` to the newest form, without a time limit and while servers use it; returns the
     form that it had. What was broken off goes on where it was. Raises SetupError."""
+    read = read_url(url)
+    address_of(read)  # what SQLAlchemy says of an address may hold its password
     try:
-        engine = create_engine(read_url(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        engine = create_engine(read, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             _check_alone(connection)
             first = read_version(connection)

@@ -40,15 +40,9 @@ class Postgres:
 
     def make_engine(self, connections: int) -> Engine:
         """The pool; a connection is tested before use, so that a restart of the server causes no error."""
-        try:
-            from ltx_mcp.jobs.store.postgres_connection import WatchedConnection
-        except ModuleNotFoundError as error:
-            raise SetupError(
-                ErrorCode.STORAGE_FAILED,
-                "LTX_MCP_DATABASE_URL names a PostgreSQL database, and its driver psycopg is not installed.",
-                "Install it here: pip install 'psycopg[binary]'.",
-            ) from error
-        address = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        address = address_of(self._url)
+        from ltx_mcp.jobs.store.postgres_connection import WatchedConnection
+
         self._engine = create_engine(
             self._url,
             creator=lambda: WatchedConnection.connect(
@@ -83,7 +77,7 @@ class Postgres:
         try:
             with self._engine.connect() as connection:
                 return list(connection.exec_driver_sql(query, values))
-        except DBAPIError:
+        except (DBAPIError, PoolTimeout):
             return []
 
     def failed(self, error: Exception) -> DatabaseUnavailableError:
@@ -125,11 +119,37 @@ def read_url(url: str) -> URL:
     except (ArgumentError, ValueError):
         read = None
     if read is None or read.drivername not in ("postgresql", "postgres"):
-        raise SetupError(
-            ErrorCode.INVALID_REQUEST,
-            "LTX_MCP_DATABASE_URL cannot be used; give an address such as postgresql://user:password@host:5432/name.",
-        )
+        raise _unusable()
     return read.set(drivername="postgresql+psycopg")
+
+
+def address_of(url: URL) -> str:
+    """The same as its driver reads it. Raises SetupError, also where there is no driver; what the driver says of an
+    address may hold its password."""
+    try:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+    except ModuleNotFoundError as error:
+        raise SetupError(
+            ErrorCode.STORAGE_FAILED,
+            "LTX_MCP_DATABASE_URL names a PostgreSQL database, and its driver psycopg is not installed.",
+            "Install it here: pip install 'psycopg[binary]'.",
+        ) from error
+    server, mark, options = url.set(drivername="postgresql").render_as_string(hide_password=False).partition("?")
+    # SQLAlchemy leaves a space as it is, or makes it a plus: libpq refuses the one and takes the other as a plus
+    address = server.replace(" ", "%20") + mark + options.replace("+", "%20")
+    try:
+        conninfo_to_dict(address)
+    except ProgrammingError:
+        raise _unusable() from None
+    return address
+
+
+def _unusable() -> SetupError:
+    return SetupError(
+        ErrorCode.INVALID_REQUEST,
+        "LTX_MCP_DATABASE_URL cannot be used; give an address such as postgresql://user:password@host:5432/name.",
+    )
 
 
 def _first_line(error: Exception) -> str:
