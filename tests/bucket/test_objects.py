@@ -3,20 +3,26 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from ltx_mcp.cli.checks.bucket import check_bucket
 from ltx_mcp.domain.errors import SetupError
 from ltx_mcp.domain.request import Input
+from ltx_mcp.jobs.bucket import objects as module
 from ltx_mcp.jobs.bucket.files import BucketFiles
 from ltx_mcp.jobs.bucket.objects import SETTING, Objects
 from ltx_mcp.jobs.bucket.origin import origin_of
 from ltx_mcp.jobs.store.errors import BucketUnavailableError
 from ltx_mcp.settings import read_settings
 from tests.bucket.seaweed import S3Server
+from tests.bucket.slow_store import FILM, SlowStore
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
 
@@ -120,3 +126,56 @@ async def test_inputs_that_no_job_uses_go_when_their_time_is_over(s3: S3Server, 
     assert [await files.has(files.input(each)) for each in given] == [True, True]
     files.remove_inputs(lambda digests: {*digests} - {given[0].sha256}, before + timedelta(days=1))
     assert [await files.has(files.input(each)) for each in given] == [False, True]
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowStore]:
+    monkeypatch.setattr(module, "RETRY_S", 0)
+    store = SlowStore()
+    for name, value in (KEYS | {"AWS_ENDPOINT_URL": store.url}).items():
+        monkeypatch.setenv(name, value)
+    yield store
+    store.close()
+
+
+async def test_a_film_may_take_longer_to_go_up_than_a_store_may_be_silent(
+    slow: SlowStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SILENT_S", 1)
+    monkeypatch.setattr(module, "PART_S", int(HANG_S))
+    film = tmp_path / "film.mp4"
+    film.write_bytes(FILM)
+    objects = Objects("s3://films", lambda name: os.environ.get(name, ""))
+    async with anyio.create_task_group() as group:
+        group.start_soon(objects.put, "film.mp4", film, "video/mp4")
+        assert await anyio.to_thread.run_sync(slow.is_under_way.wait, HANG_S)
+        with pytest.raises(BucketUnavailableError):  # which began later, and is not waited for any more
+            await objects.read("silent")
+        slow.may_go_on.set()
+
+
+async def test_a_film_may_take_longer_to_come_than_one_of_its_parts_to_go_up(
+    slow: SlowStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SILENT_S", int(HANG_S))
+    monkeypatch.setattr(module, "PART_S", 1)
+    film, came = tmp_path / "film.mp4", tmp_path / "came.mp4"
+    film.write_bytes(FILM)
+    objects = Objects("s3://films", lambda name: os.environ.get(name, ""))
+    async with anyio.create_task_group() as group:
+        group.start_soon(objects.get, "film.mp4", came, lambda size: None)
+        assert await anyio.to_thread.run_sync(slow.is_under_way.wait, HANG_S)
+        with pytest.raises(BucketUnavailableError):
+            await objects.put("silent", film, "video/mp4")
+        slow.may_go_on.set()
+    assert came.read_bytes() == FILM
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"])
+async def test_a_plain_address_may_have_any_name_that_the_library_reads(
+    s3: S3Server, bucket: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv(name, s3.url)
+    objects = Objects(bucket, lambda asked: os.environ.get(asked, ""))
+    assert await objects.create("first", b"x", "text/plain")

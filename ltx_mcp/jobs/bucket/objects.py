@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import anyio.to_thread
 
 from ltx_mcp.domain.errors import ErrorCode, SetupError
+from ltx_mcp.jobs.bucket.origin import origin_of
 from ltx_mcp.jobs.store.errors import BucketUnavailableError
 from ltx_mcp.private import open_private
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 Method = Literal["GET", "HEAD"]
 
 LINK_LIFE = timedelta(minutes=10)
-CONNECT_S, SILENT_S, REQUEST_S = 5, 20, 120
-"""How long to wait for a connection, for the next bytes, and for a whole request, such as one part of a film."""
+CONNECT_S, SILENT_S, PART_S, FILM_S = 5, 20, 120, 3600
+"""How long to wait for a connection, for the next bytes of an answer, until one part of a film is up and answered, and
+until a whole film has come."""
 RETRY_S = 10
 CHUNK_BYTES = 1 << 20
 PARTS_AT_ONCE = 1
@@ -47,15 +49,20 @@ class Objects:
                 "Install it here: pip install obstore.",
             ) from error
         self._api, self._failure, self._already = obstore, BaseError, AlreadyExistsError
-        client: ClientConfig = {
-            "allow_http": lookup("AWS_ENDPOINT_URL").startswith("http://"),
-            "connect_timeout": f"{CONNECT_S}s",
-            "read_timeout": f"{SILENT_S}s",
-            "timeout": f"{REQUEST_S}s",
-        }
         retry: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=RETRY_S)}
+
+        def store(silent_s: int, request_s: int) -> "S3Store":
+            client: ClientConfig = {
+                "allow_http": origin_of(address, lookup).startswith("http://"),
+                "connect_timeout": f"{CONNECT_S}s",
+                "read_timeout": f"{silent_s}s",
+                "timeout": f"{request_s}s",
+            }
+            return cast("S3Store", from_url(address, client_options=client, retry_config=retry))
+
         try:
-            self._store = cast("S3Store", from_url(address, client_options=client, retry_config=retry))
+            self._store = store(SILENT_S, FILM_S)
+            self._putting = store(PART_S, PART_S)  # while something goes up, the store is silent
         except (BaseError, ValueError) as error:
             raise SetupError(
                 ErrorCode.STORAGE_FAILED,
@@ -67,7 +74,8 @@ class Objects:
         """Write a file, in parts where it is large."""
         kind = {"Content-Type": mime_type}
         with self._failures():
-            await self._api.put_async(self._store, name, _pieces(path), attributes=kind, max_concurrency=PARTS_AT_ONCE)
+            source = _pieces(path)
+            await self._api.put_async(self._putting, name, source, attributes=kind, max_concurrency=PARTS_AT_ONCE)
 
     async def create(self, name: str, content: bytes, mime_type: str) -> bool:
         """Write a small object; False where one is there already, which then stays."""
