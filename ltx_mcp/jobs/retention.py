@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import anyio.from_thread
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, insert, literal_column, select
 
 from ltx_mcp.domain.errors import LtxError
@@ -38,17 +39,19 @@ class Retention:
         """Clear every hour."""
         while True:
             try:
-                if cleared := await self.database.run_in_thread(self.clear, now()):
+                if cleared := await self.database.run_in_thread(self.clear, now(), anyio.from_thread.check_cancelled):
                     logger.info("%d old jobs were removed", cleared)
             except LtxError as error:
                 logger.error("old jobs could not be removed: %s", error)
             await sleep(EVERY_S)
 
-    def clear(self, now: datetime) -> int:
-        """Remove what ended too long ago; returns how many jobs. Blocking; raises SetupError(storage_failed)."""
+    def clear(self, now: datetime, check: Callable[[], None] = lambda: None) -> int:
+        """Remove what ended too long ago; returns how many jobs. Blocking, for a long time where there are many, so
+        `check` is called between them and may raise. Raises SetupError(storage_failed)."""
         before, cleared = now - timedelta(days=self.keep_days), 0
         while old := self._old(before):
             for job_id in old:
+                check()
                 self.files.remove_video(job_id)  # before the row, so that a crash in between leaves nothing behind
             self._remove(old)
             cleared += len(old)

@@ -1,10 +1,12 @@
 """Clearing up what ended long ago: only where it was asked for, and never what still matters."""
 
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from sqlalchemy.exc import IntegrityError
 
@@ -187,3 +189,27 @@ async def test_the_setting_clears_the_home_while_jobs_are_open_and_lets_them_clo
             await jobs.stop()
     assert Store(database).get(job_id) is None
     database.close()
+
+
+@pytest.mark.anyio
+async def test_who_closes_does_not_wait_until_all_is_cleared(
+    store: Store, database: Database, home: Path, new_job: New, clock: Clock
+) -> None:
+    begun, may_go_on = threading.Event(), threading.Event()
+    removed: list[str] = []
+
+    class SlowFiles(FileStore):
+        def remove_video(self, job_id: str) -> None:
+            removed.append(job_id)
+            begun.set()
+            may_go_on.wait(HANG_S)
+
+    for number in range(3):
+        finished(store, FileStore(home), new_job, clock, prompt=f"pond {number}")
+    clock.turn(days=DAYS + 1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(Retention(database, SlowFiles(home), DAYS).run, clock, anyio.sleep)
+        assert await anyio.to_thread.run_sync(begun.wait, HANG_S)
+        group.cancel_scope.cancel()
+        may_go_on.set()
+    assert len(removed) == 1
