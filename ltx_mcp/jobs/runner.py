@@ -1,6 +1,6 @@
 """The loop: claims due jobs, runs each of them step by step, and releases them when it is stopped.
 
-Without a live job it only polls once a minute.
+Without a live job it only polls once a minute, or as often as others have to know that it is alive.
 """
 
 import logging
@@ -72,7 +72,7 @@ class Runner:
         place = self.store.place if new.takes == 1 else self.store.place_set
         if not is_ours or self._is_stopping:
             return place(new, now, repeat)
-        self.liveness.beat()  # without a live job the last one may be a minute old
+        self.liveness.beat()  # without a live job the last one is some time ago
         return place(new, now, repeat, self.liveness.worker)
 
     def begin(self, job: Job) -> None:
@@ -96,7 +96,7 @@ class Runner:
             with anyio.CancelScope() as self._running:
                 async with anyio.create_task_group() as self._group:
                     while (pause := await self._tick()) < IDLE_POLL_S or not until_idle:
-                        await self._sleep(pause)
+                        await self._sleep(min(pause, self.liveness.idle_s))
         finally:
             self._group = None
             self._stopped.set()

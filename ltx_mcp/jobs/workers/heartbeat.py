@@ -16,6 +16,8 @@ from ltx_mcp.jobs.workers.liveness import new_worker
 
 BEAT_S = 5.0
 LEASE_S = 30.0
+IDLE_S = LEASE_S / 3
+"""A process without work is to be known too, and its own silence must not keep it from judging others."""
 KEPT = timedelta(hours=1)
 CLOCK = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS at").columns(at=Moment)
 UP_SINCE = text("SELECT CAST(extract(epoch FROM pg_postmaster_start_time()) * 1000000 AS BIGINT) AS at").columns(
@@ -29,6 +31,7 @@ class HeartbeatLiveness:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.worker = ""
+        self.idle_s = IDLE_S
         self._beaten_at: datetime | None = None
         self._next_s = 0.0
         self._judges_from: datetime | None = None

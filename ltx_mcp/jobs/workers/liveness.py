@@ -5,6 +5,7 @@ suspended process keeps its lock, so its jobs are not taken over. For several ma
 import hashlib
 import platform
 import secrets
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
@@ -15,15 +16,17 @@ from ltx_mcp.private import FILE, make_folder
 
 
 class Liveness(Protocol):
-    """Proves that this process is alive, and checks others. Blocking."""
+    """Proves that this process is alive, and checks others. Blocking. `idle_s`: within what time a process without work
+    has to `beat`."""
 
     worker: str
+    idle_s: float
 
     def begin(self) -> None:
         """Become alive under a new name. Raises SetupError(storage_failed)."""
 
     def beat(self) -> None:
-        """Renew the proof; called every second or so while jobs are claimed."""
+        """Renew the proof; called every second or so while jobs are claimed, and else within `idle_s`."""
 
     def end(self) -> None:
         """From now on this process counts as dead."""
@@ -65,6 +68,7 @@ class FileLockLiveness:
     def __init__(self, home: Path) -> None:
         self._folder = home / "workers"
         self.worker = ""
+        self.idle_s = inf
         self._lock: FileLock | None = None
 
     def begin(self) -> None:
