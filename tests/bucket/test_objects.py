@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,15 +14,20 @@ import pytest
 
 from ltx_mcp.cli.checks.bucket import check_bucket
 from ltx_mcp.domain.errors import SetupError
+from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.bucket import objects as module
 from ltx_mcp.jobs.bucket.files import BucketFiles
 from ltx_mcp.jobs.bucket.objects import SETTING, Objects
 from ltx_mcp.jobs.bucket.origin import origin_of
+from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.errors import BucketUnavailableError
+from ltx_mcp.jobs.store.store import Store
 from ltx_mcp.settings import read_settings
 from tests.bucket.seaweed import S3Server
 from tests.bucket.slow_store import FILM, SlowStore
+from tests.conftest import Clock
+from tests.jobs.test_store import New
 from tests.patience import HANG_S
 
 pytestmark = pytest.mark.anyio
@@ -179,3 +185,19 @@ async def test_a_plain_address_may_have_any_name_that_the_library_reads(
     monkeypatch.setenv(name, s3.url)
     objects = Objects(bucket, lambda asked: os.environ.get(asked, ""))
     assert await objects.create("first", b"x", "text/plain")
+
+
+async def test_who_was_second_with_a_film_shows_the_pictures_of_the_first(
+    s3: S3Server, bucket: str, tmp_path: Path, home: Path, new_job: New, clock: Clock
+) -> None:
+    with closing(Database.open(home)) as database:
+        job = Store(database).place(new_job(), clock()).job
+    for name in ("one", "two"):
+        files = BucketFiles(tmp_path / name, opened(bucket, s3))
+        files.part(job).write_text(name)
+        files.sheet(job.id).write_text(name)
+        await files.save_video(job, files.part(job), VideoInfo(6.0, 1920, 1080, 25.0, 150, True, 3))
+    for path in (files.video(job.id), files.sheet(job.id)):
+        brought = await files.bring(path)
+        assert brought is not None
+        assert brought.read_text() == "one"

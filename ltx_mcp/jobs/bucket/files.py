@@ -115,6 +115,8 @@ class BucketFiles(FileStore):
                 self._cache.add(part, self.video(job.id), is_needed=False)
             else:
                 logger.warning("%s: another process has kept another film of it", job.id)
+                for picture in (self.sheet(job.id), self.poster(job.id)):
+                    picture.unlink(missing_ok=True)
         self.drop_parts(job)
 
     async def save_input(self, given: Input, found: Path) -> None:
