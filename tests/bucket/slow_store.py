@@ -13,7 +13,8 @@ PARTS = b"<Parts><UploadId>1</UploadId><ETag>1</ETag></Parts>"
 
 
 class SlowStore:
-    """It takes a film, and gives one, as slowly as it is told, and says nothing about what is called silent."""
+    """It takes a film, and gives one, as slowly as it is told, says nothing about what is called silent, and has no
+    bucket that is called gone."""
 
     def __init__(self) -> None:
         self.is_under_way, self.may_go_on, self.may_end = (threading.Event() for _ in range(3))
@@ -41,7 +42,8 @@ class _Slowly(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
         self._begin(len(PARTS))
-        self.wfile.write(PARTS)
+        if not self._is_gone:
+            self.wfile.write(PARTS)
 
     def do_DELETE(self) -> None:
         self._begin(0)
@@ -49,7 +51,8 @@ class _Slowly(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
         self._store.is_under_way.set()
-        (self._store.may_end if "silent" in self.path else self._store.may_go_on).wait(HANG_S)
+        if not self._is_gone:
+            (self._store.may_end if "silent" in self.path else self._store.may_go_on).wait(HANG_S)
         self._begin(0)
 
     def do_GET(self) -> None:
@@ -63,8 +66,14 @@ class _Slowly(BaseHTTPRequestHandler):
         self._store.may_go_on.wait(HANG_S)
         self.wfile.write(FILM[half:])
 
+    @property
+    def _is_gone(self) -> bool:
+        return self.path.startswith("/gone/")
+
     def _begin(self, size_bytes: int) -> None:
-        self.send_response(200)
+        if self._is_gone:
+            size_bytes = 0
+        self.send_response(404 if self._is_gone else 200)
         self.send_header("ETag", '"1"')
         self.send_header("Last-Modified", "Sun, 01 Nov 2026 12:00:00 GMT")
         self.send_header("Content-Length", str(size_bytes))

@@ -201,3 +201,21 @@ async def test_who_was_second_with_a_film_shows_the_pictures_of_the_first(
         brought = await files.bring(path)
         assert brought is not None
         assert brought.read_text() == "one"
+
+
+async def test_a_bucket_that_is_gone_is_told_like_one_that_is_away(slow: SlowStore, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"x")
+    objects = Objects("s3://gone", lambda name: os.environ.get(name, ""))
+    for write in (objects.put("film.mp4", film, "video/mp4"), objects.create("film.json", b"{}", "application/json")):
+        with pytest.raises(BucketUnavailableError, match="does not answer") as raised:
+            await write
+        assert raised.value.__suppress_context__
+
+
+async def test_a_film_that_is_gone_from_this_disk_is_not_told_as_a_bucket_that_is_away(
+    slow: SlowStore, tmp_path: Path
+) -> None:
+    objects = Objects("s3://films", lambda name: os.environ.get(name, ""))
+    with pytest.raises(FileNotFoundError, match=r"film\.mp4"):
+        await objects.put("film.mp4", tmp_path / "film.mp4", "video/mp4")

@@ -139,7 +139,9 @@ class Objects:
     def _failures(self) -> Iterator[None]:
         try:
             yield
-        except (self._failure, ConnectionError, TimeoutError) as error:
+        except (self._failure, ConnectionError, TimeoutError, FileNotFoundError) as error:
+            if isinstance(error, FileNotFoundError) and error.errno is not None:
+                raise  # a file of this machine; without a number it is a bucket that is gone
             kinds = self._api.exceptions
             refused = isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError)
             raise BucketUnavailableError(
