@@ -219,3 +219,14 @@ async def test_a_film_that_is_gone_from_this_disk_is_not_told_as_a_bucket_that_i
     objects = Objects("s3://films", lambda name: os.environ.get(name, ""))
     with pytest.raises(FileNotFoundError, match=r"film\.mp4"):
         await objects.put("film.mp4", tmp_path / "film.mp4", "video/mp4")
+
+
+@pytest.mark.parametrize("content", [b"<html>log in first</html>", b"[]", b'{"film": {"hue": 3}}'])
+async def test_an_answer_that_is_none_of_ours_is_a_bucket_that_does_not_answer_as_it_should(
+    s3: S3Server, bucket: str, home: Path, new_job: New, clock: Clock, content: bytes
+) -> None:
+    with closing(Database.open(home)) as database:
+        job = Store(database).place(new_job(), clock()).job
+    await opened(bucket, s3).create(f"videos/{job.id}.json", content, "application/json")
+    with pytest.raises(BucketUnavailableError, match="does not answer"):
+        await BucketFiles(home, opened(bucket, s3)).saved(job)

@@ -8,6 +8,7 @@ after a crash finds either that, and is done, or puts the same bytes under the s
 import json
 import logging
 from collections.abc import Callable, Container, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ from ltx_mcp.domain.media_info import VideoInfo
 from ltx_mcp.domain.media_reference import mime_type
 from ltx_mcp.domain.request import Input
 from ltx_mcp.jobs.bucket.cache import Cache
-from ltx_mcp.jobs.bucket.objects import Method, Objects
+from ltx_mcp.jobs.bucket.objects import Method, Objects, unavailable
 from ltx_mcp.jobs.files import FileStore, describe_video, digest_in, digest_of
 from ltx_mcp.jobs.filesystem import check_space, reserve_of
 
@@ -144,8 +145,11 @@ class BucketFiles(FileStore):
         content = await self._objects.read(f"{_folder(job_id)}.json")
         if content is None:
             return None
-        found: dict[str, Any] = json.loads(content)
-        return found
+        try:
+            found: dict[str, Any] = json.loads(content)
+            return {"object": found["object"], "sha256": found["sha256"], "film": asdict(VideoInfo(**found["film"]))}
+        except (ValueError, KeyError, TypeError):
+            raise unavailable() from None  # something between us and the bucket answers in its place
 
     async def _download(self, name: str, path: Path) -> Path | None:
         """Bring an object to this path; None where there is none."""

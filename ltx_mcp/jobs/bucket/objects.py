@@ -30,6 +30,7 @@ CHUNK_BYTES = 1 << 20
 PARTS_AT_ONCE = 1
 """Each takes 5 MiB of memory; several films go up at a time anyway."""
 SETTING = "LTX_MCP_VIDEO_STORE"
+UNWELL = "does not answer as it should"
 
 
 class Objects:
@@ -144,11 +145,16 @@ class Objects:
                 raise  # a file of this machine; without a number it is a bucket that is gone
             kinds = self._api.exceptions
             refused = isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError)
-            raise BucketUnavailableError(
-                ErrorCode.STORAGE_FAILED,
-                f"The bucket of {SETTING} {'refuses these keys' if refused else 'does not answer as it should'}.",
-                "Its operator has to look; what is here goes there once it does.",
-            ) from None  # its text may hold an address that is signed
+            raise unavailable("refuses these keys" if refused else UNWELL) from None  # its text may be a signed address
+
+
+def unavailable(what: str = UNWELL) -> BucketUnavailableError:
+    """The error for a bucket that is away, or not as it should be."""
+    return BucketUnavailableError(
+        ErrorCode.STORAGE_FAILED,
+        f"The bucket of {SETTING} {what}.",
+        "Its operator has to look; what is here goes there once it does.",
+    )
 
 
 async def _pieces(path: Path) -> AsyncIterator[bytes]:
