@@ -40,7 +40,7 @@ class JsonFormatter(LogFormatter):
         self.secrets: Sequence[str] = ()
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON, without fields that are empty."""
+        """The record as JSON, without fields that are empty but for the message."""
         message = shorten(self._clean(record.getMessage()), MAX_LINE_CHARS)
         context = NOTHING if getattr(record, "is_summary", False) else log_context()
         named = _JOB.search(message)
@@ -57,7 +57,7 @@ class JsonFormatter(LogFormatter):
             "caller": hash_caller(context.caller),
             "error": self._error(record),
         }
-        return json.dumps({name: value for name, value in fields.items() if value})
+        return json.dumps({name: value for name, value in fields.items() if value or name == "message"})
 
     def _error(self, record: logging.LogRecord) -> dict[str, str]:
         printed = getattr(record, "printed", "")
@@ -66,7 +66,7 @@ class JsonFormatter(LogFormatter):
             return {"traceback": self._clean(printed)[-MAX_TRACE_CHARS:]} if printed else {}
         kind = type(error)
         name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        return {"type": name, "traceback": self._clean(self.formatException(record.exc_info))[-MAX_TRACE_CHARS:]}
+        return {"type": name, "traceback": self.formatException(record.exc_info)[-MAX_TRACE_CHARS:]}
 
     def _clean(self, text: str) -> str:
         return redact(text, self.secrets)

@@ -65,8 +65,12 @@ class LogFormatter(logging.Formatter):
         self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
     ) -> str:
         """The last lines of a trace, each shortened."""
-        lines = super().formatException(ei).split("\n")[-MAX_TRACE_LINES:]
+        lines = self._clean(super().formatException(ei)).split("\n")[-MAX_TRACE_LINES:]
         return "\n".join(shorten(line, MAX_LINE_CHARS) for line in lines)
+
+    def _clean(self, text: str) -> str:
+        """What may be logged of a text, before it is shortened: of what is cut in two nobody knows the half."""
+        return text
 
 
 @dataclass
@@ -139,12 +143,17 @@ class Repeats(logging.Filter):
 
 def _text_of(record: logging.LogRecord) -> str:
     """What distinguishes a line from others; of a traceback only the error."""
-    try:
-        text = record.getMessage()
-    except (TypeError, ValueError, KeyError):
-        text = str(record.msg)
+    text = _said(record.getMessage)[:500]
     error = record.exc_info[1] if record.exc_info else None
-    return f"{text[:500]} {type(error).__name__}: {str(error)[:200]}" if error is not None else text[:500]
+    return f"{text} {type(error).__name__}: {_said(error.__str__)[:200]}" if error is not None else text
+
+
+def _said(say: Callable[[], str]) -> str:
+    """The words of anybody's object; empty where it has none, which must not break what is logged about it."""
+    try:
+        return say()
+    except Exception:  # noqa: BLE001 (__str__ is anybody's code, and a log line must not end what it is about)
+        return ""
 
 
 def _filters(handler: logging.Handler) -> list[Repeats]:

@@ -112,6 +112,7 @@ def test_a_terminal_that_is_gone_ends_it(home: Path, placed: dict[str, str]) -> 
     shown.close()
 
 
-def test_an_interval_that_is_none_is_a_usage_error(ltx: Command) -> None:
-    refused = ltx("top", "--interval", "0")
+@pytest.mark.parametrize("interval", ["0", "nan"])
+def test_an_interval_that_is_none_is_a_usage_error(ltx: Command, interval: str) -> None:
+    refused = ltx("top", "--interval", interval)
     assert (refused.returncode, "0.2" in refused.stderr) == (2, True)

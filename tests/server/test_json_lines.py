@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from ltx_mcp.log_context import LogContext, logging_about
 from ltx_mcp.presentation.json_logs import JsonFormatter, hash_caller
-from ltx_mcp.presentation.logs import WINDOW_S, Repeats
+from ltx_mcp.presentation.logs import MAX_LINE_CHARS, WINDOW_S, Repeats
 from ltx_mcp.settings import read_settings
 
 KEY, PASSWORD = "5d0c1f0e:a-key-of-somebody", "pass-of-the-database"
@@ -77,6 +77,16 @@ def test_keys_passwords_and_queries_are_struck_out_of_messages_and_tracebacks() 
     assert "raise RuntimeError" in line["error"]["traceback"]
     assert [each for each in (KEY, PASSWORD, "k" * 32, "sig=") if each in json.dumps(line)] == []
     assert "/home" not in settings.secrets
+
+
+def test_a_key_is_struck_out_before_a_long_line_is_cut_in_the_middle_of_it() -> None:
+    for before in range(MAX_LINE_CHARS - len(KEY) - 30, MAX_LINE_CHARS):
+        line = written("x" * before + KEY, error=thrown("y" * before + KEY), secrets=(KEY,))
+        assert KEY[:8] not in json.dumps(line), before
+
+
+def test_a_line_without_words_has_a_message_too() -> None:
+    assert written("", error=thrown("it broke"))["message"] == ""
 
 
 @pytest.mark.parametrize("deep", [0, 30])

@@ -71,3 +71,17 @@ def test_one_trouble_is_one_line_a_minute_whatever_figures_it_is_told_with(log: 
             left = f"job_{job}: the disk has {second / 10:.1f} MB left"
             log.root.error("%s", left, extra={"trouble": "storage_failed"})
     assert log.lines == [f"job_a: the disk has {left} MB left" for left in ("0.0", "6.3", "12.6")]
+
+
+def test_what_cannot_say_what_it_is_breaks_nothing_where_it_is_logged(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    log.root.error("it broke", exc_info=(Mute, Mute(), None))
+    log.warn("%s", Mute())
+    log.warn("and on")
+    assert (log.lines[0], log.lines[-1]) == ("it broke", "and on")

@@ -1,5 +1,6 @@
 """`top`: how a service does, drawn again and again until Ctrl-C."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -38,6 +39,9 @@ def top(once: bool, interval_s: float | None, as_json: bool) -> None:
 
     Ctrl-C ends it. With --json each look is one line.
     """
+    if interval_s is not None and math.isnan(interval_s):  # which no range refuses
+        text = f"{interval_s} is not in the range {MIN_INTERVAL_S}<=x<={MAX_INTERVAL_S}."
+        raise click.BadParameter(text, param_hint="'--interval'")
     once = once or (interval_s is None and not is_terminal(sys.stdout))
     try:
         run(partial(_top, INTERVAL_S if interval_s is None else interval_s, once=once, as_json=as_json))
