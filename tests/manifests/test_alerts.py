@@ -21,7 +21,7 @@ CALM = {
     'ltx_money_USD{bill="booked"}': "5+0x120",
     "ltx_money_budget_USD": "10+0x120",
     'ltx_jobs_unknown{provider="fal"}': "0+0x120",
-    'ltx_webhook_waiting{webhook="shop"}': "0+0x100 3+0x20",
+    'ltx_webhook_waiting{webhook="shop"}': "3+0x120",
     'ltx_webhook_deliveries_total{webhook="shop",outcome="delivered"}': "0+1x120",
     'ltx_jobs_ended_total{provider="fal",state="succeeded"}': "0+3x120",
     'ltx_jobs_ended_total{provider="fal",state="failed"}': "0+1x120",
@@ -29,12 +29,13 @@ CALM = {
     'ltx_job_accept_duration_seconds_bucket{provider="fal",le="60"}': "0+20x120",
     'ltx_job_accept_duration_seconds_bucket{provider="fal",le="+Inf"}': "0+20x120",
 }
-"""A minute apart. Two servers that tell 2 + 5 USD each have spent 7, not 14."""
+"""A minute apart. Two servers that tell 2 + 5 USD each have spent 7, not 14. Where jobs end all the time, some ends are
+always on their way to a webhook."""
 WRONG: dict[str, dict[str, str]] = {
     "LtxMcpNoReplica": {"ltx_replicas": "2+0x20 _x100"},
     "LtxMcpOutcomeUnknown": {'ltx_jobs_unknown{provider="fal"}': "0+0x20 1+0x100"},
     "LtxMcpBudgetNear": {'ltx_money_USD{bill="booked"}': "5+0x20 6.5+0x100"},
-    "LtxMcpWebhooksWait": {'ltx_webhook_waiting{webhook="shop"}': "0+0x20 1+0x100"},
+    "LtxMcpWebhooksWait": {'ltx_webhook_deliveries_total{webhook="shop",outcome="delivered"}': "0+1x20 20+0x100"},
     "LtxMcpWebhookGivenUp": {
         'ltx_webhook_deliveries_total{webhook="shop",outcome="given_up"}': "_x90 1+0x30",
     },
@@ -83,3 +84,7 @@ def test_nothing_fires_while_all_is_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize("alert", WRONG)
 def test_what_is_wrong_fires_its_alert_and_no_other(alert: str, tmp_path: Path) -> None:
     assert fired(CALM | WRONG[alert], tmp_path) == {alert}
+
+
+def test_a_webhook_that_is_told_less_than_what_ends_fires_too(tmp_path: Path) -> None:
+    assert fired(CALM | {'ltx_webhook_waiting{webhook="shop"}': "0+30x120"}, tmp_path) == {"LtxMcpWebhooksWait"}
