@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ HEADERS = {
     "MCP-Protocol-Version": TODAY,
     "Mcp-Method": "tools/list",
 }
+FIRST_PORT, PORTS = 4_000, 8_000
 META = "io.modelcontextprotocol/"
 LIST: dict[str, Any] = {
     "jsonrpc": "2.0",
@@ -77,10 +78,12 @@ def service(home: Path, settings: Mapping[str, str]) -> Iterator[Service]:
 
 
 def free_port() -> int:
-    """A port that nobody had a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
+    """A port that nobody had a moment ago. It is below those that the system gives to connections and to who asks for
+    any: there are many before a server has it."""
+    while True:
+        port = FIRST_PORT + secrets.randbelow(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def of_issuer(provider: IdentityProvider) -> dict[str, str]:
