@@ -290,3 +290,11 @@ def test_the_files_hold_no_secret() -> None:
                 assert line.endswith("=") or "FILE=" in line, line
     assert "sha256" not in (KUBERNETES / EXAMPLE / "tokens.toml").read_text(encoding="utf-8")
     assert yaml.safe_load((KUBERNETES / EXAMPLE / "kustomization.yaml").read_text(encoding="utf-8"))["secretGenerator"]
+
+
+def test_no_empty_key_stands_in_the_way_of_a_role(example: list[Document]) -> None:
+    """The library of the bucket signs with a key that is empty, instead of asking the cloud for the pod's."""
+    (container,) = pods(example)["server"]["containers"]
+    assert [
+        name for name, value in environment(example, container).items() if name.startswith("AWS_") and not value
+    ] == []
