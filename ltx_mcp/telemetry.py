@@ -4,12 +4,13 @@ Only its API is used, which does nothing until somebody sets up an SDK, and it i
 server does not wait for it. Nothing here takes a prompt, a key or an address.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 NAME = "ltx_mcp"
 """Of the meter and of the tracer."""
 READ_EVERY_S = 5.0
+FLUSH_S = 3.0
+PROVIDERS = {"metrics": "get_meter_provider", "trace": "get_tracer_provider", "_logs": "get_logger_provider"}
+"""By the module of OpenTelemetry that has it."""
 SUPPRESSED = "suppress_instrumentation"
 """The key in a context by which the instrumentations of libraries know that they are to keep quiet."""
 
@@ -182,6 +186,19 @@ def _is_on_event_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def flush() -> None:
+    """Send what an SDK has not sent yet, before a process leaves without the interpreter's own end, which would do it.
+    Blocking, for FLUSH_S at most: a collector that is away holds up nobody."""
+    modules = [(sys.modules.get(f"opentelemetry.{name}"), get) for name, get in PROVIDERS.items()]
+    found = [getattr(module, get)() for module, get in modules if module is not None]
+    sends = [Thread(target=each.force_flush, daemon=True) for each in found if hasattr(each, "force_flush")]
+    for each in sends:
+        each.start()
+    until_s = time.monotonic() + FLUSH_S
+    for each in sends:
+        each.join(max(0.0, until_s - time.monotonic()))
 
 
 # -- spans --------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from ltx_mcp.presentation.json_logs import is_json, log_as_json
 from ltx_mcp.presentation.logs import report_left_out
 from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.settings import wants_json_log
+from ltx_mcp.telemetry import flush
 
 if TYPE_CHECKING:
     from ltx_mcp.domain.plan import Catalog
@@ -93,6 +94,7 @@ async def _end_on_signal(current_context: "Callable[[], AppContext | None]", *, 
             app_context = current_context()
             if app_context is not None:
                 await app_context.close()
+            flush()
             os._exit(0)
 
 
@@ -121,6 +123,7 @@ async def _serve_http(host: str, port: int, *, behind_tls_proxy: bool) -> None:
             # all is handed over and closed; taking the interpreter apart would be most of the end
             report_left_out()
             sys.stderr.flush()
+            flush()
             os._exit(0)
 
 

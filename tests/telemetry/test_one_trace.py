@@ -4,6 +4,8 @@ from a call to the saved film, across processes, all metrics, and no secret in a
 
 import base64
 import re
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -48,7 +50,7 @@ def received() -> Iterator[Received]:
 class Service:
     """A traced server over HTTP at DEBUG, listening when this is made; its log is a file."""
 
-    def __init__(self, home: Path, log: Path, world: str, received: Received) -> None:
+    def __init__(self, home: Path, log: Path, world: str, received: Received, **more: str) -> None:
         tokens = home.with_name("tokens.toml")
         if not tokens.exists():
             with open_private(tokens, "wb") as file:
@@ -68,6 +70,7 @@ class Service:
             "METRIC_EXPORT_INTERVAL": "300",
             "BSP_SCHEDULE_DELAY": "50",
             "BLRP_SCHEDULE_DELAY": "50",
+            **more,
         }
         env = environment(home) | settings(world)
         env |= {f"LTX_MCP_{name}": value for name, value in ours.items()}
@@ -95,16 +98,16 @@ class Service:
         self.process.wait(HANG_S)
 
 
-Start = Callable[[], Service]
+Start = Callable[..., Service]
 
 
 @pytest.fixture
 def start(home: Path, emulator: Emulated, received: Received) -> Iterator[Start]:
-    """Starts traced servers over one home, and ends them."""
+    """Starts traced servers over one home, with more settings of the SDK, and ends them."""
     started: list[Service] = []
 
-    def begin() -> Service:
-        started.append(Service(home, home.with_name(f"log{len(started)}"), emulator[0], received))
+    def begin(**more: str) -> Service:
+        started.append(Service(home, home.with_name(f"log{len(started)}"), emulator[0], received, **more))
         return started[-1]
 
     yield begin
@@ -238,3 +241,28 @@ def test_a_worker_that_a_server_leaves_behind_goes_on_with_the_trace(
     world.work_s = 0.0
     wait_for(lambda: "job save" in [span.name for span in of_job(received, job_id)], HANG_S)
     assert "tools/call generate_video" in [span.name for span in the_trace(received, job_id)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_ends_tells_before_what_it_has_not_told_yet(
+    start: Start, received: Received, number: signal.Signals
+) -> None:
+    """By itself the SDK would tell it in an hour."""
+    late = dict.fromkeys(("METRIC_EXPORT_INTERVAL", "BSP_SCHEDULE_DELAY", "BLRP_SCHEDULE_DELAY"), "3600000")
+    service = start(**late)
+    service.ask("check_job", job_id="job_of_nobody")
+    service.process.send_signal(number)
+    assert service.process.wait(HANG_S) == 0
+    assert received.points("ltx.refusals") == {frozenset({("code", "job_not_found")}): 1}
+    assert "tools/call check_job" in [span.name for span in received.spans()]
+    assert received.logs()
+
+
+def test_a_collector_that_does_not_answer_holds_up_no_end(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        late = {"METRIC_EXPORT_INTERVAL": "3600000", "BSP_SCHEDULE_DELAY": "3600000"}
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        service = start(EXPORTER_OTLP_ENDPOINT=address, EXPORTER_OTLP_TIMEOUT="3600", LOGS_EXPORTER="none", **late)
+        service.ask("check_job", job_id="job_of_nobody")
+        service.end()
+    assert service.process.returncode == 0
