@@ -54,7 +54,7 @@ METRICS = (
         ENDED,
         "counter",
         ("provider", "operation", "state"),
-        "Ends of jobs. One that ended unknown and is resolved later ends twice.",
+        "Ends of jobs. One of unknown outcome is asked about again for a day, and is counted each time that it ends.",
     ),
     Metric(LIVE, "gauge", ("provider", "state"), "Jobs that have not ended."),
     Metric(UNKNOWN, "gauge", ("provider",), "Jobs of the last seven days whose outcome is unknown."),
