@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 import click
@@ -17,7 +17,7 @@ from ltx_mcp.cli.common import ENDING, at_signal, listen, open_jobs, run
 from ltx_mcp.cli.output.messages import say
 from ltx_mcp.cli.untraced import UntracedCommand
 from ltx_mcp.presentation.config import check_webhooks, read_callers, read_edge, warn_of_previews
-from ltx_mcp.presentation.json_logs import is_json, log_as_json
+from ltx_mcp.presentation.json_logs import drain_stderr, is_json, log_as_json
 from ltx_mcp.presentation.logs import report_left_out
 from ltx_mcp.providers.key_names import previews_text
 from ltx_mcp.settings import wants_json_log
@@ -94,8 +94,7 @@ async def _end_on_signal(current_context: "Callable[[], AppContext | None]", *, 
             app_context = current_context()
             if app_context is not None:
                 await app_context.close()
-            flush()
-            os._exit(0)
+            _leave_at_once()
 
 
 async def _serve_http(host: str, port: int, *, behind_tls_proxy: bool) -> None:
@@ -120,11 +119,17 @@ async def _serve_http(host: str, port: int, *, behind_tls_proxy: bool) -> None:
             # asked to end twice, uvicorn leaves without the lifespan that hands over
             if (app_context := current_context()) is not None:
                 await app_context.close()
-            # all is handed over and closed; taking the interpreter apart would be most of the end
-            report_left_out()
-            sys.stderr.flush()
-            flush()
-            os._exit(0)
+            _leave_at_once()
+
+
+def _leave_at_once() -> NoReturn:
+    """All is handed over and closed; taking the interpreter apart would be most of the end. What that would tell is
+    told here."""
+    flush()
+    report_left_out()
+    drain_stderr()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _leave(

@@ -12,7 +12,7 @@ import re
 import select
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
@@ -28,6 +28,9 @@ CALLER_DIGITS = 16
 MAX_CHUNK_BYTES, PAUSE_S, DRAIN_S = 65_536, 0.05, 1.0
 """What is printed without a longer pause is one record."""
 _JOB = re.compile(r"\bjob_[0-9A-Za-z]{8,40}\b")
+
+_drains: list[Callable[[], None]] = []
+"""What logs the last that was printed, where the log is JSON."""
 
 logger = logging.getLogger("stderr")
 
@@ -128,12 +131,18 @@ def log_as_json() -> None:
     sys.unraisablehook = lambda crash: logger.error("an error that nobody could be told", exc_info=crash.exc_value)
 
     def drain() -> None:
-        """Log what was printed just before the end."""
         sys.stderr.flush()
         os.dup2(stderr, 2)
         reader.join(DRAIN_S)
 
-    atexit.register(drain)
+    _drains.append(drain)
+    atexit.register(drain_stderr)
+
+
+def drain_stderr() -> None:
+    """Log what was printed just before, where the log is JSON; for who leaves without the interpreter's own end."""
+    while _drains:
+        _drains.pop()()
 
 
 def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

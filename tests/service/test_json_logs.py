@@ -173,3 +173,25 @@ async def test_what_others_print_and_what_breaks_is_an_object_too() -> None:
     assert {"ZeroDivisionError", "ValueError"} <= {line.get("error", {}).get("type") for line in lines}
     for said in ("printed", "KeyError: 'child'", "UserWarning: old", "no number"):
         assert any(said in line["message"] + line.get("error", {}).get("traceback", "") for line in lines)
+
+
+LEAVES = """
+import os, sys
+from ltx_mcp.cli import serve
+serve.report_left_out = lambda: os.write(2, b"the last words\\n")
+sys.argv = ["ltx-mcp", "serve", "--http", "--port", "0"]
+from ltx_mcp.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_what_is_printed_just_before_a_server_leaves_is_an_object(tmp_path: Path, number: signal.Signals) -> None:
+    env = environment(tmp_path / "home", LTX_MCP_LOG_FORMAT="json")
+    with subprocess.Popen([sys.executable, "-c", LEAVES], env=env, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        process.send_signal(number)
+        rest = process.stderr.read()
+    messages = [json.loads(line)["message"] for line in (first, *rest.splitlines())]
+    assert ("serves MCP at" in messages[0], messages[-1]) == (True, "the last words")
