@@ -174,11 +174,12 @@ def test_the_server_on_a_terminal_says_what_it_waits_for_and_ends_at_ctrl_c(term
 def test_a_terminal_sees_a_bar_without_colour_where_none_is_wanted(
     terminal: Callable[..., Terminal], film: Film
 ) -> None:
-    opened = terminal(*film.order, on="stderr", at=film.home, NO_COLOR="1")
+    opened = terminal(*film.order, "--request-key", "another kite", on="stderr", at=film.home, NO_COLOR="1")
     shown = opened.shown()
     assert "━" in shown
     assert not COLOUR.search(shown)
-    assert opened.process.communicate(timeout=HANG_S)[0].decode() == f"{film.path}\n"
+    made = Path(opened.process.communicate(timeout=HANG_S)[0].decode().strip())
+    assert (made.parent, made.is_file(), made != film.path) == (film.path.parent, True, True)
 
 
 MESSAGES: list[dict[str, Any]] = [
