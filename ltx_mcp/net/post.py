@@ -1,16 +1,19 @@
 """One POST to an address that the operator named, to tell somebody something: judged and pinned, without redirects. Of
 the answer nothing is kept but its status."""
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_address
 from socket import SOCK_STREAM, getaddrinfo
+from typing import Any
 
 import anyio
-import anyio.to_thread
+from anyio import from_thread
+from anyio.lowlevel import current_token
 from opentelemetry import context
 from opentelemetry.context import _SUPPRESS_HTTP_INSTRUMENTATION_KEY as UNTRACED
 
@@ -21,8 +24,6 @@ from ltx_mcp.net.ssrf import UNREACHED, EgressBlocked, EgressPolicy, Resolver, i
 
 MAX_ANSWER_BYTES = 4_096
 BODY_S = 1.0
-LOOKUPS = 20
-"""How many names may be looked up at a time."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,56 @@ def inside_policy(resolver: Resolver) -> EgressPolicy:
 
 
 def make_resolver() -> Resolver:
-    """Looks names up in threads of its own: a name server that is silent keeps nobody else's lookups waiting."""
-    limiter = anyio.CapacityLimiter(LOOKUPS)
+    """Looks each name up in a thread of its own: a name server that is silent keeps no other name waiting, and who
+    asks meanwhile waits for the same thread."""
+    under_way: dict[tuple[str, int], _Lookup] = {}
 
-    async def resolve_apart(host: str, port: int) -> list[Address]:
-        look = partial(getaddrinfo, host, port, type=SOCK_STREAM)
-        found = await anyio.to_thread.run_sync(look, limiter=limiter, abandon_on_cancel=True)
-        return [ip_address(entry[4][0]) for entry in found]
+    async def resolve_apart(host: str, port: int) -> Sequence[Address]:
+        lookup = under_way.get((host, port))
+        if lookup is None:
+            lookup = _Lookup(partial(getaddrinfo, host, port, type=SOCK_STREAM))
+            lookup.start(lambda: under_way.pop((host, port)))
+            under_way[host, port] = lookup
+        return await lookup.found()
 
     return resolve_apart
+
+
+class _Lookup:
+    """A name that is being looked up."""
+
+    def __init__(self, look: Callable[[], Sequence[Any]]) -> None:
+        self._look = look
+        self._is_over = anyio.Event()
+        self._found: Sequence[Address] = ()
+        self._error: OSError | ValueError | None = None
+
+    def start(self, ended: Callable[[], object]) -> None:
+        """Begin; `ended` is called once it is over."""
+        loop = current_token()
+
+        def end() -> None:
+            ended()
+            self._is_over.set()
+
+        def run() -> None:
+            try:
+                self._found = [ip_address(entry[4][0]) for entry in self._look()]
+            except (OSError, ValueError) as error:
+                self._error = error
+            finally:
+                with suppress(RuntimeError):  # nobody waits any more: all has ended
+                    from_thread.run_sync(end, token=loop)
+
+        # a process that ends does not wait for it
+        threading.Thread(target=run, name="lookup", daemon=True).start()
+
+    async def found(self) -> Sequence[Address]:
+        """The addresses. Raises what the lookup raised."""
+        await self._is_over.wait()
+        if self._error is not None:
+            raise self._error
+        return self._found
 
 
 async def post(url: str, body: bytes, headers: Mapping[str, str], policy: EgressPolicy, within_s: float) -> Posted:
