@@ -81,6 +81,8 @@ def test_a_replay_says_what_it_did_and_enables(
     since = ("webhooks", "replay", "--webhook", "shop", "--since", "2h")
     assert ltx(*since).stdout == "shop: 0 ends are told once more; it was disabled, and is enabled again.\n"
     assert ltx(*since, "--all").stdout == "shop: 1 end is told once more.\n"
+    ever = ("webhooks", "replay", "--webhook", "shop", "--since", "999999d", "--all")
+    assert ltx(*ever).stdout == "shop: 1 end is told once more.\n"
     outbox.delivered(claimed, "HTTP 200")
     assert json.loads(ltx("webhooks", "replay", job_id, "--json").stdout) == [
         {"webhook": "shop", "replayed": 1, "enabled": False}

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 SINCE = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-DAYS_KEPT = 3
+LONGEST = timedelta(days=3_650)
+"""No webhook was told of anything before."""
 
 
 @click.group(short_help="Who is told of ended jobs; tell them again.")
@@ -136,7 +137,7 @@ def replay(job_id: str, name: str, since: str, all_of_them: bool, as_json: bool)
 def _read_age(text: str) -> timedelta:
     if not (found := SINCE.fullmatch(text.strip())):
         raise click.UsageError("--since should be an age such as 30m, 2h or 1d.")
-    return timedelta(**{UNITS[found[2]]: int(found[1])})
+    return min(timedelta(**{UNITS[found[2]]: int(found[1])}), LONGEST)
 
 
 async def _replayed_since(name: str, since: timedelta, all_of_them: bool) -> "Sequence[Replayed]":
