@@ -65,6 +65,19 @@ def test_an_order_names_an_address_only_where_file_and_settings_say_so(
     assert incoming.url_for(store.place(priced(new_job(prompt="a lake"), "0.30", provider="ltx"), clock()).job) == ""
 
 
+def test_a_file_that_cannot_be_used_is_told_once_however_often_somebody_comes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "webhooks.toml"
+    providers = IncomingProviders(path, lambda name: "")
+    for text_of_file, lines in (("[incoming]\nproviders = 7\n", 1), ("[[[", 2)):
+        path.write_text(text_of_file, encoding="utf-8")
+        assert [providers() for _ in range(3)] == [()] * 3
+        assert caplog.text.count("No provider is asked") == lines
+    path.write_text(FILE, encoding="utf-8")
+    assert providers() == ("fal",)
+
+
 def test_a_service_says_when_nobody_can_tell_it_anything(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "webhooks.toml"
     path.write_text(FILE, encoding="utf-8")

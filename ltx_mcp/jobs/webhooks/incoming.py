@@ -38,6 +38,7 @@ class IncomingProviders:
     def __init__(self, path: Path | None, lookup: Callable[[str], str]) -> None:
         self._path, self._lookup = path, lookup
         self._file: ReadAgain[Webhooks] | None = None
+        self._said = ""
 
     def __call__(self) -> Collection[str]:
         """None while the file cannot be used: providers are asked all the same."""
@@ -46,7 +47,9 @@ class IncomingProviders:
             try:
                 self._file = ReadAgain(path, lambda: read_webhooks(path, self._lookup))
             except SetupError as error:
-                logger.warning("%s No provider is asked to tell us anything.", error)
+                if self._said != str(error):  # strangers may make us look
+                    logger.warning("%s No provider is asked to tell us anything.", error)
+                    self._said = str(error)
         return self._file.now().incoming if self._file else ()
 
 
