@@ -277,8 +277,7 @@ class Jobs:
         """A provider says, or somebody who claims to be it, that the order of a job has ended: have it asked."""
         receipt = await self._incoming.take(provider, job_id, headers, body)
         if receipt is Receipt.TAKEN:
-            self._steps.wake(job_id)
-            self._runner.wake()
+            self._runner.wake()  # its round wakes the job; woken from here too, it would be asked about twice
         return receipt
 
     def blocked_reason(self, job: Job) -> str:

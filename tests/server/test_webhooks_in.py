@@ -30,6 +30,7 @@ async def test_a_job_ends_as_soon_as_fal_says_so(told: Told) -> None:
     job = await told.place()
     told.world.advance(HOUR_S)
     ended = await told.end(job)
+    await told.until(lambda: told.told)
     assert (ended.state, told.told, told.polls, told.count("submit")) == (State.SUCCEEDED, [200], 2, 1)
 
 
@@ -151,7 +152,10 @@ async def test_nothing_can_be_checked_while_the_keys_are_away(home: Path, emulat
         assert (await told.post(job.id, body, told.signed(body))).status_code == 503
 
 
-async def test_news_that_are_faster_than_the_answer_to_the_order_come_again(home: Path, emulator: Emulated) -> None:
+async def test_news_that_are_faster_than_the_answer_to_the_order_come_again(
+    home: Path, emulator: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ltx_mcp.emulator.fal.webhooks.PAUSES_S", (0.2,) * 1_000)  # until it is taken
     with relayed(emulator[0]) as relay:
         async with told_by_fal(home, emulator, more={"LTX_MCP_FAL_QUEUE_URL": relay.url}) as told:
             told.world.work_s = 0.0

@@ -43,6 +43,7 @@ async def test_a_job_ends_when_another_server_is_told(
             assert job.lease_owner not in ("", jobs._liveness.worker)
             told.world.advance(HOUR_S)
             ended = await told.end(job)
+            await told.until(lambda: told.told)
             assert (ended.state, told.told, told.polls, told.count("submit")) == (State.SUCCEEDED, [200], 2, 1)
         finally:
             replica.close()
