@@ -354,6 +354,7 @@ def tell(store: Store, database: Database, home: Path, new_job: New, clock: Cloc
     assert len(claimed) == 8
     outbox.delivered(claimed[0], "HTTP 200")
     outbox.not_told(claimed[1], "HTTP 410")
+    outbox.not_wanted(claimed[5])
     outbox.give_back(claimed[2], clock())
     outbox.failed(claimed[3], "HTTP 500", clock())
     outbox.failed(replace(claimed[4], tries=100), "HTTP 500", clock())

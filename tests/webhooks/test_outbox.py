@@ -1,14 +1,17 @@
 """The outbox: what the database puts in when a job ends, who is registered, what is replayed and what is removed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from ltx_mcp.domain.errors import CallerError
 from ltx_mcp.domain.job import ChargeState, State
+from ltx_mcp.domain.job_set import jobs_of
 from ltx_mcp.jobs.callers import Named
 from ltx_mcp.jobs.webhooks.file import Webhook
 from ltx_mcp.jobs.webhooks.outbox import AFTER_S, KEPT, TOLD_WITHIN, Delivery, Outbox
@@ -74,6 +77,17 @@ def test_an_end_that_is_rolled_back_is_not_told(bench: Bench, outbox: Outbox) ->
         assert connection.execute(text("SELECT count(*) FROM deliveries")).scalar() == 1
         connection.rollback()
     assert bench.rows() == []
+
+
+def test_of_a_take_the_key_of_its_request_is_told(bench: Bench, outbox: Outbox) -> None:
+    placed = bench.store.place_set(bench.new_job(request_key="order 1", takes=2), bench.clock())
+    for take in jobs_of(placed.followed):
+        bench.store.request_cancel("local", take.id, bench.clock())
+    told = claim_all(bench, outbox)
+    assert [each.request_key for each in told] == ["order 1"] * 2
+    outbox.register({"shop": hook(), "late": hook("late")})
+    WebhooksView(bench.database).replay_jobs([told[0].job_id], "late", bench.clock())
+    assert [each.request_key for each in claim_all(bench, outbox, "late")] == ["order 1"]
 
 
 def test_two_names_that_stand_for_one_caller_tell_once(bench: Bench, outbox: Outbox) -> None:
@@ -168,6 +182,28 @@ def test_a_replay_tells_of_what_is_not_known_or_of_all_and_enables(bench: Bench,
     assert view.replay_since("shop", began, bench.clock(), all_of_them=True).count == 3
 
 
+def test_what_a_replay_asks_for_is_told_by_a_server_that_just_now_saw_the_webhook_disabled(
+    bench: Bench, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = bench.cancel()
+    outbox.delivered(claim_all(bench, outbox)[0], "HTTP 200")
+    outbox.disable(hook(), bench.clock())
+    write = bench.database.write
+
+    @contextmanager
+    def write_beside_a_server(durable: bool = True) -> Iterator[Connection]:
+        with write(durable) as connection:
+            yield connection
+        with monkeypatch.context() as plain:
+            plain.setattr(bench.database, "write", write)
+            outbox.put_aside("shop")
+
+    monkeypatch.setattr(bench.database, "write", write_beside_a_server)
+    (replayed,) = WebhooksView(bench.database).replay_jobs([ended.id], "", bench.clock())
+    assert (replayed.count, replayed.was_disabled) == (1, True)
+    assert [each.job_id for each in claim_all(bench, outbox)] == [ended.id]
+
+
 def test_a_replay_of_many_comes_to_an_end_while_they_are_sent(
     bench: Bench, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,4 +263,17 @@ def test_what_ended_is_kept_three_days_and_what_nobody_told_until_its_time_is_ov
     bench.clock.turn(seconds=(TOLD_WITHIN - KEPT).total_seconds())
     assert clean(bench, outbox) == 1
     bench.clock.turn(days=30)
+    assert clean(bench, outbox) == 1
+
+
+def test_what_was_given_up_is_known_for_three_days_after_its_last_try(bench: Bench, outbox: Outbox) -> None:
+    bench.cancel()
+    for wait_s in (*AFTER_S, 0):
+        (claimed,) = claim_all(bench, outbox)
+        outbox.failed(claimed, "HTTP 500", bench.clock())
+        bench.clock.turn(seconds=wait_s)
+    assert bench.outcomes() == [("given_up", "HTTP 500")]
+    bench.clock.turn(days=2)
+    assert clean(bench, outbox) == 0
+    bench.clock.turn(days=2)
     assert clean(bench, outbox) == 1

@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from ltx_mcp.jobs.callers import user_caller
+from ltx_mcp.jobs.webhooks.file import Webhook
 from ltx_mcp.jobs.webhooks.outbox import AFTER_S, LEASE, Outbox
 from ltx_mcp.jobs.webhooks.sender import AT_A_TIME, WebhookSender
 from ltx_mcp.net.address import Address
@@ -156,8 +157,9 @@ async def test_redirects_are_not_followed(bench: Bench, receiver: Receiver) -> N
 
 
 async def test_a_dead_receiver_keeps_no_other_webhook_waiting_and_a_sender_that_ends_gives_back_what_it_was_sending(
-    bench: Bench, receiver: Receiver
+    bench: Bench, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ltx_mcp.jobs.webhooks.sender.TRY_S", HANG_S)  # no try ends by itself meanwhile
     with receiving() as dead:
         dead.usual = Reply(None)
         bench.write(hook_text("dead", dead.url), hook_text("shop", receiver.url))
@@ -187,6 +189,43 @@ async def test_what_a_killed_sender_had_claimed_is_due_again_when_the_claim_has_
     assert Outbox(bench.database).claim("shop", bench.clock(), 5) == []
     bench.clock.turn(seconds=LEASE.total_seconds())
     async with bench.sending() as sender:
+        await until(lambda: bench.outcomes() == [("delivered", "HTTP 204")], sender)
+
+
+async def test_who_was_away_for_long_tells_all_that_waits(bench: Bench, receiver: Receiver) -> None:
+    bench.write(hook_text("shop", receiver.url))
+    async with bench.sending() as sender:
+        await registered(bench, sender, "shop")
+    ended = {bench.cancel(f"token|{n}").id for n in range(2 * AT_A_TIME)}
+    bench.clock.turn(days=9)
+    async with bench.sending() as sender:
+        await until(lambda: len(bench.noted) == len(ended), sender)
+    assert {each.message["data"]["job_id"] for each in receiver.told} == ended
+
+
+async def test_who_has_an_older_file_leaves_what_it_does_not_want_to_who_has_the_newer_one(
+    bench: Bench, receiver: Receiver
+) -> None:
+    bench.write(hook_text("shop", receiver.url, more='allow_private = true\nevents = ["job.succeeded"]'))
+    async with bench.sending() as older:
+        await registered(bench, older, "shop")
+        Outbox(bench.database).register({"shop": Webhook("shop", receiver.url, (bytes(32),), allow_private=True)})
+        bench.cancel()
+        await older.stop(HANG_S)
+    assert [(row.outcome, row.tries) for row in bench.rows()] == [("", 0)]
+    bench.clock.turn(seconds=LEASE.total_seconds())
+    bench.write(hook_text("shop", receiver.url))
+    async with bench.sending() as newer:
+        await until(lambda: bench.outcomes() == [("delivered", "HTTP 204")], newer)
+
+
+async def test_what_ended_by_a_clock_that_was_set_back_since_is_told_now(bench: Bench, receiver: Receiver) -> None:
+    bench.write(hook_text("shop", receiver.url))
+    async with bench.sending() as sender:
+        await registered(bench, sender, "shop")
+        bench.clock.turn(days=365)
+        bench.cancel()
+        bench.clock.turn(days=-365)
         await until(lambda: bench.outcomes() == [("delivered", "HTTP 204")], sender)
 
 

@@ -3,7 +3,7 @@
 The database puts a delivery in when a job ends. Who sends it claims it for a while: when he is killed it is due again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, insert, literal_column, or_, select, tuple_, update
 
+from ltx_mcp.jobs.callers import Named
 from ltx_mcp.jobs.store.database import Database
 from ltx_mcp.jobs.store.schema import IS_TO_SEND, Moment, deliveries, subscriptions, webhooks
 from ltx_mcp.jobs.webhooks.file import Webhook
@@ -19,6 +20,8 @@ AFTER_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """How long after a failed try the next one comes."""
 LEASE = timedelta(seconds=60)
 """How long a claim holds, which is longer than any try takes."""
+MAX_AHEAD = timedelta(days=2)
+"""No try is put off for longer: a later one comes from a clock that has been set back since."""
 KEPT = timedelta(days=3)
 KEPT_UNKNOWN = timedelta(days=30)
 """A job that is asked about again may end as unknown once more, which is not told twice."""
@@ -65,6 +68,10 @@ class Due:
     webhook: str
     is_disabled: bool
     next_at: datetime | None
+
+    def is_now(self, now: datetime) -> bool:
+        """Whether something is due."""
+        return self.next_at is not None and not now < self.next_at <= now + MAX_AHEAD
 
 
 class Outbox:
@@ -116,7 +123,7 @@ class Outbox:
         due: tuple[Any, ...] = (
             deliveries.c.webhook == webhook,
             literal_column(IS_TO_SEND),
-            deliveries.c.next_at <= now,
+            or_(deliveries.c.next_at <= now, deliveries.c.next_at > now + MAX_AHEAD),
         )
         columns = (*KEY, deliveries.c.caller, deliveries.c.request_key, deliveries.c.ended_at, deliveries.c.tries)
         query = select(*columns).where(*due).order_by(deliveries.c.next_at).limit(limit)
@@ -148,15 +155,26 @@ class Outbox:
         self._change(*_is_ours(delivery), next_at=now, tries=delivery.tries - 1)
 
     def not_told(self, delivery: Delivery, answer: str) -> None:
-        """Its webhook is disabled, or does not want it any more."""
+        """Its webhook is disabled."""
         self._change(*_is(delivery), outcome=Outcome.DISABLED, answer=answer)
+
+    def not_wanted(self, delivery: Delivery) -> None:
+        """Its webhook does not want it any more; where another process has registered since that it does, it is left
+        to that one."""
+        with self._database.write(durable=False) as connection:
+            is_wanted = delivery.webhook in subscribed(connection, delivery.state, delivery.caller)
+            values = {"outcome": Outcome.DISABLED, "answer": "not wanted any more"}
+            again = {"tries": delivery.tries - 1}
+            connection.execute(update(deliveries).where(*_is_ours(delivery)).values(**again if is_wanted else values))
 
     def put_aside(self, webhook: str) -> bool:
         """Have what still waits for a disabled webhook wait no longer; whether there may be more of it."""
         waiting: tuple[Any, ...] = (deliveries.c.webhook == webhook, literal_column(IS_TO_SEND))
         disabled = select(webhooks.c.name).where(webhooks.c.name == webhook, webhooks.c.disabled_at.is_not(None))
-        query = select(*KEY).where(*waiting, disabled.exists()).order_by(deliveries.c.next_at).limit(BATCH)
+        query = select(*KEY).where(*waiting).order_by(deliveries.c.next_at).limit(BATCH)
         with self._database.write(durable=False) as connection:
+            if connection.execute(disabled.with_for_update()).first() is None:  # nobody enables it meanwhile
+                return False
             keys = connection.execute(query).all()
             _update_all(connection, keys, {"outcome": Outcome.DISABLED})
         return len(keys) == BATCH
@@ -167,12 +185,13 @@ class Outbox:
 
     # -- what is old -------------------------------------------------------------------------------------------------
 
-    def clean(self, now: datetime) -> int:
-        """Remove some of what ended long ago, of what nobody told in all its time, and of what a webhook that is gone
-        was not told; returns how many. Nothing is left once it returns 0."""
+    def clean(self, now: datetime, told: Collection[str] = ()) -> int:
+        """Remove some of what was settled long ago, of what nobody told in all its time, and of what a webhook that is
+        gone was not told; returns how many. Nothing is left once it returns 0. `told` are told from here, however
+        late."""
         name = ""
         while name := self._next_name(name):
-            for old in self._old(name, now):
+            for old in self._old(name, now, is_told=name in told):
                 if count := self._remove_some(old):
                     return count
         return 0
@@ -183,19 +202,19 @@ class Outbox:
         with self._database.read() as connection:
             return connection.execute(query).scalar() or ""
 
-    def _old(self, name: str, now: datetime) -> Sequence[Any]:
+    def _old(self, name: str, now: datetime, *, is_told: bool) -> Sequence[Any]:
         its = deliveries.c.webhook == name
         with self._database.read() as connection:
             is_there = connection.execute(select(webhooks.c.name).where(webhooks.c.name == name)).first()
         if not is_there:
             return [select(*KEY).where(its).order_by(deliveries.c.ended_at)]
-        is_old = and_(deliveries.c.ended_at < now - KEPT, deliveries.c.outcome != Outcome.WAITING)
+        # the claim for its last try has put next_at a LEASE behind that
+        is_past = and_(deliveries.c.ended_at < now - KEPT, deliveries.c.next_at < now - KEPT + LEASE)
+        is_old = and_(is_past, deliveries.c.outcome != Outcome.WAITING)
         for_good = or_(deliveries.c.state != "unknown", deliveries.c.ended_at < now - KEPT_UNKNOWN)
         waits: tuple[Any, ...] = (literal_column(IS_TO_SEND), deliveries.c.next_at < now - TOLD_WITHIN)
-        return [
-            select(*KEY).where(its, is_old, for_good).order_by(deliveries.c.ended_at),
-            select(*KEY).where(its, *waits).order_by(deliveries.c.next_at),
-        ]
+        settled = select(*KEY).where(its, is_old, for_good).order_by(deliveries.c.ended_at)
+        return [settled] if is_told else [settled, select(*KEY).where(its, *waits).order_by(deliveries.c.next_at)]
 
     def _remove_some(self, query: Any) -> int:
         with self._database.write(durable=False) as connection:
@@ -203,6 +222,12 @@ class Outbox:
             if keys:
                 connection.execute(delete(deliveries).where(tuple_(*KEY).in_(keys)))
             return len(keys)
+
+
+def subscribed(connection: Connection, state: str, caller: str) -> Sequence[str]:
+    """The webhooks that are told of this end of a job of this caller."""
+    rows = connection.execute(select(subscriptions).where(subscriptions.c.state == state)).all()
+    return sorted({row.webhook for row in rows if Named(row.caller, row.is_prefix).is_said_of(caller)})
 
 
 def _update_all(connection: Connection, keys: Sequence[Any], values: Mapping[str, Any]) -> None:

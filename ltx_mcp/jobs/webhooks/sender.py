@@ -6,7 +6,7 @@ A receiver that is slow or dead keeps no job and no other webhook waiting.
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -116,7 +116,7 @@ class WebhookSender:
             has_more = [await self._take_up(hooks[due.webhook], due) for due in await self._due(hooks)]
             if self._is_stopping:
                 return LOOK_S if any(has_more) or self._under_way.total() else None
-            self._clean_at_times()
+            self._clean_at_times(hooks.keys())
         except LtxError as error:
             logger.info("webhooks have to wait: %s", error)
             return None if self._is_stopping else RETRY_S
@@ -156,7 +156,7 @@ class WebhookSender:
             return []
         now = self._now()
         seen = await self._outbox.read_due()
-        return [each for each in seen if each.webhook in hooks and each.next_at and each.next_at <= now]
+        return [each for each in seen if each.webhook in hooks and each.is_now(now)]
 
     async def _take_up(self, hook: Webhook, due: Due) -> bool:
         """Start what there is room for; whether there may be more."""
@@ -176,7 +176,7 @@ class WebhookSender:
             if hook.wants(delivery.caller, delivery.state):
                 await self._settle(hook, delivery, await self._send(hook, delivery))
             else:
-                await self._outbox.run_in_thread(self._outbox.not_told, delivery, "not wanted any more")
+                await self._outbox.run_in_thread(self._outbox.not_wanted, delivery)
         except LtxError as error:
             logger.info("webhook %s: what became of %s could not be noted: %s", hook.name, delivery.job_id, error)
         except anyio.get_cancelled_exc_class():
@@ -225,15 +225,15 @@ class WebhookSender:
             except LtxError as error:
                 logger.info("%s is told again later: %s", delivery.job_id, error)
 
-    def _clean_at_times(self) -> None:
+    def _clean_at_times(self, told: Collection[str]) -> None:
         """Beside the messages, which need not wait for it."""
         if self._group and (self._cleaned_at is None or self._now() - self._cleaned_at >= CLEAN_EVERY):
             self._cleaned_at = self._now()
-            self._group.start_soon(self._clean, self._now())
+            self._group.start_soon(self._clean, self._now(), told)
 
-    async def _clean(self, now: datetime) -> None:
+    async def _clean(self, now: datetime, told: Collection[str]) -> None:
         try:
-            while not self._is_stopping and await self._outbox.run_in_thread(self._outbox.clean, now) > 0:
+            while not self._is_stopping and await self._outbox.run_in_thread(self._outbox.clean, now, told) > 0:
                 pass
         except LtxError as error:
             logger.info("old deliveries could not be removed: %s", error)

@@ -10,10 +10,9 @@ from sqlalchemy import Connection, func, insert, literal_column, select, tuple_,
 from ltx_mcp.domain.errors import CallerError, ErrorCode
 from ltx_mcp.domain.job import TERMINAL_STATES
 from ltx_mcp.domain.quoting import list_names, quote
-from ltx_mcp.jobs.callers import Named
 from ltx_mcp.jobs.store.database import Database
-from ltx_mcp.jobs.store.schema import IS_TO_SEND, deliveries, jobs, subscriptions, webhooks
-from ltx_mcp.jobs.webhooks.outbox import BATCH, KEY, Outcome
+from ltx_mcp.jobs.store.schema import IS_TO_SEND, deliveries, jobs, sets, webhooks
+from ltx_mcp.jobs.webhooks.outbox import BATCH, KEY, Outcome, subscribed
 
 
 @dataclass(frozen=True)
@@ -83,14 +82,13 @@ class WebhooksView:
         with self._database.read() as connection:
             ended = [_ended(connection, job_id) for job_id in job_ids]
             names = self._names(connection, webhook)
-        told: dict[str, int] = dict.fromkeys(names, 0)
+        told: dict[str, list[Any]] = {name: [] for name in names}
         with self._database.write() as connection:
             for job in ended:
-                for name in _subscribed(connection, job.state, job.caller):
+                for name in subscribed(connection, job.state, job.caller):
                     if name in told:
-                        _tell_anew(connection, name, job, now)
-                        told[name] += 1
-        return [Replayed(name, count, self._enable(name)) for name, count in told.items() if count]
+                        told[name].append(job)
+            return [_replay(connection, name, its_jobs, now) for name, its_jobs in told.items() if its_jobs]
 
     def _names(self, connection: Connection, webhook: str) -> Sequence[str]:
         """The registered webhooks, or this one. Raises CallerError."""
@@ -108,8 +106,19 @@ class WebhooksView:
         """Whether it was disabled until now. Raises CallerError."""
         with self._database.write() as connection:
             self._names(connection, webhook)
-            its = (webhooks.c.name == webhook, webhooks.c.disabled_at.is_not(None))
-            return connection.execute(update(webhooks).where(*its).values(disabled_at=None)).rowcount == 1
+            return _enable(connection, webhook)
+
+
+def _enable(connection: Connection, webhook: str) -> bool:
+    its = (webhooks.c.name == webhook, webhooks.c.disabled_at.is_not(None))
+    return connection.execute(update(webhooks).where(*its).values(disabled_at=None)).rowcount == 1
+
+
+def _replay(connection: Connection, webhook: str, ended: Sequence[Any], now: datetime) -> Replayed:
+    was_disabled = _enable(connection, webhook)  # first: a server puts aside what waits for one that is disabled
+    for job in ended:
+        _tell_anew(connection, webhook, job, now)
+    return Replayed(webhook, len(ended), was_disabled)
 
 
 def _status(connection: Connection, name: str, disabled_at: datetime | None) -> WebhookStatus:
@@ -145,18 +154,14 @@ def _anew(now: datetime) -> dict[str, Any]:
 
 
 def _ended(connection: Connection, job_id: str) -> Any:
-    columns = (jobs.c.id, jobs.c.state, jobs.c.caller, jobs.c.request_key, jobs.c.finished_at)
+    of_set = select(sets.c.request_key).where(sets.c.id == jobs.c.set_id).scalar_subquery()
+    key = func.coalesce(jobs.c.request_key, of_set).label("request_key")
+    columns = (jobs.c.id, jobs.c.state, jobs.c.caller, key, jobs.c.finished_at)
     job = connection.execute(select(*columns).where(jobs.c.id == job_id)).one()
     if job.state not in TERMINAL_STATES:
         message = f"{job_id} is {job.state}; webhooks are told of a job that has ended."
         raise CallerError(ErrorCode.INVALID_REQUEST, message)
     return job
-
-
-def _subscribed(connection: Connection, state: str, caller: str) -> Sequence[str]:
-    query = select(subscriptions).where(subscriptions.c.state == state)
-    rows = connection.execute(query).all()
-    return sorted({row.webhook for row in rows if Named(row.caller, row.is_prefix).is_said_of(caller)})
 
 
 def _tell_anew(connection: Connection, webhook: str, job: Any, now: datetime) -> None:

@@ -49,7 +49,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
 )
 TELL = """
 INSERT INTO deliveries (webhook, job_id, state, caller, request_key, ended_at, next_at, tries, outcome, answer)
-SELECT DISTINCT name, NEW.id, NEW.state, NEW.caller, NEW.request_key,
+SELECT DISTINCT name, NEW.id, NEW.state, NEW.caller,
+    coalesce(NEW.request_key, (SELECT request_key FROM sets WHERE sets.id = NEW.set_id)),
     coalesce(NEW.finished_at, NEW.next_at), coalesce(NEW.finished_at, NEW.next_at), 0,
     CASE WHEN disabled_at IS NULL THEN '' ELSE 'disabled' END, ''
 FROM webhooks JOIN subscriptions ON subscriptions.webhook = name WHERE subscriptions.state = NEW.state AND
