@@ -16,6 +16,7 @@ import pytest
 
 from ltx_mcp.cli.common import open_jobs
 from ltx_mcp.domain.arguments import GenerateVideo
+from ltx_mcp.jobs.workers.liveness import FileLockLiveness
 from tests.cli import warm
 from tests.jobs.test_processes import Look
 from tests.patience import HANG_S
@@ -104,7 +105,15 @@ def ltx(tmp_path: Path) -> Command:
 
 
 @pytest.fixture
-def queued(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def idle(home: Path) -> Iterator[FileLockLiveness]:
+    """A process that could work on the jobs and does not, as soon as it begins: no command starts another one then."""
+    worker = FileLockLiveness(home)
+    yield worker
+    worker.end()
+
+
+@pytest.fixture
+def queued(tmp_path: Path, home: Path, idle: FileLockLiveness, monkeypatch: pytest.MonkeyPatch) -> Place:
     """Places an order that nobody works on yet."""
     monkeypatch.chdir(tmp_path)
 
@@ -116,7 +125,10 @@ def queued(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Place
                 asked = GenerateVideo(prompt=prompt, **small | arguments)
                 return (await jobs.order(asked, caller)).job.id
 
-        return anyio.run(order)
+        job_id = anyio.run(order)
+        if not idle.worker:
+            idle.begin()
+        return job_id
 
     return place
 

@@ -11,6 +11,7 @@ import pytest
 
 from ltx_mcp.cli.output.overview import MINUTES
 from ltx_mcp.jobs.callers import token_caller, user_caller
+from ltx_mcp.jobs.workers.liveness import FileLockLiveness
 from tests.cli.conftest import COLOUR, Command, Place, environment, first_line, posix
 from tests.cli.screens import Screen
 from tests.patience import HANG_S
@@ -20,9 +21,11 @@ PROMPT = "a secret pond"
 
 
 @pytest.fixture
-def placed(queued: Place) -> dict[str, str]:
+def placed(queued: Place, idle: FileLockLiveness) -> dict[str, str]:
     """A job of each of two callers, whom nobody works for."""
-    return {caller: queued(PROMPT, caller, provider="local") for caller in (ANNA, LONG)}
+    job_ids = {caller: queued(PROMPT, caller, provider="local") for caller in (ANNA, LONG)}
+    idle.end()
+    return job_ids
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,12 @@ def test_two_servers_render_twelve_jobs_once_each_and_never_more_at_a_time_than_
 ) -> None:
     both = [servers(), servers()]
     ids = [both[n % 2].call("generate_video", prompt=f"pond {n}", **SMALL)["job_id"] for n in range(12)]
-    wait_for(lambda: all(not look.job(job_id).live for job_id in ids), 150)
+
+    def has_ended(job_id: str) -> bool:
+        return not look.job(job_id).live
+
+    for job_id in ids:
+        wait_for(partial(has_ended, job_id), HANG_S)
     assert {look.job(job_id).state for job_id in ids} == {State.SUCCEEDED}
     assert [look.history(job_id).count("started") for job_id in ids] == [1] * 12
     spans = []

@@ -23,7 +23,12 @@ RATE = Decimal("0.09")
 LONGEST, CHOSEN = int(20 * RATE * 1_000_000), int(8 * RATE * 1_000_000)
 """In micro-dollars: the longest film of this size is of 20 s, and the emulator makes one of 8."""
 OTHERS = sorted(
-    {(facts.name, row.model) for facts in read_providers() for row in facts.offer if "2.5" not in row.model}
+    {
+        (facts.name, row.model)
+        for facts in read_providers()
+        for row in facts.offer
+        if row.operation == "text_to_video" and "2.5" not in row.model
+    }
 )
 
 
