@@ -43,10 +43,11 @@ test-python: .venv/ready
 check: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy & here=$$!; \
+	$(BIN)/mypy --platform darwin --no-warn-unreachable --cache-dir .mypy_cache/darwin ltx_mcp manifests && \
+	$(BIN)/mypy --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32 ltx_mcp manifests && \
+	wait $$here
 	test ! -x $(BIN)/actionlint || $(BIN)/actionlint
-	$(BIN)/mypy --platform darwin --no-warn-unreachable --cache-dir .mypy_cache/darwin ltx_mcp manifests
-	$(BIN)/mypy --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32 ltx_mcp manifests
 
 format: .venv/ready
 	$(BIN)/ruff format .
