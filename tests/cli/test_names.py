@@ -20,7 +20,8 @@ def test_a_job_is_named_by_its_beginning_or_as_the_last_one(ltx: Command, look: 
     assert last in ambiguous.stderr
     assert ltx("jobs", "cancel", first[: alike + 1]).stdout.startswith(f"{first} cancelled\n")
     assert look.job(last).state is not State.CANCELLED
-    for name, job_id in ((first[4 : alike + 1], first), (first, first), ("@last", last)):
+    without_job = first[4 : max(alike + 1, 12)]  # a single letter may be the beginning of every "job_"
+    for name, job_id in ((without_job, first), (first, first), ("@last", last)):
         assert json.loads(ltx("jobs", "show", name, "--json").stdout)["job_id"] == job_id
 
 
