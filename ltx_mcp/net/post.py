@@ -67,8 +67,8 @@ def make_resolver() -> Resolver:
 class _Lookup:
     """A name that is being looked up."""
 
-    def __init__(self, look: Callable[[], Sequence[Any]]) -> None:
-        self._look = look
+    def __init__(self, resolve: Callable[[], Sequence[Any]]) -> None:
+        self._resolve = resolve
         self._is_over = anyio.Event()
         self._found: Sequence[Address] = ()
         self._error: OSError | ValueError | None = None
@@ -83,7 +83,7 @@ class _Lookup:
 
         def run() -> None:
             try:
-                self._found = [ip_address(entry[4][0]) for entry in self._look()]
+                self._found = [ip_address(entry[4][0]) for entry in self._resolve()]
             except (OSError, ValueError) as error:
                 self._error = error
             finally:

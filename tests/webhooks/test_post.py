@@ -47,13 +47,13 @@ async def test_a_silent_name_server_costs_a_thread_a_name_and_keeps_no_other_nam
 ) -> None:
     asked, is_over, names = [], threading.Event(), [f"hooks{n}.example.com" for n in range(40)]
 
-    def look(host: str, port: int, **more: Any) -> Any:
+    def resolve(host: str, port: int, **more: Any) -> Any:
         asked.append(host)
         if host in names:
             is_over.wait(HANG_S)
         return socket.getaddrinfo("127.0.0.1", port, **more)
 
-    monkeypatch.setattr("ltx_mcp.net.post.getaddrinfo", look)
+    monkeypatch.setattr("ltx_mcp.net.post.getaddrinfo", resolve)
     resolver = make_resolver()
 
     async def ask(name: str) -> None:
@@ -79,10 +79,10 @@ async def test_a_silent_name_server_costs_a_thread_a_name_and_keeps_no_other_nam
 
 
 async def test_a_name_that_is_not_found_is_said_to_whoever_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(host: str, port: int, **more: Any) -> Any:
+    def resolve(host: str, port: int, **more: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
-    monkeypatch.setattr("ltx_mcp.net.post.getaddrinfo", look)
+    monkeypatch.setattr("ltx_mcp.net.post.getaddrinfo", resolve)
     with pytest.raises(NotPostedError, match="does not lead to a public address"):
         await post("https://hooks.example.com/", b"{}", {}, public_policy(make_resolver()), WITHIN_S)
 
