@@ -11,12 +11,13 @@ from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, no
 
 from ltx_mcp.domain.job import IN_FLIGHT_STATES, Job, State
 from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.due import due_rows
 from ltx_mcp.jobs.store.rows import Account, load
 from ltx_mcp.jobs.store.schema import FREE, IS_LIVE, UNDER_WAY, jobs
 from ltx_mcp.jobs.store.transitions import machine_of
 
 MAX_AHEAD = timedelta(hours=1)
-"""No job waits longer: a later `run_after` comes from a clock that has been set back since."""
+"""No job waits longer."""
 
 
 def claim(
@@ -71,7 +72,7 @@ def _has_any(database: Database, free: ColumnElement[bool]) -> bool:
 
 def is_due(now: datetime) -> ColumnElement[bool]:
     """Whether it is time to work on a job."""
-    return or_(jobs.c.run_after <= now, jobs.c.run_after > now + MAX_AHEAD)
+    return due_rows(jobs.c.run_after, now, MAX_AHEAD)
 
 
 def of_accounts(accounts: AbstractSet[Account]) -> ColumnElement[bool]:

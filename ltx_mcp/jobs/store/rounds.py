@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, case, func, litera
 
 from ltx_mcp.domain.job import State
 from ltx_mcp.jobs.store.claims import MAX_AHEAD
+from ltx_mcp.jobs.store.due import is_due_at
 from ltx_mcp.jobs.store.rows import Account
 from ltx_mcp.jobs.store.schema import FREE, IS_LIVE, UNBLOCKED, jobs
 
@@ -40,7 +41,7 @@ class Round:
 
     def has_due(self, now: datetime) -> bool:
         """Whether there may be a job to claim."""
-        return self.next_at is not None and not now < self.next_at <= now + MAX_AHEAD
+        return is_due_at(self.next_at, now, MAX_AHEAD)
 
 
 def read_round(connection: Connection, worker: str, of_accounts: ColumnElement[bool]) -> Round:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, delete, insert, literal_column, or_, se
 
 from ltx_mcp.jobs.callers import Named
 from ltx_mcp.jobs.store.database import Database
+from ltx_mcp.jobs.store.due import due_rows, is_due_at
 from ltx_mcp.jobs.store.schema import IS_TO_SEND, Moment, deliveries, subscriptions, webhooks
 from ltx_mcp.jobs.webhooks.file import Webhook
 
@@ -21,7 +22,7 @@ AFTER_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 LEASE = timedelta(seconds=60)
 """How long a claim holds, which is longer than any try takes."""
 MAX_AHEAD = timedelta(days=2)
-"""No try is put off for longer: a later one comes from a clock that has been set back since."""
+"""No try is put off for longer."""
 KEPT = timedelta(days=3)
 KEPT_UNKNOWN = timedelta(days=30)
 """A job that is asked about again may end as unknown once more, which is not told twice."""
@@ -71,7 +72,7 @@ class Due:
 
     def is_now(self, now: datetime) -> bool:
         """Whether something is due."""
-        return self.next_at is not None and not now < self.next_at <= now + MAX_AHEAD
+        return is_due_at(self.next_at, now, MAX_AHEAD)
 
 
 class Outbox:
@@ -123,7 +124,7 @@ class Outbox:
         due: tuple[Any, ...] = (
             deliveries.c.webhook == webhook,
             literal_column(IS_TO_SEND),
-            or_(deliveries.c.next_at <= now, deliveries.c.next_at > now + MAX_AHEAD),
+            due_rows(deliveries.c.next_at, now, MAX_AHEAD),
         )
         columns = (*KEY, deliveries.c.caller, deliveries.c.request_key, deliveries.c.ended_at, deliveries.c.tries)
         query = select(*columns).where(*due).order_by(deliveries.c.next_at).limit(limit)
